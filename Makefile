@@ -1,0 +1,52 @@
+# make serve: run it.  make test: run all tests.  Both set up what they need.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+# What the tests call besides Python: Debian's names.
+DEBIAN := netcat-openbsd ncat telnet socat
+
+.PHONY: help install serve test check fix bench lock picture clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+.venv/run: requirements/run.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("hubbub needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev: .venv/run requirements/dev.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+install: .venv/run ## build .venv with the command hubbub in it
+
+serve: .venv/run ## run the server: nc 127.0.0.1 8888
+	@exec $(BIN)/hubbub serve
+
+test: .venv/dev ## run all tests; installs their clients when root
+	@scripts/clients.sh $(DEBIAN)
+	$(BIN)/pytest
+
+check: .venv/dev ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+fix: .venv/dev ## format, and mend what lint can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/run ## load a server of its own, and print what it delivers
+	@scripts/bench.sh
+
+lock: ## pin the dependencies anew (needs uv)
+	@scripts/lock.sh
+
+picture: .venv/run ## draw docs/terminal.svg from a real session
+	$(BIN)/python scripts/picture.py
+
+clean: ## forget what was built; never the data
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist

@@ -1,0 +1,207 @@
+"""A load for a running server: clients that join one room, some talk, all listen and check what they get."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from hubbub.errors import HubbubError
+
+MARK = b"^"  # a message is  ^run^number^nanoseconds^padding
+WINDOW = 200  # messages that may be on their way when there is no rate
+JOINING = 64  # clients that are on their way in at a time
+PATIENCE = 30.0  # seconds without any delivery, after which the rest counts as missing
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: see `hubbub bench --help`. `rate` is in messages per second, `payload` in bytes."""
+
+    address: str
+    clients: int
+    senders: int
+    messages: int
+    rate: float
+    payload: int
+    room: str
+
+
+class _Client(asyncio.Protocol):
+    def __init__(self, run: _Run, name: str) -> None:
+        self._run = run
+        self._rest = b""
+        self._order = hashlib.blake2b(digest_size=16)
+        self.name = name
+        self.got = 0
+        self.said = 0
+        self.joined: asyncio.Future[None] = run.loop.create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.transport.write(f"{self.name}\n/join {self._run.plan.room}\n".encode())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.joined.done():
+            said = self._rest.decode("utf-8", "replace").strip().removeprefix("Enter your name: ")
+            self.joined.set_exception(
+                HubbubError(f"The server let client {self.name} not in: {said or 'it closed'}")
+            )
+
+    def data_received(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not self.joined.done():
+            if not any(b"You are in" in line for line in lines):
+                self._rest = b"\n".join([*lines[-1:], self._rest])
+                return
+            self.joined.set_result(None)
+        now = time.perf_counter_ns()
+        for line in lines:
+            _, _, message = line.partition(self._run.mark)
+            if message:
+                number, sent, _ = message.split(MARK, 2)
+                self.got += 1
+                self._order.update(number)
+                self._run.delivered(int(number), now - int(sent))
+
+    def say(self, number: int) -> None:
+        line = b"%s%d^%d^" % (self._run.mark, number, time.perf_counter_ns())
+        self.said += 1
+        self.transport.write(line.ljust(self._run.plan.payload, b"x") + b"\n")
+
+    @property
+    def order(self) -> bytes:
+        return self._order.digest()
+
+
+class _Run:
+    def __init__(self, plan: Plan, progress: Callable[[int], object]) -> None:
+        self.plan = plan
+        self.loop = asyncio.get_running_loop()
+        self.run = secrets.token_hex(3)
+        self.mark = MARK + self.run.encode() + MARK
+        self.latencies: list[int] = []
+        self.deliveries = 0
+        self.last = 0.0
+        self._per_message = plan.clients - 1
+        self._heard = [0] * plan.messages
+        self._open = 0
+        self._progress = progress
+        self._room = asyncio.Event()
+
+    def delivered(self, number: int, latency: int) -> None:
+        self.deliveries += 1
+        self.last = time.perf_counter()
+        if self.deliveries % 16 == 0:
+            self.latencies.append(latency)
+        self._heard[number] += 1
+        if self._heard[number] == self._per_message:
+            self._open -= 1
+            self._progress(1)
+            self._room.set()
+
+    async def join(self) -> list[_Client]:
+        host, _, port = self.plan.address.rpartition(":")
+        if not port.isdecimal():
+            raise HubbubError(f"The address {self.plan.address!r} is not like 127.0.0.1:8888.")
+        gate = asyncio.Semaphore(JOINING)
+
+        async def one(number: int) -> _Client:
+            async with gate:
+                client = _Client(self, f"bench-{self.run}-{number}")
+                try:
+                    await self.loop.create_connection(lambda: client, host.strip("[]"), int(port))
+                    await asyncio.wait_for(client.joined, PATIENCE)
+                except TimeoutError:
+                    raise HubbubError(f"The server at {self.plan.address} does not answer.") from None
+                except OSError:
+                    raise HubbubError(f"Nobody listens on {self.plan.address}.") from None
+                return client
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                joining = [tasks.create_task(one(number)) for number in range(self.plan.clients)]
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return [task.result() for task in joining]
+
+    async def talk(self, talkers: list[_Client]) -> None:
+        start = time.perf_counter()
+        for number in range(self.plan.messages):
+            if self.plan.rate:
+                await asyncio.sleep(start + number / self.plan.rate - time.perf_counter())
+            while not self.plan.rate and self._open >= WINDOW:
+                await self._change()
+            self._open += 1
+            talkers[number % len(talkers)].say(number)
+        while self._open:
+            await self._change()
+
+    async def _change(self) -> None:
+        self._room.clear()
+        before = self.deliveries
+        while not self._room.is_set():
+            try:
+                await asyncio.wait_for(self._room.wait(), PATIENCE)
+            except TimeoutError:
+                if self.deliveries == before:
+                    raise
+                before = self.deliveries
+
+
+async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
+    """Load a server after a plan, and return the figures: counts, deliveries/s, latency in milliseconds.
+
+    Args:
+        plan: what to do.
+        progress: called with 1 for each message that everybody has.
+
+    Raises:
+        HubbubError: the server cannot be reached, or lets a client not in.
+
+    """
+    load = _Run(plan, progress)
+    clients = await load.join()
+    talkers, listeners = clients[: plan.senders], clients[plan.senders :]
+    start = load.last = time.perf_counter()
+    try:
+        await load.talk(talkers)
+    except TimeoutError:
+        pass  # what is missing shows in the figures
+    finally:
+        for client in clients:
+            client.transport.abort()
+    seconds = max(load.last - start, 1e-9)
+    latencies = [nanoseconds / 1e6 for nanoseconds in load.latencies] or [0.0]
+    percentiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
+    once = all(client.got == plan.messages - client.said for client in clients)
+    return {
+        "clients": plan.clients,
+        "messages": plan.messages,
+        "deliveries": load.deliveries,
+        "seconds": round(seconds, 3),
+        "deliveries_per_s": round(load.deliveries / seconds),
+        "latency_ms": {f"p{n}": round(percentiles[n - 1], 3) for n in (50, 90, 99)}
+        | {"max": round(max(latencies), 3)},
+        "complete": once and len({client.order for client in listeners}) <= 1,
+    }
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Return the figures as lines for people."""
+    rows = {
+        "clients": f"{figures['clients']:,}",
+        "messages": f"{figures['messages']:,}",
+        "deliveries": f"{figures['deliveries']:,}",
+        "seconds": f"{figures['seconds']:,}",
+        "deliveries/s": f"{figures['deliveries_per_s']:,}",
+        **{f"latency {name}": f"{value:,} ms" for name, value in figures["latency_ms"].items()},
+        "every message once, one order": "yes" if figures["complete"] else "NO",
+    }
+    width = max(map(len, rows))
+    return "\n".join(f"{name:{width}}  {value}" for name, value in rows.items())

@@ -1,0 +1,63 @@
+"""What a broker promises.
+
+A broker orders, stores and distributes; the hub decides everything else. The same contract test runs against
+every broker (tests/brokers/test_contract.py).
+
+ 1. `publish(drafts)` returns at once. Later, each draft is either handed to `committed` as an entry, after it
+    is stored so that killing the process cannot undo it, or to `failed`, when it is sure that it is not stored.
+ 2. `committed` is called with entries in their one order. In a room their seqs rise (not densely), and each
+    entry's `prev` is the seq of the entry before it. Nothing is handed over twice.
+ 3. Drafts of one room are stored in the order in which they were published, those of one batch too.
+ 4. `open(room, latest, done)`: `done` gets the room's state; from then on nothing of the room is missed.
+    `close(room)` ends that.
+ 5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed. A page holds at
+    most MAX_PAGE characters of text, and at least one entry if there is one.
+ 6. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
+    whose text may be shown to people when it cannot be done.
+ 7. `stop` returns when what was published has its outcome, at the latest after its deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from hubbub.core import delivery
+from hubbub.core.model import Draft, Entry, Page
+
+MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
+
+Committed = Callable[[Sequence[Entry]], None]
+Failed = Callable[[Sequence[Draft], str], None]
+
+
+class Broker(delivery.Broker, Protocol):
+    """The hub's view of a broker, and what the server does with it."""
+
+    def start(self, committed: Committed, failed: Failed) -> None:
+        """Begin to work for the running loop. Raises SettingsError when that cannot be."""
+        ...
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Order and store drafts."""
+        ...
+
+    async def stop(self, deadline: float) -> None:
+        """Finish what was published, at most `deadline` seconds long, and let go of everything."""
+        ...
+
+
+def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
+    """Return at most `limit` entries, oldest first, with at most MAX_PAGE characters of text in them."""
+    taken: list[Entry] = []
+    size = 0
+    more = False
+    for entry in entries:
+        size += len(entry.text)
+        if len(taken) == limit or (taken and size > MAX_PAGE):
+            more = True
+            break
+        taken.append(entry)
+    if newest_first:
+        taken.reverse()
+    return Page(taken, more)

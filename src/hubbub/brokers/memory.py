@@ -1,0 +1,117 @@
+"""A broker that forgets: for tests, and for rooms that shall leave no trace (`--ephemeral`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from hubbub.brokers.base import Committed, Failed, page
+from hubbub.core.model import (
+    SAID,
+    After,
+    AllRooms,
+    Draft,
+    Entry,
+    Kind,
+    Latest,
+    Page,
+    Query,
+    RoomList,
+    RoomState,
+    Search,
+    Since,
+)
+from hubbub.core.text import fold
+from hubbub.errors import BrokerError
+
+ENTRY_COST = 500  # bytes that an entry takes besides its text, about
+
+
+class MemoryBroker:
+    """Keeps the newest entries of all rooms in memory.
+
+    Args:
+        clock: returns epoch seconds.
+        bound: bytes of entries that are kept; beyond it the oldest go.
+
+    """
+
+    def __init__(self, clock: Callable[[], float], bound: int = 64 * 1024 * 1024) -> None:
+        self._clock = clock
+        self._bound = bound
+        self._size = 0
+        self._seq = 0
+        self._log: deque[Entry] = deque()
+        self._rooms: dict[str, deque[Entry]] = {}
+        self._last: dict[str, int] = {}
+        self._topics: dict[str, str] = {}
+
+    def start(self, committed: Committed, failed: Failed) -> None:
+        """Begin to work for the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._committed = committed
+
+    async def stop(self, deadline: float) -> None:
+        """Nothing waits here for longer than a turn of the loop."""
+        await asyncio.sleep(0)
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Order drafts, and keep them while there is room."""
+        now = self._clock()
+        entries = [self._append(draft, now) for draft in drafts]
+        self._loop.call_soon(self._committed, entries)
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        """Start to follow a room."""
+        said = self._answer(Latest(room, latest)).entries
+        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said)
+        self._loop.call_soon(done, state)
+
+    def close(self, room: str) -> None:
+        """Follow a room no more."""
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query, in the loop's next turn."""
+        if isinstance(query, AllRooms):
+            names = sorted(self._last)[: query.limit]
+            self._loop.call_soon(done, RoomList([(name, self._topics.get(name, "")) for name in names]))
+        else:
+            self._loop.call_soon(done, self._answer(query))
+
+    def _append(self, draft: Draft, now: float) -> Entry:
+        self._seq += 1
+        room = draft.room
+        entry = Entry(room, self._seq, self._last.get(room, 0), now, draft.kind, draft.nick, draft.text, draft.id)
+        self._last[room] = self._seq
+        self._rooms.setdefault(room, deque()).append(entry)
+        self._log.append(entry)
+        if draft.kind is Kind.TOPIC:
+            self._topics[room] = draft.text
+        self._size += len(draft.text) + ENTRY_COST
+        while self._size > self._bound:
+            oldest = self._log.popleft()
+            self._rooms[oldest.room].popleft()
+            self._size -= len(oldest.text) + ENTRY_COST
+        return entry
+
+    def _answer(self, query: Query) -> Page:
+        match query:
+            case After():
+                entries = (e for e in self._rooms.get(query.room, ()) if query.seq < e.seq <= query.upto)
+                return page(False, entries, query.limit)
+            case Since():
+                entries = (e for e in self._rooms.get(query.room, ()) if e.time >= query.time and e.kind in SAID)
+                return page(False, entries, query.limit)
+            case Latest():
+                return page(True, self._newest(query.room, query.before, query.every), query.limit)
+            case Search():
+                words = fold(query.words).split()
+                log = self._newest(query.room, query.before) if words else ()
+                return page(True, (e for e in log if all(word in fold(e.text) for word in words)), query.limit)
+
+    def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
+        log = self._log if room is None else self._rooms.get(room, ())
+        end = before or self._seq + 1
+        return (entry for entry in reversed(log) if entry.seq < end and (every or entry.kind in SAID))

@@ -1,0 +1,169 @@
+"""The broker of one machine: an SQLite file, a thread that writes it, and two that read.
+
+The disk is never touched on the loop's thread. The writer takes a batch, commits it, and hands it back by one
+call on the loop; the hub gathers the next batch meanwhile, so batches grow with the load and nobody waits for
+a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hubbub.brokers.base import Committed, Failed
+from hubbub.brokers.store import Store
+from hubbub.core.model import AllRooms, Draft, Query, RoomState
+from hubbub.errors import BrokerError, SettingsError
+
+log = logging.getLogger(__name__)
+
+READERS = 2  # so that a long search does not hold up who joins
+PAUSE = 0.2  # seconds without a batch, after which the text index is fed
+INDEX_STEP = 2_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
+INDEX_LAG = 20_000  # entries; further behind, the index is fed between batches too
+
+Job = Callable[[Store], None]
+
+
+class SqliteBroker:
+    """Keeps everything in a folder that no other server uses.
+
+    Args:
+        folder: made if it does not exist.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+        self._folder = folder
+        self._clock = clock
+        self._batches: queue.SimpleQueue[Sequence[Draft] | None] = queue.SimpleQueue()
+        self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, committed: Committed, failed: Failed) -> None:
+        """Open the file and begin to work for the running loop.
+
+        Raises:
+            SettingsError: the folder cannot be written, or another server uses it.
+
+        """
+        self._loop = asyncio.get_running_loop()
+        self._committed = committed
+        self._failed = failed
+        self._lock = _lock(self._folder)
+        self._store = Store(self._folder, write=True)
+        readers = [Store(self._folder) for _ in range(READERS)]
+        self._spawn(self._write)
+        for store in readers:
+            self._spawn(self._answer, store)
+
+    async def stop(self, deadline: float) -> None:
+        """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""
+        self._batches.put(None)
+        for _ in range(READERS):
+            self._questions.put(None)
+        end = self._loop.time() + deadline
+        while any(thread.is_alive() for thread in self._threads) and self._loop.time() < end:  # noqa: ASYNC110 - once
+            await asyncio.sleep(0.005)
+        os.close(self._lock)
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Store drafts in one transaction."""
+        self._batches.put(drafts)
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        """Start to follow a room: all of it passes through here, so there is nothing to subscribe to."""
+        self._ask(lambda store: store.state(room, latest), done)
+
+    def close(self, room: str) -> None:
+        """Follow a room no more."""
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query from a thread that reads."""
+        self._ask(lambda store: store.answer(query), done)
+
+    def _ask(self, question: Callable[[Store], Any], done: Callable[[Any], None]) -> None:
+        def job(store: Store) -> None:
+            try:
+                result = question(store)
+            except BrokerError as error:
+                log.warning("the log could not be read: %s", error.__cause__)
+                result = error
+            self._tell(done, result)
+
+        self._questions.put(job)
+
+    def _tell(self, callback: Callable[..., None], *values: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+            self._loop.call_soon_threadsafe(callback, *values)
+
+    def _spawn(self, target: Callable[..., None], *values: object) -> None:
+        # Daemons: a disk that does not answer must not keep the process from ending.
+        thread = threading.Thread(target=target, args=values, name="hubbub-sqlite", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _write(self) -> None:
+        store = self._store
+        lag = INDEX_LAG  # entries that the text index may lack; unknown at first
+        while True:
+            try:
+                batch = self._batches.get(timeout=PAUSE if lag else None)
+            except queue.Empty:
+                while (more := store.index_some(INDEX_STEP)) and self._batches.empty():
+                    pass
+                lag = lag if more else 0
+                continue
+            if batch is None:
+                break
+            self._store_batch(store, batch)
+            lag += len(batch)
+            if lag > 2 * INDEX_LAG and not store.index_some(INDEX_STEP):
+                lag = 0
+        store.close()
+
+    def _store_batch(self, store: Store, batch: Sequence[Draft]) -> None:
+        try:
+            self._tell(self._committed, store.append(batch, self._clock()))
+        except BrokerError as error:
+            log.warning("the log could not be written: %s", error.__cause__)
+            self._tell(self._failed, batch, str(error))
+        except Exception:  # a bug must not end this thread: everybody would wait for ever
+            log.exception("a batch of %d could not be stored", len(batch))
+            self._tell(self._failed, batch, "the server made a mistake")
+
+    def _answer(self, store: Store) -> None:
+        while (job := self._questions.get()) is not None:
+            job(store)
+        store.close()
+
+
+def _lock(folder: Path) -> int:
+    """Return a file descriptor that holds the folder for this process alone.
+
+    Raises:
+        SettingsError: it cannot be made, written or had.
+
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {folder} cannot be written: {os.strerror(error.errno or 0)}."
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise SettingsError(f"The data folder {folder} is in use by another server.") from None
+    return lock

@@ -1,0 +1,354 @@
+"""The log in an SQLite file: what is written and read, without threads or loops.
+
+One row an entry. Its number is the row's, so numbers rise over all rooms and are not dense within one. The
+text index is fed apart from the write path (`index_some`): doing so in the same transaction would cost most of
+the throughput. What is not indexed yet is found all the same, see `_search`.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar, NamedTuple, overload
+
+from hubbub.brokers.base import page
+from hubbub.core.model import (
+    After,
+    AllRooms,
+    Draft,
+    Entry,
+    Kind,
+    Latest,
+    Page,
+    Query,
+    RoomList,
+    RoomState,
+    Search,
+    Since,
+)
+from hubbub.errors import BrokerError, SettingsError
+
+FILE = "hubbub.db"
+VERSION = 1
+PATIENCE = 3.0  # seconds that a query may take
+ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
+END = 1 << 62  # after every number
+
+_SCHEMA = """
+CREATE TABLE room (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY,
+    room INTEGER NOT NULL REFERENCES room,
+    prev INTEGER NOT NULL, -- the room's entry before this one; 0 for its first
+    time REAL NOT NULL,    -- seconds since the epoch
+    kind TEXT NOT NULL,
+    nick TEXT NOT NULL,
+    text TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE INDEX entry_room ON entry (room, seq);
+CREATE INDEX entry_said ON entry (room, seq) WHERE kind IN ('message', 'action');
+CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid='seq', tokenize='unicode61');
+CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO mark VALUES ('indexed', 0); -- the text index holds everything up to this number
+"""
+_FIELDS = "room.name, seq, prev, time, kind, nick, entry.text, entry.id"
+_FROM = f"SELECT {_FIELDS} FROM entry JOIN room ON room.id = entry.room"
+_SAID = "kind IN ('message', 'action')"
+_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+# Scripts that put no space between words: the index knows no words in them.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+
+
+def sentence(error: sqlite3.Error) -> str:
+    """Return what to tell people about an error of the database: no path, no SQL."""
+    text = str(error)
+    if "full" in text:
+        return "the disk is full"
+    if "readonly" in text or "unable to open" in text or "I/O" in text:
+        return "the log cannot be written just now"
+    if "interrupted" in text:
+        return "that takes too long"
+    return "the log cannot be used just now"
+
+
+class Size(NamedTuple):
+    """How much a log holds."""
+
+    entries: int
+    rooms: int
+    bytes: int
+
+
+class Store:
+    """One connection to the log.
+
+    Args:
+        folder: where the file is, or shall be.
+        write: whether this connection appends. Only one may, at any time; any number may read beside it.
+
+    Raises:
+        SettingsError: the file cannot be opened, is no log of ours, or there is none to read.
+
+    """
+
+    def __init__(self, folder: Path, write: bool = False) -> None:
+        self._path = folder / FILE
+        self._write = write
+        self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
+        if not write and not self._path.exists():
+            raise SettingsError(f"There is no log in {folder}.")
+        try:
+            self._db = self._connect()
+            self._prepare()
+            self.last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0]
+        except sqlite3.Error as error:
+            raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        mode = "rwc" if self._write else "ro"
+        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
+        if self._write:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA journal_size_limit = 67108864")
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
+        if version == 0:
+            if not self._write:
+                raise SettingsError(f"{self._path} is not a log of hubbub.")
+            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def append(self, drafts: Sequence[Draft], now: float) -> list[Entry]:
+        """Store drafts in one transaction; when this returns, not even a power cut can undo it.
+
+        Raises:
+            BrokerError: none of them is stored.
+
+        """
+        rooms: dict[str, tuple[int, int]] = {}
+        entries: list[Entry] = []
+        rows = []
+        seq = self.last
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for draft in drafts:
+                seq += 1
+                name = draft.room
+                room, prev = rooms.get(name) or self._rooms.get(name) or self._room(name)
+                rooms[name] = room, seq
+                kind, nick, text = draft.kind, draft.nick, draft.text
+                entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id))
+                rows.append((seq, room, prev, now, kind.value, nick, text, draft.id))
+                if kind is Kind.TOPIC:
+                    db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
+            db.executemany(_INSERT, rows)
+            db.execute("COMMIT")
+        except Exception as error:
+            self._recover()
+            if isinstance(error, sqlite3.Error):
+                raise BrokerError(sentence(error)) from error
+            raise
+        if len(self._rooms) > ROOMS_KEPT:
+            self._rooms.clear()
+        self._rooms.update(rooms)
+        self.last = seq
+        return entries
+
+    def _room(self, name: str) -> tuple[int, int]:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            row = self._db.execute("INSERT INTO room (name) VALUES (?) RETURNING id", (name,)).fetchone()
+        return row[0], self._last_of(row[0])
+
+    def _last_of(self, room: int) -> int:
+        (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
+        return last or 0
+
+    def _recover(self) -> None:
+        """Give up the transaction; with a new connection if this one cannot even do that."""
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            try:
+                self._db.close()
+                self._db = self._connect()
+            except sqlite3.Error:
+                pass  # the next append fails as well, and tries again
+
+    def index_some(self, limit: int) -> bool:
+        """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""
+        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
+        upto = min(self.last, done + limit)
+        if upto == done:
+            return False
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT INTO entry_text (rowid, text) "
+                f"SELECT seq, text FROM entry WHERE seq > ? AND seq <= ? AND {_SAID}",
+                (done, upto),
+            )
+            self._db.execute("UPDATE mark SET value = ? WHERE name = 'indexed'", (upto,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._recover()
+            return False
+        return bool(upto < self.last)
+
+    # --- reading --------------------------------------------------------------------------------------------
+
+    @overload
+    def answer(self, query: Query) -> Page: ...
+    @overload
+    def answer(self, query: AllRooms) -> RoomList: ...
+    def answer(self, query: Query | AllRooms) -> Page | RoomList:
+        """Return what a query asks for, of what is committed now.
+
+        Raises:
+            BrokerError: the log cannot be read, or that takes longer than PATIENCE.
+
+        """
+        deadline = time.monotonic() + PATIENCE
+        self._db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        try:
+            return self._ANSWERS[type(query)](self, query)
+        except sqlite3.Error as error:
+            raise BrokerError(sentence(error)) from error
+        finally:
+            self._db.set_progress_handler(None, 0)
+
+    def state(self, name: str, latest: int) -> RoomState:
+        """Return what the log says of a room. Raises BrokerError."""
+        try:
+            self._db.execute("BEGIN")  # one view of it for the three questions
+            row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
+            if row is None:
+                return RoomState(0, "", ())
+            return RoomState(self._last_of(row[0]), row[1], self._latest(Latest(name, latest)).entries)
+        except sqlite3.Error as error:
+            raise BrokerError(sentence(error)) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+
+    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
+        for room, seq, prev, when, kind, nick, text, id in self._db.execute(f"{_FROM} {sql}", values):
+            yield Entry(room, seq, prev, when, Kind(kind), nick, text, id)
+
+    def _all_rooms(self, query: AllRooms) -> RoomList:
+        return RoomList(
+            self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
+        )
+
+    def _latest(self, query: Latest) -> Page:
+        kinds = "" if query.every else f"AND {_SAID}"
+        where = (
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
+        )
+        entries = self._entries(where, query.room, query.before or END, query.limit + 1)
+        return page(True, entries, query.limit)
+
+    def _after(self, query: After) -> Page:
+        where = (
+            "WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        )
+        entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
+        return page(False, entries, query.limit)
+
+    def _since(self, query: Since) -> Page:
+        where = (
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {_SAID} AND seq >= ? AND time >= ? "
+            "ORDER BY seq LIMIT ?"
+        )
+        entries = self._entries(where, query.room, self._first_at(query.time), query.time, query.limit + 1)
+        return page(False, entries, query.limit)
+
+    def _first_at(self, when: float) -> int:
+        """Return the first number at or after a time, by halving: times rise with the numbers."""
+        (high,) = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM entry").fetchone()
+        low = 0
+        while low < high:
+            middle = (low + high) // 2
+            (then,) = self._db.execute(
+                "SELECT time FROM entry WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,)
+            ).fetchone()
+            low, high = (low, middle) if then >= when else (middle + 1, high)
+        return low
+
+    def _search(self, query: Search) -> Page:
+        words = query.words.split()
+        if not words:
+            return Page(())
+        which = "AND seq < ?"
+        values: list[object] = [query.before or END]
+        if query.room:
+            which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
+            values.append(query.room)
+        if _UNSPACED.search(query.words):
+            like = " AND ".join([r"text LIKE ? ESCAPE '\'"] * len(words))
+            patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in words]
+            where = f"WHERE {_SAID} AND {like} {which} ORDER BY seq DESC LIMIT ?"
+            return page(True, self._entries(where, *patterns, *values, query.limit + 1), query.limit)
+        match = " ".join('"' + word.replace('"', '""') + '"' for word in words)
+        found: list[Entry] = []
+        for table in (self._unindexed(), "main.entry_text"):  # the newest first: ranking would read them all
+            join = f"JOIN {table} AS found ON found.rowid = seq WHERE found.text MATCH ?"
+            where = f"{join} {which} ORDER BY found.rowid DESC LIMIT ?"
+            found += self._entries(where, match, *values, query.limit + 1 - len(found))
+        return page(True, found, query.limit)
+
+    def _unindexed(self) -> str:
+        """Index what the text index lacks in a table of this connection, and return its name."""
+        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
+        self._db.execute("DROP TABLE IF EXISTS temp.tail")
+        self._db.execute("CREATE VIRTUAL TABLE temp.tail USING fts5 (text, tokenize='unicode61')")
+        self._db.execute(
+            f"INSERT INTO temp.tail (rowid, text) SELECT seq, text FROM main.entry WHERE seq > ? AND {_SAID}",
+            (done,),
+        )
+        return "temp.tail"
+
+    _ANSWERS: ClassVar[dict[type, Callable[..., Page | RoomList]]] = {
+        Latest: _latest,
+        After: _after,
+        Since: _since,
+        Search: _search,
+        AllRooms: _all_rooms,
+    }
+
+    def size(self) -> Size:
+        """Return how much there is."""
+        entries = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
+        rooms = self._db.execute("SELECT count(*) FROM room").fetchone()[0]
+        return Size(entries, rooms, self._path.stat().st_size)
+
+    def check(self) -> list[str]:
+        """Return what is wrong with the log, a sentence each; nothing if it is whole."""
+        faults = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
+        chain = (
+            "SELECT name, seq FROM"
+            " (SELECT room, seq, prev, lag(seq, 1, 0) OVER (PARTITION BY room ORDER BY seq) AS before FROM entry)"
+            " AS chain JOIN room ON room.id = chain.room WHERE prev <> before LIMIT 20"
+        )
+        faults += [f"In {room}, something is missing before number {seq}." for room, seq in self._db.execute(chain)]
+        return faults

@@ -1,0 +1,252 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hubbub import bench, config, console, server
+from hubbub.brokers.store import Store
+from hubbub.core.model import Entry, Latest, Search
+from hubbub.core.names import check_room
+from hubbub.errors import HubbubError, Refused
+from hubbub.wire.line import stamped
+
+# The settings that mean something to the echo server.
+ECHO = frozenset(
+    "listen idle_timeout stall_timeout rate burst line_limit buffer max_connections max_per_address no_limits "
+    "log_level uvloop".split()
+)
+
+
+class Sentence(click.ClickException):
+    """What went wrong, in one sentence on standard error; no traceback."""
+
+    def __init__(self, text: str, exit_code: int = 2) -> None:
+        super().__init__(text)
+        self.exit_code = exit_code  # type: ignore[misc]  # click means it to be set on the instance
+
+    def show(self, file: Any = None) -> None:
+        """Print it."""
+        click.echo(f"hubbub: {self.message}", err=True)
+
+
+class Command(click.Command):
+    """A command whose epilog is an example, kept as it is written; what hubbub raises becomes a sentence."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except HubbubError as error:
+            raise Sentence(str(error)) from None
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the example."""
+        with formatter.section("Example"):
+            for line in (self.epilog or "").splitlines():
+                formatter.write(f"  {line}\n")
+
+
+class Group(click.Group):
+    """The commands, in the order in which they are told."""
+
+    command_class = Command
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return list(self.commands)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version("hubbub"), message="hubbub %(version)s")
+def main() -> None:
+    """A chat server for every client you already have: nc, telnet, and whatever speaks lines."""
+
+
+def settings_options(names: frozenset[str] = frozenset()) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return a decorator that adds a flag for each of these settings, for all if none is named."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        for name, (kind, note, default) in reversed(list(config.table().items())):
+            if not names or name in names:
+                command = _option(name, kind, f"{note.description}", config.show(default), note)(command)
+        return click.option("--config", "file", metavar="FILE.toml", help="Settings from a file; flags win.")(
+            command
+        )
+
+    return decorate
+
+
+def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callable[..., Any]:
+    flag = "--" + name.replace("_", "-")
+    unit = (note.extra or {}).get("unit", "")
+    text += f"  [default: {default}{' ' + unit if unit else ''}]"
+    if kind is bool:
+        declaration = f"{flag}/--no-{name}" if default == "yes" else flag
+        return click.option(declaration, name, is_flag=True, default=None, help=text)
+    if kind == list[str]:
+        return click.option(flag, name, multiple=True, metavar="HOST:PORT", help=text)
+    return click.option(
+        flag, name, metavar={int: "N", float: "SECONDS" if unit == "s" else "X"}.get(kind, "TEXT"), help=text
+    )
+
+
+@main.command(epilog="hubbub serve --listen 127.0.0.1:8888 --listen '[::1]:8888' --data /var/lib/hubbub")
+@settings_options()
+def serve(file: str | None, **flags: Any) -> None:
+    """Run the chat server."""
+    _run(config.read(flags, file), server.serve)
+
+
+@main.command(epilog="hubbub echo --listen 127.0.0.1:7777\nprintf 'one\\ntwo\\n' | nc -N 127.0.0.1 7777")
+@settings_options(ECHO)
+def echo(file: str | None, **flags: Any) -> None:
+    """Run a server that sends every line back: to test a path."""
+    _run(config.read(flags, file), server.echo)
+
+
+def _run(settings: config.Settings, program: Callable[[config.Settings], Coroutine[Any, Any, None]]) -> None:
+    output = console.set_up(settings.log_level)
+    factory = None
+    if settings.uvloop:
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            factory = uvloop.new_event_loop
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(program(settings))
+    finally:
+        output.drain(1.0)
+
+
+# --- reading the log, beside a running server or without one -------------------------------------------------
+
+_data = click.option("--data", metavar="DIR", help="Folder of the log.  [default: hubbub-data]")
+_format = click.option(
+    "--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="Lines as in the chat, or a JSON object each.",
+)  # fmt: skip
+
+
+@main.command(epilog="hubbub history --room lobby --last 100 --format json")
+@_data
+@click.option("--room", default="lobby", show_default=True, help="Which room.")
+@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="How many entries; 0 for all.")
+@click.option("--all", "every", is_flag=True, help="Joins, leaves, renames and topics, too.")
+@_format
+def history(data: str | None, room: str, last: int, every: bool, style: str) -> None:
+    """Print what was said in a room, oldest first."""
+    try:
+        name = check_room(room)
+    except Refused as refusal:
+        raise Sentence(refusal.text) from None
+    with _log(data) as store:
+        _print(_newest(store, Latest(name, 1000, every=every), last), style)
+
+
+@main.command(epilog="hubbub search --room ops deploy failed")
+@_data
+@click.option("--room", help="Only in this room.")
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest.")
+@_format
+@click.argument("words", nargs=-1, required=True)
+def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
+    """Print the newest messages that hold all of WORDS, oldest first."""
+    with _log(data) as store:
+        _print(_newest(store, Search(" ".join(words), 1000, room), last), style)
+
+
+@contextlib.contextmanager
+def _log(data: str | None) -> Iterator[Store]:
+    folder = config.read({"data": data}, None).data
+    with contextlib.closing(Store(Path(folder))) as store:
+        yield store
+
+
+def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
+    """Return the newest `count` entries (0: all) that a query finds, oldest first: a page at a time."""
+    pages: list[Sequence[Entry]] = []
+    got = 0
+    while not count or got < count:
+        page = store.answer(replace(query, limit=min(query.limit, count - got)) if count else query)
+        if page.entries:
+            pages.append(page.entries)
+            got += len(page.entries)
+            query = replace(query, before=page.entries[0].seq)
+        if not page.more:
+            break
+    return [entry for page in reversed(pages) for entry in page]
+
+
+def _print(entries: Sequence[Entry], style: str) -> None:
+    now = time.time()
+    rooms = {entry.room for entry in entries}
+    for entry in entries:
+        if style == "json":
+            click.echo(json.dumps(entry._asdict(), ensure_ascii=False))
+        else:
+            click.echo((f"[{entry.room}] " if len(rooms) > 1 else "") + stamped(entry, now))
+
+
+@main.command(epilog="hubbub check --config hubbub.toml")
+@settings_options()
+def check(file: str | None, **flags: Any) -> None:
+    """Print the settings in force, and whether the log is whole."""
+    settings = config.read(flags, file)
+    width = max(map(len, config.table()))
+    for name, (_kind, note, default) in config.table().items():
+        value = getattr(settings, name)
+        unit = (note.extra or {}).get("unit", "")
+        mark = "" if value == default else "  (not the default)"
+        click.echo(f"{name:{width}}  {config.show(value)}{' ' + unit if unit else ''}{mark}")
+    if settings.ephemeral:
+        click.echo("\nNothing is stored, so there is no log to check.")
+        return
+    with contextlib.closing(Store(Path(settings.data))) as store:
+        faults = store.check()
+        size = store.size()
+    if faults:
+        click.echo("")
+        raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
+    click.echo(f"\nThe log is whole: {size.entries:,} entries in {size.rooms:,} rooms, {size.bytes / 1e6:,.1f} MB.")
+
+
+# --- load -----------------------------------------------------------------------------------------------------
+
+
+@main.command("bench", epilog="hubbub serve --no-limits --ephemeral &\nhubbub bench --clients 200 --messages 5000")
+@click.argument("address", default="127.0.0.1:8888")
+@click.option("--clients", type=click.IntRange(2), default=100, show_default=True, help="How many join.")
+@click.option("--senders", type=click.IntRange(1), default=10, show_default=True, help="How many of them talk.")
+@click.option(
+    "--messages", type=click.IntRange(1), default=1000, show_default=True, help="How many are said in all."
+)
+@click.option(
+    "--rate", type=click.FloatRange(0), default=0.0, help="Messages per second in all; 0: as fast as it goes."
+)
+@click.option("--payload", type=click.IntRange(40, 3000), default=64, show_default=True, help="Bytes of a message.")
+@click.option("--room", default="bench", show_default=True, help="The room that they join.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def bench_command(address: str, as_json: bool, **plan: Any) -> None:
+    """Load a running server at ADDRESS, and print what it delivered.
+
+    Its limits hold for this, too: start it with --no-limits to measure the server and not the limits.
+    """
+    load = bench.Plan(address, **plan)
+    with click.progressbar(length=load.messages, label="Messages", file=sys.stderr) as bar:
+        figures = asyncio.run(bench.run(load, bar.update))
+    click.echo(json.dumps(figures) if as_json else bench.table(figures))
+    if not figures["complete"]:
+        raise Sentence("not every message arrived once, in one order, at everybody.", exit_code=1)

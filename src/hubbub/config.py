@@ -1,0 +1,144 @@
+"""Every setting: its default, unit, bounds and reason. Flags, environment, file and docs come from this table.
+
+A value is looked for on the command line, then in the environment (`HUBBUB_IDLE_TIMEOUT`), then in the file
+(`idle_timeout = 300`), then here.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hubbub.errors import SettingsError
+
+ENVIRONMENT = "HUBBUB_"
+OFF = ("0", "false", "no", "off")
+ON = ("1", "true", "yes", "on")
+
+
+def _(description: str, unit: str = "", ge: float | None = None, le: float | None = None) -> Meta:
+    return Meta(description=description, ge=ge, le=le, extra={"unit": unit})
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What `hubbub serve` can be told. The type and the note of a field say all there is about it."""
+
+    listen: Annotated[
+        list[str], _("Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all.")
+    ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
+    data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
+    ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
+    history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
+    idle_timeout: Annotated[
+        float,
+        _(
+            "Disconnect who types nothing for so long; 0 for never. Over 120, a warning comes 60 s before.",
+            "s",
+            0,
+        ),
+    ] = 300
+    name_timeout: Annotated[float, _("How long a newcomer may take to give a name.", "s", 1)] = 30
+    stall_timeout: Annotated[float, _("Disconnect who takes no byte for so long while some wait.", "s", 1)] = 300
+    rate: Annotated[
+        float,
+        _("Lines taken from a connection in the long run; what comes faster is read later.", "lines/s", 0.1),
+    ] = 20
+    burst: Annotated[int, _("Lines taken at once from a connection that was quiet.", "lines", 1)] = 100
+    line_limit: Annotated[
+        int, _("Longest line; a longer one is discarded and its sender told.", "bytes", 64, 65536)
+    ] = 4096
+    buffer: Annotated[
+        int,
+        _("Kept for a client that does not read; what is more stays in the log.", "bytes", 16384, 16777216),
+    ] = 65536
+    max_behind: Annotated[
+        int, _("A client that missed more is told how many and goes on with the newest.", "entries", 100)
+    ] = 10_000
+    max_connections: Annotated[int, _("Connections in all; the next is told so and closed.", "connections", 1)] = (
+        10_000
+    )
+    max_per_address: Annotated[
+        int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
+    ] = 1000
+    max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 20
+    memory: Annotated[
+        int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)
+    ] = 16
+    no_limits: Annotated[bool, _("Lift the limits on rates and numbers of connections. Those on memory stay.")] = (
+        False
+    )
+    log_level: Annotated[
+        str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    ] = "info"
+    log_messages: Annotated[bool, _("Show on the console what is said, too.")] = False
+    uvloop: Annotated[bool, _("Use uvloop, if it is installed: half the CPU time.")] = True
+
+
+def table() -> Mapping[str, tuple[type, Meta, Any]]:
+    """Return of each setting: its type, its note, its default."""
+    hints = get_type_hints(Settings, include_extras=True)
+    defaults = Settings()
+    return {name: (*get_args(hint)[:2], getattr(defaults, name)) for name, hint in hints.items()}
+
+
+def show(value: object) -> str:
+    """Return a value as people write it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings in force.
+
+    Args:
+        flags: by setting; those that are None were not given.
+        file: a TOML file, if one was named.
+        environment: variables; the process's own if None.
+
+    Raises:
+        SettingsError: the file cannot be read, a setting is unknown, or a value is not possible.
+
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, Any] = _from_file(file) if file else {}
+    for name, (kind, _note, _default) in table().items():
+        flag = flags.get(name)
+        if flag is not None and flag != ():
+            values[name] = list(flag) if isinstance(flag, tuple) else flag
+        elif text := environment.get(ENVIRONMENT + name.upper()):
+            values[name] = _from_text(text, kind)
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(_explain(str(error))) from None
+
+
+def _from_file(file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(file).read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"The file {file} cannot be read: {os.strerror(error.errno or 0)}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"The file {file} is not TOML: {error}.") from None
+
+
+def _from_text(text: str, kind: type) -> object:
+    if kind is bool and text.lower() in ON + OFF:
+        return text.lower() in ON
+    return text.split() if kind == list[str] else text
+
+
+def _explain(error: str) -> str:
+    """Turn "Expected `int` >= 0 - at `$.history`" into a sentence."""
+    what, _, where = error.partition(" - at `$.")
+    name = where.removesuffix("`")
+    return f"The setting {name} is not possible: {what[:1].lower()}{what[1:]}." if name else f"{error}."

@@ -1,0 +1,69 @@
+"""The server's console: lines of log that never make the server wait.
+
+Whoever reads them may stop (Ctrl-S, a full pipe): then lines are dropped and counted, and the chat goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+
+KEPT = 10_000  # lines that wait for who reads them
+
+
+class Console(logging.Handler):
+    """Writes log records to a file descriptor from a thread of its own.
+
+    Args:
+        fd: where to.
+
+    """
+
+    def __init__(self, fd: int = 1) -> None:
+        super().__init__()
+        self._fd = fd
+        self._lines: queue.Queue[str] = queue.Queue(KEPT)
+        self._dropped = 0
+        # A daemon: who does not read must not keep the server from ending.
+        threading.Thread(target=self._write, name="hubbub-console", daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hand a record to the thread; drop it if too many wait."""
+        try:
+            text = self.format(record)
+            if record.levelno != logging.INFO:
+                text = f"{record.levelname}: {text}"
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._dropped += 1
+
+    def drain(self, seconds: float) -> None:
+        """Wait until everything is written, so long at most."""
+        end = time.monotonic() + seconds
+        while self._lines.unfinished_tasks and time.monotonic() < end:
+            time.sleep(0.005)
+
+    def _write(self) -> None:
+        while True:
+            text = self._lines.get()
+            if self._dropped:
+                text = f"WARNING: {self._dropped} lines were not shown, because nobody read the console\n{text}"
+                self._dropped = 0
+            data = (text + "\n").encode("utf-8", "replace")
+            try:
+                while data:
+                    data = data[os.write(self._fd, data) :]
+            except OSError:
+                pass  # nobody is there any more
+            self._lines.task_done()
+
+
+def set_up(level: str) -> Console:
+    """Send the log of the whole program to the console, from this level on."""
+    console = Console()
+    logging.basicConfig(level=level.upper(), format="%(message)s", handlers=[console], force=True)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    return console

@@ -1,0 +1,176 @@
+"""What may be typed after a slash: one table, for every wire on which people type lines.
+
+A row has what /help shows and the function that does it. `run` looks a line up and does it; what is not a
+command is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import (
+    AllRooms,
+    Clock,
+    Event,
+    Kind,
+    Latest,
+    Members,
+    Notice,
+    Page,
+    Past,
+    RoomInfo,
+    RoomList,
+    Rooms,
+    Search,
+    Since,
+)
+from hubbub.core.text import clean
+from hubbub.core.when import parse_time
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+    from hubbub.core.session import Session
+
+MAX_HISTORY = 200  # messages that one command shows
+MAX_LISTED = 500  # names that one command shows
+FOUND = 20  # messages that /search shows
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out."""
+
+    name: str
+    usage: str
+    help: str
+    run: Callable[[Hub, Session, str], None]
+
+    @property
+    def synopsis(self) -> str:
+        """Return the command as it is typed."""
+        return f"/{self.name} {self.usage}".rstrip()
+
+
+def run(hub: Hub, session: Session, line: str) -> None:
+    """Do what a line says: a command, or something to say in the current room.
+
+    Raises:
+        Refused: there is no such command, its argument is missing, or it is not allowed now.
+
+    """
+    text = clean(line).strip()
+    if not text.startswith("/"):
+        hub.say(session, text)
+    elif text.startswith("//"):
+        hub.say(session, text[1:])
+    else:
+        name, _, argument = text[1:].partition(" ")
+        command = _find(name)
+        argument = argument.strip()
+        if not argument and command.usage and not command.usage.startswith("["):
+            raise Refused("argument-missing", f"Usage: {command.synopsis}")
+        command.run(hub, session, argument)
+
+
+def _find(name: str) -> Command:
+    command = COMMANDS.get(name.lower())
+    if command is None:
+        raise Refused("no-such-command", f"There is no command /{name}; /help lists the commands.")
+    return command
+
+
+def _help(hub: Hub, session: Session, argument: str) -> None:
+    if argument:
+        command = _find(argument.removeprefix("/"))
+        lines = [f"{command.synopsis}: {command.help}"]
+    else:
+        width = max(len(command.synopsis) for command in COMMANDS.values())
+        lines = [f"{command.synopsis:{width}}  {command.help}" for command in COMMANDS.values()]
+        lines.append(f"{'//TEXT':{width}}  Say a text that begins with a slash.")
+    hub.reply(session, Notice(tuple(lines)))
+
+
+def _who(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.room_of(session, argument)
+    nicks = sorted({member.nick for member in room.members}, key=str.casefold)
+    hub.reply(session, Members(room.name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED)))
+
+
+def _rooms(hub: Hub, session: Session, _: str) -> None:
+    def answer(stored: RoomList) -> Event:
+        topics = dict(stored.rooms) | {name: room.topic for name, room in hub.rooms.items()}
+        counts = {name: len(room.members) for name, room in hub.rooms.items()}
+        rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
+        rooms.sort(key=lambda room: (-room.members, room.name))
+        return Rooms(rooms[:MAX_LISTED], session.current, max(0, len(rooms) - MAX_LISTED))
+
+    hub.ask(session, AllRooms(MAX_LISTED + 1), answer)
+
+
+def _topic(hub: Hub, session: Session, argument: str) -> None:
+    if argument:
+        hub.set_topic(session, argument)
+    else:
+        topic = hub.room_of(session).topic
+        hub.reply(session, Notice((f"Topic: {topic}" if topic else "There is no topic",)))
+
+
+def _msg(hub: Hub, session: Session, argument: str) -> None:
+    name, _, text = argument.partition(" ")
+    if not text.strip():
+        raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
+    hub.whisper(session, name, text)
+
+
+def _past(hub: Hub, none: str, more: str, page: Page) -> Event:
+    if not page.entries:
+        return Notice((none,))
+    return Past(page.entries, hub.clock(), tail=(more,) if page.more and more else ())
+
+
+def _history(hub: Hub, session: Session, argument: str) -> None:
+    if argument and not (argument.isdecimal() and 1 <= int(argument[:9]) <= MAX_HISTORY):
+        raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
+    room = hub.room_of(session)
+    query = Latest(room.name, int(argument or hub.limits.history or 20))
+    hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
+
+
+def _search(hub: Hub, session: Session, argument: str) -> None:
+    query = Search(argument, FOUND, hub.room_of(session).name)
+    more = f"Only the newest {FOUND} are shown"
+    hub.ask(session, query, partial(_past, hub, "Nothing found", more))
+
+
+def _since(hub: Hub, session: Session, argument: str) -> None:
+    query = Since(hub.room_of(session).name, parse_time(argument, hub.clock()), MAX_HISTORY)
+    more = "More was said after that; ask again with a later time"
+    hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
+
+
+_ROWS = (
+    Command("help", "[COMMAND]", "List the commands, or tell about one.", _help),
+    Command("nick", "NAME", "Take another name.", lambda hub, session, name: hub.rename(session, name)),
+    Command("who", "[ROOM]", "List who is in the room.", _who),
+    Command("rooms", "", "List the rooms.", _rooms),
+    Command(
+        "join",
+        "ROOM",
+        "Join a room, or go to one you are in.",
+        lambda hub, session, room: hub.join(session, room),
+    ),
+    Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.leave(session, room)),
+    Command("topic", "[TEXT]", "Show the room's topic, or set it.", _topic),
+    Command("msg", "NAME TEXT", "Tell somebody something that nobody else hears; it is not stored.", _msg),
+    Command("me", "TEXT", "Say what you do.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
+    Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
+    Command("search", "WORDS", "Show the newest messages of the room with all these words.", _search),
+    Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
+    Command("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
+    Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text)),
+)
+COMMANDS = {command.name: command for command in _ROWS}

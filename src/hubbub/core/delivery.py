@@ -1,0 +1,172 @@
+"""Fan-out: each chunk of a room's log is written to every member once, and nobody waits for anybody.
+
+A member is *live* (it was given all there is, and is written each new chunk) or *behind* (its transport takes
+no bytes, or did not until now): then only its cursor is kept, and it is brought up to date from the chunks in
+memory or, where they reach not back that far, from the broker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hubbub.core.model import After, AllRooms, Entry, Page, Query, RoomState
+from hubbub.core.room import Chunk, Cursor, Room, slices
+from hubbub.core.session import Session
+from hubbub.errors import BrokerError
+
+PAGE = 256  # entries that are read from the log at once for a session that is behind
+
+
+class Broker(Protocol):
+    """What the core needs of a broker; the promises are told in brokers/base.py."""
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        """Start to follow a room."""
+        ...
+
+    def close(self, room: str) -> None:
+        """Follow a room no more."""
+        ...
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query, later."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the core bounds; the settings of the same names tell more."""
+
+    history: int = 20  # messages a newcomer is shown
+    max_behind: int = 10_000  # entries; a session further behind skips ahead
+    max_rooms: int = 20  # rooms a session may be in
+    chunk: int = 32 * 1024  # bytes written to a member at once
+    recent: int = 16 * 1024 * 1024  # bytes of entries kept in memory, all rooms together
+    gathered: int = 32 * 1024 * 1024  # characters of text that may wait for a commit, all sessions together
+
+
+class Delivery:
+    """Writes chunks to members, and remembers the newest ones for those who are a little behind."""
+
+    def __init__(self, broker: Broker, limits: Limits) -> None:
+        self._broker = broker
+        self._limits = limits
+        self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
+        self._cost = 0
+        self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
+
+    def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> Chunk:
+        """Append entries to the room and write them to its live members; return them as a chunk.
+
+        Args:
+            room: the room of all of them.
+            entries: what was committed, in order.
+            authors: the sessions that published some of them: they are not given their own.
+
+        """
+        chunk = room.take_in(entries)
+        self._remember(room, chunk)
+        for form, group in list(room.live.items()):
+            others = dict(group)  # writing may make a member fall behind, which changes the group
+            own = {} if form.echo else {s: w for s in authors if s and (w := others.pop(s, None))}
+            whole = chunk.whole(form)
+            if whole:
+                for write in others.values():
+                    write(whole)
+            for session, write in own.items():
+                if part := chunk.part(form, session.tag):
+                    write(part)
+        return chunk
+
+    def start(self, session: Session, room: Room, chunk: Chunk, index: int) -> None:
+        """Give a new member what follows the entry at `index` of the chunk that made it one."""
+        if session.paused or session in self.behind:
+            self.behind.setdefault(session, {})[room] = chunk.cursor(index)
+            return
+        room.go_live(session)
+        if part := chunk.part(room.members[session], session.tag, index + 1):
+            session.write(part)
+
+    def end(self, session: Session, room: Room) -> None:
+        """Give a session nothing more of a room: it is no member any longer."""
+        room.dismiss(session)
+        cursors = self.behind.get(session)
+        if cursors is not None:
+            cursors.pop(room, None)
+            if not cursors:
+                del self.behind[session]
+
+    def forget(self, room: Room) -> None:
+        """Drop from memory what was remembered of a room."""
+        self._cost -= sum(chunk.cost for chunk in room.ring.values())
+        self._recent = deque(pair for pair in self._recent if pair[0] is not room)
+
+    def stand_back(self, session: Session) -> None:
+        """Write nothing more to a session: from here on it is behind in all its rooms."""
+        for room in session.rooms.values():
+            if room.stand_back(session):
+                self.behind.setdefault(session, {})[room] = room.end
+
+    def catch_up(self, session: Session) -> None:
+        """Write what the session missed, until it has all there is or its transport says pause."""
+        while (cursors := self.behind.get(session)) and not session.paused and not session.reading:
+            room, cursor = next(iter(cursors.items()))
+            if cursor.seq != room.end.seq:
+                self._next(session, room, cursor)
+                continue
+            del cursors[room]
+            if not cursors:
+                del self.behind[session]
+            room.go_live(session)
+
+    def _next(self, session: Session, room: Room, cursor: Cursor) -> None:
+        if room.end.ordinal - cursor.ordinal > self._limits.max_behind:
+            self._skip(session, room, cursor)
+        elif chunk := room.following(cursor):
+            self._give(session, room, chunk)
+            chunk.seal()
+        else:
+            self._read(session, room, cursor)
+
+    def _skip(self, session: Session, room: Room, cursor: Cursor) -> None:
+        self.behind[session][room] = room.end
+        session.write(room.members[session].skipped(room.name, room.end.ordinal - cursor.ordinal))
+
+    def _give(self, session: Session, room: Room, chunk: Chunk) -> None:
+        cursor = self.behind[session][room]
+        self.behind[session][room] = chunk.end
+        form = room.members[session]
+        start = cursor.ordinal - chunk.after.ordinal
+        data = chunk.part(form, session.tag, start) if start or session.tag in chunk.own else chunk.whole(form)
+        if data:
+            session.write(data)
+
+    def _read(self, session: Session, room: Room, cursor: Cursor) -> None:
+        """Read what is no longer in memory; where that page ends, memory or the next page begins."""
+
+        def done(result: Page | BrokerError) -> None:
+            session.reading = False
+            if session.paused or self.behind.get(session, {}).get(room) != cursor:
+                pass  # it left, or must wait again: the page is read again when it is wanted
+            elif isinstance(result, BrokerError) or not result.entries:
+                self._skip(session, room, cursor)  # rather say that something is missing than stand still for ever
+            else:
+                for piece in slices(result.entries, self._limits.chunk):
+                    if not session.paused:
+                        self._give(session, room, Chunk(piece, self.behind[session][room]))
+            self.catch_up(session)
+
+        session.reading = True
+        self._broker.read(After(room.name, cursor.seq, room.upto_ring(), PAGE), done)
+
+    def _remember(self, room: Room, chunk: Chunk) -> None:
+        """Keep a chunk in memory, and drop the oldest of all rooms beyond the bound."""
+        self._recent.append((room, chunk))
+        self._cost += chunk.cost
+        while self._cost > self._limits.recent and len(self._recent) > 1:
+            oldest, dropped = self._recent.popleft()
+            oldest.forget_oldest()
+            self._cost -= dropped.cost

@@ -1,0 +1,284 @@
+"""The words of the house: entries of a room's log, drafts of them, and what a session is told beside them.
+
+Nothing here does anything; every layer may import it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from hubbub.core.session import Session
+
+LOBBY = "lobby"  # the room in which everybody starts
+
+
+class Kind(StrEnum):
+    """What an entry tells."""
+
+    MESSAGE = "message"
+    ACTION = "action"
+    JOIN = "join"
+    LEAVE = "leave"
+    RENAME = "rename"
+    TOPIC = "topic"
+
+
+SAID = frozenset({Kind.MESSAGE, Kind.ACTION})  # what a newcomer is shown, /history lists and search finds
+
+
+class Draft:
+    """What a session wants in a room's log: it has no number yet, and nobody has seen it.
+
+    Args:
+        room: the room's name.
+        kind: what it tells.
+        nick: who.
+        text: the message; the reason of a leave; the new nick of a rename; the topic.
+        id: unique for ever, given before the commit, so that a retry can be recognised.
+        session: who waits for the outcome; None for nobody.
+        insist: a failed commit is tried again until it succeeds (a leave: the session is gone anyway).
+
+    """
+
+    __slots__ = ("error", "id", "insist", "kind", "nick", "room", "session", "settled", "text")
+
+    def __init__(  # noqa: PLR0913 - a record
+        self,
+        room: str,
+        kind: Kind,
+        nick: str,
+        text: str,
+        id: str,
+        session: Session | None = None,
+        insist: bool = False,
+    ) -> None:
+        self.room = room
+        self.kind = kind
+        self.nick = nick
+        self.text = text
+        self.id = id
+        self.session = session
+        self.insist = insist
+        self.settled = False
+        self.error: str | None = None  # why it was not stored, once that is sure
+
+
+class Entry(NamedTuple):
+    """One line of a room's log.
+
+    `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0
+    for the first. `time` is in seconds since the epoch. `id` is its draft's.
+    """
+
+    room: str
+    seq: int
+    prev: int
+    time: float
+    kind: Kind
+    nick: str
+    text: str
+    id: str
+
+
+# --- what a session is told beside the log; each wire has a renderer for each -------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """The server says something: one sentence, or several lines that belong together."""
+
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What was asked is not done; `code` is for programs, `text` for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """`nick` says `text` to this session alone."""
+
+    nick: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
+
+    `head` and `tail` are notices around them.
+    """
+
+    entries: Sequence[Entry]
+    now: float
+    head: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Who is in a room, sorted by name; `more` of them are not listed."""
+
+    room: str
+    nicks: Sequence[str]
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoomInfo:
+    """A room as /rooms shows it."""
+
+    name: str
+    members: int
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms there are, the liveliest first; `current` is the session's own."""
+
+    rooms: Sequence[RoomInfo]
+    current: str
+    more: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The server's time, in epoch seconds."""
+
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """The session has left: whatever was before this is told, and the connection may be closed."""
+
+
+Event = Notice | Refusal | Private | Past | Members | Rooms | Clock | Goodbye
+
+
+# --- reading the log ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest `limit` messages of a room, or entries of `every` kind, before number `before` (0: the end)."""
+
+    room: str
+    limit: int
+    before: int = 0
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Up to `limit` entries of every kind, from the one that follows number `seq` up to number `upto`."""
+
+    room: str
+    seq: int
+    upto: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Up to `limit` messages said at or after `time` (epoch seconds), the oldest first."""
+
+    room: str
+    time: float
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The newest `limit` messages that hold all of `words`, before number `before` (0: the end).
+
+    In every room if `room` is None.
+    """
+
+    words: str
+    limit: int
+    room: str | None = None
+    before: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AllRooms:
+    """Up to `limit` rooms that have a log, with their topics, by name."""
+
+    limit: int
+
+
+Query = Latest | After | Since | Search
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The answer to a query: entries, oldest first; `more` if the limit or the byte bound cut it."""
+
+    entries: Sequence[Entry]
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RoomList:
+    """The answer to AllRooms: names and topics."""
+
+    rooms: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoomState:
+    """What the log says of a room when it wakes: its last number, topic, and newest messages."""
+
+    seq: int
+    topic: str
+    latest: Sequence[Entry]
+
+
+# --- what the hub needs from a listener ---------------------------------------------------------------------
+
+
+class Form(Protocol):
+    """One way in which entries look on a wire; members with the same form are written the same bytes.
+
+    Forms are compared by identity, so a wire makes each of them once.
+    """
+
+    @property
+    def echo(self) -> bool:
+        """Whether a session is given its own entries too."""
+        ...
+
+    @property
+    def elsewhere(self) -> Form:
+        """The form for rooms that are not the session's current one."""
+        ...
+
+    def render(self, entry: Entry) -> bytes:
+        """Return the bytes of one entry, b"" if this wire does not show it."""
+        ...
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return what a session is told that was too far behind: `count` entries are not shown to it."""
+        ...
+
+
+class Outlet(Protocol):
+    """The listener's side of a session."""
+
+    def tell(self, event: Event) -> None:
+        """Write an event; called only while the transport takes bytes."""
+        ...
+
+    def go_on(self) -> None:
+        """Take the next command: what the session waited for is there."""
+        ...

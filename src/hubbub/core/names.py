@@ -1,0 +1,76 @@
+"""What a user or a room may be called."""
+
+import unicodedata
+
+from hubbub.core.text import fold
+from hubbub.errors import Refused
+
+MAX = 32  # characters; as long as most IRC networks allow and short enough to read in a line
+NAME_PUNCTUATION = "-_.[]{}|^"
+ROOM_PUNCTUATION = "-_."
+
+NAME_RULE = (
+    f"A name has 1 to {MAX} letters, digits, marks and {NAME_PUNCTUATION} of any script, "
+    "no space, begins with no mark, and is not a reserved word."
+)
+ROOM_RULE = (
+    f"A room's name has 1 to {MAX} letters, digits, marks and {ROOM_PUNCTUATION}, "
+    "no space, and begins with no mark."
+)
+
+# Who could be taken for the server or for everybody. Compared folded.
+RESERVED = frozenset(
+    "admin all chanserv chat everybody everyone here hubbub memoserv nickserv nobody operserv server service "
+    "services system you".split()
+)
+
+# Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point among L* and M*) or look like
+# a space: two names must not differ by them alone.
+_INVISIBLE = frozenset(
+    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0]
+)
+
+
+def _visible(char: str) -> bool:
+    code = ord(char)
+    return not (code in _INVISIBLE or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF)
+
+
+def _well_formed(name: str, punctuation: str) -> bool:
+    if not 1 <= len(name) <= MAX or unicodedata.category(name[0])[0] == "M":
+        return False
+    return all(
+        char in punctuation or ((unicodedata.category(char)[0] in "LM" or char.isdecimal()) and _visible(char))
+        for char in name
+    )
+
+
+def check_name(name: str) -> str:
+    """Return the name as it will be shown (NFC).
+
+    Raises:
+        Refused: `name-invalid`; its text says what is valid.
+
+    """
+    shown = unicodedata.normalize("NFC", name)
+    folded = fold(shown)
+    if (
+        not _well_formed(shown, NAME_PUNCTUATION)
+        or not _well_formed(folded, NAME_PUNCTUATION)
+        or folded in RESERVED
+    ):
+        raise Refused("name-invalid", NAME_RULE)
+    return shown
+
+
+def check_room(name: str) -> str:
+    """Return the room's one name: folded, without the `#` that IRC's people write before it.
+
+    Raises:
+        Refused: `room-invalid`; its text says what is valid.
+
+    """
+    folded = fold(name.removeprefix("#"))
+    if not _well_formed(folded, ROOM_PUNCTUATION):
+        raise Refused("room-invalid", ROOM_RULE)
+    return folded

@@ -1,0 +1,117 @@
+"""What was said and is not yet in the log: gathered for the next batch, or with the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from hubbub.core.model import Draft, Entry, Kind
+from hubbub.core.session import Session
+
+
+class Outbox:
+    """Drafts from the moment they are made until their outcome is known.
+
+    Args:
+        wake: called when there is something to gather.
+        bound: characters of text that may wait here before sessions must wait.
+
+    """
+
+    def __init__(self, wake: Callable[[], None], bound: int) -> None:
+        self.open: dict[str, Draft] = {}  # with the broker, by id
+        self._drafts: list[Draft] = []  # gathered for the next batch
+        self._wake = wake
+        self._bound = bound
+        self._size = 0  # characters of text in both
+        self._starved: dict[Session, None] = {}  # sessions that were told to wait because of the bound
+
+    def add(self, draft: Draft) -> None:
+        """Gather a draft; its session's turn keeps the place for its outcome."""
+        size = len(draft.text)
+        self._size += size
+        if draft.session:
+            draft.session.turn.append(draft)
+            draft.session.unsettled += size
+        self._drafts.append(draft)
+        if len(self._drafts) == 1:
+            self._wake()
+
+    def gather(self) -> Sequence[Draft]:
+        """Return what waits to be published, and start anew. Each draft must come back, stored or refused."""
+        batch, self._drafts = self._drafts, []
+        self.open.update((draft.id, draft) for draft in batch)
+        return batch
+
+    @property
+    def waiting(self) -> bool:
+        """Whether `gather` would return something."""
+        return bool(self._drafts)
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was said has its outcome."""
+        return not self._drafts and not self.open
+
+    def full(self, session: Session) -> bool:
+        """Whether a session must wait until less waits here; then it is among `relieved` one day."""
+        if self._size <= self._bound:
+            return False
+        self._starved[session] = None
+        return True
+
+    def relieved(self) -> Iterable[Session]:
+        """Return the sessions that need not wait any more."""
+        if not self._starved or self._size > self._bound:
+            return ()
+        starved, self._starved = self._starved, {}
+        return starved
+
+    def joins(self, room: str) -> bool:
+        """Whether a join of this room is here."""
+        return any(d.kind is Kind.JOIN and d.room == room for d in (*self._drafts, *self.open.values()))
+
+    def stored(self, entries: Sequence[Entry]) -> Sequence[Draft]:
+        """Settle the drafts that became these entries, and return them."""
+        drafts = [draft for entry in entries if (draft := self.open.pop(entry.id, None))]
+        self._settle(drafts)
+        return drafts
+
+    def refused(self, drafts: Iterable[Draft], reason: str) -> Sequence[Draft]:
+        """Settle drafts that will not be stored, and return them; keep those that insist for the next batch.
+
+        What nobody needs any more is settled with them: the leave of somebody whose join was not stored.
+        """
+        kept, lost = [], []
+        for draft in drafts:
+            self.open.pop(draft.id, None)
+            if draft.insist and not _never_joined(draft):
+                kept.append(draft)
+            else:
+                draft.error = reason
+                lost.append(draft)
+        for draft in self._drafts:
+            if _never_joined(draft):
+                draft.error = reason
+                lost.append(draft)
+            else:
+                kept.append(draft)
+        self._drafts = kept
+        self._settle(lost)
+        if kept:
+            self._wake()
+        return lost
+
+    def _settle(self, drafts: Sequence[Draft]) -> None:
+        for draft in drafts:
+            draft.settled = True
+            size = len(draft.text)
+            self._size -= size
+            if draft.session:
+                draft.session.unsettled -= size
+
+
+def _never_joined(draft: Draft) -> bool:
+    if draft.kind is not Kind.LEAVE or draft.session is None:
+        return False
+    join = (draft.session.joining or {}).get(draft.room)
+    return join is not None and join.error is not None

@@ -1,0 +1,180 @@
+"""A room is a log; this is the part of it that is awake: its newest chunks, and who is given the next one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.core.model import SAID, Entry, Form, Kind, RoomState
+
+if TYPE_CHECKING:
+    from hubbub.core.session import Session
+
+Write = Callable[[bytes], object]
+
+ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
+
+
+class Cursor(NamedTuple):
+    """How far a member has been given a room's log: up to the entry with number `seq`.
+
+    Numbers are not dense, so `ordinal` counts the room's entries since it woke.
+    """
+
+    seq: int
+    ordinal: int
+
+
+class Chunk:
+    """Entries of one room that were committed together and are written together.
+
+    What it looks like in a form is rendered once and kept, for the members who are written to now and for
+    those who catch up later.
+    """
+
+    __slots__ = ("_lines", "_whole", "after", "cost", "end", "entries", "own")
+
+    def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
+        self.entries = entries
+        self.after = after  # the cursor of who was given everything before it
+        self.end = self.cursor(len(entries) - 1)
+        self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries)
+        self.own: dict[str, list[int]] = {}  # by the session's tag: which entries it published
+        for index, entry in enumerate(entries):
+            self.own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
+        self._lines: dict[Form, list[bytes]] = {}
+        self._whole: dict[Form, bytes] = {}
+
+    def cursor(self, index: int) -> Cursor:
+        """Return the cursor of who was given everything up to the entry at `index`."""
+        return Cursor(self.entries[index].seq, self.after.ordinal + index + 1)
+
+    def _rendered(self, form: Form) -> list[bytes]:
+        lines = self._lines.get(form)
+        if lines is None:
+            render = form.render
+            lines = self._lines[form] = [render(entry) for entry in self.entries]
+        return lines
+
+    def whole(self, form: Form) -> bytes:
+        """Return all of it."""
+        whole = self._whole.get(form)
+        if whole is None:
+            whole = self._whole[form] = b"".join(self._rendered(form))
+        return whole
+
+    def part(self, form: Form, tag: str, start: int = 0) -> bytes:
+        """Return what the session with this tag may see: from index `start` on, without its own unless it has echo.
+
+        After its own leave of the room a session sees nothing.
+        """
+        lines = self._rendered(form)
+        own = () if form.echo else self.own.get(tag, ())
+        pieces = []
+        for index in own:
+            if index >= start:
+                pieces += lines[start:index]
+                start = index + 1
+                if self.entries[index].kind is Kind.LEAVE:
+                    return b"".join(pieces)
+        return b"".join(pieces + lines[start:])
+
+    def seal(self) -> None:
+        """Forget the single lines: the fan-out is over, from now on the whole is asked for, or rarely a part."""
+        self._lines.clear()
+
+
+class Room:
+    """A room that has members: where its log ends, the newest of it, and the members as cursors.
+
+    Args:
+        name: its one name, folded.
+        state: what the log says of it.
+        history: how many messages a newcomer is shown.
+
+    """
+
+    __slots__ = ("end", "latest", "live", "members", "name", "ring", "topic")
+
+    def __init__(self, name: str, state: RoomState, history: int) -> None:
+        self.name = name
+        self.end = Cursor(state.seq, 0)
+        self.topic = state.topic
+        self.latest: deque[Entry] = deque(state.latest, maxlen=history)
+        self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
+        self.members: dict[Session, Form] = {}
+        # The members that were given all there is, by form: a chunk is written to them without another look.
+        self.live: dict[Form, dict[Session, Write]] = {}
+
+    def take_in(self, entries: Sequence[Entry]) -> Chunk:
+        """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
+        chunk = Chunk(entries, self.end)
+        self.ring[self.end.seq] = chunk
+        self.end = chunk.end
+        for entry in entries:
+            if entry.kind in SAID:
+                self.latest.append(entry)
+            elif entry.kind is Kind.TOPIC:
+                self.topic = entry.text
+        return chunk
+
+    def forget_oldest(self) -> None:
+        """Drop the oldest chunk from memory; it stays in the log."""
+        del self.ring[next(iter(self.ring))]
+
+    def following(self, cursor: Cursor) -> Chunk | None:
+        """Return the chunk in memory that holds what follows the cursor, None if that is on disk alone."""
+        chunk = self.ring.get(cursor.seq)
+        if chunk is None:  # in the middle of one: who joined there, but could not be written to
+            inside = (c for c in self.ring.values() if c.after.seq < cursor.seq < c.end.seq)
+            chunk = next(inside, None)
+        return chunk
+
+    def upto_ring(self) -> int:
+        """Return the number at which the log in memory begins: what is before it is on disk alone."""
+        return next(iter(self.ring), self.end.seq)
+
+    def admit(self, session: Session, form: Form) -> None:
+        """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""
+        self.members[session] = form
+
+    def dismiss(self, session: Session) -> None:
+        """Make it a member no more."""
+        form = self.members.pop(session, None)
+        if form is not None:
+            self.stand_back(session, form)
+
+    def go_live(self, session: Session) -> None:
+        """Give the session every chunk from now on: it has all there is."""
+        self.live.setdefault(self.members[session], {})[session] = session.write
+
+    def stand_back(self, session: Session, form: Form | None = None) -> bool:
+        """Give the session nothing for now; return whether it was live."""
+        form = form or self.members[session]
+        group = self.live.get(form)
+        if group is None or group.pop(session, None) is None:
+            return False
+        if not group:
+            del self.live[form]
+        return True
+
+    def dress(self, session: Session, form: Form) -> None:
+        """Write to the session in another form from now on."""
+        live = self.stand_back(session)
+        self.members[session] = form
+        if live:
+            self.go_live(session)
+
+
+def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
+    """Cut entries so that each piece is at most `limit` bytes of text, or one entry."""
+    start = size = 0
+    for index, entry in enumerate(entries):
+        text = entry.text
+        cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # what a wire adds
+        if size and size + cost > limit:
+            yield entries[start:index]
+            start, size = index, 0
+        size += cost
+    yield entries if not start else entries[start:]

@@ -1,0 +1,136 @@
+"""The hub's side of a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Private, Refusal
+
+if TYPE_CHECKING:
+    from hubbub.core.room import Room
+
+
+TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
+UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
+
+
+class User:
+    """Who a nick belongs to. A guest has one session; who has an account may have several."""
+
+    __slots__ = ("keys", "nick", "sessions")
+
+    def __init__(self, nick: str) -> None:
+        self.nick = nick
+        self.keys: set[str] = set()  # folded names that it holds: one, or two while it is renamed
+        self.sessions: list[Session] = []
+
+
+class Whisper:
+    """A private message on its way: it keeps its place among what its sender said before."""
+
+    __slots__ = ("target", "text")
+
+    def __init__(self, target: Session, text: str) -> None:
+        self.target = target
+        self.text = text
+
+
+class Session:
+    """One peer, as the hub knows it.
+
+    Args:
+        tag: begins the id of everything that this session publishes, and of nothing else.
+        outlet: the listener's side.
+        write: takes bytes and never waits (the transport's own method).
+        form: how entries look to it in its current room.
+
+    """
+
+    __slots__ = (
+        "current",
+        "form",
+        "gone",
+        "joining",
+        "outlet",
+        "paused",
+        "published",
+        "reading",
+        "rooms",
+        "tag",
+        "turn",
+        "unsettled",
+        "user",
+        "waiting",
+        "write",
+    )
+
+    def __init__(self, tag: str, outlet: Outlet, write: Callable[[bytes], object], form: Form) -> None:
+        self.tag = tag
+        self.outlet = outlet
+        self.write = write
+        self.form = form
+        self.user: User | None = None
+        self.rooms: dict[str, Room] = {}
+        self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
+        self.current = ""  # the room in which it speaks; "" for none
+        # Drafts whose outcome is open and what follows them, in the order in which they are to be told.
+        self.turn: list[Draft | Whisper | Event] = []
+        self.published = 0
+        self.unsettled = 0  # bytes of text in `turn` that wait for a commit
+        self.waiting = 0  # hub calls that must end before its next command is taken
+        self.paused = False  # the transport takes no bytes
+        self.reading = False  # a page of the log is on its way to it
+        self.gone = False
+
+    @property
+    def nick(self) -> str:
+        """Its user's nick; "" before it has one."""
+        return self.user.nick if self.user else ""
+
+    @property
+    def clogged(self) -> bool:
+        """Whether its next command must wait for what it did before, or until it reads what it is told."""
+        if self.waiting:
+            return True
+        turn = self.turn
+        if not turn:
+            return False
+        if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
+            return True
+        return self.paused and any(type(item) is not Draft for item in turn)
+
+    def flush(self) -> None:
+        """Tell it what has its turn: all that does not follow a draft whose outcome is open."""
+        turn = self.turn
+        while turn and not self.paused:
+            item = turn[0]
+            if type(item) is Draft and not item.settled:
+                return
+            del turn[0]
+            event = self._outcome(item)
+            if event is not None:
+                self.outlet.tell(event)
+
+    def _outcome(self, item: Draft | Whisper | Event) -> Event | None:
+        if isinstance(item, Draft):
+            return Refusal("not-stored", f"Not sent: {item.error}.") if item.error else None
+        if not isinstance(item, Whisper):
+            return item
+        if item.target.gone:
+            return Refusal("no-such-name", "Not sent: who it was for has left.")
+        if item.target.paused:
+            return Refusal("not-reading", f"Not sent: {item.target.nick} does not read just now.")
+        item.target.outlet.tell(Private(self.nick, item.text))
+        return None
+
+    def leave_of(self, room: str) -> Draft | None:
+        """Return its leave of a room that is on its way into the log."""
+        for item in self.turn:
+            if isinstance(item, Draft) and item.kind is Kind.LEAVE and item.room == room and not item.settled:
+                return item
+        return None
+
+    def form_in(self, room: str) -> Form:
+        """Return how entries of a room look to it."""
+        return self.form if room == self.current else self.form.elsewhere

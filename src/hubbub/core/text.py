@@ -1,0 +1,42 @@
+"""Text from outside, made safe for every terminal. The only place that knows what is unsafe."""
+
+import re
+import unicodedata
+
+# Whole escape sequences (ECMA-48): strings (DCS, SOS, OSC, PM, APC) with their content up to BEL or ST or
+# the end, then CSI, SS2/SS3 with the character they shift, nF escapes, and the two-character ones. Each also
+# in its one-character C1 form.
+_ESCAPES = re.compile(
+    r"(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|(?:\x1b[NO]|[\x8e\x8f])[ -~]?"
+    r"|\x1b[ -/]+[0-~]?"
+    r"|\x1b[0-~]?",
+    re.DOTALL,
+)
+_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # embeddings, overrides, isolates (UAX #9)
+_ODD = [0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB, 0x206A, 0x206B, 0x206C, 0x206D, 0x206E, 0x206F]  # BOM, annotations
+_MAP: dict[int, str | None] = {
+    **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_ODD]),
+    **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),  # lone surrogates cannot be encoded
+    0x09: " ",
+    0x2028: " ",  # line and paragraph separators end a line in a browser
+    0x2029: " ",
+}
+
+
+def clean(text: str) -> str:
+    """Return `text` without what could move a cursor, ring, recolour, reorder or forge a line.
+
+    Whole escape sequences go, then C0 and C1 controls (a tab becomes a space) and bidi overrides and
+    isolates. What is left is one line of printable text; cleaning it again changes nothing.
+    """
+    if text.isprintable():  # nearly always; answers in nanoseconds
+        return text
+    return _ESCAPES.sub("", text).translate(_MAP)
+
+
+def fold(text: str) -> str:
+    """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146)."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", folded)

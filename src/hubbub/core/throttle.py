@@ -1,0 +1,32 @@
+"""How often a peer may act: a token bucket. Over the rate nothing is dropped, the answer is how long to wait."""
+
+
+class Throttle:
+    """A bucket of `burst` tokens that fills at `rate` a second; each act takes one.
+
+    Args:
+        rate: acts per second in the long run; 0 means without limit.
+        burst: acts at once after a pause, at least 1.
+        now: seconds on any clock that does not go back.
+
+    """
+
+    __slots__ = ("burst", "rate", "since", "tokens")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self.rate = rate
+        self.burst = burst
+        self.tokens = burst
+        self.since = now
+
+    def delay(self, now: float) -> float:
+        """Take a token and return 0.0, or take none and return the seconds until there is one."""
+        if not self.rate:
+            return 0.0
+        tokens = min(self.burst, self.tokens + (now - self.since) * self.rate)
+        self.since = now
+        if tokens >= 1.0:
+            self.tokens = tokens - 1.0
+            return 0.0
+        self.tokens = tokens
+        return (1.0 - tokens) / self.rate

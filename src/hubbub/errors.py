@@ -1,0 +1,36 @@
+"""Everything that hubbub raises on purpose.
+
+    HubbubError
+    +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
+    +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
+    +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
+
+Anything else that leaves a function is a bug.
+"""
+
+
+class HubbubError(Exception):
+    """The root of the tree; its text is one sentence that a person can act upon."""
+
+
+class SettingsError(HubbubError):
+    """The server cannot start as it was told to."""
+
+
+class BrokerError(HubbubError):
+    """The broker could not do what it was asked; its text may be shown to people (no path, no trace)."""
+
+
+class Refused(HubbubError):
+    """A session asked for what it may not have.
+
+    Args:
+        code: a stable word for programs, such as `name-taken`.
+        text: one sentence for people.
+
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text

@@ -1,0 +1,307 @@
+"""The socket side of a peer: bytes in and out, back-pressure both ways, deadlines, an orderly end.
+
+What the bytes mean is the dialogue's business (listeners/line.py, listeners/echo.py). The rules here:
+
+ 1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
+    not taken stays where it is, and the socket is not read: so at most one read's bytes wait here.
+ 2. Output goes straight to the transport. It says when it holds too much; who writes then must stop.
+ 3. Every wait on the peer has a deadline, then `transport.abort()`.
+ 4. After a FIN the rest of the input is taken in its own time; then the dialogue ends. After a reset what is
+    not taken yet is lost, as it would be in the kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any, Protocol, cast
+
+from hubbub.config import Settings
+from hubbub.core.throttle import Throttle
+
+READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
+LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
+TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
+
+
+class Dialogue(Protocol):
+    """What is talked about over a connection. Every method is called on the loop and returns at once."""
+
+    def begin(self, connection: Connection) -> None:
+        """Greet: the transport is there."""
+        ...
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes that came in, until they are taken by `next_item`."""
+        ...
+
+    def next_item(self) -> Any:
+        """Return what came in next, None if nothing is complete."""
+        ...
+
+    def ready(self) -> bool:
+        """Whether an item may be taken; if not, `Connection.go_on` is called later."""
+        ...
+
+    def take(self, item: Any) -> None:
+        """Do what an item says."""
+        ...
+
+    def ended(self) -> None:
+        """Come to an end: the peer has said all it will, and all of it was taken."""
+        ...
+
+    def lost(self) -> None:
+        """Forget the peer: nothing can be written any more."""
+        ...
+
+    def pause(self) -> None:
+        """Write nothing: the peer does not read."""
+        ...
+
+    def resume(self) -> None:
+        """Write again."""
+        ...
+
+    def farewell(self) -> None:
+        """Say that the server stops, and close."""
+        ...
+
+    def tick(self, now: float, quiet: float) -> float:
+        """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next."""
+        ...
+
+
+class State(Enum):
+    """Where a connection is in its life; it only goes forward."""
+
+    OPEN = auto()
+    CLOSING = auto()  # our last bytes are on their way, what comes in is discarded
+    CLOSED = auto()
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all connections of a server have in common."""
+
+    loop: asyncio.AbstractEventLoop
+    settings: Settings
+    clock: Callable[[], float]  # seconds that never go back
+    connections: set[Connection] = field(default_factory=set)
+    buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One peer's socket.
+
+    Args:
+        shared: the server's.
+        dialogue: what is talked about.
+        gone: called once, when the socket is closed.
+
+    """
+
+    __slots__ = (
+        "_arrived", "_eof", "_gone", "_held", "_last_call", "_more", "_paused_at", "_paused_size", "_pumping",
+        "_reading", "_shared", "_throttle", "_throttled", "_timer", "dialogue", "peer", "state", "transport",
+    )  # fmt: skip
+
+    transport: asyncio.Transport
+
+    def __init__(self, shared: Shared, dialogue: Dialogue, gone: Callable[[], None]) -> None:
+        now = shared.clock()
+        self.dialogue = dialogue
+        self.state = State.OPEN
+        self.peer: Any = None
+        self._shared = shared
+        self._gone = gone
+        self._arrived = now  # when the last input came
+        self._eof = False
+        self._last_call = False  # the server is stopping: nothing more is read
+        self._held: Any = None  # an item that was not taken because of the rate
+        self._more = False  # there may be input to take
+        self._paused_at = 0.0  # when it last took a byte while it takes no more; 0: it does
+        self._paused_size = 0
+        self._pumping = False
+        self._reading = True
+        settings = shared.settings
+        self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, now)
+        self._throttled: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    # --- the transport's calls ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.peer = transport.get_extra_info("peername")
+        # A chunk of the log is at most half the buffer, so who is paused at half never holds more than all.
+        self.transport.set_write_buffer_limits(high=self._shared.settings.buffer // 2)
+        self._shared.connections.add(self)
+        self.dialogue.begin(self)
+        self._tick()
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to read to: one buffer serves all, it is emptied at once."""
+        return self._shared.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        if self.state is State.OPEN:
+            self._arrived = self._shared.clock()
+            self.dialogue.feed(bytes(self._shared.buffer[:nbytes]))
+            self.pump()
+
+    def eof_received(self) -> bool:
+        """Take the rest of the input, then end; the transport stays open for what is still to be said."""
+        self._eof = True
+        if self.state is State.OPEN:
+            self.pump()
+        else:
+            self.transport.close()
+        return True
+
+    def pause_writing(self) -> None:
+        """Stop writing: the peer does not read."""
+        self._paused_at = self._shared.clock()
+        self._paused_size = self.transport.get_write_buffer_size()
+        self.dialogue.pause()
+        self._arm(self._shared.settings.stall_timeout / 4)
+
+    def resume_writing(self) -> None:
+        """Write again."""
+        self._paused_at = 0.0
+        self.dialogue.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the peer."""
+        self.state = State.CLOSED
+        for timer in (self._timer, self._throttled):
+            if timer:
+                timer.cancel()
+        self._timer = self._throttled = None
+        self._shared.connections.discard(self)
+        self.dialogue.lost()
+        self._gone()
+
+    # --- input ----------------------------------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Take the input that waits, if there is any: the dialogue is ready again."""
+        if self._more and not self._pumping:
+            self.pump()
+
+    def pump(self) -> None:
+        """Take input until there is no more, the dialogue must wait, or the rate is used up."""
+        if self._pumping or self._throttled:
+            self._more = True
+            return
+        self._pumping = True
+        try:
+            while self.state is State.OPEN:
+                self._more = True
+                if not self.dialogue.ready() or not self._take_one():
+                    break
+        finally:
+            self._pumping = False
+        if self.state is State.OPEN:
+            self._read(not self._more)
+
+    def _take_one(self) -> bool:
+        """Take an item; return whether another may follow."""
+        item = self._held
+        if item is None:
+            item = self.dialogue.next_item()
+            if item is None:
+                self._more = False
+                if self._eof:
+                    self.dialogue.ended()
+                return False
+        now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
+        delay = self._throttle.delay(now)
+        if delay:
+            self._held = item
+            self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
+            return False
+        self._held = None
+        self.dialogue.take(item)
+        return True
+
+    def _rate_allows(self) -> None:
+        self._throttled = None
+        self.pump()
+
+    def _read(self, wanted: bool) -> None:
+        if wanted is not self._reading and not self._eof and not self._last_call:
+            self._reading = wanted
+            if wanted:
+                self.transport.resume_reading()
+            else:
+                self.transport.pause_reading()
+
+    def last_call(self) -> None:
+        """Take all that came in, however fast it came, and read no more: the server is stopping."""
+        self._read(False)
+        self._last_call = True
+        self._throttle.rate = 0
+        if self._throttled:
+            self._throttled.cancel()
+            self._rate_allows()
+
+    # --- output, and the end --------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Write bytes, unless it is too late."""
+        if data and self.state is State.OPEN:
+            self.transport.write(data)
+
+    def finish(self, farewell: bytes = b"") -> None:
+        """Write the last bytes, let the peer take them, and close.
+
+        A FIN, not a close: closing a socket with unread input would reset it and take our last bytes with it.
+        """
+        if self.state is not State.OPEN:
+            return
+        self.write(farewell)
+        self.state = State.CLOSING
+        if not self._reading and not self._eof:
+            self.transport.resume_reading()
+        if self._eof or not self.transport.can_write_eof():
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+        self._arm(LINGER)
+
+    def abort(self) -> None:
+        """Close at once; what is not written yet is lost."""
+        if self.state is not State.CLOSED:
+            self.transport.abort()
+
+    # --- deadlines ------------------------------------------------------------------------------------------
+
+    def _arm(self, delay: float) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._shared.loop.call_later(delay, self._tick)
+
+    def _tick(self) -> None:
+        if self.state is State.CLOSING:
+            self.transport.abort()
+        if self.state is not State.OPEN:
+            return
+        now = self._shared.clock()
+        delay = self.dialogue.tick(now, now - self._arrived)
+        if self._paused_at:
+            delay = min(delay, self._shared.settings.stall_timeout / 4)
+            self._check_stall(now)
+        if self.state is State.OPEN:
+            self._arm(min(delay, TICK))
+
+    def _check_stall(self, now: float) -> None:
+        size = self.transport.get_write_buffer_size()
+        if size < self._paused_size:
+            self._paused_at, self._paused_size = now, size
+        elif now - self._paused_at >= self._shared.settings.stall_timeout:
+            self.abort()

@@ -1,0 +1,186 @@
+"""The dialogue with who types lines: nc, telnet, and every pipe."""
+
+from __future__ import annotations
+
+import logging
+
+from hubbub.config import Settings
+from hubbub.core import commands
+from hubbub.core.hub import Hub
+from hubbub.core.model import Event, Goodbye, Notice, Refusal
+from hubbub.core.session import Session
+from hubbub.core.text import clean
+from hubbub.errors import Refused
+from hubbub.listeners.connection import Connection
+from hubbub.wire import line as wire
+from hubbub.wire.line import PROMPT, RAW, TELNET, LineReader, Signal
+
+log = logging.getLogger("hubbub")
+
+NAME_TRIES = 5
+WARNING = 60.0  # seconds before the idle timeout at which it is announced
+UNFINISHED = "[the line was cut off here]"
+
+
+class LineDialogue:
+    """One peer at the line wire: asks for a name, then takes lines and shows entries.
+
+    Args:
+        hub: the hub.
+        settings: the settings in force.
+        now: seconds on the connection's clock.
+
+    """
+
+    __slots__ = ("_connection", "_hub", "_opened", "_reader", "_refusals", "_session", "_settings", "_warned")
+
+    def __init__(self, hub: Hub, settings: Settings, now: float) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._reader = LineReader(settings.line_limit)
+        self._connection: Connection
+        self._session: Session
+        self._opened = now
+        self._refusals = 0
+        self._warned = False
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Ask for a name."""
+        self._connection = connection
+        self._session = self._hub.connect(self, connection.transport.write, RAW)
+        connection.write(PROMPT.encode())
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes that came in; answer telnet's negotiation."""
+        self._warned = False
+        self._reader.feed(data)
+        telnet = self._reader.telnet
+        if telnet is not None:
+            if telnet.spoken and self._session.form is RAW:
+                self._hub.set_form(self._session, TELNET)
+            if not self._session.paused:
+                self._connection.write(telnet.take_replies())
+
+    def next_item(self) -> str | Signal | None:
+        """Return the next line or signal."""
+        return self._reader.next_line()
+
+    def ready(self) -> bool:
+        """Whether the next line may be taken."""
+        return self._hub.ready(self._session)
+
+    def take(self, item: str | Signal) -> None:
+        """Do what a line says."""
+        session = self._session
+        try:
+            if isinstance(item, Signal):
+                self._signal(item)
+            elif session.user is None:
+                self._enter(item)
+            else:
+                commands.run(self._hub, session, item)
+        except Refused as refusal:
+            self._hub.reply(session, Refusal(refusal.code, refusal.text))
+
+    def ended(self) -> None:
+        """Take the line that was cut off, and leave once all is settled."""
+        rest = self._reader.end()
+        if rest.strip() and self._session.user:
+            # Said, but not as if it were whole; and no command is run that may have been meant otherwise.
+            if rest.lstrip().startswith("/") and not rest.lstrip().startswith("//"):
+                self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
+            else:
+                self.take(f"{rest.rstrip()} {UNFINISHED}")
+        self._hub.depart(self._session)
+
+    def lost(self) -> None:
+        """Leave."""
+        self._hub.depart(self._session)
+        if self._session.user:
+            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
+
+    def pause(self) -> None:
+        """Let the hub write nothing."""
+        self._hub.pause(self._session)
+
+    def resume(self) -> None:
+        """Let the hub write again."""
+        if self._reader.telnet is not None:
+            self._connection.write(self._reader.telnet.take_replies())
+        self._hub.resume(self._session)
+
+    def farewell(self) -> None:
+        """Say that the server stops, and close."""
+        self._connection.finish(wire.encode(wire.notice("The server is shutting down"), self._end_of_line))
+
+    def tick(self, now: float, quiet: float) -> float:
+        """End the dialogue with who gives no name, or says nothing for too long."""
+        if self._session.user is None:
+            left = self._settings.name_timeout - (now - self._opened)
+            if left <= 0:
+                self._end("\nDisconnected: no name was given in time.")
+            return left
+        timeout = self._settings.idle_timeout
+        if not timeout:
+            return WARNING
+        left = timeout - quiet
+        if left <= 0:
+            self._end("Disconnected: idle timeout.")
+        elif timeout > 2 * WARNING and left > WARNING:
+            return left - WARNING
+        elif timeout > 2 * WARNING and not self._warned:
+            self._warned = True
+            self._hub.reply(
+                self._session, Notice((f"Say something within {left:.0f} s, or you will be disconnected",))
+            )
+        return left
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Show an event; after a goodbye, close."""
+        if isinstance(event, Goodbye):
+            self._connection.finish()
+        else:
+            self._connection.write(wire.render(event, self._end_of_line))
+
+    def go_on(self) -> None:
+        """Take the next line."""
+        self._connection.go_on()
+
+    # --- its own --------------------------------------------------------------------------------------------
+
+    @property
+    def _end_of_line(self) -> str:
+        return "\r\n" if self._session.form is not RAW else "\n"
+
+    def _enter(self, name: str) -> None:
+        try:
+            self._hub.enter(self._session, name.strip())
+        except Refused as refusal:
+            if name.strip() == "/quit":
+                self._hub.depart(self._session)
+                return
+            self._refusals += 1
+            if self._refusals >= NAME_TRIES:
+                self._end(f"{refusal.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
+            else:
+                self._connection.write(wire.encode(refusal.text, self._end_of_line) + PROMPT.encode())
+        else:
+            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+
+    def _signal(self, signal: Signal) -> None:
+        if signal is Signal.QUIT:
+            self._hub.depart(self._session)
+        elif signal is Signal.TOO_LONG:
+            limit = self._settings.line_limit
+            raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")
+        else:
+            self._hub.reply(self._session, Notice((f"Your line so far: {clean(self._reader.pending)}",)))
+
+    def _end(self, sentence: str) -> None:
+        """Say why, and close; whether the peer reads or not."""
+        self._connection.finish(wire.encode(sentence, self._end_of_line))
+        self._hub.depart(self._session)

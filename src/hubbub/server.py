@@ -1,0 +1,208 @@
+"""Puts the house together, runs it, and takes it down in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import secrets
+import signal
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hubbub.brokers.base import Broker
+from hubbub.brokers.memory import MemoryBroker
+from hubbub.brokers.sqlite import SqliteBroker
+from hubbub.config import Settings
+from hubbub.core.delivery import Limits
+from hubbub.core.hub import Hub
+from hubbub.core.model import SAID, Draft, Entry, Kind
+from hubbub.listeners.connection import Shared
+from hubbub.listeners.echo import EchoDialogue
+from hubbub.listeners.front import Front
+from hubbub.listeners.line import LineDialogue
+
+log = logging.getLogger("hubbub")
+
+SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
+PART = 1.5  # seconds that it gives its peers to take the last bytes
+RETRY = 0.25  # seconds before something is published again after the broker failed
+GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
+
+
+class Pump:
+    """Gather, commit, fan out: one batch with the broker, the next one gathering meanwhile.
+
+    After a fan-out that took d seconds, what the next one will deliver is gathered for d seconds more: so half
+    of the time is left for those who come in, and a storm of joins is a few big writes instead of millions.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
+        self._loop = loop
+        self._log_messages = settings.log_messages
+        self._busy = False  # a batch is with the broker, or being delivered
+        self._planned = False  # the next batch will be gathered by a call that is under way
+        self._earliest = 0.0
+        self.hub: Hub
+        self.broker: Broker
+
+    def wake(self) -> None:
+        """Publish what was gathered, as soon as may be."""
+        if self._busy or self._planned:
+            return
+        self._planned = True
+        delay = self._earliest - time.perf_counter()
+        if delay > 0:
+            self._loop.call_later(delay, self._publish)
+        else:  # not at once: what came in with it belongs to the same batch
+            self._loop.call_soon(self._publish)
+
+    def _publish(self) -> None:
+        self._planned = False
+        batch = self.hub.outbox.gather()
+        if batch:
+            self._busy = True
+            self.broker.publish(batch)
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """Deliver what is stored."""
+        start = time.perf_counter()
+        if self._log_messages:
+            for entry in entries:
+                if entry.kind in SAID:
+                    form = "* %s %s" if entry.kind is Kind.ACTION else "%s: %s"
+                    log.info(form, entry.nick, entry.text)
+        try:
+            self.hub.committed(entries)
+        finally:  # even a bug there must not stand in the way of the next batch
+            self._loop.call_soon(self._delivered, start)  # after the loop has flushed what was written
+
+    def _delivered(self, start: float) -> None:
+        now = time.perf_counter()
+        self._earliest = now + (now - start)
+        self._next()
+
+    def failed(self, drafts: Sequence[Draft], reason: str) -> None:
+        """Tell the senders, and try again a little later."""
+        log.error("%d entries could not be stored: %s", len(drafts), reason)
+        self._earliest = time.perf_counter() + RETRY
+        try:
+            self.hub.failed(drafts, reason)
+        finally:
+            self._next()
+
+    def _next(self) -> None:
+        self._busy = False
+        if self.hub.outbox.waiting:
+            self.wake()
+
+
+def limits(settings: Settings) -> Limits:
+    """Return the core's limits, out of the settings."""
+    return Limits(
+        history=settings.history,
+        max_behind=settings.max_behind,
+        max_rooms=settings.max_rooms,
+        chunk=settings.buffer // 2,
+        recent=settings.memory * 1024 * 1024,
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run the chat server until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: it cannot start.
+
+    """
+    loop = asyncio.get_running_loop()
+    stop = _stop_on_signals(loop)
+    _raise_file_limit()
+    pump = Pump(loop, settings)
+    broker: Broker = MemoryBroker(time.time) if settings.ephemeral else SqliteBroker(Path(settings.data), time.time)
+    hub = Hub(broker, time.time, f"{secrets.token_hex(5)}-", pump.wake, limits(settings))
+    pump.hub, pump.broker = hub, broker
+    shared = Shared(loop, settings, time.monotonic)
+    broker.start(pump.committed, pump.failed)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            front = Front(shared, tasks, lambda: LineDialogue(hub, settings, shared.clock()))
+            for address in front.listen():
+                log.info("Chat server running on %s", address)
+            await stop.wait()
+            front.close()
+            await asyncio.sleep(GRACE)  # what has arrived is read
+            await _settle(hub, shared)
+            hub.closing = True
+            await _part(shared)
+    except* BaseException as group:
+        raise _single(group) from None
+    finally:
+        await broker.stop(1.0)
+
+
+async def echo(settings: Settings) -> None:
+    """Run the echo server until SIGTERM or SIGINT. Raises SettingsError."""
+    loop = asyncio.get_running_loop()
+    stop = _stop_on_signals(loop)
+    _raise_file_limit()
+    shared = Shared(loop, settings, time.monotonic)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            front = Front(shared, tasks, lambda: EchoDialogue(settings))
+            for address in front.listen():
+                log.info("Echo server running on %s", address)
+            await stop.wait()
+            front.close()
+            await _part(shared)
+    except* BaseException as group:
+        raise _single(group) from None
+
+
+def _single(group: BaseException) -> BaseException:
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
+
+
+async def _settle(hub: Hub, shared: Shared) -> None:
+    """Take all that was received, and wait until it is stored and delivered."""
+    for connection in list(shared.connections):
+        connection.last_call()
+    await _until(lambda: hub.settled, SETTLE)
+
+
+async def _part(shared: Shared) -> None:
+    """Tell everybody that it is over, and close all connections."""
+    for connection in list(shared.connections):
+        connection.dialogue.farewell()
+    await _until(lambda: not shared.connections, PART)
+    for connection in list(shared.connections):
+        connection.abort()
+    await _until(lambda: not shared.connections, 0.2)
+
+
+async def _until(done: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not done() and time.monotonic() < end:  # noqa: ASYNC110 - once in the server's life
+        await asyncio.sleep(0.005)
+
+
+def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(1)  # the second one: at once
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+def _raise_file_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

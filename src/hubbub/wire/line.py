@@ -1,0 +1,316 @@
+"""Lines of text, as nc and telnet send and show them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+from enum import Enum, auto
+from typing import Any
+
+import regex
+
+from hubbub.core.model import (
+    LOBBY,
+    Clock,
+    Entry,
+    Event,
+    Form,
+    Goodbye,
+    Kind,
+    Members,
+    Notice,
+    Past,
+    Private,
+    Refusal,
+    Rooms,
+)
+from hubbub.wire.telnet import Telnet
+
+PROMPT = "Enter your name: "
+
+# --- in ---------------------------------------------------------------------------------------------------
+
+NUL, CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 0, 3, 4, 8, 10, 13, 18, 21, 23, 127
+_STOP = re.compile(rb"[\x00\x03\x04\x08\n\r\x12\x15\x17\x7f]")
+_GRAPHEME = regex.compile(r"\X")
+
+
+class Signal(Enum):
+    """What a peer does to its line besides ending it."""
+
+    TOO_LONG = auto()  # it is over the limit, and discarded up to its end
+    QUIT = auto()  # ^D on an empty line
+    REPRINT = auto()  # ^R: show me what I typed; `LineReader.pending` is that
+
+
+class LineReader:
+    """Cut a byte stream into lines, with telnet and the editing bytes of a terminal taken out.
+
+    LF, CR LF, CR NUL and a lone CR end a line. Text is UTF-8, other bytes become U+FFFD. BS and DEL erase
+    the last character as people see it, ^W a word, ^U and ^C the line. Feed bytes, then take lines until
+    None; what comes out does not depend on where the network cut the bytes.
+
+    Args:
+        max_line: longest line, in bytes without its end. Never is more kept than this and what was fed last.
+
+    """
+
+    __slots__ = ("_data", "_discard", "_ended_by", "_line", "_max", "_pos", "telnet")
+
+    def __init__(self, max_line: int) -> None:
+        self._max = max_line
+        self._data = b""  # what was fed and not yet looked at, from _pos on
+        self._pos = 0
+        self._line = b""  # the line so far
+        self._discard = False  # up to the line's end
+        self._ended_by = 0  # the byte that ended the last line, if nothing came since
+        self.telnet: Telnet | None = None  # from the first byte 255 on
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes from the network."""
+        if self.telnet is None and b"\xff" in data:
+            self.telnet = Telnet()
+        if self.telnet is not None:
+            data = self.telnet.feed(data)
+        self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
+        self._pos = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that were not looked at yet."""
+        return self._pos < len(self._data)
+
+    @property
+    def pending(self) -> str:
+        """The line so far, undecodable bytes replaced; not cleaned."""
+        return self._line.decode("utf-8", "replace")
+
+    def next_line(self) -> str | Signal | None:
+        """Return the next line without its end, or a signal, or None when more bytes are needed."""
+        data = self._data
+        while self._pos < len(data):
+            stop = _STOP.search(data, self._pos)
+            end = stop.start() if stop else len(data)
+            if end > self._pos:
+                self._ended_by = 0
+                run = data[self._pos : end]
+                self._pos = end
+                if not self._keep(run):
+                    return Signal.TOO_LONG
+            if stop:
+                self._pos = end + 1
+                done = self._control(data[end])
+                if done is not None:
+                    return done
+        self._data, self._pos = b"", 0
+        return None
+
+    def end(self) -> str:
+        """Return the line that has no end, because the peer has said all it will; "" if there is none."""
+        line, self._line = self._line, b""
+        return line.decode("utf-8", "replace")
+
+    def _keep(self, run: bytes) -> bool:
+        """Add to the line; return False when that makes it too long."""
+        if self._discard:
+            return True
+        if len(self._line) + len(run) > self._max:
+            self._line = b""
+            self._discard = True
+            return False
+        self._line = self._line + run if self._line else run
+        return True
+
+    def _control(self, byte: int) -> str | Signal | None:
+        ended_by, self._ended_by = self._ended_by, 0
+        if byte in (LF, CR):
+            if ended_by and ended_by != byte:  # the second half of CR LF, or of LF CR
+                return None
+            return self._finish(byte)
+        match byte:
+            case 0:
+                pass  # CR NUL is one end of line, a lone NUL somebody's keepalive
+            case 8 | 127:
+                self._line = _without_last(self._line)
+            case 23:
+                self._line = _without_word(self._line)
+            case 21 | 3:
+                self._line, self._discard = b"", False
+            case 18:
+                return Signal.REPRINT
+            case _ if not self._line and not self._discard:  # ^D
+                return Signal.QUIT
+        return None
+
+    def _finish(self, byte: int) -> str | None:
+        self._ended_by = byte
+        line, self._line = self._line, b""
+        if self._discard:
+            self._discard = False
+            return None
+        return line.decode("utf-8", "replace")
+
+
+def _without_word(line: bytes) -> bytes:
+    kept = line.rstrip(b" \t")
+    return kept[: max(kept.rfind(b" "), kept.rfind(b"\t")) + 1]
+
+
+def _without_last(line: bytes) -> bytes:
+    """Return the line without its last grapheme cluster (UAX #29); at most 64 bytes are looked at."""
+    if len(line) < 2 or (line[-1] < 128 and line[-2] < 128):
+        return line[:-1]
+    last = _GRAPHEME.findall(line[-64:].decode("utf-8", "replace"))[-1]
+    if "\ufffd" not in last:
+        return line[: -len(last.encode())]
+    end = len(line) - 1  # undecodable, or longer than a character should be: one code point or byte
+    while end and line[end] & 0xC0 == 0x80:
+        end -= 1
+    return line[:end]
+
+
+# --- out --------------------------------------------------------------------------------------------------
+
+
+def _where(entry: Entry) -> str:
+    return "the chat" if entry.room == LOBBY else entry.room
+
+
+def _message(entry: Entry) -> str:
+    if "\n" in entry.text:  # each line says who speaks, or it could pose as somebody else's
+        return "\n".join(f"{entry.nick}: {line}" for line in entry.text.split("\n"))
+    return f"{entry.nick}: {entry.text}"
+
+
+def _leave(entry: Entry) -> str:
+    reason = f" ({entry.text})" if entry.text else ""
+    return f"*** {entry.nick} has left {_where(entry)}{reason} ***"
+
+
+def _topic(entry: Entry) -> str:
+    return f"*** {entry.nick} set the topic: {entry.text} ***"
+
+
+ENTRIES: dict[Kind, Callable[[Entry], str]] = {
+    Kind.MESSAGE: _message,
+    Kind.ACTION: lambda entry: f"* {entry.nick} {entry.text}",
+    Kind.JOIN: lambda entry: f"*** {entry.nick} has joined {_where(entry)} ***",
+    Kind.LEAVE: _leave,
+    Kind.RENAME: lambda entry: f"*** {entry.nick} is now {entry.text} ***",
+    Kind.TOPIC: _topic,
+}
+
+
+class LineForm:
+    """How entries look in a terminal: one line each, with the room in front where it is not the current one."""
+
+    __slots__ = ("_end", "_prefixed", "elsewhere")
+
+    echo = False
+
+    def __init__(self, end: str, prefixed: bool = False) -> None:
+        self._end = end
+        self._prefixed = prefixed
+        self.elsewhere: Form = self if prefixed else LineForm(end, True)
+
+    def render(self, entry: Entry) -> bytes:
+        """Return the entry's line."""
+        text = ENTRIES[entry.kind](entry)
+        if self._prefixed:
+            text = _in_front(f"[{entry.room}] ", text)
+        return encode(text, self._end)
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return the line that says that entries are not shown."""
+        prefix = f"[{room}] " if self._prefixed else ""
+        return encode(f"{prefix}*** {count} messages skipped; /history shows the latest ***", self._end)
+
+
+RAW = LineForm("\n")
+TELNET = LineForm("\r\n")
+
+
+def encode(text: str, end: str) -> bytes:
+    """Return lines as bytes, each with its end."""
+    if end != "\n":
+        text = text.replace("\n", end)
+    return (text + end).encode("utf-8", "replace")
+
+
+def _in_front(prefix: str, text: str) -> str:
+    return prefix + text.replace("\n", "\n" + prefix)
+
+
+def notice(text: str) -> str:
+    """Return a line that the server says."""
+    return f"*** {text} ***"
+
+
+def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
+    """Return an entry's line with its time in front: of day, with the date unless that is today's.
+
+    Args:
+        entry: any.
+        now: epoch seconds.
+        tz: whose clock; None for the system's.
+
+    """
+    then = datetime.fromtimestamp(entry.time, tz)
+    today = then.date() == datetime.fromtimestamp(now, tz).date()
+    return _in_front(then.strftime("[%H:%M] " if today else "[%Y-%m-%d %H:%M] "), ENTRIES[entry.kind](entry))
+
+
+def _past(event: Past) -> str:
+    lines = [notice(line) for line in event.head]
+    lines += [stamped(entry, event.now) for entry in event.entries]
+    lines += [notice(line) for line in event.tail]
+    return "\n".join(lines)
+
+
+def _members(event: Members) -> str:
+    count = len(event.nicks) + event.more
+    lines = [f"*** In {event.room}: {count} ***"]
+    width = 78
+    for nick in event.nicks:
+        if len(lines) == 1 or len(lines[-1]) + len(nick) + 2 > width:
+            lines.append(f"  {nick}")
+        else:
+            lines[-1] += f", {nick}"
+    return "\n".join(lines + ([f"  and {event.more} more"] if event.more else []))
+
+
+def _rooms(event: Rooms) -> str:
+    lines = []
+    for room in event.rooms:
+        here = "*" if room.name == event.current else " "
+        lines.append(f"{here} {room.name} ({room.members})" + (f": {room.topic}" if room.topic else ""))
+    return "\n".join(
+        [
+            "*** Rooms, and how many are there ***",
+            *lines,
+            *([f"  and {event.more} more"] if event.more else []),
+        ]
+    )
+
+
+def _notice(event: Notice) -> str:
+    return notice(event.lines[0]) if len(event.lines) == 1 else "\n".join(event.lines)
+
+
+EVENTS: dict[type[Event], Callable[[Any], str]] = {
+    Notice: _notice,
+    Refusal: lambda event: event.text,
+    Private: lambda event: f"{event.nick} (private): {event.text}",
+    Past: _past,
+    Members: _members,
+    Rooms: _rooms,
+    Clock: lambda event: notice(datetime.fromtimestamp(event.now).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")),
+    Goodbye: lambda event: "",
+}
+
+
+def render(event: Event, end: str) -> bytes:
+    """Return what a session is told as bytes; b"" for what a terminal does not show."""
+    text = EVENTS[type(event)](event)
+    return encode(text, end) if text else b""

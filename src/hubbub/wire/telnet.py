@@ -1,0 +1,187 @@
+"""Telnet under a line of text: negotiation out, plain bytes in (RFC 854, 855, 1143).
+
+The server says nothing in telnet before the peer does: most who join speak none, and nc would show it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+EOF, NOP, BRK, IP, AO, AYT, EC, EL = 236, 241, 243, 244, 245, 246, 247, 248
+SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
+BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
+
+# What the peer may do when it offers (its WILL is answered DO), and what we do when asked (DO: WILL).
+THEIRS = frozenset({BINARY, SGA, TTYPE, NAWS})
+OURS = frozenset({BINARY, SGA})
+# Commands that stand for an editing byte of the line (wire/line.py): cancel, erase, quit.
+AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
+
+MAX_SB = 256  # bytes kept of a subnegotiation; more is discarded up to its IAC SE
+MAX_REPLIES = 64  # answers to negotiation in a session's life: nobody needs more, and loops end
+MAX_OWED = 256  # bytes of answers that wait for a peer that does not read
+
+
+class _State(Enum):
+    TEXT = auto()
+    IAC = auto()
+    OPTION = auto()  # after WILL, WONT, DO or DONT
+    SB = auto()
+    SB_IAC = auto()
+
+
+class Telnet:
+    """Takes telnet out of a byte stream, wherever the network cut it.
+
+    `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are its window's size,
+    80 x 24 until it says otherwise; `terminal` is its type, "" until it says.
+    """
+
+    __slots__ = (
+        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_state", "_theirs", "columns", "rows", "spoken",
+        "terminal",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.spoken = False
+        self.columns, self.rows = 80, 24
+        self.terminal = ""
+        self._state = _State.TEXT
+        self._command = 0
+        self._sb = bytearray()
+        self._theirs: set[int] = set()  # options that the peer does
+        self._ours: set[int] = set()  # options that we do
+        self._asked: set[int] = set()  # DOs of ours that are not answered
+        self._replies = 0
+        self._owed = bytearray()
+
+    def take_replies(self) -> bytes:
+        """Return what is to be sent to the peer, and forget it; at most MAX_OWED bytes."""
+        owed = bytes(self._owed)
+        self._owed.clear()
+        return owed
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the data without telnet; commands that edit a line become the bytes that do so."""
+        out = bytearray()
+        at = 0
+        while at < len(data):
+            if self._state is _State.TEXT:
+                iac = data.find(IAC, at)
+                if iac < 0:
+                    out += data[at:]
+                    break
+                out += data[at:iac]
+                self._state = _State.IAC
+                at = iac + 1
+            else:
+                if self._step(data[at], out):
+                    at += 1
+        return bytes(out)
+
+    def _step(self, byte: int, out: bytearray) -> bool:
+        """Take one byte after an IAC; return whether it is used up."""
+        match self._state:
+            case _State.IAC:
+                return self._after_iac(byte, out)
+            case _State.OPTION:
+                self._state = _State.TEXT
+                self._negotiate(self._command, byte)
+            case _State.SB:
+                if byte == IAC:
+                    self._state = _State.SB_IAC
+                else:
+                    self._keep(byte)
+            case _:  # SB_IAC
+                if byte == IAC:
+                    self._state = _State.SB
+                    self._keep(byte)
+                elif byte == SE:
+                    self._state = _State.TEXT
+                    self._subnegotiated(bytes(self._sb))
+                else:  # the peer forgot its SE
+                    self._state = _State.IAC
+                    return False
+        return True
+
+    def _after_iac(self, byte: int, out: bytearray) -> bool:
+        self._state = _State.TEXT
+        if byte == IAC:
+            out.append(IAC)  # a doubled 255 is data: cp1251's last letter, say
+            return True
+        if byte < EOF:
+            out.append(IAC)  # no telnet at all, but a byte of some 8-bit text
+            return False
+        self._speak()
+        if byte in (WILL, WONT, DO, DONT):
+            self._command = byte
+            self._state = _State.OPTION
+        elif byte == SB:
+            self._sb.clear()
+            self._state = _State.SB
+        elif byte == AYT:
+            self._owe(b"[yes]\r\n")
+        else:
+            out += AS_BYTES.get(byte, b"")
+        return True
+
+    def _speak(self) -> None:
+        if not self.spoken:
+            self.spoken = True
+            self._asked.add(NAWS)
+            self._owe(bytes((IAC, DO, NAWS)))
+
+    def _keep(self, byte: int) -> None:
+        if len(self._sb) < MAX_SB:
+            self._sb.append(byte)
+
+    def _negotiate(self, command: int, option: int) -> None:
+        """Answer a change of state, and nothing else: never an answer (RFC 1143)."""
+        if command == DO and option == TM:
+            self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
+        elif command == DO:
+            if option not in OURS:
+                self._answer(WONT, option)
+            elif option not in self._ours:
+                self._ours.add(option)
+                self._answer(WILL, option)
+        elif command == DONT:
+            if option in self._ours:
+                self._ours.remove(option)
+                self._answer(WONT, option)
+        elif command == WILL:
+            self._offered(option)
+        else:
+            self._asked.discard(option)
+            if option in self._theirs:
+                self._theirs.remove(option)
+                self._answer(DONT, option)
+
+    def _offered(self, option: int) -> None:
+        if option not in THEIRS:
+            self._answer(DONT, option)
+        elif option not in self._theirs:
+            self._theirs.add(option)
+            if option in self._asked:
+                self._asked.remove(option)
+            else:
+                self._answer(DO, option)
+            if option == TTYPE:
+                self._owe(bytes((IAC, SB, TTYPE, 1, IAC, SE)))  # 1: SEND (RFC 1091)
+
+    def _subnegotiated(self, content: bytes) -> None:
+        if len(content) == 5 and content[0] == NAWS:  # RFC 1073: width and height, two bytes each
+            columns, rows = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            self.columns = min(max(columns, 20), 500) if columns else 80
+            self.rows = min(max(rows, 5), 300) if rows else 24
+        elif content[:2] == bytes((TTYPE, 0)):  # 0: IS
+            self.terminal = content[2:42].decode("ascii", "replace").lower()
+
+    def _answer(self, command: int, option: int) -> None:
+        if self._replies < MAX_REPLIES:
+            self._replies += 1
+            self._owe(bytes((IAC, command, option)))
+
+    def _owe(self, reply: bytes) -> None:
+        if len(self._owed) + len(reply) <= MAX_OWED:
+            self._owed += reply
