@@ -4,7 +4,8 @@ What the bytes mean is the dialogue's business (listeners/line.py, listeners/ech
 
  1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
     not taken stays where it is, and the socket is not read: so at most one read's bytes wait here.
- 2. Output goes straight to the transport. It says when it holds too much; who writes then must stop.
+ 2. Output goes straight to the socket. What that does not take goes to the transport, which says so; who writes
+    then must stop until it is gone. So what a peer that does not read can hold is one write.
  3. Every wait on the peer has a deadline, then `transport.abort()`.
  4. After a FIN the rest of the input is taken in its own time; then the dialogue ends. After a reset what is
     not taken yet is lost, as it would be in the kernel.
@@ -13,6 +14,7 @@ What the bytes mean is the dialogue's business (listeners/line.py, listeners/ech
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -99,24 +101,28 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         shared: the server's.
         dialogue: what is talked about.
+        sock: the transport's socket.
         gone: called once, when the socket is closed.
 
     """
 
     __slots__ = (
-        "_arrived", "_eof", "_gone", "_held", "_last_call", "_more", "_paused_at", "_paused_size", "_pumping",
-        "_reading", "_shared", "_throttle", "_throttled", "_timer", "dialogue", "peer", "state", "transport",
+        "_arrived", "_eof", "_gone", "_held", "_last_call", "_left", "_more", "_paused_at", "_paused_size",
+        "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "_timer", "dialogue", "peer",
+        "state", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, shared: Shared, dialogue: Dialogue, gone: Callable[[], None]) -> None:
+    def __init__(self, shared: Shared, dialogue: Dialogue, sock: socket.socket, gone: Callable[[], None]) -> None:
         now = shared.clock()
         self.dialogue = dialogue
         self.state = State.OPEN
         self.peer: Any = None
         self._shared = shared
         self._gone = gone
+        self._send: Callable[[bytes], int] = sock.send
+        self._left = False  # the transport holds bytes: what is written now belongs behind them
         self._arrived = now  # when the last input came
         self._eof = False
         self._last_call = False  # the server is stopping: nothing more is read
@@ -137,8 +143,7 @@ class Connection(asyncio.BufferedProtocol):
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.peer = transport.get_extra_info("peername")
-        # A chunk of the log is at most half the buffer, so who is paused at half never holds more than all.
-        self.transport.set_write_buffer_limits(high=self._shared.settings.buffer // 2)
+        self.transport.set_write_buffer_limits(high=0)
         self._shared.connections.add(self)
         self.dialogue.begin(self)
         self._tick()
@@ -173,11 +178,13 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Write again."""
         self._paused_at = 0.0
+        self._left = False
         self.dialogue.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer."""
         self.state = State.CLOSED
+        self._send = len
         for timer in (self._timer, self._throttled):
             if timer:
                 timer.cancel()
@@ -253,9 +260,23 @@ class Connection(asyncio.BufferedProtocol):
     # --- output, and the end --------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Write bytes, unless it is too late."""
-        if data and self.state is State.OPEN:
-            self.transport.write(data)
+        """Write bytes, unless it is too late.
+
+        Most of the server's time is spent here. The socket's own `send` takes a fifth less CPU time than the
+        transport's `write`, which does the same after some bookkeeping of its own.
+        """
+        sent = 0
+        if not self._left:
+            try:
+                sent = self._send(data)
+            except BlockingIOError:
+                pass
+            except OSError:  # it is broken: the transport will say so
+                return
+            if sent == len(data):
+                return
+        self.transport.write(data[sent:])
+        self._left = self.transport.get_write_buffer_size() > 0
 
     def finish(self, farewell: bytes = b"") -> None:
         """Write the last bytes, let the peer take them, and close.
@@ -266,6 +287,8 @@ class Connection(asyncio.BufferedProtocol):
             return
         self.write(farewell)
         self.state = State.CLOSING
+        self._send = len  # nothing is written after a FIN
+        self._left = False
         if not self._reading and not self._eof:
             self.transport.resume_reading()
         if self._eof or not self.transport.can_write_eof():

@@ -125,7 +125,7 @@ class Front:
         self._tasks.create_task(self._connect(sock, gone))
 
     async def _connect(self, sock: socket.socket, gone: Callable[[], None]) -> None:
-        connection = Connection(self._shared, self._converse(), gone)
+        connection = Connection(self._shared, self._converse(), sock, gone)
         try:
             await self._shared.loop.connect_accepted_socket(lambda: connection, sock)
         except OSError:  # it went away again, or there are no files; gone() is called by who has had it
