@@ -21,6 +21,7 @@ from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.listeners.connection import Shared
+from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
 from hubbub.listeners.front import Front
 from hubbub.listeners.line import LineDialogue
@@ -125,7 +126,7 @@ async def serve(settings: Settings) -> None:
     broker: Broker = MemoryBroker(time.time) if settings.ephemeral else SqliteBroker(Path(settings.data), time.time)
     hub = Hub(broker, time.time, f"{secrets.token_hex(5)}-", pump.wake, limits(settings))
     pump.hub, pump.broker = hub, broker
-    shared = Shared(loop, settings, time.monotonic)
+    shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     broker.start(pump.committed, pump.failed)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -149,7 +150,7 @@ async def echo(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = _stop_on_signals(loop)
     _prepare_process()
-    shared = Shared(loop, settings, time.monotonic)
+    shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     try:
         async with asyncio.TaskGroup() as tasks:
             front = Front(shared, tasks, lambda: EchoDialogue(settings))

@@ -140,7 +140,7 @@ class Delivery:
         self.behind[session][room] = chunk.end
         form = room.members[session]
         start = cursor.ordinal - chunk.after.ordinal
-        data = chunk.part(form, session.tag, start) if start or session.tag in chunk.own else chunk.whole(form)
+        data = chunk.part(form, session.tag, start) if start or chunk.own(session.tag) else chunk.whole(form)
         if data:
             session.write(data)
 

@@ -120,7 +120,8 @@ class Hub:
         if holder is not None and holder is not owner:
             raise Refused("name-taken", f"The name {nick} is taken.")
         user = owner or User(nick)
-        user.keys.add(key)
+        if holder is None:
+            user.keys += (key,)
         self.users[key] = user
         return user, nick
 
@@ -455,9 +456,11 @@ class Hub:
     def _keep_name(self, user: User, nick: str) -> None:
         """Let a user who claimed two names have this one alone."""
         user.nick = nick
-        for key in user.keys - {fold(nick)}:
-            user.keys.remove(key)
-            del self.users[key]
+        kept = fold(nick)
+        for key in user.keys:
+            if key != kept:
+                del self.users[key]
+        user.keys = (kept,)
 
     # --- readers that stall ---------------------------------------------------------------------------------
 

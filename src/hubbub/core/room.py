@@ -33,22 +33,28 @@ class Chunk:
     those who catch up later.
     """
 
-    __slots__ = ("_lines", "_whole", "after", "cost", "end", "entries", "own")
+    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "end", "entries")
 
     def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
         self.entries = entries
         self.after = after  # the cursor of who was given everything before it
         self.end = self.cursor(len(entries) - 1)
         self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries)
-        self.own: dict[str, list[int]] = {}  # by the session's tag: which entries it published
-        for index, entry in enumerate(entries):
-            self.own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
+        self._own: dict[str, list[int]] | None = None
         self._lines: dict[Form, list[bytes]] = {}
         self._whole: dict[Form, bytes] = {}
 
     def cursor(self, index: int) -> Cursor:
         """Return the cursor of who was given everything up to the entry at `index`."""
         return Cursor(self.entries[index].seq, self.after.ordinal + index + 1)
+
+    def own(self, tag: str) -> Sequence[int]:
+        """Return which of the entries the session with this tag published."""
+        if self._own is None:
+            self._own = {}
+            for index, entry in enumerate(self.entries):
+                self._own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
+        return self._own.get(tag, ())
 
     def _rendered(self, form: Form) -> list[bytes]:
         lines = self._lines.get(form)
@@ -70,7 +76,7 @@ class Chunk:
         After its own leave of the room a session sees nothing.
         """
         lines = self._rendered(form)
-        own = () if form.echo else self.own.get(tag, ())
+        own = () if form.echo else self.own(tag)
         pieces = []
         for index in own:
             if index >= start:
@@ -81,8 +87,9 @@ class Chunk:
         return b"".join(pieces + lines[start:])
 
     def seal(self) -> None:
-        """Forget the single lines: the fan-out is over, from now on the whole is asked for, or rarely a part."""
+        """Forget what a part needs: the fan-out is over, from now on the whole is asked for, or rarely a part."""
         self._lines.clear()
+        self._own = None
 
 
 class Room:

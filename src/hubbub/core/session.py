@@ -22,7 +22,7 @@ class User:
 
     def __init__(self, nick: str) -> None:
         self.nick = nick
-        self.keys: set[str] = set()  # folded names that it holds: one, or two while it is renamed
+        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []
 
 

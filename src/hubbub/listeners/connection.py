@@ -22,6 +22,7 @@ from typing import Any, Protocol, cast
 
 from hubbub.config import Settings
 from hubbub.core.throttle import Throttle
+from hubbub.listeners.deadlines import Deadlines
 
 READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
 LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
@@ -91,6 +92,7 @@ class Shared:
     loop: asyncio.AbstractEventLoop
     settings: Settings
     clock: Callable[[], float]  # seconds that never go back
+    deadlines: Deadlines
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
@@ -102,23 +104,27 @@ class Connection(asyncio.BufferedProtocol):
         shared: the server's.
         dialogue: what is talked about.
         sock: the transport's socket.
-        gone: called once, when the socket is closed.
+        gone: called once with this connection, when the socket is closed.
 
     """
 
     __slots__ = (
         "_arrived", "_eof", "_gone", "_held", "_last_call", "_left", "_more", "_paused_at", "_paused_size",
-        "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "_timer", "dialogue", "peer",
+        "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue", "origin", "peer", "slot",
         "state", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
-    def __init__(self, shared: Shared, dialogue: Dialogue, sock: socket.socket, gone: Callable[[], None]) -> None:
+    def __init__(
+        self, shared: Shared, dialogue: Dialogue, sock: socket.socket, gone: Callable[[Connection], None]
+    ) -> None:
         now = shared.clock()
         self.dialogue = dialogue
         self.state = State.OPEN
-        self.peer: Any = None
+        self.peer: Any = None  # its socket address; who accepts it says so
+        self.origin = ""  # what counts as its address; likewise
+        self.slot = 0
         self._shared = shared
         self._gone = gone
         self._send: Callable[[bytes], int] = sock.send
@@ -135,18 +141,16 @@ class Connection(asyncio.BufferedProtocol):
         settings = shared.settings
         self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, now)
         self._throttled: asyncio.TimerHandle | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     # --- the transport's calls ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.peer = transport.get_extra_info("peername")
         self.transport.set_write_buffer_limits(high=0)
         self._shared.connections.add(self)
         self.dialogue.begin(self)
-        self._tick()
+        self.tick()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read to: one buffer serves all, it is emptied at once."""
@@ -173,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused_at = self._shared.clock()
         self._paused_size = self.transport.get_write_buffer_size()
         self.dialogue.pause()
-        self._arm(self._shared.settings.stall_timeout / 4)
+        self._shared.deadlines.set(self, min(TICK, self._shared.settings.stall_timeout / 4))
 
     def resume_writing(self) -> None:
         """Write again."""
@@ -185,13 +189,13 @@ class Connection(asyncio.BufferedProtocol):
         """Forget the peer."""
         self.state = State.CLOSED
         self._send = len
-        for timer in (self._timer, self._throttled):
-            if timer:
-                timer.cancel()
-        self._timer = self._throttled = None
+        if self._throttled:
+            self._throttled.cancel()
+            self._throttled = None
+        self._shared.deadlines.clear(self)
         self._shared.connections.discard(self)
         self.dialogue.lost()
-        self._gone()
+        self._gone(self)
 
     # --- input ----------------------------------------------------------------------------------------------
 
@@ -295,7 +299,7 @@ class Connection(asyncio.BufferedProtocol):
             self.transport.close()
         else:
             self.transport.write_eof()
-        self._arm(LINGER)
+        self._shared.deadlines.set(self, LINGER)
 
     def abort(self) -> None:
         """Close at once; what is not written yet is lost."""
@@ -304,12 +308,8 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- deadlines ------------------------------------------------------------------------------------------
 
-    def _arm(self, delay: float) -> None:
-        if self._timer:
-            self._timer.cancel()
-        self._timer = self._shared.loop.call_later(delay, self._tick)
-
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Look at the deadlines, and say when to look again."""
         if self.state is State.CLOSING:
             self.transport.abort()
         if self.state is not State.OPEN:
@@ -320,7 +320,7 @@ class Connection(asyncio.BufferedProtocol):
             delay = min(delay, self._shared.settings.stall_timeout / 4)
             self._check_stall(now)
         if self.state is State.OPEN:
-            self._arm(min(delay, TICK))
+            self._shared.deadlines.set(self, min(delay, TICK))
 
     def _check_stall(self, now: float) -> None:
         size = self.transport.get_write_buffer_size()

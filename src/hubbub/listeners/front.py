@@ -11,6 +11,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from hubbub.errors import SettingsError
 from hubbub.listeners.connection import Connection, Dialogue, Shared
@@ -87,7 +88,7 @@ class Front:
                 self._wait(listener, error)
                 return
             sock.setblocking(False)
-            self._take(sock, peer[0])
+            self._take(sock, peer)
 
     def _wait(self, listener: socket.socket, error: OSError) -> None:
         """Leave who comes now in the kernel's queue until there are files again."""
@@ -103,9 +104,9 @@ class Front:
         if listener in self._sockets:
             self._shared.loop.add_reader(listener, self._accept, listener)
 
-    def _take(self, sock: socket.socket, host: str) -> None:
+    def _take(self, sock: socket.socket, peer: Any) -> None:
         settings = self._shared.settings
-        address = origin(host)
+        address = origin(peer[0])
         if not settings.no_limits:
             if self._count >= settings.max_connections:
                 self._turn_away(sock, "The chat is full just now; try again later.\n")
@@ -115,23 +116,23 @@ class Front:
                 return
         self._count += 1
         self._by_address[address] += 1
+        connection = Connection(self._shared, self._converse(), sock, self._gone)
+        connection.peer, connection.origin = peer, address
+        self._tasks.create_task(self._connect(sock, connection))
 
-        def gone() -> None:
-            self._count -= 1
-            self._by_address[address] -= 1
-            if not self._by_address[address]:
-                del self._by_address[address]
+    def _gone(self, connection: Connection) -> None:
+        self._count -= 1
+        self._by_address[connection.origin] -= 1
+        if not self._by_address[connection.origin]:
+            del self._by_address[connection.origin]
 
-        self._tasks.create_task(self._connect(sock, gone))
-
-    async def _connect(self, sock: socket.socket, gone: Callable[[], None]) -> None:
-        connection = Connection(self._shared, self._converse(), sock, gone)
+    async def _connect(self, sock: socket.socket, connection: Connection) -> None:
         try:
             await self._shared.loop.connect_accepted_socket(lambda: connection, sock)
         except OSError:  # it went away again, or there are no files; gone() is called by who has had it
             sock.close()
             if connection not in self._shared.connections:
-                gone()
+                self._gone(connection)
 
     def _turn_away(self, sock: socket.socket, sentence: str) -> None:
         if len(self._leaving) >= TURNED_AWAY:
