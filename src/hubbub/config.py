@@ -55,7 +55,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 4096
     buffer: Annotated[
         int,
-        _("Kept for a client that does not read; what is more stays in the log.", "bytes", 16384, 16777216),
+        _(
+            "Kept for a client that does not read, here and in the kernel; the rest stays in the log.",
+            "bytes",
+            16384,
+            16777216,
+        ),
     ] = 65536
     max_behind: Annotated[
         int, _("A client that missed more is told how many and goes on with the newest.", "entries", 100)

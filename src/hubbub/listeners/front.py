@@ -57,7 +57,7 @@ class Front:
         try:
             for address in self._shared.settings.listen:
                 for family, where in resolve(address):
-                    self._sockets.append(_bind(family, where, address))
+                    self._sockets.append(_bind(family, where, address, self._shared.settings.buffer))
         except SettingsError:
             self.close()
             raise
@@ -167,12 +167,14 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 
-def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str) -> socket.socket:
+def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
         for level, option, value in _OPTIONS:
             sock.setsockopt(level, option, value)
+        # The kernel would keep megabytes for who does not read, and fetching them costs those who do.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)
