@@ -45,7 +45,7 @@ bench: .venv/run ## load a server of its own, and print what it delivers
 lock: ## pin the dependencies anew (needs uv)
 	@scripts/lock.sh
 
-picture: .venv/run ## draw docs/terminal.svg from a real session
+picture: .venv/dev ## draw docs/terminal.svg from a real session
 	$(BIN)/python scripts/picture.py
 
 clean: ## forget what was built; never the data

@@ -7,6 +7,7 @@ A value is looked for on the command line, then in the environment (`HUBBUB_IDLE
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -82,7 +83,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = "info"
     log_messages: Annotated[bool, _("Show on the console what is said, too.")] = False
-    uvloop: Annotated[bool, _("Use uvloop, if it is installed: half the CPU time.")] = True
+    uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
 
 def table() -> Mapping[str, tuple[type, Meta, Any]]:
@@ -143,7 +144,16 @@ def _from_text(text: str, kind: type) -> object:
 
 
 def _explain(error: str) -> str:
-    """Turn "Expected `int` >= 0 - at `$.history`" into a sentence."""
-    what, _, where = error.partition(" - at `$.")
-    name = where.removesuffix("`")
-    return f"The setting {name} is not possible: {what[:1].lower()}{what[1:]}." if name else f"{error}."
+    """Turn msgspec's "Expected `int` >= 0 - at `$.history`" into a sentence that tells what is possible."""
+    if unknown := re.search(r"unknown field `(.*)`", error):
+        return f"There is no setting {unknown[1]}."
+    name = error.partition("`$.")[2].partition("`")[0].partition("[")[0]
+    if name not in table():
+        return f"{error}."
+    kind, note, _default = table()[name]
+    bounds = [bound for bound in (note.ge, note.le) if bound is not None]
+    span = " from " if len(bounds) == 2 else " of at least " if bounds else ""
+    what = {int: "a whole number", float: "a number", bool: "yes or no", str: "a text"}.get(kind, "a list of texts")
+    if note.pattern:
+        what = (note.description or "").rstrip(".")
+    return f"The setting {name} must be {what}{span}{' to '.join(map(show, bounds))}."

@@ -56,6 +56,7 @@ class Delivery:
         self._limits = limits
         self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
         self._cost = 0
+        self._rendered: list[Chunk] = []  # those that may hold more than their whole
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
 
     def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> Chunk:
@@ -69,6 +70,7 @@ class Delivery:
         """
         chunk = room.take_in(entries)
         self._remember(room, chunk)
+        self._rendered.append(chunk)
         for form, group in list(room.live.items()):
             others = dict(group)  # writing may make a member fall behind, which changes the group
             own = {} if form.echo else {s: w for s in authors if s and (w := others.pop(s, None))}
@@ -81,14 +83,11 @@ class Delivery:
                     write(part)
         return chunk
 
-    def start(self, session: Session, room: Room, chunk: Chunk, index: int) -> None:
-        """Give a new member what follows the entry at `index` of the chunk that made it one."""
-        if session.paused or session in self.behind:
-            self.behind.setdefault(session, {})[room] = chunk.cursor(index)
-            return
-        room.go_live(session)
-        if part := chunk.part(room.members[session], session.tag, index + 1):
-            session.write(part)
+    def start(self, session: Session, room: Room, cursor: Cursor) -> None:
+        """Give a new member what follows the cursor, and everything from then on."""
+        if session.rooms.get(room.name) is room:
+            self.behind.setdefault(session, {})[room] = cursor
+            self.catch_up(session)
 
     def end(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room: it is no member any longer."""
@@ -122,12 +121,17 @@ class Delivery:
                 del self.behind[session]
             room.go_live(session)
 
+    def tidy(self) -> None:
+        """Forget what was rendered besides whole chunks; to be called when a batch, or a session, was given all."""
+        for chunk in self._rendered:
+            chunk.seal()
+        self._rendered.clear()
+
     def _next(self, session: Session, room: Room, cursor: Cursor) -> None:
         if room.end.ordinal - cursor.ordinal > self._limits.max_behind:
             self._skip(session, room, cursor)
         elif chunk := room.following(cursor):
             self._give(session, room, chunk)
-            chunk.seal()
         else:
             self._read(session, room, cursor)
 
@@ -136,6 +140,7 @@ class Delivery:
         session.write(room.members[session].skipped(room.name, room.end.ordinal - cursor.ordinal))
 
     def _give(self, session: Session, room: Room, chunk: Chunk) -> None:
+        self._rendered.append(chunk)
         cursor = self.behind[session][room]
         self.behind[session][room] = chunk.end
         form = room.members[session]
@@ -158,6 +163,7 @@ class Delivery:
                     if not session.paused:
                         self._give(session, room, Chunk(piece, self.behind[session][room]))
             self.catch_up(session)
+            self.tidy()
 
         session.reading = True
         self._broker.read(After(room.name, cursor.seq, room.upto_ring(), PAGE), done)

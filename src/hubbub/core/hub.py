@@ -16,6 +16,8 @@ Rules of this file:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hubbub.core import names
@@ -34,6 +36,7 @@ from hubbub.core.model import (
     Outlet,
     Page,
     Past,
+    Private,
     Query,
     Refusal,
     RoomList,
@@ -41,7 +44,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, Write, slices
-from hubbub.core.session import Session, User, Whisper
+from hubbub.core.session import Session, User
 from hubbub.core.text import clean, fold
 from hubbub.errors import BrokerError, Refused
 
@@ -196,8 +199,16 @@ class Hub:
             raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
         if not text:
             raise Refused("no-text", "There is nothing to send.")
-        session.turn.append(Whisper(target, text))
+        session.turn.append(partial(self._hand_over, session, target, text))
         session.flush()
+
+    def _hand_over(self, session: Session, target: Session, text: str) -> Event | None:
+        if target.gone:
+            return Refusal("no-such-name", "Not sent: who it was for has left.")
+        if target.paused:
+            return Refusal("not-reading", f"Not sent: {target.nick} does not read just now.")
+        target.outlet.tell(Private(session.nick, text))
+        return None
 
     def rename(self, session: Session, name: str) -> None:
         """Give the session's user another name.
@@ -213,6 +224,7 @@ class Hub:
             return
         if not session.rooms:
             self._renamed(session, nick)
+            session.flush()
         for room in session.rooms:
             session.waiting += 1
             self._draft(session, room, Kind.RENAME, nick)
@@ -273,8 +285,17 @@ class Hub:
 
     def reply(self, session: Session, event: Event) -> None:
         """Tell the session something, after what it published before is settled."""
-        session.turn.append(event)
+        session.turn += self._pieces(event)
         session.flush()
+
+    def _pieces(self, event: Event) -> Sequence[Event]:
+        """Cut what is long, so that a session that takes no bytes is not written all of it."""
+        if not isinstance(event, Past) or len(event.entries) < 2:
+            return (event,)
+        pieces = [Past(piece, event.now) for piece in slices(event.entries, self.limits.chunk)]
+        pieces[0] = replace(pieces[0], head=event.head)
+        pieces[-1] = replace(pieces[-1], tail=event.tail)
+        return pieces
 
     def set_form(self, session: Session, form: Form) -> None:
         """Write to the session in another form from now on, in all its rooms."""
@@ -325,6 +346,7 @@ class Hub:
             elif opening := self._opening.get(name):
                 opening.meanwhile += part
         self._settle(self.outbox.stored(entries))
+        self._delivery.tidy()
 
     def failed(self, drafts: Iterable[Draft], reason: str) -> None:
         """Tell the senders that these were not stored. What must be known to others is gathered again, first."""
@@ -402,7 +424,11 @@ class Hub:
         self._close_if_empty(name)
 
     def _advance(self, room: Room, entries: Sequence[Entry]) -> None:
-        """Append committed entries to a room, write them to its members, and let them take effect."""
+        """Append committed entries to a room, write them to its members, and let them take effect.
+
+        The sessions that published them are told nothing yet: that is done in their turn, when everybody was given
+        the whole batch.
+        """
         if entries[0].seq <= room.end.seq:  # the room was read from the log after their commit
             entries = [entry for entry in entries if entry.seq > room.end.seq]
         if not entries:
@@ -414,14 +440,11 @@ class Hub:
             for index, draft in enumerate(drafts):
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft.session, room, chunk, index, earlier)
-            chunk.seal()
+                    draft.session.waiting -= 1
 
     def _joined(self, session: Session, room: Room, chunk: Chunk, index: int, earlier: Sequence[Entry]) -> None:
         """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
-        draft = session.joining.pop(room.name)  # type: ignore[union-attr]
-        session.joining = session.joining or None
-        assert draft is not None
-        draft.settled = True  # so that what follows is not kept behind it
+        session.joining = {k: v for k, v in (session.joining or {}).items() if k != room.name} or None
         first = not session.rooms and room.name == LOBBY
         session.rooms[room.name] = room
         room.admit(session, session.form_in(room.name))
@@ -432,26 +455,23 @@ class Hub:
         if room.topic:
             head.append(f"Topic: {room.topic}")
         if past or head:
-            self.reply(session, Past(past, self.clock(), tuple(head)))
-        self._delivery.start(session, room, chunk, index)
-        self._release(session)
+            session.turn += self._pieces(Past(past, self.clock(), tuple(head)))
+        session.turn.append(partial(self._delivery.start, session, room, chunk.cursor(index)))
 
     def _left(self, session: Session, room: Room, *_: object) -> None:
         self._dismiss(session, room.name)
         current = f" and are in {session.current}" if session.current else ""
-        self.reply(session, Notice((f"You have left {room.name}{current}",)))
-        self._release(session)
+        session.turn.append(Notice((f"You have left {room.name}{current}",)))
 
     def _took_name(self, session: Session, _: Room, chunk: Chunk, index: int, __: object) -> None:
         nick = chunk.entries[index].text
         if session.nick != nick:  # one entry a room, one new name
             self._renamed(session, nick)
-        self._release(session)
 
     def _renamed(self, session: Session, nick: str) -> None:
         assert session.user is not None
         self._keep_name(session.user, nick)
-        self.reply(session, Notice((f"You are {nick} now",)))
+        session.turn.append(Notice((f"You are {nick} now",)))
 
     def _keep_name(self, user: User, nick: str) -> None:
         """Let a user who claimed two names have this one alone."""
@@ -477,5 +497,6 @@ class Hub:
         if session.gone:
             return
         self._delivery.catch_up(session)
+        self._delivery.tidy()
         if not session.paused:
             session.outlet.go_on()

@@ -134,7 +134,7 @@ class Room:
         """Return the chunk in memory that holds what follows the cursor, None if that is on disk alone."""
         chunk = self.ring.get(cursor.seq)
         if chunk is None:  # in the middle of one: who joined there, but could not be written to
-            inside = (c for c in self.ring.values() if c.after.seq < cursor.seq < c.end.seq)
+            inside = (c for c in reversed(self.ring.values()) if c.after.seq < cursor.seq < c.end.seq)
             chunk = next(inside, None)
         return chunk
 

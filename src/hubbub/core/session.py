@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Private, Refusal
+from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
 
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
+# What has its place in a session's turn: what it published, what it is told, and what happens between them.
+Turn = Draft | Event | Callable[[], Event | None]
+
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
 
 
@@ -24,16 +27,6 @@ class User:
         self.nick = nick
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []
-
-
-class Whisper:
-    """A private message on its way: it keeps its place among what its sender said before."""
-
-    __slots__ = ("target", "text")
-
-    def __init__(self, target: Session, text: str) -> None:
-        self.target = target
-        self.text = text
 
 
 class Session:
@@ -75,9 +68,9 @@ class Session:
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
         self.current = ""  # the room in which it speaks; "" for none
         # Drafts whose outcome is open and what follows them, in the order in which they are to be told.
-        self.turn: list[Draft | Whisper | Event] = []
+        self.turn: list[Turn] = []
         self.published = 0
-        self.unsettled = 0  # bytes of text in `turn` that wait for a commit
+        self.unsettled = 0  # characters of text in `turn` that wait for a commit
         self.waiting = 0  # hub calls that must end before its next command is taken
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a page of the log is on its way to it
@@ -112,17 +105,10 @@ class Session:
             if event is not None:
                 self.outlet.tell(event)
 
-    def _outcome(self, item: Draft | Whisper | Event) -> Event | None:
+    def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
             return Refusal("not-stored", f"Not sent: {item.error}.") if item.error else None
-        if not isinstance(item, Whisper):
-            return item
-        if item.target.gone:
-            return Refusal("no-such-name", "Not sent: who it was for has left.")
-        if item.target.paused:
-            return Refusal("not-reading", f"Not sent: {item.target.nick} does not read just now.")
-        item.target.outlet.tell(Private(self.nick, item.text))
-        return None
+        return item() if callable(item) else item
 
     def leave_of(self, room: str) -> Draft | None:
         """Return its leave of a room that is on its way into the log."""

@@ -24,6 +24,7 @@ RETRY = 0.5  # seconds before accepting again after files or memory ran out
 REPEAT = 10.0  # seconds between two lines in the log about that
 TURNED_AWAY = 64  # connections that are being told that there is no place; more are closed without a word
 FAREWELL = 2.0  # seconds they have to read it
+NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -56,8 +57,7 @@ class Front:
         """
         try:
             for address in self._shared.settings.listen:
-                for family, where in resolve(address):
-                    self._sockets.append(_bind(family, where, address, self._shared.settings.buffer))
+                self._sockets += _bind_all(address, self._shared.settings.buffer)
         except SettingsError:
             self.close()
             raise
@@ -167,8 +167,32 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 
+def _bind_all(address: str, buffer: int) -> list[socket.socket]:
+    """Listen on all that an address means; of two IP versions, one may be missing on this machine."""
+    sockets: list[socket.socket] = []
+    failure: SettingsError | None = None
+    for family, where in resolve(address):
+        try:
+            sockets.append(_bind(family, where, address, buffer))
+        except SettingsError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and cause.errno in NOT_HERE):
+                for sock in sockets:
+                    sock.close()
+                raise
+            failure = error
+    if failure and not sockets:
+        raise failure
+    return sockets
+
+
 def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(
+            f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}."
+        ) from error
     try:
         # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
         for level, option, value in _OPTIONS:
@@ -182,10 +206,10 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"The address {address} is in use by another program.") from None
+            raise SettingsError(f"The address {address} is in use by another program.") from error
         raise SettingsError(
             f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}."
-        ) from None
+        ) from error
     sock.setblocking(False)
     return sock
 

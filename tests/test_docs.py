@@ -1,0 +1,50 @@
+"""What the documents show is what the code does."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+from hubbub.cli import main
+
+TOP = Path(__file__).parent.parent
+PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
+
+
+def test_settings_table_is_current() -> None:
+    """Made by scripts/settings.py."""
+    spec = importlib.util.spec_from_file_location("settings_script", TOP / "scripts" / "settings.py")
+    assert spec and spec.loader
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    text = script.PAGE.read_text("utf-8")
+    assert script.page(text) == text
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_commands_and_flags_exist() -> None:
+    """Every `hubbub COMMAND --flag` in a document is one of the command line."""
+    for page in PAGES:
+        for line in re.findall(
+            r"hubbub (?:serve|echo|history|search|check|bench)[^`\n#]*", page.read_text("utf-8")
+        ):
+            command = main.commands[line.split()[1]]
+            known = {
+                option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)
+            }
+            assert {word.split("=")[0] for word in line.split() if word.startswith("--")} <= known | {"--help"}, (
+                line
+            )
+
+
+def test_architecture_fits_a_mind() -> None:
+    assert len((TOP / "docs" / "architecture.md").read_text("utf-8").splitlines()) <= 60
+
+
+def test_no_lock_file_names_an_index() -> None:
+    for lock in (TOP / "requirements").glob("*.txt"):
+        assert not re.search(r"https?://|--index", lock.read_text("utf-8"))
