@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-EOF, NOP, BRK, IP, AO, AYT, EC, EL = 236, 241, 243, 244, 245, 246, 247, 248
+EOF, SUSP, NOP, BRK, IP, AO, AYT, EC, EL = 236, 237, 241, 243, 244, 245, 246, 247, 248
 SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
 
@@ -16,6 +16,10 @@ THEIRS = frozenset({BINARY, SGA, TTYPE, NAWS})
 OURS = frozenset({BINARY, SGA})
 # Commands that stand for an editing byte of the line (wire/line.py): cancel, erase, quit.
 AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
+
+# A bug of a widespread client (GNU inetutils' telnet, Debian's): it takes these bytes for ^C, ^O, ^Z and ^\, although they
+# are parts of a UTF-8 character, and sends the command. In such a place nobody sends one on purpose.
+SWALLOWED = {IP: 0x83, AO: 0x8F, SUSP: 0x9A, BRK: 0x9C}
 
 MAX_SB = 256  # bytes kept of a subnegotiation; more is discarded up to its IAC SE
 MAX_REPLIES = 64  # answers to negotiation in a session's life: nobody needs more, and loops end
@@ -38,8 +42,8 @@ class Telnet:
     """
 
     __slots__ = (
-        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_state", "_theirs", "columns", "rows", "spoken",
-        "terminal",
+        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_state", "_tail", "_theirs", "columns", "rows",
+        "spoken", "terminal",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -54,6 +58,7 @@ class Telnet:
         self._asked: set[int] = set()  # DOs of ours that are not answered
         self._replies = 0
         self._owed = bytearray()
+        self._tail = b""  # the last text, as much as may be a part of a character
 
     def take_replies(self) -> bytes:
         """Return what is to be sent to the peer, and forget it; at most MAX_OWED bytes."""
@@ -77,6 +82,7 @@ class Telnet:
             else:
                 if self._step(data[at], out):
                     at += 1
+        self._tail = (self._tail + out)[-3:]
         return bytes(out)
 
     def _step(self, byte: int, out: bytearray) -> bool:
@@ -121,6 +127,8 @@ class Telnet:
             self._state = _State.SB
         elif byte == AYT:
             self._owe(b"[yes]\r\n")
+        elif byte in SWALLOWED and _is_cut(self._tail + out):
+            out.append(SWALLOWED[byte])
         else:
             out += AS_BYTES.get(byte, b"")
         return True
@@ -185,3 +193,12 @@ class Telnet:
     def _owe(self, reply: bytes) -> None:
         if len(self._owed) + len(reply) <= MAX_OWED:
             self._owed += reply
+
+
+def _is_cut(text: bytes) -> bool:
+    """Return whether text ends within a UTF-8 character."""
+    for back, byte in enumerate(reversed(text[-3:]), 1):
+        if byte & 0xC0 != 0x80:
+            length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC2 else 1
+            return back < length
+    return False
