@@ -49,9 +49,7 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.joined.done():
             said = self._rest.decode("utf-8", "replace").strip().removeprefix("Enter your name: ")
-            self.joined.set_exception(
-                HubbubError(f"The server let client {self.name} not in: {said or 'it closed'}")
-            )
+            self.joined.set_exception(HubbubError(f"The server let client {self.name} not in: {said or 'it closed'}"))
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -186,8 +184,7 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
         "deliveries": load.deliveries,
         "seconds": round(seconds, 3),
         "deliveries_per_s": round(load.deliveries / seconds),
-        "latency_ms": {f"p{n}": round(percentiles[n - 1], 3) for n in (50, 90, 99)}
-        | {"max": round(max(latencies), 3)},
+        "latency_ms": {f"p{n}": round(percentiles[n - 1], 3) for n in (50, 90, 99)} | {"max": round(max(latencies), 3)},
         "complete": once and len({client.order for client in listeners}) <= 1,
     }
 

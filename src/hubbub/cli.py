@@ -81,9 +81,7 @@ def settings_options(names: frozenset[str] = frozenset()) -> Callable[[Callable[
         for name, (kind, note, default) in reversed(list(config.table().items())):
             if not names or name in names:
                 command = _option(name, kind, f"{note.description}", config.show(default), note)(command)
-        return click.option("--config", "file", metavar="FILE.toml", help="Settings from a file; flags win.")(
-            command
-        )
+        return click.option("--config", "file", metavar="FILE.toml", help="Settings from a file; flags win.")(command)
 
     return decorate
 
@@ -230,9 +228,7 @@ def check(file: str | None, **flags: Any) -> None:
 @click.argument("address", default="127.0.0.1:8888")
 @click.option("--clients", type=click.IntRange(2), default=100, show_default=True, help="How many join.")
 @click.option("--senders", type=click.IntRange(1), default=10, show_default=True, help="How many of them talk.")
-@click.option(
-    "--messages", type=click.IntRange(1), default=1000, show_default=True, help="How many are said in all."
-)
+@click.option("--messages", type=click.IntRange(1), default=1000, show_default=True, help="How many are said in all.")
 @click.option(
     "--rate", type=click.FloatRange(0), default=0.0, help="Messages per second in all; 0: as fast as it goes."
 )

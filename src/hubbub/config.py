@@ -30,9 +30,9 @@ def _(description: str, unit: str = "", ge: float | None = None, le: float | Non
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `hubbub serve` can be told. The type and the note of a field say all there is about it."""
 
-    listen: Annotated[
-        list[str], _("Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all.")
-    ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
+    listen: Annotated[list[str], _("Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all.")] = (
+        msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
+    )
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
     history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
@@ -66,9 +66,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_behind: Annotated[
         int, _("A client that missed more is told how many and goes on with the newest.", "entries", 100)
     ] = 10_000
-    max_connections: Annotated[int, _("Connections in all; the next is told so and closed.", "connections", 1)] = (
-        10_000
-    )
+    max_connections: Annotated[int, _("Connections in all; the next is told so and closed.", "connections", 1)] = 10_000
     max_per_address: Annotated[
         int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
     ] = 1000
@@ -76,9 +74,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     memory: Annotated[
         int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)
     ] = 16
-    no_limits: Annotated[bool, _("Lift the limits on rates and numbers of connections. Those on memory stay.")] = (
-        False
-    )
+    no_limits: Annotated[bool, _("Lift the limits on rates and numbers of connections. Those on memory stay.")] = False
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = "info"

@@ -262,16 +262,12 @@ class Store:
 
     def _latest(self, query: Latest) -> Page:
         kinds = "" if query.every else f"AND {_SAID}"
-        where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
-        )
+        where = f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
         entries = self._entries(where, query.room, query.before or END, query.limit + 1)
         return page(True, entries, query.limit)
 
     def _after(self, query: After) -> Page:
-        where = (
-            "WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-        )
+        where = "WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
         entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
 

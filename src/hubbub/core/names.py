@@ -14,8 +14,7 @@ NAME_RULE = (
     "no space, begins with no mark, and is not a reserved word."
 )
 ROOM_RULE = (
-    f"A room's name has 1 to {MAX} letters, digits, marks and {ROOM_PUNCTUATION}, "
-    "no space, and begins with no mark."
+    f"A room's name has 1 to {MAX} letters, digits, marks and {ROOM_PUNCTUATION}, no space, and begins with no mark."
 )
 
 # Who could be taken for the server or for everybody. Compared folded.
@@ -26,9 +25,7 @@ RESERVED = frozenset(
 
 # Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point among L* and M*) or look like
 # a space: two names must not differ by them alone.
-_INVISIBLE = frozenset(
-    [0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0]
-)
+_INVISIBLE = frozenset([0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0])
 
 
 def _visible(char: str) -> bool:
@@ -54,11 +51,7 @@ def check_name(name: str) -> str:
     """
     shown = unicodedata.normalize("NFC", name)
     folded = fold(shown)
-    if (
-        not _well_formed(shown, NAME_PUNCTUATION)
-        or not _well_formed(folded, NAME_PUNCTUATION)
-        or folded in RESERVED
-    ):
+    if not _well_formed(shown, NAME_PUNCTUATION) or not _well_formed(folded, NAME_PUNCTUATION) or folded in RESERVED:
         raise Refused("name-invalid", NAME_RULE)
     return shown
 

@@ -190,9 +190,7 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
     try:
         sock = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingsError(
-            f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}."
-        ) from error
+        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
     try:
         # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
         for level, option, value in _OPTIONS:
@@ -207,9 +205,7 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
         sock.close()
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(f"The address {address} is in use by another program.") from error
-        raise SettingsError(
-            f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}."
-        ) from error
+        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
     sock.setblocking(False)
     return sock
 

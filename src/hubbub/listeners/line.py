@@ -132,9 +132,7 @@ class LineDialogue:
             return left - WARNING
         elif timeout > 2 * WARNING and not self._warned:
             self._warned = True
-            self._hub.reply(
-                self._session, Notice((f"Say something within {left:.0f} s, or you will be disconnected",))
-            )
+            self._hub.reply(self._session, Notice((f"Say something within {left:.0f} s, or you will be disconnected",)))
         return left
 
     # --- the hub's calls ------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ OURS = frozenset({BINARY, SGA})
 # Commands that stand for an editing byte of the line (wire/line.py): cancel, erase, quit.
 AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
 
-# A bug of a widespread client (GNU inetutils' telnet, Debian's): it takes these bytes for ^C, ^O, ^Z and ^\, although they
-# are parts of a UTF-8 character, and sends the command. In such a place nobody sends one on purpose.
+# A bug of a widespread client (GNU inetutils' telnet, Debian's): it takes these bytes for ^C, ^O, ^Z and ^\, although
+# they are parts of a UTF-8 character, and sends the command. In such a place nobody sends one on purpose.
 SWALLOWED = {IP: 0x83, AO: 0x8F, SUSP: 0x9A, BRK: 0x9C}
 
 MAX_SB = 256  # bytes kept of a subnegotiation; more is discarded up to its IAC SE
