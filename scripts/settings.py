@@ -18,10 +18,10 @@ def table() -> str:
     for name, (kind, note, default) in config.table().items():
         unit = (note.extra or {}).get("unit", "")
         flag = "--" + name.replace("_", "-")
-        flag = f"--no-{name}` / `{flag}" if kind is bool and default else flag
+        flag = f"{flag}` / `{config.opposite(flag)}" if kind is bool else flag
         bounds = " to ".join(config.show(bound) for bound in (note.ge, note.le) if bound is not None)
         bounds = f" ({'at least ' if note.le is None else ''}{bounds})" if bounds else ""
-        shown = "no" if flag.startswith("--no-") else f"{config.show(default)} {unit}".strip()
+        shown = f"{config.show(default)} {unit}".strip()
         rows.append(f"| `{flag}` | {shown} | {note.description}{bounds} |")
     return "\n".join(rows) + "\n"
 

@@ -39,6 +39,7 @@ class _Client(asyncio.Protocol):
         self._order = hashlib.blake2b(digest_size=16)
         self.name = name
         self.got = 0
+        self.sum = 0  # of the numbers got, and of those said: each number must come once
         self.said = 0
         self.joined: asyncio.Future[None] = run.loop.create_future()
 
@@ -64,12 +65,14 @@ class _Client(asyncio.Protocol):
             if message:
                 number, sent, _ = message.split(MARK, 2)
                 self.got += 1
+                self.sum += int(number)
                 self._order.update(number)
                 self._run.delivered(int(number), now - int(sent))
 
     def say(self, number: int) -> None:
         line = b"%s%d^%d^" % (self._run.mark, number, time.perf_counter_ns())
         self.said += 1
+        self.sum += number
         self.transport.write(line.ljust(self._run.plan.payload, b"x") + b"\n")
 
     @property
@@ -95,7 +98,7 @@ class _Run:
     def delivered(self, number: int, latency: int) -> None:
         self.deliveries += 1
         self.last = time.perf_counter()
-        if self.deliveries % 16 == 0:
+        if self.deliveries % 16 == 1:
             self.latencies.append(latency)
         self._heard[number] += 1
         if self._heard[number] == self._per_message:
@@ -105,13 +108,15 @@ class _Run:
 
     async def join(self) -> list[_Client]:
         host, _, port = self.plan.address.rpartition(":")
-        if not port.isdecimal():
+        if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
             raise HubbubError(f"The address {self.plan.address!r} is not like 127.0.0.1:8888.")
         gate = asyncio.Semaphore(JOINING)
+        clients = []
 
         async def one(number: int) -> _Client:
             async with gate:
                 client = _Client(self, f"bench-{self.run}-{number}")
+                clients.append(client)
                 try:
                     await self.loop.create_connection(lambda: client, host.strip("[]"), int(port))
                     await asyncio.wait_for(client.joined, PATIENCE)
@@ -125,6 +130,9 @@ class _Run:
             async with asyncio.TaskGroup() as tasks:
                 joining = [tasks.create_task(one(number)) for number in range(self.plan.clients)]
         except BaseExceptionGroup as group:
+            for client in clients:
+                if hasattr(client, "transport"):
+                    client.transport.abort()
             raise group.exceptions[0] from None
         return [task.result() for task in joining]
 
@@ -176,8 +184,9 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
             client.transport.abort()
     seconds = max(load.last - start, 1e-9)
     latencies = [nanoseconds / 1e6 for nanoseconds in load.latencies] or [0.0]
-    percentiles = statistics.quantiles(latencies, n=100) if len(latencies) > 1 else latencies * 99
-    once = all(client.got == plan.messages - client.said for client in clients)
+    percentiles = statistics.quantiles(latencies, n=100, method="inclusive") if len(latencies) > 1 else latencies * 99
+    numbers = plan.messages * (plan.messages - 1) // 2
+    once = all(client.got + client.said == plan.messages and client.sum == numbers for client in clients)
     return {
         "clients": plan.clients,
         "messages": plan.messages,

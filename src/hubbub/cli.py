@@ -19,6 +19,7 @@ from hubbub import bench, config, console, server
 from hubbub.brokers.store import Store
 from hubbub.core.model import Entry, Latest, Search
 from hubbub.core.names import check_room
+from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused
 from hubbub.wire.line import stamped
 
@@ -91,8 +92,7 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
     unit = (note.extra or {}).get("unit", "")
     text += f"  [default: {default}{' ' + unit if unit else ''}]"
     if kind is bool:
-        declaration = f"{flag}/--no-{name}" if default == "yes" else flag
-        return click.option(declaration, name, is_flag=True, default=None, help=text)
+        return click.option(f"{flag}/{config.opposite(flag)}", name, is_flag=True, default=None, help=text)
     if kind == list[str]:
         return click.option(flag, name, multiple=True, metavar="HOST:PORT", help=text)
     return click.option(
@@ -146,10 +146,7 @@ _format = click.option(
 @_format
 def history(data: str | None, room: str, last: int, every: bool, style: str) -> None:
     """Print what was said in a room, oldest first."""
-    try:
-        name = check_room(room)
-    except Refused as refusal:
-        raise Sentence(refusal.text) from None
+    name = _room(room)
     with _log(data) as store:
         _print(_newest(store, Latest(name, 1000, every=every), last), style)
 
@@ -162,8 +159,17 @@ def history(data: str | None, room: str, last: int, every: bool, style: str) -> 
 @click.argument("words", nargs=-1, required=True)
 def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
     """Print the newest messages that hold all of WORDS, oldest first."""
+    where = _room(room) if room else None
+    text = clean(" ".join(words))
     with _log(data) as store:
-        _print(_newest(store, Search(" ".join(words), 1000, room), last), style)
+        _print(_newest(store, Search(text, 1000, where), last), style)
+
+
+def _room(room: str) -> str:
+    try:
+        return check_room(room)
+    except Refused as refusal:
+        raise Sentence(refusal.text) from None
 
 
 @contextlib.contextmanager
@@ -213,11 +219,10 @@ def check(file: str | None, **flags: Any) -> None:
         click.echo("\nNothing is stored, so there is no log to check.")
         return
     with contextlib.closing(Store(Path(settings.data))) as store:
-        faults = store.check()
+        if faults := store.check():
+            click.echo("")
+            raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
         size = store.size()
-    if faults:
-        click.echo("")
-        raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
     click.echo(f"\nThe log is whole: {size.entries:,} entries in {size.rooms:,} rooms, {size.bytes / 1e6:,.1f} MB.")
 
 

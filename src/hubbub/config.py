@@ -98,6 +98,11 @@ def show(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def opposite(flag: str) -> str:
+    """Return the flag that switches off what this one switches on."""
+    return "--" + flag.removeprefix("--no-") if flag.startswith("--no-") else "--no-" + flag.removeprefix("--")
+
+
 def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Return the settings in force.
 
@@ -118,6 +123,8 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
             values[name] = list(flag) if isinstance(flag, tuple) else flag
         elif text := environment.get(ENVIRONMENT + name.upper()):
             values[name] = _from_text(text, kind)
+    if values.get("listen") == []:
+        raise SettingsError("The setting listen must name an address.")
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

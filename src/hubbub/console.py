@@ -39,6 +39,8 @@ class Console(logging.Handler):
             self._lines.put_nowait(text)
         except queue.Full:
             self._dropped += 1
+        except Exception:
+            self.handleError(record)
 
     def drain(self, seconds: float) -> None:
         """Wait until everything is written, so long at most."""

@@ -88,7 +88,6 @@ class Pump:
 
     def failed(self, drafts: Sequence[Draft], reason: str) -> None:
         """Tell the senders, and try again a little later."""
-        log.error("%d entries could not be stored: %s", len(drafts), reason)
         self._earliest = time.perf_counter() + RETRY
         try:
             self.hub.failed(drafts, reason)

@@ -11,7 +11,8 @@ every broker (tests/brokers/test_contract.py).
  4. `open(room, latest, done)`: `done` gets the room's state; from then on nothing of the room is missed.
     `close(room)` ends that.
  5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed. A page holds at
-    most MAX_PAGE characters of text, and at least one entry if there is one.
+    most MAX_PAGE characters of text, and at least one entry if there is one. A search finds what `holds` all its
+    words, also what was stored just now.
  6. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
     whose text may be shown to people when it cannot be done.
  7. `stop` returns when what was published has its outcome, at the latest after its deadline.
@@ -19,11 +20,19 @@ every broker (tests/brokers/test_contract.py).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from hubbub.core import delivery
 from hubbub.core.model import Draft, Entry, Page
+from hubbub.core.text import fold
+
+# Scripts that put no space between words: a word of them is found as a part of a text, all others as a word.
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_WORD = re.compile(r"[^\W_]+")
 
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
 
@@ -61,3 +70,14 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
     if newest_first:
         taken.reverse()
     return Page(taken, more)
+
+
+def holds(text: str, words: str) -> bool:
+    """Return whether a text holds all words, in any case and form; a "word" with punctuation is a phrase."""
+    folded = fold(text)
+    spaced = _spaced(folded)
+    return all(word in folded if UNSPACED.search(word) else _spaced(word) in spaced for word in fold(words).split())
+
+
+def _spaced(text: str) -> str:
+    return f" {' '.join(_WORD.findall(text))} "

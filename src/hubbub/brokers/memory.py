@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hubbub.brokers.base import Committed, Failed, page
+from hubbub.brokers.base import Committed, Failed, holds, page
 from hubbub.core.model import (
     SAID,
     After,
@@ -23,7 +23,6 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
 ENTRY_COST = 500  # bytes that an entry takes besides its text, about
@@ -43,6 +42,7 @@ class MemoryBroker:
         self._bound = bound
         self._size = 0
         self._seq = 0
+        self._now = 0.0
         self._log: deque[Entry] = deque()
         self._rooms: dict[str, deque[Entry]] = {}
         self._last: dict[str, int] = {}
@@ -59,7 +59,7 @@ class MemoryBroker:
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order drafts, and keep them while there is room."""
-        now = self._clock()
+        now = self._now = max(self._clock(), self._now)  # a clock that is set back must not break the order
         entries = [self._append(draft, now) for draft in drafts]
         self._loop.call_soon(self._committed, entries)
 
@@ -107,9 +107,8 @@ class MemoryBroker:
             case Latest():
                 return page(True, self._newest(query.room, query.before, query.every), query.limit)
             case Search():
-                words = fold(query.words).split()
-                log = self._newest(query.room, query.before) if words else ()
-                return page(True, (e for e in log if all(word in fold(e.text) for word in words)), query.limit)
+                log = self._newest(query.room, query.before) if query.words.strip() else ()
+                return page(True, (e for e in log if holds(e.text, query.words)), query.limit)
 
     def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
         log = self._log if room is None else self._rooms.get(room, ())

@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 READERS = 2  # so that a long search does not hold up who joins
 PAUSE = 0.2  # seconds without a batch, after which the text index is fed
+REPEAT = 10.0  # seconds between two lines on the console about a disk that fails
 INDEX_STEP = 2_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
 INDEX_LAG = 20_000  # entries; further behind, the index is fed between batches too
 
@@ -47,6 +48,7 @@ class SqliteBroker:
         self._clock = clock
         self._batches: queue.SimpleQueue[Sequence[Draft] | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._quiet_until = 0.0  # on the loop's clock
         self._threads: list[threading.Thread] = []
 
     def start(self, committed: Committed, failed: Failed) -> None:
@@ -60,8 +62,12 @@ class SqliteBroker:
         self._committed = committed
         self._failed = failed
         self._lock = _lock(self._folder)
-        self._store = Store(self._folder, write=True)
-        readers = [Store(self._folder) for _ in range(READERS)]
+        try:
+            self._store = Store(self._folder, write=True)
+            readers = [Store(self._folder) for _ in range(READERS)]
+        except BaseException:
+            os.close(self._lock)
+            raise
         self._spawn(self._write)
         for store in readers:
             self._spawn(self._answer, store)
@@ -74,6 +80,7 @@ class SqliteBroker:
         end = self._loop.time() + deadline
         while any(thread.is_alive() for thread in self._threads) and self._loop.time() < end:  # noqa: ASYNC110 - once
             await asyncio.sleep(0.005)
+        await asyncio.sleep(0)  # the last outcome is handed over by a call that is waiting
         os.close(self._lock)
 
     def publish(self, drafts: Sequence[Draft]) -> None:
@@ -98,6 +105,9 @@ class SqliteBroker:
             except BrokerError as error:
                 log.warning("the log could not be read: %s", error.__cause__)
                 result = error
+            except Exception:
+                log.exception("a question could not be answered")
+                result = BrokerError("the server made a mistake")
             self._tell(done, result)
 
         self._questions.put(job)
@@ -119,7 +129,7 @@ class SqliteBroker:
             try:
                 batch = self._batches.get(timeout=PAUSE if lag else None)
             except queue.Empty:
-                while (more := store.index_some(INDEX_STEP)) and self._batches.empty():
+                while (more := self._index_some(store)) and self._batches.empty():
                     pass
                 lag = lag if more else 0
                 continue
@@ -127,15 +137,25 @@ class SqliteBroker:
                 break
             self._store_batch(store, batch)
             lag += len(batch)
-            if lag > 2 * INDEX_LAG and not store.index_some(INDEX_STEP):
+            if lag > 2 * INDEX_LAG and not self._index_some(store):
                 lag = 0
         store.close()
+
+    def _index_some(self, store: Store) -> bool:
+        try:
+            return store.index_some(INDEX_STEP)
+        except Exception:  # searching does without the index; the log must go on
+            log.exception("the text index could not be fed")
+            return False
 
     def _store_batch(self, store: Store, batch: Sequence[Draft]) -> None:
         try:
             self._tell(self._committed, store.append(batch, self._clock()))
         except BrokerError as error:
-            log.warning("the log could not be written: %s", error.__cause__)
+            now = self._loop.time()
+            if now >= self._quiet_until:
+                self._quiet_until = now + REPEAT
+                log.error("%d entries could not be stored: %s (%s)", len(batch), error, error.__cause__)
             self._tell(self._failed, batch, str(error))
         except Exception:  # a bug must not end this thread: everybody would wait for ever
             log.exception("a batch of %d could not be stored", len(batch))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple, overload
 
-from hubbub.brokers.base import page
+from hubbub.brokers.base import UNSPACED, page
 from hubbub.core.model import (
     After,
     AllRooms,
@@ -59,10 +59,6 @@ _FIELDS = "room.name, seq, prev, time, kind, nick, entry.text, entry.id"
 _FROM = f"SELECT {_FIELDS} FROM entry JOIN room ON room.id = entry.room"
 _SAID = "kind IN ('message', 'action')"
 _INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-# Scripts that put no space between words: the index knows no words in them.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 
 
 def sentence(error: sqlite3.Error) -> str:
@@ -107,6 +103,8 @@ class Store:
             self._db = self._connect()
             self._prepare()
             self.last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0]
+            newest = self._db.execute("SELECT time FROM entry WHERE seq = ?", (self.last,)).fetchone()
+            self._now: float = newest[0] if newest else 0.0
         except sqlite3.Error as error:
             raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
 
@@ -126,7 +124,7 @@ class Store:
         if version > VERSION:
             raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
         if version == 0:
-            if not self._write:
+            if not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise SettingsError(f"{self._path} is not a log of hubbub.")
             self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
 
@@ -148,6 +146,7 @@ class Store:
         rows = []
         seq = self.last
         db = self._db
+        now = max(now, self._now)  # a clock that is set back must not break the order
         try:
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
@@ -170,7 +169,7 @@ class Store:
         if len(self._rooms) > ROOMS_KEPT:
             self._rooms.clear()
         self._rooms.update(rooms)
-        self.last = seq
+        self.last, self._now = seq, now
         return entries
 
     def _room(self, name: str) -> tuple[int, int]:
@@ -231,11 +230,14 @@ class Store:
         deadline = time.monotonic() + PATIENCE
         self._db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
         try:
+            self._db.execute("BEGIN")  # one view of the log: it is written, and indexed, meanwhile
             return self._ANSWERS[type(query)](self, query)
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
             self._db.set_progress_handler(None, 0)
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     def state(self, name: str, latest: int) -> RoomState:
         """Return what the log says of a room. Raises BrokerError."""
@@ -283,6 +285,8 @@ class Store:
         """Return the first number at or after a time, by halving: times rise with the numbers."""
         (high,) = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM entry").fetchone()
         low = 0
+        if high == 1:
+            return 0
         while low < high:
             middle = (low + high) // 2
             (then,) = self._db.execute(
@@ -300,11 +304,13 @@ class Store:
         if query.room:
             which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
             values.append(query.room)
-        if _UNSPACED.search(query.words):
-            like = " AND ".join([r"text LIKE ? ESCAPE '\'"] * len(words))
-            patterns = ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in words]
-            where = f"WHERE {_SAID} AND {like} {which} ORDER BY seq DESC LIMIT ?"
-            return page(True, self._entries(where, *patterns, *values, query.limit + 1), query.limit)
+        unspaced = [word for word in words if UNSPACED.search(word)]  # the index knows no words in these scripts
+        which += r" AND entry.text LIKE ? ESCAPE '\'" * len(unspaced)
+        values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in unspaced]
+        words = [word for word in words if word not in unspaced]
+        if not words:
+            where = f"WHERE {_SAID} {which} ORDER BY seq DESC LIMIT ?"
+            return page(True, self._entries(where, *values, query.limit + 1), query.limit)
         match = " ".join('"' + word.replace('"', '""') + '"' for word in words)
         found: list[Entry] = []
         for table in (self._unindexed(), "main.entry_text"):  # the newest first: ranking would read them all
@@ -340,6 +346,12 @@ class Store:
 
     def check(self) -> list[str]:
         """Return what is wrong with the log, a sentence each; nothing if it is whole."""
+        try:
+            return self._faults()
+        except sqlite3.Error as error:
+            return [f"{error}."]
+
+    def _faults(self) -> list[str]:
         faults = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
         chain = (
             "SELECT name, seq FROM"

@@ -133,7 +133,7 @@ def _past(hub: Hub, none: str, more: str, page: Page) -> Event:
 
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
-    if argument and not (argument.isdecimal() and 1 <= int(argument[:9]) <= MAX_HISTORY):
+    if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
         raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
     room = hub.room_of(session)
     query = Latest(room.name, int(argument or hub.limits.history or 20))

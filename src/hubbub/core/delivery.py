@@ -164,6 +164,8 @@ class Delivery:
                         self._give(session, room, Chunk(piece, self.behind[session][room]))
             self.catch_up(session)
             self.tidy()
+            if session not in self.behind:
+                session.outlet.go_on()
 
         session.reading = True
         self._broker.read(After(room.name, cursor.seq, room.upto_ring(), PAGE), done)

@@ -96,6 +96,7 @@ class Hub:
             Kind.JOIN: self._joined,
             Kind.LEAVE: self._left,
             Kind.RENAME: self._took_name,
+            Kind.TOPIC: lambda *_: None,  # but what asks for it next is answered from what is stored
         }
 
     # --- sessions -------------------------------------------------------------------------------------------
@@ -148,13 +149,14 @@ class Hub:
         session.waiting = 0
         for opening in self._opening.values():
             opening.waiters.pop(session, None)
-        asked = [room for room, draft in (session.joining or {}).items() if draft and not draft.error]
+        asked = [room for room, draft in (session.joining or {}).items() if draft]
         for room in () if self.closing else (*session.rooms, *asked):
             # Insisted on: the others must learn of it even if the disk is full just now.
             if leave := session.leave_of(room):
                 leave.insist = True
             else:
-                self._draft(session, room, Kind.LEAVE, clean(reason), insist=True)
+                draft = self._draft(session, room, Kind.LEAVE, clean(reason), insist=True)
+                draft.nick = next(iter(session.claimed()), draft.nick)
         for name in list(session.rooms):
             self._dismiss(session, name)
         if session.user:
@@ -184,7 +186,9 @@ class Hub:
             Refused: the session is not in that room.
 
         """
-        self._draft(session, self.room_of(session, room).name, Kind.TOPIC, clean(text).strip())
+        name = self.room_of(session, room).name
+        session.waiting += 1
+        self._draft(session, name, Kind.TOPIC, clean(text).strip())
 
     def whisper(self, session: Session, name: str, text: str) -> None:
         """Tell a user something that nobody else hears. Between guests it is stored nowhere.
@@ -199,10 +203,12 @@ class Hub:
             raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
         if not text:
             raise Refused("no-text", "There is nothing to send.")
+        session.waiting += 1  # what it says next must not overtake this
         session.turn.append(partial(self._hand_over, session, target, text))
         session.flush()
 
     def _hand_over(self, session: Session, target: Session, text: str) -> Event | None:
+        session.waiting -= 1
         if target.gone:
             return Refusal("no-such-name", "Not sent: who it was for has left.")
         if target.paused:
@@ -221,6 +227,7 @@ class Hub:
         assert user is not None
         _, nick = self._claim(name, user)
         if nick == user.nick:
+            self.reply(session, Notice((f"You are {nick} already",)))
             return
         if not session.rooms:
             self._renamed(session, nick)
@@ -281,7 +288,8 @@ class Hub:
                 self.reply(session, answer(result))
             self._release(session)
 
-        self.broker.read(query, done)
+        session.turn.append(partial(self.broker.read, query, done))
+        session.flush()
 
     def reply(self, session: Session, event: Event) -> None:
         """Tell the session something, after what it published before is settled."""
@@ -302,6 +310,10 @@ class Hub:
         session.form = form
         for name, room in session.rooms.items():
             room.dress(session, session.form_in(name))
+
+    def owes(self, session: Session) -> bool:
+        """Return whether the session misses something; when it does no longer, `Outlet.go_on` is called."""
+        return session in self._delivery.behind
 
     @property
     def settled(self) -> bool:
@@ -346,6 +358,8 @@ class Hub:
             elif opening := self._opening.get(name):
                 opening.meanwhile += part
         self._settle(self.outbox.stored(entries))
+        for name in by_room:
+            self._close_if_empty(name)
         self._delivery.tidy()
 
     def failed(self, drafts: Iterable[Draft], reason: str) -> None:
@@ -371,9 +385,13 @@ class Hub:
             session.joining = {k: v for k, v in (session.joining or {}).items() if v is not draft} or None
             self._close_if_empty(draft.room)
         elif draft.kind is Kind.RENAME:
-            if session.user:
-                self._keep_name(session.user, session.nick)
-        elif draft.kind is not Kind.LEAVE:
+            if session.gone:
+                for leave in session.turn:
+                    if isinstance(leave, Draft) and leave.kind is Kind.LEAVE:
+                        leave.nick = session.nick
+            else:
+                self._keep_name(session, session.nick)
+        elif draft.kind in SAID:
             return
         self._release(session)
 
@@ -445,7 +463,7 @@ class Hub:
     def _joined(self, session: Session, room: Room, chunk: Chunk, index: int, earlier: Sequence[Entry]) -> None:
         """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
         session.joining = {k: v for k, v in (session.joining or {}).items() if k != room.name} or None
-        first = not session.rooms and room.name == LOBBY
+        first, session.fresh = session.fresh, False
         session.rooms[room.name] = room
         room.admit(session, session.form_in(room.name))
         self._focus(session, room.name)
@@ -470,17 +488,19 @@ class Hub:
 
     def _renamed(self, session: Session, nick: str) -> None:
         assert session.user is not None
-        self._keep_name(session.user, nick)
+        self._keep_name(session, nick)
         session.turn.append(Notice((f"You are {nick} now",)))
 
-    def _keep_name(self, user: User, nick: str) -> None:
-        """Let a user who claimed two names have this one alone."""
+    def _keep_name(self, session: Session, nick: str) -> None:
+        """Let a user who claimed two names have this one, and the other only while a rename is under way."""
+        user = session.user
+        assert user is not None
         user.nick = nick
-        kept = fold(nick)
+        kept = {fold(nick), *(fold(name) for name in session.claimed())}
         for key in user.keys:
-            if key != kept:
+            if key not in kept:
                 del self.users[key]
-        user.keys = (kept,)
+        user.keys = tuple(kept)
 
     # --- readers that stall ---------------------------------------------------------------------------------
 

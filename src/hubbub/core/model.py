@@ -44,7 +44,7 @@ class Draft:
 
     """
 
-    __slots__ = ("error", "id", "insist", "kind", "nick", "room", "session", "settled", "text")
+    __slots__ = ("error", "id", "insist", "kind", "nick", "passed", "room", "session", "settled", "text")
 
     def __init__(  # noqa: PLR0913 - a record
         self,
@@ -64,6 +64,7 @@ class Draft:
         self.session = session
         self.insist = insist
         self.settled = False
+        self.passed = False  # its session does not wait for its outcome
         self.error: str | None = None  # why it was not stored, once that is sure
 
 

@@ -77,18 +77,21 @@ class Outbox:
         return drafts
 
     def refused(self, drafts: Iterable[Draft], reason: str) -> Sequence[Draft]:
-        """Settle drafts that will not be stored, and return them; keep those that insist for the next batch.
+        """Settle drafts that will not be stored, keep those that insist for the next batch, and return both.
 
-        What nobody needs any more is settled with them: the leave of somebody whose join was not stored.
+        What nobody needs any more is settled with them: the leave of somebody whose join was not stored. Who left
+        does not wait until there is room on the disk for that.
         """
-        kept, lost = [], []
+        lost, insisting = [], []
         for draft in drafts:
             self.open.pop(draft.id, None)
             if draft.insist and not _never_joined(draft):
-                kept.append(draft)
+                draft.passed = True
+                insisting.append(draft)
             else:
                 draft.error = reason
                 lost.append(draft)
+        kept = [*insisting]
         for draft in self._drafts:
             if _never_joined(draft):
                 draft.error = reason
@@ -99,7 +102,7 @@ class Outbox:
         self._settle(lost)
         if kept:
             self._wake()
-        return lost
+        return [*lost, *insisting]
 
     def _settle(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:

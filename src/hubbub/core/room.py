@@ -148,9 +148,7 @@ class Room:
 
     def dismiss(self, session: Session) -> None:
         """Make it a member no more."""
-        form = self.members.pop(session, None)
-        if form is not None:
-            self.stand_back(session, form)
+        self.stand_back(session, self.members.pop(session))
 
     def go_live(self, session: Session) -> None:
         """Give the session every chunk from now on: it has all there is."""

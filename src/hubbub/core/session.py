@@ -43,6 +43,7 @@ class Session:
     __slots__ = (
         "current",
         "form",
+        "fresh",
         "gone",
         "joining",
         "outlet",
@@ -74,7 +75,8 @@ class Session:
         self.waiting = 0  # hub calls that must end before its next command is taken
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a page of the log is on its way to it
-        self.gone = False
+        self.fresh = True  # it was in no room yet
+        self.gone = False  # it has left, and is told what it may still know
 
     @property
     def nick(self) -> str:
@@ -98,7 +100,7 @@ class Session:
         turn = self.turn
         while turn and not self.paused:
             item = turn[0]
-            if type(item) is Draft and not item.settled:
+            if type(item) is Draft and not (item.settled or item.passed):
                 return
             del turn[0]
             event = self._outcome(item)
@@ -107,8 +109,13 @@ class Session:
 
     def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
-            return Refusal("not-stored", f"Not sent: {item.error}.") if item.error else None
+            return _refusal(item) if item.error else None
         return item() if callable(item) else item
+
+    def claimed(self) -> list[str]:
+        """Return the new names of its renames that are on their way into the log."""
+        drafts = (item for item in self.turn if isinstance(item, Draft) and not item.settled)
+        return [draft.text for draft in drafts if draft.kind is Kind.RENAME]
 
     def leave_of(self, room: str) -> Draft | None:
         """Return its leave of a room that is on its way into the log."""
@@ -120,3 +127,9 @@ class Session:
     def form_in(self, room: str) -> Form:
         """Return how entries of a room look to it."""
         return self.form if room == self.current else self.form.elsewhere
+
+
+def _refusal(draft: Draft) -> Refusal:
+    if draft.kind is Kind.JOIN:
+        return Refusal("not-stored", f"Not joined: {draft.error}; try /join {draft.room} again.")
+    return Refusal("not-stored", f"Not sent: {draft.error}.")

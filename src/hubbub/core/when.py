@@ -36,6 +36,7 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
             hour, minute = text.split(":")
             then = here.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
             return (then - timedelta(days=then > here)).timestamp()
-        return datetime.fromisoformat(text).replace(tzinfo=here.tzinfo).timestamp()
+        then = datetime.fromisoformat(text)
+        return (then if then.tzinfo else then.replace(tzinfo=here.tzinfo)).timestamp()
     except (ValueError, OverflowError):
         raise Refused("time-invalid", _RULE) from None

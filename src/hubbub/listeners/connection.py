@@ -14,7 +14,9 @@ What the bytes mean is the dialogue's business (listeners/line.py, listeners/ech
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -52,8 +54,11 @@ class Dialogue(Protocol):
         """Do what an item says."""
         ...
 
-    def ended(self) -> None:
-        """Come to an end: the peer has said all it will, and all of it was taken."""
+    def ended(self) -> bool:
+        """Come to an end: the peer has said all it will, and all of it was taken.
+
+        Return whether that is done; if not, `Connection.go_on` is called later.
+        """
         ...
 
     def lost(self) -> None:
@@ -177,7 +182,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused_at = self._shared.clock()
         self._paused_size = self.transport.get_write_buffer_size()
         self.dialogue.pause()
-        self._shared.deadlines.set(self, min(TICK, self._shared.settings.stall_timeout / 4))
+        self._shared.deadlines.hasten(self, min(TICK, self._shared.settings.stall_timeout / 4))
 
     def resume_writing(self) -> None:
         """Write again."""
@@ -227,8 +232,8 @@ class Connection(asyncio.BufferedProtocol):
             item = self.dialogue.next_item()
             if item is None:
                 self._more = False
-                if self._eof:
-                    self.dialogue.ended()
+                if self._eof and not self.dialogue.ended():
+                    self._more = True
                 return False
         now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
         delay = self._throttle.delay(now)
@@ -306,12 +311,19 @@ class Connection(asyncio.BufferedProtocol):
         if self.state is not State.CLOSED:
             self.transport.abort()
 
+    def _give_up(self) -> None:
+        """Close at once, by a reset: the kernel would keep what the peer does not take for minutes."""
+        sock = self.transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.abort()
+
     # --- deadlines ------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
         """Look at the deadlines, and say when to look again."""
         if self.state is State.CLOSING:
-            self.transport.abort()
+            self._give_up()
         if self.state is not State.OPEN:
             return
         now = self._shared.clock()
@@ -327,4 +339,4 @@ class Connection(asyncio.BufferedProtocol):
         if size < self._paused_size:
             self._paused_at, self._paused_size = now, size
         elif now - self._paused_at >= self._shared.settings.stall_timeout:
-            self.abort()
+            self._give_up()

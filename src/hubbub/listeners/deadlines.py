@@ -58,13 +58,20 @@ class Deadlines:
         self._next = slot
         self._timer = self._loop.call_later(max(0.0, slot * STEP - self._clock()), self._run)
 
+    def hasten(self, due: Due, seconds: float) -> None:
+        """Call `due.tick` in so many seconds, unless it is to be called before."""
+        if not due.slot or int((self._clock() + seconds) / STEP) + 1 < due.slot:
+            self.set(due, seconds)
+
     def _run(self) -> None:
         self._timer = None
         now = self._clock() / STEP
-        for slot in sorted(self._slots):
-            if slot > now:
-                self._arm(slot)
-                return
-            for due in self._slots.pop(slot):
-                due.slot = 0
-                due.tick()
+        try:
+            while self._slots and (slot := min(self._slots)) <= now:
+                while dues := self._slots.get(slot):
+                    due = next(iter(dues))
+                    self.clear(due)
+                    due.tick()
+        finally:
+            if self._slots:
+                self._arm(min(self._slots))

@@ -32,23 +32,21 @@ class EchoDialogue:
         self._data += data
 
     def next_item(self) -> bytes | None:
-        """Return the lines that are complete; b"" for a line over the limit."""
-        end = self._data.rfind(b"\n") + 1
-        limit = self._settings.line_limit
+        """Return the next line with its end; b"" for one over the limit, which is discarded up to its end."""
+        end = self._data.find(b"\n") + 1
         if self._discard:
-            first = self._data.find(b"\n") + 1
-            self._data = self._data[first:] if first else b""
-            self._discard = not first
-            return self.next_item() if first else None
-        line = self._data.find(b"\n") + 1
-        if (line or len(self._data)) > limit + 1:
+            self._discard = not end
+            self._data = self._data[end:] if end else b""
+            return self.next_item() if end else None
+        if (end or len(self._data)) > self._settings.line_limit + 1:
             self._discard = True
             return b""
-        # Several lines go back at once, up to the first that is too long.
-        while line and (after := self._data.find(b"\n", line) + 1) and after - line <= limit + 1:
-            line = after
-        lines, self._data = self._data[:line], self._data[line:]
-        return lines if end else None
+        line, self._data = self._data[:end], self._data[end:]
+        return line or None
+
+    @property
+    def _too_long(self) -> bytes:
+        return f"Not sent back: a line has at most {self._settings.line_limit} bytes.\n".encode()
 
     def ready(self) -> bool:
         """Whether the peer takes bytes."""
@@ -56,13 +54,13 @@ class EchoDialogue:
 
     def take(self, item: bytes) -> None:
         """Send it back."""
-        self._connection.write(
-            item or f"Not sent back: a line has at most {self._settings.line_limit} bytes.\n".encode()
-        )
+        self._connection.write(item or self._too_long)
 
-    def ended(self) -> None:
+    def ended(self) -> bool:
         """Send back what has no end of line, as the how-to's server does, and close."""
-        self._connection.finish(b"" if self._discard else self._data)
+        rest = b"" if self._discard else self._data
+        self._connection.finish(rest if len(rest) <= self._settings.line_limit else self._too_long)
+        return True
 
     def lost(self) -> None:
         """Say so on the console."""

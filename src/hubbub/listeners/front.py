@@ -8,6 +8,7 @@ import errno
 import ipaddress
 import logging
 import os
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -24,6 +25,7 @@ RETRY = 0.5  # seconds before accepting again after files or memory ran out
 REPEAT = 10.0  # seconds between two lines in the log about that
 TURNED_AWAY = 64  # connections that are being told that there is no place; more are closed without a word
 FAREWELL = 2.0  # seconds they have to read it
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})")
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -156,10 +158,10 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
         SettingsError: it means none.
 
     """
-    host, colon, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not colon or not port.isdecimal() or int(port) > 65535 or (":" in host and "[" not in address):
+    parts = _ADDRESS.fullmatch(address)
+    if not parts or int(parts["port"]) > 65535:
         raise SettingsError(f"The address {address!r} is not like 127.0.0.1:8888 or [::1]:8888.")
+    host, port = parts["v6"] or parts["host"], parts["port"]
     try:
         found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):

@@ -84,8 +84,8 @@ class LineDialogue:
         except Refused as refusal:
             self._hub.reply(session, Refusal(refusal.code, refusal.text))
 
-    def ended(self) -> None:
-        """Take the line that was cut off, and leave once all is settled."""
+    def ended(self) -> bool:
+        """Take the line that was cut off, and leave once it was given all that it was still to be given."""
         rest = self._reader.end()
         if rest.strip() and self._session.user:
             # Said, but not as if it were whole; and no command is run that may have been meant otherwise.
@@ -93,7 +93,10 @@ class LineDialogue:
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
                 self.take(f"{rest.rstrip()} {UNFINISHED}")
+        if self._hub.owes(self._session):
+            return False
         self._hub.depart(self._session)
+        return True
 
     def lost(self) -> None:
         """Leave."""
@@ -168,6 +171,7 @@ class LineDialogue:
                 self._connection.write(wire.encode(refusal.text, self._end_of_line) + PROMPT.encode())
         else:
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+            self._connection.tick()  # the deadline was that for a name
 
     def _signal(self, signal: Signal) -> None:
         if signal is Signal.QUIT:

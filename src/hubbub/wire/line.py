@@ -164,10 +164,18 @@ def _without_last(line: bytes) -> bytes:
     last = _GRAPHEME.findall(line[-64:].decode("utf-8", "replace"))[-1]
     if "\ufffd" not in last:
         return line[: -len(last.encode())]
-    end = len(line) - 1  # undecodable, or longer than a character should be: one code point or byte
-    while end and line[end] & 0xC0 == 0x80:
-        end -= 1
-    return line[:end]
+    for size in (4, 3, 2):  # longer than a character should be: one code point
+        tail = line[-size:]
+        if len(tail) == size and _is_one(tail):
+            return line[:-size]
+    return line[:-1]  # a byte that is none
+
+
+def _is_one(data: bytes) -> bool:
+    try:
+        return len(data.decode("utf-8")) == 1
+    except UnicodeDecodeError:
+        return False
 
 
 # --- out --------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ SWALLOWED = {IP: 0x83, AO: 0x8F, SUSP: 0x9A, BRK: 0x9C}
 
 MAX_SB = 256  # bytes kept of a subnegotiation; more is discarded up to its IAC SE
 MAX_REPLIES = 64  # answers to negotiation in a session's life: nobody needs more, and loops end
+MAX_SENDS = 3  # questions for the terminal's type
 MAX_OWED = 256  # bytes of answers that wait for a peer that does not read
 
 
@@ -42,8 +43,8 @@ class Telnet:
     """
 
     __slots__ = (
-        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_state", "_tail", "_theirs", "columns", "rows",
-        "spoken", "terminal",
+        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail", "_theirs", "columns",
+        "rows", "spoken", "terminal",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -57,6 +58,7 @@ class Telnet:
         self._ours: set[int] = set()  # options that we do
         self._asked: set[int] = set()  # DOs of ours that are not answered
         self._replies = 0
+        self._sends = 0  # questions for the terminal's type
         self._owed = bytearray()
         self._tail = b""  # the last text, as much as may be a part of a character
 
@@ -174,7 +176,8 @@ class Telnet:
                 self._asked.remove(option)
             else:
                 self._answer(DO, option)
-            if option == TTYPE:
+            if option == TTYPE and not self.terminal and self._sends < MAX_SENDS:
+                self._sends += 1
                 self._owe(bytes((IAC, SB, TTYPE, 1, IAC, SE)))  # 1: SEND (RFC 1091)
 
     def _subnegotiated(self, content: bytes) -> None:

@@ -1,0 +1,366 @@
+"""What brokers/base.py promises, asked of every broker. Nothing here knows how one of them works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
+
+from hubbub.brokers.base import MAX_PAGE, Broker
+from hubbub.brokers.memory import MemoryBroker
+from hubbub.brokers.sqlite import SqliteBroker
+from hubbub.core.model import After, AllRooms, Entry, Kind, Latest, Search, Since
+from hubbub.errors import BrokerError
+
+BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
+    "memory": lambda folder, clock: MemoryBroker(clock),
+    "sqlite": SqliteBroker,
+}
+LAST = 1 << 60
+
+
+@pytest.fixture(params=BROKERS)
+async def probe(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Probe]:
+    clock = SetClock()
+    probe = Probe(BROKERS[request.param](tmp_path, clock), clock)
+    probe.start()
+    yield probe
+    await probe.stop()
+    assert not probe.early
+
+
+def of(entries: list[Entry], room: str) -> list[Entry]:
+    return [entry for entry in entries if entry.room == room]
+
+
+# --- what is published ----------------------------------------------------------------------------------------
+
+
+async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
+    asked = draft("tea?", "kitchen", Kind.ACTION, "Zoë")
+    (entry,) = await probe.commit(asked)
+    assert entry == ("kitchen", entry.seq, 0, probe.clock.now, Kind.ACTION, "Zoë", "tea?", asked.id)
+    assert entry.seq > 0
+
+
+async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> None:
+    odd = "two\nlines \N{SNOWMAN} 'quoted' \"twice\" 日本 e\u0301 \N{GRINNING FACE} %_\\"
+    drafts = [draft(text, kind=kind) for kind in Kind for text in (odd, "")]
+    await probe.commit(*drafts)
+    page = await probe.read(After("lobby", 0, LAST, 100))
+    assert [(e.kind, e.nick, e.text, e.id) for e in page.entries] == [(d.kind, d.nick, d.text, d.id) for d in drafts]
+
+
+async def test_drafts_of_a_batch_keep_their_order(probe: Probe) -> None:
+    words = [str(number) for number in range(300)]
+    await probe.say(*words)
+    assert texts(probe.entries) == words
+
+
+async def test_many_batches_are_handed_over_once_in_order(probe: Probe) -> None:
+    drafts = [draft(str(number), f"room{number % 7}") for number in range(700)]
+    for start in range(0, len(drafts), 10):
+        probe.publish(drafts[start : start + 10])
+    await probe.until(lambda: len(probe.entries) >= len(drafts))
+    assert [entry.id for entry in probe.entries] == [d.id for d in drafts]
+    assert not probe.failed
+
+
+async def test_numbers_rise_and_chain_in_each_room(probe: Probe) -> None:
+    for number in range(20):
+        probe.publish([draft(str(number), room) for room in ("a", "b", "a", "c")[: 1 + number % 4]])
+    await probe.until(lambda: len(probe.entries) == 50)
+    for room in "abc":
+        before = 0
+        for entry in of(probe.entries, room):
+            assert entry.prev == before < entry.seq
+            before = entry.seq
+
+
+async def test_what_is_handed_over_can_be_read_at_once(probe: Probe) -> None:
+    entries = await probe.say("one", "two")
+    page = await probe.read(After("lobby", 0, LAST, 10))
+    assert list(page.entries) == entries
+
+
+async def test_an_empty_batch_does_no_harm(probe: Probe) -> None:
+    probe.publish([])
+    assert texts(await probe.say("after")) == ["after"]
+    assert texts(probe.entries) == ["after"]
+
+
+# --- rooms ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_room_without_a_log_opens_empty(probe: Probe) -> None:
+    state = await probe.open("nowhere")
+    assert (state.seq, state.topic, list(state.latest)) == (0, "", [])
+
+
+async def test_a_room_opens_with_its_last_number_topic_and_newest_messages(probe: Probe) -> None:
+    await probe.say("one", "two", "three")
+    await probe.say("elsewhere", room="other")
+    await probe.commit(draft("first topic", kind=Kind.TOPIC), draft("tea at four", kind=Kind.TOPIC))
+    (last,) = await probe.commit(draft(kind=Kind.LEAVE))
+    state = await probe.open("lobby", 2)
+    assert (state.seq, state.topic, texts(state.latest)) == (last.seq, "tea at four", ["two", "three"])
+
+
+async def test_a_topic_of_one_room_is_not_another_ones(probe: Probe) -> None:
+    await probe.commit(draft("mine", "a", Kind.TOPIC), draft("hi", "b"))
+    assert (await probe.open("b")).topic == ""
+
+
+async def test_a_topic_that_was_taken_away_is_gone(probe: Probe) -> None:
+    await probe.commit(draft("old", kind=Kind.TOPIC), draft("", kind=Kind.TOPIC))
+    assert (await probe.open("lobby")).topic == ""
+
+
+async def test_a_room_opens_with_nothing_said_if_nothing_is_wanted(probe: Probe) -> None:
+    (entry,) = await probe.say("hi")
+    state = await probe.open("lobby", 0)
+    assert (state.seq, list(state.latest)) == (entry.seq, [])
+
+
+async def test_opening_while_others_publish_misses_nothing(probe: Probe) -> None:
+    """What is after the state's number is handed over, what is up to it can be read: together it is all."""
+    published = []
+    answers = []
+    for number in range(60):
+        drafts = said(*(f"{number}.{n}" for n in range(5)))
+        published += drafts
+        probe.publish(drafts)
+        if number % 6 == 3:
+            answers.append(probe.asking(probe.broker.open, "lobby", 10))
+        await asyncio.sleep(0)
+    await probe.until(lambda: len(probe.entries) == len(published) and all(answers))
+    for (state,) in answers:
+        past = (await probe.read(After("lobby", 0, state.seq, 1000))).entries
+        rest = [entry for entry in probe.entries if entry.seq > state.seq]
+        assert [entry.id for entry in [*past, *rest]] == [d.id for d in published]
+        assert list(state.latest) == list(past)[-10:]
+
+
+async def test_a_room_that_was_closed_opens_again(probe: Probe) -> None:
+    await probe.open("lobby")
+    await probe.say("one")
+    probe.broker.close("lobby")
+    (entry,) = await probe.say("two")
+    state = await probe.open("lobby")
+    assert (state.seq, texts(state.latest)) == (entry.seq, ["one", "two"])
+
+
+# --- reading --------------------------------------------------------------------------------------------------
+
+
+async def filled(probe: Probe) -> list[Entry]:
+    """Publish ten messages with a join after each, another room's between; return what is in the lobby."""
+    for number in range(10):
+        probe.clock.now = 1000.0 + number
+        await probe.commit(draft(f"m{number}"), draft("x", "other"), draft(kind=Kind.JOIN))
+    return of(probe.entries, "lobby")
+
+
+async def test_latest_returns_the_newest_messages_oldest_first(probe: Probe) -> None:
+    await filled(probe)
+    page = await probe.read(Latest("lobby", 3))
+    assert (texts(page.entries), page.more) == (["m7", "m8", "m9"], True)
+
+
+@pytest.mark.parametrize(("limit", "more"), [(9, True), (10, False), (11, False)])
+async def test_more_is_said_if_and_only_if_there_is_more(probe: Probe, limit: int, more: bool) -> None:
+    entries = await filled(probe)
+    before = entries[-1].seq + 1
+    first = entries[0]
+    for query in (
+        Latest("lobby", limit),
+        Latest("lobby", limit, before),
+        Since("lobby", first.time, limit),
+        Search("x", limit),
+        Search("x", limit, "other", before),
+        After("lobby", entries[9].seq, LAST, limit),
+    ):
+        page = await probe.read(query)
+        assert (len(page.entries), page.more) == (min(limit, 10), more), query
+
+
+async def test_latest_of_every_kind(probe: Probe) -> None:
+    entries = await filled(probe)
+    page = await probe.read(Latest("lobby", 5, every=True))
+    assert (list(page.entries), page.more) == (entries[-5:], True)
+
+
+async def test_latest_before_a_number_leaves_it_out(probe: Probe) -> None:
+    entries = await filled(probe)
+    said_before = [entry for entry in entries[:8] if entry.kind is Kind.MESSAGE]
+    assert list((await probe.read(Latest("lobby", 2, entries[8].seq))).entries) == said_before[-2:]
+    assert list((await probe.read(Latest("lobby", 2, entries[8].seq, every=True))).entries) == entries[6:8]
+    assert not (await probe.read(Latest("lobby", 2, entries[0].seq))).entries
+
+
+async def test_pages_backwards_are_the_whole_log(probe: Probe) -> None:
+    entries = await filled(probe)
+    got: list[Entry] = []
+    more, before = True, 0
+    while more:
+        page = await probe.read(Latest("lobby", 3, before, every=True))
+        got = [*page.entries, *got]
+        more, before = page.more, page.entries[0].seq
+    assert got == entries
+
+
+async def test_after_returns_what_follows_up_to_a_number(probe: Probe) -> None:
+    entries = await filled(probe)
+    page = await probe.read(After("lobby", entries[3].seq, entries[8].seq, 100))
+    assert (list(page.entries), page.more) == (entries[4:9], False)
+    page = await probe.read(After("lobby", entries[3].seq, entries[8].seq, 3))
+    assert (list(page.entries), page.more) == (entries[4:7], True)
+
+
+async def test_after_the_end_is_nothing(probe: Probe) -> None:
+    entries = await filled(probe)
+    page = await probe.read(After("lobby", entries[-1].seq, LAST, 5))
+    assert (list(page.entries), page.more) == ([], False)
+
+
+@pytest.mark.parametrize(("time", "first"), [(0, 0), (1000, 0), (1004, 4), (1004.5, 5), (1009, 9), (1009.1, None)])
+async def test_since_returns_messages_from_a_time_on(probe: Probe, time: float, first: int | None) -> None:
+    await filled(probe)
+    page = await probe.read(Since("lobby", time, 100))
+    assert texts(page.entries) == ([] if first is None else [f"m{n}" for n in range(first, 10)])
+
+
+async def test_since_returns_the_oldest_first_up_to_its_limit(probe: Probe) -> None:
+    await filled(probe)
+    page = await probe.read(Since("lobby", 1002.0, 3))
+    assert (texts(page.entries), page.more) == (["m2", "m3", "m4"], True)
+
+
+async def test_since_misses_nothing_after_the_clock_was_set_back(probe: Probe) -> None:
+    for now in (1000, 2000, 3000, 1500, 1600, 1700, 1800, 1900):
+        probe.clock.now = now
+        await probe.say(f"at {now}")
+    assert "at 3000" in texts((await probe.read(Since("lobby", 2500, 100))).entries)
+
+
+async def test_nothing_is_found_in_a_room_without_a_log(probe: Probe) -> None:
+    await probe.say("hi")
+    for query in (
+        Latest("no", 5),
+        Latest("no", 5, every=True),
+        After("no", 0, LAST, 5),
+        Since("no", 0, 5),
+        Search("hi", 5, "no"),
+    ):
+        page = await probe.read(query)
+        assert (list(page.entries), page.more) == ([], False), query
+
+
+@pytest.mark.parametrize("query", [Since("lobby", 0, 5), After("lobby", 0, LAST, 5), Search("hi", 5)])
+async def test_an_empty_log_answers(probe: Probe, query: object) -> None:
+    page = await probe.read(query)
+    assert (list(page.entries), page.more) == ([], False)
+
+
+async def test_a_page_holds_a_bounded_text(probe: Probe) -> None:
+    size = MAX_PAGE // 4
+    await probe.say(*(f"word{n} ".ljust(size, "x") for n in range(10)))
+    for query in (
+        Latest("lobby", 10),
+        After("lobby", 0, LAST, 10),
+        Since("lobby", 0, 10),
+        Latest("lobby", 10, LAST),
+    ):
+        page = await probe.read(query)
+        assert (len(page.entries), page.more) == (4, True), query
+
+
+async def test_a_page_holds_one_entry_however_long_it_is(probe: Probe) -> None:
+    await probe.say("x" * (MAX_PAGE + 1), "y" * (MAX_PAGE + 1))
+    for query, letter in (
+        (Latest("lobby", 9), "y"),
+        (After("lobby", 0, LAST, 9), "x"),
+        (Since("lobby", 0, 9), "x"),
+    ):
+        page = await probe.read(query)
+        assert ([text[0] for text in texts(page.entries)], page.more) == ([letter], True), query
+
+
+async def test_all_rooms_come_by_name_with_their_topics(probe: Probe) -> None:
+    await probe.commit(draft("t", "b", Kind.TOPIC), draft("hi", "ü"), draft("hi", "a"), draft("hi", "c"))
+    assert list((await probe.read(AllRooms(10))).rooms) == [("a", ""), ("b", "t"), ("c", ""), ("ü", "")]
+    assert list((await probe.read(AllRooms(2))).rooms) == [("a", ""), ("b", "t")]
+
+
+async def test_a_room_that_was_only_looked_at_has_no_log(probe: Probe) -> None:
+    await probe.open("looked-at")
+    assert list((await probe.read(AllRooms(10))).rooms) == []
+
+
+# --- searching: nothing waits for an index, so this is what was just said -------------------------------------
+
+
+@pytest.mark.parametrize(("words", "expected"), FOUND)
+async def test_search_finds_messages_with_all_words(probe: Probe, words: str, expected: list[int]) -> None:
+    await probe.say(*MESSAGES)
+    page = await probe.read(Search(words, 100))
+    assert texts(page.entries) == [MESSAGES[number] for number in expected]
+
+
+@pytest.mark.parametrize("words", ODD)
+async def test_search_answers_odd_words(probe: Probe, words: str) -> None:
+    await probe.say(*MESSAGES)
+    page = await probe.read(Search(words, 100))
+    assert not isinstance(page, BrokerError), page
+    if not words.strip():
+        assert not page.entries
+
+
+@pytest.mark.parametrize("word", ["hello", "世界"])
+async def test_search_is_bounded_by_room_number_and_limit(probe: Probe, word: str) -> None:
+    entries = []
+    for number in range(6):
+        entries += await probe.commit(draft(f"{word} {number}", "a"), draft(f"{word} {number}", "b"))
+    here = of(entries, "a")
+    assert list((await probe.read(Search(word, 100, "a"))).entries) == here
+    assert list((await probe.read(Search(word, 3))).entries) == entries[-3:]
+    assert list((await probe.read(Search(word, 2, "a"))).entries) == here[-2:]
+    assert list((await probe.read(Search(word, 2, "a", here[4].seq))).entries) == here[2:4]
+    assert (await probe.read(Search(word, 2, "a", here[2].seq))).more is False
+    assert list((await probe.read(Search(word, 100, before=entries[7].seq))).entries) == entries[:7]
+
+
+async def test_search_finds_only_what_was_said(probe: Probe) -> None:
+    await probe.commit(*(draft("tea", kind=kind) for kind in Kind))
+    page = await probe.read(Search("tea", 100))
+    assert [entry.kind for entry in page.entries] == [Kind.MESSAGE, Kind.ACTION]
+
+
+# --- calling back, and the end --------------------------------------------------------------------------------
+
+
+async def test_answers_come_once_and_not_from_within_the_call(probe: Probe) -> None:
+    await probe.say("hi")
+    queries = (Latest("lobby", 5), After("lobby", 0, LAST, 5), Since("lobby", 0, 5), Search("hi", 5), AllRooms(5))
+    answers = [probe.asking(probe.broker.read, query) for query in queries]
+    answers += [probe.asking(probe.broker.open, "lobby", 5), probe.asking(probe.broker.open, "none", 5)]
+    assert not any(answers)
+    await probe.until(lambda: all(answers))
+    await probe.read(Latest("lobby", 1))
+    assert [len(answer) for answer in answers] == [1] * len(answers)
+
+
+async def test_stop_settles_what_was_published(probe: Probe) -> None:
+    drafts = said(*map(str, range(500)))
+    for start in range(0, 500, 25):
+        probe.publish(drafts[start : start + 25])
+    await probe.stop()
+    assert [entry.id for entry in probe.entries] == [d.id for d in drafts]
+
+
+async def test_stop_of_who_did_nothing_ends(probe: Probe) -> None:
+    await probe.stop()
+    assert not probe.entries and not probe.failed

@@ -1,0 +1,400 @@
+"""The log in its file: what is in force, what survives, and what is said when it cannot be written or read."""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+from probing import FOUND, MESSAGES, SetClock, draft, said, texts
+
+from hubbub.brokers import store as module
+from hubbub.brokers.store import FILE, VERSION, Store
+from hubbub.core.model import After, Entry, Kind, Latest, Search, Since
+from hubbub.errors import BrokerError, SettingsError
+
+LAST = 1 << 60
+COMMITTING = Path(__file__).parent / "committing.py"
+clock = SetClock()
+
+
+@contextmanager
+def opened(folder: Path, write: bool = True) -> Iterator[Store]:
+    with closing(Store(folder, write)) as store:
+        yield store
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path) as store:
+        yield store
+
+
+def append(store: Store, *words: str) -> list[Entry]:
+    return store.append(said(*words), clock())
+
+
+def pragma(store: Store, name: str) -> object:
+    return store._db.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def everything(store: Store, room: str = "lobby") -> list[Entry]:
+    got: list[Entry] = []
+    more = True
+    while more:
+        page = store.answer(After(room, got[-1].seq if got else 0, LAST, 1000))
+        got += page.entries
+        more = page.more
+    return got
+
+
+# --- what is in force -----------------------------------------------------------------------------------------
+
+
+def test_a_commit_survives_a_power_cut(log: Store) -> None:
+    assert pragma(log, "journal_mode") == "wal"
+    assert pragma(log, "synchronous") == 2, "FULL: every commit is synced"
+
+
+def test_a_reader_cannot_write(tmp_path: Path, log: Store) -> None:
+    with opened(tmp_path, write=False) as reader, pytest.raises(BrokerError):
+        append(reader, "hi")
+
+
+def test_a_batch_is_one_transaction(log: Store) -> None:
+    statements: list[str] = []
+    log._db.set_trace_callback(statements.append)
+    log.append([*said(*map(str, range(50))), draft("t", kind=Kind.TOPIC), draft("new", "another")], clock())
+    assert [s for s in statements if s.startswith(("BEGIN", "COMMIT"))] == ["BEGIN IMMEDIATE", "COMMIT"]
+    assert statements[-1] == "COMMIT"
+
+
+def test_nothing_of_a_batch_is_stored_when_one_of_it_cannot_be(log: Store) -> None:
+    first = append(log, "one")
+    twice = draft("two")
+    with pytest.raises(BrokerError):
+        log.append([draft("new room", "other"), twice, twice], clock())
+    assert everything(log) == first
+    assert log.state("other", 5).seq == 0
+    (entry,) = log.append([twice], clock())
+    assert entry.prev == first[0].seq
+
+
+def test_a_room_that_a_failed_batch_made_is_made_again(log: Store) -> None:
+    twice = draft("x", "new")
+    with pytest.raises(BrokerError):
+        log.append([twice, twice], clock())
+    log.append([draft("other", "another")], clock())
+    (entry,) = log.append([draft("hi", "new")], clock())
+    assert everything(log, "new") == [entry]
+
+
+# --- opening it again, and beside it --------------------------------------------------------------------------
+
+
+def test_reopening_keeps_everything(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        entries = store.append([draft("t", kind=Kind.TOPIC), *said("one", "two"), draft("hi", "other")], clock())
+    with opened(tmp_path) as store:
+        (more,) = append(store, "three")
+        assert everything(store) == [*entries[:3], more]
+        assert everything(store, "other") == entries[3:]
+        assert (more.seq, more.prev) == (entries[3].seq + 1, entries[2].seq)
+        assert store.state("lobby", 2).topic == "t"
+        assert store.check() == []
+
+
+def test_the_last_numbers_of_more_rooms_than_are_kept_in_mind(log: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROOMS_KEPT", 3)
+    for number in range(40):
+        log.append([draft("hi", f"room{number % 8}")], clock())
+    assert log.check() == []
+
+
+def test_a_reader_beside_the_writer_sees_each_commit(tmp_path: Path, log: Store) -> None:
+    append(log, "before")
+    with opened(tmp_path, write=False) as reader:
+        for number in range(5):
+            append(log, str(number))
+            assert texts(everything(reader)) == ["before", *map(str, range(number + 1))]
+            assert texts(reader.answer(Search(str(number), 5)).entries) == [str(number)]
+
+
+@pytest.mark.parametrize("lines", [1, 40, 400])
+def test_what_a_killed_writer_committed_is_in_the_log(tmp_path: Path, lines: int) -> None:
+    """It printed each entry after its commit, and was killed at any moment after that many."""
+    with subprocess.Popen([sys.executable, COMMITTING, tmp_path], stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout
+        shown = [writer.stdout.readline().split() for _ in range(lines)]
+        writer.send_signal(signal.SIGKILL)
+        shown += [line.split() for line in writer.stdout if line.endswith("\n")]
+    shown = [pair for pair in shown if len(pair) == 2]
+    with opened(tmp_path, write=False) as reader:
+        stored = sorted((entry.seq, entry.id) for n in range(3) for entry in everything(reader, f"room{n}"))
+        assert reader.check() == []
+    assert [(int(seq), id) for seq, id in shown] == stored[: len(shown)]
+    assert len({id for _, id in stored}) == len(stored)
+    with opened(tmp_path) as store:
+        (entry,) = append(store, "after")
+        assert entry.seq == stored[-1][0] + 1
+        assert store.check() == []
+
+
+# --- what cannot be written or opened -------------------------------------------------------------------------
+
+
+@contextmanager
+def full_disk(store: Store) -> Iterator[None]:
+    """Let the file not grow any more."""
+    (pages,) = store._db.execute("PRAGMA page_count").fetchone()
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    yield
+    store._db.execute("PRAGMA max_page_count = 1073741823")
+
+
+@contextmanager
+def no_writing(store: Store) -> Iterator[None]:
+    """Let the system refuse to write to any file."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("fault", [full_disk, no_writing])
+def test_a_failed_write_is_a_sentence_and_stores_nothing(
+    tmp_path: Path, log: Store, fault: object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = append(log, "before")
+    with fault(log):  # type: ignore[operator]
+        for _ in range(2):
+            with pytest.raises(BrokerError) as caught:
+                append(log, *(f"lost {number} ".ljust(3000, "x") for number in range(50)))
+            text = str(caught.value)
+            assert text.startswith("the ") and not any(mark in text for mark in ("/", str(tmp_path), "SQL", "INSERT"))
+            if fault is full_disk:
+                assert text == "the disk is full"
+            assert everything(log) == before
+    (after,) = append(log, "after")
+    assert everything(log) == [*before, after]
+    assert after.prev == before[-1].seq
+    assert log.check() == []
+
+
+def test_indexing_on_a_full_disk_gives_up_and_is_made_up_for(log: Store) -> None:
+    append(log, *(f"word{number} " * 20 for number in range(400)))
+    with full_disk(log):
+        assert log.index_some(400) is False
+    assert texts(log.answer(Search("word7", 2)).entries) == ["word7 " * 20]
+    log.index_some(400)
+    assert texts(log.answer(Search("word7", 2)).entries) == ["word7 " * 20]
+
+
+def test_there_is_no_log_to_read(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="There is no log in"):
+        Store(tmp_path)
+    assert not list(tmp_path.iterdir()), "a reader makes nothing"
+
+
+@pytest.mark.parametrize("write", [True, False])
+@pytest.mark.parametrize("content", [b"what is this?" * 500, b"SQLite format 3\0" + bytes(range(256)) * 40])
+def test_a_garbage_file_is_said(tmp_path: Path, write: bool, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(SettingsError, match="cannot be opened"):
+        Store(tmp_path, write)
+    assert (tmp_path / FILE).read_bytes() == content
+
+
+@pytest.mark.parametrize("write", [True, False])
+@pytest.mark.parametrize("version", [0, VERSION])
+def test_another_programs_database_is_said_and_left_alone(tmp_path: Path, write: bool, version: int) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.executescript(f"CREATE TABLE recipes (name); PRAGMA user_version = {version};")
+    with pytest.raises(SettingsError):
+        Store(tmp_path, write)
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        assert db.execute("SELECT name FROM sqlite_master").fetchall() == [("recipes",)]
+
+
+@pytest.mark.parametrize("write", [True, False])
+def test_a_log_of_a_newer_version_is_said(tmp_path: Path, write: bool) -> None:
+    with opened(tmp_path) as store:
+        store._db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(SettingsError, match="newer"):
+        Store(tmp_path, write)
+
+
+def test_a_folder_in_the_files_place_is_said(tmp_path: Path) -> None:
+    (tmp_path / FILE).mkdir()
+    with pytest.raises(SettingsError, match="cannot be opened"):
+        Store(tmp_path, write=True)
+
+
+# --- is it whole? ---------------------------------------------------------------------------------------------
+
+
+def test_a_whole_log_has_no_faults(log: Store) -> None:
+    assert log.check() == []
+    log.append([draft(str(n), f"room{n % 3}") for n in range(30)], clock())
+    log.index_some(10)
+    assert log.check() == []
+    assert log.size()[:2] == (30, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "number"),
+    [("DELETE FROM entry WHERE seq = 3", 4), ("UPDATE entry SET prev = 1 WHERE seq = 3", 3)],
+)
+def test_a_broken_chain_is_found(log: Store, change: str, number: int) -> None:
+    append(log, *map(str, range(6)))
+    log._db.execute(change)
+    (fault,) = log.check()
+    assert "lobby" in fault and str(number) in fault
+
+
+def test_a_lost_beginning_is_found(log: Store) -> None:
+    append(log, *map(str, range(6)))
+    log._db.execute("DELETE FROM entry WHERE seq = 1")
+    assert len(log.check()) == 1
+
+
+def test_a_damaged_file_is_found(tmp_path: Path) -> None:
+    """Pages full of something else: check says what is wrong, it does not fail itself."""
+    with opened(tmp_path) as store:
+        append(store, *(f"text {number} ".ljust(500, ".") for number in range(500)))
+    path = tmp_path / FILE
+    data = bytearray(path.read_bytes())
+    start = len(data) // 2 // 4096 * 4096
+    data[start : start + 16 * 4096] = b"\xa5" * (16 * 4096)
+    path.write_bytes(data)
+    with opened(tmp_path, write=False) as store:
+        assert store.check()
+        with pytest.raises(BrokerError):
+            everything(store)
+
+
+# --- searching, and the time it takes -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("indexed", [len(MESSAGES), 5])
+@pytest.mark.parametrize(("words", "expected"), FOUND)
+def test_search_finds_the_same_from_the_index(log: Store, indexed: int, words: str, expected: list[int]) -> None:
+    append(log, *MESSAGES)
+    log.index_some(indexed)
+    assert texts(log.answer(Search(words, 100)).entries) == [MESSAGES[number] for number in expected]
+
+
+def test_index_some_catches_up_step_by_step(log: Store) -> None:
+    append(log, *(f"word{number}" for number in range(25)))
+    steps = [log.index_some(10) for _ in range(4)]
+    assert steps == [True, True, False, False]
+    (marked,) = log._db.execute("SELECT value FROM mark").fetchone()
+    assert marked == 25
+    append(log, "late")
+    assert log.index_some(10) is False
+    assert texts(log.answer(Search("late", 5)).entries) == ["late"]
+    log._db.execute("INSERT INTO entry_text (entry_text) VALUES ('integrity-check')")
+
+
+@pytest.mark.parametrize("limit", [1, 3, 4, 100])
+def test_search_joins_what_is_indexed_and_what_is_not(log: Store, limit: int) -> None:
+    append(log, *(f"tea {number}" for number in range(8)))
+    log.index_some(5)
+    page = log.answer(Search("tea", limit))
+    assert texts(page.entries) == [f"tea {number}" for number in range(8)][-limit:]
+    assert page.more is (limit < 8)
+
+
+def test_search_finds_once_what_is_indexed_meanwhile(
+    tmp_path: Path, log: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(log, "tea one", "tea two", "tea three")
+    unindexed = Store._unindexed
+
+    def then_index(store: Store) -> str:
+        table = unindexed(store)
+        log.index_some(100)
+        return table
+
+    monkeypatch.setattr(Store, "_unindexed", then_index)
+    with opened(tmp_path, write=False) as reader:
+        assert texts(reader.answer(Search("tea", 10)).entries) == ["tea one", "tea two", "tea three"]
+
+
+ROWS = 50_000
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A log of many messages of which every one has a word in common, and few another."""
+    folder = tmp_path_factory.mktemp("large")
+    with opened(folder) as store:
+        for start in range(0, ROWS, 5000):
+            numbers = range(start, start + 5000)
+            words = [f"common {'rare' if n % 10_000 == 9 else 'often'} {n}" for n in numbers]
+            store.append([draft(word, "big" if n % 2 else "lobby") for n, word in enumerate(words)], float(start))
+        while store.index_some(5000):
+            pass
+    yield folder
+
+
+def steps(store: Store, query: object) -> int:
+    """Return the thousands of steps of SQLite's machine that an answer takes."""
+    count = 0
+
+    class Counting(sqlite3.Connection):
+        def set_progress_handler(self, *_: object) -> None:
+            def step() -> int:
+                nonlocal count
+                count += 1
+                return 0
+
+            super().set_progress_handler(step, 1000)
+
+    store._db.close()
+    uri = f"{store._path.as_uri()}?mode=ro"
+    store._db = sqlite3.connect(uri, isolation_level=None, uri=True, factory=Counting)
+    store.answer(query)  # type: ignore[call-overload]
+    return count
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Latest("lobby", 20),
+        Latest("lobby", 20, 30_000, every=True),
+        After("lobby", 30_000, LAST, 20),
+        Since("lobby", 25_000.0, 20),
+        Search("rare", 20),
+        Search("common", 20),
+        Search("common", 20, "big"),
+        Search("common rare", 20, before=30_000),
+        Search("nowhere", 20),
+    ],
+    ids=str,
+)
+def test_an_answer_does_not_read_the_whole_log(large: Path, query: object) -> None:
+    """Reading every row would take more than ten steps each."""
+    with opened(large, write=False) as store:
+        assert steps(store, query) < 100
+
+
+def test_the_measure_sees_who_reads_the_whole_log(large: Path) -> None:
+    with opened(large, write=False) as store:
+        assert steps(store, Search("世界", 20)) > 200
+
+
+def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    with opened(large, write=False) as store:
+        with pytest.raises(BrokerError, match="that takes too long"):
+            store.answer(Search("世界", 20))
+        assert len(store.answer(Latest("lobby", 20)).entries) == 20

@@ -1,0 +1,267 @@
+import pytest
+from doubles import NOON, House
+
+from hubbub.core.commands import COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
+from hubbub.core.model import Clock, Event, Goodbye, Members, Notice, Past, Refusal, RoomInfo, Rooms
+
+
+def answer(line: str, house: House | None = None) -> str | Event:
+    """Return what Al is told when he types a line; Bo is in the lobby with him."""
+    house = house or House()
+    al, _ = house.enter("Al", "Bo")
+    al.types(line)
+    house.settle()
+    (told,) = al.sees()
+    return told
+
+
+def code(event: str | Event) -> str:
+    assert isinstance(event, Refusal)
+    return event.code
+
+
+def texts(event: str | Event) -> list[str]:
+    assert isinstance(event, Past)
+    return [entry.text for entry in event.entries]
+
+
+def spoken(count: int) -> House:
+    """Return a house in whose lobby so much was said, a minute apart, the last of it just now."""
+    house = House()
+    (cy,) = house.enter("Cy")
+    for number in range(count):
+        house.now = NOON - 60 * (count - 1 - number)
+        cy.types(f"m{number}")
+        house.settle()
+    return house
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("hi", "Al: hi"),
+        ("//text", "Al: /text"),
+        ("///", "Al: //"),
+        ("  //x ", "Al: /x"),
+        ("/me waves", "* Al waves"),
+        ("/ME  waves ", "* Al waves"),
+        ("\x1b[A/me waves", "* Al waves"),
+        ("/topic tea", "Al # tea"),
+        ("/quit", "-Al"),
+        ("/quit so long", "-Al so long"),
+        ("/leave", "-Al"),
+        ("/nick Max", "Al > Max"),
+    ],
+)
+def test_line_is_shown_to_the_others(line: str, shown: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types(line)
+    house.settle()
+    assert bo.sees() == [shown]
+
+
+@pytest.mark.parametrize("line", ["/nosuch", "/nosuch text", "/", "/ me waves", "/mexico", "/help nosuch"])
+def test_unknown_command_says_so_and_is_not_published(line: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types(line)
+    house.settle()
+    assert code(al.sees()[0]) == "no-such-command" and bo.sees() == []
+
+
+@pytest.mark.parametrize("name", [name for name, row in COMMANDS.items() if row.usage[:1] not in ("", "[")])
+def test_missing_argument_is_told_with_the_usage(name: str) -> None:
+    told = answer(f"/{name}  ")
+    assert told == Refusal("argument-missing", f"Usage: {COMMANDS[name].synopsis}")
+
+
+def test_table_has_all_commands() -> None:
+    assert set(COMMANDS) == set("help nick who rooms join leave topic msg me history search since time quit".split())
+
+
+def test_help_lists_every_command() -> None:
+    told = answer("/help")
+    assert isinstance(told, Notice) and len(told.lines) == len(COMMANDS) + 1
+    for row, line in zip(COMMANDS.values(), told.lines, strict=False):
+        assert line.startswith(row.synopsis) and line.endswith(row.help)
+    assert told.lines[-1].startswith("//TEXT")
+
+
+@pytest.mark.parametrize("line", ["/help nick", "/help /nick", "/HELP NICK"])
+def test_help_tells_about_one(line: str) -> None:
+    assert answer(line) == Notice(("/nick NAME: Take another name.",))
+
+
+@pytest.mark.parametrize(("line", "expected"), [("/nick bo", "name-taken"), ("/nick a b", "name-invalid")])
+def test_nick_is_refused(line: str, expected: str) -> None:
+    assert code(answer(line)) == expected
+
+
+@pytest.mark.parametrize("line", ["/who", "/who Lobby", "/who #lobby"])
+def test_who_lists_the_members(line: str) -> None:
+    house = House()
+    house.enter("cy", "Di")
+    assert answer(line, house) == Members("lobby", ["Al", "Bo", "cy", "Di"])
+
+
+def test_who_lists_so_many() -> None:
+    house = House(history=0)
+    house.enter(*(f"x{number:03}" for number in range(MAX_LISTED)))
+    told = answer("/who", house)
+    assert isinstance(told, Members) and (len(told.nicks), told.more) == (MAX_LISTED, 2)
+
+
+@pytest.mark.parametrize("line", ["/who ops", "/leave ops"])
+def test_room_one_is_not_in_is_refused(line: str) -> None:
+    assert code(answer(line)) == "not-in-room"
+
+
+def test_rooms_are_listed_the_liveliest_first_and_sleeping_ones_too() -> None:
+    house = House()
+    cy, di = house.enter("Cy", "Di")
+    cy.types("/join zoo", "/topic lions", "/leave", "/join ops")
+    di.types("/join art")
+    house.settle()
+    rooms = [RoomInfo("lobby", 4, ""), RoomInfo("art", 1, ""), RoomInfo("ops", 1, ""), RoomInfo("zoo", 0, "lions")]
+    assert answer("/rooms", house) == Rooms(rooms, "lobby")
+
+
+def test_rooms_are_listed_up_to_a_number() -> None:
+    house = House(max_rooms=MAX_LISTED + 9)
+    (cy,) = house.enter("Cy")
+    for number in range(MAX_LISTED):
+        cy.types(f"/join r{number}")
+    house.settle()
+    told = answer("/rooms", house)
+    assert isinstance(told, Rooms) and (len(told.rooms), told.more) == (MAX_LISTED, 1)
+    assert told.rooms[0].name == "lobby"
+
+
+def test_join_is_told() -> None:
+    assert answer("/join ops") == Past([], NOON, ("You are in ops",))
+    assert answer("/join lobby") == Notice(("You are in lobby",))
+    assert code(answer("/join a b")) == "room-invalid"
+
+
+def test_topic_is_shown() -> None:
+    assert answer("/topic") == Notice(("There is no topic",))
+    house = House()
+    (cy,) = house.enter("Cy")
+    cy.types("/topic tea")
+    house.settle()
+    assert answer("/topic", house) == Notice(("Topic: tea",))
+
+
+@pytest.mark.parametrize("line", ["/who", "/topic", "/topic tea", "/me waves", "hi", "/leave", "/history", "/search x"])
+def test_in_no_room_one_is_told_to_join(line: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/leave", line)
+    house.settle()
+    assert code(al.sees()[-1]) == "not-in-room"
+
+
+def test_msg_is_told_when_it_is_not_sent() -> None:
+    assert code(answer("/msg Nobody hi")) == "no-such-name"
+    assert answer("/msg Bo") == Refusal("argument-missing", "Usage: /msg NAME TEXT")
+
+
+def test_history_shows_the_newest() -> None:
+    assert texts(answer("/history 3", spoken(5))) == ["m2", "m3", "m4"]
+    assert texts(answer("/history", spoken(30))) == [f"m{number}" for number in range(10, 30)]
+    assert answer("/history") == Notice(("Nothing was said here yet",))
+
+
+def test_history_shows_some_though_newcomers_are_shown_none() -> None:
+    house = House(history=0)
+    (al,) = house.enter("Al")
+    al.types(*map(str, range(30)))
+    house.settle()
+    al.types("/history")
+    house.settle()
+    assert len(texts(al.sees()[-1])) == 20
+
+
+@pytest.mark.parametrize(
+    "number", ["0", "201", "-1", "x", "1.5", "²", "9" * 40, "000000001999999", "0" * 8 + "1" + "9" * 5000]
+)
+def test_history_takes_a_number_up_to_a_bound(number: str) -> None:
+    house = House()
+    assert code(answer(f"/history {number}", house)) == "number-invalid"
+    assert not house.broker.queries
+
+
+def test_history_that_is_long_comes_in_pieces() -> None:
+    house = House(chunk=200)
+    (al,) = house.enter("Al")
+    al.types(*map(str, range(20)))
+    house.settle()
+    al.types(f"/history {MAX_HISTORY}")
+    house.settle()
+    pieces = al.sees()
+    assert len(pieces) > 1
+    assert [text for piece in pieces for text in texts(piece)] == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("line", ["/history", "/search tea", "/since 1h"])
+def test_log_is_read_after_what_was_said_before_is_stored(line: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("tea?", line)
+    house.settle()
+    assert [texts(told) for told in al.sees()] == [["tea?"]]
+
+
+def test_topic_is_shown_as_it_was_set_just_before() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/topic tea", "/topic")
+    house.settle()
+    assert al.sees() == [Notice(("Topic: tea",))]
+
+
+def test_search_shows_what_has_all_the_words() -> None:
+    house = House()
+    (cy,) = house.enter("Cy")
+    cy.types("red fox", "red hen", "/me is a fox, red", "/join ops", "red fox elsewhere")
+    house.settle()
+    found = answer("/search red fox", house)
+    assert texts(found) == ["red fox", "is a fox, red"] and found.tail == ()
+    assert answer("/search unicorn") == Notice(("Nothing found",))
+
+
+def test_search_tells_that_there_is_more() -> None:
+    found = answer("/search m", spoken(FOUND + 1))
+    assert texts(found)[0] == "m1" and found.tail == (f"Only the newest {FOUND} are shown",)
+
+
+def test_since_shows_what_was_said_from_then_on() -> None:
+    assert texts(answer("/since 2m", spoken(5))) == ["m2", "m3", "m4"]
+    assert answer("/since 1m") == Notice(("Nothing was said since then",))
+    assert code(answer("/since whenever")) == "time-invalid"
+
+
+def test_since_tells_that_there_is_more() -> None:
+    told = answer("/since 1d", spoken(MAX_HISTORY + 1))
+    assert len(texts(told)) == MAX_HISTORY and len(told.tail) == 1
+
+
+@pytest.mark.parametrize("line", ["/history", "/search x", "/since 1h", "/rooms"])
+def test_log_that_cannot_be_read_is_told(line: str) -> None:
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    house.broker.fault = "the disk does not answer"
+    al.types(line, "/time")
+    assert al.untaken == 1
+    house.settle()
+    refusal = Refusal("broker", "The log cannot be read: the disk does not answer.")
+    assert al.sees() == [refusal, Clock(NOON)]
+
+
+def test_time_is_the_servers() -> None:
+    assert answer("/time") == Clock(NOON)
+
+
+def test_quit_is_goodbye() -> None:
+    assert answer("/quit") == Goodbye()

@@ -1,0 +1,129 @@
+"""What holds a session back: the outbox, its own turn, and what it waits for."""
+
+from doubles import House
+
+from hubbub.core.model import Draft, Kind
+from hubbub.core.session import TURN_LIMIT, UNSETTLED_LIMIT
+
+
+def test_outbox_that_is_full_holds_everybody_back_until_it_is_emptied() -> None:
+    house = House(gathered=10)
+    al, bo = house.enter("Al", "Bo")
+    al.types("x" * 11, "more")
+    bo.types("hi")
+    assert (al.untaken, bo.untaken) == (1, 1)
+    assert not house.hub.ready(bo.session)
+    house.commit()
+    assert (al.untaken, bo.untaken) == (0, 0)
+    house.commit()
+    assert bo.sees() == [f"Al: {'x' * 11}", "Al: more"] and al.sees() == ["Bo: hi"]
+
+
+def test_outbox_that_is_full_is_emptied_by_a_failure_too() -> None:
+    house = House(gathered=10)
+    al, bo = house.enter("Al", "Bo")
+    al.types("x" * 11)
+    bo.types("hi")
+    house.fail()
+    house.commit()
+    assert al.sees()[1:] == ["Bo: hi"]
+
+
+def test_outbox_that_stays_full_relieves_nobody() -> None:
+    house = House(gathered=10)
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    al.types("x" * 11)
+    batch = house.hub.outbox.gather()
+    house.hub.say(cy.session, "y" * 11)
+    bo.types("hi")
+    house.hub.committed(house.broker.store(batch))
+    assert bo.untaken == 1
+    house.commit()
+    assert bo.untaken == 0
+
+
+def test_who_left_while_held_back_is_not_told_to_go_on() -> None:
+    house = House(gathered=10)
+    al, bo = house.enter("Al", "Bo")
+    al.types("x" * 11)
+    bo.types("hi")
+    bo.leave()
+    house.settle()
+    assert bo.untaken == 1 and al.sees() == ["-Bo"]
+
+
+def test_session_waits_when_so_much_of_its_own_is_not_settled() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("x" * (UNSETTLED_LIMIT + 1), "more")
+    assert al.untaken == 1
+    bo.types("hi")
+    assert bo.untaken == 0, "nobody else waits"
+    house.commit()
+    assert al.untaken == 0
+    al.types("and", "more")
+    assert al.untaken == 0, "that is settled"
+
+
+def test_session_waits_when_so_many_of_its_own_are_not_settled() -> None:
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    al.types(*["x"] * (TURN_LIMIT + 5))
+    assert al.untaken == 5
+    house.commit()
+    assert al.untaken == 0
+
+
+def test_idle_is_when_everything_has_its_outcome() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    outbox = house.hub.outbox
+    assert outbox.idle and not outbox.waiting
+    al.types("hi")
+    assert outbox.waiting and not outbox.idle
+    batch = outbox.gather()
+    assert not outbox.waiting and not outbox.idle
+    house.hub.committed(house.broker.store(batch))
+    assert outbox.idle
+
+
+def test_what_is_insisted_on_is_gathered_again_first_and_wakes() -> None:
+    house = House()
+    al, bo, _ = house.enter("Al", "Bo", "Cy")
+    al.leave()
+    batch = house.hub.outbox.gather()
+    bo.types("after")
+    house.woken = 0
+    house.hub.failed(batch, "no")
+    assert house.woken
+    assert [draft.nick for draft in house.hub.outbox.gather()] == ["Al", "Bo"]
+
+
+def test_failure_with_nothing_to_keep_wakes_nobody() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("lost")
+    house.woken = 0
+    house.fail()
+    assert house.woken == 0 and house.hub.outbox.idle
+
+
+def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
+    """It comes from another server of a cluster, or is of a session that no longer waits."""
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("hi")
+    (draft,) = house.hub.outbox.gather()
+    (entry,) = house.broker.store([draft])
+    house.hub.committed([entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")])
+    assert al.sees() == bo.sees() == ["Zed: hi"]
+    assert not house.hub.outbox.idle
+
+
+def test_draft_of_nobody_is_stored_or_lost() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    for outcome, seen in ((house.commit, ["Server: hi"]), (house.fail, [])):
+        house.hub.outbox.add(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1"))
+        outcome()
+        assert al.sees() == seen and house.hub.outbox.idle

@@ -1,0 +1,109 @@
+import sys
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.core.text import clean, fold
+
+BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+SPECIAL = "\x1b\x07\x08\r\n\t\x00\x7f[]PX^_NO\\(#;0?mA \u2028" + BIDI + "".join(map(chr, range(0x80, 0xA0)))
+ANY = st.text(st.one_of(st.sampled_from(SPECIAL), st.characters(), st.characters(categories=["Cs"])))
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("naïve 漢字 🙂 עברית", "naïve 漢字 🙂 עברית"),
+        ("a\x1b[31mred\x1b[0m", "ared"),
+        ("a\x1b[2J\x1b[1;1Hb", "ab"),
+        ("a\x1b[?25lb", "ab"),
+        ("a\x1b[ qb", "ab"),
+        ("a\x1b[1", "a"),
+        ("\x1b[A", ""),
+        ("a\x1bOAb", "ab"),
+        ("a\x1bNxb", "ab"),
+        ("a\x1b]0;owned\x07b", "ab"),
+        ("a\x1b]0;owned\x1b\\b", "ab"),
+        ("a\x1b]0;owned\x9cb", "ab"),
+        ("a\x1b]52;c;cm0gLXJm\x07b", "ab"),
+        ("a\x1b]0;without an end", "a"),
+        ("a\x1bPq#0;2\x1b\\b", "ab"),
+        ("a\x1bXsos\x1b\\b\x1b^pm\x1b\\c\x1b_apc\x1b\\d", "abcd"),
+        ("a\x1b]0;two\nlines\x07b", "ab"),
+        ("a\x1b(Bb", "ab"),
+        ("a\x1b#8b", "ab"),
+        ("a\x1bcb", "ab"),
+        ("a\x1b7b\x1b8c", "abc"),
+        ("a\x1b", "a"),
+        ("a\x1b\x1b[Ab", "ab"),
+        ("a\x1b\x1b", "a"),
+        ("a\x1b\nb", "ab"),
+        ("a\x9b31mb", "ab"),
+        ("a\x9d0;owned\x9cb", "ab"),
+        ("a\x90q\x9cb\x98s\x9cc\x9ep\x9cd\x9fa\x9ce", "abcde"),
+        ("a\x8fAb\x8eAc", "abc"),
+        ("a\x84\x85\x8d\x80\x9cb", "ab"),
+        ("a\x00\x07\x08\x0b\x0c\r\n\x0e\x0f\x7fb", "ab"),
+        ("a\tb", "a b"),
+        ("a\u2028b\u2029c", "a b c"),
+        (f"a{BIDI}b", "ab"),
+        ("a\ufeff\ufff9\ufffa\ufffb\u206a\u206fb", "ab"),
+        ("a\ud800b", "a\ufffdb"),
+        ("👩\u200d🔬 ❤\ufe0f", "👩\u200d🔬 ❤\ufe0f"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+    ],
+)
+def test_clean(text: str, left: str) -> None:
+    assert clean(text) == left
+
+
+@given(ANY)
+def test_clean_text_is_one_line_that_moves_nothing(text: str) -> None:
+    left = clean(text)
+    assert clean(left) == left
+    assert len(left.splitlines()) <= 1
+    assert not {unicodedata.category(char) for char in left} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not set(left) & set(BIDI)
+    left.encode()
+
+
+@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"])))
+def test_clean_keeps_all_that_can_be_printed(text: str) -> None:
+    assert clean(text) == text
+
+
+@given(st.text(st.sampled_from("abc;0123456789[]?")), st.sampled_from(["\x07", "\x1b\\", "\x9c"]))
+def test_clean_drops_a_string_with_its_content(content: str, end: str) -> None:
+    assert all(clean(f"<{start}{content}{end}>") == "<>" for start in ("\x1b]", "\x1bP", "\x1b_", "\x9d", "\x90"))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Alice", "aLICE"),
+        ("Straße", "STRASSE"),
+        ("É", "e\u0301"),
+        ("ﬁ", "FI"),
+        ("Ａｌ", "al"),
+        ("①", "1"),
+        ("ΌΣΟΣ", "όσος"),
+        ("\u1e9e", "ss"),
+        ("Å", "å"),
+    ],
+)
+def test_fold_makes_the_same_of(one: str, other: str) -> None:
+    assert fold(one) == fold(other)
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "b"), ("e", "é"), ("ı", "i"), ("а", "a")])
+def test_fold_keeps_apart(one: str, other: str) -> None:
+    assert fold(one) != fold(other)
+
+
+@given(st.text(st.characters(max_codepoint=sys.maxunicode, exclude_categories=["Cs"])))
+def test_fold_twice_is_fold_once(text: str) -> None:
+    assert fold(fold(text)) == fold(text)

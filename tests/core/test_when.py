@@ -1,0 +1,84 @@
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from hubbub.core.when import parse_time
+from hubbub.errors import Refused
+
+HERE = timezone(timedelta(hours=2))
+NOW = datetime(2026, 11, 24, 9, 15, 30, tzinfo=HERE)
+
+
+def when(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=HERE)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("09:15", when(2026, 11, 24, 9, 15)),
+        ("9:15", when(2026, 11, 24, 9, 15)),
+        ("00:00", when(2026, 11, 24)),
+        ("09:16", when(2026, 11, 23, 9, 16)),
+        ("23:59", when(2026, 11, 23, 23, 59)),
+        ("today", when(2026, 11, 24)),
+        (" Yesterday ", when(2026, 11, 23)),
+        ("2026-11-20", when(2026, 11, 20)),
+        ("2026-11-20 08:00", when(2026, 11, 20, 8)),
+        ("2026-11-20T08:00", when(2026, 11, 20, 8)),
+        ("2026-11-20 08:00:59", when(2026, 11, 20, 8, 0, 59)),
+        ("30m", NOW - timedelta(minutes=30)),
+        ("30 min", NOW - timedelta(minutes=30)),
+        ("2h", NOW - timedelta(hours=2)),
+        ("2 hours ago", NOW - timedelta(hours=2)),
+        ("1 hour", NOW - timedelta(hours=1)),
+        ("1d", NOW - timedelta(days=1)),
+        ("3 days ago", NOW - timedelta(days=3)),
+        ("9999d", NOW - timedelta(days=9999)),
+    ],
+)
+def test_time_is_understood(text: str, meant: datetime) -> None:
+    assert parse_time(text, NOW.timestamp(), HERE) == meant.timestamp()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "24:00",
+        "9:60",
+        "9",
+        ":",
+        "-1h",
+        "2w",
+        "h",
+        "99999h",
+        "2026-13-01",
+        "2026-02-30",
+        "0000-00-00",
+        "tomorrow",
+    ],
+)
+def test_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match=r"09:15.*2026-11-24.*30m.*yesterday") as refusal:
+        parse_time(text, NOW.timestamp(), HERE)
+    assert refusal.value.code == "time-invalid"
+
+
+def test_date_beyond_what_clocks_know_is_refused() -> None:
+    with pytest.raises(Refused):
+        parse_time("0001-01-01", NOW.timestamp(), None)
+
+
+def test_time_with_a_zone_of_its_own_is_not_taken_for_a_time_here() -> None:
+    try:
+        meant = parse_time("2026-11-20 08:00+05:00", NOW.timestamp(), HERE)
+    except Refused:
+        return
+    assert meant == datetime(2026, 11, 20, 8, tzinfo=timezone(timedelta(hours=5))).timestamp()
+
+
+def test_time_without_a_zone_is_the_systems() -> None:
+    here = datetime.fromtimestamp(NOW.timestamp())
+    assert parse_time("2026-11-20 08:00", here.timestamp()) == datetime(2026, 11, 20, 8).timestamp()

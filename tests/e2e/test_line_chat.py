@@ -1,0 +1,296 @@
+"""Names, the idle timeout, the console, the replay and the text that people see at nc."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from scene import PROMPT, Client, Server, stored
+
+Serve = Callable[..., Server]
+# What telnet and terminals could be told, and what is left of it.
+DIRT = [
+    (b"a\x1b[2Jb", b"ab"),
+    (b"a\x1b]0;owned\x07b", b"ab"),
+    (b"a\x1b]52;c;b3duZWQ=\x1b\\b", b"ab"),
+    (b"a\x1bP1$qm\x1b\\b", b"ab"),
+    (b"a\x1bOAb", b"ab"),
+    ("a\u009b31mb".encode(), b"ab"),
+    (b"a\x07\x0eb", b"ab"),
+    ("a\u202eb\u2066c\u2069".encode(), b"abc"),
+    (b"a\tb", b"a b"),
+    (b"caf\xe9 au lait", "caf\ufffd au lait".encode()),
+    (b"\xc3\x28", "\ufffd(".encode()),
+    ("e\u0301 \U0001f468\u200d\U0001f469\u200d\U0001f467".encode(),) * 2,  # family: its joiners stay
+]
+INVALID = [
+    "",
+    "two words",
+    "#room",
+    "a@b",
+    "a:b",
+    "***",
+    "a/b",
+    "oh!",
+    "a,b",
+    "x" * 33,
+    "server",
+    "Server",
+    "ＳＥＲＶＥＲ",
+    "\u0301a",
+]
+VALID = ["a", "x" * 32, "Ünïcödé", "王小明", "محمد", "a-_.[]{}|^1", "हिन्दी"]
+
+
+def ask_in(server: Server, name: str) -> Client:
+    """Return somebody who has given a name and been told nothing of it yet."""
+    client = server.connect()
+    client.sees(PROMPT)
+    client.send(name.encode() + b"\n")
+    return client
+
+
+# --- names ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("same", ["Alice", "alice", "ALICE", "Ａlice", " Alice "])
+def test_name_taken_in_any_spelling_is_asked_for_again(server: Server, same: str) -> None:
+    alice = server.join("Alice")
+    other = ask_in(server, same)
+    other.sees(f"The name {same.strip()} is taken.\n".encode() + PROMPT)
+    other.say("Bob")
+    alice.sees(b"*** Bob has joined the chat ***\n")
+    alice.sees_nothing()
+
+
+def test_name_is_free_again_when_its_holder_has_left(server: Server) -> None:
+    alice, bob = server.join_all("Alice", "Bob")
+    alice.close()
+    bob.sees(b"*** Alice has left the chat ***\n")
+    server.join("alice")
+    bob.sees(b"*** alice has joined the chat ***\n")
+
+
+def test_invalid_names_are_refused_with_one_sentence_that_says_what_is_valid(server: Server) -> None:
+    sentences = set()
+    for name in INVALID:
+        client = ask_in(server, name)
+        sentences.add(client.skips_to(b"\n" + PROMPT))
+        client.say("/quit")
+        assert client.rest() == b""
+    (sentence,) = sentences
+    assert b"1 to 32" in sentence and b"-_.[]{}|^" in sentence and b"\n" not in sentence
+
+
+def test_valid_names_of_every_script_are_welcome(server: Server) -> None:
+    alice = server.join("Alice")
+    for name in VALID:
+        ask_in(server, name)
+        alice.sees(f"*** {name} has joined the chat ***\n".encode())
+
+
+@pytest.mark.parametrize("odd", ["Ali\u200bce", "Ali\ufe0fce", "Alic\u034fe"])
+def test_name_that_differs_by_what_nobody_sees_is_not_another_one(server: Server, odd: str) -> None:
+    server.join("Alice")
+    other = ask_in(server, odd)
+    other.skips_to(b"\n" + PROMPT)
+
+
+def test_fifth_refusal_is_the_end(server: Server) -> None:
+    alice = server.join("Alice")
+    client = ask_in(server, "alice")
+    for _ in range(4):
+        client.sees(b"The name alice is taken.\n" + PROMPT)
+        client.say("alice")
+    end = client.rest()
+    assert end.startswith(b"The name alice is taken.\n") and end.endswith(b".\n") and PROMPT not in end
+    alice.sees_nothing()
+
+
+def test_who_gives_no_name_in_time_is_told_and_disconnected(serve: Serve) -> None:
+    """Bytes that make no name buy no time."""
+    server = serve("--name-timeout", "1")
+    alice = server.join("Alice")
+    slow, quiet = server.connect(), server.connect()
+    slow.sees(PROMPT)
+    slow.send(b"Bo")
+    quiet.sees(PROMPT)
+    for client in (quiet, slow):
+        assert re.fullmatch(rb"\nDisconnected: [^\n]+\.\n", client.rest())
+    alice.sees_nothing()
+
+
+# --- idle -----------------------------------------------------------------------------------------------------
+
+
+def test_idle_timeout_holds_though_it_is_shorter_than_the_time_for_a_name(serve: Serve) -> None:
+    server = serve("--idle-timeout", "1")
+    assert server.join("Alice").rest() == b"Disconnected: idle timeout.\n"
+
+
+def test_idle_is_who_says_nothing_and_input_of_any_kind_counts(serve: Serve) -> None:
+    server = serve("--idle-timeout", "2", "--name-timeout", "1")
+    bob, alice = server.join("Bob"), server.join("Alice")
+    bob.sees(b"*** Alice has joined the chat ***\n")
+    start = time.monotonic()
+    beat = 0
+    while not alice.ended:  # half a line at a time, until Alice has been thrown out
+        bob.send(b"x")
+        beat += 1
+        try:
+            alice.receive(time.monotonic() + 0.3)
+        except AssertionError:
+            assert time.monotonic() < start + 10
+    assert alice.seen == b"Disconnected: idle timeout.\n"
+    assert beat > 2
+    bob.sees(b"*** Alice has left the chat ***\n")
+    bob.send(b"\x15")
+    bob.sees_nothing()
+
+
+def test_idle_timeout_zero_is_never(serve: Serve) -> None:
+    server = serve("--idle-timeout", "0", "--name-timeout", "1")
+    alice = server.join("Alice")
+    late = server.connect()  # its end shows that time has passed
+    late.sees(PROMPT)
+    late.rest()
+    alice.sees_nothing()
+
+
+def test_idle_timeout_holds_for_who_reads_nothing(serve: Serve) -> None:
+    server = serve("--idle-timeout", "3", "--name-timeout", "1", "--no-limits", "--buffer", "16384")
+    bob = server.join("Bob")
+    server.join("Deaf", buffer=4096)
+    bob.sees(b"*** Deaf has joined the chat ***\n")
+    bob.say(*["x" * 4000] * 2000)  # more than the kernel keeps for who does not read
+    end = time.monotonic() + 9
+    while b"*** Deaf has left the chat ***\n" not in bob.seen:
+        assert time.monotonic() < end, "who reads nothing is still there"
+        bob.say("")  # so that it is not Bob who is idle
+        with contextlib.suppress(AssertionError):
+            bob.receive(time.monotonic() + 0.2)
+
+
+# --- console --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [(), ("--log-messages",)])
+def test_console_shows_who_comes_and_goes_and_what_is_said_only_when_told_to(serve: Serve, flags: list[str]) -> None:
+    server = serve(*flags)
+    alice, bob = server.join_all("Alice", "Bob")
+    a, b = alice.address, bob.address
+    alice.say("the secret", "/me waves", "/msg Bob psst")
+    bob.skips_to(b"psst\n")
+    alice.close()
+    bob.skips_to(b"has left the chat ***\n")
+    bob.close()
+    server.logs(rf"^Bob \({re.escape(str(b))}\) has left$")
+    assert server.stop() == 0
+    said = ["Alice: the secret", "* Alice waves"] if flags else []
+    assert server.lines[1:] == [
+        f"Alice ({a}) has joined",
+        f"Bob ({b}) has joined",
+        *said,
+        f"Alice ({a}) has left",
+        f"Bob ({b}) has left",
+    ]
+
+
+# --- replay ---------------------------------------------------------------------------------------------------
+
+
+def test_newcomer_is_shown_the_last_twenty_messages_with_their_times(serve: Serve) -> None:
+    server = serve()
+    alice = server.join("Alice")
+    alice.sees_nothing()  # a fresh room shows nothing
+    alice.say(*(f"number {i}" for i in range(25)), "/me waves")
+    alice.barrier()
+    minutes = {datetime.now().strftime("%H:%M")}
+    bob = server.join("Bob")
+    minutes.add(datetime.now().strftime("%H:%M"))
+    shown = bob.seen.decode()
+    times = set(re.findall(r"^\[(\d\d:\d\d)\] ", shown, re.MULTILINE))
+    assert len(times - minutes) <= 1  # a minute may have gone by meanwhile
+    lines = [re.sub(r"^\[\d\d:\d\d\] ", "", line) for line in shown.splitlines()]
+    assert lines == [*(f"Alice: number {i}" for i in range(6, 25)), "* Alice waves"]
+    bob.seen = b""
+    bob.sees_nothing()
+
+
+@pytest.mark.parametrize(("count", "shown"), [(0, []), (2, ["Alice: b", "Alice: c"])])
+def test_history_setting_is_how_many_a_newcomer_is_shown(serve: Serve, count: int, shown: list[str]) -> None:
+    server = serve("--history", str(count))
+    alice = server.join("Alice")
+    alice.say("a", "b", "c")
+    alice.barrier()
+    bob = server.join("Bob")
+    assert [line[8:] for line in bob.seen.decode().splitlines()] == shown
+
+
+def test_replay_comes_after_a_restart_too_and_never_twice(serve: Serve) -> None:
+    """Between the replay and what is said while somebody joins is neither a gap nor a double."""
+    first = serve()
+    alice = first.join("Alice")
+    alice.say("before")
+    alice.barrier()
+    assert first.stop() == 0
+    server = serve("--no-limits", "--history", "200")
+    talker = server.join("Talker")
+    assert re.fullmatch(rb"\[\d\d:\d\d\] Alice: before\n", talker.seen)
+    newcomers = []
+    for i in range(60):
+        talker.say(f"number {i}")
+        if i % 10 == 5:
+            newcomers.append(ask_in(server, f"N{i}"))
+    talker.say("the end")
+    for client in newcomers:
+        seen = client.skips_to(b"Talker: the end\n") + b"Talker: the end\n"
+        assert re.findall(rb"number (\d+)", seen) == [str(i).encode() for i in range(60)]
+
+
+# --- text -----------------------------------------------------------------------------------------------------
+
+
+def test_text_is_cleaned_for_everybody_and_in_the_log(server: Server) -> None:
+    alice, bob = server.join_all("Alice", "Bob")
+    for dirty, clean in DIRT:
+        alice.send(dirty + b"\n")
+        bob.sees(b"Alice: " + clean + b"\n")
+    assert server.data
+    assert [row["text"].encode() for row in stored(server.data, "--room", "lobby")] == [clean for _, clean in DIRT]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"hi\r*** Bob has left the chat ***\n",
+        "hi\u2028*** Bob has left the chat ***\n".encode(),
+        "hi\u0085*** Bob has left the chat ***\n".encode(),
+        b"hi\x0b*** Bob has left the chat ***\x0c\n",
+        b"*** Bob has left the chat ***\n",
+        b"/me \x1b[1G*** Bob has left the chat ***\n",
+        b"/topic \x1b[2K\r*** Bob has left the chat ***\n",
+        b"/quit )\x1b[1G*** Bob has left the chat ***\n",
+    ],
+)
+def test_servers_lines_cannot_be_forged(server: Server, line: bytes) -> None:
+    """Whatever Mallory sends: each line that others see of it names her, and never moves the cursor."""
+    mallory, bob = server.join_all("Mallory", "Bob")
+    mallory.send(line)
+    came = bob.skips_to(b"\n") + b"\n"
+    came += bob.barrier()
+    assert b"Mallory" in came
+    for shown in came.decode().split("\n")[:-1]:
+        assert re.match(r"(Mallory: |\* Mallory |\*\*\* Mallory )", shown)
+        assert shown.isprintable()
+
+
+def test_names_cannot_carry_control_bytes(server: Server) -> None:
+    alice = server.join("Alice")
+    ask_in(server, "M\x1b[2Ja\u202ell")
+    alice.sees(b"*** Mall has joined the chat ***\n")
+    assert "\x1b" not in server.log

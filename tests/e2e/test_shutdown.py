@@ -1,0 +1,125 @@
+"""The end of the server: everybody is told, nothing that was received is lost, and it takes no long time."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from scene import PROMPT, Server, stored
+
+Serve = Callable[..., Server]
+FAREWELL = b"*** The server is shutting down ***\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_everybody_is_told_and_nothing_else(serve: Serve, number: int) -> None:
+    """Not a line for each who leaves with it, which would be N times N."""
+    server = serve()
+    people = [server.join(f"P{i}") for i in range(12)]
+    nameless = server.connect()
+    nameless.sees(PROMPT)
+    for client in people:
+        client.barrier()
+    server.signal(number)
+    for client in [*people, nameless]:
+        assert client.rest() == FAREWELL
+        client.close()
+    assert server.wait(5) == 0
+
+
+def test_telnet_is_told_with_cr_lf(server: Server) -> None:
+    alice = server.join("Alice")
+    alice.send(b"\xff\xf1")
+    alice.sees(bytes.fromhex("fffd1f"))
+    server.signal(signal.SIGTERM)
+    assert alice.rest() == FAREWELL.replace(b"\n", b"\r\n")
+    alice.close()
+    assert server.wait(5) == 0
+
+
+def test_what_was_received_is_stored_and_delivered_in_one_order(serve: Serve, tmp_path: Path) -> None:
+    """Said in the moment of the signal, over the rate too: everybody has it, in the log's order."""
+    server = serve("--rate", "1", "--burst", "10", "--max-behind", "100000")
+    people = server.join_all("Alice", "Bob", "Carol", "Dave")
+    for client in people:
+        client.say(*(f"{client.address[1]} {i}" for i in range(100)))
+    people[0].skips_to(b" 3\n")  # it is busy with it
+    server.signal(signal.SIGTERM)
+    seen = []
+    for client in people:
+        lines = client.rest().splitlines(keepends=True)
+        assert lines.pop() == FAREWELL
+        seen.append([line.decode().rstrip("\n") for line in lines])
+    server.disconnect()
+    assert server.wait(5) == 0
+    log = [(row["nick"], f"{row['nick']}: {row['text']}") for row in stored(tmp_path / "data", "--room", "lobby")]
+    assert len(log) == 400
+    for name, lines in zip(["Bob", "Carol", "Dave"], seen[1:], strict=True):
+        assert lines == [line for nick, line in log if nick != name]
+
+
+def test_stalled_clients_do_not_hold_it_up(serve: Serve) -> None:
+    server = serve("--no-limits")
+    alice = server.join("Alice")
+    for i in range(3):
+        server.join(f"Deaf{i}", buffer=4096)
+    alice.skips_to(b"Deaf2 has joined the chat ***\n")
+    alice.say(*["x" * 4000] * 2000)
+    alice.barrier(30)
+    start = time.monotonic()
+    server.signal(signal.SIGTERM)
+    assert alice.rest() == FAREWELL
+    assert server.wait(8) == 0
+    assert time.monotonic() - start < 5
+
+
+def test_second_signal_ends_it_at_once(serve: Serve) -> None:
+    """The first would wait for Alice, who reads nothing and does not close."""
+    server = serve()
+    alice = server.join("Alice")
+    server.signal(signal.SIGTERM)
+    alice.sees(FAREWELL)
+    start = time.monotonic()
+    server.signal(signal.SIGINT)
+    assert server.wait(5) == 1
+    assert time.monotonic() - start < 1
+
+
+def test_nobody_new_is_let_in(serve: Serve) -> None:
+    server = serve()
+    alice = server.join("Alice")
+    server.signal(signal.SIGTERM)
+    alice.sees(FAREWELL)
+    with pytest.raises(OSError):
+        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    alice.close()
+    assert server.wait(5) == 0
+
+
+def test_restart_on_the_same_port_and_data_works_at_once(serve: Serve) -> None:
+    server = serve()
+    for number in ("one", "two", "three"):
+        alice = server.join("Alice")
+        alice.say(number)
+        alice.barrier()
+        server.signal(signal.SIGTERM)
+        assert alice.rest() == FAREWELL
+        alice.close()
+        assert server.wait(5) == 0
+        server = serve(port=server.port)
+    alice = server.join("Alice")
+    assert [line[8:] for line in alice.seen.splitlines()] == [b"Alice: one", b"Alice: two", b"Alice: three"]
+
+
+def test_server_that_is_killed_leaves_port_and_data_usable(serve: Serve) -> None:
+    server = serve()
+    alice = server.join("Alice")
+    alice.say("kept")
+    alice.barrier()
+    server.kill()
+    again = serve(port=server.port)
+    assert again.join("Alice").seen.endswith(b"Alice: kept\n")

@@ -1,0 +1,285 @@
+"""The socket side of a peer, with a dialogue that only notes: back-pressure both ways, deadlines, the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
+
+from hubbub.config import Settings
+from hubbub.listeners import connection as connections
+from hubbub.listeners.connection import READ, Connection, Shared, State
+
+
+class Noting:
+    """Takes lines while it is `willing`, and notes all that happens to it."""
+
+    def __init__(self, settings: Settings, shared: Shared) -> None:
+        self.willing = True
+        self.fed = b""
+        self.taken: list[bytes] = []
+        self.calls: list[str] = []
+        self.connection: Connection
+        self.next_tick = 60.0
+
+    def begin(self, connection: Connection) -> None:
+        self.connection = connection
+        self.calls.append("begin")
+
+    def feed(self, data: bytes) -> None:
+        self.fed += data
+
+    def next_item(self) -> bytes | None:
+        line, end, rest = self.fed.partition(b"\n")
+        if not end:
+            return None
+        self.fed = rest
+        return line
+
+    def ready(self) -> bool:
+        return self.willing
+
+    def take(self, item: bytes) -> None:
+        self.taken.append(item)
+
+    def tick(self, now: float, quiet: float) -> float:
+        return self.next_tick
+
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        if name not in ("ended", "lost", "pause", "resume", "farewell"):
+            raise AttributeError(name)
+        return lambda: self.calls.append(name)
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Callable[..., None]:
+    def start(scene: Callable[[Listener, Peer, Noting], Any], small: bool = False, **settings: Any) -> None:
+        async def whole() -> None:
+            async with listening(Noting, **settings) as listener:  # type: ignore[arg-type]
+                peer = await listener.connect(small)
+                await scene(listener, peer, peer.connection.dialogue)
+
+        run_on(request.param, whole)
+
+    return start
+
+
+Run = Callable[..., None]
+
+
+async def fill(dialogue: Noting) -> int:
+    """Write until the transport says pause; return how much was written."""
+    written = 0
+    while "pause" not in dialogue.calls:
+        dialogue.connection.write(b"x" * 4096)
+        written += 4096
+        await asyncio.sleep(0)
+    return written
+
+
+def test_input_is_taken_in_order(run: Run) -> None:
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        await peer.send(b"a\nb\nc")
+        await until(lambda: len(dialogue.taken) == 2)
+        await peer.send(b"d\n")
+        await until(lambda: len(dialogue.taken) == 3)
+        assert dialogue.taken == [b"a", b"b", b"cd"]
+
+    run(scene)
+
+
+def test_socket_is_not_read_while_the_dialogue_is_not_ready(run: Run) -> None:
+    """At most one read's bytes wait here; the rest stays with the peer, and nothing is lost."""
+
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.willing = False
+        data = b"".join(b"%06d\n" % i for i in range(1_000_000))  # 7 MB: more than the kernel keeps
+        sending = asyncio.ensure_future(peer.send(data))
+        await until(lambda: dialogue.fed)
+        await asyncio.wait({sending}, timeout=0.3)
+        assert not sending.done()
+        assert len(dialogue.fed) <= READ
+        dialogue.willing = True
+        dialogue.connection.go_on()
+        await sending
+        await until(lambda: len(dialogue.taken) == 1_000_000)
+        assert b"".join(line + b"\n" for line in dialogue.taken) == data
+
+    run(scene, no_limits=True)
+
+
+def test_socket_is_not_read_over_the_rate_and_nothing_is_lost(run: Run) -> None:
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        await peer.send(b"".join(b"%d\n" % i for i in range(30)))
+        await until(lambda: dialogue.taken)
+        assert len(dialogue.taken) < 30
+        await until(lambda: len(dialogue.taken) == 30)
+        assert dialogue.taken == [b"%d" % i for i in range(30)]
+
+    run(scene, rate=50, burst=5)
+
+
+def test_last_call_takes_all_that_came_in_at_once(run: Run) -> None:
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        await peer.send(b"".join(b"%d\n" % i for i in range(30)))
+        await until(lambda: dialogue.taken)
+        dialogue.connection.last_call()
+        assert dialogue.taken == [b"%d" % i for i in range(30)]
+
+    run(scene, rate=0.1, burst=2)
+
+
+def test_peer_that_does_not_read_pauses_the_dialogue_and_gets_everything_in_the_end(run: Run) -> None:
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        written = await fill(dialogue)
+        assert dialogue.connection.transport.get_write_buffer_size() <= 4096  # one write
+        assert "resume" not in dialogue.calls
+        got = 0
+        while "resume" not in dialogue.calls or got < written:
+            got += len(await peer.receive())
+        assert got == written
+        dialogue.connection.write(b"live again\n")
+        peer.seen = b""
+        await peer.sees(b"live again\n")
+
+    run(scene, small=True)
+
+
+def test_peer_that_takes_no_byte_is_aborted_after_the_stall_timeout(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        await listener.connect()  # another one, whose deadline is far: it must not matter
+        await fill(dialogue)
+        await until(lambda: dialogue.connection in listener.gone)
+        assert dialogue.calls[-1] == "lost"
+        assert dialogue.connection.state is State.CLOSED
+
+    run(scene, small=True, stall_timeout=1)
+
+
+def test_peer_that_takes_a_little_is_not_aborted(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        connection = dialogue.connection
+        connection.write(b"x" * 3_000_000)
+        now = listener.shared.clock()
+        for step in range(8):
+            before = connection.transport.get_write_buffer_size()
+            while connection.transport.get_write_buffer_size() == before:
+                await peer.receive()
+            connection._check_stall(now + step * 0.9)
+        assert connection.state is State.OPEN and not listener.gone
+
+    run(scene, small=True, stall_timeout=1)
+
+
+def test_fin_ends_the_dialogue_after_the_last_item(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.willing = False
+        await peer.send(b"a\nb\nc")
+        peer.half_close()
+        await until(lambda: dialogue.fed)
+        dialogue.willing = True
+        dialogue.connection.go_on()
+        await until(lambda: "ended" in dialogue.calls)
+        assert dialogue.taken == [b"a", b"b"] and dialogue.fed == b"c"
+        dialogue.connection.write(b"you get this, too\n")
+        dialogue.connection.finish(b"bye\n")
+        assert await peer.rest() == b"you get this, too\nbye\n"
+        await until(lambda: listener.gone)
+        assert dialogue.calls == ["begin", "ended", "lost"]
+
+    run(scene)
+
+
+def test_reset_ends_without_ended(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        await peer.send(b"half")
+        await until(lambda: dialogue.fed)
+        peer.reset()
+        await until(lambda: listener.gone)
+        assert dialogue.calls == ["begin", "lost"]
+        assert listener.gone == [dialogue.connection]
+        dialogue.connection.write(b"nobody is there")  # does nothing
+        dialogue.connection.abort()
+
+    run(scene)
+
+
+def test_finish_gives_the_last_bytes_though_input_is_not_read(run: Run) -> None:
+    """Closing a socket with unread input would reset it, and the peer would lose what it was told."""
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.willing = False
+        await peer.send(b"unread\n" * 100)
+        await until(lambda: dialogue.fed)
+        dialogue.connection.finish(b"bye\n")
+        dialogue.connection.write(b"too late")
+        await peer.send(b"more\n")
+        assert await peer.rest() == b"bye\n"
+        assert not listener.gone
+        peer.sock.close()
+        await until(lambda: listener.gone)
+        assert dialogue.taken == []
+
+    run(scene)
+
+
+def test_finish_waits_so_long_for_the_peer_and_no_longer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER", 0.3)
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.connection.finish(b"bye\n")
+        assert await peer.rest() == b"bye\n"  # but it does not close
+        await until(lambda: listener.gone)
+
+    run(scene)
+
+
+def test_finish_waits_no_longer_for_who_reads_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "LINGER", 0.3)
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        await fill(dialogue)
+        dialogue.connection.finish(b"bye\n")
+        await until(lambda: listener.gone)
+
+    run(scene, small=True)
+
+
+def test_tick_comes_when_the_dialogue_wants_it(run: Run) -> None:
+    async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
+        ticks: list[float] = []
+
+        def tick(now: float, quiet: float) -> float:
+            ticks.append(quiet)
+            return 0.2
+
+        dialogue.tick = tick  # type: ignore[method-assign]
+        dialogue.connection.tick()
+        await until(lambda: len(ticks) >= 3)
+        assert ticks == sorted(ticks)
+
+    run(scene)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_reader_that_stalls_in_a_chat_misses_nothing(loop: str) -> None:
+    """The hub stops writing when told to, and goes on where it stopped."""
+
+    async def scene() -> None:
+        async with chat(no_limits=True, history=0) as listener:
+            alice, deaf = await listener.join("Alice"), await listener.join("Deaf", small=True)
+            await alice.sees(b"*** Deaf has joined the chat ***\n")
+            for i in range(400):
+                await alice.send(b"%04d " % i + b"x" * 2000 + b"\n")
+            await alice.send(b"/time\n")
+            await alice.sees(r"\*\*\* \d{4}-[^\n]+\n")
+            assert deaf.connection.transport.get_write_buffer_size() <= 65536
+            for i in range(400):
+                await deaf.sees(rf"Alice: {i:04} x+\n")
+            await alice.send(b"live\n")
+            await deaf.sees(b"Alice: live\n")
+
+    run_on(loop, scene)

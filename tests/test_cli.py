@@ -1,0 +1,385 @@
+"""The command line: what it prints, what it says when something is wrong, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from hubbub import config
+from hubbub.brokers.store import FILE, Store
+from hubbub.cli import main
+from hubbub.core.model import Draft, Kind
+from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
+
+COMMANDS = ("serve", "echo", "history", "search", "check", "bench")
+NOON = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
+
+
+def fill(folder: Path, *lines: tuple[str, Kind, str, str]) -> None:
+    """Write a log: each line a room, a kind, a nick, a text; a minute apart."""
+    with closing(Store(folder, write=True)) as store:
+        for number, (room, kind, nick, text) in enumerate(lines):
+            store.append([Draft(room, kind, nick, text, f"id-{number}")], NOON + 60 * number)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A small log of two rooms."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    fill(
+        folder,
+        ("lobby", Kind.JOIN, "Ann", ""),
+        ("lobby", Kind.MESSAGE, "Ann", "tea is ready"),
+        ("ops", Kind.MESSAGE, "Bob", "deploy failed, no tea"),
+        ("lobby", Kind.ACTION, "Zoë", "pours tea"),
+        ("lobby", Kind.MESSAGE, "Zoë", "日本語"),
+        ("lobby", Kind.TOPIC, "Ann", "Tea"),
+        ("lobby", Kind.RENAME, "Ann", "Anna"),
+        ("lobby", Kind.LEAVE, "Anna", "bye"),
+    )
+    return folder
+
+
+def lines(*arguments: object) -> list[str]:
+    """Return the lines that a command prints that ends well."""
+    result = hubbub(*arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.splitlines()
+
+
+# --- help -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_a_command_has_an_example(command: str, flag: str) -> None:
+    result = CliRunner().invoke(main, [command, flag])
+    assert result.exit_code == 0
+    assert f"Example:\n  hubbub {command}" in result.output or f"\n  hubbub {command}" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_help_lists_the_commands() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    assert all(f"\n  {command} " in result.output for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", ["serve", "check"])
+def test_help_names_every_setting_with_its_default(command: str) -> None:
+    output = CliRunner().invoke(main, [command, "--help"], terminal_width=200).output
+    text = " ".join(output.split())
+    for name, (_, note, default) in config.table().items():
+        assert "--" + name.replace("_", "-") in text
+        assert " ".join(note.description.split()) in text
+        assert f"[default: {config.show(default)}" in text
+
+
+def test_the_version() -> None:
+    assert lines("--version") == [f"hubbub {version('hubbub')}"]
+
+
+def test_the_program_and_the_module_are_the_same() -> None:
+    program = subprocess.run(
+        [Path(sys.executable).parent / "hubbub", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    assert program.stdout == hubbub("--version").stdout
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["serve", "--nonsense"], ["search"], ["history", "--last", "-1"]])
+def test_a_wrong_use_is_told(arguments: list[str]) -> None:
+    result = hubbub(*arguments)
+    assert result.returncode == 2
+    assert "Error" in result.stderr and "Traceback" not in result.stderr
+
+
+# --- history and search ---------------------------------------------------------------------------------------
+
+
+def test_history_prints_what_was_said_oldest_first(data: Path) -> None:
+    assert lines("history", "--data", data) == [
+        "[2023-11-14 22:14] Ann: tea is ready",
+        "[2023-11-14 22:16] * Zoë pours tea",
+        "[2023-11-14 22:17] Zoë: 日本語",
+    ]
+
+
+def test_history_of_all_kinds(data: Path) -> None:
+    assert [line.partition("] ")[2] for line in lines("history", "--data", data, "--all")] == [
+        "*** Ann has joined the chat ***",
+        "Ann: tea is ready",
+        "* Zoë pours tea",
+        "Zoë: 日本語",
+        "*** Ann set the topic: Tea ***",
+        "*** Ann is now Anna ***",
+        "*** Anna has left the chat (bye) ***",
+    ]
+
+
+@pytest.mark.parametrize("room", ["ops", "OPS", "#ops"])
+def test_history_and_search_of_a_room_however_it_is_written(data: Path, room: str) -> None:
+    expected = ["[2023-11-14 22:15] Bob: deploy failed, no tea"]
+    assert lines("history", "--data", data, "--room", room) == expected
+    assert lines("search", "--data", data, "--room", room, "tea") == expected
+
+
+@pytest.mark.parametrize("command", [["history"], ["search", "tea"]])
+def test_a_room_that_cannot_be_is_said(data: Path, command: list[str]) -> None:
+    assert "A room's name has" in sentence(hubbub(*command, "--data", data, "--room", "a b"))
+
+
+@pytest.mark.parametrize("command", [["history"], ["search", "tea"]])
+def test_a_room_without_a_log_is_empty(data: Path, command: list[str]) -> None:
+    for style in ("text", "json"):
+        assert lines(*command, "--data", data, "--room", "nowhere", "--format", style) == []
+
+
+def test_history_as_json_is_an_object_a_line(data: Path) -> None:
+    got = [json.loads(line) for line in lines("history", "--data", data, "--format", "json")]
+    assert [entry["text"] for entry in got] == ["tea is ready", "pours tea", "日本語"]
+    assert got[1] == {
+        "room": "lobby", "seq": 4, "prev": 2, "time": NOON + 180, "kind": "action", "nick": "Zoë",
+        "text": "pours tea", "id": "id-3",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("last", "shown"), [(1, 1), (2, 2), (20, 20), (1000, 1000), (1001, 1001), (0, 2500)])
+def test_history_prints_as_many_as_asked_for(tmp_path: Path, last: int, shown: int) -> None:
+    """Though a page of the log holds fewer."""
+    with closing(Store(tmp_path, write=True)) as store:
+        store.append([Draft("lobby", Kind.MESSAGE, "Ann", f"{n:4}" * 25, f"{n}") for n in range(2500)], NOON)
+    got = lines("history", "--data", tmp_path, "--last", last)
+    assert [int(line[-4:]) for line in got] == list(range(2500 - shown, 2500))
+
+
+def test_history_finds_its_folder_in_the_environment(data: Path, tmp_path: Path) -> None:
+    assert len(hubbub("history", HUBBUB_DATA=str(data)).stdout.splitlines()) == 3
+    assert len(hubbub("history", "--data", data, HUBBUB_DATA=str(tmp_path / "no")).stdout.splitlines()) == 3
+
+
+def test_search_in_all_rooms_names_them(data: Path) -> None:
+    assert lines("search", "--data", data, "TEA") == [
+        "[lobby] [2023-11-14 22:14] Ann: tea is ready",
+        "[ops] [2023-11-14 22:15] Bob: deploy failed, no tea",
+        "[lobby] [2023-11-14 22:16] * Zoë pours tea",
+    ]
+
+
+def test_search_wants_all_words(data: Path) -> None:
+    assert lines("search", "--data", data, "failed", "deploy") == ["[2023-11-14 22:15] Bob: deploy failed, no tea"]
+    assert lines("search", "--data", data, "failed", "ready") == []
+    assert lines("search", "--data", data, "日本") == ["[2023-11-14 22:17] Zoë: 日本語"]
+
+
+def test_search_as_json_with_a_limit(data: Path) -> None:
+    (got,) = lines("search", "--data", data, "--format", "json", "--last", "1", "tea")
+    assert json.loads(got)["text"] == "pours tea"
+
+
+def test_search_for_what_is_not_utf8_is_no_crash(data: Path) -> None:
+    words = [*HUBBUB, "search", "--data", str(data), b"\xff\xfe"]
+    result = subprocess.run(words, capture_output=True, timeout=SECONDS, env=environment(), check=False)
+    assert b"Traceback" not in result.stderr
+    assert (result.returncode, result.stdout) in ((0, b""), (2, b""))
+
+
+@pytest.mark.parametrize("command", [["history"], ["search", "tea"], ["check"]])
+def test_without_a_log_there_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    assert sentence(hubbub(*command, "--data", tmp_path)) == f"There is no log in {tmp_path}."
+    assert sentence(hubbub(*command, "--data", tmp_path / "none")) == f"There is no log in {tmp_path / 'none'}."
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", [["history"], ["search", "tea"], ["check"]])
+def test_a_garbage_log_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / FILE).write_bytes(b"garbage " * 1000)
+    assert "cannot be opened" in sentence(hubbub(*command, "--data", tmp_path))
+
+
+def test_history_search_and_check_beside_a_running_server(tmp_path: Path) -> None:
+    with serving("--data", tmp_path) as server:
+        ann = server.join("Ann")
+        ann.said("hello beside")
+        assert [line.partition("] ")[2] for line in lines("history", "--data", tmp_path)] == ["Ann: hello beside"]
+        assert len(lines("search", "--data", tmp_path, "BESIDE")) == 1
+        assert lines("check", "--data", tmp_path)[-1].startswith("The log is whole: 2 entries in 1 rooms, ")
+        ann.said("and on")
+        assert len(lines("history", "--data", tmp_path)) == 2
+        ann.close()
+        assert server.stop() == 0
+    assert len(lines("history", "--data", tmp_path)) == 2
+
+
+# --- check ----------------------------------------------------------------------------------------------------
+
+
+def test_check_prints_the_settings_in_force_and_marks_what_is_changed(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "hubbub.toml"
+    file.write_text("history = 7\nlisten = ['127.0.0.1:1', '[::1]:2']\n")
+    got = lines("check", "--data", data, "--config", file, "--rate", "5.5", "--no-limits")
+    shown = {line.split()[0]: line.split(maxsplit=1)[1] for line in got[: len(config.table())]}
+    assert list(shown) == list(config.table())
+    changed = {name for name, line in shown.items() if line.endswith("(not the default)")}
+    assert changed == {"data", "history", "listen", "rate", "no_limits"}
+    assert shown["history"].startswith("7 messages ")
+    assert shown["listen"].startswith("127.0.0.1:1 [::1]:2 ")
+    assert shown["rate"].startswith("5.5 lines/s ")
+    assert shown["idle_timeout"] == "300 s"
+    assert got[-1].startswith("The log is whole: 8 entries in 2 rooms, ")
+
+
+@pytest.mark.parametrize("name", list(config.table()))
+def test_every_setting_has_a_flag(name: str) -> None:
+    kind, _, default = config.table()[name]
+    values = {int: "200", float: "2.5", str: "error", list[str]: "[::1]:0"}
+    flag = "--" + name.replace("_", "-")
+    if kind is bool:
+        arguments, shown = ["--no-" + name if default else flag], "no" if default else "yes"
+    else:
+        shown = "17000" if name == "buffer" else values[kind]
+        arguments = [flag, shown]
+    output = CliRunner().invoke(main, ["check", "--ephemeral", *arguments]).output
+    (line,) = [line for line in output.splitlines() if line.split(maxsplit=1)[:1] == [name]]
+    assert line.split()[1] == shown and line.endswith("(not the default)")
+
+
+def test_check_of_what_stores_nothing() -> None:
+    assert lines("check", "--ephemeral")[-1] == "Nothing is stored, so there is no log to check."
+
+
+def test_check_finds_what_is_missing(data: Path) -> None:
+    with closing(sqlite3.connect(data / FILE)) as db:
+        db.execute("DELETE FROM entry WHERE seq = 4")
+        db.commit()
+    result = hubbub("check", "--data", data)
+    assert result.returncode == 1
+    assert "the log is damaged" in result.stderr and "lobby" in result.stderr and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
+def test_check_finds_a_damaged_file(tmp_path: Path, place: float) -> None:
+    with closing(Store(tmp_path, write=True)) as store:
+        store.append([Draft("lobby", Kind.MESSAGE, "Ann", "x" * 500, f"{n}") for n in range(500)], NOON)
+    path = tmp_path / FILE
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * place) // 4096 * 4096
+    content[start : start + 8192] = b"\xa5" * 8192
+    path.write_bytes(content)
+    result = hubbub("check", "--data", tmp_path)
+    assert result.returncode == 1, result.stderr
+    assert "the log is damaged" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_check_with_a_bad_setting(data: Path) -> None:
+    assert "history" in sentence(hubbub("check", "--data", data, "--history", "many"))
+
+
+# --- a server that cannot start -------------------------------------------------------------------------------
+
+
+def refuses(*arguments: object, **variables: str) -> str:
+    """Return the one sentence with which a server does not start; it prints nothing else."""
+    result = hubbub("serve", *arguments, **variables)
+    assert result.stdout == ""
+    return sentence(result)
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        for place in (["--data", tmp_path], ["--ephemeral"]):
+            assert refuses("--listen", address, *place) == f"The address {address} is in use by another program."
+        result = hubbub("echo", "--listen", address)
+        assert sentence(result) == f"The address {address} is in use by another program."
+
+
+def test_a_folder_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with serving("--data", tmp_path) as server:
+        text = refuses("--listen", "127.0.0.1:0", "--data", tmp_path)
+        assert text == f"The data folder {tmp_path} is in use by another server."
+        server.join("Ann").close()
+        assert server.stop() == 0
+    with serving("--data", tmp_path) as again:
+        assert again.stop() == 0
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    text = refuses("--listen", "127.0.0.1:0", "--data", tmp_path / "file" / "data")
+    assert text == f"The data folder {tmp_path}/file/data cannot be written: Not a directory."
+
+
+@pytest.mark.parametrize("address", ["8888", "127.0.0.1:99999", "::1", "[::1", "192.0.2.1:0"])
+def test_a_bad_address_is_one_sentence(tmp_path: Path, address: str) -> None:
+    assert address in refuses("--listen", address, "--data", tmp_path)
+
+
+def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "hubbub.toml"
+    file.write_text("histroy = 5")
+    assert "histroy" in refuses("--config", file)
+    assert "history" in refuses("--history", "-1")
+    assert "rate" in refuses(HUBBUB_RATE="fast")
+    assert (
+        refuses("--config", tmp_path / "none") == f"The file {tmp_path}/none cannot be read: No such file or directory."
+    )
+
+
+# --- a server that runs, and ends -----------------------------------------------------------------------------
+
+
+def test_the_server_says_where_it_listens(tmp_path: Path) -> None:
+    with serving("--data", tmp_path, "--listen", "127.0.0.1:0") as server:
+        assert server.process.stdout
+        second = server.process.stdout.readline()
+        assert second.startswith("Chat server running on 127.0.0.1:") and server.address not in second
+        assert server.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
+    """While the first waits for a client that takes nothing and does not close."""
+    with serving("--ephemeral") as server:
+        ann = server.join("Ann")
+        server.process.send_signal(number)
+        ann.sees("*** The server is shutting down ***\n")
+        assert server.stop(number) == 1
+        ann.close()
+
+
+def test_a_console_that_nobody_reads_does_not_stop_the_server() -> None:
+    with serving("--ephemeral", "--log-messages", "--no-limits") as server:
+        ann, bob = server.join("Ann"), server.join("Bob")
+        for number in range(300):
+            ann.say(f"{number} ".ljust(1000, "x"))
+            bob.sees(f"Ann: {number} ")
+        assert server.stop() == 0
+        ann.close()
+        bob.close()
+
+
+def test_a_console_that_is_closed_does_not_stop_the_server() -> None:
+    with serving("--ephemeral") as server:
+        assert server.process.stdout
+        server.process.stdout.close()
+        ann, bob = server.join("Ann"), server.join("Bob")
+        ann.said("hi")
+        bob.sees("Ann: hi")
+        assert server.stop() == 0
+        ann.close()
+        bob.close()

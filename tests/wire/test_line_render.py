@@ -1,0 +1,153 @@
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from hubbub.core.model import (
+    Clock,
+    Entry,
+    Event,
+    Form,
+    Goodbye,
+    Kind,
+    Members,
+    Notice,
+    Past,
+    Private,
+    Refusal,
+    RoomInfo,
+    Rooms,
+)
+from hubbub.wire.line import ENTRIES, EVENTS, PROMPT, RAW, TELNET, encode, render, stamped
+
+NOW = datetime(2026, 11, 24, 9, 15, 30, tzinfo=UTC).timestamp()
+
+
+def entry(kind: Kind, text: str = "", room: str = "lobby", at: float = NOW) -> Entry:
+    return Entry(room, 7, 3, at, kind, "Alice", text, "x1.1")
+
+
+@pytest.fixture(autouse=True)
+def greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the system's clock show UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+SHOWN = [
+    (Kind.MESSAGE, "hi", "lobby", "Alice: hi"),
+    (Kind.MESSAGE, "naïve 漢字", "lobby", "Alice: naïve 漢字"),
+    (
+        Kind.MESSAGE,
+        "one\ntwo\n\n*** Bob has left the chat ***",
+        "lobby",
+        "Alice: one|Alice: two|Alice: |Alice: *** Bob has left the chat ***",
+    ),
+    (Kind.ACTION, "waves", "lobby", "* Alice waves"),
+    (Kind.JOIN, "", "lobby", "*** Alice has joined the chat ***"),
+    (Kind.JOIN, "", "ops", "*** Alice has joined ops ***"),
+    (Kind.LEAVE, "", "lobby", "*** Alice has left the chat ***"),
+    (Kind.LEAVE, "bye", "lobby", "*** Alice has left the chat (bye) ***"),
+    (Kind.LEAVE, "", "ops", "*** Alice has left ops ***"),
+    (Kind.RENAME, "Bob", "lobby", "*** Alice is now Bob ***"),
+    (Kind.TOPIC, "tea", "lobby", "*** Alice set the topic: tea ***"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "room", "lines"), SHOWN)
+@pytest.mark.parametrize(
+    ("form", "end", "prefixed"),
+    [(RAW, "\n", False), (TELNET, "\r\n", False), (RAW.elsewhere, "\n", True), (TELNET.elsewhere, "\r\n", True)],
+)
+def test_entry(kind: Kind, text: str, room: str, lines: str, form: Form, end: str, prefixed: bool) -> None:
+    prefix = f"[{room}] " if prefixed else ""
+    expected = "".join(prefix + line + end for line in lines.split("|"))
+    assert form.render(entry(kind, text, room)) == expected.encode()
+
+
+def test_every_kind_and_every_event_is_shown() -> None:
+    assert set(ENTRIES) == set(Kind)
+    assert set(EVENTS) == set(Event.__args__)
+
+
+def test_form_for_other_rooms_is_one_and_its_own() -> None:
+    for form in (RAW, TELNET):
+        assert form.elsewhere is form.elsewhere.elsewhere is not form
+        assert not form.echo and not form.elsewhere.echo
+
+
+def test_skipped() -> None:
+    assert RAW.skipped("ops", 12) == b"*** 12 messages skipped; /history shows the latest ***\n"
+    assert TELNET.elsewhere.skipped("ops", 12) == b"[ops] *** 12 messages skipped; /history shows the latest ***\r\n"
+
+
+def test_prompt_has_no_end() -> None:
+    assert PROMPT == "Enter your name: "
+
+
+def test_what_cannot_be_encoded_is_replaced() -> None:
+    assert encode("a\ud800b", "\n") == b"a?b\n"
+
+
+@pytest.mark.parametrize(
+    ("age", "stamp"),
+    [
+        (timedelta(0), "[09:15] "),
+        (timedelta(hours=9), "[00:15] "),
+        (timedelta(hours=10), "[2026-11-23 23:15] "),
+        (timedelta(days=365), "[2025-11-24 09:15] "),
+    ],
+)
+def test_time_is_in_front_with_the_date_of_another_day(age: timedelta, stamp: str) -> None:
+    old = entry(Kind.MESSAGE, "one\ntwo", at=NOW - age.total_seconds())
+    assert stamped(old, NOW, UTC) == f"{stamp}Alice: one\n{stamp}Alice: two"
+
+
+def test_day_is_that_of_the_clock_on_the_wall() -> None:
+    old = entry(Kind.ACTION, "waves", at=NOW - 10 * 3600)
+    assert stamped(old, NOW, timezone(timedelta(hours=2))) == "[01:15] * Alice waves"
+
+
+def past(*texts: str, head: tuple[str, ...] = (), tail: tuple[str, ...] = ()) -> Past:
+    return Past([entry(Kind.MESSAGE, text) for text in texts], NOW, head, tail)
+
+
+EVENTS_SHOWN: list[tuple[Event, str]] = [
+    (Notice(("You are in ops",)), "*** You are in ops ***\n"),
+    (Notice(("/help  help", "/quit  quit")), "/help  help\n/quit  quit\n"),
+    (Refusal("name-taken", "The name Alice is taken."), "The name Alice is taken.\n"),
+    (Private("Alice", "psst"), "Alice (private): psst\n"),
+    (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
+    (
+        past("a", head=("You are in ops", "Topic: tea")),
+        "*** You are in ops ***\n*** Topic: tea ***\n[09:15] Alice: a\n",
+    ),
+    (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
+    (past(head=("You are in ops",)), "*** You are in ops ***\n"),
+    (Members("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),
+    (Members("ops", ["Alice"], 41), "*** In ops: 42 ***\n  Alice\n  and 41 more\n"),
+    (Members("ops", ["x" * 32] * 3), f"*** In ops: 3 ***\n  {'x' * 32}, {'x' * 32}\n  {'x' * 32}\n"),
+    (
+        Rooms([RoomInfo("lobby", 3, ""), RoomInfo("ops", 0, "tea")], "ops"),
+        "*** Rooms, and how many are there ***\n  lobby (3)\n* ops (0): tea\n",
+    ),
+    (Rooms([RoomInfo("ops", 1, "")], "", 5), "*** Rooms, and how many are there ***\n  ops (1)\n  and 5 more\n"),
+    (Clock(NOW), "*** 2026-11-24 09:15:30 UTC ***\n"),
+    (Goodbye(), ""),
+]
+
+
+@pytest.mark.parametrize(("event", "text"), EVENTS_SHOWN)
+def test_event(event: Event, text: str) -> None:
+    assert render(event, "\n") == text.encode()
+    assert render(event, "\r\n") == text.replace("\n", "\r\n").encode()
+
+
+def test_list_of_members_fits_eighty_columns() -> None:
+    shown = render(Members("ops", [f"member{number}" for number in range(100)]), "\n").decode()
+    assert max(map(len, shown.splitlines())) <= 80
+    assert all(f"member{number}" in shown for number in range(100))
