@@ -31,6 +31,7 @@ log = logging.getLogger("hubbub")
 SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
 PART = 1.5  # seconds that it gives its peers to take the last bytes
 RETRY = 0.25  # seconds before something is published again after the broker failed
+ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
 GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
 
 
@@ -193,11 +194,15 @@ async def _until(done: Callable[[], bool], seconds: float) -> None:
 
 def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
     stop = asyncio.Event()
+    first = 0.0
 
     def on_signal() -> None:
-        if stop.is_set():
+        nonlocal first
+        if not stop.is_set():
+            first = loop.time()
+            stop.set()
+        elif loop.time() - first > ECHO:
             os._exit(1)  # the second one: at once
-        stop.set()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
