@@ -361,6 +361,7 @@ def steps(store: Store, query: object) -> int:
 
     store._db.close()
     uri = f"{store._path.as_uri()}?mode=ro"
+    store._db.close()
     store._db = sqlite3.connect(uri, isolation_level=None, uri=True, factory=Counting)
     store.answer(query)  # type: ignore[call-overload]
     return count

@@ -62,12 +62,12 @@ class SqliteBroker:
         self._committed = committed
         self._failed = failed
         self._lock = _lock(self._folder)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, self._lock)
             self._store = Store(self._folder, write=True)
+            undo.callback(self._store.close)
             readers = [Store(self._folder) for _ in range(READERS)]
-        except BaseException:
-            os.close(self._lock)
-            raise
+            undo.pop_all()
         self._spawn(self._write)
         for store in readers:
             self._spawn(self._answer, store)

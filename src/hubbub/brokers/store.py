@@ -7,6 +7,7 @@ the throughput. What is not indexed yet is found all the same, see `_search`.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 import time
@@ -99,24 +100,40 @@ class Store:
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
         if not write and not self._path.exists():
             raise SettingsError(f"There is no log in {folder}.")
+        with contextlib.ExitStack() as undo:
+            try:
+                self._db = self._connect()
+            except sqlite3.Error as error:
+                raise self._unusable(error) from None
+            undo.callback(self._db.close)
+            self._begin()
+            undo.pop_all()
+
+    def _unusable(self, error: sqlite3.Error) -> SettingsError:
+        return SettingsError(f"The log {self._path} cannot be opened: {error}.")
+
+    def _begin(self) -> None:
         try:
-            self._db = self._connect()
             self._prepare()
             self.last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0]
             newest = self._db.execute("SELECT time FROM entry WHERE seq = ?", (self.last,)).fetchone()
             self._now: float = newest[0] if newest else 0.0
         except sqlite3.Error as error:
-            raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
+            raise self._unusable(error) from None
 
     def _connect(self) -> sqlite3.Connection:
         mode = "rwc" if self._write else "ro"
         uri = f"{self._path.absolute().as_uri()}?mode={mode}"
         db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
-        if self._write:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
-            db.execute("PRAGMA journal_size_limit = 67108864")
-        db.execute("PRAGMA temp_store = MEMORY")
+        try:
+            if self._write:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA journal_size_limit = 67108864")
+            db.execute("PRAGMA temp_store = MEMORY")
+        except sqlite3.Error:
+            db.close()
+            raise
         return db
 
     def _prepare(self) -> None:
