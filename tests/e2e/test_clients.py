@@ -238,7 +238,7 @@ def test_telnet_asks_for_a_sign_of_life(telnet: Callable[[], Any], witness: Clie
     witness.sees(b"Alice: fine\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_telnet_is_killed(telnet: Callable[[], Any], witness: Client, number: int) -> None:
     alice = telnet()
     alice.sendline("Alice")
