@@ -23,6 +23,8 @@ EXAMPLES: dict[Any, tuple[Any, Any, Any]] = {
 SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "history": (1, 2, 200),
     "max_rooms": (1, 500, 1000),
+    "tls": ("self-signed", "no", "self-signed"),
+    "plaintext": ("no", "yes", "no"),
     "log_level": ("debug", "warning", "error"),
 }
 NAMES = list(table())

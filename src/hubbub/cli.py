@@ -30,6 +30,9 @@ ECHO = frozenset(
 )
 
 
+LISTS = {"listen": "[WIRE:]HOST:PORT", "host": "NAME", "trust_proxy": "ADDRESS"}
+
+
 class Sentence(click.ClickException):
     """What went wrong, in one sentence on standard error; no traceback."""
 
@@ -94,7 +97,7 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
     if kind is bool:
         return click.option(f"{flag}/{config.opposite(flag)}", name, is_flag=True, default=None, help=text)
     if kind == list[str]:
-        return click.option(flag, name, multiple=True, metavar="HOST:PORT", help=text)
+        return click.option(flag, name, multiple=True, metavar=LISTS.get(name, "TEXT"), help=text)
     return click.option(
         flag, name, metavar={int: "N", float: "SECONDS" if unit == "s" else "X"}.get(kind, "TEXT"), help=text
     )

@@ -30,9 +30,30 @@ def _(description: str, unit: str = "", ge: float | None = None, le: float | Non
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What `hubbub serve` can be told. The type and the note of a field say all there is about it."""
 
-    listen: Annotated[list[str], _("Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all.")] = (
-        msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
+    listen: Annotated[
+        list[str],
+        _(
+            "Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all; "
+            "line:, http: or tls: before it fixes it to that."
+        ),
+    ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
+    host: Annotated[list[str], _("Name under which people reach this server, several allowed.")] = msgspec.field(
+        default_factory=list
     )
+    tls: Annotated[
+        str,
+        Meta(
+            pattern="^(no|self-signed)$", description="no, or self-signed: make a certificate, kept in the data folder."
+        ),
+    ] = "no"
+    tls_cert: Annotated[str, _("PEM file with the certificate, and those that lead to its issuer.")] = ""
+    tls_key: Annotated[str, _("PEM file with the certificate's key, if it is not in the same file.")] = ""
+    plaintext: Annotated[
+        str, Meta(pattern="^(yes|no)$", description="yes, or no: refuse who is not encrypted, but for loopback.")
+    ] = "yes"
+    trust_proxy: Annotated[
+        list[str], _("Address of a balancer that may say by the PROXY protocol for whom it speaks; several allowed.")
+    ] = msgspec.field(default_factory=list)
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
     history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
@@ -93,6 +114,8 @@ def show(value: object) -> str:
     """Return a value as people write it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value == "" or value == []:
+        return "none"
     if isinstance(value, list):
         return " ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)

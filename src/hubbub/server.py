@@ -9,9 +9,11 @@ import os
 import resource
 import secrets
 import signal
+import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hubbub.brokers.base import Broker
 from hubbub.brokers.memory import MemoryBroker
@@ -20,11 +22,13 @@ from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.core.model import SAID, Draft, Entry, Kind
-from hubbub.listeners.connection import Shared
+from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
-from hubbub.listeners.front import Front
+from hubbub.listeners.front import Counted, Front
 from hubbub.listeners.line import LineDialogue
+from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.wire.sniff import Wire
 
 log = logging.getLogger("hubbub")
 
@@ -101,6 +105,57 @@ class Pump:
             self.wake()
 
 
+class EchoWires:
+    """What the echo server speaks: lines."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def converse(self) -> Dialogue:
+        """Return a dialogue that echoes."""
+        return EchoDialogue(self._settings)
+
+    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+        """Return None: it has no web page."""
+        return None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return None: it is not encrypted."""
+        return None
+
+
+class ChatWires:
+    """What the chat server speaks."""
+
+    def __init__(self, hub: Hub, shared: Shared, certificate: Certificate | None) -> None:
+        self._hub = hub
+        self._shared = shared
+        self._certificate = certificate
+
+    def converse(self) -> Dialogue:
+        """Return a dialogue of chat lines."""
+        return LineDialogue(self._hub, self._shared.settings, self._shared.clock())
+
+    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+        """Return None: there is no web page yet."""
+        return None
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what new connections are encrypted with, if there is a certificate."""
+        return self._certificate.context if self._certificate else None
+
+
+def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
+    for address, wire in addresses:
+        log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
+
+
+async def _look_at(certificate: Certificate) -> None:
+    while True:
+        await asyncio.sleep(LOOK)
+        certificate.look()
+
+
 def limits(settings: Settings) -> Limits:
     """Return the core's limits, out of the settings."""
     return Limits(
@@ -129,11 +184,18 @@ async def serve(settings: Settings) -> None:
     shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     broker.start(pump.committed, pump.failed)
     try:
+        certificate = Certificate(settings) if settings.tls == SELF_SIGNED or settings.tls_cert else None
         async with asyncio.TaskGroup() as tasks:
-            front = Front(shared, tasks, lambda: LineDialogue(hub, settings, shared.clock()))
-            for address in front.listen():
-                log.info("Chat server running on %s", address)
+            wires = ChatWires(hub, shared, certificate)
+            front = Front(shared, tasks, wires)
+            _announce("Chat", front.listen())
+            if certificate:
+                log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
+                loop.add_signal_handler(signal.SIGHUP, certificate.reload)
+                looking = tasks.create_task(_look_at(certificate))
             await stop.wait()
+            if certificate:
+                looking.cancel()
             front.close()
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
@@ -153,9 +215,8 @@ async def echo(settings: Settings) -> None:
     shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     try:
         async with asyncio.TaskGroup() as tasks:
-            front = Front(shared, tasks, lambda: EchoDialogue(settings))
-            for address in front.listen():
-                log.info("Echo server running on %s", address)
+            front = Front(shared, tasks, EchoWires(settings), sniffs=False)
+            _announce("Echo", front.listen())
             await stop.wait()
             front.close()
             await _part(shared)

@@ -15,8 +15,8 @@ from typing import Any
 from hubbub.config import Settings
 from hubbub.listeners.connection import Connection, Shared
 from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.echo import EchoDialogue
 from hubbub.listeners.front import Front
+from hubbub.server import EchoWires
 
 SECONDS = 10.0  # until an effect that does not come is a failure
 
@@ -84,9 +84,9 @@ async def serving(**settings: Any) -> AsyncIterator[Serving]:
     chosen = Settings(**{"listen": ["127.0.0.1:0"]} | settings)
     shared = Shared(loop, chosen, time.monotonic, Deadlines(loop, time.monotonic))
     async with asyncio.TaskGroup() as tasks:
-        front = Front(shared, tasks, lambda: EchoDialogue(chosen))
+        front = Front(shared, tasks, EchoWires(chosen), sniffs=False)
         try:
-            yield Serving(front, shared, front.listen())
+            yield Serving(front, shared, [address for address, _ in front.listen()])
         finally:
             front.close()
             for connection in list(shared.connections):

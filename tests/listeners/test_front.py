@@ -12,7 +12,8 @@ from serving import SECONDS, Peer, has_ipv6, program, serving, until
 
 from hubbub.errors import SettingsError
 from hubbub.listeners import front as module
-from hubbub.listeners.front import TURNED_AWAY, origin, resolve, show
+from hubbub.listeners.address import origin, resolve, show
+from hubbub.listeners.front import TURNED_AWAY
 
 FULL = b"The chat is full just now; try again later.\n"
 TOO_MANY = b"There are too many connections from your address.\n"

@@ -31,6 +31,10 @@ LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
 TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
 
 
+def _nothing(data: bytes) -> int:
+    return 0
+
+
 class Dialogue(Protocol):
     """What is talked about over a connection. Every method is called on the loop and returns at once."""
 
@@ -108,21 +112,21 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         shared: the server's.
         dialogue: what is talked about.
-        sock: the transport's socket.
+        sock: the transport's socket; None if what is written must pass through the transport (TLS).
         gone: called once with this connection, when the socket is closed.
 
     """
 
     __slots__ = (
-        "_arrived", "_eof", "_gone", "_held", "_last_call", "_left", "_more", "_paused_at", "_paused_size",
-        "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue", "origin", "peer", "slot",
-        "state", "transport",
+        "_arrived", "_encrypted", "_eof", "_gone", "_held", "_last_call", "_left", "_more", "_paused_at",
+        "_paused_size", "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue", "made",
+        "origin", "peer", "slot", "state", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
 
     def __init__(
-        self, shared: Shared, dialogue: Dialogue, sock: socket.socket, gone: Callable[[Connection], None]
+        self, shared: Shared, dialogue: Dialogue, sock: socket.socket | None, gone: Callable[[Connection], None]
     ) -> None:
         now = shared.clock()
         self.dialogue = dialogue
@@ -130,9 +134,11 @@ class Connection(asyncio.BufferedProtocol):
         self.peer: Any = None  # its socket address; who accepts it says so
         self.origin = ""  # what counts as its address; likewise
         self.slot = 0
+        self.made = False
         self._shared = shared
         self._gone = gone
-        self._send: Callable[[bytes], int] = sock.send
+        self._send: Callable[[bytes], int] = sock.send if sock else _nothing
+        self._encrypted = sock is None
         self._left = False  # the transport holds bytes: what is written now belongs behind them
         self._arrived = now  # when the last input came
         self._eof = False
@@ -152,7 +158,9 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.transport.set_write_buffer_limits(high=0)
+        self.made = True
+        # An encrypted transport says pause at the limit, a plain one above it.
+        self.transport.set_write_buffer_limits(self._shared.settings.buffer // 2 if self._encrypted else 0, 0)
         self._shared.connections.add(self)
         self.dialogue.begin(self)
         self.tick()
@@ -175,7 +183,7 @@ class Connection(asyncio.BufferedProtocol):
             self.pump()
         else:
             self.transport.close()
-        return True
+        return not self._encrypted  # there is no half-closed TLS
 
     def pause_writing(self) -> None:
         """Stop writing: the peer does not read."""

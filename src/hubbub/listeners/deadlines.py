@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-STEP = 0.25  # seconds: a deadline is kept at most so much too late
+STEP = 1 / 16  # seconds: a deadline is kept at most so much too late; a power of two, so that nothing is rounded
 
 
 class Due(Protocol):

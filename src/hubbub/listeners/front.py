@@ -1,33 +1,65 @@
-"""The addresses that are listened on: accepts who comes, within the limits, and survives a lack of files."""
+"""The one door: accepts who comes, within the limits, and gives each to the wire that it speaks."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import errno
-import ipaddress
 import logging
 import os
-import re
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from hubbub.errors import SettingsError
+from hubbub.listeners.address import bind_all, is_loopback, origin, show, wire_of
+from hubbub.listeners.arrival import Arrival, Inside
 from hubbub.listeners.connection import Connection, Dialogue, Shared
+from hubbub.wire.sniff import Wire
 
 log = logging.getLogger("hubbub")
 
-BACKLOG = 4096  # connections that the kernel keeps until they are accepted
 AT_ONCE = 64  # accepted in a turn of the loop, so that a storm leaves time for who is in already
 RETRY = 0.5  # seconds before accepting again after files or memory ran out
 REPEAT = 10.0  # seconds between two lines in the log about that
 TURNED_AWAY = 64  # connections that are being told that there is no place; more are closed without a word
 FAREWELL = 2.0  # seconds they have to read it
-_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})")
-NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+FULL = "The chat is full just now; try again later."
+TOO_MANY = "There are too many connections from your address."
+ENCRYPTED_ONLY = (
+    "This chat takes encrypted connections only; use TLS, as in: openssl s_client -quiet -connect HOST:PORT"
+)
+NO_IRC = "IRC is not spoken here yet; join with nc or telnet"
+HTTP_REFUSAL = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
+NO_HTTP = HTTP_REFUSAL.format(38, "There is no web page at this address.")
+NO_PROXY = "The PROXY protocol is not accepted from your address."
+
+
+class Counted(Protocol):
+    """A connection that the front counts."""
+
+    origin: str
+
+
+class Wires(Protocol):
+    """What the front needs of the server."""
+
+    def converse(self) -> Dialogue:
+        """Return the dialogue of a new connection on the line wire."""
+        ...
+
+    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+        """Return the protocol of a new connection that speaks HTTP; None where that is not served."""
+        ...
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what new connections are encrypted with; None where that is not served."""
+        ...
 
 
 class Front:
@@ -36,46 +68,53 @@ class Front:
     Args:
         shared: the server's.
         tasks: owns the moment in which a connection is made.
-        converse: makes the dialogue of a new connection.
+        wires: makes what speaks each wire.
+        sniffs: whether the first bytes decide about the wire; if not, all is the line wire.
 
     """
 
-    def __init__(self, shared: Shared, tasks: asyncio.TaskGroup, converse: Callable[[], Dialogue]) -> None:
-        self._shared = shared
+    def __init__(self, shared: Shared, tasks: asyncio.TaskGroup, wires: Wires, sniffs: bool = True) -> None:
+        self.shared = shared
         self._tasks = tasks
-        self._converse = converse
-        self._sockets: list[socket.socket] = []
+        self._wires = wires
+        self._sniffs = sniffs
+        self._trusted = frozenset(origin(host) for host in shared.settings.trust_proxy)
+        self._sockets: dict[socket.socket, Wire | None] = {}
         self._count = 0
         self._by_address: Counter[str] = Counter()
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
+        self._arrivals: set[Arrival | Inside] = set()
 
-    def listen(self) -> list[str]:
-        """Listen on the addresses of the settings, and return them with the ports they got.
+    def listen(self) -> list[tuple[str, Wire | None]]:
+        """Listen on the addresses of the settings; return them with the ports they got and what they are fixed to.
 
         Raises:
             SettingsError: one cannot be understood, found, or had.
 
         """
         try:
-            for address in self._shared.settings.listen:
-                self._sockets += _bind_all(address, self._shared.settings.buffer)
+            for address in self.shared.settings.listen:
+                wire = wire_of(address) if self._sniffs else Wire.LINE
+                self._sockets |= dict.fromkeys(bind_all(address, self.shared.settings.buffer), wire)
         except SettingsError:
             self.close()
             raise
         for sock in self._sockets:
-            self._shared.loop.add_reader(sock, self._accept, sock)
-        return [show(sock.getsockname()) for sock in self._sockets]
+            self.shared.loop.add_reader(sock, self._accept, sock)
+        return [(show(sock.getsockname()), wire) for sock, wire in self._sockets.items()]
 
     def close(self) -> None:
-        """Accept nobody any more."""
+        """Accept nobody any more, and let go of those who have not shown yet what they speak."""
         for sock in self._sockets:
-            self._shared.loop.remove_reader(sock)
+            self.shared.loop.remove_reader(sock)
             sock.close()
         self._sockets.clear()
         for sock in self._leaving:
             sock.close()
         self._leaving.clear()
+        for arrival in list(self._arrivals):
+            arrival.drop()
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(AT_ONCE):
@@ -90,153 +129,129 @@ class Front:
                 self._wait(listener, error)
                 return
             sock.setblocking(False)
-            self._take(sock, peer)
+            self._take(sock, peer, self._sockets[listener])
 
     def _wait(self, listener: socket.socket, error: OSError) -> None:
         """Leave who comes now in the kernel's queue until there are files again."""
-        now = self._shared.clock()
+        now = self.shared.clock()
         if now - self._told >= REPEAT:
             self._told = now
             reason = os.strerror(error.errno or 0)
             log.warning("No more connections can be accepted (%s) with %d open; trying on", reason, self._count)
-        self._shared.loop.remove_reader(listener)
-        self._shared.loop.call_later(RETRY, self._retry, listener)
+        self.shared.loop.remove_reader(listener)
+        self.shared.loop.call_later(RETRY, self._retry, listener)
 
     def _retry(self, listener: socket.socket) -> None:
         if listener in self._sockets:
-            self._shared.loop.add_reader(listener, self._accept, listener)
+            self.shared.loop.add_reader(listener, self._accept, listener)
 
-    def _take(self, sock: socket.socket, peer: Any) -> None:
-        settings = self._shared.settings
-        address = origin(peer[0])
+    def _take(self, sock: socket.socket, peer: Any, wire: Wire | None) -> None:
+        where = origin(peer[0])
+        if refusal := self.enter(where):
+            self.turn_away(sock, refusal)
+        elif wire is None or where in self._trusted:
+            Arrival(self, sock, peer, where, wire, where in self._trusted).look()
+        else:
+            self.hand(wire, sock, peer, where)
+
+    # --- counting -------------------------------------------------------------------------------------------------
+
+    def enter(self, where: str) -> str:
+        """Count a connection from an address; return why that may not be, "" if it may."""
+        settings = self.shared.settings
         if not settings.no_limits:
             if self._count >= settings.max_connections:
-                self._turn_away(sock, "The chat is full just now; try again later.\n")
-                return
-            if self._by_address[address] >= settings.max_per_address:
-                self._turn_away(sock, "There are too many connections from your address.\n")
-                return
+                return FULL
+            if self._by_address[where] >= settings.max_per_address:
+                return TOO_MANY
         self._count += 1
-        self._by_address[address] += 1
-        connection = Connection(self._shared, self._converse(), sock, self._gone)
-        connection.peer, connection.origin = peer, address
-        self._tasks.create_task(self._connect(sock, connection))
+        self._by_address[where] += 1
+        return ""
 
-    def _gone(self, connection: Connection) -> None:
+    def leave(self, where: str) -> None:
+        """Count a connection from an address no more."""
         self._count -= 1
-        self._by_address[connection.origin] -= 1
-        if not self._by_address[connection.origin]:
-            del self._by_address[connection.origin]
+        self._by_address[where] -= 1
+        if not self._by_address[where]:
+            del self._by_address[where]
 
-    async def _connect(self, sock: socket.socket, connection: Connection) -> None:
+    def _gone(self, connection: Counted) -> None:
+        self.leave(connection.origin)
+
+    # --- arrivals -------------------------------------------------------------------------------------------------
+
+    def await_first_bytes(self, arrival: Arrival | Inside) -> None:
+        """Keep who has not shown yet what it speaks."""
+        self._arrivals.add(arrival)
+
+    def decided(self, arrival: Arrival | Inside) -> None:
+        """Let go of it: it has."""
+        self._arrivals.discard(arrival)
+
+    def hand(self, wire: Wire, sock: socket.socket, peer: Any, where: str) -> None:
+        """Give a counted socket to a wire."""
+        if wire is Wire.TLS:
+            context = self._wires.tls()
+            if context is None:
+                self.leave(where)
+                sock.close()  # whoever says a TLS hello cannot read a sentence
+                return
+            inside = Inside(self, peer, where)
+            self._tasks.create_task(self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE))
+            return
+        protocol = self.protocol(wire, peer, where, sock)
+        if isinstance(protocol, str):
+            self.leave(where)
+            self.turn_away(sock, protocol)
+        else:
+            self._tasks.create_task(self._connect(sock, protocol, where))
+
+    def protocol(
+        self, wire: Wire, peer: Any, where: str, sock: socket.socket | None
+    ) -> asyncio.Protocol | Connection | str:
+        """Return what speaks a wire with a peer, or the sentence that it is turned away with.
+
+        Args:
+            wire: the wire.
+            peer: its socket address.
+            where: what counts as its address.
+            sock: where to write to; None if that is encrypted.
+
+        """
+        refusal = ""
+        if sock is not None and self.shared.settings.plaintext == "no" and not is_loopback(where):
+            refusal = ENCRYPTED_ONLY
+        elif wire is Wire.PROXY:
+            refusal = NO_PROXY
+        elif wire is Wire.IRC:
+            return f"ERROR :{NO_IRC}\r"
+        elif wire is Wire.HTTP:
+            return self._wires.http(peer, where, self._gone) or NO_HTTP
+        if refusal:
+            return HTTP_REFUSAL.format(len(refusal) + 1, refusal) if wire is Wire.HTTP else refusal
+        connection = Connection(self.shared, self._wires.converse(), sock, self._gone)
+        connection.peer, connection.origin = peer, where
+        return connection
+
+    async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
         try:
-            await self._shared.loop.connect_accepted_socket(lambda: connection, sock)
-        except OSError:  # it went away again, or there are no files; gone() is called by who has had it
+            await self.shared.loop.connect_accepted_socket(lambda: protocol, sock, **options)
+        except OSError:  # it went away again, its handshake failed, or there are no files
             sock.close()
-            if connection not in self._shared.connections:
-                self._gone(connection)
+            if not getattr(protocol, "made", False):
+                self.leave(where)
 
-    def _turn_away(self, sock: socket.socket, sentence: str) -> None:
+    def turn_away(self, sock: socket.socket, sentence: str) -> None:
+        """Say a sentence to a socket that is not counted, and close it."""
         if len(self._leaving) >= TURNED_AWAY:
             sock.close()
             return
         with contextlib.suppress(OSError):
-            sock.send(sentence.encode())
+            sock.send(f"{sentence}\n".encode())
             sock.shutdown(socket.SHUT_WR)  # a close would reset it, if it has sent something, and take our sentence
         self._leaving.add(sock)
-        self._shared.loop.call_later(FAREWELL, self._let_go, sock)
+        self.shared.loop.call_later(FAREWELL, self._let_go, sock)
 
     def _let_go(self, sock: socket.socket) -> None:
         self._leaving.discard(sock)
         sock.close()
-
-
-def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
-    """Return the sockets that an address means: HOST:PORT, [IPV6]:PORT, or :PORT for every interface.
-
-    Raises:
-        SettingsError: it means none.
-
-    """
-    parts = _ADDRESS.fullmatch(address)
-    if not parts or int(parts["port"]) > 65535:
-        raise SettingsError(f"The address {address!r} is not like 127.0.0.1:8888 or [::1]:8888.")
-    host, port = parts["v6"] or parts["host"], parts["port"]
-    try:
-        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (socket.gaierror, UnicodeError):
-        raise SettingsError(f"The host of the address {address!r} is not known.") from None
-    return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
-
-
-def _bind_all(address: str, buffer: int) -> list[socket.socket]:
-    """Listen on all that an address means; of two IP versions, one may be missing on this machine."""
-    sockets: list[socket.socket] = []
-    failure: SettingsError | None = None
-    for family, where in resolve(address):
-        try:
-            sockets.append(_bind(family, where, address, buffer))
-        except SettingsError as error:
-            cause = error.__cause__
-            if not (isinstance(cause, OSError) and cause.errno in NOT_HERE):
-                for sock in sockets:
-                    sock.close()
-                raise
-            failure = error
-    if failure and not sockets:
-        raise failure
-    return sockets
-
-
-def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
-    try:
-        # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
-        for level, option, value in _OPTIONS:
-            sock.setsockopt(level, option, value)
-        # The kernel would keep megabytes for who does not read, and fetching them costs those who do.
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(where)
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"The address {address} is in use by another program.") from error
-        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
-    sock.setblocking(False)
-    return sock
-
-
-_OPTIONS = [
-    (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
-    (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1),
-    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-]
-if hasattr(socket, "TCP_KEEPIDLE"):
-    _OPTIONS += [
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
-    ]
-if hasattr(socket, "TCP_USER_TIMEOUT"):
-    _OPTIONS += [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300_000)]  # ms until unanswered bytes end it
-
-
-def show(name: tuple[object, ...]) -> str:
-    """Return a socket's name as people write it."""
-    return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
-
-
-def origin(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 that one household has of IPv6."""
-    if ":" not in host:
-        return host
-    address = ipaddress.IPv6Address(host.partition("%")[0])
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))

@@ -1,0 +1,130 @@
+"""Addresses to listen on: what they mean, and sockets that listen on them."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import os
+import re
+import socket
+
+from hubbub.errors import SettingsError
+from hubbub.wire.sniff import Wire
+
+BACKLOG = 4096  # connections that the kernel keeps until they are accepted
+NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
+_ADDRESS = re.compile(
+    r"(?:(?P<wire>line|http|tls):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
+)
+
+
+def _parts(address: str) -> re.Match[str]:
+    parts = _ADDRESS.fullmatch(address)
+    if not parts or int(parts["port"]) > 65535:
+        raise SettingsError(f"The address {address!r} is not like 127.0.0.1:8888 or [::1]:8888.")
+    return parts
+
+
+def wire_of(address: str) -> Wire | None:
+    """Return the wire that an address is fixed to, as `line:127.0.0.1:8888` is; None for whatever comes.
+
+    Raises:
+        SettingsError: it is no address.
+
+    """
+    wire = _parts(address)["wire"]
+    return Wire(wire) if wire else None
+
+
+def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
+    """Return the sockets that an address means: HOST:PORT, [IPV6]:PORT, or :PORT for every interface.
+
+    Raises:
+        SettingsError: it means none.
+
+    """
+    parts = _parts(address)
+    host, port = parts["v6"] or parts["host"], parts["port"]
+    try:
+        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError):
+        raise SettingsError(f"The host of the address {address!r} is not known.") from None
+    return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
+
+
+def bind_all(address: str, buffer: int) -> list[socket.socket]:
+    """Listen on all that an address means; of two IP versions, one may be missing on this machine."""
+    sockets: list[socket.socket] = []
+    failure: SettingsError | None = None
+    for family, where in resolve(address):
+        try:
+            sockets.append(_bind(family, where, address, buffer))
+        except SettingsError as error:
+            cause = error.__cause__
+            if not (isinstance(cause, OSError) and cause.errno in NOT_HERE):
+                for sock in sockets:
+                    sock.close()
+                raise
+            failure = error
+    if failure and not sockets:
+        raise failure
+    return sockets
+
+
+def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
+    try:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
+    try:
+        # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
+        for level, option, value in _OPTIONS:
+            sock.setsockopt(level, option, value)
+        # The kernel would keep megabytes for who does not read, and fetching them costs those who do.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"The address {address} is in use by another program.") from error
+        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
+    sock.setblocking(False)
+    return sock
+
+
+_OPTIONS = [
+    (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
+    (socket.SOL_SOCKET, socket.SO_OOBINLINE, 1),
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+]
+if hasattr(socket, "TCP_KEEPIDLE"):
+    _OPTIONS += [
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+    ]
+if hasattr(socket, "TCP_USER_TIMEOUT"):
+    _OPTIONS += [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300_000)]  # ms until unanswered bytes end it
+
+
+def show(name: tuple[object, ...]) -> str:
+    """Return a socket's name as people write it."""
+    return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
+
+
+def origin(host: str) -> str:
+    """Return what counts as one address: an IPv4 address, or the /64 that one household has of IPv6."""
+    if ":" not in host:
+        return host
+    address = ipaddress.IPv6Address(host.partition("%")[0])
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((address, 64), strict=False))
+
+
+def is_loopback(where: str) -> bool:
+    """Return whether what `origin` returned is this machine."""
+    return where.startswith("127.") or where == str(ipaddress.IPv6Network("::/64"))
