@@ -229,15 +229,24 @@ class Server(Program):
         flags: more of the command line.
         port: where to listen; 0 for any.
         before: called in the child before the program starts.
+        sniffs: whether the address is for every wire; if not, its prompt comes at once.
 
     """
 
-    def __init__(self, data: Path | None, *flags: str, port: int = 0, before: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path | None,
+        *flags: str,
+        port: int = 0,
+        before: Callable[[], None] | None = None,
+        sniffs: bool = False,
+    ) -> None:
         self.data = data
+        wire = "" if sniffs else "line:"
         where = ["--data", str(data)] if data else ["--ephemeral"]
-        command = [sys.executable, "-m", "hubbub", "serve", "--listen", f"127.0.0.1:{port}", *where, *flags]
+        command = [sys.executable, "-m", "hubbub", "serve", "--listen", f"{wire}127.0.0.1:{port}", *where, *flags]
         env = {key: value for key, value in os.environ.items() if not key.startswith("HUBBUB_")}
-        super().__init__(command, r"^Chat server running on 127\.0\.0\.1:(\d+)$", before, env=env)
+        super().__init__(command, r"^Chat server running on 127\.0\.0\.1:(\d+)(?: \(line only\))?$", before, env=env)
 
     def join(self, name: str, buffer: int | None = None) -> Client:
         """Return somebody who is in the lobby; what he was shown there is still to be seen."""

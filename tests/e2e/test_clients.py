@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pexpect
@@ -21,6 +22,12 @@ PLAIN = {  # how each is told where to go; {port} is filled in
     "ncat": ["ncat", "127.0.0.1", "{port}"],
     "socat": ["socat", "STDIO", "TCP:127.0.0.1:{port}"],
 }
+
+
+@pytest.fixture
+def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start servers whose address is for every wire, as it is by default."""
+    return partial(serve, sniffs=True)
 
 
 def need(program: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,12 @@ from scene import Client, Server
 
 Serve = Callable[..., Server]
 PROMPT = b"Enter your name: "
+
+
+@pytest.fixture
+def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start servers whose address is for every wire, as it is by default."""
+    return partial(serve, sniffs=True)
 
 
 def context() -> ssl.SSLContext:

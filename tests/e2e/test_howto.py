@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from scene import HOWTO, PROMPT, Client, Program, Server
@@ -11,6 +12,12 @@ from scene import HOWTO, PROMPT, Client, Program, Server
 PUTTY = bytes.fromhex("fffb1f fffb20 fffb18 fffb27 fffd01 fffb03 fffd03")  # what it says when it connects
 # DO NAWS of its own accord; then DONT 32, DO TTYPE, SB TTYPE SEND, DONT 39, WONT ECHO, DO SGA, WILL SGA.
 ANSWERS = bytes.fromhex("fffd1f fffe20 fffd18 fffa1801fff0 fffe27 fffc01 fffd03 fffb03")
+
+
+@pytest.fixture
+def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start servers whose address is for every wire, as it is by default."""
+    return partial(serve, sniffs=True)
 
 
 def scene(program: Program, end: bytes, bob_end: bytes, bob: Client | None = None) -> None:
