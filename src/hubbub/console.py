@@ -67,5 +67,6 @@ def set_up(level: str) -> Console:
     """Send the log of the whole program to the console, from this level on."""
     console = Console()
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=[console], force=True)
-    logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for name in ("asyncio", "aiohttp"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return console

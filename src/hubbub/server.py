@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Broker
 from hubbub.brokers.memory import MemoryBroker
@@ -29,6 +29,9 @@ from hubbub.listeners.front import Counted, Front
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.wire.sniff import Wire
+
+if TYPE_CHECKING:
+    from hubbub.listeners.web import Web
 
 log = logging.getLogger("hubbub")
 
@@ -128,6 +131,7 @@ class ChatWires:
     """What the chat server speaks."""
 
     def __init__(self, hub: Hub, shared: Shared, certificate: Certificate | None) -> None:
+        self.web: Web | None = None  # until it is there
         self._hub = hub
         self._shared = shared
         self._certificate = certificate
@@ -137,8 +141,8 @@ class ChatWires:
         return LineDialogue(self._hub, self._shared.settings, self._shared.clock())
 
     def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
-        """Return None: there is no web page yet."""
-        return None
+        """Return the web server's protocol."""
+        return self.web.protocol(peer, origin, gone) if self.web else None
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what new connections are encrypted with, if there is a certificate."""
@@ -189,6 +193,11 @@ async def serve(settings: Settings) -> None:
             wires = ChatWires(hub, shared, certificate)
             front = Front(shared, tasks, wires)
             _announce("Chat", front.listen())
+            # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
+            from hubbub.listeners.web import Web
+
+            wires.web = web = Web(hub, shared)
+            await web.start()
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
@@ -200,7 +209,9 @@ async def serve(settings: Settings) -> None:
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
             hub.closing = True
+            web.farewell()
             await _part(shared)
+            await web.stop()
     except* BaseException as group:
         raise _single(group) from None
     finally:

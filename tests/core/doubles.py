@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hubbub.core import commands
@@ -16,6 +16,7 @@ from hubbub.core.model import (
     Draft,
     Entry,
     Event,
+    Joined,
     Kind,
     Latest,
     Page,
@@ -52,6 +53,9 @@ class Look:
             Kind.TOPIC: f"{entry.nick} # {entry.text}",
         }[entry.kind]
         return self._line(entry.room, text)
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        return b"".join(entries)
 
     def skipped(self, room: str, count: int) -> bytes:
         return self._line(room, f"{count} skipped")
@@ -184,6 +188,8 @@ class Peer:
         self._fill()
 
     def tell(self, event: Event) -> None:
+        if isinstance(event, Joined) and event.first and not event.topic:
+            return  # no terminal shows it
         assert not self.session.paused
         self.seen.append(event)
         self._fill()

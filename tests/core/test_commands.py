@@ -2,7 +2,7 @@ import pytest
 from doubles import NOON, House
 
 from hubbub.core.commands import COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
-from hubbub.core.model import Clock, Event, Goodbye, Members, Notice, Past, Refusal, RoomInfo, Rooms
+from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
 
 
 def answer(line: str, house: House | None = None) -> str | Event:
@@ -139,7 +139,8 @@ def test_rooms_are_listed_up_to_a_number() -> None:
 
 
 def test_join_is_told() -> None:
-    assert answer("/join ops") == Past([], NOON, ("You are in ops",))
+    joined = answer("/join ops")
+    assert joined == Joined("ops", joined.seq, "", False)
     assert answer("/join lobby") == Notice(("You are in lobby",))
     assert code(answer("/join a b")) == "room-invalid"
 

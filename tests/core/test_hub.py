@@ -3,7 +3,7 @@
 import pytest
 from doubles import House
 
-from hubbub.core.model import Entry, Goodbye, Kind, Notice, Past, Private, Refusal
+from hubbub.core.model import Entry, Goodbye, Joined, Kind, Notice, Past, Private, Refusal, Stored
 from hubbub.errors import Refused
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
@@ -67,9 +67,10 @@ def test_newcomer_is_shown_the_newest_messages_and_no_comings_and_goings() -> No
     cy = house.connect()
     cy.types("Cy")
     house.settle()
-    (past,) = cy.sees()
+    joined, past = cy.sees()
+    assert joined == Joined("lobby", joined.seq, "tea", True)
     assert texts(past) == ["2", "3", "4"]
-    assert (past.now, past.head, past.tail) == (house.now, ("Topic: tea",), ())
+    assert (past.now, past.tail) == (house.now, ())
 
 
 def test_history_of_zero_shows_nothing() -> None:
@@ -93,7 +94,7 @@ def test_history_from_before_the_start_is_shown() -> None:
     al = house.connect()
     al.types("Al")
     house.settle()
-    assert al.sees() == [Past([log[0]], house.now, ("Topic: tea",))]
+    assert al.sees() == [Joined("lobby", 9, "tea", True), Past([log[0]], house.now)]
 
 
 @pytest.mark.parametrize("name", ["al", "AL", "Ａｌ", "\x1b[1mAl"])
@@ -443,3 +444,16 @@ def test_who_quits_does_not_wait_for_the_disk() -> None:
     assert bo.sees() == [Goodbye()]
     house.settle()
     assert al.sees() == ["-Bo"]
+
+
+def test_label_comes_back_when_all_were_given_the_entry() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    house.hub.say(al.session, "hi", label="m1")
+    house.commit()
+    (stored,) = al.sees()
+    assert bo.sees() == ["Al: hi"]
+    assert stored == Stored("m1", "lobby", house.hub.rooms["lobby"].end.seq, stored.id) and stored.id.endswith("-m1")
+    house.hub.say(al.session, "hi", label="m2")
+    house.fail()
+    assert al.sees() == [Refusal("not-stored", FULL.text, "m2")]

@@ -2,7 +2,7 @@
 
 from doubles import House
 
-from hubbub.core.model import Notice, Refusal
+from hubbub.core.model import Named, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
@@ -16,7 +16,7 @@ def test_new_name_is_shown_in_every_room_and_told_once() -> None:
     house.forget()
     al.types("/nick Max", "hi")
     house.settle()
-    assert al.sees() == [Notice(("You are Max now",))]
+    assert al.sees() == [Named("Max")]
     assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
     assert cy.sees() == ["Al > Max"]
     assert house.hub.find("max") is al.session and house.hub.find("Al") is None
@@ -39,7 +39,7 @@ def test_new_name_in_no_room_needs_no_entry() -> None:
     house.settle()
     house.forget()
     al.types("/nick Max")
-    assert al.sees() == [Notice(("You are Max now",))] and list(house.hub.users) == ["max"]
+    assert al.sees() == [Named("Max")] and list(house.hub.users) == ["max"]
 
 
 def test_both_names_are_held_until_the_new_one_is_stored() -> None:

@@ -3,7 +3,7 @@
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import Notice, Past, Refusal
+from hubbub.core.model import Joined, Left, Notice, Past, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 THERE = Notice(("You are in ops",))
@@ -40,8 +40,8 @@ def test_join_shows_where_one_is_with_topic_and_history() -> None:
     (bo,) = house.enter("Bo")
     bo.types("/join #OPS")
     house.settle()
-    (past,) = bo.sees()
-    assert past.head == ("You are in ops", "Topic: tea") and [entry.text for entry in past.entries] == ["hi"]
+    joined, past = bo.sees()
+    assert joined == Joined("ops", joined.seq, "tea", False) and [entry.text for entry in past.entries] == ["hi"]
     assert al.sees()[-1] == "+Bo"
 
 
@@ -58,7 +58,7 @@ def test_join_has_no_gap_and_no_double_in_one_batch() -> None:
     house.commit()
     al.types("after")
     house.commit()
-    past, *live = cy.sees()
+    _, past, *live = cy.sees()
     assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["before", "with 1"]
     assert live == ["Al: with 2", "* Al with 3", "Al: after"]
     assert bo.sees() == ["Al: with 1", "+Cy", "Al: with 2", "* Al with 3", "Al: after"]
@@ -70,8 +70,8 @@ def test_join_after_something_said_elsewhere_shows_the_past_first() -> None:
     cy.types("in lobby", "/join ops")
     al.types("live")
     house.commit()
-    past, *live = cy.sees()
-    assert isinstance(past, Past) and live == ["Al: live"]
+    joined, *live = cy.sees()
+    assert isinstance(joined, Joined) and live == ["Al: live"]
     assert bo.sees() == ["[lobby] Cy: in lobby", "+Cy", "Al: live"]
 
 
@@ -173,7 +173,7 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
     assert al.sees() == []
     bo.types("after")
     house.commit()
-    assert al.sees() == [Notice(("You have left ops and are in lobby",))]
+    assert al.sees() == [Left("ops", "lobby")]
     assert bo.sees() == ["-Al"]
     bo.types("unheard")
     house.commit()
@@ -182,7 +182,7 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
     house.commit()
     refusal = "; /join one first."
     assert al.sees() == [
-        Notice(("You have left lobby",)),
+        Left("lobby", ""),
         Refusal("not-in-room", f"You are in no room{refusal}"),
         Refusal("not-in-room", f"You are not in ops{refusal}"),
     ]
@@ -192,7 +192,7 @@ def test_leave_of_another_room_keeps_the_current_one() -> None:
     house, (al, _) = in_ops("Al", "Bo")
     al.types("/leave #Lobby")
     house.commit()
-    assert al.sees() == [Notice(("You have left lobby and are in ops",))]
+    assert al.sees() == [Left("lobby", "ops")]
 
 
 def test_leave_that_is_not_stored_changes_nothing() -> None:
@@ -213,7 +213,7 @@ def test_who_leaves_and_joins_again_is_shown_what_was_said_meanwhile() -> None:
     house.settle()
     bo.types("live")
     house.settle()
-    _, past, *live = al.sees()
+    _, _, past, *live = al.sees()
     assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["meanwhile"]
     assert live == ["Bo: live"]
 
@@ -222,8 +222,8 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     house, (al,) = in_ops("Al")
     al.types("old", "/topic tea", "/leave", "/join ops")
     house.settle()
-    past = al.sees()[-1]
-    assert isinstance(past, Past) and past.head == ("You are in ops", "Topic: tea")
+    joined, past = al.sees()[-2:]
+    assert isinstance(past, Past) and joined == Joined("ops", joined.seq, "tea", False)
     assert [entry.text for entry in past.entries] == ["old"]
     al.leave()
     house.settle()

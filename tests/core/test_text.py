@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean, clean_lines, fold
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SPECIAL = "\x1b\x07\x08\r\n\t\x00\x7f[]PX^_NO\\(#;0?mA \u2028" + BIDI + "".join(map(chr, range(0x80, 0xA0)))
@@ -107,3 +107,17 @@ def test_fold_keeps_apart(one: str, other: str) -> None:
 @given(st.text(st.characters(max_codepoint=sys.maxunicode, exclude_categories=["Cs"])))
 def test_fold_twice_is_fold_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        (" one ", "one"),
+        ("one\ntwo", "one\ntwo"),
+        ("one\r\ntwo\rthree\u2028four\x85five", "one\ntwo\nthree\nfour\nfive"),
+        ("\n\n one\x1b[2J \n\n two\t\n\n", "one\n\n two"),
+        ("\n \n", ""),
+    ],
+)
+def test_message_of_several_lines_keeps_them(text: str, cleaned: str) -> None:
+    assert clean_lines(text) == cleaned

@@ -5,19 +5,25 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from hubbub.core.model import (
+    Answer,
     Clock,
     Entry,
     Event,
     Form,
     Goodbye,
+    Joined,
     Kind,
+    Left,
     Members,
+    Named,
     Notice,
+    Page,
     Past,
     Private,
     Refusal,
     RoomInfo,
     Rooms,
+    Stored,
 )
 from hubbub.wire.line import ENTRIES, EVENTS, PROMPT, RAW, TELNET, encode, render, stamped
 
@@ -112,8 +118,8 @@ def test_day_is_that_of_the_clock_on_the_wall() -> None:
     assert stamped(old, NOW, timezone(timedelta(hours=2))) == "[01:15] * Alice waves"
 
 
-def past(*texts: str, head: tuple[str, ...] = (), tail: tuple[str, ...] = ()) -> Past:
-    return Past([entry(Kind.MESSAGE, text) for text in texts], NOW, head, tail)
+def past(*texts: str, tail: tuple[str, ...] = ()) -> Past:
+    return Past([entry(Kind.MESSAGE, text) for text in texts], NOW, tail)
 
 
 EVENTS_SHOWN: list[tuple[Event, str]] = [
@@ -122,12 +128,16 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Refusal("name-taken", "The name Alice is taken."), "The name Alice is taken.\n"),
     (Private("Alice", "psst"), "Alice (private): psst\n"),
     (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
-    (
-        past("a", head=("You are in ops", "Topic: tea")),
-        "*** You are in ops ***\n*** Topic: tea ***\n[09:15] Alice: a\n",
-    ),
+    (Joined("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
+    (Joined("ops", 7, "", False), "*** You are in ops ***\n"),
+    (Joined("lobby", 7, "tea", True), "*** Topic: tea ***\n"),
+    (Joined("lobby", 7, "", True), ""),
+    (Left("ops", ""), "*** You have left ops ***\n"),
+    (Left("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
+    (Named("Max"), "*** You are Max now ***\n"),
+    (Stored("m1", "ops", 7, "x.1-m1"), ""),
+    (Answer("h", Page([])), ""),
     (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
-    (past(head=("You are in ops",)), "*** You are in ops ***\n"),
     (Members("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),
     (Members("ops", ["Alice"], 41), "*** In ops: 42 ***\n  Alice\n  and 41 more\n"),
     (Members("ops", ["x" * 32] * 3), f"*** In ops: 3 ***\n  {'x' * 32}, {'x' * 32}\n  {'x' * 32}\n"),
@@ -151,3 +161,7 @@ def test_list_of_members_fits_eighty_columns() -> None:
     shown = render(Members("ops", [f"member{number}" for number in range(100)]), "\n").decode()
     assert max(map(len, shown.splitlines())) <= 80
     assert all(f"member{number}" in shown for number in range(100))
+
+
+def test_lines_of_a_batch_follow_each_other() -> None:
+    assert RAW.join([b"a\n", b"b\n"]) == b"a\nb\n" and RAW.join([]) == b""

@@ -94,13 +94,16 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
-def _who(hub: Hub, session: Session, argument: str) -> None:
+def list_members(hub: Hub, session: Session, argument: str) -> None:
+    """Reply with who is in a room, the current one by default. Raises Refused when the session is not in it."""
     room = hub.room_of(session, argument)
     nicks = sorted({member.nick for member in room.members}, key=str.casefold)
     hub.reply(session, Members(room.name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED)))
 
 
-def _rooms(hub: Hub, session: Session, _: str) -> None:
+def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
+    """Reply with the rooms that there are, those with most members first."""
+
     def answer(stored: RoomList) -> Event:
         topics = dict(stored.rooms) | {name: room.topic for name, room in hub.rooms.items()}
         counts = {name: len(room.members) for name, room in hub.rooms.items()}
@@ -155,8 +158,8 @@ def _since(hub: Hub, session: Session, argument: str) -> None:
 _ROWS = (
     Command("help", "[COMMAND]", "List the commands, or tell about one.", _help),
     Command("nick", "NAME", "Take another name.", lambda hub, session, name: hub.rename(session, name)),
-    Command("who", "[ROOM]", "List who is in the room.", _who),
-    Command("rooms", "", "List the rooms.", _rooms),
+    Command("who", "[ROOM]", "List who is in the room.", list_members),
+    Command("rooms", "", "List the rooms.", list_rooms),
     Command(
         "join",
         "ROOM",

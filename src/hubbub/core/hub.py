@@ -31,7 +31,10 @@ from hubbub.core.model import (
     Event,
     Form,
     Goodbye,
+    Joined,
     Kind,
+    Left,
+    Named,
     Notice,
     Outlet,
     Page,
@@ -45,7 +48,7 @@ from hubbub.core.model import (
 from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, Write, slices
 from hubbub.core.session import Session, User
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean, clean_lines, fold
 from hubbub.errors import BrokerError, Refused
 
 Effect = Callable[[Session, Room, Chunk, int, Sequence[Entry]], None]
@@ -168,16 +171,22 @@ class Hub:
 
     # --- what sessions do -----------------------------------------------------------------------------------
 
-    def say(self, session: Session, text: str, room: str = "", kind: Kind = Kind.MESSAGE) -> None:
+    def say(self, session: Session, text: str, room: str = "", kind: Kind = Kind.MESSAGE, label: str = "") -> None:
         """Publish what the session says (or does, for Kind.ACTION) in a room, its current one by default.
+
+        With a label it is told `Stored` when that is done, and the entry's id ends with it: letters and digits, which
+        it uses once.
 
         Raises:
             Refused: it is not in that room. An empty text is no error and says nothing.
 
         """
-        text = clean(text).strip()
+        text = clean_lines(text)
         if text:
-            self._draft(session, self.room_of(session, room).name, kind, text)
+            draft = self._draft(session, self.room_of(session, room).name, kind, text)
+            if label:
+                draft.label = label
+                draft.id += f"-{label}"
 
     def set_topic(self, session: Session, text: str, room: str = "") -> None:
         """Publish a new topic for a room.
@@ -245,7 +254,7 @@ class Hub:
         """
         room = names.check_room(clean(name))
         if room in session.rooms:
-            self._focus(session, room)
+            self.focus(session, room)
             self.reply(session, Notice((f"You are in {room}",)))
             return
         joining = session.joining or {}
@@ -301,7 +310,6 @@ class Hub:
         if not isinstance(event, Past) or len(event.entries) < 2:
             return (event,)
         pieces = [Past(piece, event.now) for piece in slices(event.entries, self.limits.chunk)]
-        pieces[0] = replace(pieces[0], head=event.head)
         pieces[-1] = replace(pieces[-1], tail=event.tail)
         return pieces
 
@@ -333,7 +341,8 @@ class Hub:
             raise Refused("not-in-room", f"{where}; /join one first.")
         return room
 
-    def _focus(self, session: Session, name: str) -> None:
+    def focus(self, session: Session, name: str) -> None:
+        """Let the session speak in a room that it is in."""
         before, session.current = session.current, name
         for room in (before, name):
             if room in session.rooms:
@@ -438,7 +447,7 @@ class Hub:
         if session.current == name:
             session.current = ""
             if session.rooms and not session.gone:
-                self._focus(session, next(reversed(session.rooms)))
+                self.focus(session, next(reversed(session.rooms)))
         self._close_if_empty(name)
 
     def _advance(self, room: Room, entries: Sequence[Entry]) -> None:
@@ -466,20 +475,17 @@ class Hub:
         first, session.fresh = session.fresh, False
         session.rooms[room.name] = room
         room.admit(session, session.form_in(room.name))
-        self._focus(session, room.name)
+        self.focus(session, room.name)
         past = [*earlier, *(entry for entry in chunk.entries[:index] if entry.kind in SAID)]
         past = past[-self.limits.history :] if self.limits.history else []
-        head = [] if first else [f"You are in {room.name}"]
-        if room.topic:
-            head.append(f"Topic: {room.topic}")
-        if past or head:
-            session.turn += self._pieces(Past(past, self.clock(), tuple(head)))
+        session.turn.append(Joined(room.name, chunk.cursor(index).seq, room.topic, first))
+        if past:
+            session.turn += self._pieces(Past(past, self.clock()))
         session.turn.append(partial(self._delivery.start, session, room, chunk.cursor(index)))
 
     def _left(self, session: Session, room: Room, *_: object) -> None:
         self._dismiss(session, room.name)
-        current = f" and are in {session.current}" if session.current else ""
-        session.turn.append(Notice((f"You have left {room.name}{current}",)))
+        session.turn.append(Left(room.name, session.current))
 
     def _took_name(self, session: Session, _: Room, chunk: Chunk, index: int, __: object) -> None:
         nick = chunk.entries[index].text
@@ -489,7 +495,7 @@ class Hub:
     def _renamed(self, session: Session, nick: str) -> None:
         assert session.user is not None
         self._keep_name(session, nick)
-        session.turn.append(Notice((f"You are {nick} now",)))
+        session.turn.append(Named(nick))
 
     def _keep_name(self, session: Session, nick: str) -> None:
         """Let a user who claimed two names have this one, and the other only while a rename is under way."""

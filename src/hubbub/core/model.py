@@ -5,7 +5,7 @@ Nothing here does anything; every layer may import it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -44,7 +44,20 @@ class Draft:
 
     """
 
-    __slots__ = ("error", "id", "insist", "kind", "nick", "passed", "room", "session", "settled", "text")
+    __slots__ = (
+        "error",
+        "id",
+        "insist",
+        "kind",
+        "label",
+        "nick",
+        "passed",
+        "room",
+        "seq",
+        "session",
+        "settled",
+        "text",
+    )
 
     def __init__(  # noqa: PLR0913 - a record
         self,
@@ -63,6 +76,8 @@ class Draft:
         self.id = id
         self.session = session
         self.insist = insist
+        self.label = ""  # its session's own word for it, which it is told back; stored nowhere
+        self.seq = 0  # its number, once it is stored
         self.settled = False
         self.passed = False  # its session does not wait for its outcome
         self.error: str | None = None  # why it was not stored, once that is sure
@@ -97,10 +112,46 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What was asked is not done; `code` is for programs, `text` for people."""
+    """What was asked is not done; `code` is for programs, `text` for people, `label` the asker's word for it."""
 
     code: str
     text: str
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the session said under `label` is stored, and was given to everybody."""
+
+    label: str
+    room: str
+    seq: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before."""
+
+    room: str
+    seq: int
+    topic: str
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The session is a member of a room no more, and speaks in `current` now, "" for nowhere."""
+
+    room: str
+    current: str
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """The session's user has this nick from now on."""
+
+    nick: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +166,11 @@ class Private:
 class Past:
     """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
 
-    `head` and `tail` are notices around them.
+    `tail` is a notice behind them.
     """
 
     entries: Sequence[Entry]
     now: float
-    head: tuple[str, ...] = ()
     tail: tuple[str, ...] = ()
 
 
@@ -161,9 +211,6 @@ class Clock:
 @dataclass(frozen=True, slots=True)
 class Goodbye:
     """The session has left: whatever was before this is told, and the connection may be closed."""
-
-
-Event = Notice | Refusal | Private | Past | Members | Rooms | Clock | Goodbye
 
 
 # --- reading the log ----------------------------------------------------------------------------------------
@@ -230,6 +277,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """A page that a program asked for, with its word for the question. No terminal shows it."""
+
+    label: str
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
 class RoomList:
     """The answer to AllRooms: names and topics."""
 
@@ -243,6 +298,9 @@ class RoomState:
     seq: int
     topic: str
     latest: Sequence[Entry]
+
+
+Event = Answer | Notice | Refusal | Stored | Joined | Left | Named | Private | Past | Members | Rooms | Clock | Goodbye
 
 
 # --- what the hub needs from a listener ---------------------------------------------------------------------
@@ -266,6 +324,10 @@ class Form(Protocol):
 
     def render(self, entry: Entry) -> bytes:
         """Return the bytes of one entry, b"" if this wire does not show it."""
+        ...
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return the bytes of several rendered entries, b"" of none."""
         ...
 
     def skipped(self, room: str, count: int) -> bytes:

@@ -72,7 +72,11 @@ class Outbox:
 
     def stored(self, entries: Sequence[Entry]) -> Sequence[Draft]:
         """Settle the drafts that became these entries, and return them."""
-        drafts = [draft for entry in entries if (draft := self.open.pop(entry.id, None))]
+        drafts = []
+        for entry in entries:
+            if draft := self.open.pop(entry.id, None):
+                draft.seq = entry.seq
+                drafts.append(draft)
         self._settle(drafts)
         return drafts
 

@@ -67,7 +67,7 @@ class Chunk:
         """Return all of it."""
         whole = self._whole.get(form)
         if whole is None:
-            whole = self._whole[form] = b"".join(self._rendered(form))
+            whole = self._whole[form] = form.join(self._rendered(form))
         return whole
 
     def part(self, form: Form, tag: str, start: int = 0) -> bytes:
@@ -83,8 +83,8 @@ class Chunk:
                 pieces += lines[start:index]
                 start = index + 1
                 if self.entries[index].kind is Kind.LEAVE:
-                    return b"".join(pieces)
-        return b"".join(pieces + lines[start:])
+                    return form.join(pieces)
+        return form.join(pieces + lines[start:])
 
     def seal(self) -> None:
         """Forget what a part needs: the fan-out is over, from now on the whole is asked for, or rarely a part."""

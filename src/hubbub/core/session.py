@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal
+from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Stored
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
@@ -109,7 +109,7 @@ class Session:
 
     def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
-            return _refusal(item) if item.error else None
+            return _outcome(item)
         return item() if callable(item) else item
 
     def claimed(self) -> list[str]:
@@ -129,7 +129,9 @@ class Session:
         return self.form if room == self.current else self.form.elsewhere
 
 
-def _refusal(draft: Draft) -> Refusal:
-    if draft.kind is Kind.JOIN:
-        return Refusal("not-stored", f"Not joined: {draft.error}; try /join {draft.room} again.")
-    return Refusal("not-stored", f"Not sent: {draft.error}.")
+def _outcome(draft: Draft) -> Event | None:
+    if draft.error:
+        what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
+        again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""
+        return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
+    return Stored(draft.label, draft.room, draft.seq, draft.id) if draft.label else None

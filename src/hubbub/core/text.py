@@ -36,6 +36,14 @@ def clean(text: str) -> str:
     return _ESCAPES.sub("", text).translate(_MAP)
 
 
+def clean_lines(text: str) -> str:
+    """Return `text` with each of its lines clean, and no empty ones around them: a message of several lines."""
+    if text.isprintable():
+        return text.strip()
+    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
+    return "\n".join(clean(line).rstrip() for line in lines).strip()
+
+
 def fold(text: str) -> str:
     """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146)."""
     folded = unicodedata.normalize("NFKC", text).casefold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 from enum import Enum, auto
 from typing import Any
@@ -12,18 +12,23 @@ import regex
 
 from hubbub.core.model import (
     LOBBY,
+    Answer,
     Clock,
     Entry,
     Event,
     Form,
     Goodbye,
+    Joined,
     Kind,
+    Left,
     Members,
+    Named,
     Notice,
     Past,
     Private,
     Refusal,
     Rooms,
+    Stored,
 )
 from hubbub.wire.telnet import Telnet
 
@@ -229,6 +234,10 @@ class LineForm:
             text = _in_front(f"[{entry.room}] ", text)
         return encode(text, self._end)
 
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return lines one after the other."""
+        return b"".join(entries)
+
     def skipped(self, room: str, count: int) -> bytes:
         """Return the line that says that entries are not shown."""
         prefix = f"[{room}] " if self._prefixed else ""
@@ -270,8 +279,7 @@ def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
 
 
 def _past(event: Past) -> str:
-    lines = [notice(line) for line in event.head]
-    lines += [stamped(entry, event.now) for entry in event.entries]
+    lines = [stamped(entry, event.now) for entry in event.entries]
     lines += [notice(line) for line in event.tail]
     return "\n".join(lines)
 
@@ -302,6 +310,16 @@ def _rooms(event: Rooms) -> str:
     )
 
 
+def _joined(event: Joined) -> str:
+    lines = [] if event.first else [notice(f"You are in {event.room}")]
+    return "\n".join([*lines, notice(f"Topic: {event.topic}")] if event.topic else lines)
+
+
+def _left(event: Left) -> str:
+    current = f" and are in {event.current}" if event.current else ""
+    return notice(f"You have left {event.room}{current}")
+
+
 def _notice(event: Notice) -> str:
     return notice(event.lines[0]) if len(event.lines) == 1 else "\n".join(event.lines)
 
@@ -309,6 +327,11 @@ def _notice(event: Notice) -> str:
 EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Notice: _notice,
     Refusal: lambda event: event.text,
+    Stored: lambda event: "",
+    Answer: lambda event: "",
+    Joined: _joined,
+    Left: _left,
+    Named: lambda event: notice(f"You are {event.nick} now"),
     Private: lambda event: f"{event.nick} (private): {event.text}",
     Past: _past,
     Members: _members,

@@ -1,0 +1,211 @@
+"""JSON over a WebSocket: what a browser or a program says, and what it is told. docs/protocol.md tells it for users."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hubbub.core.model import (
+    Answer,
+    Clock,
+    Entry,
+    Event,
+    Form,
+    Goodbye,
+    Joined,
+    Left,
+    Members,
+    Named,
+    Notice,
+    Past,
+    Private,
+    Refusal,
+    RoomInfo,
+    Rooms,
+    Stored,
+)
+
+MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
+MAX_TEXT = 16 * 1024  # characters of a message
+MAX_PAGE = 200  # entries of an answer
+
+Label = Annotated[str, Meta(pattern="^[A-Za-z0-9]{0,16}$")]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Name = Annotated[str, Meta(max_length=128)]
+Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+
+
+# --- in -------------------------------------------------------------------------------------------------------
+
+
+class Hello(Struct, tag="hello", tag_field="type"):
+    """Be called so, and enter the lobby."""
+
+    name: Name
+
+
+class Say(Struct, tag="say", tag_field="type"):
+    """Say a text in a room; its lines stay one message."""
+
+    room: Name
+    text: Text
+    label: Label = ""
+
+
+class Command(Struct, tag="command", tag_field="type"):
+    """Do what a line says in a room, as in a terminal."""
+
+    line: Text
+    room: Name = ""
+
+
+class Join(Struct, tag="join", tag_field="type"):
+    """Become a member of a room."""
+
+    room: Name
+
+
+class Leave(Struct, tag="leave", tag_field="type"):
+    """Be a member of a room no more."""
+
+    room: Name
+
+
+class Msg(Struct, tag="msg", tag_field="type"):
+    """Tell somebody something that nobody else hears."""
+
+    to: Name
+    text: Text
+
+
+class History(Struct, tag="history", tag_field="type"):
+    """Ask for the entries of a room before a number (0: the newest), or for those after one; of every kind."""
+
+    room: Name
+    before: Seq = 0
+    after: Seq | None = None
+    limit: Limit = 50
+    label: Label = ""
+
+
+class Find(Struct, tag="search", tag_field="type"):
+    """Ask for the newest messages with all these words, in a room or in all."""
+
+    words: Text
+    room: Name = ""
+    before: Seq = 0
+    limit: Limit = 20
+    label: Label = ""
+
+
+class AskRooms(Struct, tag="rooms", tag_field="type"):
+    """Ask which rooms there are."""
+
+    label: Label = ""
+
+
+class AskMembers(Struct, tag="members", tag_field="type"):
+    """Ask who is in a room."""
+
+    room: Name
+    label: Label = ""
+
+
+Request = Hello | Say | Command | Join | Leave | Msg | History | Find | AskRooms | AskMembers
+_decode = msgspec.json.Decoder(Request).decode
+
+
+class BadFrame(ValueError):
+    """A peer sent what is no request; the text says why."""
+
+
+def parse(data: str | bytes) -> Request:
+    """Return what a frame asks for.
+
+    Raises:
+        BadFrame: it is no request; the peer may go on with the next.
+
+    """
+    try:
+        request: Request = _decode(data)
+        return request
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise BadFrame(str(error)) from None
+
+
+# --- out ------------------------------------------------------------------------------------------------------
+
+
+def frame(payload: bytes) -> bytes:
+    """Return a text frame, unmasked as a server sends it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def encode(type: str, /, **fields: Any) -> bytes:
+    """Return an object as a frame."""
+    return frame(msgspec.json.encode({"type": type, **fields}))
+
+
+class WebForm:
+    """How entries look to a browser: all of a batch in one frame, its own among them."""
+
+    echo = True
+
+    @property
+    def elsewhere(self) -> Form:
+        """Return the same: each entry tells its room."""
+        return self
+
+    def render(self, entry: Entry) -> bytes:
+        """Return the entry's object."""
+        return msgspec.json.encode(entry._asdict())
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return a frame with all of them."""
+        inner = b",".join(entries)
+        return frame(b'{"type":"entries","entries":[' + inner + b"]}") if inner else b""
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return a frame that says that entries were left out; the peer can ask for them."""
+        return encode("skipped", room=room, count=count)
+
+
+FORM = WebForm()
+
+EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
+    Notice: lambda event: encode("notice", lines=event.lines),
+    Refusal: lambda event: encode("error", code=event.code, text=event.text, label=event.label),
+    Stored: lambda event: encode("stored", label=event.label, room=event.room, seq=event.seq, id=event.id),
+    Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
+    Left: lambda event: encode("left", room=event.room),
+    Named: lambda event: encode("nick", nick=event.nick),
+    Private: lambda event: encode("private", nick=event.nick, text=event.text),
+    Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
+    Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
+    Members: lambda event: encode("members", room=event.room, nicks=event.nicks, more=event.more),
+    Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more),
+    Clock: lambda event: encode("clock", time=event.now),
+    Goodbye: lambda event: b"",
+}
+
+
+def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [entry._asdict() for entry in entries]
+
+
+def _room(room: RoomInfo) -> dict[str, Any]:
+    return {"name": room.name, "members": room.members, "topic": room.topic}
+
+
+def render(event: Event) -> bytes:
+    """Return what a session is told as a frame; b"" for what it is told by closing."""
+    return EVENTS[type(event)](event)

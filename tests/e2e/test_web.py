@@ -1,0 +1,310 @@
+"""The WebSocket and the page, beside people at nc."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import websockets
+from playwright.async_api import Browser, Page, async_playwright, expect
+from scene import Server
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SECONDS = 15.0
+
+
+@pytest.fixture
+def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
+    """Start servers whose address is for every wire, as it is by default."""
+    return partial(serve, sniffs=True)
+
+
+class Talker:
+    """A program at the WebSocket."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self.socket = socket
+
+    async def asks(self, **request: Any) -> None:
+        await self.socket.send(json.dumps(request))
+
+    async def sees(self, kind: str) -> dict[str, Any]:
+        """Return the next object of a kind; others before it are passed over."""
+        async with asyncio.timeout(SECONDS):
+            while (got := json.loads(await self.socket.recv()))["type"] != kind:
+                pass
+        return got
+
+    async def joins(self, name: str) -> dict[str, Any]:
+        await self.asks(type="hello", name=name)
+        await self.sees("welcome")
+        return await self.sees("joined")
+
+
+async def talker(server: Server) -> Talker:
+    return Talker(await websockets.connect(f"ws://127.0.0.1:{server.port}/ws"))
+
+
+def fetch(server: Server, path: str = "/", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    request = urllib.request.Request(f"http://127.0.0.1:{server.port}{path}", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, dict(error.headers), error.read()
+
+
+# --- the WebSocket --------------------------------------------------------------------------------------------
+
+
+async def test_websocket_and_nc_hear_each_other(server: Server) -> None:
+    alice = server.join("Alice")
+    web = await talker(server)
+    assert (await web.joins("Web"))["room"] == "lobby"
+    alice.sees(b"*** Web has joined the chat ***\n")
+    await web.asks(type="say", room="lobby", text="one\n\x1b[2Jtwo", label="m1")
+    alice.sees(b"Web: one\nWeb: two\n")
+    own = (await web.sees("entries"))["entries"]
+    stored = await web.sees("stored")
+    assert (own[-1]["text"], own[-1]["id"], own[-1]["seq"]) == ("one\ntwo", stored["id"], stored["seq"])
+    alice.say("hi")
+    (entry,) = (await web.sees("entries"))["entries"]
+    assert (entry["room"], entry["kind"], entry["nick"], entry["text"]) == ("lobby", "message", "Alice", "hi")
+    alice.say("/msg web psst")
+    assert await web.sees("private") == {"type": "private", "nick": "Alice", "text": "psst"}
+    await web.socket.close()
+    alice.sees(b"*** Web has left the chat ***\n")
+
+
+async def test_names_are_the_same_everywhere(server: Server) -> None:
+    server.join("Alice")
+    web = await talker(server)
+    await web.asks(type="say", room="lobby", text="x")
+    assert (await web.sees("error"))["code"] == "no-name"
+    await web.asks(type="hello", name="ALICE")
+    assert (await web.sees("error"))["code"] == "name-taken"
+    await web.asks(type="hello", name="a b")
+    assert (await web.sees("error"))["code"] == "name-invalid"
+    await web.joins("Web")
+    await web.asks(type="hello", name="Other")
+    assert (await web.sees("error"))["code"] == "named-already"
+    await web.socket.close()
+
+
+@pytest.mark.parametrize("frame", ["", "[]", '{"type":"nope"}', "{" * 3000, b"\x00\xff"])
+async def test_bad_frame_is_told_and_the_socket_lives(server: Server, frame: str | bytes) -> None:
+    web = await talker(server)
+    await web.joins("Web")
+    await web.socket.send(frame)
+    assert (await web.sees("error"))["code"] == "bad-frame"
+    await web.asks(type="say", room="lobby", text="fine", label="m1")
+    await web.sees("stored")
+    await web.socket.close()
+
+
+async def test_what_was_missed_is_asked_for_by_number(server: Server) -> None:
+    alice = server.join("Alice")
+    web = await talker(server)
+    seen = (await web.joins("Web"))["seq"]
+    await web.socket.close()
+    for number in range(5):
+        alice.say(f"missed {number}")
+    alice.barrier()
+    again = await talker(server)
+    upto = (await again.joins("Web"))["seq"]
+    got: list[dict[str, Any]] = []
+    while not got or got[-1]["seq"] < upto:
+        await again.asks(type="history", room="lobby", after=got[-1]["seq"] if got else seen, limit=2, label="h")
+        got += (await again.sees("page"))["entries"]
+    assert [entry["text"] for entry in got if entry["kind"] == "message"] == [f"missed {n}" for n in range(5)]
+    assert [entry["seq"] for entry in got] == sorted({entry["seq"] for entry in got})
+    await again.asks(type="search", words="MISSED", limit=2, label="s")
+    page = await again.sees("page")
+    assert ([entry["text"] for entry in page["entries"]], page["more"]) == (["missed 3", "missed 4"], True)
+    await again.socket.close()
+
+
+async def test_commands_are_those_of_the_terminal(server: Server) -> None:
+    web = await talker(server)
+    await web.joins("Web")
+    await web.asks(type="join", room="ops")
+    assert (await web.sees("joined"))["room"] == "ops"
+    await web.asks(type="command", room="ops", line="/topic tea")
+    await web.sees("entries")
+    await web.asks(type="command", room="ops", line="/topic")
+    assert (await web.sees("notice"))["lines"] == ["Topic: tea"]
+    await web.asks(type="rooms")
+    rooms = (await web.sees("rooms"))["rooms"]
+    assert {"name": "ops", "members": 1, "topic": "tea"} in rooms
+    await web.asks(type="leave", room="ops")
+    assert (await web.sees("left"))["room"] == "ops"
+    await web.asks(type="command", line="/quit")
+    async with asyncio.timeout(SECONDS):
+        await web.socket.wait_closed()
+
+
+async def test_no_name_in_time_ends_it(serve: Callable[..., Server]) -> None:
+    web = await talker(serve("--name-timeout", "1"))
+    async with asyncio.timeout(SECONDS):
+        await web.socket.wait_closed()
+
+
+async def test_websocket_that_never_reads_harms_nobody(serve: Callable[..., Server]) -> None:
+    server = serve("--no-limits")
+    stalled = await talker(server)
+    await stalled.joins("Stalled")
+    stalled.socket.transport.pause_reading()
+    alice, bob = server.join("Alice"), server.join("Bob")
+    alice.skips_to(b"*** Bob has joined the chat ***\n")
+    before = server.rss()
+    for number in range(2000):
+        alice.say(f"{number} ".ljust(2000, "x"))
+        if number % 100 == 99:
+            bob.skips_to(f"Alice: {number} ".encode().ljust(2007, b"x") + b"\n")
+    assert server.rss() - before < 40_000_000, "what rooms keep in memory, and not what one reader misses"
+    stalled.socket.transport.abort()
+    await stalled.socket.wait_closed()
+    alice.skips_to(b"*** Stalled has left the chat ***\n")
+
+
+async def test_shutdown_is_told(server: Server) -> None:
+    web = await talker(server)
+    await web.joins("Web")
+    server.signal(15)
+    assert (await web.sees("notice"))["lines"] == ["The server is shutting down"]
+    assert server.wait(5) == 0
+
+
+# --- HTTP -----------------------------------------------------------------------------------------------------
+
+
+def test_page_has_a_strict_policy_and_is_cached_by_its_tag(server: Server) -> None:
+    status, headers, body = fetch(server)
+    assert status == 200 and b"/page/app.js" in body
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert fetch(server, **{"If-None-Match": headers["ETag"]})[0] == 304
+
+
+def test_page_is_small_and_asks_nobody_else(server: Server) -> None:
+    names = ["app.js", "chat.js", "link.js", "text.js", "style.css", "icon.svg", "vendor/htm-preact.js"]
+    files = [fetch(server)[2], *(fetch(server, f"/page/{name}")[2] for name in names)]
+    assert sum(map(len, files)) < 60_000
+    for body in files[:-1]:
+        assert not re.search(rb"(?:src|href)=.https?:|import .*https?:|innerHTML|eval\(", body)
+
+
+@pytest.mark.parametrize("path", ["/nope", "/page/../cli.py", "/page/%2e%2e/cli.py", "/page/vendor", "/page/"])
+def test_what_is_not_there_is_404(server: Server, path: str) -> None:
+    assert fetch(server, path)[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("evil.example", 421), ("127.0.0.1.evil.example", 421), ("localhost", 200), ("[::1]:1", 200)]
+)
+def test_host_must_be_ours(server: Server, host: str, status: int) -> None:
+    assert fetch(server, Host=host)[0] == status
+
+
+def test_host_may_be_named(serve: Callable[..., Server]) -> None:
+    assert fetch(serve("--host", "chat.example"), Host="chat.example:8888")[0] == 200
+
+
+async def test_websocket_from_another_site_is_refused(server: Server) -> None:
+    with pytest.raises(websockets.InvalidStatus):
+        await websockets.connect(f"ws://127.0.0.1:{server.port}/ws", origin=websockets.Origin("https://evil.example"))
+
+
+# --- the page in a browser ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    if not CHROMIUM:
+        if os.environ.get("CI") == "true":
+            pytest.fail("chromium is missing")
+        pytest.skip("chromium is missing")
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield chromium
+        await chromium.close()
+
+
+async def enter(browser: Browser, server: Server, name: str) -> Page:
+    page = await (await browser.new_context()).new_page()
+    page.errors = []  # type: ignore[attr-defined]
+    page.on("pageerror", lambda error: page.errors.append(error))  # type: ignore[attr-defined]
+    await page.goto(f"http://127.0.0.1:{server.port}/")
+    await page.fill("#name", name)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#write")).to_be_enabled(timeout=SECONDS * 1000)
+    return page
+
+
+async def say(page: Page, text: str) -> None:
+    await page.fill("#write", text)
+    await page.keyboard.press("Enter")
+
+
+async def messages(page: Page) -> list[str]:
+    return await page.locator("li.said .text").all_inner_texts()
+
+
+async def test_two_browsers_and_a_terminal_share_a_room(browser: Browser, server: Server) -> None:
+    alice = server.join("Alice")
+    alice.say("before")
+    alice.barrier()
+    ada, bo = await enter(browser, server, "Ada"), await enter(browser, server, "Bo")
+    await expect(bo.get_by_text("before")).to_be_visible()
+    await say(ada, "hello <img src=x onerror=document.title='owned'> https://example.org/a")
+    await expect(bo.locator("li.said").last).to_contain_text("<img src=x")
+    await expect(bo.get_by_role("link", name="https://example.org/a")).to_be_visible()
+    alice.skips_to(b"Ada: hello <img src=x onerror=document.title='owned'> https://example.org/a\n")
+    alice.say("Ada: are you there?")
+    await expect(ada.locator("li.said.mention")).to_have_count(1)
+    await expect(ada.locator("aside.people li")).to_have_count(3)
+    await bo.fill("#write", "Ali")
+    await bo.keyboard.press("Tab")
+    assert await bo.input_value("#write") == "Alice: "
+    await say(bo, "/join ops")
+    await expect(bo.locator("nav .current")).to_contain_text("ops")
+    assert await ada.title() != "owned" and ada.errors == bo.errors == []  # type: ignore[attr-defined]
+
+
+async def test_page_comes_back_after_a_restart_with_nothing_missed_or_doubled(
+    browser: Browser, serve: Callable[..., Server]
+) -> None:
+    server = serve()
+    ada = await enter(browser, server, "Ada")
+    for number in range(3):
+        await say(ada, f"m{number}")
+    await expect(ada.locator("li.said")).to_have_count(3)
+    port = server.port
+    server.kill()
+    await expect(ada.locator(".banner")).to_be_visible(timeout=SECONDS * 1000)
+    await say(ada, "typed while it was away")
+    again = serve(port=port)
+    alice = again.join("Alice")
+    alice.say("meanwhile")
+    await expect(ada.locator(".banner")).to_have_count(0, timeout=2 * SECONDS * 1000)
+    await expect(ada.get_by_text("typed while it was away")).to_be_visible()
+    await expect(ada.locator(".waiting")).to_have_count(0, timeout=SECONDS * 1000)
+    await expect(ada.locator("li.said")).to_have_count(5)
+    assert sorted(await messages(ada)) == ["m0", "m1", "m2", "meanwhile", "typed while it was away"]

@@ -1,0 +1,137 @@
+"""JSON over a WebSocket: frames in and out."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.core.model import (
+    Answer,
+    Clock,
+    Entry,
+    Event,
+    Goodbye,
+    Joined,
+    Kind,
+    Left,
+    Members,
+    Named,
+    Notice,
+    Page,
+    Past,
+    Private,
+    Refusal,
+    RoomInfo,
+    Rooms,
+    Stored,
+)
+from hubbub.wire.web import FORM, BadFrame, History, Say, encode, frame, parse, render
+
+ENTRY = Entry("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")
+OBJECT = {
+    "room": "lobby",
+    "seq": 7,
+    "prev": 5,
+    "time": 1.5,
+    "kind": "message",
+    "nick": "Zoë",
+    "text": "tea?\nyes",
+    "id": "x.1-m1",
+}
+
+
+def payload(data: bytes) -> bytes:
+    """Return what is in a frame, and nothing else is behind it."""
+    assert data[0] == 0x81
+    size, start = data[1], 2
+    if size > 125:
+        start = 4 if size == 126 else 10
+        size = int.from_bytes(data[2:start], "big")
+    assert len(data) == start + size
+    return data[start:]
+
+
+def test_request_is_read_with_its_defaults() -> None:
+    assert parse('{"type":"say","room":"ops","text":"hi"}') == Say("ops", "hi", "")
+    assert parse(b'{"type":"history","room":"ops","after":3,"limit":9}') == History("ops", 0, 3, 9, "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        "[]",
+        "null",
+        "{}",
+        '{"type":"nope"}',
+        '{"type":"say","room":"ops"}',
+        '{"type":"say","room":7,"text":"hi"}',
+        '{"type":"say","room":"ops","text":"hi","label":"a b"}',
+        '{"type":"say","room":"ops","text":"hi","label":"12345678901234567"}',
+        '{"type":"history","room":"ops","limit":0}',
+        '{"type":"history","room":"ops","limit":201}',
+        '{"type":"history","room":"ops","after":-1}',
+        '{"type":"hello","name":"' + "x" * 200 + '"}',
+        '{"type":"say"' + "[" * 5000,
+        b"\xff",
+        '{"type":"hello","name":"\ud800"}',
+    ],
+)
+def test_what_is_no_request_is_said(data: str | bytes) -> None:
+    with pytest.raises(BadFrame):
+        parse(data)
+
+
+@given(st.text() | st.binary())
+def test_random_frame_is_a_request_or_bad(data: str | bytes) -> None:
+    try:
+        parse(data)
+    except BadFrame:
+        pass
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536])
+def test_frame_tells_its_length(size: int) -> None:
+    assert payload(frame(b"x" * size)) == b"x" * size
+
+
+def test_batch_is_one_frame() -> None:
+    rendered = [FORM.render(ENTRY), FORM.render(ENTRY._replace(seq=8))]
+    got = json.loads(payload(FORM.join(rendered)))
+    assert got == {"type": "entries", "entries": [OBJECT, OBJECT | {"seq": 8}]}
+    assert FORM.join([]) == b"" and FORM.elsewhere is FORM and FORM.echo
+    assert json.loads(payload(FORM.skipped("ops", 9))) == {"type": "skipped", "room": "ops", "count": 9}
+
+
+EVENTS: list[tuple[Event, dict[str, object]]] = [
+    (Notice(("a", "b")), {"type": "notice", "lines": ["a", "b"]}),
+    (Refusal("c", "no", "m1"), {"type": "error", "code": "c", "text": "no", "label": "m1"}),
+    (Stored("m1", "ops", 7, "x.1-m1"), {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"}),
+    (Joined("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
+    (Left("ops", "lobby"), {"type": "left", "room": "ops"}),
+    (Named("Max"), {"type": "nick", "nick": "Max"}),
+    (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
+    (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
+    (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
+    (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3}),
+    (
+        Rooms([RoomInfo("ops", 2, "tea")], "ops"),
+        {"type": "rooms", "rooms": [{"name": "ops", "members": 2, "topic": "tea"}], "more": 0},
+    ),
+    (Clock(2.5), {"type": "clock", "time": 2.5}),
+]
+
+
+@pytest.mark.parametrize(("event", "told"), EVENTS)
+def test_event(event: Event, told: dict[str, object]) -> None:
+    assert json.loads(payload(render(event))) == told
+
+
+def test_goodbye_is_told_by_closing() -> None:
+    assert render(Goodbye()) == b""
+
+
+def test_encode_is_json() -> None:
+    assert msgspec.json.decode(payload(encode("x", a="ü"))) == {"type": "x", "a": "ü"}
