@@ -63,7 +63,7 @@ function House({ chat }) {
     addEventListener("keydown", keys);
     return () => removeEventListener("keydown", keys);
   }, []);
-  return html`<div class="house ${panel}">
+  return html`<div class="house show-${panel}">
     <${Rooms} chat=${chat} close=${() => setPanel("")} />
     <main>
       <header>
