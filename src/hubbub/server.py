@@ -22,6 +22,7 @@ from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.core.model import SAID, Draft, Entry, Kind
+from hubbub.listeners.address import wire_of
 from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
@@ -149,6 +150,11 @@ class ChatWires:
         return self._certificate.context if self._certificate else None
 
 
+def _wants_tls(settings: Settings) -> bool:
+    fixed = any(wire_of(address) is Wire.TLS for address in settings.listen)
+    return fixed or settings.tls == SELF_SIGNED or bool(settings.tls_cert or settings.tls_key)
+
+
 def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
     for address, wire in addresses:
         log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
@@ -188,7 +194,7 @@ async def serve(settings: Settings) -> None:
     shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     broker.start(pump.committed, pump.failed)
     try:
-        certificate = Certificate(settings) if settings.tls == SELF_SIGNED or settings.tls_cert else None
+        certificate = Certificate(settings) if _wants_tls(settings) else None
         async with asyncio.TaskGroup() as tasks:
             wires = ChatWires(hub, shared, certificate)
             front = Front(shared, tasks, wires)
@@ -276,7 +282,10 @@ def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
         elif loop.time() - first > ECHO:
             os._exit(1)  # the second one: at once
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal is closed; nohup would ignore that
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
     return stop
 

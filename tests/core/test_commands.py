@@ -266,3 +266,7 @@ def test_time_is_the_servers() -> None:
 
 def test_quit_is_goodbye() -> None:
     assert answer("/quit") == Goodbye()
+
+
+def test_search_for_very_many_words_is_refused() -> None:
+    assert code(answer("/search " + "a " * 40)) == "too-many-words"

@@ -30,3 +30,11 @@ def test_long_run_is_the_rate(rate: float) -> None:
 def test_no_rate_is_no_limit() -> None:
     throttle = Throttle(rate=0, burst=1, now=0.0)
     assert not any(throttle.delay(0.0) for _ in range(1000))
+
+
+def test_what_is_charged_is_owed_before_the_next_act() -> None:
+    throttle = Throttle(10.0, 2.0, 0.0)
+    assert throttle.charge(1.5, 0.0) == 0.0
+    assert throttle.charge(1.5, 0.0) == pytest.approx(0.1)
+    assert throttle.delay(0.1) > 0
+    assert Throttle(0, 1.0, 0.0).charge(1e9, 0.0) == 0.0

@@ -279,7 +279,7 @@ class Server(Program):
         """Stop it if it runs; it must have made no fuss in all its life."""
         self.disconnect()
         if self.process.poll() is None:
-            assert self.stop() == 0
+            assert self.stop() == 0, self.log
         elif not self.process.stdout.closed:  # type: ignore[union-attr]
             self.wait()
         assert "Traceback" not in self.log and "exception" not in self.log.lower(), self.log

@@ -1,5 +1,6 @@
 """One address: what the first bytes show decides, however they are cut; TLS around it; PROXY before it."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -234,6 +235,12 @@ def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
         (["--tls-cert", "/nonexistent.pem"], "cannot be read"),
         (["--tls", "other"], "setting tls must be"),
         (["--plaintext", "maybe"], "setting plaintext must be"),
+        (["--trust-proxy", "::zz"], "of a balancer is not like"),
+        (["--trust-proxy", "foo"], "of a balancer is not like"),
+        (["--tls", "self-signed", "--host", "a..b"], "is none that a certificate can be made for"),
+        (["--tls", "self-signed", "--tls-cert", "x.pem"], "not both"),
+        (["--tls-key", "x.pem"], "Name the certificate"),
+        (["--listen", "tls:127.0.0.1:0"], "Name the certificate"),
         (["--listen", "irc:127.0.0.1:0"], "is not like"),
     ],
 )
@@ -242,3 +249,41 @@ def test_bad_setting_is_one_sentence(tmp_path: Path, options: list[str], sentenc
     done = subprocess.run(command, capture_output=True, text=True, timeout=20)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert sentence in done.stderr
+
+
+def test_what_is_piped_in_over_tls_is_said(serve: Serve) -> None:
+    """There is no half-closed TLS: the connection ends before its name is even in the log."""
+    server = serve("--tls", "self-signed")
+    alice = server.join("Alice")
+    with encrypted(server.port) as sock:
+        sock.sendall(b"ci\n" + b"".join(b"line %d\n" % number for number in range(50)))
+        with contextlib.suppress(ssl.SSLError):  # the prompt may still be on its way to who has ended
+            sock.unwrap()
+    alice.sees(b"*** ci has joined the chat ***\n" + b"".join(b"ci: line %d\n" % number for number in range(50)))
+    alice.sees(b"*** ci has left the chat ***\n")
+
+
+def test_sigterm_does_not_wait_for_a_handshake(serve: Serve) -> None:
+    server = serve("--tls", "self-signed")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
+        sock.sendall(b"\x16\x03\x01")
+        server.join("Alice")  # by then it is under way
+        server.signal(signal.SIGTERM)
+        assert server.wait(5) == 0
+
+
+def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
+    server = serve()
+    alice = server.join("Alice")
+    server.signal(signal.SIGHUP)
+    alice.sees(b"*** The server is shutting down ***\n")
+    alice.close()
+    assert server.wait(5) == 0
+
+
+def test_trusted_network_is_believed(serve: Serve) -> None:
+    server = serve("--trust-proxy", "127.0.0.0/8")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
+        sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\nPia\n/quit\n")
+        assert read_all(sock) == PROMPT
+    server.logs(re.escape("Pia (('192.0.2.7', 5555)) has joined"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from scene import PROMPT, Client, Server, wait_until
@@ -140,3 +142,42 @@ def test_running_out_of_file_descriptors_is_survived_and_said_in_the_log(serve: 
     alice.sees(b"*** Zoe has joined the chat ***\n")
     bob.say("welcome")
     last.skips_to(b"Bob: welcome\n")
+
+
+def test_many_who_leave_many_rooms_at_once_hold_nobody_up(serve: Callable[..., Server]) -> None:
+    server = serve("--no-limits")
+    leavers = []
+    for number in range(150):
+        leavers.append(server.connect())
+        leavers[-1].send(b"L%d\n" % number + b"".join(b"/join r%d-%d\n" % (number, room) for room in range(19)))
+    for leaver in leavers:
+        leaver.skips_to(b"-18 ***\n")
+    alice = server.join("Alice")
+    for leaver in leavers:
+        leaver.close()
+    used = server_cpu(server)
+    alice.barrier()
+    alice.skips_to(b"has left the chat ***\n")
+    alice.barrier()
+    assert server_cpu(server) - used < 2.0, "seconds of CPU time: it grew with the square of the rooms, to a minute"
+
+
+def server_cpu(server: Server) -> float:
+    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_bytes_without_a_line_have_their_price(server: Server) -> None:
+    """Whoever sends no line end is read at the rate of lines; nobody else notices."""
+    flood = server.connect()
+    flood.sock.settimeout(0.5)
+    sent = 0
+    with contextlib.suppress(TimeoutError):
+        while sent < 50_000_000:
+            sent += flood.sock.send("é\x7f".encode() * 20_000)
+    assert sent < 50_000_000
+    alice, bob = server.join("Alice"), server.join("Bob")
+    alice.skips_to(b"*** Bob has joined the chat ***\n")
+    bob.say("hi")
+    alice.sees(b"Bob: hi\n")
+    flood.reset()

@@ -139,7 +139,7 @@ async def test_a_half_close_gets_the_rest_and_the_end() -> None:
 
 
 async def test_a_line_that_is_too_long_is_said_and_the_next_comes_back() -> None:
-    async with serving(line_limit=LIMIT) as server:
+    async with serving(line_limit=LIMIT, no_limits=True) as server:
         peer = await server.join()
         peer.send(b"one\n" + b"x" * 100_000)
         assert await peer.got(b"one\n" + TOO_LONG)

@@ -74,12 +74,13 @@ class SqliteBroker:
 
     async def stop(self, deadline: float) -> None:
         """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""
-        self._batches.put(None)
-        for _ in range(READERS):
-            self._questions.put(None)
+        writer, *readers = self._threads
         end = self._loop.time() + deadline
-        while any(thread.is_alive() for thread in self._threads) and self._loop.time() < end:  # noqa: ASYNC110 - once
-            await asyncio.sleep(0.005)
+        for _ in readers:
+            self._questions.put(None)
+        await _join(readers, end)  # first: the last one to close puts all into one file, and it must be able to write
+        self._batches.put(None)
+        await _join([writer], end)
         await asyncio.sleep(0)  # the last outcome is handed over by a call that is waiting
         os.close(self._lock)
 
@@ -165,6 +166,12 @@ class SqliteBroker:
         while (job := self._questions.get()) is not None:
             job(store)
         store.close()
+
+
+async def _join(threads: list[threading.Thread], end: float) -> None:
+    loop = asyncio.get_running_loop()
+    while any(thread.is_alive() for thread in threads) and loop.time() < end:  # noqa: ASYNC110 - once
+        await asyncio.sleep(0.005)
 
 
 def _lock(folder: Path) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 MAX_HISTORY = 200  # messages that one command shows
 MAX_LISTED = 500  # names that one command shows
+MAX_WORDS = 32  # words that one search looks for
 FOUND = 20  # messages that /search shows
 
 
@@ -144,6 +145,8 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
+    if len(argument.split()) > MAX_WORDS:
+        raise Refused("too-many-words", f"A search has at most {MAX_WORDS} words.")
     query = Search(argument, FOUND, hub.room_of(session).name)
     more = f"Only the newest {FOUND} are shown"
     hub.ask(session, query, partial(_past, hub, "Nothing found", more))

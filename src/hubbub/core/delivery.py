@@ -56,6 +56,7 @@ class Delivery:
         self._limits = limits
         self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
         self._cost = 0
+        self._stale = 0  # of those, how many no ring holds any more
         self._rendered: list[Chunk] = []  # those that may hold more than their whole
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
 
@@ -101,7 +102,11 @@ class Delivery:
     def forget(self, room: Room) -> None:
         """Drop from memory what was remembered of a room."""
         self._cost -= sum(chunk.cost for chunk in room.ring.values())
-        self._recent = deque(pair for pair in self._recent if pair[0] is not room)
+        self._stale += len(room.ring)
+        room.ring.clear()
+        if self._stale * 2 > len(self._recent):  # seldom enough to cost nothing, often enough to hold nothing
+            self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].ring)
+            self._stale = 0
 
     def stand_back(self, session: Session) -> None:
         """Write nothing more to a session: from here on it is behind in all its rooms."""
@@ -176,5 +181,8 @@ class Delivery:
         self._cost += chunk.cost
         while self._cost > self._limits.recent and len(self._recent) > 1:
             oldest, dropped = self._recent.popleft()
-            oldest.forget_oldest()
-            self._cost -= dropped.cost
+            if dropped.after.seq in oldest.ring:
+                oldest.forget_oldest()
+                self._cost -= dropped.cost
+            else:
+                self._stale -= 1

@@ -19,8 +19,8 @@ ROOM_RULE = (
 
 # Who could be taken for the server or for everybody. Compared folded.
 RESERVED = frozenset(
-    "admin all chanserv chat everybody everyone here hubbub memoserv nickserv nobody operserv server service "
-    "services system you".split()
+    "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
+    "service services system usage you".split()
 )
 
 # Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point among L* and M*) or look like

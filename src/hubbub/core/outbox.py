@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from hubbub.core.model import Draft, Entry, Kind
@@ -23,6 +24,7 @@ class Outbox:
         self._wake = wake
         self._bound = bound
         self._size = 0  # characters of text in both
+        self._joins: Counter[str] = Counter()  # of drafts in both, by room
         self._starved: dict[Session, None] = {}  # sessions that were told to wait because of the bound
 
     def add(self, draft: Draft) -> None:
@@ -32,6 +34,8 @@ class Outbox:
         if draft.session:
             draft.session.turn.append(draft)
             draft.session.unsettled += size
+        if draft.kind is Kind.JOIN:
+            self._joins[draft.room] += 1
         self._drafts.append(draft)
         if len(self._drafts) == 1:
             self._wake()
@@ -68,7 +72,7 @@ class Outbox:
 
     def joins(self, room: str) -> bool:
         """Whether a join of this room is here."""
-        return any(d.kind is Kind.JOIN and d.room == room for d in (*self._drafts, *self.open.values()))
+        return room in self._joins
 
     def stored(self, entries: Sequence[Entry]) -> Sequence[Draft]:
         """Settle the drafts that became these entries, and return them."""
@@ -111,6 +115,10 @@ class Outbox:
     def _settle(self, drafts: Sequence[Draft]) -> None:
         for draft in drafts:
             draft.settled = True
+            if draft.kind is Kind.JOIN:
+                self._joins[draft.room] -= 1
+                if not self._joins[draft.room]:
+                    del self._joins[draft.room]
             size = len(draft.text)
             self._size -= size
             if draft.session:

@@ -19,6 +19,14 @@ class Throttle:
         self.tokens = burst
         self.since = now
 
+    def charge(self, cost: float, now: float) -> float:
+        """Take `cost` tokens, whether they are there or not, and return the seconds until none is owed."""
+        if not self.rate:
+            return 0.0
+        self.tokens = min(self.burst, self.tokens + (now - self.since) * self.rate) - cost
+        self.since = now
+        return max(0.0, -self.tokens / self.rate)
+
     def delay(self, now: float) -> float:
         """Take a token and return 0.0, or take none and return the seconds until there is one."""
         if not self.rate:

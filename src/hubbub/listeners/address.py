@@ -125,6 +125,25 @@ def origin(host: str) -> str:
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def network(text: str) -> Network:
+    """Return the addresses that a text names: one, or all of a network like 10.0.0.0/8. Raises SettingsError."""
+    try:
+        return ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise SettingsError(f"The address {text!r} of a balancer is not like 192.0.2.1 or 10.0.0.0/8.") from None
+
+
+def contains(where: Network, host: str) -> bool:
+    """Return whether a peer's address is in a network."""
+    address = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return address in where
+
+
 def is_loopback(where: str) -> bool:
     """Return whether what `origin` returned is this machine."""
     return where.startswith("127.") or where == str(ipaddress.IPv6Network("::/64"))

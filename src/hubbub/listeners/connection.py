@@ -118,9 +118,9 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_arrived", "_encrypted", "_eof", "_gone", "_held", "_last_call", "_left", "_more", "_paused_at",
-        "_paused_size", "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue", "made",
-        "origin", "peer", "slot", "state", "transport",
+        "_arrived", "_deaf", "_encrypted", "_eof", "_gone", "_held", "_items", "_last_call", "_left", "_more",
+        "_paused_at", "_paused_size", "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue",
+        "made", "origin", "peer", "slot", "state", "transport",
     )  # fmt: skip
 
     transport: asyncio.Transport
@@ -139,6 +139,8 @@ class Connection(asyncio.BufferedProtocol):
         self._gone = gone
         self._send: Callable[[bytes], int] = sock.send if sock else _nothing
         self._encrypted = sock is None
+        self._deaf = False  # the transport is closed, and the input not yet all taken
+        self._items = 0  # taken so far
         self._left = False  # the transport holds bytes: what is written now belongs behind them
         self._arrived = now  # when the last input came
         self._eof = False
@@ -172,9 +174,16 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
         if self.state is State.OPEN:
-            self._arrived = self._shared.clock()
+            now = self._arrived = self._shared.clock()
+            before = self._items
             self.dialogue.feed(bytes(self._shared.buffer[:nbytes]))
             self.pump()
+            if self._items == before and not self._throttled and self.state is State.OPEN:
+                # Bytes without an end have their price too: a line's worth of them that of a line.
+                delay = self._throttle.charge(nbytes / self._shared.settings.line_limit, now)
+                if delay:
+                    self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
+                    self._read(False)
 
     def eof_received(self) -> bool:
         """Take the rest of the input, then end; the transport stays open for what is still to be said."""
@@ -199,9 +208,18 @@ class Connection(asyncio.BufferedProtocol):
         self.dialogue.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the peer."""
-        self.state = State.CLOSED
+        """Forget the peer; but take what it said before its orderly end, where TLS ends both ways at once."""
         self._send = len
+        if self._encrypted and self._eof and self.state is State.OPEN:
+            self._deaf = True
+            if self._paused_at:
+                self.resume_writing()
+            self.go_on()
+            return
+        self._forget()
+
+    def _forget(self) -> None:
+        self.state = State.CLOSED
         if self._throttled:
             self._throttled.cancel()
             self._throttled = None
@@ -250,6 +268,7 @@ class Connection(asyncio.BufferedProtocol):
             self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
             return False
         self._held = None
+        self._items += 1
         self.dialogue.take(item)
         return True
 
@@ -258,7 +277,8 @@ class Connection(asyncio.BufferedProtocol):
         self.pump()
 
     def _read(self, wanted: bool) -> None:
-        if wanted is not self._reading and not self._eof and not self._last_call:
+        settled = self._eof or self._last_call or self.transport.is_closing()
+        if wanted is not self._reading and not settled:
             self._reading = wanted
             if wanted:
                 self.transport.resume_reading()
@@ -303,9 +323,14 @@ class Connection(asyncio.BufferedProtocol):
         if self.state is not State.OPEN:
             return
         self.write(farewell)
+        if self._deaf:
+            self._forget()
+            return
         self.state = State.CLOSING
         self._send = len  # nothing is written after a FIN
         self._left = False
+        if self.transport.is_closing():
+            return  # a write has found it broken: connection_lost is on its way
         if not self._reading and not self._eof:
             self.transport.resume_reading()
         if self._eof or not self.transport.can_write_eof():
@@ -316,7 +341,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def abort(self) -> None:
         """Close at once; what is not written yet is lost."""
-        if self.state is not State.CLOSED:
+        if self._deaf:
+            self._forget()
+        elif self.state is not State.CLOSED:
             self.transport.abort()
 
     def _give_up(self) -> None:

@@ -10,11 +10,11 @@ import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from hubbub.errors import SettingsError
-from hubbub.listeners.address import bind_all, is_loopback, origin, show, wire_of
+from hubbub.listeners.address import bind_all, contains, is_loopback, network, origin, show, wire_of
 from hubbub.listeners.arrival import Arrival, Inside
 from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.wire.sniff import Wire
@@ -78,12 +78,13 @@ class Front:
         self._tasks = tasks
         self._wires = wires
         self._sniffs = sniffs
-        self._trusted = frozenset(origin(host) for host in shared.settings.trust_proxy)
+        self._trusted = [network(text) for text in shared.settings.trust_proxy]
         self._sockets: dict[socket.socket, Wire | None] = {}
         self._count = 0
         self._by_address: Counter[str] = Counter()
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
+        self._connecting: set[asyncio.Task[None]] = set()
         self._arrivals: set[Arrival | Inside] = set()
 
     def listen(self) -> list[tuple[str, Wire | None]]:
@@ -115,6 +116,8 @@ class Front:
         self._leaving.clear()
         for arrival in list(self._arrivals):
             arrival.drop()
+        for task in list(self._connecting):
+            task.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(AT_ONCE):
@@ -149,8 +152,10 @@ class Front:
         where = origin(peer[0])
         if refusal := self.enter(where):
             self.turn_away(sock, refusal)
-        elif wire is None or where in self._trusted:
-            Arrival(self, sock, peer, where, wire, where in self._trusted).look()
+            return
+        trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
+        if wire is None or trusted:
+            Arrival(self, sock, peer, where, wire, trusted).look()
         else:
             self.hand(wire, sock, peer, where)
 
@@ -197,14 +202,19 @@ class Front:
                 sock.close()  # whoever says a TLS hello cannot read a sentence
                 return
             inside = Inside(self, peer, where)
-            self._tasks.create_task(self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE))
+            self._start(self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE))
             return
         protocol = self.protocol(wire, peer, where, sock)
         if isinstance(protocol, str):
             self.leave(where)
             self.turn_away(sock, protocol)
         else:
-            self._tasks.create_task(self._connect(sock, protocol, where))
+            self._start(self._connect(sock, protocol, where))
+
+    def _start(self, connecting: Coroutine[Any, Any, None]) -> None:
+        task = self._tasks.create_task(connecting)
+        self._connecting.add(task)
+        task.add_done_callback(self._connecting.discard)
 
     def protocol(
         self, wire: Wire, peer: Any, where: str, sock: socket.socket | None

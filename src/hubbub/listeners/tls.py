@@ -32,6 +32,10 @@ class Certificate:
     """
 
     def __init__(self, settings: Settings) -> None:
+        if settings.tls == SELF_SIGNED and settings.tls_cert:
+            raise SettingsError("Either --tls self-signed or --tls-cert, not both.")
+        if settings.tls != SELF_SIGNED and not settings.tls_cert:
+            raise SettingsError("Name the certificate by --tls-cert, or use --tls self-signed.")
         folder = Path(settings.data)
         self.self_signed = settings.tls == SELF_SIGNED
         if self.self_signed:
@@ -110,7 +114,10 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
-            names.append(x509.DNSName(host))
+            try:
+                names.append(x509.DNSName(host.encode("idna").decode("ascii")))
+            except ValueError:
+                raise SettingsError(f"The name {host!r} is none that a certificate can be made for.") from None
     now = datetime.datetime.now(datetime.UTC)
     made = (
         x509.CertificateBuilder()

@@ -36,8 +36,8 @@ PROMPT = "Enter your name: "
 
 # --- in ---------------------------------------------------------------------------------------------------
 
-NUL, CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 0, 3, 4, 8, 10, 13, 18, 21, 23, 127
-_STOP = re.compile(rb"[\x00\x03\x04\x08\n\r\x12\x15\x17\x7f]")
+CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 3, 4, 8, 10, 13, 18, 21, 23, 127
+_STOP = re.compile(rb"[\x03\x04\x08\n\r\x12\x15\x17\x7f]")
 _GRAPHEME = regex.compile(r"\X")
 
 
@@ -78,6 +78,8 @@ class LineReader:
             self.telnet = Telnet()
         if self.telnet is not None:
             data = self.telnet.feed(data)
+        if b"\0" in data:
+            data = data.replace(b"\0", b"")  # CR NUL ends a line by its CR, a lone NUL is somebody's keepalive
         self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
         self._pos = 0
 
@@ -134,8 +136,6 @@ class LineReader:
                 return None
             return self._finish(byte)
         match byte:
-            case 0:
-                pass  # CR NUL is one end of line, a lone NUL somebody's keepalive
             case 8 | 127:
                 self._line = _without_last(self._line)
             case 23:
