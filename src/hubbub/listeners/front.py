@@ -10,7 +10,7 @@ import os
 import socket
 import ssl
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from hubbub.errors import SettingsError
@@ -84,7 +84,7 @@ class Front:
         self._by_address: Counter[str] = Counter()
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
-        self._connecting: set[asyncio.Task[None]] = set()
+        self._handshakes: set[asyncio.Task[None]] = set()
         self._arrivals: set[Arrival | Inside] = set()
 
     def listen(self) -> list[tuple[str, Wire | None]]:
@@ -116,7 +116,7 @@ class Front:
         self._leaving.clear()
         for arrival in list(self._arrivals):
             arrival.drop()
-        for task in list(self._connecting):
+        for task in list(self._handshakes):
             task.cancel()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -202,19 +202,17 @@ class Front:
                 sock.close()  # whoever says a TLS hello cannot read a sentence
                 return
             inside = Inside(self, peer, where)
-            self._start(self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE))
+            connecting = self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE)
+            task = self._tasks.create_task(connecting)
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
             return
         protocol = self.protocol(wire, peer, where, sock)
         if isinstance(protocol, str):
             self.leave(where)
             self.turn_away(sock, protocol)
         else:
-            self._start(self._connect(sock, protocol, where))
-
-    def _start(self, connecting: Coroutine[Any, Any, None]) -> None:
-        task = self._tasks.create_task(connecting)
-        self._connecting.add(task)
-        task.add_done_callback(self._connecting.discard)
+            self._tasks.create_task(self._connect(sock, protocol, where))
 
     def protocol(
         self, wire: Wire, peer: Any, where: str, sock: socket.socket | None
