@@ -52,7 +52,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str, Meta(pattern="^(yes|no)$", description="yes, or no: refuse who is not encrypted, but for loopback.")
     ] = "yes"
     trust_proxy: Annotated[
-        list[str], _("Address of a balancer that may say by the PROXY protocol for whom it speaks; several allowed.")
+        list[str],
+        _("Address or network of balancers that may say by the PROXY protocol for whom they speak; several allowed."),
     ] = msgspec.field(default_factory=list)
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
