@@ -199,11 +199,12 @@ async def serve(settings: Settings) -> None:
             wires = ChatWires(hub, shared, certificate)
             front = Front(shared, tasks, wires)
             _announce("Chat", front.listen())
-            # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
-            from hubbub.listeners.web import Web
+            if any(wire_of(address) is not Wire.LINE for address in settings.listen):
+                # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
+                from hubbub.listeners.web import Web
 
-            wires.web = web = Web(hub, shared)
-            await web.start()
+                wires.web = Web(hub, shared)
+                await wires.web.start()
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
@@ -215,9 +216,11 @@ async def serve(settings: Settings) -> None:
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
             hub.closing = True
-            web.farewell()
+            if wires.web:
+                wires.web.farewell()
             await _part(shared)
-            await web.stop()
+            if wires.web:
+                await wires.web.stop()
     except* BaseException as group:
         raise _single(group) from None
     finally:

@@ -81,7 +81,7 @@ def test_what_looked_like_a_program_and_ended_is_a_line(serve: Serve) -> None:
 
 
 def test_three_bytes_of_a_tls_hello_are_closed_in_time(serve: Serve) -> None:
-    server = serve("--tls", "self-signed")
+    server = serve("--tls", "self-signed", "--name-timeout", "2")  # 10 s at most, and never more than for a name
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         sock.sendall(b"\x16\x03\x01")
         start = time.monotonic()

@@ -202,7 +202,8 @@ class Front:
                 sock.close()  # whoever says a TLS hello cannot read a sentence
                 return
             inside = Inside(self, peer, where)
-            connecting = self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=HANDSHAKE)
+            patience = min(HANDSHAKE, self.shared.settings.name_timeout)
+            connecting = self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=patience)
             task = self._tasks.create_task(connecting)
             self._handshakes.add(task)
             task.add_done_callback(self._handshakes.discard)
