@@ -103,3 +103,9 @@ def test_what_is_accepted_is_visible_and_stays_accepted(name: str) -> None:
         assert 1 <= len(accepted) <= MAX
         assert accepted.isprintable()
         assert all(char in punctuation or not char.isascii() or char.isalnum() for char in accepted)
+
+
+@pytest.mark.parametrize("name", ["Disconnected", "USAGE", "server"])
+def test_words_that_begin_the_servers_sentences_are_reserved(name: str) -> None:
+    with pytest.raises(Refused):
+        check_name(name)
