@@ -9,6 +9,7 @@ import os
 import resource
 import secrets
 import signal
+import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -119,7 +120,9 @@ class EchoWires:
         """Return a dialogue that echoes."""
         return EchoDialogue(self._settings)
 
-    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+    def http(
+        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
+    ) -> asyncio.Protocol | None:
         """Return None: it has no web page."""
         return None
 
@@ -141,9 +144,11 @@ class ChatWires:
         """Return a dialogue of chat lines."""
         return LineDialogue(self._hub, self._shared.settings, self._shared.clock())
 
-    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+    def http(
+        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
+    ) -> asyncio.Protocol | None:
         """Return the web server's protocol."""
-        return self.web.protocol(peer, origin, gone) if self.web else None
+        return self.web.protocol(sock, peer, origin, gone) if self.web else None
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what new connections are encrypted with, if there is a certificate."""

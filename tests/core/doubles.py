@@ -154,7 +154,7 @@ class Peer:
         self._pumping = False
         self._room_for = -1  # writes until its transport says pause; -1: it never does
         self.seen: list[str | Event] = []
-        self.session = house.hub.connect(self, self.write, look)
+        self.session = house.hub.connect(self, self, look)
 
     def types(self, *lines: str) -> None:
         self._lines += lines
@@ -186,6 +186,15 @@ class Peer:
         assert data and not self.session.paused
         self.seen += data.decode().splitlines()
         self._fill()
+
+    def send(self, data: bytes) -> int:
+        if self._room_for == 1:  # the socket is full: what it does not take is kept, and then it is paused
+            raise BlockingIOError
+        self.write(data)
+        return len(data)
+
+    def rest(self, data: bytes, sent: int) -> None:
+        self.write(data[sent:])
 
     def tell(self, event: Event) -> None:
         if isinstance(event, Joined) and event.first and not event.topic:

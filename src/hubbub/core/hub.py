@@ -44,9 +44,10 @@ from hubbub.core.model import (
     Refusal,
     RoomList,
     RoomState,
+    Sink,
 )
 from hubbub.core.outbox import Outbox
-from hubbub.core.room import Chunk, Room, Write, slices
+from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.session import Session, User
 from hubbub.core.text import clean, clean_lines, fold
 from hubbub.errors import BrokerError, Refused
@@ -104,10 +105,10 @@ class Hub:
 
     # --- sessions -------------------------------------------------------------------------------------------
 
-    def connect(self, outlet: Outlet, write: Write, form: Form) -> Session:
+    def connect(self, outlet: Outlet, sink: Sink, form: Form) -> Session:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
-        return Session(f"{self._boot}{self._sessions:x}.", outlet, write, form)
+        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form)
 
     def enter(self, session: Session, name: str) -> None:
         """Give the session a name of its own and take it into the lobby.

@@ -5,7 +5,7 @@ Nothing here does anything; every layer may import it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -332,6 +332,26 @@ class Form(Protocol):
 
     def skipped(self, room: str, count: int) -> bytes:
         """Return what a session is told that was too far behind: `count` entries are not shown to it."""
+        ...
+
+
+Send = Callable[[bytes], int]  # as a socket's own
+
+
+class Sink(Protocol):
+    """Where the bytes of a session go. Nothing of it waits."""
+
+    @property
+    def send(self) -> Send:
+        """Takes what it can at once and returns how many bytes that was; raises OSError if it can take none."""
+        ...
+
+    def rest(self, data: bytes, sent: int) -> None:
+        """Keep what `send` did not take; the hub is told to pause until it is gone."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Do both."""
         ...
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core.model import SAID, Entry, Form, Kind, RoomState
+from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
-
-Write = Callable[[bytes], object]
 
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
 
@@ -112,7 +110,7 @@ class Room:
         self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
         self.members: dict[Session, Form] = {}
         # The members that were given all there is, by form: a chunk is written to them without another look.
-        self.live: dict[Form, dict[Session, Write]] = {}
+        self.live: dict[Form, dict[Session, Send]] = {}
 
     def take_in(self, entries: Sequence[Entry]) -> Chunk:
         """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
@@ -152,7 +150,7 @@ class Room:
 
     def go_live(self, session: Session) -> None:
         """Give the session every chunk from now on: it has all there is."""
-        self.live.setdefault(self.members[session], {})[session] = session.write
+        self.live.setdefault(self.members[session], {})[session] = session.sink.send
 
     def stand_back(self, session: Session, form: Form | None = None) -> bool:
         """Give the session nothing for now; return whether it was live."""

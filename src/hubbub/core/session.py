@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Stored
+from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
@@ -35,7 +35,7 @@ class Session:
     Args:
         tag: begins the id of everything that this session publishes, and of nothing else.
         outlet: the listener's side.
-        write: takes bytes and never waits (the transport's own method).
+        sink: where its bytes go.
         form: how entries look to it in its current room.
 
     """
@@ -51,18 +51,18 @@ class Session:
         "published",
         "reading",
         "rooms",
+        "sink",
         "tag",
         "turn",
         "unsettled",
         "user",
         "waiting",
-        "write",
     )
 
-    def __init__(self, tag: str, outlet: Outlet, write: Callable[[bytes], object], form: Form) -> None:
+    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form) -> None:
         self.tag = tag
         self.outlet = outlet
-        self.write = write
+        self.sink = sink
         self.form = form
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}

@@ -4,8 +4,8 @@ What the bytes mean is the dialogue's business (listeners/line.py, listeners/ech
 
  1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
     not taken stays where it is, and the socket is not read: so at most one read's bytes wait here.
- 2. Output goes straight to the socket. What that does not take goes to the transport, which says so; who writes
-    then must stop until it is gone. So what a peer that does not read can hold is one write.
+ 2. Output goes straight to the socket (listeners/outflow.py). What that does not take goes to the transport, which
+    says so; who writes then must stop until it is gone. So what a peer that does not read can hold is one write.
  3. Every wait on the peer has a deadline, then `transport.abort()`.
  4. After a FIN the rest of the input is taken in its own time; then the dialogue ends. After a reset what is
     not taken yet is lost, as it would be in the kernel.
@@ -25,14 +25,11 @@ from typing import Any, Protocol, cast
 from hubbub.config import Settings
 from hubbub.core.throttle import Throttle
 from hubbub.listeners.deadlines import Deadlines
+from hubbub.listeners.outflow import Outflow
 
 READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
 LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
 TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
-
-
-def _nothing(data: bytes) -> int:
-    return 0
 
 
 class Dialogue(Protocol):
@@ -106,7 +103,7 @@ class Shared:
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
 
-class Connection(asyncio.BufferedProtocol):
+class Connection(Outflow, asyncio.BufferedProtocol):
     """One peer's socket.
 
     Args:
@@ -118,16 +115,15 @@ class Connection(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_arrived", "_deaf", "_encrypted", "_eof", "_gone", "_held", "_items", "_last_call", "_left", "_more",
-        "_paused_at", "_paused_size", "_pumping", "_reading", "_send", "_shared", "_throttle", "_throttled", "dialogue",
-        "made", "origin", "peer", "slot", "state", "transport",
+        "_arrived", "_deaf", "_encrypted", "_eof", "_gone", "_held", "_items", "_last_call", "_more",
+        "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_throttle", "_throttled", "dialogue",
+        "made", "origin", "peer", "slot", "state",
     )  # fmt: skip
-
-    transport: asyncio.Transport
 
     def __init__(
         self, shared: Shared, dialogue: Dialogue, sock: socket.socket | None, gone: Callable[[Connection], None]
     ) -> None:
+        super().__init__(sock)
         now = shared.clock()
         self.dialogue = dialogue
         self.state = State.OPEN
@@ -137,11 +133,9 @@ class Connection(asyncio.BufferedProtocol):
         self.made = False
         self._shared = shared
         self._gone = gone
-        self._send: Callable[[bytes], int] = sock.send if sock else _nothing
         self._encrypted = sock is None
         self._deaf = False  # the transport is closed, and the input not yet all taken
         self._items = 0  # taken so far
-        self._left = False  # the transport holds bytes: what is written now belongs behind them
         self._arrived = now  # when the last input came
         self._eof = False
         self._last_call = False  # the server is stopping: nothing more is read
@@ -209,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer; but take what it said before its orderly end, where TLS ends both ways at once."""
-        self._send = len
+        self.stop()
         if self._encrypted and self._eof and self.state is State.OPEN:
             self._deaf = True
             if self._paused_at:
@@ -296,25 +290,6 @@ class Connection(asyncio.BufferedProtocol):
 
     # --- output, and the end --------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Write bytes, unless it is too late.
-
-        Most of the server's time is spent here. The socket's own `send` takes a fifth less CPU time than the
-        transport's `write`, which does the same after some bookkeeping of its own.
-        """
-        sent = 0
-        if not self._left:
-            try:
-                sent = self._send(data)
-            except BlockingIOError:
-                pass
-            except OSError:  # it is broken: the transport will say so
-                return
-            if sent == len(data):
-                return
-        self.transport.write(data[sent:])
-        self._left = self.transport.get_write_buffer_size() > 0
-
     def finish(self, farewell: bytes = b"") -> None:
         """Write the last bytes, let the peer take them, and close.
 
@@ -327,8 +302,7 @@ class Connection(asyncio.BufferedProtocol):
             self._forget()
             return
         self.state = State.CLOSING
-        self._send = len  # nothing is written after a FIN
-        self._left = False
+        self.stop()  # nothing is written after a FIN
         if self.transport.is_closing():
             return  # a write has found it broken: connection_lost is on its way
         if not self._reading and not self._eof:

@@ -53,7 +53,9 @@ class Wires(Protocol):
         """Return the dialogue of a new connection on the line wire."""
         ...
 
-    def http(self, peer: Any, origin: str, gone: Callable[[Counted], None]) -> asyncio.Protocol | None:
+    def http(
+        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
+    ) -> asyncio.Protocol | None:
         """Return the protocol of a new connection that speaks HTTP; None where that is not served."""
         ...
 
@@ -235,7 +237,7 @@ class Front:
         elif wire is Wire.IRC:
             return f"ERROR :{NO_IRC}\r"
         elif wire is Wire.HTTP:
-            return self._wires.http(peer, where, self._gone) or NO_HTTP
+            return self._wires.http(sock, peer, where, self._gone) or NO_HTTP
         if refusal:
             return HTTP_REFUSAL.format(len(refusal) + 1, refusal) if wire is Wire.HTTP else refusal
         connection = Connection(self.shared, self._wires.converse(), sock, self._gone)

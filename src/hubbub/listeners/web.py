@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import ipaddress
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from typing import Any, cast
@@ -27,6 +28,7 @@ from hubbub.core.model import (
 from hubbub.core.throttle import Throttle
 from hubbub.errors import Refused
 from hubbub.listeners.connection import Shared
+from hubbub.listeners.outflow import Outflow
 from hubbub.wire import web as wire
 
 log = logging.getLogger("hubbub")
@@ -48,8 +50,15 @@ HEADERS = {
 class HttpConnection(RequestHandler):
     """One peer that speaks HTTP: aiohttp's, with an ear for what the transport says."""
 
-    def __init__(self, manager: web.Server, loop: asyncio.AbstractEventLoop, gone: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket | None,
+        gone: Callable[[Any], None],
+    ) -> None:
         super().__init__(manager, loop=loop, keepalive_timeout=60, lingering_time=2)
+        self.sock = sock  # None if it is encrypted
         self._told = gone
         self.talk: Talk | None = None
         self.peer: Any = None
@@ -113,9 +122,11 @@ class Web:
         for talk in list(self._talks):
             talk.farewell()
 
-    def protocol(self, peer: Any, origin: str, gone: Callable[[Any], None]) -> HttpConnection:
+    def protocol(
+        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Any], None]
+    ) -> HttpConnection:
         """Return the protocol of a new connection."""
-        connection = HttpConnection(cast(web.Server, self._runner.server), self._shared.loop, gone)
+        connection = HttpConnection(cast(web.Server, self._runner.server), self._shared.loop, sock, gone)
         connection.peer, connection.origin = peer, origin
         return connection
 
@@ -174,40 +185,45 @@ class Web:
         return socket
 
 
-class Talk:
+class Talk(Outflow):
     """What is talked about over a WebSocket: the hub's outlet for its session.
 
     Args:
         hub: the hub.
         shared: the server's.
         connection: the HTTP connection that it was.
-        socket: aiohttp's side of it; deliveries pass it by.
+        answer: aiohttp's side of it; deliveries pass it by.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, connection: HttpConnection, socket: web.WebSocketResponse) -> None:
+    def __init__(self, hub: Hub, shared: Shared, connection: HttpConnection, answer: web.WebSocketResponse) -> None:
+        super().__init__(connection.sock)
         self._hub = hub
         self._settings = shared.settings
         self._clock = shared.clock
-        self._socket = socket
+        self._socket = answer
         self._connection = connection
-        self._transport = cast(asyncio.Transport, connection.transport)
-        self._transport.set_write_buffer_limits(high=shared.settings.buffer // 2)
+        self.transport = cast(asyncio.Transport, connection.transport)
+        plain = connection.sock is not None
+        self.transport.set_write_buffer_limits(0 if plain else shared.settings.buffer // 2, 0)
+        self._left = self.transport.get_write_buffer_size() > 0  # the answer to its handshake
         self._again = asyncio.Event()
         self._over = False
         settings = shared.settings
         self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, shared.clock())
-        self._session = hub.connect(self, self._write, wire.FORM)
+        self._session = hub.connect(self, self, wire.FORM)
         connection.talk = self
 
     # --- the connection's calls -----------------------------------------------------------------------------------
 
     def pause(self) -> None:
         """Let the hub write nothing."""
+        self._left = True
         self._hub.pause(self._session)
 
     def resume(self) -> None:
         """Let the hub write again."""
+        self._left = False
         self._hub.resume(self._session)
 
     # --- the hub's calls ------------------------------------------------------------------------------------------
@@ -218,9 +234,9 @@ class Talk:
             self._over = True
             self._again.set()
             # The reader waits for a frame that need not come.
-            self._connection._loop.call_soon(self._transport.close)
+            self._connection._loop.call_soon(self.transport.close)
         else:
-            self._write(wire.render(event))
+            self.write(wire.render(event))
 
     def go_on(self) -> None:
         """Take the next frame."""
@@ -230,11 +246,13 @@ class Talk:
 
     def farewell(self) -> None:
         """Say that the server stops, and close."""
-        self._write(wire.encode("notice", lines=["The server is shutting down"]))
-        self._transport.close()
+        self.write(wire.encode("notice", lines=["The server is shutting down"]))
+        self.stop()
+        self.transport.close()
 
     def end(self) -> None:
         """Leave."""
+        self.stop()
         self._connection.talk = None
         if self._session.user and not self._session.gone:
             log.info("%s (%s) has left", self._session.nick, self._connection.peer)
@@ -265,10 +283,6 @@ class Talk:
             self._again.clear()
             await self._again.wait()
 
-    def _write(self, data: bytes) -> None:
-        if data and not self._transport.is_closing():
-            self._transport.write(data)
-
     def _refuse(self, code: str, text: str, label: str = "") -> None:
         self._hub.reply(self._session, Refusal(code, text, label))
 
@@ -292,7 +306,7 @@ class Talk:
             raise Refused("named-already", "You have a name; /nick takes another.")
         self._hub.enter(self._session, request.name.strip())
         log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-        self._write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
+        self.write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
 
     def _say(self, request: wire.Say) -> None:
         if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
