@@ -399,3 +399,20 @@ def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(BrokerError, match="that takes too long"):
             store.answer(Search("世界", 20))
         assert len(store.answer(Latest("lobby", 20)).entries) == 20
+
+
+# --- a file that goes away --------------------------------------------------------------------------------------
+
+
+def test_what_would_go_into_a_removed_file_is_refused_until_it_is_back(tmp_path: Path, log: Store) -> None:
+    append(log, "one")
+    there, aside = tmp_path / FILE, tmp_path / "aside"
+    there.rename(aside)
+    with pytest.raises(BrokerError, match="the log was removed"):
+        append(log, "lost")
+    there.touch()
+    with pytest.raises(BrokerError, match="the log was replaced"):
+        append(log, "lost")
+    aside.rename(there)
+    append(log, "two")
+    assert texts(everything(log)) == ["one", "two"]

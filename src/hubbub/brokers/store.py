@@ -102,11 +102,12 @@ class Store:
             raise SettingsError(f"There is no log in {folder}.")
         with contextlib.ExitStack() as undo:
             try:
-                self._db = self._connect()
+                self._db = self._connect("rwc" if write else "ro")
             except sqlite3.Error as error:
                 raise self._unusable(error) from None
             undo.callback(self._db.close)
             self._begin()
+            self._inode = self._path.stat().st_ino
             undo.pop_all()
 
     def _unusable(self, error: sqlite3.Error) -> SettingsError:
@@ -121,8 +122,17 @@ class Store:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
 
-    def _connect(self) -> sqlite3.Connection:
-        mode = "rwc" if self._write else "ro"
+    def _check_in_place(self) -> None:
+        """See that the file is still where it was: what is written into a removed one is lost. Raises BrokerError."""
+        try:
+            if self._path.stat().st_ino == self._inode:
+                return
+            found = FileExistsError(f"{self._path} is another file")
+        except OSError as error:
+            raise BrokerError("the log was removed") from error
+        raise BrokerError("the log was replaced") from found
+
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
         uri = f"{self._path.absolute().as_uri()}?mode={mode}"
         db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
         try:
@@ -164,6 +174,7 @@ class Store:
         seq = self.last
         db = self._db
         now = max(now, self._now)  # a clock that is set back must not break the order
+        self._check_in_place()
         try:
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
