@@ -241,7 +241,7 @@ def test_who_is_too_far_behind_is_told_how_many_it_missed(count: int, skips: boo
 
 def held(house: House) -> int:
     """Return what the newest chunks of all rooms take in memory, in bytes."""
-    return sum(chunk.cost for room in house.hub.rooms.values() for chunk in room.ring.values())
+    return sum(chunk.cost for room in house.hub.rooms.awake.values() for chunk in room.ring.values())
 
 
 def test_memory_is_bounded_over_all_rooms() -> None:
@@ -280,7 +280,7 @@ def test_only_whole_chunks_are_kept_rendered() -> None:
     bo.types("mine")
     house.commit()
     bo.read()
-    assert not any(chunk._lines or chunk._own for chunk in house.hub.rooms["lobby"].ring.values())
+    assert not any(chunk._lines or chunk._own for chunk in house.hub.rooms.awake["lobby"].ring.values())
 
 
 # --- several rooms, and replies -------------------------------------------------------------------------------

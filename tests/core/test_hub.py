@@ -129,8 +129,8 @@ def test_name_is_free_again_once_its_user_left() -> None:
     al.leave()
     bo.types("Al")
     house.settle()
-    assert bo.session.nick == "Al" and house.hub.find("AL") is bo.session
-    assert house.hub.find("Bo") is None
+    assert bo.session.nick == "Al" and house.hub.directory.find("AL") is bo.session
+    assert house.hub.directory.find("Bo") is None
 
 
 def test_name_is_held_while_another_session_of_its_user_is_there() -> None:
@@ -140,7 +140,7 @@ def test_name_is_held_while_another_session_of_its_user_is_there() -> None:
     assert user is not None
     user.sessions.append(other.session)
     al.leave()
-    assert house.hub.find("Al") is other.session
+    assert house.hub.directory.find("Al") is other.session
 
 
 def test_entering_while_nothing_can_be_stored_is_told_and_may_be_repeated() -> None:
@@ -261,7 +261,7 @@ def test_topic_is_set_and_cleaned() -> None:
     al, bo = house.enter("Al", "Bo")
     house.hub.set_topic(al.session, " tea\x1b[1m ")
     house.commit()
-    assert bo.sees() == ["Al # tea"] and house.hub.rooms["lobby"].topic == "tea"
+    assert bo.sees() == ["Al # tea"] and house.hub.rooms.awake["lobby"].topic == "tea"
 
 
 # --- private messages -----------------------------------------------------------------------------------------
@@ -377,7 +377,7 @@ def test_departing_while_a_room_opens_is_no_join() -> None:
     al.types("/join ops")
     al.leave()
     house.settle()
-    assert not house.broker.of("ops") and "ops" not in house.hub.rooms and house.broker.followed == ["lobby"]
+    assert not house.broker.of("ops") and "ops" not in house.hub.rooms.awake and house.broker.followed == ["lobby"]
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -453,7 +453,7 @@ def test_label_comes_back_when_all_were_given_the_entry() -> None:
     house.commit()
     (stored,) = al.sees()
     assert bo.sees() == ["Al: hi"]
-    assert stored == Stored("m1", "lobby", house.hub.rooms["lobby"].end.seq, stored.id) and stored.id.endswith("-m1")
+    assert stored == Stored("m1", house.broker.of("lobby")[-1]) and stored.entry.id.endswith("-m1")
     house.hub.say(al.session, "hi", label="m2")
     house.fail()
     assert al.sees() == [Refusal("not-stored", FULL.text, "m2")]

@@ -107,7 +107,7 @@ class Model:
             shown = [seen for seen in peer.seen if isinstance(seen, str) and "skipped" not in seen]
             assert len(set(shown)) == len(shown), "something came twice"
         awake = {room for peer in self.peers for room in peer.session.rooms}
-        assert set(hub.rooms) == set(broker.followed) == awake
+        assert set(hub.rooms.awake) == set(broker.followed) == awake
         assert {user for peer in self.peers if (user := peer.session.user)} == set(hub.users.values())
 
     def _check_room(self, peer: Peer, room: str) -> None:

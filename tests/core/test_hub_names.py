@@ -19,7 +19,7 @@ def test_new_name_is_shown_in_every_room_and_told_once() -> None:
     assert al.sees() == [Named("Max")]
     assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
     assert cy.sees() == ["Al > Max"]
-    assert house.hub.find("max") is al.session and house.hub.find("Al") is None
+    assert house.hub.directory.find("max") is al.session and house.hub.directory.find("Al") is None
 
 
 def test_new_name_may_differ_by_case_alone() -> None:
@@ -86,7 +86,7 @@ def test_departing_while_a_new_name_is_not_stored_harms_nobody() -> None:
     cy.types("Max")
     house.fail()
     assert al.sees() == [FULL]
-    assert house.hub.find("Max") is cy.session
+    assert house.hub.directory.find("Max") is cy.session
     house.settle()
     assert al.sees() == ["-Bo"]
 

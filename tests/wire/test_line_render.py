@@ -135,7 +135,7 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Left("ops", ""), "*** You have left ops ***\n"),
     (Left("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
     (Named("Max"), "*** You are Max now ***\n"),
-    (Stored("m1", "ops", 7, "x.1-m1"), ""),
+    (Stored("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
     (Answer("h", Page([])), ""),
     (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
     (Members("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),

@@ -108,7 +108,10 @@ def test_batch_is_one_frame() -> None:
 EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Notice(("a", "b")), {"type": "notice", "lines": ["a", "b"]}),
     (Refusal("c", "no", "m1"), {"type": "error", "code": "c", "text": "no", "label": "m1"}),
-    (Stored("m1", "ops", 7, "x.1-m1"), {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"}),
+    (
+        Stored("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
+        {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
+    ),
     (Joined("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
     (Left("ops", "lobby"), {"type": "left", "room": "ops"}),
     (Named("Max"), {"type": "nick", "nick": "Max"}),

@@ -97,8 +97,8 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
 
 def list_members(hub: Hub, session: Session, argument: str) -> None:
     """Reply with who is in a room, the current one by default. Raises Refused when the session is not in it."""
-    room = hub.room_of(session, argument)
-    nicks = sorted({member.nick for member in room.members}, key=str.casefold)
+    room = hub.rooms.of(session, argument)
+    nicks = sorted({member.nick for member in room.people}, key=str.casefold)
     hub.reply(session, Members(room.name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED)))
 
 
@@ -106,8 +106,8 @@ def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
     """Reply with the rooms that there are, those with most members first."""
 
     def answer(stored: RoomList) -> Event:
-        topics = dict(stored.rooms) | {name: room.topic for name, room in hub.rooms.items()}
-        counts = {name: len(room.members) for name, room in hub.rooms.items()}
+        topics = dict(stored.rooms) | {name: room.topic for name, room in hub.rooms.awake.items()}
+        counts = {name: len(room.people) for name, room in hub.rooms.awake.items()}
         rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
         rooms.sort(key=lambda room: (-room.members, room.name))
         return Rooms(rooms[:MAX_LISTED], session.current, max(0, len(rooms) - MAX_LISTED))
@@ -119,7 +119,7 @@ def _topic(hub: Hub, session: Session, argument: str) -> None:
     if argument:
         hub.set_topic(session, argument)
     else:
-        topic = hub.room_of(session).topic
+        topic = hub.rooms.of(session).topic
         hub.reply(session, Notice((f"Topic: {topic}" if topic else "There is no topic",)))
 
 
@@ -139,7 +139,7 @@ def _past(hub: Hub, none: str, more: str, page: Page) -> Event:
 def _history(hub: Hub, session: Session, argument: str) -> None:
     if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
         raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
-    room = hub.room_of(session)
+    room = hub.rooms.of(session)
     query = Latest(room.name, int(argument or hub.limits.history or 20))
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
 
@@ -147,13 +147,13 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
 def _search(hub: Hub, session: Session, argument: str) -> None:
     if len(argument.split()) > MAX_WORDS:
         raise Refused("too-many-words", f"A search has at most {MAX_WORDS} words.")
-    query = Search(argument, FOUND, hub.room_of(session).name)
+    query = Search(argument, FOUND, hub.rooms.of(session).name)
     more = f"Only the newest {FOUND} are shown"
     hub.ask(session, query, partial(_past, hub, "Nothing found", more))
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
-    query = Since(hub.room_of(session).name, parse_time(argument, hub.clock()), MAX_HISTORY)
+    query = Since(hub.rooms.of(session).name, parse_time(argument, hub.clock()), MAX_HISTORY)
     more = "More was said after that; ask again with a later time"
     hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
 
@@ -167,9 +167,9 @@ _ROWS = (
         "join",
         "ROOM",
         "Join a room, or go to one you are in.",
-        lambda hub, session, room: hub.join(session, room),
+        lambda hub, session, room: hub.rooms.join(session, room),
     ),
-    Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.leave(session, room)),
+    Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
     Command("topic", "[TEXT]", "Show the room's topic, or set it.", _topic),
     Command("msg", "NAME TEXT", "Tell somebody something that nobody else hears; it is not stored.", _msg),
     Command("me", "TEXT", "Say what you do.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),

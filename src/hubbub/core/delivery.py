@@ -147,7 +147,7 @@ class Delivery:
         cursor = self.behind[session][room]
         self.behind[session][room] = chunk.end
         form = room.members[session]
-        start = cursor.ordinal - chunk.after.ordinal
+        start = chunk.index_after(cursor.seq)
         data = chunk.part(form, session.tag, start) if start or chunk.own(session.tag) else chunk.whole(form)
         if data:
             session.sink.write(data)

@@ -45,6 +45,8 @@ class Draft:
     """
 
     __slots__ = (
+        "after",
+        "entry",
         "error",
         "id",
         "insist",
@@ -53,7 +55,6 @@ class Draft:
         "nick",
         "passed",
         "room",
-        "seq",
         "session",
         "settled",
         "text",
@@ -77,7 +78,8 @@ class Draft:
         self.session = session
         self.insist = insist
         self.label = ""  # its session's own word for it, which it is told back; stored nowhere
-        self.seq = 0  # its number, once it is stored
+        self.after: int | None = None  # a join's: the number after which its session wants to go on
+        self.entry: Entry | None = None  # once it is stored
         self.settled = False
         self.passed = False  # its session does not wait for its outcome
         self.error: str | None = None  # why it was not stored, once that is sure
@@ -124,9 +126,7 @@ class Stored:
     """What the session said under `label` is stored, and was given to everybody."""
 
     label: str
-    room: str
-    seq: int
-    id: str
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)

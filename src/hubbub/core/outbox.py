@@ -79,7 +79,7 @@ class Outbox:
         drafts = []
         for entry in entries:
             if draft := self.open.pop(entry.id, None):
-                draft.seq = entry.seq
+                draft.entry = entry
                 drafts.append(draft)
         self._settle(drafts)
         return drafts

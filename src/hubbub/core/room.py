@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
@@ -11,6 +13,7 @@ from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
+_seq = attrgetter("seq")
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
 
 
@@ -45,6 +48,10 @@ class Chunk:
     def cursor(self, index: int) -> Cursor:
         """Return the cursor of who was given everything up to the entry at `index`."""
         return Cursor(self.entries[index].seq, self.after.ordinal + index + 1)
+
+    def index_after(self, seq: int) -> int:
+        """Return the index of the first entry that follows a number."""
+        return 0 if seq <= self.after.seq else bisect_right(self.entries, seq, key=_seq)
 
     def own(self, tag: str) -> Sequence[int]:
         """Return which of the entries the session with this tag published."""
@@ -136,9 +143,26 @@ class Room:
             chunk = next(inside, None)
         return chunk
 
+    def cursor_at(self, seq: int) -> Cursor:
+        """Return the cursor of who was given everything up to a number, as it says.
+
+        How much it misses is not known if that reaches back further than memory; it counts as little.
+        """
+        if seq >= self.end.seq:
+            return self.end
+        chunk = self.following(Cursor(seq, 0)) or next(iter(self.ring.values()), None)
+        if chunk is None or seq < chunk.after.seq:
+            return Cursor(seq, (chunk.after if chunk else self.end).ordinal - 1)
+        return Cursor(seq, chunk.after.ordinal + chunk.index_after(seq))
+
     def upto_ring(self) -> int:
         """Return the number at which the log in memory begins: what is before it is on disk alone."""
         return next(iter(self.ring), self.end.seq)
+
+    @property
+    def people(self) -> list[Session]:
+        """The members that others see: who has a name. The rest only watch."""
+        return [session for session in self.members if session.user]
 
     def admit(self, session: Session, form: Form) -> None:
         """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""

@@ -9,24 +9,13 @@ from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Sink, S
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
-
+    from hubbub.core.users import User
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
 # What has its place in a session's turn: what it published, what it is told, and what happens between them.
 Turn = Draft | Event | Callable[[], Event | None]
 
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
-
-
-class User:
-    """Who a nick belongs to. A guest has one session; who has an account may have several."""
-
-    __slots__ = ("keys", "nick", "sessions")
-
-    def __init__(self, nick: str) -> None:
-        self.nick = nick
-        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
-        self.sessions: list[Session] = []
 
 
 class Session:
@@ -134,4 +123,10 @@ def _outcome(draft: Draft) -> Event | None:
         what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
         again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""
         return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
-    return Stored(draft.label, draft.room, draft.seq, draft.id) if draft.label else None
+    return Stored(draft.label, draft.entry) if draft.label and draft.entry else None
+
+
+def author(draft: Draft) -> Session:
+    """Return the session that made a draft."""
+    assert draft.session is not None
+    return draft.session

@@ -315,7 +315,7 @@ class Talk(Outflow):
 
     def _command(self, request: wire.Command) -> None:
         if request.room:
-            self._hub.focus(self._session, self._hub.room_of(self._session, request.room).name)
+            self._hub.rooms.focus(self._session, self._hub.rooms.of(self._session, request.room).name)
         commands.run(self._hub, self._session, request.line)
 
     def _history(self, request: wire.History) -> None:
@@ -338,8 +338,8 @@ _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Hello: Talk._hello,
     wire.Say: Talk._say,
     wire.Command: Talk._command,
-    wire.Join: lambda talk, request: talk._hub.join(talk._session, request.room),
-    wire.Leave: lambda talk, request: talk._hub.leave(talk._session, request.room),
+    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room),
+    wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
     wire.Msg: lambda talk, request: talk._hub.whisper(talk._session, request.to, request.text),
     wire.History: Talk._history,
     wire.Find: Talk._find,

@@ -184,7 +184,7 @@ FORM = WebForm()
 EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Notice: lambda event: encode("notice", lines=event.lines),
     Refusal: lambda event: encode("error", code=event.code, text=event.text, label=event.label),
-    Stored: lambda event: encode("stored", label=event.label, room=event.room, seq=event.seq, id=event.id),
+    Stored: lambda event: _stored(event.label, event.entry),
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
     Named: lambda event: encode("nick", nick=event.nick),
@@ -200,6 +200,10 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     return [entry._asdict() for entry in entries]
+
+
+def _stored(label: str, entry: Entry) -> bytes:
+    return encode("stored", label=label, room=entry.room, seq=entry.seq, id=entry.id)
 
 
 def _room(room: RoomInfo) -> dict[str, Any]:

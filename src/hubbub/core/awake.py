@@ -1,0 +1,91 @@
+"""The rooms that are awake: those that have members, and those that the broker is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import Entry, RoomState
+from hubbub.core.room import Room
+from hubbub.errors import BrokerError
+
+if TYPE_CHECKING:
+    from hubbub.core.delivery import Broker
+    from hubbub.core.session import Session
+
+Then = Callable[[Room | BrokerError], None]
+
+
+class _Opening:
+    """A room that the broker is asked for: who waits, and what was committed to it meanwhile."""
+
+    __slots__ = ("meanwhile", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: dict[Session, Then] = {}
+        self.meanwhile: list[Entry] = []
+
+
+class Awake:
+    """Wakes rooms.
+
+    Args:
+        broker: knows what the log says of them.
+        history: messages that a newcomer is shown.
+        take_in: appends entries to a room that has just woken.
+        settle: lets it sleep again if nobody needs it.
+
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        history: int,
+        take_in: Callable[[Room, Sequence[Entry]], None],
+        settle: Callable[[str], None],
+    ) -> None:
+        self.rooms: dict[str, Room] = {}
+        self._broker = broker
+        self._history = history
+        self._take_in = take_in
+        self._settle = settle
+        self._opening: dict[str, _Opening] = {}
+
+    def wake(self, name: str, session: Session, then: Then) -> None:
+        """Call `then` with a room: at once if it is awake; a session that leaves before that is not called."""
+        if room := self.rooms.get(name):
+            then(room)
+            return
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = _Opening()
+            self._broker.open(name, self._history, lambda state: self._opened(name, state))
+        opening.waiters[session] = then
+
+    def withdraw(self, session: Session) -> None:
+        """Forget that a session waits for rooms."""
+        for opening in self._opening.values():
+            opening.waiters.pop(session, None)
+
+    def keep(self, name: str, entries: Sequence[Entry]) -> None:
+        """Remember what was committed to a room, if it is being opened."""
+        if opening := self._opening.get(name):
+            opening.meanwhile += entries
+
+    def sleep(self, name: str) -> None:
+        """Let a room sleep."""
+        del self.rooms[name]
+        self._broker.close(name)
+
+    def _opened(self, name: str, state: RoomState | BrokerError) -> None:
+        opening = self._opening.pop(name)
+        if isinstance(state, BrokerError):
+            for then in opening.waiters.values():
+                then(state)
+            return
+        room = self.rooms[name] = Room(name, state, self._history)
+        if opening.meanwhile:
+            self._take_in(room, opening.meanwhile)
+        for then in opening.waiters.values():
+            then(room)
+        self._settle(name)

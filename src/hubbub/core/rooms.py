@@ -1,0 +1,176 @@
+"""Who is in which room: joining, watching, leaving, and the room in which a session speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.core import names
+from hubbub.core.awake import Awake
+from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Left, Notice, Past, Refusal
+from hubbub.core.room import Chunk, Room
+from hubbub.core.session import author
+from hubbub.core.text import clean, fold
+from hubbub.errors import BrokerError, Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+    from hubbub.core.session import Session
+
+
+class Rooms:
+    """The rooms of a hub, and who is in them."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._limits = hub.limits
+        self._delivery = hub.delivery
+        self._waking = Awake(hub.broker, hub.limits.history, hub.advance, self.close_if_empty)
+        self.awake = self._waking.rooms
+
+    # --- asked by a session -----------------------------------------------------------------------------------
+
+    def join(self, session: Session, name: str, after: int | None = None) -> None:
+        """Make the session a member of a room and the room its current one; it is shown the newest messages.
+
+        With `after` it is shown everything that follows that number instead.
+
+        Raises:
+            Refused: the name is invalid, or the session is in too many rooms.
+
+        """
+        room = names.check_room(clean(name))
+        if room in session.rooms:
+            self.focus(session, room)
+            self._hub.reply(session, Notice((f"You are in {room}",)))
+            return
+        joining = session.joining or {}
+        if room in joining:
+            return
+        if len(session.rooms) + len(joining) >= self._limits.max_rooms:
+            raise Refused("too-many-rooms", f"You are in {self._limits.max_rooms} rooms; /leave one first.")
+        session.waiting += 1
+        session.joining = {**joining, room: None}
+        self._waking.wake(room, session, partial(self._ask_in, session, room, after))
+
+    def watch(self, session: Session, name: str, after: int | None = None) -> None:
+        """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
+
+        Raises:
+            Refused: the room's name is invalid.
+
+        """
+        room = names.check_room(clean(name))
+        session.waiting += 1
+        self._waking.wake(room, session, partial(self._watched, session, after))
+
+    def leave(self, session: Session, name: str = "") -> None:
+        """Take the session out of a room, its current one by default.
+
+        Raises:
+            Refused: it is not in that room.
+
+        """
+        room = self.of(session, name)
+        session.waiting += 1
+        self._hub.draft(session, room.name, Kind.LEAVE, "")
+
+    def of(self, session: Session, name: str = "") -> Room:
+        """Return a room that the session is in, its current one by default.
+
+        Raises:
+            Refused: it is not in that room.
+
+        """
+        room = session.rooms.get(fold(clean(name).removeprefix("#")) if name else session.current)
+        if room is None:
+            where = f"You are not in {clean(name)}" if name else "You are in no room"
+            raise Refused("not-in-room", f"{where}; /join one first.")
+        return room
+
+    def focus(self, session: Session, name: str) -> None:
+        """Let the session speak in a room that it is in."""
+        before, session.current = session.current, name
+        for room in (before, name):
+            if room in session.rooms:
+                session.rooms[room].dress(session, session.form_in(room))
+
+    def withdraw(self, session: Session) -> None:
+        """Forget that a session waits for rooms."""
+        self._waking.withdraw(session)
+
+    # --- on the way in, and out -------------------------------------------------------------------------------
+
+    def _ask_in(self, session: Session, name: str, after: int | None, room: Room | BrokerError) -> None:
+        assert session.joining is not None
+        if isinstance(room, BrokerError):
+            session.joining = without(session.joining, name)
+            self._hub.reply(session, Refusal("broker", f"Not joined: {room}."))
+            self._hub.release(session)
+            return
+        draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, "")
+        draft.after = after
+
+    def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
+        if isinstance(room, BrokerError):
+            self._hub.reply(session, Refusal("broker", f"The log cannot be read: {room}."))
+        else:
+            session.rooms[room.name] = room
+            session.current = room.name
+            room.admit(session, session.form)
+            self._delivery.start(session, room, room.end if after is None else room.cursor_at(after))
+            self._delivery.tidy()
+        self._hub.release(session)
+
+    def joined(self, draft: Draft, room: Room, chunk: Chunk, index: int, earlier: Sequence[Entry]) -> None:
+        """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
+        session = author(draft)
+        session.joining = without(session.joining, room.name)
+        first, session.fresh = session.fresh, False
+        session.rooms[room.name] = room
+        room.admit(session, session.form_in(room.name))
+        self.focus(session, room.name)
+        cursor = chunk.cursor(index)
+        session.turn.append(Joined(room.name, cursor.seq, room.topic, first))
+        if draft.after is not None and draft.after <= cursor.seq:
+            cursor = room.cursor_at(draft.after)
+        elif self._limits.history:
+            past = [*earlier, *(entry for entry in chunk.entries[:index] if entry.kind in SAID)]
+            if past := past[-self._limits.history :]:
+                session.turn += self._hub.pieces(Past(past, self._hub.clock()))
+        session.turn.append(partial(self._delivery.start, session, room, cursor))
+
+    def left(self, draft: Draft, room: Room, *_: object) -> None:
+        """Take out who asked to leave: that is stored."""
+        session = author(draft)
+        self.dismiss(session, room.name)
+        session.turn.append(Left(room.name, session.current))
+
+    def dismiss(self, session: Session, name: str) -> None:
+        """Make a session a member of a room no more; it speaks in another one of its own."""
+        self._delivery.end(session, session.rooms.pop(name))
+        if session.current == name:
+            session.current = ""
+            if session.rooms and not session.gone:
+                self.focus(session, next(reversed(session.rooms)))
+        self.close_if_empty(name)
+
+    def close_if_empty(self, name: str) -> None:
+        """Let a room sleep that has no members, and nobody on the way in."""
+        room = self.awake.get(name)
+        if room is None or room.members:
+            return
+        if self._hub.outbox.joins(name):
+            return  # somebody is on the way in
+        self._delivery.forget(room)
+        self._waking.sleep(name)
+
+    def keep(self, name: str, entries: Sequence[Entry]) -> None:
+        """Remember what was committed to a room that is being opened."""
+        self._waking.keep(name, entries)
+
+
+def without(joining: dict[str, Draft | None] | None, room: str) -> dict[str, Draft | None] | None:
+    """Return what a session still asks for, but for one room."""
+    return {name: draft for name, draft in (joining or {}).items() if name != room} or None

@@ -1,0 +1,76 @@
+"""Who is here, and who holds which name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from hubbub.core import names
+from hubbub.core.text import clean, fold
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.session import Session
+
+
+class User:
+    """Who a nick belongs to. A guest has one session; who has an account may have several."""
+
+    __slots__ = ("keys", "nick", "sessions")
+
+    def __init__(self, nick: str) -> None:
+        self.nick = nick
+        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
+        self.sessions: list[Session] = []
+
+
+class Directory:
+    """All users of this process, by the folded names that they hold."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+
+    def free(self, name: str, owner: User | None = None) -> str:
+        """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
+        nick = names.check_name(clean(name))
+        holder = self.users.get(fold(nick))
+        if holder is not None and holder is not owner:
+            raise Refused("name-taken", f"The name {nick} is taken.")
+        return nick
+
+    def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
+        """Let a user, a new one by default, hold a name beside what it holds; return it and the name as it is shown.
+
+        Raises:
+            Refused: the name is invalid or taken.
+
+        """
+        nick = self.free(name, owner)
+        user = owner or User(nick)
+        key = fold(nick)
+        if key not in user.keys:
+            user.keys += (key,)
+        self.users[key] = user
+        return user, nick
+
+    def keep(self, user: User, nick: str, claimed: Iterable[str]) -> None:
+        """Let a user be called `nick`, and hold this name and those it claimed, and no other."""
+        user.nick = nick
+        kept = {fold(nick), *(fold(name) for name in claimed)}
+        for key in user.keys:
+            if key not in kept:
+                del self.users[key]
+        user.keys = tuple(kept)
+
+    def leave(self, session: Session) -> None:
+        """Take a session from its user; who has none left is here no more."""
+        if user := session.user:
+            user.sessions.remove(session)
+            if not user.sessions:
+                for key in user.keys:
+                    self.users.pop(key, None)
+
+    def find(self, name: str) -> Session | None:
+        """Return a session of the user who holds a name."""
+        user = self.users.get(fold(name))
+        return user.sessions[0] if user and user.sessions else None

@@ -1,0 +1,201 @@
+"""Who is no member: posting under a name for the moment, watching a room; and coming back where one was."""
+
+from __future__ import annotations
+
+import pytest
+from doubles import House, Look, Peer
+
+from hubbub.core.model import Goodbye, Joined, Members, Past, Refusal, Rooms, Stored
+from hubbub.errors import Refused
+
+ECHO = Look(echo=True)
+
+
+def watching(house: House, room: str = "lobby", after: int | None = None) -> Peer:
+    peer = house.connect(ECHO)
+    house.hub.rooms.watch(peer.session, room, after)
+    return peer
+
+
+def seqs(house: House, room: str = "lobby") -> list[int]:
+    return [entry.seq for entry in house.broker.of(room)]
+
+
+# --- posting --------------------------------------------------------------------------------------------------
+
+
+def test_post_is_said_and_answered_when_it_is_stored() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "lobby", "done\n\x07now", "r")
+    assert poster.sees() == []
+    house.settle()
+    assert al.sees() == ["ci: done", "now"]
+    assert poster.sees() == [Stored("r", house.broker.log[-1])]
+    assert list(house.hub.users) == ["al"], "the name is not held"
+
+
+def test_post_goes_to_a_room_that_nobody_is_in() -> None:
+    house = House()
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "#Ops", "done", "r")
+    house.settle()
+    (entry,) = house.broker.of("ops")
+    assert (entry.nick, entry.text) == ("ci", "done") and not house.hub.rooms.awake
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "text", "code"),
+    [
+        ("AL", "lobby", "hi", "name-taken"),
+        ("a b", "lobby", "hi", "name-invalid"),
+        ("server", "lobby", "hi", "name-invalid"),
+        ("ci", "a b", "hi", "room-invalid"),
+        ("ci", "lobby", " \x1b[1m\n", "no-text"),
+    ],
+)
+def test_post_follows_the_rules_for_all(name: str, room: str, text: str, code: str) -> None:
+    house = House()
+    house.enter("Al")
+    with pytest.raises(Refused) as caught:
+        house.hub.post(house.connect().session, name, room, text, "r")
+    assert caught.value.code == code and not house.hub.outbox.waiting
+
+
+def test_post_that_is_not_stored_is_refused() -> None:
+    house = House()
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "lobby", "done", "r")
+    house.fail()
+    assert poster.sees() == [Refusal("not-stored", "Not sent: the disk is full.", "r")]
+
+
+# --- watching -------------------------------------------------------------------------------------------------
+
+
+def test_who_watches_is_given_what_comes_and_is_not_seen() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    peer = watching(house)
+    al.types("hi", "/who", "/rooms")
+    house.settle()
+    assert peer.sees() == ["Al: hi"]
+    who, rooms = al.sees()
+    assert isinstance(who, Members) and isinstance(rooms, Rooms)
+    assert list(who.nicks) == ["Al"] and rooms.rooms[0].members == 1
+    peer.leave()
+    assert peer.sees() == [Goodbye()]
+    house.settle()
+    assert not house.hub.outbox.waiting and al.sees() == [], "nobody is told"
+
+
+def test_who_watches_keeps_a_room_awake() -> None:
+    house = House()
+    peer = watching(house, "ops")
+    house.settle()
+    assert "ops" in house.hub.rooms.awake and house.broker.of("ops") == []
+    house.hub.post(house.connect().session, "ci", "ops", "done", "r")
+    house.settle()
+    assert peer.sees() == ["ci: done"]
+    peer.leave()
+    assert not house.hub.rooms.awake
+
+
+def test_who_leaves_before_the_room_is_awake_watches_nothing() -> None:
+    house = House()
+    peer = watching(house, "ops")
+    peer.leave()
+    house.settle()
+    assert not house.hub.rooms.awake and not house.broker.followed
+
+
+def test_room_that_cannot_be_watched_is_told() -> None:
+    house = House()
+    house.broker.fault = "the log cannot be used just now"
+    peer = watching(house, "ops")
+    house.settle()
+    assert peer.sees() == [Refusal("broker", "The log cannot be read: the log cannot be used just now.")]
+    with pytest.raises(Refused, match="A room's name"):
+        house.hub.rooms.watch(peer.session, "a b")
+    assert house.hub.ready(peer.session)
+
+
+@pytest.mark.parametrize("recent", [1, 1 << 20])
+def test_watching_goes_on_after_any_number(recent: int) -> None:
+    """Whether memory holds it, or half of it, or the disk alone."""
+    house = House(recent=recent)
+    (al,) = house.enter("Al")
+    for text in "abcd":
+        al.types(text)
+        house.commit()
+    al.types("e", "f")
+    house.commit()
+    all_of_it = ["+Al", *(f"Al: {text}" for text in "abcdef")]
+    for index, seq in enumerate(seqs(house)):
+        peer = watching(house, after=seq)
+        house.settle()
+        assert peer.sees() == all_of_it[index + 1 :]
+        between = watching(house, after=seq - 1)  # numbers are not dense
+        house.settle()
+        assert between.sees() == all_of_it[index:]
+    beyond = watching(house, after=seqs(house)[-1] + 100)
+    house.settle()
+    assert beyond.sees() == []
+    al.types("g")
+    house.settle()
+    assert all(peer.sees() == ["Al: g"] for peer in house.peers if peer is not al)
+
+
+def test_going_on_from_long_ago_skips_nothing() -> None:
+    """However far that is: only who falls behind while it is here skips ahead."""
+    house = House(recent=1, max_behind=5)
+    (al,) = house.enter("Al")
+    for number in range(20):
+        al.types(str(number))
+        house.commit()
+    peer = watching(house, after=0)
+    house.settle()
+    assert peer.sees() == ["+Al", *(f"Al: {number}" for number in range(20))]
+
+
+# --- coming back ----------------------------------------------------------------------------------------------
+
+
+def test_who_comes_back_is_given_what_it_missed() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("one", "two")
+    house.settle()
+    at = seqs(house)[-2]
+    bo.leave()
+    al.types("three")
+    house.settle()
+    again = house.connect(ECHO)
+    house.hub.enter(again.session, "Bo", after=at)
+    house.settle()
+    assert again.sees() == ["Al: two", "-Bo", "Al: three", "+Bo"]
+    al.types("four")
+    house.settle()
+    assert again.sees() == ["Al: four"]
+
+
+def test_number_of_another_log_is_none() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one")
+    house.settle()
+    again = house.connect(ECHO)
+    house.hub.enter(again.session, "Bo", after=10_000)
+    house.settle()
+    (past,) = again.sees()
+    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["one"]
+
+
+def test_coming_back_to_another_room_than_the_lobby() -> None:
+    house = House()
+    again = house.connect(ECHO)
+    house.hub.enter(again.session, "Bo", "ops", after=0)
+    house.settle()
+    assert again.sees() == ["+Bo"] and list(house.hub.rooms.awake) == ["ops"]
+    assert not any(isinstance(event, Joined) for event in again.seen)
