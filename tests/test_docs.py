@@ -3,6 +3,7 @@
 import importlib.util
 import re
 from pathlib import Path
+from typing import Any
 
 from hubbub.cli import main
 
@@ -10,12 +11,21 @@ TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
 
 
-def test_settings_table_is_current() -> None:
-    """Made by scripts/settings.py."""
-    spec = importlib.util.spec_from_file_location("settings_script", TOP / "scripts" / "settings.py")
+def load(script: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"script_{script}", TOP / "scripts" / f"{script}.py")
     assert spec and spec.loader
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_description_of_the_api_is_current() -> None:
+    script = load("openapi")
+    assert script.FILE.read_text("utf-8") == script.text()
+
+
+def test_settings_table_is_current() -> None:
+    script = load("settings")
     text = script.PAGE.read_text("utf-8")
     assert script.page(text) == text
 

@@ -15,7 +15,8 @@ BELOW = {  # layer: what it may import of ours besides itself
     "wire": {"core", "errors"},
     "brokers": {"core", "errors"},
     "listeners": {"wire", "core", "errors", "config"},
-    "server": {"listeners", "wire", "brokers", "core", "errors", "config"},
+    "pump": {"brokers", "core"},
+    "server": {"pump", "listeners", "wire", "brokers", "core", "errors", "config"},
     "cli": {"server", "bench", "console", "wire", "brokers", "core", "errors", "config"},
     "__main__": {"cli"},
 }

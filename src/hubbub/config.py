@@ -55,6 +55,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _("Address or network of balancers that may say by the PROXY protocol for whom they speak; several allowed."),
     ] = msgspec.field(default_factory=list)
+    metrics_listen: Annotated[
+        str,
+        _("Address that answers /metrics and /healthz to all who reach it; on --listen, only loopback may ask."),
+    ] = ""
+    qr: Annotated[bool, _("Show the page's address as a QR code when the server starts.")] = False
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
     history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import resource
@@ -22,14 +23,15 @@ from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
-from hubbub.core.model import SAID, Draft, Entry, Kind
-from hubbub.listeners.address import wire_of
+from hubbub.listeners.address import bind_all, reachable, show, wire_of
 from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
 from hubbub.listeners.front import Counted, Front
 from hubbub.listeners.line import LineDialogue
+from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
@@ -39,75 +41,8 @@ log = logging.getLogger("hubbub")
 
 SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
 PART = 1.5  # seconds that it gives its peers to take the last bytes
-RETRY = 0.25  # seconds before something is published again after the broker failed
 ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
 GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
-
-
-class Pump:
-    """Gather, commit, fan out: one batch with the broker, the next one gathering meanwhile.
-
-    After a fan-out that took d seconds, what the next one will deliver is gathered for d seconds more: so half
-    of the time is left for those who come in, and a storm of joins is a few big writes instead of millions.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
-        self._loop = loop
-        self._log_messages = settings.log_messages
-        self._busy = False  # a batch is with the broker, or being delivered
-        self._planned = False  # the next batch will be gathered by a call that is under way
-        self._earliest = 0.0
-        self.hub: Hub
-        self.broker: Broker
-
-    def wake(self) -> None:
-        """Publish what was gathered, as soon as may be."""
-        if self._busy or self._planned:
-            return
-        self._planned = True
-        delay = self._earliest - time.perf_counter()
-        if delay > 0:
-            self._loop.call_later(delay, self._publish)
-        else:  # not at once: what came in with it belongs to the same batch
-            self._loop.call_soon(self._publish)
-
-    def _publish(self) -> None:
-        self._planned = False
-        batch = self.hub.outbox.gather()
-        if batch:
-            self._busy = True
-            self.broker.publish(batch)
-
-    def committed(self, entries: Sequence[Entry]) -> None:
-        """Deliver what is stored."""
-        start = time.perf_counter()
-        if self._log_messages:
-            for entry in entries:
-                if entry.kind in SAID:
-                    form = "* %s %s" if entry.kind is Kind.ACTION else "%s: %s"
-                    log.info(form, entry.nick, entry.text)
-        try:
-            self.hub.committed(entries)
-        finally:  # even a bug there must not stand in the way of the next batch
-            self._loop.call_soon(self._delivered, start)  # after the loop has flushed what was written
-
-    def _delivered(self, start: float) -> None:
-        now = time.perf_counter()
-        self._earliest = now + (now - start)
-        self._next()
-
-    def failed(self, drafts: Sequence[Draft], reason: str) -> None:
-        """Tell the senders, and try again a little later."""
-        self._earliest = time.perf_counter() + RETRY
-        try:
-            self.hub.failed(drafts, reason)
-        finally:
-            self._next()
-
-    def _next(self) -> None:
-        self._busy = False
-        if self.hub.outbox.waiting:
-            self.wake()
 
 
 class EchoWires:
@@ -165,6 +100,27 @@ def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
         log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
 
 
+def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> None:
+    """Say how to join: a line for each way that the first address offers."""
+    host, port = reachable(addresses[0][0])
+    wire = addresses[0][1]
+    clear = settings.plaintext == "yes" and wire is not Wire.TLS
+    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    url = f"http{'' if clear else 's'}://{target}/"
+    if clear and wire is not Wire.HTTP:
+        log.info("  in a terminal: nc %s %s", host, port)
+    if encrypts and wire in (None, Wire.TLS):
+        log.info("  encrypted:     openssl s_client -quiet -connect %s", target)
+    if wire is not Wire.LINE:
+        log.info("  in a browser:  %s", url)
+        if settings.qr:
+            import segno
+
+            code = io.StringIO()
+            segno.make(url, micro=False).terminal(out=code, compact=True)
+            log.info("%s", code.getvalue().rstrip("\n"))
+
+
 async def _look_at(certificate: Certificate) -> None:
     while True:
         await asyncio.sleep(LOOK)
@@ -182,6 +138,59 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+class House:
+    """What a chat server is made of.
+
+    Args:
+        loop: the running loop.
+        settings: the settings in force.
+
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
+        self.settings = settings
+        self.broker: Broker = (
+            MemoryBroker(time.time) if settings.ephemeral else SqliteBroker(Path(settings.data), time.time)
+        )
+        self._commit, self._fan_out = Timing(), Timing()
+        self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
+        self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
+        self.pump.hub, self.pump.broker = self.hub, self.broker
+        self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
+        self.front: Front
+        self.web: Web | None = None
+
+    def readings(self) -> Readings:
+        """Return what was counted."""
+        hub = self.hub
+        return Readings(
+            connections={"line": len(self.shared.connections), **(self.web.counts if self.web else {})},
+            users=len({id(user) for user in hub.users.values()}),
+            rooms=len(hub.rooms.awake),
+            behind=len(hub.delivery.behind),
+            waiting=hub.outbox.count,
+            entries=self.pump.entries,
+            deliveries=hub.delivery.delivered,
+            not_stored=self.pump.not_stored,
+            turned_away=self.front.turned_away,
+            commit=self._commit,
+            fan_out=self._fan_out,
+        )
+
+    async def open_web(self) -> Web:
+        """Load and start the web server."""
+        # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
+        from hubbub.listeners.web import Web
+
+        self.web = Web(self.hub, self.shared, self.broker.probe, self.readings)
+        await self.web.start()
+        if self.settings.metrics_listen:
+            sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
+            await self.web.start_metrics(sockets)
+            log.info("Metrics are on http://%s/metrics", show(sockets[0].getsockname()))
+        return self.web
+
+
 async def serve(settings: Settings) -> None:
     """Run the chat server until SIGTERM or SIGINT.
 
@@ -192,24 +201,20 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = _stop_on_signals(loop)
     _prepare_process()
-    pump = Pump(loop, settings)
-    broker: Broker = MemoryBroker(time.time) if settings.ephemeral else SqliteBroker(Path(settings.data), time.time)
-    hub = Hub(broker, time.time, f"{secrets.token_hex(5)}-", pump.wake, limits(settings))
-    pump.hub, pump.broker = hub, broker
-    shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
-    broker.start(pump.committed, pump.failed)
+    house = House(loop, settings)
+    hub, shared = house.hub, house.shared
+    house.broker.start(house.pump.committed, house.pump.failed)
     try:
         certificate = Certificate(settings) if _wants_tls(settings) else None
         async with asyncio.TaskGroup() as tasks:
             wires = ChatWires(hub, shared, certificate)
-            front = Front(shared, tasks, wires)
-            _announce("Chat", front.listen())
-            if any(wire_of(address) is not Wire.LINE for address in settings.listen):
-                # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
-                from hubbub.listeners.web import Web
-
-                wires.web = Web(hub, shared)
-                await wires.web.start()
+            front = house.front = Front(shared, tasks, wires)
+            addresses = front.listen()
+            _announce("Chat", addresses)
+            web = None
+            if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
+                web = wires.web = await house.open_web()
+            _tell_ways(settings, addresses, certificate is not None)
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
@@ -221,15 +226,15 @@ async def serve(settings: Settings) -> None:
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
             hub.closing = True
-            if wires.web:
-                wires.web.farewell()
+            if web:
+                web.farewell()
             await _part(shared)
-            if wires.web:
-                await wires.web.stop()
+            if web:
+                await web.stop()
     except* BaseException as group:
         raise _single(group) from None
     finally:
-        await broker.stop(1.0)
+        await house.broker.stop(1.0)
 
 
 async def echo(settings: Settings) -> None:

@@ -364,3 +364,17 @@ async def test_stop_settles_what_was_published(probe: Probe) -> None:
 async def test_stop_of_who_did_nothing_ends(probe: Probe) -> None:
     await probe.stop()
     assert not probe.entries and not probe.failed
+
+
+async def test_what_follows_may_be_only_what_was_said(probe: Probe) -> None:
+    await probe.commit(draft("one"), draft(kind=Kind.JOIN), draft("two", kind=Kind.ACTION), draft("t", kind=Kind.TOPIC))
+    page = await probe.read(After("lobby", 0, LAST, 10, said=True))
+    assert texts(page.entries) == ["one", "two"] and not page.more
+    assert (await probe.read(After("lobby", 0, LAST, 1, said=True))).more
+
+
+async def test_probe_ends_after_what_was_published(probe: Probe) -> None:
+    probe.publish([draft("one")])
+    done = probe.asking(probe.broker.probe)
+    await probe.until(lambda: bool(done))
+    assert done == [None] and texts(probe.entries) == ["one"]

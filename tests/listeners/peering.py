@@ -19,7 +19,8 @@ from hubbub.core.hub import Hub
 from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.line import LineDialogue
-from hubbub.server import Pump, limits
+from hubbub.pump import Pump
+from hubbub.server import limits
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
     "asyncio": asyncio.new_event_loop,
@@ -130,7 +131,7 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     """Yield a line listener with a hub of its own that stores in memory."""
     loop = asyncio.get_running_loop()
     in_force = Settings(**settings)
-    pump = Pump(loop, in_force)
+    pump = Pump(loop, in_force.log_messages, lambda _: None, lambda _: None)
     broker = MemoryBroker(time.time)
     hub = Hub(broker, time.time, "test-", pump.wake, limits(in_force))
     pump.hub, pump.broker = hub, broker

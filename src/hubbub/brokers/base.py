@@ -13,9 +13,10 @@ every broker (tests/brokers/test_contract.py).
  5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed. A page holds at
     most MAX_PAGE characters of text, and at least one entry if there is one. A search finds what `holds` all its
     words, also what was stored just now.
- 6. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
+ 6. `probe(done)`: `done` gets None once something was committed, which is no entry.
+ 7. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
     whose text may be shown to people when it cannot be done.
- 7. `stop` returns when what was published has its outcome, at the latest after its deadline.
+ 8. `stop` returns when what was published has its outcome, at the latest after its deadline.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from typing import Protocol
 from hubbub.core import delivery
 from hubbub.core.model import Draft, Entry, Page
 from hubbub.core.text import fold
+from hubbub.errors import BrokerError
 
 # Scripts that put no space between words: a word of them is found as a part of a text, all others as a word.
 UNSPACED = re.compile(
@@ -49,6 +51,10 @@ class Broker(delivery.Broker, Protocol):
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order and store drafts."""
+        ...
+
+    def probe(self, done: Callable[[BrokerError | None], None]) -> None:
+        """See whether it can commit."""
         ...
 
     async def stop(self, deadline: float) -> None:

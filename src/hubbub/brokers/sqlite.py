@@ -46,7 +46,7 @@ class SqliteBroker:
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._folder = folder
         self._clock = clock
-        self._batches: queue.SimpleQueue[Sequence[Draft] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._quiet_until = 0.0  # on the loop's clock
         self._threads: list[threading.Thread] = []
@@ -99,19 +99,25 @@ class SqliteBroker:
         """Answer a query from a thread that reads."""
         self._ask(lambda store: store.answer(query), done)
 
-    def _ask(self, question: Callable[[Store], Any], done: Callable[[Any], None]) -> None:
+    def probe(self, done: Callable[[BrokerError | None], None]) -> None:
+        """Commit something that is no entry, after what is waiting."""
+        self._ask(lambda store: store.probe(self._clock()), done, self._batches)
+
+    def _ask(
+        self, question: Callable[[Store], Any], done: Callable[[Any], None], where: queue.SimpleQueue[Any] | None = None
+    ) -> None:
         def job(store: Store) -> None:
             try:
                 result = question(store)
             except BrokerError as error:
-                log.warning("the log could not be read: %s", error.__cause__)
+                log.warning("a question could not be answered: %s (%s)", error, error.__cause__)
                 result = error
             except Exception:
                 log.exception("a question could not be answered")
                 result = BrokerError("the server made a mistake")
             self._tell(done, result)
 
-        self._questions.put(job)
+        (where or self._questions).put(job)
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
@@ -136,6 +142,9 @@ class SqliteBroker:
                 continue
             if batch is None:
                 break
+            if callable(batch):
+                batch(store)
+                continue
             self._store_batch(store, batch)
             lag += len(batch)
             if lag > 2 * INDEX_LAG and not self._index_some(store):

@@ -222,6 +222,15 @@ class Store:
             except sqlite3.Error:
                 pass  # the next append fails as well, and tries again
 
+    def probe(self, now: float) -> None:
+        """Commit something that is no entry, to see that it can be done. Raises BrokerError."""
+        self._check_in_place()
+        try:
+            self._db.execute("INSERT OR REPLACE INTO mark VALUES ('probed', ?)", (int(now),))
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
+
     def index_some(self, limit: int) -> bool:
         """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""
         (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
@@ -297,7 +306,11 @@ class Store:
         return page(True, entries, query.limit)
 
     def _after(self, query: After) -> Page:
-        where = "WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
+        kinds = f"AND {_SAID}" if query.said else ""
+        where = (
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
+            "ORDER BY seq LIMIT ?"
+        )
         entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
 

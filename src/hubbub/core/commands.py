@@ -33,6 +33,7 @@ from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
+    from hubbub.core.room import Room
     from hubbub.core.session import Session
 
 MAX_HISTORY = 200  # messages that one command shows
@@ -95,24 +96,31 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
+def members_of(name: str, room: Room | None) -> Members:
+    """Return who is in a room; nobody is in one that is not awake."""
+    nicks = sorted({member.nick for member in room.people}, key=str.casefold) if room else []
+    return Members(name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED))
+
+
 def list_members(hub: Hub, session: Session, argument: str) -> None:
     """Reply with who is in a room, the current one by default. Raises Refused when the session is not in it."""
     room = hub.rooms.of(session, argument)
-    nicks = sorted({member.nick for member in room.people}, key=str.casefold)
-    hub.reply(session, Members(room.name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED)))
+    hub.reply(session, members_of(room.name, room))
+
+
+def rooms_of(hub: Hub, stored: RoomList, current: str = "") -> Rooms:
+    """Return the rooms that there are, those with most members first."""
+    awake = hub.rooms.awake
+    topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
+    counts = {name: len(room.people) for name, room in awake.items()}
+    rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
+    rooms.sort(key=lambda room: (-room.members, room.name))
+    return Rooms(rooms[:MAX_LISTED], current, max(0, len(rooms) - MAX_LISTED))
 
 
 def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
-    """Reply with the rooms that there are, those with most members first."""
-
-    def answer(stored: RoomList) -> Event:
-        topics = dict(stored.rooms) | {name: room.topic for name, room in hub.rooms.awake.items()}
-        counts = {name: len(room.people) for name, room in hub.rooms.awake.items()}
-        rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
-        rooms.sort(key=lambda room: (-room.members, room.name))
-        return Rooms(rooms[:MAX_LISTED], session.current, max(0, len(rooms) - MAX_LISTED))
-
-    hub.ask(session, AllRooms(MAX_LISTED + 1), answer)
+    """Reply with the rooms that there are."""
+    hub.ask(session, AllRooms(MAX_LISTED + 1), lambda stored: rooms_of(hub, stored, session.current))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:

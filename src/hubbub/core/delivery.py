@@ -59,6 +59,7 @@ class Delivery:
         self._stale = 0  # of those, how many no ring holds any more
         self._rendered: list[Chunk] = []  # those that may hold more than their whole
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
+        self.delivered = 0  # entries times members, since the start
 
     def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> Chunk:
         """Append entries to the room and write them to its live members; return them as a chunk.
@@ -74,6 +75,7 @@ class Delivery:
         self._rendered.append(chunk)
         for form, group in list(room.live.items()):
             others = dict(group)  # writing may make a member fall behind, which changes the group
+            self.delivered += len(entries) * len(others)
             own = [] if form.echo else [s for s in authors if s and others.pop(s, None)]
             if whole := chunk.whole(form):
                 _send(whole, others)
@@ -146,6 +148,7 @@ class Delivery:
         self._rendered.append(chunk)
         cursor = self.behind[session][room]
         self.behind[session][room] = chunk.end
+        self.delivered += len(chunk.entries)
         form = room.members[session]
         start = chunk.index_after(cursor.seq)
         data = chunk.part(form, session.tag, start) if start or chunk.own(session.tag) else chunk.whole(form)

@@ -103,9 +103,10 @@ class Hub:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
 
         Raises:
-            Refused: the name is invalid or taken; the session may try another.
+            Refused: a name is invalid, or the session's is taken; it may try another.
 
         """
+        room = names.check_room(clean(room))
         session.user, _ = self.directory.claim(name)
         session.user.sessions.append(session)
         self.rooms.join(session, room, after)

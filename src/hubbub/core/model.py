@@ -228,12 +228,13 @@ class Latest:
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Up to `limit` entries of every kind, from the one that follows number `seq` up to number `upto`."""
+    """Up to `limit` entries from the one after number `seq` up to number `upto`: all, or only what was `said`."""
 
     room: str
     seq: int
     upto: int
     limit: int
+    said: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,9 +52,14 @@ class Outbox:
         return bool(self._drafts)
 
     @property
+    def count(self) -> int:
+        """How many have no outcome yet."""
+        return len(self._drafts) + len(self.open)
+
+    @property
     def idle(self) -> bool:
         """Whether everything that was said has its outcome."""
-        return not self._drafts and not self.open
+        return not self.count
 
     def full(self, session: Session) -> bool:
         """Whether a session must wait until less waits here; then it is among `relieved` one day."""

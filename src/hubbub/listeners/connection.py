@@ -155,8 +155,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.made = True
-        # An encrypted transport says pause at the limit, a plain one above it.
-        self.transport.set_write_buffer_limits(self._shared.settings.buffer // 2 if self._encrypted else 0, 0)
+        self.attach(self._shared.settings.buffer // 2)
         self._shared.connections.add(self)
         self.dialogue.begin(self)
         self.tick()

@@ -83,6 +83,7 @@ class Front:
         self._trusted = [network(text) for text in shared.settings.trust_proxy]
         self._sockets: dict[socket.socket, Wire | None] = {}
         self._count = 0
+        self.turned_away = 0  # since the start
         self._by_address: Counter[str] = Counter()
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
@@ -254,6 +255,7 @@ class Front:
 
     def turn_away(self, sock: socket.socket, sentence: str) -> None:
         """Say a sentence to a socket that is not counted, and close it."""
+        self.turned_away += 1
         if len(self._leaving) >= TURNED_AWAY:
             sock.close()
             return

@@ -53,3 +53,8 @@ class Outflow:
         """Write nothing from now on."""
         self.send = len
         self._left = False
+
+    def attach(self, high: int) -> None:
+        """Let the transport, which others have written to, say pause as it must; at `high` bytes if it encrypts."""
+        self.transport.set_write_buffer_limits(high if self.send is _nothing else 0, 0)
+        self._left = self.transport.get_write_buffer_size() > 0

@@ -7,36 +7,33 @@ import hashlib
 import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, cast
 
-from aiohttp import WSMsgType, web
+from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from hubbub.core import commands, names
 from hubbub.core.hub import Hub
-from hubbub.core.model import (
-    After,
-    Answer,
-    Event,
-    Goodbye,
-    Latest,
-    Refusal,
-    Search,
-)
-from hubbub.core.throttle import Throttle
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError
+from hubbub.listeners.address import is_loopback
+from hubbub.listeners.api import Api
 from hubbub.listeners.connection import Shared
-from hubbub.listeners.outflow import Outflow
+from hubbub.listeners.metrics import exposition
+from hubbub.listeners.readings import Readings
+from hubbub.listeners.stream import Stream
+from hubbub.listeners.talk import Talk
 from hubbub.wire import web as wire
 
 log = logging.getLogger("hubbub")
 
 PART = 0.5  # seconds that a stopping server gives its peers to take the last bytes
+HEAD = 10.0  # seconds in which a peer's first request must have come
+PROBE = 2.0  # seconds after which a broker that has not committed is said to fail
 HEARTBEAT = 20.0  # seconds between two pings; who does not answer within half of that is gone
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
 HEADERS = {
+    "Server": "hubbub",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -47,20 +44,23 @@ HEADERS = {
 }
 
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Probe = Callable[[Callable[[BrokerError | None], None]], None]
+
+
 class HttpConnection(RequestHandler):
     """One peer that speaks HTTP: aiohttp's, with an ear for what the transport says."""
 
     def __init__(
-        self,
-        manager: web.Server,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket | None,
-        gone: Callable[[Any], None],
+        self, manager: web.Server, shared: Shared, sock: socket.socket | None, gone: Callable[[Any], None]
     ) -> None:
-        super().__init__(manager, loop=loop, keepalive_timeout=60, lingering_time=2)
+        super().__init__(manager, loop=shared.loop, keepalive_timeout=60, lingering_time=2)
+        self._deadlines = shared.deadlines
+        self._patience = min(HEAD, shared.settings.name_timeout)
+        self.slot = 0
         self.sock = sock  # None if it is encrypted
         self._told = gone
-        self.talk: Talk | None = None
+        self.talk: Talk | Stream | None = None  # what the hub writes to past aiohttp
         self.peer: Any = None
         self.origin = ""
         self.made = False
@@ -69,11 +69,24 @@ class HttpConnection(RequestHandler):
         """Begin."""
         self.made = True
         super().connection_made(transport)
+        self._deadlines.set(self, self._patience)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Forget the peer."""
         super().connection_lost(exc)
+        self.asked()
+        if self.talk:
+            self.talk.lost()
         self._told(self)
+
+    def asked(self) -> None:
+        """Note that it has sent a request; how long it may take to the next is aiohttp's business."""
+        self._deadlines.clear(self)
+
+    def tick(self) -> None:
+        """Close: it has sent no whole request in time."""
+        if self.transport:
+            self.transport.abort()
 
     def pause_writing(self) -> None:
         """Let the hub write nothing: the peer does not read."""
@@ -94,31 +107,54 @@ class Web:
     Args:
         hub: the hub.
         shared: the server's.
+        probe: whether the broker can commit; calls back with None or the reason.
+        readings: what /metrics shows.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared) -> None:
+    def __init__(self, hub: Hub, shared: Shared, probe: Probe, readings: Callable[[], Readings]) -> None:
         self._hub = hub
+        self._probe = probe
+        self._readings = readings
         self._shared = shared
         self._files = _files()
-        self._hosts = frozenset(host.lower() for host in shared.settings.host)
+        ours = socket.gethostname().lower().removesuffix(".local")  # no attacker can point that anywhere
+        self._hosts = frozenset(host.lower() for host in (*shared.settings.host, ours, f"{ours}.local"))
         self._talks: set[Talk] = set()
+        self._api = Api(hub, shared)
         app = web.Application(middlewares=[self._guard], client_max_size=wire.MAX_FRAME)
         app.router.add_get("/", self._file)
         app.router.add_get("/page/{name:.+}", self._file)
         app.router.add_get("/ws", self._websocket)
+        app.router.add_get("/healthz", self._for_operators(self._health))
+        app.router.add_get("/metrics", self._for_operators(self._metrics))
+        self._api.add_to(app)
+        self._operators: web.AppRunner | None = None
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=PART)
 
     async def start(self) -> None:
         """Make ready to take connections."""
         await self._runner.setup()
 
+    async def start_metrics(self, sockets: Sequence[socket.socket]) -> None:
+        """Answer /healthz and /metrics to everybody on these sockets, and nothing else."""
+        app = web.Application()
+        app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._metrics)
+        self._operators = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=PART)
+        await self._operators.setup()
+        for sock in sockets:
+            await web.SockSite(self._operators, sock).start()
+
     async def stop(self) -> None:
         """Close what is open."""
         await self._runner.cleanup()
+        if self._operators:
+            await self._operators.cleanup()
 
     def farewell(self) -> None:
         """Tell everybody that the server stops."""
+        self._api.farewell()
         for talk in list(self._talks):
             talk.farewell()
 
@@ -126,7 +162,7 @@ class Web:
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Any], None]
     ) -> HttpConnection:
         """Return the protocol of a new connection."""
-        connection = HttpConnection(cast(web.Server, self._runner.server), self._shared.loop, sock, gone)
+        connection = HttpConnection(cast(web.Server, self._runner.server), self._shared, sock, gone)
         connection.peer, connection.origin = peer, origin
         return connection
 
@@ -135,6 +171,7 @@ class Web:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Refuse whom a foreign page sends: by a name that is not ours (DNS rebinding), or from its own origin."""
+        cast(HttpConnection, request.protocol).asked()
         if not self._is_ours(request.host):
             return web.Response(status=421, text="This server is not known by that name; see --host.\n")
         origin = request.headers.get("Origin")
@@ -170,6 +207,42 @@ class Web:
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
+    def _for_operators(self, handler: Handler) -> Handler:
+        """Answer only who asks on this machine, and is no reverse proxy that asks for somebody else."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            here = is_loopback(cast(HttpConnection, request.protocol).origin)
+            if not here or request.headers.keys() & {"Forwarded", "X-Forwarded-For"}:
+                return web.Response(status=403, text="This is answered on loopback only; see --metrics-listen.\n")
+            return await handler(request)
+
+        return guarded
+
+    async def _health(self, request: web.Request) -> web.Response:
+        """Answer whether the broker commits."""
+        outcome: asyncio.Future[BrokerError | None] = self._shared.loop.create_future()
+        self._probe(lambda result: None if outcome.done() else outcome.set_result(result))
+        try:
+            error = await asyncio.wait_for(outcome, PROBE)
+        except TimeoutError:
+            return web.json_response({"status": "failing", "reason": "the log does not answer"}, status=503)
+        if error:
+            return web.json_response({"status": "failing", "reason": str(error)}, status=503)
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        """Answer with what is counted, in the form that is asked for."""
+        body, kind = exposition(self._readings(), request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many connections there are of each kind."""
+        talks, streams = len(self._talks), len(self._api.streams)
+        server = self._runner.server
+        http = len(server.connections) if server else 0
+        return {"websocket": talks, "stream": streams, "http": max(0, http - talks - streams)}
+
     async def _websocket(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=wire.MAX_FRAME, compress=False)
         if not socket.can_prepare(request):
@@ -183,169 +256,6 @@ class Web:
             self._talks.discard(talk)
             talk.end()
         return socket
-
-
-class Talk(Outflow):
-    """What is talked about over a WebSocket: the hub's outlet for its session.
-
-    Args:
-        hub: the hub.
-        shared: the server's.
-        connection: the HTTP connection that it was.
-        answer: aiohttp's side of it; deliveries pass it by.
-
-    """
-
-    def __init__(self, hub: Hub, shared: Shared, connection: HttpConnection, answer: web.WebSocketResponse) -> None:
-        super().__init__(connection.sock)
-        self._hub = hub
-        self._settings = shared.settings
-        self._clock = shared.clock
-        self._socket = answer
-        self._connection = connection
-        self.transport = cast(asyncio.Transport, connection.transport)
-        plain = connection.sock is not None
-        self.transport.set_write_buffer_limits(0 if plain else shared.settings.buffer // 2, 0)
-        self._left = self.transport.get_write_buffer_size() > 0  # the answer to its handshake
-        self._again = asyncio.Event()
-        self._over = False
-        settings = shared.settings
-        self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, shared.clock())
-        self._session = hub.connect(self, self, wire.FORM)
-        connection.talk = self
-
-    # --- the connection's calls -----------------------------------------------------------------------------------
-
-    def pause(self) -> None:
-        """Let the hub write nothing."""
-        self._left = True
-        self._hub.pause(self._session)
-
-    def resume(self) -> None:
-        """Let the hub write again."""
-        self._left = False
-        self._hub.resume(self._session)
-
-    # --- the hub's calls ------------------------------------------------------------------------------------------
-
-    def tell(self, event: Event) -> None:
-        """Send an event; after a goodbye, close."""
-        if isinstance(event, Goodbye):
-            self._over = True
-            self._again.set()
-            # The reader waits for a frame that need not come.
-            self._connection._loop.call_soon(self.transport.close)
-        else:
-            self.write(wire.render(event))
-
-    def go_on(self) -> None:
-        """Take the next frame."""
-        self._again.set()
-
-    # --- its own --------------------------------------------------------------------------------------------------
-
-    def farewell(self) -> None:
-        """Say that the server stops, and close."""
-        self.write(wire.encode("notice", lines=["The server is shutting down"]))
-        self.stop()
-        self.transport.close()
-
-    def end(self) -> None:
-        """Leave."""
-        self.stop()
-        self._connection.talk = None
-        if self._session.user and not self._session.gone:
-            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
-        self._hub.depart(self._session)
-
-    async def run(self) -> None:
-        """Take frames until there are no more."""
-        while not self._over:
-            wait = None if self._session.user else self._settings.name_timeout
-            try:
-                message = await self._socket.receive(wait)
-            except TimeoutError:
-                await self._socket.close(message=b"no name was given in time")
-                return
-            if message.type is WSMsgType.TEXT:
-                await self._turn()
-                self._take(message.data)
-            elif message.type is WSMsgType.BINARY:
-                self._refuse("bad-frame", "Frames are text.")
-            else:
-                return
-
-    async def _turn(self) -> None:
-        """Wait until the rate and the hub allow the next frame; what comes meanwhile is not read."""
-        while delay := self._throttle.delay(self._clock()):  # noqa: ASYNC110 - a rate is a matter of time
-            await asyncio.sleep(delay)
-        while not (self._over or self._hub.ready(self._session)):
-            self._again.clear()
-            await self._again.wait()
-
-    def _refuse(self, code: str, text: str, label: str = "") -> None:
-        self._hub.reply(self._session, Refusal(code, text, label))
-
-    def _take(self, data: str) -> None:
-        try:
-            request = wire.parse(data)
-        except wire.BadFrame as error:
-            self._refuse("bad-frame", f"That is no request: {error}.")
-            return
-        if self._over:
-            return
-        try:
-            if self._session.user is None and not isinstance(request, wire.Hello):
-                raise Refused("no-name", "Say hello first.")
-            _REQUESTS[type(request)](self, request)
-        except Refused as refusal:
-            self._refuse(refusal.code, refusal.text, getattr(request, "label", ""))
-
-    def _hello(self, request: wire.Hello) -> None:
-        if self._session.user is not None:
-            raise Refused("named-already", "You have a name; /nick takes another.")
-        self._hub.enter(self._session, request.name.strip())
-        log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-        self.write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
-
-    def _say(self, request: wire.Say) -> None:
-        if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
-            raise Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_TEXT} bytes.")
-        self._hub.say(self._session, request.text, request.room, label=request.label)
-
-    def _command(self, request: wire.Command) -> None:
-        if request.room:
-            self._hub.rooms.focus(self._session, self._hub.rooms.of(self._session, request.room).name)
-        commands.run(self._hub, self._session, request.line)
-
-    def _history(self, request: wire.History) -> None:
-        room = names.check_room(request.room)
-        if request.after is None:
-            query: Latest | After = Latest(room, request.limit, request.before, every=True)
-        else:
-            query = After(room, request.after, (1 << 62) - 1, request.limit)
-        self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
-
-    def _find(self, request: wire.Find) -> None:
-        room = names.check_room(request.room) if request.room else None
-        if len(request.words.split()) > commands.MAX_WORDS:
-            raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
-        query = Search(request.words, request.limit, room, request.before)
-        self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
-
-
-_REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
-    wire.Hello: Talk._hello,
-    wire.Say: Talk._say,
-    wire.Command: Talk._command,
-    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room),
-    wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
-    wire.Msg: lambda talk, request: talk._hub.whisper(talk._session, request.to, request.text),
-    wire.History: Talk._history,
-    wire.Find: Talk._find,
-    wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session),
-    wire.AskMembers: lambda talk, request: commands.list_members(talk._hub, talk._session, request.room),
-}
 
 
 def _files() -> dict[str, tuple[bytes, str, str]]:

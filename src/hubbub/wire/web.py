@@ -43,9 +43,10 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
 class Hello(Struct, tag="hello", tag_field="type"):
-    """Be called so, and enter the lobby."""
+    """Be called so, and enter the lobby, or the rooms in which one was, and go on there after these numbers."""
 
     name: Name
+    rooms: Annotated[dict[Name, Seq], Meta(max_length=1000)] = {}
 
 
 class Say(Struct, tag="say", tag_field="type"):

@@ -1,0 +1,53 @@
+"""What the server counts, as Prometheus wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+
+from hubbub.listeners.readings import BOUNDS, Readings
+
+
+def _metrics(now: Readings) -> Iterable[Metric]:
+    connections = GaugeMetricFamily("hubbub_connections", "Open connections, by what they speak.", labels=["wire"])
+    for wire, count in now.connections.items():
+        connections.add_metric([wire], count)
+    yield connections
+    yield GaugeMetricFamily("hubbub_users", "People with a name.", now.users)
+    yield GaugeMetricFamily("hubbub_rooms_awake", "Rooms that somebody is in.", now.rooms)
+    yield GaugeMetricFamily("hubbub_sessions_behind", "Sessions that do not read just now.", now.behind)
+    yield GaugeMetricFamily("hubbub_entries_waiting", "Entries that are not stored yet.", now.waiting)
+    yield CounterMetricFamily("hubbub_entries", "Entries stored since the start.", now.entries)
+    yield CounterMetricFamily("hubbub_deliveries", "Entries given to members since the start.", now.deliveries)
+    refused = CounterMetricFamily("hubbub_refusals", "What was refused since the start.", labels=["what"])
+    refused.add_metric(["entry"], now.not_stored)
+    refused.add_metric(["connection"], now.turned_away)
+    yield refused
+    for name, text, timing in (
+        ("hubbub_commit_seconds", "From asking the broker until a batch is stored.", now.commit),
+        ("hubbub_fan_out_seconds", "Writing a batch to all members.", now.fan_out),
+    ):
+        bounds = [*map(str, BOUNDS), "+Inf"]
+        counts = list(zip(bounds, accumulate(timing.counts), strict=True))
+        yield HistogramMetricFamily(name, text, counts, timing.sum)
+
+
+class _Collector:
+    def __init__(self, now: Readings) -> None:
+        self._now = now
+
+    def collect(self) -> Iterable[Metric]:
+        return _metrics(self._now)
+
+
+def exposition(now: Readings, accept: str) -> tuple[bytes, str]:
+    """Return the readings and the process's own figures, in a form that `accept` names, and its content type."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(now))
+    ProcessCollector(registry=registry)
+    encode, kind = choose_encoder(accept)
+    return encode(registry), kind
