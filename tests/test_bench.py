@@ -41,6 +41,8 @@ def figures(address: str, *options: object) -> dict[str, Any]:
         (3, 10, 20, ["--payload", 3000]),
         (4, 4, 500, []),
         (4, 1, 10, ["--rate", 200, "--room", "elsewhere"]),
+        (4, 2, 200, ["--proto", "ws", "--payload", 3000]),
+        (5, 4, 200, ["--proto", "mixed"]),
     ],
 )
 def test_figures_are_complete(server: Server, clients: int, senders: int, messages: int, more: list[object]) -> None:

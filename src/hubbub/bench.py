@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import msgspec
+
 from hubbub.errors import HubbubError
 
 MARK = b"^"  # a message is  ^run^number^nanoseconds^padding
@@ -30,6 +32,7 @@ class Plan:
     rate: float
     payload: int
     room: str
+    proto: str = "line"
 
 
 class _Client(asyncio.Protocol):
@@ -63,21 +66,104 @@ class _Client(asyncio.Protocol):
         for line in lines:
             _, _, message = line.partition(self._run.mark)
             if message:
-                number, sent, _ = message.split(MARK, 2)
-                self.got += 1
-                self.sum += int(number)
-                self._order.update(number)
-                self._run.delivered(int(number), now - int(sent))
+                self.heard(message, now)
+
+    def heard(self, message: bytes, now: int) -> None:
+        number, sent, _ = message.split(MARK, 2)
+        self.got += 1
+        self.sum += int(number)
+        self._order.update(number)
+        self._run.delivered(int(number), now - int(sent))
 
     def say(self, number: int) -> None:
-        line = b"%s%d^%d^" % (self._run.mark, number, time.perf_counter_ns())
+        text = b"%s%d^%d^" % (self._run.mark, number, time.perf_counter_ns())
         self.said += 1
         self.sum += number
-        self.transport.write(line.ljust(self._run.plan.payload, b"x") + b"\n")
+        self.send(text.ljust(self._run.plan.payload, b"x"))
+
+    def send(self, text: bytes) -> None:
+        self.transport.write(text + b"\n")
 
     @property
     def order(self) -> bytes:
         return self._order.digest()
+
+
+class _Entry(msgspec.Struct):
+    nick: str
+    text: str
+
+
+class _Told(msgspec.Struct):
+    """What a WebSocket's frame says, as far as it matters here."""
+
+    type: str
+    room: str = ""
+    text: str = ""
+    entries: list[_Entry] = []
+
+
+_told = msgspec.json.Decoder(_Told).decode
+
+
+class _WebClient(_Client):
+    """The same over a WebSocket; what it said itself comes back to it, and is passed over."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.upgraded = False
+        self.transport.write(
+            b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: aHViYnViIGJlbmNoLi4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        self._frame(0x1, type="hello", name=self.name)
+        self._frame(0x1, type="join", room=self._run.plan.room)
+
+    def _frame(self, opcode: int, **fields: str) -> None:
+        payload = msgspec.json.encode(fields) if fields else b""
+        size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+        self.transport.write(bytes([0x80 | opcode]) + size + bytes(4) + payload)  # masked, with zeroes
+
+    def data_received(self, data: bytes) -> None:
+        data = self._rest + data
+        at = 0
+        if not self.upgraded:
+            head, found, data = data.partition(b"\r\n\r\n")
+            if not found or b" 101 " not in head[:16]:
+                self._rest = head
+                return
+            self.upgraded = True
+        now = time.perf_counter_ns()
+        while len(data) >= at + 4 or (len(data) == at + 2 and data[at + 1] == 0):
+            size, start = data[at + 1], at + 2
+            if size >= 126:
+                start += 2 if size == 126 else 8
+                size = int.from_bytes(data[at + 2 : start], "big")
+            if len(data) < start + size:
+                break
+            if data[at] == 0x81:
+                self._take(data[start : start + size], now)
+            elif data[at] == 0x89:
+                self._frame(0xA)
+            at = start + size
+        self._rest = data[at:]
+
+    def _take(self, frame: bytes, now: int) -> None:
+        told = _told(frame)
+        if told.type == "joined" and told.room == self._run.plan.room and not self.joined.done():
+            self.joined.set_result(None)
+        elif told.type == "error" and not self.joined.done():
+            self.joined.set_exception(HubbubError(f"The server let client {self.name} not in: {told.text}"))
+        for entry in told.entries:
+            _, _, message = entry.text.encode().partition(self._run.mark)
+            if message and entry.nick != self.name:
+                self.heard(message, now)
+
+    def send(self, text: bytes) -> None:
+        self._frame(0x1, type="say", room=self._run.plan.room, text=text.decode())
+
+
+_KINDS = {"line": (_Client,), "ws": (_WebClient,), "mixed": (_Client, _WebClient)}
 
 
 class _Run:
@@ -115,7 +201,8 @@ class _Run:
 
         async def one(number: int) -> _Client:
             async with gate:
-                client = _Client(self, f"bench-{self.run}-{number}")
+                kinds = _KINDS[self.plan.proto]
+                client = kinds[number % len(kinds)](self, f"bench-{self.run}-{number}")
                 clients.append(client)
                 try:
                     await self.loop.create_connection(lambda: client, host.strip("[]"), int(port))

@@ -241,6 +241,13 @@ def check(file: str | None, **flags: Any) -> None:
     "--rate", type=click.FloatRange(0), default=0.0, help="Messages per second in all; 0: as fast as it goes."
 )
 @click.option("--payload", type=click.IntRange(40, 3000), default=64, show_default=True, help="Bytes of a message.")
+@click.option(
+    "--proto",
+    type=click.Choice(["line", "ws", "mixed"]),
+    default="line",
+    show_default=True,
+    help="What they speak: lines, WebSocket, or half of each.",
+)
 @click.option("--room", default="bench", show_default=True, help="The room that they join.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def bench_command(address: str, as_json: bool, **plan: Any) -> None:

@@ -140,6 +140,35 @@ async def test_what_was_missed_is_asked_for_by_number(server: Server) -> None:
     await again.socket.close()
 
 
+async def test_hello_goes_on_after_the_last_numbers(server: Server) -> None:
+    """In all rooms at once, and with nothing twice."""
+    al = server.join("Al")
+    ann = await talker(server)
+    last = {"lobby": (await ann.joins("Ann"))["seq"]}
+    await ann.asks(type="join", room="ops")
+    last["ops"] = (await ann.sees("joined"))["seq"]
+    await ann.socket.close()
+    al.skips_to(b"*** Ann has left the chat ***\n")
+    al.say("one", "/join ops", "two", "/topic tea")
+    al.barrier()
+    again = await talker(server)
+    await again.asks(type="hello", name="Ann", rooms=last | {"a b": 1})
+    got: dict[str, list[str]] = {"lobby": [], "ops": []}
+    joined = []
+    async with asyncio.timeout(SECONDS):
+        while len(joined) < 2 or got["lobby"][-1:] != ["join"] or got["ops"][-2:] != ["tea", "join"]:
+            frame = json.loads(await again.socket.recv())
+            joined += [frame["room"]] if frame["type"] == "joined" else []
+            assert frame["type"] != "past" and frame.get("code", "room-invalid") == "room-invalid"
+            for entry in frame.get("entries", ()):
+                assert entry["seq"] > last[entry["room"]]
+                last[entry["room"]] = entry["seq"]
+                got[entry["room"]].append(entry["text"] or entry["kind"])
+    assert joined == ["lobby", "ops"]
+    assert got == {"lobby": ["leave", "one", "join"], "ops": ["leave", "join", "two", "tea", "join"]}
+    await again.socket.close()
+
+
 async def test_commands_are_those_of_the_terminal(server: Server) -> None:
     web = await talker(server)
     await web.joins("Web")
