@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from hubbub.errors import Refused
 
-_AGO = re.compile(r"(\d{1,4}) ?([mhd])(?:in|ours?|ays?)?(?: ago)?")
+_AGO = re.compile(r"(\d{1,4}) ?(m|min|minutes?|h|hours?|d|days?)(?: ago)?")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _RULE = "A time is like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today or yesterday."
 
@@ -29,7 +29,7 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
     midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
     try:
         if ago := _AGO.fullmatch(text):
-            return now - int(ago[1]) * _UNITS[ago[2]].total_seconds()
+            return now - int(ago[1]) * _UNITS[ago[2][0]].total_seconds()
         if text in ("today", "yesterday"):
             return (midnight - timedelta(days=text == "yesterday")).timestamp()
         if re.fullmatch(r"\d{1,2}:\d{2}", text):
