@@ -130,8 +130,8 @@ class FakeBroker:
     def _answer(self, query: Query | AllRooms) -> Any:
         match query:
             case AllRooms():
-                names = sorted({entry.room for entry in self.log})[: query.limit]
-                return RoomList([(name, self._state(name, 0).topic) for name in names])
+                names = sorted({entry.room for entry in self.log})
+                return RoomList([(name, self._state(name, 0).topic) for name in names[: query.limit]], len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
                 return Page(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))

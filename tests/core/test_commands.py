@@ -1,5 +1,5 @@
 import pytest
-from doubles import NOON, House
+from doubles import NOON, House, Peer
 
 from hubbub.core.commands import COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
 from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
@@ -127,15 +127,34 @@ def test_rooms_are_listed_the_liveliest_first_and_sleeping_ones_too() -> None:
     assert answer("/rooms", house) == Rooms(rooms, "lobby")
 
 
-def test_rooms_are_listed_up_to_a_number() -> None:
-    house = House(max_rooms=MAX_LISTED + 9)
+def busy_house(rooms: int) -> tuple[House, Peer]:
+    """Return a house with so many rooms besides the lobby, and who is in all of them."""
+    house = House(max_rooms=rooms + 9)
     (cy,) = house.enter("Cy")
-    for number in range(MAX_LISTED):
-        cy.types(f"/join r{number}")
+    cy.types(*(f"/join r{number}" for number in range(rooms)))
     house.settle()
+    return house, cy
+
+
+def test_rooms_are_listed_up_to_a_number_and_the_others_counted() -> None:
+    house, cy = busy_house(MAX_LISTED + 2)
+    cy.types("/leave r97", "/leave r98", "/leave r99")  # they sleep, and are the last by name
     told = answer("/rooms", house)
-    assert isinstance(told, Rooms) and (len(told.rooms), told.more) == (MAX_LISTED, 1)
+    assert isinstance(told, Rooms) and (len(told.rooms), told.more) == (MAX_LISTED, 3)
     assert told.rooms[0].name == "lobby"
+
+
+def test_a_room_that_wakes_after_the_log_was_read_is_counted() -> None:
+    house, cy = busy_house(MAX_LISTED - 1)
+    (al,) = house.enter("Al")
+    al.types("/rooms")
+    question = house.broker.questions.popleft()
+    question.look()
+    cy.types("/join new")
+    house.settle()
+    question.answer()
+    (told,) = (event for event in al.sees() if isinstance(event, Rooms))
+    assert (len(told.rooms), told.more) == (MAX_LISTED, 1)
 
 
 def test_join_is_told() -> None:

@@ -76,7 +76,8 @@ class MemoryBroker:
         """Answer a query, in the loop's next turn."""
         if isinstance(query, AllRooms):
             names = sorted(self._last)[: query.limit]
-            self._loop.call_soon(done, RoomList([(name, self._topics.get(name, "")) for name in names]))
+            rooms = [(name, self._topics.get(name, "")) for name in names]
+            self._loop.call_soon(done, RoomList(rooms, len(self._last)))
         else:
             self._loop.call_soon(done, self._answer(query))
 

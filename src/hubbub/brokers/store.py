@@ -295,9 +295,12 @@ class Store:
             yield Entry(room, seq, prev, when, Kind(kind), nick, text, id)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
-        return RoomList(
-            self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
-        )
+        rooms = self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
+        return RoomList(rooms, self._count("room"))
+
+    def _count(self, table: str) -> int:
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(count)
 
     def _latest(self, query: Latest) -> Page:
         kinds = "" if query.every else f"AND {_SAID}"
@@ -381,9 +384,7 @@ class Store:
 
     def size(self) -> Size:
         """Return how much there is."""
-        entries = self._db.execute("SELECT count(*) FROM entry").fetchone()[0]
-        rooms = self._db.execute("SELECT count(*) FROM room").fetchone()[0]
-        return Size(entries, rooms, self._path.stat().st_size)
+        return Size(self._count("entry"), self._count("room"), self._path.stat().st_size)
 
     def check(self) -> list[str]:
         """Return what is wrong with the log, a sentence each; nothing if it is whole."""

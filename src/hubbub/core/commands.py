@@ -115,12 +115,13 @@ def rooms_of(hub: Hub, stored: RoomList, current: str = "") -> Rooms:
     counts = {name: len(room.people) for name, room in awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     rooms.sort(key=lambda room: (-room.members, room.name))
-    return Rooms(rooms[:MAX_LISTED], current, max(0, len(rooms) - MAX_LISTED))
+    more = max(stored.count, len(rooms)) - MAX_LISTED  # those that are awake are stored, or will be soon
+    return Rooms(rooms[:MAX_LISTED], current, max(0, more))
 
 
 def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
     """Reply with the rooms that there are."""
-    hub.ask(session, AllRooms(MAX_LISTED + 1), lambda stored: rooms_of(hub, stored, session.current))
+    hub.ask(session, AllRooms(MAX_LISTED), lambda stored: rooms_of(hub, stored, session.current))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:

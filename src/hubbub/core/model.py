@@ -287,9 +287,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RoomList:
-    """The answer to AllRooms: names and topics."""
+    """The answer to AllRooms: names and topics; `count` is how many there are, listed or not."""
 
     rooms: Sequence[tuple[str, str]]
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class Api:
 
     async def rooms(self, request: web.Request, _: wire.Nothing) -> web.Response:
         """Answer with the rooms."""
-        stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED + 1))
+        stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED))
         listed = commands.rooms_of(self._hub, stored)
         if plain(request):
             return web.Response(
