@@ -11,6 +11,7 @@ import pytest
 from serving import SECONDS, Peer, has_ipv6, program, serving, until
 
 from hubbub.errors import SettingsError
+from hubbub.listeners import address as address_module
 from hubbub.listeners import front as module
 from hubbub.listeners.address import origin, resolve, show
 from hubbub.listeners.front import TURNED_AWAY
@@ -139,6 +140,37 @@ async def test_an_ipv6_port_of_its_own() -> None:
         peer = Peer(*await asyncio.open_connection("::1", server.port))
         assert await peer.echoes()
         peer.close()
+
+
+async def ports_of(address: str) -> list[str]:
+    async with serving(listen=[address]) as server:
+        return [shown.rpartition(":")[2] for shown in server.addresses]
+
+
+@IPV6
+async def test_a_free_port_is_the_same_one_for_both_ip_versions() -> None:
+    first, second = await ports_of(":0")
+    assert first == second != "0"
+
+
+@IPV6
+@pytest.mark.parametrize("times", [1, 3])
+async def test_a_free_port_that_is_taken_in_the_other_ip_version_is_not_it(
+    times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = address_module._bind
+    with contextlib.ExitStack() as others:
+        taken: list[int] = []
+
+        def bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
+            if where[1] and len(taken) < times:  # now that the first one is known, somebody is quicker
+                others.enter_context(socket.create_server((str(where[0]), int(str(where[1]))), family=family))
+                taken.append(int(str(where[1])))
+            return real(family, where, address, buffer)
+
+        monkeypatch.setattr(address_module, "_bind", bind)
+        first, second = await ports_of(":0")
+    assert first == second and len(taken) == times and int(first) not in taken
 
 
 @contextlib.contextmanager

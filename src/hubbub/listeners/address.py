@@ -13,6 +13,7 @@ from hubbub.errors import SettingsError
 from hubbub.wire.sniff import Wire
 
 BACKLOG = 4096  # connections that the kernel keeps until they are accepted
+TRIES = 10  # free ports that are tried until one is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
     r"(?:(?P<wire>line|http|tls):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
@@ -54,15 +55,34 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
 
 
 def bind_all(address: str, buffer: int) -> list[socket.socket]:
-    """Listen on all that an address means; of two IP versions, one may be missing on this machine."""
+    """Listen on all that an address means; of two IP versions, one may be missing on this machine.
+
+    Port 0 is a free one, the same for all of them.
+    """
+    tries = 1 if int(_parts(address)["port"]) else TRIES
+    while True:
+        tries -= 1
+        try:
+            return _bind_each(address, buffer)
+        except SettingsError as error:
+            if not tries or _errno(error) != errno.EADDRINUSE:
+                raise
+
+
+def _errno(error: SettingsError) -> int | None:
+    return error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+
+
+def _bind_each(address: str, buffer: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
     failure: SettingsError | None = None
     for family, where in resolve(address):
+        if sockets:
+            where = (where[0], sockets[0].getsockname()[1], *where[2:])
         try:
             sockets.append(_bind(family, where, address, buffer))
         except SettingsError as error:
-            cause = error.__cause__
-            if not (isinstance(cause, OSError) and cause.errno in NOT_HERE):
+            if _errno(error) not in NOT_HERE:
                 for sock in sockets:
                     sock.close()
                 raise
