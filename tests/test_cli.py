@@ -325,6 +325,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
     assert text == f"The data folder {tmp_path}/file/data cannot be written: Not a directory."
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--listen", "127.0.0.1:1x"],
+        ["--listen", "192.0.2.1:0"],
+        ["--tls-cert", "/nonexistent.pem"],
+        ["--listen", "192.0.2.1:0", "--tls", "self-signed"],
+        ["--tls", "self-signed", "--host", "a..b"],
+    ],
+)
+def test_a_start_that_fails_leaves_nothing_behind(tmp_path: Path, options: list[str]) -> None:
+    refuses("--listen", "127.0.0.1:0", "--data", tmp_path / "new" / "data", *options)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("address", ["8888", "127.0.0.1:99999", "::1", "[::1", "192.0.2.1:0"])
 def test_a_bad_address_is_one_sentence(tmp_path: Path, address: str) -> None:
     assert address in refuses("--listen", address, "--data", tmp_path)

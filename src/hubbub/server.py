@@ -69,11 +69,11 @@ class EchoWires:
 class ChatWires:
     """What the chat server speaks."""
 
-    def __init__(self, hub: Hub, shared: Shared, certificate: Certificate | None) -> None:
+    def __init__(self, hub: Hub, shared: Shared) -> None:
         self.web: Web | None = None  # until it is there
+        self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
-        self._certificate = certificate
 
     def converse(self) -> Dialogue:
         """Return a dialogue of chat lines."""
@@ -87,7 +87,7 @@ class ChatWires:
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what new connections are encrypted with, if there is a certificate."""
-        return self._certificate.context if self._certificate else None
+        return self.certificate.context if self.certificate else None
 
 
 def _wants_tls(settings: Settings) -> bool:
@@ -203,13 +203,15 @@ async def serve(settings: Settings) -> None:
     _prepare_process()
     house = House(loop, settings)
     hub, shared = house.hub, house.shared
-    house.broker.start(house.pump.committed, house.pump.failed)
     try:
-        certificate = Certificate(settings) if _wants_tls(settings) else None
-        async with asyncio.TaskGroup() as tasks:
-            wires = ChatWires(hub, shared, certificate)
+        async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
+            wires = ChatWires(hub, shared)
             front = house.front = Front(shared, tasks, wires)
+            # The folder comes last: no other failure leaves a new one. Nobody is accepted before the next await.
             addresses = front.listen()
+            wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None
+            house.broker.start(house.pump.committed, house.pump.failed)
+            ending.push_async_callback(house.broker.stop, 1.0)
             _announce("Chat", addresses)
             web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
@@ -233,8 +235,6 @@ async def serve(settings: Settings) -> None:
                 await web.stop()
     except* BaseException as group:
         raise _single(group) from None
-    finally:
-        await house.broker.stop(1.0)
 
 
 async def echo(settings: Settings) -> None:
