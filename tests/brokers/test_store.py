@@ -238,6 +238,11 @@ def test_a_folder_in_the_files_place_is_said(tmp_path: Path) -> None:
         Store(tmp_path, write=True)
 
 
+def test_size_counts_what_is_not_in_the_file_itself_yet(tmp_path: Path, log: Store) -> None:
+    append(log, "x" * 100_000)
+    assert log.size().bytes == (tmp_path / FILE).stat().st_size + (tmp_path / f"{FILE}-wal").stat().st_size > 100_000
+
+
 # --- is it whole? ---------------------------------------------------------------------------------------------
 
 

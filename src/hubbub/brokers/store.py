@@ -384,7 +384,14 @@ class Store:
 
     def size(self) -> Size:
         """Return how much there is."""
-        return Size(self._count("entry"), self._count("room"), self._path.stat().st_size)
+        return Size(self._count("entry"), self._count("room"), self._path.stat().st_size + self._unmerged())
+
+    def _unmerged(self) -> int:
+        """Return the bytes that were written and are not in the file itself yet."""
+        try:
+            return self._path.with_name(f"{FILE}-wal").stat().st_size
+        except OSError:
+            return 0
 
     def check(self) -> list[str]:
         """Return what is wrong with the log, a sentence each; nothing if it is whole."""
