@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -241,6 +244,61 @@ def test_a_folder_in_the_files_place_is_said(tmp_path: Path) -> None:
 def test_size_counts_what_is_not_in_the_file_itself_yet(tmp_path: Path, log: Store) -> None:
     append(log, "x" * 100_000)
     assert log.size().bytes == (tmp_path / FILE).stat().st_size + (tmp_path / f"{FILE}-wal").stat().st_size > 100_000
+
+
+# --- reading where nothing can be written ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder whose way to it everybody may go, other than that of tmp_path."""
+    with tempfile.TemporaryDirectory() as path:
+        Path(path).chmod(0o755)
+        yield Path(path)
+
+
+@contextmanager
+def read_only(folder: Path, files: int = 0o444) -> Iterator[None]:
+    """Let this process write nothing there, though root may."""
+    root = os.getuid() == 0
+    for path in folder.iterdir():
+        path.chmod(files)
+    folder.chmod(0o555)
+    if root:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if root:
+            os.setresuid(0, 0, 0)
+        folder.chmod(0o755)
+
+
+def test_a_log_that_was_closed_is_read_from_a_folder_that_cannot_be_written(folder: Path) -> None:
+    with opened(folder) as store:
+        append(store, "one", "two")
+    with read_only(folder), opened(folder, write=False) as reader:
+        assert [entry.text for entry in everything(reader)] == ["one", "two"]
+        assert texts(reader.answer(Search("two", 5)).entries) == ["two"]
+        assert reader.check() == [] and reader.size() == (2, 1, (folder / FILE).stat().st_size)
+
+
+def test_a_log_that_was_not_closed_is_not_read_by_half(folder: Path) -> None:
+    copy = folder / "copy"
+    copy.mkdir()
+    with opened(folder) as store:
+        append(store, "one", "two")
+        for name in (FILE, f"{FILE}-wal"):
+            shutil.copy(folder / name, copy)
+    with read_only(copy), pytest.raises(SettingsError, match=r"is in use or was not closed; .* must be writable\.$"):
+        Store(copy)
+
+
+def test_a_file_that_cannot_be_read_is_said(folder: Path) -> None:
+    with opened(folder) as store:
+        append(store, "one")
+    with read_only(folder, 0), pytest.raises(SettingsError, match=r"cannot be opened: "):
+        Store(folder)
 
 
 # --- is it whole? ---------------------------------------------------------------------------------------------

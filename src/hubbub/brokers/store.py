@@ -8,6 +8,7 @@ the throughput. What is not indexed yet is found all the same, see `_search`.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import sqlite3
 import time
@@ -100,27 +101,30 @@ class Store:
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
         if not write and not self._path.exists():
             raise SettingsError(f"There is no log in {folder}.")
-        with contextlib.ExitStack() as undo:
-            try:
-                self._db = self._connect("rwc" if write else "ro")
-            except sqlite3.Error as error:
-                raise self._unusable(error) from None
-            undo.callback(self._db.close)
-            self._begin()
-            self._inode = self._path.stat().st_ino
-            undo.pop_all()
-
-    def _unusable(self, error: sqlite3.Error) -> SettingsError:
-        return SettingsError(f"The log {self._path} cannot be opened: {error}.")
-
-    def _begin(self) -> None:
         try:
+            try:
+                self._open("rwc" if write else "ro")
+            except sqlite3.Error:
+                # To read beside a writer, SQLite makes a file; where it cannot, there must be no writer to read beside.
+                if write or os.access(folder, os.W_OK):
+                    raise
+                if self._unmerged():
+                    text = f"The log {self._path} is in use or was not closed; to read it, its folder must be writable."
+                    raise SettingsError(text) from None
+                self._open("ro&immutable=1")
+        except sqlite3.Error as error:
+            raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
+
+    def _open(self, mode: str) -> None:
+        with contextlib.ExitStack() as undo:
+            self._db = self._connect(mode)
+            undo.callback(self._db.close)
             self._prepare()
             self.last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0]
             newest = self._db.execute("SELECT time FROM entry WHERE seq = ?", (self.last,)).fetchone()
             self._now: float = newest[0] if newest else 0.0
-        except sqlite3.Error as error:
-            raise self._unusable(error) from None
+            self._inode = self._path.stat().st_ino
+            undo.pop_all()
 
     def _check_in_place(self) -> None:
         """See that the file is still where it was: what is written into a removed one is lost. Raises BrokerError."""
