@@ -197,6 +197,18 @@ def test_idle_timeout_holds_for_who_reads_nothing(run: Callable[[Any], None], mo
     run(scene)
 
 
+def test_what_was_typed_is_shown_again(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat() as listener:
+            alice = await listener.join("Alice")
+            await alice.send(b"\x12")
+            await alice.sees(b"*** Your line is empty ***\n")
+            await alice.send(b"so far\x12")
+            await alice.sees(b"*** Your line so far: so far ***\n")
+
+    run(scene)
+
+
 def test_farewell_is_the_last_that_is_said(run: Callable[[Any], None]) -> None:
     async def scene() -> None:
         async with chat() as listener:

@@ -180,7 +180,8 @@ class LineDialogue:
             limit = self._settings.line_limit
             raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")
         else:
-            self._hub.reply(self._session, Notice((f"Your line so far: {clean(self._reader.pending)}",)))
+            line = clean(self._reader.pending)
+            self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 
     def _end(self, sentence: str) -> None:
         """Say why, and close; whether the peer reads or not."""
