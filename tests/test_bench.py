@@ -14,7 +14,7 @@ import pytest
 from hubbub import bench
 from hubbub.bench import Plan
 from hubbub.errors import HubbubError
-from programs import SECONDS, Server, hubbub, serving
+from programs import SECONDS, Server, hubbub, sentence, serving
 
 
 @pytest.fixture(scope="module")
@@ -95,23 +95,19 @@ def test_a_server_that_is_not_there_is_said() -> None:
         sock.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{sock.getsockname()[1]}"
         result = hubbub("bench", address)
-        assert (result.returncode, result.stdout) == (2, "")
-        assert result.stderr.splitlines()[-1] == f"hubbub: Nobody listens on {address}."
+        assert (result.stdout, sentence(result)) == ("", f"Nobody listens on {address}.")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "8888", "", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:99999"])
 def test_a_bad_address_is_said(address: str) -> None:
-    result = hubbub("bench", address)
-    assert result.returncode == 2
-    assert "Traceback" not in result.stderr and "hubbub: " in result.stderr and result.stderr.endswith(".\n")
+    assert "is not like 127.0.0.1:8888" in sentence(hubbub("bench", address))
 
 
 def test_a_full_server_is_said() -> None:
     with serving("--ephemeral", "--max-per-address", "3") as small:
         result = hubbub("bench", small.address, "--clients", 5)
-        assert result.returncode == 2 and result.stdout == ""
-        assert "not in: There are too many connections from your address." in result.stderr
-        assert "Traceback" not in result.stderr
+        assert "not in: There are too many connections from your address." in sentence(result)
+        assert result.stdout == ""
         assert small.stop() == 0
 
 
@@ -190,15 +186,10 @@ async def test_what_is_lost_or_doubled_shows(
 
 
 async def test_progress_is_told_for_each_message_that_everybody_has() -> None:
-    told = 0
-
-    def progress(count: int) -> None:
-        nonlocal told
-        told += count
-
+    told: list[int] = []
     async with relaying(lambda message, client: 1) as address:
-        await bench.run(plan(address), progress)
-    assert told == 20
+        await bench.run(plan(address), told.append)
+    assert told == [0, *[1] * 20]
 
 
 async def test_a_server_that_refuses_a_name_is_said() -> None:

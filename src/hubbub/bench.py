@@ -193,8 +193,8 @@ class _Run:
             self._room.set()
 
     async def join(self) -> list[_Client]:
-        host, _, port = self.plan.address.rpartition(":")
-        if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+        host, colon, port = self.plan.address.rpartition(":")
+        if not colon or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
             raise HubbubError(f"The address {self.plan.address!r} is not like 127.0.0.1:8888.")
         gate = asyncio.Semaphore(JOINING)
         clients = []
@@ -252,7 +252,7 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
 
     Args:
         plan: what to do.
-        progress: called with 1 for each message that everybody has.
+        progress: called with 0 when all are in, and with 1 for each message that everybody has.
 
     Raises:
         HubbubError: the server cannot be reached, or lets a client not in.
@@ -260,6 +260,7 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
     """
     load = _Run(plan, progress)
     clients = await load.join()
+    progress(0)
     talkers, listeners = clients[: plan.senders], clients[plan.senders :]
     start = load.last = time.perf_counter()
     try:

@@ -256,8 +256,15 @@ def bench_command(address: str, as_json: bool, **plan: Any) -> None:
     Its limits hold for this, too: start it with --no-limits to measure the server and not the limits.
     """
     load = bench.Plan(address, **plan)
-    with click.progressbar(length=load.messages, label="Messages", file=sys.stderr) as bar:
-        figures = asyncio.run(bench.run(load, bar.update))
+    bar = click.progressbar(length=load.messages, label="Messages", file=sys.stderr)
+    with contextlib.ExitStack() as shown:
+
+        def progress(count: int) -> None:
+            if not count:
+                shown.enter_context(bar)  # not before: what goes wrong until then is said alone
+            bar.update(count)
+
+        figures = asyncio.run(bench.run(load, progress))
     click.echo(json.dumps(figures) if as_json else bench.table(figures))
     if not figures["complete"]:
         raise Sentence("not every message arrived once, in one order, at everybody.", exit_code=1)
