@@ -272,6 +272,21 @@ def test_sigterm_does_not_wait_for_a_handshake(serve: Serve) -> None:
         assert server.wait(5) == 0
 
 
+def test_sigterm_is_told_to_who_waits_for_the_prompt(serve: Serve) -> None:
+    server = serve()
+    alice = server.join("Alice")
+    person, program = server.connect(), server.connect()
+    program.send(b"GE")
+    alice.barrier()  # by then both are accepted
+    server.signal(signal.SIGTERM)
+    assert person.rest().removeprefix(PROMPT) == b"*** The server is shutting down ***\n"
+    with contextlib.suppress(ConnectionResetError):
+        program.rest()
+    assert program.seen == b""
+    alice.close()
+    assert server.wait(5) == 0
+
+
 def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
     server = serve()
     alice = server.join("Alice")

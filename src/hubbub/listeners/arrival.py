@@ -12,7 +12,9 @@ import socket
 from typing import TYPE_CHECKING, Any, cast
 
 from hubbub.listeners.address import origin
+from hubbub.listeners.connection import STOPPING
 from hubbub.wire import proxy
+from hubbub.wire.line import notice
 from hubbub.wire.sniff import PEEK, Wire, sniff
 
 if TYPE_CHECKING:
@@ -78,9 +80,20 @@ class Arrival:
 
     def drop(self) -> None:
         """Close it without a word."""
+        self._let_go()
+        self._sock.close()
+
+    def farewell(self) -> None:
+        """Say that the server stops to who may be a person that waits for the prompt, and close."""
+        self._let_go()
+        if self._seen or self._wire not in (None, Wire.LINE):
+            self._sock.close()
+        else:
+            self._front.turn_away(self._sock, notice(STOPPING))
+
+    def _let_go(self) -> None:
         self._done()
         self._front.leave(self._where)
-        self._sock.close()
 
     def _wait(self, seconds: float, size: int) -> None:
         """Look again when so many bytes are there, or the peer has ended."""
@@ -186,7 +199,7 @@ class Inside(asyncio.Protocol):
         """Decide: it says nothing more."""
         self._decide(Wire.LINE)
 
-    def drop(self) -> None:
+    def farewell(self) -> None:
         """Close it without a word."""
         self._transport.abort()
 

@@ -30,6 +30,7 @@ from hubbub.listeners.outflow import Outflow
 READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
 LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
 TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
+STOPPING = "The server is shutting down"
 
 
 class Dialogue(Protocol):

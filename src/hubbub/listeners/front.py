@@ -118,7 +118,7 @@ class Front:
             sock.close()
         self._leaving.clear()
         for arrival in list(self._arrivals):
-            arrival.drop()
+            arrival.farewell()
         for task in list(self._handshakes):
             task.cancel()
 

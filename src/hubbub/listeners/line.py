@@ -11,7 +11,7 @@ from hubbub.core.model import Event, Goodbye, Notice, Refusal
 from hubbub.core.session import Session
 from hubbub.core.text import clean
 from hubbub.errors import Refused
-from hubbub.listeners.connection import Connection
+from hubbub.listeners.connection import STOPPING, Connection
 from hubbub.wire import line as wire
 from hubbub.wire.line import PROMPT, RAW, TELNET, LineReader, Signal
 
@@ -116,7 +116,7 @@ class LineDialogue:
 
     def farewell(self) -> None:
         """Say that the server stops, and close."""
-        self._connection.finish(wire.encode(wire.notice("The server is shutting down"), self._end_of_line))
+        self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
 
     def tick(self, now: float, quiet: float) -> float:
         """End the dialogue with who gives no name, or says nothing for too long."""
