@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
-from hubbub.errors import SettingsError
+from hubbub.errors import SettingsError, reason
 
 ENVIRONMENT = "HUBBUB_"
 OFF = ("0", "false", "no", "off")
@@ -164,7 +164,7 @@ def _from_file(file: str) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(file).read_text("utf-8"))
     except OSError as error:
-        raise SettingsError(f"The file {file} cannot be read: {os.strerror(error.errno or 0)}.") from None
+        raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The file {file} is not TOML: {error}.") from None
 

@@ -8,6 +8,8 @@
 Anything else that leaves a function is a bug.
 """
 
+import os
+
 
 class HubbubError(Exception):
     """The root of the tree; its text is one sentence that a person can act upon."""
@@ -34,3 +36,8 @@ class Refused(HubbubError):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says about an error: no path, no number."""
+    return os.strerror(error.errno or 0)

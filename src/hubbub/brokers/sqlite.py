@@ -21,7 +21,7 @@ from typing import Any
 from hubbub.brokers.base import Committed, Failed
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Draft, Query, RoomState
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.errors import BrokerError, SettingsError, reason
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ def _lock(folder: Path) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise SettingsError(f"The data folder {folder} cannot be written: {os.strerror(error.errno or 0)}.") from None
+        raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
-import os
 import re
 import socket
 
-from hubbub.errors import SettingsError
+from hubbub.errors import SettingsError, reason
 from hubbub.wire.sniff import Wire
 
 BACKLOG = 4096  # connections that the kernel keeps until they are accepted
@@ -94,9 +93,15 @@ def _bind_each(address: str, buffer: int) -> list[socket.socket]:
 
 def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
     try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        return _listening(family, where, buffer)
     except OSError as error:
-        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
+        if error.errno == errno.EADDRINUSE:
+            raise SettingsError(f"The address {address} is in use by another program.") from error
+        raise SettingsError(f"The address {address} cannot be listened on: {reason(error)}.") from error
+
+
+def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
         for level, option, value in _OPTIONS:
@@ -107,11 +112,9 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)
         sock.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         sock.close()
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"The address {address} is in use by another program.") from error
-        raise SettingsError(f"The address {address} cannot be listened on: {os.strerror(error.errno or 0)}.") from error
+        raise
     sock.setblocking(False)
     return sock
 

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import errno
 import logging
-import os
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hubbub.errors import SettingsError
+from hubbub.errors import SettingsError, reason
 from hubbub.listeners.address import bind_all, contains, is_loopback, network, origin, show, wire_of
 from hubbub.listeners.arrival import Arrival, Inside
 from hubbub.listeners.connection import Connection, Dialogue, Shared
@@ -142,8 +141,7 @@ class Front:
         now = self.shared.clock()
         if now - self._told >= REPEAT:
             self._told = now
-            reason = os.strerror(error.errno or 0)
-            log.warning("No more connections can be accepted (%s) with %d open; trying on", reason, self._count)
+            log.warning("No more connections can be accepted (%s) with %d open; trying on", reason(error), self._count)
         self.shared.loop.remove_reader(listener)
         self.shared.loop.call_later(RETRY, self._retry, listener)
 

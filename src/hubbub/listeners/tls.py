@@ -11,7 +11,7 @@ import ssl
 from pathlib import Path
 
 from hubbub.config import Settings
-from hubbub.errors import SettingsError
+from hubbub.errors import SettingsError, reason
 
 log = logging.getLogger("hubbub")
 
@@ -88,11 +88,10 @@ class Certificate:
             # Never ask for a passphrase: nobody sits at the server's terminal.
             context.load_cert_chain(self._cert, self._key, password=lambda: "")
         except ssl.SSLError as error:
-            reason = (error.reason or "unreadable").replace("_", " ").lower()
-            raise SettingsError(f"The certificate {self._cert} with its key cannot be used: {reason}.") from None
+            why = (error.reason or "unreadable").replace("_", " ").lower()
+            raise SettingsError(f"The certificate {self._cert} with its key cannot be used: {why}.") from None
         except OSError as error:
-            reason = os.strerror(error.errno or 0)
-            raise SettingsError(f"The certificate {self._cert} or its key cannot be read: {reason}.") from None
+            raise SettingsError(f"The certificate {self._cert} or its key cannot be read: {reason(error)}.") from None
         return context
 
 
@@ -139,4 +138,4 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
             file.write(secret.private_bytes(pem, form, serialization.NoEncryption()))
         cert.write_bytes(made.public_bytes(pem))
     except OSError as error:
-        raise SettingsError(f"The certificate {cert} cannot be written: {os.strerror(error.errno or 0)}.") from None
+        raise SettingsError(f"The certificate {cert} cannot be written: {reason(error)}.") from None
