@@ -31,6 +31,20 @@ def made(folder: Path, clock: SetClock | None = None) -> Probe:
     return Probe(SqliteBroker(folder, clock), clock)
 
 
+def stuck(folder: Path) -> tuple[Probe, threading.Event]:
+    """Return a broker that has begun, and stores nothing before the gate is open."""
+    gate = threading.Event()
+
+    class Gated(SetClock):
+        def __call__(self) -> float:
+            gate.wait(SECONDS)
+            return self.now
+
+    probe = made(folder, Gated())
+    probe.start()
+    return probe, gate
+
+
 @pytest.fixture
 async def probe(tmp_path: Path) -> AsyncIterator[Probe]:
     probe = made(tmp_path / "data")
@@ -54,15 +68,7 @@ async def log_of(folder: Path) -> list[str]:
 
 async def test_the_loop_goes_on_while_the_disk_does_not_answer(tmp_path: Path) -> None:
     """What comes meanwhile waits, and nothing is handed over before it is stored."""
-    gate = threading.Event()
-
-    class Slow(SetClock):
-        def __call__(self) -> float:
-            gate.wait(SECONDS)
-            return self.now
-
-    probe = made(tmp_path, Slow())
-    probe.start()
+    probe, gate = stuck(tmp_path)
     probe.publish(said("one"))
     probe.publish(said("two", "three"))
     answer = await probe.read(Latest("lobby", 5))
@@ -289,15 +295,7 @@ async def test_a_history_can_be_read_beside_the_server_and_after_it(probe: Probe
 
 async def test_stop_returns_after_the_outcome_was_handed_over(tmp_path: Path) -> None:
     """Even when the last commit ends in the very turn of the loop in which stop looks."""
-    gate = threading.Event()
-
-    class Slow(SetClock):
-        def __call__(self) -> float:
-            gate.wait(SECONDS)
-            return self.now
-
-    probe = made(tmp_path, Slow())
-    probe.start()
+    probe, gate = stuck(tmp_path)
     probe.publish(said("last"))
     seen: list[int] = []
 
@@ -320,16 +318,8 @@ async def test_stop_returns_after_the_outcome_was_handed_over(tmp_path: Path) ->
 
 
 async def test_stop_gives_up_at_its_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    gate = threading.Event()
-
-    class Stuck(SetClock):
-        def __call__(self) -> float:
-            gate.wait(SECONDS)
-            return self.now
-
     caplog.set_level(logging.ERROR)
-    probe = made(tmp_path, Stuck())
-    probe.start()
+    probe, gate = stuck(tmp_path)
     probe.publish(said("never"))
     async with asyncio.timeout(SECONDS / 2):
         await probe.stop(0.05)

@@ -205,13 +205,16 @@ class Program:
         self.wait()
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
 class HowTo(Program):
     """The how-to's server."""
 
     def __init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        super().__init__([sys.executable, "-u", str(HOWTO), str(port)], r"running on .*, (\d+)\)")
+        super().__init__([sys.executable, "-u", str(HOWTO), str(free_port())], r"running on .*, (\d+)\)")
 
     def join(self, name: str, buffer: int | None = None) -> Client:
         client = self.connect(buffer)
@@ -270,6 +273,11 @@ class Server(Program):
         """Return the bytes of memory that it holds."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
+
+    def cpu(self) -> float:
+        """Return the seconds of CPU time that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, deadline: float = PATIENCE) -> int:
         self.signal(signal.SIGTERM)

@@ -194,10 +194,16 @@ def test_nc_is_shown_the_past_before_it_ends(server: Server, witness: Client) ->
 # --- telnet ---------------------------------------------------------------------------------------------------
 
 
-def test_telnet_joins_talks_and_quits(telnet: Callable[[], Any], witness: Client) -> None:
+@pytest.fixture
+def alice(telnet: Callable[[], Any], witness: Client) -> Any:
+    """A telnet that has joined."""
     alice = telnet()
     alice.sendline("Alice")
     witness.sees(b"*** Alice has joined the chat ***\n")
+    return alice
+
+
+def test_telnet_joins_talks_and_quits(alice: Any, witness: Client) -> None:
     alice.sendline("hello from telnet")
     witness.sees(b"Alice: hello from telnet\n")
     witness.say("hello yourself")
@@ -208,11 +214,8 @@ def test_telnet_joins_talks_and_quits(telnet: Callable[[], Any], witness: Client
     witness.sees(b"*** Alice has left the chat ***\n")
 
 
-def test_telnet_survives_ctrl_c(telnet: Callable[[], Any], witness: Client) -> None:
+def test_telnet_survives_ctrl_c(alice: Any, witness: Client) -> None:
     """Ctrl-C sends IAC IP and IAC DO TM: the line is cancelled, and output goes on, with CR LF from now on."""
-    alice = telnet()
-    alice.sendline("Alice")
-    witness.sees(b"*** Alice has joined the chat ***\n")
     for i in range(3):
         alice.sendintr()
         alice.sendline(f"after {i}")
@@ -222,10 +225,7 @@ def test_telnet_survives_ctrl_c(telnet: Callable[[], Any], witness: Client) -> N
     assert not re.search(rb"[\x80-\xff]", alice.before or b"")
 
 
-def test_telnet_is_quit_by_its_escape(telnet: Callable[[], Any], witness: Client) -> None:
-    alice = telnet()
-    alice.sendline("Alice")
-    witness.sees(b"*** Alice has joined the chat ***\n")
+def test_telnet_is_quit_by_its_escape(alice: Any, witness: Client) -> None:
     alice.sendcontrol("]")
     alice.expect_exact("telnet> ")
     alice.sendline("quit")
@@ -233,10 +233,7 @@ def test_telnet_is_quit_by_its_escape(telnet: Callable[[], Any], witness: Client
     witness.sees(b"*** Alice has left the chat ***\n")
 
 
-def test_telnet_asks_for_a_sign_of_life(telnet: Callable[[], Any], witness: Client) -> None:
-    alice = telnet()
-    alice.sendline("Alice")
-    witness.sees(b"*** Alice has joined the chat ***\n")
+def test_telnet_asks_for_a_sign_of_life(alice: Any, witness: Client) -> None:
     alice.sendcontrol("]")
     alice.expect_exact("telnet> ")
     alice.sendline("send ayt")
@@ -246,9 +243,6 @@ def test_telnet_asks_for_a_sign_of_life(telnet: Callable[[], Any], witness: Clie
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_telnet_is_killed(telnet: Callable[[], Any], witness: Client, number: int) -> None:
-    alice = telnet()
-    alice.sendline("Alice")
-    witness.sees(b"*** Alice has joined the chat ***\n")
+def test_telnet_is_killed(alice: Any, witness: Client, number: int) -> None:
     alice.kill(number)
     witness.sees(b"*** Alice has left the chat ***\n")

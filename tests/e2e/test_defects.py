@@ -10,7 +10,6 @@ import fcntl
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scene import HOWTO, PROMPT, Client, HowTo, Server
+from scene import HOWTO, PROMPT, Client, HowTo, Server, free_port
 
 SOON = 10.0  # seconds in which what must happen does, however busy the machine is
 NEVER = 1.0  # seconds after which it will not happen at the how-to's server
@@ -296,8 +295,7 @@ def test_12_limits_on_connections(serve: Callable[..., Server]) -> None:
 @pytest.mark.parametrize("which", ["hubbub", "how-to"])
 def test_13_a_console_that_nobody_reads_blocks_nobody(which: str, tmp_path: Path) -> None:
     """Its output is a pipe that is full after 4 KiB, and everything said goes there."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     if which == "hubbub":
         command = [
             "-m",
@@ -351,13 +349,8 @@ def test_19_fan_out_costs_little(serve: Callable[..., Server]) -> None:
     """A burst of 300 messages to 60 members takes a small part of a second of CPU time, not a task for each."""
     server = serve("--no-limits", "--history", "0")
     members = [server.join(f"M{i}") for i in range(60)]
-    before = cpu(server)
+    before = server.cpu()
     members[0].say(*(f"number {i} of the burst" for i in range(300)), "the end")
     for member in members[1:]:
         member.skips_to(b"M0: the end\n")
-    assert cpu(server) - before < 1.0
-
-
-def cpu(server: Server) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert server.cpu() - before < 1.0

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvloop
+from serving import until
 
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.config import Settings
@@ -139,14 +140,6 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     async with listening(lambda s, shared: LineDialogue(hub, s, shared.clock()), **settings) as listener:
         yield listener
     await broker.stop(1)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Turn the loop until a condition holds, which must come soon."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.002)
 
 
 def run_on(loop: str, scene: Callable[[], Any]) -> None:

@@ -120,11 +120,15 @@ async def test_several_addresses_are_listened_on() -> None:
             peer.close()
 
 
-@IPV6
-async def test_ipv6_beside_ipv4_on_one_port() -> None:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        return int(free.getsockname()[1])
+
+
+@IPV6
+async def test_ipv6_beside_ipv4_on_one_port() -> None:
+    port = free_port()
     async with serving(listen=[f"127.0.0.1:{port}", f"[::1]:{port}"]) as server:
         assert server.addresses == [f"127.0.0.1:{port}", f"[::1]:{port}"]
         for host in ("127.0.0.1", "::1"):
@@ -180,9 +184,7 @@ def taken_port() -> Iterator[int]:
 
 
 async def test_an_address_in_use_is_said_and_the_others_are_let_go() -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with taken_port() as taken, pytest.raises(ExceptionGroup) as caught:
         async with serving(listen=[f"127.0.0.1:{port}", f"127.0.0.1:{taken}"]):
             pass

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from peering import LOOPS, PROMPT, chat, run_on, until
+from peering import LOOPS, PROMPT, Listener, Peer, chat, run_on, until
 
 from hubbub.listeners import connection as connections
 from hubbub.listeners import line as lines
@@ -19,6 +19,13 @@ SHOWN = "*** Ünï has joined the chat ***\nÜnï: hi\nÜnï: fbar\n* Ünï wäv
 @pytest.fixture(params=LOOPS)
 def run(request: pytest.FixtureRequest) -> Callable[[Any], None]:
     return lambda scene: run_on(request.param, scene)
+
+
+async def two(listener: Listener) -> tuple[Peer, Peer]:
+    """Return two who have joined, and the first has seen the second come."""
+    bob, alice = await listener.join("Bob"), await listener.join("Alice")
+    await bob.sees(b"*** Alice has joined the chat ***\n")
+    return bob, alice
 
 
 def test_line_cut_in_every_way_is_the_same(run: Callable[[Any], None]) -> None:
@@ -54,8 +61,7 @@ def test_line_byte_by_byte_is_the_same(run: Callable[[Any], None]) -> None:
 def test_unfinished_line_is_said_with_its_mark_after_a_fin(run: Callable[[Any], None]) -> None:
     async def scene() -> None:
         async with chat() as listener:
-            bob, alice = await listener.join("Bob"), await listener.join("Alice")
-            await bob.sees(b"*** Alice has joined the chat ***\n")
+            bob, alice = await two(listener)
             await alice.send(b"whole\nhalf a li")
             alice.half_close()
             mark = lines.UNFINISHED.encode()
@@ -68,8 +74,7 @@ def test_unfinished_line_is_said_with_its_mark_after_a_fin(run: Callable[[Any], 
 def test_unfinished_line_is_discarded_after_a_reset(run: Callable[[Any], None]) -> None:
     async def scene() -> None:
         async with chat() as listener:
-            bob, alice = await listener.join("Bob"), await listener.join("Alice")
-            await bob.sees(b"*** Alice has joined the chat ***\n")
+            bob, alice = await two(listener)
             await alice.send(b"whole\nhalf a li")
             await bob.sees(b"Alice: whole\n")
             alice.reset()
@@ -85,8 +90,7 @@ def test_unfinished_line_is_discarded_after_a_reset(run: Callable[[Any], None]) 
 def test_command_or_nothing_that_is_cut_off_is_not_done(run: Callable[[Any], None], rest: bytes, answer: bytes) -> None:
     async def scene() -> None:
         async with chat() as listener:
-            bob, alice = await listener.join("Bob"), await listener.join("Alice")
-            await bob.sees(b"*** Alice has joined the chat ***\n")
+            bob, alice = await two(listener)
             await alice.send(rest)
             alice.half_close()
             assert await alice.rest() == answer
