@@ -308,13 +308,31 @@ async def test_stop_returns_after_the_outcome_was_handed_over(tmp_path: Path) ->
         for thread in threads():
             thread.join(SECONDS)
 
+    async def queued(count: int) -> None:
+        async with asyncio.timeout(SECONDS):
+            while probe.broker._batches.qsize() != count:  # type: ignore[attr-defined]  # noqa: ASYNC110
+                await asyncio.sleep(0)  # in no turn of the loop is it missed
+
+    await queued(0)  # the writer has taken it
     stopping = asyncio.ensure_future(stop())
-    await asyncio.sleep(0)
+    await queued(1)  # the readers have ended, and the writer was told to
     loop = asyncio.get_running_loop()
     loop.call_later(0.001, loop.call_soon, commit_now)
     loop.call_soon(time.sleep, 0.05)  # after this both that and the look of stop are due: in one turn, in this order
     await stopping
     assert seen == [1]
+
+
+async def test_a_clean_stop_leaves_one_file(tmp_path: Path) -> None:
+    """The readers close first: only who may write can put all into one file, and only the last one to close does."""
+    probe = made(tmp_path)
+    probe.start()
+    await probe.say("hi")
+    await probe.read(Latest("lobby", 5))
+    assert (tmp_path / f"{FILE}-wal").exists()
+    await probe.stop()
+    assert sorted(os.listdir(tmp_path)) == [FILE, "lock"]
+    assert await log_of(tmp_path) == ["hi"]
 
 
 async def test_stop_gives_up_at_its_deadline(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
