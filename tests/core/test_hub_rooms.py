@@ -1,5 +1,7 @@
 """Joining and leaving rooms: without gap or double, whatever is in flight."""
 
+import time
+
 import pytest
 from doubles import House, Look, Peer
 
@@ -271,3 +273,27 @@ def test_form_may_change_in_all_rooms() -> None:
     house.hub.say(al.session, "mine", "lobby")
     house.commit()
     assert al.sees() == ["Al: mine", "Bo: yours", "[lobby] Al: mine"]
+
+
+def seconds_to_leave(count: int) -> float:
+    """Return the CPU time that it takes when so many leave twenty rooms each at once."""
+    house = House(max_rooms=20)
+    leavers = house.enter(*(f"L{number}" for number in range(count)))
+    for number, leaver in enumerate(leavers):
+        leaver.types(*(f"/join r{number}-{room}" for room in range(19)))
+    house.settle()
+    before = time.process_time()
+    for leaver in leavers:
+        leaver.leave()
+    left = time.process_time() - before
+    entries = house.broker.store(house.hub.outbox.gather())
+    before = time.process_time()
+    house.hub.committed(entries)
+    left += time.process_time() - before
+    assert not house.hub.rooms
+    return left
+
+
+def test_many_who_leave_many_rooms_cost_what_they_should_and_not_its_square() -> None:
+    few, many = (min(seconds_to_leave(count) for _ in range(3)) for count in (20, 80))
+    assert many < 9 * few, "four times as many: about 6 times, and 12 or more if it is the square"

@@ -188,6 +188,11 @@ class Program:
         for client in self.clients:
             client.close()
 
+    def cpu(self) -> float:
+        """Return the seconds of CPU time that it has taken."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def signal(self, number: int) -> None:
         self.process.send_signal(number)
 
@@ -273,11 +278,6 @@ class Server(Program):
         """Return the bytes of memory that it holds."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024  # type: ignore[index]
-
-    def cpu(self) -> float:
-        """Return the seconds of CPU time that it has taken."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, deadline: float = PATIENCE) -> int:
         self.signal(signal.SIGTERM)

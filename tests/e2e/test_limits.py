@@ -142,24 +142,6 @@ def test_running_out_of_file_descriptors_is_survived_and_said_in_the_log(serve: 
     last.skips_to(b"Bob: welcome\n")
 
 
-def test_many_who_leave_many_rooms_at_once_hold_nobody_up(serve: Callable[..., Server]) -> None:
-    server = serve("--no-limits")
-    leavers = []
-    for number in range(150):
-        leavers.append(server.connect())
-        leavers[-1].send(b"L%d\n" % number + b"".join(b"/join r%d-%d\n" % (number, room) for room in range(19)))
-    for leaver in leavers:
-        leaver.skips_to(b"-18 ***\n")
-    alice = server.join("Alice")
-    for leaver in leavers:
-        leaver.close()
-    used = server.cpu()
-    alice.barrier()
-    alice.skips_to(b"has left the chat ***\n")
-    alice.barrier()
-    assert server.cpu() - used < 2.0, "seconds of CPU time: it grew with the square of the rooms, to a minute"
-
-
 def test_bytes_without_a_line_have_their_price(server: Server) -> None:
     """Whoever sends no line end is read at the rate of lines; nobody else notices."""
     flood = server.connect()
