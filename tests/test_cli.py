@@ -155,7 +155,7 @@ def test_history_as_json_is_an_object_a_line(data: Path) -> None:
     assert [entry["text"] for entry in got] == ["tea is ready", "pours tea", "日本語"]
     assert got[1] == {
         "room": "lobby", "seq": 4, "prev": 2, "time": NOON + 180, "kind": "action", "nick": "Zoë",
-        "text": "pours tea", "id": "id-3",
+        "text": "pours tea", "id": "id-3", "host": "", "tags": "",
     }  # fmt: skip
 
 

@@ -10,14 +10,15 @@ BELOW = {  # layer: what it may import of ours besides itself
     "errors": set(),
     "config": {"errors"},
     "console": set(),
+    "passwords": set(),
     "bench": {"errors"},
     "core": {"errors"},
     "wire": {"core", "errors"},
     "brokers": {"core", "errors"},
-    "listeners": {"wire", "core", "errors", "config"},
+    "listeners": {"wire", "core", "errors", "config", "passwords"},
     "pump": {"brokers", "core"},
     "server": {"pump", "listeners", "wire", "brokers", "core", "errors", "config"},
-    "cli": {"server", "bench", "console", "wire", "brokers", "core", "errors", "config"},
+    "cli": {"server", "bench", "console", "passwords", "wire", "brokers", "core", "errors", "config"},
     "__main__": {"cli"},
 }
 PURE = {"core", "wire"}

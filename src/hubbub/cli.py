@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from hubbub import bench, config, console, server
+from hubbub import bench, config, console, passwords, server
 from hubbub.brokers.store import Store
 from hubbub.core.model import Entry, Latest, Search
 from hubbub.core.names import check_room
@@ -30,7 +30,7 @@ ECHO = frozenset(
 )
 
 
-LISTS = {"listen": "[WIRE:]HOST:PORT", "host": "NAME", "trust_proxy": "ADDRESS"}
+LISTS = {"listen": "[WIRE:]HOST:PORT", "host": "NAME", "trust_proxy": "ADDRESS", "operator": "NAME:HASH"}
 
 
 class Sentence(click.ClickException):
@@ -227,6 +227,13 @@ def check(file: str | None, **flags: Any) -> None:
             raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
         size = store.size()
     click.echo(f"\nThe log is whole: {size.entries:,} entries in {size.rooms:,} rooms, {size.bytes / 1e6:,.1f} MB.")
+
+
+@main.command(epilog="hubbub password")
+@click.password_option(help="The password; asked for if it is not given.")
+def password(password: str) -> None:
+    """Print the hash of a password, for [[operator]] in the settings."""
+    click.echo(passwords.make(password))
 
 
 # --- load -----------------------------------------------------------------------------------------------------

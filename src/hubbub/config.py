@@ -34,7 +34,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _(
             "Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all; "
-            "line:, http: or tls: before it fixes it to that."
+            "line:, http:, irc:, tls: or ircs: before it fixes it to that."
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
     host: Annotated[list[str], _("Name under which people reach this server, several allowed.")] = msgspec.field(
@@ -60,6 +60,18 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         _("Address that answers /metrics and /healthz to all who reach it; on --listen, only loopback may ask."),
     ] = ""
     qr: Annotated[bool, _("Show the page's address as a QR code when the server starts.")] = False
+    server_name: Annotated[
+        str, Meta(pattern="^[A-Za-z0-9._-]{1,63}$", description="What IRC clients call this server.")
+    ] = "hubbub.local"
+    network: Annotated[str, _("What IRC clients call the network.")] = "hubbub"
+    description: Annotated[str, _("What IRC clients are told about this server.")] = "hubbub"
+    motd: Annotated[str, _("Message of the day, for IRC clients.")] = ""
+    admin: Annotated[str, _("Whom IRC clients may write to about this server.")] = ""
+    irc_password: Annotated[str, _("What IRC clients must give with PASS; none: nothing.")] = ""
+    operator: Annotated[
+        list[str],
+        _("Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."),
+    ] = msgspec.field(default_factory=list)
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
     history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
@@ -152,12 +164,22 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
             values[name] = list(flag) if isinstance(flag, tuple) else flag
         elif text := environment.get(ENVIRONMENT + name.upper()):
             values[name] = _from_text(text, kind)
+    values["operator"] = [_operator(one) for one in values.get("operator", [])]
     if values.get("listen") == []:
         raise SettingsError("The setting listen must name an address.")
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error))) from None
+
+
+def _operator(value: object) -> object:
+    """Return NAME:HASH of an [[operator]] of the file."""
+    if isinstance(value, dict) and value.keys() == {"name", "password"}:
+        return f"{value['name']}:{value['password']}"
+    if isinstance(value, str) and ":" in value:
+        return value
+    raise SettingsError("An operator has a name and the hash of a password, as `hubbub password` prints it.")
 
 
 def _from_file(file: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import logging
 import os
@@ -28,6 +29,8 @@ from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
 from hubbub.listeners.front import Counted, Front
+from hubbub.listeners.irc import IrcDialogue
+from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
@@ -55,6 +58,10 @@ class EchoWires:
         """Return a dialogue that echoes."""
         return EchoDialogue(self._settings)
 
+    def irc(self) -> Dialogue:
+        """Return the same: it echoes whatever comes."""
+        return self.converse()
+
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
     ) -> asyncio.Protocol | None:
@@ -74,10 +81,15 @@ class ChatWires:
         self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
+        self._network = Network(hub, shared.settings)
 
     def converse(self) -> Dialogue:
         """Return a dialogue of chat lines."""
         return LineDialogue(self._hub, self._shared.settings, self._shared.clock())
+
+    def irc(self) -> Dialogue:
+        """Return a dialogue with an IRC client."""
+        return IrcDialogue(self._hub, self._network, self._shared.clock())
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -107,11 +119,13 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
     clear = settings.plaintext == "yes" and wire is not Wire.TLS
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     url = f"http{'' if clear else 's'}://{target}/"
-    if clear and wire is not Wire.HTTP:
+    if clear and wire in (None, Wire.LINE):
         log.info("  in a terminal: nc %s %s", host, port)
     if encrypts and wire in (None, Wire.TLS):
         log.info("  encrypted:     openssl s_client -quiet -connect %s", target)
-    if wire is not Wire.LINE:
+    if clear and wire in (None, Wire.IRC):
+        log.info("  by IRC:        /connect %s %s", host, port)
+    if wire in (None, Wire.HTTP, Wire.TLS):
         log.info("  in a browser:  %s", url)
         if settings.qr:
             import segno
@@ -125,6 +139,21 @@ async def _look_at(certificate: Certificate) -> None:
     while True:
         await asyncio.sleep(LOOK)
         certificate.look()
+
+
+def _secret(folder: Path) -> bytes:
+    """Return the secret that is kept in the data folder; made when it is asked for first."""
+    file = folder / "secret"
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        made = secrets.token_bytes(32)
+        with (
+            contextlib.suppress(OSError),
+            open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out,
+        ):
+            out.write(made)
+        return made
 
 
 def limits(settings: Settings) -> Limits:
@@ -156,9 +185,16 @@ class House:
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
         self.pump.hub, self.pump.broker = self.hub, self.broker
-        self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
+        self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
+        self._secret = b""
         self.front: Front
         self.web: Web | None = None
+
+    def _cloak(self, address: str) -> str:
+        """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""
+        if not self._secret:
+            self._secret = secrets.token_bytes(32) if self.settings.ephemeral else _secret(Path(self.settings.data))
+        return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
 
     def readings(self) -> Readings:
         """Return what was counted."""

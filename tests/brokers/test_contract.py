@@ -41,8 +41,20 @@ def of(entries: list[Entry], room: str) -> list[Entry]:
 
 async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
     asked = draft("tea?", "kitchen", Kind.ACTION, "Zoë")
+    asked.host, asked.tags = "~nc@1f2e.nc", "+draft/reply=x.1"
     (entry,) = await probe.commit(asked)
-    assert entry == ("kitchen", entry.seq, 0, probe.clock.now, Kind.ACTION, "Zoë", "tea?", asked.id)
+    assert entry == (
+        "kitchen",
+        entry.seq,
+        0,
+        probe.clock.now,
+        Kind.ACTION,
+        "Zoë",
+        "tea?",
+        asked.id,
+        "~nc@1f2e.nc",
+        "+draft/reply=x.1",
+    )
     assert entry.seq > 0
 
 
@@ -338,7 +350,7 @@ async def test_search_is_bounded_by_room_number_and_limit(probe: Probe, word: st
 async def test_search_finds_only_what_was_said(probe: Probe) -> None:
     await probe.commit(*(draft("tea", kind=kind) for kind in Kind))
     page = await probe.read(Search("tea", 100))
-    assert [entry.kind for entry in page.entries] == [Kind.MESSAGE, Kind.ACTION]
+    assert [entry.kind for entry in page.entries] == [Kind.MESSAGE, Kind.ACTION, Kind.NOTICE]
 
 
 # --- calling back, and the end --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from hubbub.core.model import (
     SAID,
     After,
     AllRooms,
+    Around,
     Draft,
     Entry,
     Event,
@@ -38,6 +39,7 @@ class Look:
 
     def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
         self.echo = echo
+        self.once = False
         self.rendered = 0  # entries
         self.prefixed = prefixed
         self.elsewhere: Look = self if prefixed else type(self)(echo, True)
@@ -53,6 +55,9 @@ class Look:
             Kind.TOPIC: f"{entry.nick} # {entry.text}",
         }[entry.kind]
         return self._line(entry.room, text)
+
+    def mine(self, entry: Entry) -> bytes:
+        return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         return b"".join(entries)
@@ -99,7 +104,9 @@ class FakeBroker:
     def _append(self, draft: Draft) -> Entry:
         seq = STEP + (self.log[-1].seq if self.log else 0)
         prev = next((entry.seq for entry in reversed(self.log) if entry.room == draft.room), 0)
-        entry = Entry(draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id)
+        entry = Entry(
+            draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags
+        )
         self.log.append(entry)
         return entry
 
@@ -125,7 +132,9 @@ class FakeBroker:
         entries = self.of(room)
         topics = ["", *(entry.text for entry in entries if entry.kind is Kind.TOPIC)]
         said = self._answer(Latest(room, latest)).entries
-        return RoomState(entries[-1].seq if entries else 0, topics[-1], said)
+        joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
+        rules = [*joins, *(entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE))]
+        return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
 
     def _answer(self, query: Query | AllRooms) -> Any:
         match query:
@@ -135,6 +144,8 @@ class FakeBroker:
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
                 return Page(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
+            case Around():
+                raise NotImplementedError  # asked by listeners alone
             case Since():
                 said = [entry for entry in self.of(query.room) if entry.kind in SAID and entry.time >= query.time]
                 return Page(said[: query.limit], len(said) > query.limit)

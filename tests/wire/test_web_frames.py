@@ -39,6 +39,8 @@ OBJECT = {
     "nick": "Zoë",
     "text": "tea?\nyes",
     "id": "x.1-m1",
+    "host": "",
+    "tags": "",
 }
 
 

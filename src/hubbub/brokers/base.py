@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from hubbub.core import delivery
-from hubbub.core.model import Draft, Entry, Page
+from hubbub.core.model import Around, Draft, Entry, Page
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
@@ -76,6 +76,42 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
     if newest_first:
         taken.reverse()
     return Page(taken, more)
+
+
+Span = tuple[int, int]  # numbers: from the first, up to but without the second
+END = 1 << 62  # after every number
+
+
+def windows(query: Around, find: Callable[[float | str], Span | None]) -> list[tuple[Span, bool, int]]:
+    """Return what to read for a query: spans of numbers, whether their newest are wanted, and how many.
+
+    Args:
+        query: the query.
+        find: returns the span that a bound covers: of an id its number, of a time all of that millisecond; None if
+            the id is not known.
+
+    """
+    spans = [find(bound) for bound in query.bounds]
+    if None in spans:
+        return []
+    known = [span for span in spans if span]
+    limit = query.limit
+    match query.verb, known:
+        case "latest", []:
+            return [((0, END), True, limit)]
+        case "latest", [span]:
+            return [((span[1], END), True, limit)]
+        case "before", [span]:
+            return [((0, span[0]), True, limit)]
+        case "after", [span]:
+            return [((span[1], END), False, limit)]
+        case "around", [span]:
+            return [((0, span[0]), True, limit // 2), ((span[0], END), False, limit - limit // 2)]
+        case "between", [first, second] if first <= second:
+            return [((first[1], second[0]), False, limit)]
+        case "between", [first, second]:
+            return [((second[1], first[0]), True, limit)]
+    return []
 
 
 def holds(text: str, words: str) -> bool:

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from hubbub.brokers.base import Committed, Failed, holds, page
+from hubbub.brokers.base import Committed, Failed, Span, holds, page, windows
 from hubbub.core.model import (
     SAID,
     After,
     AllRooms,
+    Around,
     Draft,
     Entry,
     Kind,
@@ -47,6 +48,7 @@ class MemoryBroker:
         self._rooms: dict[str, deque[Entry]] = {}
         self._last: dict[str, int] = {}
         self._topics: dict[str, str] = {}
+        self._rules: dict[str, list[Entry]] = {}  # by room, as RoomState has them
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""
@@ -66,7 +68,7 @@ class MemoryBroker:
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         """Start to follow a room."""
         said = self._answer(Latest(room, latest)).entries
-        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said)
+        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said, self._rules.get(room, ()))
         self._loop.call_soon(done, state)
 
     def close(self, room: str) -> None:
@@ -88,12 +90,16 @@ class MemoryBroker:
     def _append(self, draft: Draft, now: float) -> Entry:
         self._seq += 1
         room = draft.room
-        entry = Entry(room, self._seq, self._last.get(room, 0), now, draft.kind, draft.nick, draft.text, draft.id)
+        prev = self._last.get(room, 0)
+        entry = Entry(room, self._seq, prev, now, draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags)
         self._last[room] = self._seq
         self._rooms.setdefault(room, deque()).append(entry)
         self._log.append(entry)
         if draft.kind is Kind.TOPIC:
             self._topics[room] = draft.text
+            self._rules[room] = [rule for rule in self._rules.get(room, ()) if rule.kind is not Kind.TOPIC]
+        if draft.kind in (Kind.TOPIC, Kind.MODE) or (draft.kind is Kind.JOIN and room not in self._rules):
+            self._rules.setdefault(room, []).append(entry)
         self._size += len(draft.text) + ENTRY_COST
         while self._size > self._bound:
             oldest = self._log.popleft()
@@ -112,9 +118,28 @@ class MemoryBroker:
                 return page(False, entries, query.limit)
             case Latest():
                 return page(True, self._newest(query.room, query.before, query.every), query.limit)
+            case Around():
+                return self._around(query)
             case Search():
                 log = self._newest(query.room, query.before) if query.words.strip() else ()
                 return page(True, (e for e in log if holds(e.text, query.words)), query.limit)
+
+    def _around(self, query: Around) -> Page:
+        log = [e for e in self._rooms.get(query.room, ()) if query.every or e.kind in SAID]
+
+        def find(bound: float | str) -> Span | None:
+            if isinstance(bound, str):
+                return next(((e.seq, e.seq + 1) for e in self._rooms.get(query.room, ()) if e.id == bound), None)
+            at = round(bound * 1000)
+            before = [e.seq for e in self._log if int(e.time * 1000) < at]
+            upto = [e.seq for e in self._log if int(e.time * 1000) <= at]
+            return (before[-1] if before else 0) + 1, (upto[-1] if upto else 0) + 1
+
+        found: list[Entry] = []
+        for (low, high), newest, limit in windows(query, find):
+            part = [e for e in log if low <= e.seq < high]
+            found += part[max(0, len(part) - limit) :] if newest else part[:limit]
+        return Page(found)
 
     def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
         log = self._log if room is None else self._rooms.get(room, ())

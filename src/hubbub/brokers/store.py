@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple, overload
 
-from hubbub.brokers.base import UNSPACED, page
+from hubbub.brokers.base import END, UNSPACED, Span, page, windows
 from hubbub.core.model import (
     After,
     AllRooms,
+    Around,
     Draft,
     Entry,
     Kind,
@@ -34,10 +35,9 @@ from hubbub.core.model import (
 from hubbub.errors import BrokerError, SettingsError
 
 FILE = "hubbub.db"
-VERSION = 1
+VERSION = 2
 PATIENCE = 3.0  # seconds that a query may take
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
-END = 1 << 62  # after every number
 
 _SCHEMA = """
 CREATE TABLE room (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '') STRICT;
@@ -52,15 +52,21 @@ CREATE TABLE entry (
     id TEXT NOT NULL UNIQUE
 ) STRICT;
 CREATE INDEX entry_room ON entry (room, seq);
-CREATE INDEX entry_said ON entry (room, seq) WHERE kind IN ('message', 'action');
 CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid='seq', tokenize='unicode61');
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO mark VALUES ('indexed', 0); -- the text index holds everything up to this number
 """
-_FIELDS = "room.name, seq, prev, time, kind, nick, entry.text, entry.id"
-_FROM = f"SELECT {_FIELDS} FROM entry JOIN room ON room.id = entry.room"
-_SAID = "kind IN ('message', 'action')"
-_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_SAID = "kind IN ('message', 'action', 'notice')"
+_RULES = "kind IN ('mode', 'topic')"
+# What version 2 has beside version 1: from where people come, and what was done to whom.
+_UPGRADE = f"""
+DROP INDEX IF EXISTS entry_said;
+ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+CREATE INDEX entry_said ON entry (room, seq) WHERE {_SAID};
+CREATE INDEX entry_rules ON entry (room, seq) WHERE {_RULES};
+"""
+_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def sentence(error: sqlite3.Error) -> str:
@@ -157,7 +163,12 @@ class Store:
         if version == 0:
             if not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 raise SettingsError(f"{self._path} is not a log of hubbub.")
-            self._db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT")
+            self._db.executescript(f"BEGIN; {_SCHEMA} {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
+        elif version < VERSION and self._write:
+            self._db.executescript(f"BEGIN; {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
+        more = "'', ''" if version == 1 and not self._write else "host, tags"  # a reader before any new server
+        fields = f"room.name, seq, prev, time, kind, nick, entry.text, entry.id, {more}"
+        self._select = f"SELECT {fields} FROM entry JOIN room ON room.id = entry.room"
 
     def close(self) -> None:
         """Let go of the file."""
@@ -187,8 +198,8 @@ class Store:
                 room, prev = rooms.get(name) or self._rooms.get(name) or self._room(name)
                 rooms[name] = room, seq
                 kind, nick, text = draft.kind, draft.nick, draft.text
-                entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id))
-                rows.append((seq, room, prev, now, kind.value, nick, text, draft.id))
+                entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
+                rows.append((seq, room, prev, now, kind.value, nick, text, draft.id, draft.host, draft.tags))
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
             db.executemany(_INSERT, rows)
@@ -283,20 +294,29 @@ class Store:
     def state(self, name: str, latest: int) -> RoomState:
         """Return what the log says of a room. Raises BrokerError."""
         try:
-            self._db.execute("BEGIN")  # one view of it for the three questions
+            self._db.execute("BEGIN")  # one view of it for all questions
             row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
             if row is None:
                 return RoomState(0, "", ())
-            return RoomState(self._last_of(row[0]), row[1], self._latest(Latest(name, latest)).entries)
+            said = self._latest(Latest(name, latest)).entries
+            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0]))
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
 
+    def _rules(self, room: int) -> list[Entry]:
+        first = self._entries("WHERE entry.room = ? AND kind = 'join' ORDER BY seq LIMIT 1", room)
+        topic = self._entries(f"WHERE entry.room = ? AND kind = 'topic' AND {_RULES} ORDER BY seq DESC LIMIT 1", room)
+        modes = self._entries(f"WHERE entry.room = ? AND kind = 'mode' AND {_RULES} ORDER BY seq", room)
+        return [*first, *topic, *modes]
+
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
-        for room, seq, prev, when, kind, nick, text, id in self._db.execute(f"{_FROM} {sql}", values):
-            yield Entry(room, seq, prev, when, Kind(kind), nick, text, id)
+        for room, seq, prev, when, kind, nick, text, id, host, tags in self._db.execute(
+            f"{self._select} {sql}", values
+        ):
+            yield Entry(room, seq, prev, when, Kind(kind), nick, text, id, host, tags)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         rooms = self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
@@ -320,6 +340,26 @@ class Store:
         )
         entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
+
+    def _around(self, query: Around) -> Page:
+        kinds = "" if query.every else f"AND {_SAID}"
+
+        def find(bound: float | str) -> Span | None:
+            if isinstance(bound, str):
+                row = self._db.execute("SELECT seq FROM entry WHERE id = ?", (bound,)).fetchone()
+                return (row[0], row[0] + 1) if row else None
+            at = round(bound * 1000)
+            return self._first_at(at / 1000 - 1e-6), self._first_at((at + 1) / 1000 - 1e-6)
+
+        found: list[Entry] = []
+        for (low, high), newest, limit in windows(query, find):
+            where = (
+                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq >= ? AND seq < ? "
+                f"ORDER BY seq {'DESC' if newest else ''} LIMIT ?"
+            )
+            part = list(self._entries(where, query.room, low, high, limit))
+            found += reversed(part) if newest else part
+        return Page(found)
 
     def _since(self, query: Since) -> Page:
         where = (
@@ -382,6 +422,7 @@ class Store:
         Latest: _latest,
         After: _after,
         Since: _since,
+        Around: _around,
         Search: _search,
         AllRooms: _all_rooms,
     }

@@ -61,28 +61,44 @@ class Delivery:
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
         self.delivered = 0  # entries times members, since the start
 
-    def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> Chunk:
+    def fan_out(
+        self,
+        room: Room,
+        entries: Sequence[Entry],
+        authors: Collection[Session | None],
+        doubled: Mapping[int, Sequence[str]] | None = None,
+    ) -> Chunk:
         """Append entries to the room and write them to its live members; return them as a chunk.
 
         Args:
             room: the room of all of them.
             entries: what was committed, in order.
             authors: the sessions that published some of them: they are not given their own.
+            doubled: of some of them, by index, the rooms in which the same was told before.
 
         """
-        chunk = room.take_in(entries)
+        chunk = room.take_in(entries, doubled)
         self._remember(room, chunk)
         self._rendered.append(chunk)
         for form, group in list(room.live.items()):
             others = dict(group)  # writing may make a member fall behind, which changes the group
             self.delivered += len(entries) * len(others)
-            own = [] if form.echo else [s for s in authors if s and others.pop(s, None)]
+            apart = [] if form.echo else [s for s in authors if s and others.pop(s, None)]
+            if chunk.doubled and form.once:
+                apart += [s for s in others if chunk.seen(form, s)]
+                others = {s: send for s, send in others.items() if s not in apart}
             if whole := chunk.whole(form):
                 _send(whole, others)
-            for session in own:
-                if part := chunk.part(form, session.tag):
+            for session in apart:
+                if part := chunk.part(form, session.tag, 0, chunk.seen(form, session)):
                     session.sink.write(part)
         return chunk
+
+    def signal(self, room: Room, entry: Entry, author: Session) -> None:
+        """Write what is not stored to the live members, but for its author."""
+        for form, group in list(room.live.items()):
+            if data := form.render(entry):
+                _send(data, {session: send for session, send in group.items() if session is not author})
 
     def start(self, session: Session, room: Room, cursor: Cursor) -> None:
         """Give a new member what follows the cursor, and everything from then on."""
@@ -151,7 +167,9 @@ class Delivery:
         self.delivered += len(chunk.entries)
         form = room.members[session]
         start = chunk.index_after(cursor.seq)
-        data = chunk.part(form, session.tag, start) if start or chunk.own(session.tag) else chunk.whole(form)
+        seen = chunk.seen(form, session)
+        whole = not (start or seen or chunk.own(session.tag))
+        data = chunk.whole(form) if whole else chunk.part(form, session.tag, start, seen)
         if data:
             session.sink.write(data)
 

@@ -42,13 +42,14 @@ from hubbub.core.model import (
     Refusal,
     RoomList,
     Sink,
+    Stored,
 )
 from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.rooms import Rooms, without
-from hubbub.core.session import Session, author
+from hubbub.core.session import Hold, Session, author
 from hubbub.core.text import clean, clean_lines
-from hubbub.core.users import Directory
+from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
 Effect = Callable[[Draft, Room, Chunk, int, Sequence[Entry]], None]
@@ -78,6 +79,8 @@ class Hub:
         self.limits = limits or Limits()
         self.directory = Directory()
         self.users = self.directory.users
+        # Called with a user who came, left (no sessions any more), or was renamed, and the name before or "".
+        self.presence: list[Callable[[User, str], None]] = []
         self.closing = False  # everybody leaves: nobody needs to be told who does
         self._boot = boot
         self._sessions = 0
@@ -89,15 +92,18 @@ class Hub:
             Kind.JOIN: self.rooms.joined,
             Kind.LEAVE: self.rooms.left,
             Kind.RENAME: self._took_name,
-            Kind.TOPIC: lambda *_: None,  # but what asks for it next is answered from what is stored
+            # What is asked next is answered from what is stored.
+            Kind.TOPIC: lambda *_: None,
+            Kind.MODE: lambda *_: None,
+            Kind.KICK: lambda *_: None,
         }
 
     # --- sessions -------------------------------------------------------------------------------------------
 
-    def connect(self, outlet: Outlet, sink: Sink, form: Form) -> Session:
+    def connect(self, outlet: Outlet, sink: Sink, form: Form, host: str = "") -> Session:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
-        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form)
+        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host)
 
     def enter(self, session: Session, name: str, room: str = LOBBY, after: int | None = None) -> None:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
@@ -107,9 +113,17 @@ class Hub:
 
         """
         room = names.check_room(clean(room))
-        session.user, _ = self.directory.claim(name)
-        session.user.sessions.append(session)
+        user, _ = self.directory.claim(name)
+        self.attach(session, user)
         self.rooms.join(session, room, after)
+
+    def attach(self, session: Session, user: User) -> None:
+        """Make a session that of a user, who holds a name already; it is in no room yet."""
+        session.user = user
+        user.since = user.active = self.clock()
+        user.sessions.append(session)
+        for tell in self.presence:
+            tell(user, "")
 
     def ready(self, session: Session) -> bool:
         """Return whether the session's next command may be taken; if not, `Outlet.go_on` follows."""
@@ -125,22 +139,35 @@ class Hub:
         session.gone = True
         session.waiting = 0
         self.rooms.withdraw(session)
+        drafts: list[Draft] = []
         asked = [room for room, draft in (session.joining or {}).items() if draft]
         for room in () if self.closing or not session.user else (*session.rooms, *asked):
             # Insisted on: the others must learn of it even if the disk is full just now.
             if leave := session.leave_of(room):
                 leave.insist = True
             else:
-                draft = self.draft(session, room, Kind.LEAVE, clean(reason), insist=True)
-                draft.nick = next(iter(session.claimed()), draft.nick)
+                drafts.append(self.draft(session, room, Kind.LEAVE, clean(reason), insist=True))
+                drafts[-1].nick = next(iter(session.claimed()), session.nick)
+        _share(drafts)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
         self.directory.leave(session)
+        if session.user and not session.user.sessions:
+            for tell in self.presence:
+                tell(session.user, "")
         self.reply(session, Goodbye())
 
     # --- what sessions do -----------------------------------------------------------------------------------
 
-    def say(self, session: Session, text: str, room: str = "", kind: Kind = Kind.MESSAGE, label: str = "") -> None:
+    def say(
+        self,
+        session: Session,
+        text: str,
+        room: str = "",
+        kind: Kind = Kind.MESSAGE,
+        label: str = "",
+        tags: str = "",
+    ) -> None:
         """Publish what the session says (or does, for Kind.ACTION) in a room, its current one by default.
 
         With a label it is told `Stored` when that is done, and the entry's id ends with it: letters and digits, which
@@ -152,7 +179,13 @@ class Hub:
         """
         text = clean_lines(text)
         if text:
-            _mark(self.draft(session, self.rooms.of(session, room).name, kind, text), label)
+            where = self.rooms.of(session, room)
+            where.rules.check_say(session, self.clock())
+            if session.user:
+                session.user.active = self.clock()
+            draft = self.draft(session, where.name, kind, text)
+            draft.tags = tags
+            _mark(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a name that nobody holds, in a room that the session need not be in.
@@ -165,6 +198,8 @@ class Hub:
         """
         nick = self.directory.free(name)
         room = names.check_room(clean(room))
+        if awake := self.rooms.awake.get(room):
+            awake.rules.check_outsider(f"{nick}!{session.host}", self.clock())
         text = clean_lines(text)
         if not text:
             raise Refused("no-text", "There is nothing to send.")
@@ -179,35 +214,85 @@ class Hub:
             Refused: the session is not in that room.
 
         """
-        name = self.rooms.of(session, room).name
+        where = self.rooms.of(session, room)
+        if "t" in where.rules.flags and not where.rules.is_operator(session):
+            raise Refused("not-operator", f"The topic of {where.name} is locked; its operators set it.")
         session.waiting += 1
-        self.draft(session, name, Kind.TOPIC, clean(text).strip())
+        self.draft(session, where.name, Kind.TOPIC, clean(text).strip())
 
-    def whisper(self, session: Session, name: str, text: str) -> None:
+    def whisper(
+        self, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
+    ) -> None:
         """Tell a user something that nobody else hears. Between guests it is stored nowhere.
+
+        With a label the session is told `Stored` when that is done.
 
         Raises:
             Refused: nobody has that name, or the text is empty.
 
         """
-        text = clean(text).strip()
+        text = clean_lines(text)
         target = self.directory.find(name)
         if target is None:
             raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
-        if not text:
+        if not text and kind is not Kind.SIGNAL:
             raise Refused("no-text", "There is nothing to send.")
         session.waiting += 1  # what it says next must not overtake this
-        session.turn.append(partial(self._hand_over, session, target, text))
+        session.published += 1
+        id = f"{session.tag}{session.published:x}"
+        user = session.user
+        assert user is not None
+        user.active = self.clock()
+        where = f"@{target.nick}"
+        entry = Entry(where, 0, 0, self.clock(), kind, session.nick, text, id, session.host, tags)
+        session.turn.append(partial(self._hand_over, session, target, entry, label))
         session.flush()
 
-    def _hand_over(self, session: Session, target: Session, text: str) -> Event | None:
+    def _hand_over(self, session: Session, target: Session, entry: Entry, label: str) -> Event | None:
         session.waiting -= 1
         if target.gone:
             return Refusal("no-such-name", "Not sent: who it was for has left.")
         if target.paused:
             return Refusal("not-reading", f"Not sent: {target.nick} does not read just now.")
-        target.outlet.tell(Private(session.nick, text))
-        return None
+        target.outlet.tell(Private(entry.nick, entry.text, entry))
+        return Stored(label, entry) if label else None
+
+    def tell_apart(self, session: Session, member: Session, to: str, text: str, kind: Kind, tags: str) -> None:
+        """Tell one member of a room what is said `to` some of them, and stored nowhere."""
+        session.published += 1
+        id = f"{session.tag}{session.published:x}"
+        text = clean_lines(text)
+        entry = Entry(to, 0, 0, self.clock(), kind, session.nick, text, id, session.host, tags)
+
+        def give() -> None:
+            if not (member.gone or member.paused):
+                member.outlet.tell(Private(entry.nick, entry.text, entry))
+
+        session.turn.append(give)
+        session.flush()
+
+    def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
+        """Publish a message in a room that the session is not in. Raises Refused."""
+        room.rules.check_say(session, self.clock())
+        if text := clean_lines(text):
+            draft = self.draft(session, room.name, kind, text)
+            draft.tags = tags
+            _mark(draft, label)
+
+    def signal(self, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
+        """Tell the members of a room who can show it something that is not stored. Raises Refused."""
+        where = self.rooms.of(session, room)
+        where.rules.check_say(session, self.clock())
+        session.published += 1
+        id = f"{session.tag}{session.published:x}"
+        entry = Entry(where.name, 0, 0, self.clock(), Kind.SIGNAL, session.nick, text, id, session.host, tags)
+
+        def give() -> Event | None:
+            self.delivery.signal(where, entry, session)
+            return Stored(label, entry) if label else None
+
+        session.turn.append(give)
+        session.flush()
 
     def rename(self, session: Session, name: str) -> None:
         """Give the session's user another name.
@@ -225,9 +310,8 @@ class Hub:
         if not session.rooms:
             self._renamed(session, nick)
             session.flush()
-        for room in session.rooms:
-            session.waiting += 1
-            self.draft(session, room, Kind.RENAME, nick)
+        session.waiting += len(session.rooms)
+        _share([self.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
         """Read the log for a session, and reply with what `answer` makes of the page."""
@@ -243,6 +327,20 @@ class Hub:
             self.release(session)
 
         session.turn.append(partial(self.broker.read, query, done))
+        session.flush()
+
+    def ask_raw(self, session: Session, query: Query, answer: Callable[[Page | BrokerError], None]) -> None:
+        """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
+        session.waiting += 1
+        hold = Hold()
+
+        def done(result: Page | BrokerError) -> None:
+            hold.act = lambda: answer(result)
+            if not session.gone:
+                session.flush()
+                self.release(session)
+
+        session.turn += [partial(self.broker.read, query, done), hold]
         session.flush()
 
     def reply(self, session: Session, event: Event) -> None:
@@ -277,6 +375,7 @@ class Hub:
         """Gather something that a session does, and return it."""
         session.published += 1
         draft = Draft(room, kind, session.nick, text, f"{session.tag}{session.published:x}", session, insist)
+        _mark(draft, session.label)
         self.outbox.add(draft)
         return draft
 
@@ -353,7 +452,11 @@ class Hub:
         for piece in slices(entries, self.limits.chunk):
             drafts = [self.outbox.open.get(entry.id) for entry in piece]
             earlier = list(room.latest)
-            chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft})
+            doubled = {index: draft.earlier for index, draft in enumerate(drafts) if draft and draft.earlier}
+            chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
+            for index, entry in enumerate(piece):
+                if entry.kind is Kind.KICK:
+                    self.rooms.kicked(room, chunk, index)
             for index, draft in enumerate(drafts):
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)
@@ -365,8 +468,12 @@ class Hub:
             self._renamed(session, draft.text)
 
     def _renamed(self, session: Session, nick: str) -> None:
+        before = session.nick
         self._keep_name(session, nick)
-        session.turn.append(Named(nick))
+        session.turn.append(Named(nick, before))
+        if session.user:
+            for tell in self.presence:
+                tell(session.user, before)
 
     def _keep_name(self, session: Session, nick: str) -> None:
         """Let a user who claimed two names have this one, and the other only while a rename is under way."""
@@ -393,8 +500,16 @@ class Hub:
             session.outlet.go_on()
 
 
+def _share(drafts: Sequence[Draft]) -> None:
+    """Give the drafts of one event the id of one, told apart by what follows a `~`."""
+    first = drafts[0].id if drafts else ""
+    for number, draft in enumerate(drafts):
+        draft.id = f"{first}~{number:x}"
+        draft.earlier = tuple(other.room for other in drafts[:number])
+
+
 def _mark(draft: Draft, label: str) -> None:
     """Let a draft carry its session's word for it; its id ends with that."""
-    if label:
+    if label and not draft.label:
         draft.label = label
         draft.id += f"-{label}"

@@ -6,7 +6,7 @@ Nothing here does anything; every layer may import it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -25,9 +25,15 @@ class Kind(StrEnum):
     LEAVE = "leave"
     RENAME = "rename"
     TOPIC = "topic"
+    NOTICE = "notice"
+    MODE = "mode"
+    KICK = "kick"
+    SIGNAL = "signal"  # not stored: who is typing, say
 
 
-SAID = frozenset({Kind.MESSAGE, Kind.ACTION})  # what a newcomer is shown, /history lists and search finds
+# What a newcomer is shown, /history lists and search finds.
+SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
+RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC})  # what was done to a room or to somebody in it
 
 
 class Draft:
@@ -37,8 +43,10 @@ class Draft:
         room: the room's name.
         kind: what it tells.
         nick: who.
-        text: the message; the reason of a leave; the new nick of a rename; the topic.
-        id: unique for ever, given before the commit, so that a retry can be recognised.
+        text: the message; the reason of a leave; the new nick of a rename; the topic; changes of a room's rules as
+            core/rules.py writes them; who was kicked, a space and why.
+        id: unique for ever, given before the commit, so that a retry can be recognised. It begins with the tag of its
+            session; what is one event in several rooms (a rename, somebody's end) is the same up to a `~`.
         session: who waits for the outcome; None for nobody.
         insist: a failed commit is tried again until it succeeds (a leave: the session is gone anyway).
 
@@ -46,8 +54,10 @@ class Draft:
 
     __slots__ = (
         "after",
+        "earlier",
         "entry",
         "error",
+        "host",
         "id",
         "insist",
         "kind",
@@ -57,6 +67,7 @@ class Draft:
         "room",
         "session",
         "settled",
+        "tags",
         "text",
     )
 
@@ -77,6 +88,9 @@ class Draft:
         self.id = id
         self.session = session
         self.insist = insist
+        self.host = session.host if session else ""  # as in an entry
+        self.tags = ""  # likewise
+        self.earlier: tuple[str, ...] = ()  # other rooms in which the same event was told before
         self.label = ""  # its session's own word for it, which it is told back; stored nowhere
         self.after: int | None = None  # a join's: the number after which its session wants to go on
         self.entry: Entry | None = None  # once it is stored
@@ -89,7 +103,9 @@ class Entry(NamedTuple):
     """One line of a room's log.
 
     `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0
-    for the first. `time` is in seconds since the epoch. `id` is its draft's.
+    for the first. `time` is in seconds since the epoch. `id` is its draft's. `host` tells from where `nick` comes,
+    like `~nc@1f2e3d4c5a.nc`: never an address, but the same for the same one. `tags` are what a client
+    said beside the text, as IRC writes them (`+draft/reply=x.1`).
     """
 
     room: str
@@ -100,6 +116,13 @@ class Entry(NamedTuple):
     nick: str
     text: str
     id: str
+    host: str = ""
+    tags: str = ""
+
+    @property
+    def shared(self) -> str:
+        """What is the same in the ids of one event in several rooms; "" if it is of this room alone."""
+        return self.id.partition("~")[0] if "~" in self.id else ""
 
 
 # --- what a session is told beside the log; each wire has a renderer for each -------------------------------
@@ -119,6 +142,7 @@ class Refusal:
     code: str
     text: str
     label: str = ""
+    room: str = field(default="", compare=False)  # that it is about
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +165,14 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The session is a member of a room no more, and speaks in `current` now, "" for nowhere."""
+    """The session is a member of a room no more, and speaks in `current` now, "" for nowhere.
+
+    `kick` is the entry of who threw it out.
+    """
 
     room: str
     current: str
+    kick: Entry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +180,7 @@ class Named:
     """The session's user has this nick from now on."""
 
     nick: str
+    before: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +189,16 @@ class Private:
 
     nick: str
     text: str
+    entry: Entry | None = field(default=None, compare=False)  # the same as an entry; its room is "@" and for whom it is
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """`nick`, who comes from `host`, asks the session into a room."""
+
+    nick: str
+    host: str
+    room: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +305,21 @@ class AllRooms:
     limit: int
 
 
-Query = Latest | After | Since | Search
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Up to `limit` messages of a room, or entries of `every` kind, where IRC's CHATHISTORY means them.
+
+    `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
+    """
+
+    room: str
+    verb: str
+    bounds: tuple[float | str, ...]
+    limit: int
+    every: bool
+
+
+Query = Latest | After | Since | Search | Around
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,14 +348,33 @@ class RoomList:
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
-    """What the log says of a room when it wakes: its last number, topic, and newest messages."""
+    """What the log says of a room when it wakes: its last number, topic, and newest messages.
+
+    `rules` are the entries that made its rules: the first join, who set the topic last, and all of Kind.MODE.
+    """
 
     seq: int
     topic: str
     latest: Sequence[Entry]
+    rules: Sequence[Entry] = ()
 
 
-Event = Answer | Notice | Refusal | Stored | Joined | Left | Named | Private | Past | Members | Rooms | Clock | Goodbye
+Event = (
+    Answer
+    | Notice
+    | Refusal
+    | Stored
+    | Joined
+    | Left
+    | Named
+    | Private
+    | Invited
+    | Past
+    | Members
+    | Rooms
+    | Clock
+    | Goodbye
+)
 
 
 # --- what the hub needs from a listener ---------------------------------------------------------------------
@@ -320,12 +392,21 @@ class Form(Protocol):
         ...
 
     @property
+    def once(self) -> bool:
+        """Whether one event in several rooms is shown once."""
+        ...
+
+    @property
     def elsewhere(self) -> Form:
         """The form for rooms that are not the session's current one."""
         ...
 
     def render(self, entry: Entry) -> bytes:
         """Return the bytes of one entry, b"" if this wire does not show it."""
+        ...
+
+    def mine(self, entry: Entry) -> bytes:
+        """Return the bytes of an entry for its own session, if `echo` does not give it what others get."""
         ...
 
     def join(self, entries: Iterable[bytes]) -> bytes:

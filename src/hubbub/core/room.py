@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
+from hubbub.core.rules import Rules
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
+CHANGING = frozenset({Kind.TOPIC, Kind.MODE, Kind.JOIN})  # what may change a room's rules
 _seq = attrgetter("seq")
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
 
@@ -34,10 +36,13 @@ class Chunk:
     those who catch up later.
     """
 
-    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "end", "entries")
+    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "doubled", "end", "entries")
 
-    def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
+    ) -> None:
         self.entries = entries
+        self.doubled = doubled or {}  # of entries by index: rooms in which the same was told before
         self.after = after  # the cursor of who was given everything before it
         self.end = self.cursor(len(entries) - 1)
         self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries)
@@ -75,19 +80,30 @@ class Chunk:
             whole = self._whole[form] = form.join(self._rendered(form))
         return whole
 
-    def part(self, form: Form, tag: str, start: int = 0) -> bytes:
-        """Return what the session with this tag may see: from index `start` on, without its own unless it has echo.
+    def seen(self, form: Form, session: Session) -> Sequence[int]:
+        """Return which entries a session was told in another room."""
+        if not self.doubled or not form.once or len(session.rooms) < 2:
+            return ()
+        return [index for index, rooms in self.doubled.items() if any(room in session.rooms for room in rooms)]
+
+    def part(self, form: Form, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
+        """Return what the session with this tag may see: from index `start` on, its own as `form.mine` shows them.
+
+        What it has `seen` is left out. Its own that have a label it is told by `Stored`, in its turn.
 
         After its own leave of the room a session sees nothing.
         """
         lines = self._rendered(form)
         own = () if form.echo else self.own(tag)
         pieces = []
-        for index in own:
+        for index in sorted({*own, *seen}) if seen else own:
             if index >= start:
                 pieces += lines[start:index]
                 start = index + 1
-                if self.entries[index].kind is Kind.LEAVE:
+                entry = self.entries[index]
+                if index in own and index not in seen and "-" not in entry.id[len(tag) :]:
+                    pieces.append(form.mine(entry))
+                if entry.kind is Kind.LEAVE and index in own:
                     return form.join(pieces)
         return form.join(pieces + lines[start:])
 
@@ -107,28 +123,31 @@ class Room:
 
     """
 
-    __slots__ = ("end", "latest", "live", "members", "name", "ring", "topic")
+    __slots__ = ("end", "latest", "live", "members", "name", "ring", "rules", "topic")
 
     def __init__(self, name: str, state: RoomState, history: int) -> None:
         self.name = name
         self.end = Cursor(state.seq, 0)
         self.topic = state.topic
+        self.rules = Rules(name, state.rules)
         self.latest: deque[Entry] = deque(state.latest, maxlen=history)
         self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
         self.members: dict[Session, Form] = {}
         # The members that were given all there is, by form: a chunk is written to them without another look.
         self.live: dict[Form, dict[Session, Send]] = {}
 
-    def take_in(self, entries: Sequence[Entry]) -> Chunk:
+    def take_in(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> Chunk:
         """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
-        chunk = Chunk(entries, self.end)
+        chunk = Chunk(entries, self.end, doubled)
         self.ring[self.end.seq] = chunk
         self.end = chunk.end
         for entry in entries:
             if entry.kind in SAID:
                 self.latest.append(entry)
-            elif entry.kind is Kind.TOPIC:
-                self.topic = entry.text
+            elif entry.kind in CHANGING:
+                if entry.kind is Kind.TOPIC:
+                    self.topic = entry.text
+                self.rules.apply(entry, self.members)
         return chunk
 
     def forget_oldest(self) -> None:
@@ -170,6 +189,7 @@ class Room:
 
     def dismiss(self, session: Session) -> None:
         """Make it a member no more."""
+        self.rules.dismiss(session)
         self.stand_back(session, self.members.pop(session))
 
     def go_live(self, session: Session) -> None:

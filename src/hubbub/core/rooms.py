@@ -31,13 +31,14 @@ class Rooms:
 
     # --- asked by a session -----------------------------------------------------------------------------------
 
-    def join(self, session: Session, name: str, after: int | None = None) -> None:
+    def join(self, session: Session, name: str, after: int | None = None, key: str = "") -> None:
         """Make the session a member of a room and the room its current one; it is shown the newest messages.
 
         With `after` it is shown everything that follows that number instead.
 
         Raises:
-            Refused: the name is invalid, or the session is in too many rooms.
+            Refused: the name is invalid, or the session is in too many rooms. Whether the room's rules let it in is
+                told when the room is awake.
 
         """
         room = names.check_room(clean(name))
@@ -52,7 +53,7 @@ class Rooms:
             raise Refused("too-many-rooms", f"You are in {self._limits.max_rooms} rooms; /leave one first.")
         session.waiting += 1
         session.joining = {**joining, room: None}
-        self._waking.wake(room, session, partial(self._ask_in, session, room, after))
+        self._waking.wake(room, session, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
@@ -65,7 +66,7 @@ class Rooms:
         session.waiting += 1
         self._waking.wake(room, session, partial(self._watched, session, after))
 
-    def leave(self, session: Session, name: str = "") -> None:
+    def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session out of a room, its current one by default.
 
         Raises:
@@ -74,7 +75,7 @@ class Rooms:
         """
         room = self.of(session, name)
         session.waiting += 1
-        self._hub.draft(session, room.name, Kind.LEAVE, "")
+        self._hub.draft(session, room.name, Kind.LEAVE, clean(reason))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -102,14 +103,20 @@ class Rooms:
 
     # --- on the way in, and out -------------------------------------------------------------------------------
 
-    def _ask_in(self, session: Session, name: str, after: int | None, room: Room | BrokerError) -> None:
+    def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
         assert session.joining is not None
-        if isinstance(room, BrokerError):
+        try:
+            if isinstance(room, BrokerError):
+                raise Refused("broker", f"Not joined: {room}.")
+            room.rules.check_join(session, key, len(room.people), self._hub.clock())
+        except Refused as refusal:
             session.joining = without(session.joining, name)
-            self._hub.reply(session, Refusal("broker", f"Not joined: {room}."))
+            self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
             self._hub.release(session)
+            self.close_if_empty(name)
             return
-        draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, "")
+        real = session.user.real if session.user else ""
+        draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, real)
         draft.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
@@ -130,6 +137,7 @@ class Rooms:
         first, session.fresh = session.fresh, False
         session.rooms[room.name] = room
         room.admit(session, session.form_in(room.name))
+        room.rules.admit(session)
         self.focus(session, room.name)
         cursor = chunk.cursor(index)
         session.turn.append(Joined(room.name, cursor.seq, room.topic, first))
@@ -146,6 +154,15 @@ class Rooms:
         session = author(draft)
         self.dismiss(session, room.name)
         session.turn.append(Left(room.name, session.current))
+
+    def kicked(self, room: Room, chunk: Chunk, index: int) -> None:
+        """Take out who was thrown out: that is stored."""
+        entry = chunk.entries[index]
+        session = self._hub.directory.find(entry.text.partition(" ")[0])
+        if session and session in room.members:
+            unread = session in self._delivery.behind
+            self.dismiss(session, room.name)
+            self._hub.reply(session, Left(room.name, session.current, entry if unread else None))
 
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""

@@ -12,10 +12,20 @@ if TYPE_CHECKING:
     from hubbub.core.users import User
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
-# What has its place in a session's turn: what it published, what it is told, and what happens between them.
-Turn = Draft | Event | Callable[[], Event | None]
-
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
+
+
+class Hold:
+    """A place in a session's turn that is kept until what belongs there is known: then it is done."""
+
+    __slots__ = ("act",)
+
+    def __init__(self) -> None:
+        self.act: Callable[[], Event | None] | None = None
+
+
+# What has its place in a session's turn: what it published, what it is told, and what happens between them.
+Turn = Draft | Event | Hold | Callable[[], Event | None]
 
 
 class Session:
@@ -26,6 +36,7 @@ class Session:
         outlet: the listener's side.
         sink: where its bytes go.
         form: how entries look to it in its current room.
+        host: from where it comes, as in an entry.
 
     """
 
@@ -34,7 +45,9 @@ class Session:
         "form",
         "fresh",
         "gone",
+        "host",
         "joining",
+        "label",
         "outlet",
         "paused",
         "published",
@@ -48,14 +61,16 @@ class Session:
         "waiting",
     )
 
-    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form) -> None:
+    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form, host: str = "") -> None:
         self.tag = tag
         self.outlet = outlet
         self.sink = sink
         self.form = form
+        self.host = host
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
+        self.label = ""  # given to what it publishes now, so that it is told of each
         self.current = ""  # the room in which it speaks; "" for none
         # Drafts whose outcome is open and what follows them, in the order in which they are to be told.
         self.turn: list[Turn] = []
@@ -91,6 +106,8 @@ class Session:
             item = turn[0]
             if type(item) is Draft and not (item.settled or item.passed):
                 return
+            if type(item) is Hold and item.act is None:
+                return
             del turn[0]
             event = self._outcome(item)
             if event is not None:
@@ -99,6 +116,8 @@ class Session:
     def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
             return _outcome(item)
+        if isinstance(item, Hold):
+            return item.act() if item.act else None
         return item() if callable(item) else item
 
     def claimed(self) -> list[str]:

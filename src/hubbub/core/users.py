@@ -16,12 +16,18 @@ if TYPE_CHECKING:
 class User:
     """Who a nick belongs to. A guest has one session; who has an account may have several."""
 
-    __slots__ = ("keys", "nick", "sessions")
+    __slots__ = ("active", "away", "host", "keys", "modes", "nick", "operator", "real", "sessions", "since")
 
     def __init__(self, nick: str) -> None:
         self.nick = nick
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []
+        self.real = ""  # a longer name, for people
+        self.host = ""  # from where it was here last
+        self.away = ""  # why; "" if it is here
+        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
+        self.since = self.active = 0.0  # when it came, and last said something; seconds since the epoch
+        self.operator = False  # of the server: may act in every room
 
 
 class Directory:
@@ -61,6 +67,11 @@ class Directory:
             if key not in kept:
                 del self.users[key]
         user.keys = tuple(kept)
+
+    def drop(self, user: User) -> None:
+        """Let a user who never came hold no name."""
+        for key in user.keys:
+            self.users.pop(key, None)
 
     def leave(self, session: Session) -> None:
         """Take a session from its user; who has none left is here no more."""

@@ -15,7 +15,7 @@ BACKLOG = 4096  # connections that the kernel keeps until they are accepted
 TRIES = 10  # free ports that are tried until one is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
-    r"(?:(?P<wire>line|http|tls):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
+    r"(?:(?P<wire>line|http|ircs|irc|tls):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
 )
 
 
@@ -34,7 +34,7 @@ def wire_of(address: str) -> Wire | None:
 
     """
     wire = _parts(address)["wire"]
-    return Wire(wire) if wire else None
+    return Wire("tls" if wire == "ircs" else wire) if wire else None
 
 
 def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:

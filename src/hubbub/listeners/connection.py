@@ -100,6 +100,7 @@ class Shared:
     settings: Settings
     clock: Callable[[], float]  # seconds that never go back
     deadlines: Deadlines
+    cloak: Callable[[str], str] = lambda address: "hidden"  # what others are shown of an address
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
@@ -221,6 +222,11 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._shared.connections.discard(self)
         self.dialogue.lost()
         self._gone(self)
+
+    @property
+    def cloak(self) -> str:
+        """What others are shown of its address: the same for the same one, and no way back."""
+        return self._shared.cloak(self.origin)
 
     # --- input ----------------------------------------------------------------------------------------------
 

@@ -33,7 +33,6 @@ TOO_MANY = "There are too many connections from your address."
 ENCRYPTED_ONLY = (
     "This chat takes encrypted connections only; use TLS, as in: openssl s_client -quiet -connect HOST:PORT"
 )
-NO_IRC = "IRC is not spoken here yet; join with nc or telnet"
 HTTP_REFUSAL = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
 NO_HTTP = HTTP_REFUSAL.format(38, "There is no web page at this address.")
 NO_PROXY = "The PROXY protocol is not accepted from your address."
@@ -50,6 +49,10 @@ class Wires(Protocol):
 
     def converse(self) -> Dialogue:
         """Return the dialogue of a new connection on the line wire."""
+        ...
+
+    def irc(self) -> Dialogue:
+        """Return the dialogue of a new IRC client."""
         ...
 
     def http(
@@ -233,13 +236,14 @@ class Front:
             refusal = ENCRYPTED_ONLY
         elif wire is Wire.PROXY:
             refusal = NO_PROXY
-        elif wire is Wire.IRC:
-            return f"ERROR :{NO_IRC}\r"
         elif wire is Wire.HTTP:
             return self._wires.http(sock, peer, where, self._gone) or NO_HTTP
         if refusal:
+            if wire is Wire.IRC:
+                return f"ERROR :{refusal}\r"
             return HTTP_REFUSAL.format(len(refusal) + 1, refusal) if wire is Wire.HTTP else refusal
-        connection = Connection(self.shared, self._wires.converse(), sock, self._gone)
+        dialogue = self._wires.irc() if wire is Wire.IRC else self._wires.converse()
+        connection = Connection(self.shared, dialogue, sock, self._gone)
         connection.peer, connection.origin = peer, where
         return connection
 

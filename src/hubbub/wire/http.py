@@ -67,6 +67,8 @@ class LogEntry(Struct):
     nick: str
     text: str
     id: str
+    host: str = ""
+    tags: str = ""
 
 
 class Page(Struct):
@@ -138,6 +140,7 @@ class Streamed:
     """A form in a body without a length: each batch is a chunk."""
 
     echo = True
+    once = False
 
     def __init__(self, form: Form | EventForm) -> None:
         self._form = form
@@ -150,6 +153,10 @@ class Streamed:
     def render(self, entry: Entry) -> bytes:
         """Return the entry as the form shows it."""
         return self._form.render(entry)
+
+    def mine(self, entry: Entry) -> bytes:
+        """Return nothing: who follows says nothing."""
+        return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return a chunk with all of them."""

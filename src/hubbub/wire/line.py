@@ -18,6 +18,7 @@ from hubbub.core.model import (
     Event,
     Form,
     Goodbye,
+    Invited,
     Joined,
     Kind,
     Left,
@@ -30,6 +31,7 @@ from hubbub.core.model import (
     Rooms,
     Stored,
 )
+from hubbub.core.rules import told
 from hubbub.wire.telnet import Telnet
 
 PROMPT = "Enter your name: "
@@ -205,6 +207,11 @@ def _topic(entry: Entry) -> str:
     return f"*** {entry.nick} set the topic: {entry.text} ***"
 
 
+def _kick(entry: Entry) -> str:
+    whom, _, why = entry.text.partition(" ")
+    return f"*** {entry.nick} has kicked {whom}{f' ({why})' if why else ''} ***"
+
+
 ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.MESSAGE: _message,
     Kind.ACTION: lambda entry: f"* {entry.nick} {entry.text}",
@@ -212,6 +219,10 @@ ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.LEAVE: _leave,
     Kind.RENAME: lambda entry: f"*** {entry.nick} is now {entry.text} ***",
     Kind.TOPIC: _topic,
+    Kind.NOTICE: lambda entry: f"-{entry.nick}- {entry.text}",
+    Kind.MODE: lambda entry: f"*** {entry.nick} {told(entry.text)} ***",
+    Kind.KICK: _kick,
+    Kind.SIGNAL: lambda entry: "",
 }
 
 
@@ -221,6 +232,7 @@ class LineForm:
     __slots__ = ("_end", "_prefixed", "elsewhere")
 
     echo = False
+    once = False
 
     def __init__(self, end: str, prefixed: bool = False) -> None:
         self._end = end
@@ -230,9 +242,15 @@ class LineForm:
     def render(self, entry: Entry) -> bytes:
         """Return the entry's line."""
         text = ENTRIES[entry.kind](entry)
+        if not text:
+            return b""
         if self._prefixed:
             text = _in_front(f"[{entry.room}] ", text)
         return encode(text, self._end)
+
+    def mine(self, entry: Entry) -> bytes:
+        """Return nothing: who typed it has it on the screen."""
+        return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
@@ -332,7 +350,8 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Joined: _joined,
     Left: _left,
     Named: lambda event: notice(f"You are {event.nick} now"),
-    Private: lambda event: f"{event.nick} (private): {event.text}",
+    Private: lambda event: f"{event.nick} (private): {event.text}" if event.text else "",
+    Invited: lambda event: notice(f"{event.nick} asks you into {event.room}: /join {event.room}"),
     Past: _past,
     Members: _members,
     Rooms: _rooms,

@@ -9,10 +9,10 @@ PEEK = 16  # bytes that are enough to tell
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 
 _METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE", b"PRI")
-_VERBS = (b"CAP", b"NICK", b"PASS", b"USER")
+_VERBS = (b"CAP", b"NICK", b"PASS", b"USER", b"QUIT")
 # What only a program begins with, and the beginnings of that.
 _STARTS = (*(method + b" " for method in _METHODS), b"PROXY ", PROXY_V2, b"\x16\x03\x00")
-_IRC = re.compile(rb"(?:CAP|NICK|PASS|USER) +[^ \r\n]", re.IGNORECASE)
+_IRC = re.compile(rb"(?:CAP|NICK|PASS|USER) +[^ \r\n]|QUIT +:", re.IGNORECASE)
 
 
 class Wire(StrEnum):

@@ -15,7 +15,9 @@ from hubbub.core.model import (
     Event,
     Form,
     Goodbye,
+    Invited,
     Joined,
+    Kind,
     Left,
     Members,
     Named,
@@ -160,6 +162,7 @@ class WebForm:
     """How entries look to a browser: all of a batch in one frame, its own among them."""
 
     echo = True
+    once = False
 
     @property
     def elsewhere(self) -> Form:
@@ -168,7 +171,13 @@ class WebForm:
 
     def render(self, entry: Entry) -> bytes:
         """Return the entry's object."""
+        if entry.kind is Kind.SIGNAL:
+            return b""
         return msgspec.json.encode(entry._asdict())
+
+    def mine(self, entry: Entry) -> bytes:
+        """Return nothing: it is given its own as others are."""
+        return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return a frame with all of them."""
@@ -189,7 +198,8 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
     Named: lambda event: encode("nick", nick=event.nick),
-    Private: lambda event: encode("private", nick=event.nick, text=event.text),
+    Private: lambda event: encode("private", nick=event.nick, text=event.text) if event.text else b"",
+    Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
     Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
     Members: lambda event: encode("members", room=event.room, nicks=event.nicks, more=event.more),

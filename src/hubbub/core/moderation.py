@@ -1,0 +1,132 @@
+"""What operators do: change a room's rules, kick, invite. Decided here, once for all wires."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import Invited, Kind
+from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, parse, whole_mask, write
+from hubbub.core.text import clean, fold
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+    from hubbub.core.room import Room
+    from hubbub.core.session import Session
+
+MAX_KEY = 32
+MAX_NUMBER = 1_000_000
+
+
+def operator_of(session: Session, room: Room) -> None:
+    """Raise Refused unless a session may change the room's rules."""
+    if not room.rules.is_operator(session):
+        raise Refused("not-operator", f"You are no operator of {room.name}.")
+
+
+def change(
+    hub: Hub, session: Session, room: Room, changes: Sequence[Change], until: float = 0.0
+) -> list[tuple[Change, Refused]]:
+    """Publish changes of a room's rules: those that are valid and change something. Return those that are not valid.
+
+    Raises:
+        Refused: the session is no operator of the room.
+
+    """
+    operator_of(session, room)
+    good: list[Change] = []
+    bad: list[tuple[Change, Refused]] = []
+    for one in changes:
+        try:
+            wanted = _checked(hub, room, one)
+        except Refused as refusal:
+            bad.append((one, refusal))
+        else:
+            if wanted and wanted not in good:
+                good.append(wanted)
+    if good:
+        session.waiting += 1
+        hub.draft(session, room.name, Kind.MODE, write(good, until))
+    return bad
+
+
+def _checked(hub: Hub, room: Room, change: Change) -> Change | None:
+    """Return a change as it is stored, None if it changes nothing. Raises Refused."""
+    on, letter, param = change
+    rules = room.rules
+    if letter in PREFIXES:
+        target = member(hub, room, param)
+        named = Change(on, letter, f"{target.nick}!{target.host}")
+        return None if (letter in rules.status.get(target, "")) is on else named
+    if letter in LISTS:
+        return _mask(room, change)
+    if letter == "k":
+        if not on:
+            return Change(False, letter, "*") if rules.key else None
+        if not param or len(param) > MAX_KEY or clean(param) != param or set(param) & {" ", ","}:
+            raise Refused("bad-value", f"A key has 1 to {MAX_KEY} characters, no space and no comma.")
+        return change if param != rules.key else None
+    if LETTERS[letter].takes:
+        return _number(change, rules.limit if letter == "l" else rules.slow)
+    return Change(on, letter, "") if (letter in rules.flags) is not on else None
+
+
+def _mask(room: Room, change: Change) -> Change | None:
+    on, letter, param = change
+    masks = room.rules.lists[letter]
+    mask = whole_mask(clean(param))
+    known = next((one for one in masks if fold(one) == fold(mask)), None)
+    if not param or " " in mask or (known is not None) is on:
+        return None
+    if on and len(masks) >= MAX_LISTED:
+        raise Refused("list-full", f"There are {MAX_LISTED} masks in that list already.")
+    return Change(on, letter, known or mask)
+
+
+def _number(change: Change, now: int) -> Change | None:
+    on, letter, param = change
+    if not on:
+        return Change(False, letter, "") if now else None
+    if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
+        raise Refused("bad-value", f"That takes a number from 1 to {MAX_NUMBER}.")
+    return Change(True, letter, str(int(param[:9]))) if int(param[:9]) != now else None
+
+
+def member(hub: Hub, room: Room, name: str) -> Session:
+    """Return the session of a member by its name. Raises Refused."""
+    session = hub.directory.find(clean(name))
+    if session is None:
+        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+    if session not in room.members:
+        raise Refused("not-there", f"{session.nick} is not in {room.name}.")
+    return session
+
+
+def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") -> None:
+    """Publish that somebody is thrown out of a room. Raises Refused."""
+    operator_of(session, room)
+    target = member(hub, room, name)
+    session.waiting += 1
+    hub.draft(session, room.name, Kind.KICK, f"{target.nick} {clean(reason).strip()}".rstrip())
+
+
+def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
+    """Let somebody come in whatever the rules say, and tell him. Return his session. Raises Refused."""
+    target = hub.directory.find(clean(name))
+    if target is None:
+        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+    if target in room.members:
+        raise Refused("there-already", f"{target.nick} is in {room.name} already.")
+    if "i" in room.rules.flags:
+        operator_of(session, room)
+    room.rules.invited.add(target)
+    if not target.paused:
+        target.outlet.tell(Invited(session.nick, session.host, room.name))
+    return target
+
+
+def undo(text: str) -> list[Change]:
+    """Return the changes that take back those of an entry."""
+    changes, _ = parse(text)
+    return [Change(not on, letter, param) for on, letter, param in changes]

@@ -1,0 +1,486 @@
+"""IRC's channels: joining, talking, topics, lists, modes, kicks. A channel is a room, `#` in front."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.core import moderation, names
+from hubbub.core.model import Kind
+from hubbub.core.room import Room
+from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change, matches
+from hubbub.core.text import clean, fold
+from hubbub.core.users import User
+from hubbub.errors import Refused
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_form import channel
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+USER_MODES = "Biow"
+MODES = 20  # changes in one command
+TARGETS = 4  # of one message
+TOPIC_LENGTH = 390
+KICK_LENGTH = 300
+NAMES_LINE = 400  # bytes of names in a line
+
+
+def room_name(name: str) -> str:
+    """Return what a channel's room is called. Raises Refused."""
+    if not name.startswith("#"):
+        raise Refused("room-invalid", "A channel begins with #.")
+    return names.check_room(name)
+
+
+def room_at(client: IrcDialogue, name: str) -> Room | None:
+    """Return a channel that exists: somebody is in it; None after the answer that there is none."""
+    room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
+    if room is None or not room.people:
+        client.numeric(403, name)
+        return None
+    return room
+
+
+def room_of(client: IrcDialogue, name: str) -> Room | None:
+    """Return a channel that the client is in; None after the answer that it is not."""
+    room = room_at(client, name)
+    if room and client.session not in room.members:
+        client.numeric(442, name)
+        return None
+    return room
+
+
+# --- in and out -----------------------------------------------------------------------------------------------------
+
+
+def join(client: IrcDialogue, params: list[str]) -> None:
+    """JOIN #a,#b [key,key]: join channels; JOIN 0 leaves all."""
+    if params == ["0"]:
+        for name in list(client.session.rooms):
+            client.hub.rooms.leave(client.session, name)
+        return
+    keys = params[1].split(",") if len(params) > 1 else []
+    for number, name in enumerate(params[0].split(",")):
+        if not name:
+            continue
+        try:
+            room = room_name(name)
+            if room not in client.session.rooms:
+                client.hub.rooms.join(client.session, room, key=keys[number] if number < len(keys) else "")
+        except Refused as refusal:
+            client.numeric(405 if refusal.code == "too-many-rooms" else 403, name)
+
+
+def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
+    """Return what follows one's own JOIN: topic, read marker, names."""
+    server, nick, name = client.network.name, client.nick, channel(room.name)
+    lines = topic_lines(client, room) if room.topic else []
+    if "draft/read-marker" in client.caps:
+        lines.append(wire.line(server, "MARKREAD", name, client.markers.get(room.name, "*")))
+    if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
+        lines += names_lines(client, room)
+        lines.append(wire.line(server, "366", nick, name, "End of /NAMES list"))
+    return lines
+
+
+def topic_lines(client: IrcDialogue, room: Room) -> list[bytes]:
+    """Return a room's topic, and who set it when."""
+    server, nick, name = client.network.name, client.nick, channel(room.name)
+    rules = room.rules
+    return [
+        wire.line(server, "332", nick, name, room.topic),
+        wire.line(server, "333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
+    ]
+
+
+def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
+    """Return who is in a room. The lines are made once for all who ask before that changes."""
+    multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
+    inside = client.session in room.members
+    key = (room.end.seq, len(room.members), multi, hosts, inside)
+    cached = client.network.names.get(room.name)
+    if cached is None or cached[0] != key:
+        words = []
+        for member in room.people:
+            if not inside and member.user and "i" in member.user.modes:
+                continue
+            signs = room.rules.prefixes(member) if room.rules.status else ""
+            words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
+        symbol = "@" if "s" in room.rules.flags else "="
+        server, name = client.network.name, channel(room.name)
+        lines = [f":{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
+        cached = client.network.names[room.name] = (key, "".join(lines).encode())
+    return [cached[1].replace(b"\0", client.nick.encode())] if cached[1] else []
+
+
+def part(client: IrcDialogue, params: list[str]) -> None:
+    """PART #a,#b [reason]: leave channels."""
+    reason = clean(params[1])[:KICK_LENGTH] if len(params) > 1 else ""
+    for name in params[0].split(","):
+        if name and room_of(client, name):
+            client.hub.rooms.leave(client.session, name, reason)
+
+
+def topic(client: IrcDialogue, params: list[str]) -> None:
+    """TOPIC #channel [text]: show a topic, or set it."""
+    room = room_at(client, params[0])
+    if room is None:
+        return
+    inside = client.session in room.members
+    if len(params) == 1:
+        if not inside and "s" in room.rules.flags:
+            client.numeric(442, params[0])
+        elif room.topic:
+            client.send(*topic_lines(client, room))
+        else:
+            client.numeric(331, channel(room.name))
+    elif not inside:
+        client.numeric(442, params[0])
+    else:
+        client.hub.set_topic(client.session, wire.cut(params[1], TOPIC_LENGTH), room.name)
+
+
+def invite(client: IrcDialogue, params: list[str]) -> None:
+    """INVITE nick #channel: let somebody come in; without parameters, list who invited."""
+    if not params:
+        for one in client.hub.rooms.awake.values():
+            if client.session in one.rules.invited:
+                client.reply("336", client.nick, channel(one.name))
+        client.numeric(337)
+        return
+    if len(params) < 2:
+        client.numeric(461, "INVITE")
+        return
+    nick, name = params[0], params[1]
+    room = room_of(client, name)
+    if room is None:
+        return
+    try:
+        target = moderation.invite(client.hub, client.session, room, nick)
+    except Refused as refusal:
+        code = {"no-such-name": 401, "there-already": 443, "not-operator": 482}[refusal.code]
+        client.numeric(code, *{401: [nick], 443: [nick, name], 482: [name]}[code])
+        return
+    client.reply("341", client.nick, target.nick, channel(room.name))
+    if target.user and target.user.away:
+        client.reply("301", client.nick, target.nick, target.user.away)
+    data = wire.line(client.source, "INVITE", target.nick, channel(room.name))
+    for member in room.people:
+        other = client.network.client(member)
+        if other and other is not client and "invite-notify" in other.caps:
+            other.send(data)
+
+
+def kick(client: IrcDialogue, params: list[str]) -> None:
+    """KICK #channel nick[,nick] [reason]: throw people out."""
+    channels, nicks = params[0].split(","), params[1].split(",")
+    reason = wire.cut(clean(params[2]), KICK_LENGTH) if len(params) > 2 else ""
+    pairs = zip(channels if len(channels) > 1 else channels * len(nicks), nicks, strict=False)
+    for name, nick in pairs:
+        room = room_of(client, name)
+        if room is None:
+            continue
+        try:
+            moderation.kick(client.hub, client.session, room, nick, reason)
+        except Refused as refusal:
+            code = {"no-such-name": 401, "not-there": 441, "not-operator": 482}[refusal.code]
+            client.numeric(code, *{401: [nick], 441: [nick, name], 482: [name]}[code])
+
+
+# --- talking --------------------------------------------------------------------------------------------------------
+
+
+def privmsg(client: IrcDialogue, params: list[str]) -> None:
+    """PRIVMSG target[,target] text: say something in a channel or to somebody."""
+
+
+def notice(client: IrcDialogue, params: list[str]) -> None:
+    """NOTICE target[,target] text: the same, without any answer."""
+
+
+def tagmsg(client: IrcDialogue, params: list[str]) -> None:
+    """TAGMSG target[,target]: tell tags alone, like who is typing."""
+
+
+def client_tags(message: wire.Message) -> str:
+    """Return the tags that a client gives to others, as they are sent."""
+    tags = {name: value for name, value in message.tags.items() if name.startswith("+")}
+    return wire.tag_text(tags)[1:-1]
+
+
+def say(client: IrcDialogue, message: wire.Message) -> None:
+    """Do what PRIVMSG, NOTICE and TAGMSG ask for."""
+    verb, params = message.verb, message.params
+    quiet = verb == "NOTICE"
+    signal = verb == "TAGMSG"
+    if not params or not params[0]:
+        if signal:
+            client.numeric(461, verb)
+        elif not quiet:
+            client.reply("411", client.nick, f"No recipient given ({verb})")
+        return
+    text = "" if signal or len(params) < 2 else params[1]
+    if not signal and not clean(text).strip():
+        if not quiet:
+            client.numeric(412)
+        return
+    targets = list(dict.fromkeys(params[0].split(",")))
+    for target in targets[:TARGETS]:
+        say_to(client, target, text, verb, client_tags(message))
+    if len(targets) > TARGETS and not quiet:
+        client.numeric(407, targets[TARGETS])
+
+
+def say_to(client: IrcDialogue, target: str, text: str, verb: str, tags: str) -> None:
+    """Say something to one target."""
+    kind = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.SIGNAL}.get(verb, Kind.MESSAGE)
+    if kind is Kind.MESSAGE and text.startswith("\x01ACTION ") and len(text.strip("\x01")) > 7:
+        kind, text = Kind.ACTION, text[8:].rstrip("\x01")
+    elif text.startswith("\x01"):  # a client's command to a client: shown to nobody, stored nowhere
+        kind, text = Kind.SIGNAL, f"{verb} {clean(text)}"
+    try:
+        if target.lstrip("@+").startswith("#"):
+            _say_in(client, target, text, kind, tags)
+        else:
+            _say_privately(client, target, text, kind, tags)
+    except Refused as refusal:
+        if kind is Kind.NOTICE:
+            return
+        code = {"no-such-name": 401, "room-invalid": 403, "no-text": 412}.get(refusal.code, 404)
+        client.numeric(code, *([] if code == 412 else [target]))
+
+
+def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) -> None:
+    hub, session = client.hub, client.session
+    status = target[: len(target) - len(target.lstrip("@+"))]
+    name = target[len(status) :]
+    room = hub.rooms.awake.get(fold(name[1:]))
+    if room is None or not room.people:
+        raise Refused("room-invalid", "There is no such channel.")
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    if kind is Kind.SIGNAL and text and "C" in room.rules.flags:
+        raise Refused("not-allowed", "Client commands are not allowed here.")
+    if status:
+        _say_to_status(client, room, status, text, kind, tags)
+        return
+    if session not in room.members:
+        _say_from_outside(client, room, text, kind, tags)
+        return
+    if kind is Kind.SIGNAL:
+        hub.signal(session, room.name, tags, label, text)
+    else:
+        hub.say(session, text, room.name, kind, tags=tags)
+
+
+def _say_from_outside(client: IrcDialogue, room: Room, text: str, kind: Kind, tags: str) -> None:
+    if "n" in room.rules.flags:
+        raise Refused("not-allowed", "Only members speak here.")
+    client.hub.say_outside(client.session, room, text, kind, "irc", tags)
+
+
+def _say_to_status(client: IrcDialogue, room: Room, status: str, text: str, kind: Kind, tags: str) -> None:
+    """Say something to those members of a room who have a sign: to each privately, it is in no log."""
+    if client.session not in room.members and "n" in room.rules.flags:
+        raise Refused("not-allowed", "Only members speak here.")
+    room.rules.check_say(client.session, client.hub.clock())
+    wanted = "o" if status[0] == "@" and "+" not in status else "ov"
+    for member in room.people:
+        if member is not client.session and set(wanted) & set(room.rules.status.get(member, "")):
+            client.hub.tell_apart(client.session, member, f"@{status}{channel(room.name)}", text, kind, tags)
+
+
+def _say_privately(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) -> None:
+    found = client.hub.directory.find(target)
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    client.hub.whisper(client.session, target, text, kind, label, tags)
+    if found and found.user and found.user.away and kind in (Kind.MESSAGE, Kind.ACTION):
+        client.reply("301", client.nick, found.nick, found.user.away)
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def names_of(client: IrcDialogue, params: list[str]) -> None:
+    """NAMES #channel: list who is there."""
+    if not params:
+        client.numeric(366, "*")
+        return
+    name = params[0].split(",")[0]
+    room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
+    if room and ("s" not in room.rules.flags or client.session in room.members):
+        client.send(*names_lines(client, room))
+    client.numeric(366, name)
+
+
+def _condition(text: str, now: float) -> Callable[[Room], bool] | None:
+    """Return what one condition of ELIST asks of a room; None if it is a name."""
+    if text[:1] in "<>" and text[1:].isdigit():
+        number = int(text[1:10])
+        more = text[0] == ">"
+        return lambda room: len(room.people) > number if more else len(room.people) < number
+    if text[:1].upper() in "CT" and text[1:2] in ("<", ">") and text[2:].isdigit():
+        minutes = int(text[2:11])
+        older = text[1] == ">"
+        topic = text[0].upper() == "T"
+
+        def fits(room: Room) -> bool:
+            then = room.rules.topic_at if topic else room.rules.created
+            if topic and not room.topic:
+                return False
+            age = now - then
+            return age > minutes * 60 if older else age < minutes * 60
+
+        return fits
+    if text.startswith("!"):
+        return lambda room: not matches(text[1:], channel(room.name))
+    if set(text) & set("*?"):
+        return lambda room: matches(text, channel(room.name))
+    return None
+
+
+def list_channels(client: IrcDialogue, params: list[str]) -> None:
+    """LIST [#channel,...] [conditions]: list channels (ELIST=CMNTU)."""
+    words = [word for param in params for word in param.split(",") if word]
+    conditions = []
+    wanted: set[str] = set()
+    for word in words:
+        condition = _condition(word, client.hub.clock())
+        if condition:
+            conditions.append(condition)
+        else:
+            wanted.add(fold(word.removeprefix("#")))
+    client.reply("321", client.nick, "Channel", "Users  Name")
+    for room in list(client.hub.rooms.awake.values()):
+        if not room.people or ("s" in room.rules.flags and client.session not in room.members):
+            continue
+        if wanted and room.name not in wanted:
+            continue
+        if all(condition(room) for condition in conditions):
+            client.reply("322", client.nick, channel(room.name), str(len(room.people)), room.topic)
+    client.numeric(323)
+
+
+# --- modes ----------------------------------------------------------------------------------------------------------
+
+
+def mode(client: IrcDialogue, params: list[str]) -> None:
+    """MODE target [changes]: show or change the modes of a channel or of oneself."""
+    if params[0].startswith("#"):
+        _mode_of_channel(client, params[0], params[1:])
+    else:
+        _mode_of_user(client, params[0], params[1:])
+
+
+def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
+    user = client.user
+    assert user is not None
+    if fold(name) != fold(user.nick):
+        known = client.hub.directory.find(name) is not None
+        client.numeric(502 if known else 401, *([] if known else [name]))
+    elif not params:
+        client.reply("221", client.nick, "+" + "".join(sorted(user.modes | ({"o"} if user.operator else set()))))
+    else:
+        done, unknown = _change_user(user, params[0])
+        if done:
+            client.send(wire.line(client.source, "MODE", client.nick, done))
+        if unknown:
+            client.numeric(501)
+
+
+def _change_user(user: User, letters: str) -> tuple[str, bool]:
+    """Change a user's modes; return what changed, and whether a letter is not known."""
+    on, unknown, text, sign = True, False, "", None
+    for letter in letters:
+        if letter in "+-":
+            on = letter == "+"
+            continue
+        if letter in "iwB" and (letter in user.modes) is not on:
+            user.modes = user.modes | {letter} if on else user.modes - {letter}
+        elif letter == "o" and user.operator and not on:
+            user.operator = False
+        else:
+            unknown = unknown or letter not in USER_MODES
+            continue
+        text += ("" if on is sign else "+" if on else "-") + letter
+        sign = on
+    return text, unknown
+
+
+def _mode_of_channel(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
+    room = room_at(client, name)
+    if room is None:
+        return
+    inside = client.session in room.members
+    shown = channel(room.name)
+    if not params:
+        modes = room.rules.modes(inside).split(" ")
+        client.reply("324", client.nick, shown, *modes)
+        client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
+        return
+    changes, asked = _read(client, room, params)
+    for letter in asked:
+        _list(client, room, letter)
+    if not changes:
+        return
+    if not inside:
+        client.numeric(442, name)
+        return
+    try:
+        bad = moderation.change(client.hub, client.session, room, changes)
+    except Refused:
+        client.numeric(482, name)
+        return
+    for change, refusal in bad:
+        _complain(client, room, change, refusal)
+
+
+def _read(client: IrcDialogue, room: Room, params: Sequence[str]) -> tuple[list[Change], list[str]]:
+    """Return the changes that a MODE asks for, and the lists that it wants to see."""
+    letters, rest = params[0], list(params[1:])
+    changes: list[Change] = []
+    asked: list[str] = []
+    on = True
+    for letter in letters:
+        if letter in "+-":
+            on = letter == "+"
+            continue
+        row = LETTERS.get(letter)
+        if row is None:
+            client.numeric(472, letter)
+            continue
+        wants = row.takes == "always" or (row.takes == "set" and on)
+        if wants and not rest:
+            if letter in LISTS and letter not in asked:
+                asked.append(letter)
+            elif letter == "k" and not on:
+                changes.append(Change(False, letter, "*"))
+            continue
+        if len(changes) < MODES:
+            changes.append(Change(on, letter, rest.pop(0) if wants else ""))
+    return changes, asked
+
+
+def _complain(client: IrcDialogue, room: Room, change: Change, refusal: Refused) -> None:
+    name = channel(room.name)
+    if refusal.code == "no-such-name":
+        client.numeric(401, change.param)
+    elif refusal.code == "not-there":
+        client.numeric(441, change.param, name)
+    elif refusal.code == "list-full":
+        client.numeric(478, name, change.letter)
+    elif change.letter not in PREFIXES:
+        client.reply("696", client.nick, name, change.letter, "*", refusal.text)
+
+
+_LISTS = {"b": (367, 368), "e": (348, 349), "I": (346, 347)}
+
+
+def _list(client: IrcDialogue, room: Room, letter: str) -> None:
+    one, end = _LISTS[letter]
+    now = client.hub.clock()
+    for mask, listed in room.rules.lists[letter].items():
+        if not listed.until or listed.until > now:
+            client.reply(str(one), client.nick, channel(room.name), mask, listed.by, str(int(listed.at)))
+    client.numeric(end, channel(room.name))

@@ -1,0 +1,252 @@
+"""IRC's past: CHATHISTORY, read markers, the replay for those who cannot ask, and messages of several lines.
+
+Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, draft/multiline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import SAID, Around, Entry, Page
+from hubbub.core.text import fold
+from hubbub.errors import BrokerError
+from hubbub.listeners import irc_channels
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_form import MULTILINE, channel, stamp
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+HISTORY = 100
+MARKERS = 200
+MAX_BYTES, MAX_LINES = 4096, 100
+_TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+
+
+def replay(client: IrcDialogue, entries: Sequence[Entry]) -> list[bytes]:
+    """Return what was said before a client came that cannot ask for it."""
+    lines: list[bytes] = []
+    for entry in entries:
+        if "server-time" not in client.caps:
+            clock = datetime.fromtimestamp(entry.time).strftime("%H:%M")
+            entry = entry._replace(text=f"[{clock}] {entry.text}")
+        lines += client.form.lines(entry)
+    return lines
+
+
+# --- CHATHISTORY ----------------------------------------------------------------------------------------------------
+
+
+def _parse_time(text: str) -> float | None:
+    match = _TIME.fullmatch(text)
+    if not match:
+        return None
+    try:
+        return datetime.fromisoformat(match[1].replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def chathistory(client: IrcDialogue, params: list[str]) -> None:
+    """CHATHISTORY verb target bound... limit: read what was said."""
+    verb = params[0].upper() if params else "*"
+    form = _FORMS.get(verb)
+    if form is None:
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, "Unknown command")
+        return
+    if len(params) != form + 2 + (verb != "TARGETS"):
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, "Insufficient parameters")
+        return
+    limit = params[-1]
+    if not (limit.isascii() and limit.isdigit() and int(limit[:9])):
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, limit, "Invalid limit")
+        return
+    bounds = params[1:-1] if verb == "TARGETS" else params[2:-1]
+    read = []
+    for bound in bounds:
+        value = _bound(client, verb, params[1], bound)
+        if value is None:
+            return
+        read.append(value)
+    count = min(int(limit[:9]), HISTORY)
+    if verb == "TARGETS":
+        _targets(client, sorted(float(value) for value in read if isinstance(value, float)), count)
+    else:
+        _read(client, verb, params[1], read, count)
+
+
+_FORMS = {"LATEST": 1, "BEFORE": 1, "AFTER": 1, "AROUND": 1, "BETWEEN": 2, "TARGETS": 2}  # verb: number of bounds
+
+
+def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | str | None:
+    """Return a bound: a time, an id, or "*"; None after the answer that it is none."""
+    if text == "*" and verb == "LATEST":
+        return "*"
+    if text.startswith("msgid=") and verb != "TARGETS":
+        return text.removeprefix("msgid=")
+    if text.startswith("timestamp="):
+        value = _parse_time(text)
+        if value is not None:
+            return value
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid timestamp")
+    elif "=" in text:
+        client.fail("CHATHISTORY", "INVALID_MSGREFTYPE", verb, target, "Only msgid and timestamp are known")
+    else:
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid bound")
+    return None
+
+
+def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
+    room = client.hub.rooms.awake.get(fold(target[1:])) if target.startswith("#") else None
+    if target.startswith("#") and (room is None or client.session not in room.members):
+        client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
+        return
+    if room is None:  # private messages between guests are stored nowhere
+        client.end_batch(client.begin_batch("chathistory", target))
+        return
+    every = "draft/event-playback" in client.caps
+    query = Around(room.name, verb.lower(), tuple(bound for bound in bounds if bound != "*"), limit, every)
+
+    def answer(page: Page | BrokerError) -> None:
+        server = client.network.name
+        if isinstance(page, BrokerError):
+            why = "Messages could not be retrieved"
+            client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
+            return
+        ref = client.new_ref() if "batch" in client.caps else ""
+        lines = [wire.line(server, "BATCH", f"+{ref}", "chathistory", target)] if ref else []
+        for entry in page.entries:
+            lines += client.form.lines(entry, ref)
+        client.emit(*lines, *([wire.line(server, "BATCH", f"-{ref}")] if ref else []))
+
+    client.hub.ask_raw(client.session, query, answer)
+
+
+def _targets(client: IrcDialogue, bounds: list[float], limit: int) -> None:
+    if len(bounds) < 2:
+        return
+    found = []
+    for room in client.session.rooms.values():
+        said = [entry for entry in room.latest if entry.kind in SAID]
+        if said and bounds[0] < said[-1].time < bounds[1]:
+            found.append((said[-1].time, channel(room.name)))
+    ref = client.begin_batch("draft/chathistory-targets")
+    lines = [
+        wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
+        for then, name in sorted(found)[:limit]
+    ]
+    client.send(*([b"@batch=" + ref.encode() + b" " + line for line in lines] if ref else lines))
+    client.end_batch(ref)
+
+
+# --- read markers ---------------------------------------------------------------------------------------------------
+
+
+def markread(client: IrcDialogue, params: list[str]) -> None:
+    """MARKREAD target [timestamp=...]: remember how far one has read (as long as one is here)."""
+    if not params:
+        client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
+        return
+    target = params[0]
+    key = fold(target.removeprefix("#"))
+    if len(params) > 1:
+        if _parse_time(params[1]) is None:
+            client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
+            return
+        if params[1] > client.markers.get(key, ""):
+            if len(client.markers) >= MARKERS:
+                del client.markers[next(iter(client.markers))]
+            client.markers[key] = params[1]
+    client.reply("MARKREAD", target, client.markers.get(key, "*"))
+
+
+# --- messages of several lines --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Multiline:
+    """A message of several lines that is coming in; `broken`: its rest is passed over."""
+
+    ref: str
+    target: str
+    tags: str
+    verb: str = ""
+    text: str = ""
+    lines: int = 0
+    broken: bool = False
+    seen: list[str] = field(default_factory=list)
+
+
+def stray_batch(client: IrcDialogue, params: list[str]) -> None:
+    """BATCH +ref draft/multiline target, BATCH -ref: say a message of several lines."""
+
+
+def takes(client: IrcDialogue, message: wire.Message) -> bool:
+    """Take a message that is part of a multi-line one; return whether it was."""
+    batch: Multiline | None = client.batch
+    if message.verb == "BATCH" and client.registered:
+        _batch(client, message)
+        return True
+    if batch is None:
+        return False
+    ref = message.tags.get("batch")
+    if ref is None:
+        return False
+    if ref != batch.ref:
+        _break(client, batch, "MULTILINE_INVALID", "That is no part of the open batch")
+    elif not batch.broken:
+        _line(client, batch, message)
+    return True
+
+
+def _break(client: IrcDialogue, batch: Multiline, code: str, *params: str) -> None:
+    if not batch.broken:
+        client.fail("BATCH", code, *params)
+    batch.broken = True
+
+
+def _batch(client: IrcDialogue, message: wire.Message) -> None:
+    params = message.params
+    ref = params[0] if params else ""
+    batch: Multiline | None = client.batch
+    if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and batch is None:
+        client.batch = Multiline(ref[1:], params[2], irc_channels.client_tags(message))
+        client.hold_answer()
+        return
+    if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
+        client.batch = None
+        client.go_on_answering()
+        if not batch.broken and not batch.text.strip("\n"):
+            _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
+        if not batch.broken:
+            irc_channels.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
+        return
+    if batch is not None:
+        _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
+    else:
+        client.fail("BATCH", "MULTILINE_INVALID", "That is no batch")
+
+
+def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
+    concat = f"{MULTILINE}-concat" in message.tags
+    if message.verb not in ("PRIVMSG", "NOTICE") or len(message.params) < 2 or batch.verb not in ("", message.verb):
+        _break(client, batch, "MULTILINE_INVALID", "A batch holds PRIVMSG or NOTICE alone")
+        return
+    target, text = message.params[0], message.params[1]
+    if fold(target) != fold(batch.target):
+        _break(client, batch, "MULTILINE_INVALID_TARGET", batch.target, target, "All lines go to one target")
+        return
+    if concat and not text:
+        _break(client, batch, "MULTILINE_INVALID", "An empty line cannot be joined to another")
+        return
+    batch.text += text if concat or not batch.lines else f"\n{text}"
+    batch.lines += 1
+    batch.verb = message.verb
+    if batch.lines > MAX_LINES:
+        _break(client, batch, "MULTILINE_MAX_LINES", str(MAX_LINES), "There are too many lines")
+    elif len(batch.text.encode()) > MAX_BYTES:
+        _break(client, batch, "MULTILINE_MAX_BYTES", str(MAX_BYTES), "There are too many bytes")

@@ -1,0 +1,129 @@
+"""What all IRC clients of a server share: who was here, who watches for whom, and what the server is called."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.config import Settings
+from hubbub.core.hub import Hub
+from hubbub.core.text import fold
+from hubbub.core.users import User
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+REMEMBERED = 500  # people who were here
+WATCHED = 100  # nicks that a client may watch for
+
+
+class Past(NamedTuple):
+    """Somebody who was here under a nick."""
+
+    nick: str
+    host: str
+    real: str
+    at: float
+
+
+class Network:
+    """The IRC side of the server.
+
+    Args:
+        hub: the hub; it tells who comes and goes, whatever they speak.
+        settings: the settings in force.
+
+    """
+
+    def __init__(self, hub: Hub, settings: Settings) -> None:
+        self.hub = hub
+        self.settings = settings
+        self.name = settings.server_name
+        self.started = hub.clock()
+        self.most = 0  # users at one time
+        self.unregistered: set[IrcDialogue] = set()
+        self.clients: set[IrcDialogue] = set()
+        self.was: deque[Past] = deque(maxlen=REMEMBERED)  # the newest last
+        self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
+        self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
+        self._here: set[User] = set()
+        hub.presence.append(self._presence)
+
+    def users(self) -> list[User]:
+        """Return everybody who is here, by whatever they came."""
+        return [user for user in dict.fromkeys(self.hub.users.values()) if user.sessions]
+
+    # --- MONITOR --------------------------------------------------------------------------------------------------
+
+    def watch(self, nick: str, client: IrcDialogue) -> None:
+        """Tell a client when somebody of that name comes or goes."""
+        self._watchers.setdefault(fold(nick), set()).add(client)
+
+    def unwatch(self, nick: str, client: IrcDialogue) -> None:
+        """Tell it no more."""
+        watchers = self._watchers.get(fold(nick))
+        if watchers:
+            watchers.discard(client)
+            if not watchers:
+                del self._watchers[fold(nick)]
+
+    def watchers(self, nick: str) -> Iterable[IrcDialogue]:
+        """Return who watches for a name."""
+        return list(self._watchers.get(fold(nick), ()))
+
+    def _presence(self, user: User, before: str) -> None:
+        here = bool(user.sessions)
+        session = user.sessions[0] if here else None
+        if before or not here:
+            nick = before or user.nick
+            host = session.host if session else user.host
+            self.was.append(Past(nick, host, user.real or nick, self.hub.clock()))
+        if before and fold(before) == fold(user.nick):
+            return
+        if before or not here:
+            for client in self.watchers(before or user.nick):
+                client.numeric(731, before or user.nick)
+        if session:
+            user.host = session.host
+            for client in self.watchers(user.nick):
+                client.numeric(730, f"{user.nick}!{session.host}")
+        self.most = max(self.most, len(self.users()))
+
+    # --- what the others see --------------------------------------------------------------------------------------
+
+    def sharers(self, session: object, cap: str) -> Iterator[IrcDialogue]:
+        """Return the clients with a capability who share a room with a session, each once, without its own."""
+        seen = {session}
+        for room in getattr(session, "rooms", {}).values():
+            for member in room.people:
+                if member not in seen:
+                    seen.add(member)
+                    client = self.client(member)
+                    if client and cap in client.caps:
+                        yield client
+
+    def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcDialogue]:
+        """Return the same, and those who watch for the session's nick with extended-monitor."""
+        seen = set()
+        for client in self.sharers(session, cap):
+            seen.add(client)
+            yield client
+        for client in self.watchers(nick):
+            if client not in seen and {cap, "extended-monitor"} <= client.caps and client.session is not session:
+                yield client
+
+    @staticmethod
+    def client(session: object) -> IrcDialogue | None:
+        """Return the IRC client that a session is of, if it is of one."""
+        outlet = getattr(session, "outlet", None)
+        return outlet if getattr(outlet, "is_irc", False) else None
+
+
+Clock = Callable[[], float]
+
+
+def human(seconds: float) -> str:
+    """Return a point in time as people read it."""
+    return time.strftime("%a %b %d %Y %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,285 @@
+"""IRC's questions about people: WHO and WHOX, WHOIS, WHOWAS, AWAY, MONITOR and the like."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from hubbub.core.room import Room
+from hubbub.core.rules import matches
+from hubbub.core.session import Session
+from hubbub.core.text import clean, fold
+from hubbub.core.users import User
+from hubbub.listeners.irc_network import WATCHED, human
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_form import channel
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+AWAY_LENGTH = 300
+REAL_LENGTH = 150
+FIELDS = "tcuihsnfdlaor"  # of WHOX, in the order in which they are answered
+
+
+def common(client: IrcDialogue, session: Session) -> list[Room]:
+    """Return the rooms that a client shares with somebody."""
+    return [room for name, room in session.rooms.items() if name in client.session.rooms]
+
+
+def visible(client: IrcDialogue, session: Session) -> bool:
+    """Return whether a client is shown somebody whom it does not ask for by name."""
+    user = session.user
+    return user is client.user or "i" not in (user.modes if user else "") or bool(common(client, session))
+
+
+def flags(client: IrcDialogue, session: Session, room: Room | None) -> str:
+    """Return H or G (away), * of an operator, the signs in a room, B of a bot."""
+    user = session.user
+    assert user is not None
+    signs = room.rules.prefixes(session) if room else ""
+    signs = signs if "multi-prefix" in client.caps else signs[:1]
+    return ("G" if user.away else "H") + "*" * user.operator + signs + "B" * ("B" in user.modes)
+
+
+def who(client: IrcDialogue, params: list[str]) -> None:
+    """WHO mask [%fields[,token]]: list people, those of a channel or those whose name fits."""
+    mask = params[0] if params and params[0] else "*"
+    option = params[1] if len(params) > 1 else ""
+    plain, _, fields = option.partition("%")
+    letters, _, token = fields.partition(",")
+    for session, room in _found(client, mask):
+        if "o" in plain and not (session.user and session.user.operator):
+            continue
+        if "%" in option:
+            _whox(client, session, room, letters, token)
+        else:
+            _who(client, session, room)
+    client.numeric(315, mask)
+
+
+def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | None]]:
+    hub = client.hub
+    if mask.startswith("#"):
+        room = hub.rooms.awake.get(fold(mask[1:]))
+        if room and (room.name in client.session.rooms or "s" not in room.rules.flags):
+            inside = room.name in client.session.rooms
+            for session in room.people:
+                if inside or "i" not in (session.user.modes if session.user else ""):
+                    yield session, room
+        return
+    if not set(mask) & set("*?") and mask != "0":
+        found = hub.directory.find(mask)
+        if found:
+            yield found, None
+        return
+    for user in client.network.users():
+        session = user.sessions[0]
+        if visible(client, session) and (mask in ("0", "*") or matches(mask, user.nick)):
+            yield session, None
+
+
+def _parts(session: Session) -> tuple[str, str]:
+    username, _, host = session.host.rpartition("@")
+    return username or "~unknown", host or "hubbub"
+
+
+def _who(client: IrcDialogue, session: Session, room: Room | None) -> None:
+    user = session.user
+    assert user is not None
+    where = channel(room.name) if room else "*"
+    shown = flags(client, session, room)
+    tail = f"0 {user.real or user.nick}"
+    client.reply("352", client.nick, where, *_parts(session), client.network.name, user.nick, shown, tail)
+
+
+def _whox(client: IrcDialogue, session: Session, room: Room | None, letters: str, token: str) -> None:
+    user = session.user
+    assert user is not None
+    username, host = _parts(session)
+    idle = int(client.hub.clock() - user.active)
+    values = {
+        "t": token or "0",
+        "c": channel(room.name) if room else "*",
+        "u": username,
+        "i": "255.255.255.255",
+        "h": host,
+        "s": client.network.name,
+        "n": user.nick,
+        "f": flags(client, session, room),
+        "d": "0",
+        "l": str(max(0, idle)),
+        "a": "0",
+        "o": "n/a",
+        "r": user.real or user.nick,
+    }
+    client.reply("354", client.nick, *(values[field] for field in FIELDS if field in letters))
+
+
+def whois(client: IrcDialogue, params: list[str]) -> None:
+    """WHOIS nick: tell about somebody."""
+    if not params or not params[-1]:
+        client.numeric(431)
+        return
+    if len(params) > 1 and fold(params[0]) not in (fold(client.network.name), fold(params[1])):
+        client.numeric(402, params[0])
+        return
+    asked = params[1] if len(params) > 1 else params[0]
+    session = client.hub.directory.find(asked)
+    if session is None or session.user is None:
+        client.numeric(401, asked)
+        client.numeric(318, asked)
+        return
+    _whois(client, session, session.user)
+    client.numeric(318, asked)
+
+
+def _whois(client: IrcDialogue, session: Session, user: User) -> None:
+    nick = user.nick
+    client.reply("311", client.nick, nick, *_parts(session), "*", user.real or nick)
+    own = user is client.user
+    rooms = [
+        room.rules.prefixes(session)[: None if "multi-prefix" in client.caps else 1] + channel(name)
+        for name, room in session.rooms.items()
+        if own or name in client.session.rooms or not ("s" in room.rules.flags or "i" in user.modes)
+    ]
+    for names in wire.fill(rooms, 380):
+        client.reply("319", client.nick, nick, names)
+    client.reply("312", client.nick, nick, client.network.name, client.settings.description)
+    if user.away:
+        client.reply("301", client.nick, nick, user.away)
+    if user.operator:
+        client.numeric(313, nick)
+    if "B" in user.modes:
+        client.numeric(335, nick)
+    if own or (client.user and client.user.operator):
+        client.reply("338", client.nick, nick, _address(client, session), "actually using host")
+    idle = max(0, int(client.hub.clock() - user.active))
+    client.reply("317", client.nick, nick, str(idle), str(int(user.since)), "seconds idle, signon time")
+
+
+def _address(client: IrcDialogue, session: Session) -> str:
+    other = client.network.client(session)
+    address = str(other.connection.peer[0]) if other and other.connection.peer else ""
+    return address if address and not address.startswith(":") else f"0{address}" if address else "unknown"
+
+
+def whowas(client: IrcDialogue, params: list[str]) -> None:
+    """WHOWAS nick [count]: tell who was here under a name, the newest first."""
+    if not params or not params[0]:
+        client.numeric(431)
+        return
+    nick = params[0]
+    count = int(params[1]) if len(params) > 1 and params[1].lstrip("-").isdigit() else 0
+    found = [past for past in reversed(client.network.was) if fold(past.nick) == fold(nick)]
+    for past in found[: count if count > 0 else None]:
+        username, _, host = past.host.rpartition("@")
+        client.reply("314", client.nick, past.nick, username or "~unknown", host or "hubbub", "*", past.real)
+        client.reply("312", client.nick, past.nick, client.network.name, human(past.at))
+    if not found:
+        client.numeric(406, nick)
+    client.numeric(369, nick)
+
+
+def userhost(client: IrcDialogue, params: list[str]) -> None:
+    """USERHOST nick...: tell from where up to five people come."""
+    replies = []
+    for nick in params[:5]:
+        session = client.hub.directory.find(nick)
+        if session and session.user:
+            star = "*" if session.user.operator else ""
+            replies.append(f"{session.nick}{star}={'-' if session.user.away else '+'}{session.host}")
+    client.reply("302", client.nick, " ".join(replies))
+
+
+def ison(client: IrcDialogue, params: list[str]) -> None:
+    """ISON nick...: tell who of these is here."""
+    asked = " ".join(params).split()
+    here = [session.nick for nick in asked if (session := client.hub.directory.find(nick))]
+    client.reply("303", client.nick, " ".join(here))
+
+
+def away(client: IrcDialogue, params: list[str]) -> None:
+    """AWAY [text]: say that one is away, or back."""
+    text = wire.cut(clean(params[0]), AWAY_LENGTH) if params else ""
+    if not client.registered:
+        if "draft/pre-away" not in client.caps:
+            client.numeric(451)
+            return
+        client.away = text
+        client.numeric(306 if text else 305)
+        return
+    user = client.user
+    assert user is not None
+    changed = user.away != text
+    user.away = text
+    client.numeric(306 if text else 305)
+    if changed:
+        data = wire.line(client.source, "AWAY", *([text] if text else []))
+        for other in client.network.interested(client.session, user.nick, "away-notify"):
+            other.send(data)
+
+
+def setname(client: IrcDialogue, params: list[str]) -> None:
+    """SETNAME text: take another real name (IRCv3 setname)."""
+    real = clean(params[0]).strip()
+    if not real or len(real.encode()) > REAL_LENGTH:
+        client.fail("SETNAME", "INVALID_REALNAME", "Realname is not valid")
+        return
+    user = client.user
+    assert user is not None
+    user.real = real
+    data = wire.line(client.source, "SETNAME", real)
+    if "setname" in client.caps:
+        client.send(data)
+    for other in client.network.interested(client.session, user.nick, "setname"):
+        other.send(data)
+
+
+def monitor(client: IrcDialogue, params: list[str]) -> None:
+    """MONITOR + - C L S: be told when people come and go (IRCv3 monitor)."""
+    verb = params[0].upper()
+    nicks = [nick for nick in (params[1] if len(params) > 1 else "").split(",") if nick]
+    if verb == "+":
+        _monitor_add(client, nicks)
+    elif verb == "-":
+        for nick in nicks:
+            if client.monitored.pop(fold(nick), None):
+                client.network.unwatch(nick, client)
+    elif verb == "C":
+        for nick in client.monitored.values():
+            client.network.unwatch(nick, client)
+        client.monitored.clear()
+    elif verb == "L":
+        for line in wire.fill(client.monitored.values(), 400, ","):
+            client.reply("732", client.nick, line)
+        client.numeric(733)
+    elif verb == "S":
+        _status(client, list(client.monitored.values()))
+
+
+def _monitor_add(client: IrcDialogue, nicks: list[str]) -> None:
+    added: list[str] = []
+    for number, nick in enumerate(nicks):
+        if fold(nick) not in client.monitored:
+            if len(client.monitored) >= WATCHED:
+                _status(client, added)
+                client.reply("734", client.nick, str(WATCHED), ",".join(nicks[number:]), "Monitor list is full.")
+                return
+            client.monitored[fold(nick)] = nick
+            client.network.watch(nick, client)
+        added.append(nick)
+    _status(client, added)
+
+
+def _status(client: IrcDialogue, nicks: list[str]) -> None:
+    here, gone = [], []
+    for nick in nicks:
+        session = client.hub.directory.find(nick)
+        if session:
+            here.append(f"{session.nick}!{session.host}")
+        else:
+            gone.append(nick)
+    for code, found in (("730", here), ("731", gone)):
+        for line in wire.fill(found, 400, ","):
+            client.reply(code, client.nick, line)

@@ -1,0 +1,175 @@
+"""IRC's lines: bytes to messages and back, with tags and limits. Pure; what they mean is in listeners/irc*.py.
+
+Sources: https://modern.ircdocs.horse, RFC 1459 and 2812 where that is silent, and ircv3.net's message-tags.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum, auto
+from typing import NamedTuple
+
+MAX_LINE = 512  # bytes of a line without its tags, with CR LF
+MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
+MAX_LABEL = 64
+
+_ESCAPES = {";": r"\:", " ": r"\s", "\\": r"\\", "\r": r"\r", "\n": r"\n"}
+_UNESCAPES = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
+_SPECIAL = re.compile(r"[; \\\r\n]")
+_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
+_SPACES = re.compile(" +")
+
+
+class Message(NamedTuple):
+    """One line: the command in capitals, its parameters, and its tags (without a value: "")."""
+
+    verb: str
+    params: list[str]
+    tags: dict[str, str]
+
+
+class Signal(Enum):
+    """What came in instead of a message."""
+
+    TOO_LONG = auto()
+    NOT_UTF8 = auto()
+
+
+class Broken(NamedTuple):
+    """A line that is none: why, and of which command, as far as that can be seen."""
+
+    why: Signal
+    verb: str = "*"
+    label: str = ""
+
+
+def escape(value: str) -> str:
+    """Return a tag's value as it is sent."""
+    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], value)
+
+
+def unescape(value: str) -> str:
+    """Return a tag's value as it is meant."""
+    return _ESCAPED.sub(lambda match: _UNESCAPES.get(match[1], match[1]), value)
+
+
+def parse_tags(text: str) -> dict[str, str]:
+    """Return tags by name; of two with one name the last."""
+    tags = {}
+    for tag in text.split(";"):
+        name, _, value = tag.partition("=")
+        if name:
+            tags[name] = unescape(value)
+    return tags
+
+
+def parse(line: str) -> Message | None:
+    """Return the message that a line is, None for an empty one. The source that a client gives is left out."""
+    tags: dict[str, str] = {}
+    if line.startswith("@"):
+        text, _, line = line[1:].partition(" ")
+        tags = parse_tags(text)
+    line = line.lstrip(" ")
+    if line.startswith(":"):
+        line = line.partition(" ")[2].lstrip(" ")
+    head, colon, last = line.partition(" :")
+    words = _SPACES.split(head.strip(" "))
+    if not words[0]:
+        return None
+    return Message(words[0].upper(), [*words[1:], last] if colon else words[1:], tags)
+
+
+class Reader:
+    """Cuts bytes into messages, however the network cut them. `feed` keeps them, `next_message` gives the next.
+
+    A line that is too long is discarded up to its end, and told once.
+    """
+
+    __slots__ = ("_data", "_skipping")
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._skipping = False
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes."""
+        self._data += data
+
+    def next_message(self) -> Message | Broken | None:
+        """Return the next message, or what is wrong with the next line; None when no line is whole."""
+        while True:
+            end = self._data.find(b"\n")
+            if end < 0:
+                return self._unfinished()
+            line, self._data = self._data[:end].rstrip(b"\r"), self._data[end + 1 :]
+            if self._skipping:
+                self._skipping = False
+                continue
+            message = self._message(line)
+            if message is not None:
+                return message
+
+    def _unfinished(self) -> Broken | None:
+        if self._skipping:
+            self._data = b""
+        elif len(self._data) > MAX_TAGS + MAX_LINE:
+            self._skipping = True
+            self._data = b""
+            return Broken(Signal.TOO_LONG)
+        return None
+
+    def _message(self, line: bytes) -> Message | Broken | None:
+        tags, rest = b"", line
+        if line.startswith(b"@"):
+            tags, _, rest = line.partition(b" ")
+        if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
+            return Broken(Signal.TOO_LONG)
+        try:
+            return parse(line.decode().replace("\0", "").replace("\r", ""))
+        except UnicodeDecodeError:
+            known = parse(line.decode("utf-8", "replace"))
+            verb = known.verb if known and "\ufffd" not in known.verb else "*"
+            return Broken(Signal.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
+
+
+def cut(text: str, size: int) -> str:
+    """Return as much of a text as fits in so many bytes of UTF-8, whole characters."""
+    data = text.encode()
+    return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
+
+
+def line(source: str, verb: str, *params: str, tags: Mapping[str, str] | None = None) -> bytes:
+    """Return a message as bytes, cut to the limit. The last parameter may be any text."""
+    words = [f":{source}", verb, *params[:-1]] if source else [verb, *params[:-1]]
+    if params:
+        last = params[-1]
+        words.append(f":{last}" if not last or last[0] == ":" or " " in last else last)
+    text = " ".join(words)
+    if len(text) > MAX_LINE // 4:  # it may be too long: a character has up to four bytes
+        text = cut(text, MAX_LINE - 2)
+    return (tag_text(tags) + text + "\r\n").encode()
+
+
+def tag_text(tags: Mapping[str, str] | None) -> str:
+    """Return tags as they stand before a message, with the space; "" for none."""
+    if not tags:
+        return ""
+    return "@" + ";".join(f"{name}={escape(value)}" if value else name for name, value in tags.items()) + " "
+
+
+def fill(words: Iterable[str], size: int, between: str = " ") -> list[str]:
+    """Return words in lines of at most `size` bytes each, as many in a line as fit."""
+    lines: list[str] = []
+    length = 0
+    current: list[str] = []
+    for word in words:
+        count = len(word.encode()) + len(between)
+        if current and length + count > size:
+            lines.append(between.join(current))
+            current, length = [], 0
+        current.append(word)
+        length += count
+    if current:
+        lines.append(between.join(current))
+    return lines

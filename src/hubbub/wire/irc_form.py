@@ -1,0 +1,202 @@
+"""How entries look to an IRC client: one form for each set of capabilities in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from hubbub.core.model import Entry, Form, Kind
+from hubbub.core.rules import PREFIXES, parse, write
+from hubbub.wire.irc import MAX_LINE, cut, line, tag_text
+
+FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
+MULTILINE = "draft/multiline"
+# The capabilities that change how entries look.
+SHOWING = frozenset({"message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE})
+
+
+def channel(room: str) -> str:
+    """Return what IRC calls a room."""
+    return f"#{room}"
+
+
+def source(entry: Entry) -> str:
+    """Return an entry's author as IRC writes it."""
+    return f"{entry.nick}!{entry.host or FOREIGN}"
+
+
+def stamp(time: float) -> str:
+    """Return epoch seconds as server-time has them: to the millisecond, the rest cut off."""
+    whole = datetime.fromtimestamp(int(time * 1000) / 1000 + 0.0001, UTC)
+    return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(time * 1000) % 1000:03d}Z"
+
+
+def target(entry: Entry) -> str:
+    """Return to whom or where something is said: a private entry's room is the nick behind an @."""
+    return entry.room[1:] if entry.room.startswith("@") else channel(entry.room)
+
+
+def mode_text(text: str) -> list[str]:
+    """Return the changes of an entry as IRC's parameters: nicks without their hosts."""
+    changes, _ = parse(text)
+    shown = [
+        change._replace(param=change.param.partition("!")[0]) if change.letter in PREFIXES else change
+        for change in changes
+    ]
+    return write(shown).split(" ")
+
+
+def _pieces(text: str, room_for: int) -> list[str]:
+    """Cut a line so that each piece fits; whole characters, at a space where there is one."""
+    pieces = []
+    while len(text.encode()) > room_for:
+        piece = cut(text, room_for)
+        space = piece.rfind(" ", len(piece) // 2)
+        piece = piece[: space + 1] if space > 0 else piece
+        pieces.append(piece)
+        text = text[len(piece) :]
+    return [*pieces, text]
+
+
+class IrcForm:
+    """Entries as IRC lines.
+
+    Args:
+        caps: those of SHOWING that a client has.
+
+    """
+
+    echo = False
+    once = True
+
+    def __init__(self, caps: frozenset[str]) -> None:
+        self.caps = caps
+        self._tags = "message-tags" in caps
+        self._time = "server-time" in caps
+        self._echo = "echo-message" in caps
+        self._multiline = MULTILINE in caps and "batch" in caps
+
+    @property
+    def elsewhere(self) -> Form:
+        """Return the same: each line tells its channel."""
+        return self
+
+    def render(self, entry: Entry) -> bytes:
+        """Return the entry's lines."""
+        return b"".join(self.lines(entry))
+
+    def mine(self, entry: Entry) -> bytes:
+        """Return what its own session is shown: what it said with echo-message, its joins never (it is told those)."""
+        if entry.kind is Kind.JOIN or (entry.kind in SAYING and not self._echo):
+            return b""
+        return self.render(entry)
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return lines one after the other."""
+        return b"".join(entries)
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return a notice that entries are not shown."""
+        return line("", "NOTICE", channel(room), f"{count} messages skipped; see the channel's history")
+
+    def tags(self, entry: Entry, batch: str = "") -> dict[str, str]:
+        """Return the tags of an entry's first line."""
+        tags = {"batch": batch} if batch else {}
+        if self._time:
+            tags["time"] = stamp(entry.time)
+        if self._tags and entry.id:
+            tags["msgid"] = entry.id
+        return tags
+
+    def lines(self, entry: Entry, batch: str = "", label: str = "") -> list[bytes]:
+        """Return the entry's lines, the first one labelled; in a batch, if that has a name."""
+        tags = self.tags(entry, batch)
+        if label:
+            tags = {"label": label, **tags}
+        if entry.kind in SAYING:
+            return self._said(entry, tags, batch)
+        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        return [tagged(tags, _OTHERS[entry.kind](self, entry), client)]
+
+    def _said(self, entry: Entry, tags: dict[str, str], batch: str) -> list[bytes]:
+        verb = "NOTICE" if entry.kind is Kind.NOTICE else "PRIVMSG"
+        who, to = source(entry), target(entry)
+        overhead = len(f":{who} {verb} {to} :".encode()) + 2
+        action = entry.kind is Kind.ACTION
+        room_for = MAX_LINE - overhead - (9 if action else 0)
+        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        texts = [entry.text] if "\n" not in entry.text else entry.text.split("\n")
+        if self._multiline and len(texts) > 1 and not action:
+            return self._batched(entry, tags, batch, verb, texts)
+        lines = []
+        for text in texts:
+            for piece in _pieces(text, room_for) if text else ():
+                body = f"\x01ACTION {piece}\x01" if action else piece
+                lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
+                tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
+        return lines
+
+    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, texts: list[str]) -> list[bytes]:
+        who, to = source(entry), target(entry)
+        ref = f"m{entry.seq or abs(hash(entry.id)) % 10**9}"
+        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        inner = f"@batch={ref} :{who} {verb} {to} :"
+        room_for = MAX_LINE - len(f":{who} {verb} {to} :".encode()) - 2
+        lines = [(_with(tags, client) + f":{who} BATCH +{ref} {MULTILINE} {to}\r\n").encode()]
+        for text in texts:
+            for number, piece in enumerate(_pieces(text, room_for)):
+                start = inner if not number else inner.replace(" ", f";{MULTILINE}-concat ", 1)
+                lines.append(f"{start}{piece}\r\n".encode())
+        lines.append(tagged({"batch": batch} if batch else {}, line(who, "BATCH", f"-{ref}")))
+        return lines
+
+    def _join(self, entry: Entry) -> bytes:
+        if "extended-join" in self.caps:
+            return line(source(entry), "JOIN", channel(entry.room), "*", entry.text or entry.nick)
+        return line(source(entry), "JOIN", channel(entry.room))
+
+    def _leave(self, entry: Entry) -> bytes:
+        if entry.shared:
+            return line(source(entry), "QUIT", f"Quit: {entry.text}" if entry.text else "Quit: ")
+        return line(source(entry), "PART", channel(entry.room), *([entry.text] if entry.text else []))
+
+    def _kick(self, entry: Entry) -> bytes:
+        whom, _, why = entry.text.partition(" ")
+        return line(source(entry), "KICK", channel(entry.room), whom, why or entry.nick)
+
+    def _signal(self, entry: Entry) -> bytes:
+        if entry.text:  # a client's command to a client (CTCP)
+            verb, _, text = entry.text.partition(" ")
+            return line(source(entry), verb, target(entry), f"\x01{text}\x01")
+        return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
+
+
+SAYING = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
+_OTHERS: dict[Kind, Callable[[IrcForm, Entry], bytes]] = {
+    Kind.JOIN: IrcForm._join,
+    Kind.LEAVE: IrcForm._leave,
+    Kind.RENAME: lambda form, entry: line(source(entry), "NICK", entry.text),
+    Kind.TOPIC: lambda form, entry: line(source(entry), "TOPIC", channel(entry.room), entry.text),
+    Kind.MODE: lambda form, entry: line(source(entry), "MODE", channel(entry.room), *mode_text(entry.text)),
+    Kind.KICK: IrcForm._kick,
+    Kind.SIGNAL: IrcForm._signal,
+}
+
+
+def tagged(tags: dict[str, str], data: bytes, client: str = "") -> bytes:
+    """Return a line with tags before it."""
+    return _with(tags, client).encode() + data if data else b""
+
+
+def _with(tags: dict[str, str], client: str) -> str:
+    text = tag_text(tags)
+    if not client:
+        return text
+    return f"{text[:-1]}{client} " if text else f"@{client[1:]} "
+
+
+@lru_cache(256)
+def form_of(caps: frozenset[str]) -> IrcForm:
+    """Return the form for these capabilities: the same one for the same ones."""
+    return IrcForm(caps)
