@@ -86,7 +86,7 @@ def test_line_limit_is_a_setting_and_holds_for_names(serve: Serve) -> None:
 
 def is_in(client: Client) -> bool:
     client.sees(b"")
-    while not client.seen:
+    while not client.seen and not client.ended:
         client.receive(time.monotonic() + 10)
     return client.seen == PROMPT
 

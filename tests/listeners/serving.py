@@ -85,8 +85,9 @@ async def serving(**settings: Any) -> AsyncIterator[Serving]:
     shared = Shared(loop, chosen, time.monotonic, Deadlines(loop, time.monotonic))
     async with asyncio.TaskGroup() as tasks:
         front = Front(shared, tasks, EchoWires(chosen), sniffs=False)
+        addresses = [address for address, _ in front.listen()]
         try:
-            yield Serving(front, shared, [address for address, _ in front.listen()])
+            yield Serving(front, shared, addresses)
         finally:
             front.close()
             for connection in list(shared.connections):

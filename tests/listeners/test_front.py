@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import socket
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 from serving import SECONDS, Peer, has_ipv6, program, serving, until
@@ -265,8 +268,9 @@ async def test_who_is_turned_away_reads_why_though_it_has_sent_something() -> No
     async with serving(max_connections=1) as server:
         first = await server.join()
         assert await first.echoes()
-        second = await server.join()
-        second.send(b"Ann\nhello\n" * 100)
+        sock = socket.create_connection(("127.0.0.1", server.port))
+        sock.sendall(b"Ann\nhello\n" * 100)  # before it is even accepted
+        second = Peer(*await asyncio.open_connection(sock=sock))
         assert await second.rest() == FULL
         for peer in (first, second):
             peer.close()
@@ -307,6 +311,28 @@ async def test_who_is_turned_away_takes_no_place() -> None:
 
 
 # --- no more files ----------------------------------------------------------------------------------------------
+
+
+async def test_without_files_it_is_tried_again_after_a_while_and_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = socket.socket.accept
+    tries: list[float] = []
+
+    def accept(listener: socket.socket) -> tuple[socket.socket, object]:
+        tries.append(time.monotonic())
+        if len(tries) <= 4:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return real(listener)
+
+    monkeypatch.setattr(module, "RETRY", 0.05)
+    async with serving() as server:
+        monkeypatch.setattr(socket.socket, "accept", accept)
+        peer = await server.join()
+        assert await peer.echoes()
+        peer.close()
+    assert all(after - before > 0.04 for before, after in pairwise(tries[:5])), "it would only heat the machine"
+    assert caplog.text.count("No more connections can be accepted") == 1
 
 
 @pytest.mark.parametrize("loop", ["--uvloop", "--no-uvloop"])
