@@ -387,9 +387,9 @@ def test_a_console_that_nobody_reads_does_not_stop_the_server() -> None:
         for number in range(300):
             ann.say(f"{number} ".ljust(1000, "x"))
             bob.sees(f"Ann: {number} ")
-        assert server.stop() == 0
         ann.close()
         bob.close()
+        assert server.stop() == 0
 
 
 def test_a_console_that_is_closed_does_not_stop_the_server() -> None:
@@ -399,6 +399,6 @@ def test_a_console_that_is_closed_does_not_stop_the_server() -> None:
         ann, bob = server.join("Ann"), server.join("Bob")
         ann.said("hi")
         bob.sees("Ann: hi")
-        assert server.stop() == 0
         ann.close()
         bob.close()
+        assert server.stop() == 0

@@ -86,7 +86,7 @@ def test_what_looked_like_a_program_and_ended_is_a_line(serve: Serve) -> None:
 
 
 def test_three_bytes_of_a_tls_hello_are_closed_in_time(serve: Serve) -> None:
-    server = serve("--tls", "self-signed", "--name-timeout", "2")  # 10 s at most, and never more than for a name
+    server = serve("--tls", "self-signed", "--name-timeout", "1")  # 10 s at most, and never more than for a name
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         sock.sendall(b"\x16\x03\x01")
         start = time.monotonic()
@@ -275,7 +275,7 @@ def test_sigterm_does_not_wait_for_a_handshake(serve: Serve) -> None:
     server = serve("--tls", "self-signed")
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as sock:
         sock.sendall(b"\x16\x03\x01")
-        server.join("Alice")  # by then it is under way
+        server.join("Alice").close()  # by then it is under way
         server.signal(signal.SIGTERM)
         assert server.wait(5) == 0
 
