@@ -1,22 +1,26 @@
 // What this reader knows of the chat: rooms with their entries, and what he said that is not stored yet.
 import { Link } from "/page/link.js";
-import { mentions } from "/page/text.js";
+import { mentions, whenOf } from "/page/text.js";
 
 const PAGE = 60; // entries fetched at once when scrolling back
 const KEPT = 3000; // entries kept in a room when its end is in view
+const MOST = 16384; // bytes of a message
 const SAID = new Set(["message", "action"]);
+const LOST = { entries: [], more: true, failed: "There is no connection just now." };
 
 class Room {
   constructor(name) {
-    this.name = name;
+    this.name = name; // with an @ before it: whom one talks to privately, which lasts as long as this page
     this.topic = "";
     this.members = [];
     this.entries = []; // by seq, without a gap
     this.seq = 0; // the last entry seen: where to resume
+    this.gap = 0; // what follows this one is being fetched, up to what was seen live
     this.start = false; // the log's beginning is here
+    this.atEnd = true; // the newest entry is in view, if the room is
     this.unread = 0;
     this.mentioned = 0;
-    this.read = 0; // the last entry that was in view: the unread divider is behind it
+    this.divider = 0; // the first entry that was unread
     this.joined = false;
   }
 }
@@ -29,10 +33,10 @@ export class Chat {
     this.error = "";
     this.tag = "";
     this.rooms = new Map();
-    this.privates = new Map(); // by name: lines of this page's life, stored nowhere
-    this.current = "lobby";
-    this.waiting = []; // said and not stored: {label, room, text, sent, failed, time}
-    this.notices = []; // answers of the server, shown in the current room: {key, room, lines, time}
+    this.privates = new Map();
+    this.current = "";
+    this.waiting = []; // said and not stored: {label, room, text, sent, tag, failed}
+    this.notices = []; // answers of the server: {key, room, lines, after: the entry before it}
     this.directory = []; // rooms that there are
     this.count = 0;
     this.asked = new Map(); // label: what to do with the answer
@@ -40,9 +44,12 @@ export class Chat {
     this.link = new Link({
       open: () => this.hello(),
       message: (message) => this[`on_${message.type}`]?.(message),
-      lost: (seconds) => this.lost(seconds),
+      quiet: () => this.refresh(),
+      lost: () => this.lost(),
     });
   }
+
+  get room() { return this.rooms.get(this.current) ?? this.privates.get(this.current); }
 
   // --- in and out ---------------------------------------------------------------------------------------------
 
@@ -60,83 +67,109 @@ export class Chat {
 
   on_welcome({ nick, tag }) {
     this.link.welcomed();
-    this.nick = nick;
-    this.before = this.tag; // what was sent under the old tag may be stored
-    this.tag = tag;
-    this.phase = "here";
-    this.asked.clear();
+    const again = this.rooms.size > 0;
+    Object.assign(this, { nick, tag, error: "", phase: "here" });
     for (const room of this.rooms.keys()) if (room !== "lobby") this.link.send({ type: "join", room });
-    if (this.rooms.size && !this.rooms.has("lobby")) this.link.send({ type: "leave", room: "lobby" });
-    this.link.send({ type: "rooms" });
+    this.unwanted = again && !this.rooms.has("lobby"); // everybody enters the lobby first
+    if (this.unwanted) this.link.send({ type: "leave", room: "lobby" });
+    for (const item of this.waiting) if (item.room[0] === "@" && !item.failed) this.transmit(item);
+    this.refresh();
+    this.changed(again ? "Connected again" : "");
+  }
+
+  lost() {
+    if (this.rooms.size) this.phase = "lost";
+    else this.error = "There is no connection to the server. Trying again…";
+    for (const room of this.rooms.values()) room.joined = false;
+    const asked = [...this.asked.values()];
+    this.asked.clear();
+    for (const done of asked) done(LOST);
     this.changed();
   }
 
-  lost(seconds) {
-    if (this.phase === "here" || this.phase === "joining") this.phase = this.rooms.size ? "lost" : "joining";
-    for (const room of this.rooms.values()) room.joined = false;
-    this.changed(`Connection lost; trying again in ${Math.ceil(seconds)} s`);
+  quit(line) {
+    this.link.send({ type: "command", line });
+    this.link.stop();
+    Object.assign(this, { phase: "name", current: "", waiting: [], notices: [], rooms: new Map(), privates: new Map() });
+    this.changed();
   }
 
-  ask(message, answer) {
+  // Let him choose another name, and come back with it.
+  rename() {
+    clearTimeout(this.again);
+    this.link.stop();
+    this.phase = "name";
+    this.changed();
+  }
+
+  refresh() { this.link.send({ type: "rooms" }); }
+
+  ask(message) {
     const label = `q${++this.count}`;
-    this.asked.set(label, answer);
-    if (!this.link.send({ ...message, label })) this.asked.delete(label);
+    return new Promise((resolve) => {
+      if (this.link.send({ ...message, label })) this.asked.set(label, resolve);
+      else resolve(LOST);
+    });
   }
 
   // --- rooms ----------------------------------------------------------------------------------------------------
 
-  room(name) {
-    if (!this.rooms.has(name)) this.rooms.set(name, new Room(name));
-    return this.rooms.get(name);
-  }
-
   // The newest messages follow as "past"; what was missed since the last entry seen is asked for.
   async on_joined({ room: name, seq, topic }) {
-    if (!this.rooms.has(name)) this.current = name;
-    const room = this.room(name);
-    const seen = room.seq;
-    Object.assign(room, { topic, joined: true });
+    if (this.unwanted && name === "lobby") return;
+    if (!this.rooms.has(name)) {
+      this.rooms.set(name, new Room(name));
+      this.show(name);
+    }
+    const room = this.rooms.get(name);
+    room.gap ||= room.seq;
+    room.past = room.gap ? "known" : "wanted";
+    Object.assign(room, { topic, joined: true, seq: Math.max(room.seq, seq) });
     this.link.send({ type: "members", room: name });
-    if (!seen) room.read = seq;
-    room.seq = Math.max(room.seq, seq);
-    if (seen && seen < seq) await this.fill(room, seen, seq);
-    this.resend(room);
-    if (!this.rooms.has(this.current) && !this.privates.has(this.current)) this.current = name;
+    this.changed();
+    if (room.gap) await this.fill(room, seq);
+    if (!room.gap) this.resend(room);
+    if (this.aim?.room === name) this.jump(name, this.aim.seq);
     this.changed();
   }
 
-  // What was missed between two numbers, a page at a time; what comes meanwhile is merged behind it.
-  async fill(room, after, upto) {
-    for (let from = after; from < upto; ) {
-      const page = await new Promise((resolve) =>
-        this.ask({ type: "history", room: room.name, after: from, limit: 200 }, resolve));
-      this.merge(room, page.entries);
-      if (!page.more || !page.entries.length) break;
-      from = page.entries.at(-1).seq;
+  // What was missed after the gap's begin, a page at a time; what comes meanwhile is merged behind it.
+  async fill(room, upto) {
+    while (room.gap && room.gap < upto) {
+      const page = await this.ask({ type: "history", room: room.name, after: room.gap, limit: 200 });
+      if (page.failed) return;
+      this.take(room, page.entries);
+      room.gap = page.more ? (page.entries.at(-1)?.seq ?? 0) : 0;
     }
+    room.gap = 0;
   }
 
   on_past({ entries, lines }) {
-    if (entries.length && this.rooms.has(entries[0].room)) this.merge(this.rooms.get(entries[0].room), entries);
-    if (lines.length) this.note(lines);
+    const room = this.rooms.get(entries[0]?.room);
+    if (room?.past === "wanted") this.merge(room, entries);
+    else if (!room?.past) this.note([...entries.map(({ time, nick, text }) => `${whenOf(time)}  ${nick}: ${text}`), ...lines]);
     this.changed();
   }
 
   on_left({ room }) {
+    if (this.unwanted && room === "lobby") { this.unwanted = false; return; }
     this.rooms.delete(room);
     if (this.current === room) this.current = this.rooms.keys().next().value ?? "";
     this.changed();
   }
 
-  open(name) {
-    if (this.rooms.has(name) || this.privates.has(name)) {
-      this.current = name;
-      this.seen();
-    } else {
-      this.current = name;
-      this.link.send({ type: "join", room: name });
-    }
+  // Show a room that he is in, or somebody he talks to.
+  show(name) {
+    if (this.room && name !== this.current) this.room.divider = 0;
+    this.current = name;
+    if (this.room) this.room.atEnd = true;
+    this.seen();
     this.changed();
+  }
+
+  open(name) {
+    if (this.rooms.has(name) || this.privates.has(name)) this.show(name);
+    else if (!this.link.send({ type: "join", room: name })) this.note(["Not joined: there is no connection just now."]);
   }
 
   merge(room, entries) {
@@ -153,23 +186,21 @@ export class Chat {
   on_entries({ entries }) {
     const room = this.rooms.get(entries[0].room);
     if (!room) return;
-    const lines = [];
-    for (const entry of this.merge(room, entries)) {
-      this.apply(room, entry);
-      if (!SAID.has(entry.kind) || entry.nick === this.nick) continue;
-      if (room.name === this.current && !this.away) continue;
-      room.unread += 1;
-      if (mentions(entry.text, this.nick)) {
-        room.mentioned += 1;
-        notify(`${entry.nick} in ${room.name}`, entry.text);
-      }
-    }
-    if (room.entries.length > KEPT && room.atEnd !== false) {
+    room.past = "";
+    this.take(room, entries);
+    if (room.entries.length > KEPT && room.atEnd) {
       room.entries = room.entries.slice(-KEPT / 2);
       room.start = false;
     }
-    if (room.name === this.current && !this.away && room.atEnd !== false) room.read = room.seq;
-    this.changed(lines.join("\n"));
+    this.changed();
+  }
+
+  // Entries that are new to him.
+  take(room, entries) {
+    for (const entry of this.merge(room, entries)) {
+      this.apply(room, entry);
+      if (SAID.has(entry.kind) && entry.nick !== this.nick) this.call(room, entry, mentions(entry.text, this.nick));
+    }
   }
 
   apply(room, entry) {
@@ -179,26 +210,34 @@ export class Chat {
     if (entry.kind === "topic") room.topic = entry.text;
   }
 
-  back(room) {
-    if (room.loading || room.start || this.phase !== "here") return;
-    room.loading = true;
-    const before = room.entries[0]?.seq ?? 0;
-    this.ask({ type: "history", room: room.name, before, limit: PAGE }, ({ entries, more }) => {
-      room.loading = false;
-      room.start = !more;
-      this.merge(room, entries);
-      this.changed();
-    });
+  // Count an entry that he does not see now.
+  call(room, entry, forHim) {
+    if (room.name === this.current && room.atEnd && !this.away) return;
+    if (!room.unread) room.divider = entry.seq;
+    room.unread += 1;
+    if (!forHim) return;
+    room.mentioned += 1;
+    notify(room.name[0] === "@" ? `${entry.nick} (private)` : `${entry.nick} in ${room.name}`, entry.text, () => this.open(room.name));
   }
 
-  // Go to an entry that may be far back: fetch what lies between, then show it.
+  async back(room) {
+    if (room.loading || room.start || this.phase !== "here") return;
+    room.loading = true;
+    const { entries, more } = await this.ask({ type: "history", room: room.name, before: room.entries[0]?.seq ?? 0, limit: PAGE });
+    room.loading = false;
+    room.start = !more;
+    this.merge(room, entries);
+    this.changed();
+  }
+
+  // Go to an entry that may be far back, in a room that he may not be in: fetch what lies between, then show it.
   async jump(name, seq) {
+    this.aim = this.rooms.has(name) ? null : { room: name, seq };
     this.open(name);
-    const room = this.room(name);
+    const room = this.rooms.get(name);
+    if (!room) return;
     while (!room.start && !(room.entries[0]?.seq <= seq)) {
-      const before = room.entries[0]?.seq ?? 0;
-      const page = await new Promise((resolve) =>
-        this.ask({ type: "history", room: name, before, limit: 200 }, resolve));
+      const page = await this.ask({ type: "history", room: name, before: room.entries[0]?.seq ?? 0, limit: 200 });
       room.start = !page.more;
       this.merge(room, page.entries);
       if (!page.entries.length) break;
@@ -208,37 +247,55 @@ export class Chat {
   }
 
   seen() {
-    const room = this.rooms.get(this.current) ?? this.privates.get(this.current);
-    if (!room || this.away) return;
+    const room = this.room;
+    if (!room?.unread || this.away || !room.atEnd) return;
     room.unread = room.mentioned = 0;
-  }
-
-  leaveView() {
-    const room = this.rooms.get(this.current);
-    if (room) room.read = room.seq;
+    this.changed();
   }
 
   // --- saying ---------------------------------------------------------------------------------------------------
 
+  // Returns false if it is to stay in the field.
   say(text) {
-    if (this.current.startsWith("@")) return this.whisper(this.current.slice(1), text);
-    if (text.startsWith("/") && !text.startsWith("//") && !text.includes("\n")) return this.command(text);
-    const item = { label: `m${++this.count}`, room: this.current, text: text.replace(/^\/\//, "/"), time: Date.now() / 1000 };
+    const command = !text.includes("\n") && /^\/(?!\/)(\S*)\s*(.*)/.exec(text);
+    if (command) return this.command(text, command[1].toLowerCase(), command[2]);
+    // Keys that no text has; those the server would take out.
+    const plain = text.replace(/^\/\//, "/").replace(/[^\P{Cc}\n\t]/gu, "");
+    if (new TextEncoder().encode(plain).length > MOST) {
+      this.note([`Not sent: a message has at most ${MOST.toLocaleString()} bytes.`]);
+      return false;
+    }
+    this.add(this.current, plain);
+    this.room.divider = 0;
+    this.target = -1;
+  }
+
+  add(room, text) {
+    const item = { label: `m${++this.count}`, room, text };
     this.waiting = [...this.waiting, item];
     this.transmit(item);
     this.changed();
   }
 
   transmit(item) {
-    const room = this.rooms.get(item.room);
     item.failed = "";
-    item.sent = Boolean(room?.joined) && this.link.send({ type: "say", room: item.room, text: item.text, label: item.label });
+    if (item.room[0] === "@") return this.whisper(item);
+    item.tag = this.tag;
+    item.sent = Boolean(this.rooms.get(item.room)?.joined) &&
+      this.link.send({ type: "say", room: item.room, text: item.text, label: item.label });
+  }
+
+  // Nothing answers to what arrived, so it is taken for said until an error comes.
+  whisper(item) {
+    if (this.phase !== "here" || !this.link.send({ type: "msg", to: item.room.slice(1), text: item.text })) return;
+    const talk = this.talk(item.room.slice(1));
+    this.discard(item);
+    this.whispered = { item, entry: this.keep(talk, this.nick, item.text) };
   }
 
   // After a join: what was sent before the connection broke is in the log by now, or never will be.
   resend(room) {
-    const stored = new Set(room.entries.filter((entry) => this.before && entry.id.startsWith(this.before)).map((entry) => entry.id));
-    const isStored = (item) => [...stored].some((id) => id.endsWith(`-${item.label}`));
+    const isStored = ({ tag, label }) => room.entries.some(({ id }) => id.startsWith(tag) && id.endsWith(`-${label}`));
     this.waiting = this.waiting.filter((item) => item.room !== room.name || !item.sent || !isStored(item));
     for (const item of this.waiting) if (item.room === room.name && !item.failed) this.transmit(item);
   }
@@ -246,78 +303,113 @@ export class Chat {
   retry(item) { this.transmit(item); this.changed(); }
   discard(item) { this.waiting = this.waiting.filter((other) => other !== item); this.changed(); }
 
-  command(line) {
-    if (this.phase !== "here") return this.note(["Not done: there is no connection just now."]);
-    this.link.send({ type: "command", room: this.current, line });
-  }
-
-  whisper(to, text) {
-    const talk = this.talk(to);
-    const line = { kind: "message", nick: this.nick, text, time: Date.now() / 1000, seq: ++this.count };
-    if (!this.link.send({ type: "msg", to, text })) return this.note(["Not sent: there is no connection just now."]);
-    talk.entries = [...talk.entries, line];
-    this.changed();
+  command(line, name, rest) {
+    if (this.phase !== "here") {
+      this.note(["Not done: there is no connection just now."]);
+      return false;
+    }
+    const [, to, text] = /^(\S*)\s*(.*)/.exec(rest);
+    if (name === "quit") return this.quit(line);
+    if (name === "join" && to) return this.open(roomNamed(to));
+    if (name === "msg" && text) {
+      this.show(this.talk(to).name);
+      return this.add(this.current, text);
+    }
+    this.listed = name; // who and rooms are asked for unseen, too
+    for (const room of this.rooms.values()) room.past = "";
+    this.link.send({ type: "command", room: this.rooms.has(this.current) ? this.current : "", line });
   }
 
   talk(nick) {
-    const key = `@${nick}`;
-    if (!this.privates.has(key)) this.privates.set(key, { name: key, entries: [], members: [], topic: "", start: true, unread: 0, mentioned: 0 });
+    const asked = `@${nick}`;
+    const key = [...this.privates.keys()].find((known) => known.toLowerCase() === asked.toLowerCase()) ?? asked;
+    if (!this.privates.has(key)) this.privates.set(key, Object.assign(new Room(key), { start: true, members: [nick, this.nick] }));
     return this.privates.get(key);
   }
 
+  keep(talk, nick, text) {
+    const entry = { nick, text, time: Date.now() / 1000, kind: "message", seq: ++this.count };
+    talk.entries = [...talk.entries, entry];
+    return entry;
+  }
+
   on_private({ nick, text }) {
-    const talk = this.talk(nick), time = Date.now() / 1000;
-    talk.entries = [...talk.entries, { nick, text, time, kind: "message", seq: ++this.count }];
-    if (this.current !== talk.name || this.away) {
-      talk.unread += 1;
-      talk.mentioned += 1;
-      notify(`${nick} (private)`, text);
-    }
+    const talk = this.talk(nick);
+    this.call(talk, this.keep(talk, nick, text), true);
     this.changed();
   }
 
   on_stored({ label }) {
     this.waiting = this.waiting.filter((item) => item.label !== label);
-    this.asked.delete(label);
     this.changed();
   }
 
   on_error({ code, text, label }) {
-    const item = this.waiting.find((waiting) => waiting.label === label);
+    const item = this.waiting.find((waiting) => label && waiting.label === label);
     if (item) item.failed = text;
-    else if (this.phase === "joining") {
-      this.error = text;
-      this.phase = this.rooms.size ? "lost" : "name";
-      if (this.rooms.size && code === "name-taken") setTimeout(() => this.enter(this.nick), 2000); // the old session may linger
-    } else this.note([text]);
-    this.asked.delete(label);
+    else if (this.asked.has(label)) this.answer({ ...LOST, label, failed: text });
+    else if (this.phase !== "here") this.refused(code, text);
+    else if (this.whispered && ["no-such-name", "not-reading", "no-text"].includes(code)) {
+      const { item, entry } = this.whispered, talk = this.talk(item.room.slice(1));
+      talk.entries = talk.entries.filter((other) => other !== entry);
+      this.waiting = [...this.waiting, { ...item, failed: text }];
+      this.whispered = null;
+    } else this.list([text]);
     this.changed();
+  }
+
+  refused(code, text) {
+    this.error = text;
+    if (this.rooms.size) {
+      this.phase = "lost";
+      if (code === "name-taken") this.again = setTimeout(() => this.enter(this.nick), 2000); // by his old session, for a while
+    } else {
+      this.phase = "name";
+      this.link.stop();
+    }
   }
 
   answer(message) {
     const done = this.asked.get(message.label);
     this.asked.delete(message.label);
     done?.(message);
+  }
+
+  on_page(message) { this.answer(message); }
+  on_notice({ lines }) { this.note(lines); }
+  on_clock({ time }) { this.note([new Date(time * 1000).toString()]); }
+
+  on_rooms({ rooms }) {
+    this.directory = rooms;
+    if (this.listed === "rooms") this.list(rooms.map(({ name, members, topic }) => `${name} (${members})${topic && `: ${topic}`}`));
     this.changed();
   }
 
-  on_page(message) {
-    if (this.asked.has(message.label)) return this.answer(message);
+  on_members({ room: name, nicks }) {
+    const room = this.rooms.get(name);
+    if (room) room.members = nicks;
+    if (this.listed === "who") this.list([`In ${name}: ${nicks.join(", ")}`]);
+    this.changed();
   }
 
-  on_notice({ lines }) { this.note(lines); }
-  on_clock({ time }) { this.note([new Date(time * 1000).toString()]); }
-  on_rooms({ rooms }) { this.directory = rooms; this.changed(); }
-  on_members({ room, nicks }) { if (this.rooms.has(room)) this.rooms.get(room).members = nicks; this.changed(); }
+  list(lines) {
+    this.listed = "";
+    this.note(lines);
+  }
+
   on_nick({ nick }) { this.nick = nick; this.changed(); }
+
   on_skipped({ room: name }) {
     const room = this.rooms.get(name);
-    if (room) this.fill(room, room.seq, Infinity).then(() => this.changed());
+    if (!room) return;
+    room.gap ||= room.seq;
+    this.fill(room, Infinity).then(() => this.changed());
   }
 
   note(lines) {
-    this.notices = [...this.notices.slice(-50), { key: ++this.count, room: this.current, lines, time: Date.now() / 1000 }];
-    this.changed(lines.join("\n"));
+    const after = this.room?.entries.at(-1)?.seq ?? 0;
+    this.notices = [...this.notices.slice(-50), { key: ++this.count, room: this.current, lines, after }];
+    this.changed();
   }
 
   get total() {
@@ -330,8 +422,12 @@ export class Chat {
   }
 }
 
-function notify(title, body) {
-  if (document.hidden && "Notification" in window && Notification.permission === "granted") {
-    new Notification(title, { body: body.slice(0, 200), icon: "/page/icon.svg", tag: title });
-  }
+export const roomNamed = (text) => text.trim().replace(/^#/, "").normalize("NFKC").toLowerCase();
+
+function notify(title, body, open) {
+  if (!document.hidden || !("Notification" in window) || Notification.permission !== "granted") return;
+  try {
+    const shown = new Notification(title, { body: body.slice(0, 200), icon: "/page/icon.svg", tag: title });
+    shown.onclick = () => { focus(); open(); };
+  } catch { /* Android allows it to service workers alone */ }
 }

@@ -1,10 +1,11 @@
 // The WebSocket to the server: says hello, comes back by itself, and keeps what was not sent.
 
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000; // milliseconds between two tries
-const SILENCE = 45000; // the server pings every 20 s: after so much silence the connection is dead
+// A page is not shown the server's pings: after so much silence it asks for something, and then waits so long for the answer.
+const QUIET = 40000, ANSWER = 15000;
 
 export class Link {
-  // on.open(), on.message(object), on.lost(seconds until the next try)
+  // on.open(), on.message(object), on.quiet(): ask for something, on.lost(): it will be tried again
   constructor(on) {
     this.on = on;
     this.pause = FIRST_PAUSE;
@@ -17,6 +18,7 @@ export class Link {
     clearTimeout(this.timer);
     const scheme = location.protocol === "https:" ? "wss:" : "ws:";
     const socket = (this.socket = new WebSocket(`${scheme}//${location.host}/ws`));
+    this.doomed();
     socket.onopen = () => { this.watch(); this.on.open(); };
     socket.onmessage = (event) => {
       if (socket !== this.socket) return;
@@ -36,7 +38,12 @@ export class Link {
 
   watch() {
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => this.drop(), SILENCE);
+    this.silence = setTimeout(() => { this.on.quiet(); this.doomed(); }, QUIET);
+  }
+
+  doomed() {
+    clearTimeout(this.silence);
+    this.silence = setTimeout(() => this.drop(), ANSWER);
   }
 
   drop() {
@@ -52,7 +59,7 @@ export class Link {
     const pause = this.pause * (0.75 + Math.random() / 2); // not everybody at once
     this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
     this.timer = setTimeout(() => this.start(), pause);
-    this.on.lost(pause / 1000);
+    this.on.lost();
   }
 
   retry() {
@@ -62,6 +69,8 @@ export class Link {
   stop() {
     this.wanted = false;
     clearTimeout(this.timer);
+    clearTimeout(this.silence);
     this.socket?.close();
+    this.socket = null;
   }
 }

@@ -32,8 +32,9 @@ export const whenOf = (seconds) => full.format(seconds * 1000);
 
 export function mentions(text, nick) {
   if (!nick) return false;
-  const at = text.toLowerCase().indexOf(nick.toLowerCase());
-  if (at < 0) return false;
-  const letter = /[\p{L}\p{N}]/u;
-  return !letter.test(text[at - 1] ?? " ") && !letter.test(text[at + nick.length] ?? " ");
+  const within = text.toLowerCase(), sought = nick.toLowerCase(), letter = /[\p{L}\p{N}_]/u;
+  for (let at = -1; (at = within.indexOf(sought, at + 1)) >= 0; ) {
+    if (!letter.test(within[at - 1] ?? " ") && !letter.test(within[at + sought.length] ?? " ")) return true;
+  }
+  return false;
 }
