@@ -250,6 +250,7 @@ class Server(Program):
         sniffs: bool = False,
     ) -> None:
         self.data = data
+        self.sniffs = sniffs
         wire = "" if sniffs else "line:"
         where = ["--data", str(data)] if data else ["--ephemeral"]
         command = [sys.executable, "-m", "hubbub", "serve", "--listen", f"{wire}127.0.0.1:{port}", *where, *flags]
@@ -259,8 +260,12 @@ class Server(Program):
     def join(self, name: str, buffer: int | None = None) -> Client:
         """Return somebody who is in the lobby; what he was shown there is still to be seen."""
         client = self.connect(buffer)
-        client.sees(PROMPT)
-        client.say(name)
+        if self.sniffs:
+            client.say(name)  # at once: whom nobody speaks to is given the prompt after a while only
+            client.sees(PROMPT)
+        else:
+            client.sees(PROMPT)
+            client.say(name)
         client.seen = client.barrier() + client.seen
         return client
 

@@ -2,29 +2,22 @@
 
 import asyncio
 import json
-import os
 import re
-import shutil
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import websockets
+from browser import FLAGS, chromium
 from playwright.async_api import Browser, Page, async_playwright, expect
 from scene import Server
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+import hubbub
+
 SECONDS = 15.0
 
 
@@ -235,11 +228,15 @@ def test_page_has_a_strict_policy_and_is_cached_by_its_tag(server: Server) -> No
 
 
 def test_page_is_small_and_asks_nobody_else(server: Server) -> None:
-    names = ["app.js", "chat.js", "link.js", "text.js", "style.css", "icon.svg", "vendor/htm-preact.js"]
-    files = [fetch(server)[2], *(fetch(server, f"/page/{name}")[2] for name in names)]
-    assert sum(map(len, files)) < 60_000
-    for body in files[:-1]:
-        assert not re.search(rb"(?:src|href)=.https?:|import .*https?:|innerHTML|eval\(", body)
+    page = Path(hubbub.__file__).parent / "page"
+    names = [str(path.relative_to(page)) for path in page.rglob("*.*") if path.suffix != ".txt"]
+    files = {name: fetch(server, f"/page/{name}")[2] for name in names}
+    assert {"app.js", "style.css", "icon-mention.svg", "vendor/htm-preact.js"} <= files.keys()
+    assert sum(map(len, files.values())) < 60_000
+    for name, body in files.items():
+        if not name.startswith("vendor/"):
+            found = re.search(rb"(?:src|href)=.https?:|import .*https?:|innerHTML|eval\(|style=|<script>|<style", body)
+            assert not found, name
 
 
 @pytest.mark.parametrize("path", ["/nope", "/page/../cli.py", "/page/%2e%2e/cli.py", "/page/vendor", "/page/"])
@@ -268,14 +265,11 @@ async def test_websocket_from_another_site_is_refused(server: Server) -> None:
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    if not CHROMIUM:
-        if os.environ.get("CI") == "true":
-            pytest.fail("chromium is missing")
-        pytest.skip("chromium is missing")
+    path = chromium()
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield chromium
-        await chromium.close()
+        browser = await playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        await browser.close()
 
 
 async def enter(browser: Browser, server: Server, name: str) -> Page:
