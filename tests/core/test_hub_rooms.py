@@ -96,7 +96,7 @@ def test_room_that_opens_while_entries_are_committed_to_it(early: bool) -> None:
     al.types("late")
     al.leave()
     bo.leave()
-    assert "ops" not in house.hub.rooms
+    assert "ops" not in house.hub.rooms.awake
     cy.types("/join ops")
     if early:
         house.look()
@@ -105,7 +105,7 @@ def test_room_that_opens_while_entries_are_committed_to_it(early: bool) -> None:
     assert "ops" in house.broker.followed
     past = cy.sees()[-1]
     assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["old", "late"]
-    assert house.hub.rooms["ops"].end.seq == house.broker.of("ops")[-1].seq
+    assert house.hub.rooms.awake["ops"].end.seq == house.broker.of("ops")[-1].seq
 
 
 def test_room_that_cannot_be_opened_is_told_and_may_be_tried_again() -> None:
@@ -131,7 +131,7 @@ def test_join_that_is_not_stored_is_told_and_the_room_closed() -> None:
     house.fail()
     assert al.sees() == [Refusal("not-stored", "Not joined: the disk is full; try /join ops again.")]
     assert al.session.current == "lobby"
-    assert list(house.hub.rooms) == house.broker.followed == ["lobby"]
+    assert list(house.hub.rooms.awake) == house.broker.followed == ["lobby"]
     al.types("/join ops")
     house.settle()
     assert al.session.current == "ops"
@@ -141,9 +141,9 @@ def test_join_twice_is_one_join() -> None:
     house = House()
     (al,) = house.enter("Al")
     for _ in range(2):
-        house.hub.join(al.session, "ops")
+        house.hub.rooms.join(al.session, "ops")
     house.answer()
-    house.hub.join(al.session, "ops")
+    house.hub.rooms.join(al.session, "ops")
     house.settle()
     assert len(house.broker.of("ops")) == 1 and al.session.waiting == 0
 
@@ -229,7 +229,7 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     assert [entry.text for entry in past.entries] == ["old"]
     al.leave()
     house.settle()
-    assert not house.hub.rooms and not house.broker.followed
+    assert not house.hub.rooms.awake and not house.broker.followed
 
 
 def test_room_stays_awake_for_who_is_on_the_way_in() -> None:
@@ -237,7 +237,7 @@ def test_room_stays_awake_for_who_is_on_the_way_in() -> None:
     (bo,) = house.enter("Bo")
     bo.types("/join ops")
     al.leave()
-    assert "ops" in house.hub.rooms
+    assert "ops" in house.hub.rooms.awake
     house.settle()
     bo.types("hi")
     house.settle()
@@ -254,7 +254,7 @@ def test_room_sleeps_when_who_was_on_the_way_in_is_gone(stored: bool) -> None:
     if not stored:
         house.fail()
     house.settle()
-    assert not house.hub.rooms and not house.broker.followed
+    assert not house.hub.rooms.awake and not house.broker.followed
 
 
 def test_room_sleeps_when_who_came_in_quits_at_once() -> None:
@@ -262,7 +262,7 @@ def test_room_sleeps_when_who_came_in_quits_at_once() -> None:
     (al,) = house.enter("Al")
     al.types("/join ops", "/quit")
     house.settle()
-    assert not house.hub.rooms and not house.broker.followed
+    assert not house.hub.rooms.awake and not house.broker.followed
 
 
 def test_form_may_change_in_all_rooms() -> None:
@@ -290,7 +290,7 @@ def seconds_to_leave(count: int) -> float:
     before = time.process_time()
     house.hub.committed(entries)
     left += time.process_time() - before
-    assert not house.hub.rooms
+    assert not house.hub.rooms.awake
     return left
 
 
