@@ -5,10 +5,10 @@ BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
 DEBIAN := netcat-openbsd ncat telnet socat openssl curl chromium
 
-.PHONY: help install serve test check fix bench lock picture clean
+.PHONY: help install serve test check fix bench lock picture screenshots clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 .venv/run: requirements/run.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("hubbub needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
@@ -47,6 +47,9 @@ lock: ## pin the dependencies anew (needs uv)
 
 picture: .venv/dev ## draw docs/terminal.svg from a real session
 	$(BIN)/python scripts/picture.py
+
+screenshots: .venv/dev ## draw docs/page-*.png from a real conversation
+	$(BIN)/python scripts/screenshots.py
 
 clean: ## forget what was built; never the data
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage dist
