@@ -548,6 +548,7 @@ class Cable:
 
     def __init__(self) -> None:
         self.whole = True
+        self.withheld: set[str] = set()  # what the page is not told
         self.routes: list[tuple[WebSocketRoute, WebSocketRoute]] = []
         self.page: Page | None = None
 
@@ -556,10 +557,12 @@ class Cable:
         page.route_web_socket(re.compile("/ws$"), self.connect)
 
     def connect(self, route: WebSocketRoute) -> None:
-        if self.whole:
-            self.routes.append((route, route.connect_to_server()))
-        else:
+        if not self.whole:
             route.close()
+            return
+        server = route.connect_to_server()
+        server.on_message(lambda text: None if json.loads(text)["type"] in self.withheld else route.send(text))
+        self.routes.append((route, server))
 
     def cut(self) -> None:
         self.whole = False
@@ -761,6 +764,25 @@ def test_what_is_not_stored_is_marked_and_may_be_sent_again(server: Server, ente
     expect(waiting).to_have_count(0)
     expect(said(page)).to_have_count(1)
     expect(page.locator("#write")).to_be_focused()
+
+
+def test_what_was_on_its_way_when_the_connection_broke_twice_is_said_once(server: Server, enter: Enter) -> None:
+    bob = server.join("Bob")
+    cable = Cable()
+    page = enter(server, prepare=cable.lay)
+    cable.withheld = {"entries", "stored", "page"}
+    say(page, "once")
+    expect(page.locator(".waiting")).to_contain_text("sending")
+    for withheld in (cable.withheld, set()):
+        cable.cut()
+        cable.withheld = withheld
+        cable.mend()
+        expect(page.locator(".banner")).to_have_count(0)
+    expect(page.locator(".waiting")).to_have_count(0)
+    say(page, "after")
+    expect(said(page)).to_have_count(2)
+    bob.skips_to(b"Ada: once\n")
+    assert b"once" not in bob.skips_to(b"Ada: after\n")
 
 
 def test_quiet_connection_is_kept_and_a_dead_one_is_left(server: Server, enter: Enter) -> None:
