@@ -18,8 +18,10 @@ from itertools import count
 
 from scene import PATIENCE
 
+from hubbub import passwords
+
 # How the tests' server is told who is its operator, and the password that all must know.
-OPER = ("--irc-oper", "operuser:operpassword")
+OPER = ("--operator", f"operuser:{passwords.make('operpassword')}")
 PASSWORD = ("--irc-password", "sesame")
 
 ROOMS = re.compile(r"#(room|other|third)\b", re.IGNORECASE)
