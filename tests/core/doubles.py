@@ -145,7 +145,8 @@ class FakeBroker:
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
                 return Page(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():
-                raise NotImplementedError  # asked by listeners alone
+                known = [entry for entry in self.of(query.room) if entry.id in query.bounds]
+                return Page(known[: query.limit])
             case Since():
                 said = [entry for entry in self.of(query.room) if entry.kind in SAID and entry.time >= query.time]
                 return Page(said[: query.limit], len(said) > query.limit)

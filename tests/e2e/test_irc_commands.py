@@ -138,7 +138,7 @@ def test_what_the_server_supports(people: People) -> None:
     lines = [message.params for message in alice.register("Alice") if message.verb == "005"]
     assert all(3 <= len(line) <= 15 for line in lines)
     tokens = [token for line in lines for token in line[1:-1]]
-    assert all(re.fullmatch(r"[A-Z]{1,20}(=[!-<>-~]*)?", token) for token in tokens), tokens
+    assert all(re.fullmatch(r"[A-Z0-9]{1,20}(=[!-<>-~]*)?", token) for token in tokens), tokens
     support = alice.support
     assert support["CASEMAPPING"] == "ascii" and support["CHANTYPES"] == "#" and support["PREFIX"] == "(ov)@+"
     assert support["STATUSMSG"] == "@+" and set(support["ELIST"]) == set("CMNTU")

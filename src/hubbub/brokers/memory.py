@@ -100,12 +100,20 @@ class MemoryBroker:
             self._rules[room] = [rule for rule in self._rules.get(room, ()) if rule.kind is not Kind.TOPIC]
         if draft.kind in (Kind.TOPIC, Kind.MODE) or (draft.kind is Kind.JOIN and room not in self._rules):
             self._rules.setdefault(room, []).append(entry)
+        if draft.kind is Kind.REDACT:
+            self._forget(room, draft.text.partition(" ")[0])
         self._size += len(draft.text) + ENTRY_COST
         while self._size > self._bound:
             oldest = self._log.popleft()
             self._rooms[oldest.room].popleft()
             self._size -= len(oldest.text) + ENTRY_COST
         return entry
+
+    def _forget(self, room: str, id: str) -> None:
+        for log in (self._rooms[room], self._log):
+            for index, entry in enumerate(log):
+                if entry.id == id:
+                    log[index] = entry._replace(kind=Kind.GONE, text="", tags="")
 
     def _answer(self, query: Query) -> Page:
         match query:

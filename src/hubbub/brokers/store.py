@@ -202,6 +202,8 @@ class Store:
                 rows.append((seq, room, prev, now, kind.value, nick, text, draft.id, draft.host, draft.tags))
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
+                elif kind is Kind.REDACT:
+                    self._forget(room, text.partition(" ")[0])
             db.executemany(_INSERT, rows)
             db.execute("COMMIT")
         except Exception as error:
@@ -214,6 +216,16 @@ class Store:
         self._rooms.update(rooms)
         self.last, self._now = seq, now
         return entries
+
+    def _forget(self, room: int, id: str) -> None:
+        """Take a message's text out of the log and out of the index."""
+        row = self._db.execute("SELECT seq, text FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
+        if row is None:
+            return
+        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
+        if row[0] <= done:
+            self._db.execute("INSERT INTO entry_text (entry_text, rowid, text) VALUES ('delete', ?, ?)", row)
+        self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '' WHERE seq = ?", (row[0],))
 
     def _room(self, name: str) -> tuple[int, int]:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()

@@ -48,7 +48,7 @@ from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.rooms import Rooms, without
 from hubbub.core.session import Hold, Session, author
-from hubbub.core.text import clean, clean_lines
+from hubbub.core.text import clean, clean_exactly, clean_lines
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
@@ -96,14 +96,15 @@ class Hub:
             Kind.TOPIC: lambda *_: None,
             Kind.MODE: lambda *_: None,
             Kind.KICK: lambda *_: None,
+            Kind.REDACT: lambda *_: None,
         }
 
     # --- sessions -------------------------------------------------------------------------------------------
 
-    def connect(self, outlet: Outlet, sink: Sink, form: Form, host: str = "") -> Session:
+    def connect(self, outlet: Outlet, sink: Sink, form: Form, host: str = "", address: str = "") -> Session:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
-        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host)
+        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
 
     def enter(self, session: Session, name: str, room: str = LOBBY, after: int | None = None) -> None:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
@@ -177,8 +178,8 @@ class Hub:
             Refused: it is not in that room. An empty text is no error and says nothing.
 
         """
-        text = clean_lines(text)
-        if text:
+        text = clean_exactly(text) if session.exact else clean_lines(text)
+        if text.strip():
             where = self.rooms.of(session, room)
             where.rules.check_say(session, self.clock())
             if session.user:
@@ -199,7 +200,8 @@ class Hub:
         nick = self.directory.free(name)
         room = names.check_room(clean(room))
         if awake := self.rooms.awake.get(room):
-            awake.rules.check_outsider(f"{nick}!{session.host}", self.clock())
+            who = tuple(nick + mask for mask in session.masks)
+            awake.rules.check_outsider(who, self.clock())
         text = clean_lines(text)
         if not text:
             raise Refused("no-text", "There is nothing to send.")
@@ -231,7 +233,7 @@ class Hub:
             Refused: nobody has that name, or the text is empty.
 
         """
-        text = clean_lines(text)
+        text = clean_exactly(text) if session.exact else clean_lines(text)
         target = self.directory.find(name)
         if target is None:
             raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
@@ -261,7 +263,7 @@ class Hub:
         """Tell one member of a room what is said `to` some of them, and stored nowhere."""
         session.published += 1
         id = f"{session.tag}{session.published:x}"
-        text = clean_lines(text)
+        text = clean_exactly(text)
         entry = Entry(to, 0, 0, self.clock(), kind, session.nick, text, id, session.host, tags)
 
         def give() -> None:
@@ -274,7 +276,7 @@ class Hub:
     def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""
         room.rules.check_say(session, self.clock())
-        if text := clean_lines(text):
+        if (text := clean_exactly(text)).strip():
             draft = self.draft(session, room.name, kind, text)
             draft.tags = tags
             _mark(draft, label)

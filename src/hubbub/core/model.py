@@ -28,6 +28,8 @@ class Kind(StrEnum):
     NOTICE = "notice"
     MODE = "mode"
     KICK = "kick"
+    REDACT = "redact"
+    GONE = "gone"  # what a message becomes that was taken back
     SIGNAL = "signal"  # not stored: who is typing, say
 
 
@@ -44,7 +46,7 @@ class Draft:
         kind: what it tells.
         nick: who.
         text: the message; the reason of a leave; the new nick of a rename; the topic; changes of a room's rules as
-            core/rules.py writes them; who was kicked, a space and why.
+            core/rules.py writes them; who was kicked, a space and why; the id of what is taken back, a space and why.
         id: unique for ever, given before the commit, so that a retry can be recognised. It begins with the tag of its
             session; what is one event in several rooms (a rename, somebody's end) is the same up to a `~`.
         session: who waits for the outcome; None for nobody.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Invited, Kind
+from hubbub.core.model import SAID, Around, Invited, Kind, Page
 from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, parse, whole_mask, write
 from hubbub.core.text import clean, fold
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError, Refused
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
@@ -124,6 +124,35 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     if not target.paused:
         target.outlet.tell(Invited(session.nick, session.host, room.name))
     return target
+
+
+def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:
+    """Take a message back: one's own, or as an operator anybody's. Its text leaves the log.
+
+    Args:
+        hub: the hub.
+        session: who asks.
+        room: where it was said.
+        id: the message's.
+        reason: why, for the others.
+        refuse: is called, in the place of the question, if there is no such message or it may not be.
+
+    """
+    label = session.label
+
+    def found(page: Page | BrokerError) -> None:
+        entry = page.entries[0] if isinstance(page, Page) and page.entries else None
+        if entry is None or entry.id != id or entry.kind not in SAID:
+            refuse(Refused("no-such-message", "There is no such message here."))
+        elif not (id.startswith(session.tag) or room.rules.is_operator(session)):
+            refuse(Refused("not-yours", "Only who said it, and operators, take a message back."))
+        elif not session.gone:
+            session.waiting += 1
+            session.label, before = label, session.label
+            hub.draft(session, room.name, Kind.REDACT, f"{id} {clean(reason).strip()}".rstrip())
+            session.label = before
+
+    hub.ask_raw(session, Around(room.name, "around", (id,), 1, True), found)
 
 
 def undo(text: str) -> list[Change]:

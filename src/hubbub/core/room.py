@@ -148,6 +148,9 @@ class Room:
                 if entry.kind is Kind.TOPIC:
                     self.topic = entry.text
                 self.rules.apply(entry, self.members)
+            elif entry.kind is Kind.REDACT:
+                gone = entry.text.partition(" ")[0]
+                self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
         return chunk
 
     def forget_oldest(self) -> None:

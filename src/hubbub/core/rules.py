@@ -125,9 +125,9 @@ def whole_mask(mask: str) -> str:
     """Return a mask as `nick!user@host`, with `*` for what was left out."""
     mute = MUTE if mask.startswith(MUTE) else ""
     mask = mask.removeprefix(MUTE)
-    if "!" in mask:
-        return mute + (mask if "@" in mask else f"{mask}@*")
-    return mute + (f"*!{mask}" if "@" in mask else f"{mask}!*@*")
+    nick, _, rest = mask.partition("!") if "!" in mask else ("", "", mask) if "@" in mask else (mask, "!", "")
+    user, _, host = rest.partition("@")
+    return f"{mute}{nick or '*'}!{user or '*'}@{host or '*'}"
 
 
 class Rules:
@@ -235,14 +235,14 @@ class Rules:
         """Return whether a session may change the rules: an operator of the room or of the server."""
         return "o" in self.status.get(session, "") or bool(session.user and session.user.operator)
 
-    def banned(self, who: str, now: float, mute: bool = False) -> bool:
+    def banned(self, who: Sequence[str], now: float, mute: bool = False) -> bool:
         """Return whether somebody is banned, or `mute`, and not exempt."""
 
         def listed(letter: str) -> bool:
             masks = [mask for mask, listed in self.lists[letter].items() if not listed.until or listed.until > now]
             if mute:
                 masks = [mask.removeprefix(MUTE) for mask in masks if mask.startswith(MUTE)]
-            return any(matches(mask, who) for mask in masks)
+            return any(matches(mask, one) for mask in masks for one in who)
 
         return listed("b") and not listed("e")
 
@@ -250,10 +250,10 @@ class Rules:
         """Raise Refused if a session may not come in, where there are `count` members."""
         if session in self.invited or (session.user and session.user.operator):
             return
-        who = f"{session.nick}!{session.host}"
+        who = session.masks
         if self.banned(who, now):
             raise Refused("banned", f"You are banned from {self.room}.")
-        if "i" in self.flags and not any(matches(mask, who) for mask in self.lists["I"]):
+        if "i" in self.flags and not any(matches(mask, one) for mask in self.lists["I"] for one in who):
             raise Refused("invite-only", f"{self.room} is open to who is invited only.")
         if self.key and key != self.key:
             raise Refused("bad-key", f"{self.room} needs its key: /join {self.room} KEY")
@@ -264,7 +264,7 @@ class Rules:
         """Raise Refused if a session may not speak here; note that it does, for slow mode."""
         if self.status.get(session) or (session.user and session.user.operator):
             return
-        who = f"{session.nick}!{session.host}"
+        who = session.masks
         if "m" in self.flags:
             raise Refused("moderated", f"Not sent: {self.room} is moderated; only who has a voice speaks.")
         if self.banned(who, now) or self.banned(who, now, mute=True):
@@ -275,7 +275,7 @@ class Rules:
                 raise Refused("slow-mode", f"Not sent: {self.room} is in slow mode; wait {wait:.0f} s.")
             self.said[session] = now
 
-    def check_outsider(self, who: str, now: float) -> None:
+    def check_outsider(self, who: Sequence[str], now: float) -> None:
         """Raise Refused if somebody who is not in the room may not post to it."""
         if self.key or self.flags & {"i", "m"} or self.banned(who, now) or self.banned(who, now, mute=True):
             raise Refused("not-allowed", f"Not sent: {self.room} takes nothing from outside.")

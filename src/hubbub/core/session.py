@@ -37,11 +37,14 @@ class Session:
         sink: where its bytes go.
         form: how entries look to it in its current room.
         host: from where it comes, as in an entry.
+        address: the same as operators know it.
 
     """
 
     __slots__ = (
+        "address",
         "current",
+        "exact",
         "form",
         "fresh",
         "gone",
@@ -61,12 +64,14 @@ class Session:
         "waiting",
     )
 
-    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form, host: str = "") -> None:
+    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form, host: str = "", address: str = "") -> None:
         self.tag = tag
         self.outlet = outlet
         self.sink = sink
         self.form = form
         self.host = host
+        self.address = address
+        self.exact = False  # what it says is kept with its spaces
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
@@ -86,6 +91,12 @@ class Session:
     def nick(self) -> str:
         """Its user's nick; "" before it has one."""
         return self.user.nick if self.user else ""
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """Who it is, as a ban may mean it: by its host or by its address."""
+        user = self.host.partition("@")[0]
+        return f"{self.nick}!{self.host}", f"{self.nick}!{user}@{self.address}"
 
     @property
     def clogged(self) -> bool:

@@ -44,6 +44,13 @@ def clean_lines(text: str) -> str:
     return "\n".join(clean(line).rstrip() for line in lines).strip()
 
 
+def clean_exactly(text: str) -> str:
+    """Return the same with all spaces and empty lines as they are."""
+    if text.isprintable():
+        return text
+    return "\n".join(clean(line) for line in re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text))
+
+
 def fold(text: str) -> str:
     """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146)."""
     folded = unicodedata.normalize("NFKC", text).casefold()

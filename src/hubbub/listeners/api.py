@@ -211,8 +211,9 @@ class Api:
         if len(body) > wire.MAX_BODY:
             raise Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_BODY} bytes.")
         waiting = _Waiting(self._shared.loop)
-        cloak = self._shared.cloak(cast("HttpConnection", request.protocol).origin)
-        session = self._hub.connect(waiting, waiting, wire.EVENTS, f"~api@{cloak}.api")
+        origin = cast("HttpConnection", request.protocol).origin
+        cloak = self._shared.cloak(origin)
+        session = self._hub.connect(waiting, waiting, wire.EVENTS, f"~api@{cloak}.api", origin)
         try:
             self._hub.post(session, query.name, request.match_info["room"], body.decode("utf-8", "replace"), "r")
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)

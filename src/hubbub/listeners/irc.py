@@ -36,7 +36,7 @@ from hubbub.listeners import irc_commands
 from hubbub.listeners.connection import Connection
 from hubbub.listeners.irc_network import Network
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import SHOWING, channel, form_of, tagged
+from hubbub.wire.irc_form import SHOWING, channel, form_of, stamp, tagged
 from hubbub.wire.irc_numerics import TEXTS
 
 log = logging.getLogger("hubbub")
@@ -95,6 +95,7 @@ class IrcDialogue:
         self.batch: Any = None  # a multi-line message that is coming in
         self.label = ""  # of the command that is being done
         self._held = ""  # the label of a command that goes on in the next messages
+        self._after: list[bytes] = []  # what comes after that answer, though it came up within it
         self._collected: list[bytes] | None = None  # the answer to a labelled command, so far
         self._reader = wire.Reader()
         self._opened = now
@@ -108,7 +109,8 @@ class IrcDialogue:
         """Wait for it to speak."""
         self.connection = connection
         self.network.unregistered.add(self)
-        self.session = self.hub.connect(self, connection, form_of(frozenset()))
+        self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
+        self.session.exact = True
 
     def feed(self, data: bytes) -> None:
         """Keep bytes that came in."""
@@ -237,7 +239,16 @@ class IrcDialogue:
 
     def reply(self, verb: str, *params: str) -> None:
         """Answer with a message of the server."""
-        self.send(wire.line(self.network.name, verb, *params))
+        self.send(self.line(verb, *params))
+
+    def line(self, verb: str, *params: str) -> bytes:
+        """Return a message of the server."""
+        return wire.line(self.network.name, verb, *params, tags=self.time)
+
+    @property
+    def time(self) -> dict[str, str]:
+        """The time as a tag, if the client reads that."""
+        return {"time": stamp(self.hub.clock())} if "server-time" in self.caps else {}
 
     def numeric(self, code: int, *params: str) -> None:
         """Answer with a numeric; its usual text comes last."""
@@ -285,15 +296,15 @@ class IrcDialogue:
         tag = f"label={wire.escape(label)}".encode()
         if not lines:
             lines = [wire.line(self.network.name, "ACK")]
-        whole = lines[0].startswith(b":") and b" BATCH +" in lines[0] and b" BATCH -" in lines[-1]
-        ref = lines[0].partition(b"BATCH +")[2].partition(b" ")[0]
-        if len(lines) > 1 and not (whole and ref.strip() == lines[-1].partition(b"BATCH -")[2].strip()):
+        opened = _batch(lines[0], b"+")
+        if len(lines) > 1 and not (opened and opened == _batch(lines[-1], b"-")):
             outer = self.new_ref()
             batch = f"batch={outer}".encode()
             lines = [line if line.startswith(b"@batch=") else _add_tag(line, batch) for line in lines]
             lines.insert(0, wire.line(self.network.name, "BATCH", f"+{outer}", "labeled-response"))
             lines.append(wire.line(self.network.name, "BATCH", f"-{outer}"))
-        self.emit(_add_tag(lines[0], tag), *lines[1:])
+        self.emit(_add_tag(lines[0], tag), *lines[1:], *self._after)
+        self._after = []
 
     # --- registration, and the end --------------------------------------------------------------------------------
 
@@ -302,7 +313,8 @@ class IrcDialogue:
         try:
             user, nick = self.hub.directory.claim(name, self.user)
         except Refused as refusal:
-            self.numeric(CODES[refusal.code], name)
+            shown = name if name and " " not in name and not name.startswith(":") else "*"
+            self.numeric(CODES[refusal.code], shown)
             return False
         self.user = user
         self.hub.directory.keep(user, nick, ())
@@ -333,9 +345,13 @@ class IrcDialogue:
         self.caps = caps
         self.hub.set_form(self.session, form_of(caps & SHOWING))
 
-    def end(self, reason: str, quit: str = "") -> None:
-        """Say why, and close; whether the client reads or not."""
-        self._reason = quit or reason
+    def end(self, reason: str, quit: str | None = None) -> None:
+        """Say why, and close; whether the client reads or not. The others are told `quit`, or the same."""
+        quit = reason if quit is None else quit
+        self._reason = quit
+        if self.user and not self.registered:
+            self.hub.directory.drop(self.user)
+            self.user = None
         host = self.session.host.rpartition("@")[2] or "unknown"
         if self.registered:
             log.info("%s (%s) has left", self.nick, self.connection.peer)
@@ -368,6 +384,12 @@ class IrcDialogue:
         tags = self.form.tags(Entry(room.name, 0, 0, self.hub.clock(), irc_commands.JOIN, "", "", ""))
         lines = [tagged(tags, wire.line(self.source, "JOIN", *whole))]
         self.emit(*lines, *irc_commands.greeting(self, room))
+        if self.user and self.user.away:
+            data = wire.line(self.source, "AWAY", self.user.away)
+            for member in room.people:
+                other = self.network.client(member)
+                if other and other is not self and "away-notify" in other.caps:
+                    other.send(data)
 
     def _left(self, event: Left) -> None:
         if event.kick:
@@ -392,17 +414,23 @@ class IrcDialogue:
         code = CODES.get(event.code)
         if code and (about or code == 412):
             text = TEXTS[code] if code in (471, 473, 474, 475) else event.text
-            self.emit(wire.line(self.network.name, f"{code:03d}", self.nick, *about, text))
+            self.emit(self.line(f"{code:03d}", self.nick, *about, text))
         else:
-            self.emit(wire.line(self.network.name, "NOTICE", *(about or [self.nick]), event.text))
+            self.emit(self.line("NOTICE", *(about or [self.nick]), event.text))
 
     def _private(self, event: Private) -> None:
         if event.entry:
             lines = self.form.lines(event.entry)
             if event.entry.id.startswith(self.session.tag):  # to itself: after the echo, and no part of an answer
-                self.later(partial(self.emit, *lines))
+                self._after += lines
+                self.later(self._give_after)
             else:
                 self.connection.write(b"".join(lines))
+
+    def _give_after(self) -> None:
+        if self._collected is None:
+            lines, self._after = self._after, []
+            self.emit(*lines)
 
     def _named(self, event: Named) -> None:
         if not self.session.rooms:
@@ -411,6 +439,15 @@ class IrcDialogue:
     def members(self, room: Room) -> Iterable[Session]:
         """Return the members of a room that are seen."""
         return room.people
+
+
+def _batch(line: bytes, sign: bytes) -> bytes:
+    """Return the name of the batch that a line opens (+) or closes (-), b"" for another line."""
+    words = line.split(b" ")
+    words = words[1:] if words[0].startswith(b"@") else words
+    if len(words) > 2 and words[1] == b"BATCH" and words[2].startswith(sign):
+        return words[2].strip()[1:]
+    return b""
 
 
 def _add_tag(line: bytes, tag: bytes) -> bytes:

@@ -75,23 +75,23 @@ def join(client: IrcDialogue, params: list[str]) -> None:
 
 def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
     """Return what follows one's own JOIN: topic, read marker, names."""
-    server, nick, name = client.network.name, client.nick, channel(room.name)
+    name = channel(room.name)
     lines = topic_lines(client, room) if room.topic else []
     if "draft/read-marker" in client.caps:
-        lines.append(wire.line(server, "MARKREAD", name, client.markers.get(room.name, "*")))
+        lines.append(client.line("MARKREAD", name, client.markers.get(room.name, "*")))
     if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
         lines += names_lines(client, room)
-        lines.append(wire.line(server, "366", nick, name, "End of /NAMES list"))
+        lines.append(client.line("366", client.nick, name, "End of /NAMES list"))
     return lines
 
 
 def topic_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     """Return a room's topic, and who set it when."""
-    server, nick, name = client.network.name, client.nick, channel(room.name)
+    nick, name = client.nick, channel(room.name)
     rules = room.rules
     return [
-        wire.line(server, "332", nick, name, room.topic),
-        wire.line(server, "333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
+        client.line("332", nick, name, room.topic),
+        client.line("333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
     ]
 
 
@@ -110,9 +110,11 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
             words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
         symbol = "@" if "s" in room.rules.flags else "="
         server, name = client.network.name, channel(room.name)
-        lines = [f":{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
+        lines = [f"\1:{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
         cached = client.network.names[room.name] = (key, "".join(lines).encode())
-    return [cached[1].replace(b"\0", client.nick.encode())] if cached[1] else []
+    tag = wire.tag_text(client.time).encode()
+    data = cached[1].replace(b"\0", client.nick.encode()).replace(b"\1", tag)
+    return [one + b"\n" for one in data.split(b"\n")[:-1]]
 
 
 def part(client: IrcDialogue, params: list[str]) -> None:
@@ -189,6 +191,22 @@ def kick(client: IrcDialogue, params: list[str]) -> None:
             client.numeric(code, *{401: [nick], 441: [nick, name], 482: [name]}[code])
 
 
+def redact(client: IrcDialogue, params: list[str]) -> None:
+    """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
+    target, id = params[0], params[1]
+    room = client.hub.rooms.awake.get(fold(target[1:])) if target.startswith("#") else None
+    if room is None or client.session not in room.members:
+        client.fail("REDACT", "INVALID_TARGET", target, "You cannot take back messages there")
+        return
+
+    def refuse(refusal: Refused) -> None:
+        code = {"no-such-message": "UNKNOWN_MSGID", "not-yours": "REDACT_FORBIDDEN"}[refusal.code]
+        client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
+
+    reason = wire.cut(params[2], KICK_LENGTH) if len(params) > 2 else ""
+    moderation.redact(client.hub, client.session, room, id, reason, refuse)
+
+
 # --- talking --------------------------------------------------------------------------------------------------------
 
 
@@ -210,6 +228,12 @@ def client_tags(message: wire.Message) -> str:
     return wire.tag_text(tags)[1:-1]
 
 
+def tags_of(client: IrcDialogue, message: wire.Message) -> str:
+    """Return the tags of what a client says: its own for others, and that it is a bot."""
+    bot = "bot" if client.user and "B" in client.user.modes else ""
+    return ";".join(filter(None, [bot, client_tags(message)]))
+
+
 def say(client: IrcDialogue, message: wire.Message) -> None:
     """Do what PRIVMSG, NOTICE and TAGMSG ask for."""
     verb, params = message.verb, message.params
@@ -226,11 +250,20 @@ def say(client: IrcDialogue, message: wire.Message) -> None:
         if not quiet:
             client.numeric(412)
         return
+    if not signal and not _fits(client, verb, params[0], text):
+        client.numeric(417)
+        return
     targets = list(dict.fromkeys(params[0].split(",")))
     for target in targets[:TARGETS]:
-        say_to(client, target, text, verb, client_tags(message))
+        say_to(client, target, text, verb, tags_of(client, message))
     if len(targets) > TARGETS and not quiet:
         client.numeric(407, targets[TARGETS])
+
+
+def _fits(client: IrcDialogue, verb: str, targets: str, text: str) -> bool:
+    """Return whether others can be sent a line whole: with its source before it, it may be too long."""
+    longest = max(targets.split(","), key=len)
+    return len(f":{client.source} {verb} {longest} :{text}".encode()) <= wire.MAX_LINE - 2
 
 
 def say_to(client: IrcDialogue, target: str, text: str, verb: str, tags: str) -> None:
@@ -246,7 +279,7 @@ def say_to(client: IrcDialogue, target: str, text: str, verb: str, tags: str) ->
         else:
             _say_privately(client, target, text, kind, tags)
     except Refused as refusal:
-        if kind is Kind.NOTICE:
+        if verb == "NOTICE":
             return
         code = {"no-such-name": 401, "room-invalid": 403, "no-text": 412}.get(refusal.code, 404)
         client.numeric(code, *([] if code == 412 else [target]))

@@ -53,8 +53,12 @@ CAPS = {
     "draft/chathistory": "",
     "draft/event-playback": "",
     "draft/read-marker": "",
+    "draft/message-redaction": "",
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
 }
+
+
+_WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
     params = message.params
     if not client.registered and not (command and command.early):
         client.numeric(451)
-    elif command is None or (message.verb == "TAGMSG" and "message-tags" not in client.caps):
+    elif command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
         client.numeric(421, message.verb)
     elif command.operators and not (client.user and client.user.operator):
         client.numeric(481)
@@ -183,7 +187,8 @@ def _nick(client: IrcDialogue, params: list[str]) -> None:
     try:
         client.hub.rename(client.session, name)
     except Refused as refusal:
-        client.numeric(433 if refusal.code == "name-taken" else 432, name)
+        shown = name if " " not in name and not name.startswith(":") else "*"
+        client.numeric(433 if refusal.code == "name-taken" else 432, shown)
 
 
 def _user(client: IrcDialogue, params: list[str]) -> None:
@@ -204,7 +209,7 @@ def _user(client: IrcDialogue, params: list[str]) -> None:
 
 def _quit(client: IrcDialogue, params: list[str]) -> None:
     reason = clean(params[0])[:KICK_LENGTH] if params else ""
-    client.end(f"Quit: {reason}", reason or "Client quit" if not reason else reason)
+    client.end(f"Quit: {reason}", reason)
 
 
 def _ping(client: IrcDialogue, params: list[str]) -> None:
@@ -476,6 +481,7 @@ COMMANDS: dict[str, Command] = {
     "LIST": Command(irc_channels.list_channels),
     "INVITE": Command(irc_channels.invite),
     "KICK": Command(irc_channels.kick, 2),
+    "REDACT": Command(irc_channels.redact, 2),
     "MODE": Command(irc_channels.mode, 1),
     "PRIVMSG": Command(irc_channels.privmsg),
     "NOTICE": Command(irc_channels.notice),
@@ -486,7 +492,7 @@ COMMANDS: dict[str, Command] = {
     "USERHOST": Command(irc_people.userhost, 1),
     "ISON": Command(irc_people.ison, 1),
     "AWAY": _early(irc_people.away),
-    "SETNAME": Command(irc_people.setname, 1),
+    "SETNAME": Command(irc_people.setname),
     "MONITOR": Command(irc_people.monitor, 1),
     "CHATHISTORY": Command(irc_history.chathistory),
     "MARKREAD": Command(irc_history.markread),

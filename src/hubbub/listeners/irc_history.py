@@ -94,7 +94,8 @@ def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | st
             return value
         client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid timestamp")
     elif "=" in text:
-        client.fail("CHATHISTORY", "INVALID_MSGREFTYPE", verb, target, "Only msgid and timestamp are known")
+        code, about = ("INVALID_PARAMS", text) if verb == "TARGETS" else ("INVALID_MSGREFTYPE", target)
+        client.fail("CHATHISTORY", code, verb, about, "Only msgid and timestamp are known")
     else:
         client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid bound")
     return None
@@ -178,7 +179,7 @@ class Multiline:
     text: str = ""
     lines: int = 0
     broken: bool = False
-    seen: list[str] = field(default_factory=list)
+    cuts: list[int] = field(default_factory=list)  # characters of the text before each line that goes on another
 
 
 def stray_batch(client: IrcDialogue, params: list[str]) -> None:
@@ -214,7 +215,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
     ref = params[0] if params else ""
     batch: Multiline | None = client.batch
     if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and batch is None:
-        client.batch = Multiline(ref[1:], params[2], irc_channels.client_tags(message))
+        client.batch = Multiline(ref[1:], params[2], irc_channels.tags_of(client, message))
         client.hold_answer()
         return
     if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
@@ -223,7 +224,9 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
         if not batch.broken and not batch.text.strip("\n"):
             _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
         if not batch.broken:
-            irc_channels.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
+            cuts = [f"cut={'.'.join(map(str, batch.cuts))}"] if batch.cuts else []
+            tags = ";".join([*filter(None, [batch.tags]), *cuts])
+            irc_channels.say_to(client, batch.target, batch.text, batch.verb, tags)
         return
     if batch is not None:
         _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
@@ -243,6 +246,8 @@ def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
     if concat and not text:
         _break(client, batch, "MULTILINE_INVALID", "An empty line cannot be joined to another")
         return
+    if concat and batch.lines:
+        batch.cuts.append(len(batch.text))
     batch.text += text if concat or not batch.lines else f"\n{text}"
     batch.lines += 1
     batch.verb = message.verb

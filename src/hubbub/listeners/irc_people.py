@@ -222,6 +222,9 @@ def away(client: IrcDialogue, params: list[str]) -> None:
 
 def setname(client: IrcDialogue, params: list[str]) -> None:
     """SETNAME text: take another real name (IRCv3 setname)."""
+    if not params:
+        client.numeric(461, "SETNAME")
+        return
     real = clean(params[0]).strip()
     if not real or len(real.encode()) > REAL_LENGTH:
         client.fail("SETNAME", "INVALID_REALNAME", "Realname is not valid")

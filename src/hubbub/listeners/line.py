@@ -49,7 +49,7 @@ class LineDialogue:
     def begin(self, connection: Connection) -> None:
         """Ask for a name."""
         self._connection = connection
-        self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc")
+        self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
         connection.write(PROMPT.encode())
 
     def feed(self, data: bytes) -> None:

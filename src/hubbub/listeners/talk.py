@@ -49,7 +49,9 @@ class Talk(Outflow):
         self._over = False
         settings = shared.settings
         self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, shared.clock())
-        self._session: Session = hub.connect(self, self, wire.FORM, f"~web@{shared.cloak(connection.origin)}.web")
+        self._session: Session = hub.connect(
+            self, self, wire.FORM, f"~web@{shared.cloak(connection.origin)}.web", connection.origin
+        )
         connection.talk = self
 
     # --- the connection's calls -----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,7 +14,8 @@ from hubbub.wire.irc import MAX_LINE, cut, line, tag_text
 FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
 MULTILINE = "draft/multiline"
 # The capabilities that change how entries look.
-SHOWING = frozenset({"message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE})
+REDACTION = "draft/message-redaction"
+SHOWING = frozenset({REDACTION, "message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE})
 
 
 def channel(room: str) -> str:
@@ -86,6 +88,13 @@ class IrcForm:
         """Return the entry's lines."""
         return b"".join(self.lines(entry))
 
+    def _client(self, entry: Entry) -> str:
+        """Return the tags that an entry's author gave it, as they are sent; and that it is a bot."""
+        if not entry.tags or not self._tags:
+            return ""
+        shown = [tag for tag in entry.tags.split(";") if not tag.startswith("cut=")]
+        return "".join(f";{tag}" for tag in shown)
+
     def mine(self, entry: Entry) -> bytes:
         """Return what its own session is shown: what it said with echo-message, its joins never (it is told those)."""
         if entry.kind is Kind.JOIN or (entry.kind in SAYING and not self._echo):
@@ -116,7 +125,7 @@ class IrcForm:
             tags = {"label": label, **tags}
         if entry.kind in SAYING:
             return self._said(entry, tags, batch)
-        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        client = self._client(entry)
         return [tagged(tags, _OTHERS[entry.kind](self, entry), client)]
 
     def _said(self, entry: Entry, tags: dict[str, str], batch: str) -> list[bytes]:
@@ -125,27 +134,27 @@ class IrcForm:
         overhead = len(f":{who} {verb} {to} :".encode()) + 2
         action = entry.kind is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
-        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        client = self._client(entry)
         texts = [entry.text] if "\n" not in entry.text else entry.text.split("\n")
-        if self._multiline and len(texts) > 1 and not action:
-            return self._batched(entry, tags, batch, verb, texts)
+        if self._multiline and (len(texts) > 1 or "cut=" in entry.tags) and not action:
+            return self._batched(entry, tags, batch, verb)
         lines = []
-        for text in texts:
-            for piece in _pieces(text, room_for) if text else ():
+        for parts in composed(entry):
+            for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
                 body = f"\x01ACTION {piece}\x01" if action else piece
                 lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
                 tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
         return lines
 
-    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, texts: list[str]) -> list[bytes]:
+    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str) -> list[bytes]:
         who, to = source(entry), target(entry)
         ref = f"m{entry.seq or abs(hash(entry.id)) % 10**9}"
-        client = f";{entry.tags}" if entry.tags and self._tags else ""
+        client = self._client(entry)
         inner = f"@batch={ref} :{who} {verb} {to} :"
         room_for = MAX_LINE - len(f":{who} {verb} {to} :".encode()) - 2
         lines = [(_with(tags, client) + f":{who} BATCH +{ref} {MULTILINE} {to}\r\n").encode()]
-        for text in texts:
-            for number, piece in enumerate(_pieces(text, room_for)):
+        for text in composed(entry):
+            for number, piece in enumerate([p for part in text for p in _pieces(part, room_for)]):
                 start = inner if not number else inner.replace(" ", f";{MULTILINE}-concat ", 1)
                 lines.append(f"{start}{piece}\r\n".encode())
         lines.append(tagged({"batch": batch} if batch else {}, line(who, "BATCH", f"-{ref}")))
@@ -165,11 +174,30 @@ class IrcForm:
         whom, _, why = entry.text.partition(" ")
         return line(source(entry), "KICK", channel(entry.room), whom, why or entry.nick)
 
+    def _redact(self, entry: Entry) -> bytes:
+        if REDACTION not in self.caps:
+            return b""
+        return line(source(entry), "REDACT", channel(entry.room), *entry.text.split(" ", 1))
+
     def _signal(self, entry: Entry) -> bytes:
         if entry.text:  # a client's command to a client (CTCP)
             verb, _, text = entry.text.partition(" ")
             return line(source(entry), verb, target(entry), f"\x01{text}\x01")
         return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
+
+
+def composed(entry: Entry) -> list[list[str]]:
+    """Return the lines of a text, each as the pieces in which its author sent it."""
+    cuts = next((tag[4:] for tag in entry.tags.split(";") if tag.startswith("cut=")), "")
+    at = {int(cut) for cut in cuts.split(".") if cut.isdigit()}
+    lines: list[list[str]] = []
+    start = 0
+    for line_text in entry.text.split("\n"):
+        marks = sorted(cut for cut in at if start < cut < start + len(line_text) or (cut == start and cut))
+        edges = [start, *(mark for mark in marks if mark > start), start + len(line_text)]
+        lines.append([entry.text[low:high] for low, high in itertools.pairwise(edges)])
+        start += len(line_text) + 1
+    return lines
 
 
 SAYING = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
@@ -181,6 +209,8 @@ _OTHERS: dict[Kind, Callable[[IrcForm, Entry], bytes]] = {
     Kind.MODE: lambda form, entry: line(source(entry), "MODE", channel(entry.room), *mode_text(entry.text)),
     Kind.KICK: IrcForm._kick,
     Kind.SIGNAL: IrcForm._signal,
+    Kind.REDACT: IrcForm._redact,
+    Kind.GONE: lambda form, entry: b"",
 }
 
 

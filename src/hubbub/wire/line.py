@@ -222,6 +222,8 @@ ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.NOTICE: lambda entry: f"-{entry.nick}- {entry.text}",
     Kind.MODE: lambda entry: f"*** {entry.nick} {told(entry.text)} ***",
     Kind.KICK: _kick,
+    Kind.REDACT: lambda entry: f"*** {entry.nick} has taken a message back ***",
+    Kind.GONE: lambda entry: "",
     Kind.SIGNAL: lambda entry: "",
 }
 
