@@ -17,7 +17,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "brokers": {"core", "errors"},
     "listeners": {"wire", "core", "errors", "config", "passwords"},
     "pump": {"brokers", "core"},
-    "server": {"pump", "listeners", "wire", "brokers", "core", "errors", "config"},
+    "server": {"passwords", "pump", "listeners", "wire", "brokers", "core", "errors", "config"},
     "cli": {"server", "bench", "console", "passwords", "wire", "brokers", "core", "errors", "config"},
     "__main__": {"cli"},
 }

@@ -17,7 +17,7 @@ import click
 
 from hubbub import bench, config, console, passwords, server
 from hubbub.brokers.store import Store
-from hubbub.core.model import Entry, Latest, Search
+from hubbub.core.model import RULING, Entry, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused
@@ -146,12 +146,20 @@ _format = click.option(
 @click.option("--room", default="lobby", show_default=True, help="Which room.")
 @click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="How many entries; 0 for all.")
 @click.option("--all", "every", is_flag=True, help="Joins, leaves, renames and topics, too.")
+@click.option(
+    "--kind",
+    type=click.Choice(["said", "moderation"]),
+    default="said",
+    show_default=True,
+    help="What was said, or what was done to the room and to whom.",
+)
 @_format
-def history(data: str | None, room: str, last: int, every: bool, style: str) -> None:
+def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
     """Print what was said in a room, oldest first."""
     name = _room(room)
+    kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with _log(data) as store:
-        _print(_newest(store, Latest(name, 1000, every=every), last), style)
+        _print(_newest(store, Latest(name, 1000, every=every, kinds=kinds), last), style)
 
 
 @main.command(epilog="hubbub search --room ops deploy failed")

@@ -15,6 +15,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.passwords import is_operator
 from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
 
@@ -185,10 +187,18 @@ class House:
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
         self.pump.hub, self.pump.broker = self.hub, self.broker
+        self.hub.verify = self._verify
+        self._loop = loop
+        self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
         self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
         self._secret = b""
         self.front: Front
         self.web: Web | None = None
+
+    def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:
+        """Look whether a name and password are an operator's, on a thread of its own."""
+        work = self._loop.run_in_executor(self._checker, is_operator, self.settings.operator, name, password)
+        work.add_done_callback(lambda outcome: done(not outcome.cancelled() and outcome.result()))
 
     def _cloak(self, address: str) -> str:
         """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""

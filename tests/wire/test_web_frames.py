@@ -120,7 +120,7 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
     (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
-    (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3}),
+    (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3, "operators": []}),
     (
         Rooms([RoomInfo("ops", 2, "tea")], "ops"),
         {"type": "rooms", "rooms": [{"name": "ops", "members": 2, "topic": "tea"}], "more": 0},

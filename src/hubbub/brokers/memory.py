@@ -125,7 +125,8 @@ class MemoryBroker:
                 entries = (e for e in self._rooms.get(query.room, ()) if e.time >= query.time and e.kind in SAID)
                 return page(False, entries, query.limit)
             case Latest():
-                return page(True, self._newest(query.room, query.before, query.every), query.limit)
+                newest = self._newest(query.room, query.before, query.every or bool(query.kinds))
+                return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)
             case Around():
                 return self._around(query)
             case Search():

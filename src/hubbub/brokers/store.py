@@ -340,6 +340,8 @@ class Store:
 
     def _latest(self, query: Latest) -> Page:
         kinds = "" if query.every else f"AND {_SAID}"
+        if query.kinds:
+            kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
         where = f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
         entries = self._entries(where, query.room, query.before or END, query.limit + 1)
         return page(True, entries, query.limit)

@@ -6,8 +6,6 @@ command is said.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +25,7 @@ from hubbub.core.model import (
     Search,
     Since,
 )
+from hubbub.core.orders import ROWS, Command
 from hubbub.core.text import clean
 from hubbub.core.when import parse_time
 from hubbub.errors import Refused
@@ -40,21 +39,6 @@ MAX_HISTORY = 200  # messages that one command shows
 MAX_LISTED = 500  # names that one command shows
 MAX_WORDS = 32  # words that one search looks for
 FOUND = 20  # messages that /search shows
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out."""
-
-    name: str
-    usage: str
-    help: str
-    run: Callable[[Hub, Session, str], None]
-
-    @property
-    def synopsis(self) -> str:
-        """Return the command as it is typed."""
-        return f"/{self.name} {self.usage}".rstrip()
 
 
 def run(hub: Hub, session: Session, line: str) -> None:
@@ -99,7 +83,10 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
 def members_of(name: str, room: Room | None) -> Members:
     """Return who is in a room; nobody is in one that is not awake."""
     nicks = sorted({member.nick for member in room.people}, key=str.casefold) if room else []
-    return Members(name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED))
+    operators = [member.nick for member, status in room.rules.status.items() if "o" in status] if room else []
+    return Members(
+        name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED), tuple(sorted(operators, key=str.casefold))
+    )
 
 
 def list_members(hub: Hub, session: Session, argument: str) -> None:
@@ -174,9 +161,9 @@ _ROWS = (
     Command("rooms", "", "List the rooms.", list_rooms),
     Command(
         "join",
-        "ROOM",
+        "ROOM [KEY]",
         "Join a room, or go to one you are in.",
-        lambda hub, session, room: hub.rooms.join(session, room),
+        lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
     ),
     Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
     Command("topic", "[TEXT]", "Show the room's topic, or set it.", _topic),
@@ -188,4 +175,4 @@ _ROWS = (
     Command("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
     Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text)),
 )
-COMMANDS = {command.name: command for command in _ROWS}
+COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}

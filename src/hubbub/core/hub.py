@@ -81,6 +81,8 @@ class Hub:
         self.users = self.directory.users
         # Called with a user who came, left (no sessions any more), or was renamed, and the name before or "".
         self.presence: list[Callable[[User, str], None]] = []
+        # Asked whether a name and password are a server operator's; calls back, later, with the answer.
+        self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
         self.closing = False  # everybody leaves: nobody needs to be told who does
         self._boot = boot
         self._sessions = 0
@@ -343,6 +345,22 @@ class Hub:
                 self.release(session)
 
         session.turn += [partial(self.broker.read, query, done), hold]
+        session.flush()
+
+    def check_password(
+        self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
+    ) -> None:
+        """Ask whether a name and password are a server operator's; `answer` is told in the place of the question."""
+        session.waiting += 1
+        hold = Hold()
+
+        def done(right: bool) -> None:
+            hold.act = lambda: answer(right)
+            if not session.gone:
+                session.flush()
+                self.release(session)
+
+        session.turn += [partial(self.verify, name, password, done), hold]
         session.flush()
 
     def reply(self, session: Session, event: Event) -> None:

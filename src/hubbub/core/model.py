@@ -35,7 +35,7 @@ class Kind(StrEnum):
 
 # What a newcomer is shown, /history lists and search finds.
 SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
-RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC})  # what was done to a room or to somebody in it
+RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT})  # what was done to a room or to somebody in it
 
 
 class Draft:
@@ -222,6 +222,7 @@ class Members:
     room: str
     nicks: Sequence[str]
     more: int = 0
+    operators: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,7 @@ class Latest:
     limit: int
     before: int = 0
     every: bool = False
+    kinds: tuple[Kind, ...] = ()  # only these, if there are any
 
 
 @dataclass(frozen=True, slots=True)

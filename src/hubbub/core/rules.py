@@ -255,6 +255,8 @@ class Rules:
             raise Refused("banned", f"You are banned from {self.room}.")
         if "i" in self.flags and not any(matches(mask, one) for mask in self.lists["I"] for one in who):
             raise Refused("invite-only", f"{self.room} is open to who is invited only.")
+        if key and not self.key and not session.exact:  # somebody typed a name of two words
+            raise Refused("room-invalid", f"{self.room} has no key, and a room's name has no space.")
         if self.key and key != self.key:
             raise Refused("bad-key", f"{self.room} needs its key: /join {self.room} KEY")
         if self.limit and count >= self.limit:

@@ -9,6 +9,7 @@ from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Sink, S
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
+    from hubbub.core.rules import Change
     from hubbub.core.users import User
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
@@ -51,6 +52,7 @@ class Session:
         "host",
         "joining",
         "label",
+        "last_bar",
         "outlet",
         "paused",
         "published",
@@ -71,6 +73,7 @@ class Session:
         self.form = form
         self.host = host
         self.address = address
+        self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
         self.exact = False  # what it says is kept with its spaces
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}

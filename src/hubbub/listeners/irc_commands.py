@@ -18,9 +18,9 @@ from hubbub.core.text import clean, fold
 from hubbub.errors import Refused
 from hubbub.listeners import irc_channels, irc_history, irc_people
 from hubbub.listeners.irc_network import WATCHED, human
-from hubbub.passwords import is_operator
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE
+from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
@@ -394,14 +394,14 @@ def _help(client: IrcDialogue, params: list[str]) -> None:
 
 
 def _oper(client: IrcDialogue, params: list[str]) -> None:
-    name, password = params[0], params[1]
-    if not is_operator(client.settings.operator, name, password):
-        client.numeric(464)
-        return
-    client.numeric(381)
-    if client.user and not client.user.operator:
-        client.user.operator = True
-        client.send(wire.line(client.source, "MODE", client.nick, "+o"))
+    def answer(right: bool) -> None:
+        code = 381 if right else 464
+        client.emit(client.line(str(code), client.nick, TEXTS[code]))
+        if right and client.user and not client.user.operator:
+            client.user.operator = True
+            client.emit(wire.line(client.source, "MODE", client.nick, "+o"))
+
+    client.hub.check_password(client.session, params[0], params[1], answer)
 
 
 def _kill(client: IrcDialogue, params: list[str]) -> None:

@@ -157,11 +157,12 @@ function Rooms({ chat, close }) {
 
 function People({ chat, room, close }) {
   const members = [...(room?.members ?? [])].sort((a, b) => a.localeCompare(b));
+  const sign = (nick) => room.operators?.includes(nick) && html`<abbr title="operator">@</abbr>`;
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${members.length})</h2>
-    <ul>${members.map((nick) => html`<li key=${nick}>${nick === chat.nick ? html`<span class=${hue(nick)}>${nick} (you)</span>`
+    <ul>${members.map((nick) => html`<li key=${nick}>${nick === chat.nick ? html`<span class=${hue(nick)}>${sign(nick)}${nick} (you)</span>`
       : html`<button class=${hue(nick)} title=${`Write to ${nick} privately`}
-          onClick=${() => { chat.show(chat.talk(nick).name); close(true); }}>${nick}</button>`}</li>`)}</ul>
+          onClick=${() => { chat.show(chat.talk(nick).name); close(true); }}>${sign(nick)}${nick}</button>`}</li>`)}</ul>
   </aside>`;
 }
 
@@ -248,11 +249,13 @@ function lines(room, chat) {
   return out;
 }
 
+const words = (entry) => `${entry.nick} ${entry.words}`;
 const EVENTS = {
   join: (entry) => `${entry.nick} has joined`,
   leave: (entry) => `${entry.nick} has left${entry.text ? ` (${entry.text})` : ""}`,
   rename: (entry) => `${entry.nick} is now ${entry.text}`,
   topic: (entry) => `${entry.nick} set the topic: ${entry.text}`,
+  mode: words, kick: words, redact: words,
 };
 
 function Line({ entry, nick }) {

@@ -5,7 +5,7 @@ import { mentions, whenOf } from "/page/text.js";
 const PAGE = 60; // entries fetched at once when scrolling back
 const KEPT = 3000; // entries kept in a room when its end is in view
 const MOST = 16384; // bytes of a message
-const SAID = new Set(["message", "action"]);
+const SAID = new Set(["message", "action", "notice"]);
 const LOST = { entries: [], more: true, failed: "There is no connection just now." };
 
 class Room {
@@ -208,6 +208,8 @@ export class Chat {
     if (entry.kind === "leave") room.members = room.members.filter((nick) => nick !== entry.nick);
     if (entry.kind === "rename") room.members = room.members.map((nick) => (nick === entry.nick ? entry.text : nick));
     if (entry.kind === "topic") room.topic = entry.text;
+    if (entry.kind === "mode" || entry.kind === "kick") this.link.send({ type: "members", room: room.name });
+    if (entry.kind === "redact") room.entries = room.entries.filter(({ id }) => id !== entry.text.split(" ")[0]);
   }
 
   // Count an entry that he does not see now.
@@ -385,9 +387,9 @@ export class Chat {
     this.changed();
   }
 
-  on_members({ room: name, nicks }) {
+  on_members({ room: name, nicks, operators }) {
     const room = this.rooms.get(name);
-    if (room) room.members = nicks;
+    if (room) Object.assign(room, { members: nicks, operators });
     if (this.listed === "who") this.list([`In ${name}: ${nicks.join(", ")}`]);
     this.changed();
   }

@@ -251,8 +251,8 @@ class LineForm:
         return encode(text, self._end)
 
     def mine(self, entry: Entry) -> bytes:
-        """Return nothing: who typed it has it on the screen."""
-        return b""
+        """Return nothing, for who typed it has it on the screen; but what one has done to others, as they see it."""
+        return self.render(entry) if entry.kind in (Kind.MODE, Kind.KICK) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
@@ -309,6 +309,7 @@ def _members(event: Members) -> str:
     lines = [f"*** In {event.room}: {count} ***"]
     width = 78
     for nick in event.nicks:
+        nick = f"@{nick}" if nick in event.operators else nick
         if len(lines) == 1 or len(lines[-1]) + len(nick) + 2 > width:
             lines.append(f"  {nick}")
         else:

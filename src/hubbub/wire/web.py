@@ -29,7 +29,9 @@ from hubbub.core.model import (
     Rooms,
     Stored,
 )
+from hubbub.core.rules import told
 
+UNSEEN = frozenset({Kind.SIGNAL, Kind.GONE})  # kinds that a browser is not told of
 MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
 MAX_TEXT = 16 * 1024  # characters of a message
 MAX_PAGE = 200  # entries of an answer
@@ -171,9 +173,7 @@ class WebForm:
 
     def render(self, entry: Entry) -> bytes:
         """Return the entry's object."""
-        if entry.kind is Kind.SIGNAL:
-            return b""
-        return msgspec.json.encode(entry._asdict())
+        return msgspec.json.encode(_object(entry)) if entry.kind not in UNSEEN else b""
 
     def mine(self, entry: Entry) -> bytes:
         """Return nothing: it is given its own as others are."""
@@ -181,7 +181,7 @@ class WebForm:
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return a frame with all of them."""
-        inner = b",".join(entries)
+        inner = b",".join(filter(None, entries))
         return frame(b'{"type":"entries","entries":[' + inner + b"]}") if inner else b""
 
     def skipped(self, room: str, count: int) -> bytes:
@@ -202,7 +202,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
     Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
-    Members: lambda event: encode("members", room=event.room, nicks=event.nicks, more=event.more),
+    Members: lambda event: _members(event),
     Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
@@ -210,11 +210,28 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 
 def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return [entry._asdict() for entry in entries]
+    return [_object(entry) for entry in entries if entry.kind not in UNSEEN]
 
 
 def _stored(label: str, entry: Entry) -> bytes:
     return encode("stored", label=label, room=entry.room, seq=entry.seq, id=entry.id)
+
+
+def _members(event: Members) -> bytes:
+    return encode("members", room=event.room, nicks=event.nicks, more=event.more, operators=event.operators)
+
+
+def _object(entry: Entry) -> dict[str, Any]:
+    """Return an entry as an object; what was done to a room or somebody in it is told in words, too."""
+    fields = entry._asdict()
+    if entry.kind is Kind.MODE:
+        fields["words"] = told(entry.text)
+    elif entry.kind is Kind.KICK:
+        whom, _, why = entry.text.partition(" ")
+        fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
+    elif entry.kind is Kind.REDACT:
+        fields["words"] = "has taken a message back"
+    return fields
 
 
 def _room(room: RoomInfo) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""What operators type after a slash: rows of the table of commands (core/commands.py)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hubbub.core import moderation
+from hubbub.core.model import Notice
+from hubbub.core.rules import LETTERS, MUTE, Change, matches, whole_mask
+from hubbub.core.text import fold
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+    from hubbub.core.room import Room
+    from hubbub.core.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out."""
+
+    name: str
+    usage: str
+    help: str
+    run: Callable[[Hub, Session, str], None]
+
+    @property
+    def synopsis(self) -> str:
+        """Return the command as it is typed."""
+        return f"/{self.name} {self.usage}".rstrip()
+
+
+SETTINGS = {
+    "invite-only": "i",
+    "moderated": "m",
+    "members-only": "n",
+    "secret": "s",
+    "topic-lock": "t",
+    "key": "k",
+    "limit": "l",
+    "slow": "d",
+}
+ON, OFF = ("on", "yes", "1"), ("off", "no", "0", "")
+_DURATION = re.compile(r"(\d{1,4})([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+_CLOAK = re.compile(r"[0-9a-f]{10}")
+_ADDRESS = re.compile(r"[0-9.]+\.[0-9.]+|[0-9a-f:]*:[0-9a-f:/]*", re.IGNORECASE)
+
+
+def _tell(hub: Hub, session: Session, text: str) -> None:
+    hub.reply(session, Notice((text,)))
+
+
+def _change(hub: Hub, session: Session, changes: list[Change], until: float = 0.0) -> None:
+    """Change the current room's rules; say what cannot be, or that nothing changes."""
+    room = hub.rooms.of(session)
+    before = session.waiting
+    for _, refusal in moderation.change(hub, session, room, changes, until):
+        raise refusal
+    if session.waiting == before:
+        _tell(hub, session, "That is so already")
+
+
+def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
+    def run(hub: Hub, session: Session, name: str) -> None:
+        _change(hub, session, [Change(on, letter, name)])
+
+    return run
+
+
+def _kick(hub: Hub, session: Session, argument: str) -> None:
+    name, _, reason = argument.partition(" ")
+    moderation.kick(hub, session, hub.rooms.of(session), name, reason)
+
+
+def _invite(hub: Hub, session: Session, name: str) -> None:
+    target = moderation.invite(hub, session, hub.rooms.of(session), name)
+    _tell(hub, session, f"{target.nick} is invited")
+
+
+def mask_of(hub: Hub, text: str) -> str:
+    """Return the mask that somebody means: by name, by cloak, by address, or whole."""
+    if set(text) & set("!@*?"):
+        return whole_mask(text)
+    if _CLOAK.fullmatch(text):
+        return f"*!*@{text}.*"
+    if _ADDRESS.fullmatch(text):
+        return f"*!*@{text}"
+    found = hub.directory.find(text)
+    return f"{found.nick if found else text}!*@*"
+
+
+def hit_by(room: Room, mask: str) -> list[Session]:
+    """Return the members of a room that a mask means."""
+    return [member for member in room.people if any(matches(mask, one) for one in member.masks)]
+
+
+def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
+    verb = "mute" if mute else "ban"
+
+    def run(hub: Hub, session: Session, argument: str) -> None:
+        room = hub.rooms.of(session)
+        moderation.operator_of(session, room)
+        words = argument.split()
+        sure = words[-1] == "yes" and len(words) > 1
+        words = words[:-1] if sure else words
+        length = _DURATION.fullmatch(words[1]) if len(words) == 2 else None
+        if len(words) > 2 or (len(words) == 2 and not length):
+            raise Refused("argument-invalid", f"Usage: /{verb} NAME [30m|2h|1d] [yes]")
+        mask = mask_of(hub, words[0])
+        hit = hit_by(room, mask)
+        if not sure:
+            _warn(hub, session, verb, " ".join(words), mask, hit)
+            return
+        until = hub.clock() + int(length[1]) * _SECONDS[length[2]] if length else 0.0
+        change = Change(True, "b", MUTE + mask if mute else mask)
+        session.last_bar = (room.name, change)
+        _change(hub, session, [change], until)
+        for member in [] if mute else hit:
+            if member is not session and not room.rules.is_operator(member):
+                moderation.kick(hub, session, room, member.nick, "banned")
+
+    return run
+
+
+def _warn(hub: Hub, session: Session, verb: str, typed: str, mask: str, hit: list[Session]) -> None:
+    """Say whom a ban would hit before it does."""
+    names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody who is here"
+    lines = [f"{mask} would hit: {names}", f"/{verb} {typed} yes does it"]
+    if len(hit) == 1:
+        cloak = hit[0].host.rpartition("@")[2].partition(".")[0]
+        lines.insert(1, f"{hit[0].nick} comes from {cloak}; /{verb} {cloak} means all who do")
+    hub.reply(session, Notice(tuple(lines)))
+
+
+def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
+    def run(hub: Hub, session: Session, argument: str) -> None:
+        mask = mask_of(hub, argument)
+        _change(hub, session, [Change(False, "b", MUTE + mask if mute else mask)])
+
+    return run
+
+
+def _undo(hub: Hub, session: Session, _: str) -> None:
+    if session.last_bar is None:
+        raise Refused("nothing-to-undo", "You have banned or muted nobody.")
+    name, change = session.last_bar
+    room = hub.rooms.of(session, name)
+    session.last_bar = None
+    moderation.change(hub, session, room, [change._replace(on=False)])
+
+
+def _bans(hub: Hub, session: Session, _: str) -> None:
+    room = hub.rooms.of(session)
+    now = hub.clock()
+    lines = []
+    for mask, listed in room.rules.lists["b"].items():
+        if listed.until and listed.until <= now:
+            continue
+        what = "muted" if mask.startswith(MUTE) else "banned"
+        left = f", for {(listed.until - now) / 60:.0f} minutes more" if listed.until else ""
+        lines.append(f"{what}: {mask.removeprefix(MUTE)} (by {listed.by}{left})")
+    hub.reply(session, Notice(tuple(lines or ["Nobody is banned here"])))
+
+
+def _set(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.rooms.of(session)
+    if not argument:
+        hub.reply(session, Notice(tuple(_settings(room, session))))
+        return
+    name, _, value = argument.partition(" ")
+    letter = SETTINGS.get(fold(name))
+    if letter is None:
+        raise Refused("no-such-setting", f"The settings are {', '.join(SETTINGS)}.")
+    off = value.lower() in OFF
+    if not LETTERS[letter].takes and not off and value.lower() not in ON:
+        raise Refused("value-invalid", f"/set {name} takes on or off.")
+    _change(hub, session, [Change(not off, letter, value if LETTERS[letter].takes and not off else "")])
+
+
+def _settings(room: Room, session: Session) -> list[str]:
+    rules = room.rules
+    values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow or "off")}
+    lines = [
+        f"{name}: {values.get(letter) or ('on' if letter in rules.flags else 'off')}"
+        for name, letter in SETTINGS.items()
+    ]
+    operators = sorted(member.nick for member, status in rules.status.items() if "o" in status)
+    return [*lines, f"operators: {', '.join(operators) or 'none here'}"]
+
+
+def _oper(hub: Hub, session: Session, argument: str) -> None:
+    name, _, password = argument.partition(" ")
+
+    def answer(right: bool) -> Notice:
+        if right and session.user:
+            session.user.operator = True
+        return Notice(("You may act in every room now" if right else "That name and password are not known",))
+
+    hub.check_password(session, name, password, answer)
+
+
+ROWS = (
+    Command("op", "NAME", "Make somebody an operator of the room.", _status(True, "o")),
+    Command("deop", "NAME", "Take that back.", _status(False, "o")),
+    Command("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
+    Command("devoice", "NAME", "Take that back.", _status(False, "v")),
+    Command("kick", "NAME [REASON]", "Throw somebody out of the room.", _kick),
+    Command("ban", "NAME [TIME] [yes]", "Keep out a name, cloak, address or mask; for 30m, 2h, 1d.", _bar(False)),
+    Command("unban", "NAME", "Let somebody in again.", _unbar(False)),
+    Command("mute", "NAME [TIME] [yes]", "Let somebody read and not write.", _bar(True)),
+    Command("unmute", "NAME", "Let somebody write again.", _unbar(True)),
+    Command("undo", "", "Take your last ban or mute back.", _undo),
+    Command("bans", "", "List who is banned or muted.", _bans),
+    Command("invite", "NAME", "Ask somebody into the room.", _invite),
+    Command("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
+    Command("oper", "NAME PASSWORD", "Be an operator of the server.", _oper),
+)
