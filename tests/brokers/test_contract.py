@@ -60,7 +60,7 @@ async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
 
 async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> None:
     odd = "two\nlines \N{SNOWMAN} 'quoted' \"twice\" 日本 e\u0301 \N{GRINNING FACE} %_\\"
-    drafts = [draft(text, kind=kind) for kind in Kind for text in (odd, "")]
+    drafts = [draft(text, kind=kind) for kind in set(Kind) - {Kind.MOVE} for text in (odd, "")]
     await probe.commit(*drafts)
     page = await probe.read(After("lobby", 0, LAST, 100))
     assert [(e.kind, e.nick, e.text, e.id) for e in page.entries] == [(d.kind, d.nick, d.text, d.id) for d in drafts]

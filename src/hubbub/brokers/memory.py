@@ -100,6 +100,8 @@ class MemoryBroker:
             self._rules[room] = [rule for rule in self._rules.get(room, ()) if rule.kind is not Kind.TOPIC]
         if draft.kind in (Kind.TOPIC, Kind.MODE) or (draft.kind is Kind.JOIN and room not in self._rules):
             self._rules.setdefault(room, []).append(entry)
+        if draft.kind is Kind.MOVE:
+            self._move(room, draft.text.partition(" ")[0])
         if draft.kind is Kind.REDACT:
             self._forget(room, draft.text.partition(" ")[0])
         self._size += len(draft.text) + ENTRY_COST
@@ -108,6 +110,13 @@ class MemoryBroker:
             self._rooms[oldest.room].popleft()
             self._size -= len(oldest.text) + ENTRY_COST
         return entry
+
+    def _move(self, room: str, to: str) -> None:
+        """Call a room by another name, in all that was said in it, too."""
+        self._last[to], self._topics[to] = self._last.pop(room), self._topics.pop(room, "")
+        self._rules[to] = self._rules.pop(room, [])
+        self._rooms[to] = deque(entry._replace(room=to) for entry in self._rooms.pop(room))
+        self._log = deque(entry._replace(room=to) if entry.room == room else entry for entry in self._log)
 
     def _forget(self, room: str, id: str) -> None:
         for log in (self._rooms[room], self._log):

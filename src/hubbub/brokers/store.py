@@ -37,6 +37,7 @@ from hubbub.errors import BrokerError, SettingsError
 FILE = "hubbub.db"
 VERSION = 2
 PATIENCE = 3.0  # seconds that a query may take
+NOWHERE = (0, 0)  # a room that was renamed: nothing is written to it under its old name
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
 
 _SCHEMA = """
@@ -186,6 +187,7 @@ class Store:
         rooms: dict[str, tuple[int, int]] = {}
         entries: list[Entry] = []
         rows = []
+        moved: dict[str, str] = {}  # rooms that this batch renames
         seq = self.last
         db = self._db
         now = max(now, self._now)  # a clock that is set back must not break the order
@@ -194,7 +196,7 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
                 seq += 1
-                name = draft.room
+                name = moved.get(draft.room, draft.room)
                 room, prev = rooms.get(name) or self._rooms.get(name) or self._room(name)
                 rooms[name] = room, seq
                 kind, nick, text = draft.kind, draft.nick, draft.text
@@ -202,6 +204,11 @@ class Store:
                 rows.append((seq, room, prev, now, kind.value, nick, text, draft.id, draft.host, draft.tags))
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
+                elif kind is Kind.MOVE:
+                    to = moved[name] = text.partition(" ")[0]
+                    db.execute("UPDATE room SET name = ? WHERE id = ?", (to, room))
+                    rooms[to] = rooms.pop(name)
+                    rooms[name] = NOWHERE
                 elif kind is Kind.REDACT:
                     self._forget(room, text.partition(" ")[0])
             db.executemany(_INSERT, rows)
@@ -214,6 +221,8 @@ class Store:
         if len(self._rooms) > ROOMS_KEPT:
             self._rooms.clear()
         self._rooms.update(rooms)
+        for name in moved:
+            del self._rooms[name]
         self.last, self._now = seq, now
         return entries
 

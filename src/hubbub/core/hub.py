@@ -99,6 +99,7 @@ class Hub:
             Kind.MODE: lambda *_: None,
             Kind.KICK: lambda *_: None,
             Kind.REDACT: lambda *_: None,
+            Kind.MOVE: lambda *_: None,
         }
 
     # --- sessions -------------------------------------------------------------------------------------------
@@ -477,6 +478,8 @@ class Hub:
             for index, entry in enumerate(piece):
                 if entry.kind is Kind.KICK:
                     self.rooms.kicked(room, chunk, index)
+                elif entry.kind is Kind.MOVE:
+                    self.rooms.moved(room, entry)
             for index, draft in enumerate(drafts):
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)

@@ -29,13 +29,16 @@ class Kind(StrEnum):
     MODE = "mode"
     KICK = "kick"
     REDACT = "redact"
+    MOVE = "move"  # the room is called `text` from now on
     GONE = "gone"  # what a message becomes that was taken back
     SIGNAL = "signal"  # not stored: who is typing, say
 
 
 # What a newcomer is shown, /history lists and search finds.
 SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
-RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT})  # what was done to a room or to somebody in it
+RULING = frozenset(
+    {Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.MOVE}
+)  # what was done to a room or to somebody in it
 
 
 class Draft:
@@ -46,7 +49,8 @@ class Draft:
         kind: what it tells.
         nick: who.
         text: the message; the reason of a leave; the new nick of a rename; the topic; changes of a room's rules as
-            core/rules.py writes them; who was kicked, a space and why; the id of what is taken back, a space and why.
+            core/rules.py writes them; who was kicked, a space and why; the id of what is taken back, a space and why;
+            a room's new name, a space and why.
         id: unique for ever, given before the commit, so that a retry can be recognised. It begins with the tag of its
             session; what is one event in several rooms (a rename, somebody's end) is the same up to a `~`.
         session: who waits for the outcome; None for nobody.
@@ -175,6 +179,15 @@ class Left:
     room: str
     current: str
     kick: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A room that the session is in is called `to` now; `entry` says who renamed it, and why."""
+
+    room: str
+    to: str
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +384,7 @@ Event = (
     | Joined
     | Left
     | Named
+    | Moved
     | Private
     | Invited
     | Past

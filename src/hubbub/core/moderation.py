@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import SAID, Around, Invited, Kind, Page
+from hubbub.core import names
+from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
 from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, parse, whole_mask, write
 from hubbub.core.text import clean, fold
 from hubbub.errors import BrokerError, Refused
@@ -124,6 +125,34 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     if not target.paused:
         target.outlet.tell(Invited(session.nick, session.host, room.name))
     return target
+
+
+def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse: Callable[[Refused], None]) -> None:
+    """Give a room another name; its log and all that belongs to it go along.
+
+    Raises:
+        Refused: the session is no operator, or the name cannot be.
+
+    """
+    operator_of(session, room)
+    try:
+        to = names.check_room(clean(name))
+    except Refused as refusal:
+        raise Refused("cannot-rename", refusal.text) from None
+    if LOBBY in (room.name, to) or to == room.name:
+        raise Refused("cannot-rename", "The lobby keeps its name.")
+    label = session.label
+
+    def found(page: Page | BrokerError) -> None:
+        if not isinstance(page, Page) or page.entries or to in hub.rooms.awake:
+            refuse(Refused("name-in-use", f"There is a room {to} already."))
+        elif not session.gone:
+            session.waiting += 1
+            session.label, before = label, session.label
+            hub.draft(session, room.name, Kind.MOVE, f"{to} {clean(reason).strip()}".rstrip())
+            session.label = before
+
+    hub.ask_raw(session, Latest(to, 1, every=True), found)
 
 
 def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:

@@ -79,6 +79,14 @@ class Outbox:
         """Whether a join of this room is here."""
         return room in self._joins
 
+    def move(self, room: str, to: str) -> None:
+        """Let what waits for a room go to it under its new name."""
+        for draft in (*self._drafts, *self.open.values()):
+            if draft.room == room:
+                draft.room = to
+        if count := self._joins.pop(room, 0):
+            self._joins[to] += count
+
     def stored(self, entries: Sequence[Entry]) -> Sequence[Draft]:
         """Settle the drafts that became these entries, and return them."""
         drafts = []

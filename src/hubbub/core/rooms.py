@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import names
 from hubbub.core.awake import Awake
-from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Left, Notice, Past, Refusal
+from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Left, Moved, Notice, Past, Refusal
 from hubbub.core.room import Chunk, Room
 from hubbub.core.session import author
 from hubbub.core.text import clean, fold
@@ -108,7 +108,8 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise Refused("broker", f"Not joined: {room}.")
-            room.rules.check_join(session, key, len(room.people), self._hub.clock())
+            count = len(room.people) if room.rules.limit else 0
+            room.rules.check_join(session, key, count, self._hub.clock())
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
@@ -163,6 +164,23 @@ class Rooms:
             unread = session in self._delivery.behind
             self.dismiss(session, room.name)
             self._hub.reply(session, Left(room.name, session.current, entry if unread else None))
+
+    def moved(self, room: Room, entry: Entry) -> None:
+        """Call a room by its new name: that is stored."""
+        before, to = room.name, entry.text.partition(" ")[0]
+        del self.awake[before]
+        self.awake[to] = room
+        room.name = room.rules.room = to
+        self._hub.outbox.move(before, to)
+        for session in room.members:
+            session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
+            session.current = to if session.current == before else session.current
+            self._hub.reply(session, Moved(before, to, entry))
+        for user in self._hub.users.values():
+            for session in user.sessions:
+                if before in (session.joining or {}):
+                    joining = session.joining or {}
+                    session.joining = {to if name == before else name: draft for name, draft in joining.items()}
 
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""

@@ -21,6 +21,7 @@ from hubbub.core.model import (
     Invited,
     Joined,
     Left,
+    Moved,
     Named,
     Notice,
     Past,
@@ -36,7 +37,7 @@ from hubbub.listeners import irc_commands
 from hubbub.listeners.connection import Connection
 from hubbub.listeners.irc_network import Network
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import SHOWING, channel, form_of, stamp, tagged
+from hubbub.wire.irc_form import RENAMING, SHOWING, channel, form_of, stamp, tagged
 from hubbub.wire.irc_numerics import TEXTS
 
 log = logging.getLogger("hubbub")
@@ -96,6 +97,7 @@ class IrcDialogue:
         self.label = ""  # of the command that is being done
         self._held = ""  # the label of a command that goes on in the next messages
         self._after: list[bytes] = []  # what comes after that answer, though it came up within it
+        self._written: list[bytes] | None = None  # what the message that is being done has brought
         self._collected: list[bytes] | None = None  # the answer to a labelled command, so far
         self._reader = wire.Reader()
         self._opened = now
@@ -134,12 +136,20 @@ class IrcDialogue:
             self.label = label
             self.session.label = "irc"
             self.later(self._begin_answer)
+        self._written = []
         if isinstance(item, wire.Broken):
             self._broken(item)
         else:
             irc_commands.run(self, item)
         self.session.label = ""
         self._finish_answer()
+        self._write()
+
+    def _write(self) -> None:
+        """Write what the message has brought at once."""
+        lines, self._written = self._written, None
+        if lines:
+            self.connection.write(b"".join(lines))
 
     def hold_answer(self) -> None:
         """Answer later: the command goes on in the next messages."""
@@ -207,6 +217,7 @@ class IrcDialogue:
     def tell(self, event: Event) -> None:
         """Show an event; after a goodbye, close."""
         if isinstance(event, Goodbye):
+            self._write()
             self.connection.finish()
         elif teller := _EVENTS.get(type(event)):
             teller(self, event)
@@ -267,6 +278,8 @@ class IrcDialogue:
         """Write lines now, or add them to the answer that is being collected."""
         if self._collected is not None:
             self._collected += lines
+        elif self._written is not None:
+            self._written += lines
         elif lines:
             self.connection.write(b"".join(lines))
 
@@ -357,6 +370,7 @@ class IrcDialogue:
             log.info("%s (%s) has left", self.nick, self.connection.peer)
         last = wire.line("", "ERROR", f"Closing Link: {host} ({reason})")
         if self.session.paused:
+            self._write()
             self.connection.finish(last)
         else:
             self.send(last)
@@ -390,6 +404,14 @@ class IrcDialogue:
                 other = self.network.client(member)
                 if other and other is not self and "away-notify" in other.caps:
                     other.send(data)
+
+    def _moved(self, event: Moved) -> None:
+        room = self.hub.rooms.awake.get(event.to)
+        if RENAMING in self.caps or room is None:
+            return
+        why = event.entry.text.partition(" ")[2]
+        self.emit(wire.line(self.source, "PART", channel(event.room), *([why] if why else [])))
+        self._joined(Joined(event.to, event.entry.seq, room.topic, False))
 
     def _left(self, event: Left) -> None:
         if event.kick:
@@ -457,6 +479,7 @@ def _add_tag(line: bytes, tag: bytes) -> bytes:
 _EVENTS: dict[type[Any], Callable[[IrcDialogue, Any], None]] = {
     Joined: IrcDialogue._joined,
     Left: IrcDialogue._left,
+    Moved: IrcDialogue._moved,
     Stored: IrcDialogue._stored,
     Past: IrcDialogue._past,
     Refusal: IrcDialogue._refusal,

@@ -114,7 +114,7 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
         cached = client.network.names[room.name] = (key, "".join(lines).encode())
     tag = wire.tag_text(client.time).encode()
     data = cached[1].replace(b"\0", client.nick.encode()).replace(b"\1", tag)
-    return [one + b"\n" for one in data.split(b"\n")[:-1]]
+    return data.splitlines(keepends=True) if client.label else [data] if data else []
 
 
 def part(client: IrcDialogue, params: list[str]) -> None:
@@ -205,6 +205,29 @@ def redact(client: IrcDialogue, params: list[str]) -> None:
 
     reason = wire.cut(params[2], KICK_LENGTH) if len(params) > 2 else ""
     moderation.redact(client.hub, client.session, room, id, reason, refuse)
+
+
+def rename(client: IrcDialogue, params: list[str]) -> None:
+    """RENAME #old #new [reason]: give a channel another name (draft/channel-rename)."""
+    before, to = params[0], params[1]
+    room = room_of(client, before)
+    if room is None:
+        return
+
+    def refuse(refusal: Refused) -> None:
+        code = "CHANNEL_NAME_IN_USE" if refusal.code == "name-in-use" else "CANNOT_RENAME"
+        client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
+
+    reason = wire.cut(params[2], KICK_LENGTH) if len(params) > 2 else ""
+    try:
+        if not to.startswith("#"):
+            raise Refused("cannot-rename", "A channel begins with #.")
+        moderation.move(client.hub, client.session, room, to, reason, refuse)
+    except Refused as refusal:
+        if refusal.code == "not-operator":
+            client.numeric(482, before)
+        else:
+            refuse(refusal)
 
 
 # --- talking --------------------------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ CAPS = {
     "draft/event-playback": "",
     "draft/read-marker": "",
     "draft/message-redaction": "",
+    "draft/channel-rename": "",
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
 }
 
@@ -289,14 +290,13 @@ _CAPS = {"LS": _cap_ls, "LIST": _cap_list, "REQ": _cap_req, "END": _cap_end}
 def lusers(client: IrcDialogue, _: list[str]) -> None:
     """Tell how many there are."""
     network = client.network
-    users = network.users()
-    invisible = sum("i" in user.modes for user in users)
-    count = len(users)
+    count = len(network.users)
+    invisible, operators = network.count()
     rooms = sum(bool(room.people) for room in client.hub.rooms.awake.values())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)
-    client.reply("252", nick, str(sum(user.operator for user in users)), "operator(s) online")
+    client.reply("252", nick, str(operators), "operator(s) online")
     waiting = sum(other is not client for other in network.unregistered if other.user or other.username)
     client.reply("253", nick, str(waiting), "unknown connection(s)")
     client.reply("254", nick, str(rooms), "channels formed")
@@ -482,6 +482,7 @@ COMMANDS: dict[str, Command] = {
     "INVITE": Command(irc_channels.invite),
     "KICK": Command(irc_channels.kick, 2),
     "REDACT": Command(irc_channels.redact, 2),
+    "RENAME": Command(irc_channels.rename, 2),
     "MODE": Command(irc_channels.mode, 1),
     "PRIVMSG": Command(irc_channels.privmsg),
     "NOTICE": Command(irc_channels.notice),

@@ -74,7 +74,7 @@ def chathistory(client: IrcDialogue, params: list[str]) -> None:
         read.append(value)
     count = min(int(limit[:9]), HISTORY)
     if verb == "TARGETS":
-        _targets(client, sorted(float(value) for value in read if isinstance(value, float)), count)
+        _targets(client, [value for value in read if isinstance(value, float)], count)
     else:
         _read(client, verb, params[1], read, count)
 
@@ -131,14 +131,16 @@ def _targets(client: IrcDialogue, bounds: list[float], limit: int) -> None:
     if len(bounds) < 2:
         return
     found = []
+    newest = bounds[0] > bounds[1]
+    bounds = sorted(bounds)
     for room in client.session.rooms.values():
         said = [entry for entry in room.latest if entry.kind in SAID]
-        if said and bounds[0] < said[-1].time < bounds[1]:
+        if said and round(bounds[0] * 1000) < int(said[-1].time * 1000) < round(bounds[1] * 1000):
             found.append((said[-1].time, channel(room.name)))
     ref = client.begin_batch("draft/chathistory-targets")
     lines = [
         wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
-        for then, name in sorted(found)[:limit]
+        for then, name in (sorted(found)[-limit:] if newest else sorted(found)[:limit])
     ]
     client.send(*([b"@batch=" + ref.encode() + b" " + line for line in lines] if ref else lines))
     client.end_batch(ref)
@@ -224,8 +226,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
         if not batch.broken and not batch.text.strip("\n"):
             _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
         if not batch.broken:
-            cuts = [f"cut={'.'.join(map(str, batch.cuts))}"] if batch.cuts else []
-            tags = ";".join([*filter(None, [batch.tags]), *cuts])
+            tags = ";".join([*filter(None, [batch.tags]), f"cut={'.'.join(map(str, batch.cuts))}"])
             irc_channels.say_to(client, batch.target, batch.text, batch.verb, tags)
         return
     if batch is not None:

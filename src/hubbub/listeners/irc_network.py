@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.config import Settings
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 REMEMBERED = 500  # people who were here
+CROWD = 200  # users from which on they are not all looked at for every newcomer
 WATCHED = 100  # nicks that a client may watch for
 
 
@@ -48,12 +49,22 @@ class Network:
         self.was: deque[Past] = deque(maxlen=REMEMBERED)  # the newest last
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
         self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
-        self._here: set[User] = set()
+        self._here: dict[User, None] = {}
+        self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
         hub.presence.append(self._presence)
 
-    def users(self) -> list[User]:
-        """Return everybody who is here, by whatever they came."""
-        return [user for user in dict.fromkeys(self.hub.users.values()) if user.sessions]
+    @property
+    def users(self) -> Collection[User]:
+        """Everybody who is here, by whatever they came."""
+        return self._here
+
+    def count(self) -> tuple[int, int]:
+        """Return how many are invisible, and operators of the server; in a crowd, as of a second ago."""
+        now = self.hub.clock()
+        if len(self._here) < CROWD or not self._counted[0] <= now < self._counted[0] + 1:
+            invisible = sum("i" in user.modes for user in self._here)
+            self._counted = (now, invisible, sum(user.operator for user in self._here))
+        return self._counted[1:]
 
     # --- MONITOR --------------------------------------------------------------------------------------------------
 
@@ -75,6 +86,10 @@ class Network:
 
     def _presence(self, user: User, before: str) -> None:
         here = bool(user.sessions)
+        if here:
+            self._here[user] = None
+        else:
+            self._here.pop(user, None)
         session = user.sessions[0] if here else None
         if before or not here:
             nick = before or user.nick
@@ -89,7 +104,7 @@ class Network:
             user.host = session.host
             for client in self.watchers(user.nick):
                 client.numeric(730, f"{user.nick}!{session.host}")
-        self.most = max(self.most, len(self.users()))
+        self.most = max(self.most, len(self._here))
 
     # --- what the others see --------------------------------------------------------------------------------------
 

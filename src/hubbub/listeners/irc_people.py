@@ -73,7 +73,7 @@ def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | Non
         if found:
             yield found, None
         return
-    for user in client.network.users():
+    for user in list(client.network.users):
         session = user.sessions[0]
         if visible(client, session) and (mask in ("0", "*") or matches(mask, user.nick)):
             yield session, None

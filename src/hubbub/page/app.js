@@ -255,7 +255,7 @@ const EVENTS = {
   leave: (entry) => `${entry.nick} has left${entry.text ? ` (${entry.text})` : ""}`,
   rename: (entry) => `${entry.nick} is now ${entry.text}`,
   topic: (entry) => `${entry.nick} set the topic: ${entry.text}`,
-  mode: words, kick: words, redact: words,
+  mode: words, kick: words, redact: words, move: words,
 };
 
 function Line({ entry, nick }) {

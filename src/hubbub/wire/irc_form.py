@@ -15,7 +15,10 @@ FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
 MULTILINE = "draft/multiline"
 # The capabilities that change how entries look.
 REDACTION = "draft/message-redaction"
-SHOWING = frozenset({REDACTION, "message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE})
+RENAMING = "draft/channel-rename"
+SHOWING = frozenset(
+    {REDACTION, RENAMING, "message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE}
+)
 
 
 def channel(room: str) -> str:
@@ -179,6 +182,12 @@ class IrcForm:
             return b""
         return line(source(entry), "REDACT", channel(entry.room), *entry.text.split(" ", 1))
 
+    def _move(self, entry: Entry) -> bytes:
+        if RENAMING not in self.caps:
+            return b""  # it is told by a PART and a JOIN of its own
+        to, _, why = entry.text.partition(" ")
+        return line(source(entry), "RENAME", channel(entry.room), channel(to), why)
+
     def _signal(self, entry: Entry) -> bytes:
         if entry.text:  # a client's command to a client (CTCP)
             verb, _, text = entry.text.partition(" ")
@@ -210,6 +219,7 @@ _OTHERS: dict[Kind, Callable[[IrcForm, Entry], bytes]] = {
     Kind.KICK: IrcForm._kick,
     Kind.SIGNAL: IrcForm._signal,
     Kind.REDACT: IrcForm._redact,
+    Kind.MOVE: IrcForm._move,
     Kind.GONE: lambda form, entry: b"",
 }
 

@@ -20,6 +20,7 @@ from hubbub.core.model import (
     Kind,
     Left,
     Members,
+    Moved,
     Named,
     Notice,
     Past,
@@ -197,6 +198,9 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Stored: lambda event: _stored(event.label, event.entry),
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
+    Moved: lambda event: (
+        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic="")
+    ),
     Named: lambda event: encode("nick", nick=event.nick),
     Private: lambda event: encode("private", nick=event.nick, text=event.text) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
@@ -231,6 +235,8 @@ def _object(entry: Entry) -> dict[str, Any]:
         fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
     elif entry.kind is Kind.REDACT:
         fields["words"] = "has taken a message back"
+    elif entry.kind is Kind.MOVE:
+        fields["words"] = f"has renamed the room: it is {entry.text.partition(' ')[0]} now"
     return fields
 
 
