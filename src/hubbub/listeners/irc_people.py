@@ -153,15 +153,10 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
     if "B" in user.modes:
         client.numeric(335, nick)
     if own or (client.user and client.user.operator):
-        client.reply("338", client.nick, nick, _address(client, session), "actually using host")
+        address = f"0{session.address}" if session.address.startswith(":") else session.address
+        client.numeric(338, nick, address or "unknown")
     idle = max(0, int(client.hub.clock() - user.active))
     client.reply("317", client.nick, nick, str(idle), str(int(user.since)), "seconds idle, signon time")
-
-
-def _address(client: IrcDialogue, session: Session) -> str:
-    other = client.network.client(session)
-    address = str(other.connection.peer[0]) if other and other.connection.peer else ""
-    return address if address and not address.startswith(":") else f"0{address}" if address else "unknown"
 
 
 def whowas(client: IrcDialogue, params: list[str]) -> None:
