@@ -53,6 +53,11 @@ class Look:
             Kind.LEAVE: f"-{entry.nick} {entry.text}".rstrip(),
             Kind.RENAME: f"{entry.nick} > {entry.text}",
             Kind.TOPIC: f"{entry.nick} # {entry.text}",
+            Kind.MODE: f"{entry.nick} + {entry.text}",
+            Kind.KICK: f"{entry.nick} x {entry.text}",
+            Kind.REDACT: f"{entry.nick} - {entry.text}",
+            Kind.MOVE: f"{entry.nick} ~ {entry.text}",
+            Kind.SIGNAL: f"{entry.nick} ! {entry.tags}{entry.text}",
         }[entry.kind]
         return self._line(entry.room, text)
 

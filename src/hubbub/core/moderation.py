@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import names
 from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
-from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, parse, whole_mask, write
+from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, whole_mask, write
 from hubbub.core.text import clean, fold
 from hubbub.errors import BrokerError, Refused
 
@@ -182,9 +182,3 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
             session.label = before
 
     hub.ask_raw(session, Around(room.name, "around", (id,), 1, True), found)
-
-
-def undo(text: str) -> list[Change]:
-    """Return the changes that take back those of an entry."""
-    changes, _ = parse(text)
-    return [Change(not on, letter, param) for on, letter, param in changes]

@@ -153,6 +153,8 @@ class Rooms:
     def left(self, draft: Draft, room: Room, *_: object) -> None:
         """Take out who asked to leave: that is stored."""
         session = author(draft)
+        if room.name not in session.rooms:
+            return  # it was thrown out before
         self.dismiss(session, room.name)
         session.turn.append(Left(room.name, session.current))
 

@@ -240,7 +240,9 @@ class Rules:
 
         def listed(letter: str) -> bool:
             masks = [mask for mask, listed in self.lists[letter].items() if not listed.until or listed.until > now]
-            if mute:
+            if letter == "e":  # who is exempt is so from both
+                masks = [mask.removeprefix(MUTE) for mask in masks]
+            elif mute:
                 masks = [mask.removeprefix(MUTE) for mask in masks if mask.startswith(MUTE)]
             return any(matches(mask, one) for mask in masks for one in who)
 

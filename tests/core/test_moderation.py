@@ -1,0 +1,363 @@
+"""What operators do, by the commands that they type and by the calls of a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from doubles import NOON, House, Peer
+
+from hubbub.core import moderation
+from hubbub.core.model import (
+    Invited,
+    Joined,
+    Kind,
+    Left,
+    Members,
+    Moved,
+    Notice,
+    Refusal,
+)
+from hubbub.core.rules import MAX_LISTED, Change
+from hubbub.errors import Refused
+
+HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
+
+
+def in_ops(*names: str) -> tuple[House, list[Peer]]:
+    """Return people in ops, the first of whom opened it; all is settled and seen."""
+    house = House()
+    peers = [house.connect() for _ in names]
+    for peer, name in zip(peers, names, strict=True):
+        peer.session.host = HOSTS.get(name, "~nc@cccccccccc.nc")
+        peer.types(name, "/join ops")
+        house.settle()
+    house.forget()
+    return house, peers
+
+
+def typed(house: House, peer: Peer, *lines: str) -> list[object]:
+    """Return what a peer sees after it typed lines."""
+    peer.seen.clear()
+    peer.types(*lines)
+    house.settle()
+    return [one.code if isinstance(one, Refusal) else one for one in peer.sees()]
+
+
+def says(*lines: str) -> Notice:
+    return Notice(lines)
+
+
+# --- operators ------------------------------------------------------------------------------------------------------
+
+
+def test_who_opened_the_room_is_shown() -> None:
+    house, (al, _bo) = in_ops("Al", "Bo")
+    (who,) = typed(house, al, "/who")
+    assert isinstance(who, Members) and who.operators == ("Al",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["/op Bo", "/kick Al", "/ban Al", "/mute Al yes", "/unban x", "/set limit 5", "/set moderated on"],
+)
+def test_others_may_not(line: str) -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, bo, line) == ["not-operator"] and al.sees() == []
+
+
+def test_operator_makes_others_so_and_takes_it_back() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("That is so already")]
+    assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
+    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.awake["ops"].rules.is_operator(
+        al.session
+    )
+    assert typed(house, al, "/op Al") == ["not-operator"]
+    assert typed(house, bo, "/op Nobody", "/op Zo") == ["no-such-name", "no-such-name"]
+    house.enter("Zo")
+    assert typed(house, bo, "/op Zo") == ["not-there"]
+
+
+def test_oper_is_asked_of_who_knows() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    asked: list[tuple[str, str, Callable[[bool], None]]] = []
+    house.hub.verify = lambda name, password, done: asked.append((name, password, done))
+    assert typed(house, bo, "/oper root a b", "/kick Al") == []
+    (_, _, done) = asked[0]
+    assert asked[0][:2] == ("root", "a b")
+    done(True)
+    house.settle()
+    assert bo.sees() == [says("You may act in every room now")] and al.sees() == ["Bo x Al", Left("ops", "lobby")]
+    typed(house, al, "/oper root x")
+    asked[1][2](False)
+    assert al.sees() == [says("That name and password are not known")]
+    typed(house, al, "/oper root x")
+    al.leave()
+    asked[2][2](True)
+
+
+def test_without_operators_nobody_is_one() -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, "/oper root x") == [says("That name and password are not known")]
+
+
+# --- kicks, bans, mutes ---------------------------------------------------------------------------------------------
+
+
+def test_kick() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/kick bo too loud", "/kick Bo") == ["not-there"]
+    assert bo.sees() == ["Al x Bo too loud", Left("ops", "lobby")]
+    assert cy.sees() == ["Al x Bo too loud"]
+    assert bo.session not in house.hub.rooms.awake["ops"].members
+    assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
+
+
+def test_who_is_kicked_while_it_does_not_read_is_told_by_whom() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    bo.stall()
+    typed(house, al, "/kick Bo")
+    bo.read()
+    (left,) = bo.sees()
+    assert isinstance(left, Left) and left.kick and left.kick.text == "Bo"
+
+
+def test_kick_of_who_has_gone_meanwhile_does_nothing() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    al.types("/kick Bo")
+    bo.types("/leave")
+    house.settle()
+    assert "ops" in house.hub.rooms.awake and bo.session not in house.hub.rooms.awake["ops"].members
+
+
+def test_ban_says_first_whom_it_would_hit() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/ban bo") == [
+        says(
+            "Bo!*@* would hit: Bo", "Bo comes from bbbbbbbbbb; /ban bbbbbbbbbb means all who do", "/ban bo yes does it"
+        )
+    ]
+    assert typed(house, al, "/ban bbbbbbbbbb 1h") == [
+        says("*!*@bbbbbbbbbb.* would hit: Bo, Cy", "/ban bbbbbbbbbb 1h yes does it")
+    ]
+    assert typed(house, al, "/ban 192.0.2.7") == [
+        says("*!*@192.0.2.7 would hit: nobody who is here", "/ban 192.0.2.7 yes does it")
+    ]
+    assert typed(house, al, "/ban z*") == [says("z*!*@* would hit: nobody who is here", "/ban z* yes does it")]
+    assert typed(house, al, "/ban Nemo") == [says("Nemo!*@* would hit: nobody who is here", "/ban Nemo yes does it")]
+    assert bo.sees() == cy.sees() == []
+
+
+def test_ban_keeps_out_and_throws_out() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/ban bbbbbbbbbb 30m yes") == []
+    assert cy.sees()[0] == f"Al + +b *!*@bbbbbbbbbb.* until={NOON + 1800:.0f}"
+    assert bo.sees()[-1] == Left("ops", "lobby")
+    assert typed(house, bo, "/join ops") == ["banned"]
+    assert typed(house, al, "/bans") == [says("banned: *!*@bbbbbbbbbb.* (by Al, for 30 minutes more)")]
+    house.now += 1801
+    assert typed(house, al, "/bans") == [says("Nobody is banned here")]
+    assert type(typed(house, bo, "/join ops")[0]) is Joined
+
+
+def test_operators_are_not_thrown_out_by_a_ban() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/op Bo", "/ban *!*@* yes")
+    assert {al.session, bo.session} <= set(house.hub.rooms.awake["ops"].members)
+
+
+def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/ban Bo yes", "/leave ops")
+    assert "ops" not in house.hub.rooms.awake
+    assert typed(house, bo, "/join ops") == ["banned"] and "ops" not in house.hub.rooms.awake
+    typed(house, al, "/join ops", "/unban bo", "/kick x")
+    assert type(typed(house, bo, "/join ops")[0]) is Joined
+
+
+@pytest.mark.parametrize("line", ["/ban Bo forever", "/ban Bo 1h 2h yes", "/mute Bo and Cy"])
+def test_ban_that_cannot_be_understood(line: str) -> None:
+    house, (al, _) = in_ops("Al", "Bo")
+    assert typed(house, al, line) == ["argument-invalid"]
+
+
+def test_mute_and_undo() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, al, "/undo") == ["nothing-to-undo"]
+    typed(house, al, "/mute Bo yes")
+    assert typed(house, bo, "hi") == ["muted"] and typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)")]
+    assert typed(house, al, "/undo", "/undo") == ["nothing-to-undo"]
+    assert typed(house, bo, "hi") == [] and al.sees() == ["Bo: hi"]
+    typed(house, al, "/mute Bo yes", "/unmute Bo")
+    assert typed(house, bo, "hi") == []
+
+
+def test_list_of_bans_is_bounded() -> None:
+    house, (al,) = in_ops("Al")
+    room = house.hub.rooms.awake["ops"]
+    changes = [Change(True, "b", f"x{number}") for number in range(MAX_LISTED)]
+    assert moderation.change(house.hub, al.session, room, changes) == []
+    house.settle()
+    ((change, refusal),) = moderation.change(house.hub, al.session, room, [Change(True, "b", "onemore")])
+    assert refusal.code == "list-full" and change.param == "onemore"
+    assert typed(house, al, "/ban Bo yes") == ["list-full"]
+
+
+# --- settings and invitations -----------------------------------------------------------------------------------------
+
+
+def test_settings() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert (
+        typed(house, al, "/set limit 5", "/set key tea", "/set SLOW 9", "/set secret on", "/set members-only off") == []
+    )
+    assert bo.sees() == ["Al + +l 5", "Al + +k tea", "Al + +d 9", "Al + +s", "Al + -n"]
+    (settings,) = typed(house, al, "/set")
+    assert isinstance(settings, Notice) and settings.lines == (
+        "invite-only: off", "moderated: off", "members-only: off", "secret: on", "topic-lock: off", "key: set",
+        "limit: 5", "slow: 9", "operators: Al",
+    )  # fmt: skip
+    bo.seen.clear()
+    typed(house, al, "/set limit off", "/set key off", "/set slow 0", "/set secret no")
+    assert bo.sees() == ["Al + -l", "Al + -k *", "Al + -d", "Al + -s"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/set nonsense on", "no-such-setting"),
+        ("/set moderated maybe", "value-invalid"),
+        ("/set limit many", "bad-value"),
+        ("/set limit 9999999", "bad-value"),
+        ("/set key two words", "bad-value"),
+        ("/set key a,b", "bad-value"),
+        (f"/set key {'x' * 33}", "bad-value"),
+        ("/set limit off", says("That is so already")),
+        ("/set key off", says("That is so already")),
+        ("/set secret off", says("That is so already")),
+        ("/unban nobody", says("That is so already")),
+    ],
+)
+def test_settings_that_cannot_be(line: str, expected: object) -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, line) == [expected]
+
+
+def test_same_value_again_changes_nothing() -> None:
+    house, (al,) = in_ops("Al")
+    typed(house, al, "/set key tea", "/set limit 5")
+    assert typed(house, al, "/set key tea", "/set limit 5") == [says("That is so already")] * 2
+
+
+def test_topic_may_be_locked() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/set topic-lock on")
+    assert typed(house, bo, "/topic mine") == ["not-operator"] and typed(house, al, "/topic tea") == []
+
+
+def test_invitation() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    assert typed(house, al, "/set invite-only on", "/invite zo") == [says("Zo is invited")]
+    assert zo.sees() == [Invited("Al", HOSTS["Al"], "ops")]
+    assert typed(house, bo, "/invite zo") == ["not-operator"]
+    assert typed(house, al, "/invite Bo", "/invite Nemo") == ["there-already", "no-such-name"]
+    assert type(typed(house, zo, "/join ops")[0]) is Joined
+    zo.types("/leave ops")
+    house.settle()
+    assert typed(house, zo, "/join ops") == ["invite-only"]
+    zo.stall()
+    assert typed(house, al, "/invite Zo") == [says("Zo is invited")]
+
+
+# --- taking back, and renaming ----------------------------------------------------------------------------------------
+
+
+def refusals() -> tuple[list[str], Callable[[Refused], None]]:
+    codes: list[str] = []
+    return codes, lambda refusal: codes.append(refusal.code)
+
+
+def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    bo.types("one", "two")
+    house.settle()
+    one, two = (entry.id for entry in house.broker.of("ops")[-2:])
+    room = house.hub.rooms.awake["ops"]
+    house.forget()
+    codes, refuse = refusals()
+    moderation.redact(house.hub, cy.session, room, one, "", refuse)
+    house.settle()
+    moderation.redact(house.hub, bo.session, room, "x.9", "", refuse)
+    house.settle()
+    assert codes == ["not-yours", "no-such-message"]
+    moderation.redact(house.hub, bo.session, room, one, "", refuse)
+    house.settle()
+    moderation.redact(house.hub, al.session, room, two, "rude", refuse)
+    house.settle()
+    assert cy.sees() == [f"Bo - {one}", f"Al - {two} rude"] and len(codes) == 2
+    assert [entry.text for entry in room.latest] == []
+
+
+def test_who_leaves_takes_nothing_back() -> None:
+    house, (al,) = in_ops("Al")
+    al.types("one")
+    house.settle()
+    codes, refuse = refusals()
+    moderation.redact(house.hub, al.session, house.hub.rooms.awake["ops"], house.broker.log[-1].id, "", refuse)
+    al.leave()
+    house.settle()
+    assert codes == [] and not any(entry.kind is Kind.REDACT for entry in house.broker.log)
+
+
+def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    room = house.hub.rooms.awake["ops"]
+    codes, refuse = refusals()
+    moderation.move(house.hub, al.session, room, "#Dev", "new team", refuse)
+    house.answer()
+    bo.types("meanwhile", "/join lobby")
+    zo.types("/join ops")
+    house.answer()
+    house.settle()
+    assert codes == [] and house.hub.rooms.awake["dev"] is room and "ops" not in house.hub.rooms.awake
+    assert room.name in al.session.rooms and "ops" not in bo.session.rooms
+    moved = [one for one in bo.sees() if isinstance(one, Moved)]
+    assert [(one.room, one.to) for one in moved] == [("ops", "dev")]
+    assert zo.session in room.members
+    assert al.session.current == "dev"
+
+
+@pytest.mark.parametrize(
+    ("who", "name", "code"),
+    [
+        (1, "dev", "not-operator"),
+        (0, "a b", "cannot-rename"),
+        (0, "lobby", "cannot-rename"),
+        (0, "OPS", "cannot-rename"),
+    ],
+)
+def test_names_that_a_room_does_not_get(who: int, name: str, code: str) -> None:
+    house, peers = in_ops("Al", "Bo")
+    with pytest.raises(Refused) as caught:
+        moderation.move(house.hub, peers[who].session, house.hub.rooms.awake["ops"], name, "", lambda _: None)
+    assert caught.value.code == code
+
+
+def test_name_that_another_room_has_or_had() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, bo, "/join dev", "hi")
+    codes, refuse = refusals()
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    house.settle()
+    bo.leave()
+    house.settle()
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    house.settle()
+    assert codes == ["name-in-use"] * 2
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "other", "", refuse)
+    al.leave()
+    house.settle()
+    assert len(codes) == 2

@@ -1,0 +1,182 @@
+"""How entries look to IRC clients, by what they can do."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.core.model import Entry, Kind
+from hubbub.wire.irc_form import FOREIGN, SHOWING, composed, form_of, mode_text, stamp, target
+
+TIME = 1_800_000_000.1239
+HOST = "~nc@1f2e3d4c5a.nc"
+RICH = "@time=2027-01-15T08:00:00.123Z;msgid=x.1 "
+
+
+def entry(kind: Kind, text: str = "", room: str = "ops", id: str = "x.1", tags: str = "") -> Entry:
+    return Entry(room, 7, 5, TIME, kind, "Al", text, id, HOST, tags)
+
+
+def shown(what: Entry, *caps: str) -> str:
+    return form_of(frozenset(caps)).render(what).decode()
+
+
+KINDS = [
+    (entry(Kind.MESSAGE, "hi"), "PRIVMSG #ops :hi"),
+    (entry(Kind.ACTION, "waves"), "PRIVMSG #ops :\x01ACTION waves\x01"),
+    (entry(Kind.NOTICE, "hi"), "NOTICE #ops :hi"),
+    (entry(Kind.MESSAGE, "psst", room="@Bo"), "PRIVMSG Bo :psst"),
+    (entry(Kind.JOIN, "Al Real"), "JOIN #ops"),
+    (entry(Kind.LEAVE), "PART #ops"),
+    (entry(Kind.LEAVE, "bye all"), "PART #ops :bye all"),
+    (entry(Kind.LEAVE, id="x.1~0"), "QUIT :Quit: "),
+    (entry(Kind.LEAVE, "bye", id="x.1~1"), "QUIT :Quit: bye"),
+    (entry(Kind.RENAME, "Max"), "NICK Max"),
+    (entry(Kind.TOPIC, ""), "TOPIC #ops :"),
+    (entry(Kind.MODE, "+o-b Bo!~nc@x.nc a!*@* until=99"), "MODE #ops +o-b Bo a!*@*"),
+    (entry(Kind.KICK, "Bo"), "KICK #ops Bo Al"),
+    (entry(Kind.KICK, "Bo too loud"), "KICK #ops Bo :too loud"),
+    (entry(Kind.SIGNAL, "PRIVMSG VERSION"), "PRIVMSG #ops \x01VERSION\x01"),
+]
+
+
+@pytest.mark.parametrize(("what", "expected"), KINDS)
+def test_each_kind(what: Entry, expected: str) -> None:
+    assert shown(what) == f":Al!{HOST} {expected}\r\n"
+
+
+@pytest.mark.parametrize("kind", [Kind.SIGNAL, Kind.REDACT, Kind.MOVE, Kind.GONE])
+def test_what_needs_more_is_not_shown(kind: Kind) -> None:
+    assert shown(entry(kind, "" if kind is Kind.SIGNAL else "x y")) == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "cap", "expected"),
+    [
+        (entry(Kind.JOIN, "Al Real"), "extended-join", "JOIN #ops * :Al Real"),
+        (entry(Kind.JOIN), "extended-join", "JOIN #ops * Al"),
+        (entry(Kind.REDACT, "x.9"), "draft/message-redaction", "REDACT #ops x.9"),
+        (entry(Kind.REDACT, "x.9 so rude"), "draft/message-redaction", "REDACT #ops x.9 :so rude"),
+        (entry(Kind.MOVE, "dev"), "draft/channel-rename", "RENAME #ops #dev :"),
+        (entry(Kind.MOVE, "dev new team"), "draft/channel-rename", "RENAME #ops #dev :new team"),
+    ],
+)
+def test_what_a_capability_shows(what: Entry, cap: str, expected: str) -> None:
+    assert shown(what, cap) == f":Al!{HOST} {expected}\r\n"
+
+
+def test_tags() -> None:
+    said = entry(Kind.MESSAGE, "hi", tags="bot;+a=b;cut=")
+    line = f":Al!{HOST} PRIVMSG #ops :hi\r\n"
+    assert shown(said, "server-time") == f"@time=2027-01-15T08:00:00.123Z {line}"
+    assert shown(said, "message-tags") == f"@msgid=x.1;bot;+a=b {line}"
+    assert shown(said._replace(id=""), "message-tags") == f"@bot;+a=b {line}"
+    assert shown(entry(Kind.MESSAGE, "hi"), "message-tags", "server-time") == RICH + line
+    form = form_of(frozenset({"server-time", "message-tags"}))
+    assert form.lines(entry(Kind.MESSAGE, "hi"), "r1", "abc") == [f"@label=abc;batch=r1;{RICH[1:]}{line}".encode()]
+    typing = entry(Kind.SIGNAL, tags="+typing=active")
+    assert form.render(typing).decode() == f"{RICH[:-1]};+typing=active :Al!{HOST} TAGMSG #ops\r\n"
+
+
+def test_source_of_what_was_stored_before_hosts_were() -> None:
+    assert shown(entry(Kind.RENAME, "Max")._replace(host="")) == f":Al!{FOREIGN} NICK Max\r\n"
+
+
+# --- long texts, and several lines ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["a", "ab ", "я", "😃"])
+@pytest.mark.parametrize("kind", [Kind.MESSAGE, Kind.ACTION])
+def test_long_text_is_several_lines_of_whole_characters(word: str, kind: Kind) -> None:
+    text = (word * 2000).strip()
+    lines = shown(entry(kind, text), "message-tags", "server-time").encode().split(b"\r\n")[:-1]
+    bodies = []
+    for number, line in enumerate(lines):
+        tags, _, rest = line.partition(b" ")
+        assert len(rest) <= 510 and (b"msgid" in tags) is (number == 0) and b"time=" in tags
+        bodies.append(rest.decode().partition(" :")[2].removeprefix("\x01ACTION ").removesuffix("\x01"))
+    assert "".join(bodies) == text and len(lines) > 1
+
+
+def test_lines_are_messages_for_who_knows_no_other() -> None:
+    said = entry(Kind.MESSAGE, "one\n\ntwo", tags="+a=1")
+    start = f":Al!{HOST} PRIVMSG #ops :"
+    assert shown(said) == f"{start}one\r\n{start}two\r\n"
+    assert shown(said, "message-tags") == f"@msgid=x.1;+a=1 {start}one\r\n@+a=1 {start}two\r\n"
+
+
+MULTI = ("batch", "draft/multiline", "message-tags")
+
+
+def test_lines_are_a_batch_for_who_knows_it() -> None:
+    said = entry(Kind.MESSAGE, "one\n\ntwo and on", tags="+a=1;cut=12")
+    start = f":Al!{HOST} PRIVMSG #ops :"
+    assert shown(said, *MULTI).split("\r\n") == [
+        f"@msgid=x.1;+a=1 :Al!{HOST} BATCH +m7 draft/multiline #ops",
+        f"@batch=m7 {start}one",
+        f"@batch=m7 {start}",
+        f"@batch=m7 {start}two and",
+        f"@batch=m7;draft/multiline-concat {start} on",
+        f":Al!{HOST} BATCH -m7",
+        "",
+    ]
+    inner = form_of(frozenset(MULTI)).lines(said, "outer")
+    assert inner[0].startswith(b"@batch=outer;msgid=x.1;+a=1 ") and inner[-1].startswith(b"@batch=outer ")
+
+
+def test_long_line_of_a_batch_goes_on() -> None:
+    lines = shown(entry(Kind.MESSAGE, "a\n" + "x" * 1000), *MULTI).split("\r\n")
+    assert len(lines) == 7 and ["concat" in line for line in lines] == [False, False, False, True, True, False, False]
+
+
+def test_private_lines_have_a_batch_of_their_own() -> None:
+    assert " BATCH +m" in shown(entry(Kind.MESSAGE, "a\nb", room="@Bo")._replace(seq=0), *MULTI)
+
+
+def test_action_of_several_lines_is_no_batch() -> None:
+    assert shown(entry(Kind.ACTION, "a\nb"), *MULTI).count("ACTION") == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "pieces"),
+    [
+        ("a", "", [["a"]]),
+        ("ab\ncd", "1.4", [["a", "b"], ["c", "d"]]),
+        ("abc", "1.2", [["a", "b", "c"]]),
+        ("abc", "x.9", [["abc"]]),
+    ],
+)
+def test_composition(text: str, cut: str, pieces: list[list[str]]) -> None:
+    assert composed(entry(Kind.MESSAGE, text, tags=f"+a;cut={cut}")) == pieces
+
+
+# --- the rest of a form -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "caps", "is_shown"),
+    [
+        (Kind.MESSAGE, (), False),
+        (Kind.MESSAGE, ("echo-message",), True),
+        (Kind.TOPIC, (), True),
+        (Kind.JOIN, ("echo-message",), False),
+        (Kind.LEAVE, (), True),
+    ],
+)
+def test_own_entries(kind: Kind, caps: tuple[str, ...], is_shown: bool) -> None:
+    form = form_of(frozenset(caps))
+    assert form.mine(entry(kind, "x")) == (form.render(entry(kind, "x")) if is_shown else b"")
+
+
+def test_form() -> None:
+    form = form_of(frozenset())
+    assert form.elsewhere is form and form.once and not form.echo
+    assert form_of(frozenset(["batch"])) is form_of(frozenset(["batch"])) is not form
+    assert form.join([b"a", b"b"]) == b"ab"
+    assert form.skipped("ops", 3) == b"NOTICE #ops :3 messages skipped; see the channel's history\r\n"
+    assert {"message-tags", "draft/multiline"} <= SHOWING
+
+
+def test_small_ones() -> None:
+    assert mode_text("+nt") == ["+nt"]
+    assert target(entry(Kind.MESSAGE, room="@@#ops")) == "@#ops"
+    assert [stamp(TIME), stamp(0.9999)] == ["2027-01-15T08:00:00.123Z", "1970-01-01T00:00:00.999Z"]
