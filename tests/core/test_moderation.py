@@ -361,3 +361,30 @@ def test_name_that_another_room_has_or_had() -> None:
     al.leave()
     house.settle()
     assert len(codes) == 2
+
+
+def test_anybody_asks_people_into_an_open_room() -> None:
+    house, (_al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    assert typed(house, bo, "/invite Zo") == [says("Zo is invited")]
+    assert zo.sees() == [Invited("Bo", HOSTS["Bo"], "ops")]
+
+
+def test_kick_of_who_ends_meanwhile_does_nothing() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    al.types("/kick Bo")
+    bo.leave()
+    house.settle()
+    assert al.session in house.hub.rooms.awake["ops"].members
+
+
+def test_room_is_renamed_while_others_talk_elsewhere() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda _: None)
+    house.answer()
+    batch = house.hub.outbox.gather()
+    house.hub.say(bo.session, "here", "ops")
+    house.hub.say(bo.session, "there", "lobby")
+    house.hub.committed(house.broker.store(batch))
+    house.settle()
+    assert [entry.room for entry in house.broker.log[-2:]] == ["dev", "lobby"]

@@ -53,3 +53,7 @@ def test_lines_are_streamed_as_in_a_terminal() -> None:
 def test_query_that_is_not_possible(kind: type, query: dict[str, str]) -> None:
     with pytest.raises(msgspec.ValidationError):
         msgspec.convert(query, kind, strict=False)
+
+
+def test_who_follows_has_nothing_of_its_own() -> None:
+    assert wire.EVENTS.mine(ENTRY) == b"" and not wire.EVENTS.once

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hubbub.wire import irc
 from hubbub.wire.irc import Broken, Message, Reader, Signal, cut, escape, fill, line, parse, parse_tags, unescape
+from hubbub.wire.irc_numerics import TEXTS
 
 LINES = [
     ("PING x", Message("PING", ["x"], {})),
@@ -162,3 +163,7 @@ def test_what_is_written_is_read(words: list[str], last: str) -> None:
 def test_tags_survive(tags: dict[str, str]) -> None:
     text = irc.tag_text(tags)
     assert parse_tags(text[1:-1]) == tags
+
+
+def test_every_numeric_has_a_text() -> None:
+    assert all(isinstance(text, str) for text in TEXTS.values()) and TEXTS[401] == "No such nick/channel"

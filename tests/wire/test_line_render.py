@@ -11,10 +11,12 @@ from hubbub.core.model import (
     Event,
     Form,
     Goodbye,
+    Invited,
     Joined,
     Kind,
     Left,
     Members,
+    Moved,
     Named,
     Notice,
     Page,
@@ -54,6 +56,13 @@ SHOWN = [
         "Alice: one|Alice: two|Alice: |Alice: *** Bob has left the chat ***",
     ),
     (Kind.ACTION, "waves", "lobby", "* Alice waves"),
+    (Kind.ACTION, "waves\n*** forged ***", "lobby", "* Alice waves|* Alice *** forged ***"),
+    (Kind.NOTICE, "tea\n*** forged ***", "lobby", "-Alice- tea|-Alice- *** forged ***"),
+    (Kind.MODE, "+o Bo!~nc@x.nc", "lobby", "*** Alice has made Bo an operator ***"),
+    (Kind.KICK, "Bo", "lobby", "*** Alice has kicked Bo ***"),
+    (Kind.KICK, "Bo too loud", "lobby", "*** Alice has kicked Bo (too loud) ***"),
+    (Kind.MOVE, "dev why not", "ops", "*** Alice has renamed ops: it is dev now ***"),
+    (Kind.REDACT, "x.1 rude", "lobby", "*** Alice has taken a message back ***"),
     (Kind.JOIN, "", "lobby", "*** Alice has joined the chat ***"),
     (Kind.JOIN, "", "ops", "*** Alice has joined ops ***"),
     (Kind.LEAVE, "", "lobby", "*** Alice has left the chat ***"),
@@ -165,3 +174,22 @@ def test_list_of_members_fits_eighty_columns() -> None:
 
 def test_lines_of_a_batch_follow_each_other() -> None:
     assert RAW.join([b"a\n", b"b\n"]) == b"a\nb\n" and RAW.join([]) == b""
+
+
+@pytest.mark.parametrize("kind", [Kind.SIGNAL, Kind.GONE])
+def test_what_a_terminal_does_not_show(kind: Kind) -> None:
+    assert RAW.render(entry(kind)) == b""
+
+
+def test_what_one_did_to_others_is_shown_to_oneself_and_nothing_else() -> None:
+    assert RAW.mine(entry(Kind.KICK, "Bo")) == RAW.render(entry(Kind.KICK, "Bo"))
+    assert RAW.mine(entry(Kind.MESSAGE, "hi")) == b""
+    assert not RAW.once
+
+
+def test_private_lines_cannot_be_taken_for_the_servers() -> None:
+    assert render(Private("Bo", "a\n*** b ***"), "\n") == b"Bo (private): a\nBo (private): *** b ***\n"
+    assert render(Private("Bo", ""), "\n") == b""
+    assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo asks you into ops: /join ops ***\n"
+    assert render(Moved("ops", "dev", entry(Kind.MOVE, "dev")), "\n") == b""
+    assert b"  @Al, Bo\n" in render(Members("ops", ["Al", "Bo"], 0, ["Al"]), "\n")

@@ -17,6 +17,7 @@ from hubbub.core.model import (
     Kind,
     Left,
     Members,
+    Moved,
     Named,
     Notice,
     Page,
@@ -140,3 +141,33 @@ def test_goodbye_is_told_by_closing() -> None:
 
 def test_encode_is_json() -> None:
     assert msgspec.json.decode(payload(encode("x", a="ü"))) == {"type": "x", "a": "ü"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "words"),
+    [
+        (Kind.MODE, "+o Bo!~nc@x.nc", "has made Bo an operator"),
+        (Kind.KICK, "Bo", "has kicked Bo"),
+        (Kind.KICK, "Bo too loud", "has kicked Bo (too loud)"),
+        (Kind.REDACT, "x.9", "has taken a message back"),
+        (Kind.MOVE, "dev now", "has renamed the room: it is dev now"),
+    ],
+)
+def test_what_was_done_is_told_in_words(kind: Kind, text: str, words: str) -> None:
+    (told,) = json.loads(payload(FORM.join([FORM.render(ENTRY._replace(kind=kind, text=text))])))["entries"]
+    assert told["words"] == words and told["text"] == text
+
+
+def test_what_a_browser_is_not_told() -> None:
+    gone = ENTRY._replace(kind=Kind.GONE)
+    assert FORM.render(gone) == FORM.render(ENTRY._replace(kind=Kind.SIGNAL)) == FORM.mine(ENTRY) == b""
+    assert FORM.join([b"", b""]) == b"" and not FORM.once
+    assert json.loads(payload(render(Answer("h", Page([gone, ENTRY])))))["entries"] == [OBJECT]
+    assert render(Private("Max", "")) == b""
+
+
+def test_room_with_another_name_is_left_and_joined() -> None:
+    moved = render(Moved("ops", "dev", ENTRY))
+    first = frame(moved[2 : 2 + moved[1]])
+    assert json.loads(payload(first)) == {"type": "left", "room": "ops"}
+    assert json.loads(payload(moved[len(first) :])) == {"type": "joined", "room": "dev", "seq": 7, "topic": ""}

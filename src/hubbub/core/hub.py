@@ -185,8 +185,8 @@ class Hub:
         if text.strip():
             where = self.rooms.of(session, room)
             where.rules.check_say(session, self.clock())
-            if session.user:
-                session.user.active = self.clock()
+            assert session.user is not None
+            session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
             draft.tags = tags
             _mark(draft, label)
@@ -494,9 +494,9 @@ class Hub:
         before = session.nick
         self._keep_name(session, nick)
         session.turn.append(Named(nick, before))
-        if session.user:
-            for tell in self.presence:
-                tell(session.user, before)
+        assert session.user is not None
+        for tell in self.presence:
+            tell(session.user, before)
 
     def _keep_name(self, session: Session, nick: str) -> None:
         """Let a user who claimed two names have this one, and the other only while a rename is under way."""

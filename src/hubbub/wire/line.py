@@ -215,12 +215,12 @@ def _kick(entry: Entry) -> str:
 
 ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.MESSAGE: _message,
-    Kind.ACTION: lambda entry: f"* {entry.nick} {entry.text}",
+    Kind.ACTION: lambda entry: _in_front(f"* {entry.nick} ", entry.text),
     Kind.JOIN: lambda entry: f"*** {entry.nick} has joined {_where(entry)} ***",
     Kind.LEAVE: _leave,
     Kind.RENAME: lambda entry: f"*** {entry.nick} is now {entry.text} ***",
     Kind.TOPIC: _topic,
-    Kind.NOTICE: lambda entry: f"-{entry.nick}- {entry.text}",
+    Kind.NOTICE: lambda entry: _in_front(f"-{entry.nick}- ", entry.text),
     Kind.MODE: lambda entry: f"*** {entry.nick} {told(entry.text)} ***",
     Kind.KICK: _kick,
     Kind.MOVE: lambda entry: f"*** {entry.nick} has renamed {entry.room}: it is {entry.text.partition(' ')[0]} now ***",
@@ -356,7 +356,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Left: _left,
     Moved: lambda event: "",
     Named: lambda event: notice(f"You are {event.nick} now"),
-    Private: lambda event: f"{event.nick} (private): {event.text}" if event.text else "",
+    Private: lambda event: _in_front(f"{event.nick} (private): ", event.text) if event.text else "",
     Invited: lambda event: notice(f"{event.nick} asks you into {event.room}: /join {event.room}"),
     Past: _past,
     Members: _members,
