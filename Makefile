@@ -28,7 +28,7 @@ serve: .venv/run ## run the server: nc 127.0.0.1 8888
 
 test: .venv/dev ## run all tests; installs their clients when root
 	@scripts/clients.sh $(DEBIAN)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4 --dist loadfile
 
 check: .venv/dev ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -67,7 +67,7 @@ def test_prompt_comes_to_who_says_nothing(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_irc_is_told_that_it_is_not_spoken_yet(serve: Serve, cut: bool) -> None:
+def test_irc_is_spoken_to_who_speaks_it(serve: Serve, cut: bool) -> None:
     server = serve()
     alice = server.join("Alice")
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as sock:
@@ -75,7 +75,8 @@ def test_irc_is_told_that_it_is_not_spoken_yet(serve: Serve, cut: bool) -> None:
         for piece in (data[at : at + 1] for at in range(8)) if cut else [data]:
             sock.sendall(piece)
             alice.barrier()  # by then the server has looked at it
-        assert read_all(sock).startswith(b"ERROR :IRC is not spoken here yet")
+        sock.sendall(b"02\r\n")
+        assert read_until(sock, b"\n").startswith(b":hubbub.local CAP * LS :")
 
 
 def test_what_looked_like_a_program_and_ended_is_a_line(serve: Serve) -> None:
@@ -249,7 +250,7 @@ def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
         (["--tls", "self-signed", "--tls-cert", "x.pem"], "not both"),
         (["--tls-key", "x.pem"], "Name the certificate"),
         (["--listen", "tls:127.0.0.1:0"], "Name the certificate"),
-        (["--listen", "irc:127.0.0.1:0"], "is not like"),
+        (["--listen", "gopher:127.0.0.1:0"], "is not like"),
     ],
 )
 def test_bad_setting_is_one_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
