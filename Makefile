@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
-DEBIAN := netcat-openbsd ncat telnet socat openssl curl chromium
+DEBIAN := netcat-openbsd ncat telnet socat openssl curl irssi weechat-curses chromium
 
 .PHONY: help install serve test check fix bench lock picture screenshots clean
 

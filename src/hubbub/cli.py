@@ -75,7 +75,7 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(version("hubbub"), message="hubbub %(version)s")
 def main() -> None:
-    """A chat server for every client you already have: nc, telnet, and whatever speaks lines."""
+    """A chat server for every client you already have: nc, telnet, browsers, curl, IRC."""
 
 
 def settings_options(names: frozenset[str] = frozenset()) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -172,7 +172,7 @@ def _pass(client: IrcDialogue, params: list[str]) -> None:
     if client.registered:
         client.numeric(462)
     else:
-        client.password = params[0]
+        client.password = " ".join(params)
 
 
 def _nick(client: IrcDialogue, params: list[str]) -> None:

@@ -1,0 +1,142 @@
+"""irssi and WeeChat, as people use them, in one room with nc and a WebSocket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pexpect
+import pytest
+from scene import PATIENCE, Client, Server
+
+PROGRAMS = {"irssi": "irssi", "weechat": "weechat-curses"}
+Typist = Callable[..., "Screen"]
+
+
+class Screen:
+    """A full-screen client in a terminal of its own; what it draws is matched as it is drawn."""
+
+    def __init__(self, command: str, *arguments: str, home: Path) -> None:
+        env = {**os.environ, "TERM": "xterm", "LANG": "C.UTF-8", "HOME": str(home), "TZ": "UTC"}
+        self._terminal: Any = pexpect.spawn(
+            command, list(arguments), timeout=PATIENCE, env=env, dimensions=(40, 140), encoding="utf-8"
+        )
+
+    def types(self, *lines: str) -> None:
+        for line in lines:
+            self._terminal.send(line + "\r")
+
+    def shows(self, *texts: str) -> None:
+        for text in texts:
+            self._terminal.expect_exact(text)
+
+    def close(self) -> None:
+        self._terminal.close(force=True)
+
+
+def irssi(home: Path, port: int, nick: str) -> Screen:
+    # It would wait seconds between two commands, so as not to be taken for a flood.
+    (home / "config").write_text(
+        'settings = { "irc/core" = { cmd_queue_speed = "1msec"; cmds_max_at_once = "99"; }; };\n'
+    )
+    return Screen("irssi", f"--home={home}", "-c", "127.0.0.1", "-p", str(port), "-n", nick, home=home)
+
+
+def weechat(home: Path, port: int, nick: str) -> Screen:
+    set_up = [
+        f"/server add hub 127.0.0.1/{port} -notls -nicks={nick}",
+        "/set weechat.look.buffer_auto_renumber off",
+        "/set irc.look.smart_filter off",
+        "/connect hub",
+    ]
+    flags = [flag for command in set_up for flag in ("-r", command)]
+    return Screen("weechat-curses", "-d", str(home), "-t", *flags, home=home)
+
+
+GO = {"irssi": "/window goto 2", "weechat": "/buffer #ops"}
+CLIENTS = {"irssi": irssi, "weechat": weechat}
+
+
+@pytest.fixture
+def typist(tmp_path: Path) -> Iterator[Typist]:
+    started: list[Screen] = []
+
+    def start(name: str, port: int, nick: str) -> Screen:
+        if not shutil.which(PROGRAMS[name]):
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{name} is missing")
+            pytest.skip(f"{name} is missing")
+        home = tmp_path / f"{name}-{len(started)}"
+        home.mkdir()
+        started.append(CLIENTS[name](home, port, nick))
+        return started[-1]
+
+    yield start
+    for screen in started:
+        screen.close()
+
+
+def in_ops(server: Server, name: str) -> Client:
+    client = server.join(name)
+    client.say("/join ops")
+    client.seen = client.barrier()
+    client.seen = b""
+    return client
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_client_is_in_one_room_with_nc(serve: Callable[..., Server], typist: Typist, name: str, tmp_path: Path) -> None:
+    server = serve("--motd", "Welcome to the chat", sniffs=True)
+    nina = in_ops(server, "Nina")
+    nina.say("/topic tea at four", "said before you came")
+    nina.barrier()
+    ida = typist(name, server.port, "Ida")
+    ida.shows("Welcome to the chat")
+    ida.types("/join #ops")
+    nina.sees(b"*** Ida has joined ops ***\n")
+    ida.shows("tea at four", "said before you came")
+    ida.types("hello from the client, gr\u00fc\u00dfe")
+    nina.sees("Ida: hello from the client, gr\u00fc\u00dfe\n".encode())
+    nina.say("hello back, 你好")
+    ida.shows("hello back, 你好")
+    nina.say("/me pours")
+    ida.shows("pours")
+    ida.types("/me drinks")
+    nina.sees(b"* Ida drinks\n")
+    nina.say("/nick Nora")
+    nina.sees(b"*** You are Nora now ***\n")
+    ida.shows("Nora")
+    ida.types("/nick Ada")
+    nina.sees(b"*** Ida is now Ada ***\n")
+    ida.types("/msg Nora psst")
+    nina.sees(b"Ada (private): psst\n")
+    nina.say("/msg Ada pssst back")
+    ida.types("/query Nora")
+    ida.shows("pssst back")
+    ida.types(GO[name])
+    nina.say("/kick Ada too much tea")
+    nina.sees(b"*** Nora has kicked Ada (too much tea) ***\n")
+    ida.shows("too much tea")
+    ida.types("/join #ops")
+    nina.sees(b"*** Ada has joined ops ***\n")
+    ida.types("/quit see you")
+    nina.sees(b"*** Ada has left ops (see you) ***\n")
+
+
+def test_clients_come_back_after_a_restart(serve: Callable[..., Server], typist: Typist) -> None:
+    server = serve("--motd", "Welcome to the chat", sniffs=True)
+    nina = in_ops(server, "Nina")
+    ida = typist("irssi", server.port, "Ida")
+    ida.shows("Welcome to the chat")
+    ida.types("/join #ops")
+    nina.sees(b"*** Ida has joined ops ***\n")
+    server.kill()
+    again = serve(port=server.port, sniffs=True)
+    ida.types("/reconnect")
+    nina = in_ops(again, "Nina")
+    nina.skips_to(b"*** Ida has joined ops ***\n", 30)
+    nina.say("still here")
+    ida.shows("still here")
