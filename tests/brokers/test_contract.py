@@ -12,7 +12,7 @@ from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 from hubbub.brokers.base import MAX_PAGE, Broker
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
-from hubbub.core.model import After, AllRooms, Entry, Kind, Latest, Search, Since
+from hubbub.core.model import After, AllRooms, Around, Entry, Kind, Latest, Search, Since
 from hubbub.errors import BrokerError
 
 BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
@@ -392,3 +392,88 @@ async def test_probe_ends_after_what_was_published(probe: Probe) -> None:
     done = probe.asking(probe.broker.probe)
     await probe.until(lambda: bool(done))
     assert done == [None] and texts(probe.entries) == ["one"]
+
+
+# --- around a point, and what makes a room's rules --------------------------------------------------------------------
+
+
+async def timed(probe: Probe) -> list[Entry]:
+    """Return ten entries of lobby, 10 ms apart, every third a join, and others of another room between them."""
+    entries = []
+    for number in range(10):
+        probe.clock.now += 0.01
+        kind = Kind.JOIN if number % 3 == 2 else Kind.MESSAGE
+        entries += await probe.commit(draft(str(number), kind=kind), draft("elsewhere", "ops"))
+    return of(entries, "lobby")
+
+
+@pytest.mark.parametrize("by", ["id", "time"])
+@pytest.mark.parametrize(
+    ("verb", "bounds", "limit", "found"),
+    [
+        ("latest", (), 3, [6, 7, 9]),
+        ("latest", (6,), 5, [7, 9]),
+        ("before", (6,), 2, [3, 4]),
+        ("after", (3,), 2, [4, 6]),
+        ("after", (9,), 2, []),
+        ("around", (4,), 1, [4]),
+        ("around", (4,), 3, [3, 4, 6]),
+        ("around", (4,), 4, [1, 3, 4, 6]),
+        ("between", (1, 7), 2, [3, 4]),
+        ("between", (7, 1), 2, [4, 6]),
+        ("between", (3, 3), 5, []),
+    ],
+)
+async def test_around(probe: Probe, by: str, verb: str, bounds: tuple[int, ...], limit: int, found: list[int]) -> None:
+    entries = await timed(probe)
+    points = tuple(entries[at].id if by == "id" else int(entries[at].time * 1000) / 1000 for at in bounds)
+    page = await probe.read(Around("lobby", verb, points, limit, False))
+    assert texts(page.entries) == [str(number) for number in found]
+    everything = (await probe.read(Around("lobby", verb, points, 50, True))).entries
+    assert set(page.entries) <= set(everything) and {entry.room for entry in everything} <= {"lobby"}
+
+
+async def test_around_what_is_not_there(probe: Probe) -> None:
+    await timed(probe)
+    for query in [
+        Around("lobby", "before", ("no-such-id",), 5, False),
+        Around("nowhere", "latest", (), 5, True),
+        Around("lobby", "sideways", (1.0,), 5, True),
+    ]:
+        assert list((await probe.read(query)).entries) == []
+
+
+async def test_rules_are_the_first_join_the_last_topic_and_all_modes(probe: Probe) -> None:
+    kinds = [Kind.MESSAGE, Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.KICK]
+    await probe.commit(*(draft(str(number), kind=kind) for number, kind in enumerate(kinds)))
+    state = await probe.open("lobby")
+    assert sorted(texts(list(state.rules))) == ["1", "3", "5", "6"] and state.topic == "5"
+
+
+async def test_only_some_kinds_are_read(probe: Probe) -> None:
+    await probe.commit(draft("one"), draft("t", kind=Kind.TOPIC), draft("Bo", kind=Kind.KICK), draft("two"))
+    page = await probe.read(Latest("lobby", 10, kinds=(Kind.KICK, Kind.TOPIC)))
+    assert texts(page.entries) == ["t", "Bo"]
+
+
+async def test_what_is_taken_back_is_gone_from_log_and_search(probe: Probe) -> None:
+    (secret, _) = await probe.commit(draft("the secret word"), draft("other words"))
+    assert texts((await probe.read(Search("secret", 5))).entries)
+    await probe.commit(draft(f"{secret.id} oops", kind=Kind.REDACT), draft("unknown-id", kind=Kind.REDACT))
+    await probe.commit(draft(f"{secret.id}", "ops", kind=Kind.REDACT))
+    assert not (await probe.read(Search("secret", 5))).entries
+    assert texts((await probe.read(Latest("lobby", 5))).entries) == ["other words"]
+    (gone, *_) = (await probe.read(After("lobby", 0, LAST, 10))).entries
+    assert (gone.seq, gone.kind, gone.text) == (secret.seq, Kind.GONE, "")
+
+
+async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
+    await probe.commit(draft("one", "ops"), draft("tea", "ops", kind=Kind.TOPIC))
+    moved = await probe.commit(draft("dev why", "ops", kind=Kind.MOVE), draft("late", "ops"))
+    assert [entry.room for entry in moved] == ["ops", "dev"] and moved[1].prev == moved[0].seq
+    await probe.commit(draft("two", "dev"), draft("anew", "ops"))
+    page = await probe.read(After("dev", 0, LAST, 10))
+    assert texts(page.entries) == ["one", "tea", "dev why", "late", "two"]
+    assert [entry.prev for entry in page.entries[1:]] == [entry.seq for entry in page.entries[:-1]]
+    assert texts((await probe.read(After("ops", 0, LAST, 10))).entries) == ["anew"]
+    assert (await probe.open("dev")).topic == "tea" and (await probe.open("ops")).topic == ""

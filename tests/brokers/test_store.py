@@ -479,3 +479,32 @@ def test_what_would_go_into_a_removed_file_is_refused_until_it_is_back(tmp_path:
     aside.rename(there)
     append(log, "two")
     assert texts(everything(log)) == ["one", "two"]
+
+
+# --- logs of before ---------------------------------------------------------------------------------------------------
+
+FIRST = """
+CREATE TABLE room (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE entry (seq INTEGER PRIMARY KEY, room INTEGER NOT NULL REFERENCES room, prev INTEGER NOT NULL,
+    time REAL NOT NULL, kind TEXT NOT NULL, nick TEXT NOT NULL, text TEXT NOT NULL, id TEXT NOT NULL UNIQUE) STRICT;
+CREATE INDEX entry_room ON entry (room, seq);
+CREATE INDEX entry_said ON entry (room, seq) WHERE kind IN ('message', 'action');
+CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid='seq', tokenize='unicode61');
+CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO mark VALUES ('indexed', 0);
+INSERT INTO room VALUES (1, 'lobby', 'tea');
+INSERT INTO entry VALUES (1, 1, 0, 5.0, 'join', 'Al', '', 'x.1'), (2, 1, 1, 6.0, 'message', 'Al', 'hi', 'x.2');
+PRAGMA user_version = 1;
+"""
+
+
+def test_log_of_the_first_version_is_read_and_then_brought_up_to_date(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as db:
+        db.executescript(FIRST)
+    with opened(tmp_path, write=False) as reader:
+        assert texts(everything(reader)) == ["", "hi"] and everything(reader)[1].host == ""
+    with opened(tmp_path) as log:
+        append(log, "new")
+        assert texts(everything(log)) == ["", "hi", "new"] and not log.check()
+        assert [entry.kind for entry in log.state("lobby", 5).rules] == [Kind.JOIN]
+        assert pragma(log, "user_version") == VERSION == 2

@@ -62,7 +62,13 @@ class MemoryBroker:
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order drafts, and keep them while there is room."""
         now = self._now = max(self._clock(), self._now)  # a clock that is set back must not break the order
-        entries = [self._append(draft, now) for draft in drafts]
+        moved: dict[str, str] = {}  # rooms that this batch renames
+        entries = []
+        for draft in drafts:
+            room = moved.get(draft.room, draft.room)
+            entries.append(self._append(draft, room, now))
+            if draft.kind is Kind.MOVE:
+                moved[room] = draft.text.partition(" ")[0]
         self._loop.call_soon(self._committed, entries)
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
@@ -87,9 +93,8 @@ class MemoryBroker:
         """Say that it can commit: memory always can."""
         self._loop.call_soon(done, None)
 
-    def _append(self, draft: Draft, now: float) -> Entry:
+    def _append(self, draft: Draft, room: str, now: float) -> Entry:
         self._seq += 1
-        room = draft.room
         prev = self._last.get(room, 0)
         entry = Entry(room, self._seq, prev, now, draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags)
         self._last[room] = self._seq
