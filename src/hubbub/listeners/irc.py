@@ -6,8 +6,9 @@ before was given to the others. With labeled-response, what comes between two ma
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -92,6 +93,8 @@ class IrcDialogue:
         self.password = ""
         self.registered = False
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
+        self.subscribed: dict[str, None] = {}  # keys of METADATA
+        self._within = b""  # the batch in which answers are now
         self.markers: dict[str, str] = {}
         self.batch: Any = None  # a multi-line message that is coming in
         self.label = ""  # of the command that is being done
@@ -176,6 +179,7 @@ class IrcDialogue:
         """Forget it."""
         self.network.unregistered.discard(self)
         self.network.clients.discard(self)
+        self.network.values.pop(self, None)
         for nick in self.monitored.values():
             self.network.unwatch(nick, self)
         if self.registered and not self.session.gone:
@@ -246,6 +250,8 @@ class IrcDialogue:
 
     def send(self, *lines: bytes) -> None:
         """Answer, in the session's turn."""
+        if self._within:
+            lines = tuple(_add_tag(line, self._within) for line in lines)
         self.later(partial(self.emit, *lines))
 
     def reply(self, verb: str, *params: str) -> None:
@@ -282,6 +288,15 @@ class IrcDialogue:
             self._written += lines
         elif lines:
             self.connection.write(b"".join(lines))
+
+    @contextlib.contextmanager
+    def within(self, ref: str) -> Iterator[None]:
+        """Let all answers be in a batch."""
+        self._within = f"batch={ref}".encode() if ref else b""
+        try:
+            yield
+        finally:
+            self._within = b""
 
     def new_ref(self) -> str:
         """Return a name for a batch."""
@@ -356,6 +371,8 @@ class IrcDialogue:
     def take_caps(self, caps: frozenset[str]) -> None:
         """Use these capabilities from now on."""
         self.caps = caps
+        if not {"batch", "draft/metadata-2"} <= caps:
+            self.subscribed.clear()
         self.hub.set_form(self.session, form_of(caps & SHOWING))
 
     def end(self, reason: str, quit: str | None = None) -> None:

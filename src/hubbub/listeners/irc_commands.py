@@ -16,7 +16,7 @@ from hubbub.core.model import Entry, Kind
 from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED
 from hubbub.core.text import clean, fold
 from hubbub.errors import Refused
-from hubbub.listeners import irc_channels, irc_history, irc_people
+from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_people
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE
@@ -55,11 +55,17 @@ CAPS = {
     "draft/read-marker": "",
     "draft/message-redaction": "",
     "draft/channel-rename": "",
+    irc_metadata.CAP: irc_metadata.VALUE,
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
 }
 
 
-_WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
+# Commands that need a capability.
+_WITH = {
+    "TAGMSG": "message-tags",
+    "REDACT": "draft/message-redaction",
+    "METADATA": irc_metadata.CAP,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,8 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
         return
     command = COMMANDS.get(message.verb)
     params = message.params
-    if not client.registered and not (command and command.early):
+    early = command is not None and command.early and _WITH.get(message.verb, "") in ("", *client.caps)
+    if not client.registered and not early:
         client.numeric(451)
     elif command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
         client.numeric(421, message.verb)
@@ -126,6 +133,7 @@ def welcome(client: IrcDialogue) -> None:
     client.reply("004", client.nick, name, VERSION, irc_channels.USER_MODES, "".join(LETTERS), "".join(LISTS) + "klov")
     isupport(client)
     lusers(client, [])
+    irc_metadata.greet(client)
     motd(client, [])
 
 
@@ -498,4 +506,5 @@ COMMANDS: dict[str, Command] = {
     "CHATHISTORY": Command(irc_history.chathistory),
     "MARKREAD": Command(irc_history.markread),
     "BATCH": Command(irc_history.stray_batch),
+    "METADATA": _early(irc_metadata.metadata),
 }

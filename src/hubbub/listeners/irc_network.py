@@ -47,6 +47,7 @@ class Network:
         self.unregistered: set[IrcDialogue] = set()
         self.clients: set[IrcDialogue] = set()
         self.was: deque[Past] = deque(maxlen=REMEMBERED)  # the newest last
+        self.values: dict[object, dict[str, str]] = {}  # METADATA, by user or room; see irc_metadata.py
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
         self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
         self._here: dict[User, None] = {}
@@ -90,6 +91,7 @@ class Network:
             self._here[user] = None
         else:
             self._here.pop(user, None)
+            self.values.pop(user, None)
         session = user.sessions[0] if here else None
         if before or not here:
             nick = before or user.nick

@@ -10,6 +10,7 @@ from hubbub.core.rules import matches
 from hubbub.core.session import Session
 from hubbub.core.text import clean, fold
 from hubbub.core.users import User
+from hubbub.listeners import irc_metadata
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -152,6 +153,7 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
         client.numeric(313, nick)
     if "B" in user.modes:
         client.numeric(335, nick)
+    irc_metadata.whois(client, user, nick)
     if own or (client.user and client.user.operator):
         address = f"0{session.address}" if session.address.startswith(":") else session.address
         client.numeric(338, nick, address or "unknown")
