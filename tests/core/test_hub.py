@@ -3,6 +3,7 @@
 import pytest
 from doubles import House
 
+from hubbub.core import asides
 from hubbub.core.model import Entry, Goodbye, Joined, Kind, Notice, Past, Private, Refusal, Stored
 from hubbub.errors import Refused
 
@@ -298,7 +299,7 @@ def test_private_message_without_text_is_refused() -> None:
     house = House()
     al, _ = house.enter("Al", "Bo")
     with pytest.raises(Refused, match="nothing to send"):
-        house.hub.whisper(al.session, "Bo", "\x1b[0m ")
+        asides.whisper(house.hub, al.session, "Bo", "\x1b[0m ")
 
 
 def test_private_message_does_not_reach_the_next_holder_of_a_name() -> None:

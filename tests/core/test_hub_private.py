@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from doubles import House, Look, Peer
 
+from hubbub.core import asides
 from hubbub.core.model import Kind, Latest, Page, Private, Refusal, Stored
 from hubbub.core.text import clean_exactly
 from hubbub.core.users import User
@@ -90,14 +91,14 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.session.host = "~nc@x.nc"
-    house.hub.whisper(al.session, "bo", "one\ntwo", Kind.NOTICE, "r", "+a=b")
+    asides.whisper(house.hub, al.session, "bo", "one\ntwo", Kind.NOTICE, "r", "+a=b")
     (told,), (stored,) = bo.sees(), al.sees()
     assert isinstance(told, Private) and isinstance(stored, Stored) and stored.label == "r"
     assert told.entry == stored.entry and told.entry
     entry = told.entry
     assert (entry.room, entry.kind, entry.nick, entry.text) == ("@Bo", Kind.NOTICE, "Al", "one\ntwo")
     assert (entry.host, entry.tags, entry.seq) == ("~nc@x.nc", "+a=b", 0)
-    house.hub.whisper(al.session, "bo", "", Kind.SIGNAL, tags="+typing=active")
+    asides.whisper(house.hub, al.session, "bo", "", Kind.SIGNAL, tags="+typing=active")
     assert bo.sees() == [Private("Al", "")] and al.sees() == []
     assert not house.hub.outbox.waiting, "nothing of it is stored"
 
@@ -108,7 +109,7 @@ def test_what_a_client_says_is_kept_to_the_letter() -> None:
     al.session.exact = True
     house.hub.say(al.session, "  a  \n")
     house.hub.say(al.session, "  ")
-    house.hub.whisper(al.session, "Bo", " b ")
+    asides.whisper(house.hub, al.session, "Bo", " b ")
     house.settle()
     assert house.broker.log[-1].text == "  a  \n" and bo.sees()[-1] == Private("Al", " b ")
     assert clean_exactly(" a\x07 \r\n\x1b[1mb ") == " a \nb " and clean_exactly(" a ") == " a "
@@ -119,10 +120,10 @@ def test_telling_some_of_a_room_apart() -> None:
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     cy.stall()
     for member in (bo, cy):
-        house.hub.tell_apart(al.session, member.session, "@@#lobby", "psst", Kind.MESSAGE, "")
+        asides.tell_apart(house.hub, al.session, member.session, "@@#lobby", "psst", Kind.MESSAGE, "")
     assert bo.sees() == [Private("Al", "psst")]
     cy.leave()
-    house.hub.tell_apart(al.session, cy.session, "@@#lobby", "psst", Kind.MESSAGE, "")
+    asides.tell_apart(house.hub, al.session, cy.session, "@@#lobby", "psst", Kind.MESSAGE, "")
     assert Private("Al", "psst") not in cy.sees()
 
 
@@ -144,12 +145,12 @@ def test_saying_something_from_outside() -> None:
 def test_signal_is_shown_to_who_can_and_stored_nowhere() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    house.hub.signal(al.session, "lobby", "+typing=active", "r")
-    house.hub.signal(al.session, "lobby", "+typing=done")
+    asides.signal(house.hub, al.session, "lobby", "+typing=active", "r")
+    asides.signal(house.hub, al.session, "lobby", "+typing=done")
     assert bo.sees() == ["Al ! +typing=active", "Al ! +typing=done"] and [type(one) for one in al.sees()] == [Stored]
     assert not house.hub.outbox.waiting
     with pytest.raises(Refused, match="not in ops"):
-        house.hub.signal(al.session, "ops", "+typing=active")
+        asides.signal(house.hub, al.session, "ops", "+typing=active")
 
 
 def test_signal_that_nobody_can_show() -> None:
@@ -159,7 +160,7 @@ def test_signal_that_nobody_can_show() -> None:
 
     house = House()
     al, bo = house.enter("Al", "Bo", look=Blind())
-    house.hub.signal(al.session, "lobby", "+typing=active")
+    asides.signal(house.hub, al.session, "lobby", "+typing=active")
     assert bo.sees() == []
 
 

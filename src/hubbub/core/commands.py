@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.core import asides
 from hubbub.core.model import (
     AllRooms,
     Clock,
@@ -123,7 +124,7 @@ def _msg(hub: Hub, session: Session, argument: str) -> None:
     name, _, text = argument.partition(" ")
     if not text.strip():
         raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
-    hub.whisper(session, name, text)
+    asides.whisper(hub, session, name, text)
 
 
 def _past(hub: Hub, none: str, more: str, page: Page) -> Event:

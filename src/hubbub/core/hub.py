@@ -37,12 +37,10 @@ from hubbub.core.model import (
     Outlet,
     Page,
     Past,
-    Private,
     Query,
     Refusal,
     RoomList,
     Sink,
-    Stored,
 )
 from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, slices
@@ -225,57 +223,6 @@ class Hub:
         session.waiting += 1
         self.draft(session, where.name, Kind.TOPIC, clean(text).strip())
 
-    def whisper(
-        self, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
-    ) -> None:
-        """Tell a user something that nobody else hears. Between guests it is stored nowhere.
-
-        With a label the session is told `Stored` when that is done.
-
-        Raises:
-            Refused: nobody has that name, or the text is empty.
-
-        """
-        text = clean_exactly(text) if session.exact else clean_lines(text)
-        target = self.directory.find(name)
-        if target is None:
-            raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
-        if not text and kind is not Kind.SIGNAL:
-            raise Refused("no-text", "There is nothing to send.")
-        session.waiting += 1  # what it says next must not overtake this
-        session.published += 1
-        id = f"{session.tag}{session.published:x}"
-        user = session.user
-        assert user is not None
-        user.active = self.clock()
-        where = f"@{target.nick}"
-        entry = Entry(where, 0, 0, self.clock(), kind, session.nick, text, id, session.host, tags)
-        session.turn.append(partial(self._hand_over, session, target, entry, label))
-        session.flush()
-
-    def _hand_over(self, session: Session, target: Session, entry: Entry, label: str) -> Event | None:
-        session.waiting -= 1
-        if target.gone:
-            return Refusal("no-such-name", "Not sent: who it was for has left.")
-        if target.paused:
-            return Refusal("not-reading", f"Not sent: {target.nick} does not read just now.")
-        target.outlet.tell(Private(entry.nick, entry.text, entry))
-        return Stored(label, entry) if label else None
-
-    def tell_apart(self, session: Session, member: Session, to: str, text: str, kind: Kind, tags: str) -> None:
-        """Tell one member of a room what is said `to` some of them, and stored nowhere."""
-        session.published += 1
-        id = f"{session.tag}{session.published:x}"
-        text = clean_exactly(text)
-        entry = Entry(to, 0, 0, self.clock(), kind, session.nick, text, id, session.host, tags)
-
-        def give() -> None:
-            if not (member.gone or member.paused):
-                member.outlet.tell(Private(entry.nick, entry.text, entry))
-
-        session.turn.append(give)
-        session.flush()
-
     def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""
         room.rules.check_say(session, self.clock())
@@ -283,21 +230,6 @@ class Hub:
             draft = self.draft(session, room.name, kind, text)
             draft.tags = tags
             _mark(draft, label)
-
-    def signal(self, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
-        """Tell the members of a room who can show it something that is not stored. Raises Refused."""
-        where = self.rooms.of(session, room)
-        where.rules.check_say(session, self.clock())
-        session.published += 1
-        id = f"{session.tag}{session.published:x}"
-        entry = Entry(where.name, 0, 0, self.clock(), Kind.SIGNAL, session.nick, text, id, session.host, tags)
-
-        def give() -> Event | None:
-            self.delivery.signal(where, entry, session)
-            return Stored(label, entry) if label else None
-
-        session.turn.append(give)
-        session.flush()
 
     def rename(self, session: Session, name: str) -> None:
         """Give the session's user another name.

@@ -16,7 +16,7 @@ from hubbub.core.model import Entry, Kind
 from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED
 from hubbub.core.text import clean, fold
 from hubbub.errors import Refused
-from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_people
+from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_people, irc_talking
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE
@@ -100,8 +100,8 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
         client.numeric(481)
     elif len(params) < command.needs or (command.needs and not params[0]):
         client.numeric(461, message.verb)
-    elif command.run in (irc_channels.privmsg, irc_channels.notice, irc_channels.tagmsg):
-        irc_channels.say(client, message)
+    elif command.run in (irc_talking.privmsg, irc_talking.notice, irc_talking.tagmsg):
+        irc_talking.say(client, message)
     else:
         try:
             command.run(client, params)
@@ -492,9 +492,9 @@ COMMANDS: dict[str, Command] = {
     "REDACT": Command(irc_channels.redact, 2),
     "RENAME": Command(irc_channels.rename, 2),
     "MODE": Command(irc_channels.mode, 1),
-    "PRIVMSG": Command(irc_channels.privmsg),
-    "NOTICE": Command(irc_channels.notice),
-    "TAGMSG": Command(irc_channels.tagmsg),
+    "PRIVMSG": Command(irc_talking.privmsg),
+    "NOTICE": Command(irc_talking.notice),
+    "TAGMSG": Command(irc_talking.tagmsg),
     "WHO": Command(irc_people.who),
     "WHOIS": Command(irc_people.whois),
     "WHOWAS": Command(irc_people.whowas),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hubbub.core.model import SAID, Around, Entry, Page
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
-from hubbub.listeners import irc_channels
+from hubbub.listeners import irc_talking
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE, channel, stamp
 
@@ -217,7 +217,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
     ref = params[0] if params else ""
     batch: Multiline | None = client.batch
     if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and batch is None:
-        client.batch = Multiline(ref[1:], params[2], irc_channels.tags_of(client, message))
+        client.batch = Multiline(ref[1:], params[2], irc_talking.tags_of(client, message))
         client.hold_answer()
         return
     if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
@@ -227,7 +227,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
             _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
         if not batch.broken:
             tags = ";".join([*filter(None, [batch.tags]), f"cut={'.'.join(map(str, batch.cuts))}"])
-            irc_channels.say_to(client, batch.target, batch.text, batch.verb, tags)
+            irc_talking.say_to(client, batch.target, batch.text, batch.verb, tags)
         return
     if batch is not None:
         _break(client, batch, "MULTILINE_INVALID", "A batch is open already")

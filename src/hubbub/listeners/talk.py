@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import WSMsgType, web
 
-from hubbub.core import commands, names
+from hubbub.core import asides, commands, names
 from hubbub.core.hub import Hub
 from hubbub.core.model import LOBBY, After, Answer, Event, Goodbye, Latest, Refusal, Search
 from hubbub.core.session import Session
@@ -191,7 +191,7 @@ _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Command: Talk._command,
     wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room),
     wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
-    wire.Msg: lambda talk, request: talk._hub.whisper(talk._session, request.to, request.text),
+    wire.Msg: lambda talk, request: asides.whisper(talk._hub, talk._session, request.to, request.text),
     wire.History: Talk._history,
     wire.Find: Talk._find,
     wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session),

@@ -1,0 +1,84 @@
+"""What is told to some and stored nowhere: private messages, and signals like who is typing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import Entry, Event, Kind, Private, Refusal, Stored
+from hubbub.core.text import clean, clean_exactly, clean_lines
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+    from hubbub.core.session import Session
+
+
+def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
+    """Return what a session says as an entry that is in no log: without a number."""
+    session.published += 1
+    id = f"{session.tag}{session.published:x}"
+    return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
+
+
+def whisper(  # noqa: PLR0913 - what may be said
+    hub: Hub, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
+) -> None:
+    """Tell a user something that nobody else hears. Between guests it is stored nowhere.
+
+    With a label the session is told `Stored` when that is done.
+
+    Raises:
+        Refused: nobody has that name, or the text is empty.
+
+    """
+    text = clean_exactly(text) if session.exact else clean_lines(text)
+    target = hub.directory.find(name)
+    if target is None:
+        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+    if not text and kind is not Kind.SIGNAL:
+        raise Refused("no-text", "There is nothing to send.")
+    session.waiting += 1  # what it says next must not overtake this
+    assert session.user is not None
+    session.user.active = hub.clock()
+    entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
+    session.turn.append(partial(_hand_over, session, target, entry, label))
+    session.flush()
+
+
+def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> Event | None:
+    session.waiting -= 1
+    if target.gone:
+        return Refusal("no-such-name", "Not sent: who it was for has left.")
+    if target.paused:
+        return Refusal("not-reading", f"Not sent: {target.nick} does not read just now.")
+    target.outlet.tell(Private(entry.nick, entry.text, entry))
+    return Stored(label, entry) if label else None
+
+
+def tell_apart(  # noqa: PLR0913 - what may be said to one of many
+    hub: Hub, session: Session, member: Session, to: str, text: str, kind: Kind, tags: str
+) -> None:
+    """Tell one member of a room what is said `to` some of them, and stored nowhere."""
+    entry = _entry(hub, session, to, kind, clean_exactly(text), tags)
+
+    def give() -> None:
+        if not (member.gone or member.paused):
+            member.outlet.tell(Private(entry.nick, entry.text, entry))
+
+    session.turn.append(give)
+    session.flush()
+
+
+def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
+    """Tell the members of a room who can show it something that is not stored. Raises Refused."""
+    where = hub.rooms.of(session, room)
+    where.rules.check_say(session, hub.clock())
+    entry = _entry(hub, session, where.name, Kind.SIGNAL, text, tags)
+
+    def give() -> Event | None:
+        hub.delivery.signal(where, entry, session)
+        return Stored(label, entry) if label else None
+
+    session.turn.append(give)
+    session.flush()

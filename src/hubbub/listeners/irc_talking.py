@@ -1,0 +1,140 @@
+"""Talking over IRC: PRIVMSG, NOTICE and TAGMSG, to channels, to those of them with a sign, and to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubbub.core import asides
+from hubbub.core.model import Kind
+from hubbub.core.room import Room
+from hubbub.core.text import clean, fold
+from hubbub.errors import Refused
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_form import channel
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+TARGETS = 4  # of one message
+
+
+def privmsg(client: IrcDialogue, params: list[str]) -> None:
+    """PRIVMSG target[,target] text: say something in a channel or to somebody."""
+
+
+def notice(client: IrcDialogue, params: list[str]) -> None:
+    """NOTICE target[,target] text: the same, without any answer."""
+
+
+def tagmsg(client: IrcDialogue, params: list[str]) -> None:
+    """TAGMSG target[,target]: tell tags alone, like who is typing."""
+
+
+def client_tags(message: wire.Message) -> str:
+    """Return the tags that a client gives to others, as they are sent."""
+    tags = {name: value for name, value in message.tags.items() if name.startswith("+")}
+    return wire.tag_text(tags)[1:-1]
+
+
+def tags_of(client: IrcDialogue, message: wire.Message) -> str:
+    """Return the tags of what a client says: its own for others, and that it is a bot."""
+    bot = "bot" if client.user and "B" in client.user.modes else ""
+    return ";".join(filter(None, [bot, client_tags(message)]))
+
+
+def say(client: IrcDialogue, message: wire.Message) -> None:
+    """Do what PRIVMSG, NOTICE and TAGMSG ask for."""
+    verb, params = message.verb, message.params
+    quiet = verb == "NOTICE"
+    signal = verb == "TAGMSG"
+    if not params or not params[0]:
+        if signal:
+            client.numeric(461, verb)
+        elif not quiet:
+            client.reply("411", client.nick, f"No recipient given ({verb})")
+        return
+    text = "" if signal or len(params) < 2 else params[1]
+    if not signal and not clean(text).strip():
+        if not quiet:
+            client.numeric(412)
+        return
+    if not signal and not _fits(client, verb, params[0], text):
+        client.numeric(417)
+        return
+    targets = list(dict.fromkeys(params[0].split(",")))
+    for target in targets[:TARGETS]:
+        say_to(client, target, text, verb, tags_of(client, message))
+    if len(targets) > TARGETS and not quiet:
+        client.numeric(407, targets[TARGETS])
+
+
+def _fits(client: IrcDialogue, verb: str, targets: str, text: str) -> bool:
+    """Return whether others can be sent a line whole: with its source before it, it may be too long."""
+    longest = max(targets.split(","), key=len)
+    return len(f":{client.source} {verb} {longest} :{text}".encode()) <= wire.MAX_LINE - 2
+
+
+def say_to(client: IrcDialogue, target: str, text: str, verb: str, tags: str) -> None:
+    """Say something to one target."""
+    kind = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.SIGNAL}.get(verb, Kind.MESSAGE)
+    if kind is Kind.MESSAGE and text.startswith("\x01ACTION ") and len(text.strip("\x01")) > 7:
+        kind, text = Kind.ACTION, text[8:].rstrip("\x01")
+    elif text.startswith("\x01"):  # a client's command to a client: shown to nobody, stored nowhere
+        kind, text = Kind.SIGNAL, f"{verb} {clean(text)}"
+    try:
+        if target.lstrip("@+").startswith("#"):
+            _say_in(client, target, text, kind, tags)
+        else:
+            _say_privately(client, target, text, kind, tags)
+    except Refused as refusal:
+        if verb == "NOTICE":
+            return
+        code = {"no-such-name": 401, "room-invalid": 403, "no-text": 412}.get(refusal.code, 404)
+        client.numeric(code, *([] if code == 412 else [target]))
+
+
+def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) -> None:
+    hub, session = client.hub, client.session
+    status = target[: len(target) - len(target.lstrip("@+"))]
+    name = target[len(status) :]
+    room = hub.rooms.awake.get(fold(name[1:]))
+    if room is None or not room.people:
+        raise Refused("room-invalid", "There is no such channel.")
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    if kind is Kind.SIGNAL and text and "C" in room.rules.flags:
+        raise Refused("not-allowed", "Client commands are not allowed here.")
+    if status:
+        _say_to_status(client, room, status, text, kind, tags)
+        return
+    if session not in room.members:
+        _say_from_outside(client, room, text, kind, tags)
+        return
+    if kind is Kind.SIGNAL:
+        asides.signal(hub, session, room.name, tags, label, text)
+    else:
+        hub.say(session, text, room.name, kind, tags=tags)
+
+
+def _say_from_outside(client: IrcDialogue, room: Room, text: str, kind: Kind, tags: str) -> None:
+    if "n" in room.rules.flags:
+        raise Refused("not-allowed", "Only members speak here.")
+    client.hub.say_outside(client.session, room, text, kind, "irc", tags)
+
+
+def _say_to_status(client: IrcDialogue, room: Room, status: str, text: str, kind: Kind, tags: str) -> None:
+    """Say something to those members of a room who have a sign: to each privately, it is in no log."""
+    if client.session not in room.members and "n" in room.rules.flags:
+        raise Refused("not-allowed", "Only members speak here.")
+    room.rules.check_say(client.session, client.hub.clock())
+    wanted = "o" if status[0] == "@" and "+" not in status else "ov"
+    for member in room.people:
+        if member is not client.session and set(wanted) & set(room.rules.status.get(member, "")):
+            asides.tell_apart(client.hub, client.session, member, f"@{status}{channel(room.name)}", text, kind, tags)
+
+
+def _say_privately(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) -> None:
+    found = client.hub.directory.find(target)
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    asides.whisper(client.hub, client.session, target, text, kind, label, tags)
+    if found and found.user and found.user.away and kind in (Kind.MESSAGE, Kind.ACTION):
+        client.reply("301", client.nick, found.nick, found.user.away)
