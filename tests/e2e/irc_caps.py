@@ -93,6 +93,16 @@ class Capable(Irc):
         line, _, self.data = self.data.partition(b"\r\n")
         return line
 
+    def lines(self, last: bytes) -> list[bytes]:
+        """Return lines as they come, up to one with `last` in it; nothing else may be unread."""
+        got = [self.line()]
+        while last not in got[-1]:
+            got += self.data.split(b"\r\n")[:-1]
+            self.data = b"" if self.data.endswith(b"\r\n") else self.data
+            if last not in got[-1]:
+                got.append(self.line())
+        return got
+
     def ask(self, *lines: str | bytes) -> list[Message]:
         """Return what comes for lines up to the answer to a PING behind them."""
         self.send(b"".join((line.encode() if isinstance(line, str) else line) + b"\r\n" for line in lines))
