@@ -20,6 +20,7 @@ from hubbub import config
 from hubbub.brokers.store import FILE, Store
 from hubbub.cli import main
 from hubbub.core.model import Draft, Kind
+from hubbub.passwords import is_operator, verify
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 
 COMMANDS = ("serve", "echo", "history", "search", "check", "bench")
@@ -157,6 +158,25 @@ def test_history_as_json_is_an_object_a_line(data: Path) -> None:
         "room": "lobby", "seq": 4, "prev": 2, "time": NOON + 180, "kind": "action", "nick": "Zoë",
         "text": "pours tea", "id": "id-3", "host": "", "tags": "",
     }  # fmt: skip
+
+
+def test_history_of_moderation_tells_who_did_what_to_whom(tmp_path: Path) -> None:
+    with closing(Store(tmp_path, write=True)) as store:
+        done = [
+            (Kind.MESSAGE, "hi"), (Kind.MODE, "+o Bo!~nc@x.nc"), (Kind.KICK, "Cy too loud"), (Kind.TOPIC, "tea"),
+        ]  # fmt: skip
+        drafts = [Draft("lobby", kind, "Al", text, f"x.{number}") for number, (kind, text) in enumerate(done)]
+        store.append(drafts, NOON)
+    got = [line.partition("] ")[2] for line in lines("history", "--data", tmp_path, "--kind", "moderation")]
+    assert got == [
+        "*** Al has made Bo an operator ***", "*** Al has kicked Cy (too loud) ***", "*** Al set the topic: tea ***",
+    ]  # fmt: skip
+
+
+def test_password_is_printed_as_a_hash() -> None:
+    (kept,) = lines("password", "--password", "sesame")
+    assert kept.startswith("$argon2id$") and verify(kept, "sesame") and not verify(kept, "x") and not verify("x", "x")
+    assert is_operator([f"root:{kept}"], "root", "sesame") and not is_operator([f"root:{kept}"], "boot", "sesame")
 
 
 @pytest.mark.parametrize(("last", "shown"), [(1, 1), (2, 2), (20, 20), (1000, 1000), (1001, 1001), (0, 2500)])

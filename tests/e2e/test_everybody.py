@@ -10,16 +10,18 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pexpect
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 from scene import PATIENCE, Server, wait_until
+from test_irc_clients import Screen, irssi, weechat
 from test_web import FLAGS
 from websockets.sync.client import connect
 
-PROGRAMS = ("nc", "telnet", "openssl", "curl", "chromium")
+PROGRAMS = ("nc", "telnet", "openssl", "curl", "chromium", "irssi", "weechat-curses")
 missing = [program for program in PROGRAMS if not shutil.which(program)]
 
 pytestmark = pytest.mark.skipif(
@@ -100,6 +102,26 @@ class Curl:
         self._thread.join(PATIENCE)
 
 
+class IrcClient:
+    """irssi or WeeChat in #lobby."""
+
+    def __init__(self, name: str, screen: Screen) -> None:
+        self.name = name
+        self._screen = screen
+        screen.shows("Welcome to the chat")
+        screen.types("/join #lobby")
+        screen.shows("#lobby")
+
+    def says(self, text: str) -> None:
+        self._screen.types(text)
+
+    def hears(self, name: str, text: str) -> None:
+        self._screen.shows(text)
+
+    def close(self) -> None:
+        self._screen.close()
+
+
 class Page:
     """A browser with the page."""
 
@@ -131,8 +153,11 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-def test_everybody_hears_everybody(serve: Callable[..., Server], browser: Browser) -> None:
-    server = serve("--tls", "self-signed", sniffs=True)
+def test_everybody_hears_everybody(serve: Callable[..., Server], browser: Browser, tmp_path: Path) -> None:
+    server = serve("--tls", "self-signed", "--motd", "Welcome to the chat", sniffs=True)
+    homes = [tmp_path / "irssi", tmp_path / "weechat"]
+    for home in homes:
+        home.mkdir()
     address = ["127.0.0.1", str(server.port)]
     with contextlib.ExitStack() as stack:
         people: list[Any] = []
@@ -143,6 +168,8 @@ def test_everybody_hears_everybody(serve: Callable[..., Server], browser: Browse
             lambda: Socket("Wim", server),
             lambda: Curl("Carl", server),
             lambda: Page("Pia", server, browser),
+            lambda: IrcClient("Ines", irssi(homes[0], server.port, "Ines")),
+            lambda: IrcClient("Wanda", weechat(homes[1], server.port, "Wanda")),
         ):
             people.append(person())
             stack.callback(people[-1].close)

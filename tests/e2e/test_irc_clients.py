@@ -126,16 +126,17 @@ def test_client_is_in_one_room_with_nc(serve: Callable[..., Server], typist: Typ
     nina.sees(b"*** Ada has left ops (see you) ***\n")
 
 
-def test_clients_come_back_after_a_restart(serve: Callable[..., Server], typist: Typist) -> None:
+@pytest.mark.parametrize("name", CLIENTS)
+def test_clients_come_back_after_a_restart(serve: Callable[..., Server], typist: Typist, name: str) -> None:
     server = serve("--motd", "Welcome to the chat", sniffs=True)
     nina = in_ops(server, "Nina")
-    ida = typist("irssi", server.port, "Ida")
+    ida = typist(name, server.port, "Ida")
     ida.shows("Welcome to the chat")
     ida.types("/join #ops")
     nina.sees(b"*** Ida has joined ops ***\n")
     server.kill()
     again = serve(port=server.port, sniffs=True)
-    ida.types("/reconnect")
+    ida.types({"irssi": "/reconnect", "weechat": "/reconnect hub"}[name])
     nina = in_ops(again, "Nina")
     nina.skips_to(b"*** Ida has joined ops ***\n", 30)
     nina.say("still here")
