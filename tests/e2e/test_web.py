@@ -292,6 +292,20 @@ async def messages(page: Page) -> list[str]:
     return await page.locator("li.said .text").all_inner_texts()
 
 
+async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, server: Server) -> None:
+    alice = server.join("Alice")
+    alice.say("/join ops")
+    alice.barrier()
+    page = await enter(browser, server, "Pia")
+    await say(page, "/join ops")
+    await expect(page.locator("aside.people")).to_contain_text("@Alice")
+    alice.say("/op Pia")
+    await expect(page.locator("li.event", has_text="Alice has made Pia an operator")).to_be_visible()
+    await expect(page.locator("aside.people")).to_contain_text("@Pia (you)")
+    await say(page, "/kick Alice")
+    alice.skips_to(b"*** Pia has kicked Alice ***\n")
+
+
 async def test_two_browsers_and_a_terminal_share_a_room(browser: Browser, server: Server) -> None:
     alice = server.join("Alice")
     alice.say("before")

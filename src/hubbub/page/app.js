@@ -157,7 +157,7 @@ function Rooms({ chat, close }) {
 
 function People({ chat, room, close }) {
   const members = [...(room?.members ?? [])].sort((a, b) => a.localeCompare(b));
-  const sign = (nick) => room.operators?.includes(nick) && html`<abbr title="operator">@</abbr>`;
+  const sign = (nick) => (room.operators?.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${members.length})</h2>
     <ul>${members.map((nick) => html`<li key=${nick}>${nick === chat.nick ? html`<span class=${hue(nick)}>${sign(nick)}${nick} (you)</span>`
