@@ -316,6 +316,8 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     (zo,) = house.enter("Zo")
     room = house.hub.rooms.awake["ops"]
     codes, refuse = refusals()
+    told: list[tuple[str, str]] = []
+    house.hub.moves.append(lambda before, to: told.append((before, to)))
     moderation.move(house.hub, al.session, room, "#Dev", "new team", refuse)
     house.answer()
     bo.types("meanwhile", "/join lobby")
@@ -325,7 +327,7 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     assert codes == [] and house.hub.rooms.awake["dev"] is room and "ops" not in house.hub.rooms.awake
     assert room.name in al.session.rooms and "ops" not in bo.session.rooms
     moved = [one for one in bo.sees() if isinstance(one, Moved)]
-    assert [(one.room, one.to) for one in moved] == [("ops", "dev")]
+    assert [(one.room, one.to) for one in moved] == told == [("ops", "dev")]
     assert zo.session in room.members
     assert al.session.current == "dev"
 

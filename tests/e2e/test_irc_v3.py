@@ -880,3 +880,72 @@ def test_metadata_before_the_welcome(meta: Metadata) -> None:
     ends = [number for number, message in enumerate(burst) if message.verb in ("376", "422")]
     assert starts and ends and starts[0] < ends[0]
     assert ["foo", "display-name", "Early"] in meta.told(burst)
+
+
+def test_metadata_without_the_capability_is_no_command(come: Town) -> None:
+    only(come("foo").ask("METADATA * LIST"), "421", "foo", "METADATA", ANY)
+    the(come().ask("CAP LIST", "METADATA * LIST"), "451", "*", ANY)
+
+
+def test_limits_of_metadata(meta: Metadata) -> None:
+    limits = dict(token.partition("=")[::2] for token in meta.tokens)
+    foo = meta.person("foo")
+    second = meta.cap.endswith("2")
+    for number in range(int(limits["max-keys"])):
+        foo.ask(f"METADATA * SET key{number} :x")
+    codes = ["LIMIT_REACHED", "foo"] if second else ["LIMIT_REACHED", "SET", "foo", limits["max-keys"]]
+    only(foo.ask("METADATA * SET one-more :x"), "FAIL", "METADATA", *codes, ANY)
+    only(foo.ask("METADATA * SET key1 :y"), "761", "foo", ME, "key1", ANY, "y")
+    for start in range(0, int(limits["max-subs"]), 10):
+        foo.ask("METADATA * SUB " + " ".join(f"key{number}" for number in range(start, start + 10)))
+    answer = foo.ask("METADATA * SUB key1 one-more another")
+    the(answer, "770", "foo", "key1")
+    codes = ["TOO_MANY_SUBS", "one-more"] if second else ["LIMIT_REACHED", "SUB", "one-more", limits["max-subs"]]
+    only(told(answer, "FAIL"), "FAIL", "METADATA", *codes, ANY)
+
+
+def test_metadata_of_who_comes_or_is_watched_for(meta: Metadata) -> None:
+    foo, bar, watcher = meta.person("foo"), meta.person("bar", "#chan"), meta.person("watcher")
+    foo.ask("METADATA * SET display-name :The First")
+    for person in (bar, watcher):
+        person.ask("METADATA * SUB display-name")
+    assert meta.told(watcher.ask("MONITOR + foo")) == [["foo", "display-name", "The First"]]
+    foo.join("#chan")
+    assert meta.told(bar.sync()) == [["foo", "display-name", "The First"]]
+    foo.ask("METADATA * SET display-name :The Second")
+    assert meta.told(bar.sync()) == meta.told(watcher.sync()) == [["foo", "display-name", "The Second"]]
+    the(bar.ask("WHOIS foo"), "760", "bar", "foo", "display-name", ANY, "The Second")
+    foo.leave()
+    again = meta.person("foo")  # nothing is left of who had the nick before
+    assert batch(again.ask("METADATA * LIST"), "metadata") == []
+
+
+def test_metadata_of_a_channel_belongs_to_who_is_there(meta: Metadata) -> None:
+    foo, bar = meta.person("foo", "#chan"), meta.person("bar")
+    foo.ask("METADATA #chan SET url :secret")
+    only(bar.ask("METADATA #chan SET url :x"), "FAIL", "METADATA", "KEY_NO_PERMISSION", "#chan", "url", ANY)
+    the(batch(bar.ask("METADATA #chan GET url"), "metadata"), "761", "bar", "#chan", "url", ANY, "secret")
+    for mode in ("+i", "-i+s", "-s+k key"):
+        foo.ask(f"MODE #chan {mode}")
+        for question in ("GET url", "LIST", "SYNC"):
+            line = f"METADATA #chan {question}"
+            only(bar.ask(line), "FAIL", "METADATA", "INVALID_TARGET", "#chan", ANY)
+    foo.ask("RENAME #chan #moved")
+    the(batch(foo.ask("METADATA #moved LIST"), "metadata"), "761", "foo", "#moved", "url", ANY, "secret")
+
+
+@pytest.mark.parametrize("word", [":", "::", ":two words", ":#no where"])
+def test_metadata_that_is_odd_breaks_no_line(meta: Metadata, word: str) -> None:
+    foo = meta.person("foo")
+    the(foo.ask(f"METADATA * SET {word}"), "FAIL", "METADATA")
+    the(foo.ask(f"METADATA * {word}"), "FAIL", "METADATA", ANY, "*", ANY)
+    answer = the(foo.ask(f"METADATA * SUB display-name {word}"), "FAIL" if meta.cap.endswith("2") else "WARN")
+    assert answer.params[2] == "*"
+
+
+def test_metadata_answers_have_a_label(meta: Metadata) -> None:
+    foo = meta.come("foo", meta.cap, "batch", "labeled-response")
+    foo.ask("METADATA * SET display-name :One")
+    for line in ("LIST", "GET display-name", "SET display-name :Two", "SUB a b", "CLEAR"):
+        answer = foo.ask(f"@label=here METADATA * {line}")
+        assert [message.tags.get("label") for message in answer] == ["here", *[None] * (len(answer) - 1)]

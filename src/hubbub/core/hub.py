@@ -79,6 +79,7 @@ class Hub:
         self.users = self.directory.users
         # Called with a user who came, left (no sessions any more), or was renamed, and the name before or "".
         self.presence: list[Callable[[User, str], None]] = []
+        self.moves: list[Callable[[str, str], None]] = []  # called with a room's name before, and its new one
         # Asked whether a name and password are a server operator's; calls back, later, with the answer.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
         self.closing = False  # everybody leaves: nobody needs to be told who does

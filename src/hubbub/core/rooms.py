@@ -174,6 +174,8 @@ class Rooms:
         self.awake[to] = room
         room.name = room.rules.room = to
         self._hub.outbox.move(before, to)
+        for tell in self._hub.moves:
+            tell(before, to)
         for session in room.members:
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current

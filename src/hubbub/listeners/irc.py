@@ -6,9 +6,8 @@ before was given to the others. With labeled-response, what comes between two ma
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -34,7 +33,7 @@ from hubbub.core.room import Room
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
-from hubbub.listeners import irc_commands
+from hubbub.listeners import irc_commands, irc_metadata
 from hubbub.listeners.connection import Connection
 from hubbub.listeners.irc_network import Network
 from hubbub.wire import irc as wire
@@ -93,9 +92,8 @@ class IrcDialogue:
         self.password = ""
         self.registered = False
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
-        self.subscribed: dict[str, None] = {}  # keys of METADATA
-        self._within = b""  # the batch in which answers are now
         self.markers: dict[str, str] = {}
+        self.metadata = irc_metadata.Own()
         self.batch: Any = None  # a multi-line message that is coming in
         self.label = ""  # of the command that is being done
         self._held = ""  # the label of a command that goes on in the next messages
@@ -179,7 +177,6 @@ class IrcDialogue:
         """Forget it."""
         self.network.unregistered.discard(self)
         self.network.clients.discard(self)
-        self.network.values.pop(self, None)
         for nick in self.monitored.values():
             self.network.unwatch(nick, self)
         if self.registered and not self.session.gone:
@@ -250,8 +247,6 @@ class IrcDialogue:
 
     def send(self, *lines: bytes) -> None:
         """Answer, in the session's turn."""
-        if self._within:
-            lines = tuple(_add_tag(line, self._within) for line in lines)
         self.later(partial(self.emit, *lines))
 
     def reply(self, verb: str, *params: str) -> None:
@@ -288,15 +283,6 @@ class IrcDialogue:
             self._written += lines
         elif lines:
             self.connection.write(b"".join(lines))
-
-    @contextlib.contextmanager
-    def within(self, ref: str) -> Iterator[None]:
-        """Let all answers be in a batch."""
-        self._within = f"batch={ref}".encode() if ref else b""
-        try:
-            yield
-        finally:
-            self._within = b""
 
     def new_ref(self) -> str:
         """Return a name for a batch."""
@@ -370,9 +356,8 @@ class IrcDialogue:
 
     def take_caps(self, caps: frozenset[str]) -> None:
         """Use these capabilities from now on."""
+        irc_metadata.recap(self, caps)
         self.caps = caps
-        if not {"batch", "draft/metadata-2"} <= caps:
-            self.subscribed.clear()
         self.hub.set_form(self.session, form_of(caps & SHOWING))
 
     def end(self, reason: str, quit: str | None = None) -> None:
@@ -406,7 +391,7 @@ class IrcDialogue:
         """How entries look to it."""
         return self.session.form
 
-    def _joined(self, event: Joined) -> None:
+    def _joined(self, event: Joined, again: bool = False) -> None:
         room = self.hub.rooms.awake.get(event.room)
         if room is None or room.name not in self.session.rooms:
             return
@@ -414,7 +399,9 @@ class IrcDialogue:
         whole = [name, "*", self.user.real if self.user else ""] if "extended-join" in self.caps else [name]
         tags = self.form.tags(Entry(room.name, 0, 0, self.hub.clock(), irc_commands.JOIN, "", "", ""))
         lines = [tagged(tags, wire.line(self.source, "JOIN", *whole))]
-        self.emit(*lines, *irc_commands.greeting(self, room))
+        self.emit(*lines, *irc_commands.greeting(self, room), *irc_metadata.greeting(self, room))
+        if not again:
+            irc_metadata.introduce(self, room)
         if self.user and self.user.away:
             data = wire.line(self.source, "AWAY", self.user.away)
             for member in room.people:
@@ -428,7 +415,7 @@ class IrcDialogue:
             return
         why = event.entry.text.partition(" ")[2]
         self.emit(wire.line(self.source, "PART", channel(event.room), *([why] if why else [])))
-        self._joined(Joined(event.to, event.entry.seq, room.topic, False))
+        self._joined(Joined(event.to, event.entry.seq, room.topic, False), again=True)
 
     def _left(self, event: Left) -> None:
         if event.kick:

@@ -12,7 +12,6 @@ from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change, matches
 from hubbub.core.text import clean, fold
 from hubbub.core.users import User
 from hubbub.errors import Refused
-from hubbub.listeners import irc_metadata
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
 
@@ -81,7 +80,6 @@ def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
     if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
         lines += names_lines(client, room)
         lines.append(client.line("366", client.nick, name, "End of /NAMES list"))
-    lines += irc_metadata.in_room(client, room)
     return lines
 
 

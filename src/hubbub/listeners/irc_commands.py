@@ -55,17 +55,12 @@ CAPS = {
     "draft/read-marker": "",
     "draft/message-redaction": "",
     "draft/channel-rename": "",
-    irc_metadata.CAP: irc_metadata.VALUE,
     MULTILINE: f"max-bytes={MULTILINE_BYTES},max-lines={MULTILINE_LINES}",
+    **irc_metadata.CAPS,
 }
 
 
-# Commands that need a capability.
-_WITH = {
-    "TAGMSG": "message-tags",
-    "REDACT": "draft/message-redaction",
-    "METADATA": irc_metadata.CAP,
-}
+_WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +86,7 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
         return
     command = COMMANDS.get(message.verb)
     params = message.params
-    early = command is not None and command.early and _WITH.get(message.verb, "") in ("", *client.caps)
-    if not client.registered and not early:
+    if not client.registered and not (command and command.early):
         client.numeric(451)
     elif command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
         client.numeric(421, message.verb)
@@ -133,7 +127,7 @@ def welcome(client: IrcDialogue) -> None:
     client.reply("004", client.nick, name, VERSION, irc_channels.USER_MODES, "".join(LETTERS), "".join(LISTS) + "klov")
     isupport(client)
     lusers(client, [])
-    irc_metadata.greet(client)
+    irc_metadata.welcome(client)
     motd(client, [])
 
 
@@ -277,6 +271,9 @@ def _cap_req(client: IrcDialogue, argument: str) -> None:
             caps.discard(name)
         else:
             caps.add(name)
+    if irc_metadata.CAPS.keys() <= caps:  # each excludes the other
+        client.reply("CAP", client.nick, "NAK", argument)
+        return
     if client.version >= 302:
         caps.add("cap-notify")
     client.reply("CAP", client.nick, "ACK", argument)
@@ -502,9 +499,9 @@ COMMANDS: dict[str, Command] = {
     "ISON": Command(irc_people.ison, 1),
     "AWAY": _early(irc_people.away),
     "SETNAME": Command(irc_people.setname),
+    "METADATA": _early(irc_metadata.metadata, 2),
     "MONITOR": Command(irc_people.monitor, 1),
     "CHATHISTORY": Command(irc_history.chathistory),
     "MARKREAD": Command(irc_history.markread),
     "BATCH": Command(irc_history.stray_batch),
-    "METADATA": _early(irc_metadata.metadata),
 }

@@ -1,257 +1,452 @@
-"""IRC's METADATA: words that people and channels carry, and who is told when they change.
+"""METADATA: what people and channels tell about themselves under keys, and who is told when that changes.
 
-Source: ircv3.net, draft/metadata-2. They are kept in memory: those of a user until he leaves, those of a channel until
-the server stops.
+Source: https://ircv3.net/specs/extensions/metadata, as draft/metadata-2 and as draft/metadata-3. A client has one of
+them at most: they differ in how news is told (METADATA, or 761 and 766), and in the codes of what fails.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core.room import Room
+from hubbub.core.session import Session
 from hubbub.core.text import clean, fold
+from hubbub.core.users import User
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-CAP = "draft/metadata-2"
-MAX_SUBS, MAX_KEYS, MAX_VALUE = 50, 20, 300
-VALUE = f"before-connect,max-subs={MAX_SUBS},max-keys={MAX_KEYS},max-value-bytes={MAX_VALUE}"
-_KEY = re.compile(r"[a-z0-9_./:-]{1,64}")
+SECOND, THIRD = "draft/metadata-2", "draft/metadata-3"
+MAX_SUBS = 50  # keys that a client may subscribe to
+MAX_KEYS = 20  # of a person or a channel
+MAX_KEY = 64  # bytes
+MAX_VALUE = 300  # bytes: with key and target it fits in a line
+LIMITS = f"before-connect,max-subs={MAX_SUBS},max-keys={MAX_KEYS},max-value-bytes={MAX_VALUE}"
+CAPS = {SECOND: LIMITS, THIRD: f"{LIMITS},max-key-bytes={MAX_KEY}"}
+ROOMS = 10_000  # that have values; beyond that those are forgotten where nobody is
+AT_ONCE = 500  # values that come with a channel; who is owed more is told to ask for them
+IN_LINE = 6  # keys of any length that fit in a line
+IN_WHOIS = ("display-name", "pronouns", "status", "location", "homepage")  # what people read
+ALL = "*ALL"  # a target: every one of which the client is told news
+LATER = f"Ask by METADATA {ALL} SYNC"
+
+Row = tuple[str, ...]  # the verb of a line, and its parameters
 
 
-def metadata(client: IrcDialogue, params: list[str]) -> None:
-    """METADATA target verb key...: read, set, and subscribe to metadata."""
-    if len(params) < 2:
-        client.numeric(461, "METADATA")
-        return
-    target, verb, keys = params[0], params[1].upper(), params[2:]
-    act = _VERBS.get(verb)
-    if act is None:
-        _fail(client, "SUBCOMMAND_INVALID", params[1], "That is not known")
-    elif (owner := _owner(client, target)) is None:
-        _fail(client, "INVALID_TARGET", target, "There is nobody of that name, or not for you")
-    else:
-        act(client, owner, client.nick if target == "*" else target, keys)
+class Values:
+    """What people and rooms tell about themselves, by key.
+
+    It is in memory only, and in no log: a nick is somebody's no longer than the connection is, and what a room tells
+    is told anew after a restart by who runs it.
+
+    Args:
+        awake: the rooms that are awake, by name.
+
+    """
+
+    def __init__(self, awake: Mapping[str, Room]) -> None:
+        self.users: dict[User, dict[str, str]] = {}
+        self.rooms: dict[str, dict[str, str]] = {}
+        self._awake = awake
+
+    def open(self, name: str) -> dict[str, str]:
+        """Return a room's values, to be changed."""
+        if name not in self.rooms and len(self.rooms) >= ROOMS:
+            for other in [other for other in self.rooms if other not in self._awake]:
+                del self.rooms[other]
+        return self.rooms.setdefault(name, {})
+
+    def move(self, before: str, to: str) -> None:
+        """Keep a room's values under its new name."""
+        self.rooms.pop(to, None)
+        if values := self.rooms.pop(before, None):
+            self.rooms[to] = values
 
 
-def _fail(client: IrcDialogue, code: str, *params: str) -> None:
-    client.fail("METADATA", code, *params)
+@dataclass(slots=True)
+class Own:
+    """What one client has: the keys that it subscribes to, in order, and its values until it is registered."""
+
+    subscribed: dict[str, None] = field(default_factory=dict)
+    early: dict[str, str] = field(default_factory=dict)
 
 
-def _owner(client: IrcDialogue, target: str) -> object | None:
-    """Return whose values are meant: a user, a room's name, or a client that is not registered yet; None for nobody."""
-    if target == "*" or fold(target) == fold(client.nick):
-        return client.user if client.registered else client
-    if not client.registered:
+class Target(NamedTuple):
+    """Whom a command is about, by the name that is shown: somebody, or a room."""
+
+    name: str
+    session: Session | None
+    room: Room | None
+
+
+# --- hooks of the dialogue ------------------------------------------------------------------------------------------
+
+
+def recap(client: IrcDialogue, caps: frozenset[str]) -> None:
+    """End the subscriptions of a client that is about to lose a capability which they need."""
+    if "batch" not in caps or not (client.caps & caps & CAPS.keys()):
+        client.metadata.subscribed.clear()
+
+
+def welcome(client: IrcDialogue) -> None:
+    """Show who has just registered what it has said about itself, and those who watch for its nick."""
+    assert client.user is not None
+    values = client.network.metadata.users[client.user] = client.metadata.early
+    if client.caps & CAPS.keys():
+        rows = [_news(client, client.nick, key, value) for key, value in values.items()]
+        client.send(*_batch(client, client.nick, rows))
+    for key, value in values.items():
+        _spread(client, Target(client.nick, client.session, None), key, value)
+
+
+def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
+    """Return what follows one's own JOIN: the values of the room, and of who is there."""
+    name = channel(room.name)
+    rows = list(islice(_current(client, _around(client, [room])), AT_ONCE + 1))
+    if len(rows) > AT_ONCE:
+        return [client.line(*_later(client, name))]
+    return _batch(client, name, rows) if rows else []
+
+
+def introduce(client: IrcDialogue, room: Room) -> None:
+    """Tell the others in a room what a newcomer says about itself."""
+    values = _values(client, Target(client.nick, client.session, None))
+    for member in room.people if values else ():
+        other = client.network.client(member)
+        if other and other is not client:
+            _catch_up(other, client.nick, values)
+
+
+def watched(client: IrcDialogue, nicks: Iterable[str]) -> None:
+    """Tell a client what those say about themselves for whom it watches from now on."""
+    for nick in nicks if client.metadata.subscribed else ():
+        if target := _target(client, nick):
+            _catch_up(client, target.name, _values(client, target))
+
+
+def whois(client: IrcDialogue, user: User) -> None:
+    """Answer a WHOIS with what somebody says about itself that people read."""
+    values = client.network.metadata.users.get(user, {})
+    for key in IN_WHOIS:
+        if key in values:
+            client.reply("760", client.nick, user.nick, key, "*", values[key])
+
+
+# --- lines ----------------------------------------------------------------------------------------------------------
+
+
+def _value(client: IrcDialogue, name: str, key: str, value: str) -> Row:
+    """Return the answer that somebody or a channel has this value, or none."""
+    return ("761", client.nick, name, key, "*", value) if value else ("766", client.nick, name, key, TEXTS[766])
+
+
+def _news(client: IrcDialogue, name: str, key: str, value: str) -> Row:
+    """Return the same as it is told unasked."""
+    if THIRD in client.caps:
+        return _value(client, name, key, value)
+    return ("METADATA", name, key, "*", *([value] if value else []))
+
+
+def _later(client: IrcDialogue, name: str) -> Row:
+    """Return that the client must ask for values."""
+    return ("774", client.nick, name, *(["0", LATER] if THIRD in client.caps else []))
+
+
+def _batch(client: IrcDialogue, name: str, rows: Iterable[Row], kind: str = "metadata") -> list[bytes]:
+    """Return lines as a batch, as they are if the client reads none."""
+    server, ref = client.network.name, client.new_ref() if "batch" in client.caps else ""
+    tags = {"batch": ref, **client.time} if ref else client.time
+    lines = [wire.line(server, *row, tags=tags) for row in rows]
+    if not ref:
+        return lines
+    start = wire.line(server, "BATCH", f"+{ref}", kind, *([name] if name else []))
+    return [start, *lines, wire.line(server, "BATCH", f"-{ref}")]
+
+
+def _keys(client: IrcDialogue, code: str, keys: Sequence[str]) -> list[Row]:
+    """Return a list of keys in lines."""
+    return [(code, client.nick, *keys[start : start + IN_LINE]) for start in range(0, len(keys), IN_LINE)]
+
+
+def _shown(word: str) -> str:
+    """Return a parameter so that it can stand in the middle of a line."""
+    return wire.cut(word, MAX_KEY) if word and " " not in word and word[0] != ":" else "*"
+
+
+# --- what fails -----------------------------------------------------------------------------------------------------
+
+
+def _bad_key(client: IrcDialogue, key: str, reply: str = "WARN") -> Row:
+    if THIRD in client.caps:
+        return (reply, "METADATA", "INVALID_KEY", _shown(key), "That is no valid key")
+    return ("FAIL", "METADATA", "KEY_INVALID", _shown(key), "That is no valid key")
+
+
+def _bad_value(client: IrcDialogue, key: str) -> None:
+    text = f"A value has at most {MAX_VALUE} bytes of UTF-8, and no control characters alone"
+    code = ["INVALID_VALUE", key] if THIRD in client.caps else ["VALUE_INVALID"]
+    client.fail("METADATA", *code, text)
+
+
+def _bad_target(client: IrcDialogue, word: str) -> None:
+    client.fail("METADATA", "INVALID_TARGET", _shown(word), "There is no such target, or it is not yours to see")
+
+
+def _bad_verb(client: IrcDialogue, verb: str) -> None:
+    code = "INVALID_PARAMS" if THIRD in client.caps else "SUBCOMMAND_INVALID"
+    client.fail("METADATA", code, _shown(verb), "That is no subcommand, or it needs more parameters")
+
+
+def _not_allowed(client: IrcDialogue, target: Target, key: str) -> None:
+    text = "Only operators of a channel set its metadata, and everybody their own"
+    client.fail("METADATA", "KEY_NO_PERMISSION", target.name, _shown(key), text)
+
+
+def _full(client: IrcDialogue, target: Target) -> None:
+    code = ["SET", target.name, str(MAX_KEYS)] if THIRD in client.caps else [target.name]
+    client.fail("METADATA", "LIMIT_REACHED", *code, f"No more than {MAX_KEYS} keys can be set")
+
+
+def _too_many(client: IrcDialogue, key: str) -> None:
+    code = ["LIMIT_REACHED", "SUB", key, str(MAX_SUBS)] if THIRD in client.caps else ["TOO_MANY_SUBS", key]
+    client.fail("METADATA", *code, f"You can subscribe to no more than {MAX_SUBS} keys")
+
+
+# --- who, and what --------------------------------------------------------------------------------------------------
+
+
+def _key(client: IrcDialogue, word: str) -> str | None:
+    """Return a key as it is kept, None if it is none; draft/metadata-2 knows no case."""
+    key = word if THIRD in client.caps else word.lower()
+    return key if len(key) <= MAX_KEY and re.fullmatch("[a-z0-9_./-]+", key) else None
+
+
+def _target(client: IrcDialogue, word: str) -> Target | None:
+    """Return whom a word means: "*" for oneself, a nick, or a channel that the client may see into."""
+    hub = client.hub
+    if word == "*" or fold(word) == fold(client.nick):
+        return Target(client.nick, client.session, None)
+    if not word.startswith("#"):
+        session = hub.directory.find(word)
+        return Target(session.nick, session, None) if session else None
+    room = hub.rooms.awake.get(fold(word[1:]))
+    if room is None or not room.people:
         return None
-    if target.startswith("#"):
-        room = client.hub.rooms.awake.get(fold(target[1:]))
-        inside = room is not None and client.session in room.members
-        return room.name if room and room.people and (inside or not room.rules.flags & {"s", "i"}) else None
-    found = client.hub.directory.find(target)
-    return found.user if found else None
+    closed = room.rules.key or room.rules.flags & {"i", "s"}
+    if closed and room.name not in client.session.rooms and not room.rules.is_operator(client.session):
+        return None
+    return Target(channel(room.name), None, room)
 
 
-def _values(client: IrcDialogue, owner: object) -> dict[str, str]:
-    return client.network.values.get(owner, {})
+def _values(client: IrcDialogue, target: Target) -> dict[str, str]:
+    """Return what a target has; somebody's is what is kept, a room's may be empty and kept nowhere."""
+    kept = client.network.metadata
+    if target.room:
+        return kept.rooms.get(target.room.name, {})
+    if not client.registered:
+        return client.metadata.early
+    user = target.session.user if target.session else None
+    return kept.users.get(user, {}) if user else {}
 
 
-def _may_set(client: IrcDialogue, owner: object) -> bool:
-    if isinstance(owner, str):
-        room = client.hub.rooms.awake.get(owner)
-        return room is not None and room.rules.is_operator(client.session)
-    return owner in (client, client.user)
+def _may_set(client: IrcDialogue, target: Target) -> bool:
+    if target.room:
+        return target.room.rules.is_operator(client.session)
+    return target.session is client.session
 
 
-def _told(client: IrcDialogue, target: str, key: str, value: str | None) -> None:
-    if value is None:
-        client.numeric(766, target, key)
-    else:
-        client.reply("761", client.nick, target, key, "*", value)
+def _around(client: IrcDialogue, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Return rooms with their values, and the others who are there with theirs, each once."""
+    kept = client.network.metadata
+    seen = {client.user}
+    for room in rooms:
+        yield channel(room.name), kept.rooms.get(room.name, {})
+        for member in room.people if room.name in client.session.rooms else ():
+            user = member.user
+            if user and user not in seen:
+                seen.add(user)
+                yield user.nick, kept.users.get(user, {})
 
 
-def _good(client: IrcDialogue, key: str) -> str:
-    """Return a key as it is kept, "" after the answer that it is none."""
-    folded = key.lower()
-    if _KEY.fullmatch(folded):
-        return folded
-    _fail(client, "KEY_INVALID", key.replace(" ", "_") or "*", "A key has letters, digits and _./:-")
-    return ""
+def _current(client: IrcDialogue, about: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Row]:
+    """Return the values that a client subscribes to."""
+    subscribed = client.metadata.subscribed
+    for name, values in about if subscribed else ():
+        if values:
+            yield from (_news(client, name, key, values[key]) for key in subscribed if key in values)
 
 
-def _get(client: IrcDialogue, owner: object, target: str, keys: list[str]) -> None:
-    ref = client.begin_batch("metadata", target)
-    with client.within(ref):
-        for key in keys[:MAX_KEYS]:
-            if good := _good(client, key):
-                _told(client, target, good, _values(client, owner).get(good))
-    client.end_batch(ref)
+def _catch_up(client: IrcDialogue, name: str, values: Mapping[str, str]) -> None:
+    """Tell a client those values of somebody that it subscribes to."""
+    if rows := list(_current(client, [(name, values)])):
+        client.send(*_batch(client, name, rows))
 
 
-def _list(client: IrcDialogue, owner: object, target: str, _: list[str]) -> None:
-    ref = client.begin_batch("metadata", target)
-    with client.within(ref):
-        for key, value in _values(client, owner).items():
-            _told(client, target, key, value)
-    client.end_batch(ref)
+def _follows(client: IrcDialogue, target: Target) -> bool:
+    """Return whether a client is told what changes: it is there, shares a room, or watches for the nick."""
+    rooms = client.session.rooms
+    if target.room:
+        return target.room.name in rooms
+    assert target.session is not None
+    return not rooms.keys().isdisjoint(target.session.rooms) or fold(target.name) in client.monitored
 
 
-def _set(client: IrcDialogue, owner: object, target: str, keys: list[str]) -> None:
-    key = _good(client, keys[0] if keys else "")
-    if not key:
-        return
-    value = clean(keys[1]) if len(keys) > 1 else ""
-    values = _values(client, owner)
-    if not _may_set(client, owner):
-        _fail(client, "KEY_NO_PERMISSION", target, key, "You may not set that")
-    elif len(value.encode()) > MAX_VALUE:
-        _fail(client, "VALUE_INVALID", f"A value has at most {MAX_VALUE} bytes")
-    elif value and key not in values and len(values) >= MAX_KEYS:
-        _fail(client, "LIMIT_REACHED", target, f"There are {MAX_KEYS} keys already")
-    else:
-        _change(client, owner, key, value)
-        _told(client, target, key, value or None)
+def _spread(client: IrcDialogue, target: Target, key: str, value: str) -> None:
+    """Tell the others who subscribe to a key that a client has changed a value."""
+    for other in list(client.network.clients):
+        if other is not client and key in other.metadata.subscribed and _follows(other, target):
+            other.reply(*_news(other, target.name, key, value))
 
 
-def _change(client: IrcDialogue, owner: object, key: str, value: str) -> None:
-    values = client.network.values.setdefault(owner, {})
+def _change(client: IrcDialogue, target: Target, key: str, value: str) -> None:
+    """Keep a value, or with "" forget it."""
+    kept = client.network.metadata
+    values = kept.open(target.room.name) if target.room else _values(client, target)
     before = values.pop(key, "")
     if value:
         values[key] = value
-    if not values:
-        del client.network.values[owner]
-    if before != value:
-        for other in _subscribers(client, owner, key):
-            other.send(_line(other, client.source, owner, client.nick, key, value))
+    if target.room and not values:
+        del kept.rooms[target.room.name]
+    if value != before:
+        _spread(client, target, key, value)
 
 
-def _line(client: IrcDialogue, source: str, owner: object, nick: str, key: str, value: str) -> bytes:
-    name = channel(owner) if isinstance(owner, str) else nick
-    return wire.line(source, "METADATA", name, key, "*", *([value] if value else []), tags=client.time)
+# --- the command ----------------------------------------------------------------------------------------------------
 
 
-def _subscribers(client: IrcDialogue, owner: object, key: str) -> Iterator[IrcDialogue]:
-    """Return who is told of a change: of a channel its members, of a user who shares a room or watches for him."""
-    if isinstance(owner, str):
-        room = client.hub.rooms.awake.get(owner)
-        found = (client.network.client(member) for member in (room.people if room else ()))
-        others: Iterator[IrcDialogue | None] = found
+def metadata(client: IrcDialogue, params: list[str]) -> None:
+    """METADATA target GET|LIST|SET|CLEAR|SUB|UNSUB|SUBS|SYNC [keys]: what people and channels tell of themselves."""
+    word, verb, rest = params[0], params[1].upper(), params[2:]
+    if not client.registered and not (word == "*" and client.caps & CAPS.keys()):
+        client.numeric(451)
+    elif not client.caps & CAPS.keys():
+        client.numeric(421, "METADATA")
+    elif verb not in _VERBS or len(rest) < _VERBS[verb].needs:
+        _bad_verb(client, params[1])
+    elif verb == "SYNC" and word.upper() == ALL and THIRD in client.caps:
+        _sync_all(client)
     else:
-        watching = (other for other in client.network.watchers(client.nick) if CAP in other.caps)
-        sharing = client.network.sharers(client.session, CAP)
-        others = iter(dict.fromkeys([*sharing, *watching]))
-    return (other for other in others if other and other is not client and key in other.subscribed)
+        target = _target(client, word)
+        if target is None or (_VERBS[verb].own and target.session is not client.session):
+            _bad_target(client, word)
+        else:
+            _VERBS[verb].run(client, target, rest)
 
 
-def _clear(client: IrcDialogue, owner: object, target: str, _: list[str]) -> None:
-    if not _may_set(client, owner):
-        _fail(client, "KEY_NO_PERMISSION", target, "*", "You may not clear that")
+def _get(client: IrcDialogue, target: Target, words: list[str]) -> None:
+    values = _values(client, target)
+    keys = [(word, _key(client, word)) for word in words]
+    rows = [
+        _value(client, target.name, key, values.get(key, "")) if key else _bad_key(client, word) for word, key in keys
+    ]
+    client.send(*_batch(client, target.name, rows))
+
+
+def _list(client: IrcDialogue, target: Target, _: list[str]) -> None:
+    rows = [_value(client, target.name, key, value) for key, value in _values(client, target).items()]
+    client.send(*_batch(client, target.name, rows))
+
+
+def _set(client: IrcDialogue, target: Target, params: list[str]) -> None:
+    key, said = _key(client, params[0]), params[1] if len(params) > 1 else ""
+    value = clean(said)
+    values = _values(client, target)
+    if not _may_set(client, target):
+        _not_allowed(client, target, params[0])
+    elif key is None:
+        client.reply(*_bad_key(client, params[0], "FAIL"))
+    elif len(value.encode()) > MAX_VALUE or bool(value) is not bool(said):
+        _bad_value(client, key)
+    elif value and key not in values and len(values) >= MAX_KEYS:
+        _full(client, target)
+    else:
+        client.reply(*_value(client, target.name, key, value))
+        _change(client, target, key, value)
+
+
+def _clear(client: IrcDialogue, target: Target, _: list[str]) -> None:
+    if not _may_set(client, target):
+        _not_allowed(client, target, "*")
         return
-    ref = client.begin_batch("metadata", target)
-    with client.within(ref):
-        for key in list(_values(client, owner)):
-            _change(client, owner, key, "")
-            _told(client, target, key, None)
-    client.end_batch(ref)
+    keys = list(_values(client, target))
+    client.send(*_batch(client, target.name, [_value(client, target.name, key, "") for key in keys]))
+    for key in keys:
+        _change(client, target, key, "")
 
 
-def _own(client: IrcDialogue, owner: object, target: str) -> bool:
-    if owner in (client, client.user):
-        return True
-    _fail(client, "INVALID_TARGET", target, "Subscriptions are your own")
-    return False
-
-
-def _sub(client: IrcDialogue, owner: object, target: str, keys: list[str]) -> None:
-    done = []
-    for key in keys if _own(client, owner, target) else ():
-        good = _good(client, key)
-        if good and good not in client.subscribed and len(client.subscribed) >= MAX_SUBS:
-            _fail(client, "TOO_MANY_SUBS", good, f"You have {MAX_SUBS} subscriptions already")
+def _sub(client: IrcDialogue, _: Target, words: list[str]) -> None:
+    subscribed = client.metadata.subscribed
+    before, done, bad, over = len(subscribed), [], [], ""
+    for word in words:
+        key = _key(client, word)
+        if key is None:
+            bad.append(_bad_key(client, word))
+        elif key not in subscribed and len(subscribed) >= MAX_SUBS:
+            over = key
             break
-        if good:
-            client.subscribed[good] = None
-            done.append(good)
-    if done:
-        client.reply("770", client.nick, *done[:12])
-        for start in range(12, len(done), 12):
-            client.reply("770", client.nick, *done[start : start + 12])
+        else:
+            subscribed[key] = None
+            done.append(key)
+    for row in [*_keys(client, "770", done), *bad]:
+        client.reply(*row)
+    if over:
+        _too_many(client, over)
+    if len(subscribed) > before and THIRD in client.caps:
+        client.reply(*_later(client, ALL))
 
 
-def _unsub(client: IrcDialogue, owner: object, target: str, keys: list[str]) -> None:
-    good = [key for one in keys if _own(client, owner, target) and (key := _good(client, one))]
-    for key in good:
-        client.subscribed.pop(key, None)
-    for start in range(0, len(good), 12):
-        client.reply("771", client.nick, *good[start : start + 12])
+def _unsub(client: IrcDialogue, _: Target, words: list[str]) -> None:
+    keys = [(word, _key(client, word)) for word in words]
+    done = [key for _, key in keys if key]
+    for key in done:
+        client.metadata.subscribed.pop(key, None)
+    for row in [*_keys(client, "771", done), *(_bad_key(client, word) for word, key in keys if not key)]:
+        client.reply(*row)
 
 
-def _subs(client: IrcDialogue, owner: object, target: str, _: list[str]) -> None:
-    keys = list(client.subscribed)
-    for start in range(0, max(1, len(keys)), 12):
-        client.reply("772", client.nick, *keys[start : start + 12])
+def _subs(client: IrcDialogue, _target: Target, _words: list[str]) -> None:
+    rows = _keys(client, "772", list(client.metadata.subscribed))
+    if THIRD in client.caps:
+        client.send(*_batch(client, "", rows, "metadata-subs"))
+    else:
+        for row in rows:
+            client.reply(*row)
 
 
-def _sync(client: IrcDialogue, owner: object, target: str, _: list[str]) -> None:
-    ref = client.begin_batch("metadata", target)
-    room = client.hub.rooms.awake.get(owner) if isinstance(owner, str) else None
-    with client.within(ref):
-        client.send(*(in_room(client, room) if room else _lines(client, owner, client.source, client.nick)))
-    client.end_batch(ref)
+def _sync(client: IrcDialogue, target: Target, _: list[str]) -> None:
+    about = _around(client, [target.room]) if target.room else [(target.name, _values(client, target))]
+    client.send(*_batch(client, target.name, _current(client, about)))
 
 
-_VERBS: dict[str, Callable[[IrcDialogue, object, str, list[str]], None]] = {
-    "GET": _get,
-    "LIST": _list,
-    "SET": _set,
-    "CLEAR": _clear,
-    "SUB": _sub,
-    "UNSUB": _unsub,
-    "SUBS": _subs,
-    "SYNC": _sync,
+def _sync_all(client: IrcDialogue) -> None:
+    watched = [target for nick in client.monitored.values() if (target := _target(client, nick))]
+    about = dict(_around(client, client.session.rooms.values()))
+    about |= {target.name: _values(client, target) for target in watched}
+    client.send(*_batch(client, ALL, _current(client, about.items())))
+
+
+class _Verb(NamedTuple):
+    """A subcommand: how many parameters it needs, and whether it is about the client itself only."""
+
+    run: Callable[[IrcDialogue, Target, list[str]], None]
+    needs: int = 0
+    own: bool = False
+
+
+_VERBS = {
+    "GET": _Verb(_get, 1),
+    "LIST": _Verb(_list),
+    "SET": _Verb(_set, 1),
+    "CLEAR": _Verb(_clear),
+    "SUB": _Verb(_sub, 1, own=True),
+    "UNSUB": _Verb(_unsub, 1, own=True),
+    "SUBS": _Verb(_subs, own=True),
+    "SYNC": _Verb(_sync),
 }
-
-
-# --- told unasked ---------------------------------------------------------------------------------------------------
-
-
-def _lines(client: IrcDialogue, owner: object, source: str, nick: str) -> Iterator[bytes]:
-    for key, value in _values(client, owner).items():
-        if key in client.subscribed or owner is client.user:
-            yield _line(client, source, owner, nick, key, value)
-
-
-def in_room(client: IrcDialogue, room: Room) -> list[bytes]:
-    """Return what a newcomer to a room is told of those it has subscribed to: of the room, and of who is there."""
-    if CAP not in client.caps or not client.subscribed:
-        return []
-    lines = list(_lines(client, room.name, client.network.name, ""))
-    for member in room.people if client.network.values else ():
-        if member is not client.session and member.user in client.network.values:
-            lines += _lines(client, member.user, f"{member.nick}!{member.host}", member.nick)
-    return lines
-
-
-def greet(client: IrcDialogue) -> None:
-    """Tell who has just registered what it has set before."""
-    values = client.network.values
-    if CAP not in client.caps:
-        return
-    if client in values:
-        values[client.user] = values.pop(client)
-    ref = client.begin_batch("metadata", client.nick)
-    with client.within(ref):
-        client.send(*_lines(client, client.user, client.source, client.nick))
-    client.end_batch(ref)
-
-
-def whois(client: IrcDialogue, user: object, nick: str) -> None:
-    """Tell what somebody carries, to who knows what that is."""
-    if CAP in client.caps:
-        for key, value in client.network.values.get(user, {}).items():
-            client.reply("760", client.nick, nick, key, "*", value)

@@ -11,6 +11,7 @@ from hubbub.config import Settings
 from hubbub.core.hub import Hub
 from hubbub.core.text import fold
 from hubbub.core.users import User
+from hubbub.listeners.irc_metadata import Values
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
@@ -47,12 +48,13 @@ class Network:
         self.unregistered: set[IrcDialogue] = set()
         self.clients: set[IrcDialogue] = set()
         self.was: deque[Past] = deque(maxlen=REMEMBERED)  # the newest last
-        self.values: dict[object, dict[str, str]] = {}  # METADATA, by user or room; see irc_metadata.py
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
         self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
         self._here: dict[User, None] = {}
         self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
+        self.metadata = Values(hub.rooms.awake)
         hub.presence.append(self._presence)
+        hub.moves.append(self.metadata.move)
 
     @property
     def users(self) -> Collection[User]:
@@ -91,7 +93,7 @@ class Network:
             self._here[user] = None
         else:
             self._here.pop(user, None)
-            self.values.pop(user, None)
+            self.metadata.users.pop(user, None)
         session = user.sessions[0] if here else None
         if before or not here:
             nick = before or user.nick

@@ -153,7 +153,7 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
         client.numeric(313, nick)
     if "B" in user.modes:
         client.numeric(335, nick)
-    irc_metadata.whois(client, user, nick)
+    irc_metadata.whois(client, user)
     if own or (client.user and client.user.operator):
         address = f"0{session.address}" if session.address.startswith(":") else session.address
         client.numeric(338, nick, address or "unknown")
@@ -270,6 +270,7 @@ def _monitor_add(client: IrcDialogue, nicks: list[str]) -> None:
             client.network.watch(nick, client)
         added.append(nick)
     _status(client, added)
+    irc_metadata.watched(client, added)
 
 
 def _status(client: IrcDialogue, nicks: list[str]) -> None:
