@@ -239,3 +239,11 @@ def test_slow_mode() -> None:
 )
 def test_who_may_post_from_outside(changes: list[str], code: str) -> None:
     assert refused(rules(*changes).check_outsider, ("ci!~api@x.api",), NOW) == code
+
+
+@pytest.mark.parametrize("until", [0.0, 1.8e9])
+@pytest.mark.parametrize(("letter", "param"), [("k", "until=x"), ("k", "until=5"), ("b", "until=x!*@*")])
+def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, until: float) -> None:
+    one = Change(True, letter, param)
+    assert parse(write([one], until)) == ([one], until)
+    rules(write([one], until))

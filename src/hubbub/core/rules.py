@@ -69,9 +69,6 @@ class Listed(NamedTuple):
 def parse(text: str) -> tuple[list[Change], float]:
     """Return the changes that an entry tells, and until when its bans hold, 0 for ever."""
     letters, *params = text.split(" ")
-    until = 0.0
-    if params and params[-1].startswith("until="):
-        until = float(params.pop().removeprefix("until="))
     changes = []
     on = True
     for letter in letters:
@@ -81,6 +78,8 @@ def parse(text: str) -> tuple[list[Change], float]:
         takes = LETTERS[letter].takes
         wants = takes == "always" or (takes == "set" and on)
         changes.append(Change(on, letter, params.pop(0) if wants and params else ""))
+    # What the letters leave over: a key or a mask may begin with the same word.
+    until = float(params[0].removeprefix("until=")) if params else 0.0
     return changes, until
 
 
