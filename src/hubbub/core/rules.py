@@ -112,7 +112,10 @@ def told(text: str) -> str:
 
 @lru_cache(4096)
 def _glob(mask: str) -> re.Pattern[str]:
-    return re.compile(re.escape(mask).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL)
+    # What is between two stars is looked for once, from the left: going back over it would take for ever.
+    first, *others = [re.escape(part).replace(r"\?", ".") for part in mask.split("*")]
+    last = [f".*{others.pop()}"] if others else []
+    return re.compile("".join([first, *(f"(?>.*?{part})" for part in others if part), *last]), re.DOTALL)
 
 
 def matches(mask: str, who: str) -> bool:
