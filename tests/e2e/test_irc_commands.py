@@ -597,7 +597,8 @@ def test_list_of_some_rooms(people: People) -> None:
      ("!*ora*", {"#plum"}), ("!#*", set()), (">0", {"#orange", "#plum"}), (">1", {"#plum"}), ("<2", {"#orange"}),
      ("<1", set()), ("<100", {"#orange", "#plum"}), (">1,<100", {"#plum"}), ("C>0", {"#orange", "#plum"}),
      ("C<1", {"#orange", "#plum"}), ("C>1", set()), ("C<0", set()), ("T<1", {"#plum"}), ("T>1", set()),
-     ("T<0", set()), ("c<1", {"#orange", "#plum"}), ("<2,*u*", set()), (">1,*u*", {"#plum"})],
+     ("T<0", set()), ("c<1", {"#orange", "#plum"}), ("<2,*u*", set()), (">1,*u*", {"#plum"}), (">²", set()),
+     ("C>²", set())],
 )  # fmt: skip
 def test_list_of_rooms_like_this(orchard: Irc, condition: str, found: set[str]) -> None:
     assert {room for room, *_ in orchard.told(f"LIST {condition}", "322")} == found
@@ -942,7 +943,8 @@ def test_whois_of_nobody(people: People, line: str, answers: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"), [("", 2), (" 1", 1), (" 2", 2), (" 9", 2), (" 0", 2), (" -1", 2), (" x", 2)]
+    ("asked", "found"),
+    [("", 2), (" 1", 1), (" 2", 2), (" 9", 2), (" 0", 2), (" -1", 2), (" x", 2), (" --5", 2), (" ²", 2)],
 )
 def test_whowas(people: People, asked: str, found: int) -> None:
     nick = f"was{next(_numbers)}"

@@ -243,13 +243,17 @@ def names_of(client: IrcDialogue, params: list[str]) -> None:
     client.numeric(366, name)
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
 def _condition(text: str, now: float) -> Callable[[Room], bool] | None:
     """Return what one condition of ELIST asks of a room; None if it is a name."""
-    if text[:1] in "<>" and text[1:].isdigit():
+    if text[:1] in "<>" and _is_number(text[1:]):
         number = int(text[1:10])
         more = text[0] == ">"
         return lambda room: len(room.people) > number if more else len(room.people) < number
-    if text[:1].upper() in "CT" and text[1:2] in ("<", ">") and text[2:].isdigit():
+    if text[:1].upper() in "CT" and text[1:2] in ("<", ">") and _is_number(text[2:]):
         minutes = int(text[2:11])
         older = text[1] == ">"
         topic = text[0].upper() == "T"

@@ -167,7 +167,7 @@ def whowas(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(431)
         return
     nick = params[0]
-    count = int(params[1]) if len(params) > 1 and params[1].lstrip("-").isdigit() else 0
+    count = int(params[1]) if len(params) > 1 and params[1].isascii() and params[1].isdigit() else 0
     found = [past for past in reversed(client.network.was) if fold(past.nick) == fold(nick)]
     for past in found[: count if count > 0 else None]:
         username, _, host = past.host.rpartition("@")
