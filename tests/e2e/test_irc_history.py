@@ -354,6 +354,16 @@ def test_several_lines_to_nobody_are_refused_once(come: Town, target: str) -> No
     assert refusal.verb in ("401", "403", "404") and refusal.tags["label"] == "n"
 
 
+def test_an_open_batch_holds_back_its_own_answer_alone(come: Town) -> None:
+    alice = come("alice", *LINES, join="#chan")
+    start, *_, end = several("#chan", "one", tags="label=n")
+    assert alice.ask(start) == []
+    assert only(alice.ask("@label=o VERSION NONSENSE"), "402", ANY, ANY, ANY).tags["label"] == "o"
+    assert "704" in verbs(alice.ask("HELP"))
+    refusal = only(alice.ask("@batch=123 TOPIC #chan :hi"), "FAIL", "BATCH", "MULTILINE_INVALID", ANY)
+    assert refusal.tags["label"] == "n" and alice.ask(end) == []
+
+
 def limits(come: Town) -> dict[str, int]:
     messages = come().ask("CAP LS 302")
     value = re.search(r"draft/multiline=(\S+)", " ".join(message.params[-1] for message in messages))

@@ -153,14 +153,17 @@ class IrcDialogue:
             self.connection.write(b"".join(lines))
 
     def hold_answer(self) -> None:
-        """Answer later: the command goes on in the next messages."""
+        """Answer later: the command goes on in the next messages. What is said until then is no part of the answer."""
         self._held, self.label = self.label, ""
+        if self._held:
+            self.later(self._drop_answer)
 
     def go_on_answering(self) -> None:
-        """Answer the command that was held."""
-        if self._held:
+        """Answer the command that was held, unless another one is being answered."""
+        if self._held and not self.label:
             self.label, self._held = self._held, ""
             self.session.label = "irc"
+            self.later(self._begin_answer)
 
     def _finish_answer(self) -> None:
         """End the answer to a labelled command, once the hub has done all that it leads to."""
@@ -304,6 +307,9 @@ class IrcDialogue:
 
     def _begin_answer(self) -> None:
         self._collected = []
+
+    def _drop_answer(self) -> None:
+        self._collected = None
 
     def _end_answer(self, label: str) -> None:
         lines, self._collected = self._collected or [], None

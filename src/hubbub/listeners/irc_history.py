@@ -208,6 +208,7 @@ def takes(client: IrcDialogue, message: wire.Message) -> bool:
 
 def _break(client: IrcDialogue, batch: Multiline, code: str, *params: str) -> None:
     if not batch.broken:
+        client.go_on_answering()
         client.fail("BATCH", code, *params)
     batch.broken = True
 
