@@ -74,6 +74,20 @@ def test_unknown_command(people: People, line: str) -> None:
     people("Alice")[0].asks(line, "421 Alice /(?i)nonsense/ ...")
 
 
+@pytest.mark.parametrize(
+    ("line", "answers"),
+    [
+        ("JOIN :#a room", ["403 Alice * ..."]),
+        ("WHOIS :a b", ["401 Alice * ...", "318 Alice * ..."]),
+        ("VERSION ::x", ["402 Alice * ..."]),
+        ("PRIVMSG , :hi", ["401 Alice * ..."]),
+        (":Alice :nonsense", ["421 Alice * ..."]),
+    ],
+)
+def test_what_cannot_stand_in_a_line_is_answered_without_it(people: People, line: str, answers: list[str]) -> None:
+    people("Alice")[0].asks(line, *answers)
+
+
 NEEDY = "JOIN PART TOPIC KICK MODE USERHOST ISON OPER".split()
 
 

@@ -257,8 +257,9 @@ class IrcDialogue:
         self.send(self.line(verb, *params))
 
     def line(self, verb: str, *params: str) -> bytes:
-        """Return a message of the server."""
-        return wire.line(self.network.name, verb, *params, tags=self.time)
+        """Return a message of the server. What cannot stand in the middle of a line is a `*` there."""
+        middle = [word if word and " " not in word and word[0] != ":" else "*" for word in params[:-1]]
+        return wire.line(self.network.name, verb, *middle, *params[-1:], tags=self.time)
 
     @property
     def time(self) -> dict[str, str]:
