@@ -95,6 +95,7 @@ def test_what_never_ends_is_told_once_and_not_kept() -> None:
         (b"@label=7 privmsg #a :\xff", "PRIVMSG", "7"),
         (b"PR\xff #a", "*", ""),
         (b"\xff", "*", ""),
+        (b"TOPIC\0 \xff", "TOPIC", ""),
         (b"@\xff", "*", ""),
     ],
 )

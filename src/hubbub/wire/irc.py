@@ -80,6 +80,10 @@ def parse(line: str) -> Message | None:
     return Message(words[0].upper(), [*words[1:], last] if colon else words[1:], tags)
 
 
+def _text(line: bytes, errors: str = "strict") -> str:
+    return line.decode("utf-8", errors).replace("\0", "").replace("\r", "")
+
+
 class Reader:
     """Cuts bytes into messages, however the network cut them. `feed` keeps them, `next_message` gives the next.
 
@@ -126,9 +130,9 @@ class Reader:
         if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
             return Broken(Signal.TOO_LONG)
         try:
-            return parse(line.decode().replace("\0", "").replace("\r", ""))
+            return parse(_text(line))
         except UnicodeDecodeError:
-            known = parse(line.decode("utf-8", "replace"))
+            known = parse(_text(line, "replace"))
             verb = known.verb if known and "\ufffd" not in known.verb else "*"
             return Broken(Signal.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
 
