@@ -566,6 +566,10 @@ def test_names(people: People) -> None:
     alice.asks("MODE #room +v Bob", ":Alice MODE #room +v Bob")
     carol.asks("NAMES #room", "353 ... = #room :/@Alice [+]Bob|[+]Bob @Alice/", "366 ... #room ...")
     bob.sync()
+    bob.asks("MODE Bob +i", ":Bob MODE Bob +i")
+    carol.asks("NAMES #room", "353 ... = #room @Alice", "366 ... #room ...")
+    bob.asks("MODE Bob -i", ":Bob MODE Bob -i")
+    carol.asks("NAMES #room", "353 ... = #room :/@Alice [+]Bob|[+]Bob @Alice/", "366 ... #room ...")
 
 
 def test_names_of_many(people: People) -> None:

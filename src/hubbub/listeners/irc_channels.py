@@ -23,6 +23,7 @@ MODES = 20  # changes in one command
 TOPIC_LENGTH = 390
 KICK_LENGTH = 300
 NAMES_LINE = 400  # bytes of names in a line
+NAMES_KEPT = 1000  # rooms whose names are kept for the next who asks
 
 
 def room_name(name: str) -> str:
@@ -97,8 +98,8 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     """Return who is in a room. The lines are made once for all who ask before that changes."""
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
     inside = client.session in room.members
-    key = (room.end.seq, len(room.members), multi, hosts, inside)
-    cached = client.network.names.get(room.name)
+    key = (room.end.seq, len(room.members), multi, hosts)
+    cached = client.network.names.get(room.name) if inside else None  # who is invisible is in no log
     if cached is None or cached[0] != key:
         words = []
         for member in room.people:
@@ -109,7 +110,11 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
         symbol = "@" if "s" in room.rules.flags else "="
         server, name = client.network.name, channel(room.name)
         lines = [f"\1:{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
-        cached = client.network.names[room.name] = (key, "".join(lines).encode())
+        cached = (key, "".join(lines).encode())
+        if inside:
+            if len(client.network.names) >= NAMES_KEPT:
+                client.network.names.clear()
+            client.network.names[room.name] = cached
     tag = wire.tag_text(client.time).encode()
     data = cached[1].replace(b"\0", client.nick.encode()).replace(b"\1", tag)
     return data.splitlines(keepends=True) if client.label else [data] if data else []
