@@ -182,6 +182,21 @@ def test_everybody_hears_everybody(serve: Callable[..., Server], browser: Browse
                     listener.hears(speaker.name, text)
 
 
+@pytest.mark.parametrize("client", [irssi, weechat])
+def test_lines_of_one_message_from_the_page_come_one_after_the_other(
+    serve: Callable[..., Server], browser: Browser, tmp_path: Path, client: Callable[..., Screen]
+) -> None:
+    server = serve("--motd", "Welcome to the chat", sniffs=True)
+    with contextlib.ExitStack() as stack:
+        ines = IrcClient("Ines", client(tmp_path, server.port, "Ines"))
+        stack.callback(ines.close)
+        pia = Page("Pia", server, browser)
+        stack.callback(pia.close)
+        pia.says("a first line\n\n  a second, after an empty one\na third")
+        for line in ("a first line", "  a second, after an empty one", "a third"):
+            ines.hears("Pia", line)
+
+
 def _metrics(server: Server) -> bytes:
     command = ["curl", "-s", f"http://127.0.0.1:{server.port}/metrics"]
     return subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -47,11 +48,19 @@ def irssi(home: Path, port: int, nick: str) -> Screen:
 
 def weechat(home: Path, port: int, nick: str) -> Screen:
     set_up = [
+        # Likewise, by both names that its versions have for it.
+        "/set irc.server_default.anti_flood_prio_high 0",
+        "/set irc.server_default.anti_flood_prio_low 0",
+        "/set irc.server_default.anti_flood 0",
         f"/server add hub 127.0.0.1/{port} -notls -nicks={nick}",
         "/set weechat.look.buffer_auto_renumber off",
         "/set irc.look.smart_filter off",
         "/connect hub",
     ]
+    return started_weechat(home, *set_up)
+
+
+def started_weechat(home: Path, *set_up: str) -> Screen:
     flags = [flag for command in set_up for flag in ("-r", command)]
     return Screen("weechat-curses", "-d", str(home), "-t", *flags, home=home)
 
@@ -140,3 +149,38 @@ def test_client_comes_back_after_a_restart(serve: Callable[..., Server], typist:
     nina.skips_to(b"*** Ida has joined ops ***\n", 30)
     nina.say("still here")
     ida.shows("still here")
+
+
+@pytest.fixture
+def encrypted(serve: Callable[..., Server]) -> tuple[str, str]:
+    """Return the port of an address that is for encrypted clients only, and its certificate's fingerprint."""
+    server = serve("--tls", "self-signed", "--listen", "ircs:127.0.0.1:0", "--motd", "Welcome to the chat")
+    fingerprint = server.logs(r"fingerprint is (\S+)")[1]
+    return server.logs(r"running on 127\.0\.0\.1:(\d+) \(tls only\)")[1], fingerprint
+
+
+def test_irssi_knows_the_certificate_by_its_fingerprint(typist: Typist, encrypted: tuple[str, str]) -> None:
+    port, fingerprint = encrypted
+    ida = typist("irssi", 1, "Ida")  # nothing is there
+    other = "".join("1" if char == "0" else "0" if char != ":" else char for char in fingerprint)
+    ida.types(f"/connect -tls -tls_pinned_cert {other} 127.0.0.1 {port}")
+    ida.shows("Pinned certificate mismatch")
+    ida.types(f"/connect -tls -tls_pinned_cert {fingerprint} 127.0.0.1 {port}")
+    ida.shows("Welcome to the chat")
+
+
+def test_weechat_knows_the_certificate_by_its_fingerprint(
+    typist: Typist, encrypted: tuple[str, str], tmp_path: Path
+) -> None:
+    port, fingerprint = encrypted
+    typist("weechat", 1, "Ida").close()  # or the test is skipped
+    asked = subprocess.run(["weechat-curses", "--version"], check=True, capture_output=True, text=True).stdout
+    tls = "tls" if int(asked.partition(".")[0]) >= 4 else "ssl"
+    ida = started_weechat(
+        tmp_path / "weechat",
+        f"/server add hub 127.0.0.1/{port} -{tls} -nicks=Ida",
+        f"/set irc.server.hub.{tls}_fingerprint {fingerprint.replace(':', '').lower()}",
+        "/connect hub",
+    )
+    ida.shows("Welcome to the chat")
+    ida.close()
