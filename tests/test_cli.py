@@ -272,7 +272,9 @@ def test_every_setting_has_a_flag(name: str) -> None:
     if kind is bool:
         arguments, shown = ["--no-" + name if default else flag], "no" if default else "yes"
     else:
-        shown = {"buffer": "17000", "tls": "self-signed", "plaintext": "no"}.get(name, values[kind])
+        shown = {"buffer": "17000", "tls": "self-signed", "plaintext": "no", "search": "off", "replicas": "3"}.get(
+            name, values[kind]
+        )
         arguments = [flag, shown]
     output = CliRunner().invoke(main, ["check", "--ephemeral", *arguments]).output
     (line,) = [line for line in output.splitlines() if line.split(maxsplit=1)[:1] == [name]]

@@ -73,6 +73,23 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         _("Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."),
     ] = msgspec.field(default_factory=list)
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
+    broker: Annotated[
+        str, _("NATS servers that keep the log, for many nodes: nats://HOST:PORT, several with commas; none: --data.")
+    ] = ""
+    replicas: Annotated[
+        int, _("Copies of the log on NATS, 1 or 3; 0 for as many as there are, or one.", "copies", 0, 5)
+    ] = 0
+    nats_creds: Annotated[str, _("File with the credentials for NATS.")] = ""
+    nats_nkey: Annotated[str, _("File with the NKEY seed for NATS.")] = ""
+    nats_ca: Annotated[str, _("PEM file with who issued the certificates of the NATS servers.")] = ""
+    nats_cert: Annotated[str, _("PEM file with the certificate that is shown to the NATS servers.")] = ""
+    nats_key: Annotated[str, _("PEM file with its key, if it is not in the same file.")] = ""
+    search: Annotated[
+        str, Meta(pattern="^(on|off)$", description="on, or off: this node of a cluster keeps no index to search in.")
+    ] = "on"
+    keep_days: Annotated[float, _("Forget what is older; 0 for never.", "days", 0)] = 0
+    keep_entries: Annotated[int, _("Forget the oldest beyond so many; 0 for never.", "entries", 0)] = 0
+    keep_size: Annotated[int, _("Forget the oldest beyond so much; 0 for never.", "MiB", 0)] = 0
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
     history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
     idle_timeout: Annotated[

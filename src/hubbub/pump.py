@@ -40,7 +40,7 @@ class Pump:
         self._log_messages = log_messages
         self._note_commit = commit
         self._note_fan_out = fan_out
-        self._published = 0.0  # when the batch went to the broker
+        self._published = 0.0  # when the batch went to the broker; 0 if that is settled
         self.entries = 0  # stored since the start
         self.not_stored = 0
         self._busy = False  # a batch is with the broker, or being delivered
@@ -64,14 +64,16 @@ class Pump:
         self._planned = False
         batch = self.hub.outbox.gather()
         if batch:
-            self._busy = True
+            self._busy = not self.broker.gathers
             self._published = time.perf_counter()
             self.broker.publish(batch)
 
     def committed(self, entries: Sequence[Entry]) -> None:
         """Deliver what is stored."""
         start = time.perf_counter()
-        self._note_commit(start - self._published)
+        if self._published:
+            self._note_commit(start - self._published)
+            self._published = 0.0
         self.entries += len(entries)
         if self._log_messages:
             for entry in entries:
@@ -89,12 +91,12 @@ class Pump:
         self._earliest = now + (now - start)
         self._next()
 
-    def failed(self, drafts: Sequence[Draft], reason: str) -> None:
-        """Tell the senders, and try again a little later."""
+    def failed(self, drafts: Sequence[Draft], reason: str, sure: bool) -> None:
+        """Tell the senders, and try again a little later; unless it is sure, they may be stored still."""
         self._earliest = time.perf_counter() + RETRY
         self.not_stored += len(drafts)
         try:
-            self.hub.failed(drafts, reason)
+            self.hub.failed(drafts, reason, sure)
         finally:
             self._next()
 

@@ -180,9 +180,7 @@ class House:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         self.settings = settings
-        self.broker: Broker = (
-            MemoryBroker(time.time) if settings.ephemeral else SqliteBroker(Path(settings.data), time.time)
-        )
+        self.broker = self._broker()
         self._commit, self._fan_out = Timing(), Timing()
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
@@ -194,6 +192,32 @@ class House:
         self._secret = b""
         self.front: Front
         self.web: Web | None = None
+
+    def _broker(self) -> Broker:
+        settings = self.settings
+        if settings.ephemeral:
+            return MemoryBroker(time.time)
+        if not settings.broker:
+            return SqliteBroker(Path(settings.data), time.time)
+        # Only a node of a cluster needs the library.
+        from hubbub.brokers.jetstream.broker import JetStreamBroker
+        from hubbub.brokers.jetstream.link import Access
+        from hubbub.brokers.jetstream.streams import Keep
+
+        return JetStreamBroker(
+            Access(
+                settings.broker,
+                settings.nats_creds,
+                settings.nats_nkey,
+                settings.nats_ca,
+                settings.nats_cert,
+                settings.nats_key,
+            ),
+            time.time,
+            settings.replicas,
+            Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024),
+            Path(settings.data) / "projection" if settings.search == "on" else None,
+        )
 
     def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Look whether a name and password are an operator's, on a thread of its own."""
@@ -253,6 +277,7 @@ async def serve(settings: Settings) -> None:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
             wires = ChatWires(hub, shared)
             front = house.front = Front(shared, tasks, wires)
+            await house.broker.connect()
             # The folder comes last: no other failure leaves a new one. Nobody is accepted before the next await.
             addresses = front.listen()
             wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None

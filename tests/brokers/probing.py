@@ -48,6 +48,7 @@ class Probe:
         self.clock = clock
         self.entries: list[Entry] = []
         self.failed: list[Draft] = []
+        self.unsure: list[Draft] = []  # of those that failed, which may be stored all the same
         self.reasons: list[str] = []
         self.batches: list[list[Entry]] = []
         self.inside = False
@@ -72,9 +73,10 @@ class Probe:
         self.batches.append(list(entries))
         self.entries += entries
 
-    def _failed(self, drafts: Sequence[Draft], reason: str) -> None:
+    def _failed(self, drafts: Sequence[Draft], reason: str, sure: bool = True) -> None:
         self._arrived()
         self.failed += drafts
+        self.unsure += [] if sure else drafts
         self.reasons.append(reason)
 
     def _call(self, method: Callable[..., None], *values: Any) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from nats_servers import NatsServers
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers.base import MAX_PAGE, Broker
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.broker import JetStreamBroker
+from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.core.model import After, AllRooms, Around, Entry, Kind, Latest, Search, Since
@@ -18,17 +22,46 @@ from hubbub.errors import BrokerError
 BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
     "memory": lambda folder, clock: MemoryBroker(clock),
     "sqlite": SqliteBroker,
+    "nats": lambda folder, clock: on_nats(folder, clock, 1),
+    "nats of three": lambda folder, clock: on_nats(folder, clock, 3),
 }
 LAST = 1 << 60
 
 
-@pytest.fixture(params=BROKERS)
-async def probe(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Probe]:
+servers: dict[int, NatsServers] = {}
+
+
+def on_nats(folder: Path, clock: SetClock, count: int) -> Broker:
+    return JetStreamBroker(Access(servers[count].url), clock, replicas=count, folder=folder)
+
+
+@pytest.fixture(scope="module", params=BROKERS)
+def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name a broker; the servers that it needs run as long as its tests."""
+    count = {"nats": 1, "nats of three": 3}.get(request.param)
+    if count is None:
+        yield request.param
+        return
+    servers[count] = NatsServers(tmp_path_factory.mktemp("nats"), count)
+    servers[count].start()
+    yield request.param
+    servers.pop(count).stop()
+
+
+@pytest.fixture
+async def probe(name: str, tmp_path: Path) -> AsyncIterator[Probe]:
     clock = SetClock()
-    probe = Probe(BROKERS[request.param](tmp_path, clock), clock)
+    probe = Probe(BROKERS[name](tmp_path, clock), clock)
+    await probe.broker.connect()
     probe.start()
     yield probe
     await probe.stop()
+    if isinstance(probe.broker, JetStreamBroker):
+        link = Link(Access(next(iter(servers.values())).url), "clean", lambda up: None)
+        await link.connect()
+        for stream in (streams.LOG, streams.NOW):
+            await link.ask(f"STREAM.DELETE.{stream}")
+        await link.close()
     assert not probe.early
 
 
@@ -77,8 +110,9 @@ async def test_many_batches_are_handed_over_once_in_order(probe: Probe) -> None:
     for start in range(0, len(drafts), 10):
         probe.publish(drafts[start : start + 10])
     await probe.until(lambda: len(probe.entries) >= len(drafts))
-    assert [entry.id for entry in probe.entries] == [d.id for d in drafts]
-    assert not probe.failed
+    for room in {d.room for d in drafts}:
+        assert [entry.id for entry in of(probe.entries, room)] == [d.id for d in drafts if d.room == room]
+    assert len(probe.entries) == len(drafts) and not probe.failed
 
 
 async def test_numbers_rise_and_chain_in_each_room(probe: Probe) -> None:

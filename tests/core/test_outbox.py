@@ -1,8 +1,10 @@
 """What holds a session back: the outbox, its own turn, and what it waits for."""
 
+import pytest
 from doubles import House
 
-from hubbub.core.model import Draft, Kind
+from hubbub.core import outbox as outbox_module
+from hubbub.core.model import Draft, Kind, Notice, Refusal, Stored
 from hubbub.core.session import TURN_LIMIT, UNSETTLED_LIMIT
 
 
@@ -127,3 +129,62 @@ def test_draft_of_nobody_is_stored_or_lost() -> None:
         house.hub.outbox.add(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1"))
         outcome()
         assert al.sees() == seen and house.hub.outbox.idle
+
+
+# --- what is not sure -----------------------------------------------------------------------------------------------
+
+
+def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("perhaps", "two\tlines " + "x" * 100)
+    batch = house.hub.outbox.gather()
+    house.hub.failed(batch, "nobody answered", False)
+    unsure = Refusal("not-confirmed", "Not confirmed: nobody answered. It may be shown yet.")
+    assert al.sees() == [unsure, unsure] and bo.sees() == []
+    assert house.hub.outbox.idle
+    house.hub.committed(house.broker.store(batch))
+    assert bo.sees()[0] == "Al: perhaps"
+    first, second = al.sees()
+    assert first == Notice(("This was sent after all: perhaps",))
+    assert isinstance(second, Notice) and second.lines[0].endswith("…") and len(second.lines[0]) < 100
+
+
+def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.hub.say(al.session, "perhaps", label="x1")
+    batch = house.hub.outbox.gather()
+    house.hub.failed(batch, "no", False)
+    assert [event.label for event in al.sees() if isinstance(event, Refusal)] == ["x1"]
+    (entry,) = house.broker.store(batch)
+    house.hub.committed([entry])
+    assert al.sees()[0] == Stored("x1", entry)
+
+
+def test_who_left_is_not_told_what_became_of_it() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("perhaps")
+    batch = house.hub.outbox.gather()
+    house.hub.failed(batch, "no", False)
+    al.leave()
+    house.settle()
+    house.forget()
+    house.hub.committed(house.broker.store(batch))
+    assert bo.sees() == ["Al: perhaps"] and al.sees() == []
+
+
+def test_what_is_not_sure_is_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "MAX_UNSURE", 2)
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("a", "b", "c")
+    batch = house.hub.outbox.gather()
+    house.hub.failed(batch, "no", False)
+    al.sees()
+    house.hub.committed(house.broker.store(batch))
+    assert [event for event in al.sees() if isinstance(event, Notice)] == [
+        Notice(("This was sent after all: b",)),
+        Notice(("This was sent after all: c",)),
+    ]

@@ -4,9 +4,10 @@ A broker orders, stores and distributes; the hub decides everything else. The sa
 every broker (tests/brokers/test_contract.py).
 
  1. `publish(drafts)` returns at once. Later, each draft is either handed to `committed` as an entry, after it
-    is stored so that killing the process cannot undo it, or to `failed`, when it is sure that it is not stored.
- 2. `committed` is called with entries in their one order. In a room their seqs rise (not densely), and each
-    entry's `prev` is the seq of the entry before it. Nothing is handed over twice.
+    is stored so that killing the process cannot undo it, or to `failed`: with True when it is sure that it is not
+    stored and will not be; with False when that is not known, and then it may be handed to `committed` still.
+ 2. `committed` is called with the entries of each room in their one order. In a room their seqs rise (not densely),
+    and each entry's `prev` is the seq of the entry before it. Nothing is handed over twice.
  3. Drafts of one room are stored in the order in which they were published, those of one batch too.
  4. `open(room, latest, done)`: `done` gets the room's state; from then on nothing of the room is missed.
     `close(room)` ends that.
@@ -39,11 +40,23 @@ _WORD = re.compile(r"[^\W_]+")
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
 
 Committed = Callable[[Sequence[Entry]], None]
-Failed = Callable[[Sequence[Draft], str], None]
+Failed = Callable[[Sequence[Draft], str, bool], None]
 
 
 class Broker(delivery.Broker, Protocol):
-    """The hub's view of a broker, and what the server does with it."""
+    """The hub's view of a broker, and what the server does with it.
+
+    `gathers` says whether it makes batches of what it is given: then it may have more before it is done with the last.
+    """
+
+    @property
+    def gathers(self) -> bool:
+        """Whether it makes batches itself."""
+        ...
+
+    async def connect(self) -> None:
+        """Find what it needs elsewhere, before anybody comes. Raises SettingsError when that cannot be."""
+        ...
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop. Raises SettingsError when that cannot be."""

@@ -39,6 +39,7 @@ class MemoryBroker:
     """
 
     def __init__(self, clock: Callable[[], float], bound: int = 64 * 1024 * 1024) -> None:
+        self.gathers = False
         self._clock = clock
         self._bound = bound
         self._size = 0
@@ -49,6 +50,9 @@ class MemoryBroker:
         self._last: dict[str, int] = {}
         self._topics: dict[str, str] = {}
         self._rules: dict[str, list[Entry]] = {}  # by room, as RoomState has them
+
+    async def connect(self) -> None:
+        """Nothing is elsewhere."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""

@@ -45,11 +45,15 @@ class SqliteBroker:
 
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._folder = folder
+        self.gathers = False
         self._clock = clock
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._quiet_until = 0.0  # on the loop's clock
         self._threads: list[threading.Thread] = []
+
+    async def connect(self) -> None:
+        """Nothing is elsewhere."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Open the file and begin to work for the running loop.
@@ -166,10 +170,10 @@ class SqliteBroker:
             if now >= self._quiet_until:
                 self._quiet_until = now + REPEAT
                 log.error("%d entries could not be stored: %s (%s)", len(batch), error, error.__cause__)
-            self._tell(self._failed, batch, str(error))
+            self._tell(self._failed, batch, str(error), True)
         except Exception:  # a bug must not end this thread: everybody would wait for ever
             log.exception("a batch of %d could not be stored", len(batch))
-            self._tell(self._failed, batch, "the server made a mistake")
+            self._tell(self._failed, batch, "the server made a mistake", True)
 
     def _answer(self, store: Store) -> None:
         while (job := self._questions.get()) is not None:

@@ -41,6 +41,7 @@ from hubbub.core.model import (
     Refusal,
     RoomList,
     Sink,
+    Stored,
 )
 from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, slices
@@ -49,6 +50,8 @@ from hubbub.core.session import Hold, Session, author
 from hubbub.core.text import clean, clean_exactly, clean_lines
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
+
+SHOWN = 60  # characters of a message by which its sender knows it
 
 Effect = Callable[[Draft, Room, Chunk, int, Sequence[Entry]], None]
 
@@ -346,13 +349,27 @@ class Hub:
             else:
                 self.rooms.keep(name, part)
         self._settle(self.outbox.stored(entries))
+        self._confirm(entries)
         for name in by_room:
             self.rooms.close_if_empty(name)
         self.delivery.tidy()
 
-    def failed(self, drafts: Iterable[Draft], reason: str) -> None:
-        """Tell the senders that these were not stored. What must be known to others is gathered again, first."""
-        self._settle(self.outbox.refused(drafts, reason))
+    def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
+        """Tell the senders that these were not stored, or that it is not `sure`: then they may come in `committed` yet.
+
+        What must be known to others is gathered again, first.
+        """
+        self._settle(self.outbox.refused(drafts, reason, sure))
+
+    def _confirm(self, entries: Iterable[Entry]) -> None:
+        """Tell who was told that it is not sure whether something is stored: it is."""
+        for draft in self.outbox.confirmed(entries):
+            if draft.session and not draft.session.gone:
+                if draft.label and draft.entry:
+                    self.reply(draft.session, Stored(draft.label, draft.entry))
+                start = draft.text.partition("\n")[0]
+                shown = start if len(start) <= SHOWN else f"{start[:SHOWN]}…"
+                self.reply(draft.session, Notice((f"This was sent after all: {shown}",)))
 
     def _settle(self, drafts: Sequence[Draft]) -> None:
         """Tell the sessions of these drafts how they ended, and let them go on."""
@@ -404,7 +421,7 @@ class Hub:
         if not entries:
             return
         for piece in slices(entries, self.limits.chunk):
-            drafts = [self.outbox.open.get(entry.id) for entry in piece]
+            drafts = [self.outbox.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             doubled = {index: draft.earlier for index, draft in enumerate(drafts) if draft and draft.earlier}
             chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)

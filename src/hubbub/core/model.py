@@ -73,6 +73,7 @@ class Draft:
         "room",
         "session",
         "settled",
+        "sure",
         "tags",
         "text",
     )
@@ -102,7 +103,8 @@ class Draft:
         self.entry: Entry | None = None  # once it is stored
         self.settled = False
         self.passed = False  # its session does not wait for its outcome
-        self.error: str | None = None  # why it was not stored, once that is sure
+        self.error: str | None = None  # why it was not stored
+        self.sure = True  # of the error: it will not be stored
 
 
 class Entry(NamedTuple):

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from hubbub.core.model import Draft, Entry, Kind
 from hubbub.core.session import Session
 
+MAX_UNSURE = 10_000
+
 
 class Outbox:
     """Drafts from the moment they are made until their outcome is known.
@@ -20,6 +22,7 @@ class Outbox:
 
     def __init__(self, wake: Callable[[], None], bound: int) -> None:
         self.open: dict[str, Draft] = {}  # with the broker, by id
+        self._unsure: dict[str, Draft] = {}  # those whose sender was told that it is not sure what became of them
         self._drafts: list[Draft] = []  # gathered for the next batch
         self._wake = wake
         self._bound = bound
@@ -97,8 +100,23 @@ class Outbox:
         self._settle(drafts)
         return drafts
 
-    def refused(self, drafts: Iterable[Draft], reason: str) -> Sequence[Draft]:
+    def find(self, id: str) -> Draft | None:
+        """Return the draft that has become an entry, if it is of this process."""
+        return self.open.get(id) or self._unsure.get(id)
+
+    def confirmed(self, entries: Iterable[Entry]) -> Sequence[Draft]:
+        """Return those of which it was not sure whether they would become entries, and which are among these."""
+        drafts = []
+        for entry in entries if self._unsure else ():
+            if draft := self._unsure.pop(entry.id, None):
+                draft.entry = entry
+                drafts.append(draft)
+        return drafts
+
+    def refused(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> Sequence[Draft]:
         """Settle drafts that will not be stored, keep those that insist for the next batch, and return both.
+
+        Unless it is sure, they may be stored still: they are remembered for that, the newest MAX_UNSURE.
 
         What nobody needs any more is settled with them: the leave of somebody whose join was not stored. Who left
         does not wait until there is room on the disk for that.
@@ -110,8 +128,12 @@ class Outbox:
                 draft.passed = True
                 insisting.append(draft)
             else:
-                draft.error = reason
+                draft.error, draft.sure = reason, sure
                 lost.append(draft)
+                if not sure:
+                    self._unsure[draft.id] = draft
+        while len(self._unsure) > MAX_UNSURE:
+            del self._unsure[next(iter(self._unsure))]
         kept = [*insisting]
         for draft in self._drafts:
             if _never_joined(draft):

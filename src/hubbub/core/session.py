@@ -152,6 +152,8 @@ class Session:
 
 
 def _outcome(draft: Draft) -> Event | None:
+    if draft.error and not draft.sure:
+        return Refusal("not-confirmed", f"Not confirmed: {draft.error}. It may be shown yet.", draft.label)
     if draft.error:
         what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
         again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""

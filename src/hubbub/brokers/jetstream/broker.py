@@ -1,0 +1,394 @@
+"""The broker of many nodes: one stream of NATS JetStream, in which every room has a subject.
+
+A room is followed before anything is published to it or read of it. What this node publishes comes back to it as it
+does to all others, so there is one way in which entries arrive (feed.py). In each room one pack is under way, and
+what is said meanwhile is the next: batches grow with the load, and a room's order is never at risk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hubbub.brokers.base import Committed, Failed
+from hubbub.brokers.jetstream import packs, reading, streams
+from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Access, Link, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.packs import Pack, State, end_of
+from hubbub.brokers.jetstream.projection import Projection
+from hubbub.brokers.jetstream.streams import Keep
+from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.keys import encode_name
+from hubbub.core.model import SAID, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
+AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
+LINGER = 30.0  # seconds that a room is followed which nobody needs
+AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
+FIND = 20_000  # entries that are read back at most to find one by its id
+AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
+MISTAKE = "the server made a mistake"
+UNSURE = "the chat's servers did not confirm it"
+
+
+class JetStreamBroker:
+    """Keeps everything on NATS servers, and knows what other nodes say.
+
+    Args:
+        access: how to reach them.
+        clock: returns epoch seconds.
+        replicas: copies of the log, 0 for as many as there are, or one.
+        keep: its bounds.
+        folder: where this node keeps what it searches in; None for nowhere.
+
+    """
+
+    def __init__(
+        self,
+        access: Access,
+        clock: Callable[[], float],
+        replicas: int = 0,
+        keep: Keep | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.gathers = True
+        self.node = secrets.token_hex(6)
+        self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
+        self.tasks = Tasks()
+        self._clock = clock
+        self._replicas = replicas
+        self._bounds = keep or Keep()
+        self.changed: Callable[[bool], None] = lambda up: None  # called with whether the servers can be reached
+        self._feeds: dict[str, Feed] = {}
+        self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
+        self._outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
+        self._unseen: set[str] = set()  # first ids of the packs that are under way
+        self._projection = Projection(self.link, folder) if folder else None
+        self._newest = 0.0  # time of an entry
+        self._back = asyncio.Event()  # the servers can be reached
+        self._stopping = False
+
+    # --- beginning and end ----------------------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Find the servers and make the streams. Raises SettingsError."""
+        await self.link.connect()
+        self._back.set()
+        await streams.set_up(self.link, self._replicas, self._bounds)
+
+    def start(self, committed: Committed, failed: Failed) -> None:
+        """Begin to work for the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._committed = committed
+        self._failed = failed
+        self.tasks.spawn(self._audit())
+        if self._projection:
+            self.tasks.spawn(self._projection.run())
+
+    async def stop(self, deadline: float) -> None:
+        """Finish what was published, and let go of everything."""
+        end = self._loop.time() + deadline
+        while self._outgoing and self._loop.time() < end:  # noqa: ASYNC110 - once
+            await asyncio.sleep(0.005)
+        self._stopping = True
+        await self.tasks.stop()
+        for outgoing in self._outgoing.values():
+            if outgoing:
+                self._failed(list(outgoing), "the server stops", True)
+        if self._projection:
+            await self._projection.close()
+        await self.link.close()
+
+    def _link_changed(self, up: bool) -> None:
+        if up:
+            self._back.set()
+            self.tasks.spawn(self._audit_once())
+        else:
+            self._back.clear()
+        if not self._stopping:
+            self.changed(up)
+
+    # --- rooms ----------------------------------------------------------------------------------------------------
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        """Start to follow a room."""
+
+        async def state() -> RoomState:
+            feed = await self._follow(room, make=True)
+            assert feed is not None
+            feed.open = True
+            older: Sequence[Entry] = ()
+            if len(feed.recent) < latest and not feed.whole:
+                before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
+                older = (await reading.answer(feed, Latest(room, latest - len(feed.recent), before))).entries
+            said = [*older, *feed.recent]
+            return feed.state.seen(room, said[max(0, len(said) - latest) :])
+
+        self._ask(state(), done)
+
+    def close(self, room: str) -> None:
+        """Follow a room no more, unless it is needed again soon."""
+        if feed := self._feeds.get(room):
+            feed.open = False
+            feed.used = self._loop.time()
+
+    async def _follow(self, room: str, make: bool = False) -> Feed | None:
+        """Return a room, followed; None if it is not there and shall not be made. Raises BrokerError."""
+        if feed := self._feeds.get(room):
+            feed.used = self._loop.time()
+            return feed
+        async with self._locks.setdefault(room, asyncio.Lock()):
+            feed = self._feeds.get(room) or await self._begin(room, make)
+        if room not in self._feeds:
+            self._locks.pop(room, None)
+        return feed
+
+    async def _begin(self, room: str, make: bool) -> Feed | None:
+        subject = f"{streams.STATE}{encode_name(room)}"
+        while True:
+            found = await self.link.last(streams.NOW, subject)
+            state = packs.decode_state(found.data) if found else None
+            if state and state.name == room:
+                feed = Feed(self.link, state, self._hand_on, self.tasks)
+                await feed.begin()
+                if feed.room == room:
+                    feed.used = self._loop.time()
+                    self._feeds[room] = feed
+                    return feed
+                await feed.end()  # it was renamed, and who did it could not note that
+                await self._keep_state(feed.state)
+            if found:
+                await self._forget(found.number)
+            elif not make:
+                return None
+            elif not await self._note(subject, await self._new_state(room), 0):
+                continue
+
+    async def _new_state(self, room: str) -> State:
+        key = encode_name(room)
+        if await self.link.last(streams.LOG, f"{streams.ROOM}{key}"):  # of a room that is called otherwise now
+            key += f"=={secrets.token_hex(4)}"
+        return State(key, room)
+
+    async def _note(self, subject: str, state: State, expected: int) -> bool:
+        """Store a room's state, if the last one is what is expected; return whether it is. Raises BrokerError."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
+        try:
+            await self.link.publish(subject, state.encode(), headers)
+        except Rejected as refusal:
+            if refusal.code == WRONG_LAST:
+                return False
+            raise BrokerError(str(refusal)) from None
+        except (Unknown, Unsent):
+            raise BrokerError(GONE) from None
+        return True
+
+    async def _forget(self, number: int) -> None:
+        with contextlib.suppress(Rejected):  # somebody else did it
+            await self.link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": number, "no_erase": True})
+
+    async def _keep_state(self, state: State) -> None:
+        """Note what has become of a room, so that who opens it need not read it all. Raises BrokerError."""
+        subject = f"{streams.STATE}{encode_name(state.name)}"
+        while True:
+            found = await self.link.last(streams.NOW, subject)
+            if found:
+                known = packs.decode_state(found.data)
+                if known.key == state.key and known.ruling >= state.ruling:
+                    return
+            if await self._note(subject, state, found.number if found else 0):
+                return
+
+    async def _keep(self, feed: Feed, before: str) -> None:
+        """Note what has become of a room, and its name before as free if it was renamed."""
+        try:
+            await self._keep_state(feed.state)
+            if before != feed.room:
+                found = await self.link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
+                if found and packs.decode_state(found.data).key == feed.state.key:
+                    await self._forget(found.number)
+        except BrokerError:
+            log.warning("the state of a room could not be noted; it will be read again from its log")
+
+    def _hand_on(self, entries: Sequence[Entry]) -> None:
+        self._newest = max(self._newest, entries[-1].time)
+        for entry in entries:
+            self._unseen.discard(entry.id)
+            if entry.kind is Kind.MOVE:
+                to = entry.text.partition(" ")[0]
+                if feed := self._feeds.pop(entry.room, None):
+                    self._feeds[to] = feed
+                if outgoing := self._outgoing.pop(entry.room, None):
+                    self._outgoing[to] = outgoing
+        self._committed(entries)
+
+    # --- publishing -----------------------------------------------------------------------------------------------
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Send drafts into the log, each room's in their order."""
+        for draft in drafts:
+            outgoing = self._outgoing.get(draft.room)
+            if outgoing is None:
+                outgoing = self._outgoing[draft.room] = deque()
+                self.tasks.spawn(self._send(draft.room, outgoing))
+            outgoing.append(draft)
+
+    async def _send(self, room: str, outgoing: deque[Draft]) -> None:
+        """Publish what is said in a room, a pack at a time, until nothing is left."""
+        feed = None
+        while feed is None:
+            try:
+                feed = await self._follow(room, make=True)
+            except BrokerError:
+                await self._wait()
+        while outgoing:
+            feed.used = self._loop.time()
+            batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
+            before, ruling = feed.room, feed.state.ruling
+            await self._store(feed, batch)
+            for _ in batch:
+                outgoing.popleft()
+            if feed.state.ruling != ruling:
+                keeping = self._keep(feed, before)
+                if feed.room != before:
+                    await keeping  # before anybody may open another room under the old name
+                else:
+                    self.tasks.spawn(keeping)
+        del self._outgoing[feed.room]
+
+    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> None:
+        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it."""
+        now = self._newest = max(self._clock(), self._newest)  # a clock that is set back must not break the order
+        lines = [packs.line(draft, now) for draft in batch]
+        data = packs.encode(Pack(lines, feed.last, feed.back, feed.state.ruling))
+        headers = {"Nats-Msg-Id": batch[0].id}
+        first = 0.0  # when it was sent first without an answer
+        self._unseen.add(batch[0].id)
+        try:
+            while batch[0].id in self._unseen:
+                start = self._loop.time()
+                if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
+                    break
+                try:
+                    await feed.reach(await self.link.publish(feed.subject, data, headers))
+                    break
+                except Unsent:
+                    pass
+                except (Rejected, Unknown) as outcome:
+                    if isinstance(outcome, Rejected) and not first:
+                        self._failed(batch, str(outcome), True)
+                        break
+                    first = first or start
+                if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
+                    self._failed(batch, UNSURE, False)
+                    break
+                await self._wait()
+        except asyncio.CancelledError:
+            self._failed(batch, UNSURE, False)
+            for _ in batch:
+                self._outgoing[feed.room].popleft()
+            raise
+        finally:
+            self._unseen.discard(batch[0].id)
+
+    async def _came(self, feed: Feed, id: str) -> bool:
+        """Look whether a pack is in the log that the servers may have forgotten to have seen."""
+        with contextlib.suppress(BrokerError):
+            await feed.sync()
+        return id not in self._unseen
+
+    async def _wait(self) -> None:
+        """Wait until it is worth another try."""
+        if self.link.up:
+            await asyncio.sleep(AGAIN)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._back.wait()
+
+    # --- looking after it -----------------------------------------------------------------------------------------
+
+    async def _audit(self) -> None:
+        while True:
+            await asyncio.sleep(AUDIT)
+            now = self._loop.time()
+            for room, feed in list(self._feeds.items()):
+                if not feed.open and room not in self._outgoing and now - feed.used > LINGER:
+                    del self._feeds[room]
+                    self._locks.pop(room, None)
+                    await feed.end()
+            if self.link.up:
+                await self._audit_once()
+
+    async def _audit_once(self) -> None:
+        """See that the newest message of each room is here: nothing that follows would show that it is missing."""
+        feeds = {feed.subject: feed for feed in self._feeds.values()}
+        subjects = list(feeds)
+        try:
+            for start in range(0, len(subjects), AUDITED):
+                question = {"multi_last": subjects[start : start + AUDITED], "batch": AUDITED}
+                for found in await self.link.batch(streams.LOG, question):
+                    if (feed := feeds.get(found.subject)) and found.number > feed.last:
+                        feed.repair(found.number)
+        except BrokerError as error:
+            log.debug("no audit: %s", error)
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query from the stream."""
+        self._ask(self._answer(query), done)
+
+    def probe(self, done: Callable[[BrokerError | None], None]) -> None:
+        """Commit something that is no entry, after what is waiting."""
+        self._ask(self._probe(list(self._outgoing.values())), done)
+
+    async def _probe(self, waiting: Sequence[deque[Draft]]) -> None:
+        end = self._loop.time() + 3
+        while any(waiting) and self._loop.time() < end:  # noqa: ASYNC110 - seldom
+            await asyncio.sleep(0.005)
+        if any(waiting):
+            raise BrokerError(GONE)
+        try:
+            await self.link.publish(streams.PROBE, b"", {})
+        except Rejected as refusal:
+            raise BrokerError(str(refusal)) from None
+        except (Unknown, Unsent):
+            raise BrokerError(GONE) from None
+
+    def _ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:
+        async def answer() -> None:
+            try:
+                result = await question
+            except BrokerError as error:
+                result = error
+            except Exception:
+                log.exception("a question could not be answered")
+                result = BrokerError(MISTAKE)
+            done(result)
+
+        self.tasks.spawn(answer())
+
+    async def _answer(self, query: Query | AllRooms) -> Page | RoomList:
+        if isinstance(query, AllRooms):
+            return await reading.all_rooms(self.link, query, [feed.state for feed in self._feeds.values()])
+        if isinstance(query, Search):
+            if self._projection is None:
+                raise BrokerError("this node keeps no index to search in")
+            return await self._projection.search(query) if query.words.strip() else Page(())
+        feed = await self._follow(query.room)
+        return await reading.answer(feed, query) if feed else Page(())
+
+
+def _is_said(draft: Draft) -> bool:
+    return draft.kind in SAID

@@ -1,0 +1,303 @@
+"""One room as one node follows it: what is live in order, gaps repaired, the room's state, and the way into the log.
+
+Every pack that is stored comes back as a copy with its number and the number before it in the room, so the copies
+are a chain. What is missing in it is read from the stream before anything later is handed on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from nats.aio.msg import Msg
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import GONE, Link, Message
+from hubbub.brokers.jetstream.packs import WINDOW, Pack, State, decode, end_of, entries, message_of
+from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.core.model import SAID, Entry, Kind
+from hubbub.errors import BrokerError
+
+RECENT = 200  # messages that are kept for who comes in: the most that --history allows
+SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
+HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
+
+Told = Callable[[Sequence[Entry]], None]
+
+
+class Feed:
+    """A room that this node follows.
+
+    Args:
+        link: the connection.
+        state: what is known of it, up to some message.
+        told: is given its entries, once and in order.
+        tasks: owns what it does in the background.
+
+    """
+
+    def __init__(self, link: Link, state: State, told: Told, tasks: Tasks) -> None:
+        self.link = link
+        self._tasks = tasks
+        self.state = state
+        self.subject = f"{streams.ROOM}{state.key}"
+        self.open = False  # the hub wants all of it
+        self.used = 0.0  # when it was last needed, on the loop's clock
+        self.recent: deque[Entry] = deque(maxlen=RECENT)
+        self.whole = False  # `recent` begins with the room
+        self._told = told
+        self._ready = False
+        self._held: dict[int, tuple[int, bytes]] = {}
+        self._repairing: asyncio.Task[None] | None = None
+        self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
+        self._marked = 0
+        self._news: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def room(self) -> str:
+        """Its name now."""
+        return self.state.name
+
+    @property
+    def last(self) -> int:
+        """The newest message of the room, all of which up to it were handed on."""
+        return self.state.upto
+
+    # --- beginning ------------------------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Follow it from now on; find out what is behind `state`. Raises BrokerError."""
+        self._subscription = await self.link.subscribe(f"{streams.LIVE}{self.state.key}", self._on_live)
+        try:
+            await self.link.flush()
+            last = await self.link.last(streams.LOG, self.subject)
+            if last is None:
+                self.whole = True
+            else:
+                await self._look_back(last)
+        except BrokerError:
+            await self.end()
+            raise
+        self._ready = True
+        self._let_go()
+
+    async def end(self) -> None:
+        """Follow it no more."""
+        self._ready = False
+        await self.link.unsubscribe(self._subscription)
+        if self._repairing:
+            self._repairing.cancel()
+
+    async def _look_back(self, last: Message) -> None:
+        """Read the newest of the room, and all that changed its state since that was noted."""
+        newest = decode(last.data)
+        before = newest.back
+        packs = await self._window(before or 1, last.number)
+        self.whole = not before
+        known = self.state.upto
+        if packs and known and known < packs[0][0]:
+            first = packs[0][1]
+            start = (known if first.ruling > known else max(known, first.after)) + 1
+            self._fold(await self._window(start, packs[0][0] - 1), known)
+        self._fold(packs, known)
+        for number, pack in packs:
+            self._mark(number, len(pack.entries))
+        self.state.upto = last.number
+
+    def _fold(self, packs: Sequence[tuple[int, Pack]], known: int) -> None:
+        previous = 0
+        for number, pack in packs:
+            for entry in entries(self.room, number, previous or pack.after, pack):
+                if number > known:
+                    self.state.fold(entry)
+                self._remember(entry)
+            previous = number
+
+    # --- live -----------------------------------------------------------------------------------------------------
+
+    async def _on_live(self, message: Msg) -> None:
+        headers = message.headers or {}
+        number, before = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
+        if number <= self.last:
+            return
+        if self._ready and before <= self.last and not self._held:
+            self._hand_on(number, message.data)
+        elif len(self._held) < HELD:
+            self._held[number] = before, message.data
+            if self._ready:
+                self._let_go()
+
+    def _hand_on(self, number: int, data: bytes) -> None:
+        pack = decode(data)
+        previous, self.state.upto = self.state.upto, number
+        self._mark(number, len(pack.entries))
+        found = []
+        for entry in entries(self.room, number, previous, pack):
+            found.append(entry if entry.room == self.room else entry._replace(room=self.room))
+            self.state.fold(entry)  # a move: what is behind it is in the room of the new name
+            self._remember(found[-1])
+        if found:
+            self._told(found)
+        for wanted, future in self._news:
+            if wanted <= number and not future.done():
+                future.set_result(None)
+
+    def _let_go(self) -> None:
+        """Hand on what was held as far as the chain goes; repair it where it is broken."""
+        for number in sorted(self._held):
+            before, data = self._held[number]
+            if number > self.last:
+                if before > self.last:
+                    break
+                self._hand_on(number, data)
+            del self._held[number]
+        if self._held:
+            self.repair(min(self._held))
+
+    def repair(self, upto: int) -> None:
+        """Read what is missing up to a message from the stream, and hand it on; unless that is being done."""
+        if self._repairing is None or self._repairing.done():
+            self._repairing = self._tasks.spawn(self._repair(upto))
+
+    async def _repair(self, upto: int) -> None:
+        try:
+            async with aclosing(self._pages(self.last + 1, upto)) as pages:
+                async for page in pages:
+                    for one in page:
+                        if one.number > self.last:
+                            self._held.pop(one.number, None)
+                            self._hand_on(one.number, one.data)
+                    if page[-1].number >= upto:
+                        break
+        except BrokerError:
+            return  # the next audit tries again
+        if self._held and min(self._held) <= upto and self.last < upto:
+            # Not even its own message is there any more: it fell to the bounds of the stream, and all before it.
+            number = min(self._held)
+            self._hand_on(number, self._held.pop(number)[1])
+        self._repairing = None
+        self._let_go()
+
+    async def sync(self) -> None:
+        """Wait until everything that is stored now was handed on. Raises BrokerError."""
+        if last := await self.link.last(streams.LOG, self.subject):
+            await self.reach(last.number)
+
+    async def reach(self, number: int) -> None:
+        """Wait until everything up to a message that is stored was handed on."""
+        while number > self.last:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._news.append((number, future))
+            try:
+                async with asyncio.timeout(SOON):
+                    await future
+            except TimeoutError:
+                self.repair(number)
+            finally:
+                self._news = [pair for pair in self._news if pair[1] is not future]
+
+    # --- what is remembered ---------------------------------------------------------------------------------------
+
+    def _remember(self, entry: Entry) -> None:
+        if entry.kind in SAID:
+            self.recent.append(entry)
+            if len(self.recent) == RECENT:
+                self.whole = False
+        elif entry.kind is Kind.REDACT:
+            self.recent = deque(self.state.shown(self.recent), RECENT)
+
+    def _mark(self, number: int, count: int) -> None:
+        self._marks.append((number, count))
+        self._marked += count
+        while self._marked - self._marks[0][1] >= WINDOW:
+            self._marked -= self._marks.popleft()[1]
+
+    @property
+    def back(self) -> int:
+        """The message with which the newest entries begin, as a hint for who reads backwards."""
+        return self._marks[0][0] if self._marks else self.last
+
+    # --- reading --------------------------------------------------------------------------------------------------
+
+    def _pages(self, start: int, known: int) -> AsyncGenerator[list[Message], None]:
+        return streams.forward(self.link, streams.LOG, self.subject, start, known)
+
+    async def after(self, number: int) -> AsyncGenerator[Entry, None]:
+        """Yield the entries that follow a number, oldest first. Raises BrokerError."""
+        start = message_of(number)
+        previous = 0
+        async with aclosing(self._pages(max(start, 1), self.last)) as pages:
+            async for page in pages:
+                for one in page:
+                    pack = decode(one.data)
+                    if previous < one.number <= self.last:
+                        for entry in self.state.shown(entries(self.room, one.number, previous or pack.after, pack)):
+                            if entry.seq > number:
+                                yield entry
+                        previous = one.number
+                if page[-1].number >= self.last:
+                    return
+
+    async def before(self, number: int) -> AsyncGenerator[Entry, None]:
+        """Yield the entries before a number, newest first. Raises BrokerError."""
+        upto = min(message_of(number), self.last)
+        anchor = await self._first_from(upto) if upto else None
+        if anchor is None:
+            return
+        end, pack = anchor.number, decode(anchor.data)
+        while pack.back <= end:
+            packs = await self._window(pack.back or 1, end)
+            for index in range(len(packs) - 1, -1, -1):
+                at, one = packs[index]
+                if at <= upto:
+                    previous = packs[index - 1][0] if index else one.after
+                    found = list(self.state.shown(entries(self.room, at, previous, one)))
+                    for entry in reversed(found):
+                        if entry.seq < number:
+                            yield entry
+            if not packs or not pack.back:
+                return
+            end, pack = packs[0][0] - 1, packs[0][1]
+
+    async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
+        packs: list[tuple[int, Pack]] = []
+        async with aclosing(self._pages(start, end)) as pages:
+            async for page in pages:
+                packs += [(one.number, decode(one.data)) for one in page if one.number <= end]
+                if page[-1].number >= end:
+                    break
+        return packs
+
+    async def _first_from(self, start: int) -> Message | None:
+        """Return the room's first message from a number on."""
+        question = {"seq": max(start, 1), "next_by_subj": self.subject, "batch": 1}
+        for _ in range(streams.TRIES):
+            if page := await self.link.batch(streams.LOG, question):
+                return page[0]
+            if start > self.last:
+                return None
+            await asyncio.sleep(streams.LAG)
+        raise BrokerError(GONE)
+
+    async def first_at(self, milliseconds: int) -> int:
+        """Return the number from which on entries were made at a time or later. Raises BrokerError."""
+        low, high = 1, self.last + 1
+        while low < high:
+            middle = (low + high) // 2
+            found = await self._first_from(middle) if middle <= self.last else None
+            if found is None or found.number > self.last:
+                high = middle
+                continue
+            pack = decode(found.data)
+            if pack.entries and int(pack.entries[-1].time * 1000) >= milliseconds:
+                high = middle
+            else:
+                low = found.number + 1
+        found = await self._first_from(low) if low <= self.last else None
+        if found is None:
+            return end_of(self.last) + 1
+        pack = decode(found.data)
+        late = sum(int(one.time * 1000) >= milliseconds for one in pack.entries)
+        return end_of(found.number) - late + 1

@@ -1,0 +1,302 @@
+"""The connection to the NATS servers: requests to JetStream, with every wait bounded.
+
+nats-py brings connecting, reconnecting, credentials and TLS. What it has no call for (batched direct get, CAS with a
+time to live, an outcome that tells "unknown" from "rejected") are a few requests over it, made here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+import nats
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from hubbub.errors import BrokerError, SettingsError, reason
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 3.0  # seconds that a question may take
+ATTEMPT = 1.5  # seconds until a publish is tried again
+START = 6.0  # seconds in which a server must be found when hubbub starts
+OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
+GONE = "the chat's servers cannot be reached just now"
+
+WRONG_LAST = 10071  # err_code: not the sequence that was expected
+# Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
+FULL = frozenset({10023, 10047})
+NOT_FOUND = frozenset({10037, 10059})
+
+
+class Unknown(Exception):
+    """A message may be stored, or not: its server did not say."""
+
+
+class Unsent(Exception):
+    """A message was not even sent."""
+
+
+class Rejected(Exception):
+    """A message is not stored; the text says why, in a form for people."""
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Message(NamedTuple):
+    """A message of a stream: its number, its subject, and what is in it."""
+
+    number: int
+    subject: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach the servers: addresses, and files or none of credentials, NKEY seed, CA, certificate and key."""
+
+    servers: str
+    creds: str = ""
+    nkey: str = ""
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The addresses without passwords."""
+        return ",".join(
+            one.rpartition("@")[2] if "@" in one else one.partition("://")[2] or one for one in self.servers.split(",")
+        )
+
+
+class Link:
+    """One connection of this node to the servers.
+
+    Args:
+        access: where they are, and who this is.
+        name: what the servers call this client.
+        changed: called with whether they can be reached, when that has changed.
+
+    """
+
+    def __init__(self, access: Access, name: str, changed: Callable[[bool], None]) -> None:
+        self._access = access
+        self._name = name
+        self._changed = changed
+        self._nats: Client
+        self._error = ""
+        self._pages: dict[str, tuple[list[Message], asyncio.Future[None]]] = {}
+        self._asked = 0
+
+    @property
+    def up(self) -> bool:
+        """Whether the connection is there."""
+        return self._nats.is_connected
+
+    async def connect(self) -> None:
+        """Connect, and see that the server will do. Raises SettingsError."""
+        access = self._access
+        options: dict[str, Any] = {}
+        if access.creds:
+            options["user_credentials"] = access.creds
+        if access.nkey:
+            options["nkeys_seed"] = access.nkey
+        if context := self._tls():
+            options["tls"] = context
+        for file in filter(None, (access.creds, access.nkey)):
+            try:
+                open(file, "rb").close()  # noqa: ASYNC230 - once, before anybody is here
+            except OSError as error:
+                raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
+        servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
+        try:
+            async with asyncio.timeout(START):
+                self._nats = await nats.connect(
+                    servers,
+                    name=self._name,
+                    error_cb=self._on_error,
+                    disconnected_cb=self._on_down,
+                    reconnected_cb=self._on_up,
+                    closed_cb=self._on_down,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,
+                    connect_timeout=2,
+                    ping_interval=2,
+                    max_outstanding_pings=2,
+                    pending_size=0,  # or what was given up as not sent would be sent after all
+                    **options,
+                )
+        except TimeoutError:
+            why = self._error or "there is no answer"
+            raise SettingsError(f"The NATS server {access.shown} cannot be reached: {why}.") from None
+        except (OSError, errors.Error, ValueError) as error:
+            text = reason(error) if isinstance(error, OSError) and error.errno else _plain(error)
+            raise SettingsError(f"The NATS server {access.shown} cannot be reached: {text}.") from None
+        version = self._nats.connected_server_version
+        if (version.major, version.minor) < OLDEST:
+            await self.close()
+            wanted = ".".join(map(str, OLDEST))
+            raise SettingsError(f"The NATS server {access.shown} is {version}; hubbub needs {wanted} or newer.")
+        self._inbox = self._nats.new_inbox()
+        await self._nats.subscribe(f"{self._inbox}.*", cb=self._on_page, pending_msgs_limit=0, pending_bytes_limit=0)
+
+    def _tls(self) -> ssl.SSLContext | None:
+        access = self._access
+        if not (access.ca or access.cert or "tls://" in access.servers):
+            return None
+        try:
+            context = ssl.create_default_context(cafile=access.ca or None)
+            if access.cert:
+                context.load_cert_chain(access.cert, access.key or None)
+        except (OSError, ssl.SSLError) as error:
+            text = getattr(error, "reason", None) or reason(error)
+            raise SettingsError(f"The certificate for NATS cannot be used: {text}.") from None
+        return context
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        with contextlib.suppress(errors.Error, OSError, TimeoutError):
+            async with asyncio.timeout(1):
+                await self._nats.close()
+
+    async def flush(self) -> None:
+        """Wait until the server has all that was sent. Raises BrokerError."""
+        try:
+            await self._nats.flush(timeout=2)
+        except (errors.Error, OSError, TimeoutError):
+            raise BrokerError(GONE) from None
+
+    async def _on_error(self, error: Exception) -> None:
+        self._error = _plain(error)
+        log.debug("nats: %r", error)
+
+    async def _on_down(self) -> None:
+        self._changed(False)
+
+    async def _on_up(self) -> None:
+        self._changed(True)
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Let `callback`, which must not wait, have every message of a subject; nothing is dropped on the way."""
+        return await self._nats.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Have no more of it."""
+        with contextlib.suppress(errors.Error, OSError):
+            await subscription.unsubscribe()
+
+    async def tell(self, subject: str, data: bytes, reply: str = "") -> None:
+        """Send what is stored nowhere. It is lost if the servers cannot be reached."""
+        with contextlib.suppress(errors.Error, OSError):
+            await self._nats.publish(subject, data, reply=reply)
+
+    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        """Store a message, and return its number in the stream.
+
+        Raises:
+            Unsent: there is no connection, or nobody who stores: it is not stored.
+            Rejected: it is not stored, and never will be.
+            Unknown: there was no answer in time.
+
+        """
+        try:
+            answer = await self._nats.request(subject, data, timeout=ATTEMPT, headers=dict(headers))
+        except (errors.OutboundBufferLimitError, errors.NoRespondersError, errors.ConnectionClosedError) as error:
+            raise Unsent from error
+        except errors.MaxPayloadError:
+            raise Rejected("it is too long") from None
+        except (errors.Error, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise Unknown from error
+        outcome = msgspec.json.decode(answer.data)
+        if trouble := outcome.get("error"):
+            code = trouble.get("err_code", 0)
+            if code == WRONG_LAST or 400 <= trouble["code"] < 500:
+                raise Rejected(str(trouble.get("description", "it is refused")), code)
+            if code in FULL:
+                raise Rejected("the disk is full", code)
+            raise Unknown(str(trouble.get("description")))
+        return int(outcome["seq"])
+
+    async def ask(self, what: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
+        """Ask JetStream's interface something, and return the answer.
+
+        Raises:
+            Rejected: it says no.
+            BrokerError: it does not answer.
+
+        """
+        data = b"" if question is None else msgspec.json.encode(question)
+        try:
+            answer = await self._nats.request(f"$JS.API.{what}", data, timeout=patience)
+        except (errors.Error, OSError, TimeoutError) as error:
+            raise BrokerError(GONE) from error
+        outcome: dict[str, Any] = msgspec.json.decode(answer.data)
+        if trouble := outcome.get("error"):
+            raise Rejected(str(trouble.get("description")), trouble.get("err_code", 0))
+        return outcome
+
+    async def last(self, stream: str, subject: str) -> Message | None:
+        """Return the last message of a subject, as the stream's leader knows it. Raises BrokerError."""
+        try:
+            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))["message"]
+        except Rejected as refusal:
+            if refusal.code in NOT_FOUND:
+                return None
+            raise BrokerError(GONE) from refusal
+        return Message(found["seq"], found["subject"], base64.b64decode(found.get("data", "")))
+
+    async def batch(self, stream: str, question: object) -> list[Message]:
+        """Return messages by batched direct get (ADR-31): a replica that lags behind may answer. Raises BrokerError."""
+        self._asked += 1
+        token = f"{self._asked:x}"
+        page: list[Message] = []
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pages[token] = page, done
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._nats.publish(
+                    f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
+                )
+                await done
+        except (errors.Error, OSError, TimeoutError) as error:
+            raise BrokerError(GONE) from error
+        finally:
+            del self._pages[token]
+        return page
+
+    async def _on_page(self, message: Msg) -> None:
+        page, done = self._pages.get(message.subject.rpartition(".")[2], (None, None))
+        if page is None or done is None or done.done():
+            return
+        headers = message.headers or {}
+        status = headers.get("Status")
+        if status is None:
+            page.append(Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+        elif status in ("204", "404"):  # no more, or nothing
+            done.set_result(None)
+        else:
+            done.set_exception(BrokerError(GONE))
+
+
+def _plain(error: Exception) -> str:
+    """Return what is wrong, without the library's prefixes."""
+    text = str(error).removeprefix("nats: ").strip("'\"") or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        return reason(error)
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,181 @@
+"""How a room's log looks in a stream: a message is a pack of entries that one node published together.
+
+Pure. A message has the stream's number; its entries count up to the last of its STEP numbers, so that the number
+before an entry is known without reading the message before it: the entry numbers of a room rise and are not dense.
+
+JetStream cannot be read backwards, and knows no state of a room. So each pack tells what its node knew of the room
+when it was published: up to where it had seen all (`after`), where the newest WINDOW entries begin (`back`), and
+which message was the last that changed the room's state (`ruling`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from hubbub.core.model import Draft, Entry, Kind, RoomState
+from hubbub.core.rules import parse
+from hubbub.core.text import fold
+
+STEP = 1024  # numbers that a message has for its entries: products with it stay exact in JavaScript for 8e12 messages
+MAX_ENTRIES = 512
+MAX_BYTES = 256 * 1024  # of text in a pack; the server's own default for a message is 1 MiB
+WINDOW = 64  # entries that the hint `back` reaches back
+# What changes a room's state. Of the joins, only its first.
+RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.REDACT, Kind.MOVE})
+MAX_RULES = 400_000  # bytes of a room's rules that are kept as they were said; beyond it what was overruled goes
+
+
+class Line(msgspec.Struct, array_like=True, frozen=True):
+    """An entry without what is known from its place."""
+
+    kind: Kind
+    time: float
+    nick: str
+    text: str
+    id: str
+    host: str = ""
+    tags: str = ""
+
+
+class Pack(msgspec.Struct, frozen=True):
+    """A message of the stream. `after`, `back` and `ruling` are numbers of messages, 0 for none."""
+
+    entries: list[Line]
+    after: int = 0
+    back: int = 0
+    ruling: int = 0
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Pack)
+
+
+def encode(pack: Pack) -> bytes:
+    """Return the message of a pack."""
+    return _encoder.encode(pack)
+
+
+def decode(data: bytes) -> Pack:
+    """Return the pack of a message; an empty one for what hubbub did not write."""
+    try:
+        return _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Pack([])
+
+
+def line(draft: Draft, now: float) -> Line:
+    """Return a draft as it is stored."""
+    return Line(draft.kind, now, draft.nick, draft.text, draft.id, draft.host, draft.tags)
+
+
+def cut(drafts: Sequence[Draft], same: Callable[[Draft], Any]) -> Sequence[Draft]:
+    """Return the first of some drafts that fit in one pack: of one sort, as many as its bounds allow, at least one."""
+    sort = same(drafts[0])
+    size = 0
+    for index, draft in enumerate(drafts):
+        size += len(draft.text) * 4 + len(draft.tags) + 200
+        if index and (size > MAX_BYTES or index == MAX_ENTRIES or same(draft) != sort):
+            return drafts[:index]
+    return drafts
+
+
+def end_of(message: int) -> int:
+    """Return the number of a message's last entry; 0 for no message."""
+    return message * STEP + STEP - 1 if message else 0
+
+
+def message_of(number: int) -> int:
+    """Return the message that holds an entry number."""
+    return number // STEP
+
+
+def entries(room: str, message: int, previous: int, pack: Pack) -> Iterator[Entry]:
+    """Yield the entries of a message, numbered; `previous` is the room's message before it."""
+    prev = end_of(previous)
+    number = end_of(message) - len(pack.entries)
+    for one in pack.entries:
+        number += 1
+        yield Entry(room, number, prev, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
+        prev = number
+
+
+# --- a room's state -------------------------------------------------------------------------------------------------
+
+
+class State(msgspec.Struct):
+    """What the entries of a room up to message `upto` made of it."""
+
+    key: str  # in the subject of its messages: its first name, encoded
+    name: str  # its name now: a room may be renamed
+    upto: int = 0
+    ruling: int = 0  # the last message that changed it
+    topic: str = ""
+    opened: tuple[int, Line] | None = None  # with the entry's number
+    titled: tuple[int, Line] | None = None
+    modes: list[tuple[int, Line]] = []
+    gone: dict[str, None] = {}  # ids of what was taken back
+
+    def fold(self, entry: Entry) -> bool:
+        """Let an entry take effect; return whether it changed anything. It must follow all others."""
+        kind = entry.kind
+        if kind not in RULING or (kind is Kind.JOIN and self.opened):
+            return False
+        one = (entry.seq, Line(kind, entry.time, entry.nick, entry.text, entry.id, entry.host, entry.tags))
+        if kind is Kind.JOIN:
+            self.opened = one
+        elif kind is Kind.TOPIC:
+            self.topic, self.titled = entry.text, one
+        elif kind is Kind.MODE:
+            self.modes.append(one)
+        elif kind is Kind.REDACT:
+            self.gone[entry.text.partition(" ")[0]] = None
+        elif kind is Kind.MOVE:
+            self.name = entry.text.partition(" ")[0]
+        self.ruling = message_of(entry.seq)
+        return True
+
+    def rules(self, room: str) -> list[Entry]:
+        """Return the entries that made the room's rules, as RoomState has them."""
+        kept = [one for one in (self.opened, self.titled, *self.modes) if one]
+        return [
+            Entry(room, number, 0, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
+            for number, one in kept
+        ]
+
+    def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield entries as they are after what was taken back."""
+        for entry in found:
+            yield entry._replace(kind=Kind.GONE, text="", tags="") if entry.id in self.gone else entry
+
+    def seen(self, room: str, latest: Sequence[Entry]) -> RoomState:
+        """Return what the hub is told of the room."""
+        return RoomState(end_of(self.upto), self.topic, latest, self.rules(room))
+
+    def encode(self) -> bytes:
+        """Return it for the stream of states; without what was overruled if it is large."""
+        if sum(len(one.text) for _, one in self.modes) > MAX_RULES:
+            self.modes = _in_force(self.modes)
+        return _encoder.encode(self)
+
+
+_state_decoder = msgspec.json.Decoder(State)
+
+
+def decode_state(data: bytes) -> State:
+    """Return a state. Raises msgspec.MsgspecError for what is none."""
+    return _state_decoder.decode(data)
+
+
+def _in_force(modes: Sequence[tuple[int, Line]]) -> list[tuple[int, Line]]:
+    """Return those changes of modes of which at least one was not changed again."""
+    known: set[tuple[str, str]] = set()
+    kept = []
+    for number, one in reversed(modes):
+        changed = {(letter, fold(param) if letter in "bIeov" else "") for _, letter, param in parse(one.text)[0]}
+        if changed - known:
+            kept.append((number, one))
+        known |= changed
+    return kept[::-1]

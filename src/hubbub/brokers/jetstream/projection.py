@@ -1,0 +1,125 @@
+"""The log as a file of this node: NATS has no search, so what is in the stream is kept up with in an SQLite store.
+
+It can be deleted at any time, and is then made anew. It is read and written on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import Link, Message
+from hubbub.brokers.jetstream.packs import decode, entries
+from hubbub.brokers.store import Store
+from hubbub.core.model import Page, Search
+from hubbub.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+FOLDER = "projection"  # in the data folder
+EVERY = 1.0  # seconds between two looks for what is new
+PATIENCE = 2.0  # seconds that a search waits for the newest
+INDEXED = 4_000  # entries that are put into the text index at once
+
+T = TypeVar("T")
+
+
+class Projection:
+    """What is in the stream, to search in.
+
+    Args:
+        link: the connection.
+        folder: where its file is, or shall be.
+
+    """
+
+    def __init__(self, link: Link, folder: Path) -> None:
+        self._link = link
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, "hubbub-projection")
+        self._lock = asyncio.Lock()
+        self._store: Store | None = None
+        self.upto = 0  # the last message that is in it
+        self.last = 0  # the last one of the stream, when that was looked at
+
+    async def run(self) -> None:
+        """Keep up with the stream."""
+        while True:
+            try:
+                await self.sync()
+            except BrokerError as error:
+                log.debug("the projection waits: %s", error)
+            await asyncio.sleep(EVERY)
+
+    async def close(self) -> None:
+        """Let go of the file."""
+        if self._store:
+            await self._do(self._store.close)
+            self._store = None
+        self._thread.shutdown(wait=False)
+
+    async def sync(self) -> None:
+        """Take in what is new. Raises BrokerError."""
+        async with self._lock:
+            info = await self._link.ask(f"STREAM.INFO.{streams.LOG}")
+            state = info["state"]
+            self.last = int(state["last_seq"] if state["messages"] else 0)
+            if self._store is None or self.upto > int(state["last_seq"]):
+                await self._do(lambda: self._open(str(info["created"]), self.last))
+            if self.upto >= self.last:
+                return
+            async with aclosing(
+                streams.forward(self._link, streams.LOG, f"{streams.ROOM}*", self.upto + 1, self.last)
+            ) as pages:
+                async for page in pages:
+                    await self._do(lambda page=page: self._take(page))  # type: ignore[misc]
+                    if self.upto >= self.last:
+                        break
+
+    async def search(self, query: Search) -> Page:
+        """Return what is found, also of what was stored just now. Raises BrokerError."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.sync()
+        except TimeoutError:
+            done = 100 * self.upto // max(self.last, 1)
+            raise BrokerError(f"the index is being made: {done} % of the log is in it") from None
+        store = self._store
+        assert store is not None
+        return await self._do(lambda: store.answer(query))
+
+    async def _do(self, what: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    def _open(self, origin: str, last: int) -> None:
+        """Open the file; anew if it is of another stream, or knows more than there is."""
+        if self._store:
+            self._store.close()
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark = self._folder / "origin"
+        store = Store(self._folder, write=True)
+        if not mark.exists() or mark.read_text() != origin or store.mirrored > last:
+            store.close()
+            shutil.rmtree(self._folder)
+            self._folder.mkdir(mode=0o700)
+            store = Store(self._folder, write=True)
+            mark.write_text(origin)
+        self._store, self.upto = store, store.mirrored
+
+    def _take(self, page: list[Message]) -> None:
+        store = self._store
+        assert store is not None
+        found = [
+            (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(one.data)))) for one in page
+        ]
+        store.mirror(found, page[-1].number)
+        while store.index_some(INDEXED):
+            pass
+        self.upto = page[-1].number

@@ -1,0 +1,110 @@
+"""Answers to queries, out of the stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import aclosing
+
+from hubbub.brokers.base import MAX_PAGE, Span, page, windows
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.link import Link
+from hubbub.brokers.jetstream.packs import State, decode_state, end_of
+from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, Page, RoomList, Since
+
+FIND = 20_000  # entries that are read back at most to find one by its id
+ALL = frozenset(Kind)
+
+
+async def answer(feed: Feed, query: Latest | After | Since | Around) -> Page:
+    """Return what a query asks of a room. Raises BrokerError."""
+    match query:
+        case Latest():
+            kinds = frozenset(query.kinds) or (ALL if query.every else SAID)
+            entries = feed.before(query.before or end_of(feed.last) + 1)
+            return await _gather(entries, query.limit, lambda e: e.kind in kinds, newest_first=True)
+        case After():
+            kinds = SAID if query.said else ALL
+            entries = feed.after(query.seq)
+            return await _gather(entries, query.limit, lambda e: e.kind in kinds, lambda e: e.seq > query.upto)
+        case Since():
+            entries = feed.after(await feed.first_at(int(query.time * 1000)) - 1)
+            return await _gather(entries, query.limit, lambda e: e.kind in SAID and e.time >= query.time)
+        case Around():
+            return await _around(feed, query)
+
+
+async def _around(feed: Feed, query: Around) -> Page:
+    kinds = ALL if query.every else SAID
+    spans = {bound: await _find(feed, bound) for bound in query.bounds}
+    found: list[Entry] = []
+    for (low, high), newest, limit in windows(query, spans.__getitem__):
+        entries = feed.before(min(high, end_of(feed.last) + 1)) if newest else feed.after(max(low - 1, 0))
+        part = await _gather(entries, limit, lambda e: e.kind in kinds, _outside(low, high), newest)
+        found += part.entries
+    return Page(found)
+
+
+def _outside(low: int, high: int) -> Callable[[Entry], bool]:
+    return lambda entry: not low <= entry.seq < high
+
+
+async def _find(feed: Feed, bound: float | str) -> Span | None:
+    if not isinstance(bound, str):
+        at = round(bound * 1000)
+        return await feed.first_at(at), await feed.first_at(at + 1)
+    looked = 0
+    async with aclosing(feed.before(end_of(feed.last) + 1)) as entries:
+        async for entry in entries:
+            if entry.id == bound:
+                return entry.seq, entry.seq + 1
+            looked += 1
+            if looked > FIND:
+                break
+    return None
+
+
+async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> RoomList:
+    """Return the rooms that have a log; of those that are followed it is known at once what became of them.
+
+    Raises BrokerError.
+    """
+    fresh = {state.key: state for state in followed}
+    info = await link.ask(f"STREAM.INFO.{streams.LOG}", {"subjects_filter": f"{streams.ROOM}*"})
+    logs = info["state"].get("subjects") or {}
+    newest = await link.last(streams.NOW, f"{streams.STATE}*")
+    last = newest.number if newest else 0
+    rooms = []
+    async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
+        async for found in pages:
+            for one in found:
+                noted = decode_state(one.data)
+                state = fresh.get(noted.key, noted)
+                if f"{streams.ROOM}{state.key}" in logs:
+                    rooms.append((state.name, state.topic))
+            if found[-1].number >= last:
+                break
+    rooms.sort()
+    return RoomList(rooms[: query.limit], len(rooms))
+
+
+async def _gather(
+    entries: AsyncGenerator[Entry, None],
+    limit: int,
+    wanted: Callable[[Entry], bool],
+    over: Callable[[Entry], bool] = lambda entry: False,
+    newest_first: bool = False,
+) -> Page:
+    """Return a page of the entries that are wanted, until one is over."""
+    found: list[Entry] = []
+    size = 0
+    async with aclosing(entries):
+        async for entry in entries:
+            if over(entry):
+                break
+            if wanted(entry):
+                found.append(entry)
+                size += len(entry.text)
+                if len(found) > limit or (len(found) > 1 and size > MAX_PAGE):
+                    break
+    return page(newest_first, found, limit)

@@ -1,0 +1,127 @@
+"""The two streams: the log of all rooms, and what is true now (states of rooms, names, nodes). Made and read here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected
+from hubbub.errors import BrokerError, SettingsError
+
+LOG = "HUBBUB"
+NOW = "HUBBUB_STATE"
+ROOM = "hubbub.room."  # + key: a room's packs
+LIVE = "hubbub.live."  # + key: the same, as they were stored, with their numbers
+STATE = "hubbub.state.room."  # + name: where a room's log is, and what its entries made of it
+NAME = "hubbub.state.name."  # + name: who holds it
+NODE = "hubbub.state.node."  # + node: its lease
+PROBE = "hubbub.state.probe"
+
+PAGE = 256  # messages that are asked for at once
+PAGE_BYTES = 1024 * 1024
+FORGET_IDS = 300  # seconds in which a message that comes again is known; longer than anybody tries
+LAG = 0.025  # seconds after which a replica that lags behind is asked again
+TRIES = 80
+START = 10.0  # seconds in which servers that have just started must have chosen a leader
+
+IN_USE = 10058  # err_code: the stream is there, with other settings
+TOO_MANY_COPIES = frozenset({10005, 10074})
+NOT_ENABLED = frozenset({10039, 10076})
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long and how much of the log is kept: seconds, messages and bytes; 0 for no bound."""
+
+    age: float = 0
+    count: int = 0
+    size: int = 0
+
+
+async def set_up(link: Link, replicas: int, keep: Keep) -> None:
+    """Make the streams if they are not there. Raises SettingsError."""
+    log = {
+        "name": LOG,
+        "subjects": [f"{ROOM}*"],
+        "republish": {"src": f"{ROOM}*", "dest": f"{LIVE}{{{{wildcard(1)}}}}"},
+        "duplicate_window": FORGET_IDS * 1_000_000_000,
+        "max_age": int(keep.age * 1e9),
+        "max_msgs": keep.count or -1,
+        "max_bytes": keep.size or -1,
+    }
+    now = {"name": NOW, "subjects": ["hubbub.state.>"], "max_msgs_per_subject": 1, "allow_msg_ttl": True}
+    common = {"storage": "file", "retention": "limits", "discard": "old", "allow_direct": True}
+    for config in (log, now):
+        await _make(link, {**common, **config, "num_replicas": replicas or 1}, bool(replicas))
+
+
+async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:
+    name = config["name"]
+    loop = asyncio.get_running_loop()
+    end = loop.time() + START
+    while True:
+        try:
+            await link.ask(f"STREAM.CREATE.{name}", config)
+            return
+        except Rejected as refusal:
+            if refusal.code == IN_USE:
+                await _adapt(link, config, insists)
+                return
+            if refusal.code in TOO_MANY_COPIES:
+                text = f"The NATS servers cannot keep {config['num_replicas']} copies: so many servers must be there."
+            elif refusal.code in NOT_ENABLED:
+                text = "The NATS server has no JetStream: it must be switched on."
+            elif refusal.code in FULL:
+                text = "The NATS server has no space left for the log."
+            else:
+                text = f"The stream {name} cannot be made: {refusal}."
+            raise SettingsError(text) from None
+        except BrokerError:
+            if loop.time() > end:
+                raise SettingsError("JetStream does not answer: it must be switched on, with a leader.") from None
+            await asyncio.sleep(0.2)
+
+
+async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
+    """See that a stream that is there will do, and give it our bounds."""
+    name = config["name"]
+    have = (await link.ask(f"STREAM.INFO.{name}"))["config"]
+    for what in ("subjects", "republish", "max_msgs_per_subject"):
+        want, has = config.get(what), have.get(what)
+        if isinstance(want, dict) and isinstance(has, dict):
+            want, has = want["dest"], has.get("dest")
+        if what in config and want != has:
+            raise SettingsError(f"The stream {name} is there already, and not hubbub's: its {what} differs.")
+    if insists and have["num_replicas"] != config["num_replicas"]:
+        text = f"The stream {name} has {have['num_replicas']} copies, not {config['num_replicas']}"
+        raise SettingsError(f"{text}; nats stream edit changes that.")
+    wanted = {key: config[key] for key in ("max_age", "max_msgs", "max_bytes", "duplicate_window") if key in config}
+    if any(have.get(key) != value for key, value in wanted.items()):
+        try:
+            await link.ask(f"STREAM.UPDATE.{name}", {**have, **wanted})
+        except Rejected as refusal:
+            raise SettingsError(f"The bounds of the stream {name} cannot be set: {refusal}.") from None
+
+
+async def forward(link: Link, stream: str, subject: str, start: int, known: int) -> AsyncGenerator[list[Message], None]:
+    """Yield the messages of a subject from number `start` on, in pages; at least up to number `known`.
+
+    A replica that lags behind is asked again. Raises BrokerError.
+    """
+    tries = 0
+    while True:
+        question = {"seq": start, "next_by_subj": subject, "batch": PAGE, "max_bytes": PAGE_BYTES}
+        page = await link.batch(stream, question)
+        if page:
+            tries = 0
+            yield page
+            start = page[-1].number + 1
+        elif start > known:
+            return
+        else:
+            tries += 1
+            if tries > TRIES:
+                raise BrokerError(GONE)
+            await asyncio.sleep(LAG)

@@ -1,0 +1,116 @@
+"""NATS servers for tests: on free ports of 127.0.0.1, in a folder of their own, ended with the test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+BINARY = Path(sys.executable).with_name("nats-server")
+SECONDS = 20.0  # in which servers must be ready
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [sock.getsockname()[1] for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+class NatsServers:
+    """One server, or a cluster of three.
+
+    Args:
+        folder: where they keep their data and their logs.
+        count: how many.
+        sync: their `sync_interval`.
+        more: further lines of their configuration.
+        jetstream: further settings of JetStream, such as its bounds.
+
+    """
+
+    def __init__(self, folder: Path, count: int = 1, sync: str = "always", more: str = "", jetstream: str = "") -> None:
+        self.count = count
+        ports = free_ports(3 * count)
+        self.ports, self.monitors, routes = ports[:count], ports[count : 2 * count], ports[2 * count :]
+        self._folder = folder
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
+        for number in range(count):
+            home = folder / f"nats-{number}"
+            home.mkdir(parents=True, exist_ok=True)
+            lines = [
+                f"server_name: n{number}",
+                f"listen: 127.0.0.1:{self.ports[number]}",
+                f"http: 127.0.0.1:{self.monitors[number]}",
+                f'jetstream {{ store_dir: "{home}/js", sync_interval: "{sync}", {jetstream or "max_file: 4GB"} }}',
+                more,
+            ]
+            if count > 1:
+                all_routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+                lines.append(f"cluster {{ name: c, listen: 127.0.0.1:{routes[number]}, routes: [{all_routes}] }}")
+            (home / "nats.conf").write_text("\n".join(lines))
+
+    @property
+    def url(self) -> str:
+        return ",".join(f"nats://127.0.0.1:{port}" for port in self.ports)
+
+    def start(self, *numbers: int) -> None:
+        for number in numbers or range(self.count):
+            home = self._folder / f"nats-{number}"
+            with open(home / "nats.log", "ab") as output:
+                self._processes[number] = subprocess.Popen(
+                    [BINARY, "-c", home / "nats.conf"], stdout=output, stderr=output
+                )
+        self.wait(numbers or range(self.count))
+
+    def wait(self, numbers: Sequence[int]) -> None:
+        end = time.monotonic() + SECONDS
+        for number in numbers:
+            url = f"http://127.0.0.1:{self.monitors[number]}/healthz"
+            while time.monotonic() < end:
+                with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
+                    if answer.status == 200:
+                        break
+                time.sleep(0.02)
+            else:
+                raise TimeoutError(f"server {number} is not ready: {self._folder}")
+
+    def signal(self, number: int, what: signal.Signals) -> None:
+        process = self._processes[number]
+        assert process is not None
+        os.kill(process.pid, what)
+        if what is signal.SIGKILL:
+            process.wait(10)
+            self._processes[number] = None
+
+    def leader(self, stream: str = "HUBBUB") -> int:
+        """Return the number of the server that leads a stream."""
+        import json
+
+        for number, process in enumerate(self._processes):
+            if process is None:
+                continue
+            url = f"http://127.0.0.1:{self.monitors[number]}/jsz?streams=1"
+            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+                for account in json.load(answer).get("account_details", ()):
+                    for one in account.get("stream_detail", ()):
+                        if one["name"] == stream and (leader := one.get("cluster", {}).get("leader")):
+                            return int(leader[1:])
+        return 0
+
+    def stop(self) -> None:
+        for process in self._processes:
+            if process:
+                with contextlib.suppress(OSError):
+                    process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait(10)
+        self._processes = [None] * self.count
