@@ -278,6 +278,7 @@ async def serve(settings: Settings) -> None:
             wires = ChatWires(hub, shared)
             front = house.front = Front(shared, tasks, wires)
             await house.broker.connect()
+            await house.broker.meet(hub)
             # The folder comes last: no other failure leaves a new one. Nobody is accepted before the next await.
             addresses = front.listen()
             wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None

@@ -216,7 +216,7 @@ def test_who_may_come_in(changes: list[str], key: str, count: int, code: str) ->
 
 def test_invitation_lets_in_once() -> None:
     made = rules("+i")
-    made.invited.add(BO)
+    BO.invited.add(made.room)
     assert refused(made.check_join, BO, "", 0, NOW) == ""
     made.admit(BO)
     assert refused(made.check_join, BO, "", 0, NOW) == "invite-only"

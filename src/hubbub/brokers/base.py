@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import delivery
 from hubbub.core.model import Around, Draft, Entry, Page
@@ -38,6 +38,9 @@ UNSPACED = re.compile(
 _WORD = re.compile(r"[^\W_]+")
 
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
 
 Committed = Callable[[Sequence[Entry]], None]
 Failed = Callable[[Sequence[Draft], str, bool], None]
@@ -56,6 +59,10 @@ class Broker(delivery.Broker, Protocol):
 
     async def connect(self) -> None:
         """Find what it needs elsewhere, before anybody comes. Raises SettingsError when that cannot be."""
+        ...
+
+    async def meet(self, hub: Hub) -> None:
+        """Let the hub know who is here by other ways than through it. Raises SettingsError when that cannot be."""
         ...
 
     def start(self, committed: Committed, failed: Failed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, Span, holds, page, windows
 from hubbub.core.model import (
@@ -25,6 +25,9 @@ from hubbub.core.model import (
     Since,
 )
 from hubbub.errors import BrokerError
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
 
 ENTRY_COST = 500  # bytes that an entry takes besides its text, about
 
@@ -53,6 +56,9 @@ class MemoryBroker:
 
     async def connect(self) -> None:
         """Nothing is elsewhere."""
+
+    async def meet(self, hub: Hub) -> None:
+        """Nobody is elsewhere."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""

@@ -16,12 +16,15 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Draft, Query, RoomState
 from hubbub.errors import BrokerError, SettingsError, reason
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,9 @@ class SqliteBroker:
 
     async def connect(self) -> None:
         """Nothing is elsewhere."""
+
+    async def meet(self, hub: Hub) -> None:
+        """Nobody is elsewhere."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Open the file and begin to work for the running loop.

@@ -78,6 +78,8 @@ def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", te
 
     def give() -> Event | None:
         hub.delivery.signal(where, entry, session)
+        if where.elsewhere:
+            hub.abroad.signal(entry)
         return Stored(label, entry) if label else None
 
     session.turn.append(give)

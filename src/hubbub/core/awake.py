@@ -10,6 +10,7 @@ from hubbub.core.room import Room
 from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
+    from hubbub.core.abroad import Abroad
     from hubbub.core.delivery import Broker
     from hubbub.core.session import Session
 
@@ -34,6 +35,7 @@ class Awake:
         history: messages that a newcomer is shown.
         take_in: appends entries to a room that has just woken.
         settle: lets it sleep again if nobody needs it.
+        abroad: knows who is in it elsewhere.
 
     """
 
@@ -43,12 +45,14 @@ class Awake:
         history: int,
         take_in: Callable[[Room, Sequence[Entry]], None],
         settle: Callable[[str], None],
+        abroad: Abroad,
     ) -> None:
         self.rooms: dict[str, Room] = {}
         self._broker = broker
         self._history = history
         self._take_in = take_in
         self._settle = settle
+        self._abroad = abroad
         self._opening: dict[str, _Opening] = {}
 
     def wake(self, name: str, session: Session, then: Then) -> None:
@@ -75,6 +79,7 @@ class Awake:
     def sleep(self, name: str) -> None:
         """Let a room sleep."""
         del self.rooms[name]
+        self._abroad.sleep(name)
         self._broker.close(name)
 
     def _opened(self, name: str, state: RoomState | BrokerError) -> None:
@@ -83,7 +88,7 @@ class Awake:
             for then in opening.waiters.values():
                 then(state)
             return
-        room = self.rooms[name] = Room(name, state, self._history)
+        room = self.rooms[name] = Room(name, state, self._history, self._abroad.wake(name))
         if opening.meanwhile:
             self._take_in(room, opening.meanwhile)
         for then in opening.waiters.values():

@@ -100,7 +100,8 @@ def rooms_of(hub: Hub, stored: RoomList, current: str = "") -> Rooms:
     """Return the rooms that there are, those with most members first."""
     awake = hub.rooms.awake
     topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
-    counts = {name: len(room.people) for name, room in awake.items()}
+    counts = {name: len(inside) for name, inside in hub.abroad.rooms.items()}
+    counts |= {name: len(room.people) for name, room in awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     rooms.sort(key=lambda room: (-room.members, room.name))
     more = max(stored.count, len(rooms)) - MAX_LISTED  # those that are awake are stored, or will be soon

@@ -94,7 +94,7 @@ class Delivery:
                     session.sink.write(part)
         return chunk
 
-    def signal(self, room: Room, entry: Entry, author: Session) -> None:
+    def signal(self, room: Room, entry: Entry, author: Session | None) -> None:
         """Write what is not stored to the live members, but for its author."""
         for form, group in list(room.live.items()):
             if data := form.render(entry):

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from hubbub.core import names
+from hubbub.core.abroad import Abroad
 from hubbub.core.delivery import Broker, Delivery, Limits
 from hubbub.core.model import (
     LOBBY,
@@ -47,10 +48,11 @@ from hubbub.core.outbox import Outbox
 from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.rooms import Rooms, without
 from hubbub.core.session import Hold, Session, author
-from hubbub.core.text import clean, clean_exactly, clean_lines
+from hubbub.core.text import clean, clean_exactly, clean_lines, fold
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
+SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
 SHOWN = 60  # characters of a message by which its sender knows it
 
 Effect = Callable[[Draft, Room, Chunk, int, Sequence[Entry]], None]
@@ -85,11 +87,15 @@ class Hub:
         self.moves: list[Callable[[str, str], None]] = []  # called with a room's name before, and its new one
         # Asked whether a name and password are a server operator's; calls back, later, with the answer.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
+        # Called with a user of this node of whom something has changed that other nodes are told.
+        self.touched: Callable[[User], None] = lambda user: None
         self.closing = False  # everybody leaves: nobody needs to be told who does
         self._boot = boot
         self._sessions = 0
+        self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms in which they were told
         self.outbox = Outbox(wake, self.limits.gathered)
         self.delivery = Delivery(broker, self.limits)
+        self.abroad = Abroad(self)
         self.rooms = Rooms(self)
         # What an entry changes for the session that published it.
         self._effects: dict[Kind, Effect] = {
@@ -111,25 +117,65 @@ class Hub:
         self._sessions += 1
         return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
 
-    def enter(self, session: Session, name: str, room: str = LOBBY, after: int | None = None) -> None:
+    def enter(
+        self,
+        session: Session,
+        name: str,
+        room: str = LOBBY,
+        after: int | None = None,
+        outcome: Callable[[Refused | None], None] = lambda refusal: None,
+    ) -> None:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
 
+        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it.
+
         Raises:
-            Refused: a name is invalid, or the session's is taken; it may try another.
+            Refused: a name is invalid, or the session's is taken here; it may try another.
 
         """
         room = names.check_room(clean(room))
-        user, _ = self.directory.claim(name)
-        self.attach(session, user)
-        self.rooms.join(session, room, after)
+        user, nick = self.directory.claim(name)
+
+        def held(refusal: Refused | None) -> None:
+            if refusal or session.gone:
+                self.directory.drop(user)
+            else:
+                self.attach(session, user)
+                self.rooms.join(session, room, after)
+            if not session.gone:
+                outcome(refusal)
+
+        self.hold(session, nick, held)
+
+    def hold(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+        """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
+
+        That is at once if nobody else need be asked; meanwhile the session waits.
+        """
+        if self.directory.names is None:
+            held(None)
+            return
+        session.waiting += 1
+
+        def done(refusal: Refused | None) -> None:
+            held(refusal)
+            self.release(session)
+
+        self.directory.names.claim(fold(nick), done)
 
     def attach(self, session: Session, user: User) -> None:
         """Make a session that of a user, who holds a name already; it is in no room yet."""
         session.user = user
         user.since = user.active = self.clock()
         user.sessions.append(session)
+        self.touched(user)
         for tell in self.presence:
             tell(user, "")
+
+    def touch(self, session: Session) -> None:
+        """Note that something has changed about the session's user that other nodes are told."""
+        if session.user:
+            self.touched(session.user)
 
     def ready(self, session: Session) -> bool:
         """Return whether the session's next command may be taken; if not, `Outlet.go_on` follows."""
@@ -158,10 +204,18 @@ class Hub:
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
         self.directory.leave(session)
+        self.touch(session)
         if session.user and not session.user.sessions:
             for tell in self.presence:
                 tell(session.user, "")
         self.reply(session, Goodbye())
+
+    def expel(self, session: Session, reason: str) -> None:
+        """End somebody's session, here or on another node."""
+        if session in self.abroad:
+            self.abroad.expel(session, reason)
+        else:
+            self.depart(session, reason)
 
     # --- what sessions do -----------------------------------------------------------------------------------
 
@@ -235,19 +289,66 @@ class Hub:
             draft.tags = tags
             _mark(draft, label)
 
-    def rename(self, session: Session, name: str) -> None:
+    def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
         """Give the session's user another name.
 
+        If it turns out later that another node's user has it, `refused` is called, or the session is told.
+
         Raises:
-            Refused: the name is invalid or taken.
+            Refused: the name is invalid, or taken here.
 
         """
         user = session.user
         assert user is not None
+        had = user.keys
         _, nick = self.directory.claim(name, user)
         if nick == user.nick:
             self.reply(session, Notice((f"You are {nick} already",)))
             return
+
+        def held(refusal: Refused | None) -> None:
+            if session.gone:
+                self.directory.drop(user)
+            elif refusal is None:
+                self._publish_name(session, nick)
+            else:
+                self._keep_name(session, session.nick)
+                if refused:
+                    refused(refusal)
+                else:
+                    self.reply(session, Refusal(refusal.code, refusal.text))
+
+        if fold(nick) in had:
+            self._publish_name(session, nick)
+        else:
+            self.hold(session, nick, held)
+
+    def lose_name(self, key: str) -> None:
+        """Give a user whose name another node's user took meanwhile the next one that is free."""
+        user = self.users.get(key)
+        if user is None or not user.sessions:
+            return
+        session, name = user.sessions[0], user.nick[: names.MAX - 4]
+        self.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+        numbers = iter(range(2, 1000))
+
+        def next_one(refusal: Refused | None = None) -> None:
+            if refusal is None or refusal.code == "name-taken":
+                try:
+                    self.rename(session, f"{name}{next(numbers)}", next_one)
+                except Refused as taken:
+                    next_one(taken)
+
+        next_one()
+
+    def announce(self, text: str) -> None:
+        """Tell everybody here something."""
+        for user in dict.fromkeys(self.users.values()):
+            for session in user.sessions:
+                if session not in self.abroad and not session.paused:
+                    session.outlet.tell(Notice((text,)))
+
+    def _publish_name(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(session, nick)
             session.flush()
@@ -423,7 +524,8 @@ class Hub:
         for piece in slices(entries, self.limits.chunk):
             drafts = [self.outbox.find(entry.id) for entry in piece]
             earlier = list(room.latest)
-            doubled = {index: draft.earlier for index, draft in enumerate(drafts) if draft and draft.earlier}
+            earlier_in = [d.earlier if d else self._told_before(e) for d, e in zip(drafts, piece, strict=True)]
+            doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
             chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
             for index, entry in enumerate(piece):
                 if entry.kind is Kind.KICK:
@@ -435,6 +537,16 @@ class Hub:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)
                     draft.session.waiting -= 1
 
+    def _told_before(self, entry: Entry) -> tuple[str, ...]:
+        """Return the other rooms in which an event on another node was told already."""
+        if not entry.shared:
+            return ()
+        rooms = self._shared.setdefault(entry.shared, ())
+        self._shared[entry.shared] = (*rooms, entry.room)
+        if len(self._shared) > SHARED:
+            del self._shared[next(iter(self._shared))]
+        return rooms
+
     def _took_name(self, draft: Draft, *_: object) -> None:
         session = author(draft)
         if session.nick != draft.text:  # one entry a room, one new name
@@ -445,6 +557,7 @@ class Hub:
         self._keep_name(session, nick)
         session.turn.append(Named(nick, before))
         assert session.user is not None
+        self.touched(session.user)
         for tell in self.presence:
             tell(session.user, before)
 

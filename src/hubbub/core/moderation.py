@@ -99,7 +99,7 @@ def member(hub: Hub, room: Room, name: str) -> Session:
     session = hub.directory.find(clean(name))
     if session is None:
         raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
-    if session not in room.members:
+    if not room.holds(session):
         raise Refused("not-there", f"{session.nick} is not in {room.name}.")
     return session
 
@@ -117,11 +117,11 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     target = hub.directory.find(clean(name))
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
-    if target in room.members:
+    if room.holds(target):
         raise Refused("there-already", f"{target.nick} is in {room.name} already.")
     if "i" in room.rules.flags:
         operator_of(session, room)
-    room.rules.invited.add(target)
+    target.invited.add(room.name)
     if not target.paused:
         target.outlet.tell(Invited(session.nick, session.host, room.name))
     return target

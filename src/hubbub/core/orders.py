@@ -199,6 +199,7 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
     def answer(right: bool) -> Notice:
         if right and session.user:
             session.user.operator = True
+            hub.touch(session)
         return Notice(("You may act in every room now" if right else "That name and password are not known",))
 
     hub.check_password(session, name, password, answer)

@@ -120,12 +120,13 @@ class Room:
         name: its one name, folded.
         state: what the log says of it.
         history: how many messages a newcomer is shown.
+        elsewhere: who is in it on other nodes; that changes without its doing.
 
     """
 
-    __slots__ = ("end", "latest", "live", "members", "name", "ring", "rules", "topic")
+    __slots__ = ("elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic")
 
-    def __init__(self, name: str, state: RoomState, history: int) -> None:
+    def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
         self.name = name
         self.end = Cursor(state.seq, 0)
         self.topic = state.topic
@@ -135,6 +136,9 @@ class Room:
         self.members: dict[Session, Form] = {}
         # The members that were given all there is, by form: a chunk is written to them without another look.
         self.live: dict[Form, dict[Session, Send]] = {}
+        self.elsewhere = {} if elsewhere is None else elsewhere
+        for session in self.elsewhere:
+            self.receive(session)
 
     def take_in(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> Chunk:
         """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
@@ -147,7 +151,7 @@ class Room:
             elif entry.kind in CHANGING:
                 if entry.kind is Kind.TOPIC:
                     self.topic = entry.text
-                self.rules.apply(entry, self.members)
+                self.rules.apply(entry, (*self.members, *self.elsewhere))
             elif entry.kind is Kind.REDACT:
                 gone = entry.text.partition(" ")[0]
                 self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
@@ -184,7 +188,16 @@ class Room:
     @property
     def people(self) -> list[Session]:
         """The members that others see: who has a name. The rest only watch."""
-        return [session for session in self.members if session.user]
+        return [*(session for session in self.members if session.user), *self.elsewhere]
+
+    def holds(self, session: Session) -> bool:
+        """Whether somebody is a member, here or on another node."""
+        return session in self.members or session in self.elsewhere
+
+    def receive(self, session: Session) -> None:
+        """Note that somebody came in on another node."""
+        session.rooms[self.name] = self
+        self.rules.admit(session)
 
     def admit(self, session: Session, form: Form) -> None:
         """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""

@@ -26,7 +26,7 @@ class Rooms:
         self._hub = hub
         self._limits = hub.limits
         self._delivery = hub.delivery
-        self._waking = Awake(hub.broker, hub.limits.history, hub.advance, self.close_if_empty)
+        self._waking = Awake(hub.broker, hub.limits.history, hub.advance, self.close_if_empty, hub.abroad)
         self.awake = self._waking.rooms
 
     # --- asked by a session -----------------------------------------------------------------------------------
@@ -139,6 +139,7 @@ class Rooms:
         session.rooms[room.name] = room
         room.admit(session, session.form_in(room.name))
         room.rules.admit(session)
+        self._hub.touch(session)
         self.focus(session, room.name)
         cursor = chunk.cursor(index)
         session.turn.append(Joined(room.name, cursor.seq, room.topic, first))
@@ -174,14 +175,18 @@ class Rooms:
         self.awake[to] = room
         room.name = room.rules.room = to
         self._hub.outbox.move(before, to)
+        self._hub.abroad.move(before, to)
         for tell in self._hub.moves:
             tell(before, to)
         for session in room.members:
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current
+            self._hub.touch(session)
             self._hub.reply(session, Moved(before, to, entry))
         for user in self._hub.users.values():
             for session in user.sessions:
+                if before in session.invited:
+                    session.invited = session.invited - {before} | {to}
                 if before in (session.joining or {}):
                     joining = session.joining or {}
                     session.joining = {to if name == before else name: draft for name, draft in joining.items()}
@@ -189,6 +194,7 @@ class Rooms:
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""
         self._delivery.end(session, session.rooms.pop(name))
+        self._hub.touch(session)
         if session.current == name:
             session.current = ""
             if session.rooms and not session.gone:

@@ -142,7 +142,7 @@ class Rules:
     """
 
     __slots__ = (
-        "created", "flags", "invited", "key", "limit", "lists", "room", "said", "slow", "standing", "status",
+        "created", "flags", "key", "limit", "lists", "room", "said", "slow", "standing", "status",
         "topic_at", "topic_by",
     )  # fmt: skip
 
@@ -158,7 +158,6 @@ class Rules:
         self.topic_at = 0.0
         self.standing: dict[tuple[str, str], str] = {}  # by folded nick and host: o or v, for who comes back
         self.status: dict[Session, str] = {}  # of members that have one: letters of PREFIXES
-        self.invited: set[Session] = set()
         self.said: dict[Session, float] = {}  # when, in slow mode
         for entry in entries:
             self.apply(entry, ())
@@ -170,7 +169,7 @@ class Rules:
         if entry.kind is Kind.TOPIC:
             self.topic_by, self.topic_at = entry.nick, entry.time
         elif entry.kind is Kind.JOIN:
-            self._opened(entry)
+            self._opened(entry, members)
         elif entry.kind is Kind.MODE:
             changes, until = parse(entry.text)
             for change in changes:
@@ -179,12 +178,15 @@ class Rules:
                 else:
                     self._set(change, Listed(entry.nick, entry.time, until))
 
-    def _opened(self, entry: Entry) -> None:
+    def _opened(self, entry: Entry, members: Iterable[Session]) -> None:
         """Who comes first is the room's operator; the lobby is everybody's."""
         if not self.created:
             self.created = entry.time
             if self.room != LOBBY:
                 self.standing[fold(entry.nick), entry.host] = "o"
+                for session in members:
+                    if (session.nick, session.host) == (entry.nick, entry.host):
+                        self.status[session] = "o"
 
     def _promote(self, change: Change, members: Iterable[Session]) -> None:
         nick, _, host = change.param.partition("!")
@@ -217,7 +219,7 @@ class Rules:
 
     def admit(self, session: Session) -> None:
         """Give a new member what it had before; an invitation is used up."""
-        self.invited.discard(session)
+        session.invited.discard(self.room)
         if status := self.standing.get((fold(session.nick), session.host)):
             self.status[session] = status
 
@@ -252,7 +254,7 @@ class Rules:
 
     def check_join(self, session: Session, key: str, count: int, now: float) -> None:
         """Raise Refused if a session may not come in, where there are `count` members."""
-        if session in self.invited or (session.user and session.user.operator):
+        if self.room in session.invited or (session.user and session.user.operator):
             return
         who = session.masks
         if self.banned(who, now):

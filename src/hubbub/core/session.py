@@ -50,6 +50,7 @@ class Session:
         "fresh",
         "gone",
         "host",
+        "invited",
         "joining",
         "label",
         "last_bar",
@@ -74,6 +75,7 @@ class Session:
         self.host = host
         self.address = address
         self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
+        self.invited: set[str] = set()  # rooms that it may come into whatever their rules say
         self.exact = False  # what it says is kept with its spaces
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}

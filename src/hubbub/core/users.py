@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import names
 from hubbub.core.text import clean, fold
@@ -11,6 +11,18 @@ from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
+
+
+class Names(Protocol):
+    """Who else must agree that somebody holds a name: the other nodes of a cluster."""
+
+    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
+        """Ask for a folded name; `done` is called later, with None if it is held for this node now."""
+        ...
+
+    def release(self, key: str) -> None:
+        """Let a name go that is held for this node; of another one nothing happens."""
+        ...
 
 
 class User:
@@ -35,6 +47,7 @@ class Directory:
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
+        self.names: Names | None = None  # who must be asked besides; nobody on a node that is alone
 
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
@@ -65,21 +78,32 @@ class Directory:
         kept = {fold(nick), *(fold(name) for name in claimed)}
         for key in user.keys:
             if key not in kept:
-                del self.users[key]
+                self._let_go(key)
         user.keys = tuple(kept)
 
     def drop(self, user: User) -> None:
         """Let a user who never came hold no name."""
         for key in user.keys:
-            self.users.pop(key, None)
+            self._let_go(key)
+
+    def forget(self, user: User) -> None:
+        """Take a user of another node off the list: what it holds is not ours to let go."""
+        for key in user.keys:
+            if self.users.get(key) is user:
+                del self.users[key]
+        user.keys = ()
+
+    def _let_go(self, key: str) -> None:
+        self.users.pop(key, None)
+        if self.names:
+            self.names.release(key)
 
     def leave(self, session: Session) -> None:
         """Take a session from its user; who has none left is here no more."""
         if user := session.user:
             user.sessions.remove(session)
             if not user.sessions:
-                for key in user.keys:
-                    self.users.pop(key, None)
+                self.drop(user)
 
     def find(self, name: str) -> Session | None:
         """Return a session of the user who holds a name."""

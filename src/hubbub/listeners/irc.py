@@ -31,6 +31,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.room import Room
 from hubbub.core.session import Session
+from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners import irc_commands, irc_metadata
@@ -329,18 +330,40 @@ class IrcDialogue:
 
     # --- registration, and the end --------------------------------------------------------------------------------
 
-    def claim(self, name: str) -> bool:
+    def claim(self, name: str) -> None:
         """Hold a name before the client is registered; answer if that cannot be."""
+        had = self.user.keys if self.user else ()
         try:
             user, nick = self.hub.directory.claim(name, self.user)
         except Refused as refusal:
-            shown = name if name and " " not in name and not name.startswith(":") else "*"
+            self.refuse_name(refusal, name)
+            return
+
+        def held(refusal: Refused | None) -> None:
+            if refusal or self.session.gone:
+                if self.user and not self.session.gone:
+                    self.hub.directory.keep(user, user.nick, ())
+                else:
+                    self.hub.directory.drop(user)
+                if refusal and not self.session.gone:
+                    self.refuse_name(refusal, name)
+                return
+            self.user = user
+            self.hub.directory.keep(user, nick, ())
+            self.register()
+
+        if fold(nick) in had:
+            held(None)
+        else:
+            self.hub.hold(self.session, nick, held)
+
+    def refuse_name(self, refusal: Refused, name: str) -> None:
+        """Say that a name cannot be had."""
+        shown = name if name and " " not in name and not name.startswith(":") else "*"
+        if refusal.code in CODES:
             self.numeric(CODES[refusal.code], shown)
-            return False
-        self.user = user
-        self.hub.directory.keep(user, nick, ())
-        self.register()
-        return True
+        else:  # the other nodes could not be asked
+            self.emit(self.line("433", self.nick or "*", shown, refusal.text))
 
     def register(self) -> None:
         """Let the client in once it has said all that is needed."""

@@ -98,7 +98,7 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     """Return who is in a room. The lines are made once for all who ask before that changes."""
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
     inside = client.session in room.members
-    key = (room.end.seq, len(room.members), multi, hosts)
+    key = (room.end.seq, len(room.members), len(room.elsewhere), multi, hosts)
     cached = client.network.names.get(room.name) if inside else None  # who is invisible is in no log
     if cached is None or cached[0] != key:
         words = []
@@ -151,7 +151,7 @@ def invite(client: IrcDialogue, params: list[str]) -> None:
     """INVITE nick #channel: let somebody come in; without parameters, list who invited."""
     if not params:
         for one in client.hub.rooms.awake.values():
-            if client.session in one.rules.invited:
+            if one.name in client.session.invited:
                 client.reply("336", client.nick, channel(one.name))
         client.numeric(337)
         return
@@ -322,6 +322,7 @@ def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None
     else:
         done, unknown = _change_user(user, params[0])
         if done:
+            client.hub.touch(client.session)
             client.send(wire.line(client.source, "MODE", client.nick, done))
         if unknown:
             client.numeric(501)

@@ -188,10 +188,9 @@ def _nick(client: IrcDialogue, params: list[str]) -> None:
     if name == client.nick:
         return
     try:
-        client.hub.rename(client.session, name)
+        client.hub.rename(client.session, name, lambda refusal: client.refuse_name(refusal, name))
     except Refused as refusal:
-        shown = name if " " not in name and not name.startswith(":") else "*"
-        client.numeric(433 if refusal.code == "name-taken" else 432, shown)
+        client.refuse_name(refusal, name)
 
 
 def _user(client: IrcDialogue, params: list[str]) -> None:
@@ -404,6 +403,7 @@ def _oper(client: IrcDialogue, params: list[str]) -> None:
         client.emit(client.line(str(code), client.nick, TEXTS[code]))
         if right and client.user and not client.user.operator:
             client.user.operator = True
+            client.hub.touch(client.session)
             client.emit(wire.line(client.source, "MODE", client.nick, "+o"))
 
     client.hub.check_password(client.session, params[0], params[1], answer)
@@ -424,7 +424,7 @@ def _kill(client: IrcDialogue, params: list[str]) -> None:
         other.send(wire.line(client.source, "KILL", other.nick, reason))
         other.end(text, text)
     else:
-        client.hub.depart(target, text)
+        client.hub.expel(target, text)
 
 
 def _wallops(client: IrcDialogue, params: list[str]) -> None:

@@ -210,6 +210,7 @@ def away(client: IrcDialogue, params: list[str]) -> None:
     assert user is not None
     changed = user.away != text
     user.away = text
+    client.hub.touch(client.session)
     client.numeric(306 if text else 305)
     if changed:
         data = wire.line(client.source, "AWAY", *([text] if text else []))
@@ -229,6 +230,7 @@ def setname(client: IrcDialogue, params: list[str]) -> None:
     user = client.user
     assert user is not None
     user.real = real
+    client.hub.touch(client.session)
     data = wire.line(client.source, "SETNAME", real)
     if "setname" in client.caps:
         client.send(data)

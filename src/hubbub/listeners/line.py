@@ -159,19 +159,23 @@ class LineDialogue:
 
     def _enter(self, name: str) -> None:
         try:
-            self._hub.enter(self._session, name.strip())
+            self._hub.enter(self._session, name.strip(), outcome=self._entered)
         except Refused as refusal:
             if name.strip() == "/quit":
                 self._hub.depart(self._session)
-                return
-            self._refusals += 1
-            if self._refusals >= NAME_TRIES:
-                self._end(f"{refusal.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
             else:
-                self._connection.write(wire.encode(refusal.text, self._end_of_line) + PROMPT.encode())
-        else:
+                self._entered(refusal)
+
+    def _entered(self, refusal: Refused | None) -> None:
+        if refusal is None:
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             self._connection.tick()  # the deadline was that for a name
+            return
+        self._refusals += 1
+        if self._refusals >= NAME_TRIES:
+            self._end(f"{refusal.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
+        else:
+            self._connection.write(wire.encode(refusal.text, self._end_of_line) + PROMPT.encode())
 
     def _signal(self, signal: Signal) -> None:
         if signal is Signal.QUIT:

@@ -150,14 +150,20 @@ class Talk(Outflow):
         if self._session.user is not None:
             raise Refused("named-already", "You have a name; /nick takes another.")
         (room, after), *others = request.rooms.items() or [(LOBBY, None)]
-        self._hub.enter(self._session, request.name.strip(), room, after)
-        log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-        self.write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
-        for room, after in others:
-            try:
-                self._hub.rooms.join(self._session, room, after)
-            except Refused as refusal:
+
+        def entered(refusal: Refused | None) -> None:
+            if refusal:
                 self._refuse(refusal.code, refusal.text)
+                return
+            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+            self.write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
+            for room, after in others:
+                try:
+                    self._hub.rooms.join(self._session, room, after)
+                except Refused as refusal:
+                    self._refuse(refusal.code, refusal.text)
+
+        self._hub.enter(self._session, request.name.strip(), room, after, entered)
 
     def _say(self, request: wire.Say) -> None:
         if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:

@@ -15,19 +15,24 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed
 from hubbub.brokers.jetstream import packs, reading, streams
 from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.lease import Lease, Taken
 from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Access, Link, Rejected, Unknown, Unsent
 from hubbub.brokers.jetstream.packs import Pack, State, end_of
+from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
 from hubbub.brokers.jetstream.streams import Keep
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
 from hubbub.core.model import SAID, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, SettingsError
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +43,9 @@ AUDITED = 500  # rooms that are looked at by one request; the server's limit is 
 FIND = 20_000  # entries that are read back at most to find one by its id
 AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 MISTAKE = "the server made a mistake"
+PATIENCE = 0.5  # seconds in which another server may be found before people are told
+AWAY = "The chat cannot be reached just now; what you type is kept back"
+BACK = "The chat is back"
 UNSURE = "the chat's servers did not confirm it"
 
 
@@ -68,7 +76,11 @@ class JetStreamBroker:
         self._clock = clock
         self._replicas = replicas
         self._bounds = keep or Keep()
-        self.changed: Callable[[bool], None] = lambda up: None  # called with whether the servers can be reached
+        self.lease = Lease(self.link, self.tasks)
+        self.presence: Presence | None = None
+        self._hub: Hub | None = None
+        self._told = True  # people were told last that the servers can be reached
+        self._loop = asyncio.get_running_loop()
         self._feeds: dict[str, Feed] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
         self._outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
@@ -85,13 +97,32 @@ class JetStreamBroker:
         await self.link.connect()
         self._back.set()
         await streams.set_up(self.link, self._replicas, self._bounds)
+        end = self._loop.time() + streams.START  # servers that have just started have no leader yet
+        while not self.lease.node:
+            try:
+                await self.lease.begin()
+            except (BrokerError, Taken) as error:
+                if self._loop.time() > end:
+                    raise SettingsError(f"The NATS servers store nothing: {error}.") from None
+                await asyncio.sleep(AGAIN)
+        self.lease.changed = self._look
+
+    async def meet(self, hub: Hub) -> None:
+        """Let the hub know the people of other nodes, and them its own."""
+        self._hub = hub
+        hub.directory.names = self.lease
+        self.lease.lost = hub.lose_name
+        self.presence = Presence(self.link, self.lease, hub, self.tasks)
+        await self.presence.begin()
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""
-        self._loop = asyncio.get_running_loop()
         self._committed = committed
         self._failed = failed
-        self.tasks.spawn(self._audit())
+        for work in (self._audit(), self.lease.run(), self._tidy()):
+            self.tasks.spawn(work)
+        if self.presence:
+            self.tasks.spawn(self.presence.run())
         if self._projection:
             self.tasks.spawn(self._projection.run())
 
@@ -101,7 +132,11 @@ class JetStreamBroker:
         while self._outgoing and self._loop.time() < end:  # noqa: ASYNC110 - once
             await asyncio.sleep(0.005)
         self._stopping = True
+        if self.presence and self.link.up:
+            await self.presence.end()
         await self.tasks.stop()
+        if self.link.up:
+            await self.lease.end()
         for outgoing in self._outgoing.values():
             if outgoing:
                 self._failed(list(outgoing), "the server stops", True)
@@ -109,14 +144,28 @@ class JetStreamBroker:
             await self._projection.close()
         await self.link.close()
 
+    async def _tidy(self) -> None:
+        with contextlib.suppress(BrokerError):
+            await self.lease.tidy()
+
     def _link_changed(self, up: bool) -> None:
         if up:
             self._back.set()
             self.tasks.spawn(self._audit_once())
         else:
             self._back.clear()
-        if not self._stopping:
-            self.changed(up)
+        self._loop.call_later(PATIENCE, self._look)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the servers answer, and this node may speak for its people."""
+        return self.link.up and self.lease.answers and self.lease.valid
+
+    def _look(self) -> None:
+        """Tell everybody when the servers can be reached no more, or again."""
+        if self._hub and self.reachable is not self._told and not self._stopping:
+            self._told = self.reachable
+            self._hub.announce(BACK if self._told else AWAY)
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
@@ -280,6 +329,8 @@ class JetStreamBroker:
                 if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
                     break
                 try:
+                    if not self.lease.valid:
+                        raise Unsent
                     await feed.reach(await self.link.publish(feed.subject, data, headers))
                     break
                 except Unsent:

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
+PATIENCE = 20  # tenths of a second in which they must have ended
+
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +32,10 @@ class Tasks:
 
     async def stop(self) -> None:
         """End them all."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for _ in range(PATIENCE):
+            tasks = list(self._tasks)
+            if not tasks:
+                return
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=0.1)  # nats-py swallows what comes while it writes: then once more

@@ -1,0 +1,224 @@
+"""This node's lease, and the names that it holds by it.
+
+A name belongs to a node as long as the node's lease lives, so one heartbeat is enough for all of them, and a node
+that dies frees them all at once. A node believes in its lease for a second less than the servers do: it stops before
+others may take its names. When it has lost the lease it takes a new one, and claims its names again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Link, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.keys import encode_name
+from hubbub.errors import BrokerError, Refused
+
+log = logging.getLogger(__name__)
+
+LEASE = 10  # seconds that the servers keep a lease which is not renewed
+MARGIN = 1.0  # seconds before that in which its node believes in it no more
+RENEW = LEASE / 4
+TRIES = 6
+TOGETHER = 256  # names that are claimed again at once
+
+
+class Lease:
+    """What makes this node one of the cluster.
+
+    Args:
+        link: the connection.
+        tasks: owns what it does in the background.
+
+    """
+
+    def __init__(self, link: Link, tasks: Tasks) -> None:
+        self._link = link
+        self._tasks = tasks
+        self.node = ""
+        self.changed: Callable[[], None] = lambda: None  # called when `valid` may have changed
+        self.lost: Callable[[str], None] = lambda key: None  # called with a name that another node has taken
+        self.answers = True  # the last renewal was answered
+        self._number = 0  # of the lease's last renewal
+        self._until = 0.0  # on the loop's clock
+        self._held: dict[str, int] = {}  # names, with the number of the claim
+        self._freed: dict[str, int] = {}  # claims that are to be taken back
+        self._again: set[str] = set()  # names to be claimed anew
+
+    @property
+    def valid(self) -> bool:
+        """Whether this node may say that its names are its own."""
+        return not self._again and asyncio.get_running_loop().time() < self._until
+
+    async def begin(self) -> None:
+        """Take a lease. Raises BrokerError."""
+        node = secrets.token_hex(6)
+        start = asyncio.get_running_loop().time()
+        self._number = await self._store(f"{streams.NODE}{node}", b"", 0, LEASE)
+        self.node = node
+        self._until = start + LEASE - MARGIN
+
+    async def run(self) -> None:
+        """Keep the lease, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            start = loop.time()
+            try:
+                await self._renew(start)
+                self.answers = True
+            except BrokerError as error:
+                self.answers = False
+                log.debug("the lease could not be renewed: %s", error)
+            self.changed()
+            wait = RENEW if self.valid else RENEW / 8
+            await asyncio.sleep(max(0.0, start + wait - loop.time()))
+
+    async def end(self) -> None:
+        """Give the lease back: others may have the names at once."""
+        try:
+            async with asyncio.timeout(1):
+                if self._number:
+                    await self._take_back(self._number)
+        except (BrokerError, TimeoutError):
+            log.debug("the lease will end by itself")
+
+    async def _renew(self, start: float) -> None:
+        try:
+            self._number = await self._store(f"{streams.NODE}{self.node}", b"", self._number, LEASE)
+            self._until = start + LEASE - MARGIN
+        except Taken:
+            mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")
+            if mine:  # an answer was lost
+                self._number = mine.number
+                return
+            log.warning("this node was away for too long; it claims its names again")
+            self._again |= set(self._held)
+            self._held.clear()
+            await self.begin()
+        await self._reclaim()
+        for key, number in list(self._freed.items()):
+            await self._take_back(number)
+            self._freed.pop(key, None)
+
+    async def _reclaim(self) -> None:
+        names = list(self._again)
+        lost = []
+        for start in range(0, len(names), TOGETHER):
+            part = names[start : start + TOGETHER]
+            found = await asyncio.gather(*(self._claim(key) for key in part))
+            for key, mine in zip(part, found, strict=True):
+                self._again.discard(key)
+                if not mine:
+                    lost.append(key)
+        for key in lost:
+            self.lost(key)
+
+    # --- names ----------------------------------------------------------------------------------------------------
+
+    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
+        """Ask for a folded name; `done` is called later, with None if it is this node's now."""
+
+        async def ask() -> None:
+            refusal = None
+            try:
+                if not self.valid:
+                    raise BrokerError(GONE)
+                if not await self._claim(key):
+                    refusal = Refused("name-taken", f"The name {key} is taken.")
+                elif not self.valid:
+                    raise BrokerError(GONE)
+            except BrokerError as error:
+                refusal = Refused("broker", f"{str(error)[:1].upper()}{str(error)[1:]}; try again in a while.")
+            done(refusal)
+
+        self._tasks.spawn(ask())
+
+    def release(self, key: str) -> None:
+        """Let a name go, if it is this node's."""
+        self._again.discard(key)
+        if number := self._held.pop(key, 0):
+            self._freed[key] = number
+            self._tasks.spawn(self._free(key, number))
+
+    async def _free(self, key: str, number: int) -> None:
+        try:
+            await self._take_back(number)
+        except BrokerError:
+            return  # it is tried again with the next renewal
+        if self._freed.get(key) == number:
+            del self._freed[key]
+
+    async def _claim(self, key: str) -> bool:
+        """Claim a name, and return whether it is this node's. Raises BrokerError."""
+        subject = f"{streams.NAME}{encode_name(key)}"
+        token = f"{self.node} {secrets.token_hex(4)}".encode()
+        expected = 0
+        for _ in range(TRIES):
+            try:
+                self._held[key] = await self._store(subject, token, expected)
+                return True
+            except Taken:
+                found = await self._link.last(streams.NOW, subject)
+            if found is None:
+                expected = 0
+                continue
+            owner = found.data.decode("ascii", "replace").partition(" ")[0]
+            if found.data == token:  # it was stored, and the answer lost
+                self._held[key] = found.number
+                return True
+            if owner != self.node and await self._link.last(streams.NOW, f"{streams.NODE}{owner}"):
+                return False
+            expected = found.number  # nobody's any more
+        raise BrokerError(GONE)
+
+    async def _store(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
+        """Store something if the last of its subject is what is expected, for some seconds or for ever.
+
+        Raises:
+            Taken: it is not, or that is not known.
+            BrokerError: it could not be done.
+
+        """
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
+        if seconds:
+            headers["Nats-TTL"] = f"{seconds}s"
+        try:
+            return await self._link.publish(subject, data, headers)
+        except Unknown:
+            raise Taken from None
+        except Unsent:
+            raise BrokerError(GONE) from None
+        except Rejected as refusal:
+            if refusal.code == WRONG_LAST:
+                raise Taken from None
+            raise BrokerError(str(refusal)) from None
+
+    async def _take_back(self, number: int) -> None:
+        try:
+            await self._link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": number, "no_erase": True})
+        except Rejected as refusal:
+            log.debug("nothing to take back: %s", refusal)
+
+    async def tidy(self) -> None:
+        """Take back what nodes that died still hold. Raises BrokerError."""
+        newest = await self._link.last(streams.NOW, f"{streams.NAME}*")
+        dead: dict[str, bool] = {}
+        async for page in streams.forward(
+            self._link, streams.NOW, f"{streams.NAME}*", 1, newest.number if newest else 0
+        ):
+            for claim in page:
+                owner = claim.data.decode("ascii", "replace").partition(" ")[0]
+                if owner not in dead:
+                    dead[owner] = await self._link.last(streams.NOW, f"{streams.NODE}{owner}") is None
+                if dead[owner]:
+                    await self._take_back(claim.number)
+            if newest and page[-1].number >= newest.number:
+                break
+
+
+class Taken(Exception):
+    """What was to be replaced is not what was expected."""

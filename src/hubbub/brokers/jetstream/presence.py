@@ -1,0 +1,372 @@
+"""Who is on which node: each node tells the others what changes with its people, and keeps a copy of theirs.
+
+Nothing of it is stored. A node numbers what it tells; who misses a number asks for all of it. A node whose lease is
+gone takes its people with it. What is told to somebody elsewhere goes to his node by the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable
+from itertools import count
+
+import msgspec
+from nats.aio.msg import Msg
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.lease import Lease
+from hubbub.brokers.jetstream.link import Link
+from hubbub.brokers.jetstream.packs import Line
+from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.core.abroad import Person, person
+from hubbub.core.hub import Hub
+from hubbub.core.model import Draft, Entry, Event, Form, Invited, Kind, Private
+from hubbub.core.session import Session
+from hubbub.core.users import User
+from hubbub.errors import BrokerError
+
+log = logging.getLogger(__name__)
+
+NEWS = "hubbub.who.news"
+ASK = "hubbub.who.ask"
+ALL = "hubbub.who.all."  # + who asked
+TO = "hubbub.to."  # + node
+SIGNAL = "hubbub.who.signal"
+SOON = 0.002  # seconds in which changes are gathered: a storm of joins is a few messages
+TOGETHER = 500  # people in a message
+BEAT = 1.0  # seconds between two signs of life
+SILENT = 3.0  # seconds without one after which the lease is looked at
+
+
+class News(msgspec.Struct, omit_defaults=True):
+    """What a node tells: its lease, a number, people who came or changed, and those who left, by their numbers."""
+
+    node: str
+    lease: str
+    number: int
+    people: list[tuple[int, Person]] = []
+    gone: list[int] = []
+    answer: bool = False  # a part of all there is
+    last: bool = False  # the last part
+    bye: bool = False
+
+
+class Told(msgspec.Struct, omit_defaults=True):
+    """Something for one person: an event, or his end."""
+
+    to: int
+    nick: str = ""
+    host: str = ""
+    text: str = ""
+    room: str = ""
+    what: str = "private"
+    line: Line | None = None
+
+
+class Signal(msgspec.Struct):
+    """What is not stored, for the members of a room."""
+
+    node: str
+    room: str
+    line: Line
+
+
+_news = msgspec.json.Decoder(News)
+_told = msgspec.json.Decoder(Told)
+_signal = msgspec.json.Decoder(Signal)
+_encode = msgspec.json.Encoder().encode
+
+
+class Peer:
+    """Another node, as this one knows it."""
+
+    def __init__(self, news: News, now: float) -> None:
+        self.lease = news.lease
+        self.number = -1  # of its last news; unknown
+        self.people: dict[int, Session] = {}
+        self.named: set[int] = set()  # in the answer that is coming in
+        self.heard = now
+        self.asked = 0.0
+
+
+class NoForm:
+    """Nothing is written to people on other nodes."""
+
+    echo = False
+    once = False
+
+    @property
+    def elsewhere(self) -> Form:
+        """The same."""
+        return self
+
+    def render(self, entry: Entry) -> bytes:
+        """Return nothing."""
+        return b""
+
+    mine = render
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+NO_FORM = NoForm()
+
+
+class Forward:
+    """The outlet of somebody on another node: what he is told goes there; nothing is written to him."""
+
+    def __init__(self, send: Callable[[str, bytes], None], node: str, number: int) -> None:
+        self._send = send
+        self.node = node
+        self.number = number
+
+    def tell(self, event: Event) -> None:
+        """Send an event to his node, if it is one that somebody else caused."""
+        match event:
+            case Private(nick, text, entry):
+                line = _line(entry) if entry else None
+                told = Told(self.number, nick, text=text, room=entry.room if entry else "", line=line)
+            case Invited(nick, host, room):
+                told = Told(self.number, nick, host, room=room, what="invited")
+            case _:
+                return
+        self._send(f"{TO}{self.node}", _encode(told))
+
+    def expel(self, reason: str) -> None:
+        """End his session."""
+        self._send(f"{TO}{self.node}", _encode(Told(self.number, text=reason, what="expel")))
+
+    def go_on(self) -> None:
+        """Do nothing: his commands are taken elsewhere."""
+
+    def send(self, data: bytes) -> int:
+        """Write nothing."""
+        return len(data)
+
+    def rest(self, data: bytes, sent: int) -> None:
+        """Write nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Write nothing."""
+
+
+class Presence:
+    """The people of all nodes, as far as this one knows.
+
+    Args:
+        link: the connection.
+        lease: this node's.
+        hub: is told of the people of others.
+        tasks: owns what is done in the background.
+
+    """
+
+    def __init__(self, link: Link, lease: Lease, hub: Hub, tasks: Tasks) -> None:
+        self._link = link
+        self._lease = lease
+        self._hub = hub
+        self._tasks = tasks
+        self.node = secrets.token_hex(6)  # for as long as this process lives
+        self._numbers: dict[User, int] = {}
+        self._people: dict[int, User] = {}
+        self._next = count(1)
+        self._changed: dict[User, None] = {}
+        self._told = 0
+        self.peers: dict[str, Peer] = {}
+        self._planned = False
+        self._loop = asyncio.get_running_loop()
+        hub.touched = self._touch
+        hub.abroad.signal = self._signal
+        hub.abroad.expel = lambda session, reason: _forward(session).expel(reason)
+
+    async def begin(self) -> None:
+        """Listen to the others, and ask who is there."""
+        for subject, hear in (
+            (NEWS, self._on_news),
+            (f"{ALL}{self.node}", self._on_news),
+            (ASK, self._on_ask),
+            (f"{ASK}.{self.node}", self._on_ask),
+            (f"{TO}{self.node}", self._on_told),
+            (SIGNAL, self._on_signal),
+        ):
+            await self._link.subscribe(subject, hear)
+        await self._link.tell(ASK, self.node.encode())
+
+    async def run(self) -> None:
+        """Give signs of life, and look after the others'."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self._link.up:
+                await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told)))
+                now = self._loop.time()
+                for node, peer in list(self.peers.items()):
+                    if now - peer.heard > SILENT:
+                        await self._look_at(node, peer)
+
+    async def end(self) -> None:
+        """Say goodbye: others need not wait for the lease to end."""
+        await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, bye=True)))
+
+    # --- what happens here ----------------------------------------------------------------------------------------
+
+    def _touch(self, user: User) -> None:
+        self._changed[user] = None
+        if not self._planned:
+            self._planned = True
+            self._loop.call_later(SOON, lambda: self._tasks.spawn(self._tell()))
+
+    async def _tell(self) -> None:
+        self._planned = False
+        changed = list(self._changed)
+        self._changed.clear()
+        for start in range(0, len(changed), TOGETHER):
+            people, gone = [], []
+            for user in changed[start : start + TOGETHER]:
+                if user.sessions:
+                    people.append((self._number(user), person(user)))
+                elif number := self._numbers.pop(user, 0):
+                    gone.append(number)
+                    del self._people[number]
+            if people or gone:
+                self._told += 1
+                await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, people, gone)))
+
+    def _number(self, user: User) -> int:
+        number = self._numbers.get(user)
+        if number is None:
+            number = self._numbers[user] = next(self._next)
+            self._people[number] = user
+        return number
+
+    async def _on_ask(self, message: Msg) -> None:
+        asker = message.data.decode("ascii", "replace")
+        if asker == self.node:
+            return
+        people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
+        for start in range(0, max(len(people), 1), TOGETHER):
+            part = people[start : start + TOGETHER]
+            last = start + TOGETHER >= len(people)
+            news = News(self.node, self._lease.node, self._told, part, answer=True, last=last)
+            await self._link.tell(f"{ALL}{asker}", _encode(news))
+
+    # --- what happens elsewhere -----------------------------------------------------------------------------------
+
+    async def _on_news(self, message: Msg) -> None:
+        news = _news.decode(message.data)
+        if news.node == self.node:
+            return
+        now = self._loop.time()
+        peer = self.peers.get(news.node)
+        if news.bye:
+            if peer:
+                self._lose(news.node, peer, told=True)
+            return
+        if peer is None:
+            peer = self.peers[news.node] = Peer(news, now)
+        peer.heard, peer.lease = now, news.lease
+        if news.answer:
+            self._take(peer, news)
+            peer.named.update(number for number, _ in news.people)
+            if news.last:
+                self._forget(peer, peer.people.keys() - peer.named)
+                peer.named.clear()
+                peer.number = news.number
+        elif peer.number >= 0 and news.number == peer.number + bool(news.people or news.gone):
+            self._take(peer, news)
+            self._forget(peer, news.gone)
+            peer.number = news.number
+        elif now - peer.asked > BEAT / 2:  # something was missed
+            peer.asked = now
+            peer.named.clear()
+            await self._link.tell(f"{ASK}.{news.node}", self.node.encode())
+
+    def _take(self, peer: Peer, news: News) -> None:
+        for number, who in news.people:
+            if session := peer.people.get(number):
+                self._hub.abroad.update(session, who)
+            else:
+                outlet = Forward(self._send, news.node, number)
+                peer.people[number] = self._hub.abroad.arrive(outlet, outlet, NO_FORM, who)
+
+    def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
+        for number in list(numbers):
+            if session := peer.people.pop(number, None):
+                self._hub.abroad.leave(session)
+
+    async def _look_at(self, node: str, peer: Peer) -> None:
+        """See whether a node that says nothing still has its lease."""
+        try:
+            alive = await self._link.last(streams.NOW, f"{streams.NODE}{peer.lease}")
+        except BrokerError:
+            return
+        if alive is None and self._loop.time() - peer.heard > SILENT:
+            log.warning("another node is gone; its %d people have left", len(peer.people))
+            self._lose(node, peer, told=False)
+
+    def _lose(self, node: str, peer: Peer, told: bool) -> None:
+        """Forget a node; one of those that are left tells the rooms of it."""
+        del self.peers[node]
+        first = min((self.node, *self.peers)) == self.node
+        for number, session in peer.people.items():
+            if first and not told:
+                self._say_gone(node, number, session)
+            self._hub.abroad.leave(session)
+
+    def _say_gone(self, node: str, number: int, session: Session) -> None:
+        rooms = [name for name, inside in self._hub.abroad.rooms.items() if session in inside]
+        for index, room in enumerate(rooms):
+            # Should two nodes tell it, it is stored once all the same: the id is the same.
+            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{node}.{number:x}~{index}", insist=True)
+            draft.host = session.host
+            self._hub.outbox.add(draft)
+
+    # --- for one person, or for those in a room -------------------------------------------------------------------
+
+    def _send(self, subject: str, data: bytes) -> None:
+        self._tasks.spawn(self._link.tell(subject, data))
+
+    async def _on_told(self, message: Msg) -> None:
+        told = _told.decode(message.data)
+        user = self._people.get(told.to)
+        if user is None or not user.sessions:
+            return
+        session = user.sessions[0]
+        if told.what == "expel":
+            self._hub.depart(session, told.text)
+        elif told.what == "invited":
+            session.invited.add(told.room)
+            if not session.paused:
+                session.outlet.tell(Invited(told.nick, told.host, told.room))
+        elif not session.paused:
+            entry = _entry(told.room, told.line) if told.line else None
+            session.outlet.tell(Private(told.nick, told.text, entry))
+
+    def _signal(self, entry: Entry) -> None:
+        self._send(SIGNAL, _encode(Signal(self.node, entry.room, _line(entry))))
+
+    async def _on_signal(self, message: Msg) -> None:
+        signal = _signal.decode(message.data)
+        room = self._hub.rooms.awake.get(signal.room)
+        if signal.node != self.node and room:
+            self._hub.delivery.signal(room, _entry(signal.room, signal.line), None)
+
+
+def _forward(session: Session) -> Forward:
+    assert isinstance(session.outlet, Forward)
+    return session.outlet
+
+
+def _line(entry: Entry) -> Line:
+    return Line(entry.kind, entry.time, entry.nick, entry.text, entry.id, entry.host, entry.tags)
+
+
+def _entry(room: str, line: Line) -> Entry:
+    return Entry(room, 0, 0, line.time, line.kind, line.nick, line.text, line.id, line.host, line.tags)

@@ -1,0 +1,159 @@
+"""People of other nodes: they hold their names and are in rooms here too, and nothing is written to them.
+
+Each has a session like everybody else, so that lists, masks and rules need not know the difference. What is told to
+it goes to its own node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hubbub.core.model import Entry, Form, Outlet, Sink
+from hubbub.core.session import Session
+from hubbub.core.text import fold
+from hubbub.core.users import User
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is known of somebody on another node; the fields are those of User and Session."""
+
+    nick: str
+    host: str = ""
+    address: str = ""
+    real: str = ""
+    away: str = ""
+    modes: str = ""
+    operator: bool = False
+    since: float = 0.0
+    active: float = 0.0
+    rooms: tuple[str, ...] = ()
+
+
+def person(user: User) -> Person:
+    """Return what other nodes are told of somebody here."""
+    session = user.sessions[0]
+    return Person(
+        user.nick,
+        session.host,
+        session.address,
+        user.real,
+        user.away,
+        "".join(sorted(user.modes)),
+        user.operator,
+        user.since,
+        user.active,
+        tuple(session.rooms),
+    )
+
+
+class Abroad:
+    """Everybody who is on another node."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
+        self._places: dict[Session, tuple[str, ...]] = {}
+        # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
+        self.signal: Callable[[Entry], None] = lambda entry: None
+        # Called with a session of another node that shall end, and why.
+        self.expel: Callable[[Session, str], None] = lambda session, reason: None
+
+    def __contains__(self, session: Session) -> bool:
+        return not session.tag  # it publishes nothing here
+
+    def arrive(self, outlet: Outlet, sink: Sink, form: Form, who: Person) -> Session:
+        """Take somebody in who came on another node, and return the session."""
+        session = Session("", outlet, sink, form, who.host, who.address)
+        session.user = User(who.nick)
+        session.user.sessions.append(session)
+        self._describe(session, who)
+        self._name(session.user)
+        for tell in self._hub.presence:
+            tell(session.user, "")
+        self._place(session, who.rooms)
+        return session
+
+    def update(self, session: Session, who: Person) -> None:
+        """Note what has become of somebody."""
+        user = session.user
+        assert user is not None
+        before = user.nick
+        self._describe(session, who)
+        if before != who.nick:
+            self._hub.directory.forget(user)
+            user.nick = who.nick
+            self._name(user)
+            for tell in self._hub.presence:
+                tell(user, before)
+        self._place(session, who.rooms)
+
+    def leave(self, session: Session) -> None:
+        """Forget somebody who has left, or whose node has."""
+        user = session.user
+        assert user is not None
+        session.gone = True
+        self._place(session, ())
+        self._hub.directory.forget(user)
+        user.sessions.clear()
+        for tell in self._hub.presence:
+            tell(user, "")
+
+    def wake(self, name: str) -> dict[Session, None]:
+        """Return who is in a room elsewhere: what becomes of that shows in it."""
+        return self.rooms.setdefault(name, {})
+
+    def tidy(self, name: str) -> None:
+        """Forget a room that nobody elsewhere is in, unless it is awake."""
+        if name not in self._hub.rooms.awake and not self.rooms.get(name, True):
+            del self.rooms[name]
+
+    def sleep(self, name: str) -> None:
+        """Let a room sleep: nobody here is in it."""
+        for session in self.rooms.get(name, ()):
+            session.rooms.pop(name, None)
+        self.tidy(name)
+
+    def move(self, before: str, to: str) -> None:
+        """Call a room by its new name."""
+        if before in self.rooms:
+            self.rooms[to] = self.rooms.pop(before)
+        for session in self.rooms.get(to, ()):
+            self._places[session] = tuple(to if name == before else name for name in self._places[session])
+            session.rooms = {to if name == before else name: room for name, room in session.rooms.items()}
+
+    def _describe(self, session: Session, who: Person) -> None:
+        user = session.user
+        assert user is not None
+        session.host, session.address = who.host, who.address
+        user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
+        user.since, user.active = who.since, who.active
+
+    def _name(self, user: User) -> None:
+        holder = self._hub.users.get(fold(user.nick))
+        if holder is None or holder.keys == ():  # whoever is here has the name; that it is so elsewhere is over soon
+            user.keys = (fold(user.nick),)
+            self._hub.users[fold(user.nick)] = user
+
+    def _place(self, session: Session, rooms: Iterable[str]) -> None:
+        """Let somebody be in these rooms and no others."""
+        wanted = dict.fromkeys(rooms)
+        for name in self._places.pop(session, ()):
+            if name not in wanted and session in self.rooms.get(name, ()):
+                del self.rooms[name][session]
+                if room := session.rooms.pop(name, None):
+                    room.rules.dismiss(session)
+                self.tidy(name)
+        if wanted:
+            self._places[session] = tuple(wanted)
+        for name in wanted:
+            inside = self.rooms.setdefault(name, {})
+            if session not in inside:
+                inside[session] = None
+                if room := self._hub.rooms.awake.get(name):
+                    room.receive(session)
