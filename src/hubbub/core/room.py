@@ -151,7 +151,9 @@ class Room:
             elif entry.kind in CHANGING:
                 if entry.kind is Kind.TOPIC:
                     self.topic = entry.text
-                self.rules.apply(entry, (*self.members, *self.elsewhere))
+                # Who joins here is no member yet; all are looked at only where somebody is named.
+                apart = () if entry.kind is Kind.JOIN else self.members
+                self.rules.apply(entry, (*apart, *self.elsewhere))
             elif entry.kind is Kind.REDACT:
                 gone = entry.text.partition(" ")[0]
                 self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)

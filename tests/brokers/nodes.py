@@ -1,0 +1,116 @@
+"""Nodes of a cluster in one process: a hub, a pump and a JetStream broker each, and people without sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from hubbub.brokers.jetstream.broker import JetStreamBroker
+from hubbub.brokers.jetstream.link import Access
+from hubbub.core import commands
+from hubbub.core.hub import Hub
+from hubbub.core.model import Event, Notice, Refusal
+from hubbub.core.session import Session
+from hubbub.errors import Refused
+from hubbub.pump import Pump
+from hubbub.wire.line import RAW, render
+
+SECONDS = 15.0
+
+
+class Peer:
+    """Somebody on a node, who sees what nc would show."""
+
+    def __init__(self, node: Node, name: str) -> None:
+        self.node = node
+        self.seen = ""
+        self.events: list[Event] = []
+        self.refused: Refused | None = None
+        self._lines: list[str] = []
+        self.session: Session = node.hub.connect(self, self, RAW, f"~nc@{name.lower()}.nc", "127.0.0.1")
+        try:
+            node.hub.enter(self.session, name, outcome=self._entered)
+        except Refused as refusal:
+            self.refused = refusal
+
+    def _entered(self, refusal: Refused | None) -> None:
+        self.refused = refusal
+
+    def types(self, *lines: str) -> None:
+        self._lines += lines
+        self.go_on()
+
+    def go_on(self) -> None:
+        while self._lines and self.session.user and self.node.hub.ready(self.session):
+            line = self._lines.pop(0)
+            try:
+                commands.run(self.node.hub, self.session, line)
+            except Refused as refusal:
+                self.node.hub.reply(self.session, Refusal(refusal.code, refusal.text))
+
+    def tell(self, event: Event) -> None:
+        self.events.append(event)
+        self.seen += render(event, "\n").decode()
+
+    def send(self, data: bytes) -> int:
+        self.seen += data.decode()
+        return len(data)
+
+    def rest(self, data: bytes, sent: int) -> None:
+        self.seen += data[sent:].decode()
+
+    def write(self, data: bytes) -> None:
+        self.seen += data.decode()
+
+    async def sees(self, text: str) -> None:
+        """Wait until it sees a text, and forget all up to that."""
+        await until(lambda: text in self.seen, lambda: f"{text!r} in {self.seen!r}")
+        self.seen = self.seen.partition(text)[2]
+
+    @property
+    def notices(self) -> list[str]:
+        return [line for event in self.events if isinstance(event, Notice) for line in event.lines]
+
+
+class Node:
+    """One node."""
+
+    def __init__(self, url: str, folder: Path | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        self.broker = JetStreamBroker(Access(url), time.time, folder=folder)
+        self.pump = Pump(loop, False, lambda seconds: None, lambda seconds: None)
+        self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", self.pump.wake)
+        self.pump.hub, self.pump.broker = self.hub, self.broker
+
+    async def start(self) -> Node:
+        await self.broker.connect()
+        await self.broker.meet(self.hub)
+        self.broker.start(self.pump.committed, self.pump.failed)
+        return self
+
+    async def enter(self, name: str) -> Peer:
+        peer = Peer(self, name)
+        await until(lambda: bool(peer.refused or peer.session.rooms), lambda: f"{name} is in no room")
+        return peer
+
+    async def die(self) -> None:
+        """End without a word, as a killed process does."""
+        await self.broker.tasks.stop()
+        await self.broker.link.close()
+
+    async def stop(self) -> None:
+        await self.broker.stop(2.0)
+
+    def who(self, room: str = "lobby") -> list[str]:
+        found = self.hub.rooms.awake.get(room)
+        return list(commands.members_of(room, found).nicks)
+
+
+async def until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = SECONDS) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {otherwise()}")
+        await asyncio.sleep(0.002)

@@ -1,0 +1,369 @@
+"""Several nodes on one NATS server: names, people, rules and private messages are the whole cluster's."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+from nats_servers import NatsServers
+from nodes import Node, Peer, until
+
+from hubbub.brokers.jetstream import lease, presence, streams
+from hubbub.brokers.jetstream.broker import AWAY, BACK
+from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.core.asides import signal as tell_signal
+from hubbub.errors import BrokerError
+
+Start = Callable[[], Awaitable[Node]]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
+    servers = NatsServers(tmp_path_factory.mktemp("nats"))
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+async def start(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
+    monkeypatch.setattr(lease, "LEASE", 3)
+    monkeypatch.setattr(lease, "RENEW", 0.5)
+    monkeypatch.setattr(presence, "SILENT", 1.5)
+    nodes: list[Node] = []
+
+    async def start() -> Node:
+        nodes.append(await Node(servers.url).start())
+        return nodes[-1]
+
+    yield start
+    for node in nodes:
+        await node.stop()
+    link = Link(Access(servers.url), "clean", lambda up: None)
+    await link.connect()
+    for stream in (streams.LOG, streams.NOW):
+        await link.ask(f"STREAM.DELETE.{stream}")
+    await link.close()
+
+
+async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None:
+    await until(
+        lambda: all(node.who(room) == names for node in nodes),
+        lambda: f"{[node.who(room) for node in nodes]} should be {names}",
+    )
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+async def test_one_of_many_who_claim_a_name_at_once_has_it(start: Start) -> None:
+    nodes = [await start() for _ in range(3)]
+    peers = [Peer(node, "Ann") for node in nodes for _ in range(1)]
+    await until(lambda: all(p.refused or p.session.rooms for p in peers), lambda: "no outcome")
+    assert sum(bool(p.session.rooms) for p in peers) == 1
+    assert {p.refused.code for p in peers if p.refused} == {"name-taken"}
+
+
+async def test_name_is_free_again_for_another_node_when_it_is_let_go(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    await same([two], [])
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    bo.types("/nick ann")
+    await bo.sees("The name ann is taken.")
+    ann.types("/nick Zoe")
+    await bo.sees("Ann is now Zoe")
+    await same([one, two], ["Bo", "Zoe"])
+    bo.types("/nick Ann")
+    await bo.sees("You are Ann now")
+    one.hub.depart(ann.session)
+    await same([two], ["Ann"])
+    assert (await one.enter("zoe")).refused is None
+
+
+async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([two], ["Ann", "Bo"])
+    began = time.monotonic()
+    await one.die()
+    while (peer := await two.enter("Ann")).refused:
+        assert peer.refused.code == "name-taken" and time.monotonic() - began < 3 * lease.LEASE
+        await asyncio.sleep(0.1)
+    assert time.monotonic() - began > lease.LEASE - lease.RENEW - 1
+    await bo.sees("Ann has joined the chat")
+
+
+async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None:
+    """A node that was cut off while another one gave its name away."""
+    one, two = await start(), await start()
+    ann, other = await one.enter("Ann"), await two.enter("Other")
+    one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
+    await one.broker.lease.end()  # as if it had not been renewed for long
+    one.broker.lease._until = 0.0
+    one.broker.link.tell = _unheard  # type: ignore[method-assign]
+    await until(lambda: not two.broker.presence or not two.broker.presence.peers, lambda: "the node is there still")
+    ann.types("said meanwhile")
+    assert (await two.enter("Ann")).refused is None
+    del one.broker.link.tell, one.broker.lease._renew
+    await until(lambda: ann.session.nick == "Ann2", lambda: ann.seen)
+    assert "The name Ann was taken while the chat could not be reached" in ann.notices
+    await other.sees("said meanwhile")
+    await same([one, two], ["Ann", "Ann2", "Other"])
+
+
+async def _unheard(subject: str, data: bytes, reply: str = "") -> None:
+    pass
+
+
+async def _cut_off(start: float) -> None:
+    raise BrokerError("cut off")
+
+
+async def test_name_that_nobody_took_meanwhile_is_kept(start: Start) -> None:
+    one, _ = await start(), await start()
+    ann = await one.enter("Ann")
+    before = one.broker.lease.node
+    await one.broker.lease.end()
+    one.broker.lease._until = 0.0
+    await until(lambda: one.broker.lease.node != before and one.broker.lease.valid, lambda: "no new lease")
+    assert ann.session.nick == "Ann" and "fold" not in ann.seen
+
+
+async def test_node_that_starts_takes_back_what_the_dead_hold(start: Start) -> None:
+    one = await start()
+    await one.enter("Ann")
+    await one.die()
+    await asyncio.sleep(lease.LEASE + 1.5)
+    two = await start()
+    subject = f"{streams.NAME}ann"
+
+    async def gone() -> bool:
+        return await two.broker.link.last(streams.NOW, subject) is None
+
+    for _ in range(100):
+        if await gone():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the claim is there still")
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+
+async def test_everybody_is_listed_on_every_node(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    ann.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    await until(lambda: bool(two.hub.abroad.rooms.get("tea")), lambda: "not heard of")
+    bo.types("/rooms")
+    await bo.sees("tea (1)")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    three = await start()
+    await three.enter("Cy")
+    await same([one, two, three], ["Ann", "Bo", "Cy"])
+    ann.types("/leave tea")
+    await same([two], ["Bo"], "tea")
+
+
+async def test_who_joins_is_on_the_other_node_within_milliseconds(start: Start) -> None:
+    one, two = await start(), await start()
+    await two.enter("Bo")
+    took = []
+    for number in range(20):
+        peer = await one.enter(f"p{number}")
+        began = time.monotonic()
+        await until(lambda peer=peer: peer.session.nick in two.who(), lambda: "never")
+        took.append(time.monotonic() - began)
+    assert sorted(took)[10] < 0.1  # 2 ms of gathering and a way over loopback, on a machine that may be busy
+
+
+async def test_what_was_missed_is_asked_for(start: Start) -> None:
+    one, two = await start(), await start()
+    await two.enter("Bo")
+    await one.enter("Ann")
+    await same([two], ["Ann", "Bo"])
+    told = one.broker.presence
+    assert told is not None
+    told._told += 3  # as if messages had been lost
+    await one.enter("Cy")
+    await same([two], ["Ann", "Bo", "Cy"])
+
+
+async def test_people_of_a_node_that_says_goodbye_are_gone_at_once(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([two], ["Ann", "Bo"])
+    began = time.monotonic()
+    await one.stop()
+    await same([two], ["Bo"])
+    assert time.monotonic() - began < 2.5
+    bo.types("/nick Ann")
+    await bo.sees("You are Ann now")
+
+
+async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
+    one, two, three = await start(), await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await three.enter("Cy")
+    ann.types("/join tea")
+    bo.types("/join tea")
+    await same([two], ["Ann", "Bo"], "tea")
+    await one.die()
+    await same([two, three], ["Bo", "Cy"])
+    await bo.sees("Ann has left tea")
+    await cy.sees("Ann has left the chat")
+    cy.types("done")
+    await bo.sees("Cy: done")
+    await asyncio.sleep(0.3)
+    assert "Ann has left" not in cy.seen + bo.seen
+
+
+# --- from one to the other ------------------------------------------------------------------------------------------
+
+
+async def test_private_message_reaches_who_is_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    ann.types("/msg Bo psst")
+    await bo.sees("Ann (private): psst")
+    bo.types("/msg ann what?")
+    await ann.sees("Bo (private): what?")
+
+
+async def test_operators_rules_and_kicks_are_the_same_everywhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    bo.types("/join tea", "/who")
+    await bo.sees("@Ann, Bo")
+    bo.types("/kick Ann")
+    await bo.sees("You are no operator of tea.")
+    await same([one], ["Ann", "Bo"], "tea")
+    ann.types("/op Bo", "/topic four o'clock")
+    await bo.sees("four o'clock")
+    bo.types("/who")
+    await bo.sees("@Ann, @Bo")
+    ann.types("/set invite-only on", "/kick Bo out")
+    await bo.sees("out")
+    await same([one], ["Ann"], "tea")
+    bo.types("/join tea")
+    await bo.sees("tea is open to who is invited only.")
+    ann.types("/invite Bo")
+    await bo.sees("tea")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+
+
+async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    target = one.hub.directory.find("Bo")
+    assert target is not None
+    one.hub.expel(target, "enough")
+    await same([one], ["Ann"])
+    assert bo.session.gone
+
+
+async def test_who_is_typing_is_told_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    heard = []
+    render = bo.session.form.render
+    two.hub.delivery.signal = lambda room, entry, author: heard.append((room.name, entry.tags))  # type: ignore[method-assign]
+    assert render
+    tell_signal(one.hub, ann.session, "lobby", "+typing=active")
+    await until(lambda: heard == [("lobby", "+typing=active")], lambda: str(heard))
+
+
+async def test_one_rename_in_two_rooms_is_one_event_on_the_other_node_too(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    for peer in (ann, bo):
+        peer.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    told = []
+    two.hub.delivery.fan_out = _noting(two, told)  # type: ignore[method-assign]
+    ann.types("/nick Zoe")
+    await until(lambda: len(told) == 2, lambda: str(told))
+    assert sorted(map(len, told)) == [0, 1]
+
+
+def _noting(node: Node, told: list[object]) -> Callable[..., object]:
+    fan_out = node.hub.delivery.fan_out
+
+    def note(room: object, entries: object, authors: object, doubled: dict[int, object]) -> object:
+        told.append(doubled)
+        return fan_out(room, entries, authors, doubled)  # type: ignore[arg-type]
+
+    return note
+
+
+async def test_room_that_is_renamed_is_so_on_every_node(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join ops")
+    await same([one], ["Ann"], "ops")
+    bo.types("/join ops")
+    await same([one, two], ["Ann", "Bo"], "ops")
+    from hubbub.core import moderation
+
+    moderation.move(one.hub, ann.session, one.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
+    await same([one, two], ["Ann", "Bo"], "dev")
+    bo.types("still here")
+    await ann.sees("still here")
+    three = await start()
+    cy = await three.enter("Cy")
+    cy.types("/join dev")
+    await cy.sees("still here")
+    cy.types("/join ops", "/who")
+    await cy.sees("In ops: 1")
+
+
+# --- servers that go ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_typed_while_the_server_is_gone_is_kept_back(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGKILL)
+    await ann.sees(AWAY)
+    ann.types("under water", "and this")
+    newcomer = await one.enter("Cy")
+    assert newcomer.refused and newcomer.refused.code == "broker"
+    await asyncio.sleep(0.5)
+    assert "under water" not in bo.seen
+    servers.start(0)
+    await bo.sees("Ann: under water\nAnn: and this")
+    await ann.sees(BACK)
+    ann.types("/history 5")
+    await ann.sees("Ann: and this")
+
+
+async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("into the ice")
+    await ann.sees(AWAY)
+    servers.signal(0, signal.SIGCONT)
+    await bo.sees("Ann: into the ice")
+    await ann.sees(BACK)
+    ann.types("after")
+    await bo.sees("Ann: after")
+    assert "into the ice" not in bo.seen
