@@ -13,6 +13,7 @@ from hubbub.core.model import SAID, Draft, Entry, Kind
 
 log = logging.getLogger("hubbub")
 
+ENOUGH = 0.05  # seconds after which a broker that makes batches itself is given more
 RETRY = 0.25  # seconds before something is published again after the broker failed
 
 
@@ -64,7 +65,9 @@ class Pump:
         self._planned = False
         batch = self.hub.outbox.gather()
         if batch:
-            self._busy = not self.broker.gathers
+            self._busy = True
+            if self.broker.gathers:  # it need not be done with this batch: nobody waits longer for that
+                self._loop.call_later(ENOUGH, self._next)
             self._published = time.perf_counter()
             self.broker.publish(batch)
 

@@ -245,6 +245,7 @@ class House:
             turned_away=self.front.turned_away,
             commit=self._commit,
             fan_out=self._fan_out,
+            broker=self.broker.figures(),
         )
 
     async def open_web(self) -> Web:

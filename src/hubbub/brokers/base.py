@@ -23,7 +23,7 @@ every broker (tests/brokers/test_contract.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import delivery
@@ -75,6 +75,10 @@ class Broker(delivery.Broker, Protocol):
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """See whether it can commit."""
+        ...
+
+    def figures(self) -> Mapping[str, tuple[str, float]]:
+        """Return what it counts for who watches the server: by name, with an explanation."""
         ...
 
     async def stop(self, deadline: float) -> None:

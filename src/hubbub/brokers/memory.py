@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, Span, holds, page, windows
@@ -64,6 +64,10 @@ class MemoryBroker:
         """Begin to work for the running loop."""
         self._loop = asyncio.get_running_loop()
         self._committed = committed
+
+    def figures(self) -> Mapping[str, tuple[str, float]]:
+        """Nothing besides."""
+        return {}
 
     async def stop(self, deadline: float) -> None:
         """Nothing waits here for longer than a turn of the loop."""

@@ -14,7 +14,7 @@ import logging
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +81,10 @@ class SqliteBroker:
         self._spawn(self._write)
         for store in readers:
             self._spawn(self._answer, store)
+
+    def figures(self) -> Mapping[str, tuple[str, float]]:
+        """Nothing besides."""
+        return {}
 
     async def stop(self, deadline: float) -> None:
         """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""

@@ -21,6 +21,8 @@ def _metrics(now: Readings) -> Iterable[Metric]:
     yield GaugeMetricFamily("hubbub_rooms_awake", "Rooms that somebody is in.", now.rooms)
     yield GaugeMetricFamily("hubbub_sessions_behind", "Sessions that do not read just now.", now.behind)
     yield GaugeMetricFamily("hubbub_entries_waiting", "Entries that are not stored yet.", now.waiting)
+    for name, (text, value) in now.broker.items():
+        yield GaugeMetricFamily(f"hubbub_{name}", text, value)
     yield CounterMetricFamily("hubbub_entries", "Entries stored since the start.", now.entries)
     yield CounterMetricFamily("hubbub_deliveries", "Entries given to members since the start.", now.deliveries)
     refused = CounterMetricFamily("hubbub_refusals", "What was refused since the start.", labels=["what"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
@@ -36,3 +37,4 @@ class Readings:
     turned_away: int
     commit: Timing
     fan_out: Timing
+    broker: Mapping[str, tuple[str, float]]  # what the broker counts besides: by name, with an explanation

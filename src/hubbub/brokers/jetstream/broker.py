@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,6 +166,25 @@ class JetStreamBroker:
         if self._hub and self.reachable is not self._told and not self._stopping:
             self._told = self.reachable
             self._hub.announce(BACK if self._told else AWAY)
+
+    def figures(self) -> Mapping[str, tuple[str, float]]:
+        """Return what is known of the cluster."""
+        found = (
+            {
+                "cluster_reachable": (
+                    "Whether the NATS servers answer, and this node has its lease.",
+                    float(self.reachable),
+                ),
+                "cluster_nodes": ("Nodes that this one knows of, itself too.", 1.0 + len(self.presence.peers)),
+                "cluster_rooms_followed": ("Rooms whose traffic comes to this node.", float(len(self._feeds))),
+            }
+            if self.presence
+            else {}
+        )
+        if self._projection:
+            behind = self._projection.last - self._projection.upto
+            found["search_behind"] = ("Messages of the log that cannot be searched for yet.", float(max(behind, 0)))
+        return found
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
