@@ -227,7 +227,8 @@ class House:
     def _cloak(self, address: str) -> str:
         """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""
         if not self._secret:
-            self._secret = secrets.token_bytes(32) if self.settings.ephemeral else _secret(Path(self.settings.data))
+            own = self.broker.secret or (self.settings.ephemeral and secrets.token_bytes(32))
+            self._secret = own or _secret(Path(self.settings.data))
         return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
 
     def readings(self) -> Readings:

@@ -11,7 +11,7 @@ import pytest
 from nats_servers import NatsServers
 from nodes import Node, Peer, until
 
-from hubbub.brokers.jetstream import lease, presence, streams
+from hubbub.brokers.jetstream import broker, lease, presence, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
 from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.core.asides import signal as tell_signal
@@ -367,3 +367,34 @@ async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: St
     ann.types("after")
     await bo.sees("Ann: after")
     assert "into the ice" not in bo.seen
+
+
+async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
+    start: Start, servers: NatsServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker, "GIVE_UP", 0.5)
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("into the ice")
+    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may be shown yet.")
+    servers.signal(0, signal.SIGCONT)
+    await bo.sees("Ann: into the ice")
+    await ann.sees("This was sent after all: into the ice")
+
+
+async def test_what_no_server_takes_is_told_as_not_sent(start: Start) -> None:
+    one = await start()
+    ann = await one.enter("Ann")
+    config = (await one.broker.link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+    await one.broker.link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msg_size": 1000})
+    ann.types("x" * 1000)
+    await ann.sees("Not sent: ")
+    ann.types("short")
+    await until(lambda: one.hub.outbox.idle, lambda: "still open")
+
+
+async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
+    one, two = await start(), await start()
+    assert len(one.broker.secret) == 32 and one.broker.secret == two.broker.secret

@@ -57,6 +57,11 @@ class Broker(delivery.Broker, Protocol):
         """Whether it makes batches itself."""
         ...
 
+    @property
+    def secret(self) -> bytes:
+        """What all nodes share and nobody else knows, once it is connected; b"" if there is only this one."""
+        ...
+
     async def connect(self) -> None:
         """Find what it needs elsewhere, before anybody comes. Raises SettingsError when that cannot be."""
         ...

@@ -43,6 +43,7 @@ class MemoryBroker:
 
     def __init__(self, clock: Callable[[], float], bound: int = 64 * 1024 * 1024) -> None:
         self.gathers = False
+        self.secret = b""
         self._clock = clock
         self._bound = bound
         self._size = 0

@@ -49,6 +49,7 @@ class SqliteBroker:
     def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
         self._folder = folder
         self.gathers = False
+        self.secret = b""
         self._clock = clock
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()

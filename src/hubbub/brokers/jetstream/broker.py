@@ -70,6 +70,7 @@ class JetStreamBroker:
         folder: Path | None = None,
     ) -> None:
         self.gathers = True
+        self.secret = b""
         self.node = secrets.token_hex(6)
         self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
         self.tasks = Tasks()
@@ -100,6 +101,7 @@ class JetStreamBroker:
         end = self._loop.time() + streams.START  # servers that have just started have no leader yet
         while not self.lease.node:
             try:
+                self.secret = await streams.secret(self.link)
                 await self.lease.begin()
             except (BrokerError, Taken) as error:
                 if self._loop.time() > end:

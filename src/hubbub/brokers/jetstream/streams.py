@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import secrets
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any
 
-from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected
+from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Unknown, Unsent
 from hubbub.errors import BrokerError, SettingsError
 
 LOG = "HUBBUB"
@@ -17,6 +19,7 @@ LIVE = "hubbub.live."  # + key: the same, as they were stored, with their number
 STATE = "hubbub.state.room."  # + name: where a room's log is, and what its entries made of it
 NAME = "hubbub.state.name."  # + name: who holds it
 NODE = "hubbub.state.node."  # + node: its lease
+SECRET = "hubbub.state.secret"  # what cloaks are made with: the same on every node
 PROBE = "hubbub.state.probe"
 
 PAGE = 256  # messages that are asked for at once
@@ -82,6 +85,16 @@ async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:
             if loop.time() > end:
                 raise SettingsError("JetStream does not answer: it must be switched on, with a leader.") from None
             await asyncio.sleep(0.2)
+
+
+async def secret(link: Link) -> bytes:
+    """Return what all nodes share, made by the first one. Raises BrokerError."""
+    while True:
+        if found := await link.last(NOW, SECRET):
+            return found.data
+        with contextlib.suppress(Rejected, Unknown, Unsent):
+            await link.publish(SECRET, secrets.token_bytes(32), {"Nats-Expected-Last-Subject-Sequence": "0"})
+        await asyncio.sleep(0)
 
 
 async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
