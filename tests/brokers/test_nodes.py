@@ -11,7 +11,7 @@ import pytest
 from nats_servers import NatsServers
 from nodes import Node, Peer, until
 
-from hubbub.brokers.jetstream import broker, lease, presence, streams
+from hubbub.brokers.jetstream import lease, presence, sending, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
 from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.core.asides import signal as tell_signal
@@ -372,7 +372,7 @@ async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: St
 async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
     start: Start, servers: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(broker, "GIVE_UP", 0.5)
+    monkeypatch.setattr(sending, "GIVE_UP", 0.5)
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])

@@ -13,7 +13,6 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,13 +21,14 @@ from hubbub.brokers.jetstream import packs, reading, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.lease import Lease, Taken
 from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Access, Link, Rejected, Unknown, Unsent
-from hubbub.brokers.jetstream.packs import Pack, State, end_of
+from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
+from hubbub.brokers.jetstream.sending import AGAIN, Sending
 from hubbub.brokers.jetstream.streams import Keep
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
-from hubbub.core.model import SAID, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.model import AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.errors import BrokerError, SettingsError
 
 if TYPE_CHECKING:
@@ -36,17 +36,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
 AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
 LINGER = 30.0  # seconds that a room is followed which nobody needs
 AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
 FIND = 20_000  # entries that are read back at most to find one by its id
-AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 MISTAKE = "the server made a mistake"
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
-UNSURE = "the chat's servers did not confirm it"
 
 
 class JetStreamBroker:
@@ -74,7 +71,6 @@ class JetStreamBroker:
         self.node = secrets.token_hex(6)
         self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
         self.tasks = Tasks()
-        self._clock = clock
         self._replicas = replicas
         self._bounds = keep or Keep()
         self.lease = Lease(self.link, self.tasks)
@@ -82,13 +78,10 @@ class JetStreamBroker:
         self._hub: Hub | None = None
         self._told = True  # people were told last that the servers can be reached
         self._loop = asyncio.get_running_loop()
+        self._sending = Sending(self, clock)
         self._feeds: dict[str, Feed] = {}
         self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
-        self._outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
-        self._unseen: set[str] = set()  # first ids of the packs that are under way
         self._projection = Projection(self.link, folder) if folder else None
-        self._newest = 0.0  # time of an entry
-        self._back = asyncio.Event()  # the servers can be reached
         self._stopping = False
 
     # --- beginning and end ----------------------------------------------------------------------------------------
@@ -96,7 +89,6 @@ class JetStreamBroker:
     async def connect(self) -> None:
         """Find the servers and make the streams. Raises SettingsError."""
         await self.link.connect()
-        self._back.set()
         await streams.set_up(self.link, self._replicas, self._bounds)
         end = self._loop.time() + streams.START  # servers that have just started have no leader yet
         while not self.lease.node:
@@ -120,7 +112,7 @@ class JetStreamBroker:
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""
         self._committed = committed
-        self._failed = failed
+        self._sending.failed = failed
         for work in (self._audit(), self.lease.run(), self._tidy()):
             self.tasks.spawn(work)
         if self.presence:
@@ -131,7 +123,7 @@ class JetStreamBroker:
     async def stop(self, deadline: float) -> None:
         """Finish what was published, and let go of everything."""
         end = self._loop.time() + deadline
-        while self._outgoing and self._loop.time() < end:  # noqa: ASYNC110 - once
+        while self._sending.outgoing and self._loop.time() < end:  # noqa: ASYNC110 - once
             await asyncio.sleep(0.005)
         self._stopping = True
         if self.presence and self.link.up:
@@ -139,9 +131,7 @@ class JetStreamBroker:
         await self.tasks.stop()
         if self.link.up:
             await self.lease.end()
-        for outgoing in self._outgoing.values():
-            if outgoing:
-                self._failed(list(outgoing), "the server stops", True)
+        self._sending.give_up()
         if self._projection:
             await self._projection.close()
         await self.link.close()
@@ -152,10 +142,10 @@ class JetStreamBroker:
 
     def _link_changed(self, up: bool) -> None:
         if up:
-            self._back.set()
+            self._sending.back.set()
             self.tasks.spawn(self._audit_once())
         else:
-            self._back.clear()
+            self._sending.back.clear()
         self._loop.call_later(PATIENCE, self._look)
 
     @property
@@ -194,7 +184,7 @@ class JetStreamBroker:
         """Start to follow a room."""
 
         async def state() -> RoomState:
-            feed = await self._follow(room, make=True)
+            feed = await self.follow(room, make=True)
             assert feed is not None
             feed.open = True
             older: Sequence[Entry] = ()
@@ -212,7 +202,7 @@ class JetStreamBroker:
             feed.open = False
             feed.used = self._loop.time()
 
-    async def _follow(self, room: str, make: bool = False) -> Feed | None:
+    async def follow(self, room: str, make: bool = False) -> Feed | None:
         """Return a room, followed; None if it is not there and shall not be made. Raises BrokerError."""
         if feed := self._feeds.get(room):
             feed.used = self._loop.time()
@@ -279,7 +269,7 @@ class JetStreamBroker:
             if await self._note(subject, state, found.number if found else 0):
                 return
 
-    async def _keep(self, feed: Feed, before: str) -> None:
+    async def keep(self, feed: Feed, before: str) -> None:
         """Note what has become of a room, and its name before as free if it was renamed."""
         try:
             await self._keep_state(feed.state)
@@ -291,102 +281,21 @@ class JetStreamBroker:
             log.warning("the state of a room could not be noted; it will be read again from its log")
 
     def _hand_on(self, entries: Sequence[Entry]) -> None:
-        self._newest = max(self._newest, entries[-1].time)
+        self._sending.newest = max(self._sending.newest, entries[-1].time)
         for entry in entries:
-            self._unseen.discard(entry.id)
+            self._sending.unseen.discard(entry.id)
             if entry.kind is Kind.MOVE:
                 to = entry.text.partition(" ")[0]
                 if feed := self._feeds.pop(entry.room, None):
                     self._feeds[to] = feed
-                if outgoing := self._outgoing.pop(entry.room, None):
-                    self._outgoing[to] = outgoing
+                self._sending.moved(entry.room, to)
         self._committed(entries)
 
     # --- publishing -----------------------------------------------------------------------------------------------
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Send drafts into the log, each room's in their order."""
-        for draft in drafts:
-            outgoing = self._outgoing.get(draft.room)
-            if outgoing is None:
-                outgoing = self._outgoing[draft.room] = deque()
-                self.tasks.spawn(self._send(draft.room, outgoing))
-            outgoing.append(draft)
-
-    async def _send(self, room: str, outgoing: deque[Draft]) -> None:
-        """Publish what is said in a room, a pack at a time, until nothing is left."""
-        feed = None
-        while feed is None:
-            try:
-                feed = await self._follow(room, make=True)
-            except BrokerError:
-                await self._wait()
-        while outgoing:
-            feed.used = self._loop.time()
-            batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
-            before, ruling = feed.room, feed.state.ruling
-            await self._store(feed, batch)
-            for _ in batch:
-                outgoing.popleft()
-            if feed.state.ruling != ruling:
-                keeping = self._keep(feed, before)
-                if feed.room != before:
-                    await keeping  # before anybody may open another room under the old name
-                else:
-                    self.tasks.spawn(keeping)
-        del self._outgoing[feed.room]
-
-    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> None:
-        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it."""
-        now = self._newest = max(self._clock(), self._newest)  # a clock that is set back must not break the order
-        lines = [packs.line(draft, now) for draft in batch]
-        data = packs.encode(Pack(lines, feed.last, feed.back, feed.state.ruling))
-        headers = {"Nats-Msg-Id": batch[0].id}
-        first = 0.0  # when it was sent first without an answer
-        self._unseen.add(batch[0].id)
-        try:
-            while batch[0].id in self._unseen:
-                start = self._loop.time()
-                if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
-                    break
-                try:
-                    if not self.lease.valid:
-                        raise Unsent
-                    await feed.reach(await self.link.publish(feed.subject, data, headers))
-                    break
-                except Unsent:
-                    pass
-                except (Rejected, Unknown) as outcome:
-                    if isinstance(outcome, Rejected) and not first:
-                        self._failed(batch, str(outcome), True)
-                        break
-                    first = first or start
-                if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
-                    self._failed(batch, UNSURE, False)
-                    break
-                await self._wait()
-        except asyncio.CancelledError:
-            self._failed(batch, UNSURE, False)
-            for _ in batch:
-                self._outgoing[feed.room].popleft()
-            raise
-        finally:
-            self._unseen.discard(batch[0].id)
-
-    async def _came(self, feed: Feed, id: str) -> bool:
-        """Look whether a pack is in the log that the servers may have forgotten to have seen."""
-        with contextlib.suppress(BrokerError):
-            await feed.sync()
-        return id not in self._unseen
-
-    async def _wait(self) -> None:
-        """Wait until it is worth another try."""
-        if self.link.up:
-            await asyncio.sleep(AGAIN)
-        else:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._back.wait()
+        self._sending.publish(drafts)
 
     # --- looking after it -----------------------------------------------------------------------------------------
 
@@ -395,7 +304,7 @@ class JetStreamBroker:
             await asyncio.sleep(AUDIT)
             now = self._loop.time()
             for room, feed in list(self._feeds.items()):
-                if not feed.open and room not in self._outgoing and now - feed.used > LINGER:
+                if not feed.open and room not in self._sending.outgoing and now - feed.used > LINGER:
                     del self._feeds[room]
                     self._locks.pop(room, None)
                     await feed.end()
@@ -423,7 +332,7 @@ class JetStreamBroker:
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Commit something that is no entry, after what is waiting."""
-        self._ask(self._probe(list(self._outgoing.values())), done)
+        self._ask(self._probe(list(self._sending.outgoing.values())), done)
 
     async def _probe(self, waiting: Sequence[deque[Draft]]) -> None:
         end = self._loop.time() + 3
@@ -458,9 +367,5 @@ class JetStreamBroker:
             if self._projection is None:
                 raise BrokerError("this node keeps no index to search in")
             return await self._projection.search(query) if query.words.strip() else Page(())
-        feed = await self._follow(query.room)
+        feed = await self.follow(query.room)
         return await reading.answer(feed, query) if feed else Page(())
-
-
-def _is_said(draft: Draft) -> bool:
-    return draft.kind in SAID

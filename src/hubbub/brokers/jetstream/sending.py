@@ -1,0 +1,144 @@
+"""The way into the log: in each room one pack at a time, tried until its outcome is known or can wait no longer."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hubbub.brokers.base import Failed
+from hubbub.brokers.jetstream import packs, streams
+from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.link import Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.packs import Pack
+from hubbub.core.model import SAID, Draft
+from hubbub.errors import BrokerError
+
+if TYPE_CHECKING:
+    from hubbub.brokers.jetstream.broker import JetStreamBroker
+
+GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
+AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
+UNSURE = "the chat's servers did not confirm it"
+
+
+class Sending:
+    """What this node has to publish.
+
+    Args:
+        broker: follows rooms, and has the connection and the lease.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(self, broker: JetStreamBroker, clock: Callable[[], float]) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self.failed: Failed
+        self.outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
+        self.unseen: set[str] = set()  # first ids of the packs that are under way
+        self.newest = 0.0  # time of an entry
+        self.back = asyncio.Event()  # the servers can be reached again
+
+    def moved(self, before: str, to: str) -> None:
+        """Go on with a room under its new name."""
+        if outgoing := self.outgoing.pop(before, None):
+            self.outgoing[to] = outgoing
+
+    def give_up(self) -> None:
+        """Say of all that was not sent that it is not stored."""
+        for outgoing in self.outgoing.values():
+            if outgoing:
+                self.failed(list(outgoing), "the server stops", True)
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Send drafts into the log, each room's in their order."""
+        for draft in drafts:
+            outgoing = self.outgoing.get(draft.room)
+            if outgoing is None:
+                outgoing = self.outgoing[draft.room] = deque()
+                self._broker.tasks.spawn(self._send(draft.room, outgoing))
+            outgoing.append(draft)
+
+    async def _send(self, room: str, outgoing: deque[Draft]) -> None:
+        """Publish what is said in a room, a pack at a time, until nothing is left."""
+        feed = None
+        while feed is None:
+            try:
+                feed = await self._broker.follow(room, make=True)
+            except BrokerError:
+                await self._wait()
+        while outgoing:
+            feed.used = self._loop.time()
+            batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
+            before, ruling = feed.room, feed.state.ruling
+            await self._store(feed, batch)
+            for _ in batch:
+                outgoing.popleft()
+            if feed.state.ruling != ruling:
+                keeping = self._broker.keep(feed, before)
+                if feed.room != before:
+                    await keeping  # before anybody may open another room under the old name
+                else:
+                    self._broker.tasks.spawn(keeping)
+        del self.outgoing[feed.room]
+
+    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> None:
+        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it."""
+        now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
+        lines = [packs.line(draft, now) for draft in batch]
+        data = packs.encode(Pack(lines, feed.last, feed.back, feed.state.ruling))
+        headers = {"Nats-Msg-Id": batch[0].id}
+        first = 0.0  # when it was sent first without an answer
+        self.unseen.add(batch[0].id)
+        try:
+            while batch[0].id in self.unseen:
+                start = self._loop.time()
+                if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
+                    break
+                try:
+                    if not self._broker.lease.valid:
+                        raise Unsent
+                    await feed.reach(await self._broker.link.publish(feed.subject, data, headers))
+                    break
+                except Unsent:
+                    pass
+                except (Rejected, Unknown) as outcome:
+                    if isinstance(outcome, Rejected) and not first:
+                        self.failed(batch, str(outcome), True)
+                        break
+                    first = first or start
+                if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
+                    self.failed(batch, UNSURE, False)
+                    break
+                await self._wait()
+        except asyncio.CancelledError:
+            self.failed(batch, UNSURE, False)
+            for _ in batch:
+                self.outgoing[feed.room].popleft()
+            raise
+        finally:
+            self.unseen.discard(batch[0].id)
+
+    async def _came(self, feed: Feed, id: str) -> bool:
+        """Look whether a pack is in the log that the servers may have forgotten to have seen."""
+        with contextlib.suppress(BrokerError):
+            await feed.sync()
+        return id not in self.unseen
+
+    async def _wait(self) -> None:
+        """Wait until it is worth another try."""
+        if self._broker.link.up:
+            await asyncio.sleep(AGAIN)
+        else:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.back.wait()
+
+
+def _is_said(draft: Draft) -> bool:
+    return draft.kind in SAID
