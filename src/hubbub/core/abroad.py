@@ -135,8 +135,7 @@ class Abroad:
         user.since, user.active = who.since, who.active
 
     def _name(self, user: User) -> None:
-        holder = self._hub.users.get(fold(user.nick))
-        if holder is None or holder.keys == ():  # whoever is here has the name; that it is so elsewhere is over soon
+        if fold(user.nick) not in self._hub.users:  # whoever has it here keeps it; elsewhere that is known soon
             user.keys = (fold(user.nick),)
             self._hub.users[fold(user.nick)] = user
 

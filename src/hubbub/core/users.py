@@ -89,8 +89,7 @@ class Directory:
     def forget(self, user: User) -> None:
         """Take a user of another node off the list: what it holds is not ours to let go."""
         for key in user.keys:
-            if self.users.get(key) is user:
-                del self.users[key]
+            del self.users[key]
         user.keys = ()
 
     def _let_go(self, key: str) -> None:

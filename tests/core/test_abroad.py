@@ -1,0 +1,375 @@
+"""People of other nodes, and names that other nodes must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from doubles import LOOK, House, Look, Peer
+
+from hubbub.core import asides, moderation
+from hubbub.core import hub as hub_module
+from hubbub.core.abroad import Person, person
+from hubbub.core.model import Entry, Invited, Kind, Named, Notice, Private, Refusal
+from hubbub.core.session import Session
+from hubbub.core.users import User
+from hubbub.errors import Refused
+
+
+class Outlet:
+    """Keeps what somebody elsewhere is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def tell(self, event: object) -> None:
+        self.told.append(event)
+
+    def go_on(self) -> None:
+        raise AssertionError("nobody waits here")
+
+    def send(self, data: bytes) -> int:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+    def rest(self, data: bytes, sent: int) -> None:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+
+ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, ("lobby",))
+
+
+def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, Session]:
+    outlet = Outlet()
+    return outlet, house.hub.abroad.arrive(outlet, outlet, LOOK, who)
+
+
+class Others:
+    """The other nodes: they answer when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Callable[[Refused | None], None]]] = []
+        self.released: list[str] = []
+
+    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
+        self.asked.append((key, done))
+
+    def release(self, key: str) -> None:
+        self.released.append(key)
+
+    def answer(self, taken: bool = False) -> str:
+        key, done = self.asked.pop(0)
+        done(Refused("name-taken", f"The name {key} is taken.") if taken else None)
+        return key
+
+
+@pytest.fixture
+def others() -> Others:
+    return Others()
+
+
+@pytest.fixture
+def house(others: Others) -> House:
+    house = House()
+    house.hub.directory.names = others
+    return house
+
+
+def come(house: House, others: Others, name: str) -> Peer:
+    peer = house.connect()
+    peer.types(name)
+    others.answer()
+    house.settle()
+    house.forget()
+    return peer
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_newcomer_waits_until_the_others_agree(house: House, others: Others) -> None:
+    al = house.connect()
+    al.types("Al", "hi")
+    assert al.session.user is None and al.untaken == 1
+    assert others.answer() == "al"
+    house.settle()
+    assert al.session.nick == "Al" and [entry.text for entry in house.broker.log] == ["", "hi"]
+
+
+def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:
+    outcomes: list[Refused | None] = []
+    for name, taken in (("Al", True), ("Bo", False)):
+        peer = house.connect()
+        house.hub.enter(peer.session, name, outcome=outcomes.append)
+        others.answer(taken)
+    assert [outcome and outcome.code for outcome in outcomes] == ["name-taken", None]
+    assert "al" in others.released and "al" not in house.hub.users
+
+
+def test_who_leaves_while_the_others_are_asked_holds_nothing(house: House, others: Others) -> None:
+    al = house.connect()
+    al.types("Al")
+    al.leave()
+    others.answer()
+    assert others.released == ["al"] and not house.hub.users and al.session.user is None
+
+
+def test_rename_waits_for_the_others_but_for_another_spelling(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo", "hi")
+    house.settle()
+    assert al.session.nick == "Al" and al.untaken == 1
+    assert others.answer() == "bo"
+    house.settle()
+    assert al.session.nick == "Bo" and others.released == ["al"]
+    al.types("/nick BO")
+    house.settle()
+    assert al.session.nick == "BO" and not others.asked
+
+
+def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo")
+    others.answer(taken=True)
+    assert al.sees() == [Refusal("name-taken", "The name bo is taken.")]
+    refused: list[Refused] = []
+    house.hub.rename(al.session, "Bo", refused.append)
+    others.answer(taken=True)
+    assert [one.code for one in refused] == ["name-taken"] and al.sees() == []
+    assert al.session.nick == "Al" and list(house.hub.users) == ["al"]
+
+
+def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo")
+    al.leave()
+    others.answer()
+    house.settle()
+    assert not house.hub.users and {"al", "bo"} <= set(others.released)
+
+
+def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    come(house, others, "Al2")
+    house.hub.lose_name("al")
+    assert others.answer(taken=True) == "al3"
+    assert others.answer() == "al4"
+    house.settle()
+    assert al.session.nick == "Al4"
+    assert Notice(("The name Al was taken while the chat could not be reached",)) in al.sees()
+    house.hub.lose_name("nobody")
+    user = User("Gone")
+    house.hub.users["gone"] = user
+    house.hub.lose_name("gone")
+
+
+def test_name_that_is_lost_is_kept_when_nobody_answers(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    house.hub.lose_name("al")
+    _, done = others.asked.pop()
+    done(Refused("broker", "no answer"))
+    assert al.session.nick == "Al" and not others.asked
+
+
+# --- who is elsewhere -----------------------------------------------------------------------------------------------
+
+
+def test_somebody_elsewhere_is_listed_and_holds_his_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    seen: list[tuple[str, str, int]] = []
+    house.hub.presence.append(lambda user, before: seen.append((user.nick, before, len(user.sessions))))
+    _, zoe = arrive(house)
+    al.types("/who", "/nick zoe")
+    who, refusal = al.sees()
+    assert list(who.nicks) == ["Al", "Zoe"] and isinstance(refusal, Refusal)
+    assert zoe.user is not None and (zoe.user.real, zoe.user.since, zoe.address) == ("Zoe Z", 5.0, "10.0.0.1")
+    house.hub.abroad.update(zoe, replace(ZOE, nick="Yve", away="tea"))
+    assert house.hub.directory.find("yve") is zoe and house.hub.directory.find("zoe") is None
+    assert zoe.user.away == "tea"
+    house.hub.abroad.leave(zoe)
+    assert house.hub.directory.find("yve") is None
+    assert seen == [("Zoe", "", 1), ("Yve", "Zoe", 1), ("Yve", "", 0)]
+    al.types("/who")
+    (who,) = al.sees()
+    assert list(who.nicks) == ["Al"]
+
+
+def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> None:
+    house = House()
+    (al,) = house.enter("Zoe")
+    _, zoe = arrive(house)
+    assert house.hub.directory.find("zoe") is al.session
+    house.hub.abroad.leave(zoe)
+    assert house.hub.directory.find("zoe") is al.session
+
+
+def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
+    house.hub.say(al.session, "x", "lobby")
+    house.settle()
+    assert set(house.hub.abroad.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
+    al.types("/join tea")
+    house.settle()
+    assert set(zoe.rooms) == {"tea", "lobby"}
+    al.types("/leave tea")
+    house.settle()
+    assert list(zoe.rooms) == ["lobby"] and set(house.hub.abroad.rooms) == {"tea", "lobby"}
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=()))
+    assert not zoe.rooms and set(house.hub.abroad.rooms) == {"lobby"}  # which is awake
+    al.leave()
+    house.settle()
+    assert not house.hub.abroad.rooms
+
+
+def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
+    al.types("/join den")
+    house.hub.committed([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.settle()
+    room = house.hub.rooms.awake["tea"]
+    assert not room.rules.is_operator(zoe)
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea",)))
+    moderation.change(house.hub, al.session, room, [moderation.Change(True, "v", "Zoe")])
+    house.settle()
+    assert room.rules.prefixes(zoe) == "+"
+
+
+def test_first_join_may_come_after_who_made_it() -> None:
+    house = House()
+    watcher = house.connect()
+    house.hub.rooms.watch(watcher.session, "den")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
+    _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
+    house.hub.committed([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    rules = house.hub.rooms.awake["den"].rules
+    assert rules.is_operator(zoe) and not rules.is_operator(other)
+
+
+def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    outlet, zoe = arrive(house)
+    al.types("/msg Zoe psst", "/join den")
+    house.settle()
+    assert [type(event) for event in outlet.told] == [Private]
+    al.types("/set invite-only on", "/invite Zoe", "/invite Al")
+    house.settle()
+    assert outlet.told[1:] == [Invited("Al", al.session.host, "den")] and zoe.invited == {"den"}
+    expelled: list[tuple[Session, str]] = []
+    house.hub.abroad.expel = lambda session, reason: expelled.append((session, reason))
+    house.hub.expel(zoe, "enough")
+    house.hub.expel(al.session, "you too")
+    assert expelled == [(zoe, "enough")] and al.session.gone
+
+
+def test_signal_goes_to_other_nodes_that_have_members() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    signals: list[Entry] = []
+    house.hub.abroad.signal = signals.append
+    asides.signal(house.hub, al.session, "lobby", "+typing=active")
+    assert signals == []
+    arrive(house)
+    asides.signal(house.hub, al.session, "lobby", "+typing=active")
+    assert [entry.tags for entry in signals] == ["+typing=active"]
+
+
+def test_kick_of_somebody_elsewhere_is_published() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join den")
+    house.settle()
+    arrive(house, replace(ZOE, rooms=("den",)))
+    al.types("/kick Zoe out")
+    house.settle()
+    assert house.broker.log[-1].kind is Kind.KICK and house.broker.log[-1].text == "Zoe out"
+
+
+def test_people_go_along_with_a_room_that_is_renamed() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
+    bo.session.invited.add("ops")
+    house.settle()
+    assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev"}
+    assert house.hub.rooms.awake["dev"].holds(zoe)
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
+    house.hub.abroad.leave(zoe)
+    assert not house.hub.rooms.awake["dev"].holds(zoe)
+    house.hub.abroad.move("no-such-room", "other")
+
+
+def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    touched: list[str] = []
+    house.hub.touched = lambda user: touched.append(user.nick)
+    al.types("/join tea", "/nick Bo")
+    house.settle()
+    user = al.session.user
+    assert user is not None
+    user.modes = frozenset("wB")
+    assert person(user) == Person("Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"))
+    assert touched
+    touched.clear()
+    house.hub.touch(house.connect().session)
+    al.leave()
+    assert touched and not user.sessions
+
+
+def test_announcement_reaches_everybody_here_once() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    outlet, _ = arrive(house)
+    bo.stall()
+    house.hub.announce("The chat is back")
+    assert al.sees() == [Notice(("The chat is back",))] and not bo.sees() and not outlet.told
+
+
+# --- one event of another node in several rooms ---------------------------------------------------------------------
+
+
+class Once(Look):
+    """A wire that shows one event in several rooms once."""
+
+    def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
+        super().__init__(echo, prefixed)
+        self.once = True
+
+
+def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "SHARED", 1)
+    house = House()
+    (al,) = house.enter("Al", look=Once())
+    al.types("/join tea")
+    house.settle()
+    al.sees()
+    for seq, room in ((900, "lobby"), (903, "tea")):
+        house.hub.committed([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
+    assert len(al.sees()) == 1
+    for seq, id in ((906, "x.2~0"), (909, "x.3"), (912, "x.1~2")):
+        house.hub.committed([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
+    assert len(al.sees()) == 3  # the first event is forgotten by now
+
+
+def test_own_name_is_told_before_and_after_for_a_user_in_no_room(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/leave", "/nick Bo")
+    house.settle()
+    others.answer()
+    house.settle()
+    assert Named("Bo") in al.sees()
