@@ -20,9 +20,12 @@ from hubbub.errors import BrokerError, Refused
 
 log = logging.getLogger(__name__)
 
-LEASE = 10  # seconds that the servers keep a lease which is not renewed
+LEASE = 8  # seconds that the servers keep a lease which is not renewed
 MARGIN = 1.0  # seconds before that in which its node believes in it no more
 RENEW = LEASE / 4
+LATE = 3.0  # seconds after a lease's end in which the servers forget it
+LOOK = 0.25  # seconds between two looks whether they have
+ALIVE = "hubbub.alive."  # + node: it answers there
 TRIES = 6
 TOGETHER = 256  # names that are claimed again at once
 
@@ -57,6 +60,7 @@ class Lease:
     async def begin(self) -> None:
         """Take a lease. Raises BrokerError."""
         node = secrets.token_hex(6)
+        await self._link.answer(f"{ALIVE}{node}")
         start = asyncio.get_running_loop().time()
         self._number = await self._store(f"{streams.NODE}{node}", b"", 0, LEASE)
         self.node = node
@@ -170,10 +174,20 @@ class Lease:
             if found.data == token:  # it was stored, and the answer lost
                 self._held[key] = found.number
                 return True
-            if owner != self.node and await self._link.last(streams.NOW, f"{streams.NODE}{owner}"):
+            if owner != self.node and await self._lives(owner):
                 return False
             expected = found.number  # nobody's any more
         raise BrokerError(GONE)
+
+    async def _lives(self, node: str) -> bool:
+        """Return whether another node has its lease: at once if it answers, else when that is sure."""
+        subject = f"{streams.NODE}{node}"
+        end = asyncio.get_running_loop().time() + LEASE + LATE
+        while await self._link.last(streams.NOW, subject):
+            if await self._link.answers(f"{ALIVE}{node}") or asyncio.get_running_loop().time() > end:
+                return True
+            await asyncio.sleep(LOOK)  # it died, or is cut off: its people come to this node now, say
+        return False
 
     async def _store(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
         """Store something if the last of its subject is what is expected, for some seconds or for ever.

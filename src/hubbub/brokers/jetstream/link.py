@@ -204,6 +204,22 @@ class Link:
         with contextlib.suppress(errors.Error, OSError):
             await self._nats.publish(subject, data, reply=reply)
 
+    async def answer(self, subject: str) -> None:
+        """Answer whoever asks there that this node is alive, for ever."""
+
+        async def reply(message: Msg) -> None:
+            await self.tell(message.reply, b"")
+
+        await self.subscribe(subject, reply)
+
+    async def answers(self, subject: str) -> bool:
+        """Return whether somebody answers there."""
+        try:
+            await self._nats.request(subject, b"", timeout=1)
+        except (errors.Error, OSError, TimeoutError):
+            return False
+        return True
+
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
         """Store a message, and return its number in the stream.
 

@@ -1,0 +1,297 @@
+"""A cluster that really runs, people on its nodes who talk and listen, and the judge who compares what they saw.
+
+Every message is unique. What anybody saw must be the log: in its order, each once, none left out between the first
+and the last that he saw, but for his own (nc does not show those).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.packs import decode
+from hubbub.core.model import SAID
+from nats_servers import NatsServers
+
+CALM = 6  # halves of a second in which nothing new comes, at the end
+PATIENCE = 40.0  # seconds until what must happen has: an election takes up to ten
+_SAID = re.compile(r"(?:\[\d\d:\d\d\] )?(\w+): (\S+)")
+
+
+class Node:
+    """A hubbub in a process of its own."""
+
+    def __init__(self, url: str, data: Path, *flags: str) -> None:
+        self.url, self.data, self.flags = url, data, flags
+        self.port = 0
+        self.process: asyncio.subprocess.Process
+
+    async def start(self) -> Node:
+        data = str(self.data)
+        command = [sys.executable, "-m", "hubbub", "serve", "--broker", self.url, "--data", data, "--no-limits"]
+        self.process = await asyncio.create_subprocess_exec(
+            *command, "--listen", f"127.0.0.1:{self.port}", *self.flags,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        assert self.process.stdout
+        async with asyncio.timeout(PATIENCE):
+            while line := (await self.process.stdout.readline()).decode():
+                if match := re.search(r"running on \S+:(\d+)", line):
+                    self.port = int(match[1])
+                    break
+            else:
+                raise AssertionError(f"the node did not start: {line}")
+        self._reading = asyncio.create_task(self._drain())
+        return self
+
+    async def _drain(self) -> None:
+        assert self.process.stdout
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as out:
+            while line := await self.process.stdout.readline():
+                out.write(line)
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU time that it took."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(how)
+        async with asyncio.timeout(PATIENCE):
+            code = await self.process.wait()
+        self._reading.cancel()
+        return code
+
+
+class Voice:
+    """Somebody at the line wire of one of some nodes; when it ends he goes to the next."""
+
+    def __init__(self, name: str, nodes: list[Node], rate: float = 0.0) -> None:
+        self.name = name
+        self.nodes = nodes
+        self.rate = rate
+        self.sent = 0
+        self.stays: list[list[tuple[str, str]]] = []  # what he saw: nick and text, by connection
+        self.told: list[str] = []  # what else he saw
+        self._tasks: list[asyncio.Task[None]] = []
+        self._writer: asyncio.StreamWriter | None = None
+        self.stopped = False
+
+    def start(self) -> Voice:
+        self._tasks = [asyncio.create_task(self._live()), asyncio.create_task(self._talk())]
+        return self
+
+    async def here(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while self._writer is None:  # noqa: ASYNC110 - the event would be one more thing to keep right
+                await asyncio.sleep(0.01)
+
+    async def _live(self) -> None:
+        turn = sum(map(ord, self.name))
+        while True:
+            turn += 1
+            with contextlib.suppress(OSError):
+                await self._stay(self.nodes[turn % len(self.nodes)].port)
+            self._writer = None
+            await asyncio.sleep(0.1)
+
+    async def _stay(self, port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await reader.readuntil(b"name: ")
+                writer.write(f"{self.name}\n/time\n".encode())
+                first = (await reader.readuntil(b" ***\n")).decode()
+                if "is taken" in first or "again in a while" in first:
+                    return
+            seen: list[tuple[str, str]] = []
+            self.stays.append(seen)
+            self._see(first, seen)
+            self._writer = writer
+            while line := (await reader.readline()).decode():
+                self._see(line, seen)
+        except (asyncio.IncompleteReadError, TimeoutError):
+            pass
+        finally:
+            writer.close()
+
+    def _see(self, text: str, seen: list[tuple[str, str]]) -> None:
+        for line in text.splitlines():
+            if match := _SAID.fullmatch(line):
+                seen.append((match[1], match[2]))
+            else:
+                self.told.append(line)
+
+    async def _talk(self) -> None:
+        while self.rate and not self.stopped:
+            await asyncio.sleep(1 / self.rate)
+            if self._writer and not self._writer.is_closing():
+                self.sent += 1
+                self._writer.write(f"{self.name}-{self.sent:06}\n".encode())
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def log_of(url: str, room: str = "lobby") -> list[tuple[str, str]]:
+    """Return what was said in a room, as the stream has it: nick and text."""
+    link = Link(Access(url), "judge", lambda up: None)
+    await link.connect()
+    try:
+        subject = f"{streams.ROOM}{room}"
+        newest = await link.last(streams.LOG, subject)
+        said: list[tuple[str, str]] = []
+        if newest:
+            async for page in streams.forward(link, streams.LOG, subject, 1, newest.number):
+                for message in page:
+                    said += [(one.nick, one.text) for one in decode(message.data).entries if one.kind in SAID]
+                if page[-1].number >= newest.number:
+                    break
+        return said
+    finally:
+        await link.close()
+
+
+def judge(log: list[tuple[str, str]], voices: Iterable[Voice]) -> None:
+    """Compare what everybody saw with the log."""
+    place = {said: index for index, said in enumerate(log)}
+    assert len(place) == len(log), f"{len(log) - len(place)} are in the log twice"
+    for voice in voices:
+        for number, seen in enumerate(voice.stays):
+            who = f"{voice.name}, connection {number}"
+            lost = [said for said in seen if said not in place]
+            assert not lost, f"{who} saw what is not in the log: {lost[:5]}"
+            for before, after in pairwise(seen):
+                at, next_ = place[before], place[after]
+                assert at < next_, f"{who} saw {after} after {before}: twice, or out of order"
+                missed = [said for said in log[at + 1 : next_] if said[0] != voice.name]
+                assert not missed, f"{who} missed {len(missed)} between {before} and {after}: {missed[:5]}"
+        for line in voice.told:
+            assert "missed" not in line and "skipped" not in line, line
+
+
+class Crowd:
+    """A cluster and its people.
+
+    Args:
+        folder: for all that they write.
+        servers: the NATS servers, which run.
+        nodes: how many nodes.
+
+    """
+
+    def __init__(
+        self, folder: Path, servers: NatsServers, nodes: int = 3, url: Callable[[int], str] | None = None
+    ) -> None:
+        self.servers = servers
+        of = url or (lambda number: servers.url)
+        self.nodes = [Node(of(number), folder / f"node-{number}", "--search", "off") for number in range(nodes)]
+        self.voices: list[Voice] = []
+
+    async def start(self, talkers: int, listeners: int, rate: float) -> None:
+        await self.nodes[0].start()
+        await asyncio.gather(*(node.start() for node in self.nodes[1:]))
+        names = [f"t{n}" for n in range(talkers)] + [f"l{n}" for n in range(listeners)]
+        for number, name in enumerate(names):
+            nodes = self.nodes[number % len(self.nodes) :] + self.nodes[: number % len(self.nodes)]
+            self.voices.append(Voice(name, nodes, rate / talkers if number < talkers else 0.0).start())
+        await asyncio.gather(*(voice.here() for voice in self.voices))
+
+    async def settle(self) -> list[tuple[str, str]]:
+        """Stop talking; wait until everybody saw the end of the log; return it, judged."""
+        for voice in self.voices:
+            voice.stopped = True
+        end = time.monotonic() + PATIENCE
+        behind = ["nobody could look"]
+        calm = 0
+        length = -1
+        while calm < CALM:  # what a node keeps back comes when it can
+            await asyncio.sleep(0.5)
+            with contextlib.suppress(Exception):
+                log = await log_of(self.servers.url)
+                behind = [voice.name for voice in self.voices if not _at_the_end(voice, log)]
+                calm = calm + 1 if log and not behind and len(log) == length else 0
+                length = len(log)
+            assert time.monotonic() < end, f"these do not see the end: {behind}"
+        judge(log, self.voices)
+        return log
+
+    async def stop(self) -> None:
+        await asyncio.gather(*(voice.end() for voice in self.voices))
+        for node in self.nodes:
+            if node.port and node.process.returncode is None:
+                await node.end(signal.SIGKILL)
+
+
+def _at_the_end(voice: Voice, log: list[tuple[str, str]]) -> bool:
+    others = [said for said in log if said[0] != voice.name]
+    return bool(voice.stays) and (not others or others[-1] in voice.stays[-1][-500:])
+
+
+@contextlib.asynccontextmanager
+async def crowd(folder: Path, servers: NatsServers, **options: Any) -> AsyncIterator[Crowd]:
+    """Start servers, and end everything with the block."""
+    servers.start()
+    made = Crowd(folder, servers, **options)
+    try:
+        yield made
+    finally:
+        await made.stop()
+        servers.stop()
+
+
+class Wire:
+    """What is between a node and its NATS server, and can swallow what goes either way."""
+
+    def __init__(self, port: int) -> None:
+        self._to = port
+        self.port = 0
+        self.swallows = ""  # "up" to the server, "down" to the node, or ""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def start(self) -> Wire:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        self._writers += (writer, up_writer)
+        for way in (self._pass(reader, up_writer, "up"), self._pass(up_reader, writer, "down")):
+            task = asyncio.create_task(way)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, way: str) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(1 << 16):
+                if self.swallows != way:
+                    writer.write(data)
+        writer.close()
+
+    async def stop(self) -> None:
+        self._server.close()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in self._writers:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()

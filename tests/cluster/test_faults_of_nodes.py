@@ -1,0 +1,135 @@
+"""What fails in a cluster, and what people see of it: nothing lost, nothing doubled, one order.
+
+The short form is part of all tests; `make soak` runs the long one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from crowd import Crowd, Voice, Wire, crowd, judge, log_of
+
+from nats_servers import NatsServers
+
+SOAK = bool(os.environ.get("SOAK"))
+RATE = 1000.0 if SOAK else 150.0
+FREEZE = 20.0 if SOAK else 5.0
+CUT = 30.0 if SOAK else 6.0
+CALM = 5.0 if SOAK else 1.0
+
+
+def sent(made: Crowd) -> int:
+    return sum(voice.sent for voice in made.voices)
+
+
+async def test_each_nats_server_is_killed_in_turn(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 3)
+    async with crowd(tmp_path, servers) as made:
+        await made.start(6, 3, RATE)
+        first = await asyncio.to_thread(servers.leader)
+        for number in (first, (first + 1) % 3, (first + 2) % 3):
+            await asyncio.sleep(CALM)
+            servers.signal(number, signal.SIGKILL)
+            await asyncio.sleep(2)
+            await asyncio.to_thread(servers.start, number)
+        await asyncio.sleep(CALM)
+        log = await made.settle()
+        told = [line for voice in made.voices for line in voice.told if line.startswith("Not ")]
+        assert len(log) >= sent(made) - len(told), f"{sent(made)} sent, {len(log)} stored, {told[:3]}"
+
+
+async def test_frozen_nats_server(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 3)
+    async with crowd(tmp_path, servers) as made:
+        await made.start(6, 3, RATE)
+        await asyncio.sleep(CALM)
+        number = await asyncio.to_thread(servers.leader)
+        servers.signal(number, signal.SIGSTOP)
+        await asyncio.sleep(FREEZE)
+        servers.signal(number, signal.SIGCONT)
+        await asyncio.sleep(CALM)
+        log = await made.settle()
+        told = [line for voice in made.voices for line in voice.told if line.startswith("Not ")]
+        assert len(log) >= sent(made) - len(told)
+
+
+async def test_node_that_is_killed_under_load(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 1)
+    async with crowd(tmp_path, servers) as made:
+        await made.start(6, 3, RATE)
+        await asyncio.sleep(CALM)
+        await made.nodes[1].end(signal.SIGKILL)
+        await asyncio.sleep(2 * CALM)
+        await made.settle()  # who was there has gone to another node
+
+
+async def test_nodes_are_restarted_one_by_one(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 1)
+    async with crowd(tmp_path, servers) as made:
+        await made.start(6, 3, RATE)
+        for node in made.nodes:
+            await asyncio.sleep(CALM)
+            assert await node.end() == 0
+            await node.start()
+        await asyncio.sleep(CALM)
+        log = await made.settle()
+        assert len(log) > CALM * RATE
+
+
+async def test_node_with_nobody_in_a_room_pays_nothing_for_it(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 1)
+    async with crowd(tmp_path, servers, nodes=2) as made:
+        busy, idle = made.nodes
+        for node in made.nodes:
+            await node.start()
+        made.voices = [Voice(f"t{number}", [busy], 200.0).start() for number in range(5)]
+        await asyncio.gather(*(voice.here() for voice in made.voices))
+        before = busy.cpu, idle.cpu
+        await asyncio.sleep(3)
+        spent = busy.cpu - before[0], idle.cpu - before[1]
+        assert sum(voice.sent for voice in made.voices) > 1000
+        assert spent[1] < spent[0] / 5 and spent[1] < 0.15, spent
+        await made.settle()
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+async def test_node_that_is_cut_off_one_way(tmp_path: Path, way: str) -> None:
+    servers = NatsServers(tmp_path, 1)
+    async with crowd(tmp_path, servers) as made:
+        wire = await Wire(servers.ports[0]).start()
+        made.nodes[0].url = f"nats://127.0.0.1:{wire.port}"
+        await made.start(6, 3, RATE)
+        await asyncio.sleep(CALM)
+        wire.swallows = way
+        await asyncio.sleep(CUT)
+        wire.swallows = ""
+        await asyncio.sleep(CALM)
+        log = await made.settle()
+        assert [v for v in made.voices if "The chat cannot be reached" in " ".join(v.told)], "nobody was told"
+        told = [line for voice in made.voices for line in voice.told if line.startswith("Not ")]
+        assert len(log) >= sent(made) - len(told), f"{sent(made)} sent, {len(log)} stored, {told[:3]}"
+        await made.stop()
+        await wire.stop()
+
+
+async def test_full_disk_is_told_and_nothing_that_was_seen_is_lost(tmp_path: Path) -> None:
+    servers = NatsServers(tmp_path, 1, jetstream="max_file: 3MB")
+    async with crowd(tmp_path, servers, nodes=2) as made:
+        await made.start(2, 2, 40)
+        writer = made.voices[0]._writer
+        assert writer
+        for number in range(1500):
+            writer.write(f"big-{number:04}-{'x' * 3500}\n".encode())
+            await asyncio.sleep(0.01)
+            if any(line.startswith("Not ") for line in made.voices[0].told):
+                break
+        for voice in made.voices:
+            voice.stopped = True
+        await asyncio.sleep(1)
+        told = {line for voice in made.voices for line in voice.told if line.startswith("Not ")}
+        assert told == {"Not sent: the disk is full."}, told
+        judge(await log_of(servers.url), made.voices)
