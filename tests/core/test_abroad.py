@@ -373,3 +373,19 @@ def test_own_name_is_told_before_and_after_for_a_user_in_no_room(house: House, o
     others.answer()
     house.settle()
     assert Named("Bo") in al.sees()
+
+
+def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house: House, others: Others) -> None:
+    _, zoe = arrive(house)
+    al, bo = house.connect(), house.connect()
+    al.types("zoe")
+    bo.types("Zoe")
+    assert bo.sees() == [Refusal("name-taken", "The name Zoe is taken.")] and len(others.asked) == 1
+    others.answer(taken=True)
+    assert house.hub.directory.find("zoe") is zoe
+    al.types("zoe")
+    others.answer()
+    house.settle()
+    assert house.hub.directory.find("zoe") is al.session
+    house.hub.abroad.leave(zoe)  # his node is gone
+    assert house.hub.directory.find("zoe") is al.session

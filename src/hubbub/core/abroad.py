@@ -71,6 +71,7 @@ class Abroad:
         """Take somebody in who came on another node, and return the session."""
         session = Session("", outlet, sink, form, who.host, who.address)
         session.user = User(who.nick)
+        session.user.abroad = True
         session.user.sessions.append(session)
         self._describe(session, who)
         self._name(session.user)

@@ -28,10 +28,11 @@ class Names(Protocol):
 class User:
     """Who a nick belongs to. A guest has one session; who has an account may have several."""
 
-    __slots__ = ("active", "away", "host", "keys", "modes", "nick", "operator", "real", "sessions", "since")
+    __slots__ = ("abroad", "active", "away", "host", "keys", "modes", "nick", "operator", "real", "sessions", "since")
 
     def __init__(self, nick: str) -> None:
         self.nick = nick
+        self.abroad = False  # on another node
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []
         self.real = ""  # a longer name, for people
@@ -48,12 +49,12 @@ class Directory:
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
         self.names: Names | None = None  # who must be asked besides; nobody on a node that is alone
+        self._shadowed: dict[str, User] = {}  # users of other nodes whose name is claimed here: they may have lost it
 
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
         nick = names.check_name(clean(name))
-        holder = self.users.get(fold(nick))
-        if holder is not None and holder is not owner:
+        if self.users.get(fold(nick), owner) is not owner:
             raise Refused("name-taken", f"The name {nick} is taken.")
         return nick
 
@@ -64,9 +65,11 @@ class Directory:
             Refused: the name is invalid or taken.
 
         """
+        key = fold(names.check_name(clean(name)))
+        if (holder := self.users.get(key)) and holder.abroad and self.names:
+            self._shadowed[key] = self.users.pop(key)  # whether he has it still is for all nodes to say
         nick = self.free(name, owner)
         user = owner or User(nick)
-        key = fold(nick)
         if key not in user.keys:
             user.keys += (key,)
         self.users[key] = user
@@ -89,11 +92,13 @@ class Directory:
     def forget(self, user: User) -> None:
         """Take a user of another node off the list: what it holds is not ours to let go."""
         for key in user.keys:
-            del self.users[key]
+            (self.users if self.users.get(key) is user else self._shadowed).pop(key, None)
         user.keys = ()
 
     def _let_go(self, key: str) -> None:
         self.users.pop(key, None)
+        if holder := self._shadowed.pop(key, None):
+            self.users[key] = holder
         if self.names:
             self.names.release(key)
 

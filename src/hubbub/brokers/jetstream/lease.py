@@ -1,8 +1,12 @@
 """This node's lease, and the names that it holds by it.
 
 A name belongs to a node as long as the node's lease lives, so one heartbeat is enough for all of them, and a node
-that dies frees them all at once. A node believes in its lease for a second less than the servers do: it stops before
-others may take its names. When it has lost the lease it takes a new one, and claims its names again.
+that dies frees them all at once. A lease is a message that its node replaces every few seconds; what counts is when
+the servers stored it. One that is too old is deleted by who wants a name of it: then its node, should it come back,
+finds that it cannot renew it. A node believes in its lease for a second less than the others do: it stops before
+they may take its names. When it has lost the lease it takes a new one, and claims its names again.
+
+The servers' own time to live for messages is for tidiness alone: they may be half a minute late with it.
 """
 
 from __future__ import annotations
@@ -20,10 +24,11 @@ from hubbub.errors import BrokerError, Refused
 
 log = logging.getLogger(__name__)
 
-LEASE = 8  # seconds that the servers keep a lease which is not renewed
+LEASE = 8  # seconds without a renewal after which a lease is over
+TIDY = 15 * LEASE  # seconds after which the servers forget it
 MARGIN = 1.0  # seconds before that in which its node believes in it no more
 RENEW = LEASE / 4
-LATE = 3.0  # seconds after a lease's end in which the servers forget it
+LATE = RENEW + 1.0  # seconds after a lease's end in which it is sure that it is over
 LOOK = 0.25  # seconds between two looks whether they have
 ALIVE = "hubbub.alive."  # + node: it answers there
 TRIES = 6
@@ -62,7 +67,7 @@ class Lease:
         node = secrets.token_hex(6)
         await self._link.answer(f"{ALIVE}{node}")
         start = asyncio.get_running_loop().time()
-        self._number = await self._store(f"{streams.NODE}{node}", b"", 0, LEASE)
+        self._number = await self._store(f"{streams.NODE}{node}", b"", 0, TIDY)
         self.node = node
         self._until = start + LEASE - MARGIN
 
@@ -92,7 +97,7 @@ class Lease:
 
     async def _renew(self, start: float) -> None:
         try:
-            self._number = await self._store(f"{streams.NODE}{self.node}", b"", self._number, LEASE)
+            self._number = await self._store(f"{streams.NODE}{self.node}", b"", self._number, TIDY)
             self._until = start + LEASE - MARGIN
         except Taken:
             mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")
@@ -181,13 +186,22 @@ class Lease:
 
     async def _lives(self, node: str) -> bool:
         """Return whether another node has its lease: at once if it answers, else when that is sure."""
-        subject = f"{streams.NODE}{node}"
         end = asyncio.get_running_loop().time() + LEASE + LATE
-        while await self._link.last(streams.NOW, subject):
+        while not await self.over(node):
             if await self._link.answers(f"{ALIVE}{node}") or asyncio.get_running_loop().time() > end:
                 return True
             await asyncio.sleep(LOOK)  # it died, or is cut off: its people come to this node now, say
         return False
+
+    async def over(self, node: str) -> bool:
+        """Return whether another node's lease is over; then it cannot come back to it. Raises BrokerError."""
+        its = await self._link.last(streams.NOW, f"{streams.NODE}{node}")
+        if its is None:
+            return True
+        mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")  # so late it is by the servers' clock
+        if mine is None or mine.time - its.time <= LEASE:
+            return False
+        return await self._take_back(its.number)
 
     async def _store(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
         """Store something if the last of its subject is what is expected, for some seconds or for ever.
@@ -211,11 +225,14 @@ class Lease:
                 raise Taken from None
             raise BrokerError(str(refusal)) from None
 
-    async def _take_back(self, number: int) -> None:
+    async def _take_back(self, number: int) -> bool:
+        """Delete a message; return whether it was there."""
         try:
             await self._link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": number, "no_erase": True})
         except Rejected as refusal:
             log.debug("nothing to take back: %s", refusal)
+            return False
+        return True
 
     async def tidy(self) -> None:
         """Take back what nodes that died still hold. Raises BrokerError."""
@@ -227,7 +244,7 @@ class Lease:
             for claim in page:
                 owner = claim.data.decode("ascii", "replace").partition(" ")[0]
                 if owner not in dead:
-                    dead[owner] = await self._link.last(streams.NOW, f"{streams.NODE}{owner}") is None
+                    dead[owner] = owner != self.node and await self.over(owner)
                 if dead[owner]:
                     await self._take_back(claim.number)
             if newest and page[-1].number >= newest.number:

@@ -13,6 +13,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -55,11 +56,12 @@ class Rejected(Exception):
 
 
 class Message(NamedTuple):
-    """A message of a stream: its number, its subject, and what is in it."""
+    """A message of a stream: number, subject, what is in it, and, if it was asked for alone, when it was stored."""
 
     number: int
     subject: str
     data: bytes
+    time: float = 0.0  # epoch seconds, by the servers
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,8 @@ class Link:
             if refusal.code in NOT_FOUND:
                 return None
             raise BrokerError(GONE) from refusal
-        return Message(found["seq"], found["subject"], base64.b64decode(found.get("data", "")))
+        stored = datetime.fromisoformat(found["time"]).timestamp()
+        return Message(found["seq"], found["subject"], base64.b64decode(found.get("data", "")), stored)
 
     async def batch(self, stream: str, question: object) -> list[Message]:
         """Return messages by batched direct get (ADR-31): a replica that lags behind may answer. Raises BrokerError."""

@@ -15,7 +15,6 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
-from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import Link
 from hubbub.brokers.jetstream.packs import Line
@@ -304,10 +303,10 @@ class Presence:
     async def _look_at(self, node: str, peer: Peer) -> None:
         """See whether a node that says nothing still has its lease."""
         try:
-            alive = await self._link.last(streams.NOW, f"{streams.NODE}{peer.lease}")
+            over = await self._lease.over(peer.lease)
         except BrokerError:
             return
-        if alive is None and self._loop.time() - peer.heard > SILENT:
+        if over and self._loop.time() - peer.heard > SILENT:
             log.warning("another node is gone; its %d people have left", len(peer.people))
             self._lose(node, peer, told=False)
 
