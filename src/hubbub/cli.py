@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from hubbub import bench, config, console, passwords, server
-from hubbub.brokers.store import Store
+from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import RULING, Entry, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.text import clean
@@ -185,9 +185,14 @@ def _room(room: str) -> str:
 
 @contextlib.contextmanager
 def _log(data: str | None) -> Iterator[Store]:
-    folder = config.read({"data": data}, None).data
-    with contextlib.closing(Store(Path(folder))) as store:
+    with contextlib.closing(Store(_where(Path(config.read({"data": data}, None).data)))) as store:
         yield store
+
+
+def _where(folder: Path) -> Path:
+    """Return where the log is: a node of a cluster has a copy of it, to search in."""
+    copy = folder / COPY
+    return copy if (copy / FILE).exists() and not (folder / FILE).exists() else folder
 
 
 def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
@@ -229,7 +234,7 @@ def check(file: str | None, **flags: Any) -> None:
     if settings.ephemeral:
         click.echo("\nNothing is stored, so there is no log to check.")
         return
-    with contextlib.closing(Store(Path(settings.data))) as store:
+    with contextlib.closing(Store(_where(Path(settings.data)))) as store:
         if faults := store.check():
             click.echo("")
             raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)

@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 from hubbub.brokers.base import Broker
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
+from hubbub.brokers.store import COPY
 from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
+from hubbub.errors import SettingsError
 from hubbub.listeners.address import bind_all, reachable, show, wire_of
 from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
@@ -195,6 +197,8 @@ class House:
 
     def _broker(self) -> Broker:
         settings = self.settings
+        if settings.ephemeral and settings.broker:
+            raise SettingsError("The settings broker and ephemeral exclude each other.")
         if settings.ephemeral:
             return MemoryBroker(time.time)
         if not settings.broker:
@@ -216,7 +220,7 @@ class House:
             time.time,
             settings.replicas,
             Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024),
-            Path(settings.data) / "projection" if settings.search == "on" else None,
+            Path(settings.data) / COPY if settings.search == "on" else None,
         )
 
     def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:

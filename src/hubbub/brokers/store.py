@@ -36,6 +36,7 @@ from hubbub.core.model import (
 from hubbub.errors import BrokerError, SettingsError
 
 FILE = "hubbub.db"
+COPY = "projection"  # the folder, in the data folder, of a copy of what other servers keep
 VERSION = 2
 PATIENCE = 3.0  # seconds that a query may take
 NOWHERE = (0, 0)  # a room that was renamed: nothing is written to it under its old name

@@ -23,7 +23,6 @@ from hubbub.errors import BrokerError
 
 log = logging.getLogger(__name__)
 
-FOLDER = "projection"  # in the data folder
 EVERY = 1.0  # seconds between two looks for what is new
 PATIENCE = 2.0  # seconds that a search waits for the newest
 INDEXED = 4_000  # entries that are put into the text index at once

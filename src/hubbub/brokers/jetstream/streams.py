@@ -106,7 +106,7 @@ async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
         if isinstance(want, dict) and isinstance(has, dict):
             want, has = want["dest"], has.get("dest")
         if what in config and want != has:
-            raise SettingsError(f"The stream {name} is there already, and not hubbub's: its {what} differs.")
+            raise SettingsError(f"The stream {name} is there already, and not hubbub's: in {what} it differs.")
     if insists and have["num_replicas"] != config["num_replicas"]:
         text = f"The stream {name} has {have['num_replicas']} copies, not {config['num_replicas']}"
         raise SettingsError(f"{text}; nats stream edit changes that.")

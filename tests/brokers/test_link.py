@@ -1,0 +1,178 @@
+"""The connection to NATS: who may, how it is encrypted, and one clear sentence when it cannot be."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import socket
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import nkeys
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hubbub.brokers.jetstream import link as link_module
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.errors import SettingsError
+from nats_servers import NatsServers, free_ports
+
+Run = Callable[..., NatsServers]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    monkeypatch.setattr(link_module, "START", 1.5)
+    monkeypatch.setattr(streams, "START", 1.0)
+    started: list[NatsServers] = []
+
+    def start(more: str = "", **options: str) -> NatsServers:
+        started.append(NatsServers(tmp_path, more=more, **options))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for servers in started:
+        servers.stop()
+
+
+async def fault(access: Access, replicas: int = 0) -> str:
+    """Return the sentence with which a connection cannot be made, "" if it can."""
+    link = Link(access, "test", lambda up: None)
+    try:
+        await link.connect()
+    except SettingsError as error:
+        return str(error)
+    try:
+        await streams.set_up(link, replicas, streams.Keep())
+    except SettingsError as error:
+        return str(error)
+    finally:
+        await link.close()
+    return ""
+
+
+async def test_server_that_is_not_there(run: Run) -> None:
+    (port,) = free_ports(1)
+    address = f"127.0.0.1:{port}"
+    assert (
+        await fault(Access(f"nats://{address}")) == f"The NATS server {address} cannot be reached: Connection refused."
+    )
+
+
+async def test_server_that_says_nothing(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        address = f"127.0.0.1:{deaf.getsockname()[1]}"
+        assert (await fault(Access(address))).startswith(f"The NATS server {address} cannot be reached: ")
+
+
+async def test_name_and_password_in_the_address_are_used_and_not_shown(run: Run) -> None:
+    servers = run("authorization { user: ann, password: tea }")
+    host = f"127.0.0.1:{servers.ports[0]}"
+    assert await fault(Access(f"nats://ann:tea@{host}")) == ""
+    wrong = await fault(Access(f"nats://ann:coffee@{host}"))
+    assert wrong.startswith(f"The NATS server {host} cannot be reached: ") and "coffee" not in wrong
+    assert "uthorization" in wrong
+
+
+async def test_nkey(run: Run, tmp_path: Path) -> None:
+    seed = _seed(bytes(range(32)))
+    public = nkeys.from_seed(seed).public_key.decode()
+    servers = run(f"authorization {{ users: [ {{ nkey: {public} }} ] }}")
+    file = tmp_path / "seed"
+    file.write_bytes(seed)
+    assert await fault(Access(servers.url, nkey=str(file))) == ""
+    assert await fault(Access(servers.url)) != ""
+    missing = await fault(Access(servers.url, nkey=str(tmp_path / "none")))
+    assert missing == f"The file {tmp_path / 'none'} cannot be read: No such file or directory."
+
+
+def _seed(raw: bytes) -> bytes:
+    """Return an NKEY seed of a user: prefix, key and CRC-16 in base32."""
+    data = bytes([(18 << 3) | (20 << 3) >> 5, ((20 << 3) & 31) << 3]) + raw
+    crc = 0
+    for byte in data:
+        crc ^= byte << 8
+        for _ in range(8):
+            crc = ((crc << 1) ^ 0x1021 if crc & 0x8000 else crc << 1) & 0xFFFF
+    return base64.b32encode(data + crc.to_bytes(2, "little")).rstrip(b"=")
+
+
+async def test_encrypted_with_a_certificate_of_ones_own(run: Run, tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(True, None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    servers = run(f'tls {{ cert_file: "{tmp_path}/cert.pem", key_file: "{tmp_path}/key.pem" }}')
+    secure = servers.url.replace("nats://", "tls://")
+    assert await fault(Access(secure, ca=str(tmp_path / "cert.pem"))) == ""
+    assert "cannot be reached" in await fault(Access(secure))
+    unusable = await fault(Access(secure, ca=str(tmp_path / "key.pem")))
+    assert unusable.startswith("The certificate for NATS cannot be used: ")
+
+
+async def test_server_without_jetstream(tmp_path: Path, run: Run) -> None:
+    servers = NatsServers(tmp_path)
+    config = tmp_path / "nats-0" / "nats.conf"
+    config.write_text("\n".join(line for line in config.read_text().splitlines() if "jetstream" not in line))
+    try:
+        servers.start()
+        assert "JetStream" in await fault(Access(servers.url))
+    finally:
+        servers.stop()
+
+
+async def test_more_copies_than_servers(run: Run) -> None:
+    servers = run()
+    expected = "The NATS servers cannot keep 3 copies: so many servers must be there."
+    assert await fault(Access(servers.url), replicas=3) == expected
+
+
+async def test_stream_that_is_somebody_elses(run: Run) -> None:
+    servers = run()
+    link = Link(Access(servers.url), "test", lambda up: None)
+    await link.connect()
+    await link.ask(f"STREAM.CREATE.{streams.LOG}", {"name": streams.LOG, "subjects": ["other.*"]})
+    assert (
+        await fault(Access(servers.url))
+        == "The stream HUBBUB is there already, and not hubbub's: in subjects it differs."
+    )
+    await link.close()
+
+
+async def test_bounds_of_the_log_are_those_of_the_settings(run: Run) -> None:
+    servers = run()
+    for keep in (streams.Keep(), streams.Keep(3600, 1000, 1 << 20), streams.Keep(0, 5, 0)):
+        link = Link(Access(servers.url), "test", lambda up: None)
+        await link.connect()
+        await streams.set_up(link, 0, keep)
+        config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+        assert config["max_age"] == int(keep.age * 1e9)
+        assert (config["max_msgs"], config["max_bytes"]) == (keep.count or -1, keep.size or -1)
+        await link.close()
+
+
+async def test_server_that_is_too_old(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers = run()
+    monkeypatch.setattr(link_module, "OLDEST", (3, 0))
+    assert (await fault(Access(servers.url))).endswith("; hubbub needs 3.0 or newer.")
