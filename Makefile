@@ -5,7 +5,7 @@ BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
 DEBIAN := netcat-openbsd ncat telnet socat openssl curl irssi weechat-curses chromium
 
-.PHONY: help install serve test check fix bench lock picture screenshots clean
+.PHONY: help install serve test soak cluster check fix bench lock picture screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -29,6 +29,12 @@ serve: .venv/run ## run the server: nc 127.0.0.1 8888
 test: .venv/dev ## run all tests; installs their clients when root
 	@scripts/clients.sh $(DEBIAN)
 	$(BIN)/pytest -n 4 --dist loadfile
+
+soak: .venv/dev ## try the faults of a cluster for longer, and under more load
+	SOAK=1 $(BIN)/pytest tests/cluster -o faulthandler_timeout=600
+
+cluster: .venv/dev ## run three nodes on three NATS servers, to try it: nc 127.0.0.1 8881
+	@$(BIN)/python scripts/cluster.py
 
 check: .venv/dev ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -1,0 +1,73 @@
+"""Start three NATS servers and three hubbub nodes on loopback, to try a cluster; Ctrl-C ends them all.
+
+    scripts/cluster.py [FOLDER]
+
+The nodes listen on 8881, 8882 and 8883, NATS on 14221 to 14223. Without a folder nothing is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+NATS = (14221, 14222, 14223)
+ROUTES = (16221, 16222, 16223)
+NODES = (8881, 8882, 8883)
+
+
+def nats(folder: Path, number: int) -> subprocess.Popen[bytes]:
+    home = folder / f"nats-{number + 1}"
+    home.mkdir(parents=True, exist_ok=True)
+    routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ROUTES)
+    config = home / "nats.conf"
+    config.write_text(
+        f"server_name: nats-{number + 1}\n"
+        f"listen: 127.0.0.1:{NATS[number]}\n"
+        f'jetstream {{ store_dir: "{home}/js", sync_interval: always }}\n'
+        f"cluster {{ name: hubbub, listen: 127.0.0.1:{ROUTES[number]}, routes: [{routes}] }}\n"
+    )
+    with (home / "nats.log").open("ab") as log:
+        return subprocess.Popen([BIN / "nats-server", "-c", config], stdout=log, stderr=log)
+
+
+def hubbub(folder: Path, number: int) -> subprocess.Popen[bytes]:
+    servers = ",".join(f"nats://127.0.0.1:{port}" for port in NATS)
+    command = [BIN / "hubbub", "serve", "--broker", servers, "--replicas", "3"]
+    command += ["--listen", f"127.0.0.1:{NODES[number]}", "--data", str(folder / f"node-{number + 1}")]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+
+def main() -> int:
+    with contextlib.ExitStack() as ending:
+        folder = Path(sys.argv[1] if len(sys.argv) > 1 else ending.enter_context(tempfile.TemporaryDirectory()))
+        running: list[subprocess.Popen[bytes]] = []
+
+        def end() -> None:
+            for process in reversed(running):
+                process.terminate()
+            for process in running:
+                process.wait(20)
+
+        ending.callback(end)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        running += [nats(folder, number) for number in range(3)]
+        time.sleep(1)
+        running += [hubbub(folder, number) for number in range(3)]
+        print(f"Three nodes with one history, on three NATS servers; their data is in {folder}.")
+        for port in NODES:
+            print(f"  nc 127.0.0.1 {port}    http://127.0.0.1:{port}/    /connect 127.0.0.1 {port}")
+        print("End one of them with kill, and see what its people see. Ctrl-C ends all.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            while any(process.poll() is None for process in running[3:]):
+                time.sleep(0.5)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
