@@ -1,7 +1,7 @@
 """What holds a session back: the outbox, its own turn, and what it waits for."""
 
 import pytest
-from doubles import House
+from doubles import House, Peer
 
 from hubbub.core import outbox as outbox_module
 from hubbub.core.model import Draft, Kind, Notice, Refusal, Stored
@@ -74,6 +74,46 @@ def test_session_waits_when_so_many_of_its_own_are_not_settled() -> None:
     assert al.untaken == 5
     house.commit()
     assert al.untaken == 0
+
+
+def pong(house: House, peer: Peer) -> None:
+    house.hub.after_all(peer.session)
+    house.hub.reply(peer.session, Notice(("pong",)))
+
+
+def test_answer_that_waits_for_all_comes_after_what_others_said_before() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    al.types("one")
+    batch = house.hub.outbox.gather()
+    pong(house, bo)
+    al.types("two")
+    pong(house, cy)
+    assert (bo.sees(), cy.sees()) == ([], [])
+    house.hub.committed(house.broker.store(batch))
+    assert (bo.sees(), cy.sees()) == (["Al: one", Notice(("pong",))], ["Al: one"])
+    pong(house, bo)
+    house.commit()
+    assert (bo.sees(), cy.sees()) == (["Al: two", Notice(("pong",))], ["Al: two", Notice(("pong",))])
+
+
+def test_answer_that_waits_for_all_comes_at_once_when_all_is_settled() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    pong(house, al)
+    assert al.sees() == [Notice(("pong",))]
+
+
+def test_answer_that_waits_for_all_does_not_wait_for_what_cannot_be_stored() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    al.types("lost")
+    cy.leave()
+    pong(house, bo)
+    house.fail()
+    assert bo.sees() == [Notice(("pong",))]
+    pong(house, bo)
+    assert bo.sees() == [Notice(("pong",))], "the leave is tried again, and nobody waits for it"
 
 
 def test_idle_is_when_everything_has_its_outcome() -> None:

@@ -325,6 +325,17 @@ def test_ping(people: People, line: str, answer: str) -> None:
     alice.sees_nothing()
 
 
+def test_pong_comes_after_what_others_said_before(people: People) -> None:
+    alice, bob = people.meet("Alice", "Bob")
+    bob.asks("CAP REQ away-notify", "CAP ... ACK away-notify")
+    for number in range(20):
+        alice.say(f"PRIVMSG #room :{number}", f"AWAY :{number}")
+        bob.sees(f":Alice AWAY {number}")  # told at once: so the server has read the message, which is not stored yet
+        bob.say("PING token")
+        bob.sees(f":Alice PRIVMSG #room {number}", "PONG ... token")
+        alice.sees("306 ... ...")
+
+
 def test_pong_is_taken_silently(people: People) -> None:
     people("Alice")[0].asks("PONG :whatever")
 

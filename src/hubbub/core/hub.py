@@ -406,6 +406,13 @@ class Hub:
         session.turn += self.pieces(event)
         session.flush()
 
+    def after_all(self, session: Session) -> None:
+        """Let what the session is told from here on wait until all that anybody said before was given to the others."""
+        if newest := self.outbox.newest:
+            newest.watchers = newest.watchers or []
+            newest.watchers.append(session)
+            session.turn.append(Hold(newest))
+
     def pieces(self, event: Event) -> Sequence[Event]:
         """Cut what is long, so that a session that takes no bytes is not written all of it."""
         if not isinstance(event, Past) or len(event.entries) < 2:
@@ -475,12 +482,16 @@ class Hub:
     def _settle(self, drafts: Sequence[Draft]) -> None:
         """Tell the sessions of these drafts how they ended, and let them go on."""
         touched: dict[Session, None] = {}
+        watchers: list[Session] = []
         for draft in drafts:
+            if draft.watchers:
+                watchers += draft.watchers
+                draft.watchers = None
             if draft.session:
                 touched[draft.session] = None
                 if draft.error:
                     self._undo(draft.session, draft)
-        for session in (*touched, *self.outbox.relieved()):
+        for session in (*touched, *watchers, *self.outbox.relieved()):
             session.flush()
             if not session.gone:
                 session.outlet.go_on()

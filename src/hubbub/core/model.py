@@ -76,6 +76,7 @@ class Draft:
         "sure",
         "tags",
         "text",
+        "watchers",
     )
 
     def __init__(  # noqa: PLR0913 - a record
@@ -105,6 +106,7 @@ class Draft:
         self.passed = False  # its session does not wait for its outcome
         self.error: str | None = None  # why it was not stored
         self.sure = True  # of the error: it will not be stored
+        self.watchers: list[Session] | None = None  # other sessions that wait until it has its outcome
 
 
 class Entry(NamedTuple):

@@ -50,6 +50,11 @@ class Outbox:
         return batch
 
     @property
+    def newest(self) -> Draft | None:
+        """The newest draft that has no outcome yet: when it has one, so have all that are here now."""
+        return self._drafts[-1] if self._drafts else next(reversed(self.open.values()), None)
+
+    @property
     def waiting(self) -> bool:
         """Whether `gather` would return something."""
         return bool(self._drafts)

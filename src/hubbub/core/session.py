@@ -17,12 +17,23 @@ UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit
 
 
 class Hold:
-    """A place in a session's turn that is kept until what belongs there is known: then it is done."""
+    """A place in a session's turn that is kept until what belongs there is known: then it is done.
 
-    __slots__ = ("act",)
+    Args:
+        until: whose outcome frees the place, with nothing to be done.
 
-    def __init__(self) -> None:
+    """
+
+    __slots__ = ("act", "until")
+
+    def __init__(self, until: Draft | None = None) -> None:
         self.act: Callable[[], Event | None] | None = None
+        self.until = until
+
+    @property
+    def kept(self) -> bool:
+        """Whether what follows must still wait."""
+        return self.act is None and not (self.until and (self.until.settled or self.until.passed))
 
 
 # What has its place in a session's turn: what it published, what it is told, and what happens between them.
@@ -122,7 +133,7 @@ class Session:
             item = turn[0]
             if type(item) is Draft and not (item.settled or item.passed):
                 return
-            if type(item) is Hold and item.act is None:
+            if type(item) is Hold and item.kept:
                 return
             del turn[0]
             event = self._outcome(item)

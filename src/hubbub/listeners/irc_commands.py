@@ -218,6 +218,7 @@ def _ping(client: IrcDialogue, params: list[str]) -> None:
     if not params or not params[0]:
         client.numeric(409)
     else:
+        client.hub.after_all(client.session)
         client.reply("PONG", client.network.name, params[0])
 
 
