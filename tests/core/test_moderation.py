@@ -18,7 +18,7 @@ from hubbub.core.model import (
     Notice,
     Refusal,
 )
-from hubbub.core.rules import MAX_LISTED, Change
+from hubbub.core.rules import MAX_LISTED, Change, parse
 from hubbub.errors import Refused
 
 HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
@@ -248,6 +248,43 @@ def test_same_value_again_changes_nothing() -> None:
     house, (al,) = in_ops("Al")
     typed(house, al, "/set key tea", "/set limit 5")
     assert typed(house, al, "/set key tea", "/set limit 5") == [says("That is so already")] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ("+t-t", "+t-t"),
+        ("+nt-nt", "+t-nt"),
+        ("-n+n", "-n+n"),
+        ("+i+i", "+i"),
+        ("-i", ""),
+        ("+k-k+k a * a", "+k-k+k a * a"),
+        ("+kk a b", "+kk a b"),
+        ("-k+l * 3", "+l 3"),
+        ("+l-l 3", "+l-l 3"),
+        ("+ll 3 03", "+l 3"),
+        ("+b-b x!*@* X!*@*", "+b-b x!*@* X!*@*"),
+        ("-b+b x!*@* x!*@*", "+b x!*@*"),
+        ("-o+o Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc", "-o+o Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc"),
+        ("+v-v Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc", "+v-v Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc"),
+    ],
+)
+def test_change_starts_from_what_those_before_it_have_made(changes: str, stored: str) -> None:
+    house, (al,) = in_ops("Al")
+    wanted = [
+        one._replace(param=one.param.partition("!")[0]) if one.letter in "ov" else one for one in parse(changes)[0]
+    ]
+    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], wanted) == []
+    house.settle()
+    told = [entry.text for entry in house.broker.of("ops") if entry.kind is Kind.MODE]
+    assert told == ([stored] if stored else [])
+
+
+@pytest.mark.parametrize("mask", ["", "two words"])
+def test_mask_that_is_none_changes_nothing(mask: str) -> None:
+    house, (al,) = in_ops("Al")
+    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [Change(True, "b", mask)]) == []
+    assert house.hub.outbox.idle
 
 
 def test_topic_may_be_locked() -> None:

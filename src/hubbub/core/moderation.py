@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import names
 from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
@@ -38,60 +38,72 @@ def change(
     operator_of(session, room)
     good: list[Change] = []
     bad: list[tuple[Change, Refused]] = []
+    made: dict[object, object] = {}  # what the changes before have made of what they are about
     for one in changes:
         try:
-            wanted = _checked(hub, room, one)
+            step = _step(hub, room, one)
         except Refused as refusal:
             bad.append((one, refusal))
-        else:
-            if wanted and wanted not in good:
-                good.append(wanted)
+            continue
+        if step and made.get(step.about, step.now) != step.then:
+            good.append(step.change)
+            made[step.about] = step.then
     if good:
         session.waiting += 1
         hub.draft(session, room.name, Kind.MODE, write(good, until))
     return bad
 
 
-def _checked(hub: Hub, room: Room, change: Change) -> Change | None:
-    """Return a change as it is stored, None if it changes nothing. Raises Refused."""
+class Step(NamedTuple):
+    """A change as it is stored: what it is about, how that is now, and how it is then."""
+
+    change: Change
+    about: object
+    now: object
+    then: object
+
+
+def _step(hub: Hub, room: Room, change: Change) -> Step | None:
+    """Return what a change does, None for nothing. Raises Refused."""
     on, letter, param = change
     rules = room.rules
     if letter in PREFIXES:
         target = member(hub, room, param)
         named = Change(on, letter, f"{target.nick}!{target.host}")
-        return None if (letter in rules.status.get(target, "")) is on else named
+        return Step(named, (letter, target), letter in rules.status.get(target, ""), on)
     if letter in LISTS:
         return _mask(room, change)
     if letter == "k":
         if not on:
-            return Change(False, letter, "*") if rules.key else None
+            return Step(Change(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > MAX_KEY or clean(param) != param or set(param) & {" ", ","}:
             raise Refused("bad-value", f"A key has 1 to {MAX_KEY} characters, no space and no comma.")
-        return change if param != rules.key else None
+        return Step(change, letter, rules.key, param)
     if LETTERS[letter].takes:
         return _number(change, rules.limit if letter == "l" else rules.slow)
-    return Change(on, letter, "") if (letter in rules.flags) is not on else None
+    return Step(Change(on, letter, ""), letter, letter in rules.flags, on)
 
 
-def _mask(room: Room, change: Change) -> Change | None:
+def _mask(room: Room, change: Change) -> Step | None:
     on, letter, param = change
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param))
     known = next((one for one in masks if fold(one) == fold(mask)), None)
-    if not param or " " in mask or (known is not None) is on:
+    if not param or " " in mask:
         return None
-    if on and len(masks) >= MAX_LISTED:
+    if on and not known and len(masks) >= MAX_LISTED:
         raise Refused("list-full", f"There are {MAX_LISTED} masks in that list already.")
-    return Change(on, letter, known or mask)
+    return Step(Change(on, letter, known or mask), (letter, fold(mask)), known is not None, on)
 
 
-def _number(change: Change, now: int) -> Change | None:
+def _number(change: Change, now: int) -> Step:
     on, letter, param = change
     if not on:
-        return Change(False, letter, "") if now else None
+        return Step(Change(False, letter, ""), letter, now, 0)
     if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
         raise Refused("bad-value", f"That takes a number from 1 to {MAX_NUMBER}.")
-    return Change(True, letter, str(int(param[:9]))) if int(param[:9]) != now else None
+    number = int(param[:9])
+    return Step(Change(True, letter, str(number)), letter, now, number)
 
 
 def member(hub: Hub, room: Room, name: str) -> Session:
