@@ -114,6 +114,16 @@ def test_kick() -> None:
     assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
 
 
+def test_who_is_kicked_is_given_nothing_that_was_stored_together_with_it() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    cy.types("before")
+    al.types("/kick Bo")
+    cy.types("behind his back")
+    house.settle()
+    assert bo.sees() == ["Cy: before", "Al x Bo", Left("ops", "lobby")]
+    assert al.sees() == ["Cy: before", "Cy: behind his back"]
+
+
 def test_who_is_kicked_while_it_does_not_read_is_told_by_whom() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     bo.stall()

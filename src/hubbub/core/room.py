@@ -233,12 +233,15 @@ class Room:
 
 
 def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
-    """Cut entries so that each piece is at most `limit` bytes of text, or one entry."""
+    """Cut entries so that each piece is at most `limit` bytes of text, or one entry.
+
+    A piece ends with a kick: who is thrown out by it is given nothing that follows.
+    """
     start = size = 0
     for index, entry in enumerate(entries):
         text = entry.text
         cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # what a wire adds
-        if size and size + cost > limit:
+        if size and (size + cost > limit or entries[index - 1].kind is Kind.KICK):
             yield entries[start:index]
             start, size = index, 0
         size += cost
