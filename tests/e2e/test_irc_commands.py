@@ -722,6 +722,13 @@ def test_kick_of_an_operator_of_several_and_of_oneself(people: People) -> None:
     bob.asks("KICK #room Bob", ":Bob KICK #room Bob Bob")
 
 
+def test_kick_of_one_who_is_named_twice(people: People) -> None:
+    alice, bob = people.meet("Alice", "Bob")
+    alice.asks("KICK #room,#ROOM,#room Bob,bob,Alice", ":Alice KICK #room Bob Alice", ":Alice KICK #room Alice Alice")
+    bob.sees(":Alice KICK #room Bob Alice")
+    bob.sees_nothing()
+
+
 # PRIVMSG and NOTICE
 
 

@@ -183,7 +183,7 @@ def kick(client: IrcDialogue, params: list[str]) -> None:
     channels, nicks = params[0].split(","), params[1].split(",")
     reason = wire.cut(clean(params[2]), KICK_LENGTH) if len(params) > 2 else ""
     pairs = zip(channels if len(channels) > 1 else channels * len(nicks), nicks, strict=False)
-    for name, nick in pairs:
+    for name, nick in {(fold(name), fold(nick)): (name, nick) for name, nick in pairs}.values():
         room = room_of(client, name)
         if room is None:
             continue
