@@ -222,6 +222,15 @@ def test_invitation_lets_in_once() -> None:
     assert refused(made.check_join, BO, "", 0, NOW) == "invite-only"
 
 
+def test_operator_who_comes_back_is_kept_out_by_a_ban_alone() -> None:
+    made = rules(f"+oiklv Bo!{BO.host} tea 1 Al!{AL.host}")
+    assert refused(made.check_join, BO, "", 1, NOW) == ""
+    assert refused(made.check_join, AL, "", 1, NOW) == "invite-only", "a voice is not enough"
+    assert refused(made.check_join, person("Bo"), "", 1, NOW) == "invite-only", "the same name from elsewhere"
+    made.apply(entry(Kind.MODE, "+b Bo!*@*"), ())
+    assert refused(made.check_join, BO, "", 1, NOW) == "banned"
+
+
 def test_client_that_sends_a_key_to_a_room_without_one_may_come_in() -> None:
     client = person("Cy")
     client.exact = True

@@ -259,6 +259,8 @@ class Rules:
         who = session.masks
         if self.banned(who, now):
             raise Refused("banned", f"You are banned from {self.room}.")
+        if "o" in self.standing.get((fold(session.nick), session.host), ""):
+            return  # it comes back as an operator: there may be nobody else to let it in
         if "i" in self.flags and not any(matches(mask, one) for mask in self.lists["I"] for one in who):
             raise Refused("invite-only", f"{self.room} is open to who is invited only.")
         if key and not self.key and not session.exact:  # somebody typed a name of two words
