@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from cutting import cuts
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hubbub.wire import irc
@@ -51,6 +53,21 @@ STREAM = "PING one\r\n\r\nPRIVMSG #a :так\n@label=1 PING two\r\nPI\0NG three\
 def test_cuts_change_nothing(pieces: list[bytes]) -> None:
     got = read(*pieces)
     assert [message.params[-1] for message in got if isinstance(message, Message)] == ["one", "так", "two", "three"]
+
+
+PIECE = st.one_of(
+    st.sampled_from([b"\n", b"\r\n", b"\r", b"@", b" ", b":", b"PING x", b"\xff", b"\0", b"@a=1 ", "я".encode()]),
+    st.builds(lambda byte, size: byte * size, st.sampled_from([b"\r", b"x", b" ", b"\0"]), st.integers(0, 5000)),
+)
+
+
+@given(st.lists(PIECE, max_size=12).map(b"".join), st.lists(st.integers(0, 20_000), max_size=8))
+@example(b"PING x" + b"\r" * 5000 + b"\n", [3000, 5000])
+@example(b"PING x" + b"\r" * 4602 + b"\nPING y\n", [4608])
+@example(b"PING x" + b"\r" * 4603 + b"\nPING y\n", [4609])
+def test_arbitrary_cuts_change_nothing(data: bytes, places: list[int]) -> None:
+    edges = sorted({0, *(place for place in places if place < len(data)), len(data)})
+    assert read(*(data[low:high] for low, high in pairwise(edges))) == read(data)
 
 
 def of(size: int, tags: int = 0) -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 MAX_LINE = 512  # bytes of a line without its tags, with CR LF
 MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
+MAX_BYTES = MAX_TAGS + MAX_LINE  # of a line, whatever is in it: more is not kept
 MAX_LABEL = 64
 
 _ESCAPES = {";": r"\:", " ": r"\s", "\\": r"\\", "\r": r"\r", "\n": r"\n"}
@@ -90,10 +91,11 @@ class Reader:
     A line that is too long is discarded up to its end, and told once.
     """
 
-    __slots__ = ("_data", "_skipping")
+    __slots__ = ("_data", "_pos", "_skipping")
 
     def __init__(self) -> None:
-        self._data = b""
+        self._data = b""  # what was fed and not yet looked at, from _pos on
+        self._pos = 0
         self._skipping = False
 
     def feed(self, data: bytes) -> None:
@@ -102,28 +104,29 @@ class Reader:
 
     def next_message(self) -> Message | Broken | None:
         """Return the next message, or what is wrong with the next line; None when no line is whole."""
-        while True:
-            end = self._data.find(b"\n")
-            if end < 0:
-                return self._unfinished()
-            line, self._data = self._data[:end].rstrip(b"\r"), self._data[end + 1 :]
+        while (end := self._data.find(b"\n", self._pos)) >= 0:
+            line = self._data[self._pos : end]
+            self._pos = end + 1
             if self._skipping:
                 self._skipping = False
-                continue
-            message = self._message(line)
-            if message is not None:
+            elif message := self._message(line):
                 return message
+        return self._unfinished()
 
     def _unfinished(self) -> Broken | None:
+        self._data, self._pos = self._data[self._pos :], 0
         if self._skipping:
             self._data = b""
-        elif len(self._data) > MAX_TAGS + MAX_LINE:
+        elif len(self._data) > MAX_BYTES:
             self._skipping = True
             self._data = b""
             return Broken(Signal.TOO_LONG)
         return None
 
     def _message(self, line: bytes) -> Message | Broken | None:
+        if len(line) > MAX_BYTES:  # as if it had come in pieces: whatever it ends with
+            return Broken(Signal.TOO_LONG)
+        line = line.rstrip(b"\r")
         tags, rest = b"", line
         if line.startswith(b"@"):
             tags, _, rest = line.partition(b" ")
