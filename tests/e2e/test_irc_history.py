@@ -364,6 +364,14 @@ def test_an_open_batch_holds_back_its_own_answer_alone(come: Town) -> None:
     assert refusal.tags["label"] == "n" and alice.ask(end) == []
 
 
+def test_after_a_refusal_another_batch_may_begin(come: Town) -> None:
+    alice, bob = come("alice", *LINES, join="#chan"), come("bob", *LINES, join="#chan")
+    only(alice.ask("BATCH +1 draft/multiline #chan", "@batch=2 PRIVMSG #chan :hi"), "FAIL", "BATCH", ANY, ANY)
+    echo = alice.ask(*several("#chan", "one", "two", tags="label=n"))
+    assert echo[0].tags["label"] == "n"
+    assert spelled(batch(bob.sync(), "draft/multiline", "#chan")) == ["one", "two"]
+
+
 def limits(come: Town) -> dict[str, int]:
     messages = come().ask("CAP LS 302")
     value = re.search(r"draft/multiline=(\S+)", " ".join(message.params[-1] for message in messages))

@@ -217,7 +217,8 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
     params = message.params
     ref = params[0] if params else ""
     batch: Multiline | None = client.batch
-    if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and batch is None:
+    free = batch is None or batch.broken  # who was told that a batch is refused may leave it open, and begin again
+    if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and free:
         client.batch = Multiline(ref[1:], params[2], irc_talking.tags_of(client, message))
         client.hold_answer()
         return
