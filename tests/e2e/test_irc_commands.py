@@ -455,13 +455,33 @@ def test_join_twice(people: People) -> None:
     bob.sees_nothing()
 
 
-def test_join_of_several_with_some_that_cannot_be(people: People) -> None:
-    (alice,) = people("Alice")
-    alice.say("JOIN #room,inv@lid,#other")
-    came = [message for message in alice.sync() if message.verb not in ("353", "366")]
-    expected = [":Alice JOIN #room", "403|476 Alice inv@lid ...", ":Alice JOIN #other"]
-    assert len(came) == 3
-    assert all(any(message.like(alice.of_scene(pattern)) for message in came) for pattern in expected)
+def test_join_of_several_is_answered_in_the_order_asked(people: People) -> None:
+    alice, bob = people.meet("Alice", "Bob")
+    alice.joins("#third")
+    alice.asks("MODE #third +k key", ":Alice MODE #third +k key")
+    bob.say("PART #room")
+    bob.skips_to("PART #room")
+    alice.sync()
+    names = [f"353 Bob {sign}" for sign in ("= #other @Bob", "= #room :@Alice Bob", "= #third :@Alice Bob")]
+    bob.asks(
+        "JOIN #other,inv@lid,,#third,#room,#third x,,,x,,key",
+        *(":Bob JOIN #other", names[0], "366 Bob #other ..."),
+        "403 Bob inv@lid ...",
+        "475 Bob #third ...",
+        *(":Bob JOIN #room", names[1], "366 Bob #room ..."),
+        *(":Bob JOIN #third", names[2], "366 Bob #third ..."),
+    )
+
+
+def test_join_of_as_many_as_a_line_holds_that_cannot_be(people: People) -> None:
+    alice, bob = people.meet("Alice", "Bob")
+    alice.say("MODE #room +k key")
+    bob.say("PART #room")
+    settle(alice, bob)
+    (room,) = {alice.of_scene("#room")}
+    line = f"JOIN {','.join([room] * ((LONGEST - 8) // (len(room) + 1)))}"
+    bob.asks(line, *[f"475 Bob {room} ..."] * line.count("#"))
+    assert len(line) > LONGEST - 30
 
 
 @pytest.mark.parametrize("name", ["room", "#", "#a\x07b", "&local", "+x", "!y", "#" + "x" * 200])

@@ -7,6 +7,7 @@ before was given to the others. With labeled-response, what comes between two ma
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -97,6 +98,8 @@ class IrcDialogue:
         self.metadata = irc_metadata.Own()
         self.batch: Any = None  # a multi-line message that is coming in
         self.label = ""  # of the command that is being done
+        self.rest: deque[Callable[[], None]] = deque()  # of the command that is being done: each waits for the last
+        self._resting = False  # a part of that is being done
         self._held = ""  # the label of a command that goes on in the next messages
         self._after: list[bytes] = []  # what comes after that answer, though it came up within it
         self._written: list[bytes] | None = None  # what the message that is being done has brought
@@ -127,7 +130,7 @@ class IrcDialogue:
 
     def ready(self) -> bool:
         """Whether the next message may be taken."""
-        self._finish_answer()
+        self._go_on_with_it()
         return self.hub.ready(self.session)
 
     def take(self, item: wire.Message | wire.Broken) -> None:
@@ -144,7 +147,7 @@ class IrcDialogue:
         else:
             irc_commands.run(self, item)
         self.session.label = ""
-        self._finish_answer()
+        self._go_on_with_it()
         self._write()
 
     def _write(self) -> None:
@@ -166,8 +169,14 @@ class IrcDialogue:
             self.session.label = "irc"
             self.later(self._begin_answer)
 
-    def _finish_answer(self) -> None:
-        """End the answer to a labelled command, once the hub has done all that it leads to."""
+    def _go_on_with_it(self) -> None:
+        """Do the rest of a command, as far as the hub is ready; end the answer to a labelled one after it."""
+        if self._resting:
+            return
+        self._resting = True
+        while self.rest and not self.session.waiting and not self.session.gone:
+            self.rest.popleft()()
+        self._resting = False
         if self.label and not self.session.waiting:
             self.later(partial(self._end_answer, self.label))
             self.label = ""
@@ -229,7 +238,7 @@ class IrcDialogue:
 
     def go_on(self) -> None:
         """Take the next message."""
-        self._finish_answer()
+        self._go_on_with_it()
         self.connection.go_on()
 
     # --- answers --------------------------------------------------------------------------------------------------

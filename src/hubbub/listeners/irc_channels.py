@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import moderation, names
@@ -55,21 +56,24 @@ def room_of(client: IrcDialogue, name: str) -> Room | None:
 
 
 def join(client: IrcDialogue, params: list[str]) -> None:
-    """JOIN #a,#b [key,key]: join channels; JOIN 0 leaves all."""
+    """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all."""
     if params == ["0"]:
         for name in list(client.session.rooms):
             client.hub.rooms.leave(client.session, name)
         return
     keys = params[1].split(",") if len(params) > 1 else []
     for number, name in enumerate(params[0].split(",")):
-        if not name:
-            continue
-        try:
-            room = room_name(name)
-            if room not in client.session.rooms:
-                client.hub.rooms.join(client.session, room, key=keys[number] if number < len(keys) else "")
-        except Refused as refusal:
-            client.numeric(405 if refusal.code == "too-many-rooms" else 403, name)
+        if name:
+            client.rest.append(partial(_join, client, name, keys[number] if number < len(keys) else ""))
+
+
+def _join(client: IrcDialogue, name: str, key: str) -> None:
+    try:
+        room = room_name(name)
+        if room not in client.session.rooms:
+            client.hub.rooms.join(client.session, room, key=key)
+    except Refused as refusal:
+        client.numeric(405 if refusal.code == "too-many-rooms" else 403, name)
 
 
 def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
