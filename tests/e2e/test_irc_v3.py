@@ -113,6 +113,18 @@ def test_negotiation(come: Town, line: str, answer: list[Any]) -> None:
     only(somebody.ask(line), *answer)
 
 
+@pytest.mark.parametrize("verb", ["ACK", "NAK"])
+def test_a_long_request_is_answered_whole_in_several_lines(come: Town, verb: str) -> None:
+    words = ["batch", "-batch"] * 36 + ["extended-join" if verb == "ACK" else "nonsense"]
+    alice = come("alice")
+    answers = alice.ask(f"CAP REQ :{' '.join(words)}")
+    assert len(answers) > 1
+    assert all(fits(answer, "CAP", "alice", verb) for answer in answers)
+    assert [word for answer in answers for word in answer.params[2].split()] == words
+    caps = the(alice.ask("CAP LIST"), "CAP", "alice", "LIST").params[2].split()
+    assert ("extended-join" in caps) is (verb == "ACK") and "batch" not in caps
+
+
 def test_refused_as_a_whole_changes_nothing(come: Town) -> None:
     somebody = come()
     somebody.ask("CAP REQ :batch")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JOIN, SIGNAL = Kind.JOIN, Kind.SIGNAL
 VERSION = f"hubbub-{version('hubbub')}"
 USER_LENGTH, REAL_LENGTH, TOPIC_LENGTH, AWAY_LENGTH, KICK_LENGTH = 20, 150, 390, 300, 300
+CAPS_LINE = 400  # bytes of capabilities in a line
 HISTORY = 100  # entries of an answer to CHATHISTORY
 MULTILINE_BYTES, MULTILINE_LINES = 4096, 100
 # By name: what it means when it has a value. Those of drafts under the names that clients know.
@@ -248,36 +249,34 @@ def _cap_ls(client: IrcDialogue, argument: str) -> None:
     if asked < 302:
         client.reply("CAP", client.nick, "LS", " ".join(name for name in CAPS if name != "draft/no-implicit-names"))
         return
-    lines = wire.fill((f"{name}={value}" if value else name for name, value in CAPS.items()), 400)
-    for number, text in enumerate(lines, 1):
-        client.reply("CAP", client.nick, "LS", *(["*"] if number < len(lines) else []), text)
+    _tell_caps(client, "LS", [f"{name}={value}" if value else name for name, value in CAPS.items()])
 
 
 def _cap_list(client: IrcDialogue, _: str) -> None:
     shown = [name for name in CAPS if name in client.caps and (name != "cap-notify" or client.version < 302)]
-    client.reply("CAP", client.nick, "LIST", " ".join(shown))
+    _tell_caps(client, "LIST", shown)
+
+
+def _tell_caps(client: IrcDialogue, verb: str, caps: Sequence[str]) -> None:
+    lines = wire.fill(caps, CAPS_LINE) or [""]
+    for number, text in enumerate(lines, 1):
+        client.reply("CAP", client.nick, verb, *(["*"] if number < len(lines) else []), text)
 
 
 def _cap_req(client: IrcDialogue, argument: str) -> None:
     if not client.registered:
         client.negotiating = True
     caps = set(client.caps)
-    for word in argument.split():
-        name = word.removeprefix("-")
-        if name not in CAPS:
-            client.reply("CAP", client.nick, "NAK", argument)
-            return
-        if word.startswith("-"):
-            caps.discard(name)
-        else:
-            caps.add(name)
-    if irc_metadata.CAPS.keys() <= caps:  # each excludes the other
-        client.reply("CAP", client.nick, "NAK", argument)
-        return
-    if client.version >= 302:
-        caps.add("cap-notify")
-    client.reply("CAP", client.nick, "ACK", argument)
-    client.take_caps(frozenset(caps))
+    words = argument.split()
+    for word in words:
+        change = caps.discard if word.startswith("-") else caps.add
+        change(word.removeprefix("-"))
+    known = all(word.removeprefix("-") in CAPS for word in words)
+    agreed = known and not irc_metadata.CAPS.keys() <= caps  # each of those excludes the other
+    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the same words, in more than one line if need be
+        client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
+    if agreed:
+        client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))
 
 
 def _cap_end(client: IrcDialogue, _: str) -> None:
