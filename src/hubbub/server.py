@@ -50,6 +50,7 @@ SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored 
 PART = 1.5  # seconds that it gives its peers to take the last bytes
 ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
 GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
+WRONG_AFTER = 2.0  # seconds until a wrong password is told, so that guessing takes time; its connection waits
 
 
 class EchoWires:
@@ -224,9 +225,16 @@ class House:
         )
 
     def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Look whether a name and password are an operator's, on a thread of its own."""
+        """Look whether a name and password are an operator's, on a thread of its own; say no late."""
         work = self._loop.run_in_executor(self._checker, is_operator, self.settings.operator, name, password)
-        work.add_done_callback(lambda outcome: done(not outcome.cancelled() and outcome.result()))
+
+        def checked(outcome: asyncio.Future[bool]) -> None:
+            if not outcome.cancelled() and outcome.result():
+                done(True)
+            else:
+                self._loop.call_later(0 if self.settings.no_limits else WRONG_AFTER, done, False)
+
+        work.add_done_callback(checked)
 
     def _cloak(self, address: str) -> str:
         """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""

@@ -10,6 +10,9 @@ from collections.abc import Callable
 import pytest
 from scene import PROMPT, Client, Server, wait_until
 
+from hubbub import passwords
+from hubbub.server import WRONG_AFTER
+
 Serve = Callable[..., Server]
 FULL = b"The chat is full just now; try again later.\n"
 CROWDED = b"There are too many connections from your address.\n"
@@ -156,3 +159,15 @@ def test_bytes_without_a_line_have_their_price(server: Server) -> None:
     bob.say("hi")
     alice.sees(b"Bob: hi\n")
     flood.reset()
+
+
+def test_a_wrong_password_takes_its_time_and_others_do_not_wait(serve: Serve) -> None:
+    server = serve("--operator", f"root:{passwords.make('sesame')}")
+    alice, bob = server.join_all("Alice", "Bob")
+    start = time.monotonic()
+    alice.say("/oper root guess", "/oper nobody guess", "done")
+    bob.say("/oper root sesame")
+    bob.skips_to(b"*** You may act in every room now ***\n")
+    assert time.monotonic() - start < WRONG_AFTER
+    bob.skips_to(b"Alice: done\n")
+    assert time.monotonic() - start > 2 * WRONG_AFTER
