@@ -254,7 +254,7 @@ async def test_operators_rules_and_kicks_are_the_same_everywhere(start: Start) -
     await bo.sees("four o'clock")
     bo.types("/who")
     await bo.sees("@Ann, @Bo")
-    ann.types("/set invite-only on", "/kick Bo out")
+    ann.types("/set invite-only on", "/deop Bo", "/kick Bo out")
     await bo.sees("out")
     await same([one], ["Ann"], "tea")
     bo.types("/join tea")

@@ -389,3 +389,21 @@ def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house:
     assert house.hub.directory.find("zoe") is al.session
     house.hub.abroad.leave(zoe)  # his node is gone
     assert house.hub.directory.find("zoe") is al.session
+
+
+def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entries() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    _, zoe = arrive(house)
+    room = house.hub.rooms.awake["tea"]
+    house.hub.committed([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    assert room.holds(zoe)
+    house.hub.committed([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    assert not room.holds(zoe) and house.hub.rooms.awake["lobby"].holds(zoe)
+    house.hub.committed([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
+    house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
+    al.types("/kick zoe")
+    house.settle()
+    assert not room.holds(zoe)

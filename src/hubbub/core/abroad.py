@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Entry, Form, Outlet, Sink
+from hubbub.core.model import Entry, Form, Kind, Outlet, Sink
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
@@ -139,6 +139,19 @@ class Abroad:
         if fold(user.nick) not in self._hub.users:  # whoever has it here keeps it; elsewhere that is known soon
             user.keys = (fold(user.nick),)
             self._hub.users[fold(user.nick)] = user
+
+    def follow(self, entry: Entry) -> None:
+        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later."""
+        nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
+        user = self._hub.users.get(fold(nick))
+        if user and user.abroad:
+            session = user.sessions[0]
+            rooms = dict.fromkeys(self._places.get(session, ()))
+            if entry.kind is Kind.JOIN:
+                self._place(session, (*rooms, entry.room))
+            else:
+                rooms.pop(entry.room, None)
+                self._place(session, rooms)
 
     def _place(self, session: Session, rooms: Iterable[str]) -> None:
         """Let somebody be in these rooms and no others."""

@@ -52,6 +52,7 @@ from hubbub.core.text import clean, clean_exactly, clean_lines, fold
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
+COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
 SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
 SHOWN = 60  # characters of a message by which its sender knows it
 
@@ -539,6 +540,8 @@ class Hub:
             doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
             chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
             for index, entry in enumerate(piece):
+                if entry.kind in COMING:
+                    self.abroad.follow(entry)
                 if entry.kind is Kind.KICK:
                     self.rooms.kicked(room, chunk, index)
                 elif entry.kind is Kind.MOVE:

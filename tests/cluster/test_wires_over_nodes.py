@@ -1,0 +1,130 @@
+"""Every wire on every node: a page that goes on elsewhere, IRC and nc that hear each other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crowd import Crowd, Voice, crowd
+from websockets.asyncio.client import ClientConnection, connect
+
+from nats_servers import NatsServers
+
+SECONDS = 30.0  # a name whose node died is free after ten
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[Crowd]:
+    async with crowd(tmp_path, NatsServers(tmp_path), nodes=2) as made:
+        await asyncio.gather(*(node.start() for node in made.nodes))
+        yield made
+
+
+class Irc:
+    """An IRC client."""
+
+    async def start(self, port: int, nick: str) -> Irc:
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", port)
+        self.says(f"NICK {nick}", f"USER {nick} 0 * :{nick}")
+        await self.sees(" 376 ", " 422 ")
+        return self
+
+    def says(self, *lines: str) -> None:
+        self._writer.write("".join(f"{line}\r\n" for line in lines).encode())
+
+    async def sees(self, *words: str) -> str:
+        """Return the next line with one of these words."""
+        async with asyncio.timeout(SECONDS):
+            while line := (await self._reader.readline()).decode():
+                if any(word in line for word in words):
+                    return line.strip()
+        raise AssertionError(f"{words} did not come")
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def until(socket: ClientConnection, kind: str, numbers: dict[str, int], texts: list[str]) -> dict[str, Any]:
+    """Return the next frame of a kind; note the entries that come before."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            frame: dict[str, Any] = json.loads(await socket.recv())
+            for entry in frame.get("entries", ()):
+                if frame["type"] == "entries":
+                    assert entry["seq"] > numbers.get(entry["room"], 0)
+                    if entry["kind"] == "message":
+                        texts.append(entry["text"])
+                numbers[entry["room"]] = entry["seq"]
+            if frame["type"] == kind:
+                return frame
+
+
+async def test_page_goes_on_at_another_node_when_its_own_died(made: Crowd) -> None:
+    one, two = made.nodes
+    talker = Voice("t", [two], 100.0).start()
+    made.voices.append(talker)
+    await talker.here()
+    numbers: dict[str, int] = {}
+    texts: list[str] = []
+    async with connect(f"ws://127.0.0.1:{one.port}/ws") as socket:
+        await socket.send(json.dumps({"type": "hello", "name": "Ann"}))
+        await until(socket, "joined", numbers, texts)
+        while len(texts) < 50:
+            await until(socket, "entries", numbers, texts)
+        await one.end(signal.SIGKILL)
+        with_rest = asyncio.timeout(SECONDS)
+        try:
+            async with with_rest:
+                while True:
+                    await until(socket, "entries", numbers, texts)
+        except Exception:
+            pass
+    async with connect(f"ws://127.0.0.1:{two.port}/ws") as socket:
+        await socket.send(json.dumps({"type": "hello", "name": "Ann", "rooms": numbers}))
+        await until(socket, "joined", numbers, texts)
+        while len(texts) < 300:
+            await until(socket, "entries", numbers, texts)
+    first = int(texts[0].partition("-")[2])
+    assert texts == [f"t-{number:06}" for number in range(first, first + len(texts))]
+
+
+async def test_irc_and_nc_on_two_nodes_are_in_one_room(made: Crowd) -> None:
+    one, two = made.nodes
+    ann = await Irc().start(one.port, "Ann")
+    ann.says("JOIN #lobby", "MONITOR + Bob")
+    await ann.sees(" 366 ")
+    await ann.sees(" 731 ")
+    reader, writer = await asyncio.open_connection("127.0.0.1", two.port)
+    await reader.readuntil(b"name: ")
+    writer.write(b"ann\n")
+    assert b"The name ann is taken." in await reader.readuntil(b"name: ")
+    writer.write(b"Bob\nhi from nc\n")
+    assert "Bob!~nc@" in await ann.sees(" 730 ")
+    assert (await ann.sees("PRIVMSG #lobby")).endswith(":hi from nc")
+    await asyncio.sleep(0.1)  # who is where follows the messages by a few milliseconds
+    ann.says("PRIVMSG #lobby :hi from irc", "NAMES #lobby", "WHOIS Bob", "PRIVMSG Bob :psst")
+    assert {"Ann", "Bob"} <= set((await ann.sees(" 353 ")).rpartition(":")[2].split())
+    assert " Bob ~nc " in await ann.sees(" 311 ")
+    async with asyncio.timeout(SECONDS):
+        assert b"Ann: hi from irc\n" in await reader.readuntil(b"irc\n")
+        assert b"Ann (private): psst\n" in await reader.readuntil(b"psst\n")
+    writer.write(b"/nick Rob\n")
+    assert (await ann.sees(" NICK ")).endswith("Rob")
+    ann.says("JOIN #den", "MODE #den +i", "INVITE Rob #den")
+    async with asyncio.timeout(SECONDS):
+        await reader.readuntil(b"den")
+        writer.write(b"/join den\n")
+        await ann.sees("JOIN #den")
+        while "JOIN #den" not in (line := await ann.sees("JOIN #den", "352 ")) or "Rob" not in line:
+            pass
+    ann.says("KICK #den Rob :out")
+    async with asyncio.timeout(SECONDS):
+        await reader.readuntil(b"Ann has kicked")
+    writer.close()
+    await ann.sees(" QUIT ", "PART #lobby")
+    ann.close()
