@@ -110,6 +110,20 @@ def test_a_wrong_use_is_told(arguments: list[str]) -> None:
     assert "Error" in result.stderr and "Traceback" not in result.stderr
 
 
+def test_what_a_server_forgot_is_no_fault_and_the_rest_is_there(data: Path) -> None:
+    with serving("--data", data, "--keep-entries", 2) as server:
+        eve = server.join("Eve")
+        eve.said("hello")
+        end = time.monotonic() + SECONDS
+        while len(lines("history", "--data", data, "--all", "--last", 0)) > 4 and time.monotonic() < end:
+            time.sleep(0.05)
+        eve.close()
+        assert server.stop() == 0
+    assert lines("history", "--data", data, "--all", "--last", 0)[0].endswith("*** Ann has joined the chat ***")
+    assert lines("search", "--data", data, "hello") and not lines("search", "--data", data, "ready")
+    assert "The log is whole" in lines("check", "--data", data)[-1]
+
+
 # --- history and search ---------------------------------------------------------------------------------------
 
 

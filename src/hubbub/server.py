@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Broker
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.brokers.store import COPY
@@ -202,12 +203,12 @@ class House:
             raise SettingsError("The settings broker and ephemeral exclude each other.")
         if settings.ephemeral:
             return MemoryBroker(time.time)
+        keep = Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024)
         if not settings.broker:
-            return SqliteBroker(Path(settings.data), time.time)
+            return SqliteBroker(Path(settings.data), time.time, keep)
         # Only a node of a cluster needs the library.
         from hubbub.brokers.jetstream.broker import JetStreamBroker
         from hubbub.brokers.jetstream.link import Access
-        from hubbub.brokers.jetstream.streams import Keep
 
         return JetStreamBroker(
             Access(
@@ -220,7 +221,7 @@ class House:
             ),
             time.time,
             settings.replicas,
-            Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024),
+            keep,
             Path(settings.data) / COPY if settings.search == "on" else None,
         )
 

@@ -18,6 +18,7 @@ from probing import SECONDS, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers import sqlite as module
 from hubbub.brokers import store as store_module
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.sqlite import READERS, SqliteBroker
 from hubbub.brokers.store import FILE, VERSION, Store
 from hubbub.core.model import After, Kind, Latest, Search
@@ -26,9 +27,9 @@ from hubbub.errors import BrokerError, SettingsError
 LAST = 1 << 60
 
 
-def made(folder: Path, clock: SetClock | None = None) -> Probe:
+def made(folder: Path, clock: SetClock | None = None, keep: Keep | None = None) -> Probe:
     clock = clock or SetClock()
-    return Probe(SqliteBroker(folder, clock), clock)
+    return Probe(SqliteBroker(folder, clock, keep), clock)
 
 
 def stuck(folder: Path) -> tuple[Probe, threading.Event]:
@@ -175,6 +176,71 @@ async def test_the_index_is_fed_under_load_too(tmp_path: Path, monkeypatch: pyte
     await probe.stop()
     with closing(sqlite3.connect(tmp_path / FILE)) as db:
         assert db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()[0] > 200
+
+
+async def forgotten(probe: Probe, left: int) -> list[str]:
+    """Wait until so many entries are left, and return what they say."""
+    async with asyncio.timeout(SECONDS):
+        while len((page := await probe.read(After("lobby", 0, LAST, 1000))).entries) != left:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return texts(page.entries)
+
+
+async def test_the_oldest_are_forgotten_while_nobody_talks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "TRIM_STEP", 10)
+    probe = made(tmp_path, keep=Keep(count=100))
+    probe.start()
+    await probe.say(*map(str, range(300)))
+    assert await forgotten(probe, 100) == [str(number) for number in range(200, 300)]
+    await probe.say("more")
+    assert (await forgotten(probe, 100))[-1] == "more"
+    await probe.stop()
+    with closing(Store(tmp_path)) as store:
+        assert store.check() == []
+
+
+async def test_what_becomes_too_old_is_forgotten_though_nobody_says_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    monkeypatch.setattr(module, "TRIM_EVERY", 0.01)
+    probe = made(tmp_path, keep=Keep(age=60))
+    probe.start()
+    await probe.say("old")
+    probe.clock.now += 50
+    await probe.say("young")
+    assert await forgotten(probe, 2)
+    probe.clock.now += 50
+    assert await forgotten(probe, 1) == ["young"]
+    await probe.stop()
+
+
+async def test_the_oldest_are_forgotten_under_load_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 3600.0)
+    probe = made(tmp_path, keep=Keep(count=50))
+    probe.start()
+    for number in range(60):
+        await probe.say(*(f"{number}.{n}" for n in range(20)))
+    assert len((await probe.read(After("lobby", 0, LAST, 2000))).entries) < 300
+    await probe.stop()
+
+
+async def test_the_writer_survives_an_error_of_the_forgetting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    tried = threading.Event()
+
+    def fail(*_: object) -> bool:
+        tried.set()
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(Store, "trim_some", fail)
+    probe = made(tmp_path, keep=Keep(count=1))
+    probe.start()
+    await probe.say("before")
+    assert await asyncio.to_thread(tried.wait, SECONDS)
+    assert texts(await probe.say("after")) == ["after"]
+    await probe.stop()
 
 
 # --- a disk that fails ----------------------------------------------------------------------------------------

@@ -18,8 +18,10 @@ import pytest
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
 from hubbub.brokers import store as module
+from hubbub.brokers import trimming
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import FILE, VERSION, Store
-from hubbub.core.model import After, Entry, Kind, Latest, Search, Since
+from hubbub.core.model import After, Around, Entry, Kind, Latest, Search, Since
 from hubbub.errors import BrokerError, SettingsError
 
 LAST = 1 << 60
@@ -462,6 +464,137 @@ def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatc
         with pytest.raises(BrokerError, match="that takes too long"):
             store.answer(Search("世界", 20))
         assert len(store.answer(Latest("lobby", 20)).entries) == 20
+
+
+# --- what is forgotten ------------------------------------------------------------------------------------------
+
+
+def trim(store: Store, keep: Keep, now: float = 0, limit: int = 7) -> int:
+    """Forget all that is to be forgotten, and return in how many steps."""
+    count = 0
+    while store.trim_some(keep, now, limit):
+        count += 1
+    return count
+
+
+def indexed(store: Store, word: str) -> int:
+    """Return how often the text index itself knows a word, whatever the log says of it."""
+    return len(store._db.execute("SELECT rowid FROM entry_text WHERE entry_text MATCH ?", (word,)).fetchall())
+
+
+def test_oldest_beyond_a_number_are_forgotten_step_by_step(log: Store) -> None:
+    append(log, *(f"tea{number}" for number in range(50)))
+    assert not log.trim_some(Keep(count=50), 0, 7) and log.size().entries == 50
+    assert trim(log, Keep(count=20)) == 5, "seven at a time"
+    assert texts(everything(log)) == [f"tea{number}" for number in range(30, 50)]
+    assert log.check() == []
+
+
+def test_what_is_too_old_is_forgotten(log: Store) -> None:
+    for number in range(50):
+        log.append(said(str(number)), 100.0 * number)
+    trim(log, Keep(age=1000), now=5000.0)
+    assert texts(everything(log)) == [str(number) for number in range(40, 50)]
+    trim(log, Keep(age=1000), now=9000.0)
+    assert everything(log) == [] and log.check() == []
+
+
+def test_what_is_young_is_kept_though_something_older_stands_behind_it(log: Store) -> None:
+    append(log, "young")
+    append(log, "old")
+    log._db.execute("UPDATE entry SET time = 1 WHERE text = 'old'")
+    trim(log, Keep(age=1000), clock())
+    assert texts(everything(log)) == ["young", "old"]
+
+
+def test_log_of_a_bounded_size_uses_its_pages_again(
+    tmp_path: Path, log: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trimming, "LEAST", 500)
+    keep = Keep(size=1024 * 1024)
+    sizes = []
+    for batch in range(40):
+        append(log, *(f"word{batch} w{number} tea and more of it ".ljust(300, ".") for number in range(250)))
+        while log.index_some(1000):
+            pass
+        trim(log, keep, limit=100)
+        log._db.execute("PRAGMA wal_checkpoint")
+        sizes.append((tmp_path / FILE).stat().st_size)
+    assert 0.7 * keep.size < trimming.used(log._db) <= keep.size
+    assert sizes[-1] <= 1.1 * sizes[9], "it is as large as it was"
+    assert log.check() == [] and texts(log.answer(Search("word39 w7", 5)).entries)
+    log._db.execute("INSERT INTO entry_text (entry_text) VALUES ('integrity-check')")
+
+
+@pytest.mark.parametrize("known", [0, 25, 100])
+def test_what_is_forgotten_is_found_no_more(log: Store, known: int) -> None:
+    append(log, *(f"tea cup{number}" for number in range(50)))
+    log.append([draft(f"{everything(log)[3].id} why", kind=Kind.REDACT)], clock())
+    log.index_some(known)
+    trim(log, Keep(count=11))
+    while log.index_some(10):
+        pass
+    assert texts(log.answer(Search("tea", 100)).entries) == [f"tea cup{number}" for number in range(40, 50)]
+    assert (indexed(log, "tea"), indexed(log, "cup39"), indexed(log, "cup40")) == (10, 0, 1)
+    log._db.execute("INSERT INTO entry_text (entry_text) VALUES ('integrity-check')")
+
+
+def test_what_makes_a_rooms_rules_stays(log: Store) -> None:
+    kinds = [Kind.JOIN, Kind.TOPIC, Kind.MESSAGE, Kind.MODE, Kind.JOIN, Kind.LEAVE, Kind.TOPIC, Kind.MODE, Kind.KICK]
+    for room in ("a", "b"):
+        log.append([draft(f"{number}", room, kind) for number, kind in enumerate(kinds)], clock())
+    before = [log.state(room, 5).rules for room in ("a", "b")]
+    for limit in (1, 7):
+        trim(log, Keep(count=1), limit=limit)
+        assert [log.state(room, 5).rules for room in ("a", "b")] == before
+        assert [entry.text for entry in everything(log, "a")] == ["0", "3", "6", "7"]
+        log.append([draft("x", "b")], clock())
+    assert (log.state("a", 5).topic, log.check()) == ("6", [])
+    log.append([draft("new", "a", Kind.TOPIC), draft("y", "b")], clock())
+    trim(log, Keep(count=1), limit=3)
+    assert [entry.text for entry in everything(log, "a")] == ["0", "3", "7", "new"], "a topic that is not in force goes"
+    assert log.check() == []
+
+
+def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store) -> None:
+    first, *_ = append(log, *map(str, range(30)))
+    trim(log, Keep(count=5))
+    for query in (After("lobby", first.seq, LAST, 100), Latest("lobby", 100), Since("lobby", 1.0, 100)):
+        assert texts(log.answer(query).entries) == ["25", "26", "27", "28", "29"]
+    assert list(log.answer(After("lobby", 1, 20, 100)).entries) == []
+    assert log.answer(Around("lobby", "after", (first.id,), 5, False)).entries == []
+
+
+def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        last = append(store, *map(str, range(30)))[-1]
+        trim(store, Keep(age=1), now=clock() + 100)
+        assert store.size().entries == 0
+    with opened(tmp_path) as store:
+        (entry,) = append(store, "new")
+        assert entry.seq == last.seq + 1 and store.check() == []
+        store.index_some(10)
+        assert texts(store.answer(Search("new", 5)).entries) == ["new"]
+
+
+@pytest.mark.parametrize(
+    "change", ["DELETE FROM entry WHERE seq = 25", "DELETE FROM entry WHERE seq = 21", "UPDATE mark SET value = 19"]
+)
+def test_what_is_missing_behind_what_was_forgotten_is_a_fault(log: Store, change: str) -> None:
+    append(log, *map(str, range(30)))
+    trim(log, Keep(count=10))
+    log._db.execute(change + (" AND name = 'trimmed'" if "mark" in change else "").replace("AND", "WHERE"))
+    assert len(log.check()) == 1
+
+
+def test_a_full_disk_does_not_end_forgetting(log: Store) -> None:
+    append(log, *(f"word{number} " * 20 for number in range(400)))
+    while log.index_some(100):
+        pass
+    with no_writing(log):
+        assert log.trim_some(Keep(count=10), 0, 100) is False
+    trim(log, Keep(count=10))
+    assert log.size().entries == 10 and log.check() == []
 
 
 # --- a file that goes away --------------------------------------------------------------------------------------

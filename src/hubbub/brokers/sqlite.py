@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Draft, Query, RoomState
 from hubbub.errors import BrokerError, SettingsError, reason
@@ -33,6 +34,8 @@ PAUSE = 0.2  # seconds without a batch, after which the text index is fed
 REPEAT = 10.0  # seconds between two lines on the console about a disk that fails
 INDEX_STEP = 2_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
 INDEX_LAG = 20_000  # entries; further behind, the index is fed between batches too
+TRIM_STEP = 100  # entries that are forgotten at once: a few milliseconds likewise
+TRIM_EVERY = 60.0  # seconds without a batch after which is looked what has become too old
 
 Job = Callable[[Store], None]
 
@@ -43,14 +46,16 @@ class SqliteBroker:
     Args:
         folder: made if it does not exist.
         clock: returns epoch seconds.
+        keep: how much is kept.
 
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: Path, clock: Callable[[], float], keep: Keep | None = None) -> None:
         self._folder = folder
         self.gathers = False
         self.secret = b""
         self._clock = clock
+        self._keep = keep or Keep()
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._quiet_until = 0.0  # on the loop's clock
@@ -147,13 +152,17 @@ class SqliteBroker:
     def _write(self) -> None:
         store = self._store
         lag = INDEX_LAG  # entries that the text index may lack; unknown at first
+        added = 0  # entries since something was forgotten
+        idle = TRIM_EVERY if self._keep else None
         while True:
             try:
-                batch = self._batches.get(timeout=PAUSE if lag else None)
+                batch = self._batches.get(timeout=PAUSE if lag else idle)
             except queue.Empty:
                 while (more := self._index_some(store)) and self._batches.empty():
                     pass
                 lag = lag if more else 0
+                while self._trim_some(store) and self._batches.empty():
+                    pass
                 continue
             if batch is None:
                 break
@@ -162,9 +171,20 @@ class SqliteBroker:
                 continue
             self._store_batch(store, batch)
             lag += len(batch)
+            added += len(batch)
             if lag > 2 * INDEX_LAG and not self._index_some(store):
                 lag = 0
+            if added > TRIM_STEP // 2:  # twice as fast as it grows
+                added = max(0, added - TRIM_STEP // 2)
+                self._trim_some(store)
         store.close()
+
+    def _trim_some(self, store: Store) -> bool:
+        try:
+            return bool(self._keep) and store.trim_some(self._keep, self._clock(), TRIM_STEP)
+        except Exception:  # the log must go on
+            log.exception("the oldest entries could not be forgotten")
+            return False
 
     def _index_some(self, store: Store) -> bool:
         try:

@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, NamedTuple, overload
 
+from hubbub.brokers import trimming
 from hubbub.brokers.base import END, UNSPACED, Span, page, windows
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.keys import decode_name
 from hubbub.core.model import (
     After,
@@ -108,6 +110,7 @@ class Store:
         self._path = folder / FILE
         self._write = write
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
+        self._tidying = trimming.Tidying()
         if not write and not self._path.exists():
             raise SettingsError(f"There is no log in {folder}.")
         try:
@@ -129,9 +132,9 @@ class Store:
             self._db = self._connect(mode)
             undo.callback(self._db.close)
             self._prepare()
-            self.last: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()[0]
-            newest = self._db.execute("SELECT time FROM entry WHERE seq = ?", (self.last,)).fetchone()
-            self._now: float = newest[0] if newest else 0.0
+            newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
+            self.last = max(newest[0], trimming.mark(self._db, "trimmed"))  # numbers are never given twice
+            self._now: float = newest[1]
             self._inode = self._path.stat().st_ino
             undo.pop_all()
 
@@ -279,8 +282,7 @@ class Store:
     @property
     def mirrored(self) -> int:
         """Up to where `mirror` was called; 0 if it was not."""
-        row = self._db.execute("SELECT value FROM mark WHERE name = 'mirrored'").fetchone()
-        return row[0] if row else 0
+        return trimming.mark(self._db, "mirrored")
 
     def _forget(self, room: int, id: str) -> None:
         """Take a message's text out of the log and out of the index."""
@@ -342,6 +344,28 @@ class Store:
             self._recover()
             return False
         return bool(upto < self.last)
+
+    def trim_some(self, keep: Keep, now: float, limit: int) -> bool:
+        """Forget the oldest entries beyond what is to be kept, at most `limit` of them.
+
+        Returns:
+            Whether there is more to do.
+
+        """
+        db = self._db
+        try:
+            if self._tidying.step(db):  # before more is forgotten: what it frees counts
+                return True
+            upto = trimming.bound(db, keep, now, limit)
+            if upto == trimming.mark(db, "trimmed"):
+                return False
+            db.execute("BEGIN IMMEDIATE")
+            self._tidying.note(trimming.trim(db, upto))
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            self._recover()
+            return False
+        return True
 
     # --- reading --------------------------------------------------------------------------------------------
 
@@ -428,7 +452,8 @@ class Store:
                 row = self._db.execute("SELECT seq FROM entry WHERE id = ?", (bound,)).fetchone()
                 return (row[0], row[0] + 1) if row else None
             at = round(bound * 1000)
-            return self._first_at(at / 1000 - 1e-6), self._first_at((at + 1) / 1000 - 1e-6)
+            low, high = (self._first_at(query.room, then / 1000 - 1e-6) for then in (at, at + 1))
+            return low, high
 
         found: list[Entry] = []
         for (low, high), newest, limit in windows(query, find):
@@ -445,21 +470,22 @@ class Store:
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {_SAID} AND seq >= ? AND time >= ? "
             "ORDER BY seq LIMIT ?"
         )
-        entries = self._entries(where, query.room, self._first_at(query.time), query.time, query.limit + 1)
+        entries = self._entries(where, query.room, self._first_at(query.room, query.time), query.time, query.limit + 1)
         return page(False, entries, query.limit)
 
-    def _first_at(self, when: float) -> int:
-        """Return the first number at or after a time, by halving: times rise with the numbers."""
-        (high,) = self._db.execute("SELECT coalesce(max(seq), 0) + 1 FROM entry").fetchone()
-        low = 0
-        if high == 1:
-            return 0
+    def _first_at(self, name: str, when: float) -> int:
+        """Return the first number of a room at or after a time, by halving: its times rise with its numbers.
+
+        Those of different rooms need not, after an import.
+        """
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        low, high = 0, self._last_of(row[0]) + 1 if row else 0
         while low < high:
             middle = (low + high) // 2
-            (then,) = self._db.execute(
-                "SELECT time FROM entry WHERE seq >= ? ORDER BY seq LIMIT 1", (middle,)
+            seq, then = self._db.execute(
+                "SELECT seq, time FROM entry WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1", (row[0], middle)
             ).fetchone()
-            low, high = (low, middle) if then >= when else (middle + 1, high)
+            low, high = (low, middle) if then >= when else (seq + 1, high)
         return low
 
     def _search(self, query: Search) -> Page:
@@ -529,7 +555,9 @@ class Store:
         chain = (
             "SELECT name, seq FROM"
             " (SELECT room, seq, prev, lag(seq, 1, 0) OVER (PARTITION BY room ORDER BY seq) AS before FROM entry)"
-            " AS chain JOIN room ON room.id = chain.room WHERE prev <> before LIMIT 20"
+            " AS chain JOIN room ON room.id = chain.room"
+            " WHERE seq > :trimmed AND prev <> before AND NOT (prev <= :trimmed AND before <= prev) LIMIT 20"
         )
-        faults += [f"In {room}, something is missing before number {seq}." for room, seq in self._db.execute(chain)]
+        found = self._db.execute(chain, {"trimmed": trimming.mark(self._db, "trimmed")})
+        faults += [f"In {room}, something is missing before number {seq}." for room, seq in found]
         return faults

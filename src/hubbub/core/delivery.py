@@ -156,9 +156,11 @@ class Delivery:
         else:
             self._read(session, room, cursor)
 
-    def _skip(self, session: Session, room: Room, cursor: Cursor) -> None:
-        self.behind[session][room] = room.end
-        session.sink.write(room.members[session].skipped(room.name, room.end.ordinal - cursor.ordinal))
+    def _skip(self, session: Session, room: Room, cursor: Cursor, to: Cursor | None = None) -> None:
+        to = to or room.end
+        self.behind[session][room] = to
+        if to.ordinal > cursor.ordinal:
+            session.sink.write(room.members[session].skipped(room.name, to.ordinal - cursor.ordinal))
 
     def _give(self, session: Session, room: Room, chunk: Chunk) -> None:
         self._rendered.append(chunk)
@@ -180,8 +182,10 @@ class Delivery:
             session.reading = False
             if session.paused or self.behind.get(session, {}).get(room) != cursor:
                 pass  # it left, or must wait again: the page is read again when it is wanted
-            elif isinstance(result, BrokerError) or not result.entries:
+            elif isinstance(result, BrokerError):
                 self._skip(session, room, cursor)  # rather say that something is missing than stand still for ever
+            elif not result.entries:  # the log has forgotten it
+                self._skip(session, room, cursor, room.cursor_at(upto))
             else:
                 for piece in slices(result.entries, self._limits.chunk):
                     if not session.paused:
@@ -192,7 +196,8 @@ class Delivery:
                 session.outlet.go_on()
 
         session.reading = True
-        self._broker.read(After(room.name, cursor.seq, room.upto_ring(), PAGE), done)
+        upto = room.upto_ring()
+        self._broker.read(After(room.name, cursor.seq, upto, PAGE), done)
 
     def _remember(self, room: Room, chunk: Chunk) -> None:
         """Keep a chunk in memory, and drop the oldest of all rooms beyond the bound."""

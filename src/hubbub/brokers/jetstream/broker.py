@@ -25,8 +25,8 @@ from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
 from hubbub.brokers.jetstream.sending import AGAIN, Sending
-from hubbub.brokers.jetstream.streams import Keep
 from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.keep import Keep
 from hubbub.brokers.keys import encode_name
 from hubbub.core.model import AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.errors import BrokerError, SettingsError

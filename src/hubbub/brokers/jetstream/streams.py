@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any
 
 from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Unknown, Unsent
+from hubbub.brokers.keep import Keep
 from hubbub.errors import BrokerError, SettingsError
 
 LOG = "HUBBUB"
@@ -32,15 +32,6 @@ START = 10.0  # seconds in which servers that have just started must have chosen
 IN_USE = 10058  # err_code: the stream is there, with other settings
 TOO_MANY_COPIES = frozenset({10005, 10074})
 NOT_ENABLED = frozenset({10039, 10076})
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """How long and how much of the log is kept: seconds, messages and bytes; 0 for no bound."""
-
-    age: float = 0
-    count: int = 0
-    size: int = 0
 
 
 async def set_up(link: Link, replicas: int, keep: Keep) -> None:
