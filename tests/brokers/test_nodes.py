@@ -8,7 +8,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
-from nats_servers import NatsServers
 from nodes import Node, Peer, until
 
 from hubbub.brokers.jetstream import lease, presence, sending, streams
@@ -16,6 +15,7 @@ from hubbub.brokers.jetstream.broker import AWAY, BACK
 from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.core.asides import signal as tell_signal
 from hubbub.errors import BrokerError
+from nats_servers import NatsServers
 
 Start = Callable[[], Awaitable[Node]]
 
