@@ -314,7 +314,7 @@ async def serve(settings: Settings) -> None:
             front.close()
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
-            hub.closing = True
+            hub.closing = not settings.broker  # nobody is left who needs to know who leaves; or they are elsewhere
             if web:
                 web.farewell()
             await _part(shared)

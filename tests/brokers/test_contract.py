@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from nats_servers import NatsServers
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers.base import MAX_PAGE, Broker
@@ -18,6 +17,7 @@ from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.core.model import After, AllRooms, Around, Entry, Kind, Latest, Search, Since
 from hubbub.errors import BrokerError
+from nats_servers import NatsServers
 
 BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
     "memory": lambda folder, clock: MemoryBroker(clock),

@@ -407,3 +407,14 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     al.types("/kick zoe")
     house.settle()
     assert not room.holds(zoe)
+
+
+def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    claiming = User("Cy")
+    house.hub.users["cy"] = claiming
+    for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
+        house.hub.committed([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
+    assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
+    assert "-Al connection lost" in bo.sees() and al.session.rooms

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Entry, Form, Kind, Outlet, Sink
+from hubbub.core.model import Draft, Entry, Form, Kind, Outlet, Sink
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
@@ -141,17 +141,28 @@ class Abroad:
             self._hub.users[fold(user.nick)] = user
 
     def follow(self, entry: Entry) -> None:
-        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later."""
+        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.
+
+        Should others say that somebody has left who is here (his node was cut off, say), it is told that he is.
+        """
         nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
         user = self._hub.users.get(fold(nick))
-        if user and user.abroad:
-            session = user.sessions[0]
+        if user is None or not user.sessions:
+            return
+        session = user.sessions[0]
+        if user.abroad:
             rooms = dict.fromkeys(self._places.get(session, ()))
             if entry.kind is Kind.JOIN:
                 self._place(session, (*rooms, entry.room))
             else:
                 rooms.pop(entry.room, None)
                 self._place(session, rooms)
+        elif entry.kind is Kind.LEAVE and entry.room in session.rooms and not entry.id.startswith(session.tag):
+            session.published += 1
+            id = f"{session.tag}{session.published:x}"
+            draft = Draft(entry.room, Kind.JOIN, session.nick, user.real, id, insist=True)
+            draft.host = session.host
+            self._hub.outbox.add(draft)
 
     def _place(self, session: Session, rooms: Iterable[str]) -> None:
         """Let somebody be in these rooms and no others."""

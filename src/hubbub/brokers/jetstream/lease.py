@@ -50,6 +50,8 @@ class Lease:
         self.node = ""
         self.changed: Callable[[], None] = lambda: None  # called when `valid` may have changed
         self.lost: Callable[[str], None] = lambda key: None  # called with a name that another node has taken
+        # Called with another node's lease that this one has ended: nobody else is.
+        self.buried: Callable[[str], None] = lambda node: None
         self.answers = True  # the last renewal was answered
         self._number = 0  # of the lease's last renewal
         self._until = 0.0  # on the loop's clock
@@ -201,7 +203,10 @@ class Lease:
         mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")  # so late it is by the servers' clock
         if mine is None or mine.time - its.time <= LEASE:
             return False
-        return await self._take_back(its.number)
+        if not await self._take_back(its.number):
+            return False
+        self.buried(node)
+        return True
 
     async def _store(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
         """Store something if the last of its subject is what is expected, for some seconds or for ever.

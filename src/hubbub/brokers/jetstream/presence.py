@@ -183,6 +183,7 @@ class Presence:
         self._planned = False
         self._loop = asyncio.get_running_loop()
         hub.touched = self._touch
+        lease.buried = self._bury
         hub.abroad.signal = self._signal
         hub.abroad.expel = lambda session, reason: _forward(session).expel(reason)
 
@@ -266,7 +267,7 @@ class Presence:
         peer = self.peers.get(news.node)
         if news.bye:
             if peer:
-                self._lose(news.node, peer, told=True)
+                self._lose(news.node, peer)
             return
         if peer is None:
             peer = self.peers[news.node] = Peer(news, now)
@@ -306,23 +307,27 @@ class Presence:
             over = await self._lease.over(peer.lease)
         except BrokerError:
             return
-        if over and self._loop.time() - peer.heard > SILENT:
-            log.warning("another node is gone; its %d people have left", len(peer.people))
-            self._lose(node, peer, told=False)
+        if over and node in self.peers and self._loop.time() - peer.heard > SILENT:
+            self._lose(node, peer)
 
-    def _lose(self, node: str, peer: Peer, told: bool) -> None:
-        """Forget a node; one of those that are left tells the rooms of it."""
+    def _bury(self, lease: str) -> None:
+        """Tell the rooms that the people of a dead node have left: before anybody takes their names."""
+        for node, peer in list(self.peers.items()):
+            if peer.lease == lease:
+                log.warning("another node is gone; its %d people have left", len(peer.people))
+                for number, session in peer.people.items():
+                    self._say_gone(node, number, session)
+                self._lose(node, peer)
+
+    def _lose(self, node: str, peer: Peer) -> None:
+        """Forget a node."""
         del self.peers[node]
-        first = min((self.node, *self.peers)) == self.node
-        for number, session in peer.people.items():
-            if first and not told:
-                self._say_gone(node, number, session)
+        for session in peer.people.values():
             self._hub.abroad.leave(session)
 
     def _say_gone(self, node: str, number: int, session: Session) -> None:
         rooms = [name for name, inside in self._hub.abroad.rooms.items() if session in inside]
         for index, room in enumerate(rooms):
-            # Should two nodes tell it, it is stored once all the same: the id is the same.
             draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{node}.{number:x}~{index}", insist=True)
             draft.host = session.host
             self._hub.outbox.add(draft)
