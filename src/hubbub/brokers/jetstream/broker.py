@@ -34,7 +34,7 @@ from hubbub.errors import BrokerError, SettingsError
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("hubbub")
 
 AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
 LINGER = 30.0  # seconds that a room is followed which nobody needs
@@ -71,6 +71,7 @@ class JetStreamBroker:
         self.node = secrets.token_hex(6)
         self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
         self.tasks = Tasks()
+        self._where = access.shown
         self._replicas = replicas
         self._bounds = keep or Keep()
         self.lease = Lease(self.link, self.tasks)
@@ -104,6 +105,7 @@ class JetStreamBroker:
     async def meet(self, hub: Hub) -> None:
         """Let the hub know the people of other nodes, and them its own."""
         self._hub = hub
+        log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
         self.lease.lost = hub.lose_name
         self.presence = Presence(self.link, self.lease, hub, self.tasks)

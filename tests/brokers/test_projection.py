@@ -1,0 +1,129 @@
+"""A node's copy of the log: it follows renames, is made anew when it must be, and says how far it is."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from probing import Probe, SetClock, draft, texts
+
+from hubbub.brokers.jetstream import packs, streams
+from hubbub.brokers.jetstream import projection as projection_module
+from hubbub.brokers.jetstream.broker import JetStreamBroker
+from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.store import Store
+from hubbub.core.model import AllRooms, Kind, Latest, Search
+from hubbub.errors import BrokerError
+from nats_servers import NatsServers
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
+    servers = NatsServers(tmp_path_factory.mktemp("nats"))
+    servers.start()
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+async def probe(servers: NatsServers, tmp_path: Path) -> AsyncIterator[Probe]:
+    probe = await made(servers, tmp_path / "copy")
+    yield probe
+    for stream in (streams.LOG, streams.NOW):
+        await probe.broker.link.ask(f"STREAM.DELETE.{stream}")  # type: ignore[attr-defined]
+    await probe.stop()
+
+
+async def made(servers: NatsServers, folder: Path | None) -> Probe:
+    clock = SetClock()
+    probe = Probe(JetStreamBroker(Access(servers.url), clock, folder=folder), clock)
+    await probe.broker.connect()
+    probe.start()
+    return probe
+
+
+async def test_room_is_found_under_its_new_name(probe: Probe, tmp_path: Path) -> None:
+    await probe.commit(draft("tea one", "ops"), draft("topic", "ops", Kind.TOPIC))
+    await probe.commit(draft("dev", "ops", Kind.MOVE))
+    await probe.commit(draft("tea two", "dev"), draft("tea three", "ops"))
+    assert texts((await probe.read(Search("tea", 9, "dev"))).entries) == ["tea one", "tea two"]
+    assert texts((await probe.read(Search("tea", 9, "ops"))).entries) == ["tea three"]
+    copy = Store(tmp_path / "copy")
+    assert not copy.check()
+    assert {name for name, _ in copy.answer(AllRooms(9)).rooms} == {"dev", "ops"}
+    copy.close()
+
+
+async def test_copy_that_was_deleted_is_made_anew(servers: NatsServers, probe: Probe, tmp_path: Path) -> None:
+    await probe.say("tea for two")
+    assert texts((await probe.read(Search("tea", 9))).entries) == ["tea for two"]
+    other = await made(servers, tmp_path / "other")
+    assert texts((await other.read(Search("tea", 9))).entries) == ["tea for two"]
+    await other.stop()
+    shutil.rmtree(tmp_path / "other")
+    again = await made(servers, tmp_path / "other")
+    assert texts((await again.read(Search("tea", 9))).entries) == ["tea for two"]
+    await again.stop()
+
+
+async def test_copy_of_another_stream_is_not_used(servers: NatsServers, probe: Probe, tmp_path: Path) -> None:
+    await probe.say("tea of yore")
+    await probe.read(Search("tea", 9))
+    await probe.stop()
+    for stream in (streams.LOG, streams.NOW):
+        link = JetStreamBroker(Access(servers.url), SetClock()).link
+        await link.connect()
+        await link.ask(f"STREAM.DELETE.{stream}")
+        await link.close()
+    again = await made(servers, tmp_path / "copy")
+    await again.say("tea of today")
+    assert texts((await again.read(Search("tea", 9))).entries) == ["tea of today"]
+    await again.stop()
+    probe._stopped = True
+    await probe.broker.link.connect()  # type: ignore[attr-defined]
+
+
+async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+    await probe.say("tea")
+    monkeypatch.setattr(projection_module, "PATIENCE", 0.05)
+    copy = probe.broker._projection  # type: ignore[attr-defined]
+
+    async def slow() -> None:
+        for _ in range(100):
+            copy.upto, copy.last = 43, 100
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(copy, "sync", slow)
+    answer = await probe.read(Search("tea", 9))
+    assert isinstance(answer, BrokerError) and str(answer) == "the index is being made: 43 % of the log is in it"
+    assert probe.broker.figures()["search_behind"][1] == 57.0
+
+
+async def test_node_without_a_copy_says_so(servers: NatsServers, probe: Probe) -> None:
+    other = await made(servers, None)
+    answer = await other.read(Search("tea", 9))
+    assert str(answer) == "this node keeps no index to search in"
+    await other.stop()
+
+
+async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(servers: NatsServers, probe: Probe) -> None:
+    """Its node died between storing the rename and noting it."""
+    await probe.commit(draft("one", "ops"), draft("tea", "ops", Kind.TOPIC))
+    link = probe.broker.link  # type: ignore[attr-defined]
+    noted = await link.last(streams.NOW, f"{streams.STATE}ops")
+    before = packs.decode_state(noted.data)
+    await probe.commit(draft("dev", "ops", Kind.MOVE))
+    await probe.say("two", room="dev")
+    for name in ("ops", "dev"):
+        if found := await link.last(streams.NOW, f"{streams.STATE}{name}"):
+            await link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": found.number})
+    await link.publish(f"{streams.STATE}ops", before.encode(), {})
+    other = await made(servers, None)
+    assert (await other.open("ops")).seq == 0
+    state = await other.open("dev")
+    assert state.topic == "tea" and texts(state.latest) == ["one", "two"]
+    assert texts((await other.read(Latest("dev", 9))).entries) == ["one", "two"]
+    await other.stop()
