@@ -39,7 +39,9 @@ def test_links_lead_somewhere() -> None:
 def test_commands_and_flags_exist() -> None:
     """Every `hubbub COMMAND --flag` in a document is one of the command line."""
     for page in PAGES:
-        for line in re.findall(r"hubbub (?:serve|echo|history|search|check|bench)[^`\n#]*", page.read_text("utf-8")):
+        for line in re.findall(
+            r"hubbub (?:serve|echo|history|search|export|import|check|bench)[^`\n#]*", page.read_text("utf-8")
+        ):
             command = main.commands[line.split()[1]]
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             assert {word.split("=")[0] for word in line.split() if word.startswith("--")} <= known | {"--help"}, line

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from hubbub import bench, config, console, passwords, server
+from hubbub import bench, config, console, passwords, server, transfer
 from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import RULING, Entry, Latest, Search
 from hubbub.core.names import check_room
@@ -23,6 +23,8 @@ from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused
 from hubbub.wire.line import stamped
 
+# The settings that tell where a log is.
+WHERE = frozenset("data broker nats_creds nats_nkey nats_ca nats_cert nats_key".split())
 # The settings that mean something to the echo server.
 ECHO = frozenset(
     "listen idle_timeout stall_timeout rate burst line_limit buffer max_connections max_per_address no_limits "
@@ -240,6 +242,58 @@ def check(file: str | None, **flags: Any) -> None:
             raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
         size = store.size()
     click.echo(f"\nThe log is whole: {size.entries:,} entries in {size.rooms:,} rooms, {size.bytes / 1e6:,.1f} MB.")
+
+
+@main.command(
+    "export",
+    epilog="hubbub export --data /var/lib/hubbub backup.jsonl\n"
+    "hubbub export --broker nats://127.0.0.1:4222 | gzip > backup.jsonl.gz",
+)
+@settings_options(WHERE)
+@click.argument("target", metavar="[FILE]", default="-")
+def export_command(file: str | None, target: str, **flags: Any) -> None:
+    """Write all that is in a log to FILE or standard output, a JSON object a line.
+
+    A server may run on it meanwhile: what it stores from now on is not in the file.
+    """
+    settings = config.read(flags, file)
+    with _progress("Exporting") as progress, transfer.output(target) as output:
+        count = transfer.export(settings, output, progress)
+    if target != "-":
+        click.echo(f"{count:,} entries are in {target}.")
+
+
+@main.command(
+    "import",
+    epilog="hubbub import --data /var/lib/hubbub backup.jsonl\n"
+    "gunzip -c backup.jsonl.gz | hubbub import --broker nats://127.0.0.1:4222",
+)
+@settings_options(WHERE | {"replicas"})
+@click.argument("source", metavar="[FILE]", default="-")
+def import_command(file: str | None, source: str, **flags: Any) -> None:
+    """Append to a log what FILE or standard input, made by `hubbub export`, has and the log has not.
+
+    If it was interrupted, start it again. No server may run on --data meanwhile; on --broker nodes may.
+    """
+    settings = config.read(flags, file)
+    with _progress("Importing") as progress, transfer.source(source) as lines:
+        added, known = transfer.take_in(settings, lines, progress)
+    click.echo(f"{added:,} entries were added" + (f"; {known:,} were there already." if known else "."))
+
+
+@contextlib.contextmanager
+def _progress(label: str) -> Iterator[transfer.Progress]:
+    """Show a bar on standard error if that is a terminal, as soon as it is known how much there is to do."""
+    with contextlib.ExitStack() as shown:
+        bars: list[Any] = []
+
+        def progress(done: int, whole: int) -> None:
+            if not bars and whole and sys.stderr.isatty():
+                bars.append(shown.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
+            for bar in bars:
+                bar.update(done - bar.pos)
+
+        yield progress
 
 
 @main.command(epilog="hubbub password")

@@ -77,7 +77,7 @@ class SqliteBroker:
         self._loop = asyncio.get_running_loop()
         self._committed = committed
         self._failed = failed
-        self._lock = _lock(self._folder)
+        self._lock = lock(self._folder)
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
             self._store = Store(self._folder, write=True)
@@ -218,7 +218,7 @@ async def _join(threads: list[threading.Thread], end: float) -> None:
         await asyncio.sleep(0.005)
 
 
-def _lock(folder: Path) -> int:
+def lock(folder: Path) -> int:
     """Return a file descriptor that holds the folder for this process alone.
 
     Raises:
@@ -227,12 +227,12 @@ def _lock(folder: Path) -> int:
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        os.close(lock)
+        os.close(held)
         raise SettingsError(f"The data folder {folder} is in use by another server.") from None
-    return lock
+    return held

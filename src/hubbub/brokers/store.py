@@ -71,7 +71,7 @@ ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
 CREATE INDEX entry_said ON entry (room, seq) WHERE {_SAID};
 CREATE INDEX entry_rules ON entry (room, seq) WHERE {_RULES};
 """
-_INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def sentence(error: sqlite3.Error) -> str:
@@ -211,12 +211,13 @@ class Store:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
                 elif kind is Kind.MOVE:
                     to = moved[name] = text.partition(" ")[0]
+                    self._note_name(seq, name)
                     db.execute("UPDATE room SET name = ? WHERE id = ?", (to, room))
                     rooms[to] = rooms.pop(name)
                     rooms[name] = NOWHERE
                 elif kind is Kind.REDACT:
                     self._forget(room, text.partition(" ")[0])
-            db.executemany(_INSERT, rows)
+            db.executemany(INSERT, rows)
             db.execute("COMMIT")
         except Exception as error:
             self._recover()
@@ -250,7 +251,7 @@ class Store:
                             (number, room, prev, entry.time, kind, entry.nick, text, entry.id, entry.host, entry.tags)
                         )
                         prev = self.last = number
-                db.executemany(_INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
+                db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
                 for entry in entries if rows else ():
                     self._take_effect(room, entry)
             db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
@@ -267,6 +268,11 @@ class Store:
             self._db.execute("UPDATE OR IGNORE room SET name = ? WHERE id = ?", (first, room))
         elif entry.kind is Kind.REDACT:
             self._forget(room, first)
+
+    def _note_name(self, seq: int, name: str) -> None:
+        """Note what a room was called up to the entry that renamed it: who takes the log elsewhere tells it again."""
+        self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
+        self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
     def _room_of(self, key: str) -> int:
         """Return the room of a key, made if there is none: it is called as the key says until it is renamed."""

@@ -84,6 +84,7 @@ class JetStreamBroker:
         self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
         self._projection = Projection(self.link, folder) if folder else None
         self._stopping = False
+        self._committed: Committed = _nobody
 
     # --- beginning and end ----------------------------------------------------------------------------------------
 
@@ -101,6 +102,29 @@ class JetStreamBroker:
                     raise SettingsError(f"The NATS servers store nothing: {error}.") from None
                 await asyncio.sleep(AGAIN)
         self.lease.changed = self._look
+
+    async def attach(self) -> None:
+        """Connect only to read the log and to take entries in: as no node, and without changing bounds that are set.
+
+        Raises SettingsError.
+        """
+        await self.link.connect()
+        try:
+            there = await streams.are_there(self.link)
+        except BrokerError:
+            there = False  # to make them says best what is wrong
+        if not there:
+            await streams.set_up(self.link, self._replicas, self._bounds)
+        self.tasks.spawn(self._audit())
+
+    async def take_in(self, room: str, entries: Sequence[Entry]) -> None:
+        """Store entries that were made elsewhere, with their times and ids; what renames the room is the last.
+
+        Raises BrokerError.
+        """
+        feed = await self.follow(room, make=True)
+        assert feed is not None
+        await self._sending.take_in(feed, entries)
 
     async def meet(self, hub: Hub) -> None:
         """Let the hub know the people of other nodes, and them its own."""
@@ -371,3 +395,7 @@ class JetStreamBroker:
             return await self._projection.search(query) if query.words.strip() else Page(())
         feed = await self.follow(query.room)
         return await reading.answer(feed, query) if feed else Page(())
+
+
+def _nobody(entries: Sequence[Entry]) -> None:
+    """Deliver nothing: nobody is here."""

@@ -83,6 +83,11 @@ class Feed:
         self._ready = True
         self._let_go()
 
+    async def look(self) -> None:
+        """Find out what has become of it, without following it. Raises BrokerError."""
+        if last := await self.link.last(streams.LOG, self.subject):
+            await self._look_back(last)
+
     async def end(self) -> None:
         """Follow it no more."""
         self._ready = False

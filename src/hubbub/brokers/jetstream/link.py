@@ -36,7 +36,7 @@ GONE = "the chat's servers cannot be reached just now"
 WRONG_LAST = 10071  # err_code: not the sequence that was expected
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
-NOT_FOUND = frozenset({10037, 10059})
+NOT_FOUND = frozenset({10037, 10059})  # no message, no stream
 
 
 class Unknown(Exception):

@@ -11,7 +11,7 @@ which message was the last that changed the room's state (`ruling`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ STEP = 1024  # numbers that a message has for its entries: products with it stay
 MAX_ENTRIES = 512
 MAX_BYTES = 256 * 1024  # of text in a pack; the server's own default for a message is 1 MiB
 WINDOW = 64  # entries that the hint `back` reaches back
+T = TypeVar("T", Draft, Entry)
 # What changes a room's state. Of the joins, only its first.
 RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.REDACT, Kind.MOVE})
 MAX_RULES = 400_000  # bytes of a room's rules that are kept as they were said; beyond it what was overruled goes
@@ -66,12 +67,12 @@ def decode(data: bytes) -> Pack:
         return Pack([])
 
 
-def line(draft: Draft, now: float) -> Line:
-    """Return a draft as it is stored."""
+def line(draft: Draft | Entry, now: float) -> Line:
+    """Return what is said at a time as it is stored."""
     return Line(draft.kind, now, draft.nick, draft.text, draft.id, draft.host, draft.tags)
 
 
-def cut(drafts: Sequence[Draft], same: Callable[[Draft], Any]) -> Sequence[Draft]:
+def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
     """Return the first of some drafts that fit in one pack: of one sort, as many as its bounds allow, at least one."""
     sort = same(drafts[0])
     size = 0

@@ -5,22 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from hubbub.brokers.base import Failed
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.link import GONE, Rejected, Unknown, Unsent
 from hubbub.brokers.jetstream.packs import Pack
-from hubbub.core.model import SAID, Draft
+from hubbub.core.model import SAID, Draft, Entry
 from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
     from hubbub.brokers.jetstream.broker import JetStreamBroker
 
 GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
+INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
 AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 UNSURE = "the chat's servers did not confirm it"
 
@@ -123,6 +124,36 @@ class Sending:
             raise
         finally:
             self.unseen.discard(batch[0].id)
+
+    async def take_in(self, feed: Feed, entries: Sequence[Entry]) -> None:
+        """Store entries of one room that were made elsewhere, with their times and ids; what renames it is the last.
+
+        Raises:
+            BrokerError: from some entry on they are not stored, or that is not known.
+
+        """
+        while entries:
+            batch = packs.cut(entries[: packs.MAX_ENTRIES], lambda entry: None)
+            before, ruling = feed.room, feed.state.ruling
+            lines = [packs.line(entry, entry.time) for entry in batch]
+            data = packs.encode(Pack(lines, feed.last, feed.back, ruling))
+            await self._insist(feed, data, {"Nats-Msg-Id": batch[0].id})
+            if feed.state.ruling != ruling:
+                await self._broker.keep(feed, before)
+            entries = entries[len(batch) :]
+
+    async def _insist(self, feed: Feed, data: bytes, headers: Mapping[str, str]) -> None:
+        end = self._loop.time() + INSIST
+        while True:
+            try:
+                await feed.reach(await self._broker.link.publish(feed.subject, data, headers))
+                return
+            except Rejected as refusal:
+                raise BrokerError(str(refusal)) from None
+            except (Unknown, Unsent):
+                if self._loop.time() > end:
+                    raise BrokerError(GONE) from None
+            await self._wait()
 
     async def _came(self, feed: Feed, id: str) -> bool:
         """Look whether a pack is in the log that the servers may have forgotten to have seen."""

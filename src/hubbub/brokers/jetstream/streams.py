@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.link import FULL, GONE, NOT_FOUND, Link, Message, Rejected, Unknown, Unsent
 from hubbub.brokers.keep import Keep
 from hubbub.errors import BrokerError, SettingsError
 
@@ -49,6 +49,18 @@ async def set_up(link: Link, replicas: int, keep: Keep) -> None:
     common = {"storage": "file", "retention": "limits", "discard": "old", "allow_direct": True}
     for config in (log, now):
         await _make(link, {**common, **config, "num_replicas": replicas or 1}, bool(replicas))
+
+
+async def are_there(link: Link) -> bool:
+    """Return whether the streams have been made. Raises BrokerError."""
+    for name in (LOG, NOW):
+        try:
+            await link.ask(f"STREAM.INFO.{name}")
+        except Rejected as refusal:
+            if refusal.code in NOT_FOUND:
+                return False
+            raise BrokerError(GONE) from refusal
+    return True
 
 
 async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:

@@ -1,0 +1,200 @@
+"""The log in the stream as a whole: all of it read as one view, and entries taken in that were made elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.broker import JetStreamBroker
+from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.link import Link, Message
+from hubbub.brokers.jetstream.packs import STEP, State, decode, decode_state, entries
+from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.keys import decode_name
+from hubbub.core.model import Entry, Kind
+from hubbub.errors import BrokerError
+
+AT_ONCE = 32  # rooms that are written to at the same time
+
+
+class Reading:
+    """All that is in the stream when `begin` returns.
+
+    Args:
+        link: the connection.
+
+    """
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.first = self.last = 0  # messages
+        self._states: dict[str, State] = {}  # of rooms, by key
+        self._names: dict[str, str] = {}  # what they are called at the place that is being read
+
+    async def begin(self) -> None:
+        """Find out where it ends, and what became of each room. Raises BrokerError."""
+        question = {"subjects_filter": f"{streams.ROOM}*"}
+        state = (await self._link.ask(f"STREAM.INFO.{streams.LOG}", question))["state"]
+        self.first, self.last = (int(state[name]) if state["messages"] else 0 for name in ("first_seq", "last_seq"))
+        noted = await self._noted()
+        tasks = Tasks()
+        for subject in state.get("subjects") or {}:
+            key = subject.removeprefix(streams.ROOM)
+            feed = Feed(self._link, noted.get(key) or State(key, _first_name(key)), lambda found: None, tasks)
+            await feed.look()
+            self._states[key] = feed.state
+            self._names[key] = await self._name_at_first(feed.state)
+
+    async def _noted(self) -> dict[str, State]:
+        found: dict[str, State] = {}
+        newest = await self._link.last(streams.NOW, f"{streams.STATE}*")
+        last = newest.number if newest else 0
+        async with aclosing(_forward(self._link, streams.NOW, f"{streams.STATE}*", 1, last)) as messages:
+            async for one in messages:
+                state = decode_state(one.data)
+                if state.key not in found or found[state.key].ruling <= state.ruling:
+                    found[state.key] = state
+        return found
+
+    async def _name_at_first(self, state: State) -> str:
+        """Return what a room was called where the stream begins: its first name unless that was forgotten."""
+        name = _first_name(state.key)
+        if self.first <= 1 or state.name == name:
+            return name
+        subject = f"{streams.ROOM}{state.key}"
+        async with aclosing(_forward(self._link, streams.LOG, subject, self.first, self.last)) as messages:
+            async for one in messages:
+                if any(line.kind is Kind.MOVE for line in decode(one.data).entries):
+                    return name
+        return state.name
+
+    async def pages(self) -> AsyncGenerator[tuple[list[Entry], int], None]:
+        """Yield all entries, each with the name that its room had then, and up to which message that goes.
+
+        The first are those that made rooms' rules and are in no message any more. Raises BrokerError.
+        """
+        rules = [
+            rule
+            for key, state in self._states.items()
+            for rule in state.rules(self._names[key])
+            if rule.seq < self.first * STEP
+        ]
+        yield sorted(rules, key=lambda rule: rule.seq), self.first
+        if not self.last:
+            return
+        pages = streams.forward(self._link, streams.LOG, f"{streams.ROOM}*", self.first, self.last)
+        async with aclosing(pages):
+            async for page in pages:
+                yield (
+                    [entry for one in page if one.number <= self.last for entry in self._entries(one)],
+                    page[-1].number,
+                )
+                if page[-1].number >= self.last:
+                    return
+
+    def _entries(self, message: Message) -> Iterator[Entry]:
+        key = message.subject.removeprefix(streams.ROOM)
+        state = self._states.get(key)
+        if state is None:  # a room that was opened since
+            return
+        for entry in state.shown(entries("", message.number, 0, decode(message.data))):
+            yield entry._replace(room=self._names[key])
+            if entry.kind is Kind.MOVE:
+                self._names[key] = entry.text.partition(" ")[0]
+
+
+class Taking:
+    """Takes entries in from elsewhere, in their order, while other nodes are at work.
+
+    Args:
+        broker: attached to the servers.
+
+    """
+
+    def __init__(self, broker: JetStreamBroker) -> None:
+        self._broker = broker
+        self._known = Ids()
+
+    async def begin(self) -> None:
+        """Find out what is there already. Raises BrokerError."""
+        state = (await self._broker.link.ask(f"STREAM.INFO.{streams.LOG}"))["state"]
+        if not state["messages"]:
+            return
+        first, last = int(state["first_seq"]), int(state["last_seq"])
+        pages = streams.forward(self._broker.link, streams.LOG, f"{streams.ROOM}*", first, last)
+        async with aclosing(pages):
+            async for page in pages:
+                self._known.add(line.id for one in page for line in decode(one.data).entries)
+                if page[-1].number >= last:
+                    return
+
+    async def take_in(self, found: Sequence[Entry]) -> int:
+        """Store what is not there yet, and return how many entries that were. Raises BrokerError."""
+        known = self._known.among(entry.id for entry in found)
+        fresh = list({entry.id: entry for entry in found if entry.id not in known}.values())
+        part: dict[str, list[Entry]] = {}
+        for entry in fresh:
+            part.setdefault(entry.room, []).append(entry)
+            if entry.kind is Kind.MOVE:  # names mean other rooms from here on
+                await self._free(entry)
+                await self._store(part)
+                part = {}
+        await self._store(part)
+        self._known.add(entry.id for entry in fresh)
+        return len(fresh)
+
+    async def _free(self, move: Entry) -> None:
+        to = move.text.partition(" ")[0]
+        if to != move.room and await self._broker.follow(to):
+            raise BrokerError(f"{move.room} was renamed to {to}, but there is another room of this name here")
+
+    async def _store(self, part: dict[str, list[Entry]]) -> None:
+        limit = asyncio.Semaphore(AT_ONCE)
+
+        async def store(room: str, entries: Sequence[Entry]) -> None:
+            async with limit:
+                await self._broker.take_in(room, entries)
+
+        outcomes = await asyncio.gather(*(store(*one) for one in part.items()), return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+
+class Ids:
+    """Ids, as many as there may be: in a temporary file, not in memory."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None)
+        self._db.execute("PRAGMA cache_size = -16384")
+        self._db.execute("CREATE TABLE id (id TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def add(self, ids: Iterable[str]) -> None:
+        """Keep some."""
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT OR IGNORE INTO id VALUES (?)", ((id,) for id in ids))
+        self._db.execute("COMMIT")
+
+    def among(self, ids: Iterable[str]) -> set[str]:
+        """Return which of these are kept."""
+        return {id for id in ids if self._db.execute("SELECT 1 FROM id WHERE id = ?", (id,)).fetchone()}
+
+
+def _first_name(key: str) -> str:
+    return decode_name(key.partition("==")[0])
+
+
+async def _forward(link: Link, stream: str, subject: str, first: int, last: int) -> AsyncGenerator[Message, None]:
+    """Yield the messages of a subject from number `first` to number `last`. Raises BrokerError."""
+    if first > last or not last:
+        return
+    async with aclosing(streams.forward(link, stream, subject, first, last)) as pages:
+        async for page in pages:
+            for one in page:
+                if one.number <= last:
+                    yield one
+            if page[-1].number >= last:
+                return

@@ -1,0 +1,309 @@
+"""A history as lines of JSON: out of one log, and into another.
+
+The first line says what this is; each other one is an entry, in the order of the log. The name of an entry's room is
+the one that it had then, so that who reads the lines in order sees it renamed where that happened. An entry is known by
+its id: what is in a log already is left out, so an import that was interrupted is begun again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Annotated, NamedTuple
+
+import msgspec
+
+from hubbub.brokers.archive import Archive
+from hubbub.brokers.sqlite import lock
+from hubbub.brokers.store import COPY, FILE
+from hubbub.config import Settings
+from hubbub.core.model import Entry, Kind
+from hubbub.core.names import check_room
+from hubbub.core.text import clean, clean_exactly
+from hubbub.errors import BrokerError, Refused, SettingsError, reason
+
+VERSION = 1
+STEP = 4_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
+MAX_LINE = 4 * 1024 * 1024  # bytes
+BUFFER = 1024 * 1024  # bytes that are written at once
+
+Progress = Callable[[int, int], None]  # is told how much is done, and of how much; 0 if that is not known
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line."""
+
+    hubbub: str
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Every other line."""
+
+    room: str
+    seq: int
+    time: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+    kind: Kind
+    nick: str
+    text: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    host: str = ""
+    tags: str = ""
+
+
+class Outcome(NamedTuple):
+    """How many entries an import added, and how many were there already."""
+
+    added: int
+    known: int
+
+
+class Lines(NamedTuple):
+    """What an import reads: the file, what it is called, and how many bytes it has, 0 if that is not known."""
+
+    file: IO[bytes]
+    name: str
+    size: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Line)
+
+
+# --- files ----------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def output(target: str) -> Iterator[IO[bytes]]:
+    """Open what is exported to, `-` for standard output; the file has its name when all of it is there.
+
+    Raises:
+        SettingsError: it cannot be written.
+
+    """
+    part = f"{target}.part"
+    try:
+        if target == "-":
+            yield sys.stdout.buffer
+            sys.stdout.buffer.flush()
+            return
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # private rooms are in it, too
+        with open(descriptor, "wb", BUFFER) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SettingsError(f"{_called(target)} cannot be written: {reason(error)}.") from None
+    finally:
+        if target != "-":
+            with contextlib.suppress(OSError):
+                os.unlink(part)
+
+
+def _called(name: str) -> str:
+    return "Standard output" if name == "-" else f"The file {name}"
+
+
+@contextlib.contextmanager
+def source(name: str) -> Iterator[Lines]:
+    """Open what is imported from, `-` for standard input. Raises SettingsError."""
+    if name == "-":
+        yield Lines(sys.stdin.buffer, "standard input", 0)
+        return
+    try:
+        file = open(name, "rb")
+    except OSError as error:
+        raise SettingsError(f"The file {name} cannot be read: {reason(error)}.") from None
+    with file:
+        about = os.fstat(file.fileno())
+        yield Lines(file, name, about.st_size if stat.S_ISREG(about.st_mode) else 0)
+
+
+def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
+    """Yield the entries of a file in steps, and how many bytes were read.
+
+    Raises:
+        SettingsError: a line is broken; what is before it was yielded.
+
+    """
+    _check_header(lines)
+    entries: list[Entry] = []
+    number = 1
+    done = lines.file.tell() if lines.size else 0
+    while data := _line(lines):
+        number += 1
+        done += len(data)
+        try:
+            entries.append(_entry(data))
+        except (msgspec.MsgspecError, UnicodeError, Refused) as error:
+            yield entries, done
+            text = str(error).rstrip(".")
+            raise SettingsError(f"Line {number} of {lines.name} is broken: {text}. All before it is there.") from None
+        if len(entries) == STEP:
+            yield entries, done
+            entries = []
+    yield entries, done
+
+
+def _line(lines: Lines) -> bytes:
+    try:
+        return lines.file.readline(MAX_LINE)
+    except OSError as error:
+        raise SettingsError(f"The file {lines.name} cannot be read: {reason(error)}.") from None
+
+
+def _check_header(lines: Lines) -> None:
+    try:
+        header = msgspec.json.decode(_line(lines), type=Header)
+    except (msgspec.MsgspecError, UnicodeError):
+        raise SettingsError(f"Line 1 of {lines.name} is broken: it was not made by `hubbub export`.") from None
+    if header.version > VERSION:
+        raise SettingsError(f"What is in {lines.name} was made by a newer hubbub.")
+
+
+def _entry(data: bytes) -> Entry:
+    """Return the entry of a line: as safe for terminals as what people type. Raises MsgspecError or Refused."""
+    line = _decoder.decode(data)
+    if line.kind is Kind.SIGNAL or check_room(line.room) != line.room:
+        raise msgspec.ValidationError("no log has such an entry")
+    nick, id, host, tags = (clean(text) for text in (line.nick, line.id, line.host, line.tags))
+    return Entry(line.room, line.seq, 0, line.time, line.kind, nick, clean_exactly(line.text), id, host, tags)
+
+
+def _write(file: IO[bytes], entries: list[Entry]) -> None:
+    lines = [Line(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in entries]
+    file.write(_encoder.encode_lines(lines))
+
+
+# --- either log -----------------------------------------------------------------------------------------------
+
+
+def export(settings: Settings, file: IO[bytes], progress: Progress) -> int:
+    """Write all that is in a log, as it is now; return how many entries that are.
+
+    Raises:
+        SettingsError: there is no log, or it cannot be read.
+        OSError: the file cannot be written.
+
+    """
+    try:
+        if settings.broker:
+            return asyncio.run(_export_stream(settings, file, progress))
+        return _export_file(Path(settings.data), file, progress)
+    except BrokerError as error:
+        raise SettingsError(f"The log cannot be read: {error}.") from error
+
+
+def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
+    """Append what is not in a log yet.
+
+    Raises:
+        SettingsError: the log cannot be had or written, or a line is broken: what is before that is in the log.
+
+    """
+    try:
+        if settings.broker:
+            return asyncio.run(_import_stream(settings, lines, progress))
+        return _import_file(Path(settings.data), lines, progress)
+    except BrokerError as error:
+        raise SettingsError(f"Not all was imported: {error}. What is there is skipped the next time.") from error
+
+
+def _write_header(file: IO[bytes]) -> None:
+    file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
+
+
+# --- a file of SQLite -----------------------------------------------------------------------------------------
+
+
+def _export_file(folder: Path, file: IO[bytes], progress: Progress) -> int:
+    if not (folder / FILE).exists() and (folder / COPY / FILE).exists():
+        folder /= COPY
+    with contextlib.closing(Archive(folder)) as archive:
+        whole, done = archive.count(), 0
+        _write_header(file)
+        for entries in archive.pages():
+            _write(file, entries)
+            done += len(entries)
+            progress(done, whole)
+    return done
+
+
+def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
+    held = lock(folder)
+    try:
+        with contextlib.closing(Archive(folder, write=True)) as archive:
+            added = seen = 0
+            for entries, done in read(lines):
+                added += archive.take_in(entries)
+                seen += len(entries)
+                while archive.index_some(STEP):
+                    pass
+                progress(done, lines.size)
+        return Outcome(added, seen - added)
+    finally:
+        os.close(held)
+
+
+# --- the stream -----------------------------------------------------------------------------------------------
+
+
+async def _export_stream(settings: Settings, file: IO[bytes], progress: Progress) -> int:
+    # Only who has a cluster needs the library.
+    from hubbub.brokers.jetstream import streams
+    from hubbub.brokers.jetstream.archive import Reading
+    from hubbub.brokers.jetstream.link import Access, Link
+
+    link = Link(Access(*_access(settings)), "hubbub-export", lambda up: None)
+    await link.connect()
+    try:
+        if not await streams.are_there(link):
+            raise SettingsError(f"There is no log on {Access(*_access(settings)).shown}.")
+        reading = Reading(link)
+        await reading.begin()
+        _write_header(file)
+        count = 0
+        async with contextlib.aclosing(reading.pages()) as pages:
+            async for entries, upto in pages:
+                _write(file, entries)
+                count += len(entries)
+                progress(upto - reading.first + 1, reading.last - reading.first + 1)
+        return count
+    finally:
+        await link.close()
+
+
+async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
+    from hubbub.brokers.jetstream.archive import Taking
+    from hubbub.brokers.jetstream.broker import JetStreamBroker
+    from hubbub.brokers.jetstream.link import Access
+    from hubbub.brokers.keep import Keep
+
+    keep = Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024)
+    broker = JetStreamBroker(Access(*_access(settings)), time.time, settings.replicas, keep)
+    await broker.attach()
+    try:
+        taking = Taking(broker)
+        await taking.begin()
+        added = seen = 0
+        for entries, done in read(lines):
+            added += await taking.take_in(entries)
+            seen += len(entries)
+            progress(done, lines.size)
+        return Outcome(added, seen - added)
+    finally:
+        await broker.stop(1.0)
+
+
+def _access(settings: Settings) -> tuple[str, ...]:
+    names = ("broker", "nats_creds", "nats_nkey", "nats_ca", "nats_cert", "nats_key")
+    return tuple(getattr(settings, name) for name in names)

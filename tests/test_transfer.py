@@ -1,0 +1,482 @@
+"""A history goes from one log to another and stays what it is: by way of a file, through SQLite and JetStream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from itertools import groupby
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from hubbub.brokers.archive import Archive
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.broker import JetStreamBroker
+from hubbub.brokers.jetstream.link import Access, Link, Rejected
+from hubbub.brokers.keep import Keep
+from hubbub.brokers.store import Store
+from hubbub.core.model import AllRooms, Draft, Entry, Kind, Search, Since
+from hubbub.transfer import STEP
+from nats_servers import NatsServers
+from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
+
+NOON = 1_700_000_000.0
+
+Place = Sequence[object]  # flags that tell where a log is
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
+    server = NatsServers(tmp_path_factory.mktemp("nats"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def nats(server: NatsServers) -> str:
+    """A server without a log."""
+    link = Link(Access(server.url), "clean", lambda up: None)
+    await link.connect()
+    for stream in (streams.LOG, streams.NOW):
+        with suppress(Rejected):
+            await link.ask(f"STREAM.DELETE.{stream}")
+    await link.close()
+    return server.url
+
+
+def fill(folder: Path, *rows: tuple[str, Kind, str], start: int = 0) -> None:
+    """Write a log, a minute between any two."""
+    folder.mkdir(exist_ok=True)
+    with closing(Store(folder, write=True)) as store:
+        for number, (room, kind, text) in enumerate(rows, start):
+            one = Draft(room, kind, "Zoë", text, f"id-{number}")
+            one.host, one.tags = "~nc@1f2e.nc", "+draft/reply=x.1" if number % 2 else ""
+            store.append([one], NOON + 60 * number)
+
+
+LIVELY = (
+    ("lobby", Kind.JOIN, ""),
+    ("lobby", Kind.MESSAGE, "tea is ready"),
+    ("ops", Kind.JOIN, ""),
+    ("ops", Kind.MODE, "+o Zoë"),
+    ("ops", Kind.TOPIC, "first"),
+    ("lobby", Kind.MESSAGE, "two\nlines \N{SNOWMAN} 日本 \N{GRINNING FACE}"),
+    ("ops", Kind.MESSAGE, "a secret"),
+    ("ops", Kind.REDACT, "id-6 not yours"),
+    ("ops", Kind.MOVE, "dev because"),
+    ("dev", Kind.MESSAGE, "in dev"),
+    ("ops", Kind.JOIN, ""),
+    ("ops", Kind.MESSAGE, "another room of the old name"),
+    ("ops", Kind.TOPIC, "second"),
+    ("dev", Kind.MOVE, "lab"),
+    ("lab", Kind.ACTION, "pours tea"),
+    ("dev", Kind.MESSAGE, "a third room"),
+    ("lab", Kind.KICK, "Bob out"),
+    ("lab", Kind.TOPIC, "tea"),
+    ("lobby", Kind.LEAVE, "bye"),
+)
+
+
+@pytest.fixture
+def lively(tmp_path: Path) -> Path:
+    folder = tmp_path / "lively"
+    fill(folder, *LIVELY)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of three and a half steps."""
+    folder = tmp_path_factory.mktemp("long")
+    with closing(Store(folder, write=True)) as store:
+        count = STEP * 7 // 2
+        store.append([Draft(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(count)], NOON)
+    return exported(["--data", folder], folder / "long.jsonl")
+
+
+def exported(place: Place, file: Path) -> Path:
+    result = hubbub("export", *place, file)
+    assert (result.returncode, result.stderr) == (0, "") and f"entries are in {file}." in result.stdout
+    return file
+
+
+def imported(place: Place, file: Path) -> str:
+    result = hubbub("import", *place, file)
+    assert (result.returncode, result.stderr) == (0, "")
+    return result.stdout.strip()
+
+
+def lines(file: Path, *, numbered: bool = False) -> dict[str, list[dict[str, object]]]:
+    """Return the entries of a file by room, without the numbers that may change."""
+    found = [json.loads(line) for line in file.read_text("utf-8").splitlines()[1:]]
+    for one in found:
+        if not numbered:
+            del one["seq"]
+    return {room: list(them) for room, them in groupby(sorted(found, key=lambda e: e["room"]), lambda e: e["room"])}
+
+
+def same_log(folder: Path, other: Path) -> None:
+    """See that two logs tell the same of every room, though maybe by other numbers."""
+
+    def told(store: Store) -> object:
+        rooms = store.answer(AllRooms(100)).rooms
+        states = {name: store.state(name, 100) for name, _ in rooms}
+        return {
+            name: (topic, bare(states[name].latest), bare(states[name].rules), bare(everything(store, name)))
+            for name, topic in rooms
+        }
+
+    with closing(Store(folder)) as one, closing(Store(other)) as two:
+        assert told(one) == told(two)
+        assert two.check() == []
+
+
+def bare(entries: Sequence[Entry]) -> list[Entry]:
+    return [entry._replace(seq=0, prev=0) for entry in entries]
+
+
+def everything(store: Store, room: str) -> Sequence[Entry]:
+    return store.answer(Since(room, 0.0, 1000)).entries
+
+
+# --- there and back -----------------------------------------------------------------------------------------------
+
+
+def test_a_log_goes_into_a_file_and_comes_out_the_same(tmp_path: Path, lively: Path) -> None:
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+    copy = tmp_path / "copy"
+    assert imported(["--data", copy], file) == "19 entries were added."
+    same_log(lively, copy)
+    again = exported(["--data", copy], tmp_path / "b.jsonl")
+    assert again.read_bytes() == file.read_bytes()
+    with closing(Store(copy)) as store:
+        assert [entry.id for entry in store.answer(Search("ready", 5)).entries] == ["id-1"]
+        assert not store.answer(Search("secret", 5)).entries
+
+
+def test_a_log_goes_through_jetstream_and_comes_out_the_same(tmp_path: Path, lively: Path, nats: str) -> None:
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+    assert imported(["--broker", nats], file) == "19 entries were added."
+    back = exported(["--broker", nats], tmp_path / "b.jsonl")
+    assert lines(back) == lines(file)
+    copy = tmp_path / "copy"
+    imported(["--data", copy], back)
+    same_log(lively, copy)
+
+
+async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: str) -> None:
+    """Those that run meanwhile, and those that are started later: names, topics and rules too."""
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+    with closing(Store(lively)) as store:
+        states = {name: store.state(name, 5) for name in ("lobby", "ops", "lab", "dev")}
+    got: list[Entry] = []
+    early, late = (JetStreamBroker(Access(nats), time.time) for _ in range(2))
+    await early.connect()
+    early.start(got.extend, lambda *_: None)
+    answers: list[object] = []
+    early.open("lobby", 5, answers.append)
+    async with asyncio.timeout(SECONDS):
+        while not answers:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.to_thread(imported, ["--broker", nats], file)
+        while len(got) < 4:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [entry.id for entry in got] == ["id-0", "id-1", "id-5", "id-18"]
+    assert got[1].time == NOON + 60
+    await early.stop(1)
+    await late.connect()
+    late.start(got.extend, lambda *_: None)
+    for name, state in states.items():
+        answers.clear()
+        late.open(name, 5, answers.append)
+        async with asyncio.timeout(SECONDS):
+            while not answers:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        (found,) = answers
+        assert found.topic == state.topic and bare(found.rules) == bare(state.rules)  # type: ignore[attr-defined]
+        assert bare(found.latest) == bare(state.latest)  # type: ignore[attr-defined]
+    await late.stop(1)
+
+
+def test_export_and_import_are_a_pipe(tmp_path: Path, lively: Path) -> None:
+    out = subprocess.run(
+        [*HUBBUB, "export", "--data", lively], capture_output=True, timeout=SECONDS, check=True, env=environment()
+    )
+    assert out.stderr == b"" and json.loads(out.stdout.splitlines()[0]) == {"hubbub": "export", "version": 1}
+    into = subprocess.run(
+        [*HUBBUB, "import", "--data", tmp_path / "copy"],
+        input=out.stdout, capture_output=True, timeout=SECONDS, check=True, env=environment(),
+    )  # fmt: skip
+    assert (into.stdout, into.stderr) == (b"19 entries were added.\n", b"")
+    same_log(lively, tmp_path / "copy")
+
+
+def test_what_came_later_is_added(tmp_path: Path, nats: str) -> None:
+    """A backup on top of a backup: a room that was renamed between them is one room."""
+    folder = tmp_path / "data"
+    places = [["--data", tmp_path / "copy"], ["--broker", nats]]
+    fill(folder, *LIVELY[:6])
+    first = exported(["--data", folder], tmp_path / "1.jsonl")
+    fill(folder, *LIVELY[6:], start=6)
+    second = exported(["--data", folder], tmp_path / "2.jsonl")
+    for place in places:
+        assert imported(place, first) == "6 entries were added."
+        assert imported(place, second) == "13 entries were added; 6 were there already."
+        assert imported(place, first) == "0 entries were added; 6 were there already."
+    same_log(folder, tmp_path / "copy")
+    assert lines(exported(["--broker", nats], tmp_path / "3.jsonl")) == lines(second)
+
+
+def test_names_of_before_they_were_noted_are_told_from_the_moves(tmp_path: Path, lively: Path) -> None:
+    with closing(Store(lively, write=True)) as store:
+        store._db.execute("DROP TABLE former")
+        store._db.execute("DELETE FROM entry WHERE room = (SELECT id FROM room WHERE name = 'dev')")
+    imported(["--data", tmp_path / "copy"], exported(["--data", lively], tmp_path / "a.jsonl"))
+    with closing(Store(tmp_path / "copy")) as store:
+        assert [entry.text for entry in everything(store, "lab")] == ["in dev", "pours tea"]
+
+
+def test_what_a_log_or_a_stream_has_forgotten_is_left_out_and_the_rules_are_kept(
+    tmp_path: Path, lively: Path, nats: str
+) -> None:
+    with closing(Store(lively, write=True)) as store:
+        while store.trim_some(Keep(count=5), 0, 3):
+            pass
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+    imported(["--data", tmp_path / "copy"], file)
+    same_log(lively, tmp_path / "copy")
+    imported(["--broker", nats], file)
+    asyncio.run(keep_newest(nats, 4))
+    back = exported(["--broker", nats], tmp_path / "b.jsonl")
+    rooms = lines(back)
+    assert [(one["kind"], one["text"]) for one in rooms["lab"]] == [
+        ("join", ""), ("mode", "+o Zoë"), ("action", "pours tea"), ("kick", "Bob out"), ("topic", "tea")
+    ]  # fmt: skip
+
+
+async def keep_newest(nats: str, count: int) -> None:
+    """Let the stream forget all but its newest messages."""
+    link = Link(Access(nats), "test", lambda up: None)
+    await link.connect()
+    config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+    await link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msgs": count})
+    await link.close()
+
+
+# --- beside a server ------------------------------------------------------------------------------------------------
+
+
+def test_a_log_is_exported_while_a_server_runs_but_nothing_is_imported(tmp_path: Path, lively: Path) -> None:
+    with serving("--data", lively) as server:
+        eve = server.join("Eve")
+        eve.said("hello")
+        file = exported(["--data", lively], tmp_path / "a.jsonl")
+        assert any(one["text"] == "hello" for one in lines(file)["lobby"])
+        said = sentence(hubbub("import", "--data", lively, file))
+        assert said == f"The data folder {lively} is in use by another server."
+        eve.close()
+        assert server.stop() == 0
+
+
+def test_an_export_is_one_view_of_the_log(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with closing(Store(folder, write=True)) as store:
+        store.append([Draft("lobby", Kind.MESSAGE, "Al", str(n), f"x-{n}") for n in range(5000)], NOON)
+        with closing(Archive(folder)) as archive:
+            pages = archive.pages()
+            seen = next(pages)
+            store.append(
+                [Draft("lobby", Kind.REDACT, "Al", "x-4999", "r"), Draft("lobby", Kind.MOVE, "Al", "b", "m")], NOON
+            )
+            while store.trim_some(Keep(count=10), 0, 1000):
+                pass
+            seen += [entry for page in pages for entry in page]
+    assert [(entry.room, entry.text) for entry in seen] == [("lobby", str(n)) for n in range(5000)]
+
+
+def test_bounds_of_a_stream_that_is_there_are_left_alone(lively: Path, tmp_path: Path, nats: str) -> None:
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+
+    async def bounds(keep: Keep | None) -> tuple[object, ...]:
+        link = Link(Access(nats), "test", lambda up: None)
+        await link.connect()
+        if keep:
+            await streams.set_up(link, 1, keep)
+        config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+        await link.close()
+        return config["max_age"], config["max_msgs"], config["max_bytes"]
+
+    before = asyncio.run(bounds(Keep(3600, 1000, 1 << 20)))
+    imported(["--broker", nats], file)
+    assert asyncio.run(bounds(None)) == before == (3600 * 10**9, 1000, 1 << 20)
+
+
+# --- interruption ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["sqlite", "nats"])
+def test_an_import_that_was_killed_is_begun_again_and_goes_on(
+    tmp_path: Path, long: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
+    content = long.read_bytes().splitlines(keepends=True)
+    command = [*HUBBUB, "import", *map(str, place)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
+        assert process.stdin
+        process.stdin.writelines(content[: 1 + STEP + STEP // 2])
+        process.stdin.flush()
+        end = time.monotonic() + SECONDS
+        while count(tmp_path, place) < STEP:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    assert count(tmp_path, place) == STEP
+    assert imported(place, long) == f"{STEP * 5 // 2:,} entries were added; {STEP:,} were there already."
+    assert lines(exported(place, tmp_path / "after.jsonl")) == lines(long)
+
+
+def count(folder: Path, place: Place) -> int:
+    file = folder / "count.jsonl"
+    result = hubbub("export", *place, file)
+    return len(file.read_text("utf-8").splitlines()) - 1 if result.returncode == 0 else 0
+
+
+@pytest.mark.parametrize("delay", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("where", ["sqlite", "nats"])
+def test_an_import_may_be_killed_at_any_moment(
+    tmp_path: Path, long: Path, where: str, delay: float, request: pytest.FixtureRequest
+) -> None:
+    place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
+    with subprocess.Popen([*HUBBUB, "import", *map(str, place), long], env=environment()) as process:
+        time.sleep(0.4 + delay)
+        process.kill()
+    imported(place, long)
+    assert lines(exported(place, tmp_path / "after.jsonl")) == lines(long)
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+ENTRY = {"room": "lobby", "seq": 1, "time": 1.5, "kind": "message", "nick": "Al", "text": "hi", "id": "x-1"}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{",
+        "",
+        '{"room": "lobby"}',
+        json.dumps({**ENTRY, "kind": "nonsense"}),
+        json.dumps({**ENTRY, "kind": "signal"}),
+        json.dumps({**ENTRY, "room": "no room"}),
+        json.dumps({**ENTRY, "room": "Lobby"}),
+        json.dumps({**ENTRY, "id": ""}),
+        json.dumps({**ENTRY, "time": "noon"}),
+        json.dumps({**ENTRY, "time": -1}),
+        json.dumps(ENTRY)[:40],
+        "\udcff",
+    ],
+)
+def test_a_broken_line_is_a_sentence_with_its_number(tmp_path: Path, broken: str) -> None:
+    file = tmp_path / "a.jsonl"
+    content = ['{"hubbub": "export", "version": 1}', json.dumps(ENTRY), broken, json.dumps({**ENTRY, "id": "x-2"})]
+    file.write_text("\n".join(content) + "\n", "utf-8", "surrogateescape")
+    said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
+    assert said.startswith(f"Line 3 of {file} is broken: ") and said.endswith(" All before it is there.")
+    with closing(Store(tmp_path / "copy")) as store:
+        assert [entry.id for entry in everything(store, "lobby")] == ["x-1"] and store.check() == []
+
+
+@pytest.mark.parametrize("header", ["", "what is this?", '{"version": 1}', json.dumps(ENTRY)])
+def test_a_file_of_something_else_is_said(tmp_path: Path, header: str) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text(header + "\n" if header else "")
+    said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
+    assert said == f"Line 1 of {file} is broken: it was not made by `hubbub export`."
+
+
+def test_a_file_of_a_newer_version_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"hubbub": "export", "version": 2}\n')
+    assert "was made by a newer hubbub" in sentence(hubbub("import", "--data", tmp_path / "copy", file))
+
+
+def test_what_is_imported_is_as_safe_for_terminals_as_what_is_typed(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    bad = {**ENTRY, "nick": "A\x1b[2Jl", "text": "one\n\x1b]0;title\x07two\x9b31m", "host": "h\x07"}
+    file.write_text('{"hubbub": "export", "version": 1}\n' + json.dumps(bad) + "\n")
+    imported(["--data", tmp_path / "copy"], file)
+    with closing(Store(tmp_path / "copy")) as store:
+        (entry,) = everything(store, "lobby")
+    assert (entry.nick, entry.text, entry.host) == ("Al", "one\ntwo", "h")
+
+
+def test_files_and_logs_that_are_not_there_are_said(tmp_path: Path, lively: Path, nats: str) -> None:
+    assert "cannot be read: No such file" in sentence(hubbub("import", "--data", tmp_path / "c", tmp_path / "no.jsonl"))
+    assert "There is no log in" in sentence(hubbub("export", "--data", tmp_path / "no", tmp_path / "a.jsonl"))
+    assert "There is no log on" in sentence(hubbub("export", "--broker", nats, tmp_path / "a.jsonl"))
+    nowhere = tmp_path / "no" / "a.jsonl"
+    assert "cannot be written: No such file" in sentence(hubbub("export", "--data", lively, nowhere))
+    assert "cannot be reached" in sentence(hubbub("export", "--broker", "nats://127.0.0.1:1", tmp_path / "a.jsonl"))
+    assert not list(tmp_path.glob("*.jsonl*"))
+
+
+@pytest.mark.parametrize("where", ["sqlite", "nats"])
+def test_a_room_in_the_way_of_a_renamed_one_is_said(
+    tmp_path: Path, lively: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    file = exported(["--data", lively], tmp_path / "a.jsonl")
+    place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
+    fill(tmp_path / "other", ("lab", Kind.MESSAGE, "ours"), start=100)
+    imported(place, exported(["--data", tmp_path / "other"], tmp_path / "other.jsonl"))
+    said = sentence(hubbub("import", *place, file))
+    assert said.startswith("Not all was imported: dev was renamed to lab, but there is another room of this name here.")
+    if where == "sqlite":
+        with closing(Store(tmp_path / "copy")) as store:
+            assert [entry.text for entry in everything(store, "lab")] == ["ours"] and store.check() == []
+
+
+def test_a_file_that_is_there_is_replaced_when_all_of_the_new_one_is(tmp_path: Path, lively: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text("before")
+    sentence(hubbub("export", "--data", tmp_path / "no", file))
+    assert file.read_text() == "before"
+    exported(["--data", lively], file)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.part"))
+
+
+# --- what is shown --------------------------------------------------------------------------------------------------
+
+
+def test_a_terminal_is_shown_how_far_it_is(tmp_path: Path, long: Path, nats: str) -> None:
+    def shown(*arguments: object) -> str:
+        child = pexpect.spawn(HUBBUB[0], [*HUBBUB[1:], *map(str, arguments)], env=environment(), timeout=SECONDS)
+        text: bytes = child.read()
+        child.close()
+        assert child.exitstatus == 0, text
+        return text.decode()
+
+    for place in (["--data", tmp_path / "copy"], ["--broker", nats]):
+        text = shown("import", *place, long)
+        assert "Importing" in text and "100%" in text and "14,000 entries were added" in text
+        text = shown("export", *place, tmp_path / "b.jsonl")
+        assert "Exporting" in text and "100%" in text
+
+
+def test_search_by_time_finds_what_was_imported_out_of_order(tmp_path: Path, lively: Path) -> None:
+    """Rooms of a log that came together from several have each their own order of times."""
+    copy = tmp_path / "copy"
+    fill(copy, ("new", Kind.MESSAGE, "young"), start=1000)
+    imported(["--data", copy], exported(["--data", lively], tmp_path / "a.jsonl"))
+    with closing(Store(copy)) as store:
+        for room, after, expected in (("lobby", 4, ["id-5"]), ("new", 500, ["id-1000"]), ("ops", 0, ["id-11"])):
+            found = store.answer(Since(room, NOON + 60 * after, 10)).entries
+            assert [entry.id for entry in found] == expected
