@@ -242,6 +242,7 @@ def test_settings() -> None:
         ("/set limit 9999999", "bad-value"),
         ("/set key two words", "bad-value"),
         ("/set key a,b", "bad-value"),
+        ("/set key :a", "bad-value"),
         (f"/set key {'x' * 33}", "bad-value"),
         ("/set limit off", says("That is so already")),
         ("/set key off", says("That is so already")),

@@ -198,6 +198,14 @@ def test_mask_is_completed_and_found_in_any_case(people: People, mask: str, show
     alice.asks("MODE #room b", "368 Alice #room ...")
 
 
+def test_parameter_that_begins_with_a_colon_is_not_taken(people: People) -> None:
+    """What comes before others, as in 324 and 367, could not be told from the last one."""
+    alice, bob = people.meet("Alice", "Bob")
+    alice.asks("MODE #room +k ::key", "696 Alice #room k * ...")
+    alice.asks("MODE #room +b ::x")
+    bob.sees_nothing()
+
+
 @pytest.mark.parametrize("mask", ["carol!*@*", "CAROL!*@*", "c?r*!*@*", "*!~username@*", "*!*@127.0.0.1", "*!*@*"])
 def test_ban_keeps_out_until_it_is_taken_away(people: People, mask: str) -> None:
     alice, bob = people.meet("Alice", "Bob")

@@ -78,6 +78,8 @@ def _step(hub: Hub, room: Room, change: Change) -> Step | None:
             return Step(Change(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > MAX_KEY or clean(param) != param or set(param) & {" ", ","}:
             raise Refused("bad-value", f"A key has 1 to {MAX_KEY} characters, no space and no comma.")
+        if param.startswith(":"):  # IRC could not tell it before other parameters
+            raise Refused("bad-value", "A key begins with no colon.")
         return Step(change, letter, rules.key, param)
     if LETTERS[letter].takes:
         return _number(change, rules.limit if letter == "l" else rules.slow)
@@ -89,7 +91,7 @@ def _mask(room: Room, change: Change) -> Step | None:
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param))
     known = next((one for one in masks if fold(one) == fold(mask)), None)
-    if not param or " " in mask:
+    if not param or " " in mask or mask.startswith(":"):
         return None
     if on and not known and len(masks) >= MAX_LISTED:
         raise Refused("list-full", f"There are {MAX_LISTED} masks in that list already.")
