@@ -852,6 +852,13 @@ def test_ison(people: People, line: str) -> None:
     alice.asks("ISON Nemo", "303 Alice :/ ?/")
 
 
+def test_ison_of_many_cuts_no_nick(people: People) -> None:
+    alice, _bob = people("Alice", "Bob")
+    many = " ".join(["Bob"] * 126)
+    answers = alice.told(f"ISON {many}", "303")
+    assert " ".join(text for (text,) in answers) == many
+
+
 # WHO
 
 

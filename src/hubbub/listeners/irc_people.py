@@ -193,7 +193,8 @@ def ison(client: IrcDialogue, params: list[str]) -> None:
     """ISON nick...: tell who of these is here."""
     asked = " ".join(params).split()
     here = [session.nick for nick in asked if (session := client.hub.directory.find(nick))]
-    client.reply("303", client.nick, " ".join(here))
+    for line in wire.fill(here, 400) or [""]:
+        client.reply("303", client.nick, line)
 
 
 def away(client: IrcDialogue, params: list[str]) -> None:
