@@ -440,6 +440,13 @@ def test_several_lines_in_history(come: Town) -> None:
 # --- what has been read ---------------------------------------------------------------------------------------------
 
 
+def test_a_mark_is_a_time_however_it_is_written(come: Town) -> None:
+    alice = come("alice", "draft/read-marker", join="#chan")
+    for said, kept in [("26.5", "26.500"), ("26", "26.500"), ("27", "27.000"), ("27.0004", "27.000")]:
+        answer = alice.ask(f"MARKREAD #chan timestamp=2019-01-05T14:33:{said}Z")
+        only(answer, "MARKREAD", "#chan", f"timestamp=2019-01-05T14:33:{kept}Z")
+
+
 def test_a_mark_goes_forward_only(come: Town) -> None:
     alice = come("alice", "draft/read-marker", join="#chan")
     come("bob", "draft/read-marker", join="#chan")

@@ -157,13 +157,14 @@ def markread(client: IrcDialogue, params: list[str]) -> None:
     target = params[0]
     key = fold(target.removeprefix("#"))
     if len(params) > 1:
-        if _parse_time(params[1]) is None:
+        then = _parse_time(params[1])
+        if then is None:
             client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
             return
-        if params[1] > client.markers.get(key, ""):
-            if len(client.markers) >= MARKERS:
+        if then > (_parse_time(client.markers.get(key, "")) or float("-inf")):
+            if key not in client.markers and len(client.markers) >= MARKERS:
                 del client.markers[next(iter(client.markers))]
-            client.markers[key] = params[1]
+            client.markers[key] = f"timestamp={stamp(then)}"
     client.reply("MARKREAD", target, client.markers.get(key, "*"))
 
 
