@@ -119,11 +119,11 @@ def test_telling_some_of_a_room_apart() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     cy.stall()
-    for member in (bo, cy):
-        asides.tell_apart(house.hub, al.session, member.session, "@@#lobby", "psst", Kind.MESSAGE, "")
+    asides.tell_apart(house.hub, al.session, [bo.session, cy.session], "@@#lobby", "psst", Kind.MESSAGE, "", "r")
     assert bo.sees() == [Private("Al", "psst")]
+    assert [type(one) for one in al.sees()][-1:] == [Stored]
     cy.leave()
-    asides.tell_apart(house.hub, al.session, cy.session, "@@#lobby", "psst", Kind.MESSAGE, "")
+    asides.tell_apart(house.hub, al.session, [cy.session], "@@#lobby", "psst", Kind.MESSAGE, "")
     assert Private("Al", "psst") not in cy.sees()
 
 

@@ -302,6 +302,17 @@ def test_an_echo_is_what_the_others_get(come: Town, verb: str, target: str) -> N
     assert bob.ask(f"{verb} alice :no echo for me") == []
 
 
+@pytest.mark.parametrize(("verb", "last"), [("PRIVMSG", ["hi"]), ("NOTICE", ["hi"]), ("TAGMSG", [])])
+def test_an_echo_of_what_is_said_to_some_of_a_room(come: Town, verb: str, last: list[str]) -> None:
+    alice, bob, carol = (come(nick, *CORE, join="#echo") for nick in ("alice", "bob", "carol"))
+    alice.ask("MODE #echo +oo bob carol")
+    bob.sync(), carol.sync()
+    echo = only(alice.ask(f"@label=s {verb} @#echo {''.join(last)}".strip()), verb, "@#echo", *last)
+    copies = [only(person.sync(), verb, "@#echo", *last) for person in (bob, carol)]
+    assert echo.tags["label"] == "s"
+    assert {message.tags["msgid"] for message in copies} == {echo.tags["msgid"]}
+
+
 @pytest.mark.parametrize(("caps", "copies"), [((), 1), (("echo-message",), 2)])
 def test_what_one_says_to_oneself(come: Town, caps: tuple[str, ...], copies: int) -> None:
     alice = come("alice", "message-tags", "server-time", *caps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -56,15 +57,20 @@ def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> E
     return Stored(label, entry) if label else None
 
 
-def tell_apart(  # noqa: PLR0913 - what may be said to one of many
-    hub: Hub, session: Session, member: Session, to: str, text: str, kind: Kind, tags: str
+def tell_apart(  # noqa: PLR0913 - what may be said to some of many
+    hub: Hub, session: Session, members: Sequence[Session], to: str, text: str, kind: Kind, tags: str, label: str = ""
 ) -> None:
-    """Tell one member of a room what is said `to` some of them, and stored nowhere."""
+    """Tell some members of a room what is said `to` them, and stored nowhere.
+
+    With a label the session is told `Stored` when that is done.
+    """
     entry = _entry(hub, session, to, kind, clean_exactly(text), tags)
 
-    def give() -> None:
-        if not (member.gone or member.paused):
-            member.outlet.tell(Private(entry.nick, entry.text, entry))
+    def give() -> Event | None:
+        for member in members:
+            if not (member.gone or member.paused):
+                member.outlet.tell(Private(entry.nick, entry.text, entry))
+        return Stored(label, entry) if label else None
 
     session.turn.append(give)
     session.flush()

@@ -104,7 +104,7 @@ def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) 
     if kind is Kind.SIGNAL and text and "C" in room.rules.flags:
         raise Refused("not-allowed", "Client commands are not allowed here.")
     if status:
-        _say_to_status(client, room, status, text, kind, tags)
+        _say_to_status(client, room, status, text, kind, tags, label)
         return
     if session not in room.members:
         _say_from_outside(client, room, text, kind, tags)
@@ -121,15 +121,17 @@ def _say_from_outside(client: IrcDialogue, room: Room, text: str, kind: Kind, ta
     client.hub.say_outside(client.session, room, text, kind, "irc", tags)
 
 
-def _say_to_status(client: IrcDialogue, room: Room, status: str, text: str, kind: Kind, tags: str) -> None:
-    """Say something to those members of a room who have a sign: to each privately, it is in no log."""
+def _say_to_status(  # noqa: PLR0913 - what may be said to some of many
+    client: IrcDialogue, room: Room, status: str, text: str, kind: Kind, tags: str, label: str
+) -> None:
+    """Say something to those members of a room who have a sign: privately, it is in no log."""
     if client.session not in room.members and "n" in room.rules.flags:
         raise Refused("not-allowed", "Only members speak here.")
     room.rules.check_say(client.session, client.hub.clock())
     wanted = "o" if status[0] == "@" and "+" not in status else "ov"
-    for member in room.people:
-        if member is not client.session and set(wanted) & set(room.rules.status.get(member, "")):
-            asides.tell_apart(client.hub, client.session, member, f"@{status}{channel(room.name)}", text, kind, tags)
+    others = (member for member in room.people if member is not client.session)
+    to = [member for member in others if set(wanted) & set(room.rules.status.get(member, ""))]
+    asides.tell_apart(client.hub, client.session, to, f"@{status}{channel(room.name)}", text, kind, tags, label)
 
 
 def _say_privately(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) -> None:
