@@ -377,6 +377,20 @@ def test_an_answer_of_several_lines_is_a_batch(come: Town, line: str, among: set
     assert not any("label" in message.tags for message in messages[1:])
 
 
+def test_an_answer_in_which_something_is_not_shown_is_whole(come: Town) -> None:
+    """A renamed channel is told as a PART and a JOIN to who does not know the message for it."""
+    alice = come("alice", "batch", "labeled-response", join="#label")
+    messages = alice.ask("@label=l3 RENAME #label #other")
+    assert verbs(batch(messages, "labeled-response"))[:2] == ["PART", "JOIN"]
+
+
+def test_the_last_answer_is_given_before_the_end(come: Town) -> None:
+    alice = come("alice", "batch", "labeled-response", join="#label")
+    alice.say("PRIVMSG #label :hi", "@label=q QUIT :bye")
+    last = alice.rest()[-1]
+    assert last.verb == "ERROR" and last.tags == {"label": "q"} and "bye" in last.params[0]
+
+
 @pytest.mark.parametrize("verb", ["PRIVMSG", "NOTICE", "TAGMSG"])
 def test_to_oneself_the_echo_alone_is_labelled(come: Town, verb: str) -> None:
     alice = come("alice", *CORE)

@@ -290,7 +290,8 @@ class IrcDialogue:
         self.reply("NOTICE", self.nick, text)
 
     def emit(self, *lines: bytes) -> None:
-        """Write lines now, or add them to the answer that is being collected."""
+        """Write lines now, or add them to the answer that is being collected. What shows nothing is no line."""
+        lines = tuple(filter(None, lines))
         if self._collected is not None:
             self._collected += lines
         elif self._written is not None:
@@ -415,6 +416,9 @@ class IrcDialogue:
             self.connection.finish(last)
         else:
             self.send(last)
+            if self.label:
+                self.later(partial(self._end_answer, self.label))
+                self.label = self.session.label = ""
         self.hub.depart(self.session, self._reason)
 
     def _broken(self, item: wire.Broken) -> None:
