@@ -415,3 +415,12 @@ def test_departing_while_stalled_over_a_join_starts_nothing() -> None:
     house.settle()
     bo.read()
     assert not any(isinstance(seen, str) for seen in bo.sees())
+
+
+def test_nothing_is_told_to_be_skipped_where_nothing_was() -> None:
+    house = House()
+    _, bo = house.enter("Al", "Bo")
+    room = house.hub.rooms.awake["lobby"]
+    house.hub.delivery.behind[bo.session] = {room: room.end}
+    house.hub.delivery._skip(bo.session, room, room.end, room.end)
+    assert bo.sees() == []

@@ -91,7 +91,7 @@ def _mask(room: Room, change: Change) -> Step | None:
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param))
     known = next((one for one in masks if fold(one) == fold(mask)), None)
-    if not param or " " in mask or mask.startswith(":"):
+    if not param or " " in mask or (on and mask.startswith(":")):
         return None
     if on and not known and len(masks) >= MAX_LISTED:
         raise Refused("list-full", f"There are {MAX_LISTED} masks in that list already.")

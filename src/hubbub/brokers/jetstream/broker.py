@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from hubbub.brokers.base import Committed, Failed
 from hubbub.brokers.jetstream import packs, reading, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.lease import Lease, Taken
+from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Access, Link, Rejected, Unknown, Unsent
 from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
@@ -28,7 +28,7 @@ from hubbub.brokers.jetstream.sending import AGAIN, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.keys import encode_name
-from hubbub.core.model import AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.errors import BrokerError, SettingsError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ LINGER = 30.0  # seconds that a room is followed which nobody needs
 AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
 FIND = 20_000  # entries that are read back at most to find one by its id
 MISTAKE = "the server made a mistake"
+PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
@@ -97,7 +98,7 @@ class JetStreamBroker:
             try:
                 self.secret = await streams.secret(self.link)
                 await self.lease.begin()
-            except (BrokerError, Taken) as error:
+            except BrokerError as error:
                 if self._loop.time() > end:
                     raise SettingsError(f"The NATS servers store nothing: {error}.") from None
                 await asyncio.sleep(AGAIN)
@@ -354,7 +355,7 @@ class JetStreamBroker:
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query from the stream."""
-        self._ask(self._answer(query), done)
+        self._ask(self._answer_in_time(query), done)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Commit something that is no entry, after what is waiting."""
@@ -385,6 +386,17 @@ class JetStreamBroker:
             done(result)
 
         self.tasks.spawn(answer())
+
+    async def _answer_in_time(self, query: Query | AllRooms) -> Page | RoomList:
+        """Answer; what a reader missed is looked for until the servers are back: else he would go without it."""
+        end = self._loop.time() + PATIENT
+        while True:
+            try:
+                return await self._answer(query)
+            except BrokerError:
+                if not isinstance(query, After) or self._loop.time() > end:
+                    raise
+                await self._sending.wait()
 
     async def _answer(self, query: Query | AllRooms) -> Page | RoomList:
         if isinstance(query, AllRooms):

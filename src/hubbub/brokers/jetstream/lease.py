@@ -256,5 +256,5 @@ class Lease:
                 break
 
 
-class Taken(Exception):
+class Taken(BrokerError):
     """What was to be replaced is not what was expected."""

@@ -47,7 +47,7 @@ class Unsent(Exception):
     """A message was not even sent."""
 
 
-class Rejected(Exception):
+class Rejected(BrokerError):
     """A message is not stored; the text says why, in a form for people."""
 
     def __init__(self, text: str, code: int = 0) -> None:

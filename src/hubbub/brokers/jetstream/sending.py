@@ -72,7 +72,7 @@ class Sending:
             try:
                 feed = await self._broker.follow(room, make=True)
             except BrokerError:
-                await self._wait()
+                await self.wait()
         while outgoing:
             feed.used = self._loop.time()
             batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
@@ -116,7 +116,7 @@ class Sending:
                 if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
                     self.failed(batch, UNSURE, False)
                     break
-                await self._wait()
+                await self.wait()
         except asyncio.CancelledError:
             self.failed(batch, UNSURE, False)
             for _ in batch:
@@ -153,7 +153,7 @@ class Sending:
             except (Unknown, Unsent):
                 if self._loop.time() > end:
                     raise BrokerError(GONE) from None
-            await self._wait()
+            await self.wait()
 
     async def _came(self, feed: Feed, id: str) -> bool:
         """Look whether a pack is in the log that the servers may have forgotten to have seen."""
@@ -161,7 +161,7 @@ class Sending:
             await feed.sync()
         return id not in self.unseen
 
-    async def _wait(self) -> None:
+    async def wait(self) -> None:
         """Wait until it is worth another try."""
         if self._broker.link.up:
             await asyncio.sleep(AGAIN)
