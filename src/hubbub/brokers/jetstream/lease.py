@@ -31,6 +31,7 @@ RENEW = LEASE / 4
 LATE = RENEW + 1.0  # seconds after a lease's end in which it is sure that it is over
 LOOK = 0.25  # seconds between two looks whether they have
 ALIVE = "hubbub.alive."  # + node: it answers there
+FORSAKE = 12.0  # seconds without an answer, longer than an election, after which another server is tried
 TRIES = 6
 TOGETHER = 256  # names that are claimed again at once
 
@@ -76,14 +77,20 @@ class Lease:
     async def run(self) -> None:
         """Keep the lease, for ever."""
         loop = asyncio.get_running_loop()
+        answered = loop.time()
         while True:
             start = loop.time()
             try:
                 await self._renew(start)
                 self.answers = True
+                answered = start
             except BrokerError as error:
                 self.answers = False
                 log.debug("the lease could not be renewed: %s", error)
+                if self._link.up and start - answered > FORSAKE:  # this server has lost touch with the others, say
+                    log.warning("the NATS server answers nothing; another one is tried")
+                    await self._link.leave_server()
+                    answered = start
             self.changed()
             wait = RENEW if self.valid else RENEW / 8
             await asyncio.sleep(max(0.0, start + wait - loop.time()))

@@ -173,6 +173,12 @@ class Link:
             async with asyncio.timeout(1):
                 await self._nats.close()
 
+    async def leave_server(self) -> None:
+        """Connect to another server: this one is there, and does nothing."""
+        with contextlib.suppress(errors.Error, OSError, TimeoutError):
+            async with asyncio.timeout(2):
+                await self._nats.force_reconnect()
+
     async def flush(self) -> None:
         """Wait until the server has all that was sent. Raises BrokerError."""
         try:
