@@ -93,17 +93,17 @@ def lively(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of three and a half steps."""
+    """An export of a step and a half."""
     folder = tmp_path_factory.mktemp("long")
     with closing(Store(folder, write=True)) as store:
-        count = STEP * 7 // 2
+        count = STEP * 3 // 2
         store.append([Draft(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(count)], NOON)
     return exported(["--data", folder], folder / "long.jsonl")
 
 
 def exported(place: Place, file: Path) -> Path:
     result = hubbub("export", *place, file)
-    assert (result.returncode, result.stderr) == (0, "") and f"entries are in {file}." in result.stdout
+    assert (result.returncode, result.stderr) == (0, "") and f"in {file}." in result.stdout
     return file
 
 
@@ -152,7 +152,7 @@ def everything(store: Store, room: str) -> Sequence[Entry]:
 def test_a_log_goes_into_a_file_and_comes_out_the_same(tmp_path: Path, lively: Path) -> None:
     file = exported(["--data", lively], tmp_path / "a.jsonl")
     copy = tmp_path / "copy"
-    assert imported(["--data", copy], file) == "19 entries were added."
+    assert imported(["--data", copy], file) == "19 entries added."
     same_log(lively, copy)
     again = exported(["--data", copy], tmp_path / "b.jsonl")
     assert again.read_bytes() == file.read_bytes()
@@ -163,7 +163,7 @@ def test_a_log_goes_into_a_file_and_comes_out_the_same(tmp_path: Path, lively: P
 
 def test_a_log_goes_through_jetstream_and_comes_out_the_same(tmp_path: Path, lively: Path, nats: str) -> None:
     file = exported(["--data", lively], tmp_path / "a.jsonl")
-    assert imported(["--broker", nats], file) == "19 entries were added."
+    assert imported(["--broker", nats], file) == "19 entries added."
     back = exported(["--broker", nats], tmp_path / "b.jsonl")
     assert lines(back) == lines(file)
     copy = tmp_path / "copy"
@@ -214,7 +214,7 @@ def test_export_and_import_are_a_pipe(tmp_path: Path, lively: Path) -> None:
         [*HUBBUB, "import", "--data", tmp_path / "copy"],
         input=out.stdout, capture_output=True, timeout=SECONDS, check=True, env=environment(),
     )  # fmt: skip
-    assert (into.stdout, into.stderr) == (b"19 entries were added.\n", b"")
+    assert (into.stdout, into.stderr) == (b"19 entries added.\n", b"")
     same_log(lively, tmp_path / "copy")
 
 
@@ -227,9 +227,9 @@ def test_what_came_later_is_added(tmp_path: Path, nats: str) -> None:
     fill(folder, *LIVELY[6:], start=6)
     second = exported(["--data", folder], tmp_path / "2.jsonl")
     for place in places:
-        assert imported(place, first) == "6 entries were added."
-        assert imported(place, second) == "13 entries were added; 6 were there already."
-        assert imported(place, first) == "0 entries were added; 6 were there already."
+        assert imported(place, first) == "6 entries added."
+        assert imported(place, second) == "13 entries added; 6 already there."
+        assert imported(place, first) == "0 entries added; 6 already there."
     same_log(folder, tmp_path / "copy")
     assert lines(exported(["--broker", nats], tmp_path / "3.jsonl")) == lines(second)
 
@@ -331,7 +331,7 @@ def test_an_import_that_was_killed_is_begun_again_and_goes_on(
     command = [*HUBBUB, "import", *map(str, place)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
         assert process.stdin
-        process.stdin.writelines(content[: 1 + STEP + STEP // 2])
+        process.stdin.writelines(content[: 1 + STEP + STEP // 4])
         process.stdin.flush()
         end = time.monotonic() + SECONDS
         while count(tmp_path, place) < STEP:
@@ -339,7 +339,7 @@ def test_an_import_that_was_killed_is_begun_again_and_goes_on(
             time.sleep(0.1)
         process.send_signal(signal.SIGKILL)
     assert count(tmp_path, place) == STEP
-    assert imported(place, long) == f"{STEP * 5 // 2:,} entries were added; {STEP:,} were there already."
+    assert imported(place, long) == f"{STEP // 2:,} entries added; {STEP:,} already there."
     assert lines(exported(place, tmp_path / "after.jsonl")) == lines(long)
 
 
@@ -349,7 +349,7 @@ def count(folder: Path, place: Place) -> int:
     return len(file.read_text("utf-8").splitlines()) - 1 if result.returncode == 0 else 0
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("delay", [0.02, 0.2])
 @pytest.mark.parametrize("where", ["sqlite", "nats"])
 def test_an_import_may_be_killed_at_any_moment(
     tmp_path: Path, long: Path, where: str, delay: float, request: pytest.FixtureRequest
@@ -466,7 +466,7 @@ def test_a_terminal_is_shown_how_far_it_is(tmp_path: Path, long: Path, nats: str
 
     for place in (["--data", tmp_path / "copy"], ["--broker", nats]):
         text = shown("import", *place, long)
-        assert "Importing" in text and "100%" in text and "14,000 entries were added" in text
+        assert "Importing" in text and "100%" in text and "15,000 entries added" in text
         text = shown("export", *place, tmp_path / "b.jsonl")
         assert "Exporting" in text and "100%" in text
 

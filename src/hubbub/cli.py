@@ -260,7 +260,7 @@ def export_command(file: str | None, target: str, **flags: Any) -> None:
     with _progress("Exporting") as progress, transfer.output(target) as output:
         count = transfer.export(settings, output, progress)
     if target != "-":
-        click.echo(f"{count:,} entries are in {target}.")
+        click.echo(f"{_counted(count)} in {target}.")
 
 
 @main.command(
@@ -278,7 +278,11 @@ def import_command(file: str | None, source: str, **flags: Any) -> None:
     settings = config.read(flags, file)
     with _progress("Importing") as progress, transfer.source(source) as lines:
         added, known = transfer.take_in(settings, lines, progress)
-    click.echo(f"{added:,} entries were added" + (f"; {known:,} were there already." if known else "."))
+    click.echo(f"{_counted(added)} added" + (f"; {known:,} already there." if known else "."))
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
 
 @contextlib.contextmanager

@@ -29,7 +29,8 @@ from hubbub.core.text import clean, clean_exactly
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 
 VERSION = 1
-STEP = 4_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
+STEP = 10_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
+STEP_BYTES = 16 * 1024 * 1024  # at most
 MAX_LINE = 4 * 1024 * 1024  # bytes
 BUFFER = 1024 * 1024  # bytes that are written at once
 
@@ -138,7 +139,7 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
     _check_header(lines)
     entries: list[Entry] = []
     number = 1
-    done = lines.file.tell() if lines.size else 0
+    done = begun = lines.file.tell() if lines.size else 0
     while data := _line(lines):
         number += 1
         done += len(data)
@@ -148,9 +149,9 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
             yield entries, done
             text = str(error).rstrip(".")
             raise SettingsError(f"Line {number} of {lines.name} is broken: {text}. All before it is there.") from None
-        if len(entries) == STEP:
+        if len(entries) == STEP or done - begun > STEP_BYTES:
             yield entries, done
-            entries = []
+            entries, begun = [], done
     yield entries, done
 
 

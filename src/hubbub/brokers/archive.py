@@ -11,10 +11,16 @@ from hubbub.errors import BrokerError
 
 EFFECTIVE = frozenset({Kind.TOPIC, Kind.MOVE, Kind.REDACT})
 PAGE = 2_000  # entries that are read at once
+CACHE = 64 * 1024  # KiB of the file that are kept in memory: ids of a large log are all over it
 
 
 class Archive(Store):
     """A log to be moved or kept elsewhere."""
+
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        db = super()._connect(mode)
+        db.execute(f"PRAGMA cache_size = -{CACHE}")
+        return db
 
     def count(self) -> int:
         """Return how many entries there are."""
