@@ -13,7 +13,7 @@ from probing import Probe, SetClock, draft, texts
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream import projection as projection_module
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Kind, Latest, Search
 from hubbub.errors import BrokerError
@@ -32,9 +32,16 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
 async def probe(servers: NatsServers, tmp_path: Path) -> AsyncIterator[Probe]:
     probe = await made(servers, tmp_path / "copy")
     yield probe
-    for stream in (streams.LOG, streams.NOW):
-        await probe.broker.link.ask(f"STREAM.DELETE.{stream}")  # type: ignore[attr-defined]
     await probe.stop()
+    await forget(servers)
+
+
+async def forget(servers: NatsServers) -> None:
+    link = Link(Access(servers.url), "clean", lambda up: None)
+    await link.connect()
+    for stream in (streams.LOG, streams.NOW):
+        await link.ask(f"STREAM.DELETE.{stream}")
+    await link.close()
 
 
 async def made(servers: NatsServers, folder: Path | None) -> Probe:
@@ -73,17 +80,11 @@ async def test_copy_of_another_stream_is_not_used(servers: NatsServers, probe: P
     await probe.say("tea of yore")
     await probe.read(Search("tea", 9))
     await probe.stop()
-    for stream in (streams.LOG, streams.NOW):
-        link = JetStreamBroker(Access(servers.url), SetClock()).link
-        await link.connect()
-        await link.ask(f"STREAM.DELETE.{stream}")
-        await link.close()
+    await forget(servers)
     again = await made(servers, tmp_path / "copy")
     await again.say("tea of today")
     assert texts((await again.read(Search("tea", 9))).entries) == ["tea of today"]
     await again.stop()
-    probe._stopped = True
-    await probe.broker.link.connect()  # type: ignore[attr-defined]
 
 
 async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,3 +128,14 @@ async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(serv
     assert state.topic == "tea" and texts(state.latest) == ["one", "two"]
     assert texts((await other.read(Latest("dev", 9))).entries) == ["one", "two"]
     await other.stop()
+
+
+async def test_what_the_stream_has_forgotten_is_found_no_more(probe: Probe) -> None:
+    for number in range(6):
+        await probe.say(f"tea {number}")
+    assert len((await probe.read(Search("tea", 9))).entries) == 6
+    link = probe.broker.link  # type: ignore[attr-defined]
+    config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+    await link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msgs": 2})
+    assert texts((await probe.read(Search("tea", 9))).entries) == ["tea 4", "tea 5"]
+    assert texts((await probe.read(Latest("lobby", 9))).entries)[-2:] == ["tea 4", "tea 5"]

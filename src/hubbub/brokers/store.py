@@ -373,6 +373,18 @@ class Store:
             return False
         return True
 
+    def trim_before(self, number: int) -> None:
+        """Forget all that is before a number: who keeps the log itself has forgotten it. Raises BrokerError."""
+        if number - 1 <= trimming.mark(self._db, "trimmed"):
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._tidying.note(trimming.trim(self._db, number - 1))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
+
     # --- reading --------------------------------------------------------------------------------------------
 
     @overload

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Link, Message
-from hubbub.brokers.jetstream.packs import decode, entries
+from hubbub.brokers.jetstream.packs import STEP, decode, entries
 from hubbub.brokers.store import Store
 from hubbub.core.model import Page, Search
 from hubbub.errors import BrokerError
@@ -72,6 +72,7 @@ class Projection:
             self.last = int(state["last_seq"] if state["messages"] else 0)
             if self._store is None or self.upto > int(state["last_seq"]):
                 await self._do(lambda: self._open(str(info["created"]), self.last))
+            await self._do(lambda: self._forget(int(state["first_seq"])))
             if self.upto >= self.last:
                 return
             async with aclosing(
@@ -111,6 +112,10 @@ class Projection:
             store = Store(self._folder, write=True)
             mark.write_text(origin)
         self._store, self.upto = store, store.mirrored
+
+    def _forget(self, first: int) -> None:
+        assert self._store is not None
+        self._store.trim_before(first * STEP)
 
     def _take(self, page: list[Message]) -> None:
         store = self._store
