@@ -398,3 +398,15 @@ async def test_what_no_server_takes_is_told_as_not_sent(start: Start) -> None:
 async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
     one, two = await start(), await start()
     assert len(one.broker.secret) == 32 and one.broker.secret == two.broker.secret
+
+
+async def test_who_waits_for_the_servers_lets_others_notice_that_they_are_gone(start: Start) -> None:
+    one = await start()
+    sending = one.broker._sending
+    sending.back.set()  # as at the moment at which a connection ends: nobody was told yet
+    one.broker.link._nats._status = 3  # type: ignore[assignment] - reconnecting
+    ran = []
+    asyncio.get_running_loop().call_soon(ran.append, True)
+    await sending.wait()
+    one.broker.link._nats._status = 1  # type: ignore[assignment] - connected
+    assert ran

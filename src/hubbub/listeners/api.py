@@ -52,6 +52,7 @@ STATUS = {  # of refusals; 400 for the others
     "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
     "broker": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-known": HTTPStatus.GATEWAY_TIMEOUT,
+    "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "not-found": HTTPStatus.NOT_FOUND,
     "method": HTTPStatus.METHOD_NOT_ALLOWED,

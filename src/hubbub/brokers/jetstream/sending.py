@@ -163,9 +163,8 @@ class Sending:
 
     async def wait(self) -> None:
         """Wait until it is worth another try."""
-        if self._broker.link.up:
-            await asyncio.sleep(AGAIN)
-        else:
+        await asyncio.sleep(AGAIN)  # in any case: that the connection is lost is noticed by others on this loop
+        if not self._broker.link.up:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self.back.wait()
