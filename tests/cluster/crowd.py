@@ -20,8 +20,8 @@ from typing import Any
 
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Access, Link
-from hubbub.brokers.jetstream.packs import decode
-from hubbub.core.model import SAID
+from hubbub.brokers.jetstream.packs import decode, entries
+from hubbub.core.model import SAID, Entry
 from nats_servers import NatsServers
 
 CALM = 6  # halves of a second in which nothing new comes, at the end
@@ -148,23 +148,30 @@ class Voice:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-async def log_of(url: str, room: str = "lobby") -> list[tuple[str, str]]:
-    """Return what was said in a room, as the stream has it: nick and text."""
+async def entries_of(url: str, room: str = "lobby") -> list[Entry]:
+    """Return the entries of a room that was never renamed, as the stream has them."""
     link = Link(Access(url), "judge", lambda up: None)
     await link.connect()
     try:
         subject = f"{streams.ROOM}{room}"
         newest = await link.last(streams.LOG, subject)
-        said: list[tuple[str, str]] = []
+        found: list[Entry] = []
+        before = 0
         if newest:
             async for page in streams.forward(link, streams.LOG, subject, 1, newest.number):
                 for message in page:
-                    said += [(one.nick, one.text) for one in decode(message.data).entries if one.kind in SAID]
+                    found += entries(room, message.number, before, decode(message.data))
+                    before = message.number
                 if page[-1].number >= newest.number:
                     break
-        return said
+        return found
     finally:
         await link.close()
+
+
+async def log_of(url: str, room: str = "lobby") -> list[tuple[str, str]]:
+    """Return what was said in a room, as the stream has it: nick and text."""
+    return [(one.nick, one.text) for one in await entries_of(url, room) if one.kind in SAID]
 
 
 def judge(log: list[tuple[str, str]], voices: Iterable[Voice]) -> None:
