@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from hubbub.core.model import Draft, Entry, Kind
 from hubbub.core.session import Session
@@ -48,6 +48,11 @@ class Outbox:
         batch, self._drafts = self._drafts, []
         self.open.update((draft.id, draft) for draft in batch)
         return batch
+
+    def __iter__(self) -> Iterator[Draft]:
+        """Yield what has no outcome yet."""
+        yield from self.open.values()
+        yield from self._drafts
 
     @property
     def newest(self) -> Draft | None:

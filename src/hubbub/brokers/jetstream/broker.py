@@ -29,6 +29,7 @@ from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.keys import encode_name
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.text import fold
 from hubbub.errors import BrokerError, SettingsError
 
 if TYPE_CHECKING:
@@ -133,6 +134,8 @@ class JetStreamBroker:
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
         self.lease.lost = hub.lose_name
+        self.lease.speaking = lambda: {fold(draft.nick) for draft in hub.outbox}
+        self.lease.returned = lambda lost: self._sending.forsake(hub.outbox, lost)
         self.presence = Presence(self.link, self.lease, hub, self.tasks)
         await self.presence.begin()
 

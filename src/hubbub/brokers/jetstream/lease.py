@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Link, Rejected, Unknown, Unsent
@@ -29,6 +29,7 @@ TIDY = 15 * LEASE  # seconds after which the servers forget it
 MARGIN = 1.0  # seconds before that in which its node believes in it no more
 RENEW = LEASE / 4
 LATE = RENEW + 1.0  # seconds after a lease's end in which it is sure that it is over
+SETTLED = 0.005  # seconds, at least, between two looks whether what was said under a name has its outcome
 LOOK = 0.25  # seconds between two looks whether they have
 ALIVE = "hubbub.alive."  # + node: it answers there
 FORSAKE = 12.0  # seconds without an answer, longer than an election, after which another server is tried
@@ -53,17 +54,24 @@ class Lease:
         self.lost: Callable[[str], None] = lambda key: None  # called with a name that another node has taken
         # Called with another node's lease that this one has ended: nobody else is.
         self.buried: Callable[[str], None] = lambda node: None
+        # Returns the folded names under which something is on its way into the log.
+        self.speaking: Callable[[], Collection[str]] = lambda: ()
+        # Called with the names that were lost, before this node may speak again after it had no lease.
+        self.returned: Callable[[Collection[str]], None] = lambda lost: None
         self.answers = True  # the last renewal was answered
         self._number = 0  # of the lease's last renewal
         self._until = 0.0  # on the loop's clock
         self._held: dict[str, int] = {}  # names, with the number of the claim
         self._freed: dict[str, int] = {}  # claims that are to be taken back
+        self._leaving: dict[str, int] = {}  # likewise, when what was said under the name has its outcome
         self._again: set[str] = set()  # names to be claimed anew
+        self._away = False  # the lease was lost, and not all is as it was before
+        self._lost: list[str] = []  # names that others took meanwhile
 
     @property
     def valid(self) -> bool:
         """Whether this node may say that its names are its own."""
-        return not self._again and asyncio.get_running_loop().time() < self._until
+        return not self._away and asyncio.get_running_loop().time() < self._until
 
     async def begin(self) -> None:
         """Take a lease. Raises BrokerError."""
@@ -114,6 +122,7 @@ class Lease:
                 self._number = mine.number
                 return
             log.warning("this node was away for too long; it claims its names again")
+            self._away = True
             self._again |= set(self._held)
             self._held.clear()
             await self.begin()
@@ -124,16 +133,19 @@ class Lease:
 
     async def _reclaim(self) -> None:
         names = list(self._again)
-        lost = []
         for start in range(0, len(names), TOGETHER):
             part = names[start : start + TOGETHER]
             found = await asyncio.gather(*(self._claim(key) for key in part))
             for key, mine in zip(part, found, strict=True):
                 self._again.discard(key)
                 if not mine:
-                    lost.append(key)
-        for key in lost:
-            self.lost(key)
+                    self._lost.append(key)
+        if self._away:
+            lost, self._lost = self._lost, []
+            self.returned(lost)
+            self._away = False
+            for key in lost:
+                self.lost(key)
 
     # --- names ----------------------------------------------------------------------------------------------------
 
@@ -156,11 +168,22 @@ class Lease:
         self._tasks.spawn(ask())
 
     def release(self, key: str) -> None:
-        """Let a name go, if it is this node's."""
+        """Let a name go, if it is this node's, behind what was said under it: who comes with it elsewhere sees that."""
         self._again.discard(key)
         if number := self._held.pop(key, 0):
-            self._freed[key] = number
-            self._tasks.spawn(self._free(key, number))
+            if not self._leaving:
+                self._tasks.spawn(self._let_go())
+            self._leaving[key] = number
+
+    async def _let_go(self) -> None:
+        wait = 0.0  # first when the turn is over in which many may have left
+        while self._leaving:
+            await asyncio.sleep(wait)
+            speaking = self.speaking()
+            for key in [key for key in self._leaving if key not in speaking]:
+                number = self._freed[key] = self._leaving.pop(key)
+                self._tasks.spawn(self._free(key, number))
+            wait = min(max(2 * wait, SETTLED), LOOK)  # all that is under way is looked at: less often in an outage
 
     async def _free(self, key: str, number: int) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import GONE, Rejected, Unknown, Unsent
 from hubbub.brokers.jetstream.packs import Pack
 from hubbub.core.model import SAID, Draft, Entry
+from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ GIVE_UP = 12.0  # seconds after which a message that may be stored or not is tol
 INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
 AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 UNSURE = "the chat's servers did not confirm it"
+FORSAKEN = "the chat could not be reached"
 
 
 class Sending:
@@ -42,6 +44,7 @@ class Sending:
         self.failed: Failed
         self.outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
         self.unseen: set[str] = set()  # first ids of the packs that are under way
+        self.forsaken: set[str] = set()  # ids of what is not to be stored any more
         self.newest = 0.0  # time of an entry
         self.back = asyncio.Event()  # the servers can be reached again
 
@@ -55,6 +58,30 @@ class Sending:
         for outgoing in self.outgoing.values():
             if outgoing:
                 self.failed(list(outgoing), "the server stops", True)
+
+    def forsake(self, waiting: Iterable[Draft], lost: Collection[str]) -> None:
+        """Store nothing more of what its sender may have said again at another node, where he has his name now.
+
+        Args:
+            waiting: all that has no outcome yet.
+            lost: folded names that others have taken while this node had no lease.
+
+        """
+        for draft in waiting:
+            # Who gives labels is promised that what is not in the log when he is back never will be.
+            if draft.label and draft.session and draft.kind in SAID:
+                if draft.session.gone or fold(draft.nick) in lost:
+                    self.forsaken.add(draft.id)
+
+    def _drop(self, outgoing: deque[Draft]) -> None:
+        """Say of what is not to be stored any more, and was not sent yet, that it is not."""
+        dropped = [draft for draft in outgoing if draft.id in self.forsaken]
+        if dropped:
+            kept = [draft for draft in outgoing if draft.id not in self.forsaken]
+            outgoing.clear()
+            outgoing.extend(kept)
+            self.forsaken.difference_update(draft.id for draft in dropped)
+            self.failed(dropped, FORSAKEN, True)
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Send drafts into the log, each room's in their order."""
@@ -75,11 +102,16 @@ class Sending:
                 await self.wait()
         while outgoing:
             feed.used = self._loop.time()
+            if self.forsaken:
+                self._drop(outgoing)
+                if not outgoing:
+                    break
             batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
             before, ruling = feed.room, feed.state.ruling
-            await self._store(feed, batch)
+            if not await self._store(feed, batch):
+                continue
             for _ in batch:
-                outgoing.popleft()
+                self.forsaken.discard(outgoing.popleft().id)
             if feed.state.ruling != ruling:
                 keeping = self._broker.keep(feed, before)
                 if feed.room != before:
@@ -88,8 +120,11 @@ class Sending:
                     self._broker.tasks.spawn(keeping)
         del self.outgoing[feed.room]
 
-    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> None:
-        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it."""
+    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> bool:
+        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it.
+
+        Returns False, and has told nothing, if it was not sent and some of it is not to be stored any more.
+        """
         now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
         lines = [packs.line(draft, now) for draft in batch]
         data = packs.encode(Pack(lines, feed.last, feed.back, feed.state.ruling))
@@ -97,7 +132,7 @@ class Sending:
         first = 0.0  # when it was sent first without an answer
         self.unseen.add(batch[0].id)
         try:
-            while batch[0].id in self.unseen:
+            while self._wanted(batch):
                 start = self._loop.time()
                 if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
                     break
@@ -117,6 +152,8 @@ class Sending:
                     self.failed(batch, UNSURE, False)
                     break
                 await self.wait()
+            else:
+                return self._ended(batch, bool(first))
         except asyncio.CancelledError:
             self.failed(batch, UNSURE, False)
             for _ in batch:
@@ -124,6 +161,18 @@ class Sending:
             raise
         finally:
             self.unseen.discard(batch[0].id)
+        return True
+
+    def _wanted(self, batch: Sequence[Draft]) -> bool:
+        """Return whether a pack is to be sent, once more if need be."""
+        wanted = not self.forsaken or self.forsaken.isdisjoint(draft.id for draft in batch)
+        return wanted and batch[0].id in self.unseen
+
+    def _ended(self, batch: Sequence[Draft], sent: bool) -> bool:
+        """Return whether a pack that is not wanted any more has its outcome."""
+        if batch[0].id in self.unseen and sent:
+            self.failed(batch, UNSURE, False)  # it may be there; to send it again would make that sure
+        return sent or batch[0].id not in self.unseen
 
     async def take_in(self, feed: Feed, entries: Sequence[Entry]) -> None:
         """Store entries of one room that were made elsewhere, with their times and ids; what renames it is the last.
