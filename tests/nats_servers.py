@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +25,18 @@ def free_ports(count: int) -> list[int]:
     for sock in sockets:
         sock.close()
     return ports
+
+
+def _get(url: str) -> bytes | None:
+    """Return what is answered, None if that is an error."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bytes(answer.read())
+    except urllib.error.HTTPError as error:
+        error.close()
+    except OSError:
+        pass
+    return None
 
 
 class NatsServers:
@@ -76,9 +90,8 @@ class NatsServers:
         for number in numbers:
             url = f"http://127.0.0.1:{self.monitors[number]}/healthz"
             while time.monotonic() < end:
-                with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:
-                    if answer.status == 200:
-                        break
+                if _get(url) is not None:
+                    break
                 time.sleep(0.02)
             else:
                 raise TimeoutError(f"server {number} is not ready: {self._folder}")
@@ -93,17 +106,14 @@ class NatsServers:
 
     def leader(self, stream: str = "HUBBUB") -> int:
         """Return the number of the server that leads a stream."""
-        import json
-
         for number, process in enumerate(self._processes):
             if process is None:
                 continue
             url = f"http://127.0.0.1:{self.monitors[number]}/jsz?streams=1"
-            with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
-                for account in json.load(answer).get("account_details", ()):
-                    for one in account.get("stream_detail", ()):
-                        if one["name"] == stream and (leader := one.get("cluster", {}).get("leader")):
-                            return int(leader[1:])
+            for account in json.loads(_get(url) or b"{}").get("account_details", ()):
+                for one in account.get("stream_detail", ()):
+                    if one["name"] == stream and (leader := one.get("cluster", {}).get("leader")):
+                        return int(leader[1:])
         return 0
 
     def stop(self) -> None:
