@@ -217,6 +217,7 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     ann.types("/join tea")
     bo.types("/join tea")
     await same([two], ["Ann", "Bo"], "tea")
+    await until(lambda: len(three.hub.abroad.rooms.get("tea", ())) == 2, lambda: "not heard of")  # it may be who tells
     await one.die()
     await same([two, three], ["Bo", "Cy"])
     await bo.sees("Ann has left tea")

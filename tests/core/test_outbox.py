@@ -228,3 +228,12 @@ def test_what_is_not_sure_is_remembered_up_to_a_bound(monkeypatch: pytest.Monkey
         Notice(("This was sent after all: b",)),
         Notice(("This was sent after all: c",)),
     ]
+
+
+def test_all_that_has_no_outcome_yet_can_be_looked_at() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one")
+    house.hub.outbox.gather()
+    al.types("two")
+    assert [draft.text for draft in house.hub.outbox] == ["one", "two"]
