@@ -116,6 +116,14 @@ class NatsServers:
                         return int(leader[1:])
         return 0
 
+    def given(self, number: int = 0) -> list[int]:
+        """Return how many bytes a server has sent to each of its clients, who came first being the first."""
+        import json
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitors[number]}/connz", timeout=2) as answer:
+            clients = json.load(answer)["connections"]
+        return [client["out_bytes"] for client in sorted(clients, key=lambda client: client["cid"])]
+
     def stop(self) -> None:
         for process in self._processes:
             if process:

@@ -76,6 +76,15 @@ class Node:
         return code
 
 
+async def pace(rate: float) -> AsyncIterator[None]:
+    """Yield so many times a second, however long it takes to go on; what was missed for long is not made up for."""
+    due = time.monotonic()
+    while rate:
+        due = max(due + 1 / rate, time.monotonic() - 0.1)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        yield
+
+
 class Voice:
     """Somebody at the line wire of one of some nodes; when it ends he goes to the next."""
 
@@ -136,8 +145,9 @@ class Voice:
                 self.told.append(line)
 
     async def _talk(self) -> None:
-        while self.rate and not self.stopped:
-            await asyncio.sleep(1 / self.rate)
+        async for _ in pace(self.rate):
+            if self.stopped:
+                return
             if self._writer and not self._writer.is_closing():
                 self.sent += 1
                 self._writer.write(f"{self.name}-{self.sent:06}\n".encode())

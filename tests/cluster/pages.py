@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import pairwise
 from typing import Any
 
-from crowd import PATIENCE, Crowd, Node, entries_of
+from crowd import PATIENCE, Crowd, Node, entries_of, pace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
@@ -141,8 +141,9 @@ class Page:
     # --- saying ---------------------------------------------------------------------------------------------------
 
     async def _talk(self) -> None:
-        while self.rate and not self.stopped:
-            await asyncio.sleep(1 / self.rate)
+        async for _ in pace(self.rate):
+            if self.stopped:
+                return
             if self._socket:
                 with contextlib.suppress(OSError, WebSocketException):
                     await self.says()

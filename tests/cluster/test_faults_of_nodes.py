@@ -49,10 +49,13 @@ async def test_node_with_nobody_in_a_room_pays_nothing_for_it(tmp_path: Path) ->
         made.voices = [Voice(f"t{number}", [busy], 200.0).start() for number in range(5)]
         await asyncio.gather(*(voice.here() for voice in made.voices))
         before = busy.cpu, idle.cpu
+        given = await asyncio.to_thread(servers.given)
         await asyncio.sleep(3)
         spent = busy.cpu - before[0], idle.cpu - before[1]
+        got = [now - then for now, then in zip(await asyncio.to_thread(servers.given), given, strict=True)]
         assert sum(voice.sent for voice in made.voices) > 1000
         assert spent[1] < spent[0] / 5 and spent[1] < 0.15, spent
+        assert got[0] > 200_000 and got[1] < 5_000, got  # bytes; the second has its lease to renew, and no more
         await made.settle()
 
 
