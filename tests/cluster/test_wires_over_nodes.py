@@ -103,8 +103,9 @@ async def test_irc_and_nc_on_two_nodes_are_in_one_room(made: Crowd) -> None:
     await reader.readuntil(b"name: ")
     writer.write(b"ann\n")
     assert b"The name ann is taken." in await reader.readuntil(b"name: ")
-    writer.write(b"Bob\nhi from nc\n")
+    writer.write(b"Bob\n")
     assert "Bob!~nc@" in await ann.sees(" 730 ")
+    writer.write(b"hi from nc\n")  # only now: who is where may come behind what he says
     assert (await ann.sees("PRIVMSG #lobby")).endswith(":hi from nc")
     await asyncio.sleep(0.1)  # who is where follows the messages by a few milliseconds
     ann.says("PRIVMSG #lobby :hi from irc", "NAMES #lobby", "WHOIS Bob", "PRIVMSG Bob :psst")
