@@ -11,7 +11,7 @@ from doubles import LOOK, House, Look, Peer
 from hubbub.core import asides, moderation
 from hubbub.core import hub as hub_module
 from hubbub.core.abroad import Person, person
-from hubbub.core.model import Entry, Invited, Kind, Named, Notice, Private, Refusal
+from hubbub.core.model import Entry, Invited, Kind, Named, Notice, Private, Refusal, Stored
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -166,12 +166,16 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     house.hub.lose_name("gone")
 
 
-def test_name_that_is_lost_is_kept_when_nobody_answers(house: House, others: Others) -> None:
-    al = come(house, others, "Al")
+def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Others) -> None:
+    al, bo = come(house, others, "Al"), come(house, others, "Bo")
     house.hub.lose_name("al")
     _, done = others.asked.pop()
     done(Refused("broker", "no answer"))
-    assert al.session.nick == "Al" and not others.asked
+    assert al.session.gone and not others.asked
+    house.hub.lose_name("bo")
+    for _ in range(2, 100):
+        others.answer(taken=True)
+    assert bo.session.gone and not others.asked
 
 
 # --- who is elsewhere -----------------------------------------------------------------------------------------------
@@ -260,12 +264,9 @@ def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     house = House()
     (al,) = house.enter("Al")
     outlet, zoe = arrive(house)
-    al.types("/msg Zoe psst", "/join den")
+    al.types("/join den", "/set invite-only on", "/invite Zoe", "/invite Al")
     house.settle()
-    assert [type(event) for event in outlet.told] == [Private]
-    al.types("/set invite-only on", "/invite Zoe", "/invite Al")
-    house.settle()
-    assert outlet.told[1:] == [Invited("Al", al.session.host, "den")] and zoe.invited == {"den"}
+    assert outlet.told == [Invited("Al", al.session.host, "den")] and zoe.invited == {"den"}
     expelled: list[tuple[Session, str]] = []
     house.hub.abroad.expel = lambda session, reason: expelled.append((session, reason))
     house.hub.expel(zoe, "enough")
@@ -418,3 +419,68 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
         house.hub.committed([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
     assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
+
+
+# --- private messages to another node ---------------------------------------------------------------------------------
+
+
+class Post:
+    """Takes private messages to another node, and says what became of them when the test does."""
+
+    def __init__(self, house: House) -> None:
+        self.sent: list[tuple[Session, Private, Callable[[bool | None], None]]] = []
+        house.hub.abroad.deliver = lambda *one: self.sent.append(one)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (True, []),
+        (False, [Refusal("not-reading", "Not sent: Zoe does not read just now.")]),
+        (None, [Refusal("not-confirmed", "Not confirmed: Zoe cannot be reached just now.")]),
+    ],
+)
+def test_private_message_to_another_node_ends_as_that_says(outcome: bool | None, told: list[object]) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    _, zoe = arrive(house)
+    post = Post(house)
+    al.types("before", "/msg Zoe psst", "after")
+    assert not post.sent and al.untaken == 1, "it keeps its place"
+    house.settle()
+    ((session, event, done),) = post.sent
+    assert session is zoe and (event.nick, event.text) == ("Al", "psst") and al.untaken == 1
+    done(outcome)
+    house.settle()
+    assert al.sees() == told and [entry.text for entry in house.broker.log][-1] == "after"
+
+
+def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    post = Post(house)
+    asides.whisper(house.hub, al.session, "Zoe", "psst", label="x1")
+    post.sent[0][2](True)
+    (stored,) = al.sees()
+    assert isinstance(stored, Stored) and stored.label == "x1" and stored.entry.room == "@Zoe"
+
+
+def test_who_left_before_it_is_known_whether_it_arrived_is_told_nothing() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    post = Post(house)
+    al.types("/msg Zoe psst")
+    al.leave()
+    al.sees()
+    post.sent[0][2](False)
+    assert al.sees() == []
+
+
+def test_without_other_nodes_nothing_is_sent_there() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    al.types("/msg Zoe psst")
+    assert [event.code for event in al.sees() if isinstance(event, Refusal)] == ["not-confirmed"]

@@ -10,13 +10,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Entry, Form, Kind, Outlet, Sink
+from hubbub.core.model import Draft, Entry, Form, Kind, Outlet, Private, Sink
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
+
+
+def _nowhere(session: Session, event: Private, done: Callable[[bool | None], None]) -> None:
+    done(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Abroad:
         self._places: dict[Session, tuple[str, ...]] = {}
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
         self.signal: Callable[[Entry], None] = lambda entry: None
+        # Called with a session of another node, what to tell it, and whom to tell whether it was told: None if unknown.
+        self.deliver: Callable[[Session, Private, Callable[[bool | None], None]], None] = _nowhere
         # Called with a session of another node that shall end, and why.
         self.expel: Callable[[Session, str], None] = lambda session, reason: None
 

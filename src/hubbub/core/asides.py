@@ -39,10 +39,13 @@ def whisper(  # noqa: PLR0913 - what may be said
         raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
     if not text and kind is not Kind.SIGNAL:
         raise Refused("no-text", "There is nothing to send.")
-    session.waiting += 1  # what it says next must not overtake this
     assert session.user is not None
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
+    if target in hub.abroad:
+        hub.ask_for(session, partial(hub.abroad.deliver, target, _private(entry)), partial(_arrived, entry, label))
+        return
+    session.waiting += 1  # what it says next must not overtake this
     session.turn.append(partial(_hand_over, session, target, entry, label))
     session.flush()
 
@@ -52,8 +55,22 @@ def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> E
     if target.gone:
         return Refusal("no-such-name", "Not sent: who it was for has left.")
     if target.paused:
-        return Refusal("not-reading", f"Not sent: {target.nick} does not read just now.")
-    target.outlet.tell(Private(entry.nick, entry.text, entry))
+        return _arrived(entry, label, False)
+    target.outlet.tell(_private(entry))
+    return _arrived(entry, label, True)
+
+
+def _private(entry: Entry) -> Private:
+    return Private(entry.nick, entry.text, entry)
+
+
+def _arrived(entry: Entry, label: str, outcome: bool | None) -> Event | None:
+    """Return what the sender is told; the outcome is None if nobody knows."""
+    nick = entry.room.removeprefix("@")
+    if outcome is None:
+        return Refusal("not-confirmed", f"Not confirmed: {nick} cannot be reached just now.", label)
+    if not outcome:
+        return Refusal("not-reading", f"Not sent: {nick} does not read just now.", label)
     return Stored(label, entry) if label else None
 
 
@@ -69,7 +86,7 @@ def tell_apart(  # noqa: PLR0913 - what may be said to some of many
     def give() -> Event | None:
         for member in members:
             if not (member.gone or member.paused):
-                member.outlet.tell(Private(entry.nick, entry.text, entry))
+                member.outlet.tell(_private(entry))
         return Stored(label, entry) if label else None
 
     session.turn.append(give)

@@ -331,14 +331,17 @@ class Hub:
             return
         session, name = user.sessions[0], user.nick[: names.MAX - 4]
         self.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
-        numbers = iter(range(2, 1000))
+        numbers = iter(range(2, 100))
 
         def next_one(refusal: Refused | None = None) -> None:
-            if refusal is None or refusal.code == "name-taken":
-                try:
-                    self.rename(session, f"{name}{next(numbers)}", next_one)
-                except Refused as taken:
-                    next_one(taken)
+            number = next(numbers, None)
+            if number is None or (refusal and refusal.code != "name-taken"):
+                self.depart(session, "no name")
+                return
+            try:
+                self.rename(session, f"{name}{number}", next_one)
+            except Refused as taken:
+                next_one(taken)
 
         next_one()
 
@@ -374,32 +377,31 @@ class Hub:
 
     def ask_raw(self, session: Session, query: Query, answer: Callable[[Page | BrokerError], None]) -> None:
         """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
-        session.waiting += 1
-        hold = Hold()
-
-        def done(result: Page | BrokerError) -> None:
-            hold.act = lambda: answer(result)
-            if not session.gone:
-                session.flush()
-                self.release(session)
-
-        session.turn += [partial(self.broker.read, query, done), hold]
-        session.flush()
+        self.ask_for(session, partial(self.broker.read, query), answer)
 
     def check_password(
         self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
     ) -> None:
         """Ask whether a name and password are a server operator's; `answer` is told in the place of the question."""
+        self.ask_for(session, partial(self.verify, name, password), answer)
+
+    def ask_for(
+        self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event | None]
+    ) -> None:
+        """Begin something when a session has its turn; it is told what `answer` makes of the outcome, in that place.
+
+        `start` is given what to call with the outcome, later and once; meanwhile the session waits.
+        """
         session.waiting += 1
         hold = Hold()
 
-        def done(right: bool) -> None:
-            hold.act = lambda: answer(right)
+        def done(outcome: Any) -> None:
+            hold.act = lambda: answer(outcome)
             if not session.gone:
                 session.flush()
                 self.release(session)
 
-        session.turn += [partial(self.verify, name, password, done), hold]
+        session.turn += [partial(start, done), hold]
         session.flush()
 
     def reply(self, session: Session, event: Event) -> None:

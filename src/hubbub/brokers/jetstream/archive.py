@@ -148,7 +148,7 @@ class Taking:
 
     async def _free(self, move: Entry) -> None:
         to = move.text.partition(" ")[0]
-        if to != move.room and await self._broker.follow(to):
+        if to != move.room and await self._broker.following.room(to):
             raise BrokerError(f"{move.room} was renamed to {to}, but there is another room of this name here")
 
     async def _store(self, part: dict[str, list[Entry]]) -> None:

@@ -17,17 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed
-from hubbub.brokers.jetstream import packs, reading, streams
-from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream import reading, streams
+from hubbub.brokers.jetstream.following import Following
 from hubbub.brokers.jetstream.lease import Lease
-from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Access, Link, Rejected, Unknown, Unsent
-from hubbub.brokers.jetstream.packs import State, end_of
+from hubbub.brokers.jetstream.link import GONE, Access, Link
+from hubbub.brokers.jetstream.packs import end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
-from hubbub.brokers.jetstream.sending import AGAIN, Sending
+from hubbub.brokers.jetstream.sending import AGAIN, MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
-from hubbub.brokers.keys import encode_name
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError, SettingsError
@@ -38,10 +37,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
-LINGER = 30.0  # seconds that a room is followed which nobody needs
-AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
-FIND = 20_000  # entries that are read back at most to find one by its id
-MISTAKE = "the server made a mistake"
 PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
@@ -82,8 +77,7 @@ class JetStreamBroker:
         self._told = True  # people were told last that the servers can be reached
         self._loop = asyncio.get_running_loop()
         self._sending = Sending(self, clock)
-        self._feeds: dict[str, Feed] = {}
-        self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
+        self.following = Following(self.link, self.tasks, self._hand_on)
         self._projection = Projection(self.link, folder) if folder else None
         self._stopping = False
         self._committed: Committed = _nobody
@@ -124,7 +118,7 @@ class JetStreamBroker:
 
         Raises BrokerError.
         """
-        feed = await self.follow(room, make=True)
+        feed = await self.following.room(room, make=True)
         assert feed is not None
         await self._sending.take_in(feed, entries)
 
@@ -173,15 +167,15 @@ class JetStreamBroker:
     def _link_changed(self, up: bool) -> None:
         if up:
             self._sending.back.set()
-            self.tasks.spawn(self._audit_once())
+            self.tasks.spawn(self.following.audit())
         else:
             self._sending.back.clear()
         self._loop.call_later(PATIENCE, self._look)
 
     @property
     def reachable(self) -> bool:
-        """Whether the servers answer, and this node may speak for its people."""
-        return self.link.up and self.lease.answers and self.lease.valid
+        """Whether the servers answer, and this node may speak for its people; a full disk is told at each message."""
+        return self.link.up and (self.lease.full or (self.lease.answers and self.lease.valid))
 
     def _look(self) -> None:
         """Tell everybody when the servers can be reached no more, or again."""
@@ -191,18 +185,15 @@ class JetStreamBroker:
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
         """Return what is known of the cluster."""
-        found = (
-            {
-                "cluster_reachable": (
-                    "Whether the NATS servers answer, and this node has its lease.",
-                    float(self.reachable),
-                ),
-                "cluster_nodes": ("Nodes that this one knows of, itself too.", 1.0 + len(self.presence.peers)),
-                "cluster_rooms_followed": ("Rooms whose traffic comes to this node.", float(len(self._feeds))),
-            }
-            if self.presence
-            else {}
-        )
+        nodes = 1 + (len(self.presence.peers) if self.presence else 0)
+        found = {
+            "cluster_reachable": (
+                "Whether the NATS servers answer, and this node has its lease.",
+                float(self.reachable),
+            ),
+            "cluster_nodes": ("Nodes that this one knows of, itself too.", float(nodes)),
+            "cluster_rooms_followed": ("Rooms whose traffic comes to this node.", float(len(self.following.feeds))),
+        }
         if self._projection:
             behind = self._projection.last - self._projection.upto
             found["search_behind"] = ("Messages of the log that cannot be searched for yet.", float(max(behind, 0)))
@@ -214,7 +205,7 @@ class JetStreamBroker:
         """Start to follow a room."""
 
         async def state() -> RoomState:
-            feed = await self.follow(room, make=True)
+            feed = await self.following.room(room, make=True)
             assert feed is not None
             feed.open = True
             older: Sequence[Entry] = ()
@@ -228,87 +219,7 @@ class JetStreamBroker:
 
     def close(self, room: str) -> None:
         """Follow a room no more, unless it is needed again soon."""
-        if feed := self._feeds.get(room):
-            feed.open = False
-            feed.used = self._loop.time()
-
-    async def follow(self, room: str, make: bool = False) -> Feed | None:
-        """Return a room, followed; None if it is not there and shall not be made. Raises BrokerError."""
-        if feed := self._feeds.get(room):
-            feed.used = self._loop.time()
-            return feed
-        async with self._locks.setdefault(room, asyncio.Lock()):
-            feed = self._feeds.get(room) or await self._begin(room, make)
-        if room not in self._feeds:
-            self._locks.pop(room, None)
-        return feed
-
-    async def _begin(self, room: str, make: bool) -> Feed | None:
-        subject = f"{streams.STATE}{encode_name(room)}"
-        while True:
-            found = await self.link.last(streams.NOW, subject)
-            state = packs.decode_state(found.data) if found else None
-            if state and state.name == room:
-                feed = Feed(self.link, state, self._hand_on, self.tasks)
-                await feed.begin()
-                if feed.room == room:
-                    feed.used = self._loop.time()
-                    self._feeds[room] = feed
-                    return feed
-                await feed.end()  # it was renamed, and who did it could not note that
-                await self._keep_state(feed.state)
-            if found:
-                await self._forget(found.number)
-            elif not make:
-                return None
-            elif not await self._note(subject, await self._new_state(room), 0):
-                continue
-
-    async def _new_state(self, room: str) -> State:
-        key = encode_name(room)
-        if await self.link.last(streams.LOG, f"{streams.ROOM}{key}"):  # of a room that is called otherwise now
-            key += f"=={secrets.token_hex(4)}"
-        return State(key, room)
-
-    async def _note(self, subject: str, state: State, expected: int) -> bool:
-        """Store a room's state, if the last one is what is expected; return whether it is. Raises BrokerError."""
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
-        try:
-            await self.link.publish(subject, state.encode(), headers)
-        except Rejected as refusal:
-            if refusal.code == WRONG_LAST:
-                return False
-            raise BrokerError(str(refusal)) from None
-        except (Unknown, Unsent):
-            raise BrokerError(GONE) from None
-        return True
-
-    async def _forget(self, number: int) -> None:
-        with contextlib.suppress(Rejected):  # somebody else did it
-            await self.link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": number, "no_erase": True})
-
-    async def _keep_state(self, state: State) -> None:
-        """Note what has become of a room, so that who opens it need not read it all. Raises BrokerError."""
-        subject = f"{streams.STATE}{encode_name(state.name)}"
-        while True:
-            found = await self.link.last(streams.NOW, subject)
-            if found:
-                known = packs.decode_state(found.data)
-                if known.key == state.key and known.ruling >= state.ruling:
-                    return
-            if await self._note(subject, state, found.number if found else 0):
-                return
-
-    async def keep(self, feed: Feed, before: str) -> None:
-        """Note what has become of a room, and its name before as free if it was renamed."""
-        try:
-            await self._keep_state(feed.state)
-            if before != feed.room:
-                found = await self.link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
-                if found and packs.decode_state(found.data).key == feed.state.key:
-                    await self._forget(found.number)
-        except BrokerError:
-            log.warning("the state of a room could not be noted; it will be read again from its log")
+        self.following.let_go(room)
 
     def _hand_on(self, entries: Sequence[Entry]) -> None:
         self._sending.newest = max(self._sending.newest, entries[-1].time)
@@ -316,8 +227,7 @@ class JetStreamBroker:
             self._sending.unseen.discard(entry.id)
             if entry.kind is Kind.MOVE:
                 to = entry.text.partition(" ")[0]
-                if feed := self._feeds.pop(entry.room, None):
-                    self._feeds[to] = feed
+                self.following.moved(entry.room, to)
                 self._sending.moved(entry.room, to)
         self._committed(entries)
 
@@ -332,27 +242,9 @@ class JetStreamBroker:
     async def _audit(self) -> None:
         while True:
             await asyncio.sleep(AUDIT)
-            now = self._loop.time()
-            for room, feed in list(self._feeds.items()):
-                if not feed.open and room not in self._sending.outgoing and now - feed.used > LINGER:
-                    del self._feeds[room]
-                    self._locks.pop(room, None)
-                    await feed.end()
+            await self.following.tidy(self._sending.outgoing)
             if self.link.up:
-                await self._audit_once()
-
-    async def _audit_once(self) -> None:
-        """See that the newest message of each room is here: nothing that follows would show that it is missing."""
-        feeds = {feed.subject: feed for feed in self._feeds.values()}
-        subjects = list(feeds)
-        try:
-            for start in range(0, len(subjects), AUDITED):
-                question = {"multi_last": subjects[start : start + AUDITED], "batch": AUDITED}
-                for found in await self.link.batch(streams.LOG, question):
-                    if (feed := feeds.get(found.subject)) and found.number > feed.last:
-                        feed.repair(found.number)
-        except BrokerError as error:
-            log.debug("no audit: %s", error)
+                await self.following.audit()
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -370,12 +262,7 @@ class JetStreamBroker:
             await asyncio.sleep(0.005)
         if any(waiting):
             raise BrokerError(GONE)
-        try:
-            await self.link.publish(streams.PROBE, b"", {})
-        except Rejected as refusal:
-            raise BrokerError(str(refusal)) from None
-        except (Unknown, Unsent):
-            raise BrokerError(GONE) from None
+        await self.link.publish(streams.PROBE, b"", {})
 
     def _ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:
         async def answer() -> None:
@@ -403,12 +290,12 @@ class JetStreamBroker:
 
     async def _answer(self, query: Query | AllRooms) -> Page | RoomList:
         if isinstance(query, AllRooms):
-            return await reading.all_rooms(self.link, query, [feed.state for feed in self._feeds.values()])
+            return await reading.all_rooms(self.link, query, [feed.state for feed in self.following.feeds.values()])
         if isinstance(query, Search):
             if self._projection is None:
                 raise BrokerError("this node keeps no index to search in")
             return await self._projection.search(query) if query.words.strip() else Page(())
-        feed = await self.follow(query.room)
+        feed = await self.following.room(query.room)
         return await reading.answer(feed, query) if feed else Page(())
 
 

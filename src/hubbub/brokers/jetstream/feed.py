@@ -102,23 +102,24 @@ class Feed:
         packs = await self._window(before or 1, last.number)
         self.whole = not before
         known = self.state.upto
-        if packs and known and known < packs[0][0]:
+        if packs and known < packs[0][0]:
             first = packs[0][1]
             start = (known if first.ruling > known else max(known, first.after)) + 1
-            self._fold(await self._window(start, packs[0][0] - 1), known)
-        self._fold(packs, known)
-        for number, pack in packs:
-            self._mark(number, len(pack.entries))
-        self.state.upto = last.number
-
-    def _fold(self, packs: Sequence[tuple[int, Pack]], known: int) -> None:
+            async with aclosing(self._packs(start, packs[0][0] - 1)) as missing:
+                async for number, pack in missing:
+                    self._fold(number, pack, 0, known)
         previous = 0
         for number, pack in packs:
-            for entry in entries(self.room, number, previous or pack.after, pack):
-                if number > known:
-                    self.state.fold(entry)
-                self._remember(entry)
+            self._fold(number, pack, previous, known)
+            self._mark(number, len(pack.entries))
             previous = number
+        self.state.upto = last.number
+
+    def _fold(self, number: int, pack: Pack, previous: int, known: int) -> None:
+        for entry in entries(self.room, number, previous or pack.after, pack):
+            if number > known:
+                self.state.fold(entry)
+            self._remember(entry)
 
     # --- live -----------------------------------------------------------------------------------------------------
 
@@ -266,14 +267,18 @@ class Feed:
                 return
             end, pack = packs[0][0] - 1, packs[0][1]
 
-    async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
-        packs: list[tuple[int, Pack]] = []
+    async def _packs(self, start: int, end: int) -> AsyncGenerator[tuple[int, Pack], None]:
         async with aclosing(self._pages(start, end)) as pages:
             async for page in pages:
-                packs += [(one.number, decode(one.data)) for one in page if one.number <= end]
+                for one in page:
+                    if one.number <= end:
+                        yield one.number, decode(one.data)
                 if page[-1].number >= end:
-                    break
-        return packs
+                    return
+
+    async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
+        async with aclosing(self._packs(start, end)) as packs:
+            return [pair async for pair in packs]
 
     async def _first_from(self, start: int) -> Message | None:
         """Return the room's first message from a number on."""

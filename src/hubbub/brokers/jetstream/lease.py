@@ -16,8 +16,10 @@ import logging
 import secrets
 from collections.abc import Callable, Collection
 
+from nats.aio.subscription import Subscription
+
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import GONE, WRONG_LAST, Link, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.link import FULL_DISK, GONE, Link, Taken, is_full
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
 from hubbub.errors import BrokerError, Refused
@@ -59,8 +61,10 @@ class Lease:
         # Called with the names that were lost, before this node may speak again after it had no lease.
         self.returned: Callable[[Collection[str]], None] = lambda lost: None
         self.answers = True  # the last renewal was answered
+        self.full = False  # with the sentence that there is no room on the disk
         self._number = 0  # of the lease's last renewal
         self._until = 0.0  # on the loop's clock
+        self._alive: Subscription | None = None  # to those who ask whether it is
         self._held: dict[str, int] = {}  # names, with the number of the claim
         self._freed: dict[str, int] = {}  # claims that are to be taken back
         self._leaving: dict[str, int] = {}  # likewise, when what was said under the name has its outcome
@@ -76,11 +80,13 @@ class Lease:
     async def begin(self) -> None:
         """Take a lease. Raises BrokerError."""
         node = secrets.token_hex(6)
-        await self._link.answer(f"{ALIVE}{node}")
         start = asyncio.get_running_loop().time()
-        self._number = await self._store(f"{streams.NODE}{node}", b"", 0, TIDY)
+        self._number = await self._link.replace(f"{streams.NODE}{node}", b"", 0, TIDY)
         self.node = node
         self._until = start + LEASE - MARGIN
+        if self._alive:
+            await self._link.unsubscribe(self._alive)
+        self._alive = await self._link.answer(f"{ALIVE}{node}")
 
     async def run(self) -> None:
         """Keep the lease, for ever."""
@@ -90,10 +96,10 @@ class Lease:
             start = loop.time()
             try:
                 await self._renew(start)
-                self.answers = True
+                self.answers, self.full = True, False
                 answered = start
             except BrokerError as error:
-                self.answers = False
+                self.answers, self.full = False, is_full(error)
                 log.debug("the lease could not be renewed: %s", error)
                 if self._link.up and start - answered > FORSAKE:  # this server has lost touch with the others, say
                     log.warning("the NATS server answers nothing; another one is tried")
@@ -108,13 +114,13 @@ class Lease:
         try:
             async with asyncio.timeout(1):
                 if self._number:
-                    await self._take_back(self._number)
+                    await self._link.delete(streams.NOW, self._number)
         except (BrokerError, TimeoutError):
             log.debug("the lease will end by itself")
 
     async def _renew(self, start: float) -> None:
         try:
-            self._number = await self._store(f"{streams.NODE}{self.node}", b"", self._number, TIDY)
+            self._number = await self._link.replace(f"{streams.NODE}{self.node}", b"", self._number, TIDY)
             self._until = start + LEASE - MARGIN
         except Taken:
             mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")
@@ -128,7 +134,7 @@ class Lease:
             await self.begin()
         await self._reclaim()
         for key, number in list(self._freed.items()):
-            await self._take_back(number)
+            await self._link.delete(streams.NOW, number)
             self._freed.pop(key, None)
 
     async def _reclaim(self) -> None:
@@ -137,8 +143,11 @@ class Lease:
             part = names[start : start + TOGETHER]
             found = await asyncio.gather(*(self._claim(key) for key in part))
             for key, mine in zip(part, found, strict=True):
+                wanted = key in self._again
                 self._again.discard(key)
-                if not mine:
+                if mine and not wanted:  # its user left meanwhile
+                    self.release(key)
+                elif wanted and not mine:
                     self._lost.append(key)
         if self._away:
             lost, self._lost = self._lost, []
@@ -156,7 +165,7 @@ class Lease:
             refusal = None
             try:
                 if not self.valid:
-                    raise BrokerError(GONE)
+                    raise BrokerError(FULL_DISK if self.full else GONE)
                 if not await self._claim(key):
                     refusal = Refused("name-taken", f"The name {key} is taken.")
                 elif not self.valid:
@@ -187,7 +196,7 @@ class Lease:
 
     async def _free(self, key: str, number: int) -> None:
         try:
-            await self._take_back(number)
+            await self._link.delete(streams.NOW, number)
         except BrokerError:
             return  # it is tried again with the next renewal
         if self._freed.get(key) == number:
@@ -200,7 +209,7 @@ class Lease:
         expected = 0
         for _ in range(TRIES):
             try:
-                self._held[key] = await self._store(subject, token, expected)
+                self._held[key] = await self._link.replace(subject, token, expected)
                 return True
             except Taken:
                 found = await self._link.last(streams.NOW, subject)
@@ -220,7 +229,8 @@ class Lease:
         """Return whether another node has its lease: at once if it answers, else when that is sure."""
         end = asyncio.get_running_loop().time() + LEASE + LATE
         while not await self.over(node):
-            if await self._link.answers(f"{ALIVE}{node}") or asyncio.get_running_loop().time() > end:
+            alive = await self._link.request(f"{ALIVE}{node}") is not None
+            if alive or asyncio.get_running_loop().time() > end:
                 return True
             await asyncio.sleep(LOOK)  # it died, or is cut off: its people come to this node now, say
         return False
@@ -233,40 +243,9 @@ class Lease:
         mine = await self._link.last(streams.NOW, f"{streams.NODE}{self.node}")  # so late it is by the servers' clock
         if mine is None or mine.time - its.time <= LEASE:
             return False
-        if not await self._take_back(its.number):
+        if not await self._link.delete(streams.NOW, its.number):
             return False
         self.buried(node)
-        return True
-
-    async def _store(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
-        """Store something if the last of its subject is what is expected, for some seconds or for ever.
-
-        Raises:
-            Taken: it is not, or that is not known.
-            BrokerError: it could not be done.
-
-        """
-        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
-        if seconds:
-            headers["Nats-TTL"] = f"{seconds}s"
-        try:
-            return await self._link.publish(subject, data, headers)
-        except Unknown:
-            raise Taken from None
-        except Unsent:
-            raise BrokerError(GONE) from None
-        except Rejected as refusal:
-            if refusal.code == WRONG_LAST:
-                raise Taken from None
-            raise BrokerError(str(refusal)) from None
-
-    async def _take_back(self, number: int) -> bool:
-        """Delete a message; return whether it was there."""
-        try:
-            await self._link.ask(f"STREAM.MSG.DELETE.{streams.NOW}", {"seq": number, "no_erase": True})
-        except Rejected as refusal:
-            log.debug("nothing to take back: %s", refusal)
-            return False
         return True
 
     async def tidy(self) -> None:
@@ -281,10 +260,6 @@ class Lease:
                 if owner not in dead:
                     dead[owner] = owner != self.node and await self.over(owner)
                 if dead[owner]:
-                    await self._take_back(claim.number)
+                    await self._link.delete(streams.NOW, claim.number)
             if newest and page[-1].number >= newest.number:
                 break
-
-
-class Taken(BrokerError):
-    """What was to be replaced is not what was expected."""

@@ -31,20 +31,27 @@ PATIENCE = 3.0  # seconds that a question may take
 ATTEMPT = 1.5  # seconds until a publish is tried again
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
+FULL_DISK = "the disk is full"
 GONE = "the chat's servers cannot be reached just now"
 
 WRONG_LAST = 10071  # err_code: not the sequence that was expected
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
-NOT_FOUND = frozenset({10037, 10059})  # no message, no stream
+NO_MESSAGE = 10037
 
 
-class Unknown(Exception):
+class Unknown(BrokerError):
     """A message may be stored, or not: its server did not say."""
 
+    def __init__(self) -> None:
+        super().__init__(GONE)
 
-class Unsent(Exception):
+
+class Unsent(BrokerError):
     """A message was not even sent."""
+
+    def __init__(self) -> None:
+        super().__init__(GONE)
 
 
 class Rejected(BrokerError):
@@ -53,6 +60,18 @@ class Rejected(BrokerError):
     def __init__(self, text: str, code: int = 0) -> None:
         super().__init__(text)
         self.code = code
+
+
+class Taken(BrokerError):
+    """What was to be replaced is not what was expected; or that is not known, because an answer was lost."""
+
+    def __init__(self) -> None:
+        super().__init__(GONE)
+
+
+def is_full(error: BrokerError) -> bool:
+    """Return whether something was not stored because the servers have no space left."""
+    return isinstance(error, Rejected) and error.code in FULL
 
 
 class Message(NamedTuple):
@@ -212,21 +231,20 @@ class Link:
         with contextlib.suppress(errors.Error, OSError):
             await self._nats.publish(subject, data, reply=reply)
 
-    async def answer(self, subject: str) -> None:
-        """Answer whoever asks there that this node is alive, for ever."""
+    async def answer(self, subject: str) -> Subscription:
+        """Answer whoever asks there that this node is alive, until that is unsubscribed."""
 
         async def reply(message: Msg) -> None:
             await self.tell(message.reply, b"")
 
-        await self.subscribe(subject, reply)
+        return await self.subscribe(subject, reply)
 
-    async def answers(self, subject: str) -> bool:
-        """Return whether somebody answers there."""
+    async def request(self, subject: str, data: bytes = b"", patience: float = 1.0) -> bytes | None:
+        """Return what is answered there within `patience` seconds, None if nothing is."""
         try:
-            await self._nats.request(subject, b"", timeout=1)
+            return bytes((await self._nats.request(subject, data, timeout=patience)).data)
         except (errors.Error, OSError, TimeoutError):
-            return False
-        return True
+            return None
 
     async def publish(self, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
         """Store a message, and return its number in the stream.
@@ -243,9 +261,7 @@ class Link:
             raise Unsent from error
         except errors.MaxPayloadError:
             raise Rejected("it is too long") from None
-        except (errors.Error, OSError, TimeoutError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError):
-                raise
+        except (errors.Error, OSError, TimeoutError) as error:
             raise Unknown from error
         outcome = msgspec.json.decode(answer.data)
         if trouble := outcome.get("error"):
@@ -253,9 +269,48 @@ class Link:
             if code == WRONG_LAST or 400 <= trouble["code"] < 500:
                 raise Rejected(str(trouble.get("description", "it is refused")), code)
             if code in FULL:
-                raise Rejected("the disk is full", code)
-            raise Unknown(str(trouble.get("description")))
+                raise Rejected(FULL_DISK, code)
+            log.debug("not stored, or not for certain: %s", trouble.get("description"))
+            raise Unknown
         return int(outcome["seq"])
+
+    async def replace(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
+        """Store a message if the last one of its subject is the one with number `expected`, 0 for none.
+
+        Args:
+            subject: the subject.
+            data: what to store.
+            expected: a number.
+            seconds: after which the servers forget it; 0 for never.
+
+        Returns:
+            Its number.
+
+        Raises:
+            Taken: the last one is another.
+            BrokerError: it could not be done.
+
+        """
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
+        if seconds:
+            headers["Nats-TTL"] = f"{seconds}s"
+        try:
+            return await self.publish(subject, data, headers)
+        except Unknown:
+            raise Taken from None
+        except Rejected as refusal:
+            if refusal.code == WRONG_LAST:
+                raise Taken from None
+            raise
+
+    async def delete(self, stream: str, number: int) -> bool:
+        """Delete a message; return whether it was there. Raises BrokerError."""
+        try:
+            await self.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
+        except Rejected as refusal:
+            log.debug("nothing to delete: %s", refusal)
+            return False
+        return True
 
     async def ask(self, what: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
         """Ask JetStream's interface something, and return the answer.
@@ -280,9 +335,9 @@ class Link:
         try:
             found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))["message"]
         except Rejected as refusal:
-            if refusal.code in NOT_FOUND:
+            if refusal.code == NO_MESSAGE:
                 return None
-            raise BrokerError(GONE) from refusal
+            raise BrokerError(GONE) from refusal  # of a stream that is not there, say, nothing is known
         stored = datetime.fromisoformat(found["time"]).timestamp()
         return Message(found["seq"], found["subject"], base64.b64decode(found.get("data", "")), stored)
 
@@ -294,10 +349,10 @@ class Link:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._pages[token] = page, done
         try:
-            async with asyncio.timeout(PATIENCE):
-                await self._nats.publish(
-                    f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
-                )
+            await self._nats.publish(
+                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
+            )
+            async with asyncio.timeout(PATIENCE):  # not around the publish: nats-py swallows what ends it from outside
                 await done
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error

@@ -18,6 +18,7 @@ import msgspec
 from hubbub.core.model import Draft, Entry, Kind, RoomState
 from hubbub.core.rules import parse
 from hubbub.core.text import fold
+from hubbub.errors import BrokerError
 
 STEP = 1024  # numbers that a message has for its entries: products with it stay exact in JavaScript for 8e12 messages
 MAX_ENTRIES = 512
@@ -67,9 +68,14 @@ def decode(data: bytes) -> Pack:
         return Pack([])
 
 
-def line(draft: Draft | Entry, now: float) -> Line:
-    """Return what is said at a time as it is stored."""
-    return Line(draft.kind, now, draft.nick, draft.text, draft.id, draft.host, draft.tags)
+def line(what: Draft | Entry, time: float) -> Line:
+    """Return a draft, or an entry, as it is stored."""
+    return Line(what.kind, time, what.nick, what.text, what.id, what.host, what.tags)
+
+
+def entry(room: str, number: int, prev: int, one: Line) -> Entry:
+    """Return what is stored as an entry of a room."""
+    return Entry(room, number, prev, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
 
 
 def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
@@ -99,7 +105,7 @@ def entries(room: str, message: int, previous: int, pack: Pack) -> Iterator[Entr
     number = end_of(message) - len(pack.entries)
     for one in pack.entries:
         number += 1
-        yield Entry(room, number, prev, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
+        yield entry(room, number, prev, one)
         prev = number
 
 
@@ -119,37 +125,34 @@ class State(msgspec.Struct):
     modes: list[tuple[int, Line]] = []
     gone: dict[str, None] = {}  # ids of what was taken back
 
-    def fold(self, entry: Entry) -> bool:
+    def fold(self, made: Entry) -> bool:
         """Let an entry take effect; return whether it changed anything. It must follow all others."""
-        kind = entry.kind
+        kind = made.kind
         if kind not in RULING or (kind is Kind.JOIN and self.opened):
             return False
-        one = (entry.seq, Line(kind, entry.time, entry.nick, entry.text, entry.id, entry.host, entry.tags))
+        one = made.seq, line(made, made.time)
         if kind is Kind.JOIN:
             self.opened = one
         elif kind is Kind.TOPIC:
-            self.topic, self.titled = entry.text, one
+            self.topic, self.titled = made.text, one
         elif kind is Kind.MODE:
             self.modes.append(one)
         elif kind is Kind.REDACT:
-            self.gone[entry.text.partition(" ")[0]] = None
+            self.gone[made.text.partition(" ")[0]] = None
         elif kind is Kind.MOVE:
-            self.name = entry.text.partition(" ")[0]
-        self.ruling = message_of(entry.seq)
+            self.name = made.text.partition(" ")[0]
+        self.ruling = message_of(made.seq)
         return True
 
     def rules(self, room: str) -> list[Entry]:
         """Return the entries that made the room's rules, as RoomState has them."""
         kept = [one for one in (self.opened, self.titled, *self.modes) if one]
-        return [
-            Entry(room, number, 0, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
-            for number, one in kept
-        ]
+        return [entry(room, number, 0, one) for number, one in kept]
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries as they are after what was taken back."""
-        for entry in found:
-            yield entry._replace(kind=Kind.GONE, text="", tags="") if entry.id in self.gone else entry
+        for one in found:
+            yield one._replace(kind=Kind.GONE, text="", tags="") if one.id in self.gone else one
 
     def seen(self, room: str, latest: Sequence[Entry]) -> RoomState:
         """Return what the hub is told of the room."""
@@ -166,8 +169,11 @@ _state_decoder = msgspec.json.Decoder(State)
 
 
 def decode_state(data: bytes) -> State:
-    """Return a state. Raises msgspec.MsgspecError for what is none."""
-    return _state_decoder.decode(data)
+    """Return a state. Raises BrokerError for what hubbub did not write."""
+    try:
+        return _state_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BrokerError("what is noted of a room cannot be read") from error
 
 
 def _in_force(modes: Sequence[tuple[int, Line]]) -> list[tuple[int, Line]]:

@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.packs import Line
+from hubbub.brokers.jetstream.packs import Line, entry, line
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.abroad import Person, person
 from hubbub.core.hub import Hub
@@ -33,6 +33,8 @@ ASK = "hubbub.who.ask"
 ALL = "hubbub.who.all."  # + who asked
 TO = "hubbub.to."  # + node
 SIGNAL = "hubbub.who.signal"
+TOLD, NOT_TOLD = b"+", b"-"
+WITHIN = 3.0  # seconds in which another node says whether it could tell somebody something
 SOON = 0.002  # seconds in which changes are gathered: a storm of joins is a few messages
 TOGETHER = 500  # people in a message
 BEAT = 1.0  # seconds between two signs of life
@@ -129,15 +131,19 @@ class Forward:
 
     def tell(self, event: Event) -> None:
         """Send an event to his node, if it is one that somebody else caused."""
-        match event:
-            case Private(nick, text, entry):
-                line = _line(entry) if entry else None
-                told = Told(self.number, nick, text=text, room=entry.room if entry else "", line=line)
-            case Invited(nick, host, room):
-                told = Told(self.number, nick, host, room=room, what="invited")
-            case _:
-                return
-        self._send(f"{TO}{self.node}", _encode(told))
+        if isinstance(event, Private):
+            self._send(f"{TO}{self.node}", self.private(event))
+        elif isinstance(event, Invited):
+            told = Told(self.number, event.nick, event.host, room=event.room, what="invited")
+            self._send(f"{TO}{self.node}", _encode(told))
+
+    def private(self, event: Private) -> bytes:
+        """Return what his node is sent of a private message."""
+        said = event.entry
+        told = Told(self.number, event.nick, text=event.text)
+        if said:
+            told.room, told.line = said.room, line(said, said.time)
+        return _encode(told)
 
     def expel(self, reason: str) -> None:
         """End his session."""
@@ -185,6 +191,7 @@ class Presence:
         hub.touched = self._touch
         lease.buried = self._bury
         hub.abroad.signal = self._signal
+        hub.abroad.deliver = self._deliver
         hub.abroad.expel = lambda session, reason: _forward(session).expel(reason)
 
     async def begin(self) -> None:
@@ -337,40 +344,47 @@ class Presence:
     def _send(self, subject: str, data: bytes) -> None:
         self._tasks.spawn(self._link.tell(subject, data))
 
+    def _deliver(self, session: Session, event: Private, done: Callable[[bool | None], None]) -> None:
+        async def deliver() -> None:
+            outlet = _forward(session)
+            answer = await self._link.request(f"{TO}{outlet.node}", outlet.private(event), WITHIN)
+            done(None if answer is None else answer == TOLD)
+
+        self._tasks.spawn(deliver())
+
     async def _on_told(self, message: Msg) -> None:
         told = _told.decode(message.data)
         user = self._people.get(told.to)
-        if user is None or not user.sessions:
-            return
-        session = user.sessions[0]
+        done = bool(user and user.sessions) and self._pass_on(told, user.sessions[0])  # type: ignore[union-attr]
+        if message.reply:
+            await self._link.tell(message.reply, TOLD if done else NOT_TOLD)
+
+    def _pass_on(self, told: Told, session: Session) -> bool:
+        """Tell somebody here what comes from another node; return whether he takes it."""
         if told.what == "expel":
             self._hub.depart(session, told.text)
-        elif told.what == "invited":
+            return True
+        if told.what == "invited":
             session.invited.add(told.room)
-            if not session.paused:
-                session.outlet.tell(Invited(told.nick, told.host, told.room))
-        elif not session.paused:
-            entry = _entry(told.room, told.line) if told.line else None
-            session.outlet.tell(Private(told.nick, told.text, entry))
+        if session.paused:
+            return False
+        if told.what == "invited":
+            session.outlet.tell(Invited(told.nick, told.host, told.room))
+        else:
+            said = entry(told.room, 0, 0, told.line) if told.line else None
+            session.outlet.tell(Private(told.nick, told.text, said))
+        return True
 
-    def _signal(self, entry: Entry) -> None:
-        self._send(SIGNAL, _encode(Signal(self.node, entry.room, _line(entry))))
+    def _signal(self, said: Entry) -> None:
+        self._send(SIGNAL, _encode(Signal(self.node, said.room, line(said, said.time))))
 
     async def _on_signal(self, message: Msg) -> None:
         signal = _signal.decode(message.data)
         room = self._hub.rooms.awake.get(signal.room)
         if signal.node != self.node and room:
-            self._hub.delivery.signal(room, _entry(signal.room, signal.line), None)
+            self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
 
 
 def _forward(session: Session) -> Forward:
     assert isinstance(session.outlet, Forward)
     return session.outlet
-
-
-def _line(entry: Entry) -> Line:
-    return Line(entry.kind, entry.time, entry.nick, entry.text, entry.id, entry.host, entry.tags)
-
-
-def _entry(room: str, line: Line) -> Entry:
-    return Entry(room, 0, 0, line.time, line.kind, line.nick, line.text, line.id, line.host, line.tags)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from hubbub.brokers.base import Failed
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import GONE, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, is_full
 from hubbub.brokers.jetstream.packs import Pack
 from hubbub.core.model import SAID, Draft, Entry
 from hubbub.core.text import fold
@@ -21,9 +22,12 @@ from hubbub.errors import BrokerError
 if TYPE_CHECKING:
     from hubbub.brokers.jetstream.broker import JetStreamBroker
 
+log = logging.getLogger(__name__)
+
 GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
 INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
 AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
+MISTAKE = "the server made a mistake"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
 
@@ -93,13 +97,32 @@ class Sending:
             outgoing.append(draft)
 
     async def _send(self, room: str, outgoing: deque[Draft]) -> None:
-        """Publish what is said in a room, a pack at a time, until nothing is left."""
-        feed = None
-        while feed is None:
+        """Publish what is said in a room until nothing is left; tell what becomes of it, whatever happens."""
+        try:
+            await self._empty(await self._opened(room), outgoing)
+        except BrokerError as error:
+            self.failed(list(outgoing), str(error), True)
+        except Exception:  # a bug: people would wait for ever
+            log.exception("what is said in a room cannot be sent")
+            self.failed(list(outgoing), MISTAKE, False)
+        for name in [name for name, one in self.outgoing.items() if one is outgoing]:
+            del self.outgoing[name]
+
+    async def _opened(self, room: str) -> Feed:
+        """Return a room when it can be followed. Raises BrokerError if there is no space for a new one."""
+        while True:
             try:
-                feed = await self._broker.follow(room, make=True)
-            except BrokerError:
+                feed = await self._broker.following.room(room, make=True)
+            except BrokerError as error:
+                if is_full(error):
+                    raise
                 await self.wait()
+            else:
+                assert feed is not None
+                return feed
+
+    async def _empty(self, feed: Feed, outgoing: deque[Draft]) -> None:
+        """Publish a pack at a time until nothing is left."""
         while outgoing:
             feed.used = self._loop.time()
             if self.forsaken:
@@ -113,33 +136,33 @@ class Sending:
             for _ in batch:
                 self.forsaken.discard(outgoing.popleft().id)
             if feed.state.ruling != ruling:
-                keeping = self._broker.keep(feed, before)
+                keeping = self._broker.following.keep(feed, before)
                 if feed.room != before:
                     await keeping  # before anybody may open another room under the old name
                 else:
                     self._broker.tasks.spawn(keeping)
-        del self.outgoing[feed.room]
+
+    def _pack(self, feed: Feed, batch: Sequence[Draft]) -> bytes:
+        now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
+        return packs.encode(Pack([packs.line(draft, now) for draft in batch], feed.last, feed.back, feed.state.ruling))
 
     async def _store(self, feed: Feed, batch: Sequence[Draft]) -> bool:
         """Publish one pack until its outcome is known, or as long as it may last; tell what became of it.
 
         Returns False, and has told nothing, if it was not sent and some of it is not to be stored any more.
         """
-        now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
-        lines = [packs.line(draft, now) for draft in batch]
-        data = packs.encode(Pack(lines, feed.last, feed.back, feed.state.ruling))
-        headers = {"Nats-Msg-Id": batch[0].id}
-        first = 0.0  # when it was sent first without an answer
-        self.unseen.add(batch[0].id)
+        id, data = batch[0].id, b""
+        first = 0.0  # when it was sent first without an answer: from then on it must stay as it is
+        self.unseen.add(id)
         try:
             while self._wanted(batch):
                 start = self._loop.time()
-                if first and start - first > streams.FORGET_IDS / 2 and await self._came(feed, batch[0].id):
+                if not first:  # what is kept back is said when it is sent
+                    data = self._pack(feed, batch)
+                elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
                     break
                 try:
-                    if not self._broker.lease.valid:
-                        raise Unsent
-                    await feed.reach(await self._broker.link.publish(feed.subject, data, headers))
+                    await self._try(feed, id, data)
                     break
                 except Unsent:
                     pass
@@ -160,8 +183,15 @@ class Sending:
                 self.outgoing[feed.room].popleft()
             raise
         finally:
-            self.unseen.discard(batch[0].id)
+            self.unseen.discard(id)
         return True
+
+    async def _try(self, feed: Feed, id: str, data: bytes) -> None:
+        """Store a pack, and wait until it came back. Raises Unsent, Rejected or Unknown."""
+        lease = self._broker.lease
+        if not lease.valid:
+            raise Rejected(FULL_DISK) if lease.full else Unsent
+        await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": id}))
 
     def _wanted(self, batch: Sequence[Draft]) -> bool:
         """Return whether a pack is to be sent, once more if need be."""
@@ -185,23 +215,20 @@ class Sending:
             batch = packs.cut(entries[: packs.MAX_ENTRIES], lambda entry: None)
             before, ruling = feed.room, feed.state.ruling
             lines = [packs.line(entry, entry.time) for entry in batch]
-            data = packs.encode(Pack(lines, feed.last, feed.back, ruling))
-            await self._insist(feed, data, {"Nats-Msg-Id": batch[0].id})
+            await self._insist(feed, batch[0].id, packs.encode(Pack(lines, feed.last, feed.back, ruling)))
             if feed.state.ruling != ruling:
-                await self._broker.keep(feed, before)
+                await self._broker.following.keep(feed, before)
             entries = entries[len(batch) :]
 
-    async def _insist(self, feed: Feed, data: bytes, headers: Mapping[str, str]) -> None:
+    async def _insist(self, feed: Feed, id: str, data: bytes) -> None:
         end = self._loop.time() + INSIST
         while True:
             try:
-                await feed.reach(await self._broker.link.publish(feed.subject, data, headers))
+                await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": id}))
                 return
-            except Rejected as refusal:
-                raise BrokerError(str(refusal)) from None
             except (Unknown, Unsent):
                 if self._loop.time() > end:
-                    raise BrokerError(GONE) from None
+                    raise
             await self.wait()
 
     async def _came(self, feed: Feed, id: str) -> bool:

@@ -8,7 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from hubbub.brokers.jetstream.link import FULL, GONE, NOT_FOUND, Link, Message, Rejected, Unknown, Unsent
+from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Taken
 from hubbub.brokers.keep import Keep
 from hubbub.errors import BrokerError, SettingsError
 
@@ -29,7 +29,8 @@ LAG = 0.025  # seconds after which a replica that lags behind is asked again
 TRIES = 80
 START = 10.0  # seconds in which servers that have just started must have chosen a leader
 
-IN_USE = 10058  # err_code: the stream is there, with other settings
+NO_STREAM = 10059  # err_code
+IN_USE = 10058  # the stream is there, with other settings
 TOO_MANY_COPIES = frozenset({10005, 10074})
 NOT_ENABLED = frozenset({10039, 10076})
 
@@ -57,7 +58,7 @@ async def are_there(link: Link) -> bool:
         try:
             await link.ask(f"STREAM.INFO.{name}")
         except Rejected as refusal:
-            if refusal.code in NOT_FOUND:
+            if refusal.code == NO_STREAM:
                 return False
             raise BrokerError(GONE) from refusal
     return True
@@ -95,9 +96,8 @@ async def secret(link: Link) -> bytes:
     while True:
         if found := await link.last(NOW, SECRET):
             return found.data
-        with contextlib.suppress(Rejected, Unknown, Unsent):
-            await link.publish(SECRET, secrets.token_bytes(32), {"Nats-Expected-Last-Subject-Sequence": "0"})
-        await asyncio.sleep(0)
+        with contextlib.suppress(Taken):
+            await link.replace(SECRET, secrets.token_bytes(32), 0)
 
 
 async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
