@@ -84,7 +84,7 @@ class Pump:
                     form = "* %s %s" if entry.kind is Kind.ACTION else "%s: %s"
                     log.info(form, entry.nick, entry.text)
         try:
-            self.hub.committed(entries)
+            self.hub.commits.stored(entries)
         finally:  # even a bug there must not stand in the way of the next batch
             self._loop.call_soon(self._delivered, start)  # after the loop has flushed what was written
 
@@ -99,7 +99,7 @@ class Pump:
         self._earliest = time.perf_counter() + RETRY
         self.not_stored += len(drafts)
         try:
-            self.hub.failed(drafts, reason, sure)
+            self.hub.commits.failed(drafts, reason, sure)
         finally:
             self._next()
 

@@ -31,7 +31,7 @@ class Peer:
         self._lines: list[str] = []
         self.session: Session = node.hub.connect(self, self, RAW, f"~nc@{name.lower()}.nc", "127.0.0.1")
         try:
-            node.hub.enter(self.session, name, outcome=self._entered)
+            node.hub.naming.enter(self.session, name, outcome=self._entered)
         except Refused as refusal:
             self.refused = refusal
 

@@ -193,7 +193,7 @@ class Peer:
     def _take(self, line: str) -> None:
         try:
             if self.session.user is None:
-                self._hub.enter(self.session, line)
+                self._hub.naming.enter(self.session, line)
             else:
                 commands.run(self._hub, self.session, line)
         except Refused as refusal:
@@ -281,11 +281,11 @@ class House:
 
     def commit(self) -> None:
         """Store what was gathered, and hand it back."""
-        self.hub.committed(self.broker.store(self.hub.outbox.gather()))
+        self.hub.commits.stored(self.broker.store(self.hub.outbox.gather()))
 
     def fail(self, reason: str = "the disk is full") -> None:
         """Store nothing of what was gathered."""
-        self.hub.failed(self.hub.outbox.gather(), reason)
+        self.hub.commits.failed(self.hub.outbox.gather(), reason)
 
     def look(self) -> None:
         for question in self.broker.questions:

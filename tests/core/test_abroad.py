@@ -9,7 +9,7 @@ import pytest
 from doubles import LOOK, House, Look, Peer
 
 from hubbub.core import asides, moderation
-from hubbub.core import hub as hub_module
+from hubbub.core import commits as commits_module
 from hubbub.core.abroad import Person, person
 from hubbub.core.model import Entry, Invited, Kind, Named, Notice, Private, Refusal, Stored
 from hubbub.core.session import Session
@@ -103,7 +103,7 @@ def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:
     outcomes: list[Refused | None] = []
     for name, taken in (("Al", True), ("Bo", False)):
         peer = house.connect()
-        house.hub.enter(peer.session, name, outcome=outcomes.append)
+        house.hub.naming.enter(peer.session, name, outcome=outcomes.append)
         others.answer(taken)
     assert [outcome and outcome.code for outcome in outcomes] == ["name-taken", None]
     assert "al" in others.released and "al" not in house.hub.users
@@ -136,7 +136,7 @@ def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> 
     others.answer(taken=True)
     assert al.sees() == [Refusal("name-taken", "The name bo is taken.")]
     refused: list[Refused] = []
-    house.hub.rename(al.session, "Bo", refused.append)
+    house.hub.naming.rename(al.session, "Bo", refused.append)
     others.answer(taken=True)
     assert [one.code for one in refused] == ["name-taken"] and al.sees() == []
     assert al.session.nick == "Al" and list(house.hub.users) == ["al"]
@@ -154,25 +154,25 @@ def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, othe
 def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     come(house, others, "Al2")
-    house.hub.lose_name("al")
+    house.hub.naming.lose("al")
     assert others.answer(taken=True) == "al3"
     assert others.answer() == "al4"
     house.settle()
     assert al.session.nick == "Al4"
     assert Notice(("The name Al was taken while the chat could not be reached",)) in al.sees()
-    house.hub.lose_name("nobody")
+    house.hub.naming.lose("nobody")
     user = User("Gone")
     house.hub.users["gone"] = user
-    house.hub.lose_name("gone")
+    house.hub.naming.lose("gone")
 
 
 def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Others) -> None:
     al, bo = come(house, others, "Al"), come(house, others, "Bo")
-    house.hub.lose_name("al")
+    house.hub.naming.lose("al")
     _, done = others.asked.pop()
     done(Refused("broker", "no answer"))
     assert al.session.gone and not others.asked
-    house.hub.lose_name("bo")
+    house.hub.naming.lose("bo")
     for _ in range(2, 100):
         others.answer(taken=True)
     assert bo.session.gone and not others.asked
@@ -238,7 +238,7 @@ def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     al.types("/join den")
-    house.hub.committed([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     house.settle()
     room = house.hub.rooms.awake["tea"]
     assert not room.rules.is_operator(zoe)
@@ -255,7 +255,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
-    house.hub.committed([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     rules = house.hub.rooms.awake["den"].rules
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
@@ -353,17 +353,17 @@ class Once(Look):
 
 
 def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_module, "SHARED", 1)
+    monkeypatch.setattr(commits_module, "SHARED", 1)
     house = House()
     (al,) = house.enter("Al", look=Once())
     al.types("/join tea")
     house.settle()
     al.sees()
     for seq, room in ((900, "lobby"), (903, "tea")):
-        house.hub.committed([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
+        house.hub.commits.stored([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
     assert len(al.sees()) == 1
     for seq, id in ((906, "x.2~0"), (909, "x.3"), (912, "x.1~2")):
-        house.hub.committed([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
+        house.hub.commits.stored([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
     assert len(al.sees()) == 3  # the first event is forgotten by now
 
 
@@ -399,11 +399,11 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     house.settle()
     _, zoe = arrive(house)
     room = house.hub.rooms.awake["tea"]
-    house.hub.committed([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     assert room.holds(zoe)
-    house.hub.committed([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    house.hub.commits.stored([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
     assert not room.holds(zoe) and house.hub.rooms.awake["lobby"].holds(zoe)
-    house.hub.committed([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
+    house.hub.commits.stored([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
     house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
@@ -416,7 +416,7 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
     claiming = User("Cy")
     house.hub.users["cy"] = claiming
     for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
-        house.hub.committed([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
+        house.hub.commits.stored([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
     assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
 

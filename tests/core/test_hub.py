@@ -113,7 +113,7 @@ def test_taken_name_is_said_as_it_was_typed() -> None:
     house = House()
     house.enter("Al")
     with pytest.raises(Refused, match=r"^The name aL is taken\.$"):
-        house.hub.enter(house.connect().session, "aL")
+        house.hub.naming.enter(house.connect().session, "aL")
 
 
 def test_invalid_name_is_refused_and_leaves_nothing_behind() -> None:
@@ -208,9 +208,9 @@ def test_message_may_fail_beside_one_that_is_stored() -> None:
     al, bo = house.enter("Al", "Bo")
     al.types("lost", "kept", "/time")
     lost, kept = house.hub.outbox.gather()
-    house.hub.failed([lost], "no")
+    house.hub.commits.failed([lost], "no")
     assert al.sees() == [Refusal("not-stored", "Not sent: no.")]
-    house.hub.committed(house.broker.store([kept]))
+    house.hub.commits.stored(house.broker.store([kept]))
     assert len(al.sees()) == 1 and bo.sees() == ["Al: kept"]
 
 
@@ -401,7 +401,7 @@ def test_departing_after_the_join_was_published_is_nothing_if_that_fails() -> No
     batch = house.hub.outbox.gather()
     bo.leave()
     al.types("hi")
-    house.hub.failed(batch, "no")
+    house.hub.commits.failed(batch, "no")
     house.settle()
     assert al.sees() == [] and [entry.text for entry in house.broker.log][-1] == "hi"
 

@@ -69,8 +69,8 @@ class Model:
                 house.fail()
             case "half":
                 batch = house.hub.outbox.gather()
-                house.hub.committed(house.broker.store(batch[::2]))
-                house.hub.failed(batch[1::2], "no")
+                house.hub.commits.stored(house.broker.store(batch[::2]))
+                house.hub.commits.failed(batch[1::2], "no")
             case "look":
                 house.look()
             case "answer" if house.broker.questions:

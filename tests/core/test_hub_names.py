@@ -72,8 +72,8 @@ def test_new_name_that_is_stored_in_one_room_alone_is_held() -> None:
     house.settle()
     al.types("/nick Max")
     first, second = house.hub.outbox.gather()
-    house.hub.failed([first], "no")
-    house.hub.committed(house.broker.store([second]))
+    house.hub.commits.failed([first], "no")
+    house.hub.commits.stored(house.broker.store([second]))
     assert al.session.nick == "Max" and list(house.hub.users) == ["max"]
 
 

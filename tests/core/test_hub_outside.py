@@ -172,7 +172,7 @@ def test_who_comes_back_is_given_what_it_missed() -> None:
     al.types("three")
     house.settle()
     again = house.connect(ECHO)
-    house.hub.enter(again.session, "Bo", after=at)
+    house.hub.naming.enter(again.session, "Bo", after=at)
     house.settle()
     assert again.sees() == ["Al: two", "-Bo", "Al: three", "+Bo"]
     al.types("four")
@@ -186,7 +186,7 @@ def test_number_of_another_log_is_none() -> None:
     al.types("one")
     house.settle()
     again = house.connect(ECHO)
-    house.hub.enter(again.session, "Bo", after=10_000)
+    house.hub.naming.enter(again.session, "Bo", after=10_000)
     house.settle()
     (past,) = again.sees()
     assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["one"]
@@ -195,7 +195,7 @@ def test_number_of_another_log_is_none() -> None:
 def test_coming_back_to_another_room_than_the_lobby() -> None:
     house = House()
     again = house.connect(ECHO)
-    house.hub.enter(again.session, "Bo", "ops", after=0)
+    house.hub.naming.enter(again.session, "Bo", "ops", after=0)
     house.settle()
     assert again.sees() == ["+Bo"] and list(house.hub.rooms.awake) == ["ops"]
     assert not any(isinstance(event, Joined) for event in again.seen)

@@ -211,7 +211,7 @@ def test_user_has_several_sessions() -> None:
     house.hub.presence.append(lambda user, before: told.append(user.nick))
     other = house.connect()
     assert al.session.user
-    house.hub.attach(other.session, al.session.user)
+    house.hub.naming.attach(other.session, al.session.user)
     al.leave()
     assert told == ["Al"] and list(house.hub.users) == ["al"]
     other.leave()

@@ -288,7 +288,7 @@ def seconds_to_leave(count: int) -> float:
     left = time.process_time() - before
     entries = house.broker.store(house.hub.outbox.gather())
     before = time.process_time()
-    house.hub.committed(entries)
+    house.hub.commits.stored(entries)
     left += time.process_time() - before
     assert not house.hub.rooms.awake
     return left

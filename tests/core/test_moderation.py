@@ -435,6 +435,6 @@ def test_room_is_renamed_while_others_talk_elsewhere() -> None:
     batch = house.hub.outbox.gather()
     house.hub.say(bo.session, "here", "ops")
     house.hub.say(bo.session, "there", "lobby")
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     house.settle()
     assert [entry.room for entry in house.broker.log[-2:]] == ["dev", "lobby"]

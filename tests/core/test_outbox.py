@@ -38,7 +38,7 @@ def test_outbox_that_stays_full_relieves_nobody() -> None:
     batch = house.hub.outbox.gather()
     house.hub.say(cy.session, "y" * 11)
     bo.types("hi")
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert bo.untaken == 1
     house.commit()
     assert bo.untaken == 0
@@ -90,7 +90,7 @@ def test_answer_that_waits_for_all_comes_after_what_others_said_before() -> None
     al.types("two")
     pong(house, cy)
     assert (bo.sees(), cy.sees()) == ([], [])
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert (bo.sees(), cy.sees()) == (["Al: one", Notice(("pong",))], ["Al: one"])
     pong(house, bo)
     house.commit()
@@ -125,7 +125,7 @@ def test_idle_is_when_everything_has_its_outcome() -> None:
     assert outbox.waiting and not outbox.idle
     batch = outbox.gather()
     assert not outbox.waiting and not outbox.idle
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert outbox.idle
 
 
@@ -136,7 +136,7 @@ def test_what_is_insisted_on_is_gathered_again_first_and_wakes() -> None:
     batch = house.hub.outbox.gather()
     bo.types("after")
     house.woken = 0
-    house.hub.failed(batch, "no")
+    house.hub.commits.failed(batch, "no")
     assert house.woken
     assert [draft.nick for draft in house.hub.outbox.gather()] == ["Al", "Bo"]
 
@@ -157,7 +157,9 @@ def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
     al.types("hi")
     (draft,) = house.hub.outbox.gather()
     (entry,) = house.broker.store([draft])
-    house.hub.committed([entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")])
+    house.hub.commits.stored(
+        [entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")]
+    )
     assert al.sees() == bo.sees() == ["Zed: hi"]
     assert not house.hub.outbox.idle
 
@@ -179,11 +181,11 @@ def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> No
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps", "two\tlines " + "x" * 100)
     batch = house.hub.outbox.gather()
-    house.hub.failed(batch, "nobody answered", False)
+    house.hub.commits.failed(batch, "nobody answered", False)
     unsure = Refusal("not-confirmed", "Not confirmed: nobody answered. It may be shown yet.")
     assert al.sees() == [unsure, unsure] and bo.sees() == []
     assert house.hub.outbox.idle
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert bo.sees()[0] == "Al: perhaps"
     first, second = al.sees()
     assert first == Notice(("This was sent after all: perhaps",))
@@ -195,10 +197,10 @@ def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
     (al,) = house.enter("Al")
     house.hub.say(al.session, "perhaps", label="x1")
     batch = house.hub.outbox.gather()
-    house.hub.failed(batch, "no", False)
+    house.hub.commits.failed(batch, "no", False)
     assert [event.label for event in al.sees() if isinstance(event, Refusal)] == ["x1"]
     (entry,) = house.broker.store(batch)
-    house.hub.committed([entry])
+    house.hub.commits.stored([entry])
     assert al.sees()[0] == Stored("x1", entry)
 
 
@@ -207,11 +209,11 @@ def test_who_left_is_not_told_what_became_of_it() -> None:
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps")
     batch = house.hub.outbox.gather()
-    house.hub.failed(batch, "no", False)
+    house.hub.commits.failed(batch, "no", False)
     al.leave()
     house.settle()
     house.forget()
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert bo.sees() == ["Al: perhaps"] and al.sees() == []
 
 
@@ -221,9 +223,9 @@ def test_what_is_not_sure_is_remembered_up_to_a_bound(monkeypatch: pytest.Monkey
     (al,) = house.enter("Al")
     al.types("a", "b", "c")
     batch = house.hub.outbox.gather()
-    house.hub.failed(batch, "no", False)
+    house.hub.commits.failed(batch, "no", False)
     al.sees()
-    house.hub.committed(house.broker.store(batch))
+    house.hub.commits.stored(house.broker.store(batch))
     assert [event for event in al.sees() if isinstance(event, Notice)] == [
         Notice(("This was sent after all: b",)),
         Notice(("This was sent after all: c",)),

@@ -158,7 +158,7 @@ def _since(hub: Hub, session: Session, argument: str) -> None:
 
 _ROWS = (
     Command("help", "[COMMAND]", "List the commands, or tell about one.", _help),
-    Command("nick", "NAME", "Take another name.", lambda hub, session, name: hub.rename(session, name)),
+    Command("nick", "NAME", "Take another name.", lambda hub, session, name: hub.naming.rename(session, name)),
     Command("who", "[ROOM]", "List who is in the room.", list_members),
     Command("rooms", "", "List the rooms.", list_rooms),
     Command(

@@ -15,25 +15,22 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from hubbub.core import names
 from hubbub.core.abroad import Abroad
+from hubbub.core.commits import Commits
 from hubbub.core.delivery import Broker, Delivery, Limits
 from hubbub.core.model import (
-    LOBBY,
-    SAID,
     AllRooms,
     Draft,
-    Entry,
     Event,
     Form,
     Goodbye,
     Kind,
-    Named,
     Notice,
     Outlet,
     Page,
@@ -42,21 +39,15 @@ from hubbub.core.model import (
     Refusal,
     RoomList,
     Sink,
-    Stored,
 )
-from hubbub.core.outbox import Outbox
-from hubbub.core.room import Chunk, Room, slices
-from hubbub.core.rooms import Rooms, without
-from hubbub.core.session import Hold, Session, author
-from hubbub.core.text import clean, clean_exactly, clean_lines, fold
+from hubbub.core.naming import Naming
+from hubbub.core.outbox import Outbox, mark, share
+from hubbub.core.room import Room, slices
+from hubbub.core.rooms import Rooms
+from hubbub.core.session import Hold, Session
+from hubbub.core.text import clean, clean_exactly, clean_lines
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
-
-COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
-SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
-SHOWN = 60  # characters of a message by which its sender knows it
-
-Effect = Callable[[Draft, Room, Chunk, int, Sequence[Entry]], None]
 
 
 class Hub:
@@ -93,23 +84,12 @@ class Hub:
         self.closing = False  # everybody leaves: nobody needs to be told who does
         self._boot = boot
         self._sessions = 0
-        self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms in which they were told
         self.outbox = Outbox(wake, self.limits.gathered)
         self.delivery = Delivery(broker, self.limits)
         self.abroad = Abroad(self)
         self.rooms = Rooms(self)
-        # What an entry changes for the session that published it.
-        self._effects: dict[Kind, Effect] = {
-            Kind.JOIN: self.rooms.joined,
-            Kind.LEAVE: self.rooms.left,
-            Kind.RENAME: self._took_name,
-            # What is asked next is answered from what is stored.
-            Kind.TOPIC: lambda *_: None,
-            Kind.MODE: lambda *_: None,
-            Kind.KICK: lambda *_: None,
-            Kind.REDACT: lambda *_: None,
-            Kind.MOVE: lambda *_: None,
-        }
+        self.naming = Naming(self)
+        self.commits = Commits(self)
 
     # --- sessions -------------------------------------------------------------------------------------------
 
@@ -117,61 +97,6 @@ class Hub:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
         return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
-
-    def enter(
-        self,
-        session: Session,
-        name: str,
-        room: str = LOBBY,
-        after: int | None = None,
-        outcome: Callable[[Refused | None], None] = lambda refusal: None,
-    ) -> None:
-        """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
-
-        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it.
-
-        Raises:
-            Refused: a name is invalid, or the session's is taken here; it may try another.
-
-        """
-        room = names.check_room(clean(room))
-        user, nick = self.directory.claim(name)
-
-        def held(refusal: Refused | None) -> None:
-            if refusal or session.gone:
-                self.directory.drop(user)
-            else:
-                self.attach(session, user)
-                self.rooms.join(session, room, after)
-            if not session.gone:
-                outcome(refusal)
-
-        self.hold(session, nick, held)
-
-    def hold(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
-        """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
-
-        That is at once if nobody else need be asked; meanwhile the session waits.
-        """
-        if self.directory.names is None:
-            held(None)
-            return
-        session.waiting += 1
-
-        def done(refusal: Refused | None) -> None:
-            held(refusal)
-            self.release(session)
-
-        self.directory.names.claim(fold(nick), done)
-
-    def attach(self, session: Session, user: User) -> None:
-        """Make a session that of a user, who holds a name already; it is in no room yet."""
-        session.user = user
-        user.since = user.active = self.clock()
-        user.sessions.append(session)
-        self.touched(user)
-        for tell in self.presence:
-            tell(user, "")
 
     def touch(self, session: Session) -> None:
         """Note that something has changed about the session's user that other nodes are told."""
@@ -201,7 +126,7 @@ class Hub:
             else:
                 drafts.append(self.draft(session, room, Kind.LEAVE, clean(reason), insist=True))
                 drafts[-1].nick = next(iter(session.claimed()), session.nick)
-        _share(drafts)
+        share(drafts)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
         self.directory.leave(session)
@@ -246,7 +171,7 @@ class Hub:
             session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
             draft.tags = tags
-            _mark(draft, label)
+            mark(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a name that nobody holds, in a room that the session need not be in.
@@ -267,7 +192,7 @@ class Hub:
             raise Refused("no-text", "There is nothing to send.")
         draft = self.draft(session, room, Kind.MESSAGE, text)
         draft.nick = nick
-        _mark(draft, label)
+        mark(draft, label)
 
     def set_topic(self, session: Session, text: str, room: str = "") -> None:
         """Publish a new topic for a room.
@@ -288,62 +213,7 @@ class Hub:
         if (text := clean_exactly(text)).strip():
             draft = self.draft(session, room.name, kind, text)
             draft.tags = tags
-            _mark(draft, label)
-
-    def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
-        """Give the session's user another name.
-
-        If it turns out later that another node's user has it, `refused` is called, or the session is told.
-
-        Raises:
-            Refused: the name is invalid, or taken here.
-
-        """
-        user = session.user
-        assert user is not None
-        had = user.keys
-        _, nick = self.directory.claim(name, user)
-        if nick == user.nick:
-            self.reply(session, Notice((f"You are {nick} already",)))
-            return
-
-        def held(refusal: Refused | None) -> None:
-            if session.gone:
-                self.directory.drop(user)
-            elif refusal is None:
-                self._publish_name(session, nick)
-            else:
-                self._keep_name(session, session.nick)
-                if refused:
-                    refused(refusal)
-                else:
-                    self.reply(session, Refusal(refusal.code, refusal.text))
-
-        if fold(nick) in had:
-            self._publish_name(session, nick)
-        else:
-            self.hold(session, nick, held)
-
-    def lose_name(self, key: str) -> None:
-        """Give a user whose name another node's user took meanwhile the next one that is free."""
-        user = self.users.get(key)
-        if user is None or not user.sessions:
-            return
-        session, name = user.sessions[0], user.nick[: names.MAX - 4]
-        self.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
-        numbers = iter(range(2, 100))
-
-        def next_one(refusal: Refused | None = None) -> None:
-            number = next(numbers, None)
-            if number is None or (refusal and refusal.code != "name-taken"):
-                self.depart(session, "no name")
-                return
-            try:
-                self.rename(session, f"{name}{number}", next_one)
-            except Refused as taken:
-                next_one(taken)
-
-        next_one()
+            mark(draft, label)
 
     def announce(self, text: str) -> None:
         """Tell everybody here something."""
@@ -351,13 +221,6 @@ class Hub:
             for session in user.sessions:
                 if session not in self.abroad and not session.paused:
                     session.outlet.tell(Notice((text,)))
-
-    def _publish_name(self, session: Session, nick: str) -> None:
-        if not session.rooms:
-            self._renamed(session, nick)
-            session.flush()
-        session.waiting += len(session.rooms)
-        _share([self.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
         """Read the log for a session, and reply with what `answer` makes of the page."""
@@ -443,77 +306,9 @@ class Hub:
         """Gather something that a session does, and return it."""
         session.published += 1
         draft = Draft(room, kind, session.nick, text, f"{session.tag}{session.published:x}", session, insist)
-        _mark(draft, session.label)
+        mark(draft, session.label)
         self.outbox.add(draft)
         return draft
-
-    # --- gather, commit, fan out ----------------------------------------------------------------------------
-
-    def committed(self, entries: Sequence[Entry]) -> None:
-        """Deliver what the broker has stored, in its order, to every member of its rooms; settle its drafts."""
-        by_room: dict[str, list[Entry]] = {}
-        for entry in entries:
-            by_room.setdefault(entry.room, []).append(entry)
-        for name, part in by_room.items():
-            if room := self.rooms.awake.get(name):
-                self.advance(room, part)
-            else:
-                self.rooms.keep(name, part)
-        self._settle(self.outbox.stored(entries))
-        self._confirm(entries)
-        for name in by_room:
-            self.rooms.close_if_empty(name)
-        self.delivery.tidy()
-
-    def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
-        """Tell the senders that these were not stored, or that it is not `sure`: then they may come in `committed` yet.
-
-        What must be known to others is gathered again, first.
-        """
-        self._settle(self.outbox.refused(drafts, reason, sure))
-
-    def _confirm(self, entries: Iterable[Entry]) -> None:
-        """Tell who was told that it is not sure whether something is stored: it is."""
-        for draft in self.outbox.confirmed(entries):
-            if draft.session and not draft.session.gone:
-                if draft.label and draft.entry:
-                    self.reply(draft.session, Stored(draft.label, draft.entry))
-                start = draft.text.partition("\n")[0]
-                shown = start if len(start) <= SHOWN else f"{start[:SHOWN]}…"
-                self.reply(draft.session, Notice((f"This was sent after all: {shown}",)))
-
-    def _settle(self, drafts: Sequence[Draft]) -> None:
-        """Tell the sessions of these drafts how they ended, and let them go on."""
-        touched: dict[Session, None] = {}
-        watchers: list[Session] = []
-        for draft in drafts:
-            if draft.watchers:
-                watchers += draft.watchers
-                draft.watchers = None
-            if draft.session:
-                touched[draft.session] = None
-                if draft.error:
-                    self._undo(draft.session, draft)
-        for session in (*touched, *watchers, *self.outbox.relieved()):
-            session.flush()
-            if not session.gone:
-                session.outlet.go_on()
-
-    def _undo(self, session: Session, draft: Draft) -> None:
-        """Take back what was prepared for a draft that is not stored."""
-        if draft.kind is Kind.JOIN:
-            session.joining = without(session.joining, draft.room)
-            self.rooms.close_if_empty(draft.room)
-        elif draft.kind is Kind.RENAME:
-            if session.gone:
-                for leave in session.turn:
-                    if isinstance(leave, Draft) and leave.kind is Kind.LEAVE:
-                        leave.nick = session.nick
-            else:
-                self._keep_name(session, session.nick)
-        elif draft.kind in SAID:
-            return
-        self.release(session)
 
     def release(self, session: Session) -> None:
         """Let a session go on: one of the calls that it waits for has ended."""
@@ -522,65 +317,6 @@ class Hub:
         session.waiting -= 1
         if not session.waiting:
             session.outlet.go_on()
-
-    # --- rooms ----------------------------------------------------------------------------------------------
-
-    def advance(self, room: Room, entries: Sequence[Entry]) -> None:
-        """Append committed entries to a room, write them to its members, and let them take effect.
-
-        The sessions that published them are told nothing yet: that is done in their turn, when everybody was given
-        the whole batch.
-        """
-        if entries[0].seq <= room.end.seq:  # the room was read from the log after their commit
-            entries = [entry for entry in entries if entry.seq > room.end.seq]
-        if not entries:
-            return
-        for piece in slices(entries, self.limits.chunk):
-            drafts = [self.outbox.find(entry.id) for entry in piece]
-            earlier = list(room.latest)
-            earlier_in = [d.earlier if d else self._told_before(e) for d, e in zip(drafts, piece, strict=True)]
-            doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
-            chunk = self.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
-            for index, entry in enumerate(piece):
-                if entry.kind in COMING:
-                    self.abroad.follow(entry)
-                if entry.kind is Kind.KICK:
-                    self.rooms.kicked(room, chunk, index)
-                elif entry.kind is Kind.MOVE:
-                    self.rooms.moved(room, entry)
-            for index, draft in enumerate(drafts):
-                if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
-                    self._effects[draft.kind](draft, room, chunk, index, earlier)
-                    draft.session.waiting -= 1
-
-    def _told_before(self, entry: Entry) -> tuple[str, ...]:
-        """Return the other rooms in which an event on another node was told already."""
-        if not entry.shared:
-            return ()
-        rooms = self._shared.setdefault(entry.shared, ())
-        self._shared[entry.shared] = (*rooms, entry.room)
-        if len(self._shared) > SHARED:
-            del self._shared[next(iter(self._shared))]
-        return rooms
-
-    def _took_name(self, draft: Draft, *_: object) -> None:
-        session = author(draft)
-        if session.nick != draft.text:  # one entry a room, one new name
-            self._renamed(session, draft.text)
-
-    def _renamed(self, session: Session, nick: str) -> None:
-        before = session.nick
-        self._keep_name(session, nick)
-        session.turn.append(Named(nick, before))
-        assert session.user is not None
-        self.touched(session.user)
-        for tell in self.presence:
-            tell(session.user, before)
-
-    def _keep_name(self, session: Session, nick: str) -> None:
-        """Let a user who claimed two names have this one, and the other only while a rename is under way."""
-        assert session.user is not None
-        self.directory.keep(session.user, nick, session.claimed())
 
     # --- readers that stall ---------------------------------------------------------------------------------
 
@@ -600,18 +336,3 @@ class Hub:
         self.delivery.tidy()
         if not session.paused:
             session.outlet.go_on()
-
-
-def _share(drafts: Sequence[Draft]) -> None:
-    """Give the drafts of one event the id of one, told apart by what follows a `~`."""
-    first = drafts[0].id if drafts else ""
-    for number, draft in enumerate(drafts):
-        draft.id = f"{first}~{number:x}"
-        draft.earlier = tuple(other.room for other in drafts[:number])
-
-
-def _mark(draft: Draft, label: str) -> None:
-    """Let a draft carry its session's word for it; its id ends with that."""
-    if label and not draft.label:
-        draft.label = label
-        draft.id += f"-{label}"

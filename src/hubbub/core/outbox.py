@@ -175,3 +175,18 @@ def _never_joined(draft: Draft) -> bool:
         return False
     join = (draft.session.joining or {}).get(draft.room)
     return join is not None and join.error is not None
+
+
+def share(drafts: Sequence[Draft]) -> None:
+    """Give the drafts of one event the id of one, told apart by what follows a `~`."""
+    first = drafts[0].id if drafts else ""
+    for number, draft in enumerate(drafts):
+        draft.id = f"{first}~{number:x}"
+        draft.earlier = tuple(other.room for other in drafts[:number])
+
+
+def mark(draft: Draft, label: str) -> None:
+    """Let a draft carry its session's word for it; its id ends with that."""
+    if label and not draft.label:
+        draft.label = label
+        draft.id += f"-{label}"

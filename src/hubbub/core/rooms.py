@@ -26,7 +26,7 @@ class Rooms:
         self._hub = hub
         self._limits = hub.limits
         self._delivery = hub.delivery
-        self._waking = Awake(hub.broker, hub.limits.history, hub.advance, self.close_if_empty, hub.abroad)
+        self._waking = Awake(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.abroad)
         self.awake = self._waking.rooms
 
     # --- asked by a session -----------------------------------------------------------------------------------
@@ -210,6 +210,9 @@ class Rooms:
             return  # somebody is on the way in
         self._delivery.forget(room)
         self._waking.sleep(name)
+
+    def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
+        self._hub.commits.advance(room, entries)
 
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Remember what was committed to a room that is being opened."""

@@ -365,7 +365,7 @@ class IrcDialogue:
         if fold(nick) in had:
             held(None)
         else:
-            self.hub.hold(self.session, nick, held)
+            self.hub.naming.hold(self.session, nick, held)
 
     def refuse_name(self, refusal: Refused, name: str) -> None:
         """Say that a name cannot be had."""
@@ -389,7 +389,7 @@ class IrcDialogue:
         self.session.host = f"~{self.username}@{self.connection.cloak}.irc"
         self.user.real = self.real
         self.user.away = self.away
-        self.hub.attach(self.session, self.user)
+        self.hub.naming.attach(self.session, self.user)
         log.info("%s (%s) has joined", self.nick, self.connection.peer)
         self.connection.tick()
         irc_commands.welcome(self)

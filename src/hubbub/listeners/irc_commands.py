@@ -189,7 +189,7 @@ def _nick(client: IrcDialogue, params: list[str]) -> None:
     if name == client.nick:
         return
     try:
-        client.hub.rename(client.session, name, lambda refusal: client.refuse_name(refusal, name))
+        client.hub.naming.rename(client.session, name, lambda refusal: client.refuse_name(refusal, name))
     except Refused as refusal:
         client.refuse_name(refusal, name)
 

@@ -159,7 +159,7 @@ class LineDialogue:
 
     def _enter(self, name: str) -> None:
         try:
-            self._hub.enter(self._session, name.strip(), outcome=self._entered)
+            self._hub.naming.enter(self._session, name.strip(), outcome=self._entered)
         except Refused as refusal:
             if name.strip() == "/quit":
                 self._hub.depart(self._session)

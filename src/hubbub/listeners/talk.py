@@ -163,7 +163,7 @@ class Talk(Outflow):
                 except Refused as refusal:
                     self._refuse(refusal.code, refusal.text)
 
-        self._hub.enter(self._session, request.name.strip(), room, after, entered)
+        self._hub.naming.enter(self._session, request.name.strip(), room, after, entered)
 
     def _say(self, request: wire.Say) -> None:
         if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:

@@ -127,7 +127,7 @@ class JetStreamBroker:
         self._hub = hub
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
-        self.lease.lost = hub.lose_name
+        self.lease.lost = hub.naming.lose
         self.lease.speaking = lambda: {fold(draft.nick) for draft in hub.outbox}
         self.lease.returned = lambda lost: self._sending.forsake(hub.outbox, lost)
         self.presence = Presence(self.link, self.lease, hub, self.tasks)

@@ -1,0 +1,163 @@
+"""Who is called what: coming in under a name, taking another, losing one. On a cluster the other nodes agree first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from hubbub.core import names
+from hubbub.core.model import LOBBY, Draft, Kind, Named, Notice, Refusal
+from hubbub.core.outbox import share
+from hubbub.core.session import Session, author
+from hubbub.core.text import clean, fold
+from hubbub.core.users import User
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.hub import Hub
+
+LAST_NUMBER = 99  # behind a name that was lost
+
+
+class Naming:
+    """The names of a hub's sessions."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    def enter(
+        self,
+        session: Session,
+        name: str,
+        room: str = LOBBY,
+        after: int | None = None,
+        outcome: Callable[[Refused | None], None] = lambda refusal: None,
+    ) -> None:
+        """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
+
+        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it.
+
+        Raises:
+            Refused: a name is invalid, or the session's is taken here; it may try another.
+
+        """
+        room = names.check_room(clean(room))
+        user, nick = self._hub.directory.claim(name)
+
+        def held(refusal: Refused | None) -> None:
+            if refusal or session.gone:
+                self._hub.directory.drop(user)
+            else:
+                self.attach(session, user)
+                self._hub.rooms.join(session, room, after)
+            if not session.gone:
+                outcome(refusal)
+
+        self.hold(session, nick, held)
+
+    def hold(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+        """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
+
+        That is at once if nobody else need be asked; meanwhile the session waits.
+        """
+        if self._hub.directory.names is None:
+            held(None)
+            return
+        session.waiting += 1
+
+        def done(refusal: Refused | None) -> None:
+            held(refusal)
+            self._hub.release(session)
+
+        self._hub.directory.names.claim(fold(nick), done)
+
+    def attach(self, session: Session, user: User) -> None:
+        """Make a session that of a user, who holds a name already; it is in no room yet."""
+        session.user = user
+        user.since = user.active = self._hub.clock()
+        user.sessions.append(session)
+        self._hub.touched(user)
+        for tell in self._hub.presence:
+            tell(user, "")
+
+    def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
+        """Give the session's user another name.
+
+        If it turns out later that another node's user has it, `refused` is called, or the session is told.
+
+        Raises:
+            Refused: the name is invalid, or taken here.
+
+        """
+        user = session.user
+        assert user is not None
+        had = user.keys
+        _, nick = self._hub.directory.claim(name, user)
+        if nick == user.nick:
+            self._hub.reply(session, Notice((f"You are {nick} already",)))
+            return
+
+        def held(refusal: Refused | None) -> None:
+            if session.gone:
+                self._hub.directory.drop(user)
+            elif refusal is None:
+                self._publish(session, nick)
+            else:
+                self.keep(session, session.nick)
+                if refused:
+                    refused(refusal)
+                else:
+                    self._hub.reply(session, Refusal(refusal.code, refusal.text))
+
+        if fold(nick) in had:
+            self._publish(session, nick)
+        else:
+            self.hold(session, nick, held)
+
+    def lose(self, key: str) -> None:
+        """Give a user whose name another node's user took meanwhile the next one that is free."""
+        user = self._hub.users.get(key)
+        if user is None or not user.sessions:
+            return
+        session, name = user.sessions[0], user.nick[: names.MAX - 4]
+        self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+        numbers = iter(range(2, LAST_NUMBER + 1))
+
+        def next_one(refusal: Refused | None = None) -> None:
+            number = next(numbers, None)
+            if number is None or (refusal and refusal.code != "name-taken"):
+                self._hub.depart(session, "no name")
+                return
+            try:
+                self.rename(session, f"{name}{number}", next_one)
+            except Refused as taken:
+                next_one(taken)
+
+        next_one()
+
+    def _publish(self, session: Session, nick: str) -> None:
+        if not session.rooms:
+            self._renamed(session, nick)
+            session.flush()
+        session.waiting += len(session.rooms)
+        share([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
+
+    def took(self, draft: Draft, *_: object) -> None:
+        """Call a user by his new name: that is stored."""
+        session = author(draft)
+        if session.nick != draft.text:  # one entry a room, one new name
+            self._renamed(session, draft.text)
+
+    def _renamed(self, session: Session, nick: str) -> None:
+        before = session.nick
+        self.keep(session, nick)
+        session.turn.append(Named(nick, before))
+        assert session.user is not None
+        self._hub.touched(session.user)
+        for tell in self._hub.presence:
+            tell(session.user, before)
+
+    def keep(self, session: Session, nick: str) -> None:
+        """Let a user who claimed two names have this one, and the other only while a rename is under way."""
+        assert session.user is not None
+        self._hub.directory.keep(session.user, nick, session.claimed())
