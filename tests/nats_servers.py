@@ -15,6 +15,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.link import Access, Link, Rejected
+
 BINARY = Path(sys.executable).with_name("nats-server")
 SECONDS = 20.0  # in which servers must be ready
 
@@ -132,3 +135,12 @@ class NatsServers:
                 process.kill()
                 process.wait(10)
         self._processes = [None] * self.count
+
+    async def forget(self) -> None:
+        """Delete the streams, if there are any."""
+        link = Link(Access(self.url), "clean", lambda up: None)
+        await link.connect()
+        for stream in (streams.LOG, streams.NOW):
+            with contextlib.suppress(Rejected):
+                await link.ask(f"STREAM.DELETE.{stream}")
+        await link.close()

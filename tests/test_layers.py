@@ -16,9 +16,10 @@ BELOW = {  # layer: what it may import of ours besides itself
     "wire": {"core", "errors"},
     "brokers": {"core", "errors"},
     "listeners": {"wire", "core", "errors", "config", "passwords"},
-    "transfer": {"brokers", "core", "errors", "config"},
+    "storage": {"brokers", "errors", "config"},
+    "transfer": {"storage", "brokers", "core", "errors", "config"},
     "pump": {"brokers", "core"},
-    "server": {"passwords", "pump", "listeners", "wire", "brokers", "core", "errors", "config"},
+    "server": {"storage", "passwords", "pump", "listeners", "wire", "brokers", "core", "errors", "config"},
     "cli": {"server", "transfer", "bench", "console", "passwords", "wire", "brokers", "core", "errors", "config"},
     "__main__": {"cli"},
 }

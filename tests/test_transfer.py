@@ -7,8 +7,8 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import pytest
 from hubbub.brokers.archive import Archive
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access, Link, Rejected
+from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Draft, Entry, Kind, Search, Since
@@ -31,24 +31,11 @@ NOON = 1_700_000_000.0
 Place = Sequence[object]  # flags that tell where a log is
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
-    server = NatsServers(tmp_path_factory.mktemp("nats"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
-async def nats(server: NatsServers) -> str:
+async def nats(servers: NatsServers) -> str:
     """A server without a log."""
-    link = Link(Access(server.url), "clean", lambda up: None)
-    await link.connect()
-    for stream in (streams.LOG, streams.NOW):
-        with suppress(Rejected):
-            await link.ask(f"STREAM.DELETE.{stream}")
-    await link.close()
-    return server.url
+    await servers.forget()
+    return servers.url
 
 
 def fill(folder: Path, *rows: tuple[str, Kind, str], start: int = 0) -> None:

@@ -19,15 +19,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub.brokers.base import Broker
-from hubbub.brokers.keep import Keep
-from hubbub.brokers.memory import MemoryBroker
-from hubbub.brokers.sqlite import SqliteBroker
-from hubbub.brokers.store import COPY
+from hubbub import storage
 from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
-from hubbub.errors import SettingsError
 from hubbub.listeners.address import bind_all, reachable, show, wire_of
 from hubbub.listeners.connection import Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
@@ -184,7 +179,7 @@ class House:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         self.settings = settings
-        self.broker = self._broker()
+        self.broker = storage.broker(settings)
         self._commit, self._fan_out = Timing(), Timing()
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
@@ -196,34 +191,6 @@ class House:
         self._secret = b""
         self.front: Front
         self.web: Web | None = None
-
-    def _broker(self) -> Broker:
-        settings = self.settings
-        if settings.ephemeral and settings.broker:
-            raise SettingsError("The settings broker and ephemeral exclude each other.")
-        if settings.ephemeral:
-            return MemoryBroker(time.time)
-        keep = Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024)
-        if not settings.broker:
-            return SqliteBroker(Path(settings.data), time.time, keep)
-        # Only a node of a cluster needs the library.
-        from hubbub.brokers.jetstream.broker import JetStreamBroker
-        from hubbub.brokers.jetstream.link import Access
-
-        return JetStreamBroker(
-            Access(
-                settings.broker,
-                settings.nats_creds,
-                settings.nats_nkey,
-                settings.nats_ca,
-                settings.nats_cert,
-                settings.nats_key,
-            ),
-            time.time,
-            settings.replicas,
-            keep,
-            Path(settings.data) / COPY if settings.search == "on" else None,
-        )
 
     def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Look whether a name and password are an operator's, on a thread of its own; say no late."""

@@ -12,13 +12,13 @@ import contextlib
 import os
 import stat
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Annotated, NamedTuple
 
 import msgspec
 
+from hubbub import storage
 from hubbub.brokers.archive import Archive
 from hubbub.brokers.sqlite import lock
 from hubbub.brokers.store import COPY, FILE
@@ -262,13 +262,14 @@ async def _export_stream(settings: Settings, file: IO[bytes], progress: Progress
     # Only who has a cluster needs the library.
     from hubbub.brokers.jetstream import streams
     from hubbub.brokers.jetstream.archive import Reading
-    from hubbub.brokers.jetstream.link import Access, Link
+    from hubbub.brokers.jetstream.link import Link
 
-    link = Link(Access(*_access(settings)), "hubbub-export", lambda up: None)
+    access = storage.access(settings)
+    link = Link(access, "hubbub-export", lambda up: None)
     await link.connect()
     try:
         if not await streams.are_there(link):
-            raise SettingsError(f"There is no log on {Access(*_access(settings)).shown}.")
+            raise SettingsError(f"There is no log on {access.shown}.")
         reading = Reading(link)
         await reading.begin()
         _write_header(file)
@@ -285,12 +286,8 @@ async def _export_stream(settings: Settings, file: IO[bytes], progress: Progress
 
 async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
     from hubbub.brokers.jetstream.archive import Taking
-    from hubbub.brokers.jetstream.broker import JetStreamBroker
-    from hubbub.brokers.jetstream.link import Access
-    from hubbub.brokers.keep import Keep
 
-    keep = Keep(settings.keep_days * 86400, settings.keep_entries, settings.keep_size * 1024 * 1024)
-    broker = JetStreamBroker(Access(*_access(settings)), time.time, settings.replicas, keep)
+    broker = storage.cluster(settings)
     await broker.attach()
     try:
         taking = Taking(broker)
@@ -303,8 +300,3 @@ async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -
         return Outcome(added, seen - added)
     finally:
         await broker.stop(1.0)
-
-
-def _access(settings: Settings) -> tuple[str, ...]:
-    names = ("broker", "nats_creds", "nats_nkey", "nats_ca", "nats_cert", "nats_key")
-    return tuple(getattr(settings, name) for name in names)

@@ -10,9 +10,8 @@ import pytest
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers.base import MAX_PAGE, Broker
-from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.core.model import After, AllRooms, Around, Entry, Kind, Latest, Search, Since
@@ -28,11 +27,11 @@ BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
 LAST = 1 << 60
 
 
-servers: dict[int, NatsServers] = {}
+running: dict[int, NatsServers] = {}
 
 
 def on_nats(folder: Path, clock: SetClock, count: int) -> Broker:
-    return JetStreamBroker(Access(servers[count].url), clock, replicas=count, folder=folder)
+    return JetStreamBroker(Access(running[count].url), clock, replicas=count, folder=folder)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -42,10 +41,10 @@ def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if count is None:
         yield request.param
         return
-    servers[count] = NatsServers(tmp_path_factory.mktemp("nats"), count)
-    servers[count].start()
+    running[count] = NatsServers(tmp_path_factory.mktemp("nats"), count)
+    running[count].start()
     yield request.param
-    servers.pop(count).stop()
+    running.pop(count).stop()
 
 
 @pytest.fixture
@@ -57,11 +56,7 @@ async def probe(name: str, tmp_path: Path) -> AsyncIterator[Probe]:
     yield probe
     await probe.stop()
     if isinstance(probe.broker, JetStreamBroker):
-        link = Link(Access(next(iter(servers.values())).url), "clean", lambda up: None)
-        await link.connect()
-        for stream in (streams.LOG, streams.NOW):
-            await link.ask(f"STREAM.DELETE.{stream}")
-        await link.close()
+        await next(iter(running.values())).forget()
     assert not probe.early
 
 

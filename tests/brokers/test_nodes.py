@@ -5,27 +5,19 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import pytest
 from nodes import Node, Peer, until
 
 from hubbub.brokers.jetstream import lease, presence, sending, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
-from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.link import Rejected
 from hubbub.core.asides import signal as tell_signal
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
 
 Start = Callable[[], Awaitable[Node]]
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
-    servers = NatsServers(tmp_path_factory.mktemp("nats"))
-    servers.start()
-    yield servers
-    servers.stop()
 
 
 @pytest.fixture
@@ -42,11 +34,7 @@ async def start(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     yield start
     for node in nodes:
         await node.stop()
-    link = Link(Access(servers.url), "clean", lambda up: None)
-    await link.connect()
-    for stream in (streams.LOG, streams.NOW):
-        await link.ask(f"STREAM.DELETE.{stream}")
-    await link.close()
+    await servers.forget()
 
 
 async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None:
@@ -129,10 +117,17 @@ async def test_name_that_nobody_took_meanwhile_is_kept(start: Start) -> None:
     one, _ = await start(), await start()
     ann = await one.enter("Ann")
     before = one.broker.lease.node
+    claim, valid = one.broker.lease._claim, []
+
+    async def watched(key: str) -> bool:
+        valid.append(one.broker.lease.valid)
+        return await claim(key)
+
+    one.broker.lease._claim = watched  # type: ignore[method-assign]
     await one.broker.lease.end()
     one.broker.lease._until = 0.0
     await until(lambda: one.broker.lease.node != before and one.broker.lease.valid, lambda: "no new lease")
-    assert ann.session.nick == "Ann" and "fold" not in ann.seen
+    assert ann.session.nick == "Ann" and valid == [False], "it speaks for nobody before it has their names"
 
 
 async def test_node_that_starts_takes_back_what_the_dead_hold(start: Start) -> None:
@@ -411,3 +406,84 @@ async def test_who_waits_for_the_servers_lets_others_notice_that_they_are_gone(s
     await sending.wait()
     one.broker.link._nats._status = 1  # type: ignore[assignment] - connected
     assert ran
+
+
+# --- a disk that is full ----------------------------------------------------------------------------------------------
+
+
+async def test_full_disk_is_told_of_as_such_though_the_lease_cannot_be_renewed_either(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    publish = one.broker.link.publish
+
+    async def full(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        raise Rejected("the disk is full", 10047)
+
+    monkeypatch.setattr(one.broker.link, "publish", full)
+    await until(lambda: one.broker.lease.full and not one.broker.lease.valid, lambda: "the lease is valid still")
+    ann.types("lost", "/join elsewhere")
+    await ann.sees("Not sent: the disk is full.")
+    await ann.sees("Not joined: the disk is full.")
+    newcomer = await one.enter("Cy")
+    assert newcomer.refused and newcomer.refused.text == "The disk is full; try again in a while."
+    assert AWAY not in ann.notices and one.broker.reachable
+    monkeypatch.setattr(one.broker.link, "publish", publish)
+    await until(lambda: one.broker.lease.valid, lambda: "the lease is not valid again")
+    ann.types("there is room")
+    await bo.sees("Ann: there is room")
+    assert "lost" not in bo.seen
+
+
+async def test_bug_on_the_way_into_the_log_ends_in_a_sentence(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await start()
+    ann = await one.enter("Ann")
+    monkeypatch.setattr(one.broker._sending, "_pack", lambda *_: 1 / 0)
+    ann.types("what now")
+    await ann.sees("Not confirmed: the server made a mistake.")
+    monkeypatch.undo()
+    ann.types("go on")
+    await until(lambda: one.hub.outbox.idle, lambda: "it hangs")
+
+
+# --- private messages that do not arrive ------------------------------------------------------------------------------
+
+
+async def test_private_message_is_not_lost_without_a_word(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    two.hub.pause(bo.session)
+    ann.types("/msg Bo psst")
+    await ann.sees("Not sent: Bo does not read just now.")
+    two.hub.resume(bo.session)
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("/msg Bo psst")
+    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+    servers.signal(0, signal.SIGCONT)
+    await two.die()
+    ann.types("/msg Bo psst", "/msg Bo again")
+    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+
+
+async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    claim = one.broker.lease._claim
+
+    async def slow(key: str) -> bool:
+        one.hub.depart(ann.session)
+        return await claim(key)
+
+    one.broker.lease._claim = slow  # type: ignore[method-assign]
+    await one.broker.lease.end()
+    one.broker.lease._until = 0.0
+    await until(lambda: ann.session.gone and one.broker.lease.valid, lambda: "no new lease")
+    await same([one, two], [])
+    for _ in range(100):
+        if not (peer := await two.enter("Ann")).refused:
+            break
+        await asyncio.sleep(0.05)
+    assert peer.session.nick == "Ann"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,19 +13,11 @@ from probing import Probe, SetClock, draft, texts
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream import projection as projection_module
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Kind, Latest, Search
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
-
-
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
-    servers = NatsServers(tmp_path_factory.mktemp("nats"))
-    servers.start()
-    yield servers
-    servers.stop()
 
 
 @pytest.fixture
@@ -33,15 +25,7 @@ async def probe(servers: NatsServers, tmp_path: Path) -> AsyncIterator[Probe]:
     probe = await made(servers, tmp_path / "copy")
     yield probe
     await probe.stop()
-    await forget(servers)
-
-
-async def forget(servers: NatsServers) -> None:
-    link = Link(Access(servers.url), "clean", lambda up: None)
-    await link.connect()
-    for stream in (streams.LOG, streams.NOW):
-        await link.ask(f"STREAM.DELETE.{stream}")
-    await link.close()
+    await servers.forget()
 
 
 async def made(servers: NatsServers, folder: Path | None) -> Probe:
@@ -80,7 +64,7 @@ async def test_copy_of_another_stream_is_not_used(servers: NatsServers, probe: P
     await probe.say("tea of yore")
     await probe.read(Search("tea", 9))
     await probe.stop()
-    await forget(servers)
+    await servers.forget()
     again = await made(servers, tmp_path / "copy")
     await again.say("tea of today")
     assert texts((await again.read(Search("tea", 9))).entries) == ["tea of today"]

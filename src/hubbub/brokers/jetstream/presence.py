@@ -286,7 +286,7 @@ class Presence:
                 self._forget(peer, peer.people.keys() - peer.named)
                 peer.named.clear()
                 peer.number = news.number
-        elif peer.number >= 0 and news.number == peer.number + bool(news.people or news.gone):
+        elif news.number == peer.number + bool(news.people or news.gone):
             self._take(peer, news)
             self._forget(peer, news.gone)
             peer.number = news.number

@@ -14,10 +14,10 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
+from hubbub.brokers.copy import Copy
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Link, Message
 from hubbub.brokers.jetstream.packs import STEP, decode, entries
-from hubbub.brokers.store import Store
 from hubbub.core.model import Page, Search
 from hubbub.errors import BrokerError
 
@@ -44,7 +44,7 @@ class Projection:
         self._folder = folder
         self._thread = ThreadPoolExecutor(1, "hubbub-projection")
         self._lock = asyncio.Lock()
-        self._store: Store | None = None
+        self._store: Copy | None = None
         self.upto = 0  # the last message that is in it
         self.last = 0  # the last one of the stream, when that was looked at
 
@@ -104,12 +104,12 @@ class Projection:
             self._store.close()
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = self._folder / "origin"
-        store = Store(self._folder, write=True)
+        store = Copy(self._folder, write=True)
         if not mark.exists() or mark.read_text() != origin or store.mirrored > last:
             store.close()
             shutil.rmtree(self._folder)
             self._folder.mkdir(mode=0o700)
-            store = Store(self._folder, write=True)
+            store = Copy(self._folder, write=True)
             mark.write_text(origin)
         self._store, self.upto = store, store.mirrored
 

@@ -1,0 +1,72 @@
+"""A log in an SQLite file that follows one which is kept elsewhere."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from hubbub.brokers import trimming
+from hubbub.brokers.keys import decode_name
+from hubbub.brokers.store import INSERT, Store, sentence
+from hubbub.core.model import Entry
+from hubbub.errors import BrokerError
+
+
+class Copy(Store):
+    """A log whose entries have their numbers from elsewhere."""
+
+    def mirror(self, messages: Sequence[tuple[str, Sequence[Entry]]], upto: int) -> None:
+        """Take in entries that were numbered elsewhere, each with the key of its room; note up to where that goes.
+
+        What is here already is left out. Raises BrokerError.
+        """
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for key, entries in messages:
+                room = self._room_of(key)
+                prev = self._last_of(room)
+                rows = []
+                for entry in entries:
+                    number, kind, text = entry.seq, entry.kind.value, entry.text
+                    if number > self.last:
+                        rows.append(
+                            (number, room, prev, entry.time, kind, entry.nick, text, entry.id, entry.host, entry.tags)
+                        )
+                        prev = self.last = number
+                db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
+                for entry in entries if rows else ():
+                    self._take_effect(room, entry)
+            db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
+
+    def _room_of(self, key: str) -> int:
+        """Return the room of a key, made if there is none: it is called as the key says until it is renamed."""
+        self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
+        row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            name = decode_name(key.partition("==")[0])
+            taken = self._db.execute("SELECT 1 FROM origin JOIN room ON room = id WHERE name = ?", (name,)).fetchone()
+            row = self._room(key if taken else name)
+            self._db.execute("INSERT INTO origin VALUES (?, ?)", (key, row[0]))
+        return int(row[0])
+
+    @property
+    def mirrored(self) -> int:
+        """Up to where `mirror` was called; 0 if it was not."""
+        return trimming.mark(self._db, "mirrored")
+
+    def trim_before(self, number: int) -> None:
+        """Forget all that is before a number: who keeps the log itself has forgotten it. Raises BrokerError."""
+        if number - 1 <= trimming.mark(self._db, "trimmed"):
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._tidying.note(trimming.trim(self._db, number - 1))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
