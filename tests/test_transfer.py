@@ -440,6 +440,31 @@ def test_a_file_that_is_there_is_replaced_when_all_of_the_new_one_is(tmp_path: P
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.parametrize("where", ["sqlite", "nats"])
+@pytest.mark.parametrize("cut", [0, 1, 30, 5_000, -1, -40])
+def test_export_that_was_interrupted_goes_on(
+    tmp_path: Path, long: Path, where: str, cut: int, request: pytest.FixtureRequest
+) -> None:
+    place = ["--data", tmp_path / "log"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
+    imported(place, long)
+    whole = exported(place, tmp_path / "whole.jsonl").read_bytes()
+    part = tmp_path / "a.jsonl.part"
+    part.write_bytes(whole[:cut])
+    before = part.stat().st_ino
+    assert exported(place, tmp_path / "a.jsonl").read_bytes() == whole
+    assert not part.exists() and (tmp_path / "a.jsonl").stat().st_ino == before
+
+
+def test_export_does_not_go_on_with_what_is_of_another_log(tmp_path: Path, lively: Path, long: Path) -> None:
+    part = tmp_path / "a.jsonl.part"
+    part.write_bytes(exported(["--data", lively], tmp_path / "other.jsonl").read_bytes())
+    imported(["--data", tmp_path / "log"], long)
+    said = sentence(hubbub("export", "--data", tmp_path / "log", tmp_path / "a.jsonl"))
+    assert said == f"The file {part} is of another log, or of what it was; remove it."
+    part.write_bytes(b"\xff\n\x00{}\n[1]\n")
+    assert hubbub("export", "--data", lively, tmp_path / "a.jsonl").returncode == 0
+
+
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 

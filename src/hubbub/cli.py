@@ -254,7 +254,8 @@ def check(file: str | None, **flags: Any) -> None:
 def export_command(file: str | None, target: str, **flags: Any) -> None:
     """Write all that is in a log to FILE or standard output, a JSON object a line.
 
-    A server may run on it meanwhile: what it stores from now on is not in the file.
+    A server may run on it meanwhile: what it stores from now on is not in the file. If it was interrupted, start it
+    again with the same FILE: it goes on where it was.
     """
     settings = config.read(flags, file)
     with _progress("Exporting") as progress, transfer.output(target) as output:

@@ -80,8 +80,42 @@ _decoder = msgspec.json.Decoder(Line)
 # --- files ----------------------------------------------------------------------------------------------------
 
 
+class Output:
+    """What is exported to; an export that was interrupted goes on behind the last entry that it had written.
+
+    Args:
+        file: where to write.
+        part: what it is called until all is there.
+        seq: the number of the last entry in it, 0 if there is none.
+        id: that entry's id: the same number in another log is another entry.
+
+    """
+
+    def __init__(self, file: IO[bytes], part: str = "", seq: int = 0, id: str = "") -> None:
+        self._file = file
+        self._part = part
+        self._seq = seq
+        self._id = id
+        self._known = not seq
+
+    def begin(self) -> None:
+        """Write the first line, if it is not there."""
+        if not self._seq:
+            self._file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
+
+    def write(self, entries: list[Entry]) -> None:
+        """Write those of the next entries that are not there yet. Raises SettingsError if they are of another log."""
+        for entry in entries if not self._known else ():
+            self._known = self._known or (entry.seq, entry.id) == (self._seq, self._id)
+            if entry.seq > self._seq and not self._known:
+                raise SettingsError(f"The file {self._part} is of another log, or of what it was; remove it.")
+        rest = [entry for entry in entries if entry.seq > self._seq]
+        lines = [Line(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
+        self._file.write(_encoder.encode_lines(lines))
+
+
 @contextlib.contextmanager
-def output(target: str) -> Iterator[IO[bytes]]:
+def output(target: str) -> Iterator[Output]:
     """Open what is exported to, `-` for standard output; the file has its name when all of it is there.
 
     Raises:
@@ -91,12 +125,12 @@ def output(target: str) -> Iterator[IO[bytes]]:
     part = f"{target}.part"
     try:
         if target == "-":
-            yield sys.stdout.buffer
+            yield Output(sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # private rooms are in it, too
-        with open(descriptor, "wb", BUFFER) as file:
-            yield file
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)  # private rooms are in it, too
+        with open(descriptor, "r+b", BUFFER) as file:
+            yield Output(file, part, *_left(file))
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, target)
@@ -105,9 +139,26 @@ def output(target: str) -> Iterator[IO[bytes]]:
     except OSError as error:
         raise SettingsError(f"{_called(target)} cannot be written: {reason(error)}.") from None
     finally:
-        if target != "-":
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if target != "-" and not os.path.getsize(part):
                 os.unlink(part)
+
+
+def _left(file: IO[bytes]) -> tuple[int, str]:
+    """Go behind the last whole line that is left in a file; return the number and the id of its entry, 0 if none."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 2 * MAX_LINE))
+    tail = file.read()
+    whole = tail[: tail.rfind(b"\n") + 1]
+    try:
+        last = _decoder.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        file.seek(0)
+        file.truncate()
+        return 0, ""
+    file.seek(end - len(tail) + len(whole))
+    file.truncate()
+    return last.seq, last.id
 
 
 def _called(name: str) -> str:
@@ -180,15 +231,10 @@ def _entry(data: bytes) -> Entry:
     return Entry(line.room, line.seq, 0, line.time, line.kind, nick, clean_exactly(line.text), id, host, tags)
 
 
-def _write(file: IO[bytes], entries: list[Entry]) -> None:
-    lines = [Line(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in entries]
-    file.write(_encoder.encode_lines(lines))
-
-
 # --- either log -----------------------------------------------------------------------------------------------
 
 
-def export(settings: Settings, file: IO[bytes], progress: Progress) -> int:
+def export(settings: Settings, file: Output, progress: Progress) -> int:
     """Write all that is in a log, as it is now; return how many entries that are.
 
     Raises:
@@ -219,21 +265,17 @@ def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
         raise SettingsError(f"Not all was imported: {error}. What is there is skipped the next time.") from error
 
 
-def _write_header(file: IO[bytes]) -> None:
-    file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
-
-
 # --- a file of SQLite -----------------------------------------------------------------------------------------
 
 
-def _export_file(folder: Path, file: IO[bytes], progress: Progress) -> int:
+def _export_file(folder: Path, file: Output, progress: Progress) -> int:
     if not (folder / FILE).exists() and (folder / COPY / FILE).exists():
         folder /= COPY
     with contextlib.closing(Archive(folder)) as archive:
         whole, done = archive.count(), 0
-        _write_header(file)
+        file.begin()
         for entries in archive.pages():
-            _write(file, entries)
+            file.write(entries)
             done += len(entries)
             progress(done, whole)
     return done
@@ -258,7 +300,7 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
 # --- the stream -----------------------------------------------------------------------------------------------
 
 
-async def _export_stream(settings: Settings, file: IO[bytes], progress: Progress) -> int:
+async def _export_stream(settings: Settings, file: Output, progress: Progress) -> int:
     # Only who has a cluster needs the library.
     from hubbub.brokers.jetstream import streams
     from hubbub.brokers.jetstream.archive import Reading
@@ -272,11 +314,11 @@ async def _export_stream(settings: Settings, file: IO[bytes], progress: Progress
             raise SettingsError(f"There is no log on {access.shown}.")
         reading = Reading(link)
         await reading.begin()
-        _write_header(file)
+        file.begin()
         count = 0
         async with contextlib.aclosing(reading.pages()) as pages:
             async for entries, upto in pages:
-                _write(file, entries)
+                file.write(entries)
                 count += len(entries)
                 progress(upto - reading.first + 1, reading.last - reading.first + 1)
         return count

@@ -162,7 +162,7 @@ async def test_stream_that_is_somebody_elses(run: Run) -> None:
 
 async def test_bounds_of_the_log_are_those_of_the_settings(run: Run) -> None:
     servers = run()
-    for keep in (streams.Keep(), streams.Keep(3600, 1000, 1 << 20), streams.Keep(0, 5, 0)):
+    for keep in (streams.Keep(), streams.Keep(3600, 1000, 1 << 20), streams.Keep(0, 5, 0), streams.Keep(100)):
         link = Link(Access(servers.url), "test", lambda up: None)
         await link.connect()
         await streams.set_up(link, 0, keep)

@@ -16,7 +16,7 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Kind, Latest, Search
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, SettingsError
 from nats_servers import NatsServers
 
 
@@ -85,6 +85,27 @@ async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: p
     answer = await probe.read(Search("tea", 9))
     assert isinstance(answer, BrokerError) and str(answer) == "the index is being made: 43 % of the log is in it"
     assert probe.broker.figures()["search_behind"][1] == 57.0
+
+
+async def test_two_nodes_do_not_share_a_copy(servers: NatsServers, probe: Probe, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"The data folder .*copy is in use by another server\."):
+        await made(servers, tmp_path / "copy")
+
+
+async def test_copy_that_cannot_be_opened_is_a_sentence_and_is_tried_again(
+    servers: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection_module, "EVERY", 0.05)
+    folder = tmp_path / "broken"
+    (folder / "hubbub.db").mkdir(parents=True)
+    other = await made(servers, folder)
+    await other.say("tea")
+    answer = await other.read(Search("tea", 9))
+    assert str(answer) == "the index cannot be used just now"
+    (folder / "hubbub.db").rmdir()
+    assert texts((await other.read(Search("tea", 9))).entries) == ["tea"]
+    await other.stop()
+    await servers.forget()
 
 
 async def test_node_without_a_copy_says_so(servers: NatsServers, probe: Probe) -> None:

@@ -86,6 +86,8 @@ class JetStreamBroker:
 
     async def connect(self) -> None:
         """Find the servers and make the streams. Raises SettingsError."""
+        if self._projection:
+            self._projection.begin()
         await self.link.connect()
         await streams.set_up(self.link, self._replicas, self._bounds)
         end = self._loop.time() + streams.START  # servers that have just started have no leader yet

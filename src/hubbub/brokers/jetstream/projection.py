@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -18,8 +18,10 @@ from hubbub.brokers.copy import Copy
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Link, Message
 from hubbub.brokers.jetstream.packs import STEP, decode, entries
+from hubbub.brokers.sqlite import lock
+from hubbub.brokers.store import FILE
 from hubbub.core.model import Page, Search
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, HubbubError, SettingsError
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +47,20 @@ class Projection:
         self._thread = ThreadPoolExecutor(1, "hubbub-projection")
         self._lock = asyncio.Lock()
         self._store: Copy | None = None
+        self._held: int | None = None  # a file descriptor
         self.upto = 0  # the last message that is in it
         self.last = 0  # the last one of the stream, when that was looked at
+
+    def begin(self) -> None:
+        """Take the folder for this process alone. Raises SettingsError if that cannot be."""
+        self._held = lock(self._folder)
 
     async def run(self) -> None:
         """Keep up with the stream."""
         while True:
             try:
                 await self.sync()
-            except BrokerError as error:
+            except HubbubError as error:
                 log.debug("the projection waits: %s", error)
             await asyncio.sleep(EVERY)
 
@@ -63,6 +70,9 @@ class Projection:
             await self._do(self._store.close)
             self._store = None
         self._thread.shutdown(wait=False)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     async def sync(self) -> None:
         """Take in what is new. Raises BrokerError."""
@@ -88,6 +98,8 @@ class Projection:
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.sync()
+        except SettingsError as error:
+            raise BrokerError("the index cannot be used just now") from error
         except TimeoutError:
             done = 100 * self.upto // max(self.last, 1)
             raise BrokerError(f"the index is being made: {done} % of the log is in it") from None
@@ -102,13 +114,12 @@ class Projection:
         """Open the file; anew if it is of another stream, or knows more than there is."""
         if self._store:
             self._store.close()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = self._folder / "origin"
         store = Copy(self._folder, write=True)
         if not mark.exists() or mark.read_text() != origin or store.mirrored > last:
             store.close()
-            shutil.rmtree(self._folder)
-            self._folder.mkdir(mode=0o700)
+            for file in self._folder.glob(f"{FILE}*"):
+                file.unlink()
             store = Copy(self._folder, write=True)
             mark.write_text(origin)
         self._store, self.upto = store, store.mirrored

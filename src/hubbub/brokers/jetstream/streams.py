@@ -41,7 +41,7 @@ async def set_up(link: Link, replicas: int, keep: Keep) -> None:
         "name": LOG,
         "subjects": [f"{ROOM}*"],
         "republish": {"src": f"{ROOM}*", "dest": f"{LIVE}{{{{wildcard(1)}}}}"},
-        "duplicate_window": FORGET_IDS * 1_000_000_000,
+        "duplicate_window": int(min(FORGET_IDS, keep.age or FORGET_IDS) * 1e9),
         "max_age": int(keep.age * 1e9),
         "max_msgs": keep.count or -1,
         "max_bytes": keep.size or -1,
