@@ -129,3 +129,19 @@ async def test_irc_and_nc_on_two_nodes_are_in_one_room(made: Crowd) -> None:
     writer.close()
     await ann.sees(" QUIT ", "PART #lobby")
     ann.close()
+
+
+async def test_irc_clients_are_told_what_changes_with_who_is_on_another_node(made: Crowd) -> None:
+    one, two = made.nodes
+    ann = await Irc().start(one.port, "Ann")
+    ann.says("CAP REQ :away-notify setname", "JOIN #lobby")
+    await ann.sees(" 366 ")
+    bob = await Irc().start(two.port, "Bob")
+    bob.says("CAP REQ :setname", "JOIN #lobby", "AWAY :tea")
+    assert (await ann.sees(" AWAY ")).endswith("AWAY tea")
+    bob.says("SETNAME :Bob of two")
+    assert (await ann.sees(" SETNAME ")).endswith("SETNAME :Bob of two")
+    bob.says("AWAY")
+    assert (await ann.sees(" AWAY")).endswith("AWAY")
+    ann.close()
+    bob.close()

@@ -484,3 +484,14 @@ def test_without_other_nodes_nothing_is_sent_there() -> None:
     arrive(house)
     al.types("/msg Zoe psst")
     assert [event.code for event in al.sees() if isinstance(event, Refusal)] == ["not-confirmed"]
+
+
+def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> None:
+    house = House()
+    _, zoe = arrive(house)
+    told: list[tuple[Session, str, str]] = []
+    house.hub.abroad.described.append(lambda *one: told.append(one))
+    house.hub.abroad.update(zoe, replace(ZOE, away="tea"))
+    house.hub.abroad.update(zoe, replace(ZOE, away="tea", active=9.0))
+    house.hub.abroad.update(zoe, replace(ZOE, real="Z"))
+    assert told == [(zoe, "", "Zoe Z"), (zoe, "tea", "Zoe Z")]

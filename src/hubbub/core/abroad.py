@@ -63,6 +63,8 @@ class Abroad:
         self._hub = hub
         self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
         self._places: dict[Session, tuple[str, ...]] = {}
+        # Called with a session of another node, and its user's away text and real name before one of them has changed.
+        self.described: list[Callable[[Session, str, str], None]] = []
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
         self.signal: Callable[[Entry], None] = lambda entry: None
         # Called with a session of another node, what to tell it, and whom to tell whether it was told: None if unknown.
@@ -90,7 +92,7 @@ class Abroad:
         """Note what has become of somebody."""
         user = session.user
         assert user is not None
-        before = user.nick
+        before, away, real = user.nick, user.away, user.real
         self._describe(session, who)
         if before != who.nick:
             self._hub.directory.forget(user)
@@ -99,6 +101,9 @@ class Abroad:
             for tell in self._hub.presence:
                 tell(user, before)
         self._place(session, who.rooms)
+        if (away, real) != (user.away, user.real):
+            for described in self.described:
+                described(session, away, real)
 
     def leave(self, session: Session) -> None:
         """Forget somebody who has left, or whose node has."""

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
+from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.listeners.irc_metadata import Values
+from hubbub.wire import irc as wire
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
@@ -54,6 +56,7 @@ class Network:
         self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
         self.metadata = Values(hub.rooms.awake)
         hub.presence.append(self._presence)
+        hub.abroad.described.append(self._described)
         hub.moves.append(self.metadata.move)
 
     @property
@@ -109,6 +112,20 @@ class Network:
             for client in self.watchers(user.nick):
                 client.numeric(730, f"{user.nick}!{session.host}")
         self.most = max(self.most, len(self._here))
+
+    def _described(self, session: Session, away: str, real: str) -> None:
+        """Tell the clients here what has changed with somebody on another node."""
+        user = session.user
+        assert user is not None
+        source = f"{user.nick}!{session.host}"
+        for cap, verb, before, now in (
+            ("away-notify", "AWAY", away, user.away),
+            ("setname", "SETNAME", real, user.real),
+        ):
+            if before != now:
+                data = wire.line(source, verb, *([now] if now else []))
+                for client in self.interested(session, user.nick, cap):
+                    client.send(data)
 
     # --- what the others see --------------------------------------------------------------------------------------
 
