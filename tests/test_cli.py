@@ -252,7 +252,7 @@ def test_history_search_and_check_beside_a_running_server(tmp_path: Path) -> Non
         ann.said("hello beside")
         assert [line.partition("] ")[2] for line in lines("history", "--data", tmp_path)] == ["Ann: hello beside"]
         assert len(lines("search", "--data", tmp_path, "BESIDE")) == 1
-        assert lines("check", "--data", tmp_path)[-1].startswith("The log is whole: 2 entries in 1 rooms, ")
+        assert lines("check", "--data", tmp_path)[-1].startswith("The log is whole: 2 entries in 1 room, ")
         ann.said("and on")
         assert len(lines("history", "--data", tmp_path)) == 2
         ann.close()

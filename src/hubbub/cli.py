@@ -241,7 +241,8 @@ def check(file: str | None, **flags: Any) -> None:
             click.echo("")
             raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
         size = store.size()
-    click.echo(f"\nThe log is whole: {size.entries:,} entries in {size.rooms:,} rooms, {size.bytes / 1e6:,.1f} MB.")
+    rooms = f"{size.rooms:,} {'room' if size.rooms == 1 else 'rooms'}"
+    click.echo(f"\nThe log is whole: {_counted(size.entries)} in {rooms}, {size.bytes / 1e6:,.1f} MB.")
 
 
 @main.command(

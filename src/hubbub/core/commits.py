@@ -56,7 +56,7 @@ class Commits:
         self._hub.delivery.tidy()
 
     def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
-        """Tell the senders that these were not stored, or that it is not `sure`: then they may come in `committed` yet.
+        """Tell the senders that these were not stored, or that it is not `sure`: then they may come in `stored` yet.
 
         What must be known to others is gathered again, first.
         """
