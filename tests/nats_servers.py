@@ -103,6 +103,8 @@ class NatsServers:
         process = self._processes[number]
         assert process is not None
         os.kill(process.pid, what)
+        if what is signal.SIGSTOP:
+            os.waitpid(process.pid, os.WUNTRACED)  # on a busy machine it would go on for a while
         if what is signal.SIGKILL:
             process.wait(10)
             self._processes[number] = None

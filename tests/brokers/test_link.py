@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import socket
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.errors import SettingsError
 from nats_servers import NatsServers, free_ports
 
+OPERATOR, ACCOUNT, USER = 14 << 3, 0, 20 << 3  # prefixes of NKEYs
 Run = Callable[..., NatsServers]
 
 
@@ -91,9 +93,46 @@ async def test_nkey(run: Run, tmp_path: Path) -> None:
     assert missing == f"The file {tmp_path / 'none'} cannot be read: No such file or directory."
 
 
-def _seed(raw: bytes) -> bytes:
-    """Return an NKEY seed of a user: prefix, key and CRC-16 in base32."""
-    data = bytes([(18 << 3) | (20 << 3) >> 5, ((20 << 3) & 31) << 3]) + raw
+async def test_credentials_file(run: Run, tmp_path: Path) -> None:
+    operator, account, system, user = (
+        nkeys.from_seed(_seed(bytes([number] * 32), kind))
+        for number, kind in enumerate((OPERATOR, ACCOUNT, ACCOUNT, USER))
+    )
+    limits = "subs data payload imports exports conn leaf mem_storage disk_storage streams consumer".split()
+    unlimited = dict.fromkeys(limits, -1) | {"wildcards": True}
+    known = {
+        account: _jwt(operator, account, {"type": "account", "limits": unlimited}),
+        system: _jwt(operator, system, {"type": "account"}),
+    }
+    servers = run(
+        f"operator: {_jwt(operator, operator, {'type': 'operator'})}\n"
+        f"resolver: MEMORY\nsystem_account: {system.public_key.decode()}\nresolver_preload {{\n"
+        + "".join(f"{one.public_key.decode()}: {issued}\n" for one, issued in known.items())
+        + "}"
+    )
+    file = tmp_path / "ann.creds"
+    token = _jwt(account, user, {"type": "user", "pub": {}, "sub": {}, "subs": -1, "data": -1, "payload": -1})
+    file.write_text(
+        f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n"
+        f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
+    )
+    assert await fault(Access(servers.url, creds=str(file))) == ""
+    assert "uthorization" in await fault(Access(servers.url))
+
+
+def _jwt(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, claims: dict[str, object]) -> str:
+    """Return a token of the NATS kind: JSON, signed by an NKEY."""
+    head = {"typ": "JWT", "alg": "ed25519-nkey"}
+    body = {"jti": "x", "iat": 1, "iss": issuer.public_key.decode(), "sub": subject.public_key.decode()}
+    body |= {"name": "test", "nats": claims | {"version": 2}}
+    parts = [json.dumps(part).encode() for part in (head, body)]
+    signed = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
+    return b".".join((signed, base64.urlsafe_b64encode(issuer.sign(signed)).rstrip(b"="))).decode()
+
+
+def _seed(raw: bytes, kind: int = USER) -> bytes:
+    """Return an NKEY seed: prefix, key and CRC-16 in base32."""
+    data = bytes([(18 << 3) | kind >> 5, (kind & 31) << 3]) + raw
     crc = 0
     for byte in data:
         crc ^= byte << 8

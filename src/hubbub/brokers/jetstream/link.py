@@ -206,7 +206,8 @@ class Link:
             raise BrokerError(GONE) from None
 
     async def _on_error(self, error: Exception) -> None:
-        self._error = _plain(error)
+        if not (self._error and isinstance(error, OSError)):  # a reset connection says less than what came before it
+            self._error = _plain(error)
         log.debug("nats: %r", error)
 
     async def _on_down(self) -> None:
