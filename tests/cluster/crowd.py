@@ -18,6 +18,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import holders
+from holders import Holder
+
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.jetstream.packs import decode, entries
@@ -35,9 +38,11 @@ class Node:
     def __init__(self, url: str, data: Path, *flags: str) -> None:
         self.url, self.data, self.flags = url, data, flags
         self.port = 0
+        self.ended = 0.0  # when it was told to end; 0 while it runs
         self.process: asyncio.subprocess.Process
 
     async def start(self) -> Node:
+        self.ended = 0.0
         data = str(self.data)
         command = [sys.executable, "-m", "hubbub", "serve", "--broker", self.url, "--data", data, "--no-limits"]
         self.process = await asyncio.create_subprocess_exec(
@@ -68,6 +73,7 @@ class Node:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        self.ended = time.monotonic()
         with contextlib.suppress(ProcessLookupError):
             self.process.send_signal(how)
         async with asyncio.timeout(PATIENCE):
@@ -219,6 +225,7 @@ class Crowd:
         of = url or (lambda number: servers.url)
         self.nodes = [Node(of(number), folder / f"node-{number}", "--search", "off") for number in range(nodes)]
         self.voices: list[Voice] = []
+        self.holders: list[Holder] = []
 
     async def start(self, talkers: int, listeners: int, rate: float) -> None:
         await self.nodes[0].start()
@@ -228,11 +235,15 @@ class Crowd:
             nodes = self.nodes[number % len(self.nodes) :] + self.nodes[: number % len(self.nodes)]
             self.voices.append(Voice(name, nodes, rate / talkers if number < talkers else 0.0).start())
         await asyncio.gather(*(voice.here() for voice in self.voices))
+        self.holders = [Holder(number, node) for number, node in enumerate(self.nodes)]
 
     async def settle(self) -> list[tuple[str, str]]:
         """Stop talking; wait until everybody saw the end of the log; return it, judged."""
         for voice in self.voices:
             voice.stopped = True
+        await asyncio.gather(*(holder.end() for holder in self.holders))
+        if self.holders:
+            holders.judge([span for holder in self.holders for span in holder.spans])
         end = time.monotonic() + PATIENCE
         behind = ["nobody could look"]
         calm = 0
@@ -249,7 +260,7 @@ class Crowd:
         return log
 
     async def stop(self) -> None:
-        await asyncio.gather(*(voice.end() for voice in self.voices))
+        await asyncio.gather(*(one.end() for one in (*self.voices, *self.holders)))
         for node in self.nodes:
             if node.port and node.process.returncode is None:
                 await node.end(signal.SIGKILL)

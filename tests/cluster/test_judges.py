@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import crowd
+import holders
 import pages
 import pytest
 from crowd import Voice
+from holders import Span
 from pages import NOT_STORED, STORED, Page
 
 from hubbub.core.model import Entry, Kind
@@ -82,3 +84,18 @@ def test_voice_that_was_wronged_is_found(log: list[Any], seen: list[Any], says: 
     voice.stays.append(seen)
     with pytest.raises(AssertionError, match=says):
         crowd.judge(log, [voice])
+
+
+@pytest.mark.parametrize(
+    ("spans", "says"),
+    [
+        ([Span(1, 4, 0), Span(3, 5, 1)], "for 1.000 s"),
+        ([Span(1, 9, 0), Span(2, 3, 1)], "two have the name"),
+        ([Span(1, 9, 0), Span(9, 10, 1), Span(10, 11, 0), Span(10.5, 12, 1)], "two have the name"),
+        ([Span(1, 4, 0), Span(5, 6, 0)], "never changed hands"),
+    ],
+)
+def test_two_holders_of_a_name_are_found(spans: list[Span], says: str) -> None:
+    holders.judge([Span(5, 6, 1), Span(1, 2, 0), Span(2, 5, 1)])
+    with pytest.raises(AssertionError, match=says):
+        holders.judge(spans)
