@@ -12,7 +12,7 @@ from nodes import Node, Peer, until
 
 from hubbub.brokers.jetstream import lease, presence, sending, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
-from hubbub.brokers.jetstream.link import Rejected
+from hubbub.brokers.jetstream.link import Rejected, Unknown
 from hubbub.core.asides import signal as tell_signal
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
@@ -363,6 +363,30 @@ async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: St
     ann.types("after")
     await bo.sees("Ann: after")
     assert "into the ice" not in bo.seen
+
+
+async def test_who_says_something_that_nobody_answers_is_told_so_though_the_lease_is_renewed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has no leader, say; the lease is in another stream."""
+    one = await start()
+    ann = await one.enter("Ann")
+    publish, lost = one.broker.link.publish, 0
+
+    async def deaf(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        nonlocal lost
+        if not subject.startswith(streams.ROOM):
+            return await publish(subject, data, headers)
+        lost += 1
+        raise Unknown
+
+    monkeypatch.setattr(one.broker.link, "publish", deaf)
+    ann.types("hello")
+    await ann.sees(AWAY)
+    await asyncio.sleep(1)  # meanwhile the lease is renewed
+    assert BACK not in ann.notices and lost > 5
+    monkeypatch.setattr(one.broker.link, "publish", publish)
+    await ann.sees(BACK)
 
 
 async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(

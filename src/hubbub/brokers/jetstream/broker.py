@@ -172,15 +172,19 @@ class JetStreamBroker:
             self.tasks.spawn(self.following.audit())
         else:
             self._sending.back.clear()
-        self._loop.call_later(PATIENCE, self._look)
+        self.look_soon()
 
     @property
     def reachable(self) -> bool:
         """Whether the servers answer, and this node may speak for its people; a full disk is told at each message."""
-        return self.link.up and (self.lease.full or (self.lease.answers and self.lease.valid))
+        answers = self.lease.answers and self._sending.answers
+        return self.link.up and (self.lease.full or (answers and self.lease.valid))
+
+    def look_soon(self) -> None:
+        """See whether people are to be told that the servers can be reached no more, or again."""
+        self._loop.call_later(PATIENCE, self._look)
 
     def _look(self) -> None:
-        """Tell everybody when the servers can be reached no more, or again."""
         if self._hub and self.reachable is not self._told and not self._stopping:
             self._told = self.reachable
             self._hub.announce(BACK if self._told else AWAY)

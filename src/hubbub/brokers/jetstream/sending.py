@@ -51,6 +51,17 @@ class Sending:
         self.forsaken: set[str] = set()  # ids of what is not to be stored any more
         self.newest = 0.0  # time of an entry
         self.back = asyncio.Event()  # the servers can be reached again
+        self._heard = True  # what was sent last had an answer
+
+    @property
+    def answers(self) -> bool:
+        """Whether nothing waits because the servers do not answer."""
+        return self._heard or not self.outgoing
+
+    def _hear(self, heard: bool) -> None:
+        if heard is not self._heard:
+            self._heard = heard
+            self._broker.look_soon()
 
     def moved(self, before: str, to: str) -> None:
         """Go on with a room under its new name."""
@@ -163,10 +174,12 @@ class Sending:
                     break
                 try:
                     await self._try(feed, id, data)
+                    self._hear(True)
                     break
                 except Unsent:
-                    pass
+                    self._hear(False)
                 except (Rejected, Unknown) as outcome:
+                    self._hear(isinstance(outcome, Rejected))
                     if isinstance(outcome, Rejected) and not first:
                         self.failed(batch, str(outcome), True)
                         break
