@@ -1,17 +1,15 @@
-"""IRC's channels: joining, talking, topics, lists, modes, kicks. A channel is a room, `#` in front."""
+"""IRC's channels: joining, talking, topics, lists, kicks. A channel is a room, `#` in front."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import moderation, names
 from hubbub.core.room import Room
-from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change, matches
+from hubbub.core.rules import matches
 from hubbub.core.text import clean, fold
-from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -19,8 +17,6 @@ from hubbub.wire.irc_form import channel
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-USER_MODES = "Biow"
-MODES = 20  # changes in one command
 TOPIC_LENGTH = 390
 KICK_LENGTH = 300
 NAMES_LINE = 400  # bytes of names in a line
@@ -302,128 +298,3 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         if all(condition(room) for condition in conditions):
             client.reply("322", client.nick, channel(room.name), str(len(room.people)), room.topic)
     client.numeric(323)
-
-
-# --- modes ----------------------------------------------------------------------------------------------------------
-
-
-def mode(client: IrcDialogue, params: list[str]) -> None:
-    """MODE target [changes]: show or change the modes of a channel or of oneself."""
-    if params[0].startswith("#"):
-        _mode_of_channel(client, params[0], params[1:])
-    else:
-        _mode_of_user(client, params[0], params[1:])
-
-
-def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
-    user = client.user
-    assert user is not None
-    if fold(name) != fold(user.nick):
-        known = client.hub.directory.find(name) is not None
-        client.numeric(502 if known else 401, *([] if known else [name]))
-    elif not params:
-        client.reply("221", client.nick, "+" + "".join(sorted(user.modes | ({"o"} if user.operator else set()))))
-    else:
-        done, unknown = _change_user(user, params[0])
-        if done:
-            client.hub.touch(client.session)
-            client.send(wire.line(client.source, "MODE", client.nick, done))
-        if unknown:
-            client.numeric(501)
-
-
-def _change_user(user: User, letters: str) -> tuple[str, bool]:
-    """Change a user's modes; return what changed, and whether a letter is not known."""
-    on, unknown, text, sign = True, False, "", None
-    for letter in letters:
-        if letter in "+-":
-            on = letter == "+"
-            continue
-        if letter in "iwB" and (letter in user.modes) is not on:
-            user.modes = user.modes | {letter} if on else user.modes - {letter}
-        elif letter == "o" and user.operator and not on:
-            user.operator = False
-        else:
-            unknown = unknown or letter not in USER_MODES
-            continue
-        text += ("" if on is sign else "+" if on else "-") + letter
-        sign = on
-    return text, unknown
-
-
-def _mode_of_channel(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
-    room = room_at(client, name)
-    if room is None:
-        return
-    inside = client.session in room.members
-    shown = channel(room.name)
-    if not params:
-        modes = room.rules.modes(inside).split(" ")
-        client.reply("324", client.nick, shown, *modes)
-        client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
-        return
-    changes, asked = _read(client, room, params)
-    for letter in asked:
-        _list(client, room, letter)
-    if not changes:
-        return
-    if not inside:
-        client.numeric(442, name)
-        return
-    try:
-        bad = moderation.change(client.hub, client.session, room, changes)
-    except Refused:
-        client.numeric(482, name)
-        return
-    for change, refusal in bad:
-        _complain(client, room, change, refusal)
-
-
-def _read(client: IrcDialogue, room: Room, params: Sequence[str]) -> tuple[list[Change], list[str]]:
-    """Return the changes that a MODE asks for, and the lists that it wants to see."""
-    letters, rest = params[0], list(params[1:])
-    changes: list[Change] = []
-    asked: list[str] = []
-    on = True
-    for letter in letters:
-        if letter in "+-":
-            on = letter == "+"
-            continue
-        row = LETTERS.get(letter)
-        if row is None:
-            client.numeric(472, letter)
-            continue
-        wants = row.takes == "always" or (row.takes == "set" and on)
-        if wants and not rest:
-            if letter in LISTS and letter not in asked:
-                asked.append(letter)
-            elif letter == "k" and not on:
-                changes.append(Change(False, letter, "*"))
-            continue
-        if len(changes) < MODES:
-            changes.append(Change(on, letter, rest.pop(0) if wants else ""))
-    return changes, asked
-
-
-def _complain(client: IrcDialogue, room: Room, change: Change, refusal: Refused) -> None:
-    name = channel(room.name)
-    if refusal.code == "no-such-name":
-        client.numeric(401, change.param)
-    elif refusal.code == "not-there":
-        client.numeric(441, change.param, name)
-    elif refusal.code == "list-full":
-        client.numeric(478, name, change.letter)
-    elif change.letter not in PREFIXES:
-        client.reply("696", client.nick, name, change.letter, "*", refusal.text)
-
-
-_LISTS = {"b": (367, 368), "e": (348, 349), "I": (346, 347)}
-
-
-def _list(client: IrcDialogue, room: Room, letter: str) -> None:
-    one, end = _LISTS[letter]
-    now = client.hub.clock()
-    for mask, listed in room.rules.lists[letter].items():
-        if not listed.until or listed.until > now:
-            client.reply(str(one), client.nick, channel(room.name), mask, listed.by, str(int(listed.at)))
-    client.numeric(end, channel(room.name))

@@ -21,7 +21,7 @@ from hubbub.wire.irc_form import MULTILINE, channel, stamp
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-HISTORY = 100
+HISTORY = 100  # entries of an answer to CHATHISTORY
 MARKERS = 200
 MAX_BYTES, MAX_LINES = 4096, 100
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 AWAY_LENGTH = 300
-REAL_LENGTH = 150
+USER_LENGTH, REAL_LENGTH = 20, 150
 FIELDS = "tcuihsnfdlaor"  # of WHOX, in the order in which they are answered
 
 

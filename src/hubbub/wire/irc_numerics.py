@@ -1,4 +1,4 @@
-"""The texts that end IRC's numeric replies, by number (https://modern.ircdocs.horse, "Numerics")."""
+"""IRC's numeric replies: the texts that end them, and those for what is refused (https://modern.ircdocs.horse)."""
 
 TEXTS = {
     251: "",  # told with its numbers
@@ -65,4 +65,23 @@ TEXTS = {
     733: "End of MONITOR list",
     734: "Monitor list is full.",
     766: "key not set",
+}
+
+REFUSALS = {  # what the core refuses, by its codes; the room or what else it is about comes before the text
+    "name-taken": 433,
+    "name-invalid": 432,
+    "room-invalid": 403,
+    "too-many-rooms": 405,
+    "not-in-room": 442,
+    "banned": 474,
+    "invite-only": 473,
+    "bad-key": 475,
+    "room-full": 471,
+    "moderated": 404,
+    "muted": 404,
+    "slow-mode": 404,
+    "not-allowed": 404,
+    "no-such-name": 401,
+    "not-operator": 482,
+    "no-text": 412,
 }

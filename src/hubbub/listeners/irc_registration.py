@@ -1,0 +1,189 @@
+"""What an IRC client says to come in, to stay and to go: names, passwords, capabilities, pings.
+
+Sources: https://modern.ircdocs.horse; ircv3.net for capabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.core.rules import LETTERS, LISTS
+from hubbub.core.text import clean
+from hubbub.errors import Refused
+from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_modes, irc_people, irc_server
+from hubbub.listeners.irc_network import human
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_form import MULTILINE
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+CAPS_LINE = 400  # bytes of capabilities in a line
+# By name: what it means when it has a value. Those of drafts under the names that clients know.
+CAPS = {
+    "message-tags": "",
+    "server-time": "",
+    "echo-message": "",
+    "batch": "",
+    "labeled-response": "",
+    "multi-prefix": "",
+    "userhost-in-names": "",
+    "extended-join": "",
+    "away-notify": "",
+    "invite-notify": "",
+    "setname": "",
+    "chghost": "",
+    "cap-notify": "",
+    "standard-replies": "",
+    "extended-monitor": "",
+    "no-implicit-names": "",
+    "draft/no-implicit-names": "",
+    "draft/pre-away": "",
+    "draft/chathistory": "",
+    "draft/event-playback": "",
+    "draft/read-marker": "",
+    "draft/message-redaction": "",
+    "draft/channel-rename": "",
+    MULTILINE: f"max-bytes={irc_history.MAX_BYTES},max-lines={irc_history.MAX_LINES}",
+    **irc_metadata.CAPS,
+}
+
+
+def welcome(client: IrcDialogue) -> None:
+    """Greet who has just registered, in the order that RFC 2812 gives (5.1)."""
+    network = client.network
+    name = network.name
+    client.reply("001", client.nick, f"Welcome to the {network.settings.network} Network, {client.source}")
+    client.reply("002", client.nick, f"Your host is {name}, running version {irc_server.VERSION}")
+    client.reply("003", client.nick, f"This server was created {human(network.started)}")
+    client.reply(
+        "004", client.nick, name, irc_server.VERSION, irc_modes.USER_MODES, "".join(LETTERS), "".join(LISTS) + "klov"
+    )
+    irc_server.isupport(client)
+    irc_server.lusers(client, [])
+    irc_metadata.welcome(client)
+    irc_server.motd(client, [])
+
+
+def password(client: IrcDialogue, params: list[str]) -> None:
+    """PASS password: what the server asks for before it lets you in."""
+    if client.registered:
+        client.numeric(462)
+    else:
+        client.password = " ".join(params)
+
+
+def nick(client: IrcDialogue, params: list[str]) -> None:
+    """NICK name: be called that."""
+    if not params or not params[0]:
+        client.numeric(431)
+        return
+    name = params[0]
+    if not client.registered:
+        client.claim(name)
+        return
+    if name == client.nick:
+        return
+    try:
+        client.hub.naming.rename(client.session, name, lambda refusal: client.refuse_name(refusal, name))
+    except Refused as refusal:
+        client.refuse_name(refusal, name)
+
+
+def user(client: IrcDialogue, params: list[str]) -> None:
+    """USER name 0 * :real name: who you are, said once."""
+    if client.registered:
+        client.numeric(462)
+        return
+    if len(params) < 4 or not params[0] or not params[3]:
+        client.numeric(461, "USER")
+        return
+    username = "".join(char for char in params[0] if char.isascii() and (char.isalnum() or char in "_.-"))
+    if not username:
+        client.numeric(468)
+        return
+    client.username = username[: irc_people.USER_LENGTH]
+    client.real = wire.cut(clean(params[3]), irc_people.REAL_LENGTH)
+    client.register()
+
+
+def quit(client: IrcDialogue, params: list[str]) -> None:
+    """QUIT :why: leave."""
+    reason = clean(params[0])[: irc_channels.KICK_LENGTH] if params else ""
+    client.end(f"Quit: {reason}", reason)
+
+
+def ping(client: IrcDialogue, params: list[str]) -> None:
+    """PING token: PONG comes back, after all that you said before was given to the others."""
+    if not params or not params[0]:
+        client.numeric(409)
+    else:
+        client.hub.after_all(client.session)
+        client.reply("PONG", client.network.name, params[0])
+
+
+def nothing(client: IrcDialogue, params: list[str]) -> None:
+    """PONG, and what only servers say."""
+
+
+def cap(client: IrcDialogue, params: list[str]) -> None:
+    """CAP LS, LIST, REQ or END: which capabilities there are, and which you use."""
+    if not params:
+        client.numeric(461, "CAP")
+        return
+    verb, *rest = params
+    act = _CAPS.get(verb.upper())
+    if act is None:
+        client.numeric(410, verb)
+    else:
+        act(client, rest[-1] if rest else "")
+
+
+def _cap_ls(client: IrcDialogue, argument: str) -> None:
+    if not client.registered:
+        client.negotiating = True
+    asked = int(argument[:6]) if argument.isascii() and argument.isdigit() else 0
+    client.version = max(client.version, asked)
+    if client.version >= 302 and "cap-notify" not in client.caps:
+        client.take_caps(client.caps | {"cap-notify"})
+    if asked < 302:
+        client.reply("CAP", client.nick, "LS", " ".join(name for name in CAPS if name != "draft/no-implicit-names"))
+        return
+    _tell_caps(client, "LS", [f"{name}={value}" if value else name for name, value in CAPS.items()])
+
+
+def _cap_list(client: IrcDialogue, _: str) -> None:
+    shown = [name for name in CAPS if name in client.caps and (name != "cap-notify" or client.version < 302)]
+    _tell_caps(client, "LIST", shown)
+
+
+def _tell_caps(client: IrcDialogue, verb: str, caps: Sequence[str]) -> None:
+    lines = wire.fill(caps, CAPS_LINE) or [""]
+    for number, text in enumerate(lines, 1):
+        client.reply("CAP", client.nick, verb, *(["*"] if number < len(lines) else []), text)
+
+
+def _cap_req(client: IrcDialogue, argument: str) -> None:
+    if not client.registered:
+        client.negotiating = True
+    caps = set(client.caps)
+    words = argument.split()
+    for word in words:
+        change = caps.discard if word.startswith("-") else caps.add
+        change(word.removeprefix("-"))
+    known = all(word.removeprefix("-") in CAPS for word in words)
+    agreed = known and not irc_metadata.CAPS.keys() <= caps  # each of those excludes the other
+    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the same words, in more than one line if need be
+        client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
+    if agreed:
+        client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))
+
+
+def _cap_end(client: IrcDialogue, _: str) -> None:
+    if client.negotiating:
+        client.negotiating = False
+        client.register()
+
+
+_CAPS = {"LS": _cap_ls, "LIST": _cap_list, "REQ": _cap_req, "END": _cap_end}

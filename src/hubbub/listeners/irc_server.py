@@ -1,0 +1,202 @@
+"""What an IRC client may ask about the server, and what its operators may do to it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+from hubbub.core import names
+from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED
+from hubbub.core.text import clean, fold
+from hubbub.listeners import irc_channels, irc_history, irc_modes, irc_people
+from hubbub.listeners.irc_network import WATCHED, human
+from hubbub.wire import irc as wire
+from hubbub.wire.irc_numerics import TEXTS
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
+
+VERSION = f"hubbub-{version_of('hubbub')}"
+
+
+def isupport(client: IrcDialogue) -> None:
+    """Tell what the server can do, 12 tokens a line (005)."""
+    settings = client.settings
+    simple = "".join(letter for letter, row in LETTERS.items() if not row.takes)
+    tokens = [
+        f"AWAYLEN={irc_people.AWAY_LENGTH}",
+        "BOT=B",
+        "CASEMAPPING=ascii",
+        f"CHANLIMIT=#:{settings.max_rooms}",
+        f"CHANMODES={LISTS},k,dl,{simple}",
+        f"CHANNELLEN={names.MAX + 1}",
+        "CHANTYPES=#",
+        f"CHATHISTORY={irc_history.HISTORY}",
+        "ELIST=CMNTU",
+        "EXCEPTS=e",
+        "EXTBAN=,m",
+        f"HOSTLEN={64}",
+        "INVEX=I",
+        f"KICKLEN={irc_channels.KICK_LENGTH}",
+        f"MAXLIST={LISTS}:{MAX_LISTED}",
+        f"MODES={irc_modes.MODES}",
+        f"MONITOR={WATCHED}",
+        "MSGREFTYPES=msgid,timestamp",
+        f"NAMELEN={irc_people.REAL_LENGTH}",
+        "NETWORK=" + settings.network.replace(" ", r"\x20"),
+        f"NICKLEN={names.MAX}",
+        "PREFIX=(ov)@+",
+        "SAFELIST",
+        "STATUSMSG=@+",
+        "TARGMAX=JOIN:,PART:,KICK:,NAMES:1,WHOIS:1,WHOWAS:1,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
+        f"TOPICLEN={irc_channels.TOPIC_LENGTH}",
+        f"USERLEN={irc_people.USER_LENGTH}",
+        "UTF8ONLY",
+        "WHOX",
+    ]
+    for start in range(0, len(tokens), 12):
+        client.reply("005", client.nick, *tokens[start : start + 12], "are supported by this server")
+
+
+def lusers(client: IrcDialogue, _: list[str]) -> None:
+    """Tell how many there are."""
+    network = client.network
+    count = len(network.users)
+    invisible, operators = network.count()
+    rooms = sum(bool(room.people) for room in client.hub.rooms.awake.values())
+    nick = client.nick
+    seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
+    client.reply("251", nick, seen)
+    client.reply("252", nick, str(operators), "operator(s) online")
+    waiting = sum(other is not client for other in network.unregistered if other.user or other.username)
+    client.reply("253", nick, str(waiting), "unknown connection(s)")
+    client.reply("254", nick, str(rooms), "channels formed")
+    client.reply("255", nick, f"I have {count} clients and 0 servers")
+    for code, kind in (("265", "local"), ("266", "global")):
+        text = f"Current {kind} users {count}, max {network.most}"
+        client.reply(code, nick, str(count), str(network.most), text)
+
+
+def _elsewhere(client: IrcDialogue, params: list[str]) -> bool:
+    """Answer 402 if another server is asked; return whether that is so."""
+    if params and fold(params[0]) not in (fold(client.network.name), fold(client.nick)):
+        client.numeric(402, params[0])
+        return True
+    return False
+
+
+def motd(client: IrcDialogue, params: list[str]) -> None:
+    """Show the message of the day."""
+    if _elsewhere(client, params):
+        return
+    text = client.settings.motd
+    if not text:
+        client.numeric(422)
+        return
+    client.reply("375", client.nick, f"- {client.network.name} Message of the day - ")
+    for one in text.splitlines():
+        client.reply("372", client.nick, f"- {clean(one)}")
+    client.numeric(376)
+
+
+def version(client: IrcDialogue, params: list[str]) -> None:
+    """VERSION: which server this is, and what it can do."""
+    if not _elsewhere(client, params):
+        client.reply(
+            "351", client.nick, VERSION, client.network.name, "a chat server for every client you already have"
+        )
+        isupport(client)
+
+
+def time(client: IrcDialogue, params: list[str]) -> None:
+    """TIME: what time it is at the server."""
+    if not _elsewhere(client, params):
+        client.reply("391", client.nick, client.network.name, human(client.hub.clock()))
+
+
+def info(client: IrcDialogue, params: list[str]) -> None:
+    """INFO: what this server is."""
+    if not _elsewhere(client, params):
+        client.reply("371", client.nick, f"{VERSION}: one room for nc, telnet, browsers, curl and IRC")
+        client.reply("371", client.nick, f"Running since {human(client.network.started)}")
+        client.numeric(374)
+
+
+def admin(client: IrcDialogue, params: list[str]) -> None:
+    """ADMIN: who looks after it."""
+    if _elsewhere(client, params):
+        return
+    if not client.settings.admin:
+        client.numeric(423, client.network.name)
+        return
+    client.reply("256", client.nick, client.network.name, "Administrative info")
+    for code in ("257", "258", "259"):
+        client.reply(code, client.nick, client.settings.admin)
+
+
+def links(client: IrcDialogue, _: list[str]) -> None:
+    """LINKS: which servers there are."""
+    name = client.network.name
+    client.reply("364", client.nick, name, name, f"0 {client.settings.description}")
+    client.numeric(365, "*")
+
+
+def stats(client: IrcDialogue, params: list[str]) -> None:
+    """STATS u or o: for how long it has run; for operators, who they are."""
+    letter = params[0][0]
+    if letter == "u":
+        seconds = int(client.hub.clock() - client.network.started)
+        days, rest = divmod(seconds, 86400)
+        hours, rest = divmod(rest, 3600)
+        client.reply("242", client.nick, f"Server Up {days} days {hours}:{rest // 60:02d}:{rest % 60:02d}")
+    elif letter == "o" and client.user and client.user.operator:
+        for operator in client.settings.operator:
+            client.reply("243", client.nick, "O", "*", "*", operator.partition(":")[0])
+    client.reply("219", client.nick, letter, "End of /STATS report")
+
+
+def oper(client: IrcDialogue, params: list[str]) -> None:
+    """OPER name password: be an operator of the server."""
+
+    def answer(right: bool) -> None:
+        code = 381 if right else 464
+        client.emit(client.line(str(code), client.nick, TEXTS[code]))
+        if right and client.user and not client.user.operator:
+            client.user.operator = True
+            client.hub.touch(client.session)
+            client.emit(wire.line(client.source, "MODE", client.nick, "+o"))
+
+    client.hub.check_password(client.session, params[0], params[1], answer)
+
+
+def kill(client: IrcDialogue, params: list[str]) -> None:
+    """KILL nick :why: cut somebody off."""
+    name, reason = params[0], clean(params[1]) if len(params) > 1 else "no reason given"
+    if fold(name) == fold(client.network.name):
+        client.numeric(483)
+        return
+    target = client.hub.directory.find(name)
+    if target is None:
+        client.numeric(401, name)
+        return
+    text = f"Killed ({client.nick} ({reason}))"
+    other = client.network.client(target)
+    if other:
+        other.send(wire.line(client.source, "KILL", other.nick, reason))
+        other.end(text, text)
+    else:
+        client.hub.expel(target, text)
+
+
+def wallops(client: IrcDialogue, params: list[str]) -> None:
+    """WALLOPS :text: tell it to all who have mode +w."""
+    data = wire.line(client.source, "WALLOPS", clean(params[0]))
+    for other in list(client.network.clients):
+        if other.user and "w" in other.user.modes:
+            other.send(data)
+
+
+def rehash(client: IrcDialogue, _: list[str]) -> None:
+    """REHASH: settings are read when the server starts, certificates on SIGHUP."""
+    client.numeric(382, "hubbub.toml")
+    client.notice("Certificates are read anew on SIGHUP; everything else at the next start.")
