@@ -89,6 +89,24 @@ async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: p
     assert probe.broker.figures()["search_behind"][1] == 57.0
 
 
+async def test_little_that_is_new_is_found_before_it_is_indexed(
+    servers: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection_module, "EVERY", 60.0)
+    other = await made(servers, tmp_path / "copy")
+    copy = other.broker._projection  # type: ignore[attr-defined]
+    await copy.sync()
+    indexed = []
+    await other.say("tea")
+    await other.say("tea", "more tea")
+    for _ in range(2):
+        assert texts((await other.read(Search("tea", 9))).entries) == ["tea", "tea", "more tea"]
+        indexed += copy._store._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
+    assert indexed == [0, copy._store.last]  # one commit for all, when nothing comes
+    await other.stop()
+    await servers.forget()
+
+
 async def test_two_nodes_do_not_share_a_copy(servers: NatsServers, probe: Probe, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"The data folder .*copy is in use by another server\."):
         await made(servers, tmp_path / "copy")

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two looks for what is new
 PATIENCE = 2.0  # seconds that a search waits for the newest
-INDEXED = 4_000  # entries that are put into the text index at once
+INDEXED = 4_000  # entries that are put into the text index at once; a search reads what is not in it yet
 
 T = TypeVar("T")
 
@@ -48,6 +48,7 @@ class Projection:
         self._lock = asyncio.Lock()
         self._store: Copy | None = None
         self._held: int | None = None  # a file descriptor
+        self._fresh = 0  # entries that may not be in the text index
         self.upto = 0  # the last message that is in it
         self.last = 0  # the last one of the stream, when that was looked at
 
@@ -84,6 +85,7 @@ class Projection:
                 await self._do(lambda: self._open(str(info["created"]), self.last))
             await self._do(lambda: self._forget(int(state["first_seq"])))
             if self.upto >= self.last:
+                await self._do(lambda: self._index(1))
                 return
             async with aclosing(
                 streams.forward(self._link, streams.LOG, f"{streams.ROOM}*", self.upto + 1, self.last)
@@ -122,7 +124,7 @@ class Projection:
                 file.unlink()
             store = Copy(self._folder, write=True)
             mark.write_text(origin)
-        self._store, self.upto = store, store.mirrored
+        self._store, self.upto, self._fresh = store, store.mirrored, 1
 
     def _forget(self, first: int) -> None:
         assert self._store is not None
@@ -135,6 +137,14 @@ class Projection:
             (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(one.data)))) for one in page
         ]
         store.mirror(found, page[-1].number)
-        while store.index_some(INDEXED):
-            pass
+        self._fresh += sum(len(said) for _, said in found)
+        self._index(INDEXED)
         self.upto = page[-1].number
+
+    def _index(self, least: int) -> None:
+        """Put what is new into the text index if it is much, or nothing comes just now: each time costs a commit."""
+        assert self._store is not None
+        if self._fresh >= least:
+            while self._store.index_some(INDEXED):
+                pass
+            self._fresh = 0
