@@ -385,6 +385,12 @@ async def test_who_says_something_that_nobody_answers_is_told_so_though_the_leas
     await ann.sees(AWAY)
     await asyncio.sleep(1)  # meanwhile the lease is renewed
     assert BACK not in ann.notices and lost > 5
+    monkeypatch.setattr(sending, "GIVE_UP", 0.1)
+    await ann.sees("Not confirmed: ")
+    await ann.sees(BACK)  # nothing waits
+    monkeypatch.setattr(sending, "GIVE_UP", 9.0)
+    ann.types("again")
+    await ann.sees(AWAY)
     monkeypatch.setattr(one.broker.link, "publish", publish)
     await ann.sees(BACK)
 

@@ -51,16 +51,11 @@ class Sending:
         self.forsaken: set[str] = set()  # ids of what is not to be stored any more
         self.newest = 0.0  # time of an entry
         self.back = asyncio.Event()  # the servers can be reached again
-        self._heard = True  # what was sent last had an answer
+        self.answers = True  # nothing waits because the servers do not answer
 
-    @property
-    def answers(self) -> bool:
-        """Whether nothing waits because the servers do not answer."""
-        return self._heard or not self.outgoing
-
-    def _hear(self, heard: bool) -> None:
-        if heard is not self._heard:
-            self._heard = heard
+    def _hear(self, answers: bool) -> None:
+        if answers is not self.answers:
+            self.answers = answers
             self._broker.look_soon()
 
     def moved(self, before: str, to: str) -> None:
@@ -118,6 +113,8 @@ class Sending:
             self.failed(list(outgoing), MISTAKE, False)
         for name in [name for name, one in self.outgoing.items() if one is outgoing]:
             del self.outgoing[name]
+        if not self.outgoing:
+            self._hear(True)
 
     async def _opened(self, room: str) -> Feed:
         """Return a room when it can be followed. Raises BrokerError if there is no space for a new one."""
