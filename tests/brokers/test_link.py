@@ -28,8 +28,8 @@ Run = Callable[..., NatsServers]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
-    monkeypatch.setattr(link_module, "START", 1.5)
-    monkeypatch.setattr(streams, "START", 1.0)
+    monkeypatch.setattr(link_module, "START", 3.0)
+    monkeypatch.setattr(streams, "START", 2.0)
     started: list[NatsServers] = []
 
     def start(more: str = "", **options: str) -> NatsServers:
