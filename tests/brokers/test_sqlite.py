@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from probing import SECONDS, Probe, SetClock, draft, said, texts
 
+from hubbub.brokers import queries
 from hubbub.brokers import sqlite as module
-from hubbub.brokers import store as store_module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.sqlite import READERS, SqliteBroker
 from hubbub.brokers.store import FILE, VERSION, Store
@@ -278,7 +278,7 @@ async def test_a_log_that_cannot_be_read_is_a_sentence(probe: Probe, monkeypatch
 
 async def test_a_long_search_is_given_up(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     await probe.say(*map(str, range(5000)))
-    monkeypatch.setattr(store_module, "PATIENCE", 0.0)
+    monkeypatch.setattr(queries, "PATIENCE", 0.0)
     answer = await probe.read(Search("世界", 5))
     assert isinstance(answer, BrokerError) and str(answer) == "that takes too long"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
+from hubbub.brokers import queries, trimming
 from hubbub.brokers import store as module
-from hubbub.brokers import trimming
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import FILE, VERSION, Store
 from hubbub.core.model import After, Around, Entry, Kind, Latest, Search, Since
@@ -459,7 +459,7 @@ def test_the_measure_sees_who_reads_the_whole_log(large: Path) -> None:
 
 
 def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(queries, "PATIENCE", 0.0)
     with opened(large, write=False) as store:
         with pytest.raises(BrokerError, match="that takes too long"):
             store.answer(Search("世界", 20))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
-from hubbub.brokers.store import INSERT, Store, sentence
+from hubbub.brokers.queries import sentence
+from hubbub.brokers.store import INSERT, Store
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from hubbub.brokers import trimming
 from hubbub.brokers.keys import decode_name
-from hubbub.brokers.store import INSERT, Store, sentence
+from hubbub.brokers.queries import sentence
+from hubbub.brokers.store import INSERT, Store
 from hubbub.core.model import Entry
 from hubbub.errors import BrokerError
 

@@ -9,37 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, NamedTuple, overload
+from typing import NamedTuple
 
 from hubbub.brokers import trimming
-from hubbub.brokers.base import END, UNSPACED, Span, page, windows
 from hubbub.brokers.keep import Keep
+from hubbub.brokers.queries import RULES, SAID, Reading, sentence
 from hubbub.core.model import (
-    After,
-    AllRooms,
-    Around,
     Draft,
     Entry,
     Kind,
-    Latest,
-    Page,
-    Query,
-    RoomList,
-    RoomState,
-    Search,
-    Since,
 )
 from hubbub.errors import BrokerError, SettingsError
 
 FILE = "hubbub.db"
 COPY = "projection"  # the folder, in the data folder, of a copy of what other servers keep
 VERSION = 2
-PATIENCE = 3.0  # seconds that a query may take
 NOWHERE = (0, 0)  # a room that was renamed: nothing is written to it under its old name
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
 
@@ -60,29 +47,15 @@ CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO mark VALUES ('indexed', 0); -- the text index holds everything up to this number
 """
-_SAID = "kind IN ('message', 'action', 'notice')"
-_RULES = "kind IN ('mode', 'topic')"
 # What version 2 has beside version 1: from where people come, and what was done to whom.
 _UPGRADE = f"""
 DROP INDEX IF EXISTS entry_said;
 ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
 ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
-CREATE INDEX entry_said ON entry (room, seq) WHERE {_SAID};
-CREATE INDEX entry_rules ON entry (room, seq) WHERE {_RULES};
+CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
+CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
 """
 INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-def sentence(error: sqlite3.Error) -> str:
-    """Return what to tell people about an error of the database: no path, no SQL."""
-    text = str(error)
-    if "full" in text:
-        return "the disk is full"
-    if "readonly" in text or "unable to open" in text or "I/O" in text:
-        return "the log cannot be written just now"
-    if "interrupted" in text:
-        return "that takes too long"
-    return "the log cannot be used just now"
 
 
 class Size(NamedTuple):
@@ -93,7 +66,7 @@ class Size(NamedTuple):
     bytes: int
 
 
-class Store:
+class Store(Reading):
     """One connection to the log.
 
     Args:
@@ -261,10 +234,6 @@ class Store:
             row = self._db.execute("INSERT INTO room (name) VALUES (?) RETURNING id", (name,)).fetchone()
         return row[0], self._last_of(row[0])
 
-    def _last_of(self, room: int) -> int:
-        (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
-        return last or 0
-
     def _recover(self) -> None:
         """Give up the transaction; with a new connection if this one cannot even do that."""
         try:
@@ -296,7 +265,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
                 "INSERT INTO entry_text (rowid, text) "
-                f"SELECT seq, text FROM entry WHERE seq > ? AND seq <= ? AND {_SAID}",
+                f"SELECT seq, text FROM entry WHERE seq > ? AND seq <= ? AND {SAID}",
                 (done, upto),
             )
             self._db.execute("UPDATE mark SET value = ? WHERE name = 'indexed'", (upto,))
@@ -328,170 +297,7 @@ class Store:
             return False
         return True
 
-    # --- reading --------------------------------------------------------------------------------------------
-
-    @overload
-    def answer(self, query: Query) -> Page: ...
-    @overload
-    def answer(self, query: AllRooms) -> RoomList: ...
-    def answer(self, query: Query | AllRooms) -> Page | RoomList:
-        """Return what a query asks for, of what is committed now.
-
-        Raises:
-            BrokerError: the log cannot be read, or that takes longer than PATIENCE.
-
-        """
-        deadline = time.monotonic() + PATIENCE
-        self._db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
-        try:
-            self._db.execute("BEGIN")  # one view of the log: it is written, and indexed, meanwhile
-            return self._ANSWERS[type(query)](self, query)
-        except sqlite3.Error as error:
-            raise BrokerError(sentence(error)) from error
-        finally:
-            self._db.set_progress_handler(None, 0)
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-
-    def state(self, name: str, latest: int) -> RoomState:
-        """Return what the log says of a room. Raises BrokerError."""
-        try:
-            self._db.execute("BEGIN")  # one view of it for all questions
-            row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                return RoomState(0, "", ())
-            said = self._latest(Latest(name, latest)).entries
-            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0]))
-        except sqlite3.Error as error:
-            raise BrokerError(sentence(error)) from error
-        finally:
-            if self._db.in_transaction:
-                self._db.execute("COMMIT")
-
-    def _rules(self, room: int) -> list[Entry]:
-        first = self._entries("WHERE entry.room = ? AND kind = 'join' ORDER BY seq LIMIT 1", room)
-        topic = self._entries(f"WHERE entry.room = ? AND kind = 'topic' AND {_RULES} ORDER BY seq DESC LIMIT 1", room)
-        modes = self._entries(f"WHERE entry.room = ? AND kind = 'mode' AND {_RULES} ORDER BY seq", room)
-        return [*first, *topic, *modes]
-
-    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
-        for room, seq, prev, when, kind, nick, text, id, host, tags in self._db.execute(
-            f"{self._select} {sql}", values
-        ):
-            yield Entry(room, seq, prev, when, Kind(kind), nick, text, id, host, tags)
-
-    def _all_rooms(self, query: AllRooms) -> RoomList:
-        rooms = self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
-        return RoomList(rooms, self._count("room"))
-
-    def _count(self, table: str) -> int:
-        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(count)
-
-    def _latest(self, query: Latest) -> Page:
-        kinds = "" if query.every else f"AND {_SAID}"
-        if query.kinds:
-            kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
-        where = f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
-        entries = self._entries(where, query.room, query.before or END, query.limit + 1)
-        return page(True, entries, query.limit)
-
-    def _after(self, query: After) -> Page:
-        kinds = f"AND {_SAID}" if query.said else ""
-        where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
-            "ORDER BY seq LIMIT ?"
-        )
-        entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
-        return page(False, entries, query.limit)
-
-    def _around(self, query: Around) -> Page:
-        kinds = "" if query.every else f"AND {_SAID}"
-
-        def find(bound: float | str) -> Span | None:
-            if isinstance(bound, str):
-                row = self._db.execute("SELECT seq FROM entry WHERE id = ?", (bound,)).fetchone()
-                return (row[0], row[0] + 1) if row else None
-            at = round(bound * 1000)
-            low, high = (self._first_at(query.room, then / 1000 - 1e-6) for then in (at, at + 1))
-            return low, high
-
-        found: list[Entry] = []
-        for (low, high), newest, limit in windows(query, find):
-            where = (
-                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq >= ? AND seq < ? "
-                f"ORDER BY seq {'DESC' if newest else ''} LIMIT ?"
-            )
-            part = list(self._entries(where, query.room, low, high, limit))
-            found += reversed(part) if newest else part
-        return Page(found)
-
-    def _since(self, query: Since) -> Page:
-        where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {_SAID} AND seq >= ? AND time >= ? "
-            "ORDER BY seq LIMIT ?"
-        )
-        entries = self._entries(where, query.room, self._first_at(query.room, query.time), query.time, query.limit + 1)
-        return page(False, entries, query.limit)
-
-    def _first_at(self, name: str, when: float) -> int:
-        """Return the first number of a room at or after a time, by halving: its times rise with its numbers.
-
-        Those of different rooms need not, after an import.
-        """
-        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        low, high = 0, self._last_of(row[0]) + 1 if row else 0
-        while low < high:
-            middle = (low + high) // 2
-            seq, then = self._db.execute(
-                "SELECT seq, time FROM entry WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1", (row[0], middle)
-            ).fetchone()
-            low, high = (low, middle) if then >= when else (seq + 1, high)
-        return low
-
-    def _search(self, query: Search) -> Page:
-        words = query.words.split()
-        if not words:
-            return Page(())
-        which = "AND seq < ?"
-        values: list[object] = [query.before or END]
-        if query.room:
-            which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
-            values.append(query.room)
-        unspaced = [word for word in words if UNSPACED.search(word)]  # the index knows no words in these scripts
-        which += r" AND entry.text LIKE ? ESCAPE '\'" * len(unspaced)
-        values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in unspaced]
-        words = [word for word in words if word not in unspaced]
-        if not words:
-            where = f"WHERE {_SAID} {which} ORDER BY seq DESC LIMIT ?"
-            return page(True, self._entries(where, *values, query.limit + 1), query.limit)
-        match = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-        found: list[Entry] = []
-        for table in (self._unindexed(), "main.entry_text"):  # the newest first: ranking would read them all
-            join = f"JOIN {table} AS found ON found.rowid = seq WHERE found.text MATCH ?"
-            where = f"{join} {which} ORDER BY found.rowid DESC LIMIT ?"
-            found += self._entries(where, match, *values, query.limit + 1 - len(found))
-        return page(True, found, query.limit)
-
-    def _unindexed(self) -> str:
-        """Index what the text index lacks in a table of this connection, and return its name."""
-        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
-        self._db.execute("DROP TABLE IF EXISTS temp.tail")
-        self._db.execute("CREATE VIRTUAL TABLE temp.tail USING fts5 (text, tokenize='unicode61')")
-        self._db.execute(
-            f"INSERT INTO temp.tail (rowid, text) SELECT seq, text FROM main.entry WHERE seq > ? AND {_SAID}",
-            (done,),
-        )
-        return "temp.tail"
-
-    _ANSWERS: ClassVar[dict[type, Callable[..., Page | RoomList]]] = {
-        Latest: _latest,
-        After: _after,
-        Since: _since,
-        Around: _around,
-        Search: _search,
-        AllRooms: _all_rooms,
-    }
+    # --- looking after it -----------------------------------------------------------------------------------
 
     def size(self) -> Size:
         """Return how much there is."""
