@@ -99,7 +99,12 @@ async def test_a_long_search_does_not_hold_up_who_joins(probe: Probe, monkeypatc
 
 async def test_every_callback_is_on_the_loops_thread(probe: Probe) -> None:
     seen = set()
-    probe.broker.read(Latest("lobby", 5), lambda _: seen.add(threading.current_thread()))
+
+    def done(_: object) -> None:
+        seen.add(threading.current_thread())
+        probe._news.set()
+
+    probe.broker.read(Latest("lobby", 5), done)
     await probe.say("hi")
     await probe.read(Latest("lobby", 5))
     await probe.until(lambda: bool(seen))

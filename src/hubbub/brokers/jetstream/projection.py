@@ -66,10 +66,8 @@ class Projection:
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
-        """Let go of the file."""
-        if self._store:
-            await self._do(self._store.close)
-            self._store = None
+        """Let go of the file, when the thread has done what it was given."""
+        await self._do(self._shut)
         self._thread.shutdown(wait=False)
         if self._held is not None:
             os.close(self._held)
@@ -114,8 +112,7 @@ class Projection:
 
     def _open(self, origin: str, last: int) -> None:
         """Open the file; anew if it is of another stream, or knows more than there is."""
-        if self._store:
-            self._store.close()
+        self._shut()
         mark = self._folder / "origin"
         store = Copy(self._folder, write=True)
         if not mark.exists() or mark.read_text() != origin or store.mirrored > last:
@@ -125,6 +122,11 @@ class Projection:
             store = Copy(self._folder, write=True)
             mark.write_text(origin)
         self._store, self.upto, self._fresh = store, store.mirrored, 1
+
+    def _shut(self) -> None:
+        if self._store:
+            self._store.close()
+            self._store = None
 
     def _forget(self, first: int) -> None:
         assert self._store is not None
