@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -125,6 +127,27 @@ async def test_copy_that_cannot_be_opened_is_a_sentence_and_is_tried_again(
     (folder / "hubbub.db").rmdir()
     assert texts((await other.read(Search("tea", 9))).entries) == ["tea"]
     await other.stop()
+    await servers.forget()
+
+
+async def test_copy_is_closed_though_its_node_ends_while_it_is_opened(
+    servers: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = projection_module.Projection._open
+    opened = []
+
+    def slow(copy: projection_module.Projection, origin: str, last: int) -> None:
+        time.sleep(0.2)
+        open_(copy, origin, last)
+        opened.append(copy._store)
+
+    monkeypatch.setattr(projection_module.Projection, "_open", slow)
+    other = await made(servers, tmp_path / "copy")
+    await asyncio.sleep(0.1)
+    await other.stop()
+    assert len(opened) == 1 and other.broker._projection._store is None  # type: ignore[attr-defined]
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0]._db.execute("SELECT 1")
     await servers.forget()
 
 
