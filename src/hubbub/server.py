@@ -287,7 +287,7 @@ async def serve(settings: Settings) -> None:
             await _part(shared)
             if web:
                 await web.stop()
-    except* BaseException as group:
+    except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
         raise _single(group) from None
 
 
@@ -304,7 +304,7 @@ async def echo(settings: Settings) -> None:
             await stop.wait()
             front.close()
             await _part(shared)
-    except* BaseException as group:
+    except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
         raise _single(group) from None
 
 

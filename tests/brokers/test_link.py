@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import datetime
 import json
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hubbub.brokers.jetstream import link as link_module
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.link import Access, Link, Taken
 from hubbub.errors import SettingsError
 from nats_servers import NatsServers, free_ports
 
@@ -168,6 +169,31 @@ async def test_encrypted_with_a_certificate_of_ones_own(run: Run, tmp_path: Path
     assert "cannot be reached" in await fault(Access(secure))
     unusable = await fault(Access(secure, ca=str(tmp_path / "key.pem")))
     assert unusable.startswith("The certificate for NATS cannot be used: ")
+
+
+async def test_one_of_several_who_replace_a_message_at_once_does(tmp_path: Path) -> None:
+    """A cluster of servers answers otherwise than one server while another's message is being stored."""
+    servers = NatsServers(tmp_path, 3)
+    servers.start()
+    links = [Link(Access(servers.url), f"test-{number}", lambda up: None) for number in range(3)]
+
+    async def take(link: Link, subject: str) -> bool:
+        try:
+            return bool(await link.replace(subject, b"x", 0))
+        except Taken:
+            return False
+
+    try:
+        for link in links:
+            await link.connect()
+        await streams.set_up(links[0], 3, streams.Keep())
+        for number in range(30):
+            found = await asyncio.gather(*(take(link, f"{streams.NAME}n{number}") for link in links))
+            assert sum(found) == 1, found
+    finally:
+        for link in links:
+            await link.close()
+        servers.stop()
 
 
 async def test_server_without_jetstream(tmp_path: Path, run: Run) -> None:

@@ -35,7 +35,7 @@ SETTLED = 0.005  # seconds, at least, between two looks whether what was said un
 LOOK = 0.25  # seconds between two looks whether they have
 ALIVE = "hubbub.alive."  # + node: it answers there
 FORSAKE = 12.0  # seconds without an answer, longer than an election, after which another server is tried
-TRIES = 6
+TRIES = 20
 TOGETHER = 256  # names that are claimed again at once
 
 

@@ -32,9 +32,12 @@ ATTEMPT = 1.5  # seconds until a publish is tried again
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
 FULL_DISK = "the disk is full"
+REFUSED = "the chat's servers refuse it"
 GONE = "the chat's servers cannot be reached just now"
 
 WRONG_LAST = 10071  # err_code: not the sequence that was expected
+UNDER_WAY = 10164  # the same, of a cluster: somebody else's message is being stored
+SETTLING = 0.02  # seconds in which that is likely to be decided
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
 NO_MESSAGE = 10037
@@ -267,8 +270,9 @@ class Link:
         outcome = msgspec.json.decode(answer.data)
         if trouble := outcome.get("error"):
             code = trouble.get("err_code", 0)
-            if code == WRONG_LAST or 400 <= trouble["code"] < 500:
-                raise Rejected(str(trouble.get("description", "it is refused")), code)
+            if 400 <= trouble["code"] < 500:
+                log.debug("refused: %s", trouble.get("description"))
+                raise Rejected(REFUSED, code)
             if code in FULL:
                 raise Rejected(FULL_DISK, code)
             log.debug("not stored, or not for certain: %s", trouble.get("description"))
@@ -300,7 +304,9 @@ class Link:
         except Unknown:
             raise Taken from None
         except Rejected as refusal:
-            if refusal.code == WRONG_LAST:
+            if refusal.code == UNDER_WAY:
+                await asyncio.sleep(SETTLING)
+            if refusal.code in (WRONG_LAST, UNDER_WAY):
                 raise Taken from None
             raise
 
