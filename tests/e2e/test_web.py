@@ -306,6 +306,19 @@ async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, 
     alice.skips_to(b"*** Pia has kicked Alice ***\n")
 
 
+async def test_page_says_who_threw_one_out_and_why(browser: Browser, server: Server) -> None:
+    alice = server.join("Alice")
+    alice.say("/join ops")
+    alice.barrier()
+    page = await enter(browser, server, "Pia")
+    await say(page, "/join ops")
+    await expect(page.locator("nav .current")).to_contain_text("ops")
+    alice.say("/kick Pia enough of this")
+    await expect(page.locator(".notice", has_text="ops: Alice has kicked Pia (enough of this)")).to_be_visible()
+    await expect(page.locator("nav .current")).to_contain_text("lobby")
+    await expect(page.get_by_text("You are not in ops")).to_have_count(0)
+
+
 async def test_two_browsers_and_a_terminal_share_a_room(browser: Browser, server: Server) -> None:
     alice = server.join("Alice")
     alice.say("before")

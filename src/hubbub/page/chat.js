@@ -51,7 +51,7 @@ export class Chat {
 
   get room() { return this.rooms.get(this.current) ?? this.privates.get(this.current); }
 
-  // --- in and out ---------------------------------------------------------------------------------------------
+  // --- in and out ---
 
   enter(name) {
     this.nick = name;
@@ -112,7 +112,7 @@ export class Chat {
     });
   }
 
-  // --- rooms ----------------------------------------------------------------------------------------------------
+  // --- rooms ---
 
   // The newest messages follow as "past"; what was missed since the last entry seen is asked for.
   async on_joined({ room: name, seq, topic }) {
@@ -155,6 +155,8 @@ export class Chat {
     if (this.unwanted && room === "lobby") { this.unwanted = false; return; }
     this.rooms.delete(room);
     if (this.current === room) this.current = this.rooms.keys().next().value ?? "";
+    if (this.out) this.note([`${room}: ${this.out.nick} ${this.out.words}`]);
+    this.out = 0;
     this.changed();
   }
 
@@ -208,7 +210,8 @@ export class Chat {
     if (entry.kind === "leave") room.members = room.members.filter((nick) => nick !== entry.nick);
     if (entry.kind === "rename") room.members = room.members.map((nick) => (nick === entry.nick ? entry.text : nick));
     if (entry.kind === "topic") room.topic = entry.text;
-    if (entry.kind === "mode" || entry.kind === "kick") this.link.send({ type: "members", room: room.name });
+    if (entry.kind === "kick" && entry.text.split(" ")[0] === this.nick) this.out = entry;
+    else if (entry.kind === "mode" || entry.kind === "kick") this.link.send({ type: "members", room: room.name });
     if (entry.kind === "redact") room.entries = room.entries.filter(({ id }) => id !== entry.text.split(" ")[0]);
   }
 
@@ -255,7 +258,7 @@ export class Chat {
     this.changed();
   }
 
-  // --- saying ---------------------------------------------------------------------------------------------------
+  // --- saying ---
 
   // Returns false if it is to stay in the field.
   say(text) {
