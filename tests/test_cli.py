@@ -207,6 +207,19 @@ def test_history_finds_its_folder_in_the_environment(data: Path, tmp_path: Path)
     assert len(hubbub("history", "--data", data, HUBBUB_DATA=str(tmp_path / "no")).stdout.splitlines()) == 3
 
 
+@pytest.mark.parametrize("command", ["history", "search x", "check"])
+def test_data_folder_of_another_user_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def exists(path: Path) -> bool:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    result = CliRunner().invoke(main, [*command.split(), "--data", str(tmp_path)])
+    assert result.exit_code == 2
+    assert result.output.splitlines()[-1] == f"hubbub: The data folder {tmp_path} cannot be read: Permission denied."
+
+
 def test_search_in_all_rooms_names_them(data: Path) -> None:
     assert lines("search", "--data", data, "TEA") == [
         "[lobby] [2023-11-14 22:14] Ann: tea is ready",
@@ -286,9 +299,14 @@ def test_every_setting_has_a_flag(name: str) -> None:
     if kind is bool:
         arguments, shown = ["--no-" + name if default else flag], "no" if default else "yes"
     else:
-        shown = {"buffer": "17000", "tls": "self-signed", "plaintext": "no", "search": "off", "replicas": "3"}.get(
-            name, values[kind]
-        )
+        shown = {
+            "buffer": "17000",
+            "tls": "self-signed",
+            "plaintext": "no",
+            "search": "off",
+            "replicas": "3",
+            "operator": "root:$argon2",
+        }.get(name, values[kind])
         arguments = [flag, shown]
     output = CliRunner().invoke(main, ["check", "--ephemeral", *arguments]).output
     (line,) = [line for line in output.splitlines() if line.split(maxsplit=1)[:1] == [name]]

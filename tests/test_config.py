@@ -28,6 +28,7 @@ SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "search": ("off", "on", "off"),
     "replicas": (1, 3, 2),
     "server_name": ("a.b", "irc.example.org", "x"),
+    "operator": (["a:$argon2id$1"], ["b:$argon2id$2", "c:$argon2id$3"], ["d:$argon2id$4"]),
     "log_level": ("debug", "warning", "error"),
 }
 NAMES = list(table())
@@ -248,3 +249,10 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
 )
 def test_show_is_what_people_write(value: object, shown: str) -> None:
     assert config.show(value) == shown
+
+
+@pytest.mark.parametrize("kept", ["", "plain", "root", "$2b$12$abc"])
+def test_operators_password_is_a_hash(kept: str) -> None:
+    with pytest.raises(SettingsError, match="the hash of a password, as `hubbub password` prints it"):
+        read({"operator": (f"root:{kept}",)}, None, {})
+    assert read({"operator": ("root:$argon2id$x",)}, None, {}).operator == ["root:$argon2id$x"]

@@ -20,7 +20,7 @@ from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import RULING, Entry, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.text import clean
-from hubbub.errors import HubbubError, Refused
+from hubbub.errors import HubbubError, Refused, reason
 from hubbub.wire.line import stamped
 
 # The settings that tell where a log is.
@@ -194,7 +194,10 @@ def _log(data: str | None) -> Iterator[Store]:
 def _where(folder: Path) -> Path:
     """Return where the log is: a node of a cluster has a copy of it, to search in."""
     copy = folder / COPY
-    return copy if (copy / FILE).exists() and not (folder / FILE).exists() else folder
+    try:
+        return copy if (copy / FILE).exists() and not (folder / FILE).exists() else folder
+    except OSError as error:  # of another user, say
+        raise Sentence(f"The data folder {folder} cannot be read: {reason(error)}.") from None
 
 
 def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:

@@ -190,11 +190,11 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
         raise SettingsError(_explain(str(error))) from None
 
 
-def _operator(value: object) -> object:
+def _operator(value: object) -> str:
     """Return NAME:HASH of an [[operator]] of the file."""
     if isinstance(value, dict) and value.keys() == {"name", "password"}:
-        return f"{value['name']}:{value['password']}"
-    if isinstance(value, str) and ":" in value:
+        value = f"{value['name']}:{value['password']}"
+    if isinstance(value, str) and value.partition(":")[2].startswith("$argon2"):
         return value
     raise SettingsError("An operator has a name and the hash of a password, as `hubbub password` prints it.")
 

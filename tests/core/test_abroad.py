@@ -272,6 +272,9 @@ def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     house.hub.expel(zoe, "enough")
     house.hub.expel(al.session, "you too")
     assert expelled == [(zoe, "enough")] and al.session.gone
+    assert Notice(("You are cut off: you too",)) in al.sees()
+    house.hub.expel(al.session, "twice")
+    assert al.sees() == []
 
 
 def test_signal_goes_to_other_nodes_that_have_members() -> None:

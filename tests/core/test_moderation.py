@@ -79,6 +79,19 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     assert typed(house, bo, "/op Zo") == ["not-there"]
 
 
+def test_who_may_not_speak_keeps_the_name() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/mute Bo yes")
+    assert typed(house, bo, "/nick Bob", "x") == ["name-kept", "muted"]
+    typed(house, al, "/voice Bo")
+    typed(house, bo, "/nick Bob")
+    assert bo.session.nick == "Bob"
+    typed(house, al, "/devoice Bob", "/ban Bob!*@*.nowhere yes")
+    house.hub.naming.lose("bob")
+    house.settle()
+    assert bo.session.nick == "Bob2"  # the server may
+
+
 def test_oper_is_asked_of_who_knows() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     asked: list[tuple[str, str, Callable[[bool], None]]] = []

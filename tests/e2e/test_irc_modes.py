@@ -268,6 +268,7 @@ def test_mute(people: People, mask: str) -> None:
     settle(alice, bob)
     bob.asks("MODE #room b", f"367 Bob #room {mask} ... ...", "368 Bob #room ...")
     bob.asks("PRIVMSG #room :hello", "404 Bob #room ...")
+    bob.asks("NICK Robert", "447 Bob Robert ...")
     alice.sees_nothing()
     for free in ("+v Bob", "+e m:*!~username@*"):
         sets(alice, free, bob)

@@ -140,7 +140,8 @@ class Hub:
         """End somebody's session, here or on another node."""
         if session in self.abroad:
             self.abroad.expel(session, reason)
-        else:
+        elif not session.gone:
+            self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
 
     # --- what sessions do -----------------------------------------------------------------------------------

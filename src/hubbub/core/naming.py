@@ -86,9 +86,17 @@ class Naming:
         If it turns out later that another node's user has it, `refused` is called, or the session is told.
 
         Raises:
-            Refused: the name is invalid, or taken here.
+            Refused: the name is invalid, or taken here; or the session may not speak in a room of its own.
 
         """
+        now = self._hub.clock()
+        for room in session.rooms.values():
+            if room.rules.silent(session, now):
+                text = f"Your name stays as it is while you may not speak in {room.name}."
+                raise Refused("name-kept", text)
+        self._rename(session, name, refused)
+
+    def _rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None) -> None:
         user = session.user
         assert user is not None
         had = user.keys
@@ -129,7 +137,7 @@ class Naming:
                 self._hub.depart(session, "no name")
                 return
             try:
-                self.rename(session, f"{name}{number}", next_one)
+                self._rename(session, f"{name}{number}", next_one)
             except Refused as taken:
                 next_one(taken)
 

@@ -252,6 +252,12 @@ class Rules:
 
         return listed("b") and not listed("e")
 
+    def silent(self, session: Session, now: float) -> bool:
+        """Return whether a member was told to be silent, or is banned: by another name it might not be."""
+        if self.status.get(session) or (session.user and session.user.operator):
+            return False
+        return self.banned(session.masks, now) or self.banned(session.masks, now, mute=True)
+
     def check_join(self, session: Session, key: str, count: int, now: float) -> None:
         """Raise Refused if a session may not come in, where there are `count` members."""
         if self.room in session.invited or (session.user and session.user.operator):
@@ -274,10 +280,9 @@ class Rules:
         """Raise Refused if a session may not speak here; note that it does, for slow mode."""
         if self.status.get(session) or (session.user and session.user.operator):
             return
-        who = session.masks
         if "m" in self.flags:
             raise Refused("moderated", f"Not sent: {self.room} is moderated; only who has a voice speaks.")
-        if self.banned(who, now) or self.banned(who, now, mute=True):
+        if self.silent(session, now):
             raise Refused("muted", f"Not sent: you may not speak in {self.room}.")
         if self.slow:
             wait = self.said.get(session, -1e9) + self.slow - now

@@ -43,6 +43,7 @@ TEXTS = {
     441: "They aren't on that channel",
     442: "You're not on that channel",
     443: "is already on channel",
+    447: "You keep your nick while you may not speak in a channel",
     451: "You have not registered",
     461: "Not enough parameters",
     462: "You may not reregister",
@@ -70,6 +71,7 @@ TEXTS = {
 REFUSALS = {  # what the core refuses, by its codes; the room or what else it is about comes before the text
     "name-taken": 433,
     "name-invalid": 432,
+    "name-kept": 447,
     "room-invalid": 403,
     "too-many-rooms": 405,
     "not-in-room": 442,

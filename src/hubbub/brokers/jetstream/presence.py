@@ -362,7 +362,7 @@ class Presence:
     def _pass_on(self, told: Told, session: Session) -> bool:
         """Tell somebody here what comes from another node; return whether he takes it."""
         if told.what == "expel":
-            self._hub.depart(session, told.text)
+            self._hub.expel(session, told.text)
             return True
         if told.what == "invited":
             session.invited.add(told.room)
