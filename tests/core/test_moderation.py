@@ -190,6 +190,15 @@ def test_operators_are_not_thrown_out_by_a_ban() -> None:
     assert {al.session, bo.session} <= set(house.hub.rooms.awake["ops"].members)
 
 
+def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/ban Bo yes", "/leave ops")
+    bo.types("/join ops")
+    al.types("/join ops", "hello")
+    house.settle()
+    assert al.session in house.hub.rooms.awake["ops"].members and not al.untaken
+
+
 def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/ban Bo yes", "/leave ops")

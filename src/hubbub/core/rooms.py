@@ -113,8 +113,7 @@ class Rooms:
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
-            self._hub.release(session)
-            self.close_if_empty(name)
+            self._hub.release(session)  # others may wait for the room that opens now: who opens it lets it sleep
             return
         real = session.user.real if session.user else ""
         draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, real)
