@@ -223,6 +223,17 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     assert "Ann has left" not in cy.seen + bo.seen
 
 
+async def test_who_comes_back_at_once_under_his_name_is_found_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    one.hub.depart(ann.session)
+    again = await one.enter("Ann")
+    await same([one, two], ["Ann", "Bo"])
+    bo.types("/msg Ann psst")
+    await again.sees("Bo (private): psst")
+
+
 # --- from one to the other ------------------------------------------------------------------------------------------
 
 

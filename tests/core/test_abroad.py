@@ -211,6 +211,28 @@ def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> Non
     assert house.hub.directory.find("zoe") is al.session
 
 
+def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
+    """It may be known of somebody that he came before it is known that who had the name has left."""
+    house = House()
+    directory = house.hub.directory
+    (_, old), (_, new), (_, third) = arrive(house), arrive(house), arrive(house)
+    assert directory.find("zoe") is third
+    house.hub.abroad.leave(old)
+    assert directory.find("zoe") is third
+    house.hub.abroad.leave(third)
+    assert directory.find("zoe") is new
+    house.hub.abroad.update(new, replace(ZOE, nick="Yve"))
+    assert directory.find("zoe") is None and directory.find("yve") is new
+
+
+def test_name_of_somebody_elsewhere_is_known_when_it_is_let_go_here(house: House, others: Others) -> None:
+    al = come(house, others, "Zoe")
+    _, zoe = arrive(house)
+    al.leave()
+    house.settle()
+    assert house.hub.directory.find("zoe") is zoe
+
+
 def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
     house = House()
     (al,) = house.enter("Al")

@@ -82,7 +82,7 @@ class Abroad:
         session.user.abroad = True
         session.user.sessions.append(session)
         self._describe(session, who)
-        self._name(session.user)
+        self._hub.directory.note(session.user)
         for tell in self._hub.presence:
             tell(session.user, "")
         self._place(session, who.rooms)
@@ -97,7 +97,7 @@ class Abroad:
         if before != who.nick:
             self._hub.directory.forget(user)
             user.nick = who.nick
-            self._name(user)
+            self._hub.directory.note(user)
             for tell in self._hub.presence:
                 tell(user, before)
         self._place(session, who.rooms)
@@ -145,11 +145,6 @@ class Abroad:
         session.host, session.address = who.host, who.address
         user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
         user.since, user.active = who.since, who.active
-
-    def _name(self, user: User) -> None:
-        if fold(user.nick) not in self._hub.users:  # whoever has it here keeps it; elsewhere that is known soon
-            user.keys = (fold(user.nick),)
-            self._hub.users[fold(user.nick)] = user
 
     def follow(self, entry: Entry) -> None:
         """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.

@@ -49,7 +49,9 @@ class Directory:
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
         self.names: Names | None = None  # who must be asked besides; nobody on a node that is alone
-        self._shadowed: dict[str, User] = {}  # users of other nodes whose name is claimed here: they may have lost it
+        # Users of other nodes whose name somebody else has, as it seems: they may have lost it, or it is not known yet
+        # that they have left. The newest is the last.
+        self._shadowed: dict[str, list[User]] = {}
 
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
@@ -67,7 +69,7 @@ class Directory:
         """
         key = fold(names.check_name(clean(name)))
         if (holder := self.users.get(key)) and holder.abroad and self.names:
-            self._shadowed[key] = self.users.pop(key)  # whether he has it still is for all nodes to say
+            self._shadow(key, self.users.pop(key))  # whether he has it still is for all nodes to say
         nick = self.free(name, owner)
         user = owner or User(nick)
         if key not in user.keys:
@@ -89,16 +91,42 @@ class Directory:
         for key in user.keys:
             self._let_go(key)
 
+    def note(self, user: User) -> None:
+        """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last has it."""
+        key = fold(user.nick)
+        user.keys = (key,)
+        holder = self.users.get(key)
+        if holder and not holder.abroad:
+            self._shadow(key, user)
+            return
+        if holder:
+            self._shadow(key, holder)
+        self.users[key] = user
+
     def forget(self, user: User) -> None:
         """Take a user of another node off the list: what it holds is not ours to let go."""
         for key in user.keys:
-            (self.users if self.users.get(key) is user else self._shadowed).pop(key, None)
+            if self.users.get(key) is user:
+                self._pass_on(key)
+            elif user in (shadowed := self._shadowed.get(key, [])):
+                shadowed.remove(user)
+                if not shadowed:
+                    del self._shadowed[key]
         user.keys = ()
 
-    def _let_go(self, key: str) -> None:
+    def _shadow(self, key: str, user: User) -> None:
+        self._shadowed.setdefault(key, []).append(user)
+
+    def _pass_on(self, key: str) -> None:
+        """Let who is said to have a name elsewhere have it, now that somebody does no more."""
         self.users.pop(key, None)
-        if holder := self._shadowed.pop(key, None):
-            self.users[key] = holder
+        if shadowed := self._shadowed.get(key):
+            self.users[key] = shadowed.pop()
+            if not shadowed:
+                del self._shadowed[key]
+
+    def _let_go(self, key: str) -> None:
+        self._pass_on(key)
         if self.names:
             self.names.release(key)
 

@@ -287,8 +287,8 @@ class Presence:
                 peer.named.clear()
                 peer.number = news.number
         elif news.number == peer.number + bool(news.people or news.gone):
+            self._forget(peer, news.gone)  # before who comes under the name of one of them
             self._take(peer, news)
-            self._forget(peer, news.gone)
             peer.number = news.number
         elif now - peer.asked > BEAT / 2:  # something was missed
             peer.asked = now
