@@ -493,6 +493,7 @@ async def test_what_is_taken_back_is_gone_from_log_and_search(probe: Probe) -> N
     await probe.commit(draft(f"{secret.id}", "ops", kind=Kind.REDACT))
     assert not (await probe.read(Search("secret", 5))).entries
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["other words"]
+    assert texts((await probe.open("lobby")).latest) == ["other words"]
     (gone, *_) = (await probe.read(After("lobby", 0, LAST, 10))).entries
     assert (gone.seq, gone.kind, gone.text) == (secret.seq, Kind.GONE, "")
 

@@ -212,7 +212,8 @@ class Feed:
             if len(self.recent) == RECENT:
                 self.whole = False
         elif entry.kind is Kind.REDACT:
-            self.recent = deque(self.state.shown(self.recent), RECENT)
+            gone = entry.text.partition(" ")[0]
+            self.recent = deque((one for one in self.recent if one.id != gone), RECENT)
 
     def _mark(self, number: int, count: int) -> None:
         self._marks.append((number, count))
