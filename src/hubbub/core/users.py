@@ -92,7 +92,7 @@ class Directory:
             self._let_go(key)
 
     def note(self, user: User) -> None:
-        """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last has it."""
+        """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last."""
         key = fold(user.nick)
         user.keys = (key,)
         holder = self.users.get(key)
