@@ -11,7 +11,7 @@ from doubles import LOOK, House, Look, Peer
 from hubbub.core import asides, moderation
 from hubbub.core import commits as commits_module
 from hubbub.core.abroad import Person, person
-from hubbub.core.model import Entry, Invited, Kind, Named, Notice, Private, Refusal, Stored
+from hubbub.core.model import Entry, Goodbye, Invited, Kind, Named, Notice, Private, Refusal, Stored
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -491,16 +491,17 @@ def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() ->
     assert isinstance(stored, Stored) and stored.label == "x1" and stored.entry.room == "@Zoe"
 
 
-def test_who_left_before_it_is_known_whether_it_arrived_is_told_nothing() -> None:
+def test_who_left_before_it_is_known_whether_it_arrived_is_told_only_that_it_may_go() -> None:
     house = House()
     (al,) = house.enter("Al")
     arrive(house)
     post = Post(house)
     al.types("/msg Zoe psst")
     al.leave()
-    al.sees()
-    post.sent[0][2](False)
+    house.settle()
     assert al.sees() == []
+    post.sent[0][2](False)
+    assert al.sees() == [Goodbye()]
 
 
 def test_without_other_nodes_nothing_is_sent_there() -> None:

@@ -260,10 +260,9 @@ class Hub:
         hold = Hold()
 
         def done(outcome: Any) -> None:
-            hold.act = lambda: answer(outcome)
-            if not session.gone:
-                session.flush()
-                self.release(session)
+            hold.act = lambda: None if session.gone else answer(outcome)
+            session.flush()  # also if it is gone: its Goodbye waits behind this
+            self.release(session)
 
         session.turn += [partial(start, done), hold]
         session.flush()
