@@ -151,6 +151,22 @@ def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, othe
     assert not house.hub.users and {"al", "bo"} <= set(others.released)
 
 
+def test_who_comes_again_while_his_rename_is_asked_for_keeps_both_names(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Zoe")
+    al.leave()
+    again = house.connect(), house.connect()
+    for peer, name in zip(again, ("Al", "Zoe"), strict=True):
+        peer.types(name)
+    others.released.clear()
+    others.answer()
+    assert not others.released
+    others.answer()
+    others.answer()
+    house.settle()
+    assert [house.hub.directory.find(name) for name in ("al", "zoe")] == [peer.session for peer in again]
+
+
 def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     come(house, others, "Al2")

@@ -107,7 +107,7 @@ class Naming:
 
         def held(refusal: Refused | None) -> None:
             if session.gone:
-                self._hub.directory.drop(user)
+                self._hub.directory.decline(nick)
             elif refusal is None:
                 self._publish(session, nick)
             else:

@@ -87,9 +87,16 @@ class Directory:
         user.keys = tuple(kept)
 
     def drop(self, user: User) -> None:
-        """Let a user who never came hold no name."""
+        """Let a user who has left, or never came, hold no name."""
         for key in user.keys:
             self._let_go(key)
+        user.keys = ()
+
+    def decline(self, nick: str) -> None:
+        """Let a name go that is held for somebody who left meanwhile; unless somebody else here wants it."""
+        holder = self.users.get(fold(nick))
+        if self.names and (holder is None or holder.abroad):
+            self.names.release(fold(nick))
 
     def note(self, user: User) -> None:
         """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last."""
