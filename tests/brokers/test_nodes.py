@@ -319,6 +319,29 @@ def _noting(node: Node, told: list[object]) -> Callable[..., object]:
     return note
 
 
+async def test_operator_with_a_new_name_is_one_for_who_comes_later(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    for peer, name in ((ann, "Zoe"), (bo, "Kim")):
+        peer.types(f"/nick {name}")
+    await same([one, two], ["Kim", "Zoe"])
+    for name in ("Yve", "Zoe"):
+        ann.types(f"/nick {name}")
+    await ann.sees("You are Yve now")
+    await ann.sees("You are Zoe now")
+    bo.types("/join tea", "/who")
+    await bo.sees("@Zoe")
+    ann.types("/op Kim")
+    await bo.sees("has made Kim an operator")
+    bo.types("/deop Zoe", "/who")
+    await bo.sees("@Kim, Zoe")
+    cy = await (await start()).enter("Cy")
+    cy.types("/join tea", "/who")
+    await cy.sees("Cy, @Kim, Zoe")
+
+
 async def test_room_that_is_renamed_is_so_on_every_node(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")

@@ -165,6 +165,31 @@ def test_status_is_given_taken_and_kept_for_who_comes_back() -> None:
     assert made.prefixes(again) == "" and not made.standing
 
 
+def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
+    bo = person("Bo", BO.host)
+    made = rules(f"+o Bo!{BO.host}", f"+v Zoe!{BO.host}", members=(bo, AL))
+    made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo, AL))
+    assert made.standing == {("zoe", BO.host): "ov"} and made.prefixes(bo) == "@+"
+    made.apply(entry(Kind.MODE, f"-o Zoe!{BO.host}"), (bo, AL))  # it is not known yet what he is called
+    assert made.prefixes(bo) == "@+"
+    bo.user = User("Zoe")
+    made.recall(bo, "Bo")
+    assert made.prefixes(bo) == "+"
+    made.apply(entry(Kind.RENAME, "ZOE", "Zoe", BO.host), (bo, AL))
+    made.apply(entry(Kind.RENAME, "Yve", "Zoe", "~nc@elsewhere.nc"), (bo, AL))
+    assert made.prefixes(bo) == "+" and not made.status.get(AL)
+
+
+def test_new_name_that_is_known_before_its_rename_is_stored_changes_nothing_yet() -> None:
+    bo = person("Bo", BO.host)
+    made = rules(f"+o Bo!{BO.host}", members=(bo,))
+    bo.user = User("Zoe")
+    made.recall(bo, "Bo")
+    assert made.is_operator(bo)
+    made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo,))
+    assert made.is_operator(bo) and ("bo", BO.host) not in made.standing
+
+
 def test_operator_of_the_server_may_do_all() -> None:
     root = person("Root")
     assert root.user

@@ -98,6 +98,8 @@ class Abroad:
             self._hub.directory.forget(user)
             user.nick = who.nick
             self._hub.directory.note(user)
+            for room in session.rooms.values():
+                room.rules.recall(session, before)
             for tell in self._hub.presence:
                 tell(user, before)
         self._place(session, who.rooms)

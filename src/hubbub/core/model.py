@@ -371,7 +371,8 @@ class RoomList:
 class RoomState:
     """What the log says of a room when it wakes: its last number, topic, and newest messages.
 
-    `rules` are the entries that made its rules: the first join, who set the topic last, and all of Kind.MODE.
+    `rules` are the entries that made its rules: the first join, who set the topic last, and all of Kind.MODE. On many
+    nodes there is one of these too for what somebody took along to his new name.
     """
 
     seq: int

@@ -15,6 +15,7 @@ from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
+    from hubbub.core.room import Room
 
 LAST_NUMBER = 99  # behind a name that was lost
 
@@ -150,11 +151,12 @@ class Naming:
         session.waiting += len(session.rooms)
         share([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
-    def took(self, draft: Draft, *_: object) -> None:
+    def took(self, draft: Draft, room: Room, *_: object) -> None:
         """Call a user by his new name: that is stored."""
         session = author(draft)
         if session.nick != draft.text:  # one entry a room, one new name
             self._renamed(session, draft.text)
+        room.rules.recall(session, draft.nick)  # what came with it is about the new name
 
     def _renamed(self, session: Session, nick: str) -> None:
         before = session.nick

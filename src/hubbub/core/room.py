@@ -14,7 +14,7 @@ from hubbub.core.rules import Rules
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
-CHANGING = frozenset({Kind.TOPIC, Kind.MODE, Kind.JOIN})  # what may change a room's rules
+CHANGING = frozenset({Kind.TOPIC, Kind.MODE, Kind.JOIN, Kind.RENAME})  # what may change a room's rules
 _seq = attrgetter("seq")
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
 

@@ -170,6 +170,8 @@ class Rules:
             self.topic_by, self.topic_at = entry.nick, entry.time
         elif entry.kind is Kind.JOIN:
             self._opened(entry, members)
+        elif entry.kind is Kind.RENAME:
+            self._renamed(entry, members)
         elif entry.kind is Kind.MODE:
             changes, until = parse(entry.text)
             for change in changes:
@@ -187,6 +189,28 @@ class Rules:
                 for session in members:
                     if (session.nick, session.host) == (entry.nick, entry.host):
                         self.status[session] = "o"
+
+    def _renamed(self, entry: Entry, members: Iterable[Session]) -> None:
+        """What somebody may do here goes with him to his new name."""
+        before, now = fold(entry.nick), fold(entry.text)
+        letters = self.standing.pop((before, entry.host), "")
+        had = self.standing.get((now, entry.host), "")
+        if letters := letters + "".join(letter for letter in had if letter not in letters):
+            self.standing[now, entry.host] = letters
+        for session in members:  # he may be known by either name just now
+            if session.host == entry.host and fold(session.nick) in (before, now):
+                self._stand(session, letters)
+
+    def recall(self, session: Session, before: str) -> None:
+        """Note that a member is known by a new name; of what its rename has made of the log, nothing may have come."""
+        if (fold(before), session.host) not in self.standing:
+            self._stand(session, self.standing.get((fold(session.nick), session.host), ""))
+
+    def _stand(self, session: Session, letters: str) -> None:
+        if letters:
+            self.status[session] = letters
+        else:
+            self.status.pop(session, None)
 
     def _promote(self, change: Change, members: Iterable[Session]) -> None:
         nick, _, host = change.param.partition("!")

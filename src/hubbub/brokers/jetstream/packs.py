@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hubbub.core.model import Draft, Entry, Kind, RoomState
-from hubbub.core.rules import parse
+from hubbub.core.model import LOBBY, Draft, Entry, Kind, RoomState
+from hubbub.core.rules import PREFIXES, Change, parse, write
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
@@ -25,8 +25,8 @@ MAX_ENTRIES = 512
 MAX_BYTES = 256 * 1024  # of text in a pack; the server's own default for a message is 1 MiB
 WINDOW = 64  # entries that the hint `back` reaches back
 T = TypeVar("T", Draft, Entry)
-# What changes a room's state. Of the joins, only its first.
-RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.REDACT, Kind.MOVE})
+# What changes a room's state. Of the joins, only its first; of the renames, those of people who may do something.
+RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME, Kind.REDACT, Kind.MOVE})
 MAX_RULES = 400_000  # bytes of a room's rules that are kept as they were said; beyond it what was overruled goes
 
 
@@ -131,6 +131,11 @@ class State(msgspec.Struct):
         if kind not in RULING or (kind is Kind.JOIN and self.opened):
             return False
         one = made.seq, line(made, made.time)
+        if kind is Kind.RENAME:
+            if not (changes := self._taken_along(made)):
+                return False
+            one = made.seq, msgspec.structs.replace(one[1], kind=Kind.MODE, text=write(changes))
+            kind = Kind.MODE
         if kind is Kind.JOIN:
             self.opened = one
         elif kind is Kind.TOPIC:
@@ -143,6 +148,23 @@ class State(msgspec.Struct):
             self.name = made.text.partition(" ")[0]
         self.ruling = message_of(made.seq)
         return True
+
+    def _taken_along(self, made: Entry) -> list[Change]:
+        """Return what somebody's rename changes: what he may do goes with him to his new name."""
+        nick = fold(made.nick)
+        letters: dict[str, bool] = {}
+        if self.opened and self.name != LOBBY:
+            _, first = self.opened
+            letters["o"] = (fold(first.nick), first.host) == (nick, made.host)
+        for _, one in self.modes:
+            if f"{nick}!" in fold(one.text):
+                for on, letter, param in parse(one.text)[0]:
+                    name, _, host = param.partition("!")
+                    if letter in PREFIXES and (fold(name), host) == (nick, made.host):
+                        letters[letter] = on
+        has = [letter for letter, on in letters.items() if on]
+        before, now = f"{made.nick}!{made.host}", f"{made.text}!{made.host}"
+        return [Change(on, letter, who) for on, who in ((False, before), (True, now)) for letter in has]
 
     def rules(self, room: str) -> list[Entry]:
         """Return the entries that made the room's rules, as RoomState has them."""
