@@ -14,7 +14,8 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
-from hubbub.core.model import After, AllRooms, Around, Entry, Kind, Latest, Search, Since
+from hubbub.core.model import After, AllRooms, Around, Draft, Entry, Kind, Latest, Search, Since
+from hubbub.core.rules import Rules
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
 
@@ -471,6 +472,24 @@ async def test_around_what_is_not_there(probe: Probe) -> None:
         Around("lobby", "sideways", (1.0,), 5, True),
     ]:
         assert list((await probe.read(query)).entries) == []
+
+
+async def test_what_somebody_may_do_goes_with_him_to_his_new_name(probe: Probe) -> None:
+    al, bo = "~nc@aa.nc", "~nc@bb.nc"
+
+    def by(nick: str, host: str, kind: Kind, text: str = "") -> Draft:
+        one = draft(text, "ops", kind, nick)
+        one.host = host
+        return one
+
+    await probe.commit(by("Al", al, Kind.JOIN), by("Bo", bo, Kind.JOIN), by("Cy", bo, Kind.JOIN))
+    await probe.commit(by("Al", al, Kind.MODE, f"+o Bo!{bo}"), by("Cy", bo, Kind.RENAME, "Cyd"))
+    await probe.commit(by("Bo", bo, Kind.RENAME, "Bob"), by("Al", al, Kind.RENAME, "Alf"))
+    opened = await probe.open("ops")
+    standing = {("alf", al): "o", ("bob", bo): "o"}
+    assert Rules("ops", opened.rules).standing == standing and len(opened.rules) == 4
+    await probe.commit(by("Alf", al, Kind.MODE, f"-o Bob!{bo}"), by("Bob", bo, Kind.RENAME, "Bo"))
+    assert Rules("ops", (await probe.open("ops")).rules).standing == {("alf", al): "o"}
 
 
 async def test_rules_are_the_first_join_the_last_topic_and_all_modes(probe: Probe) -> None:

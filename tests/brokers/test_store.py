@@ -556,6 +556,21 @@ def test_what_makes_a_rooms_rules_stays(log: Store) -> None:
     assert log.check() == []
 
 
+def test_renames_of_those_who_may_do_something_stay(log: Store) -> None:
+    al, bo, cy = "~nc@aa.nc", "~nc@bb.nc", "~nc@cc.nc"
+    rows = [("Al", al, Kind.JOIN, ""), ("Bo", bo, Kind.JOIN, ""), ("Cy", cy, Kind.JOIN, "")]
+    rows += [("Al", al, Kind.MODE, f"+o Bo!{bo}"), ("Cy", cy, Kind.RENAME, "Cyd"), ("Bo", bo, Kind.RENAME, "Bob")]
+    rows += [("Al", al, Kind.RENAME, "Alf"), ("Cyd", cy, Kind.MESSAGE, "x"), ("Cyd", cy, Kind.MESSAGE, "y")]
+    for nick, host, kind, text in rows:
+        one = draft(text, "ops", kind)
+        one.nick, one.host = nick, host
+        log.append([one], clock())
+    before = log.state("ops", 5).rules
+    trim(log, Keep(count=1))
+    assert log.state("ops", 5).rules == before and len(before) == 4
+    assert [entry.text for entry in everything(log, "ops")] == ["", f"+o Bo!{bo}", "Bob", "Alf", "y"]
+
+
 def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store) -> None:
     first, *_ = append(log, *map(str, range(30)))
     trim(log, Keep(count=5))

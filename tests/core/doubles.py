@@ -28,6 +28,7 @@ from hubbub.core.model import (
     Search,
     Since,
 )
+from hubbub.core.rules import made_by
 from hubbub.errors import BrokerError, Refused
 
 NOON = 1_800_000_000.0
@@ -138,7 +139,8 @@ class FakeBroker:
         topics = ["", *(entry.text for entry in entries if entry.kind is Kind.TOPIC)]
         said = self._answer(Latest(room, latest)).entries
         joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
-        rules = [*joins, *(entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE))]
+        ruling = [entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE, Kind.RENAME)]
+        rules = made_by(room, [*joins, *ruling])
         return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
 
     def _answer(self, query: Query | AllRooms) -> Any:

@@ -241,6 +241,14 @@ def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
     assert directory.find("zoe") is None and directory.find("yve") is new
 
 
+def test_name_goes_back_to_who_said_before_that_he_has_it() -> None:
+    house = House()
+    one, two, three, four = (arrive(house)[1] for _ in range(4))
+    for gone, left in ((two, four), (four, three), (three, one), (one, None)):
+        house.hub.abroad.leave(gone)
+        assert house.hub.directory.find("Zoe") is left
+
+
 def test_name_of_somebody_elsewhere_is_known_when_it_is_let_go_here(house: House, others: Others) -> None:
     al = come(house, others, "Zoe")
     _, zoe = arrive(house)

@@ -79,6 +79,24 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     assert typed(house, bo, "/op Zo") == ["not-there"]
 
 
+def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/op Bo", "/voice Bo")
+    typed(house, bo, "/nick Bob")
+    typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
+    typed(house, bo, "/leave", "/nick Bo", "/join ops")
+    rules = house.hub.rooms.awake["ops"].rules
+    assert not rules.is_operator(bo.session) and set(rules.standing.values()) == {"o", "v"}
+
+
+def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
+    house, (al,) = in_ops("Al")
+    typed(house, al, "/nick Alf", "/leave")
+    assert "ops" not in house.hub.rooms.awake
+    typed(house, al, "/join ops", "/who")
+    assert house.hub.rooms.awake["ops"].rules.is_operator(al.session)
+
+
 def test_who_may_not_speak_keeps_the_name() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/mute Bo yes")

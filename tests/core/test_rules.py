@@ -310,3 +310,11 @@ def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, un
     one = Change(True, letter, param)
     assert parse(write([one], until)) == ([one], until)
     rules(write([one], until))
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """A log may come from elsewhere: its rooms open all the same."""
+    made = rules("?3+zi", "+l", "+l many", "+b x!*@* until=soon", "+d x", "", " ", "+o", "-z x")
+    assert (made.flags, made.limit, made.slow, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
+    assert made.lists["b"]["x!*@*"].until == 0.0
+    assert told("+zi") == told("+i") != ""

@@ -24,6 +24,7 @@ from hubbub.core.model import (
     Search,
     Since,
 )
+from hubbub.core.rules import made_by
 from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class MemoryBroker:
             self._rules[room] = [rule for rule in self._rules.get(room, ()) if rule.kind is not Kind.TOPIC]
         if draft.kind in (Kind.TOPIC, Kind.MODE) or (draft.kind is Kind.JOIN and room not in self._rules):
             self._rules.setdefault(room, []).append(entry)
+        elif draft.kind is Kind.RENAME and room in self._rules:
+            self._rules[room] = made_by(room, [*self._rules[room], entry])
         if draft.kind is Kind.MOVE:
             self._move(room, draft.text.partition(" ")[0])
         if draft.kind is Kind.REDACT:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from operator import attrgetter
 from typing import ClassVar, overload
 
 from hubbub.brokers.base import END, UNSPACED, Span, page, windows
@@ -23,11 +24,13 @@ from hubbub.core.model import (
     Search,
     Since,
 )
+from hubbub.core.rules import PREFIXES, made_by, parse
 from hubbub.errors import BrokerError
 
 PATIENCE = 3.0  # seconds that a query may take
 SAID = "kind IN ('message', 'action', 'notice')"
 RULES = "kind IN ('mode', 'topic')"
+RENAMES = "kind = 'rename'"
 
 
 def sentence(error: sqlite3.Error) -> str:
@@ -79,18 +82,23 @@ class Reading:
             if row is None:
                 return RoomState(0, "", ())
             said = self._latest(Latest(name, latest)).entries
-            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0]))
+            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0], name))
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
 
-    def _rules(self, room: int) -> list[Entry]:
-        first = self._entries("WHERE entry.room = ? AND kind = 'join' ORDER BY seq LIMIT 1", room)
+    def _rules(self, room: int, name: str) -> list[Entry]:
+        first = list(self._entries("WHERE entry.room = ? AND kind = 'join' ORDER BY seq LIMIT 1", room))
         topic = self._entries(f"WHERE entry.room = ? AND kind = 'topic' AND {RULES} ORDER BY seq DESC LIMIT 1", room)
-        modes = self._entries(f"WHERE entry.room = ? AND kind = 'mode' AND {RULES} ORDER BY seq", room)
-        return [*first, *topic, *modes]
+        made = list(self._entries(f"WHERE entry.room = ? AND kind = 'mode' AND {RULES} ORDER BY seq", room))
+        hosts = {entry.host for entry in first}
+        for entry in made:
+            hosts |= {param.partition("!")[2] for _, letter, param in parse(entry.text)[0] if letter in PREFIXES}
+        marks = ", ".join("?" * len(hosts))
+        made += self._entries(f"WHERE entry.room = ? AND {RENAMES} AND host IN ({marks})", room, *hosts)
+        return made_by(name, [*first, *topic, *sorted(made, key=attrgetter("seq"))])
 
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
         for room, seq, prev, when, kind, nick, text, id, host, tags in self._db.execute(

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from hubbub.brokers import trimming
 from hubbub.brokers.keep import Keep
-from hubbub.brokers.queries import RULES, SAID, Reading, sentence
+from hubbub.brokers.queries import RENAMES, RULES, SAID, Reading, sentence
 from hubbub.core.model import (
     Draft,
     Entry,
@@ -144,6 +144,8 @@ class Store(Reading):
             self._db.executescript(f"BEGIN; {_SCHEMA} {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
         elif version < VERSION and self._write:
             self._db.executescript(f"BEGIN; {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
+        if self._write:
+            self._db.execute(f"CREATE INDEX IF NOT EXISTS entry_renames ON entry (room, seq) WHERE {RENAMES}")
         more = "'', ''" if version == 1 and not self._write else "host, tags"  # a reader before any new server
         fields = f"room.name, seq, prev, time, kind, nick, entry.text, entry.id, {more}"
         self._select = f"SELECT {fields} FROM entry JOIN room ON room.id = entry.room"

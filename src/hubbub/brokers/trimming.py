@@ -27,6 +27,11 @@ WHERE seq > :done AND seq <= min(:upto, :indexed) AND kind IN ('message', 'actio
 _DELETE = """
 DELETE FROM entry WHERE seq > :done AND seq <= :upto AND CASE kind
 WHEN 'mode' THEN 0
+WHEN 'rename' THEN NOT EXISTS (
+    SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.kind = 'mode'
+    AND other.kind IN ('mode', 'topic') AND instr(other.text, '!' || entry.host))
+    AND entry.host <> (SELECT host FROM entry AS other WHERE other.room = entry.room AND other.kind = 'join'
+        ORDER BY other.seq LIMIT 1)
 WHEN 'join' THEN EXISTS (
     SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.seq < entry.seq AND other.kind = 'join')
 WHEN 'topic' THEN EXISTS (

@@ -371,8 +371,8 @@ class RoomList:
 class RoomState:
     """What the log says of a room when it wakes: its last number, topic, and newest messages.
 
-    `rules` are the entries that made its rules: the first join, who set the topic last, and all of Kind.MODE. On many
-    nodes there is one of these too for what somebody took along to his new name.
+    `rules` are the entries that made its rules: the first join, who set the topic last, all of Kind.MODE, and the
+    renames of those who may do something. On many nodes the last are entries of Kind.MODE as well.
     """
 
     seq: int

@@ -160,7 +160,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
     def found(page: Page | BrokerError) -> None:
         if not isinstance(page, Page) or page.entries or to in hub.rooms.awake:
             refuse(Refused("name-in-use", f"There is a room {to} already."))
-        elif not session.gone:
+        else:
             session.waiting += 1
             session.label, before = label, session.label
             hub.draft(session, room.name, Kind.MOVE, f"{to} {clean(reason).strip()}".rstrip())
@@ -189,7 +189,7 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
             refuse(Refused("no-such-message", "There is no such message here."))
         elif not (id.startswith(session.tag) or room.rules.is_operator(session)):
             refuse(Refused("not-yours", "Only who said it, and operators, take a message back."))
-        elif not session.gone:
+        else:
             session.waiting += 1
             session.label, before = label, session.label
             hub.draft(session, room.name, Kind.REDACT, f"{id} {clean(reason).strip()}".rstrip())

@@ -67,7 +67,10 @@ class Listed(NamedTuple):
 
 
 def parse(text: str) -> tuple[list[Change], float]:
-    """Return the changes that an entry tells, and until when its bans hold, 0 for ever."""
+    """Return the changes that an entry tells, and until when its bans hold, 0 for ever.
+
+    What is not known is left out: the log may come from elsewhere, or from a newer version.
+    """
     letters, *params = text.split(" ")
     changes = []
     on = True
@@ -75,12 +78,18 @@ def parse(text: str) -> tuple[list[Change], float]:
         if letter in "+-":
             on = letter == "+"
             continue
+        if letter not in LETTERS:
+            continue
         takes = LETTERS[letter].takes
         wants = takes == "always" or (takes == "set" and on)
         changes.append(Change(on, letter, params.pop(0) if wants and params else ""))
     # What the letters leave over: a key or a mask may begin with the same word.
-    until = float(params[0].removeprefix("until=")) if params else 0.0
-    return changes, until
+    until = params[0].removeprefix("until=") if params else ""
+    return changes, float(_number(until))
+
+
+def _number(text: str) -> int:
+    return int(text[:15]) if text.isascii() and text.isdigit() else 0
 
 
 def write(changes: Iterable[Change], until: float = 0.0) -> str:
@@ -232,9 +241,9 @@ class Rules:
         elif letter == "k":
             self.key = param if on else ""
         elif letter == "l":
-            self.limit = int(param) if on else 0
+            self.limit = _number(param) if on else 0
         elif letter == "d":
-            self.slow = int(param) if on else 0
+            self.slow = _number(param) if on else 0
             self.said.clear()
         elif on:
             self.flags.add(letter)
@@ -326,6 +335,17 @@ class Rules:
             if value:
                 changes.append(Change(True, letter, str(value) if letter != "k" or shows_key else "*"))
         return write(changes) if changes else "+"
+
+
+def made_by(room: str, entries: Iterable[Entry]) -> list[Entry]:
+    """Return of entries those that make a room's rules: of the renames, those of people who may do something."""
+    rules = Rules(room)
+    made = []
+    for entry in entries:
+        if entry.kind is not Kind.RENAME or (fold(entry.nick), entry.host) in rules.standing:
+            rules.apply(entry, ())
+            made.append(entry)
+    return made
 
 
 def _toggle(store: dict, key: object, change: Change) -> None:  # type: ignore[type-arg]

@@ -115,10 +115,8 @@ class Directory:
         for key in user.keys:
             if self.users.get(key) is user:
                 self._pass_on(key)
-            elif user in (shadowed := self._shadowed.get(key, [])):
-                shadowed.remove(user)
-                if not shadowed:
-                    del self._shadowed[key]
+            elif others := [one for one in self._shadowed.pop(key, ()) if one is not user]:
+                self._shadowed[key] = others
         user.keys = ()
 
     def _shadow(self, key: str, user: User) -> None:
