@@ -459,6 +459,21 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     assert not room.holds(zoe)
 
 
+@pytest.mark.parametrize("typed", ["/topic tea", "/set secret on", "/leave", "/nick Bo"])
+def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: str) -> None:
+    """Its room sleeps by then: nobody else here is in it."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea", "/leave lobby")
+    house.settle()
+    al.types(typed, "/join den", "hi")
+    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    assert "tea" not in house.hub.rooms.awake and al.untaken
+    house.settle()
+    assert not al.untaken and house.broker.log[-1].text == "hi"
+    assert al.session.nick == ("Bo" if "nick" in typed else "Al")
+
+
 def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

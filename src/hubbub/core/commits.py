@@ -49,6 +49,7 @@ class Commits:
                 self.advance(room, part)
             else:
                 self._hub.rooms.keep(name, part)
+                self._missed(part)
         self._settle(self._hub.outbox.stored(entries))
         self._confirm(entries)
         for name in by_room:
@@ -132,6 +133,15 @@ class Commits:
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)
                     draft.session.waiting -= 1
+
+    def _missed(self, entries: Iterable[Entry]) -> None:
+        """Let those go on who were thrown out of a room before what they did there was stored: it sleeps since then."""
+        for entry in entries:
+            draft = self._hub.outbox.find(entry.id)
+            if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
+                if draft.kind is Kind.RENAME:
+                    self._hub.naming.took(draft)
+                draft.session.waiting -= 1
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event on another node was told already."""

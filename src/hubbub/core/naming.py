@@ -151,12 +151,13 @@ class Naming:
         session.waiting += len(session.rooms)
         share([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
-    def took(self, draft: Draft, room: Room, *_: object) -> None:
+    def took(self, draft: Draft, room: Room | None = None, *_: object) -> None:
         """Call a user by his new name: that is stored."""
         session = author(draft)
         if session.nick != draft.text:  # one entry a room, one new name
             self._renamed(session, draft.text)
-        room.rules.recall(session, draft.nick)  # what came with it is about the new name
+        if room:
+            room.rules.recall(session, draft.nick)  # what came with it is about the new name
 
     def _renamed(self, session: Session, nick: str) -> None:
         before = session.nick
