@@ -13,12 +13,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
 NATS = (14221, 14222, 14223)
 ROUTES = (16221, 16222, 16223)
 NODES = (8881, 8882, 8883)
+REST = 12  # seconds until what has ended begins again: longer than a node's lease
+Process = subprocess.Popen[bytes]
 
 
 def nats(folder: Path, number: int) -> subprocess.Popen[bytes]:
@@ -43,9 +47,27 @@ def hubbub(folder: Path, number: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
+def watch(
+    parts: list[tuple[str, Callable[[], subprocess.Popen[bytes]]]], running: list[subprocess.Popen[bytes]]
+) -> int:
+    """Start again what has ended, until Ctrl-C; return 2 if something cannot start, which has said why."""
+    while True:
+        time.sleep(0.5)
+        for place, (name, start) in enumerate(parts):
+            if running[place].poll() == 2:
+                return 2
+            if running[place].returncode is not None:
+                print(f"{name} has ended", flush=True)
+                time.sleep(REST)
+                running[place] = start()
+                print(f"{name} runs again, as process {running[place].pid}", flush=True)
+
+
 def main() -> int:
     with contextlib.ExitStack() as ending:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else ending.enter_context(tempfile.TemporaryDirectory()))
+        parts = [(f"nats-{number + 1}", partial(nats, folder, number)) for number in range(3)]
+        parts += [(f"node {number + 1}", partial(hubbub, folder, number)) for number in range(3)]
         running: list[subprocess.Popen[bytes]] = []
 
         def end() -> None:
@@ -56,16 +78,19 @@ def main() -> int:
 
         ending.callback(end)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-        running += [nats(folder, number) for number in range(3)]
-        time.sleep(1)
-        running += [hubbub(folder, number) for number in range(3)]
+        for name, start in parts:
+            running.append(start())
+            if name == "nats-3":
+                time.sleep(1)
         print(f"Three nodes with one history, on three NATS servers; their data is in {folder}.")
-        for port in NODES:
-            print(f"  nc 127.0.0.1 {port}    http://127.0.0.1:{port}/    /connect 127.0.0.1 {port}")
-        print("End one of them with kill, and see what its people see. Ctrl-C ends all.", flush=True)
+        for port, process in zip(NODES, running[3:], strict=True):
+            ways = f"nc 127.0.0.1 {port}    http://127.0.0.1:{port}/    /connect 127.0.0.1 {port}"
+            print(f"  {ways}    process {process.pid}")
+        print(f"  the NATS servers are the processes {', '.join(str(process.pid) for process in running[:3])}")
+        print(f"End one with kill, or kill -9, and see what its people see; it begins again {REST} s later.")
+        print("Ctrl-C ends all.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
-            while any(process.poll() is None for process in running[3:]):
-                time.sleep(0.5)
+            return watch(parts, running)
     return 0
 
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import logging
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ PATIENCE = 3.0  # seconds that a question may take
 ATTEMPT = 1.5  # seconds until a publish is tried again
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
+SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 FULL_DISK = "the disk is full"
 REFUSED = "the chat's servers refuse it"
 GONE = "the chat's servers cannot be reached just now"
@@ -145,6 +147,9 @@ class Link:
             except OSError as error:
                 raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
         servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
+        if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
+            scheme = strange[0].partition("://")[0]
+            raise SettingsError(f"The address of a NATS server begins with nats:// or tls://, not with {scheme}://.")
         try:
             async with asyncio.timeout(START):
                 self._nats = await nats.connect(
@@ -383,7 +388,11 @@ class Link:
 
 def _plain(error: Exception) -> str:
     """Return what is wrong, without the library's prefixes."""
-    text = str(error).removeprefix("nats: ").strip("'\"") or type(error).__name__
+    if isinstance(error, TimeoutError):  # that of nats-py is one as well
+        return "there is no answer as of a NATS server"
+    if isinstance(error, socket.gaierror):
+        return "the name of the host is not known"
     if isinstance(error, OSError) and error.errno:
         return reason(error)
-    return text[:1].lower() + text[1:]
+    text = str(error).removeprefix("nats: ").strip("'\"") or type(error).__name__
+    return text.lower() if isinstance(error, errors.Error) else text[:1].lower() + text[1:]
