@@ -25,7 +25,7 @@ REST = 12  # seconds until what has ended begins again: longer than a node's lea
 Process = subprocess.Popen[bytes]
 
 
-def nats(folder: Path, number: int) -> subprocess.Popen[bytes]:
+def nats(folder: Path, number: int) -> Process:
     home = folder / f"nats-{number + 1}"
     home.mkdir(parents=True, exist_ok=True)
     routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in ROUTES)
@@ -40,14 +40,14 @@ def nats(folder: Path, number: int) -> subprocess.Popen[bytes]:
         return subprocess.Popen([BIN / "nats-server", "-c", config], stdout=log, stderr=log)
 
 
-def hubbub(folder: Path, number: int) -> subprocess.Popen[bytes]:
+def hubbub(folder: Path, number: int) -> Process:
     servers = ",".join(f"nats://127.0.0.1:{port}" for port in NATS)
     command = [BIN / "hubbub", "serve", "--broker", servers, "--replicas", "3"]
     command += ["--listen", f"127.0.0.1:{NODES[number]}", "--data", str(folder / f"node-{number + 1}")]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
 
-def watch(
+def watch(parts: Sequence[tuple[str, Callable[[], Process]]], running: list[Process]) -> int:
     parts: list[tuple[str, Callable[[], subprocess.Popen[bytes]]]], running: list[subprocess.Popen[bytes]]
 ) -> int:
     """Start again what has ended, until Ctrl-C; return 2 if something cannot start, which has said why."""
@@ -68,7 +68,7 @@ def main() -> int:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else ending.enter_context(tempfile.TemporaryDirectory()))
         parts = [(f"nats-{number + 1}", partial(nats, folder, number)) for number in range(3)]
         parts += [(f"node {number + 1}", partial(hubbub, folder, number)) for number in range(3)]
-        running: list[subprocess.Popen[bytes]] = []
+        running: list[Process] = []
 
         def end() -> None:
             for process in reversed(running):
