@@ -48,8 +48,6 @@ def hubbub(folder: Path, number: int) -> Process:
 
 
 def watch(parts: Sequence[tuple[str, Callable[[], Process]]], running: list[Process]) -> int:
-    parts: list[tuple[str, Callable[[], subprocess.Popen[bytes]]]], running: list[subprocess.Popen[bytes]]
-) -> int:
     """Start again what has ended, until Ctrl-C; return 2 if something cannot start, which has said why."""
     while True:
         time.sleep(0.5)
