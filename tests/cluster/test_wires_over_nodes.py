@@ -137,7 +137,9 @@ async def test_irc_clients_are_told_what_changes_with_who_is_on_another_node(mad
     ann.says("CAP REQ :away-notify setname", "JOIN #lobby")
     await ann.sees(" 366 ")
     bob = await Irc().start(two.port, "Bob")
-    bob.says("CAP REQ :setname", "JOIN #lobby", "AWAY :tea")
+    bob.says("CAP REQ :setname", "JOIN #lobby")
+    await ann.sees("Bob!")  # else he may be known to be away before he is known to be there
+    bob.says("AWAY :tea")
     assert (await ann.sees(" AWAY ")).endswith("AWAY tea")
     bob.says("SETNAME :Bob of two")
     assert (await ann.sees(" SETNAME ")).endswith("SETNAME :Bob of two")

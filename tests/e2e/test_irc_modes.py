@@ -149,7 +149,7 @@ def test_operator_is_made_and_unmade(people: People) -> None:
     bob.asks("MODE #room +o Bob", "482 Bob #room ...")
 
 
-def test_status_goes_with_the_nick_and_ends_with_the_stay(people: People) -> None:
+def test_status_goes_with_the_nick_and_is_had_again_by_who_comes_back(people: People) -> None:
     alice, bob = people.meet("Alice", "Bob")
     sets(alice, "+v Bob", bob)
     bob.asks("NICK Robert", ":Bob NICK Robert")
@@ -158,7 +158,12 @@ def test_status_goes_with_the_nick_and_ends_with_the_stay(people: People) -> Non
     bob.asks("PART #room", ":Robert PART #room")
     bob.joins("#room")
     settle(alice, bob)
-    alice.asks("NAMES #room", "353 Alice = #room :/@Alice Robert|Robert @Alice/", "366 Alice #room ...")
+    alice.asks("NAMES #room", "353 Alice = #room :/@Alice [+]Robert|[+]Robert @Alice/", "366 Alice #room ...")
+    bob.asks("PART #room", ":Robert PART #room")
+    bob.asks("NICK Bob", ":Robert NICK Bob")  # none of the room is told, so it stays with the other name
+    bob.joins("#room")
+    settle(alice, bob)
+    alice.asks("NAMES #room", "353 Alice = #room :/@Alice Bob|Bob @Alice/", "366 Alice #room ...")
 
 
 # Lists of masks
