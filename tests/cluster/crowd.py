@@ -241,6 +241,9 @@ class Crowd:
         """Stop talking; wait until everybody saw the end of the log; return it, judged."""
         for voice in self.voices:
             voice.stopped = True
+        end = time.monotonic() + PATIENCE
+        while self.holders and time.monotonic() < end and len([one for one in self.holders if one.spans]) < 2:
+            await asyncio.sleep(0.1)  # noqa: ASYNC110 - a short fault may have left the name with one
         await asyncio.gather(*(holder.end() for holder in self.holders))
         if self.holders:
             holders.judge([span for holder in self.holders for span in holder.spans])
