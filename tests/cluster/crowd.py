@@ -242,8 +242,9 @@ class Crowd:
         for voice in self.voices:
             voice.stopped = True
         end = time.monotonic() + PATIENCE
-        while self.holders and time.monotonic() < end and len([one for one in self.holders if one.spans]) < 2:
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - a short fault may have left the name with one
+        # A short fault may have left the name with one.
+        while self.holders and time.monotonic() < end and sum(bool(one.spans) for one in self.holders) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
         await asyncio.gather(*(holder.end() for holder in self.holders))
         if self.holders:
             holders.judge([span for holder in self.holders for span in holder.spans])
