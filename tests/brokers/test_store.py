@@ -560,6 +560,7 @@ def test_renames_of_those_who_may_do_something_stay(log: Store) -> None:
     al, bo, cy = "~nc@aa.nc", "~nc@bb.nc", "~nc@cc.nc"
     rows = [("Al", al, Kind.JOIN, ""), ("Bo", bo, Kind.JOIN, ""), ("Cy", cy, Kind.JOIN, "")]
     rows += [("Al", al, Kind.MODE, f"+o Bo!{bo}"), ("Cy", cy, Kind.RENAME, "Cyd"), ("Bo", bo, Kind.RENAME, "Bob")]
+    log.append([draft("Zed", "empty", Kind.RENAME), draft("z", "empty")], clock())  # nobody ever joined it
     rows += [("Al", al, Kind.RENAME, "Alf"), ("Cyd", cy, Kind.MESSAGE, "x"), ("Cyd", cy, Kind.MESSAGE, "y")]
     for nick, host, kind, text in rows:
         one = draft(text, "ops", kind)
@@ -569,6 +570,13 @@ def test_renames_of_those_who_may_do_something_stay(log: Store) -> None:
     trim(log, Keep(count=1))
     assert log.state("ops", 5).rules == before and len(before) == 4
     assert [entry.text for entry in everything(log, "ops")] == ["", f"+o Bo!{bo}", "Bob", "Alf", "y"]
+    assert everything(log, "empty") == []
+
+
+def test_room_with_more_operators_than_a_statement_has_parameters_opens(log: Store) -> None:
+    log._db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
+    log.append([draft(f"+v N{number}!~u{number}@h.irc", "ops", Kind.MODE) for number in range(50)], clock())
+    assert len(log.state("ops", 5).rules) == 50
 
 
 def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store) -> None:

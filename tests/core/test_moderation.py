@@ -453,6 +453,34 @@ def test_name_that_another_room_has_or_had() -> None:
     assert len(codes) == 2
 
 
+def test_name_is_given_to_one_room_alone() -> None:
+    """Whoever opens a room of that name, or renames another one to it, before the rename is stored is refused."""
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, bo, "/join den")
+    codes, refuse = refusals()
+    awake = house.hub.rooms.awake
+    moderation.move(house.hub, al.session, awake["ops"], "dev", "", refuse)
+    moderation.move(house.hub, bo.session, awake["den"], "dev", "", refuse)
+    house.answer()
+    bo.seen.clear()
+    bo.types("/join dev")
+    with pytest.raises(Refused, match="just being renamed to dev; try again"):
+        house.hub.rooms.watch(house.connect().session, "dev")
+    house.settle()
+    assert codes == ["name-in-use"]
+    assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
+    assert awake["dev"].holds(al.session) and "den" in awake and bo.session.waiting == 0
+
+
+def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    codes, refuse = refusals()
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    bo.types("/join dev")
+    house.settle()
+    assert codes == ["name-in-use"] and bo.session.current == "dev"
+
+
 def test_anybody_asks_people_into_an_open_room() -> None:
     house, (_al, bo) = in_ops("Al", "Bo")
     (zo,) = house.enter("Zo")

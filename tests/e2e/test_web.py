@@ -14,7 +14,7 @@ import pytest
 import websockets
 from browser import FLAGS, chromium
 from playwright.async_api import Browser, Page, async_playwright, expect
-from scene import Server
+from scene import Client, Server
 
 import hubbub
 
@@ -292,13 +292,19 @@ async def messages(page: Page) -> list[str]:
     return await page.locator("li.said .text").all_inner_texts()
 
 
-async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, server: Server) -> None:
+async def in_ops(browser: Browser, server: Server) -> tuple[Client, Page]:
+    """Return a terminal that opened a room, and a page that came into it."""
     alice = server.join("Alice")
     alice.say("/join ops")
     alice.barrier()
     page = await enter(browser, server, "Pia")
     await say(page, "/join ops")
     await expect(page.locator("aside.people")).to_contain_text("@Alice")
+    return alice, page
+
+
+async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, server: Server) -> None:
+    alice, page = await in_ops(browser, server)
     alice.say("/op Pia")
     await expect(page.locator("li.event", has_text="Alice has made Pia an operator")).to_be_visible()
     await expect(page.locator("aside.people")).to_contain_text("@Pia (you)")
@@ -307,12 +313,7 @@ async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, 
 
 
 async def test_page_says_who_threw_one_out_and_why(browser: Browser, server: Server) -> None:
-    alice = server.join("Alice")
-    alice.say("/join ops")
-    alice.barrier()
-    page = await enter(browser, server, "Pia")
-    await say(page, "/join ops")
-    await expect(page.locator("nav .current")).to_contain_text("ops")
+    alice, page = await in_ops(browser, server)
     alice.say("/kick Pia enough of this")
     await expect(page.locator(".notice", has_text="ops: Alice has kicked Pia (enough of this)")).to_be_visible()
     await expect(page.locator("nav .current")).to_contain_text("lobby")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sqlite3
 import time
@@ -96,8 +97,9 @@ class Reading:
         hosts = {entry.host for entry in first}
         for entry in made:
             hosts |= {param.partition("!")[2] for _, letter, param in parse(entry.text)[0] if letter in PREFIXES}
-        marks = ", ".join("?" * len(hosts))
-        made += self._entries(f"WHERE entry.room = ? AND {RENAMES} AND host IN ({marks})", room, *hosts)
+        listed = json.dumps(sorted(hosts))  # one parameter: SQLite has a bound for their number
+        where = f"WHERE entry.room = ? AND {RENAMES} AND host IN (SELECT value FROM json_each(?))"
+        made += self._entries(where, room, listed)
         return made_by(name, [*first, *topic, *sorted(made, key=attrgetter("seq"))])
 
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:

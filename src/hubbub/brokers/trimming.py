@@ -30,7 +30,7 @@ WHEN 'mode' THEN 0
 WHEN 'rename' THEN NOT EXISTS (
     SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.kind = 'mode'
     AND other.kind IN ('mode', 'topic') AND instr(other.text, '!' || entry.host))
-    AND entry.host <> (SELECT host FROM entry AS other WHERE other.room = entry.room AND other.kind = 'join'
+    AND entry.host IS NOT (SELECT host FROM entry AS other WHERE other.room = entry.room AND other.kind = 'join'
         ORDER BY other.seq LIMIT 1)
 WHEN 'join' THEN EXISTS (
     SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.seq < entry.seq AND other.kind = 'join')

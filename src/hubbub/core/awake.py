@@ -66,6 +66,10 @@ class Awake:
             self._broker.open(name, self._history, lambda state: self._opened(name, state))
         opening.waiters[session] = then
 
+    def __contains__(self, name: str) -> bool:
+        """Return whether a room is awake, or is being opened."""
+        return name in self.rooms or name in self._opening
+
     def withdraw(self, session: Session) -> None:
         """Forget that a session waits for rooms."""
         for opening in self._opening.values():

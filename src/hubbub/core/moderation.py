@@ -158,7 +158,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
     label = session.label
 
     def found(page: Page | BrokerError) -> None:
-        if not isinstance(page, Page) or page.entries or to in hub.rooms.awake:
+        if not isinstance(page, Page) or page.entries or not hub.rooms.is_free(to):
             refuse(Refused("name-in-use", f"There is a room {to} already."))
         else:
             session.waiting += 1

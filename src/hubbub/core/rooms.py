@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hubbub.core.hub import Hub
     from hubbub.core.session import Session
 
+COMING = "Another room is just being renamed to {}; try again."
+
 
 class Rooms:
     """The rooms of a hub, and who is in them."""
@@ -51,6 +53,9 @@ class Rooms:
             return
         if len(session.rooms) + len(joining) >= self._limits.max_rooms:
             raise Refused("too-many-rooms", f"You are in {self._limits.max_rooms} rooms; /leave one first.")
+        if self._is_coming(room):
+            self._hub.reply(session, Refusal("name-in-use", COMING.format(room), room=room))
+            return
         session.waiting += 1
         session.joining = {**joining, room: None}
         self._waking.wake(room, session, partial(self._ask_in, session, room, after, key))
@@ -59,12 +64,25 @@ class Rooms:
         """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
 
         Raises:
-            Refused: the room's name is invalid.
+            Refused: the room's name is invalid, or just being given to another room.
 
         """
         room = names.check_room(clean(name))
+        if self._is_coming(room):
+            raise Refused("name-in-use", COMING.format(room))
         session.waiting += 1
         self._waking.wake(room, session, partial(self._watched, session, after))
+
+    def is_free(self, name: str) -> bool:
+        """Return whether nobody here is in a room of this name, or opens one, or gives the name to one."""
+        return name not in self._waking and not self._is_coming(name)
+
+    def _is_coming(self, name: str) -> bool:
+        """Return whether a room is just being given this name: one that is opened now would be in its way."""
+        if name in self._waking:
+            return False
+        moves = (draft for draft in self._hub.outbox if draft.kind is Kind.MOVE)
+        return any(draft.text.partition(" ")[0] == name for draft in moves)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session out of a room, its current one by default.
