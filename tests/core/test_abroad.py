@@ -474,6 +474,24 @@ def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: 
     assert al.session.nick == ("Bo" if "nick" in typed else "Al")
 
 
+@pytest.mark.parametrize("typed", ["/topic tea", "/leave", "/nick Alf"])
+def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typed: str) -> None:
+    """They read what he did with the room, before it is told to be stored."""
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join tea", "/leave lobby")
+    house.settle()
+    al.types(typed, "hi")
+    house.hub.commits.stored([Entry("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    entries = house.broker.store(house.hub.outbox.gather())
+    bo.types("/join tea")
+    house.answer()
+    assert "tea" in house.hub.rooms.awake and al.untaken
+    house.hub.commits.stored(entries)
+    house.settle()
+    assert not al.untaken and al.session.waiting == 0
+
+
 def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

@@ -113,6 +113,7 @@ class Commits:
         the whole batch.
         """
         if entries[0].seq <= room.end.seq:  # the room was read from the log after their commit
+            self._missed(entry for entry in entries if entry.seq <= room.end.seq)
             entries = [entry for entry in entries if entry.seq > room.end.seq]
         if not entries:
             return
@@ -135,7 +136,10 @@ class Commits:
                     draft.session.waiting -= 1
 
     def _missed(self, entries: Iterable[Entry]) -> None:
-        """Let those go on who were thrown out of a room before what they did there was stored: it sleeps since then."""
+        """Let those go on who were thrown out of a room before what they did there was stored.
+
+        It sleeps since then, or was opened again by others.
+        """
         for entry in entries:
             draft = self._hub.outbox.find(entry.id)
             if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
