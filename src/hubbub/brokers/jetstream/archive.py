@@ -15,7 +15,6 @@ from hubbub.brokers.jetstream.packs import STEP, State, decode, decode_state, en
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import decode_name
 from hubbub.core.model import Entry, Kind
-from hubbub.errors import BrokerError
 
 AT_ONCE = 32  # rooms that are written to at the same time
 
@@ -139,17 +138,11 @@ class Taking:
         for entry in fresh:
             part.setdefault(entry.room, []).append(entry)
             if entry.kind is Kind.MOVE:  # names mean other rooms from here on
-                await self._free(entry)
                 await self._store(part)
                 part = {}
         await self._store(part)
         self._known.add(entry.id for entry in fresh)
         return len(fresh)
-
-    async def _free(self, move: Entry) -> None:
-        to = move.text.partition(" ")[0]
-        if to != move.room and await self._broker.following.room(to):
-            raise BrokerError(f"{move.room} was renamed to {to}, but there is another room of this name here")
 
     async def _store(self, part: dict[str, list[Entry]]) -> None:
         limit = asyncio.Semaphore(AT_ONCE)

@@ -2,14 +2,19 @@
 
 Every pack that is stored comes back as a copy with its number and the number before it in the room, so the copies
 are a chain. What is missing in it is read from the stream before anything later is handed on.
+
+Between rooms there is no order, but one: a room that is given another's former name waits until that other one has
+come here under its new name.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
+from types import MappingProxyType
 
 from nats.aio.msg import Msg
 
@@ -22,6 +27,7 @@ from hubbub.errors import BrokerError
 
 RECENT = 200  # messages that are kept for who comes in: the most that --history allows
 SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
+IN_THE_WAY = 10.0  # seconds after which a room takes its new name whoever is known by it
 HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
 
 Told = Callable[[Sequence[Entry]], None]
@@ -35,12 +41,16 @@ class Feed:
         state: what is known of it, up to some message.
         told: is given its entries, once and in order.
         tasks: owns what it does in the background.
+        rooms: the rooms that are followed, by name.
 
     """
 
-    def __init__(self, link: Link, state: State, told: Told, tasks: Tasks) -> None:
+    def __init__(
+        self, link: Link, state: State, told: Told, tasks: Tasks, rooms: Mapping[str, Feed] = MappingProxyType({})
+    ) -> None:
         self.link = link
         self._tasks = tasks
+        self._rooms = rooms
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
         self.open = False  # the hub wants all of it
@@ -51,6 +61,8 @@ class Feed:
         self._ready = False
         self._held: dict[int, tuple[int, bytes]] = {}
         self._repairing: asyncio.Task[None] | None = None
+        self._waits = 0  # the message that is not handed on until the name that it gives is free
+        self._passes = 0  # the one that is, even if it is not
         self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
         self._marked = 0
         self._news: list[tuple[int, asyncio.Future[None]]] = []
@@ -68,7 +80,7 @@ class Feed:
     # --- beginning ------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Follow it from now on; find out what is behind `state`. Raises BrokerError."""
+        """Hold what is said from now on; find out what is behind `state`. Raises BrokerError."""
         self._subscription = await self.link.subscribe(f"{streams.LIVE}{self.state.key}", self._on_live)
         try:
             await self.link.flush()
@@ -80,6 +92,9 @@ class Feed:
         except BrokerError:
             await self.end()
             raise
+
+    def go_on(self) -> None:
+        """Hand on what was held, and what comes."""
         self._ready = True
         self._let_go()
 
@@ -128,15 +143,18 @@ class Feed:
         number, before = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
         if number <= self.last:
             return
-        if self._ready and before <= self.last and not self._held:
-            self._hand_on(number, message.data)
-        elif len(self._held) < HELD:
+        if self._ready and before <= self.last and not self._held and self._hand_on(number, message.data):
+            return
+        if len(self._held) < HELD:
             self._held[number] = before, message.data
             if self._ready:
                 self._let_go()
 
-    def _hand_on(self, number: int, data: bytes) -> None:
+    def _hand_on(self, number: int, data: bytes) -> bool:
+        """Hand a pack on, unless its room must wait for its new name."""
         pack = decode(data)
+        if pack.entries and pack.entries[-1].kind is Kind.MOVE and self._must_wait(number, pack.entries[-1].text):
+            return False
         previous, self.state.upto = self.state.upto, number
         self._mark(number, len(pack.entries))
         found = []
@@ -149,6 +167,28 @@ class Feed:
         for wanted, future in self._news:
             if wanted <= number and not future.done():
                 future.set_result(None)
+        return True
+
+    def _must_wait(self, number: int, move: str) -> bool:
+        name = move.partition(" ")[0]
+        if self._rooms.get(name, self) is self or number == self._passes:
+            return False
+        if number != self._waits:
+            self._waits = number
+            self._tasks.spawn(self._wait_for(name, number))
+        return True
+
+    async def _wait_for(self, name: str, number: int) -> None:
+        """Let a name become free: the room that is known by it was renamed before message `number` was stored."""
+        other, tries = self._rooms.get(name), int(IN_THE_WAY / streams.LAG)
+        while other and self._rooms.get(name) is other and tries:
+            with contextlib.suppress(BrokerError):
+                if last := await self.link.last(streams.LOG, other.subject):
+                    other.repair(last.number)
+            tries -= 1
+            await asyncio.sleep(streams.LAG)
+        self._passes = number
+        self._let_go()
 
     def _let_go(self) -> None:
         """Hand on what was held as far as the chain goes; repair it where it is broken."""
@@ -157,7 +197,8 @@ class Feed:
             if number > self.last:
                 if before > self.last:
                     break
-                self._hand_on(number, data)
+                if not self._hand_on(number, data):
+                    return
             del self._held[number]
         if self._held:
             self.repair(min(self._held))
@@ -174,7 +215,9 @@ class Feed:
                     for one in page:
                         if one.number > self.last:
                             self._held.pop(one.number, None)
-                            self._hand_on(one.number, one.data)
+                            if not self._hand_on(one.number, one.data):
+                                self._held[one.number] = self.last, one.data
+                                return
                     if page[-1].number >= upto:
                         break
         except BrokerError:
@@ -182,7 +225,8 @@ class Feed:
         if self._held and min(self._held) <= upto and self.last < upto:
             # Not even its own message is there any more: it fell to the bounds of the stream, and all before it.
             number = min(self._held)
-            self._hand_on(number, self._held.pop(number)[1])
+            if self._hand_on(number, self._held[number][1]):
+                del self._held[number]
         self._repairing = None
         self._let_go()
 

@@ -2,7 +2,8 @@
 
 A room's messages have a subject of their own, which it keeps when it is renamed; what a name means now, and what the
 room's entries made of it, is noted in the stream of states. That note may lag behind the log, and is mended by who
-opens the room.
+opens the room. Before a room is renamed, its state is noted under its new name as well: there is one note of a name,
+so nobody opens another room under it meanwhile.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Container, Sequence
 
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Link, Taken
+from hubbub.brokers.jetstream.link import GONE, Link, Taken
 from hubbub.brokers.jetstream.packs import State
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
@@ -24,6 +25,8 @@ from hubbub.errors import BrokerError
 log = logging.getLogger("hubbub")
 
 LINGER = 30.0  # seconds that a room is followed which nobody needs
+ABANDONED = 15.0  # seconds after which a claim that was not renewed is no more: the log does not say that it was used
+LOOK = 0.05  # seconds between two looks whether it was
 AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
 
 
@@ -93,24 +96,55 @@ class Following:
 
     async def _begin(self, name: str, make: bool) -> Feed | None:
         subject = f"{streams.STATE}{encode_name(name)}"
+        claim, since = 0, 0.0
         while True:
             found = await self._link.last(streams.NOW, subject)
-            state = packs.decode_state(found.data) if found else None
-            if state and state.name == name:
-                feed = Feed(self._link, state, self._told, self._tasks)
-                await feed.begin()
-                if feed.room == name:
-                    feed.used = self._loop.time()
-                    self.feeds[name] = feed
-                    return feed
-                await feed.end()  # it was renamed, and who did it could not note that
-                await self._keep_state(feed.state)
-            if found:
-                await self._link.delete(streams.NOW, found.number)
-            elif not make:
-                return None
-            else:
+            if found is None:
+                if not make:
+                    return None
                 await self._note(subject, await self._new_state(name), 0)
+                continue
+            noted = packs.decode_state(found.data).name
+            feed = await self._follow(packs.decode_state(found.data))
+            if known := self.feeds.get(name):  # a room was given this name meanwhile
+                return known
+            if noted != feed.room:  # it was renamed, and who did it could not note that
+                await self._keep_state(feed.state)
+            if feed.room == name:
+                return feed
+            if noted != name and found.number != claim:
+                claim, since = found.number, self._loop.time()
+            if noted == name or self._loop.time() - since > ABANDONED:
+                await self._link.delete(streams.NOW, found.number)
+            else:
+                await asyncio.sleep(LOOK)
+
+    async def _follow(self, state: State) -> Feed:
+        """Follow the room of which this was noted, under whatever name it has now."""
+        for feed in self.feeds.values():
+            if feed.state.key == state.key:
+                await feed.sync()
+                return feed
+        feed = Feed(self._link, state, self._told, self._tasks, self.feeds)
+        await feed.begin()
+        try:
+            tries = streams.TRIES
+            while known := self.feeds.get(feed.room):
+                if known.state.key == state.key:
+                    await feed.end()
+                    return known
+                if not tries:
+                    raise BrokerError(GONE)
+                tries -= 1
+                await known.sync()  # it is called otherwise by now, which was not told here yet
+                await asyncio.sleep(streams.LAG)
+        except BrokerError:
+            await feed.end()
+            raise
+        feed.used = self._loop.time()
+        self.feeds[feed.room] = feed
+        feed.go_on()
+        return feed
 
     async def _new_state(self, name: str) -> State:
         key = encode_name(name)
@@ -125,6 +159,26 @@ class Following:
         except Taken:
             return False
         return True
+
+    async def claim(self, feed: Feed, name: str) -> bool:
+        """Let nobody open another room under the name that a room is about to be given; return False if one is there.
+
+        A claim is to be renewed before each try: who waits for it takes it for abandoned after a while.
+        Raises BrokerError.
+        """
+        subject = f"{streams.STATE}{encode_name(name)}"
+        while True:
+            found = await self._link.last(streams.NOW, subject)
+            if found:
+                known = packs.decode_state(found.data)
+                if known.key == feed.state.key and known.ruling > feed.state.ruling:
+                    return True  # others have seen already that the name was given
+                if known.key != feed.state.key:
+                    if await self.room(name):
+                        return False
+                    continue
+            if await self._note(subject, feed.state, found.number if found else 0):
+                return True
 
     async def _keep_state(self, state: State) -> None:
         """Note what has become of a room, so that who opens it need not read it all. Raises BrokerError."""

@@ -74,18 +74,18 @@ async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> R
     logs = info["state"].get("subjects") or {}
     newest = await link.last(streams.NOW, f"{streams.STATE}*")
     last = newest.number if newest else 0
-    rooms = []
+    rooms: dict[str, State] = {}  # by key: of what is being renamed two names are noted
     async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
         async for found in pages:
             for one in found:
                 noted = decode_state(one.data)
                 state = fresh.get(noted.key, noted)
-                if f"{streams.ROOM}{state.key}" in logs:
-                    rooms.append((state.name, state.topic))
+                if f"{streams.ROOM}{state.key}" in logs and state.ruling >= rooms.get(state.key, state).ruling:
+                    rooms[state.key] = state
             if found[-1].number >= last:
                 break
-    rooms.sort()
-    return RoomList(rooms[: query.limit], len(rooms))
+    names = sorted((state.name, state.topic) for state in rooms.values())
+    return RoomList(names[: query.limit], len(names))
 
 
 async def _gather(

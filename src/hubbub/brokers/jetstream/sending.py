@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from hubbub.brokers.base import Failed
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, is_full
+from hubbub.brokers.jetstream.link import FULL_DISK, TAKEN, Rejected, Unknown, Unsent, is_full
 from hubbub.brokers.jetstream.packs import Pack
-from hubbub.core.model import SAID, Draft, Entry
+from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
@@ -30,6 +30,7 @@ AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 MISTAKE = "the server made a mistake"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
+IN_USE = "there is a room {} already"
 
 
 class Sending:
@@ -137,7 +138,7 @@ class Sending:
                 self._drop(outgoing)
                 if not outgoing:
                     break
-            batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _is_said)
+            batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _sort)
             before, ruling = feed.room, feed.state.ruling
             if not await self._store(feed, batch):
                 continue
@@ -170,15 +171,15 @@ class Sending:
                 elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
                     break
                 try:
-                    await self._try(feed, id, data)
+                    await self._try(feed, batch[0], data)
                     self._hear(True)
                     break
                 except Unsent:
                     self._hear(False)
                 except (Rejected, Unknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
-                    if isinstance(outcome, Rejected) and not first:
-                        self.failed(batch, str(outcome), True)
+                    if isinstance(outcome, Rejected) and (not first or outcome.code == TAKEN):
+                        self.failed(batch, str(outcome), not first)
                         break
                     first = first or start
                 if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
@@ -196,12 +197,26 @@ class Sending:
             self.unseen.discard(id)
         return True
 
-    async def _try(self, feed: Feed, id: str, data: bytes) -> None:
+    async def _try(self, feed: Feed, first: Draft, data: bytes) -> None:
         """Store a pack, and wait until it came back. Raises Unsent, Rejected or Unknown."""
         lease = self._broker.lease
+        if first.kind is Kind.MOVE:
+            await self._claim(feed, first)
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
-        await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": id}))
+        await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
+
+    async def _claim(self, feed: Feed, move: Draft | Entry) -> None:
+        """Claim the name that a room is to be given. Raises Rejected or Unsent."""
+        to = move.text.partition(" ")[0]
+        try:
+            free = await self._broker.following.claim(feed, to)
+        except Rejected:
+            raise
+        except BrokerError as error:
+            raise Unsent from error
+        if not free:
+            raise Rejected(IN_USE.format(to), TAKEN)
 
     def _wanted(self, batch: Sequence[Draft]) -> bool:
         """Return whether a pack is to be sent, once more if need be."""
@@ -225,20 +240,27 @@ class Sending:
             batch = packs.cut(entries[: packs.MAX_ENTRIES], lambda entry: None)
             before, ruling = feed.room, feed.state.ruling
             lines = [packs.line(entry, entry.time) for entry in batch]
-            await self._insist(feed, batch[0].id, packs.encode(Pack(lines, feed.last, feed.back, ruling)))
+            await self._insist(feed, batch, packs.encode(Pack(lines, feed.last, feed.back, ruling)))
             if feed.state.ruling != ruling:
                 await self._broker.following.keep(feed, before)
             entries = entries[len(batch) :]
 
-    async def _insist(self, feed: Feed, id: str, data: bytes) -> None:
+    async def _insist(self, feed: Feed, batch: Sequence[Entry], data: bytes) -> None:
         end = self._loop.time() + INSIST
         while True:
             try:
-                await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": id}))
+                if batch[-1].kind is Kind.MOVE:
+                    await self._claim(feed, batch[-1])
+                await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
                 return
             except (Unknown, Unsent):
                 if self._loop.time() > end:
                     raise
+            except Rejected as refusal:
+                if refusal.code != TAKEN:
+                    raise
+                was, to = batch[-1].room, batch[-1].text.partition(" ")[0]
+                raise BrokerError(f"{was} was renamed to {to}, but there is another room of this name here") from None
             await self.wait()
 
     async def _came(self, feed: Feed, id: str) -> bool:
@@ -258,3 +280,8 @@ class Sending:
 
 def _is_said(draft: Draft) -> bool:
     return draft.kind in SAID
+
+
+def _sort(draft: Draft) -> object:
+    """Return what the drafts of one pack have in common: what is said waits for less long, a new name is alone."""
+    return draft.id if draft.kind is Kind.MOVE else _is_said(draft)
