@@ -11,7 +11,7 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.core import commands
 from hubbub.core.hub import Hub
-from hubbub.core.model import Event, Notice, Refusal
+from hubbub.core.model import Event, Form, Notice, Refusal
 from hubbub.core.session import Session
 from hubbub.errors import Refused
 from hubbub.pump import Pump
@@ -23,13 +23,13 @@ SECONDS = 15.0
 class Peer:
     """Somebody on a node, who sees what nc would show."""
 
-    def __init__(self, node: Node, name: str) -> None:
+    def __init__(self, node: Node, name: str, form: Form = RAW) -> None:
         self.node = node
         self.seen = ""
         self.events: list[Event] = []
         self.refused: Refused | None = None
         self._lines: list[str] = []
-        self.session: Session = node.hub.connect(self, self, RAW, f"~nc@{name.lower()}.nc", "127.0.0.1")
+        self.session: Session = node.hub.connect(self, self, form, f"~nc@{name.lower()}.nc", "127.0.0.1")
         try:
             node.hub.naming.enter(self.session, name, outcome=self._entered)
         except Refused as refusal:

@@ -49,6 +49,15 @@ class Gate:
         return await self._publish(subject, data, headers)
 
 
+def deaf(node: Node, room: str) -> None:
+    """Let a node hear nothing of a room that it follows."""
+
+    async def ignore(message: Msg) -> None:
+        pass
+
+    node.broker.following.feeds[room]._subscription._cb = ignore
+
+
 async def in_rooms(*peers: Peer, room: str = "ops") -> None:
     """Let them come into a room one after the other: the first one is its operator."""
     for count, peer in enumerate(peers, 1):
@@ -89,10 +98,16 @@ async def test_who_opens_a_room_whose_name_another_one_is_given_comes_into_that(
     await bo.sees("In ops: 1")
 
 
-async def test_who_opens_it_where_the_room_is_known_by_its_name_before_is_in_the_same(start: Start) -> None:
+@pytest.mark.parametrize("hears", [True, False])
+async def test_who_opens_it_where_the_room_is_known_by_its_name_before_is_in_the_same(
+    start: Start, monkeypatch: pytest.MonkeyPatch, hears: bool
+) -> None:
+    monkeypatch.setattr(feed_module, "IN_THE_WAY", 60)
     one, two = await start(), await start()
     ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
     await in_rooms(ann, bo)
+    if not hears:
+        deaf(two, "ops")
     gate = Gate(one, "ops")
     rename(ann, "dev")
     await until(lambda: gate.reached > 0, lambda: "nothing was published")
@@ -215,27 +230,39 @@ async def test_room_is_found_by_its_new_name_though_nobody_could_note_it(
     assert three.who("lab") == ["Cy"]
 
 
+async def test_name_that_only_a_note_still_gives_to_a_room_is_free(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await in_rooms(ann)
+    await in_rooms(bo, room="den")
+
+    async def nothing(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(one.broker.following, "keep", nothing)
+    rename(ann, "dev")
+    await same([one], ["Ann"], "dev")
+    give(bo, "ops")
+    await same([two], ["Bo"], "ops")
+
+
 @pytest.mark.parametrize("deaf_to", [("ops",), ("ops", "den"), ("den",)])
 async def test_room_that_is_given_anothers_former_name_comes_after_that(
     start: Start, deaf_to: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Copies of one of the two are lost on the way to a node: it must not take the one for the other."""
+    """Copies are lost on the way to a node: it must not take the one room for the other."""
     monkeypatch.setattr(broker_module, "AUDIT", 0.2)
     one, two = await start(), await start()
     ann, bo, cy, dee = [await node.enter(name) for node, name in ((one, "Ann"), (two, "Bo"), (one, "Cy"), (two, "Dee"))]
     await in_rooms(ann, bo)
     await in_rooms(cy, dee, room="den")
-
-    async def deaf(message: Msg) -> None:
-        pass
-
     for room in deaf_to:
-        two.broker.following.feeds[room]._subscription._cb = deaf
-    rename(ann, "dev")
-    await same([one], ["Ann", "Bo"], "dev")
-    rename(cy, "ops")
-    await same([one], ["Cy", "Dee"], "ops")
-    rename(ann, "den")
+        deaf(two, room)
+    for who, to in ((ann, "dev"), (cy, "ops"), (ann, "den")):
+        rename(who, to)
+        await until(lambda who=who, to=to: who.session.current == to, lambda: "it has no new name")  # type: ignore[misc]
     await same([one, two], ["Ann", "Bo"], "den")
     await same([one, two], ["Cy", "Dee"], "ops")
     bo.types("among us")

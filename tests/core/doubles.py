@@ -114,6 +114,9 @@ class FakeBroker:
             draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags
         )
         self.log.append(entry)
+        if draft.kind is Kind.MOVE and draft.room in self.followed:
+            self.followed.remove(draft.room)
+            self.followed.append(draft.text.partition(" ")[0])
         return entry
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:

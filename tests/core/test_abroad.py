@@ -11,7 +11,7 @@ from doubles import LOOK, House, Look, Peer
 from hubbub.core import asides, moderation
 from hubbub.core import commits as commits_module
 from hubbub.core.abroad import Person, person
-from hubbub.core.model import Entry, Goodbye, Invited, Kind, Named, Notice, Private, Refusal, Stored
+from hubbub.core.model import Draft, Entry, Goodbye, Invited, Kind, Named, Notice, Private, Refusal, Stored
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -355,12 +355,47 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
     bo.session.invited.add("ops")
     house.settle()
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
     assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev"}
     assert house.hub.rooms.awake["dev"].holds(zoe)
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
     house.hub.abroad.leave(zoe)
     assert not house.hub.rooms.awake["dev"].holds(zoe)
     house.hub.abroad.move("no-such-room", "other")
+
+
+def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    room = house.hub.rooms.awake["ops"]
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
+    house.answer()
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
+    assert not room.holds(zoe)
+    house.settle()
+    assert room.name == "dev" and room.holds(zoe) and list(zoe.rooms) == ["dev"]
+
+
+def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_its_new_one() -> None:
+    """Zoe's node says that she is in ops, and means the next room of that name; what she left is the one before."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    arrive(house, replace(ZOE, nick="Kim", rooms=("lobby",)))
+    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
+    house.answer()
+    left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
+    house.hub.commits.stored(house.broker.store([left]))
+    assert zoe not in house.hub.abroad.rooms["ops"]
+    house.settle()
+    house.hub.abroad.review()
+    assert "ops" not in house.hub.abroad.rooms
+    house.hub.abroad.review()
+    assert zoe in house.hub.abroad.rooms["ops"] and not house.hub.rooms.awake["dev"].holds(zoe)
 
 
 def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:

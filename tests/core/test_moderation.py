@@ -9,6 +9,7 @@ from doubles import NOON, House, Peer
 
 from hubbub.core import moderation
 from hubbub.core.model import (
+    Draft,
     Invited,
     Joined,
     Kind,
@@ -479,6 +480,39 @@ def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
     bo.types("/join dev")
     house.settle()
     assert codes == ["name-in-use"] and bo.session.current == "dev"
+
+
+def renamed_elsewhere(house: House, to: str) -> None:
+    """Let another node rename ops."""
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MOVE, "Zoe", to, "zoe.1")]))
+
+
+def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (cy,) = house.enter("Cy")
+    room = house.hub.rooms.awake["ops"]
+    cy.types("/join dev")
+    renamed_elsewhere(house, "dev")
+    house.broker.followed.remove("dev")  # the broker was asked for it twice, and follows one
+    house.settle()
+    assert house.hub.rooms.awake["dev"] is room
+    assert all(room.holds(one.session) for one in (al, bo, cy))
+    typed(house, cy, "hello")
+    assert bo.sees()[-1] == "Cy: hello"
+
+
+def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_name() -> None:
+    house, (al,) = in_ops("Al")
+    al.leave()
+    house.settle()
+    (bo,) = house.enter("Bo")
+    bo.types("/join ops")
+    house.look()
+    renamed_elsewhere(house, "dev")
+    house.settle()
+    assert list(house.hub.rooms.awake) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
+    assert bo.session.current == "ops" and house.broker.log[-1].room == "ops"
+    assert bo.session.waiting == 0 and not bo.session.joining
 
 
 def test_anybody_asks_people_into_an_open_room() -> None:

@@ -64,6 +64,8 @@ class Abroad:
         self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
         self._places: dict[Session, tuple[str, ...]] = {}
         self._told: dict[Session, tuple[str, ...]] = {}  # where somebody is, as his node said last
+        self._renamed: set[str] = set()  # names, before and after, of rooms since the last review, and before that
+        self._settling: set[str] = set()
         # Called with a session of another node, and its user's away text and real name before one of them has changed.
         self.described: list[Callable[[Session, str, str], None]] = []
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
@@ -136,22 +138,28 @@ class Abroad:
         self.tidy(name)
 
     def move(self, before: str, to: str) -> None:
-        """Call a room by its new name.
-
-        A node that was told of that before this one may have meant other rooms by these names in what it said since:
-        that is looked at again.
-        """
+        """Call a room by its new name. Of some it was told already that they are in a room of that name."""
         early = self.rooms.pop(to, {})
-        inside = self.rooms.pop(before, {})
-        self.rooms[to] = inside
+        inside = self.rooms[to] = self.rooms.pop(before, {})
         for session in inside:
             self._places[session] = tuple(to if name == before else name for name in self._places[session])
             session.rooms = {to if name == before else name: room for name, room in session.rooms.items()}
-        for session in early:
-            self._places[session] = tuple(name for name in self._places[session] if name != to)
-        for session in [*inside, *early]:
-            self._place(session, self._told[session])
+        inside |= early
+        if room := self._hub.rooms.awake.get(to):
+            for session in early:
+                room.receive(session)
+        self._renamed |= {before, to}
         self.tidy(to)
+
+    def review(self) -> None:
+        """Believe what nodes say of rooms that were renamed before this was called last.
+
+        A node that is ahead of this one means other rooms by their names than this one does.
+        """
+        due, self._settling, self._renamed = self._settling, self._renamed, set()
+        for session, rooms in self._told.items() if due else ():
+            if not due.isdisjoint((*rooms, *self._places.get(session, ()))):
+                self._place(session, rooms)
 
     def _describe(self, session: Session, who: Person) -> None:
         user = session.user

@@ -205,8 +205,8 @@ class Rooms:
                 if before in session.invited:
                     session.invited = session.invited - {before} | {to}
                 if before in (session.joining or {}):
-                    joining = session.joining or {}
-                    session.joining = {to if name == before else name: draft for name, draft in joining.items()}
+                    joining = (session.joining or {}).items()  # one without a draft opens the next room of that name
+                    session.joining = {to if name == before and draft else name: draft for name, draft in joining}
 
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""

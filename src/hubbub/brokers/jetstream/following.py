@@ -106,8 +106,6 @@ class Following:
                 continue
             noted = packs.decode_state(found.data).name
             feed = await self._follow(packs.decode_state(found.data))
-            if known := self.feeds.get(name):  # a room was given this name meanwhile
-                return known
             if noted != feed.room:  # it was renamed, and who did it could not note that
                 await self._keep_state(feed.state)
             if feed.room == name:

@@ -211,6 +211,7 @@ class Presence:
         """Give signs of life, and look after the others'."""
         while True:
             await asyncio.sleep(BEAT)
+            self._hub.abroad.review()
             if self._link.up:
                 await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told)))
                 now = self._loop.time()
