@@ -57,6 +57,7 @@ async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start)
         assert peer.refused.code == "name-taken" and time.monotonic() - began < 3 * lease.LEASE
         await asyncio.sleep(0.1)
     assert time.monotonic() - began > lease.LEASE - lease.RENEW - 1
+    assert peer.notices == ["One moment: it is not sure whether Ann is still here"]
     await bo.sees("Ann has joined the chat")
 
 

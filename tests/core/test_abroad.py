@@ -54,8 +54,9 @@ class Others:
         self.asked: list[tuple[str, Callable[[Refused | None], None]]] = []
         self.released: list[str] = []
 
-    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
         self.asked.append((key, done))
+        self.wait = wait
 
     def release(self, key: str) -> None:
         self.released.append(key)
@@ -97,6 +98,17 @@ def test_newcomer_waits_until_the_others_agree(house: House, others: Others) -> 
     assert others.answer() == "al"
     house.settle()
     assert al.session.nick == "Al" and [entry.text for entry in house.broker.log] == ["", "hi"]
+
+
+def test_who_waits_long_for_a_name_is_told_so(house: House, others: Others) -> None:
+    al, bo = house.connect(), house.connect()
+    al.types("Al")
+    others.wait()
+    assert al.sees() == [Notice(("One moment: it is not sure whether Al is still here",))]
+    bo.types("Bo")
+    bo.leave()
+    others.wait()
+    assert bo.sees() == [Goodbye()]
 
 
 def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:

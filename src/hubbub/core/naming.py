@@ -70,7 +70,11 @@ class Naming:
             held(refusal)
             self._hub.release(session)
 
-        self._hub.directory.names.claim(fold(nick), done)
+        def wait() -> None:
+            if not session.gone:
+                self._hub.reply(session, Notice((f"One moment: it is not sure whether {nick} is still here",)))
+
+        self._hub.directory.names.claim(fold(nick), done, wait)
 
     def attach(self, session: Session, user: User) -> None:
         """Make a session that of a user, who holds a name already; it is in no room yet."""

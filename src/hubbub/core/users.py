@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 class Names(Protocol):
     """Who else must agree that somebody holds a name: the other nodes of a cluster."""
 
-    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
-        """Ask for a folded name; `done` is called later, with None if it is held for this node now."""
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
+        """Ask for a folded name; `done` is called later, with None if it is held for this node now.
+
+        `wait` is called before that if it takes long, because the node that holds it does not answer.
+        """
         ...
 
     def release(self, key: str) -> None:

@@ -39,6 +39,10 @@ TRIES = 20
 TOGETHER = 256  # names that are claimed again at once
 
 
+def _no_wait() -> None:
+    """Tell nobody that it takes long."""
+
+
 class Lease:
     """What makes this node one of the cluster.
 
@@ -158,15 +162,18 @@ class Lease:
 
     # --- names ----------------------------------------------------------------------------------------------------
 
-    def claim(self, key: str, done: Callable[[Refused | None], None]) -> None:
-        """Ask for a folded name; `done` is called later, with None if it is this node's now."""
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None] = _no_wait) -> None:
+        """Ask for a folded name; `done` is called later, with None if it is this node's now.
+
+        `wait` is called before that if its node does not answer, and is not known to be gone.
+        """
 
         async def ask() -> None:
             refusal = None
             try:
                 if not self.valid:
                     raise BrokerError(FULL_DISK if self.full else GONE)
-                if not await self._claim(key):
+                if not await self._claim(key, wait):
                     refusal = Refused("name-taken", f"The name {key} is taken.")
                 elif not self.valid:
                     raise BrokerError(GONE)
@@ -202,7 +209,7 @@ class Lease:
         if self._freed.get(key) == number:
             del self._freed[key]
 
-    async def _claim(self, key: str) -> bool:
+    async def _claim(self, key: str, wait: Callable[[], None] = _no_wait) -> bool:
         """Claim a name, and return whether it is this node's. Raises BrokerError."""
         subject = f"{streams.NAME}{encode_name(key)}"
         token = f"{self.node} {secrets.token_hex(4)}".encode()
@@ -220,18 +227,20 @@ class Lease:
             if found.data == token:  # it was stored, and the answer lost
                 self._held[key] = found.number
                 return True
-            if owner != self.node and await self._lives(owner):
+            if owner != self.node and await self._lives(owner, wait):
                 return False
             expected = found.number  # nobody's any more
         raise BrokerError(GONE)
 
-    async def _lives(self, node: str) -> bool:
+    async def _lives(self, node: str, wait: Callable[[], None]) -> bool:
         """Return whether another node has its lease: at once if it answers, else when that is sure."""
         end = asyncio.get_running_loop().time() + LEASE + LATE
         while not await self.over(node):
             alive = await self._link.request(f"{ALIVE}{node}") is not None
             if alive or asyncio.get_running_loop().time() > end:
                 return True
+            wait()
+            wait = _no_wait
             await asyncio.sleep(LOOK)  # it died, or is cut off: its people come to this node now, say
         return False
 
