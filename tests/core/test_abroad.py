@@ -410,6 +410,18 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     assert zoe in house.hub.abroad.rooms["ops"] and not house.hub.rooms.awake["dev"].holds(zoe)
 
 
+def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
+    """Zoe's node said that Kim is Zoe now; the log of the room is behind: the Zoe before her leaves only now."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
+    house.hub.commits.stored(house.broker.store(past))
+    assert house.hub.rooms.awake["ops"].holds(zoe)
+
+
 def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
     house = House()
     (al,) = house.enter("Al")

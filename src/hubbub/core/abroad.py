@@ -169,18 +169,20 @@ class Abroad:
         user.since, user.active = who.since, who.active
 
     def follow(self, entry: Entry) -> None:
-        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.
+        """Let who comes, goes or takes a name in a room's log do so at once; what his node tells of him comes later.
+
+        Or came earlier: then what others did under his name before him is followed here still, up to his own.
 
         Should others say that somebody has left who is here (his node was cut off, say), it is told that he is.
         """
-        nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
+        nick = entry.text.partition(" ")[0] if entry.kind in (Kind.KICK, Kind.RENAME) else entry.nick
         user = self._hub.users.get(fold(nick))
         if user is None or not user.sessions:
             return
         session = user.sessions[0]
         if user.abroad:
             rooms = dict.fromkeys(self._places.get(session, ()))
-            if entry.kind is Kind.JOIN:
+            if entry.kind in (Kind.JOIN, Kind.RENAME):
                 self._place(session, (*rooms, entry.room))
             else:
                 rooms.pop(entry.room, None)
