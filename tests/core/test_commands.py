@@ -79,7 +79,7 @@ def test_missing_argument_is_told_with_the_usage(name: str) -> None:
 def test_table_has_all_commands() -> None:
     assert set(COMMANDS) == set(
         "help nick who rooms join leave topic msg me history search since time quit op deop voice devoice kick ban "
-        "unban mute unmute undo bans invite set oper".split()
+        "unban mute unmute undo bans invite set rename oper".split()
     )
 
 
@@ -174,6 +174,9 @@ def test_topic_is_shown() -> None:
     cy.types("/topic tea")
     house.settle()
     assert answer("/topic", house) == Notice(("Topic: tea",))
+    cy.types("/topic off", "/topic")
+    house.settle()
+    assert cy.sees()[-1] == Notice(("There is no topic",))
 
 
 @pytest.mark.parametrize("line", ["/who", "/topic", "/topic tea", "/me waves", "hi", "/leave", "/history", "/search x"])

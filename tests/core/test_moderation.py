@@ -421,6 +421,15 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     assert al.session.current == "dev"
 
 
+def test_room_is_renamed_by_a_command() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, bo, "/rename dev") == ["not-operator"]
+    typed(house, al, "/rename #dev now it is that")
+    assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev now it is that"
+    typed(house, bo, "/leave", "/join ops", "hi")
+    assert typed(house, al, "/rename ops") == ["name-in-use"]
+
+
 @pytest.mark.parametrize(
     ("who", "name", "code"),
     [

@@ -12,7 +12,7 @@ from scene import CLOCK, PROMPT, Client, Server, stored
 Serve = Callable[..., Server]
 NAMES = (
     "help nick who rooms join leave topic msg me history search since time op deop voice devoice kick ban unban mute "
-    "unmute undo bans invite set oper quit"
+    "unmute undo bans invite set rename oper quit"
 ).split()
 
 

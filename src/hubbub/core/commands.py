@@ -115,7 +115,7 @@ def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:
     if argument:
-        hub.set_topic(session, argument)
+        hub.set_topic(session, "" if argument == "off" else argument)
     else:
         topic = hub.rooms.of(session).topic
         hub.reply(session, Notice((f"Topic: {topic}" if topic else "There is no topic",)))
@@ -168,7 +168,7 @@ _ROWS = (
         lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
     ),
     Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
-    Command("topic", "[TEXT]", "Show the room's topic, or set it.", _topic),
+    Command("topic", "[TEXT]", "Show the room's topic, or set it; off takes it away.", _topic),
     Command("msg", "NAME TEXT", "Tell somebody something that nobody else hears; it is not stored.", _msg),
     Command("me", "TEXT", "Say what you do.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
     Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubbub.core import moderation
-from hubbub.core.model import Notice
+from hubbub.core.model import Notice, Refusal
 from hubbub.core.rules import LETTERS, MUTE, Change, matches, whole_mask
 from hubbub.core.text import fold
 from hubbub.errors import Refused
@@ -80,6 +80,15 @@ def _kick(hub: Hub, session: Session, argument: str) -> None:
 def _invite(hub: Hub, session: Session, name: str) -> None:
     target = moderation.invite(hub, session, hub.rooms.of(session), name)
     _tell(hub, session, f"{target.nick} is invited")
+
+
+def _rename(hub: Hub, session: Session, argument: str) -> None:
+    name, _, reason = argument.partition(" ")
+
+    def refuse(refused: Refused) -> None:
+        hub.reply(session, Refusal(refused.code, refused.text))
+
+    moderation.move(hub, session, hub.rooms.of(session), name.removeprefix("#"), reason, refuse)
 
 
 def mask_of(hub: Hub, text: str) -> str:
@@ -219,5 +228,6 @@ ROWS = (
     Command("bans", "", "List who is banned or muted.", _bans),
     Command("invite", "NAME", "Ask somebody into the room.", _invite),
     Command("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
+    Command("rename", "ROOM", "Give the room another name.", _rename),
     Command("oper", "NAME PASSWORD", "Be an operator of the server.", _oper),
 )

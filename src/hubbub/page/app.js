@@ -254,7 +254,7 @@ const EVENTS = {
   join: (entry) => `${entry.nick} has joined`,
   leave: (entry) => `${entry.nick} has left${entry.text ? ` (${entry.text})` : ""}`,
   rename: (entry) => `${entry.nick} is now ${entry.text}`,
-  topic: (entry) => `${entry.nick} set the topic: ${entry.text}`,
+  topic: (entry) => `${entry.nick} ${entry.text ? `set the topic: ${entry.text}` : "took the topic away"}`,
   mode: words, kick: words, redact: words, move: words,
 };
 

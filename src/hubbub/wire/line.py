@@ -205,7 +205,8 @@ def _leave(entry: Entry) -> str:
 
 
 def _topic(entry: Entry) -> str:
-    return f"*** {entry.nick} set the topic: {entry.text} ***"
+    what = f"set the topic: {entry.text}" if entry.text else "took the topic away"
+    return f"*** {entry.nick} {what} ***"
 
 
 def _kick(entry: Entry) -> str:
