@@ -61,6 +61,49 @@ async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start)
     await bo.sees("Ann has joined the chat")
 
 
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_name_that_is_claimed_while_the_lease_is_lost_is_held_by_the_next_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    """A node that is frozen just when it claims a name, say: nobody else may have it afterwards."""
+    one, two = await start(), await start()
+    name, before = one.broker.lease, one.broker.lease.node
+    replace, begin = one.broker.link.replace, name.begin
+    stored, go_on, leased = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
+        number = await replace(subject, data, expected, seconds)
+        if subject.startswith(streams.NAME) and not stored.is_set():
+            stored.set()
+            await go_on.wait()
+        return number
+
+    async def late() -> None:
+        await leased.wait()
+        await begin()
+
+    monkeypatch.setattr(one.broker.link, "replace", slow)
+    monkeypatch.setattr(name, "begin", late)
+    peer = Peer(one, "Ann")
+    await stored.wait()
+    await name.end()
+    if renewed:
+        leased.set()
+        await until(lambda: name.node != before, lambda: "it has its lease still")
+    else:
+        await until(lambda: not name.valid, lambda: "it believes in its lease")
+    go_on.set()
+    await asyncio.sleep(0.1)
+    leased.set()
+    await until(lambda: bool(peer.session.rooms or peer.refused), lambda: "it waits")
+    while peer.refused:
+        assert peer.refused.code == "broker"  # it could not be claimed just then
+        await asyncio.sleep(0.05)
+        peer = await one.enter("Ann")
+    assert peer.session.nick == "Ann"
+    assert (other := (await two.enter("Ann")).refused) and other.code == "name-taken"
+
+
 async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None:
     """A node that was cut off while another one gave its name away."""
     one, two = await start(), await start()

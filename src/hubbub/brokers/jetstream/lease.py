@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 from nats.aio.subscription import Subscription
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import FULL_DISK, GONE, Link, Taken, is_full
+from hubbub.brokers.jetstream.link import FULL_DISK, GONE, Link, Message, Taken, is_full
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
 from hubbub.errors import BrokerError, Refused
@@ -56,6 +56,7 @@ class Lease:
         self._link = link
         self._tasks = tasks
         self.node = ""
+        self._term = ""  # likewise, but empty from when the lease is known to be lost to when there is a new one
         self.changed: Callable[[], None] = lambda: None  # called when `valid` may have changed
         self.lost: Callable[[str], None] = lambda key: None  # called with a name that another node has taken
         # Called with another node's lease that this one has ended: nobody else is.
@@ -86,7 +87,7 @@ class Lease:
         node = secrets.token_hex(6)
         start = asyncio.get_running_loop().time()
         self._number = await self._link.replace(f"{streams.NODE}{node}", b"", 0, TIDY)
-        self.node = node
+        self.node = self._term = node
         self._until = start + LEASE - MARGIN
         if self._alive:
             await self._link.unsubscribe(self._alive)
@@ -133,6 +134,7 @@ class Lease:
                 return
             log.warning("this node was away for too long; it claims its names again")
             self._away = True
+            self._term = ""
             self._again |= set(self._held)
             self._held.clear()
             await self.begin()
@@ -212,25 +214,33 @@ class Lease:
     async def _claim(self, key: str, wait: Callable[[], None] = _no_wait) -> bool:
         """Claim a name, and return whether it is this node's. Raises BrokerError."""
         subject = f"{streams.NAME}{encode_name(key)}"
-        token = f"{self.node} {secrets.token_hex(4)}".encode()
+        nonce = secrets.token_hex(4)
         expected = 0
         for _ in range(TRIES):
-            try:
-                self._held[key] = await self._link.replace(subject, token, expected)
+            if not (term := self._term):
+                break
+            number, found = await self._put(subject, f"{term} {nonce}".encode(), expected)
+            if number and term == self._term:
+                self._held[key] = number
                 return True
-            except Taken:
-                found = await self._link.last(streams.NOW, subject)
-            if found is None:
-                expected = 0
+            if number or found is None:  # claimed by a lease that was lost meanwhile, it is nobody's
+                expected = number
                 continue
             owner = found.data.decode("ascii", "replace").partition(" ")[0]
-            if found.data == token:  # it was stored, and the answer lost
-                self._held[key] = found.number
-                return True
-            if owner != self.node and await self._lives(owner, wait):
+            if owner != term and await self._lives(owner, wait):
                 return False
             expected = found.number  # nobody's any more
         raise BrokerError(GONE)
+
+    async def _put(self, subject: str, token: bytes, expected: int) -> tuple[int, Message | None]:
+        """Store a claim, and return its number; or 0, and the claim that is there instead."""
+        try:
+            return await self._link.replace(subject, token, expected), None
+        except Taken:
+            found = await self._link.last(streams.NOW, subject)
+        if found and found.data == token:  # it was stored, and the answer lost
+            return found.number, None
+        return 0, found
 
     async def _lives(self, node: str, wait: Callable[[], None]) -> bool:
         """Return whether another node has its lease: at once if it answers, else when that is sure."""
