@@ -404,9 +404,10 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     house.hub.commits.stored(house.broker.store([left]))
     assert zoe not in house.hub.abroad.rooms["ops"]
     house.settle()
-    house.hub.abroad.review()
+    house.hub.abroad.review(lambda one: one is zoe)
+    house.hub.abroad.review(lambda one: one is not zoe)
     assert "ops" not in house.hub.abroad.rooms
-    house.hub.abroad.review()
+    house.hub.abroad.review(lambda one: one is zoe)
     assert zoe in house.hub.abroad.rooms["ops"] and not house.hub.rooms.awake["dev"].holds(zoe)
 
 
@@ -419,7 +420,22 @@ def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> 
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
     house.hub.commits.stored(house.broker.store(past))
+    for _ in range(2):
+        house.hub.abroad.review(lambda one: one is zoe)
     assert house.hub.rooms.awake["ops"].holds(zoe)
+
+
+def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
+    house.hub.abroad.leave(zoe)
+    for _ in range(2):
+        house.hub.abroad.review(lambda one: one is zoe)
+    assert not house.hub.rooms.awake["ops"].holds(zoe)
 
 
 def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:

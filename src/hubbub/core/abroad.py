@@ -64,8 +64,7 @@ class Abroad:
         self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
         self._places: dict[Session, tuple[str, ...]] = {}
         self._told: dict[Session, tuple[str, ...]] = {}  # where somebody is, as his node said last
-        self._renamed: set[str] = set()  # names, before and after, of rooms since the last review, and before that
-        self._settling: set[str] = set()
+        self._doubted: dict[Session, bool] = {}  # of whom the log said otherwise; whether it did before a sign of life
         # Called with a session of another node, and its user's away text and real name before one of them has changed.
         self.described: list[Callable[[Session, str, str], None]] = []
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
@@ -117,6 +116,7 @@ class Abroad:
         session.gone = True
         self._place(session, ())
         self._told.pop(session, None)
+        self._doubted.pop(session, None)
         self._hub.directory.forget(user)
         user.sessions.clear()
         for tell in self._hub.presence:
@@ -148,18 +148,21 @@ class Abroad:
         if room := self._hub.rooms.awake.get(to):
             for session in early:
                 room.receive(session)
-        self._renamed |= {before, to}
+        self._doubted |= dict.fromkeys(inside, False)
         self.tidy(to)
 
-    def review(self) -> None:
-        """Believe what nodes say of rooms that were renamed before this was called last.
+    def review(self, of: Callable[[Session], bool]) -> None:
+        """Believe what a node says of its people again of whom the log said otherwise before its last sign of life.
 
-        A node that is ahead of this one means other rooms by their names than this one does.
+        A node that is ahead of this one means other people and rooms by their names than this one's log does. `of`
+        returns whether somebody is one of them.
         """
-        due, self._settling, self._renamed = self._settling, self._renamed, set()
-        for session, rooms in self._told.items() if due else ():
-            if not due.isdisjoint((*rooms, *self._places.get(session, ()))):
-                self._place(session, rooms)
+        for session, due in list(self._doubted.items()):
+            if of(session):
+                self._doubted[session] = True
+                if due:
+                    del self._doubted[session]
+                    self._place(session, self._told[session])
 
     def _describe(self, session: Session, who: Person) -> None:
         user = session.user
@@ -169,20 +172,19 @@ class Abroad:
         user.since, user.active = who.since, who.active
 
     def follow(self, entry: Entry) -> None:
-        """Let who comes, goes or takes a name in a room's log do so at once; what his node tells of him comes later.
-
-        Or came earlier: then what others did under his name before him is followed here still, up to his own.
+        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.
 
         Should others say that somebody has left who is here (his node was cut off, say), it is told that he is.
         """
-        nick = entry.text.partition(" ")[0] if entry.kind in (Kind.KICK, Kind.RENAME) else entry.nick
+        nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
         user = self._hub.users.get(fold(nick))
         if user is None or not user.sessions:
             return
         session = user.sessions[0]
         if user.abroad:
+            self._doubted[session] = False  # it may be about somebody else who had his name before
             rooms = dict.fromkeys(self._places.get(session, ()))
-            if entry.kind in (Kind.JOIN, Kind.RENAME):
+            if entry.kind is Kind.JOIN:
                 self._place(session, (*rooms, entry.room))
             else:
                 rooms.pop(entry.room, None)

@@ -13,7 +13,7 @@ from hubbub.core.session import Session
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
-COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK, Kind.RENAME})
+COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
 SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
 SHOWN = 60  # characters of a message by which its sender knows it
 

@@ -211,7 +211,6 @@ class Presence:
         """Give signs of life, and look after the others'."""
         while True:
             await asyncio.sleep(BEAT)
-            self._hub.abroad.review()
             if self._link.up:
                 await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told)))
                 now = self._loop.time()
@@ -291,6 +290,8 @@ class Presence:
             self._forget(peer, news.gone)  # before who comes under the name of one of them
             self._take(peer, news)
             peer.number = news.number
+            if not news.people and not news.gone:  # a sign of life: all that it said before is here
+                self._hub.abroad.review(lambda one: isinstance(one.outlet, Forward) and one.outlet.node == news.node)
         elif now - peer.asked > BEAT / 2:  # something was missed
             peer.asked = now
             peer.named.clear()
