@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.brokers.jetstream import broker as broker_module
-from hubbub.brokers.jetstream import feed as feed_module
-from hubbub.brokers.jetstream import following, streams
-from hubbub.brokers.jetstream.link import Unknown
+from hubbub.brokers.jetstream import following, reading, streams
+from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream.link import Message, Unknown
 from hubbub.core import moderation
 from hubbub.core.model import Kind
+from hubbub.errors import BrokerError
 
 
 def rename(who: Peer, to: str, room: str = "") -> None:
@@ -56,6 +58,40 @@ def deaf(node: Node, room: str) -> None:
         pass
 
     node.broker.following.feeds[room]._subscription._cb = ignore
+
+
+class Held:
+    """Holds what the connection of a node answers to the first question of some sort, until the end of the block."""
+
+    def __init__(self, node: Node, name: str, sort: Callable[[Any], bool]) -> None:
+        self._link, self._name, self._sort = node.broker.link, name, sort
+        self._ask = getattr(self._link, name)
+        self.reached, self._go = asyncio.Event(), asyncio.Event()
+
+    async def _held(self, stream: str, question: Any) -> Any:
+        mine = self._sort(question) and not self.reached.is_set()
+        if mine:
+            self.reached.set()
+        answer = await self._ask(stream, question)
+        if mine:
+            await self._go.wait()
+        return answer
+
+    async def __aenter__(self) -> Held:
+        setattr(self._link, self._name, self._held)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._go.set()
+        setattr(self._link, self._name, self._ask)
+
+
+def of_ops(question: Any) -> bool:
+    return isinstance(question, dict) and question.get("next_by_subj") == f"{streams.ROOM}ops"
+
+
+async def called(who: Peer, room: str) -> None:
+    await until(lambda: who.session.current == room, lambda: f"{who.session.current}, not {room}: {who.seen}")
 
 
 async def in_rooms(*peers: Peer, room: str = "ops") -> None:
@@ -100,9 +136,8 @@ async def test_who_opens_a_room_whose_name_another_one_is_given_comes_into_that(
 
 @pytest.mark.parametrize("hears", [True, False])
 async def test_who_opens_it_where_the_room_is_known_by_its_name_before_is_in_the_same(
-    start: Start, monkeypatch: pytest.MonkeyPatch, hears: bool
+    start: Start, hears: bool
 ) -> None:
-    monkeypatch.setattr(feed_module, "IN_THE_WAY", 60)
     one, two = await start(), await start()
     ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
     await in_rooms(ann, bo)
@@ -272,14 +307,214 @@ async def test_room_that_is_given_anothers_former_name_comes_after_that(
     assert "others" not in ann.seen + bo.seen and "us" not in cy.seen + dee.seen
 
 
-async def test_room_does_not_wait_for_ever_for_its_name(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed_module, "IN_THE_WAY", 0.3)
+async def test_renames_are_in_the_order_of_the_log_over_all_rooms(start: Start) -> None:
+    """Three rooms take one name in turn, and a node hears of two of them late."""
+    one, two = await start(), await start()
+    here = [await one.enter(name) for name in ("A1", "B1", "C1")]
+    there = [await two.enter(name) for name in ("A2", "B2", "C2")]
+    for first, second, room in zip(here, there, ("ops", "den", "lab"), strict=True):
+        await in_rooms(first, second, room=room)
+    deaf(two, "ops")
+    deaf(two, "den")
+    ann, bo, cy = here
+    for who, to in ((ann, "dev"), (bo, "ops"), (bo, "hut"), (cy, "ops")):
+        rename(who, to)
+        await called(who, to)
+    for who, room in ((there[0], "dev"), (there[1], "hut"), (there[2], "ops")):
+        await called(who, room)
+        assert two.broker.following.feeds[room].room == room
+
+
+async def test_rename_waits_as_long_as_the_servers_do_not_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = await start(), await start()
+    ann, bo, cy, dee = [await node.enter(name) for node, name in ((one, "Ann"), (two, "Bo"), (one, "Cy"), (two, "Dee"))]
+    await in_rooms(ann, bo)
+    await in_rooms(cy, dee, room="den")
+    deaf(two, "ops")
+
+    async def nothing(*_: object) -> Message | None:
+        raise BrokerError("nothing answers")
+
+    with monkeypatch.context() as down:
+        for what in ("last", "batch"):
+            down.setattr(two.broker.link, what, nothing)
+        for who, to in ((ann, "dev"), (cy, "ops")):
+            rename(who, to)
+            await called(who, to)
+        await asyncio.sleep(0.5)
+        assert dee.session.current == "den"
+    await called(bo, "dev")
+    await called(dee, "ops")
+
+
+async def test_room_that_is_followed_no_more_does_not_change_its_name(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await one.enter("Bo"), await two.enter("Cy")
+    await in_rooms(ann)
+    await in_rooms(bo, room="den")
+    followed = two.broker.following
+    await followed.room("ops")
+    den = await followed.room("den")
+    assert den
+    async with Held(two, "batch", lambda question: isinstance(question, dict) and "multi_last" in question) as held:
+        for who, to in ((ann, "dev"), (bo, "ops")):
+            rename(who, to)
+            await called(who, to)
+        await held.reached.wait()
+        den.used -= 2 * following.LINGER
+        await followed.tidy(())
+        cy.types("/join den")
+        await until(lambda: "den" in cy.session.rooms, lambda: cy.seen)
+    await asyncio.sleep(0.2)
+    assert followed.feeds["den"] is not den and "den" in cy.session.rooms
+
+
+async def test_note_of_a_name_is_not_taken_away_from_who_claims_it_anew(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = await start(), await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await three.enter("Cy")
+    await in_rooms(ann, bo)
+    go, kept = asyncio.Event(), asyncio.Event()
+    keep = one.broker.following.keep
+
+    async def late(feed: Feed, before: str) -> None:
+        await go.wait()
+        await keep(feed, before)
+        kept.set()
+
+    monkeypatch.setattr(one.broker.following, "keep", late)
+    rename(ann, "dev")
+    await same([one, two], ["Ann", "Bo"], "dev")
+    gate = Gate(two, "ops")
+    give(bo, "ops")
+    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    go.set()
+    await kept.wait()
+    cy.types("/join ops")
+    await asyncio.sleep(0.2)
+    assert "ops" not in cy.session.rooms
+    gate.open.set()
+    await same([one, two, three], ["Ann", "Bo", "Cy"], "ops")
+
+
+async def test_room_is_followed_once_though_it_is_opened_under_two_names(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
+    await in_rooms(ann)
+    gate = Gate(one, "ops")
+    rename(ann, "dev")
+    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    async with Held(two, "batch", of_ops) as held:
+        bo.types("/join ops")
+        await held.reached.wait()
+        cy.types("/join dev")
+        await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
+        gate.open.set()
+        await same([one, two], ["Ann", "Cy"], "dev")
+    await until(lambda: "ops" in bo.session.rooms, lambda: bo.seen)
+    keys = [feed.state.key for feed in two.broker.following.feeds.values()]
+    assert len(set(keys)) == len(keys) == 3
+    ann.types("hello")
+    await cy.sees("hello")
+    assert "hello" not in bo.seen and all(feed.open for feed in two.broker.following.feeds.values())
+
+
+async def test_what_a_room_did_under_its_former_name_is_not_the_next_ones(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
+    await in_rooms(ann)
+    gate = Gate(one, "ops")
+    rename(ann, "dev")
+    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    async with Held(two, "last", lambda subject: subject == f"{streams.STATE}ops") as held:
+        bo.types("/join ops")
+        await held.reached.wait()
+        cy.types("/join dev")
+        await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
+        gate.open.set()
+        await same([one, two], ["Ann", "Cy"], "dev")
+    await until(lambda: "ops" in bo.session.rooms, lambda: bo.seen)
+    ann.types("hello")
+    await cy.sees("hello")
+    assert "hello" not in bo.seen
+
+
+async def test_room_that_is_renamed_while_it_is_opened_gives_nothing_to_the_next_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await start(), await start()
+    ann, cy = await one.enter("Ann"), await two.enter("Cy")
+    await in_rooms(ann)
+    ann.types("the first", "/topic plans")
+    await until(lambda: ann.session.rooms["ops"].topic == "plans", lambda: ann.seen)
+    at, go = asyncio.Event(), asyncio.Event()
+    answer = reading.answer
+
+    async def late(*args: Any) -> Any:
+        at.set()
+        await go.wait()
+        return await answer(*args)
+
+    monkeypatch.setattr(reading, "answer", late)
+    cy.types("/join ops")
+    await at.wait()
+    monkeypatch.setattr(reading, "answer", answer)
+    rename(ann, "dev")
+    await until(lambda: "dev" in two.broker.following.feeds, lambda: "it is not followed")
+    go.set()
+    await until(lambda: "ops" in cy.session.rooms, lambda: cy.seen)
+    assert "the first" not in cy.seen and cy.session.rooms["ops"].topic == ""
+    assert {name for name, feed in two.broker.following.feeds.items() if feed.open} == {"lobby", "ops"}
+
+
+async def test_who_opens_a_room_whose_name_is_just_given_on_comes_into_the_next_one(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo, b2, cy = [await node.enter(name) for node, name in ((one, "Ann"), (one, "Bo"), (two, "B2"), (two, "Cy"))]
+    await in_rooms(ann)
+    await in_rooms(bo, b2, room="den")
+    async with Held(two, "batch", of_ops) as held:
+        cy.types("/join ops")
+        await held.reached.wait()
+        for who, to in ((ann, "dev"), (bo, "ops")):
+            rename(who, to)
+            await called(who, to)
+        await called(b2, "ops")
+    await same([one, two], ["B2", "Bo", "Cy"], "ops")
+
+
+async def test_room_that_is_found_again_is_not_let_go_meanwhile(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, cy = await one.enter("Ann"), await two.enter("Cy")
+    await in_rooms(ann)
+    feed = await two.broker.following.room("ops")
+    assert feed
+    feed.used -= 2 * following.LINGER
+    deaf(two, "ops")
+    rename(ann, "dev")
+    await called(ann, "dev")
+    cy.types("/join dev")
+    await until(lambda: bool(feed._news), lambda: "it waits for nothing")
+    await two.broker.following.tidy(())
+    await until(lambda: "dev" in cy.session.rooms, lambda: cy.seen)
+    assert two.broker.following.feeds["dev"].open
+
+
+async def test_name_that_two_operators_give_at_once_is_given_once(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann, bo)
-    two.broker.following.feeds["dev"] = two.broker.following.feeds["lobby"]  # what cannot be
-    rename(ann, "dev")
+    gates = Gate(one, "ops"), Gate(two, "ops")
+    for who in (ann, bo):
+        give(who, "dev")
+    await until(lambda: all(gate.reached for gate in gates), lambda: "nothing was published")
+    for gate in gates:
+        gate.open.set()
     await same([one, two], ["Ann", "Bo"], "dev")
+    three = await start()
+    cy = await three.enter("Cy")
+    cy.types("/join dev")
+    await same([one, two, three], ["Ann", "Bo", "Cy"], "dev")
 
 
 async def test_who_opens_rooms_that_take_each_others_names_comes_into_the_right_ones(start: Start) -> None:

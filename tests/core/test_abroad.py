@@ -411,6 +411,16 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     assert zoe in house.hub.abroad.rooms["ops"] and not house.hub.rooms.awake["dev"].holds(zoe)
 
 
+def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MOVE, "Zoe", "ops", "zoe.9")]))
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    assert house.hub.rooms.awake["ops"].holds(zoe)
+
+
 def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
     """Zoe's node said that Kim is Zoe now; the log of the room is behind: the Zoe before her leaves only now."""
     house = House()

@@ -139,6 +139,8 @@ class Abroad:
 
     def move(self, before: str, to: str) -> None:
         """Call a room by its new name. Of some it was told already that they are in a room of that name."""
+        if before == to:
+            return
         early = self.rooms.pop(to, {})
         inside = self.rooms[to] = self.rooms.pop(before, {})
         for session in inside:

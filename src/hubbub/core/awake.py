@@ -95,8 +95,13 @@ class Awake:
         room = self.rooms.get(name)  # one that was given this name meanwhile
         if room is None:
             room = self.rooms[name] = Room(name, state, self._history, self._abroad.wake(name))
-            if opening.meanwhile:
-                self._take_in(room, opening.meanwhile)
+            end, meanwhile = state.seq, []
+            for entry in opening.meanwhile:
+                if entry.seq > end >= entry.prev:  # else it was in another room that had this name before
+                    end = entry.seq
+                    meanwhile.append(entry)
+            if meanwhile:
+                self._take_in(room, meanwhile)
         for session, then in opening.waiters.items():
             if room.name == name:
                 then(room)

@@ -42,7 +42,7 @@ class Reading:
         tasks = Tasks()
         for subject in state.get("subjects") or {}:
             key = subject.removeprefix(streams.ROOM)
-            feed = Feed(self._link, noted.get(key) or State(key, _first_name(key)), lambda found: None, tasks)
+            feed = Feed(self._link, noted.get(key) or State(key, _first_name(key)), lambda found: None, tasks, _nothing)
             await feed.look()
             self._states[key] = feed.state
             self._names[key] = await self._name_at_first(feed.state)
@@ -191,3 +191,7 @@ async def _forward(link: Link, stream: str, subject: str, first: int, last: int)
                     yield one
             if page[-1].number >= last:
                 return
+
+
+async def _nothing(subject: str, number: int) -> None:
+    """Wait for no other room: nothing is followed."""

@@ -213,11 +213,14 @@ class JetStreamBroker:
         async def state() -> RoomState:
             feed = await self.following.room(room, make=True)
             assert feed is not None
-            feed.open = True
+            wanted, feed.open = feed.open, True
             older: Sequence[Entry] = ()
             if len(feed.recent) < latest and not feed.whole:
                 before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
                 older = (await reading.answer(feed, Latest(room, latest - len(feed.recent), before))).entries
+            if feed.room != room:  # it was renamed meanwhile
+                feed.open = wanted
+                return await state()
             said = [*older, *feed.recent]
             return feed.state.seen(room, said[max(0, len(said) - latest) :])
 

@@ -3,18 +3,16 @@
 Every pack that is stored comes back as a copy with its number and the number before it in the room, so the copies
 are a chain. What is missing in it is read from the stream before anything later is handed on.
 
-Between rooms there is no order, but one: a room that is given another's former name waits until that other one has
-come here under its new name.
+Between rooms there is no order, but one: a rename waits until all rooms have come as far, or names of rooms would not
+mean here what they meant when it was said.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from types import MappingProxyType
 
 from nats.aio.msg import Msg
 
@@ -27,7 +25,6 @@ from hubbub.errors import BrokerError
 
 RECENT = 200  # messages that are kept for who comes in: the most that --history allows
 SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
-IN_THE_WAY = 10.0  # seconds after which a room takes its new name whoever is known by it
 HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
 
 Told = Callable[[Sequence[Entry]], None]
@@ -41,16 +38,16 @@ class Feed:
         state: what is known of it, up to some message.
         told: is given its entries, once and in order.
         tasks: owns what it does in the background.
-        rooms: the rooms that are followed, by name.
+        reach_all: waits until every room that is followed was handed on up to the message of a subject.
 
     """
 
     def __init__(
-        self, link: Link, state: State, told: Told, tasks: Tasks, rooms: Mapping[str, Feed] = MappingProxyType({})
+        self, link: Link, state: State, told: Told, tasks: Tasks, reach_all: Callable[[str, int], Awaitable[None]]
     ) -> None:
         self.link = link
         self._tasks = tasks
-        self._rooms = rooms
+        self._reach_all = reach_all
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
         self.open = False  # the hub wants all of it
@@ -61,8 +58,8 @@ class Feed:
         self._ready = False
         self._held: dict[int, tuple[int, bytes]] = {}
         self._repairing: asyncio.Task[None] | None = None
-        self._waits = 0  # the message that is not handed on until the name that it gives is free
-        self._passes = 0  # the one that is, even if it is not
+        self._waiting: asyncio.Task[None] | None = None
+        self._waits = self._passes = 0  # messages that rename it: the one that waits, and the last one that need not
         self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
         self._marked = 0
         self._news: list[tuple[int, asyncio.Future[None]]] = []
@@ -107,8 +104,9 @@ class Feed:
         """Follow it no more."""
         self._ready = False
         await self.link.unsubscribe(self._subscription)
-        if self._repairing:
-            self._repairing.cancel()
+        for task in (self._repairing, self._waiting):
+            if task:
+                task.cancel()
 
     async def _look_back(self, last: Message) -> None:
         """Read the newest of the room, and all that changed its state since that was noted."""
@@ -151,9 +149,12 @@ class Feed:
                 self._let_go()
 
     def _hand_on(self, number: int, data: bytes) -> bool:
-        """Hand a pack on, unless its room must wait for its new name."""
+        """Hand a pack on, unless it renames the room and other rooms have not come as far."""
         pack = decode(data)
-        if pack.entries and pack.entries[-1].kind is Kind.MOVE and self._must_wait(number, pack.entries[-1].text):
+        if number > self._passes and pack.entries and pack.entries[-1].kind is Kind.MOVE:
+            if number != self._waits:
+                self._waits = number
+                self._waiting = self._tasks.spawn(self._wait_for_all(number))
             return False
         previous, self.state.upto = self.state.upto, number
         self._mark(number, len(pack.entries))
@@ -169,24 +170,8 @@ class Feed:
                 future.set_result(None)
         return True
 
-    def _must_wait(self, number: int, move: str) -> bool:
-        name = move.partition(" ")[0]
-        if self._rooms.get(name, self) is self or number == self._passes:
-            return False
-        if number != self._waits:
-            self._waits = number
-            self._tasks.spawn(self._wait_for(name, number))
-        return True
-
-    async def _wait_for(self, name: str, number: int) -> None:
-        """Let a name become free: the room that is known by it was renamed before message `number` was stored."""
-        other, tries = self._rooms.get(name), int(IN_THE_WAY / streams.LAG)
-        while other and self._rooms.get(name) is other and tries:
-            with contextlib.suppress(BrokerError):
-                if last := await self.link.last(streams.LOG, other.subject):
-                    other.repair(last.number)
-            tries -= 1
-            await asyncio.sleep(streams.LAG)
+    async def _wait_for_all(self, number: int) -> None:
+        await self._reach_all(self.subject, number)
         self._passes = number
         self._let_go()
 

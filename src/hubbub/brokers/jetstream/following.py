@@ -15,7 +15,7 @@ from collections.abc import Callable, Container, Sequence
 
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import GONE, Link, Taken
+from hubbub.brokers.jetstream.link import GONE, Link, Message, Taken
 from hubbub.brokers.jetstream.packs import State
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
@@ -85,12 +85,39 @@ class Following:
         subjects = list(feeds)
         try:
             for start in range(0, len(subjects), AUDITED):
-                question = {"multi_last": subjects[start : start + AUDITED], "batch": AUDITED}
-                for found in await self._link.batch(streams.LOG, question):
+                for found in await self._last_of(subjects[start : start + AUDITED]):
                     if (feed := feeds.get(found.subject)) and found.number > feed.last:
                         feed.repair(found.number)
         except BrokerError as error:
             log.debug("no audit: %s", error)
+
+    async def _reach_all(self, subject: str, number: int) -> None:
+        """Wait until every room was handed on up to a message, the last one of its subject up to there."""
+        lags = streams.TRIES  # of who answers, behind that message; or it is not there any more
+        while True:
+            behind = False
+            try:
+                feeds = {feed.subject: feed for feed in self.feeds.values() if feed.subject != subject}
+                others = list(feeds)
+                for start in range(0, max(len(others), 1), AUDITED):
+                    part = [*others[start : start + AUDITED], subject]
+                    last = {one.subject: one.number for one in await self._last_of(part, number)}
+                    if last.get(subject) != number and lags:
+                        lags -= 1
+                        behind = True
+                    for other in part[:-1]:
+                        if last.get(other, 0) > feeds[other].last:
+                            feeds[other].repair(last[other])
+                            behind = True
+            except BrokerError:
+                behind = True
+            if not behind:
+                return
+            await asyncio.sleep(streams.LAG)
+
+    async def _last_of(self, subjects: Sequence[str], upto: int = 0) -> list[Message]:
+        question: dict[str, object] = {"multi_last": subjects, "batch": len(subjects)}
+        return await self._link.batch(streams.LOG, {**question, "up_to_seq": upto} if upto else question)
 
     # --- what is noted of a room ----------------------------------------------------------------------------------
 
@@ -105,7 +132,7 @@ class Following:
                 await self._note(subject, await self._new_state(name), 0)
                 continue
             noted = packs.decode_state(found.data).name
-            feed = await self._follow(packs.decode_state(found.data))
+            feed = await self._follow(found.data)
             if noted != feed.room:  # it was renamed, and who did it could not note that
                 await self._keep_state(feed.state)
             if feed.room == name:
@@ -117,32 +144,30 @@ class Following:
             else:
                 await asyncio.sleep(LOOK)
 
-    async def _follow(self, state: State) -> Feed:
+    async def _follow(self, noted: bytes) -> Feed:
         """Follow the room of which this was noted, under whatever name it has now."""
-        for feed in self.feeds.values():
-            if feed.state.key == state.key:
-                await feed.sync()
+        for _ in range(streams.TRIES):
+            state = packs.decode_state(noted)
+            if known := self._by_key(state.key):
+                known.used = self._loop.time()
+                await known.sync()
+                return known
+            feed = Feed(self._link, state, self._told, self._tasks, self._reach_all)
+            await feed.begin()
+            other = self.feeds.get(feed.room)
+            if other is None and self._by_key(state.key) is None:
+                feed.used = self._loop.time()
+                self.feeds[feed.room] = feed
+                feed.go_on()
                 return feed
-        feed = Feed(self._link, state, self._told, self._tasks, self.feeds)
-        await feed.begin()
-        try:
-            tries = streams.TRIES
-            while known := self.feeds.get(feed.room):
-                if known.state.key == state.key:
-                    await feed.end()
-                    return known
-                if not tries:
-                    raise BrokerError(GONE)
-                tries -= 1
-                await known.sync()  # it is called otherwise by now, which was not told here yet
-                await asyncio.sleep(streams.LAG)
-        except BrokerError:
             await feed.end()
-            raise
-        feed.used = self._loop.time()
-        self.feeds[feed.room] = feed
-        feed.go_on()
-        return feed
+            if other:
+                await other.sync()
+            await asyncio.sleep(streams.LAG)
+        raise BrokerError(GONE)
+
+    def _by_key(self, key: str) -> Feed | None:
+        return next((feed for feed in self.feeds.values() if feed.state.key == key), None)
 
     async def _new_state(self, name: str) -> State:
         key = encode_name(name)
@@ -172,7 +197,7 @@ class Following:
                 if known.key == feed.state.key and known.ruling > feed.state.ruling:
                     return True  # others have seen already that the name was given
                 if known.key != feed.state.key:
-                    if await self.room(name):
+                    if known.name != name or await self.room(name):  # it has that name, or is just being given it
                         return False
                     continue
             if await self._note(subject, feed.state, found.number if found else 0):
@@ -196,7 +221,8 @@ class Following:
             await self._keep_state(feed.state)
             if before != feed.room:
                 found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
-                if found and packs.decode_state(found.data).key == feed.state.key:
+                noted = packs.decode_state(found.data) if found else None
+                if found and noted and (noted.key, noted.name) == (feed.state.key, before):  # no claim of it
                     await self._link.delete(streams.NOW, found.number)
         except BrokerError:
             log.warning("the state of a room could not be noted; it will be read again from its log")

@@ -210,7 +210,7 @@ class Sending:
         """Claim the name that a room is to be given. Raises Rejected or Unsent."""
         to = move.text.partition(" ")[0]
         try:
-            free = await self._broker.following.claim(feed, to)
+            free = to != feed.room and await self._broker.following.claim(feed, to)
         except Rejected:
             raise
         except BrokerError as error:
@@ -249,7 +249,7 @@ class Sending:
         end = self._loop.time() + INSIST
         while True:
             try:
-                if batch[-1].kind is Kind.MOVE:
+                if batch[-1].kind is Kind.MOVE and batch[-1].text.partition(" ")[0] != feed.room:
                     await self._claim(feed, batch[-1])
                 await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
                 return
