@@ -113,13 +113,31 @@ async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None
     one.broker.lease._until = 0.0
     one.broker.link.tell = _unheard  # type: ignore[method-assign]
     await until(lambda: not two.broker.presence or not two.broker.presence.peers, lambda: "the node is there still")
-    ann.types("said meanwhile")
+    ann.types("said meanwhile", "/topic set meanwhile")
     assert (await two.enter("Ann")).refused is None
     del one.broker.link.tell, one.broker.lease._renew
     await until(lambda: ann.session.nick == "Ann2", lambda: ann.seen)
     assert "The name Ann was taken while the chat could not be reached" in ann.notices
-    await other.sees("said meanwhile")
     await same([one, two], ["Ann", "Ann2", "Other"])
+    assert ann.seen.count("Not sent: the chat could not be reached.") == 2
+    ann.types("said now")
+    await other.sees("Ann2: said now")
+    assert "meanwhile" not in other.seen and not one.hub.outbox.count
+
+
+async def test_people_of_a_node_that_is_given_up_twice_leave_twice(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    assert two.broker.presence
+    for _ in range(2):
+        await same([two], ["Ann", "Bo"])
+        lost = one.broker.lease.node
+        await one.broker.lease.end()
+        two.broker.presence._bury(lost)
+        await bo.sees("Ann has left the chat (connection lost)")
+        await until(lambda: two.hub.outbox.idle, lambda: "something has no outcome")
+        await until(lambda lost=lost: one.broker.lease.node != lost, lambda: "the lease is there")  # type: ignore[misc]
 
 
 async def _unheard(subject: str, data: bytes, reply: str = "") -> None:

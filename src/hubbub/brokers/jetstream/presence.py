@@ -325,7 +325,7 @@ class Presence:
             if peer.lease == lease:
                 log.warning("another node is gone; its %d people have left", len(peer.people))
                 for number, session in peer.people.items():
-                    self._say_gone(node, number, session)
+                    self._say_gone(lease, number, session)
                 self._lose(node, peer)
 
     def _lose(self, node: str, peer: Peer) -> None:
@@ -334,10 +334,11 @@ class Presence:
         for session in peer.people.values():
             self._hub.abroad.leave(session)
 
-    def _say_gone(self, node: str, number: int, session: Session) -> None:
+    def _say_gone(self, lease: str, number: int, session: Session) -> None:
+        # The lease is in the id, not the node: that may be given up again, and an id is stored once.
         rooms = [name for name, inside in self._hub.abroad.rooms.items() if session in inside]
         for index, room in enumerate(rooms):
-            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{node}.{number:x}~{index}", insist=True)
+            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{lease}.{number:x}~{index}", insist=True)
             draft.host = session.host
             self._hub.outbox.add(draft)
 

@@ -30,6 +30,7 @@ AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 MISTAKE = "the server made a mistake"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
+COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that say who somebody is, and where
 IN_USE = "there is a room {} already"
 
 
@@ -71,7 +72,7 @@ class Sending:
                 self.failed(list(outgoing), "the server stops", True)
 
     def forsake(self, waiting: Iterable[Draft], lost: Collection[str]) -> None:
-        """Store nothing more of what its sender may have said again at another node, where he has his name now.
+        """Store nothing more of what its sender may have said again at another node, or in a name that is not his now.
 
         Args:
             waiting: all that has no outcome yet.
@@ -79,9 +80,10 @@ class Sending:
 
         """
         for draft in waiting:
-            # Who gives labels is promised that what is not in the log when he is back never will be.
-            if draft.label and draft.session and draft.kind in SAID:
-                if draft.session.gone or fold(draft.nick) in lost:
+            if draft.session and draft.kind not in COMING:
+                # Who gives labels is promised that what is not in the log when he is back never will be.
+                again = draft.label and draft.session.gone and draft.kind in SAID
+                if again or fold(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
     def _drop(self, outgoing: deque[Draft]) -> None:
