@@ -20,7 +20,7 @@ from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.keep import Keep
-from hubbub.brokers.store import Store
+from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import AllRooms, Draft, Entry, Kind, Search, Since
 from hubbub.transfer import STEP
 from nats_servers import NatsServers
@@ -270,6 +270,15 @@ def test_a_log_is_exported_while_a_server_runs_but_nothing_is_imported(tmp_path:
         assert said == f"The data folder {lively} is in use by another server."
         eve.close()
         assert server.stop() == 0
+
+
+def test_nothing_is_imported_beside_the_copy_of_a_node_that_runs(tmp_path: Path, lively: Path, nats: str) -> None:
+    file, data = exported(["--data", lively], tmp_path / "a.jsonl"), tmp_path / "node"
+    with serving("--broker", nats, "--data", data) as server:
+        said = sentence(hubbub("import", "--data", data, file))
+        assert said == f"The data folder {data / COPY} is in use by another server."
+        assert server.stop() == 0
+    assert not (data / FILE).exists()
 
 
 def test_an_export_is_one_view_of_the_log(tmp_path: Path) -> None:

@@ -282,6 +282,8 @@ def _export_file(folder: Path, file: Output, progress: Progress) -> int:
 
 
 def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
+    if (copy := folder / COPY).exists():
+        os.close(lock(copy))  # not that of a node of a cluster that runs: it would not read what is written here
     held = lock(folder)
     try:
         with contextlib.closing(Archive(folder, write=True)) as archive:

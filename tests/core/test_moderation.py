@@ -424,8 +424,10 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
 def test_room_is_renamed_by_a_command() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     assert typed(house, bo, "/rename dev") == ["not-operator"]
-    typed(house, al, "/rename #dev now it is that")
-    assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev now it is that"
+    assert typed(house, al, "/rename dev or so") == typed(house, al, "/rename ops") == ["cannot-rename"]
+    typed(house, al, "/topic tea", "/rename #dev")
+    assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev"
+    assert [one.topic for one in bo.seen if isinstance(one, Moved)] == ["tea"]
     typed(house, bo, "/leave", "/join ops", "hi")
     assert typed(house, al, "/rename ops") == ["name-in-use"]
 
@@ -461,6 +463,12 @@ def test_name_that_another_room_has_or_had() -> None:
     al.leave()
     house.settle()
     assert len(codes) == 2
+
+
+def test_name_of_which_nothing_can_be_read_is_not_told_to_be_taken() -> None:
+    house, (al,) = in_ops("Al")
+    house.broker.fault = "the disk is gone"
+    assert typed(house, al, "/rename dev") == ["broker"] and al.session.current == "ops"
 
 
 def test_name_is_given_to_one_room_alone() -> None:

@@ -192,6 +192,7 @@ class Moved:
     room: str
     to: str
     entry: Entry
+    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,12 +153,16 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         to = names.check_room(clean(name))
     except Refused as refusal:
         raise Refused("cannot-rename", refusal.text) from None
-    if LOBBY in (room.name, to) or to == room.name:
+    if LOBBY in (room.name, to):
         raise Refused("cannot-rename", "The lobby keeps its name.")
+    if to == room.name:
+        raise Refused("cannot-rename", f"The room is called {to} already.")
     label = session.label
 
     def found(page: Page | BrokerError) -> None:
-        if not isinstance(page, Page) or page.entries or not hub.rooms.is_free(to):
+        if isinstance(page, BrokerError):
+            refuse(Refused("broker", f"Not done: {page}."))
+        elif page.entries or not hub.rooms.is_free(to):
             refuse(Refused("name-in-use", f"There is a room {to} already."))
         else:
             session.waiting += 1

@@ -83,12 +83,10 @@ def _invite(hub: Hub, session: Session, name: str) -> None:
 
 
 def _rename(hub: Hub, session: Session, argument: str) -> None:
-    name, _, reason = argument.partition(" ")
-
     def refuse(refused: Refused) -> None:
         hub.reply(session, Refusal(refused.code, refused.text))
 
-    moderation.move(hub, session, hub.rooms.of(session), name.removeprefix("#"), reason, refuse)
+    moderation.move(hub, session, hub.rooms.of(session), argument.removeprefix("#"), "", refuse)
 
 
 def mask_of(hub: Hub, text: str) -> str:

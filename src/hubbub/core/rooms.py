@@ -199,7 +199,7 @@ class Rooms:
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current
             self._hub.touch(session)
-            self._hub.reply(session, Moved(before, to, entry))
+            self._hub.reply(session, Moved(before, to, entry, room.topic))
         for user in self._hub.users.values():
             for session in user.sessions:
                 if before in session.invited:

@@ -199,7 +199,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
     Moved: lambda event: (
-        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic="")
+        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic=event.topic)
     ),
     Named: lambda event: encode("nick", nick=event.nick),
     Private: lambda event: encode("private", nick=event.nick, text=event.text) if event.text else b"",
