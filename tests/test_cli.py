@@ -187,6 +187,25 @@ def test_history_of_moderation_tells_who_did_what_to_whom(tmp_path: Path) -> Non
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_history_tells_what_a_room_was_called_before_each_rename(tmp_path: Path, noted: bool) -> None:
+    with closing(Store(tmp_path, write=True)) as store:
+        store.append([Draft("ops", Kind.MOVE, "Al", "dev", "x.1")], NOON)
+        store.append(
+            [Draft("dev", Kind.MOVE, "Al", "lab so there", "x.2"), Draft("lab", Kind.MOVE, "Al", "ops", "x.3")], NOON
+        )
+        if not noted:
+            store._db.execute("DROP TABLE former")
+    got = [
+        line.partition("] ")[2]
+        for line in lines("history", "--data", tmp_path, "--room", "ops", "--kind", "moderation")
+    ]
+    assert got == [
+        f"*** Al has renamed {was}: it is {now} now ***"
+        for was, now in (("ops", "dev"), ("dev", "lab"), ("lab", "ops"))
+    ]
+
+
 def test_password_is_printed_as_a_hash() -> None:
     (kept,) = lines("password", "--password", "sesame")
     assert kept.startswith("$argon2id$") and verify(kept, "sesame") and not verify(kept, "x") and not verify("x", "x")

@@ -7,17 +7,18 @@ import contextlib
 import json
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
 from hubbub import bench, config, console, passwords, server, transfer
 from hubbub.brokers.store import COPY, FILE, Store
-from hubbub.core.model import RULING, Entry, Latest, Search
+from hubbub.core.model import RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused, reason
@@ -161,7 +162,8 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
     name = _room(room)
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with _log(data) as store:
-        _print(_newest(store, Latest(name, 1000, every=every, kinds=kinds), last), style)
+        found = _newest(store, Latest(name, 1000, every=every, kinds=kinds), last)
+        _print(found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.MOVE})
 
 
 @main.command(epilog="hubbub search --room ops deploy failed")
@@ -215,14 +217,18 @@ def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
     return [entry for page in reversed(pages) for entry in page]
 
 
-def _print(entries: Sequence[Entry], style: str) -> None:
+def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = MappingProxyType({})) -> None:
+    """Print entries; `former` has what rooms were called before those that rename them."""
     now = time.time()
     rooms = {entry.room for entry in entries}
     for entry in entries:
         if style == "json":
             click.echo(json.dumps(entry._asdict(), ensure_ascii=False))
         else:
-            click.echo((f"[{entry.room}] " if len(rooms) > 1 else "") + stamped(entry, now))
+            click.echo(
+                (f"[{entry.room}] " if len(rooms) > 1 else "")
+                + stamped(entry._replace(room=former.get(entry.seq, entry.room)), now)
+            )
 
 
 @main.command(epilog="hubbub check --config hubbub.toml")

@@ -47,6 +47,8 @@ async def test_room_is_found_under_its_new_name(probe: Probe, tmp_path: Path) ->
     copy = Store(tmp_path / "copy")
     assert not copy.check()
     assert {name for name, _ in copy.answer(AllRooms(9)).rooms} == {"dev", "ops"}
+    (move,) = copy.answer(Latest("dev", 9, kinds=(Kind.MOVE,))).entries
+    assert copy.called_before(move) == "ops"
     copy.close()
 
 

@@ -9,7 +9,7 @@ from hubbub.brokers import trimming
 from hubbub.brokers.keys import decode_name
 from hubbub.brokers.queries import sentence
 from hubbub.brokers.store import INSERT, Store
-from hubbub.core.model import Entry
+from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
 
@@ -37,6 +37,9 @@ class Copy(Store):
                         prev = self.last = number
                 db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
                 for entry in entries if rows else ():
+                    if entry.kind is Kind.MOVE and entry.seq >= rows[0][0]:
+                        (name,) = db.execute("SELECT name FROM room WHERE id = ?", (room,)).fetchone()
+                        self._note_name(entry.seq, name)
                     self._take_effect(room, entry)
             db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
             db.execute("COMMIT")

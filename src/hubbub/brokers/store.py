@@ -220,6 +220,19 @@ class Store(Reading):
         self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
+    def called_before(self, move: Entry) -> str:
+        """Return what a room was called before an entry that renamed it; today's name if that is not known."""
+        row = None
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+            row = self._db.execute("SELECT name FROM former WHERE seq = ?", (move.seq,)).fetchone()
+        if row is None:  # of an older log: what it was renamed to before that
+            before = (
+                "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
+                " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
+            )
+            row = self._db.execute(before, (move.seq,)).fetchone()
+        return str(row[0]).partition(" ")[0] if row else move.room
+
     def _forget(self, room: int, id: str) -> None:
         """Take a message's text out of the log and out of the index."""
         row = self._db.execute("SELECT seq, text FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
