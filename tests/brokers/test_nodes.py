@@ -452,7 +452,7 @@ async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
     await same([one, two], ["Ann", "Bo"])
     servers.signal(0, signal.SIGSTOP)
     ann.types("into the ice")
-    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may be shown yet.")
+    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may be shown yet: into the ice")
     servers.signal(0, signal.SIGCONT)
     await bo.sees("Ann: into the ice")
     await ann.sees("This was sent after all: into the ice")

@@ -9,13 +9,13 @@ from hubbub.core.model import SAID, Draft, Entry, Kind, Notice, Stored
 from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.rooms import without
 from hubbub.core.session import Session
+from hubbub.core.text import beginning
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
 SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
-SHOWN = 60  # characters of a message by which its sender knows it
 
 Effect = Callable[[Draft, Room, Chunk, int, Sequence[Entry]], None]
 
@@ -69,9 +69,7 @@ class Commits:
             if draft.session and not draft.session.gone:
                 if draft.label and draft.entry:
                     self._hub.reply(draft.session, Stored(draft.label, draft.entry))
-                start = draft.text.partition("\n")[0]
-                shown = start if len(start) <= SHOWN else f"{start[:SHOWN]}…"
-                self._hub.reply(draft.session, Notice((f"This was sent after all: {shown}",)))
+                self._hub.reply(draft.session, Notice((f"This was sent after all: {beginning(draft.text)}",)))
 
     def _settle(self, drafts: Sequence[Draft]) -> None:
         """Tell the sessions of these drafts how they ended, and let them go on."""

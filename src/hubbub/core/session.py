@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
+from hubbub.core.model import SAID, Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
+from hubbub.core.text import beginning
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
@@ -166,7 +167,9 @@ class Session:
 
 def _outcome(draft: Draft) -> Event | None:
     if draft.error and not draft.sure:
-        return Refusal("not-confirmed", f"Not confirmed: {draft.error}. It may be shown yet.", draft.label)
+        # Who gave no label does not know otherwise what it is about.
+        what = f"It may be shown yet: {beginning(draft.text)}" if draft.kind in SAID else "It may be shown yet."
+        return Refusal("not-confirmed", f"Not confirmed: {draft.error}. {what}", draft.label)
     if draft.error:
         what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
         again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""

@@ -14,6 +14,7 @@ _ESCAPES = re.compile(
     r"|\x1b[0-~]?",
     re.DOTALL,
 )
+SHOWN = 60  # characters of a message by which its sender knows it
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # embeddings, overrides, isolates (UAX #9)
 _ODD = [0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB, 0x206A, 0x206B, 0x206C, 0x206D, 0x206E, 0x206F]  # BOM, annotations
 _MAP: dict[int, str | None] = {
@@ -49,6 +50,12 @@ def clean_exactly(text: str) -> str:
     if text.isprintable():
         return text
     return "\n".join(clean(line) for line in re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text))
+
+
+def beginning(text: str) -> str:
+    """Return as much of a message as its sender needs to know it: of its first line, SHOWN characters."""
+    line = text.partition("\n")[0]
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def fold(text: str) -> str:
