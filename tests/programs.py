@@ -100,8 +100,10 @@ def serving(*options: object, command: str = "serve") -> Iterator[Server]:
     ) as process:
         try:
             assert process.stdout
-            line = process.stdout.readline()
-            assert "running on" in line, line + process.stdout.read()
+            said = ""
+            while "running on" not in (line := process.stdout.readline()):
+                assert line, said  # it has ended
+                said += line
             yield Server(process, line.split()[-1])
         finally:
             if process.poll() is None:
