@@ -262,8 +262,10 @@ async def test_who_comes_back_at_once_under_his_name_is_found_elsewhere(start: S
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
+    before = two.hub.users["ann"]
     one.hub.depart(ann.session)
     again = await one.enter("Ann")
+    await until(lambda: two.hub.users.get("ann") not in (None, before), lambda: "she is the one before")
     await same([one, two], ["Ann", "Bo"])
     bo.types("/msg Ann psst")
     await again.sees("Bo (private): psst")

@@ -51,6 +51,15 @@ class Gate:
         return await self._publish(subject, data, headers)
 
 
+async def under_way(who: Peer, to: str, lost: bool = False) -> Gate:
+    """Rename ops, and hold what its node publishes, or lose every answer to it; the new name is claimed by now."""
+    gate = Gate(who.node, "ops")
+    gate.lost = lost
+    rename(who, to)
+    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    return gate
+
+
 def deaf(node: Node, room: str) -> None:
     """Let a node hear nothing of a room that it follows."""
 
@@ -121,9 +130,7 @@ async def test_who_opens_a_room_whose_name_another_one_is_given_comes_into_that(
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
-    gate = Gate(one, "ops")
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    gate = await under_way(ann, "dev")
     bo.types("/join dev", "hello")
     await asyncio.sleep(0.1)
     assert "dev" not in bo.session.rooms
@@ -143,9 +150,7 @@ async def test_who_opens_it_where_the_room_is_known_by_its_name_before_is_in_the
     await in_rooms(ann, bo)
     if not hears:
         deaf(two, "ops")
-    gate = Gate(one, "ops")
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    gate = await under_way(ann, "dev")
     cy.types("/join dev", "hello")
     await asyncio.sleep(0.1)
     assert "dev" not in cy.session.rooms
@@ -194,9 +199,7 @@ async def test_name_that_a_dead_node_had_claimed_is_free_after_a_while(
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
-    gate = Gate(one, "ops")
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    await under_way(ann, "dev")
     await one.die()
     bo.types("/join dev", "/who", "/join ops", "/who")
     await bo.sees("In dev: 1")
@@ -210,10 +213,7 @@ async def test_name_is_claimed_as_long_as_it_is_not_known_whether_it_was_given(
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
-    gate = Gate(one, "ops")
-    gate.lost = True
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    gate = await under_way(ann, "dev", lost=True)
     bo.types("/join dev")
     await until(lambda: gate.reached > 10, lambda: "it is not tried again")
     assert "dev" not in bo.session.rooms
@@ -402,9 +402,7 @@ async def test_room_is_followed_once_though_it_is_opened_under_two_names(start: 
     one, two = await start(), await start()
     ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
     await in_rooms(ann)
-    gate = Gate(one, "ops")
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    gate = await under_way(ann, "dev")
     async with Held(two, "batch", of_ops) as held:
         bo.types("/join ops")
         await held.reached.wait()
@@ -424,9 +422,7 @@ async def test_what_a_room_did_under_its_former_name_is_not_the_next_ones(start:
     one, two = await start(), await start()
     ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
     await in_rooms(ann)
-    gate = Gate(one, "ops")
-    rename(ann, "dev")
-    await until(lambda: gate.reached > 0, lambda: "nothing was published")
+    gate = await under_way(ann, "dev")
     async with Held(two, "last", lambda subject: subject == f"{streams.STATE}ops") as held:
         bo.types("/join ops")
         await held.reached.wait()

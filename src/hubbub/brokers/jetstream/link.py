@@ -43,7 +43,6 @@ SETTLING = 0.02  # seconds in which that is likely to be decided
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
 NO_MESSAGE = 10037
-TAKEN = -1  # none of the server's: what is wanted is another's
 
 
 class Unknown(BrokerError):

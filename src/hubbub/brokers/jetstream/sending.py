@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from hubbub.brokers.base import Failed
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import FULL_DISK, TAKEN, Rejected, Unknown, Unsent, is_full
+from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, is_full
 from hubbub.brokers.jetstream.packs import Pack
 from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.core.text import fold
@@ -31,7 +31,13 @@ MISTAKE = "the server made a mistake"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that say who somebody is, and where
-IN_USE = "there is a room {} already"
+
+
+class InUse(Rejected):
+    """A room has the name that another one was to be given."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a room {name} already")
 
 
 class Sending:
@@ -180,7 +186,7 @@ class Sending:
                     self._hear(False)
                 except (Rejected, Unknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
-                    if isinstance(outcome, Rejected) and (not first or outcome.code == TAKEN):
+                    if isinstance(outcome, Rejected) and (not first or isinstance(outcome, InUse)):
                         self.failed(batch, str(outcome), not first)
                         break
                     first = first or start
@@ -218,7 +224,7 @@ class Sending:
         except BrokerError as error:
             raise Unsent from error
         if not free:
-            raise Rejected(IN_USE.format(to), TAKEN)
+            raise InUse(to)
 
     def _wanted(self, batch: Sequence[Draft]) -> bool:
         """Return whether a pack is to be sent, once more if need be."""
@@ -258,9 +264,7 @@ class Sending:
             except (Unknown, Unsent):
                 if self._loop.time() > end:
                     raise
-            except Rejected as refusal:
-                if refusal.code != TAKEN:
-                    raise
+            except InUse:
                 was, to = batch[-1].room, batch[-1].text.partition(" ")[0]
                 raise BrokerError(f"{was} was renamed to {to}, but there is another room of this name here") from None
             await self.wait()
