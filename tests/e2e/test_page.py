@@ -617,6 +617,8 @@ def test_scrolling_back_has_no_end_and_keeps_its_place(serve: Callable[..., Serv
     expect(said(page).last).to_contain_text("message 199")
     expect(said(page).last).to_be_in_viewport()
     log = page.locator(".log")
+    # What one is shown at first does not fill the log: it fetches more by itself, until one can scroll.
+    page.wait_for_function("() => { const log = document.querySelector('.log'); return log.scrollTop > 40; }")
     while not page.locator(".start").count():
         had = said(page).count()
         # What it looks like when the scroll event is told, and when the older ones are there:
