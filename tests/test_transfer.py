@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 from hubbub.brokers.archive import Archive
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.link import Access, Link, Unsent
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import AllRooms, Draft, Entry, Kind, Search, Since
@@ -313,6 +313,27 @@ def test_bounds_of_a_stream_that_is_there_are_left_alone(lively: Path, tmp_path:
     before = asyncio.run(bounds(Keep(3600, 1000, 1 << 20)))
     imported(["--broker", nats], file)
     assert asyncio.run(bounds(None)) == before == (3600 * 10**9, 1000, 1 << 20)
+
+
+async def test_import_waits_for_a_server_that_has_not_heard_of_the_log_yet(
+    nats: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For some ms after one server of three has made the streams, another one says that nobody stores."""
+    publish, refused = Link.publish, 0
+
+    async def deaf(link: Link, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            raise Unsent
+        return await publish(link, subject, data, headers)
+
+    monkeypatch.setattr(Link, "publish", deaf)
+    broker = JetStreamBroker(Access(nats), time.time)
+    await broker.attach()
+    await broker.take_in("lobby", [Entry("lobby", 1, 0, NOON, Kind.MESSAGE, "Ada", "hi", "id-1")])
+    assert refused == 2
+    await broker.stop(1)
 
 
 # --- interruption ---------------------------------------------------------------------------------------------------

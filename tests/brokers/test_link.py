@@ -187,6 +187,8 @@ async def test_one_of_several_who_replace_a_message_at_once_does(tmp_path: Path)
         for link in links:
             await link.connect()
         await streams.set_up(links[0], 3, streams.Keep())
+        for link in links:  # each server has to hear first that there is a stream
+            await streams.patiently(lambda link=link: link.publish(streams.PROBE, b"", {}))
         for number in range(30):
             found = await asyncio.gather(*(take(link, f"{streams.NAME}n{number}") for link in links))
             assert sum(found) == 1, found

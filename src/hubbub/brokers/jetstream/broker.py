@@ -24,12 +24,12 @@ from hubbub.brokers.jetstream.link import GONE, Access, Link
 from hubbub.brokers.jetstream.packs import end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
-from hubbub.brokers.jetstream.sending import AGAIN, MISTAKE, Sending
+from hubbub.brokers.jetstream.sending import MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.core.text import fold
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
@@ -90,15 +90,8 @@ class JetStreamBroker:
             self._projection.begin()
         await self.link.connect()
         await streams.set_up(self.link, self._replicas, self._bounds)
-        end = self._loop.time() + streams.START  # servers that have just started have no leader yet
-        while not self.lease.node:
-            try:
-                self.secret = await streams.secret(self.link)
-                await self.lease.begin()
-            except BrokerError as error:
-                if self._loop.time() > end:
-                    raise SettingsError(f"The NATS servers store nothing: {error}.") from None
-                await asyncio.sleep(AGAIN)
+        self.secret = await streams.patiently(lambda: streams.secret(self.link))
+        await streams.patiently(self.lease.begin)
         self.lease.changed = self._look
 
     async def attach(self) -> None:
@@ -113,6 +106,7 @@ class JetStreamBroker:
             there = False  # to make them says best what is wrong
         if not there:
             await streams.set_up(self.link, self._replicas, self._bounds)
+            self.secret = await streams.patiently(lambda: streams.secret(self.link))  # and so something is stored
         self.tasks.spawn(self._audit())
 
     async def take_in(self, room: str, entries: Sequence[Entry]) -> None:

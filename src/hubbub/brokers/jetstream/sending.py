@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
 INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
-AGAIN = 0.1  # seconds after which a publish is tried again that nobody answered
 MISTAKE = "the server made a mistake"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
@@ -277,7 +276,7 @@ class Sending:
 
     async def wait(self) -> None:
         """Wait until it is worth another try."""
-        await asyncio.sleep(AGAIN)  # in any case: that the connection is lost is noticed by others on this loop
+        await asyncio.sleep(streams.AGAIN)  # in any case: that the connection is lost is noticed by others on this loop
         if not self._broker.link.up:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):

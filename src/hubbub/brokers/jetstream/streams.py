@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any, TypeVar
 
 from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Taken
 from hubbub.brokers.keep import Keep
@@ -27,12 +27,15 @@ PAGE_BYTES = 1024 * 1024
 FORGET_IDS = 300  # seconds in which a message that comes again is known; longer than anybody tries
 LAG = 0.025  # seconds after which a replica that lags behind is asked again
 TRIES = 80
+AGAIN = 0.1  # seconds after which something is tried again that could not be done
 START = 10.0  # seconds in which servers that have just started must have chosen a leader
 
 NO_STREAM = 10059  # err_code
 IN_USE = 10058  # the stream is there, with other settings
 TOO_MANY_COPIES = frozenset({10005, 10074})
 NOT_ENABLED = frozenset({10039, 10076})
+
+T = TypeVar("T")
 
 
 async def set_up(link: Link, replicas: int, keep: Keep) -> None:
@@ -88,7 +91,24 @@ async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:
         except BrokerError:
             if loop.time() > end:
                 raise SettingsError("JetStream does not answer: it must be switched on, with a leader.") from None
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(AGAIN)
+
+
+async def patiently(store: Callable[[], Awaitable[T]]) -> T:
+    """Return what comes of storing something; a stream that is new, or has no leader yet, is given time.
+
+    For some ms after one server has made a stream, others still say that there is nobody who stores. Raises
+    SettingsError.
+    """
+    loop = asyncio.get_running_loop()
+    end = loop.time() + START
+    while True:
+        try:
+            return await store()
+        except BrokerError as error:
+            if loop.time() > end:
+                raise SettingsError(f"The NATS servers store nothing: {error}.") from None
+            await asyncio.sleep(AGAIN)
 
 
 async def secret(link: Link) -> bytes:
