@@ -44,7 +44,8 @@ def hubbub(folder: Path, number: int) -> Process:
     servers = ",".join(f"nats://127.0.0.1:{port}" for port in NATS)
     command = [BIN / "hubbub", "serve", "--broker", servers, "--replicas", "3"]
     command += ["--listen", f"127.0.0.1:{NODES[number]}", "--data", str(folder / f"node-{number + 1}")]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with (folder / f"node-{number + 1}.log").open("ab") as log:
+        return subprocess.Popen(command, stdout=log)
 
 
 def watch(parts: Sequence[tuple[str, Callable[[], Process]]], running: list[Process]) -> int:
@@ -80,7 +81,7 @@ def main() -> int:
             running.append(start())
             if name == "nats-3":
                 time.sleep(1)
-        print(f"Three nodes with one history, on three NATS servers; their data is in {folder}.")
+        print(f"Three nodes with one history, on three NATS servers; data and logs are in {folder}.")
         for port, process in zip(NODES, running[3:], strict=True):
             ways = f"nc 127.0.0.1 {port}    http://127.0.0.1:{port}/    /connect 127.0.0.1 {port}"
             print(f"  {ways}    process {process.pid}")

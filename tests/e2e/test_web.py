@@ -308,6 +308,8 @@ async def test_page_shows_who_is_an_operator_and_what_it_does(browser: Browser, 
     alice.say("/op Pia")
     await expect(page.locator("li.event", has_text="Alice has made Pia an operator")).to_be_visible()
     await expect(page.locator("aside.people")).to_contain_text("@Pia (you)")
+    await say(page, "/who")
+    await expect(page.locator("li.notice").last).to_have_text("In ops: @Alice, @Pia")
     await say(page, "/kick Alice")
     alice.skips_to(b"*** Pia has kicked Alice ***\n")
 

@@ -393,7 +393,7 @@ export class Chat {
   on_members({ room: name, nicks, operators }) {
     const room = this.rooms.get(name);
     if (room) Object.assign(room, { members: nicks, operators });
-    if (this.listed === "who") this.list([`In ${name}: ${nicks.join(", ")}`]);
+    if (this.listed === "who") this.list([`In ${name}: ${nicks.map((nick) => operators.includes(nick) ? `@${nick}` : nick).join(", ")}`]);
     this.changed();
   }
 
