@@ -45,6 +45,14 @@ class Irc:
                     return line.strip()
         raise AssertionError(f"{words} did not come")
 
+    async def knows(self, line: str, answer: str, otherwise: str) -> None:
+        """Say a line until it has this answer: who is where follows the messages by some milliseconds."""
+        while True:
+            self.says(line)
+            if answer in await self.sees(answer, otherwise):
+                return
+            await asyncio.sleep(0.01)
+
     def close(self) -> None:
         self._writer.close()
 
@@ -107,7 +115,7 @@ async def test_irc_and_nc_on_two_nodes_are_in_one_room(made: Crowd) -> None:
     assert "Bob!~nc@" in await ann.sees(" 730 ")
     writer.write(b"hi from nc\n")  # only now: who is where may come behind what he says
     assert (await ann.sees("PRIVMSG #lobby")).endswith(":hi from nc")
-    await asyncio.sleep(0.1)  # who is where follows the messages by a few milliseconds
+    await ann.knows("WHOIS Bob", "#lobby", " 318 ")
     ann.says("PRIVMSG #lobby :hi from irc", "NAMES #lobby", "WHOIS Bob", "PRIVMSG Bob :psst")
     assert {"Ann", "Bob"} <= set((await ann.sees(" 353 ")).rpartition(":")[2].split())
     assert " Bob ~nc " in await ann.sees(" 311 ")
@@ -116,13 +124,12 @@ async def test_irc_and_nc_on_two_nodes_are_in_one_room(made: Crowd) -> None:
         assert b"Ann (private): psst\n" in await reader.readuntil(b"psst\n")
     writer.write(b"/nick Rob\n")
     assert (await ann.sees(" NICK ")).endswith("Rob")
-    ann.says("JOIN #den", "MODE #den +i", "INVITE Rob #den")
+    ann.says("JOIN #den", "MODE #den +i")
+    await ann.knows("INVITE Rob #den", " 341 ", " 401 ")
     async with asyncio.timeout(SECONDS):
         await reader.readuntil(b"den")
         writer.write(b"/join den\n")
-        await ann.sees("JOIN #den")
-        while "JOIN #den" not in (line := await ann.sees("JOIN #den", "352 ")) or "Rob" not in line:
-            pass
+        assert (await ann.sees("JOIN #den")).startswith(":Rob!")
     ann.says("KICK #den Rob :out")
     async with asyncio.timeout(SECONDS):
         await reader.readuntil(b"Ann has kicked")
@@ -138,12 +145,18 @@ async def test_irc_clients_are_told_what_changes_with_who_is_on_another_node(mad
     await ann.sees(" 366 ")
     bob = await Irc().start(two.port, "Bob")
     bob.says("CAP REQ :setname", "JOIN #lobby")
-    await ann.sees("Bob!")  # else he may be known to be away before he is known to be there
+    await ann.sees("Bob!")
     bob.says("AWAY :tea")
     assert (await ann.sees(" AWAY ")).endswith("AWAY tea")
     bob.says("SETNAME :Bob of two")
     assert (await ann.sees(" SETNAME ")).endswith("SETNAME :Bob of two")
     bob.says("AWAY")
     assert (await ann.sees(" AWAY")).endswith("AWAY")
+    bob.says("AWAY :back soon")
+    assert (await ann.sees(" AWAY ")).endswith("AWAY :back soon")
+    ann.says("JOIN #den")
+    await ann.sees(" 366 ")
+    bob.says("JOIN #den")
+    assert (await ann.sees(" AWAY ")).endswith("AWAY :back soon")
     ann.close()
     bob.close()

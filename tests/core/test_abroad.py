@@ -663,3 +663,14 @@ def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> Non
     house.hub.abroad.update(zoe, replace(ZOE, away="tea", active=9.0))
     house.hub.abroad.update(zoe, replace(ZOE, real="Z"))
     assert told == [(zoe, "", "Zoe Z"), (zoe, "tea", "Zoe Z")]
+
+
+def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None:
+    house = House()
+    told: list[tuple[str, str]] = []
+    house.hub.abroad.came.append(lambda session, room: told.append((session.nick, room.name)))
+    house.enter("Al")
+    _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea",)))
+    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea", "lobby"), away="out"))
+    assert told == [("Zoe", "lobby"), ("Zoe", "lobby")]

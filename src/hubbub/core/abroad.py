@@ -17,6 +17,7 @@ from hubbub.core.users import User
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
+    from hubbub.core.room import Room
 
 
 def _nowhere(session: Session, event: Private, done: Callable[[bool | None], None]) -> None:
@@ -67,6 +68,8 @@ class Abroad:
         self._doubted: dict[Session, bool] = {}  # of whom the log said otherwise; whether it did before a sign of life
         # Called with a session of another node, and its user's away text and real name before one of them has changed.
         self.described: list[Callable[[Session, str, str], None]] = []
+        # Called with a session of another node, and the room here of which it became one of the people.
+        self.came: list[Callable[[Session, Room], None]] = []
         # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
         self.signal: Callable[[Entry], None] = lambda entry: None
         # Called with a session of another node, what to tell it, and whom to tell whether it was told: None if unknown.
@@ -149,7 +152,7 @@ class Abroad:
         inside |= early
         if room := self._hub.rooms.awake.get(to):
             for session in early:
-                room.receive(session)
+                self._receive(room, session)
         self._doubted |= dict.fromkeys(inside, False)
         self.tidy(to)
 
@@ -218,4 +221,9 @@ class Abroad:
             if session not in inside:
                 inside[session] = None
                 if room := self._hub.rooms.awake.get(name):
-                    room.receive(session)
+                    self._receive(room, session)
+
+    def _receive(self, room: Room, session: Session) -> None:
+        room.receive(session)
+        for came in self.came:
+            came(session, room)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
+from hubbub.core.room import Room
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
@@ -57,6 +58,7 @@ class Network:
         self.metadata = Values(hub.rooms.awake)
         hub.presence.append(self._presence)
         hub.abroad.described.append(self._described)
+        hub.abroad.came.append(self.tell_away)
         hub.moves.append(self.metadata.move)
 
     @property
@@ -125,6 +127,16 @@ class Network:
             if before != now:
                 data = wire.line(source, verb, *([now] if now else []))
                 for client in self.interested(session, user.nick, cap):
+                    client.send(data)
+
+    def tell_away(self, session: Session, room: Room) -> None:
+        """Tell the clients in a room that who came into it is away, if so: https://ircv3.net/specs/extensions/away-notify."""
+        user = session.user
+        if user and user.away:
+            data = wire.line(f"{user.nick}!{session.host}", "AWAY", user.away)
+            for member in room.people:
+                client = self.client(member)
+                if client and member is not session and "away-notify" in client.caps:
                     client.send(data)
 
     # --- what the others see --------------------------------------------------------------------------------------

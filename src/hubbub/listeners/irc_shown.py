@@ -41,12 +41,7 @@ def _joined(client: IrcDialogue, event: Joined, again: bool = False) -> None:
     client.emit(*lines, *irc_channels.greeting(client, room), *irc_metadata.greeting(client, room))
     if not again:
         irc_metadata.introduce(client, room)
-    if client.user and client.user.away:
-        data = wire.line(client.source, "AWAY", client.user.away)
-        for member in room.people:
-            other = client.network.client(member)
-            if other and other is not client and "away-notify" in other.caps:
-                other.send(data)
+    client.network.tell_away(client.session, room)
 
 
 def _moved(client: IrcDialogue, event: Moved) -> None:
