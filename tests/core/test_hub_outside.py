@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import Goodbye, Joined, Members, Past, Refusal, Rooms, Stored
+from hubbub.core.model import Goodbye, Joined, Kind, Members, Past, Refusal, Rooms, Stored
 from hubbub.errors import Refused
 
 ECHO = Look(echo=True)
@@ -65,10 +65,81 @@ def test_post_follows_the_rules_for_all(name: str, room: str, text: str, code: s
 
 def test_post_that_is_not_stored_is_refused() -> None:
     house = House()
+    house.enter("Al")
     poster = house.connect()
     house.hub.post(poster.session, "ci", "lobby", "done", "r")
     house.fail()
     assert poster.sees() == [Refusal("not-stored", "Not sent: the disk is full.", "r")]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize("rule", ["key s3", "moderated on", "invite-only on"])
+def test_post_follows_a_rooms_rules_whether_it_is_awake_or_not(rule: str, stays: bool) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops", f"/set {rule}", "/join tea")
+    house.settle()
+    if not stays:
+        al.types("/leave ops")
+        house.settle()
+    count = len(house.broker.of("ops"))
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "ops", "done", "r")
+    house.settle()
+    text = "Not sent: ops takes nothing from outside."
+    assert poster.sees() == [Refusal("not-allowed", text, "r")] and len(house.broker.of("ops")) == count
+    assert ("ops" in house.hub.rooms.awake) is stays
+
+
+def test_post_to_a_room_that_cannot_be_read_is_refused() -> None:
+    house = House()
+    house.broker.fault = "the log cannot be used just now"
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "ops", "done", "r")
+    house.settle()
+    assert poster.sees() == [Refusal("broker", "Not sent: ops cannot be read just now.", "r")]
+
+
+def test_who_waits_for_a_room_with_one_who_posts_to_it_is_in_it() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    poster = house.connect()
+    house.hub.post(poster.session, "ci", "ops", "done", "r")
+    al.types("/join ops", "hi")
+    house.settle()
+    assert [entry.text for entry in house.broker.of("ops") if entry.kind is Kind.MESSAGE] == ["done", "hi"]
+    assert "ops" in al.session.rooms and "ops" in house.hub.rooms.awake
+
+
+# --- visiting ---------------------------------------------------------------------------------------------------
+
+
+def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    bo.types("/join ops")
+    house.settle()
+    came: list[str] = []
+    house.hub.rooms.visit(cy.session, ["den"], lambda: None)
+    house.hub.rooms.visit(al.session, ["ops", "tea"], lambda: came.append("came"))
+    assert not came and not house.hub.ready(al.session)
+    house.settle()
+    assert came and house.hub.ready(al.session)
+    bo.types("/rename dev", "/leave")
+    house.settle()
+    assert {"dev", "tea"} <= set(house.hub.rooms.awake)
+    house.hub.rooms.end_visit(al.session)
+    assert not {"dev", "tea"} & set(house.hub.rooms.awake)
+
+
+def test_who_leaves_before_it_can_visit_is_not_called() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    came: list[str] = []
+    house.hub.rooms.visit(al.session, ["tea"], lambda: came.append("came"))
+    al.leave()
+    house.settle()
+    assert not came and not house.hub.rooms.awake
 
 
 # --- watching -------------------------------------------------------------------------------------------------

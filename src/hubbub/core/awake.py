@@ -54,6 +54,9 @@ class Awake:
         self._settle = settle
         self._abroad = abroad
         self._opening: dict[str, _Opening] = {}
+        self.handing = (
+            ""  # the room that is just being given to who waited for it: it must not sleep before all have it
+        )
 
     def wake(self, name: str, session: Session, then: Then) -> None:
         """Call `then` with a room: at once if it is awake; a session that leaves before that is not called."""
@@ -102,9 +105,11 @@ class Awake:
                     meanwhile.append(entry)
             if meanwhile:
                 self._take_in(room, meanwhile)
-        for session, then in opening.waiters.items():
+        self.handing = name
+        for session, then in list(opening.waiters.items()):
             if room.name == name:
                 then(room)
             else:
                 self.wake(name, session, then)  # it has another name by now
+        self.handing = ""
         self._settle(room.name)

@@ -177,23 +177,33 @@ class Hub:
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a name that nobody holds, in a room that the session need not be in.
 
-        It is told `Stored` with the label when that is done. The name is not held by it.
+        It is told `Stored` with the label when that is done, or a Refusal: by the room's rules, say. The name is not
+        held by it.
 
         Raises:
             Refused: the name is invalid or taken, the room's is invalid, or the text is empty.
 
         """
-        nick = self.directory.free(name)
+        self.directory.free(name)
         room = names.check_room(clean(room))
-        if awake := self.rooms.awake.get(room):
-            who = tuple(nick + mask for mask in session.masks)
-            awake.rules.check_outsider(who, self.clock())
         text = clean_lines(text)
         if not text:
             raise Refused("no-text", "There is nothing to send.")
-        draft = self.draft(session, room, Kind.MESSAGE, text)
-        draft.nick = nick
-        mark(draft, label)
+
+        def publish() -> None:
+            try:
+                if (awake := self.rooms.awake.get(room)) is None:
+                    raise Refused("broker", f"Not sent: {room} cannot be read just now.")
+                nick = self.directory.free(name)
+                awake.rules.check_outsider([nick + mask for mask in session.masks], self.clock())
+                draft = self.draft(session, room, Kind.MESSAGE, text)
+                draft.nick = nick
+                mark(draft, label)
+            except Refused as refusal:
+                self.reply(session, Refusal(refusal.code, refusal.text, label, room))
+            self.rooms.end_visit(session)
+
+        self.rooms.visit(session, [room], publish)
 
     def set_topic(self, session: Session, text: str, room: str = "") -> None:
         """Publish a new topic for a room.

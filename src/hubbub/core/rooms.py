@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ class Rooms:
         self._delivery = hub.delivery
         self._waking = Awake(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.abroad)
         self.awake = self._waking.rooms
+        self._visits: dict[Session, set[str]] = {}  # rooms that stay awake for who need not be in them
 
     # --- asked by a session -----------------------------------------------------------------------------------
 
@@ -72,6 +73,29 @@ class Rooms:
             raise Refused("name-in-use", COMING.format(room))
         session.waiting += 1
         self._waking.wake(room, session, partial(self._watched, session, after))
+
+    def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
+        """Call `then` when these rooms are awake: at least until `end_visit`, whether or not the session is in them.
+
+        One that cannot be read is asleep still. A session that leaves before that is not called.
+        """
+        session.waiting += 1
+        self._visits[session] = set(names)
+        asleep = set(names)
+
+        def opened(name: str, _: Room | BrokerError) -> None:
+            asleep.discard(name)
+            if not asleep:
+                then()
+                self._hub.release(session)
+
+        for name in names:
+            self._waking.wake(name, session, partial(opened, name))
+
+    def end_visit(self, session: Session) -> None:
+        """Let the rooms sleep that a session visited, and nobody is in."""
+        for name in self._visits.pop(session, ()):
+            self.close_if_empty(name)
 
     def is_free(self, name: str) -> bool:
         """Return whether nobody here is in a room of this name, or opens one, or gives the name to one."""
@@ -118,6 +142,7 @@ class Rooms:
     def withdraw(self, session: Session) -> None:
         """Forget that a session waits for rooms."""
         self._waking.withdraw(session)
+        self.end_visit(session)
 
     # --- on the way in, and out -------------------------------------------------------------------------------
 
@@ -131,7 +156,7 @@ class Rooms:
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
-            self._hub.release(session)  # others may wait for the room that opens now: who opens it lets it sleep
+            self._hub.release(session)
             return
         real = session.user.real if session.user else ""
         draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, real)
@@ -193,6 +218,9 @@ class Rooms:
         room.name = room.rules.room = to
         self._hub.outbox.move(before, to)
         self._hub.abroad.move(before, to)
+        for visited in self._visits.values():
+            if before in visited:
+                visited.add(to)
         for tell in self._hub.moves:
             tell(before, to)
         for session in room.members:
@@ -219,12 +247,12 @@ class Rooms:
         self.close_if_empty(name)
 
     def close_if_empty(self, name: str) -> None:
-        """Let a room sleep that has no members, and nobody on the way in."""
+        """Let a room sleep that has no members, no visitors, and nobody on the way in."""
         room = self.awake.get(name)
-        if room is None or room.members:
+        if room is None or room.members or name == self._waking.handing or self._hub.outbox.joins(name):
             return
-        if self._hub.outbox.joins(name):
-            return  # somebody is on the way in
+        if any(name in visited for visited in self._visits.values()):
+            return
         self._delivery.forget(room)
         self._waking.sleep(name)
 
