@@ -281,6 +281,7 @@ async def serve(settings: Settings) -> None:
             front.close()
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)
+            await house.broker.give_up()
             hub.closing = not settings.broker  # nobody is left who needs to know who leaves; or they are elsewhere
             if web:
                 web.farewell()

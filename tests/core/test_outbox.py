@@ -193,6 +193,20 @@ def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> No
     assert isinstance(second, Notice) and second.lines[0].endswith("…") and len(second.lines[0]) < 100
 
 
+def test_who_went_on_after_a_topic_that_was_not_sure_goes_on_when_it_is_stored() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    for line, number in (("/topic tea", 0), ("/nick Ann", 1)):
+        al.types(line)
+        batch = house.hub.outbox.gather()
+        house.hub.commits.failed(batch, "nobody answered", False)
+        house.hub.commits.stored(house.broker.store(batch))
+        assert house.hub.ready(al.session), line
+        al.types(f"hi {number}")
+        house.settle()
+        assert bo.sees()[-1].endswith(f": hi {number}")  # type: ignore[union-attr]
+
+
 def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
     house = House()
     (al,) = house.enter("Al")

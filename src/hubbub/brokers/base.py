@@ -86,6 +86,10 @@ class Broker(delivery.Broker, Protocol):
         """Return what it counts for who watches the server: by name, with an explanation."""
         ...
 
+    async def give_up(self) -> None:
+        """Tell of what cannot be stored just now that it is not, or not for sure: soon nobody is there to be told."""
+        ...
+
     async def stop(self, deadline: float) -> None:
         """Finish what was published, at most `deadline` seconds long, and let go of everything."""
         ...

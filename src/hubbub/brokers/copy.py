@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from hubbub.brokers import trimming
-from hubbub.brokers.keys import decode_name
+from hubbub.brokers.keys import room_of
 from hubbub.brokers.queries import sentence
 from hubbub.brokers.store import INSERT, Store
 from hubbub.core.model import Entry, Kind
@@ -52,7 +52,7 @@ class Copy(Store):
         self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
         row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
         if row is None:
-            name = decode_name(key.partition("==")[0])
+            name = room_of(key)
             taken = self._db.execute("SELECT 1 FROM origin JOIN room ON room = id WHERE name = ?", (name,)).fetchone()
             row = self._room(key if taken else name)
             self._db.execute("INSERT INTO origin VALUES (?, ?)", (key, row[0]))

@@ -13,6 +13,15 @@ def encode_name(name: str) -> str:
     )
 
 
+def room_of(key: str) -> str:
+    """Return the first name of the room with a key; the key itself if it is none of ours."""
+    token = key.partition("==")[0]
+    try:
+        return decode_name(token)
+    except ValueError:
+        return token
+
+
 def decode_name(token: str) -> str:
     """Return the name of a token. Raises ValueError for what is none."""
     parts = token.split("=")

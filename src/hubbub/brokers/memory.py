@@ -71,6 +71,9 @@ class MemoryBroker:
         """Nothing besides."""
         return {}
 
+    async def give_up(self) -> None:
+        """Do nothing: everything has its outcome soon."""
+
     async def stop(self, deadline: float) -> None:
         """Nothing waits here for longer than a turn of the loop."""
         await asyncio.sleep(0)

@@ -92,6 +92,9 @@ class SqliteBroker:
         """Nothing besides."""
         return {}
 
+    async def give_up(self) -> None:
+        """Do nothing: everything has its outcome soon."""
+
     async def stop(self, deadline: float) -> None:
         """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""
         writer, *readers = self._threads

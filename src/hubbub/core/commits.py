@@ -131,7 +131,7 @@ class Commits:
             for index, draft in enumerate(drafts):
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)
-                    draft.session.waiting -= 1
+                    self._go_on(draft)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
         """Let those go on who were thrown out of a room before what they did there was stored.
@@ -143,7 +143,13 @@ class Commits:
             if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                 if draft.kind is Kind.RENAME:
                     self._hub.naming.took(draft)
-                draft.session.waiting -= 1
+                self._go_on(draft)
+
+    @staticmethod
+    def _go_on(draft: Draft) -> None:
+        """Let the sender of what is stored wait for that no more: who was told that it is not sure went on already."""
+        if draft.session and not draft.error:
+            draft.session.waiting -= 1
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event on another node was told already."""

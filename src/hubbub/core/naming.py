@@ -130,7 +130,7 @@ class Naming:
     def lose(self, key: str) -> None:
         """Give a user whose name another node's user took meanwhile the next one that is free."""
         user = self._hub.users.get(key)
-        if user is None or not user.sessions:
+        if user is None or user.abroad or not user.sessions:
             return
         session, name = user.sessions[0], user.nick[: names.MAX - 4]
         self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))

@@ -11,9 +11,9 @@ from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Link, Message
-from hubbub.brokers.jetstream.packs import STEP, State, decode, decode_state, entries
+from hubbub.brokers.jetstream.packs import STEP, State, decode, entries, read_state
 from hubbub.brokers.jetstream.tasks import Tasks
-from hubbub.brokers.keys import decode_name
+from hubbub.brokers.keys import room_of
 from hubbub.core.model import Entry, Kind
 
 AT_ONCE = 32  # rooms that are written to at the same time
@@ -42,7 +42,7 @@ class Reading:
         tasks = Tasks()
         for subject in state.get("subjects") or {}:
             key = subject.removeprefix(streams.ROOM)
-            feed = Feed(self._link, noted.get(key) or State(key, _first_name(key)), lambda found: None, tasks, _nothing)
+            feed = Feed(self._link, noted.get(key) or State(key, room_of(key)), lambda found: None, tasks, _nothing)
             await feed.look()
             self._states[key] = feed.state
             self._names[key] = await self._name_at_first(feed.state)
@@ -53,14 +53,15 @@ class Reading:
         last = newest.number if newest else 0
         async with aclosing(_forward(self._link, streams.NOW, f"{streams.STATE}*", 1, last)) as messages:
             async for one in messages:
-                state = decode_state(one.data)
+                if not (state := read_state(one.data)):
+                    continue
                 if state.key not in found or found[state.key].ruling <= state.ruling:
                     found[state.key] = state
         return found
 
     async def _name_at_first(self, state: State) -> str:
         """Return what a room was called where the stream begins: its first name unless that was forgotten."""
-        name = _first_name(state.key)
+        name = room_of(state.key)
         if self.first <= 1 or state.name == name:
             return name
         subject = f"{streams.ROOM}{state.key}"
@@ -174,10 +175,6 @@ class Ids:
     def among(self, ids: Iterable[str]) -> set[str]:
         """Return which of these are kept."""
         return {id for id in ids if self._db.execute("SELECT 1 FROM id WHERE id = ?", (id,)).fetchone()}
-
-
-def _first_name(key: str) -> str:
-    return decode_name(key.partition("==")[0])
 
 
 async def _forward(link: Link, stream: str, subject: str, first: int, last: int) -> AsyncGenerator[Message, None]:

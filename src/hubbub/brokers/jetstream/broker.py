@@ -41,6 +41,7 @@ PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
+SHORTER = "the log has lost its end; the server must be started again"
 
 
 class JetStreamBroker:
@@ -80,6 +81,7 @@ class JetStreamBroker:
         self.following = Following(self.link, self.tasks, self._hand_on)
         self._projection = Projection(self.link, folder) if folder else None
         self._stopping = False
+        self.fault = ""  # why nothing can be stored until this node is started again
         self._committed: Committed = _nobody
 
     # --- beginning and end ----------------------------------------------------------------------------------------
@@ -107,7 +109,7 @@ class JetStreamBroker:
         if not there:
             await streams.set_up(self.link, self._replicas, self._bounds)
             self.secret = await streams.patiently(lambda: streams.secret(self.link))  # and so something is stored
-        self.tasks.spawn(self._audit())
+        self.tasks.insist(self._audit)
 
     async def take_in(self, room: str, entries: Sequence[Entry]) -> None:
         """Store entries that were made elsewhere, with their times and ids; what renames the room is the last.
@@ -133,12 +135,17 @@ class JetStreamBroker:
         """Begin to work for the running loop."""
         self._committed = committed
         self._sending.failed = failed
-        for work in (self._audit(), self.lease.run(), self._tidy()):
-            self.tasks.spawn(work)
-        if self.presence:
-            self.tasks.spawn(self.presence.run())
-        if self._projection:
-            self.tasks.spawn(self._projection.run())
+        self.tasks.spawn(self._tidy())
+        for work in (self._audit, self.lease.run):
+            self.tasks.insist(work)
+        for part in (self.presence, self._projection):
+            if part:
+                self.tasks.insist(part.run)
+
+    async def give_up(self) -> None:
+        """Tell of what cannot be stored just now that it is not, or not for sure."""
+        if not self.reachable:
+            await self._sending.give_up()
 
     async def stop(self, deadline: float) -> None:
         """Finish what was published, and let go of everything."""
@@ -148,10 +155,10 @@ class JetStreamBroker:
         self._stopping = True
         if self.presence and self.link.up:
             await self.presence.end()
+        await self._sending.give_up()
         await self.tasks.stop()
         if self.link.up:
             await self.lease.end()
-        self._sending.give_up()
         if self._projection:
             await self._projection.close()
         await self.link.close()
@@ -209,9 +216,13 @@ class JetStreamBroker:
             assert feed is not None
             wanted, feed.open = feed.open, True
             older: Sequence[Entry] = ()
-            if len(feed.recent) < latest and not feed.whole:
-                before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
-                older = (await reading.answer(feed, Latest(room, latest - len(feed.recent), before))).entries
+            try:
+                if len(feed.recent) < latest and not feed.whole:
+                    before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
+                    older = (await reading.answer(feed, Latest(room, latest - len(feed.recent), before))).entries
+            except BrokerError:
+                feed.open = wanted
+                raise
             if feed.room != room:  # it was renamed meanwhile
                 feed.open = wanted
                 return await state()
@@ -247,7 +258,17 @@ class JetStreamBroker:
             await asyncio.sleep(AUDIT)
             await self.following.tidy(self._sending.outgoing)
             if self.link.up:
+                await self._check_log()
                 await self.following.audit()
+                await self.following.keep_late()
+
+    async def _check_log(self) -> None:
+        """See that the log is the one that was shown from here, with all of it: else this node must start anew."""
+        newest = max((feed.last for feed in self.following.feeds.values()), default=0)
+        with contextlib.suppress(BrokerError):
+            if await streams.end(self.link) < newest and not self.fault:
+                self.fault = SHORTER
+                log.critical("The log on NATS has lost its end, or is another one; this node must be started again")
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -265,6 +286,8 @@ class JetStreamBroker:
             await asyncio.sleep(0.005)
         if any(waiting):
             raise BrokerError(GONE)
+        if self.fault:
+            raise BrokerError(self.fault)
         await self.link.publish(streams.PROBE, b"", {})
 
     def _ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:

@@ -10,6 +10,7 @@ mean here what they meant when it was said.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
@@ -22,6 +23,8 @@ from hubbub.brokers.jetstream.packs import WINDOW, Pack, State, decode, end_of, 
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.model import SAID, Entry, Kind
 from hubbub.errors import BrokerError
+
+log = logging.getLogger(__name__)
 
 RECENT = 200  # messages that are kept for who comes in: the most that --history allows
 SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
@@ -51,6 +54,7 @@ class Feed:
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
         self.open = False  # the hub wants all of it
+        self.noted = 0  # the last message that changed its state, of those whose outcome is noted as far as is known
         self.used = 0.0  # when it was last needed, on the loop's clock
         self.recent: deque[Entry] = deque(maxlen=RECENT)
         self.whole = False  # `recent` begins with the room
@@ -82,6 +86,7 @@ class Feed:
         try:
             await self.link.flush()
             last = await self.link.last(streams.LOG, self.subject)
+            await self._check(last.number if last else 0)
             if last is None:
                 self.whole = True
             else:
@@ -89,6 +94,13 @@ class Feed:
         except BrokerError:
             await self.end()
             raise
+
+    async def _check(self, last: int) -> None:
+        """See that what is noted of it is of this log: in a power cut one that is not synced always loses its end."""
+        if last < self.state.upto and self.state.upto > await streams.end(self.link):
+            log.warning("the log has lost what came last in %s, or is another one", self.room)
+            self.state.upto = last
+            self.state.ruling = min(last, self.state.ruling)
 
     def go_on(self) -> None:
         """Hand on what was held, and what comes."""
@@ -313,10 +325,10 @@ class Feed:
     async def _first_from(self, start: int) -> Message | None:
         """Return the room's first message from a number on."""
         question = {"seq": max(start, 1), "next_by_subj": self.subject, "batch": 1}
-        for _ in range(streams.TRIES):
+        for tries in range(streams.TRIES):
             if page := await self.link.batch(streams.LOG, question):
                 return page[0]
-            if start > self.last:
+            if start > self.last or (tries and await streams.is_empty(self.link, streams.LOG, self.subject, start)):
                 return None
             await asyncio.sleep(streams.LAG)
         raise BrokerError(GONE)

@@ -73,8 +73,9 @@ class Following:
     async def tidy(self, busy: Container[str]) -> None:
         """Follow those no more that nobody has needed for a while, and that are not busy."""
         now = self._loop.time()
-        for name, feed in list(self.feeds.items()):
-            if not feed.open and name not in busy and now - feed.used > LINGER:
+        for feed in list(self.feeds.values()):
+            name = feed.room  # now: it may be renamed while another one ends
+            if not feed.open and name not in busy and now - feed.used > LINGER and self.feeds.get(name) is feed:
                 del self.feeds[name]
                 self._locks.pop(name, None)
                 await feed.end()
@@ -131,10 +132,11 @@ class Following:
                     return None
                 await self._note(subject, await self._new_state(name), 0)
                 continue
-            noted = packs.decode_state(found.data).name
+            noted, ruling = (state := packs.decode_state(found.data)).name, state.ruling
             feed = await self._follow(found.data)
+            feed.noted = max(feed.noted, ruling)
             if noted != feed.room:  # it was renamed, and who did it could not note that
-                await self._keep_state(feed.state)
+                await self._keep_state(feed)
             if feed.room == name:
                 return feed
             if noted != name and found.number != claim:
@@ -203,26 +205,34 @@ class Following:
             if await self._note(subject, feed.state, found.number if found else 0):
                 return True
 
-    async def _keep_state(self, state: State) -> None:
+    async def _keep_state(self, feed: Feed) -> None:
         """Note what has become of a room, so that who opens it need not read it all. Raises BrokerError."""
+        state, ruling = feed.state, feed.state.ruling
         subject = f"{streams.STATE}{encode_name(state.name)}"
         while True:
             found = await self._link.last(streams.NOW, subject)
             if found:
                 known = packs.decode_state(found.data)
                 if known.key == state.key and known.ruling >= state.ruling:
-                    return
+                    break
             if await self._note(subject, state, found.number if found else 0):
-                return
+                break
+        feed.noted = max(feed.noted, ruling)
 
     async def keep(self, feed: Feed, before: str) -> None:
         """Note what has become of a room, and its name before as free if it was renamed."""
         try:
-            await self._keep_state(feed.state)
+            await self._keep_state(feed)
             if before != feed.room:
                 found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
                 noted = packs.decode_state(found.data) if found else None
                 if found and noted and (noted.key, noted.name) == (feed.state.key, before):  # no claim of it
                     await self._link.delete(streams.NOW, found.number)
         except BrokerError:
-            log.warning("the state of a room could not be noted; it will be read again from its log")
+            log.warning("the state of a room could not be noted yet")
+
+    async def keep_late(self) -> None:
+        """Note what has become of rooms where who did it could not: retention may take what tells it."""
+        for feed in list(self.feeds.values()):
+            if feed.noted < feed.state.ruling:
+                await self.keep(feed, feed.room)

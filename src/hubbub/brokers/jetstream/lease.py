@@ -188,6 +188,8 @@ class Lease:
     def release(self, key: str) -> None:
         """Let a name go, if it is this node's, behind what was said under it: who comes with it elsewhere sees that."""
         self._again.discard(key)
+        if key in self._lost:  # nobody here has it any more
+            self._lost.remove(key)
         if number := self._held.pop(key, 0):
             if not self._leaving:
                 self._tasks.spawn(self._let_go())

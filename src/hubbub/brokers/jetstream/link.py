@@ -43,6 +43,7 @@ SETTLING = 0.02  # seconds in which that is likely to be decided
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
 NO_MESSAGE = 10037
+NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # there is no message of that number
 
 
 class Unknown(BrokerError):
@@ -272,7 +273,7 @@ class Link:
             raise Rejected("it is too long") from None
         except (errors.Error, OSError, TimeoutError) as error:
             raise Unknown from error
-        outcome = msgspec.json.decode(answer.data)
+        outcome = _decode(answer)
         if trouble := outcome.get("error"):
             code = trouble.get("err_code", 0)
             if 400 <= trouble["code"] < 500:
@@ -282,7 +283,9 @@ class Link:
                 raise Rejected(FULL_DISK, code)
             log.debug("not stored, or not for certain: %s", trouble.get("description"))
             raise Unknown
-        return int(outcome["seq"])
+        if not isinstance(number := outcome.get("seq"), int):
+            raise Unknown
+        return number
 
     async def replace(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
         """Store a message if the last one of its subject is the one with number `expected`, 0 for none.
@@ -320,7 +323,8 @@ class Link:
         try:
             await self.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
         except Rejected as refusal:
-            log.debug("nothing to delete: %s", refusal)
+            if refusal.code not in NOT_THERE:  # there is no leader just now, say
+                raise BrokerError(GONE) from refusal
             return False
         return True
 
@@ -337,7 +341,7 @@ class Link:
             answer = await self._nats.request(f"$JS.API.{what}", data, timeout=patience)
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error
-        outcome: dict[str, Any] = msgspec.json.decode(answer.data)
+        outcome = _decode(answer)
         if trouble := outcome.get("error"):
             raise Rejected(str(trouble.get("description")), trouble.get("err_code", 0))
         return outcome
@@ -384,6 +388,15 @@ class Link:
             done.set_result(None)
         else:
             done.set_exception(BrokerError(GONE))
+
+
+def _decode(answer: Msg) -> dict[str, Any]:
+    """Return what the servers answer; nothing if somebody else does, who answers something else."""
+    try:
+        return msgspec.json.decode(answer.data, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        log.debug("somebody who is no NATS server answers on %s", answer.subject)
+        return {"error": {"code": 503}}
 
 
 def _plain(error: Exception) -> str:

@@ -51,8 +51,18 @@ class Pack(msgspec.Struct, frozen=True):
     ruling: int = 0
 
 
+class _Newer(msgspec.Struct):
+    """A pack of which not every entry is known."""
+
+    entries: list[list[Any]]
+    after: int = 0
+    back: int = 0
+    ruling: int = 0
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Pack)
+_newer_decoder = msgspec.json.Decoder(_Newer)
 
 
 def encode(pack: Pack) -> bytes:
@@ -61,11 +71,27 @@ def encode(pack: Pack) -> bytes:
 
 
 def decode(data: bytes) -> Pack:
-    """Return the pack of a message; an empty one for what hubbub did not write."""
+    """Return the pack of a message; an empty one for what hubbub did not write.
+
+    An entry of a kind that only newer versions know keeps its place, and shows nothing.
+    """
     try:
         return _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
+        pass
+    try:
+        pack = _newer_decoder.decode(data)
+        return Pack([_known(one) for one in pack.entries], pack.after, pack.back, pack.ruling)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return Pack([])
+
+
+def _known(one: list[Any]) -> Line:
+    try:
+        return msgspec.convert(one, Line)
+    except msgspec.ValidationError:
+        time, nick, _, id = msgspec.convert(one[1:5], tuple[float, str, str, str])
+        return Line(Kind.GONE, time, nick, "", id)
 
 
 def line(what: Draft | Entry, time: float) -> Line:
@@ -182,9 +208,11 @@ class State(msgspec.Struct):
 
     def encode(self) -> bytes:
         """Return it for the stream of states; without what was overruled if it is large."""
-        if sum(len(one.text) for _, one in self.modes) > MAX_RULES:
+        data = _encoder.encode(self)
+        if len(data) > MAX_RULES:
             self.modes = _in_force(self.modes)
-        return _encoder.encode(self)
+            data = _encoder.encode(self)
+        return data
 
 
 _state_decoder = msgspec.json.Decoder(State)
@@ -196,6 +224,14 @@ def decode_state(data: bytes) -> State:
         return _state_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BrokerError("what is noted of a room cannot be read") from error
+
+
+def read_state(data: bytes) -> State | None:
+    """Return a state, None for what hubbub did not write: where many are read, one must not hide the others."""
+    try:
+        return decode_state(data)
+    except BrokerError:
+        return None
 
 
 def _in_force(modes: Sequence[tuple[int, Line]]) -> list[tuple[int, Line]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 
 import msgspec
@@ -37,6 +37,7 @@ TOLD, NOT_TOLD = b"+", b"-"
 WITHIN = 3.0  # seconds in which another node says whether it could tell somebody something
 SOON = 0.002  # seconds in which changes are gathered: a storm of joins is a few messages
 TOGETHER = 500  # people in a message
+BYTES = 256 * 1024  # of them, in a message; the servers' own bound for one is 1 MiB
 BEAT = 1.0  # seconds between two signs of life
 SILENT = 3.0  # seconds without one after which the lease is looked at
 
@@ -234,17 +235,17 @@ class Presence:
         self._planned = False
         changed = list(self._changed)
         self._changed.clear()
-        for start in range(0, len(changed), TOGETHER):
-            people, gone = [], []
-            for user in changed[start : start + TOGETHER]:
-                if user.sessions:
-                    people.append((self._number(user), person(user)))
-                elif number := self._numbers.pop(user, 0):
-                    gone.append(number)
-                    del self._people[number]
-            if people or gone:
-                self._told += 1
-                await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, people, gone)))
+        people, gone = [], []
+        for user in changed:
+            if user.sessions:
+                people.append((self._number(user), person(user)))
+            elif number := self._numbers.pop(user, 0):
+                gone.append(number)
+                del self._people[number]
+        for part in _parts(people) if people or not gone else [[]]:
+            self._told += 1
+            await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, part, gone)))
+            gone = []
 
     def _number(self, user: User) -> int:
         number = self._numbers.get(user)
@@ -258,10 +259,9 @@ class Presence:
         if asker == self.node:
             return
         people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
-        for start in range(0, max(len(people), 1), TOGETHER):
-            part = people[start : start + TOGETHER]
-            last = start + TOGETHER >= len(people)
-            news = News(self.node, self._lease.node, self._told, part, answer=True, last=last)
+        parts = list(_parts(people)) or [[]]
+        for part in parts:
+            news = News(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
             await self._link.tell(f"{ALL}{asker}", _encode(news))
 
     # --- what happens elsewhere -----------------------------------------------------------------------------------
@@ -386,6 +386,21 @@ class Presence:
         room = self._hub.rooms.awake.get(signal.room)
         if signal.node != self.node and room:
             self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
+
+
+def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]]]:
+    """Cut a list so that each part fits in a message."""
+    part: list[tuple[int, Person]] = []
+    size = 0
+    for one in people:
+        length = len(_encode(one))
+        if part and (size + length > BYTES or len(part) == TOGETHER):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += length
+    if part:
+        yield part
 
 
 def _forward(session: Session) -> Forward:

@@ -9,7 +9,7 @@ from hubbub.brokers.base import MAX_PAGE, Span, page, windows
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.packs import State, decode_state, end_of
+from hubbub.brokers.jetstream.packs import State, end_of, read_state
 from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, Page, RoomList, Since
 
 FIND = 20_000  # entries that are read back at most to find one by its id
@@ -78,7 +78,8 @@ async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> R
     async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
         async for found in pages:
             for one in found:
-                noted = decode_state(one.data)
+                if not (noted := read_state(one.data)):
+                    continue
                 state = fresh.get(noted.key, noted)
                 if f"{streams.ROOM}{state.key}" in logs and state.ruling >= rooms.get(state.key, state).ruling:
                     rooms[state.key] = state

@@ -15,6 +15,7 @@ from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, is_full
 from hubbub.brokers.jetstream.packs import Pack
+from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
@@ -52,6 +53,7 @@ class Sending:
         self._broker = broker
         self._clock = clock
         self._loop = asyncio.get_running_loop()
+        self._tasks = Tasks()
         self.failed: Failed
         self.outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
         self.unseen: set[str] = set()  # first ids of the packs that are under way
@@ -70,9 +72,11 @@ class Sending:
         if outgoing := self.outgoing.pop(before, None):
             self.outgoing[to] = outgoing
 
-    def give_up(self) -> None:
-        """Say of all that was not sent that it is not stored."""
-        for outgoing in self.outgoing.values():
+    async def give_up(self) -> None:
+        """Say of all that was not sent that it is not stored, and of what is under way that it may be."""
+        await self._tasks.stop()
+        given_up, self.outgoing = self.outgoing, {}
+        for outgoing in given_up.values():
             if outgoing:
                 self.failed(list(outgoing), "the server stops", True)
 
@@ -107,7 +111,7 @@ class Sending:
             outgoing = self.outgoing.get(draft.room)
             if outgoing is None:
                 outgoing = self.outgoing[draft.room] = deque()
-                self._broker.tasks.spawn(self._send(draft.room, outgoing))
+                self._tasks.spawn(self._send(draft.room, outgoing))
             outgoing.append(draft)
 
     async def _send(self, room: str, outgoing: deque[Draft]) -> None:
@@ -169,6 +173,7 @@ class Sending:
         """
         id, data = batch[0].id, b""
         first = 0.0  # when it was sent first without an answer: from then on it must stay as it is
+        sent = False  # it may be under way
         self.unseen.add(id)
         try:
             while self._wanted(batch):
@@ -177,11 +182,13 @@ class Sending:
                     data = self._pack(feed, batch)
                 elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
                     break
+                sent = True
                 try:
                     await self._try(feed, batch[0], data)
                     self._hear(True)
                     break
                 except Unsent:
+                    sent = bool(first)
                     self._hear(False)
                 except (Rejected, Unknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
@@ -196,22 +203,31 @@ class Sending:
             else:
                 return self._ended(batch, bool(first))
         except asyncio.CancelledError:
-            self.failed(batch, UNSURE, False)
-            for _ in batch:
-                self.outgoing[feed.room].popleft()
+            self._cut_off(feed, batch if sent else ())
             raise
         finally:
             self.unseen.discard(id)
         return True
+
+    def _cut_off(self, feed: Feed, batch: Sequence[Draft]) -> None:
+        """Tell what is under way when this ends; the rest is not sent."""
+        if batch:
+            self.failed(batch, UNSURE, False)
+            for _ in batch:
+                self.outgoing[feed.room].popleft()
 
     async def _try(self, feed: Feed, first: Draft, data: bytes) -> None:
         """Store a pack, and wait until it came back. Raises Unsent, Rejected or Unknown."""
         lease = self._broker.lease
         if first.kind is Kind.MOVE:
             await self._claim(feed, first)
+        if self._broker.fault:
+            raise Rejected(self._broker.fault)
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
+        if first.id in self.unseen:
+            raise Unknown  # it has a number that another message had before
 
     async def _claim(self, feed: Feed, move: Draft | Entry) -> None:
         """Claim the name that a room is to be given. Raises Rejected or Unsent."""
@@ -269,10 +285,13 @@ class Sending:
             await self.wait()
 
     async def _came(self, feed: Feed, id: str) -> bool:
-        """Look whether a pack is in the log that the servers may have forgotten to have seen."""
-        with contextlib.suppress(BrokerError):
-            await feed.sync()
-        return id not in self.unseen
+        """Return whether a pack is in the log that the servers may have forgotten to have seen, once that is known."""
+        while True:
+            try:
+                await feed.sync()
+                return id not in self.unseen
+            except BrokerError:
+                await self.wait()
 
     async def wait(self) -> None:
         """Wait until it is worth another try."""

@@ -77,7 +77,7 @@ async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:
             return
         except Rejected as refusal:
             if refusal.code == IN_USE:
-                await _adapt(link, config, insists)
+                await patiently(lambda: _adapt(link, config, insists))
                 return
             if refusal.code in TOO_MANY_COPIES:
                 text = f"The NATS servers cannot keep {config['num_replicas']} copies: so many servers must be there."
@@ -160,4 +160,20 @@ async def forward(link: Link, stream: str, subject: str, start: int, known: int)
             tries += 1
             if tries > TRIES:
                 raise BrokerError(GONE)
+            if tries > 1 and await is_empty(link, stream, subject, start):
+                return
             await asyncio.sleep(LAG)
+
+
+async def end(link: Link) -> int:
+    """Return the number of the log's last message, whether it is still there or not. Raises BrokerError."""
+    return int((await link.ask(f"STREAM.INFO.{LOG}"))["state"]["last_seq"])
+
+
+async def is_empty(link: Link, stream: str, subject: str, start: int) -> bool:
+    """Return whether a subject has no message from number `start` on: it fell to the bounds of the stream, say.
+
+    Raises BrokerError.
+    """
+    last = await link.last(stream, subject)
+    return last is None or last.number < start

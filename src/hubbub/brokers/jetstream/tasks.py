@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+AGAIN = 1.0  # seconds after which what must go on for ever is begun again, should it fail
 PATIENCE = 20  # tenths of a second in which they must have ended
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,20 @@ class Tasks:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
+
+    def insist(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something for ever: it is begun again whatever happens."""
+
+        async def go_on() -> None:
+            while True:
+                try:
+                    await work()
+                    return
+                except Exception:
+                    log.exception("something in the background failed; it is begun again")
+                await asyncio.sleep(AGAIN)
+
+        self.spawn(go_on())
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
