@@ -109,7 +109,6 @@ async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None
     one, two = await start(), await start()
     ann, other = await one.enter("Ann"), await two.enter("Other")
     one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
-    await one.broker.lease.end()  # as if it had not been renewed for long
     one.broker.lease._until = 0.0
     one.broker.link.tell = _unheard  # type: ignore[method-assign]
     await until(lambda: not two.broker.presence or not two.broker.presence.peers, lambda: "the node is there still")
@@ -117,12 +116,41 @@ async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None
     assert (await two.enter("Ann")).refused is None
     del one.broker.link.tell, one.broker.lease._renew
     await until(lambda: ann.session.nick == "Ann2", lambda: ann.seen)
-    assert "The name Ann was taken while the chat could not be reached" in ann.notices
+    taken = "The name Ann was taken while the chat could not be reached"
+    await until(lambda: taken in ann.notices, lambda: ann.seen)
     await same([one, two], ["Ann", "Ann2", "Other"])
     assert ann.seen.count("Not sent: the chat could not be reached.") == 2
     ann.types("said now")
-    await other.sees("Ann2: said now")
+    await until(lambda: "Ann2: said now" in other.seen, lambda: other.seen)
     assert "meanwhile" not in other.seen and not one.hub.outbox.count
+    # The one who has the name is not taken for the one who had it: she has left, and comes in under another.
+    came = [line for line in other.seen.splitlines() if line.startswith("*** Ann")]
+    assert came == ["*** Ann has left the chat (connection lost) ***", *came[1:]] and "is now" not in other.seen
+    assert sorted(came[1:]) == ["*** Ann has joined the chat ***", "*** Ann2 has joined the chat ***"]
+
+
+async def test_who_was_said_to_have_left_comes_in_before_what_he_said_meanwhile(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    bo.seen = ""
+    one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
+    one.broker.lease._until = 0.0
+    one.broker.link.tell = _unheard  # type: ignore[method-assign]
+    ann.types("said meanwhile", "and this")
+    await until(lambda: "Ann has left" in bo.seen, lambda: bo.seen)
+    del one.broker.link.tell, one.broker.lease._renew
+    await until(lambda: "and this" in bo.seen, lambda: bo.seen)
+    told = [line for line in bo.seen.splitlines() if "tea" in line or "Ann:" in line]
+    assert told == [
+        "*** Ann has left tea (connection lost) ***",
+        "*** Ann has joined tea ***",
+        "Ann: said meanwhile",
+        "Ann: and this",
+    ]
+    await same([one, two], ["Ann", "Bo"], "tea")
 
 
 async def test_people_of_a_node_that_is_given_up_twice_leave_twice(start: Start) -> None:

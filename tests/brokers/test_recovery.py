@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from nats.aio.msg import Msg
@@ -20,12 +20,17 @@ from hubbub.brokers.jetstream.archive import Reading
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Access, Link, Rejected, Unknown
 from hubbub.brokers.jetstream.projection import Projection
+from hubbub.config import Settings
 from hubbub.core.hub import Hub
 from hubbub.core.model import After, AllRooms, Entry, Kind, Latest, Page, RoomList, Search
 from hubbub.core.names import check_room
 from hubbub.errors import BrokerError
+from hubbub.listeners.irc_network import Network
 from hubbub.wire.line import RAW
 from nats_servers import NatsServers
+
+if TYPE_CHECKING:
+    from hubbub.listeners.irc import IrcDialogue
 
 
 async def idle(node: Node, *peers: Peer) -> None:
@@ -379,6 +384,42 @@ class Silent:
 
     def write(self, data: bytes) -> None:
         pass
+
+
+async def test_monitor_is_not_told_that_somebody_left_who_came_anew_on_another_node(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, three = await start(), await start(), await start()
+    network, told = Network(three.hub, Settings()), Told()
+    network.watch("Kat", cast("IrcDialogue", told))
+    assert three.broker.presence
+    look, gate = three.broker.presence._look_at, asyncio.Event()
+
+    async def late(node: str, peer: Any) -> None:
+        await gate.wait()
+        await look(node, peer)
+
+    monkeypatch.setattr(three.broker.presence, "_look_at", late)
+    await one.enter("Kat")
+    await until(lambda: told.codes == [730], lambda: str(told.codes))
+    await one.die()
+    assert not (await two.enter("Kat")).refused
+    await until(lambda: told.codes == [730, 730], lambda: str(told.codes))
+    gate.set()
+    await until(lambda: len(three.broker.presence.peers) == 1, lambda: "it is there still")
+    assert told.codes[-1] == 730
+    two.hub.depart(two.hub.directory.find("Kat"))  # type: ignore[arg-type]
+    await until(lambda: told.codes[-1] == 731, lambda: str(told.codes))
+
+
+class Told:
+    """An IRC client that watches for somebody."""
+
+    def __init__(self) -> None:
+        self.codes: list[int] = []
+
+    def numeric(self, code: int, *params: str) -> None:
+        self.codes.append(code)
 
 
 # --- what others wrote ----------------------------------------------------------------------------------------------

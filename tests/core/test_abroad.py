@@ -187,6 +187,8 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     assert others.answer() == "al4"
     house.settle()
     assert al.session.nick == "Al4"
+    entries = [(entry.kind, entry.nick) for entry in house.broker.of("lobby")]
+    assert entries[-1] == (Kind.JOIN, "Al4") and Kind.RENAME not in [kind for kind, _ in entries]
     assert Notice(("The name Al was taken while the chat could not be reached",)) in al.sees()
     house.hub.naming.lose("nobody")
     user = User("Gone")
@@ -586,6 +588,24 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
         house.hub.commits.stored([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
     assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
+
+
+def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_it_may() -> None:
+    house = House()
+    may = False
+    house.hub.abroad.may_speak = lambda: may
+    *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
+    house.hub.naming.losing.add("bo")
+    for seq, peer in enumerate(people, 900):
+        entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
+        house.hub.commits.stored([entry])
+    gone.leave()
+    house.hub.rooms.dismiss(out.session, "lobby")
+    house.settle()
+    assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
+    may = True
+    house.hub.abroad.come_again()
+    assert [(draft.kind, draft.nick) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al")]
 
 
 # --- private messages to another node ---------------------------------------------------------------------------------

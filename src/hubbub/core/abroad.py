@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import Draft, Entry, Form, Kind, Outlet, Private, Sink
+from hubbub.core.model import Entry, Form, Kind, Outlet, Private, Sink
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
@@ -74,6 +74,9 @@ class Abroad:
         self.signal: Callable[[Entry], None] = lambda entry: None
         # Called with a session of another node, what to tell it, and whom to tell whether it was told: None if unknown.
         self.deliver: Callable[[Session, Private, Callable[[bool | None], None]], None] = _nowhere
+        # Returns whether this node may say anything of its people; if not, `come_again` is called when it may.
+        self.may_speak: Callable[[], bool] = lambda: True
+        self._absent: dict[tuple[Session, Room], None] = {}  # who is in a room of which others were told that he left
         # Called with a session of another node that shall end, and why.
         self.expel: Callable[[Session, str], None] = lambda session, reason: None
 
@@ -195,11 +198,17 @@ class Abroad:
                 rooms.pop(entry.room, None)
                 self._place(session, rooms)
         elif entry.kind is Kind.LEAVE and entry.room in session.rooms and not entry.id.startswith(session.tag):
-            session.published += 1
-            id = f"{session.tag}{session.published:x}"
-            draft = Draft(entry.room, Kind.JOIN, session.nick, user.real, id, insist=True)
-            draft.host = session.host
-            self._hub.outbox.add(draft)
+            self._absent[session, session.rooms[entry.room]] = None
+            if self.may_speak():
+                self.come_again()
+
+    def come_again(self) -> None:
+        """Tell the others who is here, though they were told that he has left; who lost his name is not, under it."""
+        absent, self._absent = self._absent, {}
+        for session, room in absent:
+            here = not session.gone and room.name in session.rooms
+            if here and fold(session.nick) not in self._hub.naming.losing:
+                self._hub.come_again(session, room.name)
 
     def _be_told(self, session: Session, rooms: tuple[str, ...]) -> None:
         self._told[session] = rooms

@@ -320,6 +320,14 @@ class Hub:
         self.outbox.add(draft)
         return draft
 
+    def come_again(self, session: Session, room: str) -> None:
+        """Tell the others that somebody is in a room of whom they were told that he has left."""
+        session.published += 1
+        real = session.user.real if session.user else ""
+        draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.tag}{session.published:x}", insist=True)
+        draft.host = session.host
+        self.outbox.add(draft)
+
     def release(self, session: Session) -> None:
         """Let a session go on: one of the calls that it waits for has ended."""
         if session.gone:

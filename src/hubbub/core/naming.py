@@ -25,6 +25,7 @@ class Naming:
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
+        self.losing: set[str] = set()  # folded names that others have taken: their users here are about to be renamed
 
     def enter(
         self,
@@ -101,7 +102,14 @@ class Naming:
                 raise Refused("name-kept", text)
         self._rename(session, name, refused)
 
-    def _rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None) -> None:
+    def _rename(
+        self,
+        session: Session,
+        name: str,
+        refused: Callable[[Refused], None] | None,
+        publish: Callable[[Session, str], None] | None = None,
+    ) -> None:
+        publish = publish or self._publish
         user = session.user
         assert user is not None
         had = user.keys
@@ -114,7 +122,7 @@ class Naming:
             if session.gone:
                 self._hub.directory.decline(nick)
             elif refusal is None:
-                self._publish(session, nick)
+                publish(session, nick)
             else:
                 self.keep(session, session.nick)
                 if refused:
@@ -123,13 +131,17 @@ class Naming:
                     self._hub.reply(session, Refusal(refusal.code, refusal.text))
 
         if fold(nick) in had:
-            self._publish(session, nick)
+            publish(session, nick)
         else:
             self.hold(session, nick, held)
 
     def lose(self, key: str) -> None:
-        """Give a user whose name another node's user took meanwhile the next one that is free."""
+        """Give a user whose name another node's user took meanwhile the next one that is free.
+
+        Others were told that he has left, so he comes in again under it: a rename would look like the new holder's.
+        """
         user = self._hub.users.get(key)
+        self.losing.discard(key)
         if user is None or user.abroad or not user.sessions:
             return
         session, name = user.sessions[0], user.nick[: names.MAX - 4]
@@ -142,11 +154,18 @@ class Naming:
                 self._hub.depart(session, "no name")
                 return
             try:
-                self._rename(session, f"{name}{number}", next_one)
+                self._rename(session, f"{name}{number}", next_one, self._come_again)
             except Refused as taken:
                 next_one(taken)
 
         next_one()
+
+    def _come_again(self, session: Session, nick: str) -> None:
+        self._renamed(session, nick)
+        session.flush()
+        for room in session.rooms.values():
+            room.rules.stand(session)
+            self._hub.come_again(session, room.name)
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:

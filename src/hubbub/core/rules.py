@@ -213,7 +213,11 @@ class Rules:
     def recall(self, session: Session, before: str) -> None:
         """Note that a member is known by a new name; of what its rename has made of the log, nothing may have come."""
         if (fold(before), session.host) not in self.standing:
-            self._stand(session, self.standing.get((fold(session.nick), session.host), ""))
+            self.stand(session)
+
+    def stand(self, session: Session) -> None:
+        """Give a member what somebody of its name and host may do."""
+        self._stand(session, self.standing.get((fold(session.nick), session.host), ""))
 
     def _stand(self, session: Session, letters: str) -> None:
         if letters:

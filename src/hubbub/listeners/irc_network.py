@@ -106,9 +106,10 @@ class Network:
             self.was.append(Past(nick, host, user.real or nick, self.hub.clock()))
         if before and fold(before) == fold(user.nick):
             return
-        if before or not here:
-            for client in self.watchers(before or user.nick):
-                client.numeric(731, before or user.nick)
+        gone = before or ("" if here else user.nick)
+        if gone and not self.hub.directory.find(gone):  # on a cluster who came anew may be known before that
+            for client in self.watchers(gone):
+                client.numeric(731, gone)
         if session:
             user.host = session.host
             for client in self.watchers(user.nick):

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
+CATCH_UP = 2.0  # seconds within which a node that comes back reads what it missed, before its people speak again
 PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
@@ -127,9 +128,25 @@ class JetStreamBroker:
         hub.directory.names = self.lease
         self.lease.lost = hub.naming.lose
         self.lease.speaking = lambda: {fold(draft.nick) for draft in hub.outbox}
-        self.lease.returned = lambda lost: self._sending.forsake(hub.outbox, lost)
+        self.lease.returned = self._returned
+        hub.abroad.may_speak = lambda: self.lease.valid
         self.presence = Presence(self.link, self.lease, hub, self.tasks)
         await self.presence.begin()
+
+    async def _returned(self, lost: Collection[str]) -> None:
+        """Learn what others were told of people here while this node had no lease: before they speak again."""
+        hub = self._hub
+        assert hub is not None
+        hub.naming.losing |= set(lost)
+        self._sending.forsake(hub.outbox, lost)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                await self.following.catch_up()
+        hub.abroad.come_again()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP):
+                while hub.outbox.waiting:  # noqa: ASYNC110 - they come in again, should they have left
+                    await asyncio.sleep(0.005)
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""

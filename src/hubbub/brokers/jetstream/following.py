@@ -80,6 +80,10 @@ class Following:
                 self._locks.pop(name, None)
                 await feed.end()
 
+    async def catch_up(self) -> None:
+        """Wait until all that is stored now was handed on, as far as the servers answer."""
+        await asyncio.gather(*(feed.sync() for feed in list(self.feeds.values())), return_exceptions=True)
+
     async def audit(self) -> None:
         """See that the newest message of each room is here: nothing that follows would show that it is missing."""
         feeds = {feed.subject: feed for feed in self.feeds.values()}

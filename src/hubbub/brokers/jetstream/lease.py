@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from nats.aio.subscription import Subscription
 
@@ -43,6 +43,10 @@ def _no_wait() -> None:
     """Tell nobody that it takes long."""
 
 
+async def _no_return(lost: Collection[str]) -> None:
+    """Do nothing."""
+
+
 class Lease:
     """What makes this node one of the cluster.
 
@@ -64,7 +68,7 @@ class Lease:
         # Returns the folded names under which something is on its way into the log.
         self.speaking: Callable[[], Collection[str]] = lambda: ()
         # Called with the names that were lost, before this node may speak again after it had no lease.
-        self.returned: Callable[[Collection[str]], None] = lambda lost: None
+        self.returned: Callable[[Collection[str]], Awaitable[None]] = _no_return
         self.answers = True  # the last renewal was answered
         self.full = False  # with the sentence that there is no room on the disk
         self._number = 0  # of the lease's last renewal
@@ -157,7 +161,7 @@ class Lease:
                     self._lost.append(key)
         if self._away:
             lost, self._lost = self._lost, []
-            self.returned(lost)
+            await self.returned(lost)
             self._away = False
             for key in lost:
                 self.lost(key)

@@ -212,6 +212,8 @@ class Presence:
         """Give signs of life, and look after the others'."""
         while True:
             await asyncio.sleep(BEAT)
+            if self._lease.valid:
+                self._hub.abroad.come_again()
             if self._link.up:
                 await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told)))
                 now = self._loop.time()

@@ -40,6 +40,12 @@ class InUse(Rejected):
         super().__init__(f"there is a room {name} already")
 
 
+class Outgoing(deque[Draft]):
+    """What is to be stored in a room, in its order."""
+
+    under_way = 0  # how many of the first may have been sent
+
+
 class Sending:
     """What this node has to publish.
 
@@ -55,7 +61,7 @@ class Sending:
         self._loop = asyncio.get_running_loop()
         self._tasks = Tasks()
         self.failed: Failed
-        self.outgoing: dict[str, deque[Draft]] = {}  # what is to be stored, by room; a task empties each
+        self.outgoing: dict[str, Outgoing] = {}  # what is to be stored, by room; a task empties each
         self.unseen: set[str] = set()  # first ids of the packs that are under way
         self.forsaken: set[str] = set()  # ids of what is not to be stored any more
         self.newest = 0.0  # time of an entry
@@ -95,7 +101,7 @@ class Sending:
                 if again or fold(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
-    def _drop(self, outgoing: deque[Draft]) -> None:
+    def _drop(self, outgoing: Outgoing) -> None:
         """Say of what is not to be stored any more, and was not sent yet, that it is not."""
         dropped = [draft for draft in outgoing if draft.id in self.forsaken]
         if dropped:
@@ -110,11 +116,14 @@ class Sending:
         for draft in drafts:
             outgoing = self.outgoing.get(draft.room)
             if outgoing is None:
-                outgoing = self.outgoing[draft.room] = deque()
+                outgoing = self.outgoing[draft.room] = Outgoing()
                 self._tasks.spawn(self._send(draft.room, outgoing))
-            outgoing.append(draft)
+            if draft.kind is Kind.JOIN and draft.insist:  # who was told to have left comes in, and then speaks
+                outgoing.insert(outgoing.under_way, draft)
+            else:
+                outgoing.append(draft)
 
-    async def _send(self, room: str, outgoing: deque[Draft]) -> None:
+    async def _send(self, room: str, outgoing: Outgoing) -> None:
         """Publish what is said in a room until nothing is left; tell what becomes of it, whatever happens."""
         try:
             await self._empty(await self._opened(room), outgoing)
@@ -141,7 +150,7 @@ class Sending:
                 assert feed is not None
                 return feed
 
-    async def _empty(self, feed: Feed, outgoing: deque[Draft]) -> None:
+    async def _empty(self, feed: Feed, outgoing: Outgoing) -> None:
         """Publish a pack at a time until nothing is left."""
         while outgoing:
             feed.used = self._loop.time()
@@ -151,8 +160,9 @@ class Sending:
                     break
             batch = packs.cut(list(islice(outgoing, packs.MAX_ENTRIES)), _sort)
             before, ruling = feed.room, feed.state.ruling
-            if not await self._store(feed, batch):
+            if not await self._store(feed, outgoing, batch):
                 continue
+            outgoing.under_way = 0
             for _ in batch:
                 self.forsaken.discard(outgoing.popleft().id)
             if feed.state.ruling != ruling:
@@ -166,29 +176,28 @@ class Sending:
         now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
         return packs.encode(Pack([packs.line(draft, now) for draft in batch], feed.last, feed.back, feed.state.ruling))
 
-    async def _store(self, feed: Feed, batch: Sequence[Draft]) -> bool:
+    async def _store(self, feed: Feed, outgoing: Outgoing, batch: Sequence[Draft]) -> bool:
         """Publish one pack until its outcome is known, or as long as it may last; tell what became of it.
 
-        Returns False, and has told nothing, if it was not sent and some of it is not to be stored any more.
+        Returns False, and has told nothing, if it was not sent and is not what is to be stored next any more.
         """
         id, data = batch[0].id, b""
         first = 0.0  # when it was sent first without an answer: from then on it must stay as it is
-        sent = False  # it may be under way
         self.unseen.add(id)
         try:
-            while self._wanted(batch):
+            while self._wanted(outgoing, batch):
                 start = self._loop.time()
                 if not first:  # what is kept back is said when it is sent
                     data = self._pack(feed, batch)
                 elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
                     break
-                sent = True
+                outgoing.under_way = len(batch)
                 try:
                     await self._try(feed, batch[0], data)
                     self._hear(True)
                     break
                 except Unsent:
-                    sent = bool(first)
+                    outgoing.under_way = len(batch) if first else 0
                     self._hear(False)
                 except (Rejected, Unknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
@@ -203,18 +212,12 @@ class Sending:
             else:
                 return self._ended(batch, bool(first))
         except asyncio.CancelledError:
-            self._cut_off(feed, batch if sent else ())
+            if under_way := [outgoing.popleft() for _ in range(outgoing.under_way)]:
+                self.failed(under_way, UNSURE, False)
             raise
         finally:
             self.unseen.discard(id)
         return True
-
-    def _cut_off(self, feed: Feed, batch: Sequence[Draft]) -> None:
-        """Tell what is under way when this ends; the rest is not sent."""
-        if batch:
-            self.failed(batch, UNSURE, False)
-            for _ in batch:
-                self.outgoing[feed.room].popleft()
 
     async def _try(self, feed: Feed, first: Draft, data: bytes) -> None:
         """Store a pack, and wait until it came back. Raises Unsent, Rejected or Unknown."""
@@ -241,10 +244,10 @@ class Sending:
         if not free:
             raise InUse(to)
 
-    def _wanted(self, batch: Sequence[Draft]) -> bool:
+    def _wanted(self, outgoing: Outgoing, batch: Sequence[Draft]) -> bool:
         """Return whether a pack is to be sent, once more if need be."""
         wanted = not self.forsaken or self.forsaken.isdisjoint(draft.id for draft in batch)
-        return wanted and batch[0].id in self.unseen
+        return wanted and batch[0].id in self.unseen and outgoing[0] is batch[0]
 
     def _ended(self, batch: Sequence[Draft], sent: bool) -> bool:
         """Return whether a pack that is not wanted any more has its outcome."""
