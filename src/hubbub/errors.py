@@ -3,6 +3,7 @@
     HubbubError
     +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
     +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
+    |   +-- Closed       a room is read by its members only
     +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
 
 Anything else that leaves a function is a bug.
@@ -21,6 +22,13 @@ class SettingsError(HubbubError):
 
 class BrokerError(HubbubError):
     """The broker could not do what it was asked; its text may be shown to people (no path, no trace)."""
+
+
+class Closed(BrokerError):
+    """A room has a key, is invite-only or secret, and who asks is not in it."""
+
+    def __init__(self, room: str) -> None:
+        super().__init__(f"{room} is read by its members only")
 
 
 class Refused(HubbubError):

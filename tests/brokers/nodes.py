@@ -104,8 +104,7 @@ class Node:
         await self.broker.stop(2.0)
 
     def who(self, room: str = "lobby") -> list[str]:
-        found = self.hub.rooms.awake.get(room)
-        return list(commands.members_of(room, found).nicks)
+        return list(commands.members_of(self.hub, room).nicks) if room in self.hub.rooms.awake else []
 
 
 async def until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = SECONDS) -> None:

@@ -16,7 +16,7 @@ from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.core.model import After, AllRooms, Around, Draft, Entry, Kind, Latest, Search, Since
 from hubbub.core.rules import Rules
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, Closed
 from nats_servers import NatsServers
 
 BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
@@ -527,3 +527,36 @@ async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
     assert [entry.prev for entry in page.entries[1:]] == [entry.seq for entry in page.entries[:-1]]
     assert texts((await probe.read(After("ops", 0, LAST, 10))).entries) == ["anew"]
     assert (await probe.open("dev")).topic == "tea" and (await probe.open("ops")).topic == ""
+
+
+# --- rooms that are read by their members only ------------------------------------------------------------------------
+
+
+async def test_closed_room_is_read_by_who_is_in_it_alone(probe: Probe) -> None:
+    await probe.commit(
+        *(draft("needle", room) for room in ("open", "keyed", "invited", "hidden", "opened")),
+        draft("+k s3", "keyed", Kind.MODE),
+        draft("+i", "invited", Kind.MODE),
+        draft("+s", "hidden", Kind.MODE),
+        draft("+k s3", "opened", Kind.MODE),
+        draft("-k s3", "opened", Kind.MODE),
+        draft("+m", "open", Kind.MODE),
+    )
+    listed = await probe.read(AllRooms(10, ()))
+    assert [name for name, _ in listed.rooms] == ["invited", "keyed", "open", "opened"] and listed.count == 4
+    assert len((await probe.read(AllRooms(10, ("hidden",)))).rooms) == len((await probe.read(AllRooms(10))).rooms) == 5
+    assert {e.room for e in (await probe.read(Search("needle", 10, inside=()))).entries} == {"open", "opened"}
+    found = await probe.read(Search("needle", 10, inside=("keyed", "hidden")))
+    assert {entry.room for entry in found.entries} == {"open", "opened", "keyed", "hidden"}
+    for room, shut in (("open", False), ("keyed", True), ("invited", True), ("hidden", True), ("opened", False)):
+        for inside in ((), (room,), None):
+            for query in (
+                Latest(room, 5, inside=inside),
+                After(room, 0, LAST, 5, inside=inside),
+                Search("needle", 5, room, inside=inside),
+            ):
+                answer = await probe.read(query)
+                if shut and inside == ():
+                    assert isinstance(answer, Closed) and str(answer) == f"{room} is read by its members only", query
+                else:
+                    assert "needle" in texts(answer.entries), query

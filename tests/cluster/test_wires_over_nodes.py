@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import urllib.error
+import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -160,3 +162,39 @@ async def test_irc_clients_are_told_what_changes_with_who_is_on_another_node(mad
     assert (await ann.sees(" AWAY ")).endswith("AWAY :back soon")
     ann.close()
     bob.close()
+
+
+async def test_room_in_which_only_people_of_another_node_are_is_one_for_irc_and_the_api(made: Crowd) -> None:
+    one, two = made.nodes
+    ann = await Irc().start(one.port, "Ann")
+    ann.says("JOIN #solo", "TOPIC #solo :of one", "MODE #solo -n", "JOIN #shut", "MODE #shut +k s3")
+    await ann.sees("MODE #shut")
+    bob = await Irc().start(two.port, "Bob")
+    await bob.knows("NAMES #solo", "@Ann", " 366 ")
+    bob.says("LIST", "LUSERS", "TOPIC #solo", "WHO #solo", "MODE #solo", "PRIVMSG #solo :hi", "PRIVMSG #shut :hi")
+    listed = [await bob.sees(" 322 "), await bob.sees(" 322 ")]
+    assert sorted(line.partition(" Bob ")[2] for line in listed) == ["#shut 1 :", "#solo 1 :of one"]
+    assert (await bob.sees(" 254 ")).split()[3] == "2"
+    assert (await bob.sees(" 332 ")).endswith(":of one")
+    assert " Ann " in await bob.sees(" 352 ")
+    assert (await bob.sees(" 324 ")).split()[3:] == ["#solo", "+"]
+    assert (await ann.sees("PRIVMSG")).endswith("PRIVMSG #solo :hi")
+    await bob.sees(" 404 ")
+    bob.says("TOPIC #nowhere", "LIST >1")
+    await bob.sees(" 403 ")
+    assert " 323 " in await bob.sees(" 322 ", " 323 ")
+    for path, status in (("solo/members", 200), ("shut/members", 403), ("shut/messages?name=ci", 400)):
+        body = b"done" if "name" in path else None
+        answer = await asyncio.to_thread(api, f"http://127.0.0.1:{two.port}/api/v1/rooms/{path}", body)
+        assert answer[0] == status and (status != 200 or answer[1]["nicks"] == ["Ann"]), (path, answer)
+    ann.close()
+    bob.close()
+
+
+def api(url: str, body: bytes | None) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, body, timeout=SECONDS) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)

@@ -130,6 +130,20 @@ def test_rooms_are_listed_the_liveliest_first_and_sleeping_ones_too() -> None:
     assert answer("/rooms", house) == Rooms(rooms, "lobby")
 
 
+def test_secret_room_is_listed_for_those_who_are_in_it() -> None:
+    house = House()
+    (cy,) = house.enter("Cy")
+    cy.types("/join ops", "/set secret on")
+    house.settle()
+    told = answer("/rooms", house)
+    assert isinstance(told, Rooms) and [room.name for room in told.rooms if room.members] == ["lobby"]
+    cy.sees()
+    cy.types("/rooms")
+    house.settle()
+    (told,) = (event for event in cy.sees() if isinstance(event, Rooms))
+    assert [room.name for room in told.rooms] == ["lobby", "ops"]
+
+
 def busy_house(rooms: int) -> tuple[House, Peer]:
     """Return a house with so many rooms besides the lobby, and who is in all of them."""
     house = House(max_rooms=rooms + 9)

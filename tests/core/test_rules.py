@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.core.model import LOBBY, Entry, Kind
-from hubbub.core.rules import LETTERS, Change, Rules, matches, parse, told, whole_mask, write
+from hubbub.core.rules import LETTERS, Change, Rules, are_set, matches, parse, told, whole_mask, write
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -318,3 +318,11 @@ def test_what_is_not_known_is_left_out() -> None:
     assert (made.flags, made.limit, made.slow, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
     assert made.lists["b"]["x!*@*"].until == 0.0
     assert told("+zi") == told("+i") != ""
+
+
+@pytest.mark.parametrize(
+    ("texts", "on"),
+    [([], False), (["+m"], False), (["+ks word", "-k word"], True), (["+s", "-s"], False), (["-i", "+i"], True)],
+)
+def test_letters_are_set_after_all_changes(texts: list[str], on: bool) -> None:
+    assert are_set("kis", texts) is on

@@ -267,6 +267,28 @@ def test_search_rooms_and_members(serve: Callable[..., Server]) -> None:
 # --- following --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("rule", ["key s3", "invite-only on", "secret on"])
+@pytest.mark.parametrize("stays", [True, False])
+def test_room_that_is_closed_is_read_by_its_members_only(serve: Callable[..., Server], rule: str, stays: bool) -> None:
+    server = serve("--no-limits")
+    bob = server.join("Bob")
+    bob.say("/join vip", "a needle", f"/set {rule}")
+    bob.barrier()
+    if not stays:
+        bob.say("/leave")
+        bob.barrier()
+    here = "/api/v1/rooms/vip"
+    for path in (f"{here}/messages", f"{here}/messages?after=0", f"{here}/search?q=needle", f"{here}/members"):
+        answer = ask(server, path)
+        assert (answer.status, answer.json["code"]) == (403, "closed"), path
+        assert answer.json["detail"] == "vip is read by its members only."
+    assert ask(server, f"{here}/stream").status == 403
+    assert ask(server, f"{here}/messages?name=ci", b"done").status == (201 if rule == "secret on" else 400)
+    assert ask(server, "/api/v1/search?q=needle").json["entries"] == []
+    listed = [room["name"] for room in ask(server, "/api/v1/rooms").json["rooms"]]
+    assert ("vip" in listed) is not rule.startswith("secret")
+
+
 def test_stream_follows_a_room_and_is_not_seen_in_it(
     serve: Callable[..., Server], streams: Callable[..., Stream]
 ) -> None:

@@ -15,6 +15,7 @@ from hubbub.core.model import (
     Around,
     Draft,
     Entry,
+    Inside,
     Kind,
     Latest,
     Page,
@@ -24,8 +25,8 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import made_by
-from hubbub.errors import BrokerError
+from hubbub.core.rules import CLOSED, SECRET, are_set, made_by
+from hubbub.errors import BrokerError, Closed
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
@@ -102,11 +103,19 @@ class MemoryBroker:
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query, in the loop's next turn."""
         if isinstance(query, AllRooms):
-            names = sorted(self._last)[: query.limit]
-            rooms = [(name, self._topics.get(name, "")) for name in names]
-            self._loop.call_soon(done, RoomList(rooms, len(self._last)))
+            names = sorted(name for name in self._last if not self._shut(SECRET, name, query.inside))
+            rooms = [(name, self._topics.get(name, "")) for name in names[: query.limit]]
+            self._loop.call_soon(done, RoomList(rooms, len(names)))
+        elif not isinstance(query, Since | Around) and query.room and self._shut(CLOSED, query.room, query.inside):
+            self._loop.call_soon(done, Closed(query.room))
         else:
             self._loop.call_soon(done, self._answer(query))
+
+    def _shut(self, letters: str, room: str, inside: Inside) -> bool:
+        """Return whether one of some letters is set of a room that who asks is not in."""
+        if inside is None or room in inside:
+            return False
+        return are_set(letters, (rule.text for rule in self._rules.get(room, ()) if rule.kind is Kind.MODE))
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Say that it can commit: memory always can."""
@@ -166,7 +175,8 @@ class MemoryBroker:
                 return self._around(query)
             case Search():
                 log = self._newest(query.room, query.before) if query.words.strip() else ()
-                return page(True, (e for e in log if holds(e.text, query.words)), query.limit)
+                found = (e for e in log if holds(e.text, query.words))
+                return page(True, (e for e in found if not self._shut(CLOSED, e.room, query.inside)), query.limit)
 
     def _around(self, query: Around) -> Page:
         log = [e for e in self._rooms.get(query.room, ()) if query.every or e.kind in SAID]

@@ -6,7 +6,8 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
 from operator import attrgetter
 from typing import ClassVar, overload
 
@@ -16,6 +17,7 @@ from hubbub.core.model import (
     AllRooms,
     Around,
     Entry,
+    Inside,
     Kind,
     Latest,
     Page,
@@ -25,8 +27,8 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import PREFIXES, made_by, parse
-from hubbub.errors import BrokerError
+from hubbub.core.rules import CLOSED, PREFIXES, SECRET, are_set, made_by, parse
+from hubbub.errors import BrokerError, Closed
 
 PATIENCE = 3.0  # seconds that a query may take
 SAID = "kind IN ('message', 'action', 'notice')"
@@ -109,8 +111,29 @@ class Reading:
             yield Entry(room, seq, prev, when, Kind(kind), nick, text, id, host, tags)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
-        rooms = self._db.execute("SELECT name, topic FROM room ORDER BY name LIMIT ?", (query.limit,)).fetchall()
-        return RoomList(rooms, self._count("room"))
+        hidden = json.dumps([] if query.inside is None else self._shut(SECRET, query.inside))
+        which = "FROM room WHERE id NOT IN (SELECT value FROM json_each(?))"
+        rooms = self._db.execute(f"SELECT name, topic {which} ORDER BY name LIMIT ?", (hidden, query.limit)).fetchall()
+        (count,) = self._db.execute(f"SELECT count(*) {which}", (hidden,)).fetchone()
+        return RoomList(rooms, int(count))
+
+    def _shut(self, letters: str, inside: Sequence[str]) -> list[int]:
+        """Return the rooms of which one of some letters is set, but for those that are named."""
+        made = self._db.execute(
+            "SELECT entry.room, name, text FROM entry JOIN room ON room.id = entry.room "
+            f"WHERE kind = 'mode' AND {RULES} ORDER BY entry.room, seq"
+        )
+        return [
+            room
+            for (room, name), changes in groupby(made, key=lambda row: row[:2])
+            if name not in inside and are_set(letters, (text for *_, text in changes))
+        ]
+
+    def _check_open(self, room: str, inside: Inside) -> None:
+        if inside is not None and room not in inside:
+            where = f"WHERE room = (SELECT id FROM room WHERE name = ?) AND kind = 'mode' AND {RULES} ORDER BY seq"
+            if are_set(CLOSED, (text for (text,) in self._db.execute(f"SELECT text FROM entry {where}", (room,)))):
+                raise Closed(room)
 
     def _count(self, table: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -121,6 +144,7 @@ class Reading:
         return last or 0
 
     def _latest(self, query: Latest) -> Page:
+        self._check_open(query.room, query.inside)
         kinds = "" if query.every else f"AND {SAID}"
         if query.kinds:
             kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
@@ -129,6 +153,7 @@ class Reading:
         return page(True, entries, query.limit)
 
     def _after(self, query: After) -> Page:
+        self._check_open(query.room, query.inside)
         kinds = f"AND {SAID}" if query.said else ""
         where = (
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
@@ -188,8 +213,12 @@ class Reading:
         which = "AND seq < ?"
         values: list[object] = [query.before or END]
         if query.room:
+            self._check_open(query.room, query.inside)
             which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
             values.append(query.room)
+        elif query.inside is not None:
+            which += " AND entry.room NOT IN (SELECT value FROM json_each(?))"
+            values.append(json.dumps(self._shut(CLOSED, query.inside)))
         unspaced = [word for word in words if UNSPACED.search(word)]  # the index knows no words in these scripts
         which += r" AND entry.text LIKE ? ESCAPE '\'" * len(unspaced)
         values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in unspaced]

@@ -27,13 +27,13 @@ from hubbub.core.model import (
     Since,
 )
 from hubbub.core.orders import ROWS, Command
+from hubbub.core.rules import SECRET
 from hubbub.core.text import clean
 from hubbub.core.when import parse_time
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
-    from hubbub.core.room import Room
     from hubbub.core.session import Session
 
 MAX_HISTORY = 200  # messages that one command shows
@@ -81,9 +81,11 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
-def members_of(name: str, room: Room | None) -> Members:
-    """Return who is in a room; nobody is in one that is not awake."""
-    nicks = sorted({member.nick for member in room.people}, key=str.casefold) if room else []
+def members_of(hub: Hub, name: str) -> Members:
+    """Return who is in a room; of one that is not awake here, who is on other nodes."""
+    room = hub.rooms.awake.get(name)
+    people = room.people if room else hub.abroad.rooms.get(name, ())
+    nicks = sorted({member.nick for member in people}, key=str.casefold)
     operators = [member.nick for member, status in room.rules.status.items() if "o" in status] if room else []
     return Members(
         name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED), tuple(sorted(operators, key=str.casefold))
@@ -93,24 +95,25 @@ def members_of(name: str, room: Room | None) -> Members:
 def list_members(hub: Hub, session: Session, argument: str) -> None:
     """Reply with who is in a room, the current one by default. Raises Refused when the session is not in it."""
     room = hub.rooms.of(session, argument)
-    hub.reply(session, members_of(room.name, room))
+    hub.reply(session, members_of(hub, room.name))
 
 
-def rooms_of(hub: Hub, stored: RoomList, current: str = "") -> Rooms:
-    """Return the rooms that there are, those with most members first."""
-    awake = hub.rooms.awake
+def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None) -> Rooms:
+    """Return the rooms that there are, those with most members first; of secret ones, those that a session is in."""
+    inside = session.rooms if session else {}
+    awake = {name: room for name, room in hub.rooms.awake.items() if SECRET not in room.rules.flags or name in inside}
     topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
     counts = {name: len(inside) for name, inside in hub.abroad.rooms.items()}
     counts |= {name: len(room.people) for name, room in awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     rooms.sort(key=lambda room: (-room.members, room.name))
     more = max(stored.count, len(rooms)) - MAX_LISTED  # those that are awake are stored, or will be soon
-    return Rooms(rooms[:MAX_LISTED], current, max(0, more))
+    return Rooms(rooms[:MAX_LISTED], session.current if session else "", max(0, more))
 
 
 def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
     """Reply with the rooms that there are."""
-    hub.ask(session, AllRooms(MAX_LISTED), lambda stored: rooms_of(hub, stored, session.current))
+    hub.ask(session, AllRooms(MAX_LISTED, tuple(session.rooms)), lambda stored: rooms_of(hub, stored, session))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:

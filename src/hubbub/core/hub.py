@@ -249,7 +249,7 @@ class Hub:
         session.turn.append(partial(self.broker.read, query, done))
         session.flush()
 
-    def ask_raw(self, session: Session, query: Query, answer: Callable[[Page | BrokerError], None]) -> None:
+    def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
         """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
         self.ask_for(session, partial(self.broker.read, query), answer)
 

@@ -275,6 +275,10 @@ class Goodbye:
 
 # --- reading the log ----------------------------------------------------------------------------------------
 
+# Of a query, `inside` names the rooms that who asks is in. One that is closed (key, invite-only, secret) is read by
+# those alone who are in it; None reads everything.
+Inside = tuple[str, ...] | None
+
 
 @dataclass(frozen=True, slots=True)
 class Latest:
@@ -285,6 +289,7 @@ class Latest:
     before: int = 0
     every: bool = False
     kinds: tuple[Kind, ...] = ()  # only these, if there are any
+    inside: Inside = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,7 @@ class After:
     upto: int
     limit: int
     said: bool = False
+    inside: Inside = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,13 +324,15 @@ class Search:
     limit: int
     room: str | None = None
     before: int = 0
+    inside: Inside = None
 
 
 @dataclass(frozen=True, slots=True)
 class AllRooms:
-    """Up to `limit` rooms that have a log, with their topics, by name."""
+    """Up to `limit` rooms that have a log, with their topics, by name; secret ones only for those who are in them."""
 
     limit: int
+    inside: Inside = None
 
 
 @dataclass(frozen=True, slots=True)

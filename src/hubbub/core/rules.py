@@ -48,6 +48,8 @@ LETTERS = {
 }
 PREFIXES = {"o": "@", "v": "+"}  # the highest first
 LISTS = "beI"
+CLOSED = "kis"  # letters of a room that is read by its members only
+SECRET = "s"
 
 
 class Change(NamedTuple):
@@ -90,6 +92,16 @@ def parse(text: str) -> tuple[list[Change], float]:
 
 def _number(text: str) -> int:
     return int(text[:15]) if text.isascii() and text.isdigit() else 0
+
+
+def are_set(letters: str, texts: Iterable[str]) -> bool:
+    """Return whether one of some letters is set, after the changes of these entries in their order."""
+    on: set[str] = set()
+    for text in texts:
+        for change in parse(text)[0]:
+            if change.letter in letters:
+                (on.add if change.on else on.discard)(change.letter)
+    return bool(on)
 
 
 def write(changes: Iterable[Change], until: float = 0.0) -> str:

@@ -31,7 +31,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.model import Page as Found
 from hubbub.core.throttle import Throttle
-from hubbub.errors import BrokerError, Refused
+from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.listeners.connection import Shared
 from hubbub.listeners.outflow import Outflow
 from hubbub.listeners.stream import Stream
@@ -55,6 +55,7 @@ STATUS = {  # of refusals; 400 for the others
     "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "not-found": HTTPStatus.NOT_FOUND,
+    "closed": HTTPStatus.FORBIDDEN,
     "method": HTTPStatus.METHOD_NOT_ALLOWED,
 }
 
@@ -119,6 +120,8 @@ class Api:
                 return problem("query-invalid", explain(error))
             except Refused as refusal:
                 return problem(refusal.code, refusal.text)
+            except Closed as error:
+                return problem("closed", f"{error}.")
             except BrokerError as error:
                 return problem("broker", f"The log cannot be read: {error}.")
 
@@ -152,15 +155,19 @@ class Api:
             raise result
         return result
 
+    async def _check_open(self, room: str) -> None:
+        """Raise Closed if a room is read by its members only."""
+        await self._read(Latest(room, 1, inside=()))
+
     # --- one method a route ---------------------------------------------------------------------------------------
 
     async def messages(self, request: web.Request, query: wire.Messages) -> web.Response:
         """Answer with messages of a room."""
         room = names.check_room(request.match_info["room"])
         if query.after is None:
-            return self._page(request, await self._read(Latest(room, query.last, query.before)))
+            return self._page(request, await self._read(Latest(room, query.last, query.before, inside=())))
         upto = query.before - 1 if query.before else (1 << 62) - 1
-        return self._page(request, await self._read(After(room, query.after, upto, query.last, said=True)))
+        return self._page(request, await self._read(After(room, query.after, upto, query.last, True, ())))
 
     async def search(self, request: web.Request, query: wire.Search) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
@@ -168,7 +175,7 @@ class Api:
         if len(query.q.split()) > commands.MAX_WORDS:
             raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
         where = names.check_room(room) if room else None
-        return self._page(request, await self._read(Search(query.q, query.last, where, query.before)))
+        return self._page(request, await self._read(Search(query.q, query.last, where, query.before, ())))
 
     def _page(self, request: web.Request, page: Found) -> web.Response:
         if plain(request):
@@ -181,7 +188,7 @@ class Api:
 
     async def rooms(self, request: web.Request, _: wire.Nothing) -> web.Response:
         """Answer with the rooms."""
-        stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED))
+        stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED, ()))
         listed = commands.rooms_of(self._hub, stored)
         if plain(request):
             return web.Response(
@@ -194,8 +201,8 @@ class Api:
     async def members(self, request: web.Request, _: wire.Nothing) -> web.Response:
         """Answer with who is in a room."""
         name = names.check_room(request.match_info["room"])
-        room = self._hub.rooms.awake.get(name)
-        listed = commands.members_of(name, room)
+        await self._check_open(name)
+        listed = commands.members_of(self._hub, name)
         if plain(request):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks))
         return answer(wire.MemberPage(name, list(listed.nicks), listed.more))
@@ -230,6 +237,7 @@ class Api:
     async def stream(self, request: web.Request, query: wire.Stream) -> web.StreamResponse:
         """Follow a room."""
         room = names.check_room(request.match_info["room"])
+        await self._check_open(room)
         after = query.after
         last = request.headers.get("Last-Event-ID", "")
         if last.isdecimal() and len(last) < 19:

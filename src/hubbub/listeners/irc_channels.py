@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import moderation, names
+from hubbub.core.commands import MAX_LISTED
+from hubbub.core.model import AllRooms, RoomList
 from hubbub.core.room import Room
 from hubbub.core.rules import matches
 from hubbub.core.text import clean, fold
-from hubbub.errors import Refused
+from hubbub.errors import BrokerError, Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
 
@@ -252,19 +254,29 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-def _condition(text: str, now: float) -> Callable[[Room], bool] | None:
+class Listed(NamedTuple):
+    """A room in a list; the times are 0 if they are not known here."""
+
+    name: str
+    people: int
+    topic: str
+    created: float = 0.0
+    topic_at: float = 0.0
+
+
+def _condition(text: str, now: float) -> Callable[[Listed], bool] | None:
     """Return what one condition of ELIST asks of a room; None if it is a name."""
     if text[:1] in "<>" and _is_number(text[1:]):
         number = int(text[1:10])
         more = text[0] == ">"
-        return lambda room: len(room.people) > number if more else len(room.people) < number
+        return lambda room: room.people > number if more else room.people < number
     if text[:1].upper() in "CT" and text[1:2] in ("<", ">") and _is_number(text[2:]):
         minutes = int(text[2:11])
         older = text[1] == ">"
         topic = text[0].upper() == "T"
 
-        def fits(room: Room) -> bool:
-            then = room.rules.topic_at if topic else room.rules.created
+        def fits(room: Listed) -> bool:
+            then = room.topic_at if topic else room.created
             if topic and not room.topic:
                 return False
             age = now - then
@@ -280,21 +292,31 @@ def _condition(text: str, now: float) -> Callable[[Room], bool] | None:
 
 def list_channels(client: IrcDialogue, params: list[str]) -> None:
     """LIST [#channel,...] [conditions]: list channels (ELIST=CMNTU)."""
+    hub = client.hub
     words = [word for param in params for word in param.split(",") if word]
     conditions = []
     wanted: set[str] = set()
     for word in words:
-        condition = _condition(word, client.hub.clock())
+        condition = _condition(word, hub.clock())
         if condition:
             conditions.append(condition)
         else:
             wanted.add(fold(word.removeprefix("#")))
+
+    def row(room: Listed) -> bytes:
+        fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
+        return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
+
+    def elsewhere(found: RoomList | BrokerError) -> None:
+        if not isinstance(found, BrokerError):
+            counts = {name: len(people) for name, people in hub.abroad.rooms.items() if name not in hub.rooms.awake}
+            client.emit(*(row(Listed(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name)))
+
     client.reply("321", client.nick, "Channel", "Users  Name")
-    for room in list(client.hub.rooms.awake.values()):
-        if not room.people or ("s" in room.rules.flags and client.session not in room.members):
-            continue
-        if wanted and room.name not in wanted:
-            continue
-        if all(condition(room) for condition in conditions):
-            client.reply("322", client.nick, channel(room.name), str(len(room.people)), room.topic)
+    for room in list(hub.rooms.awake.values()):
+        if room.people and ("s" not in room.rules.flags or client.session in room.members):
+            rules = room.rules
+            client.send(row(Listed(room.name, len(room.people), room.topic, rules.created, rules.topic_at)))
+    if any(name not in hub.rooms.awake for name in hub.abroad.rooms):  # only people of other nodes are there
+        hub.ask_raw(client.session, AllRooms(MAX_LISTED, tuple(client.session.rooms)), elsewhere)
     client.numeric(323)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.core.text import fold
 from hubbub.errors import Refused
 from hubbub.listeners import (
     irc_channels,
@@ -23,6 +25,7 @@ from hubbub.wire.irc_numerics import REFUSALS
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
+VISITED = 10  # rooms that a message may wake
 _WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
@@ -47,6 +50,26 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
     """Do what a message asks for."""
     if irc_history.takes(client, message):
         return
+    if asleep := _asleep(client, message):
+        hub, session = client.hub, client.session
+        client.rest.append(partial(hub.rooms.visit, session, asleep, lambda: None))
+        client.rest.append(partial(_run, client, message))
+        client.rest.append(partial(hub.rooms.end_visit, session))
+    else:
+        _run(client, message)
+
+
+def _asleep(client: IrcDialogue, message: wire.Message) -> list[str]:
+    """Return the rooms that a message names, and that only people on other nodes are in: they are to be woken first."""
+    hub = client.hub
+    if not client.registered or message.verb == "JOIN":  # that wakes a room itself
+        return []
+    words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
+    names = dict.fromkeys(fold(word[1:]) for word in words if word.startswith("#"))
+    return [name for name in names if name not in hub.rooms.awake and hub.abroad.rooms.get(name)][:VISITED]
+
+
+def _run(client: IrcDialogue, message: wire.Message) -> None:
     command = COMMANDS.get(message.verb)
     params = message.params
     if not client.registered and not (command and command.early):

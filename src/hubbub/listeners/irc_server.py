@@ -63,7 +63,9 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
     network = client.network
     count = len(network.users)
     invisible, operators = network.count()
-    rooms = sum(bool(room.people) for room in client.hub.rooms.awake.values())
+    awake = client.hub.rooms.awake
+    rooms = sum(bool(room.people) for room in awake.values())
+    rooms += sum(bool(people) and name not in awake for name, people in client.hub.abroad.rooms.items())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)

@@ -178,16 +178,20 @@ class Talk(Outflow):
     def _history(self, request: wire.History) -> None:
         room = names.check_room(request.room)
         if request.after is None:
-            query: Latest | After = Latest(room, request.limit, request.before, every=True)
+            query: Latest | After = Latest(room, request.limit, request.before, every=True, inside=self._inside)
         else:
-            query = After(room, request.after, (1 << 62) - 1, request.limit)
+            query = After(room, request.after, (1 << 62) - 1, request.limit, inside=self._inside)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
+
+    @property
+    def _inside(self) -> tuple[str, ...]:
+        return tuple(self._session.rooms)
 
     def _find(self, request: wire.Find) -> None:
         room = names.check_room(request.room) if request.room else None
         if len(request.words.split()) > commands.MAX_WORDS:
             raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
-        query = Search(request.words, request.limit, room, request.before)
+        query = Search(request.words, request.limit, room, request.before, self._inside)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 

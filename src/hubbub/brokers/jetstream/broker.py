@@ -28,8 +28,9 @@ from hubbub.brokers.jetstream.sending import MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.rules import CLOSED
 from hubbub.core.text import fold
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, Closed
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
@@ -326,6 +327,8 @@ class JetStreamBroker:
         while True:
             try:
                 return await self._answer(query)
+            except Closed:
+                raise
             except BrokerError:
                 if not isinstance(query, After) or self._loop.time() > end:
                     raise
@@ -339,7 +342,11 @@ class JetStreamBroker:
                 raise BrokerError("this node keeps no index to search in")
             return await self._projection.search(query) if query.words.strip() else Page(())
         feed = await self.following.room(query.room)
-        return await reading.answer(feed, query) if feed else Page(())
+        if feed is None:
+            return Page(())
+        if isinstance(query, Latest | After) and feed.state.is_shut(CLOSED, query.inside):
+            raise Closed(query.room)
+        return await reading.answer(feed, query)
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

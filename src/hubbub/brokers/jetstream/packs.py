@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hubbub.core.model import LOBBY, Draft, Entry, Kind, RoomState
-from hubbub.core.rules import PREFIXES, Change, parse, write
+from hubbub.core.model import LOBBY, Draft, Entry, Inside, Kind, RoomState
+from hubbub.core.rules import PREFIXES, Change, are_set, parse, write
 from hubbub.core.text import fold
 from hubbub.errors import BrokerError
 
@@ -196,6 +196,12 @@ class State(msgspec.Struct):
         """Return the entries that made the room's rules, as RoomState has them."""
         kept = [one for one in (self.opened, self.titled, *self.modes) if one]
         return [entry(room, number, 0, one) for number, one in kept]
+
+    def is_shut(self, letters: str, inside: Inside) -> bool:
+        """Return whether one of some letters is set of the room, and who asks is not in it."""
+        if inside is None or self.name in inside:
+            return False
+        return are_set(letters, (one.text for _, one in self.modes))
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries as they are after what was taken back."""

@@ -11,6 +11,7 @@ from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Link
 from hubbub.brokers.jetstream.packs import State, end_of, read_state
 from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, Page, RoomList, Since
+from hubbub.core.rules import SECRET
 
 FIND = 20_000  # entries that are read back at most to find one by its id
 ALL = frozenset(Kind)
@@ -85,7 +86,7 @@ async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> R
                     rooms[state.key] = state
             if found[-1].number >= last:
                 break
-    names = sorted((state.name, state.topic) for state in rooms.values())
+    names = sorted((one.name, one.topic) for one in rooms.values() if not one.is_shut(SECRET, query.inside))
     return RoomList(names[: query.limit], len(names))
 
 
