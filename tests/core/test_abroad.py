@@ -146,7 +146,7 @@ def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> 
     al = come(house, others, "Al")
     al.types("/nick Bo")
     others.answer(taken=True)
-    assert al.sees() == [Refusal("name-taken", "The name bo is taken.")]
+    assert al.sees() == [Refusal("name-taken", "The name Bo is taken.")]
     refused: list[Refused] = []
     house.hub.naming.rename(al.session, "Bo", refused.append)
     others.answer(taken=True)
@@ -189,7 +189,9 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     assert al.session.nick == "Al4"
     entries = [(entry.kind, entry.nick) for entry in house.broker.of("lobby")]
     assert entries[-1] == (Kind.JOIN, "Al4") and Kind.RENAME not in [kind for kind, _ in entries]
-    assert Notice(("The name Al was taken while the chat could not be reached",)) in al.sees()
+    told = al.sees()
+    assert Notice(("The name Al was taken while the chat could not be reached",)) in told
+    assert [event.alone for event in told if isinstance(event, Named)] == [True]
     house.hub.naming.lose("nobody")
     user = User("Gone")
     house.hub.users["gone"] = user
@@ -694,3 +696,14 @@ def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None
     house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea",)))
     house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea", "lobby"), away="out"))
     assert told == [("Zoe", "lobby"), ("Zoe", "lobby")]
+
+
+def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: House, others: Others) -> None:
+    _, zoe = arrive(house)
+    peer = house.connect()
+    told: list[Refused | None] = []
+    house.hub.naming.enter(peer.session, "Zoe", outcome=told.append)
+    assert house.hub.directory.find("zoe") is zoe
+    others.answer(taken=True)
+    assert house.hub.directory.find("zoe") is zoe
+    assert [str(refusal) for refusal in told] == ["The name Zoe is taken."]

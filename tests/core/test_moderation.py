@@ -557,3 +557,15 @@ def test_room_is_renamed_while_others_talk_elsewhere() -> None:
     house.hub.commits.stored(house.broker.store(batch))
     house.settle()
     assert [entry.room for entry in house.broker.log[-2:]] == ["dev", "lobby"]
+
+
+def test_limit_holds_when_many_come_at_once() -> None:
+    house = House()
+    al, *others = house.enter("Al", "Bo", "Cy", "Di")
+    al.types("/join ops", "/set limit 2")
+    house.settle()
+    for peer in others:
+        peer.types("/join ops")
+    house.settle()
+    refused = [event.code for peer in others for event in peer.sees() if isinstance(event, Refusal)]
+    assert refused == ["room-full"] * 2 and len(house.hub.rooms.awake["ops"].members) == 2

@@ -44,6 +44,11 @@ def test_each_kind(what: Entry, expected: str) -> None:
     assert shown(what) == f":Al!{HOST} {expected}\r\n"
 
 
+def test_rename_of_the_past_of_which_the_name_before_is_not_known_is_not_shown() -> None:
+    form = form_of(frozenset({"draft/channel-rename"}))
+    assert form.render(entry(Kind.MOVE, "ops why")) == b""
+
+
 @pytest.mark.parametrize("kind", [Kind.SIGNAL, Kind.REDACT, Kind.MOVE, Kind.GONE])
 def test_what_needs_more_is_not_shown(kind: Kind) -> None:
     assert shown(entry(kind, "" if kind is Kind.SIGNAL else "x y")) == ""

@@ -201,6 +201,7 @@ class Named:
 
     nick: str
     before: str = field(default="", compare=False)
+    alone: bool = field(default=False, compare=False)  # no entry tells it
 
 
 @dataclass(frozen=True, slots=True)

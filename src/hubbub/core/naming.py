@@ -68,6 +68,8 @@ class Naming:
         session.waiting += 1
 
         def done(refusal: Refused | None) -> None:
+            if refusal and refusal.code == "name-taken":
+                refusal = Refused(refusal.code, f"The name {nick} is taken.")  # as it was typed
             held(refusal)
             self._hub.release(session)
 
@@ -161,7 +163,7 @@ class Naming:
         next_one()
 
     def _come_again(self, session: Session, nick: str) -> None:
-        self._renamed(session, nick)
+        self._renamed(session, nick, True)
         session.flush()
         for room in session.rooms.values():
             room.rules.stand(session)
@@ -169,7 +171,7 @@ class Naming:
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
-            self._renamed(session, nick)
+            self._renamed(session, nick, True)
             session.flush()
         session.waiting += len(session.rooms)
         share([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
@@ -178,14 +180,14 @@ class Naming:
         """Call a user by his new name: that is stored."""
         session = author(draft)
         if session.nick != draft.text:  # one entry a room, one new name
-            self._renamed(session, draft.text)
+            self._renamed(session, draft.text, False)
         if room:
             room.rules.recall(session, draft.nick)  # what came with it is about the new name
 
-    def _renamed(self, session: Session, nick: str) -> None:
+    def _renamed(self, session: Session, nick: str, alone: bool) -> None:
         before = session.nick
         self.keep(session, nick)
-        session.turn.append(Named(nick, before))
+        session.turn.append(Named(nick, before, alone))
         assert session.user is not None
         self._hub.touched(session.user)
         for tell in self._hub.presence:

@@ -88,9 +88,9 @@ class Outbox:
         starved, self._starved = self._starved, {}
         return starved
 
-    def joins(self, room: str) -> bool:
-        """Whether a join of this room is here."""
-        return room in self._joins
+    def joins(self, room: str) -> int:
+        """Return how many joins of this room are here."""
+        return self._joins[room]
 
     def move(self, room: str, to: str) -> None:
         """Let what waits for a room go to it under its new name."""

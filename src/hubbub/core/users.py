@@ -147,5 +147,8 @@ class Directory:
 
     def find(self, name: str) -> Session | None:
         """Return a session of the user who holds a name."""
-        user = self.users.get(fold(name))
+        key = fold(name)
+        user = self.users.get(key)
+        if user and not user.sessions and key in self._shadowed:  # somebody here asks for it, and has it not yet
+            user = self._shadowed[key][-1]
         return user.sessions[0] if user and user.sessions else None

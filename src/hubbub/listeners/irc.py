@@ -187,7 +187,7 @@ class IrcDialogue(Answers):
         if refusal.code in REFUSALS:
             self.numeric(REFUSALS[refusal.code], shown)
         else:  # the other nodes could not be asked
-            self.emit(self.line("433", self.nick or "*", shown, refusal.text))
+            self.reply("437", self.nick or "*", shown, refusal.text)
 
     def register(self) -> None:
         """Let the client in once it has said all that is needed."""

@@ -77,6 +77,8 @@ def _past(client: IrcDialogue, event: Past) -> None:
 def _refusal(client: IrcDialogue, event: Refusal) -> None:
     about = [channel(event.room)] if event.room else []
     code = REFUSALS.get(event.code)
+    if event.code == "broker" and event.room and event.room not in client.session.rooms:
+        code = 437  # it is not in
     if code and (about or code == 412):
         text = TEXTS[code] if code in (471, 473, 474, 475) else event.text
         client.emit(client.line(f"{code:03d}", client.nick, *about, text))
@@ -94,7 +96,7 @@ def _private(client: IrcDialogue, event: Private) -> None:
 
 
 def _named(client: IrcDialogue, event: Named) -> None:
-    if not client.session.rooms:
+    if event.alone:
         client.emit(wire.line(f"{event.before}!{client.session.host}", "NICK", event.nick))
 
 

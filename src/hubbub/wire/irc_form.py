@@ -186,6 +186,8 @@ class IrcForm:
         if RENAMING not in self.caps:
             return b""  # it is told by a PART and a JOIN of its own
         to, _, why = entry.text.partition(" ")
+        if to == entry.room:
+            return b""  # of the past, where what it was called before is not told
         return line(source(entry), "RENAME", channel(entry.room), channel(to), why)
 
     def _signal(self, entry: Entry) -> bytes:
