@@ -96,6 +96,25 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         servers.stop()
 
 
+@pytest.mark.parametrize("ends", [(0, 0, 0), (0, 0, 1 << 40, 0, 0)])
+async def test_log_that_ends_too_early_is_mistrusted_when_that_is_sure(
+    start: Start, monkeypatch: pytest.MonkeyPatch, ends: tuple[int, ...]
+) -> None:
+    """A server that has just become leader may lag behind."""
+    one = await start()
+    await one.enter("Ann")
+    told = list(ends)
+
+    async def end(link: Link) -> int:
+        return told.pop(0) if told else 1 << 40
+
+    monkeypatch.setattr(streams, "end", end)
+    monkeypatch.setattr(broker_module, "AUDIT", 0.02)
+    await until(lambda: not told, lambda: "it does not look")
+    await asyncio.sleep(0.1)
+    assert bool(one.broker.fault) is (len(ends) == 3)
+
+
 async def test_room_of_which_retention_took_everything_is_empty_and_not_out_of_reach(start: Start) -> None:
     one = await start()
     ann = await one.enter("Ann")

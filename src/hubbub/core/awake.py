@@ -106,10 +106,12 @@ class Awake:
             if meanwhile:
                 self._take_in(room, meanwhile)
         self.handing = name
-        for session, then in list(opening.waiters.items()):
-            if room.name == name:
-                then(room)
-            else:
-                self.wake(name, session, then)  # it has another name by now
-        self.handing = ""
+        try:
+            for session, then in list(opening.waiters.items()):
+                if room.name == name:
+                    then(room)
+                else:
+                    self.wake(name, session, then)  # it has another name by now
+        finally:
+            self.handing = ""
         self._settle(room.name)

@@ -181,11 +181,12 @@ class Hub:
         held by it.
 
         Raises:
-            Refused: the name is invalid or taken, the room's is invalid, or the text is empty.
+            Refused: the name is invalid or taken, the room's is invalid or just being given, or the text is empty.
 
         """
         self.directory.free(name)
         room = names.check_room(clean(room))
+        self.rooms.check_not_coming(room)
         text = clean_lines(text)
         if not text:
             raise Refused("no-text", "There is nothing to send.")

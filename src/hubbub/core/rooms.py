@@ -69,8 +69,7 @@ class Rooms:
 
         """
         room = names.check_room(clean(name))
-        if self._is_coming(room):
-            raise Refused("name-in-use", COMING.format(room))
+        self.check_not_coming(room)
         session.waiting += 1
         self._waking.wake(room, session, partial(self._watched, session, after))
 
@@ -100,6 +99,11 @@ class Rooms:
     def is_free(self, name: str) -> bool:
         """Return whether nobody here is in a room of this name, or opens one, or gives the name to one."""
         return name not in self._waking and not self._is_coming(name)
+
+    def check_not_coming(self, name: str) -> None:
+        """Raise Refused if a room is just being given this name."""
+        if self._is_coming(name):
+            raise Refused("name-in-use", COMING.format(name))
 
     def _is_coming(self, name: str) -> bool:
         """Return whether a room is just being given this name: one that is opened now would be in its way."""

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
+SURE = 3  # looks in a row at a log that ends too early: a server that has just become leader may lag behind
 CATCH_UP = 2.0  # seconds within which a node that comes back reads what it missed, before its people speak again
 PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
@@ -83,6 +84,7 @@ class JetStreamBroker:
         self.following = Following(self.link, self.tasks, self._hand_on)
         self._projection = Projection(self.link, folder) if folder else None
         self._stopping = False
+        self._short = 0  # how often in a row the log ended before what was shown from here
         self.fault = ""  # why nothing can be stored until this node is started again
         self._committed: Committed = _nobody
 
@@ -284,9 +286,15 @@ class JetStreamBroker:
         """See that the log is the one that was shown from here, with all of it: else this node must start anew."""
         newest = max((feed.last for feed in self.following.feeds.values()), default=0)
         with contextlib.suppress(BrokerError):
-            if await streams.end(self.link) < newest and not self.fault:
-                self.fault = SHORTER
-                log.critical("The log on NATS has lost its end, or is another one; this node must be started again")
+            self._short = self._short + 1 if await streams.end(self.link) < newest else 0
+            if self._short == SURE:
+                self.mistrust()
+
+    def mistrust(self) -> None:
+        """Store nothing more: the log is not the one that was shown from here."""
+        if not self.fault:
+            self.fault = SHORTER
+            log.critical("The log on NATS has lost its end, or is another one; this node must be started again")
 
     # --- reading --------------------------------------------------------------------------------------------------
 

@@ -229,8 +229,9 @@ class Sending:
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
-        if first.id in self.unseen:
-            raise Unknown  # it has a number that another message had before
+        if first.id in self.unseen:  # it has a number that another message had before
+            self._broker.mistrust()
+            raise Unknown
 
     async def _claim(self, feed: Feed, move: Draft | Entry) -> None:
         """Claim the name that a room is to be given. Raises Rejected or Unsent."""
