@@ -182,7 +182,9 @@ def test_who_comes_again_while_his_rename_is_asked_for_keeps_both_names(house: H
 def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     come(house, others, "Al2")
+    house.hub.naming.losing.add("al")
     house.hub.naming.lose("al")
+    house.hub.commits.stored([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
     assert others.answer(taken=True) == "al3"
     assert others.answer() == "al4"
     house.settle()

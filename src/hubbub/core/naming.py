@@ -143,8 +143,8 @@ class Naming:
         Others were told that he has left, so he comes in again under it: a rename would look like the new holder's.
         """
         user = self._hub.users.get(key)
-        self.losing.discard(key)
         if user is None or user.abroad or not user.sessions:
+            self.losing.discard(key)
             return
         session, name = user.sessions[0], user.nick[: names.MAX - 4]
         self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
@@ -153,6 +153,7 @@ class Naming:
         def next_one(refusal: Refused | None = None) -> None:
             number = next(numbers, None)
             if number is None or (refusal and refusal.code != "name-taken"):
+                self.losing.discard(key)
                 self._hub.depart(session, "no name")
                 return
             try:
@@ -163,6 +164,7 @@ class Naming:
         next_one()
 
     def _come_again(self, session: Session, nick: str) -> None:
+        self.losing.discard(fold(session.nick))
         self._renamed(session, nick, True)
         session.flush()
         for room in session.rooms.values():
