@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from probing import Probe, SetClock, draft, texts
@@ -18,7 +19,7 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Kind, Latest, Search
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.errors import BrokerError, Closed, SettingsError
 from nats_servers import NatsServers
 
 
@@ -189,3 +190,25 @@ async def test_what_the_stream_has_forgotten_is_found_no_more(probe: Probe) -> N
     await link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msgs": 2})
     assert texts((await probe.read(Search("tea", 9))).entries) == ["tea 4", "tea 5"]
     assert texts((await probe.read(Latest("lobby", 9))).entries)[-2:] == ["tea 4", "tea 5"]
+
+
+async def test_closed_room_is_not_found_though_retention_took_what_closed_it(
+    servers: NatsServers, probe: Probe, tmp_path: Path
+) -> None:
+    await probe.commit(draft("tea one", "ops"), draft("+s", "ops", Kind.MODE))
+    broker = cast("JetStreamBroker", probe.broker)
+    async with asyncio.timeout(10):
+        while not broker.following.feeds["ops"].noted:  # noqa: ASYNC110 - it is a test
+            await asyncio.sleep(0.01)
+    await probe.commit(draft("tea secret", "ops"), draft("tea for all", "lobby"))
+    last = await broker.link.last(streams.LOG, f"{streams.ROOM}ops")
+    assert last
+    await broker.link.ask(f"STREAM.PURGE.{streams.LOG}", {"seq": last.number})
+    other = await made(servers, tmp_path / "other")
+    try:
+        for query in (Latest("ops", 9, inside=()), Search("tea", 9, "ops", inside=())):
+            assert isinstance(await other.read(query), Closed), query
+        assert texts((await other.read(Search("tea", 9, inside=()))).entries) == ["tea for all"]
+        assert texts((await other.read(Search("tea", 9, inside=("ops",)))).entries) == ["tea secret", "tea for all"]
+    finally:
+        await other.stop()

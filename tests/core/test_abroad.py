@@ -709,3 +709,14 @@ def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: 
     others.answer(taken=True)
     assert house.hub.directory.find("zoe") is zoe
     assert [str(refusal) for refusal in told] == ["The name Zoe is taken."]
+
+
+def test_name_is_lost_no_more_when_its_user_has_left_or_has_the_next_one(house: House, others: Others) -> None:
+    al, long = come(house, others, "Al"), come(house, others, "x" * 28 + "2")
+    house.hub.naming.losing |= {"al", "x" * 28 + "2"}
+    house.hub.naming.lose("al")
+    al.leave()
+    assert others.answer() == "al2"
+    house.hub.naming.lose("x" * 28 + "2")
+    assert others.answer() == "x" * 28 + "3"
+    assert long.session.nick == "x" * 28 + "3" and not house.hub.naming.losing

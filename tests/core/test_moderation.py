@@ -569,3 +569,16 @@ def test_limit_holds_when_many_come_at_once() -> None:
     house.settle()
     refused = [event.code for peer in others for event in peer.sees() if isinstance(event, Refusal)]
     assert refused == ["room-full"] * 2 and len(house.hub.rooms.awake["ops"].members) == 2
+
+
+def test_limit_counts_who_comes_in_again_once() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    al.types("/join ops", "/set limit 3")
+    bo.types("/join ops")
+    house.settle()
+    for peer in (al, bo):
+        house.hub.come_again(peer.session, "ops")
+    cy.types("/join ops")
+    house.settle()
+    assert "ops" in cy.session.rooms

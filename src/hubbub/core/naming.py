@@ -122,6 +122,7 @@ class Naming:
 
         def held(refusal: Refused | None) -> None:
             if session.gone:
+                self.losing.discard(fold(user.nick))
                 self._hub.directory.decline(nick)
             elif refusal is None:
                 publish(session, nick)
@@ -155,6 +156,9 @@ class Naming:
             if number is None or (refusal and refusal.code != "name-taken"):
                 self.losing.discard(key)
                 self._hub.depart(session, "no name")
+                return
+            if fold(f"{name}{number}") == key:
+                next_one()
                 return
             try:
                 self._rename(session, f"{name}{number}", next_one, self._come_again)

@@ -88,9 +88,14 @@ class Outbox:
         starved, self._starved = self._starved, {}
         return starved
 
-    def joins(self, room: str) -> int:
-        """Return how many joins of this room are here."""
-        return self._joins[room]
+    def joins(self, room: str) -> bool:
+        """Whether a join of this room is here."""
+        return room in self._joins
+
+    def coming(self, room: str) -> int:
+        """Return how many people are on the way into a room, and not in it yet."""
+        joins = (draft for draft in self if draft.kind is Kind.JOIN and draft.room == room)
+        return sum(bool(draft.session and not draft.session.gone) for draft in joins)
 
     def move(self, room: str, to: str) -> None:
         """Let what waits for a room go to it under its new name."""

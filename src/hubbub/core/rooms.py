@@ -155,7 +155,7 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise Refused("broker", f"Not joined: {room}.")
-            count = len(room.people) + self._hub.outbox.joins(room.name) if room.rules.limit else 0
+            count = len(room.people) + self._hub.outbox.coming(room.name) if room.rules.limit else 0
             room.rules.check_join(session, key, count, self._hub.clock())
         except Refused as refusal:
             session.joining = without(session.joining, name)

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import moderation, names
-from hubbub.core.commands import MAX_LISTED
 from hubbub.core.model import AllRooms, RoomList
 from hubbub.core.room import Room
 from hubbub.core.rules import matches
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 TOPIC_LENGTH = 390
 KICK_LENGTH = 300
+ROOMS = 1_000_000  # that a list may have
 NAMES_LINE = 400  # bytes of names in a line
 NAMES_KEPT = 1000  # rooms whose names are kept for the next who asks
 
@@ -307,9 +307,11 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
         return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
 
+    awake = set(hub.rooms.awake)
+
     def elsewhere(found: RoomList | BrokerError) -> None:
         if not isinstance(found, BrokerError):
-            counts = {name: len(people) for name, people in hub.abroad.rooms.items() if name not in hub.rooms.awake}
+            counts = {name: len(people) for name, people in hub.abroad.rooms.items() if name not in awake}
             client.emit(*(row(Listed(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name)))
 
     client.reply("321", client.nick, "Channel", "Users  Name")
@@ -317,6 +319,6 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         if room.people and ("s" not in room.rules.flags or client.session in room.members):
             rules = room.rules
             client.send(row(Listed(room.name, len(room.people), room.topic, rules.created, rules.topic_at)))
-    if any(name not in hub.rooms.awake for name in hub.abroad.rooms):  # only people of other nodes are there
-        hub.ask_raw(client.session, AllRooms(MAX_LISTED, tuple(client.session.rooms)), elsewhere)
+    if any(name not in awake for name in hub.abroad.rooms):  # only people of other nodes are there
+        hub.ask_raw(client.session, AllRooms(ROOMS, tuple(client.session.rooms)), elsewhere)
     client.numeric(323)

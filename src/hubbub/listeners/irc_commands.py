@@ -53,10 +53,16 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
     if asleep := _asleep(client, message):
         hub, session = client.hub, client.session
         client.rest.append(partial(hub.rooms.visit, session, asleep, lambda: None))
-        client.rest.append(partial(_run, client, message))
+        client.rest.append(partial(_run_later, client, message))
         client.rest.append(partial(hub.rooms.end_visit, session))
     else:
         _run(client, message)
+
+
+def _run_later(client: IrcDialogue, message: wire.Message) -> None:
+    client.session.label = "irc" if client.label else ""
+    _run(client, message)
+    client.session.label = ""
 
 
 def _asleep(client: IrcDialogue, message: wire.Message) -> list[str]:

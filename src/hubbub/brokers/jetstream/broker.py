@@ -348,13 +348,24 @@ class JetStreamBroker:
         if isinstance(query, Search):
             if self._projection is None:
                 raise BrokerError("this node keeps no index to search in")
-            return await self._projection.search(query) if query.words.strip() else Page(())
+            return await self._search(self._projection, query) if query.words.strip() else Page(())
         feed = await self.following.room(query.room)
         if feed is None:
             return Page(())
         if isinstance(query, Latest | After) and feed.state.is_shut(CLOSED, query.inside):
             raise Closed(query.room)
         return await reading.answer(feed, query)
+
+    async def _search(self, projection: Projection, query: Search) -> Page:
+        """Search; which rooms are closed is in their states, also when retention took the messages that say so."""
+        shut = frozenset[str]()
+        if query.inside is not None:
+            states = await reading.states_of(self.link, [feed.state for feed in self.following.feeds.values()])
+            shut = frozenset(state.name for state in states if state.is_shut(CLOSED, query.inside))
+            if query.room in shut:
+                raise Closed(query.room)
+        page = await projection.search(query)
+        return Page([entry for entry in page.entries if entry.room not in shut], page.more)
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

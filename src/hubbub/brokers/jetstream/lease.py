@@ -144,8 +144,7 @@ class Lease:
             await self.begin()
         await self._reclaim()
         for key, number in list(self._freed.items()):
-            await self._link.delete(streams.NOW, number)
-            self._freed.pop(key, None)
+            await self._free(key, number)
 
     async def _reclaim(self) -> None:
         names = list(self._again)
@@ -160,8 +159,8 @@ class Lease:
                 elif wanted and not mine:
                     self._lost.append(key)
         if self._away:
+            await self.returned(self._lost)
             lost, self._lost = self._lost, []
-            await self.returned(lost)
             self._away = False
             for key in lost:
                 self.lost(key)

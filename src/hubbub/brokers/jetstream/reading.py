@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing
 
 from hubbub.brokers.base import MAX_PAGE, Span, page, windows
@@ -66,7 +66,14 @@ async def _find(feed: Feed, bound: float | str) -> Span | None:
 
 
 async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> RoomList:
-    """Return the rooms that have a log; of those that are followed it is known at once what became of them.
+    """Return the rooms that have a log. Raises BrokerError."""
+    states = await states_of(link, followed)
+    names = sorted((one.name, one.topic) for one in states if not one.is_shut(SECRET, query.inside))
+    return RoomList(names[: query.limit], len(names))
+
+
+async def states_of(link: Link, followed: Iterable[State]) -> Collection[State]:
+    """Return what became of all rooms that have a log; of those that are followed that is known at once.
 
     Raises BrokerError.
     """
@@ -86,8 +93,7 @@ async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> R
                     rooms[state.key] = state
             if found[-1].number >= last:
                 break
-    names = sorted((one.name, one.topic) for one in rooms.values() if not one.is_shut(SECRET, query.inside))
-    return RoomList(names[: query.limit], len(names))
+    return rooms.values()
 
 
 async def _gather(

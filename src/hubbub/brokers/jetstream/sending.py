@@ -229,7 +229,7 @@ class Sending:
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
-        if first.id in self.unseen:  # it has a number that another message had before
+        if first.id in self.unseen and not first.entry:  # it has a number that another message had before
             self._broker.mistrust()
             raise Unknown
 
