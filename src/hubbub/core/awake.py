@@ -54,9 +54,8 @@ class Awake:
         self._settle = settle
         self._abroad = abroad
         self._opening: dict[str, _Opening] = {}
-        self.handing = (
-            ""  # the room that is just being given to who waited for it: it must not sleep before all have it
-        )
+        # The room that is just being given to who waited for it, or "": it must not sleep before all of them have it.
+        self.handing = ""
 
     def wake(self, name: str, session: Session, then: Then) -> None:
         """Call `then` with a room: at once if it is awake; a session that leaves before that is not called."""

@@ -15,13 +15,14 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
+from hubbub.brokers.jetstream.forward import NO_FORM, TO, Forward, Told
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import Link
 from hubbub.brokers.jetstream.packs import Line, entry, line
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.abroad import Person, person
 from hubbub.core.hub import Hub
-from hubbub.core.model import Draft, Entry, Event, Form, Invited, Kind, Private
+from hubbub.core.model import Draft, Entry, Invited, Kind, Private
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import BrokerError
@@ -31,7 +32,6 @@ log = logging.getLogger(__name__)
 NEWS = "hubbub.who.news"
 ASK = "hubbub.who.ask"
 ALL = "hubbub.who.all."  # + who asked
-TO = "hubbub.to."  # + node
 SIGNAL = "hubbub.who.signal"
 TOLD, NOT_TOLD = b"+", b"-"
 WITHIN = 3.0  # seconds in which another node says whether it could tell somebody something
@@ -53,18 +53,6 @@ class News(msgspec.Struct, omit_defaults=True):
     answer: bool = False  # a part of all there is
     last: bool = False  # the last part
     bye: bool = False
-
-
-class Told(msgspec.Struct, omit_defaults=True):
-    """Something for one person: an event, or his end."""
-
-    to: int
-    nick: str = ""
-    host: str = ""
-    text: str = ""
-    room: str = ""
-    what: str = "private"
-    line: Line | None = None
 
 
 class Signal(msgspec.Struct):
@@ -91,77 +79,6 @@ class Peer:
         self.named: set[int] = set()  # in the answer that is coming in
         self.heard = now
         self.asked = 0.0
-
-
-class NoForm:
-    """Nothing is written to people on other nodes."""
-
-    echo = False
-    once = False
-
-    @property
-    def elsewhere(self) -> Form:
-        """The same."""
-        return self
-
-    def render(self, entry: Entry) -> bytes:
-        """Return nothing."""
-        return b""
-
-    mine = render
-
-    def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return nothing."""
-        return b""
-
-    def skipped(self, room: str, count: int) -> bytes:
-        """Return nothing."""
-        return b""
-
-
-NO_FORM = NoForm()
-
-
-class Forward:
-    """The outlet of somebody on another node: what he is told goes there; nothing is written to him."""
-
-    def __init__(self, send: Callable[[str, bytes], None], node: str, number: int) -> None:
-        self._send = send
-        self.node = node
-        self.number = number
-
-    def tell(self, event: Event) -> None:
-        """Send an event to his node, if it is one that somebody else caused."""
-        if isinstance(event, Private):
-            self._send(f"{TO}{self.node}", self.private(event))
-        elif isinstance(event, Invited):
-            told = Told(self.number, event.nick, event.host, room=event.room, what="invited")
-            self._send(f"{TO}{self.node}", _encode(told))
-
-    def private(self, event: Private) -> bytes:
-        """Return what his node is sent of a private message."""
-        said = event.entry
-        told = Told(self.number, event.nick, text=event.text)
-        if said:
-            told.room, told.line = said.room, line(said, said.time)
-        return _encode(told)
-
-    def expel(self, reason: str) -> None:
-        """End his session."""
-        self._send(f"{TO}{self.node}", _encode(Told(self.number, text=reason, what="expel")))
-
-    def go_on(self) -> None:
-        """Do nothing: his commands are taken elsewhere."""
-
-    def send(self, data: bytes) -> int:
-        """Write nothing."""
-        return len(data)
-
-    def rest(self, data: bytes, sent: int) -> None:
-        """Write nothing."""
-
-    def write(self, data: bytes) -> None:
-        """Write nothing."""
 
 
 class Presence:

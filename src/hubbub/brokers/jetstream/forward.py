@@ -1,0 +1,96 @@
+"""What somebody on another node is told: it goes to that node, which passes it on. Nothing is written to him here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from hubbub.brokers.jetstream.packs import Line, line
+from hubbub.core.model import Entry, Event, Form, Invited, Private
+
+TO = "hubbub.to."  # + node
+_encode = msgspec.json.Encoder().encode
+
+
+class Told(msgspec.Struct, omit_defaults=True):
+    """Something for one person: an event, or his end."""
+
+    to: int
+    nick: str = ""
+    host: str = ""
+    text: str = ""
+    room: str = ""
+    what: str = "private"
+    line: Line | None = None
+
+
+class NoForm:
+    """Nothing is written to people on other nodes."""
+
+    echo = False
+    once = False
+
+    @property
+    def elsewhere(self) -> Form:
+        """The same."""
+        return self
+
+    def render(self, entry: Entry) -> bytes:
+        """Return nothing."""
+        return b""
+
+    mine = render
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return nothing."""
+        return b""
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return nothing."""
+        return b""
+
+
+NO_FORM = NoForm()
+
+
+class Forward:
+    """The outlet of somebody on another node: what he is told goes there; nothing is written to him."""
+
+    def __init__(self, send: Callable[[str, bytes], None], node: str, number: int) -> None:
+        self._send = send
+        self.node = node
+        self.number = number
+
+    def tell(self, event: Event) -> None:
+        """Send an event to his node, if it is one that somebody else caused."""
+        if isinstance(event, Private):
+            self._send(f"{TO}{self.node}", self.private(event))
+        elif isinstance(event, Invited):
+            told = Told(self.number, event.nick, event.host, room=event.room, what="invited")
+            self._send(f"{TO}{self.node}", _encode(told))
+
+    def private(self, event: Private) -> bytes:
+        """Return what his node is sent of a private message."""
+        said = event.entry
+        told = Told(self.number, event.nick, text=event.text)
+        if said:
+            told.room, told.line = said.room, line(said, said.time)
+        return _encode(told)
+
+    def expel(self, reason: str) -> None:
+        """End his session."""
+        self._send(f"{TO}{self.node}", _encode(Told(self.number, text=reason, what="expel")))
+
+    def go_on(self) -> None:
+        """Do nothing: his commands are taken elsewhere."""
+
+    def send(self, data: bytes) -> int:
+        """Write nothing."""
+        return len(data)
+
+    def rest(self, data: bytes, sent: int) -> None:
+        """Write nothing."""
+
+    def write(self, data: bytes) -> None:
+        """Write nothing."""
