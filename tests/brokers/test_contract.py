@@ -61,6 +61,10 @@ async def probe(name: str, tmp_path: Path) -> AsyncIterator[Probe]:
     assert not probe.early
 
 
+async def test_the_log_has_an_identity(probe: Probe) -> None:
+    assert probe.broker.log_id.isalnum() and probe.broker.log_id.isascii() and len(probe.broker.log_id) <= 16
+
+
 def of(entries: list[Entry], room: str) -> list[Entry]:
     return [entry for entry in entries if entry.room == room]
 

@@ -57,6 +57,19 @@ async def nothing() -> None:
     """Look for nothing."""
 
 
+async def test_all_nodes_know_the_log_by_one_identity_and_a_new_log_by_another(nodes: tuple[Probe, Probe]) -> None:
+    one, two = nodes
+    before = one.broker.log_id
+    assert before == two.broker.log_id
+    link = one.broker.link  # type: ignore[attr-defined]
+    await link.ask(f"STREAM.DELETE.{streams.LOG}")
+    fresh = made_like(one)
+    await fresh.broker.connect()
+    fresh.start()
+    assert fresh.broker.log_id not in ("", before)
+    await fresh.stop()
+
+
 async def hears(probe: Probe, *words: str) -> None:
     await probe.until(lambda: len(probe.entries) >= len(words))
     assert texts(probe.entries) == list(words)

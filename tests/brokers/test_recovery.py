@@ -85,7 +85,9 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         one.broker.probe(health.set_result)
         assert isinstance(await health, BrokerError)
         await nodes.pop().stop()
+        before = one.broker.log_id
         nodes.append(two := await Node(servers.url).start())
+        assert two.broker.log_id != before, "its numbers are given again"
         bo = await two.enter("Bo")
         bo.types("here we are", "/history")
         await bo.sees("Ann: first")

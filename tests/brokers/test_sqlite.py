@@ -361,6 +361,16 @@ async def test_a_history_can_be_read_beside_the_server_and_after_it(probe: Probe
     assert await log_of(tmp_path / "data") == ["one", "two", "three"]
 
 
+async def test_the_identity_of_a_log_stays_with_its_file(tmp_path: Path) -> None:
+    found = []
+    for folder in ("one", "one", "two"):
+        probe = made(tmp_path / folder)
+        probe.start()
+        found.append(probe.broker.log_id)
+        await probe.stop()
+    assert found[0] == found[1] != found[2]
+
+
 # --- the end --------------------------------------------------------------------------------------------------
 
 

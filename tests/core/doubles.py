@@ -97,6 +97,7 @@ class FakeBroker:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
+        self.log_id = "fakelog"
         self.log: list[Entry] = []
         self.fault = ""  # why nothing can be read
         self.page = 1000  # entries in a page at most

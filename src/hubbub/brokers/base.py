@@ -23,6 +23,7 @@ every broker (tests/brokers/test_contract.py).
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,8 @@ MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of m
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another one
+
 Committed = Callable[[Sequence[Entry]], None]
 Failed = Callable[[Sequence[Draft], str, bool], None]
 
@@ -55,6 +58,15 @@ class Broker(delivery.Broker, Protocol):
     @property
     def gathers(self) -> bool:
         """Whether it makes batches itself."""
+        ...
+
+    @property
+    def log_id(self) -> str:
+        """The identity of the log, once the broker has started; letters and digits.
+
+        Numbers of entries mean something only within one identity: it changes when the log is not the continuation
+        of the one that clients saw (a new log, a lost end, a restored backup).
+        """
         ...
 
     @property
@@ -93,6 +105,11 @@ class Broker(delivery.Broker, Protocol):
     async def stop(self, deadline: float) -> None:
         """Finish what was published, at most `deadline` seconds long, and let go of everything."""
         ...
+
+
+def new_log_id() -> str:
+    """Return an identity that no other log has: 10 letters and digits."""
+    return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
 def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:

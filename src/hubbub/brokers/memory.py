@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hubbub.brokers.base import Committed, Failed, Span, holds, page, windows
+from hubbub.brokers.base import Committed, Failed, Span, holds, new_log_id, page, windows
 from hubbub.core.model import (
     SAID,
     After,
@@ -46,6 +46,7 @@ class MemoryBroker:
     def __init__(self, clock: Callable[[], float], bound: int = 64 * 1024 * 1024) -> None:
         self.gathers = False
         self.secret = b""
+        self.log_id = new_log_id()
         self._clock = clock
         self._bound = bound
         self._size = 0

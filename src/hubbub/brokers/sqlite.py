@@ -54,6 +54,7 @@ class SqliteBroker:
         self._folder = folder
         self.gathers = False
         self.secret = b""
+        self.log_id = ""
         self._clock = clock
         self._keep = keep or Keep()
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
@@ -81,6 +82,7 @@ class SqliteBroker:
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
             self._store = Store(self._folder, write=True)
+            self.log_id = self._store.log_id
             undo.callback(self._store.close)
             readers = [Store(self._folder) for _ in range(READERS)]
             undo.pop_all()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hubbub.brokers import trimming
+from hubbub.brokers.base import new_log_id
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.queries import RENAMES, RULES, SAID, Reading, sentence
 from hubbub.core.model import (
@@ -107,8 +108,20 @@ class Store(Reading):
             newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
             self.last = max(newest[0], trimming.mark(self._db, "trimmed"))  # numbers are never given twice
             self._now: float = newest[1]
+            self.log_id = self._identity()
             self._inode = self._path.stat().st_ino
             undo.pop_all()
+
+    def _identity(self) -> str:
+        """Return the log's identity, made if it has none; a reader of a log without one returns ""."""
+        db = self._db
+        if self._write:
+            db.execute("CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
+            db.execute("INSERT OR IGNORE INTO note VALUES ('log_id', ?)", (new_log_id(),))
+        elif not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'note'").fetchone():
+            return ""
+        (found,) = db.execute("SELECT value FROM note WHERE name = 'log_id'").fetchone()
+        return str(found)
 
     def _check_in_place(self) -> None:
         """See that the file is still where it was: what is written into a removed one is lost. Raises BrokerError."""

@@ -23,6 +23,11 @@ PAGE = 256  # entries that are read from the log at once for a session that is b
 class Broker(Protocol):
     """What the core needs of a broker; the promises are told in brokers/base.py."""
 
+    @property
+    def log_id(self) -> str:
+        """The identity of the log that the numbers of its entries belong to."""
+        ...
+
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         """Start to follow a room."""
         ...

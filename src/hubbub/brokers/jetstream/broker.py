@@ -69,6 +69,7 @@ class JetStreamBroker:
     ) -> None:
         self.gathers = True
         self.secret = b""
+        self.log_id = ""
         self.node = secrets.token_hex(6)
         self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
         self.tasks = Tasks()
@@ -97,6 +98,7 @@ class JetStreamBroker:
         await self.link.connect()
         await streams.set_up(self.link, self._replicas, self._bounds)
         self.secret = await streams.patiently(lambda: streams.secret(self.link))
+        self.log_id = await streams.patiently(lambda: streams.log_id(self.link))
         await streams.patiently(self.lease.begin)
         self.lease.changed = self._look
 
@@ -295,6 +297,11 @@ class JetStreamBroker:
         if not self.fault:
             self.fault = SHORTER
             log.critical("The log on NATS has lost its end, or is another one; this node must be started again")
+            self.tasks.spawn(self._renew_log_id())
+
+    async def _renew_log_id(self) -> None:
+        with contextlib.suppress(BrokerError):
+            await streams.renew_log_id(self.link, self.log_id)
 
     # --- reading --------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
+from hubbub.brokers.base import new_log_id
 from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Taken
 from hubbub.brokers.keep import Keep
 from hubbub.errors import BrokerError, SettingsError
@@ -20,6 +21,7 @@ STATE = "hubbub.state.room."  # + name: where a room's log is, and what its entr
 NAME = "hubbub.state.name."  # + name: who holds it
 NODE = "hubbub.state.node."  # + node: its lease
 SECRET = "hubbub.state.secret"  # what cloaks are made with: the same on every node
+IDENTITY = "hubbub.state.log"  # the log's identity, and when the stream was made that has it
 PROBE = "hubbub.state.probe"
 
 PAGE = 256  # messages that are asked for at once
@@ -118,6 +120,27 @@ async def secret(link: Link) -> bytes:
             return found.data
         with contextlib.suppress(Taken):
             await link.replace(SECRET, secrets.token_bytes(32), 0)
+
+
+async def log_id(link: Link) -> str:
+    """Return the identity of the log, the same on every node; made by the first one. Raises BrokerError."""
+    created = str((await link.ask(f"STREAM.INFO.{LOG}"))["created"])
+    while True:
+        found = await link.last(NOW, IDENTITY)
+        known, _, made = found.data.decode().partition(" ") if found else ("", "", "")
+        if known and made == created:
+            return known
+        with contextlib.suppress(Taken):  # the log is new, though what was noted beside it may be old
+            await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number if found else 0)
+
+
+async def renew_log_id(link: Link, known: str) -> None:
+    """Give the log another identity than the one that is known: it has lost its end. Raises BrokerError."""
+    found = await link.last(NOW, IDENTITY)
+    if found and found.data.decode().partition(" ")[0] == known:
+        with contextlib.suppress(Taken):  # another node has done it
+            created = found.data.decode().partition(" ")[2]
+            await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number)
 
 
 async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
