@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from nats_servers import NatsServers
+
+# How long an example takes depends on what else the machine is doing.
+settings.register_profile("hubbub", deadline=None)
+settings.load_profile("hubbub")
 
 
 @pytest.fixture(scope="module")

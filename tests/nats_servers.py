@@ -19,7 +19,7 @@ from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import Access, Link, Rejected
 
 BINARY = Path(sys.executable).with_name("nats-server")
-SECONDS = 20.0  # in which servers must be ready
+SECONDS = 90.0  # in which servers must be ready
 
 
 def free_ports(count: int) -> list[int]:

@@ -12,7 +12,7 @@ import pytest
 from hubbub import console as module
 from hubbub.console import KEPT, Console
 
-SECONDS = 10.0
+SECONDS = 90.0
 
 
 class Pipe:

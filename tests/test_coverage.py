@@ -11,12 +11,12 @@ def test_core_and_wire_are_covered_by_their_own_tests(tmp_path: Path) -> None:
     data = f"--data-file={tmp_path / 'coverage'}"
     coverage = [sys.executable, "-m", "coverage"]
     run = [*coverage, "run", data, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/core", "tests/wire"]
-    subprocess.run(run, cwd=TOP, check=True, capture_output=True, timeout=120)
+    subprocess.run(run, cwd=TOP, check=True, capture_output=True, timeout=900)
     report = subprocess.run(
         [*coverage, "report", data, "--fail-under=100", "--skip-covered"],
         cwd=TOP,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert report.returncode == 0, report.stdout

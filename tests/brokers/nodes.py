@@ -17,7 +17,7 @@ from hubbub.errors import Refused
 from hubbub.pump import Pump
 from hubbub.wire.line import RAW, render
 
-SECONDS = 15.0
+SECONDS = 90.0
 
 
 class Peer:

@@ -10,7 +10,7 @@ from typing import Any
 from hubbub.brokers.base import Broker
 from hubbub.core.model import Draft, Entry, Kind, RoomState
 
-SECONDS = 10.0  # until an effect that does not come is a failure
+SECONDS = 90.0  # until an effect that does not come is a failure
 
 _numbers = count(1)
 

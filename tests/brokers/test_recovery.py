@@ -41,7 +41,7 @@ async def idle(node: Node, *peers: Peer) -> None:
 async def ask(node: Node, query: Any) -> Any:
     answer = asyncio.get_running_loop().create_future()
     node.broker.read(query, answer.set_result)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         return await answer
 
 

@@ -28,7 +28,7 @@ from hubbub.core.model import SAID, Entry
 from nats_servers import NatsServers
 
 CALM = 6  # halves of a second in which nothing new comes, at the end
-PATIENCE = 40.0  # seconds until what must happen has: an election takes up to ten
+PATIENCE = 120.0  # seconds until what must happen has: an election takes up to ten
 _SAID = re.compile(r"(?:\[\d\d:\d\d\] )?(\w+): (\S+)")
 
 

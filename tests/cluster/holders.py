@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from crowd import Node
 
 NAME = "zed"
-PATIENCE = 40.0  # seconds until he is told whether he has it: that a dead node has it no more is sure after ten
+PATIENCE = 120.0  # seconds until he is told whether he has it: that a dead node has it no more is sure after ten
 HOLD = 0.8  # seconds for which he keeps it, at most
 AGAIN = 0.1  # seconds until he asks again
 

@@ -19,7 +19,7 @@ async def test_full_disk_is_told_of_each_message_and_it_goes_on_with_room(tmp_pa
     """The servers' own bound is reached, and leases are stored there too; later it is raised."""
     servers = NatsServers(tmp_path, 1, jetstream="max_file: 3MB")
     async with crowd(tmp_path, servers, nodes=2) as made, pages(made, 4, 150.0, filler="x" * 1500) as people:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while not any(NOT_STORED in page.fates.values() for page in people):  # noqa: ASYNC110 - it is a test
                 await asyncio.sleep(0.1)
         await asyncio.sleep(FULL_FOR)

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from nats_servers import NatsServers
 
-SECONDS = 30.0  # a name whose node died is free after ten
+SECONDS = 90.0  # a name whose node died is free after ten
 
 
 @pytest.fixture

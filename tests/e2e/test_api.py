@@ -152,7 +152,7 @@ def test_curl_says_something_and_is_answered_when_it_is_stored(serve: Callable[.
     server = serve()
     al = server.join("Al")
     url = f"http://127.0.0.1:{server.port}/api/v1/rooms/lobby/messages?name=ci"
-    result = subprocess.run([str(CURL), "-s", "-d", "deploy done", url], capture_output=True, timeout=30, check=True)
+    result = subprocess.run([str(CURL), "-s", "-d", "deploy done", url], capture_output=True, timeout=120, check=True)
     entry = json.loads(result.stdout)
     server.kill()  # who was answered finds it in the log, whatever happens next
     assert [(e["nick"], e["text"], e["seq"]) for e in stored(tmp_path / "data")][-1] == (
@@ -370,7 +370,7 @@ def test_old_http_is_told_that_a_stream_needs_more(serve: Callable[..., Server])
     result = subprocess.run(
         [str(CURL), "-s", "-0", f"http://127.0.0.1:{serve(data=None).port}/api/v1/rooms/lobby/stream"],
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     assert json.loads(result.stdout)["detail"] == "A stream needs HTTP/1.1."

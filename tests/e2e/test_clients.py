@@ -185,7 +185,7 @@ def test_nc_is_shown_the_past_before_it_ends(server: Server, witness: Client) ->
     witness.say(*(f"number {i}" for i in range(20)))
     witness.barrier()
     command = ["nc.openbsd", "-N", "127.0.0.1", str(server.port)]
-    result = subprocess.run(command, input=b"bob\n/who\n/history 1\n", capture_output=True, timeout=20)
+    result = subprocess.run(command, input=b"bob\n/who\n/history 1\n", capture_output=True, timeout=120)
     shown = re.sub(rb"\[\d\d:\d\d\] ", b"", result.stdout).decode().splitlines()
     past = [f"Witness: number {i}" for i in range(20)]
     assert shown == ["Enter your name: " + past[0], *past[1:], "*** In lobby: 2 ***", "  bob, Witness", past[-1]]

@@ -18,7 +18,7 @@ from scene import Client, Server
 
 import hubbub
 
-SECONDS = 15.0
+SECONDS = 90.0
 
 
 @pytest.fixture

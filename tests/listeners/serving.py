@@ -18,7 +18,7 @@ from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.front import Front
 from hubbub.server import EchoWires
 
-SECONDS = 10.0  # until an effect that does not come is a failure
+SECONDS = 90.0  # until an effect that does not come is a failure
 
 
 async def until(reached: Callable[[], Any]) -> None:
