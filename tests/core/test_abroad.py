@@ -327,7 +327,8 @@ def test_first_join_may_come_after_who_made_it() -> None:
 def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     house = House()
     (al,) = house.enter("Al")
-    outlet, zoe = arrive(house)
+    outlet, zoe = arrive(house, replace(ZOE, id="z1"))
+    assert zoe.user and zoe.user.id == "z1" and al.session.user and person(al.session.user).id == al.session.user.id
     al.types("/join den", "/set invite-only on", "/invite Zoe", "/invite Al")
     house.settle()
     assert outlet.told == [Invited("Al", al.session.host, "den")] and zoe.invited == {"den"}

@@ -6,6 +6,7 @@ import pytest
 from doubles import House, Look, Peer
 
 from hubbub.core import asides
+from hubbub.core.commands import members_of
 from hubbub.core.model import Kind, Latest, Page, Private, Refusal, Stored
 from hubbub.core.text import clean_exactly
 from hubbub.core.users import User
@@ -101,6 +102,34 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     asides.whisper(house.hub, al.session, "bo", "", Kind.SIGNAL, tags="+typing=active")
     assert bo.sees() == [Private("Al", "")] and al.sees() == []
     assert not house.hub.outbox.waiting, "nothing of it is stored"
+
+
+def test_private_message_for_one_user_reaches_nobody_who_has_taken_the_name_since() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    asides.whisper(house.hub, al.session, "Bo", "one", label="r")
+    (stored,), (told,) = al.sees(), bo.sees()
+    assert isinstance(stored, Stored) and isinstance(told, Private)
+    assert al.session.user and bo.session.user and stored.to != told.user
+    assert (stored.to, told.user) == (bo.session.user.id, al.session.user.id)
+    asides.check_is(house.hub, "bo", stored.to)
+    bo.types("/nick Robert")
+    house.settle()
+    assert bo.session.user.id == stored.to, "a user is the same under every name"
+    asides.check_is(house.hub, "robert", stored.to)
+    asides.check_is(house.hub, "bo", stored.to)  # nobody has the name: whisper says so
+    house.enter("Bo")
+    with pytest.raises(Refused, match="Bo who is here now may be somebody else") as refused:
+        asides.check_is(house.hub, "BO", stored.to)
+    assert refused.value.code == "somebody-else"
+
+
+def test_members_are_listed_with_their_ids() -> None:
+    house = House()
+    bo, al = house.enter("bo", "Al")
+    listed = members_of(house.hub, "lobby")
+    assert al.session.user and bo.session.user
+    assert (listed.nicks, listed.users) == (["Al", "bo"], [al.session.user.id, bo.session.user.id])
 
 
 def test_what_a_client_says_is_kept_to_the_letter() -> None:

@@ -5,7 +5,7 @@ import time
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import Joined, Left, Notice, Past, Refusal
+from hubbub.core.model import Joined, Left, Members, Notice, Past, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 THERE = Notice(("You are in ops",))
@@ -188,6 +188,24 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
         Refusal("not-in-room", f"You are in no room{refusal}"),
         Refusal("not-in-room", f"You are not in ops{refusal}"),
     ]
+
+
+def test_command_for_a_room_is_refused_where_there_is_none() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    house.hub.rooms.focus(al.session, "")
+    for line in ("/kick Bo", "/me waves", "/topic tea", "/who", "hello"):
+        al.types(line)
+        house.settle()
+        (refusal,) = al.sees()
+        assert isinstance(refusal, Refusal) and refusal.code == "not-a-room"
+    assert bo.sees() == []
+    al.types("/who lobby")
+    assert isinstance(al.sees()[0], Members)
+    house.hub.rooms.focus(al.session, "lobby")
+    al.types("hello")
+    house.settle()
+    assert bo.sees() == ["Al: hello"]
 
 
 def test_leave_of_another_room_keeps_the_current_one() -> None:

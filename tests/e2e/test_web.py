@@ -80,7 +80,8 @@ async def test_websocket_and_nc_hear_each_other(server: Server) -> None:
     (entry,) = (await web.sees("entries"))["entries"]
     assert (entry["room"], entry["kind"], entry["nick"], entry["text"]) == ("lobby", "message", "Alice", "hi")
     alice.say("/msg web psst")
-    assert await web.sees("private") == {"type": "private", "nick": "Alice", "text": "psst"}
+    private = await web.sees("private")
+    assert (private["nick"], private["text"]) == ("Alice", "psst")
     await web.socket.close()
     alice.sees(b"*** Web has left the chat ***\n")
 
@@ -181,6 +182,86 @@ async def test_commands_are_those_of_the_terminal(server: Server) -> None:
     await web.asks(type="command", line="/quit")
     async with asyncio.timeout(SECONDS):
         await web.socket.wait_closed()
+
+
+async def test_private_message_goes_to_the_user_who_is_meant(server: Server) -> None:
+    """A name may be somebody else's by now; an id stays with its user."""
+    alice, bob, web = server.join("Alice"), server.join("Bob"), await talker(server)
+    await web.joins("Web")
+    await web.asks(type="members", room="lobby")
+    members = await web.sees("members")
+    ids = dict(zip(members["nicks"], members["users"], strict=True))
+    assert len(set(ids.values())) == 3
+    await web.asks(type="msg", to="Bob", text="one", label="m1")
+    assert await web.sees("sent") == {"type": "sent", "label": "m1", "nick": "Bob", "user": ids["Bob"]}
+    bob.say("/nick Robert", "/msg Web two")
+    assert (await web.sees("private"))["user"] == ids["Bob"]
+    alice.say("/nick Bob")
+    alice.barrier()
+    await web.asks(type="msg", to="Bob", text="three", user=ids["Bob"], label="m2")
+    refused = await web.sees("error")
+    assert (refused["code"], refused["label"]) == ("somebody-else", "m2")
+    await web.asks(type="msg", to="Robert", text="four", user=ids["Bob"], label="m3")
+    assert (await web.sees("sent"))["nick"] == "Robert"
+    bob.skips_to(b"Web (private): four\n")
+    assert b"private" not in alice.barrier()
+    await web.socket.close()
+
+
+async def test_command_typed_in_a_private_talk_does_nothing_in_a_room(server: Server) -> None:
+    alice, web = server.join("Alice"), await talker(server)
+    await web.joins("Web")
+    await web.asks(type="join", room="ops")
+    await web.sees("joined")
+    alice.say("/join ops")
+    alice.barrier()
+    for line in ("/kick Alice", "/me thinks aloud", "/topic mine", "/leave"):
+        await web.asks(type="command", room="@Alice", line=line)
+        assert (await web.sees("error"))["code"] == "not-a-room"
+    alice.sees_nothing()
+    await web.asks(type="command", room="ops", line="/kick Alice")
+    alice.skips_to(b"*** Web has kicked Alice ***\n")
+    await web.socket.close()
+
+
+async def test_message_is_taken_back_by_its_id(server: Server) -> None:
+    alice, web = server.join("Alice"), await talker(server)
+    await web.joins("Web")
+    await web.asks(type="say", room="lobby", text="wrong", label="m1")
+    wrong = (await web.sees("stored"))["id"]
+    alice.say("mine")
+    alices = (await web.sees("entries"))["entries"][-1]["id"]
+    for room, id, code in (
+        ("lobby", alices, "not-yours"),
+        ("lobby", "x.1", "no-such-message"),
+        ("ops", wrong, "not-in-room"),
+    ):
+        await web.asks(type="redact", room=room, id=id, label="r1")
+        refused = await web.sees("error")
+        assert (refused["code"], refused["label"]) == (code, "r1")
+    await web.asks(type="redact", room="lobby", id=wrong, reason="typo", label="r2")
+    (gone,) = (await web.sees("entries"))["entries"]
+    assert (gone["kind"], gone["text"]) == ("redact", f"{wrong} typo")
+    assert (await web.sees("stored"))["label"] == "r2"
+    await web.asks(type="history", room="lobby", label="h1")
+    assert wrong not in {entry["id"] for entry in (await web.sees("page"))["entries"]}
+    await web.socket.close()
+
+
+async def test_room_with_a_key_is_joined_by_it(server: Server) -> None:
+    alice, web = server.join("Alice"), await talker(server)
+    alice.say("/join team", "/set key sesame", "hello")
+    alice.barrier()
+    await web.joins("Web")
+    for key in ("", "wrong"):
+        await web.asks(type="join", room="team", key=key)
+        refused = await web.sees("error")
+        assert (refused["code"], refused["room"]) == ("bad-key", "team")
+    await web.asks(type="join", room="team", key="sesame", after=0)
+    assert (await web.sees("joined"))["room"] == "team"
+    first = (await web.sees("entries"))["entries"][0]
+    assert (first["kind"], first["nick"]) == ("join", "Alice"), "what follows the number is told"
+    await web.socket.close()
 
 
 async def test_no_name_in_time_ends_it(serve: Callable[..., Server]) -> None:

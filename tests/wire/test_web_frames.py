@@ -28,7 +28,7 @@ from hubbub.core.model import (
     Rooms,
     Stored,
 )
-from hubbub.wire.web import FORM, BadFrame, History, Say, encode, frame, parse, render
+from hubbub.wire.web import FORM, BadFrame, History, Join, Msg, Say, encode, frame, parse, render
 
 ENTRY = Entry("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")
 OBJECT = {
@@ -58,6 +58,8 @@ def payload(data: bytes) -> bytes:
 
 def test_request_is_read_with_its_defaults() -> None:
     assert parse('{"type":"say","room":"ops","text":"hi"}') == Say("ops", "hi", "")
+    assert parse('{"type":"join","room":"ops"}') == Join("ops", "", None)
+    assert parse('{"type":"msg","to":"Bo","text":"hi"}') == Msg("Bo", "hi", "", "")
     assert parse(b'{"type":"history","room":"ops","after":3,"limit":9}') == History("ops", 0, 3, 9, "")
 
 
@@ -119,6 +121,19 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Left("ops", "lobby"), {"type": "left", "room": "ops"}),
     (Named("Max"), {"type": "nick", "nick": "Max"}),
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
+    (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
+    (
+        Stored("m1", Entry("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
+        {"type": "sent", "label": "m1", "nick": "Max", "user": "u1"},
+    ),
+    (
+        Refusal("bad-key", "no", room="ops"),
+        {"type": "error", "code": "bad-key", "text": "no", "label": "", "room": "ops"},
+    ),
+    (
+        Members("ops", ["Al", "Bo"], users=["u1", "u2"]),
+        {"type": "members", "room": "ops", "nicks": ["Al", "Bo"], "more": 0, "operators": [], "users": ["u1", "u2"]},
+    ),
     (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
     (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
     (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3, "operators": []}),

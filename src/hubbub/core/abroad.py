@@ -7,7 +7,7 @@ it goes to its own node.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hubbub.core.model import Entry, Form, Kind, Outlet, Private, Sink
@@ -38,6 +38,7 @@ class Person:
     since: float = 0.0
     active: float = 0.0
     rooms: tuple[str, ...] = ()
+    id: str = field(default="", compare=False)
 
 
 def person(user: User) -> Person:
@@ -54,6 +55,7 @@ def person(user: User) -> Person:
         user.since,
         user.active,
         tuple(session.rooms),
+        user.id,
     )
 
 
@@ -177,7 +179,7 @@ class Abroad:
         assert user is not None
         session.host, session.address = who.host, who.address
         user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
-        user.since, user.active = who.since, who.active
+        user.id, user.since, user.active = who.id, who.since, who.active
 
     def follow(self, entry: Entry) -> None:
         """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.

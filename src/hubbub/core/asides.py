@@ -22,6 +22,13 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
     return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
 
 
+def check_is(hub: Hub, name: str, user: str) -> None:
+    """Raise Refused if somebody holds a name who is not the user with this id."""
+    holder = hub.directory.find(name)
+    if holder and holder.user and holder.user.id != user:
+        raise Refused("somebody-else", f"Not sent: the {holder.nick} who is here now may be somebody else.")
+
+
 def whisper(  # noqa: PLR0913 - what may be said
     hub: Hub, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
 ) -> None:
@@ -43,7 +50,11 @@ def whisper(  # noqa: PLR0913 - what may be said
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
     if target in hub.abroad:
-        hub.ask_for(session, partial(hub.abroad.deliver, target, _private(entry)), partial(_arrived, entry, label))
+        hub.ask_for(
+            session,
+            partial(hub.abroad.deliver, target, _private(session, entry)),
+            partial(_arrived, target, entry, label),
+        )
         return
     session.waiting += 1  # what it says next must not overtake this
     session.turn.append(partial(_hand_over, session, target, entry, label))
@@ -55,23 +66,24 @@ def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> E
     if target.gone:
         return Refusal("no-such-name", "Not sent: who it was for has left.")
     if target.paused:
-        return _arrived(entry, label, False)
-    target.outlet.tell(_private(entry))
-    return _arrived(entry, label, True)
+        return _arrived(target, entry, label, False)
+    target.outlet.tell(_private(session, entry))
+    return _arrived(target, entry, label, True)
 
 
-def _private(entry: Entry) -> Private:
-    return Private(entry.nick, entry.text, entry)
+def _private(session: Session, entry: Entry) -> Private:
+    assert session.user is not None
+    return Private(entry.nick, entry.text, entry, session.user.id)
 
 
-def _arrived(entry: Entry, label: str, outcome: bool | None) -> Event | None:
+def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) -> Event | None:
     """Return what the sender is told; the outcome is None if nobody knows."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
         return Refusal("not-confirmed", f"Not confirmed: {nick} cannot be reached just now.", label)
     if not outcome:
         return Refusal("not-reading", f"Not sent: {nick} does not read just now.", label)
-    return Stored(label, entry) if label else None
+    return Stored(label, entry, target.user.id if target.user else "") if label else None
 
 
 def tell_apart(  # noqa: PLR0913 - what may be said to some of many
@@ -86,7 +98,7 @@ def tell_apart(  # noqa: PLR0913 - what may be said to some of many
     def give() -> Event | None:
         for member in members:
             if not (member.gone or member.paused):
-                member.outlet.tell(_private(entry))
+                member.outlet.tell(_private(session, entry))
         return Stored(label, entry) if label else None
 
     session.turn.append(give)

@@ -85,10 +85,16 @@ def members_of(hub: Hub, name: str) -> Members:
     """Return who is in a room; of one that is not awake here, who is on other nodes."""
     room = hub.rooms.awake.get(name)
     people = room.people if room else hub.abroad.rooms.get(name, ())
-    nicks = sorted({member.nick for member in people}, key=str.casefold)
+    ids = {member.nick: member.user.id for member in people if member.user}
+    nicks = sorted(ids, key=str.casefold)
     operators = [member.nick for member, status in room.rules.status.items() if "o" in status] if room else []
+    listed = nicks[:MAX_LISTED]
     return Members(
-        name, nicks[:MAX_LISTED], max(0, len(nicks) - MAX_LISTED), tuple(sorted(operators, key=str.casefold))
+        name,
+        listed,
+        len(nicks) - len(listed),
+        tuple(sorted(operators, key=str.casefold)),
+        [ids[nick] for nick in listed],
     )
 
 

@@ -161,6 +161,7 @@ class Stored:
 
     label: str
     entry: Entry
+    to: str = field(default="", compare=False)  # of a private message: the id of the user who was told it
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +212,7 @@ class Private:
     nick: str
     text: str
     entry: Entry | None = field(default=None, compare=False)  # the same as an entry; its room is "@" and for whom it is
+    user: str = field(default="", compare=False)  # the id of the user who says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,7 @@ class Members:
     nicks: Sequence[str]
     more: int = 0
     operators: Sequence[str] = ()
+    users: Sequence[str] = field(default=(), compare=False)  # the ids of the users with these nicks
 
 
 @dataclass(frozen=True, slots=True)

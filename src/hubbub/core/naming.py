@@ -82,6 +82,7 @@ class Naming:
     def attach(self, session: Session, user: User) -> None:
         """Make a session that of a user, who holds a name already; it is in no room yet."""
         session.user = user
+        user.id = user.id or session.tag.rstrip(".")
         user.since = user.active = self._hub.clock()
         user.sessions.append(session)
         self._hub.touched(user)

@@ -131,6 +131,8 @@ class Rooms:
 
         """
         room = session.rooms.get(fold(clean(name).removeprefix("#")) if name else session.current)
+        if room is None and session.rooms and not name:
+            raise Refused("not-a-room", "This is not a room. Go to the room that you mean, and do it there.")
         if room is None:
             where = f"You are not in {clean(name)}" if name else "You are in no room"
             raise Refused("not-in-room", f"{where}; /join one first.")

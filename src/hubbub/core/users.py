@@ -31,10 +31,24 @@ class Names(Protocol):
 class User:
     """Who a nick belongs to. A guest has one session; who has an account may have several."""
 
-    __slots__ = ("abroad", "active", "away", "host", "keys", "modes", "nick", "operator", "real", "sessions", "since")
+    __slots__ = (
+        "abroad",
+        "active",
+        "away",
+        "host",
+        "id",
+        "keys",
+        "modes",
+        "nick",
+        "operator",
+        "real",
+        "sessions",
+        "since",
+    )
 
     def __init__(self, nick: str) -> None:
         self.nick = nick
+        self.id = ""  # stays the same whatever the user is called, and belongs to nobody else; others may know it
         self.abroad = False  # on another node
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []

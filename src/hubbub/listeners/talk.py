@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import WSMsgType, web
 
-from hubbub.core import asides, commands, names
+from hubbub.core import asides, commands, moderation, names
 from hubbub.core.hub import Hub
 from hubbub.core.model import LOBBY, After, Answer, Event, Goodbye, Latest, Refusal, Search
 from hubbub.core.session import Session
@@ -171,9 +171,26 @@ class Talk(Outflow):
         self._hub.say(self._session, request.text, request.room, label=request.label)
 
     def _command(self, request: wire.Command) -> None:
-        if request.room:
-            self._hub.rooms.focus(self._session, self._hub.rooms.of(self._session, request.room).name)
+        rooms = self._hub.rooms
+        if request.room.startswith("@"):
+            rooms.focus(self._session, "")
+        elif request.room:
+            rooms.focus(self._session, rooms.of(self._session, request.room).name)
         commands.run(self._hub, self._session, request.line)
+
+    def _msg(self, request: wire.Msg) -> None:
+        if request.user:
+            asides.check_is(self._hub, request.to, request.user)
+        asides.whisper(self._hub, self._session, request.to, request.text, label=request.label)
+
+    def _redact(self, request: wire.Redact) -> None:
+        def refuse(refusal: Refused) -> None:
+            self._refuse(refusal.code, refusal.text, request.label)
+
+        room = self._hub.rooms.of(self._session, request.room)
+        self._session.label = request.label
+        moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)
+        self._session.label = ""
 
     def _history(self, request: wire.History) -> None:
         room = names.check_room(request.room)
@@ -199,9 +216,10 @@ _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Hello: Talk._hello,
     wire.Say: Talk._say,
     wire.Command: Talk._command,
-    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room),
+    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room, request.after, request.key),
     wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
-    wire.Msg: lambda talk, request: asides.whisper(talk._hub, talk._session, request.to, request.text),
+    wire.Msg: Talk._msg,
+    wire.Redact: Talk._redact,
     wire.History: Talk._history,
     wire.Find: Talk._find,
     wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session),

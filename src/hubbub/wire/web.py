@@ -63,16 +63,18 @@ class Say(Struct, tag="say", tag_field="type"):
 
 
 class Command(Struct, tag="command", tag_field="type"):
-    """Do what a line says in a room, as in a terminal."""
+    """Do what a line says in a room, as in a terminal; a `room` that begins with @ is a private talk, and no room."""
 
     line: Text
     room: Name = ""
 
 
 class Join(Struct, tag="join", tag_field="type"):
-    """Become a member of a room."""
+    """Become a member of a room, and go on there after a number."""
 
     room: Name
+    key: Name = ""
+    after: Seq | None = None
 
 
 class Leave(Struct, tag="leave", tag_field="type"):
@@ -82,10 +84,21 @@ class Leave(Struct, tag="leave", tag_field="type"):
 
 
 class Msg(Struct, tag="msg", tag_field="type"):
-    """Tell somebody something that nobody else hears."""
+    """Tell somebody something that nobody else hears: whoever has the name, or only the user with an id."""
 
     to: Name
     text: Text
+    user: Name = ""
+    label: Label = ""
+
+
+class Redact(Struct, tag="redact", tag_field="type"):
+    """Take a message back."""
+
+    room: Name
+    id: Name
+    reason: Text = ""
+    label: Label = ""
 
 
 class History(Struct, tag="history", tag_field="type"):
@@ -121,7 +134,7 @@ class AskMembers(Struct, tag="members", tag_field="type"):
     label: Label = ""
 
 
-Request = Hello | Say | Command | Join | Leave | Msg | History | Find | AskRooms | AskMembers
+Request = Hello | Say | Command | Join | Leave | Msg | Redact | History | Find | AskRooms | AskMembers
 _decode = msgspec.json.Decoder(Request).decode
 
 
@@ -194,15 +207,15 @@ FORM = WebForm()
 
 EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Notice: lambda event: encode("notice", lines=event.lines),
-    Refusal: lambda event: encode("error", code=event.code, text=event.text, label=event.label),
-    Stored: lambda event: _stored(event.label, event.entry),
+    Refusal: lambda event: _refusal(event),
+    Stored: lambda event: _stored(event),
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
     Moved: lambda event: (
         encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic=event.topic)
     ),
     Named: lambda event: encode("nick", nick=event.nick),
-    Private: lambda event: encode("private", nick=event.nick, text=event.text) if event.text else b"",
+    Private: lambda event: _private(event) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
     Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
@@ -217,12 +230,26 @@ def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     return [_object(entry) for entry in entries if entry.kind not in UNSEEN]
 
 
-def _stored(label: str, entry: Entry) -> bytes:
-    return encode("stored", label=label, room=entry.room, seq=entry.seq, id=entry.id)
+def _refusal(event: Refusal) -> bytes:
+    room = {"room": event.room} if event.room else {}
+    return encode("error", code=event.code, text=event.text, label=event.label, **room)
+
+
+def _stored(event: Stored) -> bytes:
+    entry = event.entry
+    if event.to:
+        return encode("sent", label=event.label, nick=entry.room.removeprefix("@"), user=event.to)
+    return encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
+
+
+def _private(event: Private) -> bytes:
+    user = {"user": event.user} if event.user else {}
+    return encode("private", nick=event.nick, text=event.text, **user)
 
 
 def _members(event: Members) -> bytes:
-    return encode("members", room=event.room, nicks=event.nicks, more=event.more, operators=event.operators)
+    ids = {"users": event.users} if event.users else {}
+    return encode("members", room=event.room, nicks=event.nicks, more=event.more, operators=event.operators, **ids)
 
 
 def _object(entry: Entry) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     room: str = ""
     what: str = "private"
     line: Line | None = None
+    user: str = ""
 
 
 class NoForm:
@@ -73,7 +74,7 @@ class Forward:
     def private(self, event: Private) -> bytes:
         """Return what his node is sent of a private message."""
         said = event.entry
-        told = Told(self.number, event.nick, text=event.text)
+        told = Told(self.number, event.nick, text=event.text, user=event.user)
         if said:
             told.room, told.line = said.room, line(said, said.time)
         return _encode(told)

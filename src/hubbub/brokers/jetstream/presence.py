@@ -294,7 +294,7 @@ class Presence:
             session.outlet.tell(Invited(told.nick, told.host, told.room))
         else:
             said = entry(told.room, 0, 0, told.line) if told.line else None
-            session.outlet.tell(Private(told.nick, told.text, said))
+            session.outlet.tell(Private(told.nick, told.text, said, told.user))
         return True
 
     def _signal(self, said: Entry) -> None:
