@@ -7,63 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from irc_scene import Irc, Message
+from irc_scene import Irc
 from scene import PATIENCE
 
-ANY = re.compile(".*", re.DOTALL)
-CORE = ("message-tags", "server-time", "echo-message", "batch", "labeled-response")
-Word = str | re.Pattern[str]
-
-
-def fits(message: Message, verb: str, *params: Word) -> bool:
-    """Say whether a message has this verb, and these parameters to begin with."""
-    return (
-        message.verb == verb
-        and len(message.params) >= len(params)
-        and all(
-            wanted == word if isinstance(wanted, str) else wanted.fullmatch(word)
-            for wanted, word in zip(params, message.params, strict=False)
-        )
-    )
-
-
-def told(messages: list[Message], *verbs: str) -> list[Message]:
-    return [message for message in messages if message.verb in verbs]
-
-
-def verbs(messages: list[Message]) -> list[str]:
-    return [message.verb for message in messages]
-
-
-def the(messages: list[Message], verb: str, *params: Word) -> Message:
-    """Exactly one of them has this verb, and it begins like this."""
-    found = told(messages, verb)
-    assert len(found) == 1, [*map(str, messages)]
-    assert fits(found[0], verb, *params), str(found[0])
-    return found[0]
-
-
-def only(messages: list[Message], verb: str, *params: Word) -> Message:
-    """They are one message, and it is like this, with no parameter more."""
-    assert len(messages) == 1, [*map(str, messages)]
-    assert fits(messages[0], verb, *params) and len(messages[0].params) == len(params), str(messages[0])
-    return messages[0]
-
-
-def batch(messages: list[Message], kind: str, *params: Word) -> list[Message]:
-    """They are one batch of this kind, and nothing else; return what is in it, batches of its own included."""
-    assert len(messages) > 1, [*map(str, messages)]
-    start, *inside, end = messages
-    assert fits(start, "BATCH", re.compile(r"\+[A-Za-z0-9-]+"), kind, *params), [*map(str, messages)]
-    open_now = [start.params[0][1:]]
-    assert end.verb == "BATCH" and end.params == (f"-{open_now[0]}",), [*map(str, messages)]
-    for message in inside:
-        if message.verb == "BATCH" and message.params[0][0] == "-":
-            assert message.params[0][1:] == open_now.pop(), [*map(str, messages)]
-        assert message.tags.get("batch") == open_now[-1], [*map(str, messages)]
-        if message.verb == "BATCH" and message.params[0][0] == "+":
-            open_now.append(message.params[0][1:])
-    return inside
+from irc_messages import ANY, Message, Word, fits
 
 
 class Capable(Irc):

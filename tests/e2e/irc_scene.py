@@ -1,8 +1,7 @@
 """People with an IRC client, for scenes: they send lines, and what they see is matched by patterns like lines.
 
-A pattern is `[:SOURCE ]VERB param param [:last one]`. SOURCE is a nick, or all of the source. VERB may be several with
-`|` between. A parameter is compared as it is, but `...` is any text and `/.../` a regular expression for all of it.
-`#room`, `#other` and `#third` are rooms of this scene alone, in what is sent and what is expected.
+Patterns are told in irc_messages.py. `#room`, `#other` and `#third` are rooms of this scene alone, in what is sent and
+what is expected.
 """
 
 from __future__ import annotations
@@ -13,75 +12,19 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import count
 
 from scene import PATIENCE
 
 from hubbub import passwords
+from irc_messages import Message
 
 # How the tests' server is told who is its operator, and the password that all must know.
 OPER = ("--operator", f"operuser:{passwords.make('operpassword')}")
 PASSWORD = ("--irc-password", "sesame")
 
 ROOMS = re.compile(r"#(room|other|third)\b", re.IGNORECASE)
-UNESCAPE = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
-LONGEST = 512
 _scenes = count(1)
-
-
-@dataclass(frozen=True)
-class Message:
-    """A line that a server sent."""
-
-    tags: dict[str, str]
-    source: str
-    verb: str
-    params: tuple[str, ...]
-
-    @classmethod
-    def parse(cls, line: bytes) -> Message:
-        assert len(line) + 2 <= LONGEST or line.startswith(b"@"), f"{len(line) + 2} bytes: {line!r}"
-        assert b"\r" not in line and b"\0" not in line, line
-        rest, tags, source = line.decode(), {}, ""
-        if rest.startswith("@"):
-            words, _, rest = rest[1:].partition(" ")
-            for word in words.split(";"):
-                key, _, value = word.partition("=")
-                tags[key] = re.sub(r"\\(.?)", lambda match: UNESCAPE.get(match[1], match[1]), value)
-        if rest.startswith(":"):
-            source, _, rest = rest[1:].partition(" ")
-        head, colon, last = rest.partition(" :")
-        verb, *params = head.split()
-        return cls(tags, source, verb, (*params, last) if colon else tuple(params))
-
-    @property
-    def nick(self) -> str:
-        return self.source.partition("!")[0]
-
-    def __str__(self) -> str:
-        return f":{self.source} {self.verb} {' | '.join(self.params)}"
-
-    def like(self, pattern: str) -> bool:
-        """Say whether this is what a pattern means."""
-        source = ""
-        if pattern.startswith(":"):
-            source, _, pattern = pattern[1:].partition(" ")
-        head, colon, last = pattern.partition(" :")
-        verbs, *params = head.split(" ")
-        params += [last] if colon else []
-        return (
-            (not source or source in (self.source, self.nick))
-            and self.verb in verbs.split("|")
-            and len(params) == len(self.params)
-            and all(_same(*pair) for pair in zip(params, self.params, strict=True))
-        )
-
-
-def _same(expected: str, param: str) -> bool:
-    if len(expected) > 1 and expected[0] == expected[-1] == "/":
-        return bool(re.fullmatch(expected[1:-1], param))
-    return expected in ("...", param)
 
 
 class Irc:

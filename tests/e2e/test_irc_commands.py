@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from irc_scene import LONGEST, OPER, PASSWORD, Irc, People, people_at, settle
+from irc_scene import OPER, PASSWORD, Irc, People, people_at, settle
 from scene import Client, Server
+
+from irc_messages import LONGEST
 
 Serve = Callable[..., Server]
 _numbers = count(1)

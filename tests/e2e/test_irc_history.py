@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from irc_caps import ANY, CORE, Capable, Message, Town, batch, fits, only, the, told, town, verbs
+from irc_caps import Capable, Town, town
 from scene import Server, wait_until
+
+from irc_messages import ANY, CORE, Message, batch, fits, only, the, told, verbs
 
 HISTORY = (*CORE, "draft/chathistory")
 EVENTS = (*HISTORY, "draft/event-playback")

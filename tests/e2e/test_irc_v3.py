@@ -11,8 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from irc_caps import ANY, CORE, Capable, Message, Town, batch, fits, only, the, told, town, verbs
+from irc_caps import Capable, Town, town
 from scene import Server
+
+from irc_messages import ANY, CORE, Message, batch, fits, only, the, told, verbs
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 PLAIN_CAPS = set(

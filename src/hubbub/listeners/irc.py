@@ -122,20 +122,22 @@ class IrcDialogue(Answers):
         self.connection.finish(wire.line("", "ERROR", "The server is shutting down"))
 
     def tick(self, now: float, quiet: float) -> float:
-        """End it with who does not register, or does not answer."""
+        """End clients that do not register in time, or answer no PING."""
+        if self.session.gone:  # its goodbye waits until its leave is stored
+            return PONG_WITHIN
         if not self.registered:
-            left = self.settings.name_timeout - (now - self._opened)
-            if left <= 0:
-                self.end("Registration timed out")
-            return left
-        if quiet < PING_AFTER:
+            left, why = self.settings.name_timeout - (now - self._opened), "Registration timed out"
+        elif quiet < PING_AFTER:
             return PING_AFTER - quiet
-        if not self._pinged:
+        else:
+            left, why = PING_AFTER + PONG_WITHIN - quiet, f"Ping timeout: {quiet:.0f} seconds"
+        if left <= 0:
+            self.end(why)
+            return PONG_WITHIN
+        if self.registered and not self._pinged:
             self._pinged = True
             self.emit(wire.line("", "PING", self.network.name))
-        elif quiet >= PING_AFTER + PONG_WITHIN:
-            self.end(f"Ping timeout: {quiet:.0f} seconds")
-        return PING_AFTER + PONG_WITHIN - quiet
+        return left
 
     # --- the hub's calls ------------------------------------------------------------------------------------------
 
