@@ -70,6 +70,17 @@ class Directory:
         # that they have left. The newest is the last.
         self._shadowed: dict[str, list[User]] = {}
 
+    def check_free(self, name: str) -> str:
+        """Return a name as it would be shown, if it is valid and nobody here holds it. Raises Refused.
+
+        Whether people of other nodes hold it is known when it is claimed.
+        """
+        nick = names.check_name(clean(name))
+        holder = self.users.get(fold(nick))
+        if holder and not holder.abroad:
+            raise Refused("name-taken", f"The name {nick} is taken.")
+        return nick
+
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
         nick = names.check_name(clean(name))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 from hubbub.core.hub import Hub
-from hubbub.core.model import (
-    Event,
-    Goodbye,
-)
-from hubbub.core.text import fold
+from hubbub.core.model import Event, Goodbye
+from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners import irc_commands, irc_metadata, irc_registration
 from hubbub.listeners.connection import Connection
@@ -25,6 +23,7 @@ log = logging.getLogger("hubbub")
 
 PING_AFTER = 120.0  # seconds of silence after which a client is asked whether it is there
 PONG_WITHIN = 60.0
+STRAYS = 3  # commands that a client may send too early before it is taken for something else and ended
 
 
 class IrcDialogue(Answers):
@@ -45,6 +44,7 @@ class IrcDialogue(Answers):
         self.username = ""
         self.real = ""
         self.away = ""  # before it is registered
+        self.strays = 0  # commands before it is registered that need that
         self.negotiating = False
         self.version = 0  # of CAP LS, the highest asked for
         self.password = ""
@@ -105,8 +105,6 @@ class IrcDialogue(Answers):
             self.network.unwatch(nick, self)
         if self.registered and not self.session.gone:
             log.info("%s (%s) has left", self.session.nick, self.connection.peer)
-        elif self.user and not self.registered:
-            self.hub.directory.drop(self.user)
         self.hub.depart(self.session, self._reason)
 
     def pause(self) -> None:
@@ -156,33 +154,6 @@ class IrcDialogue(Answers):
 
     # --- registration, and the end --------------------------------------------------------------------------------
 
-    def claim(self, name: str) -> None:
-        """Hold a name before the client is registered; answer if that cannot be."""
-        had = self.user.keys if self.user else ()
-        try:
-            user, nick = self.hub.directory.claim(name, self.user)
-        except Refused as refusal:
-            self.refuse_name(refusal, name)
-            return
-
-        def held(refusal: Refused | None) -> None:
-            if refusal or self.session.gone:
-                if self.user and not self.session.gone:
-                    self.hub.directory.keep(user, user.nick, ())
-                else:
-                    self.hub.directory.drop(user)
-                if refusal and not self.session.gone:
-                    self.refuse_name(refusal, name)
-                return
-            self.user = user
-            self.hub.directory.keep(user, nick, ())
-            self.register()
-
-        if fold(nick) in had:
-            held(None)
-        else:
-            self.hub.naming.hold(self.session, nick, held)
-
     def refuse_name(self, refusal: Refused, name: str) -> None:
         """Say that a name cannot be had."""
         shown = name if name and " " not in name and not name.startswith(":") else "*"
@@ -191,14 +162,38 @@ class IrcDialogue(Answers):
         else:  # the other nodes could not be asked
             self.reply("437", self.nick or "*", shown, refusal.text)
 
+    def want(self, name: str) -> None:
+        """Note what a client wants to be called once it is registered; nobody holds a name before that."""
+        try:
+            self.wanted = self.hub.directory.check_free(name)
+        except Refused as refusal:
+            self.refuse_name(refusal, name)
+            return
+        self.register()
+
     def register(self) -> None:
         """Let the client in once it has said all that is needed."""
-        if self.registered or self.negotiating or not self.user or not self.username:
+        if self.registered or self.negotiating or not self.wanted or not self.username:
             return
         if self.settings.irc_password and self.password != self.settings.irc_password:
             self.numeric(464)
             self.end("Password incorrect")
             return
+        try:
+            user, nick = self.hub.directory.claim(self.wanted)
+        except Refused as refusal:
+            self._not_called(refusal)
+        else:
+            self.hub.naming.hold(self.session, nick, partial(self._come_in, user))
+
+    def _come_in(self, user: User, refusal: Refused | None) -> None:
+        """Let the client in under the name that it wanted, or ask for another one."""
+        if refusal or self.session.gone:
+            self.hub.directory.drop(user)
+            if refusal and not self.session.gone:
+                self._not_called(refusal)
+            return
+        self.user = user
         self.registered = True
         self.network.unregistered.discard(self)
         self.network.clients.add(self)
@@ -210,6 +205,10 @@ class IrcDialogue(Answers):
         self.connection.tick()
         irc_registration.welcome(self)
 
+    def _not_called(self, refusal: Refused) -> None:
+        name, self.wanted = self.wanted, ""
+        self.refuse_name(refusal, name)
+
     def take_caps(self, caps: frozenset[str]) -> None:
         """Use these capabilities from now on."""
         irc_metadata.recap(self, caps)
@@ -220,9 +219,7 @@ class IrcDialogue(Answers):
         """Say why, and close; whether the client reads or not. The others are told `quit`, or the same."""
         quit = reason if quit is None else quit
         self._reason = quit
-        if self.user and not self.registered:
-            self.hub.directory.drop(self.user)
-            self.user = None
+        self.network.unregistered.discard(self)
         host = self.session.host.rpartition("@")[2] or "unknown"
         if self.registered:
             log.info("%s (%s) has left", self.nick, self.connection.peer)
@@ -236,8 +233,18 @@ class IrcDialogue(Answers):
             self.session.label = ""
         self.hub.depart(self.session, self._reason)
 
+    def count_stray(self) -> None:
+        """Count what a client sends before it is registered and may not; end what seems to be no IRC client."""
+        self.strays += 1
+        if self.strays >= STRAYS:
+            self.end("Register first, by NICK and USER")
+
     def _broken(self, item: wire.Broken) -> None:
         if item.why is wire.Signal.TOO_LONG:
             self.numeric(417)
+        elif item.verb == "NICK":
+            self.reply("432", self.nick, "*", "Your nick is not UTF-8. Set your client to UTF-8, or take another nick.")
         else:
             self.fail(item.verb, "INVALID_UTF8", "Message rejected, it is not UTF-8")
+        if not self.registered and not irc_commands.is_early(item.verb):
+            self.count_stray()

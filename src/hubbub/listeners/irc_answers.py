@@ -37,7 +37,8 @@ class Answers:
         self.caps: frozenset[str] = frozenset()
         self.session: Session
         self.connection: Connection
-        self.user: User | None = None  # who holds the nick; the session has it once it is registered
+        self.user: User | None = None  # once it is registered
+        self.wanted = ""  # the nick that it asked for before that
         self.label = ""  # of the command that is being done
         self.rest: deque[Callable[[], None]] = deque()  # of the command that is being done: each waits for the last
         self._resting = False  # a part of that is being done
@@ -136,8 +137,8 @@ class Answers:
 
     @property
     def nick(self) -> str:
-        """What the client is called, "*" before it has a name."""
-        return self.user.nick if self.user else "*"
+        """What the client is called, or wants to be; "*" if that is not known."""
+        return self.user.nick if self.user else self.wanted or "*"
 
     @property
     def source(self) -> str:

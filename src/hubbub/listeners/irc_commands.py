@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 VISITED = 10  # rooms that a message may wake
+HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PRI"})
 _WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
@@ -76,11 +77,12 @@ def _asleep(client: IrcDialogue, message: wire.Message) -> list[str]:
 
 
 def _run(client: IrcDialogue, message: wire.Message) -> None:
-    command = COMMANDS.get(message.verb)
     params = message.params
-    if not client.registered and not (command and command.early):
-        client.numeric(451)
-    elif command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
+    if not client.registered and not is_early(message.verb):
+        _run_too_early(client, message.verb)
+        return
+    command = COMMANDS.get(message.verb)
+    if command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
         client.numeric(421, message.verb)
     elif command.operators and not (client.user and client.user.operator):
         client.numeric(481)
@@ -93,6 +95,20 @@ def _run(client: IrcDialogue, message: wire.Message) -> None:
             command.run(client, params)
         except Refused as refusal:
             refuse(client, refusal, params)
+
+
+def is_early(verb: str) -> bool:
+    """Return whether a command may be sent before the client is registered."""
+    command = COMMANDS.get(verb)
+    return command is not None and command.early
+
+
+def _run_too_early(client: IrcDialogue, verb: str) -> None:
+    if verb in HTTP:
+        irc_registration.http(client)
+    else:
+        client.numeric(451)
+        client.count_stray()
 
 
 def refuse(client: IrcDialogue, refusal: Refused, params: Sequence[str]) -> None:
@@ -131,6 +147,8 @@ COMMANDS: dict[str, Command] = {
     "PING": _early(irc_registration.ping),
     "PONG": _early(irc_registration.nothing),
     "QUIT": _early(irc_registration.quit),
+    "AUTHENTICATE": _early(irc_registration.authenticate, 1),
+    "STARTTLS": _early(irc_registration.starttls),
     "LUSERS": Command(irc_server.lusers),
     "MOTD": Command(irc_server.motd),
     "VERSION": Command(irc_server.version),

@@ -5,6 +5,7 @@ Sources: https://modern.ircdocs.horse; ircv3.net for capabilities.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from hubbub.wire.irc_form import MULTILINE
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-CAPS_LINE = 400  # bytes of capabilities in a line
 # By name: what it means when it has a value. Those of drafts under the names that clients know.
 CAPS = {
     "message-tags": "",
@@ -48,13 +48,19 @@ CAPS = {
     MULTILINE: f"max-bytes={irc_history.MAX_BYTES},max-lines={irc_history.MAX_LINES}",
     **irc_metadata.CAPS,
 }
+# Older names of others in the table: granted to clients that ask, and not listed. Some clients do not know that a list
+# may have several lines and take no capability at all, so it has to fit in one.
+UNLISTED = frozenset({"draft/no-implicit-names", irc_metadata.SECOND})
 
 
 def welcome(client: IrcDialogue) -> None:
-    """Greet who has just registered, in the order that RFC 2812 gives (5.1)."""
+    """Greet a client that has just registered, in the order that RFC 2812 gives (5.1).
+
+    The welcome tells the nick alone: some clients resolve a host there for DCC, and a cloak is none.
+    """
     network = client.network
     name = network.name
-    client.reply("001", client.nick, f"Welcome to the {network.settings.network} Network, {client.source}")
+    client.reply("001", client.nick, f"Welcome to the {network.settings.network} Network, {client.nick}")
     client.reply("002", client.nick, f"Your host is {name}, running version {irc_server.VERSION}")
     client.reply("003", client.nick, f"This server was created {human(network.started)}")
     client.reply(
@@ -81,7 +87,7 @@ def nick(client: IrcDialogue, params: list[str]) -> None:
         return
     name = params[0]
     if not client.registered:
-        client.claim(name)
+        client.want(name)
         return
     if name == client.nick:
         return
@@ -99,13 +105,31 @@ def user(client: IrcDialogue, params: list[str]) -> None:
     if len(params) < 4 or not params[0] or not params[3]:
         client.numeric(461, "USER")
         return
-    username = "".join(char for char in params[0] if char.isascii() and (char.isalnum() or char in "_.-"))
-    if not username:
-        client.numeric(468)
-        return
-    client.username = username[: irc_people.USER_LENGTH]
+    client.username = _username(params[0])
     client.real = wire.cut(clean(params[3]), irc_people.REAL_LENGTH)
     client.register()
+
+
+def _username(text: str) -> str:
+    """Return a valid user name that is like what a client sent: accents are taken off, other letters left out."""
+    plain = unicodedata.normalize("NFKD", text[: 4 * irc_people.USER_LENGTH])
+    kept = "".join(char for char in plain if char.isascii() and (char.isalnum() or char in "_.-"))
+    return kept[: irc_people.USER_LENGTH] or "user"
+
+
+def authenticate(client: IrcDialogue, params: list[str]) -> None:
+    """AUTHENTICATE mechanism: log in. There are no accounts, so that fails; the client goes on without one."""
+    client.numeric(906 if params[0] == "*" else 904)
+
+
+def starttls(client: IrcDialogue, params: list[str]) -> None:
+    """STARTTLS: encrypt from here on. It is refused: connect by TLS."""
+    client.numeric(691)
+
+
+def http(client: IrcDialogue) -> None:
+    """End a client that speaks HTTP: what a web page lets a browser send must not be taken for IRC."""
+    client.end("This is IRC, not HTTP")
 
 
 def quit(client: IrcDialogue, params: list[str]) -> None:
@@ -147,10 +171,11 @@ def _cap_ls(client: IrcDialogue, argument: str) -> None:
     client.version = max(client.version, asked)
     if client.version >= 302 and "cap-notify" not in client.caps:
         client.take_caps(client.caps | {"cap-notify"})
+    listed = {name: value for name, value in CAPS.items() if name not in UNLISTED}
     if asked < 302:
-        client.reply("CAP", client.nick, "LS", " ".join(name for name in CAPS if name != "draft/no-implicit-names"))
+        client.reply("CAP", client.nick, "LS", " ".join(listed))
         return
-    _tell_caps(client, "LS", [f"{name}={value}" if value else name for name, value in CAPS.items()])
+    _tell_caps(client, "LS", [f"{name}={value}" if value else name for name, value in listed.items()])
 
 
 def _cap_list(client: IrcDialogue, _: str) -> None:
@@ -158,8 +183,15 @@ def _cap_list(client: IrcDialogue, _: str) -> None:
     _tell_caps(client, "LIST", shown)
 
 
+def _space_for_caps(client: IrcDialogue, verb: str) -> int:
+    """Return how many bytes of capabilities fit in a line."""
+    return wire.MAX_LINE - len(f":{client.network.name} CAP {client.nick} {verb} :\r\n".encode())
+
+
 def _tell_caps(client: IrcDialogue, verb: str, caps: Sequence[str]) -> None:
-    lines = wire.fill(caps, CAPS_LINE) or [""]
+    """Tell capabilities: in one line if they fit, else in several, with a `*` in all but the last."""
+    text, space = " ".join(caps), _space_for_caps(client, verb)
+    lines = [text] if len(text.encode()) <= space else wire.fill(caps, space - len("* "))
     for number, text in enumerate(lines, 1):
         client.reply("CAP", client.nick, verb, *(["*"] if number < len(lines) else []), text)
 
@@ -174,7 +206,7 @@ def _cap_req(client: IrcDialogue, argument: str) -> None:
         change(word.removeprefix("-"))
     known = all(word.removeprefix("-") in CAPS for word in words)
     agreed = known and not irc_metadata.CAPS.keys() <= caps  # each of those excludes the other
-    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the same words, in more than one line if need be
+    for part in wire.fill(argument.split(" "), _space_for_caps(client, "ACK")):  # in several lines if need be
         client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
     if agreed:
         client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))

@@ -70,7 +70,7 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)
     client.reply("252", nick, str(operators), "operator(s) online")
-    waiting = sum(other is not client for other in network.unregistered if other.user or other.username)
+    waiting = sum(other is not client for other in network.unregistered if other.wanted or other.username)
     client.reply("253", nick, str(waiting), "unknown connection(s)")
     client.reply("254", nick, str(rooms), "channels formed")
     client.reply("255", nick, f"I have {count} clients and 0 servers")

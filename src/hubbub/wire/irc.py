@@ -14,6 +14,8 @@ MAX_LINE = 512  # bytes of a line without its tags, with CR LF
 MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
 MAX_BYTES = MAX_TAGS + MAX_LINE  # of a line, whatever is in it: more is not kept
 MAX_LABEL = 64
+# Commands whose text only adorns them: bytes of it that are not UTF-8 become U+FFFD, so that the command is done.
+ADORNED = frozenset({"USER", "PASS", "QUIT", "PART", "KICK", "AWAY", "SETNAME"})
 
 _ESCAPES = {";": r"\:", " ": r"\s", "\\": r"\\", "\r": r"\r", "\n": r"\n"}
 _UNESCAPES = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
@@ -136,6 +138,8 @@ class Reader:
             return parse(_text(line))
         except UnicodeDecodeError:
             known = parse(_text(line, "replace"))
+            if known and known.verb in ADORNED:
+                return known
             verb = known.verb if known and "\ufffd" not in known.verb else "*"
             return Broken(Signal.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
 

@@ -48,7 +48,6 @@ TEXTS = {
     461: "Not enough parameters",
     462: "You may not reregister",
     464: "Password incorrect",
-    468: "Your username is not valid",
     471: "Cannot join channel (+l)",
     472: "is unknown mode char to me",
     473: "Cannot join channel (+i)",
@@ -63,9 +62,12 @@ TEXTS = {
     501: "Unknown MODE flag",
     502: "Can't change mode for other users",
     524: "No help available on this topic",
+    691: "STARTTLS failed; connect by TLS instead",
     733: "End of MONITOR list",
     734: "Monitor list is full.",
     766: "key not set",
+    904: "SASL authentication failed: there are no accounts on this server",
+    906: "SASL authentication aborted",
 }
 
 REFUSALS = {  # what the core refuses, by its codes; the room or what else it is about comes before the text
