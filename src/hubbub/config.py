@@ -126,7 +126,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_per_address: Annotated[
         int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
     ] = 1000
-    max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 20
+    max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 50
     memory: Annotated[
         int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)
     ] = 16

@@ -1,8 +1,10 @@
 """Names that change while things are in flight."""
 
+import pytest
 from doubles import House
 
 from hubbub.core.model import Named, Refusal
+from hubbub.errors import Refused
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
@@ -100,3 +102,15 @@ def test_departing_while_renaming_leaves_under_the_new_name() -> None:
     house.settle()
     assert al.sees() == ["Bo > Max", "-Max"]
     assert list(house.hub.users) == ["al"]
+
+
+def test_a_name_that_is_free_here_may_still_be_held_elsewhere() -> None:
+    house = House()
+    house.enter("Al")
+    directory = house.hub.directory
+    assert directory.check_free("Bo") == "Bo"
+    with pytest.raises(Refused, match="taken"):
+        directory.check_free("al")
+    user, _ = directory.claim("Cy")
+    user.abroad = True
+    assert directory.check_free("Cy") == "Cy"

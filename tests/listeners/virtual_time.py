@@ -9,6 +9,8 @@ import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+TURN = 1e-6  # seconds that pass in a turn of the loop: a timer that fires a little early must not do so for ever
+
 
 class JumpingSelector(selectors.DefaultSelector):
     """Looks for events without waiting; where it would wait, the clock jumps."""
@@ -21,7 +23,7 @@ class JumpingSelector(selectors.DefaultSelector):
         if events := super().select(0):
             return events
         assert timeout is not None, "everything waits, and nothing will ever happen"
-        self.now += max(0.0, timeout)
+        self.now += max(TURN, timeout)
         return []
 
 

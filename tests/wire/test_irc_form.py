@@ -30,6 +30,8 @@ KINDS = [
     (entry(Kind.LEAVE, "bye all"), "PART #ops :bye all"),
     (entry(Kind.LEAVE, id="x.1~0"), "QUIT :Quit: "),
     (entry(Kind.LEAVE, "bye", id="x.1~1"), "QUIT :Quit: bye"),
+    (entry(Kind.LEAVE, "Ping timeout", id="x.1~1", tags="bot;lost"), "QUIT :Ping timeout"),
+    (entry(Kind.LEAVE, id="x.1~1", tags="lost"), "QUIT :Connection closed"),
     (entry(Kind.RENAME, "Max"), "NICK Max"),
     (entry(Kind.TOPIC, ""), "TOPIC #ops :"),
     (entry(Kind.MODE, "+o-b Bo!~nc@x.nc a!*@* until=99"), "MODE #ops +o-b Bo a!*@*"),
@@ -100,6 +102,20 @@ def test_long_text_is_several_lines_of_whole_characters(word: str, kind: Kind) -
         assert len(rest) <= 510 and (b"msgid" in tags) is (number == 0) and b"time=" in tags
         bodies.append(rest.decode().partition(" :")[2].removeprefix("\x01ACTION ").removesuffix("\x01"))
     assert "".join(bodies) == text and len(lines) > 1
+
+
+@pytest.mark.parametrize("caps", [(), ("batch", "draft/multiline")])
+@pytest.mark.parametrize("text", ["one", "one\ntwo", "a" * 450, "a" * 2000, "b " * 900 + "c"])
+def test_a_time_stands_in_front_of_each_line(text: str, caps: tuple[str, ...]) -> None:
+    lines = form_of(frozenset(caps)).lines(entry(Kind.MESSAGE, text), clock="[12:00] ")
+    said = [line.partition(b" PRIVMSG #ops :") for line in lines if b" PRIVMSG " in line]
+    whole = ""
+    for head, _, body in said:
+        assert len(head + body) <= 512
+        joined = b"multiline-concat" in head
+        assert body.startswith(b"[12:00] ") is not joined
+        whole += ("" if joined or not whole or "\n" not in text else "\n") + body.decode()[0 if joined else 8 : -2]
+    assert whole == text
 
 
 def test_lines_are_messages_for_who_knows_no_other() -> None:

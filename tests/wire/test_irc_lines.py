@@ -120,6 +120,43 @@ def test_what_is_not_utf8_is_told_with_what_can_be_seen_of_it(data: bytes, verb:
     assert read(data + b"\r\n") == [Broken(Signal.NOT_UTF8, verb, label)]
 
 
+@pytest.mark.parametrize(
+    ("data", "last"),
+    [
+        (b"USER jose 0 * :Jos\xe9", "Jos\ufffd"),
+        (b"quit :adi\xf3s", "adi\ufffds"),
+        (b":al PART #a \xff", "\ufffd"),
+    ],
+)
+def test_what_only_adorns_a_command_need_not_be_utf8(data: bytes, last: str) -> None:
+    (message,) = read(data + b"\r\n")
+    assert isinstance(message, Message) and message.params[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("head", "whole"),
+    [
+        (b"PRIVMSG #a :", True),
+        (b"notice #a ", True),
+        (b":al!a@x PRIVMSG #a :", True),
+        (b"@+a=b PRIVMSG #a :", True),
+        (b"TOPIC #a :", False),
+        (b"PRIVMSG ", False),
+        (b"PRIVMSG " + b"a" * 600 + b" :", False),
+    ],
+)
+@pytest.mark.parametrize("size", [513, 600, 4096, 4097, 9000])
+def test_a_text_may_be_longer_than_a_line(head: bytes, whole: bool, size: int) -> None:
+    tags, _, rest = head.rpartition(b" ") if head.startswith(b"@+") else (b"", b"", head)
+    tags, rest = (head.split(b" ", 1)[0] + b" ", head.split(b" ", 1)[1]) if tags else (b"", head)
+    reader = Reader(4096)
+    reader.feed(tags + rest + b"x" * (size - len(rest) - 2) + b"\r\nPING x\r\n")
+    message = reader.next_message()
+    fits = whole and size <= 4096
+    assert isinstance(message, Message) if fits else message == Broken(Signal.TOO_LONG)
+    assert reader.next_message() == Message("PING", ["x"], {})
+
+
 # --- what is sent -----------------------------------------------------------------------------------------------
 
 

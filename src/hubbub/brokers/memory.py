@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, Span, holds, new_log_id, page, windows
+from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import (
     SAID,
     After,
@@ -95,7 +97,9 @@ class MemoryBroker:
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         """Start to follow a room."""
         said = self._answer(Latest(room, latest)).entries
-        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said, self._rules.get(room, ()))
+        recent = list(islice(reversed(self._rooms.get(room, ())), LOOKED_BACK))[::-1]
+        rules = self._rules.get(room, ())
+        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said, rules, recent)
         self._loop.call_soon(done, state)
 
     def close(self, room: str) -> None:

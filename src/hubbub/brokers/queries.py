@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import ClassVar, overload
 
 from hubbub.brokers.base import END, UNSPACED, Span, page, windows
+from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import (
     After,
     AllRooms,
@@ -85,7 +86,8 @@ class Reading:
             if row is None:
                 return RoomState(0, "", ())
             said = self._latest(Latest(name, latest)).entries
-            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0], name))
+            recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
+            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0], name), recent)
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:

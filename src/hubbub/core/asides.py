@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core.model import Entry, Event, Kind, Private, Refusal, Stored
+from hubbub.core.session import join_tags
 from hubbub.core.text import clean, clean_exactly, clean_lines
 from hubbub.errors import Refused
 
@@ -19,6 +20,7 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
     """Return what a session says as an entry that is in no log: without a number."""
     session.published += 1
     id = f"{session.tag}{session.published:x}"
+    tags = join_tags(session.tags, tags)
     return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
 
 

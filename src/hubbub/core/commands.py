@@ -184,6 +184,6 @@ _ROWS = (
     Command("search", "WORDS", "Show the newest messages of the room with all these words.", _search),
     Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
     Command("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
-    Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text)),
+    Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}

@@ -47,7 +47,7 @@ class Limits:
 
     history: int = 20  # messages a newcomer is shown
     max_behind: int = 10_000  # entries; a session further behind skips ahead
-    max_rooms: int = 20  # rooms a session may be in
+    max_rooms: int = 50  # rooms a session may be in
     chunk: int = 32 * 1024  # bytes written to a member at once
     recent: int = 16 * 1024 * 1024  # bytes of entries kept in memory, all rooms together
     gathered: int = 32 * 1024 * 1024  # characters of text that may wait for a commit, all sessions together
@@ -110,6 +110,10 @@ class Delivery:
         if session.rooms.get(room.name) is room:
             self.behind.setdefault(session, {})[room] = cursor
             self.catch_up(session)
+
+    def given(self, session: Session, room: Room) -> int:
+        """Return up to which number a member was given a room's log."""
+        return self.behind.get(session, {}).get(room, room.end).seq
 
     def end(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room: it is no member any longer."""

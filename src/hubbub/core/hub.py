@@ -25,6 +25,7 @@ from hubbub.core.abroad import Abroad
 from hubbub.core.commits import Commits
 from hubbub.core.delivery import Broker, Delivery, Limits
 from hubbub.core.model import (
+    LOST,
     AllRooms,
     Draft,
     Event,
@@ -44,7 +45,7 @@ from hubbub.core.naming import Naming
 from hubbub.core.outbox import Outbox, mark, share
 from hubbub.core.room import Room, slices
 from hubbub.core.rooms import Rooms
-from hubbub.core.session import Hold, Session
+from hubbub.core.session import Hold, Session, join_tags
 from hubbub.core.text import clean, clean_exactly, clean_lines
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
@@ -107,10 +108,11 @@ class Hub:
         """Return whether the session's next command may be taken; if not, `Outlet.go_on` follows."""
         return not (session.gone or session.clogged) and not self.outbox.full(session)
 
-    def depart(self, session: Session, reason: str = "") -> None:
+    def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """Take the session out of all its rooms and free its name; nothing more is delivered to it.
 
-        Replies that wait are still told, then Goodbye. Calling it again does nothing.
+        `asked` says that its user wanted to leave; otherwise the connection was lost, or others ended it. Replies that
+        wait are still told, then Goodbye. Calling it again does nothing.
         """
         if session.gone:
             return
@@ -118,14 +120,15 @@ class Hub:
         session.waiting = 0
         self.rooms.withdraw(session)
         drafts: list[Draft] = []
-        asked = [room for room, draft in (session.joining or {}).items() if draft]
-        for room in () if self.closing or not session.user else (*session.rooms, *asked):
+        joining = [room for room, draft in (session.joining or {}).items() if draft]
+        for room in () if self.closing or not session.user else (*session.rooms, *joining):
             # Insisted on: the others must learn of it even if the disk is full just now.
             if leave := session.leave_of(room):
                 leave.insist = True
             else:
                 drafts.append(self.draft(session, room, Kind.LEAVE, clean(reason), insist=True))
                 drafts[-1].nick = next(iter(session.claimed()), session.nick)
+                drafts[-1].tags = join_tags(session.tags, "" if asked else LOST)
         share(drafts)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
@@ -171,7 +174,7 @@ class Hub:
             assert session.user is not None
             session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
-            draft.tags = tags
+            draft.tags = join_tags(session.tags, tags)
             mark(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
@@ -224,7 +227,7 @@ class Hub:
         room.rules.check_say(session, self.clock())
         if (text := clean_exactly(text)).strip():
             draft = self.draft(session, room.name, kind, text)
-            draft.tags = tags
+            draft.tags = join_tags(session.tags, tags)
             mark(draft, label)
 
     def announce(self, text: str) -> None:
@@ -317,6 +320,7 @@ class Hub:
         """Gather something that a session does, and return it."""
         session.published += 1
         draft = Draft(room, kind, session.nick, text, f"{session.tag}{session.published:x}", session, insist)
+        draft.tags = session.tags
         mark(draft, session.label)
         self.outbox.add(draft)
         return draft
@@ -326,7 +330,7 @@ class Hub:
         session.published += 1
         real = session.user.real if session.user else ""
         draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.tag}{session.published:x}", insist=True)
-        draft.host = session.host
+        draft.host, draft.tags = session.host, session.tags
         self.outbox.add(draft)
 
     def release(self, session: Session) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
 
 LOBBY = "lobby"  # the room in which everybody starts
+BOT = "bot"  # among the tags of what a bot does
+LOST = "lost"  # among the tags of a leave that its author did not ask for: the connection ended
 
 
 class Kind(StrEnum):
@@ -115,7 +117,7 @@ class Entry(NamedTuple):
     `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0
     for the first. `time` is in seconds since the epoch. `id` is its draft's. `host` tells from where `nick` comes,
     like `~nc@1f2e3d4c5a.nc`: never an address, but the same for the same one. `tags` are what a client
-    said beside the text, as IRC writes them (`+draft/reply=x.1`).
+    said beside the text, as IRC writes them (`+draft/reply=x.1`), and BOT, LOST and where lines were joined (`cut=`).
     """
 
     room: str
@@ -385,13 +387,15 @@ class RoomState:
     """What the log says of a room when it wakes: its last number, topic, and newest messages.
 
     `rules` are the entries that made its rules: the first join, who set the topic last, all of Kind.MODE, and the
-    renames of those who may do something. On many nodes the last are entries of Kind.MODE as well.
+    renames of those who may do something. On many nodes the last are entries of Kind.MODE as well. `recent` are the
+    newest entries of every kind, from which it is known who has left; none if that is not known.
     """
 
     seq: int
     topic: str
     latest: Sequence[Entry]
     rules: Sequence[Entry] = ()
+    recent: Sequence[Entry] = ()
 
 
 Event = (

@@ -8,14 +8,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.core.absent import Absence, absences
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
 from hubbub.core.rules import Rules
+from hubbub.core.text import fold
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
 CHANGING = frozenset({Kind.TOPIC, Kind.MODE, Kind.JOIN, Kind.RENAME})  # what may change a room's rules
 _seq = attrgetter("seq")
+ABSENT = 1_000  # people who have left a room that it knows of
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
 
 
@@ -124,7 +127,7 @@ class Room:
 
     """
 
-    __slots__ = ("elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic")
+    __slots__ = ("absent", "elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic")
 
     def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
         self.name = name
@@ -132,6 +135,7 @@ class Room:
         self.topic = state.topic
         self.rules = Rules(name, state.rules)
         self.latest: deque[Entry] = deque(state.latest, maxlen=history)
+        self.absent = absences(state.recent)
         self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
         self.members: dict[Session, Form] = {}
         # The members that were given all there is, by form: a chunk is written to them without another look.
@@ -154,6 +158,9 @@ class Room:
                 # Who joins here is no member yet; all are looked at only where somebody is named.
                 apart = () if entry.kind is Kind.JOIN else self.members
                 self.rules.apply(entry, (*apart, *self.elsewhere))
+            elif entry.kind is Kind.LEAVE:
+                # Whoever was dismissed before that was given less; the host is empty in old logs.
+                self.absent.setdefault((fold(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
                 gone = entry.text.partition(" ")[0]
                 self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
@@ -199,6 +206,7 @@ class Room:
     def receive(self, session: Session) -> None:
         """Note that somebody came in on another node."""
         session.rooms[self.name] = self
+        self.absent.pop((fold(session.nick), session.host), None)
         self.rules.admit(session)
 
     def admit(self, session: Session, form: Form) -> None:
@@ -209,6 +217,16 @@ class Room:
         """Make it a member no more."""
         self.rules.dismiss(session)
         self.stand_back(session, self.members.pop(session))
+
+    def note_absence(self, session: Session, seq: int, now: float) -> None:
+        """Note that a member leaves who was given the log up to a number, less what may not have arrived."""
+        unsure = (entry.seq - 1 for entry in self.latest if entry.time >= now - session.unheard)
+        seq = min(seq, next(unsure, seq)) if session.unheard else seq
+        key = fold(session.nick), session.host
+        known = self.absent.pop(key, None)
+        self.absent[key] = Absence(min(seq, known.seq) if known else seq, now)
+        if len(self.absent) > ABSENT:
+            del self.absent[next(iter(self.absent))]
 
     def go_live(self, session: Session) -> None:
         """Give the session every chunk from now on: it has all there is."""

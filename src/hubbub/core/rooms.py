@@ -7,8 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import names
+from hubbub.core.absent import DAY
 from hubbub.core.awake import Awake
-from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Left, Moved, Notice, Past, Refusal
+from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
 from hubbub.core.room import Chunk, Room
 from hubbub.core.session import author
 from hubbub.core.text import clean, fold
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hubbub.core.hub import Hub
     from hubbub.core.session import Session
 
+RETURNING = 200  # messages that somebody who comes back is shown at most
 COMING = "Another room is just being renamed to {}; try again."
 
 
@@ -195,9 +197,31 @@ class Rooms:
             cursor = room.cursor_at(draft.after)
         elif self._limits.history:
             past = [*earlier, *(entry for entry in chunk.entries[:index] if entry.kind in SAID)]
-            if past := past[-self._limits.history :]:
-                session.turn += self._hub.pieces(Past(past, self._hub.clock()))
+            self._replay(session, room, past[-self._limits.history :], cursor.seq)
         session.turn.append(partial(self._delivery.start, session, room, cursor))
+
+    def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
+        """Show a newcomer the newest messages; or what it has missed, if it was here within a day and keeps those."""
+        now = self._hub.clock()
+        left = room.absent.pop((fold(session.nick), session.host), None)
+        if left and session.resumes and now - left.at < DAY:
+            missed = [entry for entry in past if entry.seq > left.seq]
+            if len(missed) == self._limits.history:  # perhaps more than is in memory
+                self._replay_more(session, room, missed, left.seq, upto)
+                return
+            past = missed
+        if past:
+            session.turn += self._hub.pieces(Past(past, now))
+
+    def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
+        """Show what follows a number, at most RETURNING messages: the newest ones if the log cannot be read."""
+
+        def answer(page: Page | BrokerError) -> Past:
+            known = newest if isinstance(page, BrokerError) else page.entries
+            return Past([entry for entry in known if entry.seq > after], self._hub.clock())
+
+        query = Latest(room.name, RETURNING, before=upto + 1)
+        self._hub.ask_for(session, partial(self._hub.broker.read, query), answer)
 
     def left(self, draft: Draft, room: Room, *_: object) -> None:
         """Take out who asked to leave: that is stored."""
@@ -244,7 +268,10 @@ class Rooms:
 
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""
-        self._delivery.end(session, session.rooms.pop(name))
+        room = session.rooms.pop(name)
+        if session.user and session.resumes:
+            room.note_absence(session, self._delivery.given(session, room), self._hub.clock())
+        self._delivery.end(session, room)
         self._hub.touch(session)
         if session.current == name:
             session.current = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import SAID, Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
+from hubbub.core.model import BOT, SAID, Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
 from hubbub.core.text import beginning
 
 if TYPE_CHECKING:
@@ -70,10 +70,13 @@ class Session:
         "paused",
         "published",
         "reading",
+        "resumes",
         "rooms",
+        "secure",
         "sink",
         "tag",
         "turn",
+        "unheard",
         "unsettled",
         "user",
         "waiting",
@@ -89,6 +92,9 @@ class Session:
         self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
         self.invited: set[str] = set()  # rooms that it may come into whatever their rules say
         self.exact = False  # what it says is kept with its spaces
+        self.resumes = False  # what it was given it keeps: when it comes back to a room, it goes on from there
+        self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
+        self.secure = False  # its connection is encrypted
         self.user: User | None = None
         self.rooms: dict[str, Room] = {}
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
@@ -114,6 +120,11 @@ class Session:
         """Who it is, as a ban may mean it: by its host or by its address."""
         user = self.host.partition("@")[0]
         return f"{self.nick}!{self.host}", f"{self.nick}!{user}@{self.address}"
+
+    @property
+    def tags(self) -> str:
+        """What marks all that it does: that its user is a bot."""
+        return BOT if self.user and "B" in self.user.modes else ""
 
     @property
     def clogged(self) -> bool:
@@ -181,3 +192,8 @@ def author(draft: Draft) -> Session:
     """Return the session that made a draft."""
     assert draft.session is not None
     return draft.session
+
+
+def join_tags(*tags: str) -> str:
+    """Return tags as one text, as entries have them."""
+    return ";".join(filter(None, tags))

@@ -1,4 +1,4 @@
-"""Points in time as people type them."""
+"""Points in time as people type and read them."""
 
 import re
 from datetime import datetime, timedelta, tzinfo
@@ -40,3 +40,17 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
         return (then if then.tzinfo else then.replace(tzinfo=here.tzinfo)).timestamp()
     except (ValueError, OverflowError):
         raise Refused("time-invalid", _RULE) from None
+
+
+def shown_time(then: float, now: float, tz: tzinfo | None = None) -> str:
+    """Return a point in time as it stands before an old message: with the date unless that is today's.
+
+    Args:
+        then: epoch seconds.
+        now: the same; what today is.
+        tz: whose clock; None for the system's.
+
+    """
+    local = datetime.fromtimestamp(then, tz)
+    today = local.date() == datetime.fromtimestamp(now, tz).date()
+    return local.strftime("[%H:%M] " if today else "[%Y-%m-%d %H:%M] ")

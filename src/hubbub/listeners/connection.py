@@ -224,6 +224,11 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._gone(self)
 
     @property
+    def encrypted(self) -> bool:
+        """Whether what is written passes through TLS."""
+        return self._encrypted
+
+    @property
     def cloak(self) -> str:
         """What others are shown of its address: the same for the same one, and no way back."""
         return self._shared.cloak(self.origin)

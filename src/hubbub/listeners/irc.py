@@ -53,7 +53,7 @@ class IrcDialogue(Answers):
         self.markers: dict[str, str] = {}
         self.metadata = irc_metadata.Own()
         self.batch: Any = None  # a multi-line message that is coming in
-        self._reader = wire.Reader()
+        self._reader = wire.Reader(self.settings.line_limit)
         self._opened = now
         self._pinged = False
         self._reason = "Connection closed"
@@ -66,6 +66,8 @@ class IrcDialogue(Answers):
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
         self.session.exact = True
+        self.session.resumes = True
+        self.session.secure = connection.encrypted
 
     def feed(self, data: bytes) -> None:
         """Keep bytes that came in."""
@@ -130,6 +132,7 @@ class IrcDialogue(Answers):
         else:
             left, why = PING_AFTER + PONG_WITHIN - quiet, f"Ping timeout: {quiet:.0f} seconds"
         if left <= 0:
+            self.session.unheard = quiet
             self.end(why)
             return PONG_WITHIN
         if self.registered and not self._pinged:
@@ -216,9 +219,12 @@ class IrcDialogue(Answers):
         self.hub.set_form(self.session, form_of(caps & SHOWING))
 
     def end(self, reason: str, quit: str | None = None) -> None:
-        """Say why, and close; whether the client reads or not. The others are told `quit`, or the same."""
-        quit = reason if quit is None else quit
-        self._reason = quit
+        """Say why, and close, whether the client reads or not.
+
+        The others see the same; or `quit`, if it asked for that.
+        """
+        asked = quit is not None
+        self._reason = quit if quit is not None else reason
         self.network.unregistered.discard(self)
         host = self.session.host.rpartition("@")[2] or "unknown"
         if self.registered:
@@ -231,7 +237,7 @@ class IrcDialogue(Answers):
             self.send(last)
             self.end_answer()
             self.session.label = ""
-        self.hub.depart(self.session, self._reason)
+        self.hub.depart(self.session, self._reason, asked)
 
     def count_stray(self) -> None:
         """Count what a client sends before it is registered and may not; end what seems to be no IRC client."""

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from hubbub.core.hub import Hub
-from hubbub.core.model import Event
+from hubbub.core.model import BOT, Event
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.listeners.connection import Connection
@@ -172,6 +172,14 @@ class Answers:
     def time(self) -> dict[str, str]:
         """The time as a tag, if the client reads that."""
         return {"time": stamp(self.hub.clock())} if "server-time" in self.caps else {}
+
+    def event(self, author: Session, verb: str, *params: str) -> bytes:
+        """Return what somebody does that is in no log, as this client is shown it."""
+        return wire.line(f"{author.nick}!{author.host}", verb, *params, tags=self.marks(author))
+
+    def marks(self, author: Session) -> dict[str, str]:
+        """Return the tags of what somebody does that is in no log."""
+        return {BOT: ""} if author.tags and "message-tags" in self.caps else {}
 
     def numeric(self, code: int, *params: str) -> None:
         """Answer with a numeric; its usual text comes last."""

@@ -7,13 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import moderation, names
-from hubbub.core.model import AllRooms, RoomList
+from hubbub.core.model import AllRooms, Notice, RoomList
 from hubbub.core.room import Room
 from hubbub.core.rules import matches
 from hubbub.core.text import clean, fold
 from hubbub.errors import BrokerError, Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
@@ -71,7 +72,12 @@ def _join(client: IrcDialogue, name: str, key: str) -> None:
         if room not in client.session.rooms:
             client.hub.rooms.join(client.session, room, key=key)
     except Refused as refusal:
-        client.numeric(405 if refusal.code == "too-many-rooms" else 403, name)
+        if refusal.code == "too-many-rooms":
+            client.numeric(405, name)
+        elif name.startswith("#"):
+            client.reply("476", client.nick, name, f"{TEXTS[476]}. {refusal.text}")
+        else:
+            client.numeric(403, name)
 
 
 def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
@@ -173,11 +179,51 @@ def invite(client: IrcDialogue, params: list[str]) -> None:
     client.reply("341", client.nick, target.nick, channel(room.name))
     if target.user and target.user.away:
         client.reply("301", client.nick, target.nick, target.user.away)
-    data = wire.line(client.source, "INVITE", target.nick, channel(room.name))
     for member in room.people:
         other = client.network.client(member)
         if other and other is not client and "invite-notify" in other.caps:
-            other.send(data)
+            other.send(other.event(client.session, "INVITE", target.nick, channel(room.name)))
+
+
+def knock(client: IrcDialogue, params: list[str]) -> None:
+    """KNOCK #channel: ask its operators to be let in."""
+    name = params[0]
+    room = room_at(client, name)
+    if room is None:
+        return
+    if client.session in room.members:
+        client.numeric(714, name)
+        return
+    try:
+        room.rules.check_join(client.session, "", len(room.people), client.hub.clock())
+    except Refused as refusal:
+        if "s" in room.rules.flags:
+            client.numeric(403, name)
+        elif refusal.code == "banned":
+            client.numeric(474, name)
+        else:
+            _knock(client, room)
+    else:
+        client.numeric(713, name)
+
+
+def _knock(client: IrcDialogue, room: Room) -> None:
+    name = channel(room.name)
+    operators = [member for member in room.people if "@" in room.rules.prefixes(member)]
+    if not operators:
+        client.numeric(480, name)
+        return
+    if not client.network.may_knock(room.name, client.session.host):
+        client.numeric(712, name)
+        return
+    for member in operators:
+        other = client.network.client(member)
+        if other:
+            other.send(other.line("710", name, name, client.source, "has asked for an invite."))
+        elif member not in client.hub.abroad and not member.paused:
+            text = f"{client.nick} asks to be let into {room.name}. To let them in, type /invite {client.nick} there"
+            client.hub.reply(member, Notice((text,)))
+    client.numeric(711, name)
 
 
 def kick(client: IrcDialogue, params: list[str]) -> None:
@@ -239,15 +285,15 @@ def rename(client: IrcDialogue, params: list[str]) -> None:
 
 
 def names_of(client: IrcDialogue, params: list[str]) -> None:
-    """NAMES #channel: list who is there."""
+    """NAMES #channel[,#channel]: list the people there."""
     if not params:
         client.numeric(366, "*")
         return
-    name = params[0].split(",")[0]
-    room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
-    if room and ("s" not in room.rules.flags or client.session in room.members):
-        client.send(*names_lines(client, room))
-    client.numeric(366, name)
+    for name in list(dict.fromkeys(params[0].split(",")))[: client.settings.max_rooms]:
+        room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
+        if room and ("s" not in room.rules.flags or client.session in room.members):
+            client.send(*names_lines(client, room))
+        client.numeric(366, name)
 
 
 def _is_number(text: str) -> bool:

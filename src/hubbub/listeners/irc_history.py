@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import SAID, Around, Entry, Page
+from hubbub.core.model import SAID, Around, Page, Past
 from hubbub.core.text import fold
+from hubbub.core.when import shown_time
 from hubbub.errors import BrokerError
 from hubbub.listeners import irc_talking
 from hubbub.wire import irc as wire
@@ -27,15 +28,28 @@ MAX_BYTES, MAX_LINES = 4096, 100
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
-def replay(client: IrcDialogue, entries: Sequence[Entry]) -> list[bytes]:
-    """Return what was said before a client came that cannot ask for it."""
+def replay(client: IrcDialogue, past: Past) -> list[bytes]:
+    """Return what was said before a client came, unless it asks for that itself, or is a bot: bots would act on it.
+
+    It is marked as old: by a batch of the type chathistory, by its time, or by the time in front of the text.
+    """
+    if "draft/chathistory" in client.caps or (client.user and "B" in client.user.modes):
+        return []
     lines: list[bytes] = []
-    for entry in entries:
-        if "server-time" not in client.caps:
-            clock = datetime.fromtimestamp(entry.time).strftime("%H:%M")
-            entry = entry._replace(text=f"[{clock}] {entry.text}")
-        lines += client.form.lines(entry)
-    return lines
+    ref = client.new_ref() if "batch" in client.caps else ""
+    for entry in past.entries:
+        clock = "" if "server-time" in client.caps else shown_time(entry.time, past.now)
+        lines += client.form.lines(entry, ref, clock=clock)
+    return _in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
+
+
+def _in_batch(client: IrcDialogue, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
+    """Return lines of a channel's history between the marks of their batch, if it has a name."""
+    if not ref:
+        return list(lines)
+    server = client.network.name
+    begin = wire.line(server, "BATCH", f"+{ref}", "chathistory", target)
+    return [begin, *lines, wire.line(server, "BATCH", f"-{ref}")]
 
 
 # --- CHATHISTORY ----------------------------------------------------------------------------------------------------
@@ -119,10 +133,8 @@ def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str]
             client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
             return
         ref = client.new_ref() if "batch" in client.caps else ""
-        lines = [wire.line(server, "BATCH", f"+{ref}", "chathistory", target)] if ref else []
-        for entry in page.entries:
-            lines += client.form.lines(entry, ref)
-        client.emit(*lines, *([wire.line(server, "BATCH", f"-{ref}")] if ref else []))
+        lines = [line for entry in page.entries for line in client.form.lines(entry, ref)]
+        client.emit(*_in_batch(client, ref, target, lines))
 
     client.hub.ask_raw(client.session, query, answer)
 
@@ -220,7 +232,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
     batch: Multiline | None = client.batch
     free = batch is None or batch.broken  # who was told that a batch is refused may leave it open, and begin again
     if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and free:
-        client.batch = Multiline(ref[1:], params[2], irc_talking.tags_of(client, message))
+        client.batch = Multiline(ref[1:], params[2], irc_talking.client_tags(message))
         client.hold_answer()
         return
     if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:

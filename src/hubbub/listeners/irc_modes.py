@@ -13,7 +13,6 @@ from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners.irc_channels import room_at
-from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None
         done, unknown = _change_user(user, params[0])
         if done:
             client.hub.touch(client.session)
-            client.send(wire.line(client.source, "MODE", client.nick, done))
+            client.send(client.event(client.session, "MODE", client.nick, done))
         if unknown:
             client.numeric(501)
 

@@ -14,13 +14,14 @@ from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.listeners.irc_metadata import Values
-from hubbub.wire import irc as wire
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 REMEMBERED = 500  # people who were here
 CROWD = 200  # users from which on they are not all looked at for every newcomer
+KNOCKS = 200  # that are remembered; more are refused
+KNOCKS_AFTER = 60.0  # seconds between two from one host for one room
 WATCHED = 100  # nicks that a client may watch for
 
 
@@ -54,6 +55,7 @@ class Network:
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
         self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
         self._here: dict[User, None] = {}
+        self._knocks: dict[tuple[str, str], float] = {}  # when somebody asked to be let in, by room and host
         self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
         self.metadata = Values(hub.rooms.awake)
         hub.presence.append(self._presence)
@@ -120,25 +122,31 @@ class Network:
         """Tell the clients here what has changed with somebody on another node."""
         user = session.user
         assert user is not None
-        source = f"{user.nick}!{session.host}"
         for cap, verb, before, now in (
             ("away-notify", "AWAY", away, user.away),
             ("setname", "SETNAME", real, user.real),
         ):
             if before != now:
-                data = wire.line(source, verb, *([now] if now else []))
                 for client in self.interested(session, user.nick, cap):
-                    client.send(data)
+                    client.send(client.event(session, verb, *filter(None, [now])))
 
     def tell_away(self, session: Session, room: Room) -> None:
         """Tell the clients in a room that who came into it is away, if so: https://ircv3.net/specs/extensions/away-notify."""
         user = session.user
         if user and user.away:
-            data = wire.line(f"{user.nick}!{session.host}", "AWAY", user.away)
             for member in room.people:
                 client = self.client(member)
                 if client and member is not session and "away-notify" in client.caps:
-                    client.send(data)
+                    client.send(client.event(session, "AWAY", user.away))
+
+    def may_knock(self, room: str, host: str) -> bool:
+        """Return whether somebody from a host may ask to be let into a room now, and note that; once a minute."""
+        now = self.hub.clock()
+        self._knocks = {key: then for key, then in self._knocks.items() if 0 <= now - then < KNOCKS_AFTER}
+        if (room, host) in self._knocks or len(self._knocks) >= KNOCKS:
+            return False
+        self._knocks[room, host] = now
+        return True
 
     # --- what the others see --------------------------------------------------------------------------------------
 

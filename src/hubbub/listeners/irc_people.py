@@ -151,6 +151,8 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
         client.reply("301", client.nick, nick, user.away)
     if user.operator:
         client.numeric(313, nick)
+    if session.secure:
+        client.numeric(671, nick)
     if "B" in user.modes:
         client.numeric(335, nick)
     irc_metadata.whois(client, user)
@@ -214,9 +216,8 @@ def away(client: IrcDialogue, params: list[str]) -> None:
     client.hub.touch(client.session)
     client.numeric(306 if text else 305)
     if changed:
-        data = wire.line(client.source, "AWAY", *([text] if text else []))
         for other in client.network.interested(client.session, user.nick, "away-notify"):
-            other.send(data)
+            other.send(other.event(client.session, "AWAY", *filter(None, [text])))
 
 
 def setname(client: IrcDialogue, params: list[str]) -> None:
@@ -232,11 +233,10 @@ def setname(client: IrcDialogue, params: list[str]) -> None:
     assert user is not None
     user.real = real
     client.hub.touch(client.session)
-    data = wire.line(client.source, "SETNAME", real)
     if "setname" in client.caps:
-        client.send(data)
+        client.send(client.event(client.session, "SETNAME", real))
     for other in client.network.interested(client.session, user.nick, "setname"):
-        other.send(data)
+        other.send(other.event(client.session, "SETNAME", real))
 
 
 def monitor(client: IrcDialogue, params: list[str]) -> None:

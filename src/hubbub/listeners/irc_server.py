@@ -10,7 +10,6 @@ from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED
 from hubbub.core.text import clean, fold
 from hubbub.listeners import irc_channels, irc_history, irc_modes, irc_people
 from hubbub.listeners.irc_network import WATCHED, human
-from hubbub.wire import irc as wire
 from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
@@ -38,6 +37,7 @@ def isupport(client: IrcDialogue) -> None:
         f"HOSTLEN={64}",
         "INVEX=I",
         f"KICKLEN={irc_channels.KICK_LENGTH}",
+        "KNOCK",
         f"MAXLIST={LISTS}:{MAX_LISTED}",
         f"MODES={irc_modes.MODES}",
         f"MONITOR={WATCHED}",
@@ -48,7 +48,7 @@ def isupport(client: IrcDialogue) -> None:
         "PREFIX=(ov)@+",
         "SAFELIST",
         "STATUSMSG=@+",
-        "TARGMAX=JOIN:,PART:,KICK:,NAMES:1,WHOIS:1,WHOWAS:1,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
+        "TARGMAX=JOIN:,PART:,KICK:,NAMES:,WHOIS:1,WHOWAS:1,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
         f"TOPICLEN={irc_channels.TOPIC_LENGTH}",
         f"USERLEN={irc_people.USER_LENGTH}",
         "UTF8ONLY",
@@ -85,6 +85,11 @@ def _elsewhere(client: IrcDialogue, params: list[str]) -> bool:
         client.numeric(402, params[0])
         return True
     return False
+
+
+def services(client: IrcDialogue, params: list[str]) -> None:
+    """NS, CS and their long names: what services do elsewhere. There are none."""
+    client.notice("There are no services and no accounts here: a nick is free as soon as its user has left.")
 
 
 def motd(client: IrcDialogue, params: list[str]) -> None:
@@ -166,7 +171,7 @@ def oper(client: IrcDialogue, params: list[str]) -> None:
         if right and client.user and not client.user.operator:
             client.user.operator = True
             client.hub.touch(client.session)
-            client.emit(wire.line(client.source, "MODE", client.nick, "+o"))
+            client.emit(client.event(client.session, "MODE", client.nick, "+o"))
 
     client.hub.check_password(client.session, params[0], params[1], answer)
 
@@ -184,18 +189,17 @@ def kill(client: IrcDialogue, params: list[str]) -> None:
     text = f"Killed ({client.nick} ({reason}))"
     other = client.network.client(target)
     if other:
-        other.send(wire.line(client.source, "KILL", other.nick, reason))
-        other.end(text, text)
+        other.send(other.event(client.session, "KILL", other.nick, reason))
+        other.end(text)
     else:
         client.hub.expel(target, text)
 
 
 def wallops(client: IrcDialogue, params: list[str]) -> None:
     """WALLOPS :text: tell it to all who have mode +w."""
-    data = wire.line(client.source, "WALLOPS", clean(params[0]))
     for other in list(client.network.clients):
         if other.user and "w" in other.user.modes:
-            other.send(data)
+            other.send(other.event(client.session, "WALLOPS", clean(params[0])))
 
 
 def rehash(client: IrcDialogue, _: list[str]) -> None:

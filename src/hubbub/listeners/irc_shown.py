@@ -23,7 +23,7 @@ from hubbub.core.model import (
 )
 from hubbub.listeners import irc_channels, irc_history, irc_metadata
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import RENAMING, channel, tagged
+from hubbub.wire.irc_form import RENAMING, channel
 from hubbub.wire.irc_numerics import REFUSALS, TEXTS
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def _joined(client: IrcDialogue, event: Joined, again: bool = False) -> None:
     room = client.hub.rooms.awake.get(event.room)
     if room is None or room.name not in client.session.rooms:
         return
-    name = channel(room.name)
-    whole = [name, "*", client.user.real if client.user else ""] if "extended-join" in client.caps else [name]
-    tags = client.form.tags(Entry(room.name, 0, 0, client.hub.clock(), Kind.JOIN, "", "", ""))
-    lines = [tagged(tags, wire.line(client.source, "JOIN", *whole))]
-    client.emit(*lines, *irc_channels.greeting(client, room), *irc_metadata.greeting(client, room))
+    session, real = client.session, client.user.real if client.user else ""
+    entry = Entry(room.name, 0, 0, client.hub.clock(), Kind.JOIN, client.nick, real, "", session.host, session.tags)
+    client.emit(*client.form.lines(entry), *irc_channels.greeting(client, room), *irc_metadata.greeting(client, room))
     if not again:
         irc_metadata.introduce(client, room)
     client.network.tell_away(client.session, room)
@@ -49,7 +47,7 @@ def _moved(client: IrcDialogue, event: Moved) -> None:
     if RENAMING in client.caps or room is None:
         return
     why = event.entry.text.partition(" ")[2]
-    client.emit(wire.line(client.source, "PART", channel(event.room), *([why] if why else [])))
+    client.emit(client.event(client.session, "PART", channel(event.room), *([why] if why else [])))
     _joined(client, Joined(event.to, event.entry.seq, room.topic, False), again=True)
 
 
@@ -70,8 +68,7 @@ def _stored(client: IrcDialogue, event: Stored) -> None:
 
 
 def _past(client: IrcDialogue, event: Past) -> None:
-    if "draft/chathistory" not in client.caps:
-        client.emit(*irc_history.replay(client, event.entries))
+    client.emit(*irc_history.replay(client, event))
 
 
 def _refusal(client: IrcDialogue, event: Refusal) -> None:
@@ -95,9 +92,19 @@ def _private(client: IrcDialogue, event: Private) -> None:
             client.connection.write(b"".join(lines))
 
 
+def _invited(client: IrcDialogue, event: Invited) -> None:
+    author = client.hub.directory.find(event.nick)
+    if author and author.host == event.host:
+        client.emit(client.event(author, "INVITE", client.nick, channel(event.room)))
+    else:  # it has left, or has another name, by now
+        client.emit(wire.line(f"{event.nick}!{event.host}", "INVITE", client.nick, channel(event.room)))
+
+
 def _named(client: IrcDialogue, event: Named) -> None:
     if event.alone:
-        client.emit(wire.line(f"{event.before}!{client.session.host}", "NICK", event.nick))
+        client.emit(
+            wire.line(f"{event.before}!{client.session.host}", "NICK", event.nick, tags=client.marks(client.session))
+        )
 
 
 EVENTS: dict[type[Any], Callable[[IrcDialogue, Any], None]] = {
@@ -113,7 +120,5 @@ EVENTS: dict[type[Any], Callable[[IrcDialogue, Any], None]] = {
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)
     ),
-    Invited: lambda client, event: client.emit(
-        wire.line(f"{event.nick}!{event.host}", "INVITE", client.nick, channel(event.room))
-    ),
+    Invited: _invited,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 TARGETS = 4  # of one message
+_FOR_OTHERS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names of tags, as message-tags has them
 
 
 def privmsg(client: IrcDialogue, params: list[str]) -> None:
@@ -31,15 +33,9 @@ def tagmsg(client: IrcDialogue, params: list[str]) -> None:
 
 
 def client_tags(message: wire.Message) -> str:
-    """Return the tags that a client gives to others, as they are sent."""
-    tags = {name: value for name, value in message.tags.items() if name.startswith("+")}
+    """Return the tags that a client gives to others, as they are sent: with clean values, without odd names."""
+    tags = {name: clean(value) for name, value in message.tags.items() if _FOR_OTHERS.fullmatch(name)}
     return wire.tag_text(tags)[1:-1]
-
-
-def tags_of(client: IrcDialogue, message: wire.Message) -> str:
-    """Return the tags of what a client says: its own for others, and that it is a bot."""
-    bot = "bot" if client.user and "B" in client.user.modes else ""
-    return ";".join(filter(None, [bot, client_tags(message)]))
 
 
 def say(client: IrcDialogue, message: wire.Message) -> None:
@@ -58,20 +54,11 @@ def say(client: IrcDialogue, message: wire.Message) -> None:
         if not quiet:
             client.numeric(412)
         return
-    if not signal and not _fits(client, verb, params[0], text):
-        client.numeric(417)
-        return
     targets = list(dict.fromkeys(params[0].split(",")))
     for target in targets[:TARGETS]:
-        say_to(client, target, text, verb, tags_of(client, message))
+        say_to(client, target, text, verb, client_tags(message))
     if len(targets) > TARGETS and not quiet:
         client.numeric(407, targets[TARGETS])
-
-
-def _fits(client: IrcDialogue, verb: str, targets: str, text: str) -> bool:
-    """Return whether others can be sent a line whole: with its source before it, it may be too long."""
-    longest = max(targets.split(","), key=len)
-    return len(f":{client.source} {verb} {longest} :{text}".encode()) <= wire.MAX_LINE - 2
 
 
 def say_to(client: IrcDialogue, target: str, text: str, verb: str, tags: str) -> None:

@@ -50,6 +50,7 @@ class LineDialogue:
         """Ask for a name."""
         self._connection = connection
         self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
+        self._session.secure = connection.encrypted
         connection.write(PROMPT.encode())
 
     def feed(self, data: bytes) -> None:
@@ -179,7 +180,7 @@ class LineDialogue:
 
     def _signal(self, signal: Signal) -> None:
         if signal is Signal.QUIT:
-            self._hub.depart(self._session)
+            self._hub.depart(self._session, asked=True)
         elif signal is Signal.TOO_LONG:
             limit = self._settings.line_limit
             raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")

@@ -52,6 +52,7 @@ class Talk(Outflow):
         self._session: Session = hub.connect(
             self, self, wire.FORM, f"~web@{shared.cloak(connection.origin)}.web", connection.origin
         )
+        self._session.secure = connection.sock is None
         connection.talk = self
 
     # --- the connection's calls -----------------------------------------------------------------------------------

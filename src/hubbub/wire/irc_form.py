@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from hubbub.core.model import Entry, Form, Kind
+from hubbub.core.model import BOT, LOST, Entry, Form, Kind
 from hubbub.core.rules import PREFIXES, parse, write
 from hubbub.wire.irc import MAX_LINE, cut, line, tag_text
 
 FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
+CLOSED = "Connection closed"  # why somebody has left, if nothing else is known
 MULTILINE = "draft/multiline"
 # The capabilities that change how entries look.
 REDACTION = "draft/message-redaction"
@@ -95,7 +96,7 @@ class IrcForm:
         """Return the tags that an entry's author gave it, as they are sent; and that it is a bot."""
         if not entry.tags or not self._tags:
             return ""
-        shown = [tag for tag in entry.tags.split(";") if not tag.startswith("cut=")]
+        shown = [tag for tag in entry.tags.split(";") if tag == BOT or tag.startswith("+")]
         return "".join(f";{tag}" for tag in shown)
 
     def mine(self, entry: Entry) -> bytes:
@@ -121,45 +122,48 @@ class IrcForm:
             tags["msgid"] = entry.id
         return tags
 
-    def lines(self, entry: Entry, batch: str = "", label: str = "") -> list[bytes]:
-        """Return the entry's lines, the first one labelled; in a batch, if that has a name."""
+    def lines(self, entry: Entry, batch: str = "", label: str = "", clock: str = "") -> list[bytes]:
+        """Return the entry's lines, the first one labelled; in a batch, if that has a name.
+
+        `clock` is put in front of each line of a text.
+        """
         tags = self.tags(entry, batch)
         if label:
             tags = {"label": label, **tags}
         if entry.kind in SAYING:
-            return self._said(entry, tags, batch)
+            return self._said(entry, tags, batch, clock)
         client = self._client(entry)
         return [tagged(tags, _OTHERS[entry.kind](self, entry), client)]
 
-    def _said(self, entry: Entry, tags: dict[str, str], batch: str) -> list[bytes]:
+    def _said(self, entry: Entry, tags: dict[str, str], batch: str, clock: str) -> list[bytes]:
         verb = "NOTICE" if entry.kind is Kind.NOTICE else "PRIVMSG"
         who, to = source(entry), target(entry)
-        overhead = len(f":{who} {verb} {to} :".encode()) + 2
+        overhead = len(f":{who} {verb} {to} :{clock}".encode()) + 2
         action = entry.kind is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
         client = self._client(entry)
         texts = [entry.text] if "\n" not in entry.text else entry.text.split("\n")
         if self._multiline and (len(texts) > 1 or "cut=" in entry.tags) and not action:
-            return self._batched(entry, tags, batch, verb)
+            return self._batched(entry, tags, batch, verb, clock)
         lines = []
         for parts in composed(entry):
             for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
-                body = f"\x01ACTION {piece}\x01" if action else piece
+                body = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
                 lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
                 tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
         return lines
 
-    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str) -> list[bytes]:
+    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, clock: str) -> list[bytes]:
         who, to = source(entry), target(entry)
         ref = f"m{entry.seq or abs(hash(entry.id)) % 10**9}"
         client = self._client(entry)
         inner = f"@batch={ref} :{who} {verb} {to} :"
-        room_for = MAX_LINE - len(f":{who} {verb} {to} :".encode()) - 2
+        room_for = MAX_LINE - len(f":{who} {verb} {to} :{clock}".encode()) - 2
         lines = [(_with(tags, client) + f":{who} BATCH +{ref} {MULTILINE} {to}\r\n").encode()]
         for text in composed(entry):
             for number, piece in enumerate([p for part in text for p in _pieces(part, room_for)]):
                 start = inner if not number else inner.replace(" ", f";{MULTILINE}-concat ", 1)
-                lines.append(f"{start}{piece}\r\n".encode())
+                lines.append(f"{start}{'' if number else clock}{piece}\r\n".encode())
         lines.append(tagged({"batch": batch} if batch else {}, line(who, "BATCH", f"-{ref}")))
         return lines
 
@@ -170,7 +174,8 @@ class IrcForm:
 
     def _leave(self, entry: Entry) -> bytes:
         if entry.shared:
-            return line(source(entry), "QUIT", f"Quit: {entry.text}" if entry.text else "Quit: ")
+            lost = LOST in entry.tags.split(";")
+            return line(source(entry), "QUIT", (entry.text or CLOSED) if lost else f"Quit: {entry.text}")
         return line(source(entry), "PART", channel(entry.room), *([entry.text] if entry.text else []))
 
     def _kick(self, entry: Entry) -> bytes:

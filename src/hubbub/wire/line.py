@@ -33,6 +33,7 @@ from hubbub.core.model import (
     Stored,
 )
 from hubbub.core.rules import told
+from hubbub.core.when import shown_time
 from hubbub.wire.telnet import Telnet
 
 PROMPT = "Enter your name: "
@@ -296,9 +297,7 @@ def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
         tz: whose clock; None for the system's.
 
     """
-    then = datetime.fromtimestamp(entry.time, tz)
-    today = then.date() == datetime.fromtimestamp(now, tz).date()
-    return _in_front(then.strftime("[%H:%M] " if today else "[%Y-%m-%d %H:%M] "), ENTRIES[entry.kind](entry))
+    return _in_front(shown_time(entry.time, now, tz), ENTRIES[entry.kind](entry))
 
 
 def _past(event: Past) -> str:
