@@ -68,6 +68,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     motd: Annotated[str, _("Message of the day, for IRC clients.")] = ""
     admin: Annotated[str, _("Whom IRC clients may write to about this server.")] = ""
     irc_password: Annotated[str, _("What IRC clients must give with PASS; none: nothing.")] = ""
+    webirc_from: Annotated[
+        list[str],
+        _("Address or network of web gateways that may say by WEBIRC for whom they speak; several allowed."),
+    ] = msgspec.field(default_factory=list)
+    webirc_password: Annotated[str, _("Hash of the password that they give, as `hubbub password` prints it.")] = ""
     operator: Annotated[
         list[str],
         _("Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."),

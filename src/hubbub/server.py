@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import hmac
 import io
 import logging
 import os
@@ -33,7 +34,7 @@ from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
-from hubbub.passwords import is_operator
+from hubbub.passwords import is_operator, verify
 from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
 
@@ -82,7 +83,7 @@ class ChatWires:
         self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
-        self._network = Network(hub, shared.settings)
+        self.network = Network(hub, shared.settings)
 
     def converse(self) -> Dialogue:
         """Return a dialogue of chat lines."""
@@ -90,7 +91,7 @@ class ChatWires:
 
     def irc(self) -> Dialogue:
         """Return a dialogue with an IRC client."""
-        return IrcDialogue(self._hub, self._network, self._shared.clock())
+        return IrcDialogue(self._hub, self.network, self._shared.clock())
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -189,6 +190,8 @@ class House:
         self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
         self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
         self._secret = b""
+        self._key = secrets.token_bytes(32)
+        self._gateway = b""  # digest of the web gateways' password, once they gave it: hashing is slow on purpose
         self.front: Front
         self.web: Web | None = None
 
@@ -201,6 +204,22 @@ class House:
                 done(True)
             else:
                 self._loop.call_later(0 if self.settings.no_limits else WRONG_AFTER, done, False)
+
+        work.add_done_callback(checked)
+
+    def verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
+        """Look whether a password is that of the web gateways; at once if it was the right one before."""
+        digest = hashlib.blake2b(password.encode(), key=self._key).digest()
+        if hmac.compare_digest(digest, self._gateway):
+            done(True)
+            return
+        work = self._loop.run_in_executor(self._checker, verify, self.settings.webirc_password, password)
+
+        def checked(outcome: asyncio.Future[bool]) -> None:
+            right = not outcome.cancelled() and outcome.result()
+            if right:
+                self._gateway = digest
+            done(right)
 
         work.add_done_callback(checked)
 
@@ -258,6 +277,7 @@ async def serve(settings: Settings) -> None:
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
             wires = ChatWires(hub, shared)
+            wires.network.verify_gateway = house.verify_gateway
             front = house.front = Front(shared, tasks, wires)
             await house.broker.connect()
             await house.broker.meet(hub)

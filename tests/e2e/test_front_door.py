@@ -246,6 +246,8 @@ def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
         (["--plaintext", "maybe"], "setting plaintext must be"),
         (["--trust-proxy", "::zz"], "of a balancer is not like"),
         (["--trust-proxy", "foo"], "of a balancer is not like"),
+        (["--webirc-from", "foo"], "of a web gateway is not like"),
+        (["--webirc-password", "sesame"], "must be a hash"),
         (["--tls", "self-signed", "--host", "a..b"], "is none that a certificate can be made for"),
         (["--tls", "self-signed", "--tls-cert", "x.pem"], "not both"),
         (["--tls-key", "x.pem"], "Name the certificate"),

@@ -270,3 +270,78 @@ async def test_the_welcome_tells_no_host() -> None:
         welcome = (await (ida := await house.connect()).register("Ida"))[0]
         assert welcome.params[-1] == "Welcome to the hubbub Network, Ida"
         assert ida.nick == "Ida"
+
+
+# --- web gateways ---------------------------------------------------------------------------------------------------
+
+GATE = {"webirc_from": ["203.0.113.7", "10.0.0.0/8"], "webirc_password": "$argon2id$x"}
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("198.51.100.4", "198.51.100.4"),
+        ("2001:db8::1", "2001:db8::/64"),
+        ("0::ffff:198.51.100.4", "198.51.100.4"),
+        ("::ffff:198.51.100.4", "198.51.100.4"),
+    ],
+)
+@virtual_time
+async def test_a_web_gateway_says_for_whom_it_speaks(address: str, host: str) -> None:
+    async with irc_house(**GATE) as house:
+        counted: list[tuple[str, str]] = []
+        house.shared.recount = lambda before, after: counted.append((before, after)) or ""  # type: ignore[func-returns-value]
+        webirc = f"WEBIRC gate-way lounge host.example {':' if address.startswith(':') else ''}{address}"
+        ida = await greeted(house, webirc, "NICK ida", USER)
+        assert the(await ida.ask("WHOIS ida"), "311").params[3] == f"{host}-cloak.irc"
+        assert counted == [("203.0.113.7", host)]
+        assert fits((await ida.ask(webirc))[0], "462")
+
+
+@pytest.mark.parametrize(
+    ("line", "origin", "settings"),
+    [
+        ("WEBIRC wrong lounge host 198.51.100.4", "203.0.113.7", GATE),
+        ("WEBIRC gate-way lounge host 198.51.100.4", "203.0.113.8", GATE),
+        ("WEBIRC gate-way lounge host nonsense", "203.0.113.7", GATE),
+        ("WEBIRC gate-way lounge host 198.51.100.4", "203.0.113.7", {}),
+        ("WEBIRC gate-way lounge host 198.51.100.4", "203.0.113.7", {**GATE, "webirc_password": ""}),
+    ],
+)
+@virtual_time
+async def test_nobody_else_says_for_whom_he_speaks(line: str, origin: str, settings: dict[str, Any]) -> None:
+    async with irc_house(**settings) as house:
+        stranger = await house.connect(origin=origin)
+        stranger.say(line, "NICK ida", USER)
+        assert verbs(await stranger.rest()) == ["ERROR"]
+        assert not house.network.clients
+
+
+@virtual_time
+async def test_a_gateway_that_says_too_little_may_go_on() -> None:
+    async with irc_house(**GATE) as house:
+        assert (await greeted(house, "WEBIRC gate-way", "NICK ida", USER)).nick == "ida"
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "options", "safe"),
+    [(True, " :secure", True), (False, " :secure", False), (True, "", False), (True, " :local-port=1 secure x", True)],
+)
+@virtual_time
+async def test_who_is_encrypted_up_to_the_gateway_and_beyond(encrypted: bool, options: str, safe: bool) -> None:
+    async with irc_house(**GATE) as house:
+        ida = await house.connect(secure=encrypted)
+        ida.say(f"WEBIRC gate-way lounge host 198.51.100.4{options}")
+        await ida.register("ida")
+        assert bool(told(await ida.ask("WHOIS ida"), "671")) is safe
+
+
+@virtual_time
+async def test_who_has_too_many_connections_is_refused_behind_a_gateway_too() -> None:
+    async with irc_house(**GATE) as house:
+        house.shared.recount = lambda before, after: "There are too many."
+        ida = await house.connect()
+        ida.say("WEBIRC gate-way lounge host 198.51.100.4")
+        assert "There are too many." in (await ida.rest())[-1].params[-1]
+        await asyncio.sleep(15)
+        assert house.gone[0].origin == "203.0.113.7"

@@ -165,12 +165,12 @@ def origin(host: str) -> str:
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def network(text: str) -> Network:
+def network(text: str, whose: str = "a balancer") -> Network:
     """Return the addresses that a text names: one, or all of a network like 10.0.0.0/8. Raises SettingsError."""
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise SettingsError(f"The address {text!r} of a balancer is not like 192.0.2.1 or 10.0.0.0/8.") from None
+        raise SettingsError(f"The address {text!r} of {whose} is not like 192.0.2.1 or 10.0.0.0/8.") from None
 
 
 def contains(where: Network, host: str) -> bool:

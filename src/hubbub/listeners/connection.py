@@ -101,6 +101,8 @@ class Shared:
     clock: Callable[[], float]  # seconds that never go back
     deadlines: Deadlines
     cloak: Callable[[str], str] = lambda address: "hidden"  # what others are shown of an address
+    # Counts a connection from another address than before; returns why that may not be, "" if it may.
+    recount: Callable[[str, str], str] = lambda before, after: ""
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
@@ -222,6 +224,13 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._shared.connections.discard(self)
         self.dialogue.lost()
         self._gone(self)
+
+    def speak_for(self, peer: Any, origin: str) -> str:
+        """Take another address for the peer's, as its gateway says; return why that may not be, "" if it may."""
+        refusal = self._shared.recount(self.origin, origin)
+        if not refusal:
+            self.peer, self.origin = peer, origin
+        return refusal
 
     @property
     def encrypted(self) -> bool:

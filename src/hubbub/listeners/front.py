@@ -91,6 +91,7 @@ class Front:
         self._leaving: set[socket.socket] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
         self._arrivals: set[Arrival | Inside] = set()
+        shared.recount = self.recount
 
     def listen(self) -> list[tuple[str, Wire | None]]:
         """Listen on the addresses of the settings; return them with the ports they got and what they are fixed to.
@@ -183,6 +184,15 @@ class Front:
         self._by_address[where] -= 1
         if not self._by_address[where]:
             del self._by_address[where]
+
+    def recount(self, before: str, after: str) -> str:
+        """Count a connection from another address than before; return why that may not be, "" if it may."""
+        self.leave(before)
+        refusal = self.enter(after)
+        if refusal:
+            self._count += 1
+            self._by_address[before] += 1
+        return refusal
 
     def _gone(self, connection: Counted) -> None:
         self.leave(connection.origin)

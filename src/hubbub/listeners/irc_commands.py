@@ -148,6 +148,7 @@ COMMANDS: dict[str, Command] = {
     "PONG": _early(irc_registration.nothing),
     "QUIT": _early(irc_registration.quit),
     "AUTHENTICATE": _early(irc_registration.authenticate, 1),
+    "WEBIRC": _early(irc_registration.webirc, 4),
     "STARTTLS": _early(irc_registration.starttls),
     "LUSERS": Command(irc_server.lusers),
     "MOTD": Command(irc_server.motd),

@@ -13,6 +13,8 @@ from hubbub.core.room import Room
 from hubbub.core.session import Session
 from hubbub.core.text import fold
 from hubbub.core.users import User
+from hubbub.errors import SettingsError
+from hubbub.listeners.address import contains, network
 from hubbub.listeners.irc_metadata import Values
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class Network:
         hub: the hub; it tells who comes and goes, whatever they speak.
         settings: the settings in force.
 
+    Raises:
+        SettingsError: those about web gateways cannot be.
+
     """
 
     def __init__(self, hub: Hub, settings: Settings) -> None:
@@ -58,6 +63,11 @@ class Network:
         self._knocks: dict[tuple[str, str], float] = {}  # when somebody asked to be let in, by room and host
         self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
         self.metadata = Values(hub.rooms.awake)
+        if settings.webirc_password and not settings.webirc_password.startswith("$argon2"):
+            raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
+        self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
+        # Asked whether a password is that of the web gateways; calls back, perhaps later, with the answer.
+        self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
         hub.abroad.described.append(self._described)
         hub.abroad.came.append(self.tell_away)
@@ -75,6 +85,10 @@ class Network:
             invisible = sum("i" in user.modes for user in self._here)
             self._counted = (now, invisible, sum(user.operator for user in self._here))
         return self._counted[1:]
+
+    def is_gateway(self, address: str) -> bool:
+        """Return whether a web gateway may connect from an address."""
+        return bool(self.settings.webirc_password) and any(contains(where, address) for where in self._gateways)
 
     # --- MONITOR --------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from hubbub.core.rules import LETTERS, LISTS
 from hubbub.core.text import clean
 from hubbub.errors import Refused
 from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_modes, irc_people, irc_server
+from hubbub.listeners.address import is_loopback, origin
 from hubbub.listeners.irc_network import human
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE
@@ -120,6 +123,37 @@ def _username(text: str) -> str:
 def authenticate(client: IrcDialogue, params: list[str]) -> None:
     """AUTHENTICATE mechanism: log in. There are no accounts, so that fails; the client goes on without one."""
     client.numeric(906 if params[0] == "*" else 904)
+
+
+def webirc(client: IrcDialogue, params: list[str]) -> None:
+    """WEBIRC password gateway host address [options]: a web gateway tells for whom it speaks.
+
+    Source: https://ircv3.net/specs/extensions/webirc
+    """
+    where = client.connection.peer[0]
+    options = params[4].split() if len(params) > 4 else []
+    try:
+        address = str(ip_address(params[3]))
+    except ValueError:
+        address = ""
+    if client.registered:
+        client.numeric(462)
+    elif not address or not client.network.is_gateway(where):
+        client.end("WEBIRC is not accepted from you")
+    else:
+        safe = "secure" in options and (client.connection.encrypted or is_loopback(origin(where)))
+        start = partial(client.network.verify_gateway, params[0])
+        client.hub.ask_for(client.session, start, partial(_speak_for, client, address, safe))
+
+
+def _speak_for(client: IrcDialogue, address: str, safe: bool, right: bool) -> None:
+    if not right:
+        client.end("WEBIRC password incorrect")
+    elif refusal := client.connection.speak_for((address, 0), origin(address)):
+        client.end(refusal)
+    else:
+        client.session.address = client.connection.origin
+        client.session.secure = safe
 
 
 def starttls(client: IrcDialogue, params: list[str]) -> None:
