@@ -21,6 +21,7 @@ from hubbub.brokers import queries, trimming
 from hubbub.brokers import store as module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import FILE, VERSION, Store
+from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import After, Around, Entry, Kind, Latest, Search, Since
 from hubbub.errors import BrokerError, SettingsError
 
@@ -98,6 +99,13 @@ def test_a_room_that_a_failed_batch_made_is_made_again(log: Store) -> None:
     log.append([draft("other", "another")], clock())
     (entry,) = log.append([draft("hi", "new")], clock())
     assert everything(log, "new") == [entry]
+
+
+def test_a_room_wakes_with_its_newest_entries_of_every_kind(log: Store) -> None:
+    entries = log.append([draft(kind=Kind.JOIN), *said("one"), draft("x", "other"), draft(kind=Kind.LEAVE)], clock())
+    assert list(log.state("lobby", 5).recent) == [entry for entry in entries if entry.room == "lobby"]
+    more = log.append(said(*map(str, range(LOOKED_BACK))), clock())
+    assert list(log.state("lobby", 5).recent) == list(more)
 
 
 # --- opening it again, and beside it --------------------------------------------------------------------------
