@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core.absent import Absence, absences
+from hubbub.core.absent import Absence, Key, absences
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
 from hubbub.core.rules import Rules
 from hubbub.core.text import fold
@@ -159,8 +159,7 @@ class Room:
                 apart = () if entry.kind is Kind.JOIN else self.members
                 self.rules.apply(entry, (*apart, *self.elsewhere))
             elif entry.kind is Kind.LEAVE:
-                # Whoever was dismissed before that was given less; the host is empty in old logs.
-                self.absent.setdefault((fold(entry.nick), entry.host), Absence(entry.seq, entry.time))
+                self._note((fold(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
                 gone = entry.text.partition(" ")[0]
                 self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
@@ -222,9 +221,12 @@ class Room:
         """Note that a member leaves who was given the log up to a number, less what may not have arrived."""
         unsure = (entry.seq - 1 for entry in self.latest if entry.time >= now - session.unheard)
         seq = min(seq, next(unsure, seq)) if session.unheard else seq
-        key = fold(session.nick), session.host
-        known = self.absent.pop(key, None)
-        self.absent[key] = Absence(min(seq, known.seq) if known else seq, now)
+        self._note((fold(session.nick), session.host), Absence(seq, now))
+
+    def _note(self, key: Key, absence: Absence) -> None:
+        """Note an absence: of two of one person, which are the dismissal and the leave, the smaller number counts."""
+        known = self.absent.pop(key, absence)
+        self.absent[key] = absence._replace(seq=min(known.seq, absence.seq))
         if len(self.absent) > ABSENT:
             del self.absent[next(iter(self.absent))]
 
