@@ -133,6 +133,12 @@ class Delivery:
             self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].ring)
             self._stale = 0
 
+    def halt(self, session: Session) -> None:
+        """Write nothing more to a session until `start` says from where on, in each of its rooms."""
+        self.behind.pop(session, None)
+        for room in session.rooms.values():
+            room.stand_back(session)
+
     def stand_back(self, session: Session) -> None:
         """Write nothing more to a session: from here on it is behind in all its rooms."""
         for room in session.rooms.values():
