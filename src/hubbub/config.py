@@ -53,11 +53,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = "yes"
     trust_proxy: Annotated[
         list[str],
-        _("Address or network of balancers that may say by the PROXY protocol for whom they speak; several allowed."),
+        _(
+            "Address or network of proxies that may say for whom they speak, by the PROXY protocol or X-Forwarded-For; "
+            "several allowed."
+        ),
     ] = msgspec.field(default_factory=list)
     metrics_listen: Annotated[
         str,
-        _("Address that answers /metrics and /healthz to all who reach it; on --listen, only loopback may ask."),
+        _(
+            "Address that answers /metrics and /healthz to everybody who reaches it; on --listen, they are answered on "
+            "loopback only, and not with --host or --trust-proxy."
+        ),
     ] = ""
     qr: Annotated[bool, _("Show the page's address as a QR code when the server starts.")] = False
     server_name: Annotated[

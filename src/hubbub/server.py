@@ -15,6 +15,7 @@ import signal
 import socket
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,7 +26,7 @@ from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.listeners.address import bind_all, reachable, show, wire_of
-from hubbub.listeners.connection import Dialogue, Shared
+from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
 from hubbub.listeners.front import Counted, Front
@@ -47,6 +48,7 @@ SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored 
 PART = 1.5  # seconds that it gives its peers to take the last bytes
 ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
 GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
+WIRES = ("line", "irc", "websocket", "stream", "http")  # by which connections are counted
 WRONG_AFTER = 2.0  # seconds until a wrong password is told, so that guessing takes time; its connection waits
 
 
@@ -66,7 +68,7 @@ class EchoWires:
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
-    ) -> asyncio.Protocol | None:
+    ) -> Connection | None:
         """Return None: it has no web page."""
         return None
 
@@ -95,7 +97,7 @@ class ChatWires:
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
-    ) -> asyncio.Protocol | None:
+    ) -> Connection | None:
         """Return the web server's protocol."""
         return self.web.protocol(sock, peer, origin, gone) if self.web else None
 
@@ -234,7 +236,7 @@ class House:
         """Return what was counted."""
         hub = self.hub
         return Readings(
-            connections={"line": len(self.shared.connections), **(self.web.counts if self.web else {})},
+            connections=dict.fromkeys(WIRES, 0) | Counter(c.dialogue.counted_as for c in self.shared.connections),
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.awake),
             behind=len(hub.delivery.behind),
@@ -254,7 +256,6 @@ class House:
         from hubbub.listeners.web import Web
 
         self.web = Web(self.hub, self.shared, self.broker.probe, self.readings)
-        await self.web.start()
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await self.web.start_metrics(sockets)
@@ -303,8 +304,6 @@ async def serve(settings: Settings) -> None:
             await _settle(hub, shared)
             await house.broker.give_up()
             hub.closing = not settings.broker  # nobody is left who needs to know who leaves; or they are elsewhere
-            if web:
-                web.farewell()
             await _part(shared)
             if web:
                 await web.stop()

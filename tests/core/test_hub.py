@@ -447,6 +447,17 @@ def test_who_quits_does_not_wait_for_the_disk() -> None:
     assert al.sees() == ["-Bo"]
 
 
+@pytest.mark.parametrize("text", ["", "  ", "\u202e\u202c", "\0"])
+def test_nothing_with_a_label_is_refused_and_without_one_no_error(text: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.hub.say(al.session, text, "lobby")
+    with pytest.raises(Refused, match="nothing to send"):
+        house.hub.say(al.session, text, "lobby", label="m1")
+    house.settle()
+    assert al.sees() == [] and house.broker.log[-1].kind is Kind.JOIN
+
+
 def test_label_comes_back_when_all_were_given_the_entry() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

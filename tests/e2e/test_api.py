@@ -112,11 +112,11 @@ class Stream:
             assert self.process.stdout.readline().decode().removesuffix("\n") == line
 
     def event(self) -> dict[str, Any]:
-        """Return the next event's entry; its id is the entry's number."""
+        """Return the next event's entry; its id is the log's identity and the entry's number."""
         assert self.process.stdout
         head, data, end = (self.process.stdout.readline().decode() for _ in range(3))
         entry = json.loads(data.removeprefix("data: "))
-        assert head == f"id: {entry['seq']}\n" and end == "\n"
+        assert re.fullmatch(rf"id: [a-z0-9]+-{entry['seq']}\n", head) and end == "\n"
         return entry
 
     def end(self) -> None:
@@ -366,14 +366,16 @@ def test_stream_that_is_not_read_harms_nobody_and_misses_nothing(serve: Callable
     assert numbers == list(range(300))
 
 
-def test_old_http_is_told_that_a_stream_needs_more(serve: Callable[..., Server]) -> None:
-    result = subprocess.run(
-        [str(CURL), "-s", "-0", f"http://127.0.0.1:{serve(data=None).port}/api/v1/rooms/lobby/stream"],
-        capture_output=True,
-        timeout=120,
-        check=True,
-    )
-    assert json.loads(result.stdout)["detail"] == "A stream needs HTTP/1.1."
+def test_stream_for_old_http_is_ended_by_the_close(
+    serve: Callable[..., Server], streams: Callable[..., Stream]
+) -> None:
+    server = serve(data=None)
+    stream = streams(server, "lobby/stream", "-0")
+    watchers(server, 1)
+    say(server, "hi")
+    assert stream.event()["text"] == "hi"
+    assert server.stop(5.0) == 0
+    assert stream.process.wait(PATIENCE) == 0
 
 
 # --- who may ask, and how long ------------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from hubbub.core.model import Entry, Kind
 from hubbub.wire import http as wire
@@ -20,19 +22,25 @@ def test_chunk_says_its_length_in_hex_and_none_is_no_end() -> None:
     assert wire.chunk(b"") == b"", "a chunk of nothing would end the body"
 
 
-def test_entry_is_an_event_with_its_number() -> None:
-    event = b"id: 7\ndata: " + DATA + b"\n\n"
-    assert wire.EVENTS.render(ENTRY) == event and b"\n" not in DATA
-    assert wire.EVENTS.join([event, event]) == wire.chunk(2 * event)
-    assert wire.EVENTS.join([]) == b""
-    assert wire.EVENTS.skipped("ops", 3) == wire.chunk(b"event: skipped\ndata: 3\n\n")
-    assert wire.EVENTS.elsewhere is wire.EVENTS and wire.EVENTS.echo
+@pytest.mark.parametrize(("cut", "end"), [(wire.chunk, b"0\r\n\r\n"), (wire.whole, b"")])
+def test_entry_is_an_event_with_the_logs_identity_and_its_number(cut: Callable[[bytes], bytes], end: bytes) -> None:
+    form = wire.Streamed(wire.EventForm(lambda: "log1"), cut)
+    event = b"id: log1-7\ndata: " + DATA + b"\n\n"
+    assert form.render(ENTRY) == event and b"\n" not in DATA
+    assert form.join([event, event]) == cut(2 * event)
+    assert form.join([]) == form.mine(ENTRY) == b""
+    assert form.skipped("ops", 3) == cut(b"event: skipped\ndata: 3\n\n")
+    assert form.other_log() == cut(b"event: other-log\ndata: log1\n\n")
+    assert form.elsewhere is form and form.echo and not form.once
+    assert (form.alive, form.end) == (cut(b":\n\n"), end)
 
 
 def test_lines_are_streamed_as_in_a_terminal() -> None:
-    form = wire.Streamed(RAW)
+    form = wire.Streamed(wire.LineForm(), wire.chunk)
     assert form.join([form.render(ENTRY)]) == wire.chunk(b"Al: hi\nAl: there: \xc3\xbc\n")
     assert form.skipped("ops", 3) == wire.chunk(RAW.skipped("ops", 3))
+    assert form.other_log().startswith(wire.chunk(form.other_log()[4:-2])[:4]) and b"*** The log is" in form.other_log()
+    assert form.alive == b"", "a terminal would show it"
 
 
 @pytest.mark.parametrize(
@@ -46,14 +54,23 @@ def test_lines_are_streamed_as_in_a_terminal() -> None:
         (wire.Search, {}),
         (wire.Search, {"q": ""}),
         (wire.Search, {"q": "x" * 1025}),
+        (wire.Messages, {"after": "a b-1"}),
+        (wire.Messages, {"after": "-1"}),
         (wire.Post, {}),
         (wire.Post, {"name": "x" * 129}),
     ],
 )
-def test_query_that_is_not_possible(kind: type, query: dict[str, str]) -> None:
-    with pytest.raises(msgspec.ValidationError):
+def test_query_that_is_not_possible_is_told_in_a_sentence(kind: type[Struct], query: dict[str, str]) -> None:
+    with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(query, kind, strict=False)
+    field = next(iter(query), "")
+    told = wire.explain(caught.value, kind)
+    assert told.startswith(f"The query's {field} must be " if query else "The query lacks ")
+    assert told.endswith("." if query else "=…")
 
 
-def test_who_follows_has_nothing_of_its_own() -> None:
-    assert wire.EVENTS.mine(ENTRY) == b"" and not wire.EVENTS.once
+def test_place_is_a_number_of_this_log_or_of_no_certain_one() -> None:
+    assert wire.place("7", "log1") == wire.place("log1-7", "log1") == 7
+    assert wire.place("log2-7", "log1") is None
+    assert wire.is_mark("log1-7") and wire.is_mark("7")
+    assert not any(map(wire.is_mark, ("", "x", "log1-", "7-log1", "٣", "9" * 19, "7\n")))

@@ -160,14 +160,17 @@ class Hub:
     ) -> None:
         """Publish what the session says (or does, for Kind.ACTION) in a room, its current one by default.
 
-        With a label it is told `Stored` when that is done, and the entry's id ends with it: letters and digits, which
-        it uses once.
+        With a label it is told `Stored` when that is done, and the entry's id ends with it: letters, digits and
+        hyphens, which it uses once.
 
         Raises:
-            Refused: it is not in that room. An empty text is no error and says nothing.
+            Refused: it is not in that room; or there is a label, and nothing to say. Without a label an empty text is
+                no error and says nothing.
 
         """
         text = clean_exactly(text) if session.exact else clean_lines(text)
+        if label and not text.strip():
+            raise Refused("no-text", "There is nothing to send.")
         if text.strip():
             where = self.rooms.of(session, room)
             where.rules.check_say(session, self.clock())

@@ -247,6 +247,7 @@ class Members:
     more: int = 0
     operators: Sequence[str] = ()
     users: Sequence[str] = field(default=(), compare=False)  # the ids of the users with these nicks
+    label: str = ""  # the asker's word for the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +266,7 @@ class Rooms:
     rooms: Sequence[RoomInfo]
     current: str
     more: int = 0
+    label: str = ""  # the asker's word for the question
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     The session keeps its name, rooms, rights, and what it waits for. It is written nothing until `go_on` is called.
     """
     session.outlet, session.sink = new.outlet, new.sink
-    session.host, session.address = new.host, new.address
+    session.host, session.address, session.secure = new.host, new.address, new.secure
     session.paused = new.paused
     new.gone = True
     hub.delivery.halt(session)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from math import ceil
+from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -18,6 +20,7 @@ from aiohttp import web
 from hubbub.core import commands, names
 from hubbub.core.hub import Hub
 from hubbub.core.model import (
+    LOBBY,
     After,
     AllRooms,
     Entry,
@@ -33,27 +36,31 @@ from hubbub.core.model import Page as Found
 from hubbub.core.throttle import Throttle
 from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.listeners.connection import Shared
+from hubbub.listeners.http import Call, head
 from hubbub.listeners.outflow import Outflow
 from hubbub.listeners.stream import Stream
 from hubbub.wire import http as wire
 from hubbub.wire import line
-
-if TYPE_CHECKING:
-    from hubbub.listeners.web import HttpConnection
+from hubbub.wire.negotiation import decode, preferred
 
 PREFIX = "/api/v1"
 BODY = 10.0  # seconds that a body may take to come in
-OUTCOME = 15.0  # seconds after which who posted is told that it is not known how that ended
+ANSWER = 30.0  # seconds that the log may take to answer
+OUTCOME = 15.0  # seconds after which it is said of a post that its outcome is not known
+PATIENCE = 1.0  # seconds that a request waits because of the rate; one that had to wait longer is refused
 ADDRESSES = 1024  # whose rates are remembered at once
-PLAIN = wire.Streamed(line.RAW)
+JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
 STATUS = {  # of refusals; 400 for the others
     "name-taken": HTTPStatus.CONFLICT,
     "text-too-long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "charset-unknown": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
     "broker": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-known": HTTPStatus.GATEWAY_TIMEOUT,
     "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
+    "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-found": HTTPStatus.NOT_FOUND,
     "closed": HTTPStatus.FORBIDDEN,
     "method": HTTPStatus.METHOD_NOT_ALLOWED,
@@ -69,8 +76,13 @@ class Route:
     summary: str
     query: type[msgspec.Struct]
     answer: type[msgspec.Struct]
-    run: Callable[[Api, web.Request, Any], Awaitable[web.StreamResponse]]
+    run: Callable[[Api, Call, Any, str], Awaitable[web.StreamResponse]]
     status: int = 200
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What a path of this route looks like, escaped as it came."""
+        return re.compile(re.escape(PREFIX + self.path).replace(r"\{room\}", "(?P<room>[^/]+)"))
 
 
 class _Waiting(Outflow):
@@ -102,55 +114,72 @@ class Api:
         self._hub = hub
         self._shared = shared
         self._throttles: dict[str, Throttle] = {}
-        self.streams: set[Stream] = set()
+        self._routes = [(route.pattern, route) for route in ROUTES]
+        forms: dict[str, wire.LineForm | wire.EventForm] = {
+            TEXT: wire.LineForm(),
+            EVENTS: wire.EventForm(lambda: hub.broker.log_id),
+        }
+        # By media type, and whether the client takes chunks. Forms are compared by identity: each is made once.
+        self._forms = {
+            (kind, cut is wire.chunk): wire.Streamed(form, cut)
+            for kind, form in forms.items()
+            for cut in (wire.chunk, wire.whole)
+        }
 
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes."""
-        for route in ROUTES:
-            app.router.add_route(route.method, PREFIX + route.path, self._handler(route))
-        app.router.add_route("*", PREFIX + "/{rest:.*}", self._nothing)
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Answer a request."""
+        path, method = call.request.rel_url.raw_path, call.request.method
+        found = {route.method: (route, match) for pattern, route in self._routes if (match := pattern.fullmatch(path))}
+        if not found:
+            return problem("not-found", "No such endpoint. See docs/openapi.json.")
+        if method == "HEAD" and "GET" in found:
+            method = "GET"
+        if method not in found:
+            allowed = ", ".join(sorted({*found, "HEAD"} if "GET" in found else found))
+            return problem("method", f"{method} is not possible here; {allowed} are.", {"Allow": allowed})
+        route, match = found[method]
+        try:
+            if (delay := self._delay(call.origin)) > PATIENCE:
+                later = {"Retry-After": str(ceil(delay))}
+                return problem("too-fast", "Too many requests came from your address.", later)
+            await asyncio.sleep(delay)
+            query = msgspec.convert(dict(call.request.query), route.query, strict=False)
+            room = names.check_room(unquote(match["room"])) if "{room}" in route.path else ""
+            return await route.run(self, call, query, room)
+        except msgspec.ValidationError as error:
+            return problem("query-invalid", wire.explain(error, route.query))
+        except Refused as refusal:
+            return problem(refusal.code, refusal.text)
+        except Closed as error:
+            return problem("closed", f"{error}.")
+        except BrokerError as error:
+            return problem("broker", f"The log cannot be read: {error}.")
 
-    def _handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        async def handle(request: web.Request) -> web.StreamResponse:
-            await self._wait(request)
-            try:
-                query = msgspec.convert(dict(request.query), route.query, strict=False)
-                return await route.run(self, request, query)
-            except msgspec.ValidationError as error:
-                return problem("query-invalid", explain(error))
-            except Refused as refusal:
-                return problem(refusal.code, refusal.text)
-            except Closed as error:
-                return problem("closed", f"{error}.")
-            except BrokerError as error:
-                return problem("broker", f"The log cannot be read: {error}.")
+    def _delay(self, where: str) -> float:
+        """Return the seconds until the rate of an address allows another request.
 
-        return handle
-
-    async def _nothing(self, request: web.Request) -> web.Response:
-        paths = [re.escape(PREFIX + route.path).replace(r"\{room\}", "[^/]+") for route in ROUTES]
-        if any(re.fullmatch(path, request.path) for path in paths):
-            return problem("method", f"That is not done by {request.method}.")
-        return problem("not-found", "There is no such thing in this API.")
-
-    async def _wait(self, request: web.Request) -> None:
-        """Wait until the rate of the peer's address allows another request."""
+        A request that need not wait longer than PATIENCE is charged, another one costs nothing.
+        """
         settings = self._shared.settings
         if settings.no_limits:
-            return
+            return 0.0
         now = self._shared.clock()
-        where = cast("HttpConnection", request.protocol).origin
         throttle = self._throttles.pop(where, None) or Throttle(settings.rate, settings.burst, now)
         self._throttles[where] = throttle  # the last one to be forgotten
         if len(self._throttles) > ADDRESSES:
             del self._throttles[next(iter(self._throttles))]
-        if delay := throttle.charge(1, now):
-            await asyncio.sleep(delay)
+        delay = throttle.charge(1, now)
+        if delay > PATIENCE:
+            throttle.charge(-1, now)
+        return delay
 
     async def _read(self, query: Query | AllRooms) -> Any:
         answer: asyncio.Future[Any] = self._shared.loop.create_future()
         self._hub.broker.read(query, lambda result: None if answer.done() else answer.set_result(result))
-        result = await answer
+        try:
+            result = await asyncio.wait_for(answer, ANSWER)
+        except TimeoutError:
+            raise BrokerError("it does not answer") from None
         if isinstance(result, BrokerError):
             raise result
         return result
@@ -161,36 +190,40 @@ class Api:
 
     # --- one method a route ---------------------------------------------------------------------------------------
 
-    async def messages(self, request: web.Request, query: wire.Messages) -> web.Response:
+    async def messages(self, call: Call, query: wire.Messages, room: str) -> web.Response:
         """Answer with messages of a room."""
-        room = names.check_room(request.match_info["room"])
-        if query.after is None:
-            return self._page(request, await self._read(Latest(room, query.last, query.before, inside=())))
+        after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
+        if after is None:
+            return self._page(call, await self._read(Latest(room, query.last, query.before, inside=())))
         upto = query.before - 1 if query.before else (1 << 62) - 1
-        return self._page(request, await self._read(After(room, query.after, upto, query.last, True, ())))
+        return self._page(call, await self._read(After(room, after, upto, query.last, True, ())))
 
-    async def search(self, request: web.Request, query: wire.Search) -> web.Response:
+    async def search(self, call: Call, query: wire.Search, room: str) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
-        room = request.match_info.get("room")
         if len(query.q.split()) > commands.MAX_WORDS:
             raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
-        where = names.check_room(room) if room else None
-        return self._page(request, await self._read(Search(query.q, query.last, where, query.before, ())))
+        return self._page(call, await self._read(Search(query.q, query.last, room or None, query.before, ())))
 
-    def _page(self, request: web.Request, page: Found) -> web.Response:
-        if plain(request):
+    def _page(self, call: Call, page: Found) -> web.Response:
+        if plain(call):
             return self._lines(page.entries)
-        return answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more))
+        return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more)))
 
     def _lines(self, entries: list[Entry] | Any, status: int = 200) -> web.Response:
         now = self._hub.clock()
-        return web.Response(text="".join(line.stamped(entry, now) + "\n" for entry in entries), status=status)
+        text = "".join(line.stamped(entry, now) + "\n" for entry in entries)
+        return self._numbered(web.Response(text=text, status=status))
 
-    async def rooms(self, request: web.Request, _: wire.Nothing) -> web.Response:
+    def _numbered(self, response: web.Response) -> web.Response:
+        """Say to which log the numbers in an answer belong."""
+        response.headers["Hubbub-Log"] = self._hub.broker.log_id
+        return response
+
+    async def rooms(self, call: Call, query: wire.Nothing, _: str) -> web.Response:
         """Answer with the rooms."""
         stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED, ()))
         listed = commands.rooms_of(self._hub, stored)
-        if plain(request):
+        if plain(call):
             return web.Response(
                 text="".join(f"{room.name} ({room.members}) {room.topic}".rstrip() + "\n" for room in listed.rooms)
             )
@@ -198,107 +231,119 @@ class Api:
             wire.RoomPage([wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms], listed.more)
         )
 
-    async def members(self, request: web.Request, _: wire.Nothing) -> web.Response:
-        """Answer with who is in a room."""
-        name = names.check_room(request.match_info["room"])
-        await self._check_open(name)
-        listed = commands.members_of(self._hub, name)
-        if plain(request):
+    async def members(self, call: Call, query: wire.Nothing, room: str) -> web.Response:
+        """Answer with the people in a room."""
+        await self._check_open(room)
+        listed = commands.members_of(self._hub, room)
+        if plain(call):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks))
-        return answer(wire.MemberPage(name, list(listed.nicks), listed.more))
+        return answer(wire.MemberPage(room, list(listed.nicks), listed.more))
 
-    async def post(self, request: web.Request, query: wire.Post) -> web.Response:
+    async def post(self, call: Call, query: wire.Post, room: str) -> web.Response:
         """Say something, and answer when it is stored."""
-        try:
-            async with asyncio.timeout(min(BODY, self._shared.settings.name_timeout)):
-                body = await request.read()
-        except TimeoutError:
-            return problem("too-slow", "The message took too long to come in.")
-        except web.HTTPRequestEntityTooLarge:
-            body = b" " * (wire.MAX_BODY + 1)
-        if len(body) > wire.MAX_BODY:
-            raise Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_BODY} bytes.")
+        text = await self._text(call)
+        if len(text.encode()) > wire.MAX_BODY:
+            raise _too_long()
         waiting = _Waiting(self._shared.loop)
-        origin = cast("HttpConnection", request.protocol).origin
-        cloak = self._shared.cloak(origin)
-        session = self._hub.connect(waiting, waiting, wire.EVENTS, f"~api@{cloak}.api", origin)
+        cloak = self._shared.cloak(call.origin)
+        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], f"~api@{cloak}.api", call.origin)
         try:
-            self._hub.post(session, query.name, request.match_info["room"], body.decode("utf-8", "replace"), "r")
+            self._hub.post(session, query.name, room, text, "r")
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
         except TimeoutError:
             return problem("not-known", "It is not known whether this was sent; look before you send it again.")
         finally:
             self._hub.depart(session)
-        if isinstance(outcome, Refusal):
+        if not isinstance(outcome, Stored):
+            assert isinstance(outcome, Refusal)
             return problem(outcome.code, outcome.text)
-        entry = cast(Stored, outcome).entry
-        return self._lines([entry], 201) if plain(request) else answer(wire.shown(entry), 201)
+        return self._posted(call, outcome.entry)
 
-    async def stream(self, request: web.Request, query: wire.Stream) -> web.StreamResponse:
+    def _posted(self, call: Call, entry: Entry) -> web.Response:
+        if plain(call):
+            return self._lines([entry], 201)
+        posted = wire.Posted(*entry)
+        if not entry.prev and entry.room != LOBBY and not commands.members_of(self._hub, entry.room).nicks:
+            posted.people = 0
+        return self._numbered(answer(posted, 201))
+
+    async def _text(self, call: Call) -> str:
+        """Return the text that a request's body says."""
+        request = call.request
+        body = await call.dialogue.read(request, wire.MAX_READ, min(BODY, self._shared.settings.name_timeout))
+        if body is None:
+            raise _too_long()
+        text = decode(body, request.charset or "")
+        if text is None:
+            raise Refused("charset-unknown", f"The charset {request.charset} is not known here; UTF-8 is.")
+        return _message(text) if request.content_type == JSON else text
+
+    async def stream(self, call: Call, query: wire.Stream, room: str) -> web.StreamResponse:
         """Follow a room."""
-        room = names.check_room(request.match_info["room"])
         await self._check_open(room)
-        after = query.after
-        last = request.headers.get("Last-Event-ID", "")
-        if last.isdecimal() and len(last) < 19:
-            after = int(last)
-        if request.version < (1, 1):
-            raise Refused("http-too-old", "A stream needs HTTP/1.1.")
-        text = plain(request)
-        response = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        response.content_type = "text/plain" if text else "text/event-stream"
-        response.charset = "utf-8"
-        await response.prepare(request)
-        connection = cast("HttpConnection", request.protocol)
-        stream = Stream(self._hub, connection, self._shared, PLAIN if text else wire.EVENTS)
-        self.streams.add(stream)
-        try:
-            self._hub.rooms.watch(stream.session, room, after)
-            await stream.run()
-        finally:
-            connection.talk = None
-            self.streams.discard(stream)
-            stream.end()
-        return response
+        kind = preferred(call.request.headers.get("Accept", ""), (EVENTS, TEXT))
+        form = self._forms[kind, call.request.version >= (1, 1)]
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # so that nginx passes on each part at once
+        }
+        if call.request.method == "HEAD":
+            return web.Response(headers=headers)
+        known = self._hub.broker.log_id
+        after, begin = None, b""
+        if mark := self._mark(call, query):
+            after = wire.place(mark, known)
+            begin = form.other_log() if after is None else b""
+        if form.cut is wire.chunk:
+            headers["Transfer-Encoding"] = "chunked"
+        stream = Stream(self._hub, form, room, after)
+        await call.give_way(stream, head("200 OK", headers | {**call.headers, "Connection": "close"}) + begin)
 
-    def farewell(self) -> None:
-        """End all streams: the server stops."""
-        for stream in list(self.streams):
-            stream.lost()
+    @staticmethod
+    def _mark(call: Call, query: wire.Stream) -> str:
+        """Return where a client wants to go on; a header that comes from elsewhere means nothing."""
+        last = call.request.headers.get("Last-Event-ID", "")
+        return last if wire.is_mark(last) else query.after or ""
 
 
-def plain(request: web.Request) -> bool:
-    """Whether a peer asks for lines as in a terminal."""
-    return "text/plain" in request.headers.get("Accept", "")
+def plain(call: Call) -> bool:
+    """Return whether a client prefers lines as in a terminal."""
+    return preferred(call.request.headers.get("Accept", ""), (JSON, TEXT)) == TEXT
 
 
-def explain(error: msgspec.ValidationError) -> str:
-    """Turn msgspec's "Expected `int` <= 200 - at `$.last`" into a sentence."""
-    text = str(error)
-    if missing := re.search(r"missing required field `(\w+)`", text):
-        return f"The query lacks {missing[1]}, as in ?{missing[1]}=…"
-    what, _, where = text.partition(" - at `$.")
-    return f"The query's {where.rstrip('`')} is not valid: {what[:1].lower()}{what[1:].replace('`', '')}."
+def _too_long() -> Refused:
+    return Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_BODY} bytes.")
+
+
+def _message(text: str) -> str:
+    """Return the text of a JSON body. Raises Refused."""
+    try:
+        return msgspec.json.decode(text, type=wire.Said).text
+    except msgspec.ValidationError:
+        raise Refused("body-invalid", 'The JSON body must have a text, as in {"text": "hello"}.') from None
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("body-invalid", "The body is not JSON, though the Content-Type says so.") from None
 
 
 def answer(what: msgspec.Struct, status: int = 200) -> web.Response:
     """Return an answer."""
-    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type="application/json", status=status)
+    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status)
 
 
-def problem(code: str, text: str) -> web.Response:
+def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return why something was not done."""
     status = HTTPStatus(STATUS.get(code, HTTPStatus.BAD_REQUEST))
     body = msgspec.json.encode(wire.Problem(status.value, status.phrase, text, code)) + b"\n"
-    return web.Response(body=body, content_type="application/problem+json", status=status)
+    return web.Response(body=body, content_type="application/problem+json", status=status, headers=headers)
 
 
 ROUTES = (
     Route("GET", "/rooms", "List the rooms.", wire.Nothing, wire.RoomPage, Api.rooms),
     Route("GET", "/search", "Search in all rooms.", wire.Search, wire.Page, Api.search),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.Messages, wire.Page, Api.messages),
-    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.Post, wire.LogEntry, Api.post, 201),
+    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.Post, wire.Posted, Api.post, 201),
     Route("GET", "/rooms/{room}/search", "Search in a room.", wire.Search, wire.Page, Api.search),
-    Route("GET", "/rooms/{room}/members", "List who is there.", wire.Nothing, wire.MemberPage, Api.members),
+    Route("GET", "/rooms/{room}/members", "List the people in a room.", wire.Nothing, wire.MemberPage, Api.members),
     Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.Stream, wire.LogEntry, Api.stream),
 )

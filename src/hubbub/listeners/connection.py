@@ -36,6 +36,8 @@ STOPPING = "The server is shutting down"
 class Dialogue(Protocol):
     """What is talked about over a connection. Every method is called on the loop and returns at once."""
 
+    counted_as: str  # the name under which its connections are counted
+
     def begin(self, connection: Connection) -> None:
         """Greet: the transport is there."""
         ...
@@ -214,6 +216,15 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             self.go_on()
             return
         self._forget()
+
+    def hand_over(self, dialogue: Dialogue) -> None:
+        """Let another dialogue go on with the peer."""
+        self.dialogue = dialogue
+        dialogue.begin(self)
+        if self._paused_at:
+            dialogue.pause()
+        if self.state is State.OPEN:
+            self.tick()
 
     def _forget(self) -> None:
         self.state = State.CLOSED

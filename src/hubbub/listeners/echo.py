@@ -13,6 +13,7 @@ log = logging.getLogger("hubbub")
 class EchoDialogue:
     """Sends back what comes in, byte for byte, and reads no more while the peer takes nothing."""
 
+    counted_as = "echo"
     __slots__ = ("_connection", "_data", "_discard", "_paused", "_settings")
 
     def __init__(self, settings: Settings) -> None:

@@ -57,7 +57,7 @@ class Wires(Protocol):
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
-    ) -> asyncio.Protocol | None:
+    ) -> Connection | None:
         """Return the protocol of a new connection that speaks HTTP; None where that is not served."""
         ...
 
@@ -229,9 +229,7 @@ class Front:
         else:
             self._tasks.create_task(self._connect(sock, protocol, where))
 
-    def protocol(
-        self, wire: Wire, peer: Any, where: str, sock: socket.socket | None
-    ) -> asyncio.Protocol | Connection | str:
+    def protocol(self, wire: Wire, peer: Any, where: str, sock: socket.socket | None) -> Connection | str:
         """Return what speaks a wire with a peer, or the sentence that it is turned away with.
 
         Args:

@@ -37,6 +37,7 @@ class IrcDialogue(Answers):
     """
 
     is_irc = True
+    counted_as = "irc"
 
     def __init__(self, hub: Hub, network: Network, now: float) -> None:
         super().__init__(hub, network)

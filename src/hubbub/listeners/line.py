@@ -32,6 +32,7 @@ class LineDialogue:
 
     """
 
+    counted_as = "line"
     __slots__ = ("_connection", "_hub", "_opened", "_reader", "_refusals", "_session", "_settings", "_warned")
 
     def __init__(self, hub: Hub, settings: Settings, now: float) -> None:

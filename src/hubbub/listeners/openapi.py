@@ -55,13 +55,22 @@ def _operation(route: Route) -> dict[str, Any]:
     }
     if stream:
         operation["parameters"].append(
-            {"name": "Last-Event-ID", "in": "header", "required": False, "schema": {"type": "integer"}}
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "required": False,
+                "description": "The id of the last event that was received, or an entry's number; goes before `after`.",
+                "schema": {"type": "string"},
+            }
         )
     if route.method == "POST":
         operation["requestBody"] = {
             "required": True,
-            "description": f"The text, in UTF-8, up to {wire.MAX_BODY} bytes; whatever its content type is.",
-            "content": {"text/plain": {"schema": {"type": "string"}}},
+            "description": f"The text, up to {wire.MAX_BODY} bytes in UTF-8; an object if it is application/json.",
+            "content": {
+                "text/plain": {"schema": {"type": "string"}},
+                "application/json": {"schema": _ref(wire.Said)},
+            },
         }
     return operation
 
@@ -71,7 +80,7 @@ def describe() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = _operation(route)
-    answers = list(dict.fromkeys([*(route.answer for route in ROUTES), wire.Problem]))
+    answers = list(dict.fromkeys([*(route.answer for route in ROUTES), wire.Said, wire.Problem]))
     _, schemas = msgspec.json.schema_components(answers, ref_template=REF)
     return {
         "openapi": "3.1.0",

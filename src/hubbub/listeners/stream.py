@@ -2,81 +2,99 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING, cast
-
 from hubbub.core.hub import Hub
-from hubbub.core.model import Event, Form
-from hubbub.listeners.connection import Shared
-from hubbub.listeners.outflow import Outflow
-from hubbub.wire import http as wire
-
-if TYPE_CHECKING:
-    from hubbub.listeners.web import HttpConnection
+from hubbub.core.model import Event
+from hubbub.errors import Refused
+from hubbub.listeners.connection import Connection
+from hubbub.wire.http import Streamed
 
 ALIVE = 20.0  # seconds between two signs of life
 
 
-class Stream(Outflow):
+class Stream:
     """A stream to one peer: the hub's outlet for a session that watches a room.
 
     Args:
         hub: the hub.
-        connection: the peer's; deliveries pass by what aiohttp makes of it.
-        shared: the server's.
         form: how entries look.
+        room: the room's name.
+        after: the number that the peer was given last; None for what comes from now on.
 
     """
 
-    def __init__(self, hub: Hub, connection: HttpConnection, shared: Shared, form: Form) -> None:
-        super().__init__(connection.sock)
+    counted_as = "stream"
+
+    def __init__(self, hub: Hub, form: Streamed, room: str, after: int | None) -> None:
         self._hub = hub
+        self._form = form
+        self._room = room
+        self._after = after
+        self._connection: Connection
+        self._alive_at = 0.0  # when the last sign of life was sent
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Follow the room."""
         self._connection = connection
-        self._shared = shared
-        self._over = asyncio.Event()
-        self._paused_at = 0.0
-        self.transport = cast(asyncio.Transport, connection.transport)
-        self.attach(shared.settings.buffer // 2)
-        self.session = hub.connect(self, self, form)
-        connection.talk = self
+        self._session = self._hub.connect(self, connection, self._form)
+        try:
+            self._hub.rooms.watch(self._session, self._room, self._after)
+        except Refused:
+            self._end()
+
+    def feed(self, data: bytes) -> None:
+        """Do nothing: the answer to the request before has no end, so there is none to another."""
+
+    def next_item(self) -> None:
+        """Return nothing: the peer has nothing to say."""
+
+    def ready(self) -> bool:
+        """Whether anything may be taken."""
+        return True
+
+    def take(self, item: object) -> None:
+        """Do nothing: there are no items."""
+
+    def ended(self) -> bool:
+        """End: the peer is gone."""
+        self._end()
+        return True
+
+    def lost(self) -> None:
+        """Leave."""
+        self._hub.depart(self._session)
+
+    def pause(self) -> None:
+        """Let the hub write nothing."""
+        self._hub.pause(self._session)
+
+    def resume(self) -> None:
+        """Let the hub write again."""
+        self._hub.resume(self._session)
+
+    def farewell(self) -> None:
+        """End: the server stops."""
+        self._end()
+
+    def tick(self, now: float, quiet: float) -> float:
+        """Send a sign of life, now and then."""
+        self._alive_at = self._alive_at or now  # when it began
+        if now - self._alive_at >= ALIVE and not self._session.paused:
+            self._alive_at = now
+            if alive := self._form.alive:
+                self._connection.write(alive)
+        return ALIVE
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
         """End: a stream is told nothing but that it cannot go on."""
-        self._over.set()
+        self._end()
 
     def go_on(self) -> None:
         """Do nothing: there is no next command."""
 
-    def pause(self) -> None:
-        """Let the hub write nothing."""
-        self._left = True
-        self._paused_at = self._shared.clock()
-        self._hub.pause(self.session)
-
-    def resume(self) -> None:
-        """Let the hub write again."""
-        self._left = False
-        self._paused_at = 0.0
-        self._hub.resume(self.session)
-
-    def lost(self) -> None:
-        """End: the peer is gone, or the server stops."""
-        self._over.set()
-
-    async def run(self) -> None:
-        """Keep the stream alive until it is over."""
-        alive = wire.ALIVE if self.session.form is wire.EVENTS else b""
-        while not self._over.is_set():
-            try:
-                await asyncio.wait_for(self._over.wait(), ALIVE)
-            except TimeoutError:
-                if not self._paused_at:
-                    self.write(alive)
-                elif self._shared.clock() - self._paused_at >= self._shared.settings.stall_timeout:
-                    self.transport.abort()
-
-    def end(self) -> None:
-        """Leave."""
-        self._over.set()
-        self.stop()
-        self._hub.depart(self.session)
+    def _end(self) -> None:
+        self._connection.finish(self._form.end)
+        self._hub.depart(self._session)

@@ -1,170 +1,281 @@
-"""The dialogue over a WebSocket: JSON requests in, events and entries out; deliveries pass aiohttp by."""
+"""The dialogue over a WebSocket: JSON requests in, events and entries out."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import secrets
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import Any
 
-from aiohttp import WSMsgType, web
+from websockets.frames import CloseCode
 
-from hubbub.core import asides, commands, moderation, names
+from hubbub.config import Settings
+from hubbub.core import asides, commands, moderation, names, resuming
 from hubbub.core.hub import Hub
-from hubbub.core.model import LOBBY, After, Answer, Event, Goodbye, Latest, Refusal, Search
+from hubbub.core.model import (
+    LOBBY,
+    After,
+    Answer,
+    Event,
+    Goodbye,
+    Latest,
+    Members,
+    Refusal,
+    Rooms,
+    Search,
+)
 from hubbub.core.session import Session
-from hubbub.core.throttle import Throttle
 from hubbub.errors import Refused
-from hubbub.listeners.connection import Shared
-from hubbub.listeners.outflow import Outflow
+from hubbub.listeners.connection import STOPPING, Connection
 from hubbub.wire import web as wire
-
-if TYPE_CHECKING:
-    from hubbub.listeners.web import HttpConnection
+from hubbub.wire import websocket
+from hubbub.wire.websocket import FrameReader, Signal, close_frame
 
 log = logging.getLogger("hubbub")
 
+PING_AFTER = 20.0  # seconds without input after which a peer is asked whether it is there
+PONG_WITHIN = 10.0  # seconds that it has to answer
 
-class Talk(Outflow):
+
+Tokens = dict[str, "Talk"]  # by the secret of a session: the dialogue in which it goes on
+
+
+class Talk:
     """What is talked about over a WebSocket: the hub's outlet for its session.
 
     Args:
         hub: the hub.
-        shared: the server's.
-        connection: the HTTP connection that it was.
-        answer: aiohttp's side of it; deliveries pass it by.
+        settings: the settings in force.
+        tokens: of all WebSockets.
+        reader: of the peer's frames.
+        now: seconds on the connection's clock.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, connection: HttpConnection, answer: web.WebSocketResponse) -> None:
-        super().__init__(connection.sock)
-        self._hub: Hub = hub
-        self._settings = shared.settings
-        self._clock = shared.clock
-        self._socket = answer
-        self._connection = connection
-        self.transport = cast(asyncio.Transport, connection.transport)
-        self.attach(shared.settings.buffer // 2)
-        self._again = asyncio.Event()
-        self._over = False
-        settings = shared.settings
-        self._throttle = Throttle(0 if settings.no_limits else settings.rate, settings.burst, shared.clock())
-        self._session: Session = hub.connect(
-            self, self, wire.FORM, f"~web@{shared.cloak(connection.origin)}.web", connection.origin
-        )
-        self._session.secure = connection.sock is None
-        connection.talk = self
+    counted_as = "websocket"
 
-    # --- the connection's calls -----------------------------------------------------------------------------------
+    def __init__(self, hub: Hub, settings: Settings, tokens: Tokens, reader: FrameReader, now: float) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._tokens = tokens
+        self._reader = reader
+        self._opened = now
+        self._connection: Connection
+        self._session: Session
+        self._token = secrets.token_urlsafe(24)
+        self._pinged_at = 0.0  # when a ping was sent that is not answered; 0: there is none
+        self._replaced = False  # its session goes on in another connection
+        self._code = CloseCode.POLICY_VIOLATION  # that it is closed with after a goodbye
+        self._asked = ""  # the label of a request that is being done
+        self._label = ""  # the label of the request that is being answered, as long as nothing with it was sent
+        self._answer: type[Event] | None = None  # the event that this request is answered by
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Wait for a hello."""
+        self._connection = connection
+        host = f"~web@{connection.cloak}.web"
+        self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
+        self._session.secure = connection.encrypted
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes that came in."""
+        self._pinged_at = 0.0
+        self._reader.feed(data)
+
+    def next_item(self) -> str | Signal | None:
+        """Return the next message, or what came instead; answer pings."""
+        item = self._reader.next_item()
+        if not self._session.paused and (pong := self._reader.take_pong()):
+            self._connection.write(pong)
+        return item
+
+    def ready(self) -> bool:
+        """Whether the next message may be taken."""
+        self._end_answer()
+        return self._hub.ready(self._session) and not self._session.paused
+
+    def take(self, item: str | Signal) -> None:
+        """Do what a message asks for."""
+        if item is Signal.END:
+            self._hub.depart(self._session)
+        elif item is Signal.BINARY:
+            self._refuse("bad-frame", "Frames are text.")
+        elif isinstance(item, str):
+            self._code = CloseCode.NORMAL_CLOSURE  # if that ends it
+            self._request(item)
+            self._end_answer()
+            if not self._session.gone:
+                self._code = CloseCode.POLICY_VIOLATION
+
+    def ended(self) -> bool:
+        """Leave: the peer is gone."""
+        if not self._replaced:
+            self._hub.depart(self._session)
+        return True
+
+    def lost(self) -> None:
+        """Leave."""
+        if self._replaced:
+            return
+        self._tokens.pop(self._token, None)
+        if self._session.user:
+            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
+        self._hub.depart(self._session)
 
     def pause(self) -> None:
         """Let the hub write nothing."""
-        self._left = True
-        self._hub.pause(self._session)
+        if not self._replaced:
+            self._hub.pause(self._session)
 
     def resume(self) -> None:
         """Let the hub write again."""
-        self._left = False
-        self._hub.resume(self._session)
+        if not self._replaced:
+            if pong := self._reader.take_pong():
+                self._connection.write(pong)
+            self._hub.resume(self._session)
 
-    # --- the hub's calls ------------------------------------------------------------------------------------------
+    def farewell(self) -> None:
+        """Say that the server stops, and close."""
+        self._connection.finish(wire.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
+
+    def tick(self, now: float, quiet: float) -> float:
+        """End it with a peer that gives no name in time, or answers no ping."""
+        if self._session.gone or self._replaced:
+            return 0
+        if self._session.user is None:
+            left = self._settings.name_timeout - (now - self._opened)
+            if left <= 0:
+                self._end(CloseCode.POLICY_VIOLATION, "No name was given in time.")
+            return left
+        if not self.ready():
+            return PING_AFTER  # nothing is read from it just now
+        if quiet < PING_AFTER:
+            return PING_AFTER - quiet
+        if not self._pinged_at:
+            self._pinged_at = now
+            self._connection.write(websocket.PING)
+        left = self._pinged_at + PONG_WITHIN - now
+        if left <= 0:
+            self._end(CloseCode.INTERNAL_ERROR, "No answer to a ping.")
+        return left
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
 
     def tell(self, event: Event) -> None:
         """Send an event; after a goodbye, close."""
         if isinstance(event, Goodbye):
-            self._over = True
-            self._again.set()
-            # The reader waits for a frame that need not come.
-            self._connection._loop.call_soon(self.transport.close)
-        else:
-            self.write(wire.render(event))
+            self._connection.finish(self._reader.last_words or close_frame(self._code))
+            return
+        if self._label and isinstance(event, Refusal | Members | Rooms) and not event.label:
+            if isinstance(event, Refusal) or type(event) is self._answer:
+                event = replace(event, label=self._label)
+        if self._label and getattr(event, "label", "") == self._label:
+            self._label = ""
+        self._connection.write(wire.render(event))
 
     def go_on(self) -> None:
-        """Take the next frame."""
-        self._again.set()
+        """Take the next message."""
+        self._end_answer()
+        self._connection.go_on()
 
-    # --- its own --------------------------------------------------------------------------------------------------
+    # --- its own --------------------------------------------------------------------------------------------
 
-    def farewell(self) -> None:
-        """Say that the server stops, and close."""
-        self.write(wire.encode("notice", lines=["The server is shutting down"]))
-        self.stop()
-        self.transport.close()
-
-    def lost(self) -> None:
-        """Take nothing more: the peer is gone."""
-        self._over = True
-        self._again.set()
-
-    def end(self) -> None:
-        """Leave."""
-        self.stop()
-        self._connection.talk = None
-        if self._session.user and not self._session.gone:
-            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
+    def _end(self, code: int, reason: str) -> None:
+        """Say why, and close, whether the peer reads or not."""
+        self._connection.finish(close_frame(code, reason))
         self._hub.depart(self._session)
-
-    async def run(self) -> None:
-        """Take frames until there are no more."""
-        while not self._over:
-            wait = None if self._session.user else self._settings.name_timeout
-            try:
-                message = await self._socket.receive(wait)
-            except TimeoutError:
-                await self._socket.close(message=b"no name was given in time")
-                return
-            if message.type is WSMsgType.TEXT:
-                await self._turn()
-                self._take(message.data)
-            elif message.type is WSMsgType.BINARY:
-                self._refuse("bad-frame", "Frames are text.")
-            else:
-                return
-
-    async def _turn(self) -> None:
-        """Wait until the rate and the hub allow the next frame; what comes meanwhile is not read."""
-        while delay := self._throttle.delay(self._clock()):  # noqa: ASYNC110 - a rate is a matter of time
-            await asyncio.sleep(delay)
-        while not (self._over or self._hub.ready(self._session)):
-            self._again.clear()
-            await self._again.wait()
 
     def _refuse(self, code: str, text: str, label: str = "") -> None:
         self._hub.reply(self._session, Refusal(code, text, label))
 
-    def _take(self, data: str) -> None:
+    def _request(self, data: str) -> None:
         try:
             request = wire.parse(data)
         except wire.BadFrame as error:
-            self._refuse("bad-frame", f"That is no request: {error}.")
+            self._refuse("bad-frame", f"That is not a request: {error}.", error.label)
             return
-        if self._over:
-            return
+        if request.label and not isinstance(request, wire.Say):
+            self._begin_answer(request)
         try:
             if self._session.user is None and not isinstance(request, wire.Hello):
                 raise Refused("no-name", "Say hello first.")
             _REQUESTS[type(request)](self, request)
         except Refused as refusal:
-            self._refuse(refusal.code, refusal.text, getattr(request, "label", ""))
+            self._refuse(refusal.code, refusal.text, request.label)
+
+    def _begin_answer(self, request: wire.Request) -> None:
+        """Mark in the session's turn where the answer to a request begins."""
+        self._asked = request.label
+
+        def begin() -> None:
+            self._label, self._answer = request.label, _ANSWERS.get(type(request))
+
+        self._session.turn.append(begin)
+        self._session.flush()
+
+    def _end_answer(self) -> None:
+        """Say that a request is done, once it is, unless it was answered by something else."""
+        if not self._asked or self._session.waiting or self._session.gone:
+            return
+        self._asked = ""
+
+        def end() -> None:
+            if self._label:
+                self._connection.write(wire.encode("done", label=self._label))
+            self._label = ""
+
+        self._session.turn.append(end)
+        self._session.flush()
+
+    # --- what a peer asks for -------------------------------------------------------------------------------
 
     def _hello(self, request: wire.Hello) -> None:
         if self._session.user is not None:
             raise Refused("named-already", "You have a name; /nick takes another.")
-        (room, after), *others = request.rooms.items() or [(LOBBY, None)]
+        known = self._hub.broker.log_id
+        rooms: dict[str, int | None] = dict(request.rooms)
+        if request.log and request.log != known:  # these numbers are about another log
+            rooms = dict.fromkeys(rooms)
+        talk = self._tokens.get(request.resume)
+        if talk and not talk._session.gone:
+            self._resume(talk, rooms)
+            return
+        (room, after), *others = rooms.items() or [(LOBBY, None)]
 
         def entered(refusal: Refused | None) -> None:
             if refusal:
                 self._refuse(refusal.code, refusal.text)
                 return
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-            self.write(wire.encode("welcome", nick=self._session.nick, tag=self._session.tag))
+            self._welcome()
             for room, after in others:
                 try:
                     self._hub.rooms.join(self._session, room, after)
                 except Refused as refusal:
-                    self._refuse(refusal.code, refusal.text)
+                    self._hub.reply(self._session, Refusal(refusal.code, refusal.text, room=room))
 
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered)
+
+    def _welcome(self) -> None:
+        self._connection.tick()  # the deadline was that for a name
+        self._tokens[self._token] = self
+        fields = {"nick": self._session.nick, "tag": self._session.tag, "log": self._hub.broker.log_id}
+        label = {"label": self._label} if self._label else {}
+        self._label = ""
+        self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))
+
+    def _resume(self, talk: Talk, rooms: dict[str, int | None]) -> None:
+        """Go on with the session of another connection, which is closed."""
+        new, self._session, self._token = self._session, talk._session, talk._token
+        talk._replaced = True
+        resuming.replace(self._hub, self._session, new)
+        talk._connection.finish(close_frame(websocket.REPLACED, "The session goes on in another connection."))
+        log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)
+        self._welcome()
+        resuming.go_on(self._hub, self._session, rooms)
 
     def _say(self, request: wire.Say) -> None:
         if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
@@ -190,8 +301,10 @@ class Talk(Outflow):
 
         room = self._hub.rooms.of(self._session, request.room)
         self._session.label = request.label
-        moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)
-        self._session.label = ""
+        try:
+            moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)
+        finally:
+            self._session.label = ""
 
     def _history(self, request: wire.History) -> None:
         room = names.check_room(request.room)
@@ -213,6 +326,7 @@ class Talk(Outflow):
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 
+_ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: Rooms, wire.AskMembers: Members}
 _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Hello: Talk._hello,
     wire.Say: Talk._say,

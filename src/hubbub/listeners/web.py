@@ -1,36 +1,38 @@
-"""HTTP: the page, and the WebSocket that it and programs speak. aiohttp parses; deliveries pass it by."""
+"""The web server: which requests are answered at all, the page, the WebSocket, and what operators watch."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import ipaddress
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from multidict import CIMultiDictProxy
 
 from hubbub.core.hub import Hub
-from hubbub.errors import BrokerError
-from hubbub.listeners.address import is_loopback
-from hubbub.listeners.api import Api
-from hubbub.listeners.connection import Shared
+from hubbub.core.text import clean
+from hubbub.errors import BrokerError, Refused
+from hubbub.listeners.address import contains, network, origin
+from hubbub.listeners.api import PREFIX, Api
+from hubbub.listeners.connection import Connection, Shared
+from hubbub.listeners.http import Call, HttpDialogue, dialogue_of, head, server
 from hubbub.listeners.metrics import exposition
 from hubbub.listeners.readings import Readings
-from hubbub.listeners.stream import Stream
-from hubbub.listeners.talk import Talk
+from hubbub.listeners.talk import Talk, Tokens
+from hubbub.wire import forwarded, site, websocket
 from hubbub.wire import web as wire
 
 log = logging.getLogger("hubbub")
 
 PART = 0.5  # seconds that a stopping server gives its peers to take the last bytes
-HEAD = 10.0  # seconds in which a peer's first request must have come
 PROBE = 2.0  # seconds after which a broker that has not committed is said to fail
-HEARTBEAT = 20.0  # seconds between two pings; who does not answer within half of that is gone
+WARNINGS = 16  # refusals that are told on the console, each once
+SHOWN = 100  # characters of a header that are told
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
 HEADERS = {
     "Server": "hubbub",
@@ -41,64 +43,13 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
+ENCRYPTED = HEADERS | {"Strict-Transport-Security": "max-age=31536000"}
+BAD_REQUEST = "That is not a valid HTTP request.\n"
 
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
-
-
-class HttpConnection(RequestHandler):
-    """One peer that speaks HTTP: aiohttp's, with an ear for what the transport says."""
-
-    def __init__(
-        self, manager: web.Server, shared: Shared, sock: socket.socket | None, gone: Callable[[Any], None]
-    ) -> None:
-        super().__init__(manager, loop=shared.loop, keepalive_timeout=60, lingering_time=2)
-        self._deadlines = shared.deadlines
-        self._patience = min(HEAD, shared.settings.name_timeout)
-        self.slot = 0
-        self.sock = sock  # None if it is encrypted
-        self._told = gone
-        self.talk: Talk | Stream | None = None  # what the hub writes to past aiohttp
-        self.peer: Any = None
-        self.origin = ""
-        self.made = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self.made = True
-        super().connection_made(transport)
-        self._deadlines.set(self, self._patience)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Forget the peer."""
-        super().connection_lost(exc)
-        self.asked()
-        if self.talk:
-            self.talk.lost()
-        self._told(self)
-
-    def asked(self) -> None:
-        """Note that it has sent a request; how long it may take to the next is aiohttp's business."""
-        self._deadlines.clear(self)
-
-    def tick(self) -> None:
-        """Close: it has sent no whole request in time."""
-        if self.transport:
-            self.transport.abort()
-
-    def pause_writing(self) -> None:
-        """Let the hub write nothing: the peer does not read."""
-        super().pause_writing()
-        if self.talk:
-            self.talk.pause()
-
-    def resume_writing(self) -> None:
-        """Let the hub write again."""
-        super().resume_writing()
-        if self.talk:
-            self.talk.resume()
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 class Web:
@@ -118,107 +69,164 @@ class Web:
         self._readings = readings
         self._shared = shared
         self._files = _files()
-        ours = socket.gethostname().lower().removesuffix(".local")  # no attacker can point that anywhere
-        self._hosts = frozenset(host.lower() for host in (*shared.settings.host, ours, f"{ours}.local"))
-        self._talks: set[Talk] = set()
+        self._names = _names(shared.settings.host)
+        self._trusted = [network(text) for text in shared.settings.trust_proxy]
+        self._told: set[str] = set()
+        self._tokens = Tokens()
         self._api = Api(hub, shared)
-        app = web.Application(middlewares=[self._guard], client_max_size=wire.MAX_FRAME)
-        app.router.add_get("/", self._file)
-        app.router.add_get("/page/{name:.+}", self._file)
-        app.router.add_get("/ws", self._websocket)
-        app.router.add_get("/healthz", self._for_operators(self._health))
-        app.router.add_get("/metrics", self._for_operators(self._metrics))
-        self._api.add_to(app)
-        self._operators: web.AppRunner | None = None
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=PART)
-
-    async def start(self) -> None:
-        """Make ready to take connections."""
-        await self._runner.setup()
+        self._paths: dict[str, Handler] = {
+            "/ws": self._websocket,
+            "/healthz": self._for_operators(self._health),
+            "/metrics": self._for_operators(self._metrics),
+        }
+        self._server = server(partial(self._serve, self._find))
+        self._operators = server(partial(self._serve, self._find_for_operators))
+        self._listeners: list[asyncio.Server] = []
 
     async def start_metrics(self, sockets: Sequence[socket.socket]) -> None:
         """Answer /healthz and /metrics to everybody on these sockets, and nothing else."""
-        app = web.Application()
-        app.router.add_get("/healthz", self._health)
-        app.router.add_get("/metrics", self._metrics)
-        self._operators = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=PART)
-        await self._operators.setup()
-        for sock in sockets:
-            await web.SockSite(self._operators, sock).start()
+
+        def protocol() -> Connection:
+            dialogue = HttpDialogue(self._operators, self._shared, _refusal(HEADERS))
+            return Connection(self._shared, dialogue, None, lambda connection: None)
+
+        loop = self._shared.loop
+        self._listeners = [await loop.create_server(protocol, sock=sock) for sock in sockets]
 
     async def stop(self) -> None:
         """Close what is open."""
-        await self._runner.cleanup()
-        if self._operators:
-            await self._operators.cleanup()
-
-    def farewell(self) -> None:
-        """Tell everybody that the server stops."""
-        self._api.farewell()
-        for talk in list(self._talks):
-            talk.farewell()
+        for listener in self._listeners:
+            listener.close()
+        await self._server.shutdown(PART)
+        await self._operators.shutdown(PART)
 
     def protocol(
-        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Any], None]
-    ) -> HttpConnection:
-        """Return the protocol of a new connection."""
-        connection = HttpConnection(cast(web.Server, self._runner.server), self._shared, sock, gone)
-        connection.peer, connection.origin = peer, origin
+        self, sock: socket.socket | None, peer: Any, where: str, gone: Callable[[Connection], None]
+    ) -> Connection:
+        """Return the protocol of a new connection that speaks HTTP."""
+        headers = HEADERS if sock else ENCRYPTED
+        connection = Connection(self._shared, HttpDialogue(self._server, self._shared, _refusal(headers)), sock, gone)
+        connection.peer, connection.origin = peer, where
         return connection
 
-    @web.middleware
-    async def _guard(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
-        """Refuse whom a foreign page sends: by a name that is not ours (DNS rebinding), or from its own origin."""
-        cast(HttpConnection, request.protocol).asked()
-        if not self._is_ours(request.host):
-            return web.Response(status=421, text="This server is not known by that name; see --host.\n")
+    # --- requests -------------------------------------------------------------------------------------------
+
+    async def _serve(self, find: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request, whatever happens."""
+        dialogue = dialogue_of(request)
+        connection = dialogue.connection
+        headers = ENCRYPTED if connection.encrypted else HEADERS
+        peer, where = self._client(connection, request.headers)
+        call = Call(request, dialogue, peer, where, headers)
+
+        async def found(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                return await find(call)
+            except Refused as refusal:
+                return text(503, refusal.text)
+            except ConnectionError:  # the peer has gone
+                raise
+            except Exception:
+                log.exception("A request for %s could not be answered", clean(request.path))
+                return text(500, "Something went wrong; the server's log says what.")
+
+        return await dialogue.answer(request, found, headers)
+
+    def _client(self, connection: Connection, headers: CIMultiDictProxy[str]) -> tuple[Any, str]:
+        """Return the socket address for which a request is made, and what counts as its address."""
+        peer = connection.peer or connection.transport.get_extra_info("peername")
+        if not self._trusts(peer[0]):
+            return peer, connection.origin
+        hops = forwarded.hops(headers.getall("X-Forwarded-For", ()), headers.getall("Forwarded", ()))
+        host = forwarded.client(peer[0], hops, self._trusts)
+        return (peer, connection.origin) if host == peer[0] else ((host, 0), origin(host))
+
+    def _trusts(self, host: str) -> bool:
+        return any(contains(trusted, host) for trusted in self._trusted)
+
+    async def _find(self, call: Call) -> web.StreamResponse:
+        """Find the answer to a request, or refuse it: before its body is read."""
+        request = call.request
+        path = request.rel_url.raw_path
+        file = self._files.get(path)
+        if refusal := self._refuse(request, public=file is not None, navigable=path == "/"):
+            return refusal
+        if path.startswith(f"{PREFIX}/"):
+            return await self._api.answer(call)
+        handler = partial(_file, file) if file else self._paths.get(path)
+        if handler is None:
+            return text(404, "There is no such page.")
+        if request.method not in ("GET", "HEAD"):
+            return text(405, f"{request.method} is not possible here.", Allow="GET, HEAD")
+        return await handler(call)
+
+    def _refuse(self, request: web.BaseRequest, public: bool, navigable: bool) -> web.StreamResponse | None:
+        """Refuse a browser that a foreign page sends: by a name that is not ours, or from its own origin.
+
+        Args:
+            request: the request.
+            public: whether the answer is the same for everybody: where it comes from does not matter then.
+            navigable: whether links from other sites are followed.
+
+        """
+        host = request.headers.get("Host", "")
+        if not host and request.version >= (1, 1):
+            return text(400, "The request lacks a Host.")
+        if host and not site.is_ours(host, self._names):
+            self._tell("Refused a request for the host %s: name it with --host, if it is this server's", host)
+            return text(421, "This server is not known by that name; see --host.")
         origin = request.headers.get("Origin")
-        if origin is not None and origin.partition("://")[2].lower() != request.host.lower():
-            return web.Response(status=403, text="Requests from other sites are refused.\n")
-        try:
-            response = await handler(request)
-        except web.HTTPException as error:
-            error.headers.update(HEADERS)
-            raise
-        if not response.prepared:
-            response.headers.update(HEADERS)
-        return response
+        if not public and site.is_foreign(origin, host):
+            self._tell(
+                "Refused a request: its Origin is %s, its Host %s; a proxy must pass on the Host unchanged",
+                origin,
+                host,
+            )
+            return text(403, "Requests from other sites are refused.")
+        if site.is_cross_site(request.headers, navigable):
+            return text(403, "Requests from other sites are refused.")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return text(415, "Encoded bodies are not taken.", **{"Accept-Encoding": "identity"})
+        return None
 
-    def _is_ours(self, host: str) -> bool:
-        name = host.rpartition(":")[0] if not host.endswith("]") and ":" in host else host
-        name = name.removeprefix("[").removesuffix("]").lower()
-        if name == "localhost" or name in self._hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)  # a name that an attacker may point here is none
-        except ValueError:
-            return False
-        return True
+    def _tell(self, sentence: str, *values: str | None) -> None:
+        """Say on the console why requests are refused; the same only once, and not everything."""
+        line = sentence % tuple(clean(value or "")[:SHOWN] for value in values)
+        if line not in self._told and len(self._told) < WARNINGS:
+            self._told.add(line)
+            log.warning("%s", line)
 
-    async def _file(self, request: web.Request) -> web.Response:
-        found = self._files.get(request.match_info.get("name", "index.html"))
-        if found is None:
-            raise web.HTTPNotFound
-        body, kind, tag = found
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if request.headers.get("If-None-Match") == tag:
-            return web.Response(status=304, headers=headers)
-        return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+    # --- what operators watch ---------------------------------------------------------------------------------
+
+    async def _find_for_operators(self, call: Call) -> web.StreamResponse:
+        """Find the answer to a request at the address of --metrics-listen."""
+        handler = {"/healthz": self._health, "/metrics": self._metrics}.get(call.request.rel_url.raw_path)
+        if handler is None:
+            return text(404, "There is no such page.")
+        if call.request.method not in ("GET", "HEAD"):
+            return text(405, f"{call.request.method} is not possible here.", Allow="GET, HEAD")
+        return await handler(call)
 
     def _for_operators(self, handler: Handler) -> Handler:
-        """Answer only who asks on this machine, and is no reverse proxy that asks for somebody else."""
+        """Answer only requests that are made on this machine, and not by a proxy for somebody else.
 
-        async def guarded(request: web.Request) -> web.StreamResponse:
-            here = is_loopback(cast(HttpConnection, request.protocol).origin)
-            if not here or request.headers.keys() & {"Forwarded", "X-Forwarded-For"}:
-                return web.Response(status=403, text="This is answered on loopback only; see --metrics-listen.\n")
-            return await handler(request)
+        A proxy cannot always be told from curl. So nothing is answered where the settings say that there is one.
+        """
+        settings = self._shared.settings
+        proxied = bool(settings.host or settings.trust_proxy)
+
+        async def guarded(call: Call) -> web.StreamResponse:
+            request = call.request
+            peer = call.dialogue.connection.peer
+            here = site.is_loopback(peer[0]) and site.is_loopback(site.host_name(request.headers.get("Host", "")))
+            old = request.version < (1, 1)  # as nginx asks
+            if proxied or old or not here or forwarded.is_forwarded(request.headers):
+                return text(403, "This is answered on loopback only, or at --metrics-listen; see docs/operations.md.")
+            return await handler(call)
 
         return guarded
 
-    async def _health(self, request: web.Request) -> web.Response:
+    async def _health(self, call: Call) -> web.Response:
         """Answer whether the broker commits."""
         outcome: asyncio.Future[BrokerError | None] = self._shared.loop.create_future()
         self._probe(lambda result: None if outcome.done() else outcome.set_result(result))
@@ -230,42 +238,69 @@ class Web:
             return web.json_response({"status": "failing", "reason": str(error)}, status=503)
         return web.json_response({"status": "ok"})
 
-    async def _metrics(self, request: web.Request) -> web.Response:
+    async def _metrics(self, call: Call) -> web.Response:
         """Answer with what is counted, in the form that is asked for."""
-        body, kind = exposition(self._readings(), request.headers.get("Accept", ""))
+        body, kind = exposition(self._readings(), call.request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
 
-    @property
-    def counts(self) -> dict[str, int]:
-        """How many connections there are of each kind."""
-        talks, streams = len(self._talks), len(self._api.streams)
-        server = self._runner.server
-        http = len(server.connections) if server else 0
-        return {"websocket": talks, "stream": streams, "http": max(0, http - talks - streams)}
+    # --- the WebSocket ----------------------------------------------------------------------------------------
 
-    async def _websocket(self, request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse(heartbeat=HEARTBEAT, max_msg_size=wire.MAX_FRAME, compress=False)
-        if not socket.can_prepare(request):
-            return web.Response(status=426, text="This is the WebSocket; see docs/protocol.md.\n")
-        await socket.prepare(request)
-        talk = Talk(self._hub, self._shared, cast(HttpConnection, request.protocol), socket)
-        self._talks.add(talk)
+    async def _websocket(self, call: Call) -> web.StreamResponse:
+        request = call.request
         try:
-            await talk.run()
-        finally:
-            self._talks.discard(talk)
-            talk.end()
-        return socket
+            accept = websocket.accept(request.method, request.path, request.headers.items(), _quiet)
+        except websocket.BadHandshake:
+            headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            return text(426, "This is the WebSocket; see docs/protocol.md.", **headers)
+        if not call.dialogue.is_quiet:
+            return text(400, "A frame must not come before the answer to the handshake.")
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
+        reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
+        talk = Talk(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
+        await call.give_way(talk, head("101 Switching Protocols", {**headers, **call.headers}))
+
+
+# Of the websockets library: what it says is about faults of peers.
+_quiet = logging.getLogger("hubbub.websockets")
+_quiet.disabled = True
+
+
+def text(status: int, sentence: str, **headers: str) -> web.Response:
+    """Return an answer for people."""
+    return web.Response(status=status, text=f"{sentence}\n", headers=headers)
+
+
+def _refusal(headers: Mapping[str, str]) -> bytes:
+    """Return the answer to bytes that are no request."""
+    more = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(BAD_REQUEST)), "Connection": "close"}
+    return head("400 Bad Request", {**headers, **more}) + BAD_REQUEST.encode()
+
+
+def _names(named: Sequence[str]) -> frozenset[str]:
+    """Return the names of this server: those of --host, and the machine's own, which no attacker can give away."""
+    own = socket.gethostname().lower().removesuffix(".local")
+    short = own.partition(".")[0]
+    return frozenset(host.lower().removesuffix(".") for host in (*named, own, short, f"{short}.local", f"{own}.local"))
+
+
+async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
+    """Answer with a file of the page, unless the client has it."""
+    body, kind, tag = file
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in call.request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
 
 
 def _files() -> dict[str, tuple[bytes, str, str]]:
-    """Return the page's files by name: content, type, tag."""
+    """Return the page's files by their paths: content, type, tag."""
     found = {}
     top = resources.files("hubbub") / "page"
-    for prefix, folder in (("", top), ("vendor/", top / "vendor")):
+    for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):
         for file in folder.iterdir():
             kind = TYPES.get(file.name.rpartition(".")[2])
             if file.is_file() and kind:
                 body = file.read_bytes()
                 found[prefix + file.name] = body, kind, f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    found["/"] = found["/page/index.html"]
     return found

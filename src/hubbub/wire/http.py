@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, get_args, get_type_hints
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hubbub.core.model import Entry, Form
+from hubbub.wire import line
 
 MAX_LAST = 200  # messages of an answer
-MAX_BODY = 16 * 1024  # bytes of a message
+MAX_BODY = 16 * 1024  # bytes of a message, in UTF-8
+MAX_READ = 4 * MAX_BODY  # bytes of a body: JSON and other charsets may take more of them
 
-Name = Annotated[str, Meta(max_length=128)]
-Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
-Last = Annotated[int, Meta(ge=1, le=MAX_LAST)]
+# The descriptions are ends of the sentence "NAME must be …".
+Name = Annotated[str, Meta(max_length=128, description="a name of at most 128 characters")]
+Seq = Annotated[int, Meta(ge=0, lt=1 << 62, description="the number of an entry")]
+Last = Annotated[int, Meta(ge=1, le=MAX_LAST, description=f"a whole number from 1 to {MAX_LAST}")]
+Words = Annotated[str, Meta(min_length=1, max_length=1024, description="a text of 1 to 1024 characters")]
+_MARK = "([A-Za-z0-9]{1,64}-)?[0-9]{1,18}"
+Mark = Annotated[
+    str,
+    Meta(
+        pattern=f"^{_MARK}$",
+        description="the number of an entry, or the id of an event in a stream",
+    ),
+]
 
 
 # --- what may be asked: the fields are the query's -------------------------------------------------------------
-
-
-class Nothing(Struct):
-    """No parameters."""
 
 
 class Messages(Struct):
@@ -30,19 +39,19 @@ class Messages(Struct):
 
     last: Last = 50
     before: Seq = 0
-    after: Seq | None = None
+    after: Mark | None = None
 
 
 class Search(Struct):
     """The newest messages with all these words."""
 
-    q: Annotated[str, Meta(min_length=1, max_length=1024)]
+    q: Words
     last: Last = 20
     before: Seq = 0
 
 
 class Post(Struct):
-    """Who says it."""
+    """The name under which the message is said."""
 
     name: Name
 
@@ -50,7 +59,40 @@ class Post(Struct):
 class Stream(Struct):
     """What follows a number, and then what comes."""
 
-    after: Seq | None = None
+    after: Mark | None = None
+
+
+class Nothing(Struct):
+    """No parameters."""
+
+
+def explain(error: msgspec.ValidationError, query: type[Struct]) -> str:
+    """Return in a sentence what is wrong with a query."""
+    text = str(error)
+    if "missing required field" in text:
+        field = text.split("`")[1]
+        return f"The query lacks {field}, as in ?{field}=…"
+    field = text.partition("`$.")[2].rstrip("`")
+    kind = get_type_hints(query, include_extras=True)[field]
+    kind = kind if hasattr(kind, "__metadata__") else get_args(kind)[0]
+    return f"The query's {field} must be {kind.__metadata__[0].description}."
+
+
+def is_mark(text: str) -> bool:
+    """Return whether a text is the number of an entry, or the id of an event."""
+    return re.fullmatch(_MARK, text) is not None
+
+
+def place(mark: str, log: str) -> int | None:
+    """Return the number that a mark means; None if it is about another log than this one."""
+    of, _, number = mark.rpartition("-")
+    return int(number) if of in ("", log) else None
+
+
+class Said(Struct):
+    """A message as a JSON body, as Slack's webhooks take it."""
+
+    text: str
 
 
 # --- what is answered ------------------------------------------------------------------------------------------
@@ -71,6 +113,12 @@ class LogEntry(Struct):
     tags: str = ""
 
 
+class Posted(LogEntry):
+    """The entry that a post has become; `people` is 0 if it opened a room in which nobody is: is the name right?"""
+
+    people: int | UnsetType = UNSET
+
+
 class Page(Struct):
     """Entries, the oldest first; `more`: there are others beyond what was asked for."""
 
@@ -87,14 +135,14 @@ class RoomInfo(Struct):
 
 
 class RoomPage(Struct):
-    """Rooms, the liveliest first; `more` of them are not listed."""
+    """Rooms, the liveliest first or by name; `more` of them are not listed."""
 
     rooms: list[RoomInfo]
     more: int
 
 
 class MemberPage(Struct):
-    """Who is in a room, by name; `more` of them are not listed."""
+    """The people in a room, by name; `more` of them are not listed."""
 
     room: str
     nicks: list[str]
@@ -124,26 +172,71 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
+def whole(data: bytes) -> bytes:
+    """Return bytes as they are: HTTP/1.0 knows no chunks, there the end of the connection ends the body."""
+    return data
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+ALIVE = b":\n\n"  # a comment, so that a peer that is gone is noticed
+
+
 class EventForm:
-    """How entries look as server-sent events: the number is the event's id, the entry's object its data."""
+    """How entries look as server-sent events: the event's id is the log's identity and the number.
+
+    Args:
+        log: returns the identity of the log.
+
+    """
+
+    def __init__(self, log: Callable[[], str]) -> None:
+        self._log = log
 
     def render(self, entry: Entry) -> bytes:
         """Return the entry's event."""
-        return b"id: %d\ndata: %b\n\n" % (entry.seq, msgspec.json.encode(shown(entry)))
+        data = msgspec.json.encode(shown(entry))
+        return b"id: %b-%d\ndata: %b\n\n" % (self._log().encode(), entry.seq, data)
 
     def skipped(self, room: str, count: int) -> bytes:
         """Return an event that says that entries were left out."""
         return b"event: skipped\ndata: %d\n\n" % count
 
+    def other_log(self) -> bytes:
+        """Return an event that says that the number from which the client wants to go on is of another log."""
+        return b"event: other-log\ndata: %b\n\n" % self._log().encode()
+
+
+class LineForm:
+    """How entries look as lines in a terminal."""
+
+    def render(self, entry: Entry) -> bytes:
+        """Return the entry's lines."""
+        return line.RAW.render(entry)
+
+    def skipped(self, room: str, count: int) -> bytes:
+        """Return a line that says that entries were left out."""
+        return line.RAW.skipped(room, count)
+
+    def other_log(self) -> bytes:
+        """Return a line that says that the number from which the client wants to go on is of another log."""
+        return line.encode(line.notice("The log is another one than before: this begins with what comes next"), "\n")
+
 
 class Streamed:
-    """A form in a body without a length: each batch is a chunk."""
+    """A form in a body without a length.
+
+    Args:
+        form: how entries look.
+        cut: makes a part of the body of bytes.
+
+    """
 
     echo = True
     once = False
 
-    def __init__(self, form: Form | EventForm) -> None:
+    def __init__(self, form: EventForm | LineForm, cut: Callable[[bytes], bytes]) -> None:
         self._form = form
+        self.cut = cut
 
     @property
     def elsewhere(self) -> Form:
@@ -155,17 +248,27 @@ class Streamed:
         return self._form.render(entry)
 
     def mine(self, entry: Entry) -> bytes:
-        """Return nothing: who follows says nothing."""
+        """Return nothing: a stream's session says nothing."""
         return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return a chunk with all of them."""
-        return chunk(b"".join(entries))
+        """Return a part with all of them."""
+        return self.cut(b"".join(entries))
 
     def skipped(self, room: str, count: int) -> bytes:
-        """Return the form's notice as a chunk."""
-        return chunk(self._form.skipped(room, count))
+        """Return the form's notice as a part."""
+        return self.cut(self._form.skipped(room, count))
 
+    def other_log(self) -> bytes:
+        """Return the form's notice as a part."""
+        return self.cut(self._form.other_log())
 
-EVENTS = Streamed(EventForm())
-ALIVE = chunk(b":\n\n")  # a comment, so that who is gone is noticed
+    @property
+    def alive(self) -> bytes:
+        """A sign of life that nobody is shown; b"" where there is none."""
+        return self.cut(ALIVE) if isinstance(self._form, EventForm) else b""
+
+    @property
+    def end(self) -> bytes:
+        """What ends the body."""
+        return LAST_CHUNK if self.cut is chunk else b""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -37,7 +38,7 @@ MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
 MAX_TEXT = 16 * 1024  # characters of a message
 MAX_PAGE = 200  # entries of an answer
 
-Label = Annotated[str, Meta(pattern="^[A-Za-z0-9]{0,16}$")]
+Label = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{0,36}$")]  # as long as a UUID
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, Meta(max_length=128)]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
@@ -48,10 +49,16 @@ Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 
 
 class Hello(Struct, tag="hello", tag_field="type"):
-    """Be called so, and enter the lobby, or the rooms in which one was, and go on there after these numbers."""
+    """Take a name, and enter the lobby, or the rooms in which one was, and go on there after these numbers.
+
+    `log` is the identity of the log that the numbers belong to; `resume` the secret of a session to go on with.
+    """
 
     name: Name
     rooms: Annotated[dict[Name, Seq], Meta(max_length=1000)] = {}
+    log: Annotated[str, Meta(max_length=64)] = ""
+    resume: Annotated[str, Meta(max_length=64)] = ""
+    label: Label = ""
 
 
 class Say(Struct, tag="say", tag_field="type"):
@@ -67,6 +74,7 @@ class Command(Struct, tag="command", tag_field="type"):
 
     line: Text
     room: Name = ""
+    label: Label = ""
 
 
 class Join(Struct, tag="join", tag_field="type"):
@@ -75,16 +83,18 @@ class Join(Struct, tag="join", tag_field="type"):
     room: Name
     key: Name = ""
     after: Seq | None = None
+    label: Label = ""
 
 
 class Leave(Struct, tag="leave", tag_field="type"):
-    """Be a member of a room no more."""
+    """Leave a room."""
 
     room: Name
+    label: Label = ""
 
 
 class Msg(Struct, tag="msg", tag_field="type"):
-    """Tell somebody something that nobody else hears: whoever has the name, or only the user with an id."""
+    """Send a private message: to whoever has the name, or only to the user with an id."""
 
     to: Name
     text: Text
@@ -138,22 +148,30 @@ Request = Hello | Say | Command | Join | Leave | Msg | Redact | History | Find |
 _decode = msgspec.json.Decoder(Request).decode
 
 
+_LABEL = re.compile(r'"label"\s*:\s*"([A-Za-z0-9-]{1,36})"')
+
+
 class BadFrame(ValueError):
-    """A peer sent what is no request; the text says why."""
+    """A peer sent what is not a request; the text says why, `label` is the peer's word for it as far as it is known."""
+
+    def __init__(self, text: str, label: str) -> None:
+        super().__init__(text)
+        self.label = label
 
 
-def parse(data: str | bytes) -> Request:
+def parse(data: str) -> Request:
     """Return what a frame asks for.
 
     Raises:
-        BadFrame: it is no request; the peer may go on with the next.
+        BadFrame: it is not a request; the peer may go on with the next.
 
     """
     try:
         request: Request = _decode(data)
         return request
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise BadFrame(str(error)) from None
+        label = _LABEL.search(data)
+        raise BadFrame(str(error), label[1] if label else "") from None
 
 
 # --- out ------------------------------------------------------------------------------------------------------
@@ -220,7 +238,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
     Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
     Members: lambda event: _members(event),
-    Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more),
+    Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
 }
@@ -248,8 +266,13 @@ def _private(event: Private) -> bytes:
 
 
 def _members(event: Members) -> bytes:
-    ids = {"users": event.users} if event.users else {}
-    return encode("members", room=event.room, nicks=event.nicks, more=event.more, operators=event.operators, **ids)
+    more = {"users": event.users} if event.users else {}
+    fields = {"nicks": event.nicks, "more": event.more, "operators": event.operators, **more}
+    return encode("members", room=event.room, **fields, **_label(event))
+
+
+def _label(event: Members | Rooms) -> dict[str, str]:
+    return {"label": event.label} if event.label else {}
 
 
 def _object(entry: Entry) -> dict[str, Any]:

@@ -1,0 +1,118 @@
+"""What a peer sends over a WebSocket, message by message (RFC 6455); the frames are read by the websockets library."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from enum import Enum, auto
+from typing import Any
+
+from websockets.datastructures import Headers
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import SERVER, Protocol
+from websockets.server import ServerProtocol
+
+PIECE = 1024  # bytes that are read at once: a frame that is read takes more memory than its bytes
+PING = b"\x89\x00"
+REPLACED = 4001  # close code: the session goes on in another connection
+
+
+class Signal(Enum):
+    """What comes instead of a message."""
+
+    CONTROL = auto()  # a ping or pong; or a part of a message
+    BINARY = auto()
+    END = auto()  # the peer closes, or breaks the protocol; nothing more is read
+
+
+class BadHandshake(ValueError):
+    """A request is not the beginning of a WebSocket."""
+
+
+def close_frame(code: int, reason: str = "") -> bytes:
+    """Return a close frame; the reason has at most 123 bytes."""
+    payload = code.to_bytes(2, "big") + reason.encode()
+    return bytes((0x88, len(payload))) + payload
+
+
+def accept(method: str, path: str, headers: Iterable[tuple[str, str]], logger: Any) -> str:
+    """Return the value that a request's Sec-WebSocket-Key is answered with.
+
+    Raises:
+        BadHandshake: the request is not for a WebSocket of version 13.
+
+    """
+    response = ServerProtocol(logger=logger).accept(Request(path, Headers(headers), method))
+    if response.status_code != 101:
+        raise BadHandshake
+    return response.headers["Sec-WebSocket-Accept"]
+
+
+class FrameReader:
+    """Reads messages, keeps what the peer is owed for its pings, and says how to close.
+
+    Args:
+        max_size: bytes of a message.
+        logger: of the websockets library.
+
+    """
+
+    def __init__(self, max_size: int, logger: Any) -> None:
+        self._protocol = Protocol(SERVER, max_size=max_size, logger=logger)
+        self._data = b""  # what is not read yet
+        self._frames: deque[Frame] = deque()
+        self._parts: list[bytes] = []  # of a message that is not complete
+        self._binary = False  # so is the message that these are of
+        self._ended = False
+        self._pong = b""
+        self.last_words = b""  # to be written when END is taken: the close frame
+
+    def feed(self, data: bytes) -> None:
+        """Keep bytes that came in."""
+        self._data += data
+
+    def take_pong(self) -> bytes:
+        """Return the answer to the last ping that is not answered yet, b"" if there is none."""
+        pong, self._pong = self._pong, b""
+        return pong
+
+    def next_item(self) -> str | Signal | None:
+        """Return the next text, or what came instead of one; None until more bytes come."""
+        while not self._frames and self._data and not self.last_words:
+            piece, self._data = self._data[:PIECE], self._data[PIECE:]
+            self._read(piece)
+        if self._frames:
+            return self._take(self._frames.popleft())
+        if self.last_words and not self._ended:
+            self._ended = True
+            return Signal.END
+        return None
+
+    def _read(self, piece: bytes) -> None:
+        self._protocol.receive_data(piece)
+        self._frames += self._protocol.events_received()  # type: ignore[arg-type] # frames alone, once it is open
+        writes = [data for data in self._protocol.data_to_send() if data]
+        if self._protocol.close_expected():
+            self.last_words = writes[-1]
+        elif writes:
+            self._pong = writes[-1]
+
+    def _take(self, frame: Frame) -> str | Signal | None:
+        """Return what a frame is, or completes."""
+        if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._binary = frame.opcode is Opcode.BINARY
+        elif frame.opcode is not Opcode.CONT:
+            return Signal.CONTROL
+        self._parts.append(bytes(frame.data))
+        if not frame.fin:
+            return Signal.CONTROL
+        message, self._parts = b"".join(self._parts), []
+        if self._binary:
+            return Signal.BINARY
+        try:
+            return message.decode()
+        except UnicodeDecodeError:
+            self._frames.clear()
+            self.last_words = close_frame(CloseCode.INVALID_DATA, "not UTF-8")
+            return self.next_item()

@@ -1,0 +1,122 @@
+"""Frames of a WebSocket in: messages, pings, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+from cutting import cuts
+from websockets.frames import Frame, Opcode
+
+from hubbub.wire.websocket import BadHandshake, FrameReader, Signal, accept, close_frame
+
+LOG = logging.getLogger("test")
+
+
+def sent(opcode: Opcode, data: bytes, fin: bool = True) -> bytes:
+    """Return a frame as a client sends it."""
+    return Frame(opcode, data, fin).serialize(mask=True)
+
+
+def text(data: str) -> bytes:
+    return sent(Opcode.TEXT, data.encode())
+
+
+def read(*pieces: bytes, size: int = 1 << 16) -> tuple[list[str | Signal], FrameReader]:
+    reader = FrameReader(size, LOG)
+    items: list[str | Signal] = []
+    for piece in pieces:
+        reader.feed(piece)
+        while (item := reader.next_item()) is not None:
+            items.append(item)
+    return items, reader
+
+
+def test_messages_come_out_however_they_are_cut() -> None:
+    data = (
+        text("one")
+        + sent(Opcode.TEXT, b"t", False)
+        + sent(Opcode.PING, b"!")
+        + sent(Opcode.CONT, b"wo")
+        + text("ü" * 700)
+    )
+    expected = ["one", Signal.CONTROL, Signal.CONTROL, "two", "ü" * 700]
+    for pieces in cuts(data):
+        items, reader = read(*pieces)
+        assert items == expected
+        assert reader.take_pong() == b"\x8a\x01!" and reader.take_pong() == b""
+
+
+def test_binary_message_is_told_apart() -> None:
+    assert read(sent(Opcode.BINARY, b"\xff", False) + sent(Opcode.CONT, b"x"))[0] == [Signal.CONTROL, Signal.BINARY]
+
+
+def test_pong_means_nothing() -> None:
+    items, reader = read(sent(Opcode.PONG, b"x"))
+    assert items == [Signal.CONTROL] and reader.take_pong() == b""
+
+
+def test_last_ping_is_answered() -> None:
+    items, reader = read(sent(Opcode.PING, b"1") + sent(Opcode.PING, b"2"))
+    assert items == [Signal.CONTROL] * 2 and reader.take_pong() == b"\x8a\x012"
+
+
+def test_close_comes_after_what_was_said_before() -> None:
+    items, reader = read(text("bye") + sent(Opcode.CLOSE, b"\x03\xe8see you") + text("more"), b"and more")
+    assert items == ["bye", Signal.CONTROL, Signal.END] and reader.last_words == b"\x88\x09\x03\xe8see you"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (sent(Opcode.TEXT, b"\xff"), 1007),
+        (Frame(Opcode.TEXT, b"x").serialize(mask=False), 1002),
+        (b"\xff\xff", 1002),
+        (sent(Opcode.CONT, b"x"), 1002),
+        (sent(Opcode.TEXT, b"x" * 101), 1009),
+        (sent(Opcode.TEXT, b"x" * 60, False) + sent(Opcode.CONT, b"x" * 60), 1009),
+        (sent(Opcode.CLOSE, b"\x00"), 1002),
+    ],
+    ids=["not UTF-8", "not masked", "reserved bits", "no beginning", "too long", "long in parts", "odd close"],
+)
+def test_what_breaks_the_protocol_ends_it_with_a_code(data: bytes, code: int) -> None:
+    items, reader = read(text("before") + data + text("after"), size=100)
+    assert items[0] == "before" and items[-1] is Signal.END and "after" not in items
+    assert reader.last_words[:1] == b"\x88" and int.from_bytes(reader.last_words[2:4], "big") == code
+
+
+def test_many_small_frames_are_not_all_read_at_once() -> None:
+    reader = FrameReader(100, LOG)
+    reader.feed(sent(Opcode.PING, b"") * 2000)
+    reader.next_item()
+    assert len(reader._frames) < 200
+
+
+def test_random_bytes_end_it_or_are_read() -> None:
+    for _ in range(200):
+        items, _ = read(os.urandom(100))
+        assert all(isinstance(item, str | Signal) for item in items)
+
+
+def test_close_frame() -> None:
+    assert close_frame(1001, "ü") == b"\x88\x04\x03\xe9\xc3\xbc" and close_frame(1000) == b"\x88\x02\x03\xe8"
+
+
+HANDSHAKE = {
+    "Connection": "keep-alive, Upgrade",
+    "Upgrade": "WebSocket",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "Sec-WebSocket-Version": "13",
+}
+
+
+def test_handshake_is_answered_as_in_the_rfc() -> None:
+    assert accept("GET", "/ws", HANDSHAKE.items(), LOG) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@pytest.mark.parametrize("field", [*HANDSHAKE, "GET"])
+def test_request_that_is_no_handshake(field: str) -> None:
+    fields = {name: value for name, value in HANDSHAKE.items() if name != field}
+    with pytest.raises(BadHandshake):
+        accept("POST" if field == "GET" else "GET", "/ws", fields.items(), LOG)
