@@ -36,7 +36,7 @@ from hubbub.core.model import Page as Found
 from hubbub.core.throttle import Throttle
 from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.listeners.connection import Shared
-from hubbub.listeners.http import Call, head
+from hubbub.listeners.http import Call
 from hubbub.listeners.outflow import Outflow
 from hubbub.listeners.stream import Stream
 from hubbub.wire import http as wire
@@ -291,14 +291,14 @@ class Api:
         if call.request.method == "HEAD":
             return web.Response(headers=headers)
         known = self._hub.broker.log_id
-        after, begin = None, b""
+        after, other = None, False
         if mark := self._mark(call, query):
             after = wire.place(mark, known)
-            begin = form.other_log() if after is None else b""
+            other = after is None
         if form.cut is wire.chunk:
             headers["Transfer-Encoding"] = "chunked"
-        stream = Stream(self._hub, form, room, after)
-        await call.give_way(stream, head("200 OK", headers | {**call.headers, "Connection": "close"}) + begin)
+        stream = Stream(self._hub, form, room, after, other)
+        await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
 
     @staticmethod
     def _mark(call: Call, query: wire.Stream) -> str:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from hubbub.errors import Refused
 from hubbub.listeners.connection import TICK, Connection, Dialogue, Shared, State
+from hubbub.wire import http as wire
 
 log = logging.getLogger("hubbub")
 
@@ -56,12 +57,6 @@ def _as_debug(record: logging.LogRecord) -> bool:
     return log.isEnabledFor(logging.DEBUG)
 
 
-def head(status: str, headers: Mapping[str, str]) -> bytes:
-    """Return the head of an answer that is written past aiohttp."""
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
-    return "\r\n".join(lines).encode("ascii")
-
-
 def dialogue_of(request: web.BaseRequest) -> HttpDialogue:
     """Return the dialogue on whose connection a request came. Raises ConnectionError when that is closed."""
     if request.transport is None:
@@ -75,17 +70,17 @@ class HttpDialogue:
     Args:
         server: makes aiohttp's protocol.
         shared: the server's.
-        refusal: what bytes are answered with that are no request.
+        headers: of every answer.
 
     """
 
     counted_as = "http"
 
-    def __init__(self, server: web.Server, shared: Shared, refusal: bytes) -> None:
+    def __init__(self, server: web.Server, shared: Shared, headers: Mapping[str, str]) -> None:
         self.connection: Connection
+        self.headers = headers
         self._ending = False  # the peer sends nothing more, or the server stops: no request follows
         self._shared = shared
-        self._refusal = refusal
         self._protocol: asyncio.Protocol = server()
         self._transport = _Transport(self)
         self._since = shared.clock()  # when the connection began, or the peer ended its side
@@ -100,6 +95,7 @@ class HttpDialogue:
     def begin(self, connection: Connection) -> None:
         """Wait for a request."""
         self.connection = connection
+        connection.peer = connection.peer or connection.transport.get_extra_info("peername")
         self._protocol.connection_made(self._transport)
 
     def feed(self, data: bytes) -> None:
@@ -163,13 +159,13 @@ class HttpDialogue:
 
     # --- the handler's calls --------------------------------------------------------------------------------
 
-    async def answer(self, request: web.BaseRequest, find: Handler, headers: Mapping[str, str]) -> web.StreamResponse:
+    async def answer(self, request: web.BaseRequest, find: Handler) -> web.StreamResponse:
         """Find the answer to a request, and write it; what aiohttp writes at any other time is about no request."""
         self._asked = True
         self._answers += 1
         try:
             response = await find(request)
-            response.headers.update(headers)
+            response.headers.update(self.headers)
             unread = request.body_exists and not request.content.is_eof()
             if unread or self._ending:
                 response.force_close()
@@ -237,7 +233,8 @@ class HttpDialogue:
         if self._answers:
             self.connection.write(data)
         else:
-            self.connection.finish(self._refusal)
+            refusal = wire.refusal("400 Bad Request", "That is not a valid HTTP request.", self.headers)
+            self.connection.finish(refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,16 +242,15 @@ class Call:
     """A request that is being answered.
 
     `peer` is the socket address of the client, as far as it is known, `origin` what counts as its address: behind a
-    proxy they are not those of the connection. `headers` are part of every answer.
+    proxy they are not those of the connection.
     """
 
     request: web.BaseRequest
     dialogue: HttpDialogue
     peer: Any
     origin: str
-    headers: Mapping[str, str]
 
-    async def give_way(self, dialogue: Dialogue, answer: bytes) -> NoReturn:
+    async def give_way(self, dialogue: Dialogue, status: str, headers: Mapping[str, str]) -> NoReturn:
         """Write the head of an answer, and let another dialogue have the connection. The request's handler ends.
 
         Raises:
@@ -263,7 +259,7 @@ class Call:
         """
         if refusal := self.dialogue.connection.speak_for(self.peer, self.origin):
             raise Refused("too-many", refusal)
-        await self.dialogue.give_way(dialogue, answer)
+        await self.dialogue.give_way(dialogue, wire.head(status, {**self.dialogue.headers, **headers}))
 
 
 class _Transport(asyncio.Transport):

@@ -19,16 +19,18 @@ class Stream:
         form: how entries look.
         room: the room's name.
         after: the number that the peer was given last; None for what comes from now on.
+        other: whether the peer has asked for what follows a number of another log.
 
     """
 
     counted_as = "stream"
 
-    def __init__(self, hub: Hub, form: Streamed, room: str, after: int | None) -> None:
+    def __init__(self, hub: Hub, form: Streamed, room: str, after: int | None, other: bool) -> None:
         self._hub = hub
         self._form = form
         self._room = room
         self._after = after
+        self._other = other
         self._connection: Connection
         self._alive_at = 0.0  # when the last sign of life was sent
 
@@ -37,6 +39,8 @@ class Stream:
     def begin(self, connection: Connection) -> None:
         """Follow the room."""
         self._connection = connection
+        if self._other:
+            connection.write(self._form.other_log())
         self._session = self._hub.connect(self, connection, self._form)
         try:
             self._hub.rooms.watch(self._session, self._room, self._after)

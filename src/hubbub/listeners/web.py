@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from importlib import resources
 from typing import Any
@@ -20,12 +20,13 @@ from hubbub.errors import BrokerError, Refused
 from hubbub.listeners.address import contains, network, origin
 from hubbub.listeners.api import PREFIX, Api
 from hubbub.listeners.connection import Connection, Shared
-from hubbub.listeners.http import Call, HttpDialogue, dialogue_of, head, server
+from hubbub.listeners.http import Call, HttpDialogue, dialogue_of, server
 from hubbub.listeners.metrics import exposition
 from hubbub.listeners.readings import Readings
 from hubbub.listeners.talk import Talk, Tokens
 from hubbub.wire import forwarded, site, websocket
 from hubbub.wire import web as wire
+from hubbub.wire.http import ENCRYPTED, HEADERS
 
 log = logging.getLogger("hubbub")
 
@@ -34,20 +35,6 @@ PROBE = 2.0  # seconds after which a broker that has not committed is said to fa
 WARNINGS = 16  # refusals that are told on the console, each once
 SHOWN = 100  # characters of a header that are told
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
-HEADERS = {
-    "Server": "hubbub",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-ENCRYPTED = HEADERS | {"Strict-Transport-Security": "max-age=31536000"}
-BAD_REQUEST = "That is not a valid HTTP request.\n"
-
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -87,7 +74,7 @@ class Web:
         """Answer /healthz and /metrics to everybody on these sockets, and nothing else."""
 
         def protocol() -> Connection:
-            dialogue = HttpDialogue(self._operators, self._shared, _refusal(HEADERS))
+            dialogue = HttpDialogue(self._operators, self._shared, HEADERS)
             return Connection(self._shared, dialogue, None, lambda connection: None)
 
         loop = self._shared.loop
@@ -104,8 +91,8 @@ class Web:
         self, sock: socket.socket | None, peer: Any, where: str, gone: Callable[[Connection], None]
     ) -> Connection:
         """Return the protocol of a new connection that speaks HTTP."""
-        headers = HEADERS if sock else ENCRYPTED
-        connection = Connection(self._shared, HttpDialogue(self._server, self._shared, _refusal(headers)), sock, gone)
+        dialogue = HttpDialogue(self._server, self._shared, HEADERS if sock else ENCRYPTED)
+        connection = Connection(self._shared, dialogue, sock, gone)
         connection.peer, connection.origin = peer, where
         return connection
 
@@ -115,9 +102,8 @@ class Web:
         """Answer a request, whatever happens."""
         dialogue = dialogue_of(request)
         connection = dialogue.connection
-        headers = ENCRYPTED if connection.encrypted else HEADERS
         peer, where = self._client(connection, request.headers)
-        call = Call(request, dialogue, peer, where, headers)
+        call = Call(request, dialogue, peer, where)
 
         async def found(request: web.BaseRequest) -> web.StreamResponse:
             try:
@@ -130,11 +116,11 @@ class Web:
                 log.exception("A request for %s could not be answered", clean(request.path))
                 return text(500, "Something went wrong; the server's log says what.")
 
-        return await dialogue.answer(request, found, headers)
+        return await dialogue.answer(request, found)
 
     def _client(self, connection: Connection, headers: CIMultiDictProxy[str]) -> tuple[Any, str]:
         """Return the socket address for which a request is made, and what counts as its address."""
-        peer = connection.peer or connection.transport.get_extra_info("peername")
+        peer = connection.peer
         if not self._trusts(peer[0]):
             return peer, connection.origin
         hops = forwarded.hops(headers.getall("X-Forwarded-For", ()), headers.getall("Forwarded", ()))
@@ -257,7 +243,7 @@ class Web:
         headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
         reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
         talk = Talk(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
-        await call.give_way(talk, head("101 Switching Protocols", {**headers, **call.headers}))
+        await call.give_way(talk, "101 Switching Protocols", headers)
 
 
 # Of the websockets library: what it says is about faults of peers.
@@ -268,12 +254,6 @@ _quiet.disabled = True
 def text(status: int, sentence: str, **headers: str) -> web.Response:
     """Return an answer for people."""
     return web.Response(status=status, text=f"{sentence}\n", headers=headers)
-
-
-def _refusal(headers: Mapping[str, str]) -> bytes:
-    """Return the answer to bytes that are no request."""
-    more = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(BAD_REQUEST)), "Connection": "close"}
-    return head("400 Bad Request", {**headers, **more}) + BAD_REQUEST.encode()
 
 
 def _names(named: Sequence[str]) -> frozenset[str]:

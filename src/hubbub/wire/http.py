@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, get_args, get_type_hints
 
 import msgspec
@@ -162,6 +162,35 @@ class Problem(Struct):
 def shown(entry: Entry) -> LogEntry:
     """Return an entry as it is answered."""
     return LogEntry(*entry)
+
+
+# --- answers that are written past aiohttp ---------------------------------------------------------------------
+
+HEADERS = {  # of every answer
+    "Server": "hubbub",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+ENCRYPTED = HEADERS | {"Strict-Transport-Security": "max-age=31536000"}  # where the connection is encrypted
+
+
+def head(status: str, headers: Mapping[str, str]) -> bytes:
+    """Return the head of an answer."""
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
+
+
+def refusal(status: str, sentence: str, headers: Mapping[str, str]) -> bytes:
+    """Return a whole answer that refuses something and ends the connection."""
+    body = f"{sentence}\n".encode()
+    fields = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
+    return head(status, {**headers, **fields}) + body
 
 
 # --- streams ---------------------------------------------------------------------------------------------------
