@@ -86,7 +86,7 @@ def test_the_defaults_that_were_promised() -> None:
     settings = Settings()
     assert (settings.listen, settings.data, settings.history) == (["127.0.0.1:8888"], "hubbub-data", 20)
     assert (settings.idle_timeout, settings.name_timeout, settings.stall_timeout) == (300, 30, 300)
-    assert (settings.rate, settings.burst, settings.line_limit, settings.buffer) == (20, 100, 4096, 65536)
+    assert (settings.rate, settings.burst, settings.line_limit, settings.buffer) == (20, 100, 16384, 65536)
     assert (settings.max_behind, settings.max_connections, settings.max_per_address) == (10_000, 10_000, 1000)
     assert not (settings.ephemeral or settings.no_limits or settings.log_messages)
 

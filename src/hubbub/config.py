@@ -120,7 +120,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     burst: Annotated[int, _("Lines taken at once from a connection that was quiet.", "lines", 1)] = 100
     line_limit: Annotated[
         int, _("Longest line; a longer one is discarded and its sender told.", "bytes", 64, 65536)
-    ] = 4096
+    ] = 16384
     buffer: Annotated[
         int,
         _(

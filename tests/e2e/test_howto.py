@@ -10,8 +10,8 @@ import pytest
 from scene import HOWTO, PROMPT, Client, Program, Server
 
 PUTTY = bytes.fromhex("fffb1f fffb20 fffb18 fffb27 fffd01 fffb03 fffd03")  # what it says when it connects
-# DO NAWS of its own accord; then DONT 32, DO TTYPE, SB TTYPE SEND, DONT 39, WONT ECHO, DO SGA, WILL SGA.
-ANSWERS = bytes.fromhex("fffd1f fffe20 fffd18 fffa1801fff0 fffe27 fffc01 fffd03 fffb03")
+# DO NAWS of its own accord; then DONT 32, DO TTYPE, SB TTYPE SEND, DONT 39, WONT ECHO, DONT SGA, WONT SGA.
+ANSWERS = bytes.fromhex("fffd1f fffe20 fffd18 fffa1801fff0 fffe27 fffc01 fffe03 fffc03")
 
 
 @pytest.fixture
@@ -68,21 +68,19 @@ def test_the_how_tos_scene(either: Program) -> None:
     scene(either, b"\n", b"\n")
 
 
-def test_the_how_tos_scene_with_cr_lf_from_who_speaks_no_telnet(either: Program) -> None:
-    """Bob's client ends its lines with CR LF, as ncat -C does; what it is shown ends with LF as ever."""
-    alice = either.connect()
+@pytest.mark.parametrize(("end", "bob_end"), [(b"\r\n", b"\n"), (b"\n", b"\r\n")])
+def test_the_how_tos_scene_has_cr_lf_for_a_peer_whose_first_line_ends_so(
+    server: Server, end: bytes, bob_end: bytes
+) -> None:
+    """As ncat -C and PuTTY's raw mode do. The how-to's server ends its lines with LF, which is a staircase in PuTTY."""
+    scene(server, end, bob_end)
+
+
+def test_first_line_decides_how_lines_end(server: Server) -> None:
+    alice = server.connect()
     alice.sees(PROMPT)
-    alice.send(b"Alice\r\n")
-    either.logs("Alice .* has joined")
-    bob = either.connect()
-    bob.sees(PROMPT)
-    bob.send(b"Bob\r\n")
-    alice.sees(b"*** Bob has joined the chat ***\n")
-    alice.send(b"hi\r\n")
-    bob.sees(b"Alice: hi\n")
-    alice.half_close()
-    bob.sees(b"*** Alice has left the chat ***\n")
-    assert alice.rest() == b""
+    alice.send(b"Alice\nhi\r\n/who\r\n")
+    alice.sees(b"*** In lobby: 1 ***\n  Alice\n")
 
 
 def test_the_how_tos_scene_in_telnet_has_cr_lf(server: Server) -> None:
@@ -100,7 +98,7 @@ def test_telnet_that_speaks_later_has_cr_lf_from_then_on(server: Server) -> None
     alice.say("before")
     bob.sees(b"Alice: before\n")
     bob.send(b"\xff\xfd\x03")
-    bob.sees(bytes.fromhex("fffd1f fffb03"))
+    bob.sees(bytes.fromhex("fffd1f fffc03"))
     alice.say("after")
     bob.sees(b"Alice: after\r\n")
     bob.send(b"from telnet\r\0still\r\n")

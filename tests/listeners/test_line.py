@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -220,5 +221,188 @@ def test_farewell_is_the_last_that_is_said(run: Callable[[Any], None]) -> None:
             alice.connection.dialogue.farewell()
             await alice.send(b"too late\n")
             assert await alice.rest() == b"*** The server is shutting down ***\n"
+
+    run(scene)
+
+
+# --- names that are refused -----------------------------------------------------------------------------------
+
+
+async def piped(listener: Listener, data: bytes) -> bytes:
+    """Return what a pipe is shown that sends all of this and then a FIN."""
+    peer = await listener.connect()
+    await peer.send(data)
+    peer.half_close()
+    return await peer.rest()
+
+
+async def holds_a_line_back(listener: Listener) -> None:
+    """Wait until somebody's line waits for a name."""
+    await until(lambda: any(one.dialogue._early for one in listener.shared.connections))
+
+
+@pytest.mark.parametrize("name", [b"cron", b"x" * 33, b"cron job", b"", b"***", b"server"])
+def test_line_that_came_before_a_refusal_is_no_name(
+    run: Callable[[Any], None], name: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lines, "NAME_RETRY_SECONDS", 0.5)
+
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            await listener.join("cron")
+            witness = await listener.join("Witness")
+            shown = await piped(listener, name + b"\nDONE\nthird\n")
+            assert re.fullmatch(rb"Enter your name: [^\n]+\nNot sent: DONE\nNot sent: third\n", shown)
+            await witness.send(b"/who\n")
+            await witness.sees(b"*** In lobby: 2 ***\n  cron, Witness\n")
+
+    run(scene)
+
+
+def test_line_that_comes_a_moment_after_a_refused_name_is_no_name_either(run: Callable[[Any], None]) -> None:
+    """A program writes its lines one by one: nobody can have read the refusal yet."""
+
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            witness = await listener.join("Witness")
+            peer = await listener.connect()
+            await peer.send(b"cron job\n")
+            await peer.sees(PROMPT)
+            await asyncio.sleep(0)  # the name may be read alone
+            await peer.send(b"DONE\n")
+            assert (await peer.rest()).endswith(b"\nNot sent: DONE\n")
+            await witness.send(b"/who\n")
+            await witness.sees(b"*** In lobby: 1 ***\n  Witness\n")
+
+    run(scene)
+
+
+def test_pipe_waits_a_moment_for_a_name_that_another_run_of_it_has(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            witness = await listener.join("Witness")
+            holder = await listener.join("cron")
+            await witness.sees(b"*** cron has joined the chat ***\n")
+            pipe = asyncio.create_task(piped(listener, b"cron\n/me is ready\njob ok\nunfinished"))
+            await holds_a_line_back(listener)
+            holder.sock.close()
+            assert await pipe == PROMPT
+            await witness.sees(
+                b"*** cron has left the chat ***\n*** cron has joined the chat ***\n* cron is ready\n"
+                b"cron: job ok\ncron: unfinished [the line was cut off here]\n*** cron has left the chat ***\n"
+            )
+
+    run(scene)
+
+
+def test_pipes_that_start_at_once_are_all_said_once(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            witness = await listener.join("Witness")
+            shown = await asyncio.gather(*(piped(listener, b"cron\njob %d ok\n" % job) for job in range(5)))
+            assert shown == [PROMPT] * 5
+            await until(lambda: len(listener.gone) == 5)
+            await witness.send(b"/time\n")
+            seen = (await witness.sees(r"(?:.*\n)*?\*\*\* \d{4}-\d\d-.*\n"))[0]
+            assert sorted(re.findall(rb"\ncron: job (\d) ok\n", seen)) == [b"0", b"1", b"2", b"3", b"4"]
+            assert seen.count(b"cron has joined") == seen.count(b"cron has left") == 5
+
+    run(scene)
+
+
+def test_of_a_long_pipe_some_lines_are_named(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            peer = await listener.connect()
+            data = b"cron job\n" + b"".join(b"%d\n" % number for number in range(10_000))
+            sending = asyncio.create_task(peer.send(data))
+            shown = (await peer.rest()).splitlines()
+            assert shown[1:] == [*(b"Not sent: %d" % number for number in range(10)), b"Not sent: all that followed."]
+            await sending
+
+    run(scene)
+
+
+def test_command_that_was_cut_off_after_a_refused_name_is_told(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            shown = await piped(listener, b"cron job\n/join ops")
+            assert shown.startswith(PROMPT + b"*** Not done: the command was cut off ***\n")
+
+    run(scene)
+
+
+def test_person_who_reads_the_refusal_gives_another_name(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            alice, peer = await listener.join("Alice"), await listener.connect()
+            await peer.send(b"alice\n\n  \n")  # empty lines are nobody's message
+            await peer.sees(PROMPT + b"The name alice is taken.\n" + PROMPT)
+            await peer.send(b"two words\n")
+            await peer.sees(r"[^\n]+\nEnter your name: ")
+            await peer.send(b"Bob\nhi\n")
+            await alice.sees(b"*** Bob has joined the chat ***\nBob: hi\n")
+
+    run(scene)
+
+
+def test_pipe_may_quit_after_a_refused_name(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            assert await piped(listener, b"cron job\n/quit\n") == PROMPT
+            assert await piped(listener, b"/quit\n") == PROMPT
+
+    run(scene)
+
+
+def test_refused_name_alone_in_a_pipe_is_told(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            shown = await piped(listener, b"cron job\n")
+            assert shown.count(PROMPT) == 2 and shown.endswith(b"\n" + PROMPT)
+
+    run(scene)
+
+
+# --- peers that are no terminals ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sent", "seen"),
+    [
+        ("klaus\r\nBericht fertig: über 90 %\r\n".encode("utf-16"), "klaus: Bericht fertig: über 90 %"),
+        ("klaus\r\nBericht fertig: über 90 %\r\n".encode("utf-16-le"), "klaus: Bericht fertig: über 90 %"),
+        ("klaus\nüber\n".encode("utf-16-be"), "klaus: über"),
+        (b"ru\n\xef\xf0\xff\xec\xee\nsecond\n", "ru: \ufffd\ufffd\ufffd\ufffd\ufffd|ru: second"),
+        (b"scale\n\x02 12.50 kg\x03\r\n", "scale: 12.50 kg"),
+        (b"x\nalpha\x15beta\n", "x: alphabeta"),
+        (b"bar\n10 %\r50 %\r100 %\n", "bar: 100 %"),
+    ],
+)
+def test_what_programs_send_is_said(run: Callable[[Any], None], sent: bytes, seen: str) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            witness = await listener.join("Witness")
+            assert await piped(listener, sent) == PROMPT
+            name = seen.partition(":")[0]
+            await witness.sees(
+                f"*** {name} has joined the chat ***|{seen}|*** {name} has left the chat ***|".replace(
+                    "|", "\n"
+                ).encode()
+            )
+
+    run(scene)
+
+
+def test_telnets_width_cuts_what_the_server_says_and_is_known_anew(run: Callable[[Any], None]) -> None:
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            alice = await listener.join("Alice")
+            await alice.send(b"\xff\xfb\x1f\xff\xfa\x1f\x00\x28\x00\x18\xff\xf0/nosuchcommandanywhere here\r\n")
+            await alice.sees(b"\xff\xfd\x1f")
+            shown = await alice.sees(r"(?:[^\r\n]{1,40}\r\n){2,}")
+            assert shown[0].split() == b"There is no command /nosuchcommandanywhere; /help lists the commands.".split()
+            await alice.send(b"\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0/nosuchcommandanywhere here\r\n")
+            await alice.sees(b"There is no command /nosuchcommandanywhere; /help lists the commands.\r\n")
 
     run(scene)

@@ -173,6 +173,21 @@ def test_list_of_members_fits_eighty_columns() -> None:
     assert all(f"member{number}" in shown for number in range(100))
 
 
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        (Notice(("You are in a room of many names",)), "*** You are in a|room of many names|***|"),
+        (Refusal("x", "Names can't contain spaces."), "Names can't contain|spaces.|"),
+        (Members("ops", ["Alice", "Bob", "Carol", "Dave"]), "*** In ops: 4 ***|  Alice, Bob, Carol|  Dave|"),
+        (Private("Alice", "what was said is as it was"), "Alice (private): what was said is as it was|"),
+        (past("what was said is as it was"), "[09:15] Alice: what was said is as it was|"),
+        (Goodbye(), ""),
+    ],
+)
+def test_what_the_server_says_is_cut_at_words_to_a_width_that_is_known(event: Event, text: str) -> None:
+    assert render(event, "\r\n", 20) == text.replace("|", "\r\n").encode()
+
+
 def test_lines_of_a_batch_follow_each_other() -> None:
     assert RAW.join([b"a\n", b"b\n"]) == b"a\nb\n" and RAW.join([]) == b""
 

@@ -34,29 +34,29 @@ STREAMS = [
     (b"a\xff\xf6b", b"ab", NAWS + b"[yes]\r\n"),  # AYT
     (b"\xff\xf4\xff\xfd\x06", b"\x03", NAWS + b"\xff\xfc\x06"),  # Ctrl-C of a BSD telnet
     (b"\xff\xfd\x06\xff\xfd\x06", b"", NAWS + b"\xff\xfc\x06" * 2),  # each DO TM is waited for
-    (b"\xff\xfd\x03", b"", NAWS + b"\xff\xfb\x03"),  # DO SGA: WILL
+    (b"\xff\xfd\x03", b"", NAWS + b"\xff\xfc\x03"),  # DO SGA: WONT, or keys would come instead of lines
     (b"\xff\xfd\x00", b"", NAWS + b"\xff\xfb\x00"),  # DO BINARY: WILL
-    (b"\xff\xfb\x03", b"", NAWS + b"\xff\xfd\x03"),  # WILL SGA: DO
+    (b"\xff\xfb\x03", b"", NAWS + b"\xff\xfe\x03"),  # WILL SGA: DONT
     (b"\xff\xfb\x00", b"", NAWS + b"\xff\xfd\x00"),
     (b"\xff\xfb\x18", b"", NAWS + b"\xff\xfd\x18" + SEND),  # WILL TTYPE: DO, and which one?
     (b"\xff\xfb\x1f", b"", NAWS),  # WILL NAWS is the answer to our DO
     *((bytes([255, 253, o]), b"", NAWS + bytes([255, 252, o])) for o in (1, 5, 24, 31, 34, 37, 39, 86, 254, 255)),
     *((bytes([255, 251, o]), b"", NAWS + bytes([255, 254, o])) for o in (1, 5, 6, 32, 34, 37, 38, 39, 86, 255)),
-    (b"\xff\xfd\x03\xff\xfd\x03", b"", NAWS + b"\xff\xfb\x03"),  # no change, no answer
-    (b"\xff\xfb\x03\xff\xfb\x03", b"", NAWS + b"\xff\xfd\x03"),
+    (b"\xff\xfd\x00\xff\xfd\x00", b"", NAWS + b"\xff\xfb\x00"),  # no change, no answer
+    (b"\xff\xfb\x00\xff\xfb\x00", b"", NAWS + b"\xff\xfd\x00"),
     (b"\xff\xfe\x03\xff\xfc\x03\xff\xfe\x22\xff\xfc\x22", b"", NAWS),  # never an answer to an answer
     (b"\xff\xfc\x1f", b"", NAWS),
     (b"\xff\xfc\x1f\xff\xfb\x1f", b"", NAWS + b"\xff\xfd\x1f"),  # it changed its mind: that is an offer
-    (b"\xff\xfd\x03\xff\xfe\x03\xff\xfd\x03", b"", NAWS + b"\xff\xfb\x03\xff\xfc\x03\xff\xfb\x03"),
-    (b"\xff\xfb\x03\xff\xfc\x03\xff\xfb\x03", b"", NAWS + b"\xff\xfd\x03\xff\xfe\x03\xff\xfd\x03"),
+    (b"\xff\xfd\x00\xff\xfe\x00\xff\xfd\x00", b"", NAWS + b"\xff\xfb\x00\xff\xfc\x00\xff\xfb\x00"),
+    (b"\xff\xfb\x00\xff\xfc\x00\xff\xfb\x00", b"", NAWS + b"\xff\xfd\x00\xff\xfe\x00\xff\xfd\x00"),
     (
         PUTTY + b"bob\r\n",
         b"bob\r\n",
-        NAWS + bytes.fromhex("FFFE20 FFFD18") + SEND + bytes.fromhex("FFFE27 FFFC01 FFFD03 FFFB03"),
+        NAWS + bytes.fromhex("FFFE20 FFFD18") + SEND + bytes.fromhex("FFFE27 FFFC01 FFFE03 FFFC03"),
     ),
     (b"a\xff\xfa\x22\x03\n\r\x00\xff\xff\x04\xff\xf0b", b"ab", NAWS),  # a subnegotiation is no text
     (b"a\xff\xfa" + b"x" * 999 + b"\xff\xf0b", b"ab", NAWS),
-    (b"a\xff\xfa\x18\x00xt\xff\xfd\x03b", b"ab", NAWS + b"\xff\xfb\x03"),  # its SE is missing
+    (b"a\xff\xfa\x18\x00xt\xff\xfd\x03b", b"ab", NAWS + b"\xff\xfc\x03"),  # its SE is missing
     (b"\xff\xf4\xff", b"\x03", NAWS),
     (b"a\xff\xedb", b"ab", NAWS),  # SUSP
     # what Debian's telnet makes of the bytes 83, 8F, 9A and 9C of a character, and it alone
@@ -115,6 +115,14 @@ def test_window_is_known_once_reported(report: bytes, columns: int, rows: int) -
         assert (telnet.columns, telnet.rows) == (columns, rows)
 
 
+@pytest.mark.parametrize(("report", "width"), [(b"\x00\x28\x00\x18", 40), (b"\x00\x00\x00\x00", 0), (b"", 0)])
+def test_width_is_0_until_it_is_told(report: bytes, width: int) -> None:
+    telnet = Telnet()
+    assert telnet.width == 0
+    telnet.feed(b"\xff\xfa\x1f" + report + b"\xff\xf0")
+    assert telnet.width == width
+
+
 def test_window_that_is_resized_is_known_anew() -> None:
     telnet = Telnet()
     telnet.feed(b"\xff\xfa\x1f\x00\x64\x00\x1e\xff\xf0\xff\xfa\x1f\x00\x28\x00\x0a\xff\xf0")
@@ -140,7 +148,7 @@ def test_terminal_is_known_once_told(content: bytes, terminal: str) -> None:
 def test_replies_to_offers_are_bounded_in_a_sessions_life() -> None:
     telnet, replies = Telnet(), b""
     for _ in range(200):
-        telnet.feed(b"\xff\xfd\x22\xff\xfb\x22\xff\xfb\x03\xff\xfc\x03\xff\xfd\x03\xff\xfe\x03")
+        telnet.feed(b"\xff\xfd\x22\xff\xfb\x22\xff\xfb\x00\xff\xfc\x00\xff\xfd\x00\xff\xfe\x00")
         replies += telnet.take_replies()
     assert len(replies) == len(NAWS) + 3 * MAX_REPLIES
     telnet.feed(b"\xff\xfd\x06")

@@ -9,15 +9,22 @@ from hubbub.core import commands
 from hubbub.core.hub import Hub
 from hubbub.core.model import Event, Goodbye, Notice, Refusal
 from hubbub.core.session import Session
-from hubbub.core.text import clean
+from hubbub.core.text import beginning, clean
 from hubbub.errors import Refused
 from hubbub.listeners.connection import STOPPING, Connection
 from hubbub.wire import line as wire
+from hubbub.wire.incoming import Incoming
 from hubbub.wire.line import PROMPT, RAW, TELNET, LineReader, Signal
 
 log = logging.getLogger("hubbub")
 
 NAME_TRIES = 5
+# A refused name is told after a pause: a line that comes within it was sent before anybody could read the refusal, so
+# it comes from a program, and is no other name. The name of such a program is tried again for a while, because its
+# holder may be another run of it that is about to end.
+READING_PAUSE_SECONDS = 0.25
+NAME_RETRY_SECONDS = 3.0
+MAX_LINES_TOLD = 10  # lines of a pipe that are named when they were not sent
 WARNING = 60.0  # seconds before the idle timeout at which it is announced
 UNFINISHED = "[the line was cut off here]"
 
@@ -33,17 +40,26 @@ class LineDialogue:
     """
 
     counted_as = "line"
-    __slots__ = ("_connection", "_hub", "_opened", "_reader", "_refusals", "_session", "_settings", "_warned")
+    __slots__ = (
+        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_reader", "_refusals", "_refused",
+        "_refused_at", "_session", "_settings", "_warned",
+    )  # fmt: skip
 
     def __init__(self, hub: Hub, settings: Settings, now: float) -> None:
         self._hub = hub
         self._settings = settings
+        self._incoming = Incoming()
         self._reader = LineReader(settings.line_limit)
         self._connection: Connection
         self._session: Session
         self._opened = now
-        self._refusals = 0
         self._warned = False
+        self._name = ""  # that was asked for last
+        self._asking = False  # whether the name is free is not known yet
+        self._refusals = 0
+        self._refused: Refused | None = None  # why the name was refused, until the peer is told
+        self._refused_at = 0.0  # when, on the connection's clock; 0.0 until the next tick
+        self._early: str | None = None  # a line that was sent before the refusal could be read
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -57,21 +73,24 @@ class LineDialogue:
     def feed(self, data: bytes) -> None:
         """Keep bytes that came in; answer telnet's negotiation."""
         self._warned = False
-        self._reader.feed(data)
         telnet = self._reader.telnet
-        if telnet is not None:
-            if telnet.spoken and self._session.form is RAW:
-                self._hub.set_form(self._session, TELNET)
-            if not self._session.paused:
-                self._connection.write(telnet.take_replies())
+        self._reader.feed(self._incoming.feed(data, telnet is not None and telnet.spoken))
+        telnet = self._reader.telnet
+        if self._session.form is RAW and (self._incoming.ends_crlf or (telnet and telnet.spoken)):
+            self._hub.set_form(self._session, TELNET)
+        if telnet and not self._session.paused:
+            self._connection.write(telnet.take_replies())
 
     def next_item(self) -> str | Signal | None:
         """Return the next line or signal."""
+        if self._early is not None:
+            early, self._early = self._early, None
+            return early
         return self._reader.next_line()
 
     def ready(self) -> bool:
-        """Whether the next line may be taken."""
-        return self._hub.ready(self._session)
+        """Whether the next line may be taken; one that came early waits for the name."""
+        return (self._early is None or self._refused is None) and self._hub.ready(self._session)
 
     def take(self, item: str | Signal) -> None:
         """Do what a line says."""
@@ -79,8 +98,10 @@ class LineDialogue:
         try:
             if isinstance(item, Signal):
                 self._signal(item)
+            elif session.user is None and self._refused is not None:
+                self._keep_early(item)
             elif session.user is None:
-                self._enter(item)
+                self._ask_for(item.strip())
             else:
                 commands.run(self._hub, session, item)
         except Refused as refusal:
@@ -89,12 +110,16 @@ class LineDialogue:
     def ended(self) -> bool:
         """Take the line that was cut off, and leave once it was given all that it was still to be given."""
         rest = self._reader.end()
-        if rest.strip() and self._session.user:
+        if rest.strip() and (self._session.user or self._refused):
             # Said, but not as if it were whole; and no command is run that may have been meant otherwise.
             if rest.lstrip().startswith("/") and not rest.lstrip().startswith("//"):
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
                 self.take(f"{rest.rstrip()} {UNFINISHED}")
+        if self._early is not None:
+            return False
+        if self._refused is not None:
+            self._tell_refusal(self._refused)
         if self._hub.owes(self._session):
             return False
         self._hub.depart(self._session)
@@ -122,6 +147,8 @@ class LineDialogue:
 
     def tick(self, now: float, quiet: float) -> float:
         """End the dialogue with who gives no name, or says nothing for too long."""
+        if self._refused is not None:
+            return self._try_again(now)
         if self._session.user is None:
             left = self._settings.name_timeout - (now - self._opened)
             if left <= 0:
@@ -147,7 +174,8 @@ class LineDialogue:
         if isinstance(event, Goodbye):
             self._connection.finish()
         else:
-            self._connection.write(wire.render(event, self._end_of_line))
+            telnet = self._reader.telnet
+            self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
 
     def go_on(self) -> None:
         """Take the next line."""
@@ -159,25 +187,70 @@ class LineDialogue:
     def _end_of_line(self) -> str:
         return "\r\n" if self._session.form is not RAW else "\n"
 
-    def _enter(self, name: str) -> None:
+    def _ask_for(self, name: str) -> None:
+        self._name = name
+        self._asking = True
         try:
-            self._hub.naming.enter(self._session, name.strip(), outcome=self._entered)
+            self._hub.naming.enter(self._session, name, outcome=self._entered)
         except Refused as refusal:
-            if name.strip() == "/quit":
+            if name == "/quit":
                 self._hub.depart(self._session)
             else:
                 self._entered(refusal)
 
     def _entered(self, refusal: Refused | None) -> None:
+        self._asking = False
+        first, self._refused = self._refused is None, refusal
         if refusal is None:
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             self._connection.tick()  # the deadline was that for a name
+        elif first:
+            self._refused_at = 0.0
+            self._connection.tick()
+
+    def _keep_early(self, line: str) -> None:
+        """Keep a line that was sent before the refusal could be read, while the name may still become free."""
+        if line.strip() == "/quit":
+            self._hub.depart(self._session)
+        elif line.strip():
+            self._early = line
+
+    def _try_again(self, now: float) -> float:
+        """Ask for the refused name again, or say at last that it is refused; return seconds until the next look."""
+        self._refused_at = self._refused_at or now
+        if self._asking:
+            return READING_PAUSE_SECONDS
+        refused = self._refused
+        waited = now - self._refused_at
+        if waited and refused and refused.code != "name-invalid":
+            self._ask_for(self._name)
+        hopeless = self._early is not None and refused and refused.code == "name-invalid"
+        patience = READING_PAUSE_SECONDS if self._early is None else NAME_RETRY_SECONDS
+        if self._refused and not self._asking and (hopeless or waited >= patience):
+            self._tell_refusal(self._refused)
+        return READING_PAUSE_SECONDS
+
+    def _tell_refusal(self, refused: Refused) -> None:
+        """Say why there is no name; and of lines that came early that they are not sent: they are no names."""
+        self._refused = None
+        if self._early is not None:
+            self._end("\n".join([refused.text, *self._not_sent()]))
             return
         self._refusals += 1
         if self._refusals >= NAME_TRIES:
-            self._end(f"{refusal.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
+            self._end(f"{refused.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
         else:
-            self._connection.write(wire.encode(refusal.text, self._end_of_line) + PROMPT.encode())
+            self._connection.write(wire.encode(refused.text, self._end_of_line) + PROMPT.encode())
+
+    def _not_sent(self) -> list[str]:
+        """Return a sentence for each line that came early, as far as they were read; at most MAX_LINES_TOLD."""
+        sentences: list[str] = []
+        line: str | Signal | None = self.next_item()
+        while line is not None and len(sentences) < MAX_LINES_TOLD:
+            if isinstance(line, str) and line.strip():
+                sentences.append(f"Not sent: {beginning(clean(line.strip()))}")
+            line = self.next_item()
+        return sentences if line is None else [*sentences, "Not sent: all that followed."]
 
     def _signal(self, signal: Signal) -> None:
         if signal is Signal.QUIT:

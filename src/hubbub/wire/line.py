@@ -35,6 +35,7 @@ from hubbub.core.model import (
 from hubbub.core.rules import told
 from hubbub.core.when import shown_time
 from hubbub.wire.telnet import Telnet
+from hubbub.wire.wrap import columns, wrap
 
 PROMPT = "Enter your name: "
 
@@ -306,13 +307,12 @@ def _past(event: Past) -> str:
     return "\n".join(lines)
 
 
-def _members(event: Members) -> str:
+def _members(event: Members, width: int = 78) -> str:
     count = len(event.nicks) + event.more
     lines = [f"*** In {event.room}: {count} ***"]
-    width = 78
     for nick in event.nicks:
         nick = f"@{nick}" if nick in event.operators else nick
-        if len(lines) == 1 or len(lines[-1]) + len(nick) + 2 > width:
+        if len(lines) == 1 or columns(lines[-1]) + columns(nick) + 2 > width:
             lines.append(f"  {nick}")
         else:
             lines[-1] += f", {nick}"
@@ -366,7 +366,19 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
 }
 
 
-def render(event: Event, end: str) -> bytes:
-    """Return what a session is told as bytes; b"" for what a terminal does not show."""
-    text = EVENTS[type(event)](event)
+MESSAGES = (Past, Private)  # are shown as they were written
+
+
+def render(event: Event, end: str, width: int = 0) -> bytes:
+    """Return what a session is told as bytes; b"" for what a terminal does not show.
+
+    Args:
+        event: any.
+        end: what ends a line.
+        width: columns of the terminal, at which the server's own lines are cut at words; 0 if it is not known.
+
+    """
+    text = _members(event, width) if width and isinstance(event, Members) else EVENTS[type(event)](event)
+    if width and not isinstance(event, MESSAGES):
+        text = wrap(text, width)
     return encode(text, end) if text else b""

@@ -12,8 +12,9 @@ SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
 
 # What the peer may do when it offers (its WILL is answered DO), and what we do when asked (DO: WILL).
-THEIRS = frozenset({BINARY, SGA, TTYPE, NAWS})
-OURS = frozenset({BINARY, SGA})
+# Not SGA: a client that is granted it sends each key as it is typed and waits for its echo, and we echo nothing.
+THEIRS = frozenset({BINARY, TTYPE, NAWS})
+OURS = frozenset({BINARY})
 # Commands that stand for an editing byte of the line (wire/line.py): cancel, erase, quit.
 AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
 
@@ -39,17 +40,19 @@ class Telnet:
     """Takes telnet out of a byte stream, wherever the network cut it.
 
     `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are its window's size,
-    80 x 24 until it says otherwise; `terminal` is its type, "" until it says.
+    80 x 24 until it says otherwise; `width` is the same as `columns`, but 0 until it says it. `terminal` is its type,
+    "" until it says.
     """
 
     __slots__ = (
         "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail", "_theirs", "columns",
-        "rows", "spoken", "terminal",
+        "rows", "spoken", "terminal", "width",
     )  # fmt: skip
 
     def __init__(self) -> None:
         self.spoken = False
         self.columns, self.rows = 80, 24
+        self.width = 0
         self.terminal = ""
         self._state = _State.TEXT
         self._command = 0
@@ -183,7 +186,8 @@ class Telnet:
     def _subnegotiated(self, content: bytes) -> None:
         if len(content) == 5 and content[0] == NAWS:  # RFC 1073: width and height, two bytes each
             columns, rows = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
-            self.columns = min(max(columns, 20), 500) if columns else 80
+            self.width = min(max(columns, 20), 500) if columns else 0
+            self.columns = self.width or 80
             self.rows = min(max(rows, 5), 300) if rows else 24
         elif content[:2] == bytes((TTYPE, 0)):  # 0: IS
             self.terminal = content[2:42].decode("ascii", "replace").lower()

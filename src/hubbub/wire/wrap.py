@@ -1,0 +1,43 @@
+"""Lines of text cut at words to the width of a terminal."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+
+
+def wrap(text: str, width: int) -> str:
+    """Return text with each of its lines cut at spaces to `width` columns; what follows stands below its first word.
+
+    A word that is longer than a line stays whole: the terminal cuts it, and it can be copied.
+    """
+    return "\n".join(piece for line in text.split("\n") for piece in _pieces(line, width))
+
+
+def columns(text: str) -> int:
+    """Return how many columns a terminal needs for a text: wide characters (UAX #11) take two, marks take none."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns_of(char) for char in text)
+
+
+def _columns_of(char: str) -> int:
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def _pieces(line: str, width: int) -> Iterator[str]:
+    if columns(line) <= width:
+        yield line
+        return
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    piece, size = indent, columns(indent)
+    for word in line.split():
+        gap = " " if piece.strip() else ""
+        if gap and size + 1 + columns(word) > width:
+            yield piece
+            piece, size, gap = indent, columns(indent), ""
+        piece += gap + word
+        size += len(gap) + columns(word)
+    yield piece
