@@ -1,4 +1,6 @@
-from datetime import datetime, timedelta, timezone
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -88,3 +90,57 @@ def test_time_with_a_zone_of_its_own_is_not_taken_for_a_time_here() -> None:
 def test_time_without_a_zone_is_the_systems() -> None:
     here = datetime.fromtimestamp(NOW.timestamp())
     assert parse_time("2026-11-20 08:00", here.timestamp()) == datetime(2026, 11, 20, 8).timestamp()
+
+
+# Central Europe: on 2026-03-29 the clock goes from 02:00 to 03:00, on 2026-10-25 from 03:00 back to 02:00.
+BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
+CAIRO = "EET-2EEST,M4.5.5/0,M10.5.4/24"  # on 2026-04-24 it goes from 00:00 to 01:00
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Set the system's zone."""
+    with monkeypatch.context() as patch:
+
+        def zone(rule: str) -> None:
+            patch.setenv("TZ", rule)
+            time.tzset()
+
+        yield zone
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "text", "meant"),
+    [
+        # The clock was set forward: what it never showed is the moment of that.
+        ("2026-03-29T01:10Z", "02:30", "2026-03-29T01:00Z"),
+        ("2026-03-29T02:00Z", "02:30", "2026-03-29T01:00Z"),
+        ("2026-03-29T01:10Z", "2026-03-29 02:30", "2026-03-29T01:00Z"),
+        ("2026-03-29T01:10Z", "03:05", "2026-03-29T01:05Z"),
+        ("2026-03-29T01:10Z", "01:59", "2026-03-29T00:59Z"),
+        ("2026-03-29T00:40Z", "02:30", "2026-03-28T01:30Z"),  # not yet
+        ("2026-03-29T12:00Z", "13:00", "2026-03-29T11:00Z"),
+        ("2026-03-29T10:00Z", "23:00", "2026-03-28T22:00Z"),
+        ("2026-03-29T10:00Z", "today", "2026-03-28T23:00Z"),
+        ("2026-03-30T10:00Z", "yesterday", "2026-03-28T23:00Z"),
+        # It was set back: what it showed twice is the later one that is not in the future.
+        ("2026-10-25T01:35Z", "02:45", "2026-10-25T00:45Z"),
+        ("2026-10-25T01:35Z", "02:30", "2026-10-25T01:30Z"),
+        ("2026-10-25T00:50Z", "02:45", "2026-10-25T00:45Z"),
+        ("2026-10-25T10:00Z", "02:45", "2026-10-25T01:45Z"),
+        ("2026-10-25T10:00Z", "2026-10-25 02:45", "2026-10-25T00:45Z"),
+        ("2026-10-25T00:40Z", "02:45", "2026-10-24T00:45Z"),
+        ("2026-10-26T10:00Z", "yesterday", "2026-10-24T22:00Z"),
+    ],
+)
+def test_time_of_day_where_the_clock_was_changed(zone: Callable[[str], None], now: str, text: str, meant: str) -> None:
+    zone(BERLIN)
+    assert parse_time(text, datetime.fromisoformat(now).timestamp()) == datetime.fromisoformat(meant).timestamp()
+
+
+def test_day_without_a_midnight_begins_when_the_clock_is_set_forward(zone: Callable[[str], None]) -> None:
+    zone(CAIRO)
+    begin = datetime(2026, 4, 23, 22, tzinfo=UTC).timestamp()
+    assert parse_time("today", begin + 3600) == begin
+    assert parse_time("2026-04-24", begin + 3600) == begin

@@ -1,7 +1,7 @@
 """Points in time as people type and read them."""
 
 import re
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 
 from hubbub.errors import Refused
 
@@ -13,7 +13,8 @@ _RULE = "A time is like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today 
 def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
     """Return the epoch seconds that `text` means.
 
-    A time of day alone is its last occurrence; `2h` is two hours ago; a date is its midnight.
+    A time of day alone is its last occurrence; `2h` is two hours ago; a date is its midnight. A time that the clock
+    never showed, because it was set forward, is the moment when that happened.
 
     Args:
         text: one of the forms that the refusal lists.
@@ -25,19 +26,17 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
 
     """
     text = text.strip().lower()
-    here = datetime.fromtimestamp(now, tz)
-    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+    today = datetime.combine(datetime.fromtimestamp(now, tz), time(), tz)
     try:
         if ago := _AGO.fullmatch(text):
             return now - int(ago[1]) * _UNITS[ago[2][0]].total_seconds()
         if text in ("today", "yesterday"):
-            return (midnight - timedelta(days=text == "yesterday")).timestamp()
+            return _first(today - timedelta(days=text == "yesterday"))
         if re.fullmatch(r"\d{1,2}:\d{2}", text):
             hour, minute = text.split(":")
-            then = here.replace(hour=int(hour), minute=int(minute), second=0, microsecond=0)
-            return (then - timedelta(days=then > here)).timestamp()
+            return _last(today.replace(hour=int(hour), minute=int(minute)), now)
         then = datetime.fromisoformat(text)
-        return (then if then.tzinfo else then.replace(tzinfo=here.tzinfo)).timestamp()
+        return then.timestamp() if then.tzinfo else _first(then.replace(tzinfo=tz))
     except (ValueError, OverflowError):
         raise Refused("time-invalid", _RULE) from None
 
@@ -54,3 +53,29 @@ def shown_time(then: float, now: float, tz: tzinfo | None = None) -> str:
     local = datetime.fromtimestamp(then, tz)
     today = local.date() == datetime.fromtimestamp(now, tz).date()
     return local.strftime("[%H:%M] " if today else "[%Y-%m-%d %H:%M] ")
+
+
+def _shown(moment: float, wall: datetime) -> datetime:
+    """Return what the clock of `wall` shows at a moment."""
+    return datetime.fromtimestamp(moment, wall.tzinfo).replace(fold=0)
+
+
+def _last(wall: datetime, now: float) -> float:
+    """Return the last moment until now at which the clock showed this time of day."""
+    second = wall.replace(fold=1).timestamp()  # when the clock is set back, it shows some times twice
+    if second <= now and _shown(second, wall) == wall:
+        return second
+    first = _first(wall)
+    return first if first <= now else _last(wall - timedelta(days=1), now)
+
+
+def _first(wall: datetime) -> float:
+    """Return the first moment at which the clock shows this time, or a later one if it is set forward over it."""
+    moment = wall.timestamp()
+    if _shown(moment, wall) == wall:
+        return moment
+    before, after = int(wall.replace(fold=1).timestamp()), int(moment)
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (middle, after) if _shown(middle, wall) < wall else (before, middle)
+    return float(after)
