@@ -18,12 +18,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-import nats
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from hubbub.brokers.jetstream.identity import from_credentials, from_file
 from hubbub.errors import BrokerError, SettingsError, reason
 
 log = logging.getLogger(__name__)
@@ -135,25 +135,26 @@ class Link:
     async def connect(self) -> None:
         """Connect, and see that the server will do. Raises SettingsError."""
         access = self._access
-        options: dict[str, Any] = {}
+        options: dict[str, Any] = {"reconnect_time_wait": 0.25}  # seconds; a whole number by the library's types
+        client = Client()
         if access.creds:
-            options["user_credentials"] = access.creds
-        if access.nkey:
-            options["nkeys_seed"] = access.nkey
+            # Read again for each connection: credentials expire, and are replaced while the node runs.
+            options["user_jwt_cb"] = lambda: from_credentials(access.creds)[0]
+            options["signature_cb"] = lambda nonce: from_credentials(access.creds)[1].sign(nonce)
+            from_credentials(access.creds)
+        elif access.nkey:
+            identity = from_file(access.nkey)
+            client._public_nkey = identity.public  # there is an option for it only with the library nkeys
+            options["signature_cb"] = identity.sign
         if context := self._tls():
             options["tls"] = context
-        for file in filter(None, (access.creds, access.nkey)):
-            try:
-                open(file, "rb").close()  # noqa: ASYNC230 - once, before anybody is here
-            except OSError as error:
-                raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
         servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
         if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
             scheme = strange[0].partition("://")[0]
             raise SettingsError(f"The address of a NATS server begins with nats:// or tls://, not with {scheme}://.")
         try:
             async with asyncio.timeout(START):
-                self._nats = await nats.connect(
+                await client.connect(
                     servers,
                     name=self._name,
                     error_cb=self._on_error,
@@ -161,13 +162,13 @@ class Link:
                     reconnected_cb=self._on_up,
                     closed_cb=self._on_down,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.25,
                     connect_timeout=2,
                     ping_interval=2,
                     max_outstanding_pings=2,
                     pending_size=0,  # or what was given up as not sent would be sent after all
                     **options,
                 )
+                self._nats = client
         except TimeoutError:
             why = self._error or "there is no answer"
             raise SettingsError(f"The NATS server {access.shown} cannot be reached: {why}.") from None
