@@ -3,9 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
-DEBIAN := netcat-openbsd ncat telnet socat openssl curl irssi weechat-curses chromium
+DEBIAN := netcat-openbsd ncat telnet socat openssl curl irssi weechat-curses chromium systemd
 
-.PHONY: help install serve test soak cluster check fix bench lock picture screenshots clean
+.PHONY: help install serve test soak cluster check fix bench bundle lock picture screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
@@ -23,8 +23,8 @@ help: ## list the targets
 
 install: .venv/run ## build .venv with the command hubbub in it
 
-serve: .venv/run ## run the server: nc 127.0.0.1 8888
-	@exec $(BIN)/hubbub serve
+serve: .venv/run ## run the server: nc 127.0.0.1 8888; another port: make serve PORT=9000
+	@exec $(BIN)/hubbub serve $(if $(PORT),--listen 127.0.0.1:$(PORT))
 
 test: .venv/dev ## run all tests; installs their clients when root
 	@scripts/clients.sh $(DEBIAN)
@@ -47,6 +47,9 @@ fix: .venv/dev ## format, and mend what lint can mend
 
 bench: .venv/run ## load a server of its own, and print what it delivers
 	@scripts/bench.sh
+
+bundle: .venv/run ## pack all that an installation without a network needs, into dist/
+	@scripts/bundle.sh
 
 lock: ## pin the dependencies anew (needs uv)
 	@scripts/lock.sh

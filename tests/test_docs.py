@@ -1,6 +1,8 @@
 """What the documents show is what the code does."""
 
+import hashlib
 import importlib.util
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -54,3 +56,12 @@ def test_architecture_fits_a_mind() -> None:
 def test_no_lock_file_names_an_index() -> None:
     for lock in (TOP / "requirements").glob("*.txt"):
         assert not re.search(r"https?://|--index", lock.read_text("utf-8"))
+
+
+def test_what_the_page_brings_along_is_what_its_list_says() -> None:
+    """Scanners find libraries by this list: the file itself names no versions."""
+    folder = TOP / "src" / "hubbub" / "page" / "vendor"
+    listed = json.loads((folder / "vendor.json").read_text("utf-8"))["components"]
+    hashes = {one["content"] for component in listed for one in component.get("hashes", [])}
+    assert hashes == {hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.glob("*.js")}
+    assert {component["name"] for component in listed} == {"htm", "preact"}

@@ -25,7 +25,8 @@ from hubbub import storage
 from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
-from hubbub.listeners.address import bind_all, reachable, show, wire_of
+from hubbub.listeners import manager, ways
+from hubbub.listeners.address import bind_all, show, wire_of
 from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
@@ -117,26 +118,17 @@ def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
 
 
 def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> None:
-    """Say how to join: a line for each way that the first address offers."""
-    host, port = reachable(addresses[0][0])
-    wire = addresses[0][1]
-    clear = settings.plaintext == "yes" and wire is not Wire.TLS
-    target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    url = f"http{'' if clear else 's'}://{target}/"
-    if clear and wire in (None, Wire.LINE):
-        log.info("  in a terminal: nc %s %s", host, port)
-    if encrypts and wire in (None, Wire.TLS):
-        log.info("  encrypted:     openssl s_client -quiet -connect %s", target)
-    if clear and wire in (None, Wire.IRC):
-        log.info("  by IRC:        /connect %s %s", host, port)
-    if wire in (None, Wire.HTTP, Wire.TLS):
-        log.info("  in a browser:  %s", url)
-        if settings.qr:
-            import segno
+    """Say how to join, and show the page's address as a QR code if that is wanted."""
+    clear = settings.plaintext == "yes"
+    found = ways.doors(addresses, ways.own_addresses())
+    for line in ways.lines(found, clear, encrypts, settings.host):
+        log.info("%s", line)
+    if settings.qr and (url := ways.url(found, clear, settings.host)):
+        import segno
 
-            code = io.StringIO()
-            segno.make(url, micro=False).terminal(out=code, compact=True)
-            log.info("%s", code.getvalue().rstrip("\n"))
+        code = io.StringIO()
+        segno.make(url, micro=False).terminal(out=code, compact=True)
+        log.info("%s", code.getvalue().rstrip("\n"))
 
 
 async def _look_at(certificate: Certificate) -> None:
@@ -296,7 +288,9 @@ async def serve(settings: Settings) -> None:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
                 looking = tasks.create_task(_look_at(certificate))
+            manager.tell("READY=1")
             await stop.wait()
+            manager.tell("STOPPING=1")
             if certificate:
                 looking.cancel()
             front.close()
@@ -384,7 +378,8 @@ def _prepare_process() -> None:
     waking another for each write: a quarter less CPU time for each delivery at the same latency, as measured.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.suppress(OSError, ValueError):  # a service manager sets it, and may forbid to change it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
         with contextlib.suppress(OSError):  # some sandboxes forbid it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

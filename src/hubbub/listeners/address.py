@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import re
@@ -137,19 +136,6 @@ if hasattr(socket, "TCP_USER_TIMEOUT"):
 def show(name: tuple[object, ...]) -> str:
     """Return a socket's name as people write it."""
     return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
-
-
-def reachable(shown: str) -> tuple[str, str]:
-    """Return the host and port under which others reach what `show` returned: of all interfaces, the one in use."""
-    host, _, port = shown.rpartition(":")
-    host = host.strip("[]")
-    if host in ("0.0.0.0", "::"):
-        family, far = (socket.AF_INET, "192.0.2.1") if host == "0.0.0.0" else (socket.AF_INET6, "2001:db8::1")
-        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((far, 9))  # sends nothing: it only picks the way
-            return sock.getsockname()[0], port
-        return ("127.0.0.1" if host == "0.0.0.0" else "::1"), port
-    return host, port
 
 
 def origin(host: str) -> str:

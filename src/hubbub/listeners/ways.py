@@ -1,0 +1,125 @@
+"""How people join: what a server says when it starts, of the addresses at which other machines reach it."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+from hubbub.wire.sniff import Wire
+
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what listens on every interface, and how it is reached at least
+# Interfaces between this machine and what runs on it: no other machine is behind them.
+INNER = ("docker", "br-", "veth", "virbr", "podman", "cni", "lo")
+FAR = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+
+
+class Door(NamedTuple):
+    """One way in: a host as others reach it, a port, and what alone is spoken there, if anything."""
+
+    host: str
+    port: str
+    wire: Wire | None
+
+    @property
+    def target(self) -> str:
+        """Return both as a URL has them."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_near(self) -> bool:
+        """Whether only this machine reaches it."""
+        with contextlib.suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+
+def own_addresses() -> list[str]:
+    """Return the addresses of this machine's interfaces: first those that the way to other networks begins at."""
+    import ifaddr
+
+    found = []
+    for family, far in FAR:
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((far, 9))  # sends nothing: it only picks the way
+            found.append(sock.getsockname()[0])
+    with contextlib.suppress(OSError):  # a sandbox may forbid to ask
+        for adapter in ifaddr.get_adapters():
+            if not str(adapter.name).startswith(INNER):
+                found += [ip.ip if ip.is_IPv4 else ip.ip[0] for ip in adapter.ips]
+    return [one for one in dict.fromkeys(found) if not _is_inner(one)]
+
+
+def _is_inner(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    return address.is_loopback or address.is_link_local or address.is_unspecified
+
+
+def doors(listening: Iterable[tuple[str, Wire | None]], own: Sequence[str]) -> list[Door]:
+    """Return the ways in, those that other machines reach first.
+
+    Args:
+        listening: each address as `address.show` writes it, and the wire that it is fixed to.
+        own: the addresses of this machine.
+
+    """
+    found = []
+    for shown, wire in listening:
+        host, _, port = shown.rpartition(":")
+        host = host.strip("[]")
+        hosts = [host]
+        if host in EVERYWHERE:
+            hosts = [one for one in own if (":" in one) == (host == "::")] or [EVERYWHERE[host]]
+        found += [Door(one, port, wire) for one in hosts]
+    return sorted(dict.fromkeys(found), key=lambda door: door.is_near)
+
+
+def url(found: Sequence[Door], clear: bool, names: Sequence[str]) -> str:
+    """Return the page's address under the server's name if it has one, "" if no browser is welcome.
+
+    Args:
+        found: the ways in.
+        clear: whether what is not encrypted is welcome.
+        names: those that the settings tell.
+
+    """
+    for door in found:
+        if door.wire in (None, Wire.HTTP, Wire.TLS):
+            door = door._replace(host=names[0]) if names and not door.is_near else door
+            return f"http{'s' if door.wire is Wire.TLS or not clear else ''}://{door.target}/"
+    return ""
+
+
+def lines(found: Sequence[Door], clear: bool, encrypts: bool, names: Sequence[str] = ()) -> Iterator[str]:
+    """Yield how to join: a line for each way, then the other addresses.
+
+    Args:
+        found: the ways in.
+        clear: whether what is not encrypted is welcome.
+        encrypts: whether TLS is spoken.
+        names: those that the settings tell.
+
+    """
+    used: set[str] = set()
+
+    def best(*wires: Wire | None) -> Iterator[Door]:
+        for door in found:
+            if door.wire in wires:
+                used.add(door.target)
+                yield door
+                return
+
+    if clear:
+        yield from (f"  in a terminal: nc {door.host} {door.port}" for door in best(None, Wire.LINE))
+    if encrypts:
+        yield from (f"  encrypted:     openssl s_client -quiet -connect {door.target}" for door in best(None, Wire.TLS))
+    if clear:
+        yield from (f"  by IRC:        /connect {door.host} {door.port}" for door in best(Wire.IRC, None))
+    if page := url(found, clear, names):
+        used.update(door.target for door in best(None, Wire.HTTP, Wire.TLS))
+        yield f"  in a browser:  {page}"
+    rest = [f"{door.target}{f' ({door.wire} only)' if door.wire else ''}" for door in found if door.target not in used]
+    if rest:
+        yield f"  also at:       {', '.join(rest)}"
