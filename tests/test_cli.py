@@ -160,9 +160,62 @@ def test_a_room_that_cannot_be_is_said(data: Path, command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["history"], ["search", "tea"]])
-def test_a_room_without_a_log_is_empty(data: Path, command: list[str]) -> None:
+def test_room_that_is_not_in_the_log_is_a_sentence(data: Path, command: list[str]) -> None:
     for style in ("text", "json"):
-        assert lines(*command, "--data", data, "--room", "nowhere", "--format", style) == []
+        result = hubbub(*command, "--data", data, "--room", "nowhere", "--format", style)
+        assert sentence(result, 1) == "There is no room nowhere in the log." and result.stdout == ""
+
+
+def test_empty_lobby_is_no_fault(tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert lines("history", "--data", tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("latin-1", "Zoë: ??? done ?"),
+        ("koi8-r", "Zo?: ??? done ?"),
+        ("euc-jp", "Zoë: 日本語 done ?"),
+    ],
+)
+@pytest.mark.parametrize("command", [["history"], ["search", "done"]])
+def test_character_that_the_terminal_has_not_is_a_question_mark(
+    tmp_path: Path, command: list[str], encoding: str, shown: str
+) -> None:
+    fill(tmp_path, ("lobby", Kind.MESSAGE, "Zoë", "日本語 done ✓"))
+    words = [*HUBBUB, *command, "--data", str(tmp_path)]
+    variables = environment(PYTHONUTF8="0", PYTHONIOENCODING=encoding)
+    result = subprocess.run(words, capture_output=True, env=variables, timeout=SECONDS, check=True)
+    assert result.stdout.decode(encoding).endswith(f"] {shown}\n") and result.stderr == b""
+    words += ["--format", "json"]
+    result = subprocess.run(words, capture_output=True, env=variables, timeout=SECONDS, check=True)
+    assert json.loads(result.stdout.decode(encoding))["text"] == "日本語 done ✓", "programs lose nothing"
+
+
+@pytest.mark.parametrize("command", [["history"], ["search", "tea"], ["check"], ["history", "--last", "0"]])
+def test_output_that_cannot_be_written_is_a_sentence(data: Path, command: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        words = [*HUBBUB, *command, "--data", str(data)]
+        result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=SECONDS)
+    assert result.returncode == 2
+    assert result.stderr == b"hubbub: The output cannot be written: No space left on device.\n"
+
+
+def test_reader_that_has_enough_is_no_fault(tmp_path: Path) -> None:
+    fill(tmp_path, *(("lobby", Kind.MESSAGE, "Ann", "x" * 1000) for _ in range(500)))
+    command = f"{' '.join(HUBBUB)} history --last 0 --data {tmp_path} | head -1"
+    result = subprocess.run(command, shell=True, capture_output=True, env=environment(), timeout=SECONDS)
+    assert result.stdout.count(b"\n") == 1 and result.stderr == b""
+
+
+def test_message_that_was_taken_back_has_a_line(tmp_path: Path) -> None:
+    fill(tmp_path, ("lobby", Kind.MESSAGE, "Ann", "oops"), ("lobby", Kind.REDACT, "Ann", "id-0"))
+    got = lines("history", "--data", tmp_path, "--all")
+    assert [line.partition("] ")[2] for line in got] == [
+        "*** A message of Ann was taken back ***",
+        "*** Ann has taken a message back ***",
+    ]
 
 
 def test_history_as_json_is_an_object_a_line(data: Path) -> None:
@@ -210,6 +263,17 @@ def test_password_is_printed_as_a_hash() -> None:
     (kept,) = lines("password", "--password", "sesame")
     assert kept.startswith("$argon2id$") and verify(kept, "sesame") and not verify(kept, "x") and not verify("x", "x")
     assert is_operator([f"root:{kept}"], "root", "sesame") and not is_operator([f"root:{kept}"], "boot", "sesame")
+
+
+def test_password_is_read_from_a_pipe(tmp_path: Path) -> None:
+    for given in (b"sesame\n", b"sesame", b"sesame\r\n", b"sesame\nsesame\n"):
+        result = subprocess.run(
+            [*HUBBUB, "password"], input=given, capture_output=True, env=environment(), timeout=SECONDS
+        )
+        assert (result.returncode, result.stderr) == (0, b"")
+        assert verify(result.stdout.decode().strip(), "sesame")
+    empty = subprocess.run([*HUBBUB, "password"], input=b"", capture_output=True, env=environment(), timeout=SECONDS)
+    assert (empty.returncode, empty.stderr) == (2, b"hubbub: There is no password.\n")
 
 
 @pytest.mark.parametrize(("last", "shown"), [(1, 1), (2, 2), (20, 20), (1000, 1000), (1001, 1001), (0, 2500)])
@@ -295,6 +359,39 @@ def test_history_search_and_check_beside_a_running_server(tmp_path: Path) -> Non
 # --- check ----------------------------------------------------------------------------------------------------
 
 
+def test_check_shows_no_secret(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    file.write_text("from-a-file\n")
+    kept = "$argon2id$v=19$m=65536,t=3,p=4$aaaa$bbbb"
+    for arguments, variables in (
+        (["--irc-password", "s3cret", "--operator", f"root:{kept}", "--broker", "nats://u:s3cret@h:1,nats://i:2"], {}),
+        ([], {"HUBBUB_IRC_PASSWORD_FILE": str(file)}),
+    ):
+        shown = hubbub("check", "--data", tmp_path, *arguments, **variables).stdout
+        assert "s3cret" not in shown and kept not in shown and "from-a-file" not in shown
+        assert "irc_password" in shown and " set  (not the default)" in shown
+    assert (
+        "nats://***@h:1,nats://i:2"
+        in hubbub("check", "--data", tmp_path, *arguments, "--broker", "nats://u:s3cret@h:1,nats://i:2").stdout
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "warned"),
+    [
+        (["--irc-password", "sesame"], True),
+        (["--operator", "root:$argon2id$x"], True),
+        (["--broker", "nats://ann:sesame@127.0.0.1:1"], True),
+        (["--broker", "nats://127.0.0.1:1"], False),
+        (["--history", "7"], False),
+    ],
+)
+def test_secret_on_the_command_line_is_warned_of(tmp_path: Path, flags: list[str], warned: bool) -> None:
+    result = hubbub("serve", *flags, "--listen", "nonsense", "--data", tmp_path)
+    assert (f"WARNING: {flags[0]} is a secret" in result.stdout) is warned
+    assert "sesame" not in result.stdout
+
+
 def test_check_prints_the_settings_in_force_and_marks_what_is_changed(data: Path, tmp_path: Path) -> None:
     file = tmp_path / "hubbub.toml"
     file.write_text("history = 7\nlisten = ['127.0.0.1:1', '[::1]:2']\n")
@@ -327,6 +424,7 @@ def test_every_setting_has_a_flag(name: str) -> None:
             "operator": "root:$argon2",
         }.get(name, values[kind])
         arguments = [flag, shown]
+        shown = "set" if name in ("irc_password", "operator") else shown
     output = CliRunner().invoke(main, ["check", "--ephemeral", *arguments]).output
     (line,) = [line for line in output.splitlines() if line.split(maxsplit=1)[:1] == [name]]
     assert line.split()[1] == shown and line.endswith("(not the default)")

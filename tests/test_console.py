@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +178,28 @@ def test_set_up_shows_from_a_level_on(monkeypatch: pytest.MonkeyPatch) -> None:
         root.setLevel(level)
         logging.getLogger("asyncio").setLevel(asyncio_level)
         pipe.close()
+
+
+def test_lines_in_a_file_have_a_time(tmp_path: Path) -> None:
+    with open(tmp_path / "log", "wb") as file:
+        console = Console(file.fileno())
+        console.setFormatter(logging.Formatter("%(message)s"))
+        log = logging.Logger("test")
+        log.addHandler(console)
+        log.info("Ann has joined")
+        log.warning("the disk is full")
+        console.drain(SECONDS)
+    first, second = (tmp_path / "log").read_text().splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d Ann has joined", first)
+    assert second[20:] == "WARNING: the disk is full"
+
+
+def test_lines_have_a_time_where_it_is_asked_for() -> None:
+    read_end, write_end = os.pipe()
+    console = Console(write_end)
+    console.times = True
+    console.emit(logging.makeLogRecord({"msg": "hi", "levelno": logging.INFO, "created": 0.0}))
+    console.drain(SECONDS)
+    assert re.fullmatch(rb"(1970-01-01|1969-12-31) \d\d:\d\d:\d\d hi\n", os.read(read_end, 100))
+    os.close(read_end)
+    os.close(write_end)

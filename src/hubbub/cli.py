@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import io
 import json
+import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -18,7 +22,7 @@ import click
 
 from hubbub import bench, config, console, passwords, server, transfer
 from hubbub.brokers.store import COPY, FILE, Store
-from hubbub.core.model import RULING, Entry, Kind, Latest, Search
+from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused, reason
@@ -29,7 +33,7 @@ WHERE = frozenset("data broker nats_creds nats_nkey nats_ca nats_cert nats_key".
 # The settings that mean something to the echo server.
 ECHO = frozenset(
     "listen idle_timeout stall_timeout rate burst line_limit buffer max_connections max_per_address no_limits "
-    "log_level uvloop".split()
+    "log_level log_times uvloop".split()
 )
 
 
@@ -52,11 +56,21 @@ class Command(click.Command):
     """A command whose epilog is an example, kept as it is written; what hubbub raises becomes a sentence."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
+        """Run it. What the terminal has no character for is printed as a question mark."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()
         except HubbubError as error:
             raise Sentence(str(error)) from None
+        except OSError as error:
+            if error.filename is not None or error.errno == errno.EPIPE:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is not written yet would fail again at the end
+            raise Sentence(f"The output cannot be written: {reason(error)}.") from None
+        return result
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the example."""
@@ -110,7 +124,7 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
 @settings_options()
 def serve(file: str | None, **flags: Any) -> None:
     """Run the chat server."""
-    _run(config.read(flags, file), server.serve)
+    _run(config.read(flags, file), server.serve, config.exposed(flags))
 
 
 @main.command(epilog="hubbub echo --listen 127.0.0.1:7777\nprintf 'one\\ntwo\\n' | nc -N 127.0.0.1 7777")
@@ -120,8 +134,18 @@ def echo(file: str | None, **flags: Any) -> None:
     _run(config.read(flags, file), server.echo)
 
 
-def _run(settings: config.Settings, program: Callable[[config.Settings], Coroutine[Any, Any, None]]) -> None:
-    output = console.set_up(settings.log_level)
+def _run(
+    settings: config.Settings,
+    program: Callable[[config.Settings], Coroutine[Any, Any, None]],
+    exposed: Sequence[str] = (),
+) -> None:
+    output = console.set_up(settings.log_level, settings.log_times)
+    for flag in exposed:
+        variable = config.ENVIRONMENT + flag.removeprefix("--").replace("-", "_").upper()
+        text = (
+            "%s is a secret, and every user of this machine can read a command line: use the settings file or %s_FILE"
+        )
+        logging.getLogger("hubbub").warning(text, flag, variable)
     factory = None
     if settings.uvloop:
         with contextlib.suppress(ImportError):
@@ -162,6 +186,7 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
     name = _room(room)
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with _log(data) as store:
+        _check_known(store, name)
         found = _newest(store, Latest(name, 1000, every=every, kinds=kinds), last)
         _print(found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.MOVE})
 
@@ -177,7 +202,15 @@ def search(data: str | None, room: str | None, last: int, style: str, words: tup
     where = _room(room) if room else None
     text = clean(" ".join(words))
     with _log(data) as store:
+        if where:
+            _check_known(store, where)
         _print(_newest(store, Search(text, 1000, where), last), style)
+
+
+def _check_known(store: Store, room: str) -> None:
+    """Raise a sentence if the log has no such room; every room is there once somebody has joined it."""
+    if room != LOBBY and not store.answer(Latest(room, 1, every=True)).entries:
+        raise Sentence(f"There is no room {room} in the log.", exit_code=1)
 
 
 def _room(room: str) -> str:
@@ -223,12 +256,22 @@ def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = Map
     rooms = {entry.room for entry in entries}
     for entry in entries:
         if style == "json":
-            click.echo(json.dumps(entry._asdict(), ensure_ascii=False))
+            line = json.dumps(entry._asdict(), ensure_ascii=False)
+            click.echo(line if _is_shown(line) else json.dumps(entry._asdict()))
         else:
             click.echo(
                 (f"[{entry.room}] " if len(rooms) > 1 else "")
                 + stamped(entry._replace(room=former.get(entry.seq, entry.room)), now)
             )
+
+
+def _is_shown(text: str) -> bool:
+    """Return whether the output has a byte sequence for each character of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 @main.command(epilog="hubbub check --config hubbub.toml")
@@ -241,7 +284,7 @@ def check(file: str | None, **flags: Any) -> None:
         value = getattr(settings, name)
         unit = (note.extra or {}).get("unit", "")
         mark = "" if value == default else "  (not the default)"
-        click.echo(f"{name:{width}}  {config.show(value)}{' ' + unit if unit else ''}{mark}")
+        click.echo(f"{name:{width}}  {config.shown(name, value)}{' ' + unit if unit else ''}{mark}")
     if settings.ephemeral:
         click.echo("\nNothing is stored, so there is no log to check.")
         return
@@ -311,11 +354,17 @@ def _progress(label: str) -> Iterator[transfer.Progress]:
         yield progress
 
 
-@main.command(epilog="hubbub password")
-@click.password_option(help="The password; asked for if it is not given.")
-def password(password: str) -> None:
+@main.command(epilog="hubbub password\npass show chat/operator | hubbub password")
+@click.option("--password", "given", help="The password. Better not here, where others see it: type it, or pipe it in.")
+def password(given: str | None) -> None:
     """Print the hash of a password, for [[operator]] in the settings."""
-    click.echo(passwords.make(password))
+    if given is None and sys.stdin.isatty():
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    elif given is None:
+        given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        raise Sentence("There is no password.")
+    click.echo(passwords.make(given))
 
 
 # --- load -----------------------------------------------------------------------------------------------------

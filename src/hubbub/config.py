@@ -1,7 +1,7 @@
 """Every setting: its default, unit, bounds and reason. Flags, environment, file and docs come from this table.
 
-A value is looked for on the command line, then in the environment (`HUBBUB_IDLE_TIMEOUT`), then in the file
-(`idle_timeout = 300`), then here.
+A value is looked for on the command line, then in the environment (`HUBBUB_IDLE_TIMEOUT`; a secret also in a file:
+`HUBBUB_IRC_PASSWORD_FILE`), then in the settings file (`idle_timeout = 300`), then here.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ ON = ("1", "true", "yes", "on")
 
 def _(description: str, unit: str = "", ge: float | None = None, le: float | None = None) -> Meta:
     return Meta(description=description, ge=ge, le=le, extra={"unit": unit})
+
+
+def _secret(description: str) -> Meta:
+    return Meta(description=description, extra={"secret": True})
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -73,19 +77,22 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: Annotated[str, _("What IRC clients are told about this server.")] = "hubbub"
     motd: Annotated[str, _("Message of the day, for IRC clients.")] = ""
     admin: Annotated[str, _("Whom IRC clients may write to about this server.")] = ""
-    irc_password: Annotated[str, _("What IRC clients must give with PASS; none: nothing.")] = ""
+    irc_password: Annotated[str, _secret("What IRC clients must give with PASS; none: nothing.")] = ""
     webirc_from: Annotated[
         list[str],
         _("Address or network of web gateways that may say by WEBIRC for whom they speak; several allowed."),
     ] = msgspec.field(default_factory=list)
-    webirc_password: Annotated[str, _("Hash of the password that they give, as `hubbub password` prints it.")] = ""
+    webirc_password: Annotated[str, _secret("Hash of the password that they give, as `hubbub password` prints it.")] = ""
     operator: Annotated[
         list[str],
-        _("Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."),
+        _secret(
+            "Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."
+        ),
     ] = msgspec.field(default_factory=list)
     data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
     broker: Annotated[
-        str, _("NATS servers that keep the log, for many nodes: nats://HOST:PORT, several with commas; none: --data.")
+        str,
+        _secret("NATS servers that keep the log, for many nodes: nats://HOST:PORT, several with commas; none: --data."),
     ] = ""
     replicas: Annotated[
         int, _("Copies of the log on NATS, 1 or 3; 0 for as many as there are, or one.", "copies", 0, 5)
@@ -145,6 +152,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log_level: Annotated[
         str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     ] = "info"
+    log_times: Annotated[bool, _("Put the time before each line on the console. In a file it always stands there.")] = (
+        False
+    )
     log_messages: Annotated[bool, _("Show on the console what is said, too.")] = False
     uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
@@ -165,6 +175,24 @@ def show(value: object) -> str:
     if isinstance(value, list):
         return " ".join(value)
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_LOGIN = re.compile(r"(?<=//)[^/@,]*(?=@)")  # name and password in an address
+
+
+def shown(name: str, value: object) -> str:
+    """Return a setting's value as it may be shown to others: of a secret, whether it is set."""
+    note = table()[name][1]
+    if not value or not (note.extra or {}).get("secret"):
+        return show(value)
+    return _LOGIN.sub("***", str(value)) if name == "broker" else "set"
+
+
+def exposed(flags: Mapping[str, Any]) -> list[str]:
+    """Return the flags that carry a secret: every user of the machine can read a command line."""
+    return [
+        "--" + name.replace("_", "-") for name, value in flags.items() if value and shown(name, value) != show(value)
+    ]
 
 
 def opposite(flag: str) -> str:
@@ -190,7 +218,7 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
         flag = flags.get(name)
         if flag is not None and flag != ():
             values[name] = list(flag) if isinstance(flag, tuple) else flag
-        elif text := environment.get(ENVIRONMENT + name.upper()):
+        elif text := _from_environment(name, environment):
             values[name] = _from_text(text, kind)
     values["operator"] = [_operator(one) for one in values.get("operator", [])]
     if values.get("listen") == []:
@@ -199,6 +227,20 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error))) from None
+
+
+def _from_environment(name: str, environment: Mapping[str, str]) -> str:
+    """Return what a variable says of a setting; of a secret, a file that a variable names may say it."""
+    variable = ENVIRONMENT + name.upper()
+    file = environment.get(f"{variable}_FILE")
+    if environment.get(variable) or not file or not (table()[name][1].extra or {}).get("secret"):
+        return environment.get(variable, "")
+    try:
+        return Path(file).read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"The file {file} is not text.") from None
 
 
 def _operator(value: object) -> str:

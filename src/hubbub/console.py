@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import stat
 import threading
 import time
 
@@ -17,6 +18,8 @@ KEPT = 10_000  # lines that wait for who reads them
 class Console(logging.Handler):
     """Writes log records to a file descriptor from a thread of its own.
 
+    `times` is whether each line begins with the time; in a file it does.
+
     Args:
         fd: where to.
 
@@ -24,6 +27,7 @@ class Console(logging.Handler):
 
     def __init__(self, fd: int = 1) -> None:
         super().__init__()
+        self.times = _is_file(fd)
         self._fd = fd
         self._lines: queue.Queue[str] = queue.Queue(KEPT)
         self._dropped = 0
@@ -36,6 +40,8 @@ class Console(logging.Handler):
             text = self.format(record)
             if record.levelno != logging.INFO:
                 text = f"{record.levelname}: {text}"
+            if self.times:
+                text = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(record.created))} {text}"
             self._lines.put_nowait(text)
         except queue.Full:
             self._dropped += 1
@@ -63,9 +69,17 @@ class Console(logging.Handler):
             self._lines.task_done()
 
 
-def set_up(level: str) -> Console:
-    """Send the log of the whole program to the console, from this level on."""
+def _is_file(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False
+
+
+def set_up(level: str, times: bool = False) -> Console:
+    """Send the log of the whole program to the console, from this level on; with the time in each line if asked."""
     console = Console()
+    console.times |= times
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=[console], force=True)
     for name in ("asyncio", "aiohttp"):
         logging.getLogger(name).setLevel(logging.WARNING)

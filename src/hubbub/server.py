@@ -25,6 +25,9 @@ from hubbub import storage
 from hubbub.config import Settings
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
+from hubbub.core.model import Notice
+from hubbub.core.session import Session
+from hubbub.core.text import SHOWN, clean
 from hubbub.listeners import manager, ways
 from hubbub.listeners.address import bind_all, show, wire_of
 from hubbub.listeners.connection import Connection, Dialogue, Shared
@@ -36,7 +39,7 @@ from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
-from hubbub.passwords import is_operator, verify
+from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
 
@@ -179,7 +182,8 @@ class House:
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
         self.pump.hub, self.pump.broker = self.hub, self.broker
-        self.hub.verify = self._verify
+        self.hub.check_login = self._login
+        self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
         self._loop = loop
         self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
         self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
@@ -189,15 +193,12 @@ class House:
         self.front: Front
         self.web: Web | None = None
 
-    def _verify(self, name: str, password: str, done: Callable[[bool], None]) -> None:
+    def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Look whether a name and password are an operator's, on a thread of its own; say no late."""
         work = self._loop.run_in_executor(self._checker, is_operator, self.settings.operator, name, password)
 
         def checked(outcome: asyncio.Future[bool]) -> None:
-            if not outcome.cancelled() and outcome.result():
-                done(True)
-            else:
-                self._loop.call_later(0 if self.settings.no_limits else WRONG_AFTER, done, False)
+            done(not outcome.cancelled() and outcome.result())
 
         work.add_done_callback(checked)
 
@@ -216,6 +217,26 @@ class House:
             done(right)
 
         work.add_done_callback(checked)
+
+    def _login(self, session: Session, name: str, password: str, done: Callable[[bool], None]) -> None:
+        """Let somebody try to become an operator of the server, and log it; what is wrong is told late."""
+        late = 0.0 if self.settings.no_limits else WRONG_AFTER
+        who, name = f"{session.nick} ({session.address})", clean(name[:SHOWN])
+        if refusal := self._attempts.refusal(session.address):
+            log.warning("%s may not try to log in as operator %s: %s", who, name, refusal)
+            self.hub.reply(session, Notice((refusal.rstrip("."),)))
+            self._loop.call_later(late, done, False)
+            return
+
+        def checked(right: bool) -> None:
+            if right:
+                log.info("%s has logged in as operator %s", who, name)
+                done(True)
+            else:
+                log.warning("%s gave a wrong name or password for operator %s", who, name)
+                self._loop.call_later(late, done, False)
+
+        self._attempts.add(session.address, name, password, checked)
 
     def _cloak(self, address: str) -> str:
         """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""

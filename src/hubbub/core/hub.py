@@ -80,6 +80,10 @@ class Hub:
         self.moves: list[Callable[[str, str], None]] = []  # called with a room's name before, and its new one
         # Asked whether a name and password are a server operator's; calls back, later, with the answer.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
+        # The same, of a session that asks; it may be refused to try.
+        self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
+            lambda session, name, password, done: self.verify(name, password, done)
+        )
         # Called with a user of this node of whom something has changed that other nodes are told.
         self.touched: Callable[[User], None] = lambda user: None
         self.closing = False  # everybody leaves: nobody needs to be told who does
@@ -264,7 +268,7 @@ class Hub:
         self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
     ) -> None:
         """Ask whether a name and password are a server operator's; `answer` is told in the place of the question."""
-        self.ask_for(session, partial(self.verify, name, password), answer)
+        self.ask_for(session, partial(self.check_login, session, name, password), answer)
 
     def ask_for(
         self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event | None]

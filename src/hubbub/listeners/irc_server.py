@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
+
+log = logging.getLogger("hubbub")
 
 VERSION = f"hubbub-{version_of('hubbub')}"
 
@@ -187,6 +190,7 @@ def kill(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(401, name)
         return
     text = f"Killed ({client.nick} ({reason}))"
+    log.warning("%s (%s) has cut off %s: %s", client.nick, client.session.address, target.nick, reason)
     other = client.network.client(target)
     if other:
         other.send(other.event(client.session, "KILL", other.nick, reason))

@@ -292,13 +292,16 @@ def notice(text: str) -> str:
 def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
     """Return an entry's line with its time in front: of day, with the date unless that is today's.
 
+    What was taken back has a line here, though no terminal is shown it: whoever reads the log sees where it was.
+
     Args:
         entry: any.
         now: epoch seconds.
         tz: whose clock; None for the system's.
 
     """
-    return _in_front(shown_time(entry.time, now, tz), ENTRIES[entry.kind](entry))
+    text = ENTRIES[entry.kind](entry) or notice(f"A message of {entry.nick} was taken back")
+    return _in_front(shown_time(entry.time, now, tz), text)
 
 
 def _past(event: Past) -> str:

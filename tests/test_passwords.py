@@ -1,0 +1,110 @@
+"""Who may try operators' passwords, how often, and in which order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from hubbub.passwords import LOCK_SECONDS, MAX_ADDRESSES, WRONG_LIMIT, Attempts, is_operator, make
+
+Done = Callable[[bool], None]
+
+
+class Desk:
+    """Attempts at a desk where the test says which of them is right."""
+
+    def __init__(self, locks: bool = True) -> None:
+        self.now = 1000.0
+        self.asked: list[tuple[str, Done]] = []
+        self.told: list[tuple[str, bool]] = []
+        self.attempts = Attempts(lambda: self.now, lambda name, _, done: self.asked.append((name, done)), locks)
+
+    def tries(self, address: str) -> None:
+        assert self.attempts.refusal(address) == ""
+        self.attempts.add(address, address, "x", lambda right: self.told.append((address, right)))
+
+    def answers(self, right: bool) -> str:
+        name, done = self.asked.pop()
+        done(right)
+        return name
+
+    def is_wrong(self, address: str, times: int) -> None:
+        for _ in range(times):
+            self.tries(address)
+            self.answers(False)
+
+
+def test_outcome_is_told() -> None:
+    desk = Desk()
+    desk.tries("a")
+    desk.answers(True)
+    desk.tries("a")
+    desk.answers(False)
+    assert desk.told == [("a", True), ("a", False)]
+
+
+def test_address_has_one_attempt_at_a_time() -> None:
+    desk = Desk()
+    desk.tries("a")
+    desk.tries("b")
+    assert "under way" in desk.attempts.refusal("a") and "under way" in desk.attempts.refusal("b")
+    assert len(desk.asked) == 1
+    desk.answers(False)
+    assert desk.attempts.refusal("a") == ""
+
+
+def test_address_that_guesses_waits() -> None:
+    desk = Desk()
+    desk.is_wrong("a", WRONG_LIMIT)
+    assert desk.attempts.refusal("a") == "Too many wrong passwords came from your address; try again in 6 minutes."
+    desk.now += LOCK_SECONDS - 1
+    assert "1 minutes" in desk.attempts.refusal("a")
+    desk.tries("b")  # nobody else waits
+    desk.answers(True)
+    desk.now += 1
+    desk.is_wrong("a", WRONG_LIMIT - 1)
+    assert desk.attempts.refusal("a") == "", "what was long ago does not count"
+
+
+def test_right_password_forgets_the_wrong_ones() -> None:
+    desk = Desk()
+    for _ in range(3):
+        desk.is_wrong("a", WRONG_LIMIT - 1)
+        desk.tries("a")
+        desk.answers(True)
+    assert desk.attempts.refusal("a") == ""
+
+
+def test_operator_goes_before_those_who_guess() -> None:
+    desk = Desk()
+    for guesser in ("x", "y", "z"):
+        desk.is_wrong(guesser, 1)
+    for one in ("x", "y", "z", "operator"):
+        desk.tries(one)
+    assert [desk.answers(False) for _ in range(4)] == ["x", "operator", "y", "z"]
+
+
+def test_nobody_waits_where_there_are_no_limits() -> None:
+    desk = Desk(locks=False)
+    desk.is_wrong("a", 3 * WRONG_LIMIT)
+    assert desk.attempts.refusal("a") == ""
+
+
+def test_addresses_that_are_remembered_are_bounded() -> None:
+    desk = Desk()
+    for number in range(MAX_ADDRESSES + 10):
+        desk.is_wrong(str(number), 1)
+    assert len(desk.attempts._wrong) == MAX_ADDRESSES
+
+
+def test_name_that_nobody_has_takes_as_long() -> None:
+    operators = [f"root:{make('sesame')}"]
+
+    def seconds(name: str) -> float:
+        start = time.process_time()
+        assert not is_operator(operators, name, "wrong")
+        return time.process_time() - start
+
+    known, unknown = min(seconds("root") for _ in range(5)), min(seconds("boot") for _ in range(5))
+    assert unknown > known / 2
+    assert is_operator(operators, "root", "sesame") and not is_operator([], "root", "")
