@@ -82,7 +82,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _("Address or network of web gateways that may say by WEBIRC for whom they speak; several allowed."),
     ] = msgspec.field(default_factory=list)
-    webirc_password: Annotated[str, _secret("Hash of the password that they give, as `hubbub password` prints it.")] = ""
+    webirc_password: Annotated[str, _secret("Hash of the password that they give, as `hubbub password` prints it.")] = (
+        ""
+    )
     operator: Annotated[
         list[str],
         _secret(

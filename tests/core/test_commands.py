@@ -1,7 +1,7 @@
 import pytest
 from doubles import NOON, House, Peer
 
-from hubbub.core.commands import COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
+from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
 from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
 
 
@@ -83,17 +83,41 @@ def test_table_has_all_commands() -> None:
     )
 
 
-def test_help_lists_every_command() -> None:
+def test_help_fits_a_screen_and_names_every_command() -> None:
     told = answer("/help")
-    assert isinstance(told, Notice) and len(told.lines) == len(COMMANDS) + 1
-    for row, line in zip(COMMANDS.values(), told.lines, strict=False):
-        assert line.startswith(row.synopsis) and line.endswith(row.help)
-    assert told.lines[-1].startswith("//TEXT")
+    assert isinstance(told, Notice) and len(told.lines) <= 22
+    everyday = [row.line for row in COMMANDS.values() if not row.group]
+    assert list(told.lines[: len(everyday)]) == everyday
+    assert told.lines[len(everyday)].startswith("//TEXT: ")
+    assert all(len(line) <= 80 for line in told.lines[: len(everyday) + 1])
+    assert all(f"/{name}" in " ".join(told.lines).split() for name, row in COMMANDS.items() if row.group)
+
+
+def test_help_tells_about_a_group() -> None:
+    told = answer("/help operators")
+    assert told == Notice(tuple(row.line for row in COMMANDS.values() if row.group == "operators"))
+    assert answer("/help /Operators") == told
+
+
+def test_no_group_and_no_alias_is_a_command() -> None:
+    assert not {row.group for row in COMMANDS.values()} & set(COMMANDS)
+    assert not set(ALIASES) & set(COMMANDS) and set(ALIASES.values()) <= set(COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"), [("/part", "-Al"), ("/EXIT so long", "-Al so long"), ("/action waves", "* Al waves")]
+)
+def test_what_other_chats_call_a_command_is_known(line: str, shown: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types(line)
+    house.settle()
+    assert bo.sees() == [shown]
 
 
 @pytest.mark.parametrize("line", ["/help nick", "/help /nick", "/HELP NICK"])
 def test_help_tells_about_one(line: str) -> None:
-    assert answer(line) == Notice(("/nick NAME: Take another name.",))
+    assert answer(line) == Notice(("/nick NAME: Change your name.",))
 
 
 @pytest.mark.parametrize(("line", "expected"), [("/nick bo", "name-taken"), ("/nick a b", "name-invalid")])

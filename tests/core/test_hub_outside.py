@@ -86,7 +86,7 @@ def test_post_follows_a_rooms_rules_whether_it_is_awake_or_not(rule: str, stays:
     poster = house.connect()
     house.hub.post(poster.session, "ci", "ops", "done", "r")
     house.settle()
-    text = "Not sent: ops takes nothing from outside."
+    text = "Not sent: only people in ops can post there."
     assert poster.sees() == [Refusal("not-allowed", text, "r")] and len(house.broker.of("ops")) == count
     assert ("ops" in house.hub.rooms.awake) is stays
 

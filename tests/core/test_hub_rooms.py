@@ -182,11 +182,10 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
     assert al.sees() == []
     al.types("/leave", "hi", "/leave ops")
     house.commit()
-    refusal = "; /join one first."
     assert al.sees() == [
         Left("lobby", ""),
-        Refusal("not-in-room", f"You are in no room{refusal}"),
-        Refusal("not-in-room", f"You are not in ops{refusal}"),
+        Refusal("not-in-room", "You are not in a room. Type /join and a room's name first."),
+        Refusal("not-in-room", "You are not in ops. Type /join ops first."),
     ]
 
 

@@ -1,5 +1,6 @@
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -188,6 +189,15 @@ def test_what_the_server_says_is_cut_at_words_to_a_width_that_is_known(event: Ev
     assert render(event, "\r\n", 20) == text.replace("|", "\r\n").encode()
 
 
+def test_newcomer_is_shown_the_first_lines_of_a_long_message() -> None:
+    long = past("\n".join(str(number) for number in range(300)), "a\nb\nc\nd\ne")
+    lines = render(replace(long, folds=True), "\n").decode().splitlines()
+    assert lines[:4] == [f"[09:15] Alice: {number}" for number in range(4)]
+    assert lines[4:6] == ["… 296 more lines, /history shows them", "[09:15] Alice: a"]
+    assert lines[-1] == "[09:15] Alice: e", "one line more is no shorter when it is folded"
+    assert len(render(long, "\n").splitlines()) == 305, "who asks for it is shown all of it"
+
+
 def test_lines_of_a_batch_follow_each_other() -> None:
     assert RAW.join([b"a\n", b"b\n"]) == b"a\nb\n" and RAW.join([]) == b""
 
@@ -206,6 +216,6 @@ def test_what_one_did_to_others_is_shown_to_oneself_and_nothing_else() -> None:
 def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Private("Bo", "a\n*** b ***"), "\n") == b"Bo (private): a\nBo (private): *** b ***\n"
     assert render(Private("Bo", ""), "\n") == b""
-    assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo asks you into ops: /join ops ***\n"
+    assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo invites you to ops. Type /join ops ***\n"
     assert render(Moved("ops", "dev", entry(Kind.MOVE, "dev")), "\n") == b""
     assert b"  @Al, Bo\n" in render(Members("ops", ["Al", "Bo"], 0, ["Al"]), "\n")

@@ -64,20 +64,28 @@ def run(hub: Hub, session: Session, line: str) -> None:
 
 
 def _find(name: str) -> Command:
-    command = COMMANDS.get(name.lower())
+    name = name.lower()
+    command = COMMANDS.get(ALIASES.get(name, name))
     if command is None:
         raise Refused("no-such-command", f"There is no command /{name}; /help lists the commands.")
     return command
 
 
 def _help(hub: Hub, session: Session, argument: str) -> None:
-    if argument:
-        command = _find(argument.removeprefix("/"))
-        lines = [f"{command.synopsis}: {command.help}"]
+    groups: dict[str, list[Command]] = {}
+    for command in COMMANDS.values():
+        groups.setdefault(command.group, []).append(command)
+    asked = argument.removeprefix("/").lower()
+    if asked and asked in groups:
+        lines = [command.line for command in groups[asked]]
+    elif asked:
+        lines = [_find(asked).line]
     else:
-        width = max(len(command.synopsis) for command in COMMANDS.values())
-        lines = [f"{command.synopsis:{width}}  {command.help}" for command in COMMANDS.values()]
-        lines.append(f"{'//TEXT':{width}}  Say a text that begins with a slash.")
+        lines = [command.line for command in groups.pop("")]
+        lines.append("//TEXT: Say a text that begins with a slash.")
+        for group, commands in groups.items():
+            names = " ".join(f"/{command.name}" for command in commands)
+            lines.append(f"For {group} (/help {group} tells more): {names}")
     hub.reply(session, Notice(tuple(lines)))
 
 
@@ -166,9 +174,9 @@ def _since(hub: Hub, session: Session, argument: str) -> None:
 
 
 _ROWS = (
-    Command("help", "[COMMAND]", "List the commands, or tell about one.", _help),
-    Command("nick", "NAME", "Take another name.", lambda hub, session, name: hub.naming.rename(session, name)),
-    Command("who", "[ROOM]", "List who is in the room.", list_members),
+    Command("help", "[COMMAND]", "List the commands, or explain one.", _help),
+    Command("nick", "NAME", "Change your name.", lambda hub, session, name: hub.naming.rename(session, name)),
+    Command("who", "[ROOM]", "List the people in the room.", list_members),
     Command("rooms", "", "List the rooms.", list_rooms),
     Command(
         "join",
@@ -177,9 +185,9 @@ _ROWS = (
         lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
     ),
     Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
-    Command("topic", "[TEXT]", "Show the room's topic, or set it; off takes it away.", _topic),
-    Command("msg", "NAME TEXT", "Tell somebody something that nobody else hears; it is not stored.", _msg),
-    Command("me", "TEXT", "Say what you do.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
+    Command("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
+    Command("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
+    Command("me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
     Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     Command("search", "WORDS", "Show the newest messages of the room with all these words.", _search),
     Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
@@ -187,3 +195,8 @@ _ROWS = (
     Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
+# What people type who come from other chats.
+ALIASES = {
+    "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
+    "pm": "msg", "tell": "msg", "whisper": "msg", "exit": "quit", "bye": "quit", "action": "me",
+}  # fmt: skip

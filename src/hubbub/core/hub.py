@@ -304,7 +304,7 @@ class Hub:
         """Cut what is long, so that a session that takes no bytes is not written all of it."""
         if not isinstance(event, Past) or len(event.entries) < 2:
             return (event,)
-        pieces = [Past(piece, event.now) for piece in slices(event.entries, self.limits.chunk)]
+        pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.chunk)]
         pieces[-1] = replace(pieces[-1], tail=event.tail)
         return pieces
 

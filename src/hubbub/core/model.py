@@ -230,12 +230,13 @@ class Invited:
 class Past:
     """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
 
-    `tail` is a notice behind them.
+    `tail` is a notice behind them. If it `folds`, nobody asked for it: of messages with many lines the first ones do.
     """
 
     entries: Sequence[Entry]
     now: float
     tail: tuple[str, ...] = ()
+    folds: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

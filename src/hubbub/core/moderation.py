@@ -23,7 +23,7 @@ MAX_NUMBER = 1_000_000
 def operator_of(session: Session, room: Room) -> None:
     """Raise Refused unless a session may change the room's rules."""
     if not room.rules.is_operator(session):
-        raise Refused("not-operator", f"You are no operator of {room.name}.")
+        raise Refused("not-operator", f"You are not an operator of {room.name}.")
 
 
 def change(
@@ -103,7 +103,8 @@ def _number(change: Change, now: int) -> Step:
     if not on:
         return Step(Change(False, letter, ""), letter, now, 0)
     if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
-        raise Refused("bad-value", f"That takes a number from 1 to {MAX_NUMBER}.")
+        what = "slow takes a number of seconds" if letter == "d" else "limit takes a number of people"
+        raise Refused("bad-value", f"{what} (1 to {MAX_NUMBER}), or off.")
     number = int(param[:9])
     return Step(Change(True, letter, str(number)), letter, now, number)
 
@@ -153,8 +154,10 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         to = names.check_room(clean(name))
     except Refused as refusal:
         raise Refused("cannot-rename", refusal.text) from None
-    if LOBBY in (room.name, to):
+    if room.name == LOBBY:
         raise Refused("cannot-rename", "The lobby keeps its name.")
+    if to == LOBBY:
+        raise Refused("cannot-rename", f"There is already a room called {LOBBY}.")
     if to == room.name:
         raise Refused("cannot-rename", f"The room is called {to} already.")
     label = session.label

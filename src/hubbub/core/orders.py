@@ -21,17 +21,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out."""
+    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out.
+
+    /help tells about commands that have no `group`; of others it lists the names, and `/help GROUP` tells about them.
+    """
 
     name: str
     usage: str
     help: str
     run: Callable[[Hub, Session, str], None]
+    group: str = ""
 
     @property
     def synopsis(self) -> str:
         """Return the command as it is typed."""
         return f"/{self.name} {self.usage}".rstrip()
+
+    @property
+    def line(self) -> str:
+        """Return what /help says of it."""
+        return f"{self.synopsis}: {self.help}"
 
 
 SETTINGS = {
@@ -154,7 +163,7 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
 
 def _undo(hub: Hub, session: Session, _: str) -> None:
     if session.last_bar is None:
-        raise Refused("nothing-to-undo", "You have banned or muted nobody.")
+        raise Refused("nothing-to-undo", "There is nothing to undo.")
     name, change = session.last_bar
     room = hub.rooms.of(session, name)
     session.last_bar = None
@@ -212,20 +221,27 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
     hub.check_password(session, name, password, answer)
 
 
+OPERATORS = "operators"  # the group of what they type
+
+
+def _row(name: str, usage: str, help: str, run: Callable[[Hub, Session, str], None]) -> Command:
+    return Command(name, usage, help, run, group=OPERATORS)
+
+
 ROWS = (
-    Command("op", "NAME", "Make somebody an operator of the room.", _status(True, "o")),
-    Command("deop", "NAME", "Take that back.", _status(False, "o")),
-    Command("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
-    Command("devoice", "NAME", "Take that back.", _status(False, "v")),
-    Command("kick", "NAME [REASON]", "Throw somebody out of the room.", _kick),
-    Command("ban", "NAME [TIME] [yes]", "Keep out a name, cloak, address or mask; for 30m, 2h, 1d.", _bar(False)),
-    Command("unban", "NAME", "Let somebody in again.", _unbar(False)),
-    Command("mute", "NAME [TIME] [yes]", "Let somebody read and not write.", _bar(True)),
-    Command("unmute", "NAME", "Let somebody write again.", _unbar(True)),
-    Command("undo", "", "Take your last ban or mute back.", _undo),
-    Command("bans", "", "List who is banned or muted.", _bans),
-    Command("invite", "NAME", "Ask somebody into the room.", _invite),
-    Command("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
-    Command("rename", "ROOM", "Give the room another name.", _rename),
-    Command("oper", "NAME PASSWORD", "Be an operator of the server.", _oper),
+    _row("op", "NAME", "Make somebody an operator of the room.", _status(True, "o")),
+    _row("deop", "NAME", "Remove somebody's operator rights.", _status(False, "o")),
+    _row("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
+    _row("devoice", "NAME", "Remove somebody's right to speak in a moderated room.", _status(False, "v")),
+    _row("kick", "NAME [REASON]", "Remove somebody from the room.", _kick),
+    _row("ban", "NAME [TIME] [yes]", "Keep out a name, cloak, address or mask; for 30m, 2h, 1d.", _bar(False)),
+    _row("unban", "NAME", "Let somebody in again.", _unbar(False)),
+    _row("mute", "NAME [TIME] [yes]", "Stop somebody from posting.", _bar(True)),
+    _row("unmute", "NAME", "Let somebody post again.", _unbar(True)),
+    _row("undo", "", "Undo your last ban or mute.", _undo),
+    _row("bans", "", "List the banned and the muted.", _bans),
+    _row("invite", "NAME", "Invite somebody to the room.", _invite),
+    _row("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
+    _row("rename", "ROOM", "Give the room another name.", _rename),
+    _row("oper", "NAME PASSWORD", "Log in as a server operator.", _oper),
 )

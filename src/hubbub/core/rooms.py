@@ -136,8 +136,11 @@ class Rooms:
         if room is None and session.rooms and not name:
             raise Refused("not-a-room", "This is not a room. Go to the room that you mean, and do it there.")
         if room is None:
-            where = f"You are not in {clean(name)}" if name else "You are in no room"
-            raise Refused("not-in-room", f"{where}; /join one first.")
+            where = clean(name).removeprefix("#")
+            there = f"You are not in {where}. Type /join {where} first."
+            raise Refused(
+                "not-in-room", there if name else "You are not in a room. Type /join and a room's name first."
+            )
         return room
 
     def focus(self, session: Session, name: str) -> None:
@@ -211,14 +214,14 @@ class Rooms:
                 return
             past = missed
         if past:
-            session.turn += self._hub.pieces(Past(past, now))
+            session.turn += self._hub.pieces(Past(past, now, folds=True))
 
     def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
         """Show what follows a number, at most RETURNING messages: the newest ones if the log cannot be read."""
 
         def answer(page: Page | BrokerError) -> Past:
             known = newest if isinstance(page, BrokerError) else page.entries
-            return Past([entry for entry in known if entry.seq > after], self._hub.clock())
+            return Past([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
 
         query = Latest(room.name, RETURNING, before=upto + 1)
         self._hub.ask_for(session, partial(self._hub.broker.read, query), answer)

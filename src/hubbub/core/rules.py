@@ -317,9 +317,9 @@ class Rules:
         if "o" in self.standing.get((fold(session.nick), session.host), ""):
             return  # it comes back as an operator: there may be nobody else to let it in
         if "i" in self.flags and not any(matches(mask, one) for mask in self.lists["I"] for one in who):
-            raise Refused("invite-only", f"{self.room} is open to who is invited only.")
+            raise Refused("invite-only", f"{self.room} is invite-only. Ask an operator to invite you.")
         if key and not self.key and not session.exact:  # somebody typed a name of two words
-            raise Refused("room-invalid", f"{self.room} has no key, and a room's name has no space.")
+            raise Refused("room-invalid", f"Room names can't contain spaces. Perhaps you mean {self.room}-{key}.")
         if self.key and key != self.key:
             raise Refused("bad-key", f"{self.room} needs its key: /join {self.room} KEY")
         if self.limit and count >= self.limit:
@@ -330,7 +330,8 @@ class Rules:
         if self.status.get(session) or (session.user and session.user.operator):
             return
         if "m" in self.flags:
-            raise Refused("moderated", f"Not sent: {self.room} is moderated; only who has a voice speaks.")
+            text = f"Not sent: only people chosen by the room's operators can speak in {self.room} right now."
+            raise Refused("moderated", text)
         if self.silent(session, now):
             raise Refused("muted", f"Not sent: you may not speak in {self.room}.")
         if self.slow:
@@ -342,7 +343,7 @@ class Rules:
     def check_outsider(self, who: Sequence[str], now: float) -> None:
         """Raise Refused if somebody who is not in the room may not post to it."""
         if self.key or self.flags & {"i", "m"} or self.banned(who, now) or self.banned(who, now, mute=True):
-            raise Refused("not-allowed", f"Not sent: {self.room} takes nothing from outside.")
+            raise Refused("not-allowed", f"Not sent: only people in {self.room} can post there.")
 
     def modes(self, shows_key: bool) -> str:
         """Return the room's settings as a change would make them, without lists."""

@@ -304,8 +304,21 @@ def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
     return _in_front(shown_time(entry.time, now, tz), text)
 
 
+FOLDED = 4  # lines of a message that a newcomer is shown, if it has more
+
+
+def _folded(text: str) -> str:
+    """Return the first lines of a message, and how many more there are."""
+    lines = text.split("\n")
+    if len(lines) <= FOLDED + 1:
+        return text
+    return "\n".join([*lines[:FOLDED], f"… {len(lines) - FOLDED} more lines, /history shows them"])
+
+
 def _past(event: Past) -> str:
     lines = [stamped(entry, event.now) for entry in event.entries]
+    if event.folds:
+        lines = [_folded(line) for line in lines]
     lines += [notice(line) for line in event.tail]
     return "\n".join(lines)
 
@@ -360,7 +373,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Moved: lambda event: "",
     Named: lambda event: notice(f"You are {event.nick} now"),
     Private: lambda event: _in_front(f"{event.nick} (private): ", event.text) if event.text else "",
-    Invited: lambda event: notice(f"{event.nick} asks you into {event.room}: /join {event.room}"),
+    Invited: lambda event: notice(f"{event.nick} invites you to {event.room}. Type /join {event.room}"),
     Past: _past,
     Members: _members,
     Rooms: _rooms,
