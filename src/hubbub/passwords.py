@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 WRONG_LIMIT = 5  # wrong passwords in a row, then an address waits
@@ -65,7 +66,7 @@ class Attempts:
         if address == self._under_way or address in self._waiting:
             return "Another attempt from your address is under way; wait for its answer."
         if left := self._locked(address):
-            return f"Too many wrong passwords came from your address; try again in {left // 60 + 1:.0f} minutes."
+            return f"Too many wrong passwords came from your address; try again in {math.ceil(left / 60)} min."
         return ""
 
     def add(self, address: str, name: str, password: str, done: Callable[[bool], None]) -> None:
