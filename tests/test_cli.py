@@ -409,7 +409,7 @@ def test_check_prints_the_settings_in_force_and_marks_what_is_changed(data: Path
 
 @pytest.mark.parametrize("name", list(config.table()))
 def test_every_setting_has_a_flag(name: str) -> None:
-    kind, _, default = config.table()[name]
+    kind, note, default = config.table()[name]
     values = {int: "200", float: "2.5", str: "error", list[str]: "[::1]:0"}
     flag = "--" + name.replace("_", "-")
     if kind is bool:
@@ -424,7 +424,7 @@ def test_every_setting_has_a_flag(name: str) -> None:
             "operator": "root:$argon2",
         }.get(name, values[kind])
         arguments = [flag, shown]
-        shown = "set" if name in ("irc_password", "operator") else shown
+        shown = "set" if (note.extra or {}).get("secret") and name != "broker" else shown
     output = CliRunner().invoke(main, ["check", "--ephemeral", *arguments]).output
     (line,) = [line for line in output.splitlines() if line.split(maxsplit=1)[:1] == [name]]
     assert line.split()[1] == shown and line.endswith("(not the default)")
