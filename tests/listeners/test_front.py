@@ -96,7 +96,8 @@ def test_a_bad_address_is_one_sentence(address: str, monkeypatch: pytest.MonkeyP
         ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
         ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
         ("fe80::1%eth0", "fe80::/64"),
-        ("::1", "::/64"),
+        ("::1", "::1"),
+        ("::2", "::/64"),
     ],
 )
 def test_one_household_counts_as_one_address(host: str, counts_as: str) -> None:

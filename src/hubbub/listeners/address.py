@@ -145,6 +145,8 @@ def origin(host: str) -> str:
     address = ipaddress.IPv6Address(host.partition("%")[0])
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
+    if address.is_loopback:
+        return str(address)
     return str(ipaddress.IPv6Network((address, 64), strict=False))
 
 
@@ -169,4 +171,4 @@ def contains(where: Network, host: str) -> bool:
 
 def is_loopback(where: str) -> bool:
     """Return whether what `origin` returned is this machine."""
-    return where.startswith("127.") or where == str(ipaddress.IPv6Network("::/64"))
+    return where.startswith("127.") or where == "::1"

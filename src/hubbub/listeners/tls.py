@@ -18,6 +18,7 @@ log = logging.getLogger("hubbub")
 LOOK = 10.0  # seconds between two looks at the files
 DAYS = 3650  # that a self-signed certificate is valid; who trusts it does so by its fingerprint
 SELF_SIGNED = "self-signed"
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: those that also authenticate what they encrypt; 1.3 has no others
 
 
 class Certificate:
@@ -83,6 +84,7 @@ class Certificate:
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         context.set_alpn_protocols(["http/1.1"])
         try:
             # Never ask for a passphrase: nobody sits at the server's terminal.
@@ -105,6 +107,7 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID
 
     secret = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0] if hosts else "hubbub")])
@@ -128,6 +131,7 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
         .not_valid_after(now + datetime.timedelta(days=DAYS))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .sign(secret, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
