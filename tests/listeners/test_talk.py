@@ -216,6 +216,22 @@ async def test_frame_before_the_handshake_is_answered_is_refused() -> None:
         assert (await peer.head())[0] == 400
 
 
+async def test_handshake_may_come_in_pieces() -> None:
+    async with asking() as web:
+        peer = await web.connect()
+        lines = ["GET /ws HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket"]
+        lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", "", ""]
+        whole = "\r\n".join(lines).encode()
+        peer.send(whole[:20])
+        await until(lambda: web.count("http"))
+        (connection,) = web.connections
+        dialogue: Any = connection.dialogue
+        for start, end in ((20, -3), (-3, -1), (-1, None)):
+            await until(lambda: dialogue._tail == whole[:start][-4:])  # noqa: B023 - it was read
+            peer.send(whole[start:end])
+        assert (await peer.head())[0] == 101
+
+
 async def test_handshake_may_follow_other_requests() -> None:
     """As a proxy does that keeps its connections."""
     async with asking() as web:

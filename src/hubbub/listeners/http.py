@@ -100,7 +100,7 @@ class HttpDialogue:
 
     def feed(self, data: bytes) -> None:
         """Let aiohttp have what came in; it keeps at most a few requests and the beginning of a body."""
-        self._tail = data[-4:]
+        self._tail = (self._tail + data)[-4:]
         self._protocol.data_received(data)
 
     def next_item(self) -> None:
@@ -119,9 +119,7 @@ class HttpDialogue:
             self.connection.finish()
             return True
         if not self._ending:
-            self._ending = True
-            self._since = self._shared.clock()
-            self._shared.deadlines.hasten(self.connection, HALF)
+            self._end()
             if self._body:
                 self._cut_off(*self._body)
         return False
@@ -140,8 +138,9 @@ class HttpDialogue:
 
     def farewell(self) -> None:
         """Close, after the answer that is under way."""
-        self._ending = True
-        if not self._answers:
+        if self._answers:
+            self._end()
+        else:
             self.connection.finish()
 
     def tick(self, now: float, quiet: float) -> float:
@@ -220,6 +219,12 @@ class HttpDialogue:
         self._protocol.connection_lost(None)  # cancels the handler
         await asyncio.sleep(HEAD)
         raise AssertionError("the handler was not cancelled")
+
+    def _end(self) -> None:
+        """Answer no further request, and wait a little for the answer that is under way."""
+        self._ending = True
+        self._since = self._shared.clock()
+        self._shared.deadlines.hasten(self.connection, HALF)
 
     @property
     def is_quiet(self) -> bool:
