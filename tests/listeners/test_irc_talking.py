@@ -8,6 +8,7 @@ import pytest
 from irc_peering import irc_house
 from virtual_time import virtual_time
 
+from hubbub.listeners.irc_commands import COMMANDS
 from irc_messages import ANY, fits, only, the, told
 
 # --- long lines -----------------------------------------------------------------------------------------------------
@@ -275,3 +276,15 @@ async def test_a_knock_reaches_operators_with_nc_and_needs_one() -> None:
         await ann.sync()
         await asyncio.sleep(61)
         assert fits((await ida.ask("KNOCK #ops"))[0], "480", "Ida", "#ops")
+
+
+# --- help -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subject", sorted(COMMANDS))
+@virtual_time
+async def test_every_command_is_explained_in_a_line(subject: str) -> None:
+    async with irc_house() as house:
+        ida = await house.irc("Ida")
+        came = await ida.ask(f"HELP {subject}")
+        assert [one.verb for one in came] == ["704", "705", "706"] and len(came[1].params[-1]) > 10

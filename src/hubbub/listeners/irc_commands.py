@@ -125,7 +125,7 @@ def _help(client: IrcDialogue, params: list[str]) -> None:
     if subject == "*":
         lines = ["These commands are known:", *wire.fill(sorted(COMMANDS), 350)]
     elif command := COMMANDS.get(subject.upper()):
-        doc = (command.run.__doc__ or "").strip() or "See https://modern.ircdocs.horse"
+        doc = (command.run.__doc__ or "").strip().partition("\n")[0] or "See https://modern.ircdocs.horse"
         lines = [subject.upper(), doc]
     else:
         client.numeric(524, subject)
