@@ -76,7 +76,7 @@ async def test_what_is_too_long_all_the_same_is_refused(line: str) -> None:
         ("+x=\u009b31mred", {"+x": "red"}),
         ("+x=\x1b]0\\:title\x07rest", {"+x": "rest"}),
         ("+x=\u202eabc\u2066", {"+x": "abc"}),
-        ("+x=two\\nlines", {"+x": "twolines"}),
+        ("+x=two\\nlines", {"+x": "two\nlines"}),
         ("+\x1b[31m=1;+ok", {"+ok": ""}),
         ("+\u202e=1;+ok=1", {"+ok": "1"}),
         ("+a\u009bb=1", {}),

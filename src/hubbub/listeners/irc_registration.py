@@ -23,6 +23,7 @@ from hubbub.wire.irc_form import MULTILINE
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
+CAPS_LINE = 400  # bytes of capabilities in a line of an answer to CAP REQ
 # By name: what it means when it has a value. Those of drafts under the names that clients know.
 CAPS = {
     "message-tags": "",
@@ -240,7 +241,7 @@ def _cap_req(client: IrcDialogue, argument: str) -> None:
         change(word.removeprefix("-"))
     known = all(word.removeprefix("-") in CAPS for word in words)
     agreed = known and not irc_metadata.CAPS.keys() <= caps  # each of those excludes the other
-    for part in wire.fill(argument.split(" "), _space_for_caps(client, "ACK")):  # in several lines if need be
+    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the same words, in more than one line if need be
         client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
     if agreed:
         client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))

@@ -34,8 +34,13 @@ def tagmsg(client: IrcDialogue, params: list[str]) -> None:
 
 def client_tags(message: wire.Message) -> str:
     """Return the tags that a client gives to others, as they are sent: with clean values, without odd names."""
-    tags = {name: clean(value) for name, value in message.tags.items() if _FOR_OTHERS.fullmatch(name)}
+    tags = {name: _clean(value) for name, value in message.tags.items() if _FOR_OTHERS.fullmatch(name)}
     return wire.tag_text(tags)[1:-1]
+
+
+def _clean(value: str) -> str:
+    """Return a tag's value without what is unsafe; ends of lines stay, they are escaped wherever tags are written."""
+    return "".join(part if part in "\r\n" else clean(part) for part in re.split("([\r\n])", value))
 
 
 def say(client: IrcDialogue, message: wire.Message) -> None:
