@@ -45,7 +45,7 @@ def test_who_has_left_is_read_from_the_log(rows: list[tuple[str, Kind, str, str]
 def keeping(house: House, name: str) -> Peer:
     """Return somebody in the lobby whose client keeps what it is shown."""
     peer = house.connect()
-    peer.session.resumes, peer.session.host = True, f"~{name}@x"
+    peer.session.keeps_history, peer.session.host = True, f"~{name}@x"
     peer.types(name)
     house.settle()
     return peer

@@ -207,7 +207,7 @@ class Rooms:
         """Show a newcomer the newest messages; or what it has missed, if it was here within a day and keeps those."""
         now = self._hub.clock()
         left = room.absent.pop((fold(session.nick), session.host), None)
-        if left and session.resumes and now - left.at < DAY:
+        if left and session.keeps_history and now - left.at < DAY:
             missed = [entry for entry in past if entry.seq > left.seq]
             if len(missed) == self._limits.history:  # perhaps more than is in memory
                 self._replay_more(session, room, missed, left.seq, upto)
@@ -272,7 +272,7 @@ class Rooms:
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""
         room = session.rooms.pop(name)
-        if session.user and session.resumes:
+        if session.user and session.keeps_history:
             room.note_absence(session, self._delivery.given(session, room), self._hub.clock())
         self._delivery.end(session, room)
         self._hub.touch(session)

@@ -64,13 +64,13 @@ class Session:
         "host",
         "invited",
         "joining",
+        "keeps_history",
         "label",
         "last_bar",
         "outlet",
         "paused",
         "published",
         "reading",
-        "resumes",
         "rooms",
         "secure",
         "sink",
@@ -92,7 +92,7 @@ class Session:
         self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
         self.invited: set[str] = set()  # rooms that it may come into whatever their rules say
         self.exact = False  # what it says is kept with its spaces
-        self.resumes = False  # what it was given it keeps: when it comes back to a room, it goes on from there
+        self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
         self.secure = False  # its connection is encrypted
         self.user: User | None = None

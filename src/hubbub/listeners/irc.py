@@ -67,7 +67,7 @@ class IrcDialogue(Answers):
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
         self.session.exact = True
-        self.session.resumes = True
+        self.session.keeps_history = True
         self.session.secure = connection.encrypted
 
     def feed(self, data: bytes) -> None:
