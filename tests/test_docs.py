@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.cli import main
+from hubbub.core import bounds
 
 TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]
@@ -30,6 +31,14 @@ def test_settings_table_is_current() -> None:
     script = load("settings")
     text = script.PAGE.read_text("utf-8")
     assert script.page(text) == text
+
+
+def test_bounds_are_told() -> None:
+    text = (TOP / "docs" / "protocol.md").read_text("utf-8")
+    rows = [f"| {row.what} | {row.most:,} {row.unit} | {row.beyond} |" for row in bounds.TABLE]
+    assert "\n".join(rows) in text
+    values = [value for name, value in vars(bounds).items() if name.isupper() and isinstance(value, int)]
+    assert sorted(values) == sorted(row.most for row in bounds.TABLE)
 
 
 def test_links_lead_somewhere() -> None:

@@ -1,6 +1,7 @@
 import pytest
 from doubles import NOON, House, Peer
 
+from hubbub.core import bounds
 from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
 from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
 
@@ -333,3 +334,41 @@ def test_quit_is_goodbye() -> None:
 
 def test_search_for_very_many_words_is_refused() -> None:
     assert code(answer("/search " + "a " * 40)) == "too-many-words"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("/who " + "x" * (bounds.ARGUMENT_CHARS + 1), "argument-too-long"),
+        ("/nick " + "\u0301\u0323" * 2000, "argument-too-long"),
+        ("/nick " + "x" * (bounds.FOLDED_CHARS + 1), "name-invalid"),
+        ("/join " + "x" * (bounds.FOLDED_CHARS + 1), "room-invalid"),
+        ("/who " + "x" * (bounds.FOLDED_CHARS + 1), "not-in-room"),
+        ("/msg " + "x" * 4000 + " hi", "no-such-name"),
+        ("/search " + "x" * (bounds.SEARCH_CHARS + 1), "too-many-words"),
+        ("/topic " + "é" * (bounds.TOPIC_BYTES // 2 + 1), "topic-too-long"),
+        ("/" + "x" * 4000, "no-such-command"),
+    ],
+    ids=lambda text: text[:9],
+)
+def test_text_over_its_bound_is_refused_and_not_told_back(line: str, why: str) -> None:
+    told = answer(line)
+    assert code(told) == why
+    assert isinstance(told, Refusal) and len(told.text) < 200
+
+
+def test_text_at_its_bound_is_taken() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    topic = "é" * (bounds.TOPIC_BYTES // 2)
+    al.types(f"/topic {topic}")
+    house.settle()
+    assert house.hub.rooms.awake["lobby"].topic == topic
+
+
+def test_reason_is_cut_between_characters() -> None:
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    al.types("/quit " + "🇩🇪" * 300)
+    house.settle()
+    assert house.broker.log[-1].text == "🇩🇪" * (bounds.REASON_BYTES // 8)

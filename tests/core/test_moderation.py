@@ -8,6 +8,7 @@ import pytest
 from doubles import NOON, House, Peer
 
 from hubbub.core import moderation
+from hubbub.core.bounds import FOLDED_CHARS, MASKS_IN_LIST
 from hubbub.core.model import (
     Draft,
     Invited,
@@ -19,7 +20,7 @@ from hubbub.core.model import (
     Notice,
     Refusal,
 )
-from hubbub.core.rules import MAX_LISTED, Change, parse
+from hubbub.core.rules import Change, parse
 from hubbub.errors import Refused
 
 HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
@@ -247,12 +248,20 @@ def test_mute_and_undo() -> None:
 def test_list_of_bans_is_bounded() -> None:
     house, (al,) = in_ops("Al")
     room = house.hub.rooms.awake["ops"]
-    changes = [Change(True, "b", f"x{number}") for number in range(MAX_LISTED)]
+    changes = [Change(True, "b", f"x{number}") for number in range(MASKS_IN_LIST)]
     assert moderation.change(house.hub, al.session, room, changes) == []
     house.settle()
     ((change, refusal),) = moderation.change(house.hub, al.session, room, [Change(True, "b", "onemore")])
     assert refusal.code == "list-full" and change.param == "onemore"
     assert typed(house, al, "/ban Bo yes") == ["list-full"]
+
+
+def test_mask_that_is_too_long_is_refused() -> None:
+    house, (al,) = in_ops("Al")
+    room = house.hub.rooms.awake["ops"]
+    for mask in ("x" * (FOLDED_CHARS + 1), "\ufdfa" * 30):
+        ((_, refusal),) = moderation.change(house.hub, al.session, room, [Change(True, "b", mask)])
+        assert refusal.code == "bad-value"
 
 
 # --- settings and invitations -----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.names import MAX, NAME_PUNCTUATION, RESERVED, ROOM_PUNCTUATION, check_name, check_room
+from hubbub.core.bounds import NAME_CHARS as MAX
+from hubbub.core.names import NAME_PUNCTUATION, RESERVED, ROOM_PUNCTUATION, check_name, check_room
 from hubbub.core.text import fold
 from hubbub.errors import Refused
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fnmatch
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.core.model import LOBBY, Entry, Kind
-from hubbub.core.rules import LETTERS, Change, Rules, are_set, matches, parse, told, whole_mask, write
+from hubbub.core.rules import LETTERS, VERDICTS, Change, Rules, are_set, parse, told, write
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -86,54 +84,6 @@ def test_every_change_survives(letters: list[tuple[bool, str]]) -> None:
 )
 def test_words(text: str, words: str) -> None:
     assert told(text) == words
-
-
-@pytest.mark.parametrize(
-    ("mask", "whole"),
-    [
-        ("Bo", "Bo!*@*"),
-        ("u@h", "*!u@h"),
-        ("@h", "*!*@h"),
-        ("n!u", "n!u@*"),
-        ("n!u@h", "n!u@h"),
-        ("!u", "*!u@*"),
-        ("m:Bo", "m:Bo!*@*"),
-    ],
-)
-def test_mask_is_made_whole(mask: str, whole: str) -> None:
-    assert whole_mask(mask) == whole
-
-
-def test_masks_match_in_any_case_and_nothing_else_is_special() -> None:
-    assert matches("B?*!*@*", "BOB!~x@y") and not matches("B?", "B")
-    assert matches("[a]!*@*", "[A]!~x@y") and not matches("[a]!*@*", "a!~x@y")
-
-
-@pytest.mark.parametrize(
-    ("mask", "fits", "not_so"),
-    [
-        ("", "", "a"),
-        ("*", "", None),
-        ("**", "anything", None),
-        ("a*", "a", "ba"),
-        ("*a", "ba", "ab"),
-        ("a*a", "aba", "a"),
-        ("*ab*ab", "abab", "ab"),
-        ("*a?c*c", "aacabcc", "abc"),
-        ("*?*", "a", ""),
-    ],
-)
-def test_stars_stand_for_any_text(mask: str, fits: str, not_so: str | None) -> None:
-    assert matches(mask, fits) and (not_so is None or not matches(mask, not_so))
-
-
-@given(st.text("ab*?", max_size=8), st.text("ab", max_size=10))
-def test_masks_match_as_those_of_a_shell_do(mask: str, who: str) -> None:
-    assert matches(mask, who) is fnmatch.fnmatchcase(who, mask)
-
-
-def test_mask_of_many_stars_takes_no_longer_than_others() -> None:
-    assert not matches("*" + "a*" * 40 + "b", "a" * 100)  # it would not end, if each star were tried everywhere
 
 
 # --- what the log says ------------------------------------------------------------------------------------------
@@ -326,3 +276,38 @@ def test_what_is_not_known_is_left_out() -> None:
 )
 def test_letters_are_set_after_all_changes(texts: list[str], on: bool) -> None:
     assert are_set("kis", texts) is on
+
+
+def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> None:
+    made = rules("+b Bo!*@*")
+    assert refused(made.check_say, BO, NOW) == "muted"
+    made.apply(entry(Kind.MODE, "+e *!*@192.0.2.2"), ())
+    assert not made.silent(BO, NOW)
+    made.apply(entry(Kind.MODE, "-e *!*@192.0.2.2"), ())
+    assert made.silent(BO, NOW)
+    assert BO.user is not None
+    BO.user.nick = "Bob"
+    assert not made.silent(BO, NOW)
+    BO.user.nick = "Bo"
+
+
+def test_ban_that_ends_is_over_for_who_was_looked_at_before() -> None:
+    made = rules(f"+b Bo!*@* until={NOW + 10:.0f}", "+b m:Bo!*@* until=2000")
+    assert made.verdict(BO.masks, NOW)[:2] == (True, True)
+    assert made.verdict(BO.masks, NOW + 10)[:2] == (False, True)
+    assert made.verdict(BO.masks, 2000.0)[:2] == (False, False)
+
+
+def test_room_remembers_of_few_what_its_lists_say() -> None:
+    made = rules("+b x!*@*")
+    for number in range(VERDICTS + 10):
+        made.verdict((f"n{number}!u@h",), NOW)
+    assert len(made._verdicts) == VERDICTS
+
+
+def test_mask_of_a_log_that_is_too_long_means_nobody_and_can_be_taken_away() -> None:
+    mask = "*" * 200
+    made = rules(f"+b {mask}", f"+b {mask}x")
+    assert not made.silent(BO, NOW)
+    made.apply(entry(Kind.MODE, f"-b {mask}"), ())
+    assert list(made.lists["b"]) == [f"{mask}x"]

@@ -2,10 +2,13 @@ import sys
 import unicodedata
 
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.text import clean, clean_lines, fold
+from hubbub.core.bounds import FOLDED_CHARS
+from hubbub.core.text import clean, clean_lines, cut, fold, fold_text
+from hubbub.errors import Refused
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 SPECIAL = "\x1b\x07\x08\r\n\t\x00\x7f[]PX^_NO\\(#;0?mA \u2028" + BIDI + "".join(map(chr, range(0x80, 0xA0)))
@@ -104,7 +107,7 @@ def test_fold_keeps_apart(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 
 
-@given(st.text(st.characters(max_codepoint=sys.maxunicode, exclude_categories=["Cs"])))
+@given(st.text(st.characters(max_codepoint=sys.maxunicode, exclude_categories=["Cs"]), max_size=7))
 def test_fold_twice_is_fold_once(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
@@ -121,3 +124,48 @@ def test_fold_twice_is_fold_once(text: str) -> None:
 )
 def test_message_of_several_lines_keeps_them(text: str, cleaned: str) -> None:
     assert clean_lines(text) == cleaned
+
+
+FAMILY = "👨\u200d👩\u200d👧\u200d👦"
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "left"),
+    [
+        ("abc", 3, "abc"),
+        ("abcd", 3, "abc"),
+        ("", 0, ""),
+        ("éé", 3, "é"),
+        ("ae\u0301", 2, "a"),
+        ("ae\u0301", 3, "a"),
+        ("ae\u0301b", 4, "ae\u0301"),
+        ("🇩🇪🇫🇷", 12, "🇩🇪"),
+        (f"a{FAMILY}b", 20, "a"),
+        (f"a{FAMILY}b", 1 + len(FAMILY.encode()), f"a{FAMILY}"),
+        (FAMILY, 7, "👨\u200d"),  # it does not fit at all
+    ],
+)
+def test_cut_is_made_between_characters_as_people_see_them(text: str, size: int, left: str) -> None:
+    assert cut(text, size) == left
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.integers(0, 40))
+def test_cut_fits_and_takes_all_that_fits(text: str, size: int) -> None:
+    text = clean(text)
+    left = cut(text, size)
+    assert text.startswith(left) and len(left.encode()) <= size
+    clusters = regex.findall(r"\X", text)
+    ends = [len("".join(clusters[:count])) for count in range(len(clusters) + 1)]
+    if ends[1:] and len(clusters[0].encode()) <= size:
+        assert len(left) == max(end for end in ends if len(text[:end].encode()) <= size)
+
+
+def test_fold_refuses_what_no_name_can_be() -> None:
+    assert fold("x" * FOLDED_CHARS)
+    with pytest.raises(Refused):
+        fold("x" * (FOLDED_CHARS + 1))
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
+def test_text_is_folded_as_names_are(text: str) -> None:
+    assert fold_text(clean(text)) == fold(clean(text))

@@ -1,4 +1,5 @@
 import pytest
+import regex
 from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +96,24 @@ def test_lines_are_the_same_however_the_stream_is_cut(data: bytes, items: list[I
         assert read(pieces) == (items, rest)
 
 
+def rest_of(text: str, erased: int) -> str:
+    """Return what is left when the last characters are erased, as people see them, with a look at all of the text."""
+    clusters = regex.findall(r"\X", text)
+    return "".join(clusters[: max(0, len(clusters) - erased)])
+
+
+PARTS = [*"a é e\u0301 \u0301 🇩 👩 \u200d 🏽 \u1100 \u1161 \u11a8 क \u094d \u0600 \u0e31".split(), " "]
+
+
+@given(st.lists(st.tuples(st.lists(st.sampled_from(PARTS), max_size=5), st.integers(0, 3))))
+def test_keys_erase_characters_as_people_see_them(typed: list[tuple[list[str], int]]) -> None:
+    data, left = "", ""
+    for parts, erased in typed:
+        data += "".join(parts) + "\x7f" * erased
+        left = rest_of(left + "".join(parts), erased)
+    assert read([data.encode() + b"\n"], 4096) == ([left], "")
+
+
 KEYS = b"\n\n\r\r\x00\x00\x03\x04\x08\x7f\x12\x15\x17\xff\xfa\xf0\xfd\x1f\xe9\xb0\xc3\xa9 \tabcdef"
 KEYBOARD = st.lists(st.sampled_from(KEYS)).map(bytes)
 
@@ -124,7 +143,7 @@ def test_reader_keeps_no_more_than_a_line_and_what_was_fed_last() -> None:
         reader.feed(b"x" * 16)
         reader.next_line()
         values = [getattr(reader, name) for name in LineReader.__slots__]
-        assert sum(len(value) for value in values if isinstance(value, bytes)) <= LIMIT + 16
+        assert sum(len(value) for value in values if isinstance(value, bytes | bytearray)) <= LIMIT + 16
 
 
 def test_lines_may_be_taken_later() -> None:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import delivery
 from hubbub.core.model import Around, Draft, Entry, Page
-from hubbub.core.text import fold
+from hubbub.core.text import fold_text
 from hubbub.errors import BrokerError
 
 # Scripts that put no space between words: a word of them is found as a part of a text, all others as a word.
@@ -166,9 +166,11 @@ def windows(query: Around, find: Callable[[float | str], Span | None]) -> list[t
 
 def holds(text: str, words: str) -> bool:
     """Return whether a text holds all words, in any case and form; a "word" with punctuation is a phrase."""
-    folded = fold(text)
+    folded = fold_text(text)
     spaced = _spaced(folded)
-    return all(word in folded if UNSPACED.search(word) else _spaced(word) in spaced for word in fold(words).split())
+    return all(
+        word in folded if UNSPACED.search(word) else _spaced(word) in spaced for word in fold_text(words).split()
+    )
 
 
 def _spaced(text: str) -> str:

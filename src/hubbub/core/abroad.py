@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hubbub.core.model import Entry, Form, Kind, Outlet, Private, Sink
+from hubbub.core.names import key_of
 from hubbub.core.session import Session
-from hubbub.core.text import fold
 from hubbub.core.users import User
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Abroad:
         Should others say that somebody has left who is here (his node was cut off, say), it is told that he is.
         """
         nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
-        user = self._hub.users.get(fold(nick))
+        user = self._hub.users.get(key_of(nick))
         if user is None or not user.sessions:
             return
         session = user.sessions[0]
@@ -209,7 +209,7 @@ class Abroad:
         absent, self._absent = self._absent, {}
         for session, room in absent:
             here = not session.gone and room.name in session.rooms
-            if here and fold(session.nick) not in self._hub.naming.losing:
+            if here and key_of(session.nick) not in self._hub.naming.losing:
                 self._hub.come_again(session, room.name)
 
     def _be_told(self, session: Session, rooms: tuple[str, ...]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from hubbub.core.model import Entry, Kind
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
 
 LOOKED_BACK = 400  # newest entries of a room from which it is known who has left
 DAY = 86_400.0  # seconds after which somebody is a newcomer again
@@ -31,10 +31,10 @@ def absences(entries: Sequence[Entry]) -> dict[Key, Absence]:
     doing: dict[Key, int] = {}  # what people did last, by index
     for index, entry in enumerate(entries):
         newest[_process(entry)] = index
-        key = fold(entry.nick), entry.host
+        key = key_of(entry.nick), entry.host
         if entry.kind is Kind.RENAME:
             doing.pop(key, None)
-            key = fold(entry.text), entry.host
+            key = key_of(entry.text), entry.host
         doing[key] = index
     absent = {}
     for key, index in doing.items():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.core.model import Entry, Event, Kind, Private, Refusal, Stored
 from hubbub.core.session import join_tags
-from hubbub.core.text import clean, clean_exactly, clean_lines
+from hubbub.core.text import beginning, clean, clean_exactly, clean_lines
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def whisper(  # noqa: PLR0913 - what may be said
     text = clean_exactly(text) if session.exact else clean_lines(text)
     target = hub.directory.find(name)
     if target is None:
-        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
     if not text and kind is not Kind.SIGNAL:
         raise Refused("no-text", "There is nothing to send.")
     assert session.user is not None

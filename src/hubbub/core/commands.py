@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
+from hubbub.core.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
 from hubbub.core.model import (
     AllRooms,
     Clock,
@@ -28,7 +29,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.orders import ROWS, Command
 from hubbub.core.rules import SECRET
-from hubbub.core.text import clean
+from hubbub.core.text import beginning, clean
 from hubbub.core.when import parse_time
 from hubbub.errors import Refused
 
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 MAX_HISTORY = 200  # messages that one command shows
 MAX_LISTED = 500  # names that one command shows
-MAX_WORDS = 32  # words that one search looks for
 FOUND = 20  # messages that /search shows
 
 
@@ -60,14 +60,16 @@ def run(hub: Hub, session: Session, line: str) -> None:
         argument = argument.strip()
         if not argument and command.usage and not command.usage.startswith("["):
             raise Refused("argument-missing", f"Usage: {command.synopsis}")
+        most = MESSAGE_BYTES if command.name in LONG else ARGUMENT_CHARS
+        if len(argument) > most:
+            raise Refused("argument-too-long", f"/{command.name} takes at most {most} characters.")
         command.run(hub, session, argument)
 
 
 def _find(name: str) -> Command:
-    name = name.lower()
-    command = COMMANDS.get(ALIASES.get(name, name))
+    command = COMMANDS.get(ALIASES.get(name.lower(), name.lower())) if len(name) <= COMMAND_CHARS else None
     if command is None:
-        raise Refused("no-such-command", f"There is no command /{name}; /help lists the commands.")
+        raise Refused("no-such-command", f"There is no command /{beginning(name)}; /help lists the commands.")
     return command
 
 
@@ -118,7 +120,7 @@ def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None) -> Room
     awake = {name: room for name, room in hub.rooms.awake.items() if SECRET not in room.rules.flags or name in inside}
     topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
     counts = {name: len(inside) for name, inside in hub.abroad.rooms.items()}
-    counts |= {name: len(room.people) for name, room in awake.items()}
+    counts |= {name: room.count for name, room in awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     rooms.sort(key=lambda room: (-room.members, room.name))
     more = max(stored.count, len(rooms)) - MAX_LISTED  # those that are awake are stored, or will be soon
@@ -159,10 +161,18 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
 
 
+def words_of(text: str) -> str:
+    """Return what to search for, as somebody typed it. Raises Refused when that is too much."""
+    if len(text) > SEARCH_CHARS:
+        raise Refused("too-many-words", f"A search has at most {SEARCH_CHARS} characters.")
+    words = clean(text)
+    if len(words.split()) > SEARCH_WORDS:
+        raise Refused("too-many-words", f"A search has at most {SEARCH_WORDS} words.")
+    return words
+
+
 def _search(hub: Hub, session: Session, argument: str) -> None:
-    if len(argument.split()) > MAX_WORDS:
-        raise Refused("too-many-words", f"A search has at most {MAX_WORDS} words.")
-    query = Search(argument, FOUND, hub.rooms.of(session).name)
+    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name)
     more = f"Only the newest {FOUND} are shown"
     hub.ask(session, query, partial(_past, hub, "Nothing found", more))
 
@@ -195,6 +205,8 @@ _ROWS = (
     Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
+# Commands that take a text, or look at the length of what they take themselves.
+LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick"})
 # What people type who come from other chats.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",

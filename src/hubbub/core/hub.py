@@ -22,6 +22,7 @@ from typing import Any
 
 from hubbub.core import names
 from hubbub.core.abroad import Abroad
+from hubbub.core.bounds import TOPIC_BYTES
 from hubbub.core.commits import Commits
 from hubbub.core.delivery import Broker, Delivery, Limits
 from hubbub.core.model import (
@@ -46,7 +47,7 @@ from hubbub.core.outbox import Outbox, mark, share
 from hubbub.core.room import Room, slices
 from hubbub.core.rooms import Rooms
 from hubbub.core.session import Hold, Session, join_tags
-from hubbub.core.text import clean, clean_exactly, clean_lines
+from hubbub.core.text import clean, clean_exactly, clean_lines, reason_of
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
@@ -130,7 +131,7 @@ class Hub:
             if leave := session.leave_of(room):
                 leave.insist = True
             else:
-                drafts.append(self.draft(session, room, Kind.LEAVE, clean(reason), insist=True))
+                drafts.append(self.draft(session, room, Kind.LEAVE, reason_of(reason), insist=True))
                 drafts[-1].nick = next(iter(session.claimed()), session.nick)
                 drafts[-1].tags = join_tags(session.tags, "" if asked else LOST)
         share(drafts)
@@ -206,7 +207,7 @@ class Hub:
                 if (awake := self.rooms.awake.get(room)) is None:
                     raise Refused("broker", f"Not sent: {room} cannot be read just now.")
                 nick = self.directory.free(name)
-                awake.rules.check_outsider([nick + mask for mask in session.masks], self.clock())
+                awake.rules.check_outsider(tuple(nick + mask for mask in session.masks), self.clock())
                 draft = self.draft(session, room, Kind.MESSAGE, text)
                 draft.nick = nick
                 mark(draft, label)
@@ -220,14 +221,17 @@ class Hub:
         """Publish a new topic for a room.
 
         Raises:
-            Refused: the session is not in that room.
+            Refused: the session is not in that room, may not, or the topic is too long.
 
         """
+        text = clean(text).strip()
+        if (size := len(text.encode())) > TOPIC_BYTES:
+            raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
         where = self.rooms.of(session, room)
         if "t" in where.rules.flags and not where.rules.is_operator(session):
             raise Refused("not-operator", f"The topic of {where.name} is locked; its operators set it.")
         session.waiting += 1
-        self.draft(session, where.name, Kind.TOPIC, clean(text).strip())
+        self.draft(session, where.name, Kind.TOPIC, text)
 
     def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""

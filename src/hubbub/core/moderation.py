@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import names
+from hubbub.core.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
+from hubbub.core.masks import MUTE, NOBODY, read_mask, whole_mask
 from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
-from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED, PREFIXES, Change, whole_mask, write
-from hubbub.core.text import clean, fold
+from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change, write
+from hubbub.core.text import beginning, clean, reason_of
 from hubbub.errors import BrokerError, Refused
 
 if TYPE_CHECKING:
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from hubbub.core.room import Room
     from hubbub.core.session import Session
 
-MAX_KEY = 32
 MAX_NUMBER = 1_000_000
 
 
@@ -76,8 +77,8 @@ def _step(hub: Hub, room: Room, change: Change) -> Step | None:
     if letter == "k":
         if not on:
             return Step(Change(False, letter, "*"), letter, rules.key, "")
-        if not param or len(param) > MAX_KEY or clean(param) != param or set(param) & {" ", ","}:
-            raise Refused("bad-value", f"A key has 1 to {MAX_KEY} characters, no space and no comma.")
+        if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
+            raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, no space and no comma.")
         if param.startswith(":"):  # IRC could not tell it before other parameters
             raise Refused("bad-value", "A key begins with no colon.")
         return Step(change, letter, rules.key, param)
@@ -89,13 +90,16 @@ def _step(hub: Hub, room: Room, change: Change) -> Step | None:
 def _mask(room: Room, change: Change) -> Step | None:
     on, letter, param = change
     masks = room.rules.lists[letter]
-    mask = whole_mask(clean(param))
-    known = next((one for one in masks if fold(one) == fold(mask)), None)
+    mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
+    read = read_mask(mask.removeprefix(MUTE))
+    if read is NOBODY:
+        raise Refused("bad-value", f"A mask has at most {FOLDED_CHARS} characters.")
     if not param or " " in mask or (on and mask.startswith(":")):
         return None
-    if on and not known and len(masks) >= MAX_LISTED:
-        raise Refused("list-full", f"There are {MAX_LISTED} masks in that list already.")
-    return Step(Change(on, letter, known or mask), (letter, fold(mask)), known is not None, on)
+    known = room.rules.find(letter, mask)
+    if on and not known and len(masks) >= MASKS_IN_LIST:
+        raise Refused("list-full", f"There are {MASKS_IN_LIST} masks in that list already.")
+    return Step(Change(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
 
 
 def _number(change: Change, now: int) -> Step:
@@ -113,7 +117,7 @@ def member(hub: Hub, room: Room, name: str) -> Session:
     """Return the session of a member by its name. Raises Refused."""
     session = hub.directory.find(clean(name))
     if session is None:
-        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
     if not room.holds(session):
         raise Refused("not-there", f"{session.nick} is not in {room.name}.")
     return session
@@ -124,14 +128,14 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     operator_of(session, room)
     target = member(hub, room, name)
     session.waiting += 1
-    hub.draft(session, room.name, Kind.KICK, f"{target.nick} {clean(reason).strip()}".rstrip())
+    hub.draft(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     """Let somebody come in whatever the rules say, and tell him. Return his session. Raises Refused."""
     target = hub.directory.find(clean(name))
     if target is None:
-        raise Refused("no-such-name", f"Nobody here is called {clean(name)}.")
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
     if room.holds(target):
         raise Refused("there-already", f"{target.nick} is in {room.name} already.")
     if "i" in room.rules.flags:
@@ -170,7 +174,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         else:
             session.waiting += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.MOVE, f"{to} {clean(reason).strip()}".rstrip())
+            hub.draft(session, room.name, Kind.MOVE, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
 
     hub.ask_raw(session, Latest(to, 1, every=True), found)
@@ -199,7 +203,7 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
         else:
             session.waiting += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.REDACT, f"{id} {clean(reason).strip()}".rstrip())
+            hub.draft(session, room.name, Kind.REDACT, f"{id} {reason_of(reason)}".rstrip())
             session.label = before
 
     hub.ask_raw(session, Around(room.name, "around", (id,), 1, True), found)

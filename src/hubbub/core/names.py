@@ -2,19 +2,20 @@
 
 import unicodedata
 
+from hubbub.core.bounds import FOLDED_CHARS, NAME_CHARS
 from hubbub.core.text import fold
 from hubbub.errors import Refused
 
-MAX = 32  # characters; as long as most IRC networks allow and short enough to read in a line
 NAME_PUNCTUATION = "-_.[]{}|^"
 ROOM_PUNCTUATION = "-_."
 
 NAME_RULE = (
-    f"A name has 1 to {MAX} letters, digits, marks and {NAME_PUNCTUATION} of any script, "
+    f"A name has 1 to {NAME_CHARS} letters, digits, marks and {NAME_PUNCTUATION} of any script, "
     "no space, begins with no mark, and is not a reserved word."
 )
 ROOM_RULE = (
-    f"A room's name has 1 to {MAX} letters, digits, marks and {ROOM_PUNCTUATION}, no space, and begins with no mark."
+    f"A room's name has 1 to {NAME_CHARS} letters, digits, marks and {ROOM_PUNCTUATION}, "
+    "no space, and begins with no mark."
 )
 
 # Who could be taken for the server or for everybody. Compared folded.
@@ -34,12 +35,17 @@ def _visible(char: str) -> bool:
 
 
 def _well_formed(name: str, punctuation: str) -> bool:
-    if not 1 <= len(name) <= MAX or unicodedata.category(name[0])[0] == "M":
+    if not 1 <= len(name) <= NAME_CHARS or unicodedata.category(name[0])[0] == "M":
         return False
     return all(
         char in punctuation or ((unicodedata.category(char)[0] in "LM" or char.isdecimal()) and _visible(char))
         for char in name
     )
+
+
+def key_of(name: str) -> str:
+    """Return what a name that somebody typed is looked up by; "" if it is too long to be one."""
+    return fold(name) if len(name) <= FOLDED_CHARS else ""
 
 
 def check_name(name: str) -> str:
@@ -49,6 +55,8 @@ def check_name(name: str) -> str:
         Refused: `name-invalid`; its text says what is valid.
 
     """
+    if len(name) > FOLDED_CHARS:
+        raise Refused("name-invalid", NAME_RULE)
     shown = unicodedata.normalize("NFC", name)
     folded = fold(shown)
     if not _well_formed(shown, NAME_PUNCTUATION) or not _well_formed(folded, NAME_PUNCTUATION) or folded in RESERVED:
@@ -63,7 +71,10 @@ def check_room(name: str) -> str:
         Refused: `room-invalid`; its text says what is valid.
 
     """
-    folded = fold(name.removeprefix("#"))
+    name = name.removeprefix("#")
+    if len(name) > FOLDED_CHARS:
+        raise Refused("room-invalid", ROOM_RULE)
+    folded = fold(name)
     if not _well_formed(folded, ROOM_PUNCTUATION):
         raise Refused("room-invalid", ROOM_RULE)
     return folded

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hubbub.core import names
+from hubbub.core.bounds import NAME_CHARS
 from hubbub.core.model import LOBBY, Draft, Kind, Named, Notice, Refusal
+from hubbub.core.names import key_of
 from hubbub.core.outbox import share
 from hubbub.core.session import Session, author
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean
 from hubbub.core.users import User
 from hubbub.errors import Refused
 
@@ -77,7 +79,7 @@ class Naming:
             if not session.gone:
                 self._hub.reply(session, Notice((f"One moment: it is not sure whether {nick} is still here",)))
 
-        self._hub.directory.names.claim(fold(nick), done, wait)
+        self._hub.directory.names.claim(key_of(nick), done, wait)
 
     def attach(self, session: Session, user: User) -> None:
         """Make a session that of a user, who holds a name already; it is in no room yet."""
@@ -123,7 +125,7 @@ class Naming:
 
         def held(refusal: Refused | None) -> None:
             if session.gone:
-                self.losing.discard(fold(user.nick))
+                self.losing.discard(key_of(user.nick))
                 self._hub.directory.decline(nick)
             elif refusal is None:
                 publish(session, nick)
@@ -134,7 +136,7 @@ class Naming:
                 else:
                     self._hub.reply(session, Refusal(refusal.code, refusal.text))
 
-        if fold(nick) in had:
+        if key_of(nick) in had:
             publish(session, nick)
         else:
             self.hold(session, nick, held)
@@ -148,7 +150,7 @@ class Naming:
         if user is None or user.abroad or not user.sessions:
             self.losing.discard(key)
             return
-        session, name = user.sessions[0], user.nick[: names.MAX - 4]
+        session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
         self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
         numbers = iter(range(2, LAST_NUMBER + 1))
 
@@ -158,7 +160,7 @@ class Naming:
                 self.losing.discard(key)
                 self._hub.depart(session, "no name")
                 return
-            if fold(f"{name}{number}") == key:
+            if key_of(f"{name}{number}") == key:
                 next_one()
                 return
             try:
@@ -169,7 +171,7 @@ class Naming:
         next_one()
 
     def _come_again(self, session: Session, nick: str) -> None:
-        self.losing.discard(fold(session.nick))
+        self.losing.discard(key_of(session.nick))
         self._renamed(session, nick, True)
         session.flush()
         for room in session.rooms.values():

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hubbub.core import moderation
+from hubbub.core.masks import MUTE, read_mask, whole_mask
 from hubbub.core.model import Notice, Refusal
-from hubbub.core.rules import LETTERS, MUTE, Change, matches, whole_mask
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
+from hubbub.core.rules import LETTERS, Change
+from hubbub.core.text import fold_text
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -112,7 +114,8 @@ def mask_of(hub: Hub, text: str) -> str:
 
 def hit_by(room: Room, mask: str) -> list[Session]:
     """Return the members of a room that a mask means."""
-    return [member for member in room.people if any(matches(mask, one) for one in member.masks)]
+    read = read_mask(mask)
+    return [member for member in room.people if read.matches([fold_text(one) for one in member.masks])]
 
 
 def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
@@ -189,7 +192,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
         hub.reply(session, Notice(tuple(_settings(room, session))))
         return
     name, _, value = argument.partition(" ")
-    letter = SETTINGS.get(fold(name))
+    letter = SETTINGS.get(key_of(name))
     if letter is None:
         raise Refused("no-such-setting", f"The settings are {', '.join(SETTINGS)}.")
     off = value.lower() in OFF

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core.absent import Absence, Key, absences
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
+from hubbub.core.names import key_of
 from hubbub.core.rules import Rules
-from hubbub.core.text import fold
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
@@ -127,7 +127,19 @@ class Room:
 
     """
 
-    __slots__ = ("absent", "elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic")
+    __slots__ = (
+        "absent",
+        "elsewhere",
+        "end",
+        "latest",
+        "live",
+        "members",
+        "name",
+        "ring",
+        "rules",
+        "topic",
+        "watching",
+    )
 
     def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
         self.name = name
@@ -138,6 +150,7 @@ class Room:
         self.absent = absences(state.recent)
         self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
         self.members: dict[Session, Form] = {}
+        self.watching = 0  # of them, those that have no name
         # The members that were given all there is, by form: a chunk is written to them without another look.
         self.live: dict[Form, dict[Session, Send]] = {}
         self.elsewhere = {} if elsewhere is None else elsewhere
@@ -159,7 +172,7 @@ class Room:
                 apart = () if entry.kind is Kind.JOIN else self.members
                 self.rules.apply(entry, (*apart, *self.elsewhere))
             elif entry.kind is Kind.LEAVE:
-                self._note((fold(entry.nick), entry.host), Absence(entry.seq, entry.time))
+                self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
                 gone = entry.text.partition(" ")[0]
                 self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
@@ -198,6 +211,11 @@ class Room:
         """The members that others see: who has a name. The rest only watch."""
         return [*(session for session in self.members if session.user), *self.elsewhere]
 
+    @property
+    def count(self) -> int:
+        """How many people there are, without looking at each of them."""
+        return len(self.members) - self.watching + len(self.elsewhere)
+
     def holds(self, session: Session) -> bool:
         """Whether somebody is a member, here or on another node."""
         return session in self.members or session in self.elsewhere
@@ -205,15 +223,17 @@ class Room:
     def receive(self, session: Session) -> None:
         """Note that somebody came in on another node."""
         session.rooms[self.name] = self
-        self.absent.pop((fold(session.nick), session.host), None)
+        self.absent.pop((key_of(session.nick), session.host), None)
         self.rules.admit(session)
 
     def admit(self, session: Session, form: Form) -> None:
         """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""
         self.members[session] = form
+        self.watching += session.user is None
 
     def dismiss(self, session: Session) -> None:
         """Make it a member no more."""
+        self.watching -= session.user is None
         self.rules.dismiss(session)
         self.stand_back(session, self.members.pop(session))
 
@@ -221,7 +241,7 @@ class Room:
         """Note that a member leaves who was given the log up to a number, less what may not have arrived."""
         unsure = (entry.seq - 1 for entry in self.latest if entry.time >= now - session.unheard)
         seq = min(seq, next(unsure, seq)) if session.unheard else seq
-        self._note((fold(session.nick), session.host), Absence(seq, now))
+        self._note((key_of(session.nick), session.host), Absence(seq, now))
 
     def _note(self, key: Key, absence: Absence) -> None:
         """Note an absence: of two of one person, which are the dismissal and the leave, the smaller number counts."""

@@ -10,9 +10,10 @@ from hubbub.core import names
 from hubbub.core.absent import DAY
 from hubbub.core.awake import Awake
 from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
+from hubbub.core.names import key_of
 from hubbub.core.room import Chunk, Room
 from hubbub.core.session import author
-from hubbub.core.text import clean, fold
+from hubbub.core.text import beginning, clean, reason_of
 from hubbub.errors import BrokerError, Refused
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class Rooms:
         """
         room = self.of(session, name)
         session.waiting += 1
-        self._hub.draft(session, room.name, Kind.LEAVE, clean(reason))
+        self._hub.draft(session, room.name, Kind.LEAVE, reason_of(reason))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -132,11 +133,11 @@ class Rooms:
             Refused: it is not in that room.
 
         """
-        room = session.rooms.get(fold(clean(name).removeprefix("#")) if name else session.current)
+        room = session.rooms.get(key_of(clean(name).removeprefix("#")) if name else session.current)
         if room is None and session.rooms and not name:
             raise Refused("not-a-room", "This is not a room. Go to the room that you mean, and do it there.")
         if room is None:
-            where = clean(name).removeprefix("#")
+            where = beginning(clean(name)).removeprefix("#")
             there = f"You are not in {where}. Type /join {where} first."
             raise Refused(
                 "not-in-room", there if name else "You are not in a room. Type /join and a room's name first."
@@ -162,7 +163,7 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise Refused("broker", f"Not joined: {room}.")
-            count = len(room.people) + self._hub.outbox.coming(room.name) if room.rules.limit else 0
+            count = room.count + self._hub.outbox.coming(room.name) if room.rules.limit else 0
             room.rules.check_join(session, key, count, self._hub.clock())
         except Refused as refusal:
             session.joining = without(session.joining, name)
@@ -206,7 +207,7 @@ class Rooms:
     def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
         """Show a newcomer the newest messages; or what it has missed, if it was here within a day and keeps those."""
         now = self._hub.clock()
-        left = room.absent.pop((fold(session.nick), session.host), None)
+        left = room.absent.pop((key_of(session.nick), session.host), None)
         if left and session.keeps_history and now - left.at < DAY:
             missed = [entry for entry in past if entry.seq > left.seq]
             if len(missed) == self._limits.history:  # perhaps more than is in memory

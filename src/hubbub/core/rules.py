@@ -6,20 +6,20 @@ that ends has `until=SECONDS` (since the epoch) behind all that. LETTERS says wh
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.core.masks import MUTE, NOBODY, Mask, read_mask
 from hubbub.core.model import LOBBY, Entry, Kind
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
+from hubbub.core.text import fold_text
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
-MAX_LISTED = 100  # masks in each list of a room
-MUTE = "m:"  # before a mask in the list of bans: may be there, may not speak
+VERDICTS = 256  # people of whom a room remembers whether its lists mean them
 
 
 class Letter(NamedTuple):
@@ -65,6 +65,15 @@ class Listed(NamedTuple):
 
     by: str
     at: float
+    until: float
+    mask: Mask
+
+
+class Verdict(NamedTuple):
+    """Whether the lists of a room bar somebody, and until when (seconds since the epoch) that holds."""
+
+    banned: bool
+    muted: bool
     until: float
 
 
@@ -131,28 +140,6 @@ def told(text: str) -> str:
     return ", ".join(words)
 
 
-@lru_cache(4096)
-def _glob(mask: str) -> re.Pattern[str]:
-    # What is between two stars is looked for once, from the left: going back over it would take for ever.
-    first, *others = [re.escape(part).replace(r"\?", ".") for part in mask.split("*")]
-    last = [f".*{others.pop()}"] if others else []
-    return re.compile("".join([first, *(f"(?>.*?{part})" for part in others if part), *last]), re.DOTALL)
-
-
-def matches(mask: str, who: str) -> bool:
-    """Return whether a mask with `*` and `?` is that of somebody, `nick!user@host`, in any case."""
-    return _glob(fold(mask)).fullmatch(fold(who)) is not None
-
-
-def whole_mask(mask: str) -> str:
-    """Return a mask as `nick!user@host`, with `*` for what was left out."""
-    mute = MUTE if mask.startswith(MUTE) else ""
-    mask = mask.removeprefix(MUTE)
-    nick, _, rest = mask.partition("!") if "!" in mask else ("", "", mask) if "@" in mask else (mask, "!", "")
-    user, _, host = rest.partition("@")
-    return f"{mute}{nick or '*'}!{user or '*'}@{host or '*'}"
-
-
 class Rules:
     """The rules of one room, and what its members may do.
 
@@ -163,8 +150,19 @@ class Rules:
     """
 
     __slots__ = (
-        "created", "flags", "key", "limit", "lists", "room", "said", "slow", "standing", "status",
-        "topic_at", "topic_by",
+        "_verdicts",
+        "created",
+        "flags",
+        "key",
+        "limit",
+        "lists",
+        "room",
+        "said",
+        "slow",
+        "standing",
+        "status",
+        "topic_at",
+        "topic_by",
     )  # fmt: skip
 
     def __init__(self, room: str, entries: Sequence[Entry] = ()) -> None:
@@ -180,6 +178,7 @@ class Rules:
         self.standing: dict[tuple[str, str], str] = {}  # by folded nick and host: o or v, for who comes back
         self.status: dict[Session, str] = {}  # of members that have one: letters of PREFIXES
         self.said: dict[Session, float] = {}  # when, in slow mode
+        self._verdicts: dict[Sequence[str], Verdict] = {}  # about those who were looked at last, until a list changes
         for entry in entries:
             self.apply(entry, ())
 
@@ -199,37 +198,37 @@ class Rules:
                 if change.letter in PREFIXES:
                     self._promote(change, members)
                 else:
-                    self._set(change, Listed(entry.nick, entry.time, until))
+                    self._set(change, entry, until)
 
     def _opened(self, entry: Entry, members: Iterable[Session]) -> None:
         """Who comes first is the room's operator; the lobby is everybody's."""
         if not self.created:
             self.created = entry.time
             if self.room != LOBBY:
-                self.standing[fold(entry.nick), entry.host] = "o"
+                self.standing[key_of(entry.nick), entry.host] = "o"
                 for session in members:
                     if (session.nick, session.host) == (entry.nick, entry.host):
                         self.status[session] = "o"
 
     def _renamed(self, entry: Entry, members: Iterable[Session]) -> None:
         """What somebody may do here goes with him to his new name."""
-        before, now = fold(entry.nick), fold(entry.text)
+        before, now = key_of(entry.nick), key_of(entry.text)
         letters = self.standing.pop((before, entry.host), "")
         had = self.standing.get((now, entry.host), "")
         if letters := letters + "".join(letter for letter in had if letter not in letters):
             self.standing[now, entry.host] = letters
         for session in members:  # he may be known by either name just now
-            if session.host == entry.host and fold(session.nick) in (before, now):
+            if session.host == entry.host and key_of(session.nick) in (before, now):
                 self._stand(session, letters)
 
     def recall(self, session: Session, before: str) -> None:
         """Note that a member is known by a new name; of what its rename has made of the log, nothing may have come."""
-        if (fold(before), session.host) not in self.standing:
+        if (key_of(before), session.host) not in self.standing:
             self.stand(session)
 
     def stand(self, session: Session) -> None:
         """Give a member what somebody of its name and host may do."""
-        self._stand(session, self.standing.get((fold(session.nick), session.host), ""))
+        self._stand(session, self.standing.get((key_of(session.nick), session.host), ""))
 
     def _stand(self, session: Session, letters: str) -> None:
         if letters:
@@ -239,21 +238,20 @@ class Rules:
 
     def _promote(self, change: Change, members: Iterable[Session]) -> None:
         nick, _, host = change.param.partition("!")
-        for key, store in [((fold(nick), host), self.standing)]:
+        for key, store in [((key_of(nick), host), self.standing)]:
             _toggle(store, key, change)
         for session in members:
-            if fold(session.nick) == fold(nick):
+            if key_of(session.nick) == key_of(nick):
                 _toggle(self.status, session, change)
 
-    def _set(self, change: Change, listed: Listed) -> None:
+    def _set(self, change: Change, entry: Entry, until: float) -> None:
         on, letter, param = change
         if letter in LISTS:
-            masks = self.lists[letter]
-            key = fold(param)
-            for mask in [mask for mask in masks if fold(mask) == key]:
-                del masks[mask]
+            self._verdicts.clear()
+            if known := self.find(letter, param):
+                del self.lists[letter][known]
             if on:
-                masks[param] = listed
+                self.lists[letter][param] = Listed(entry.nick, entry.time, until, read_mask(param.removeprefix(MUTE)))
         elif letter == "k":
             self.key = param if on else ""
         elif letter == "l":
@@ -269,7 +267,7 @@ class Rules:
     def admit(self, session: Session) -> None:
         """Give a new member what it had before; an invitation is used up."""
         session.invited.discard(self.room)
-        if status := self.standing.get((fold(session.nick), session.host)):
+        if status := self.standing.get((key_of(session.nick), session.host)):
             self.status[session] = status
 
     def dismiss(self, session: Session) -> None:
@@ -288,35 +286,59 @@ class Rules:
         """Return whether a session may change the rules: an operator of the room or of the server."""
         return "o" in self.status.get(session, "") or bool(session.user and session.user.operator)
 
-    def banned(self, who: Sequence[str], now: float, mute: bool = False) -> bool:
-        """Return whether somebody is banned, or `mute`, and not exempt."""
+    def find(self, letter: str, mask: str) -> str | None:
+        """Return a mask of a list as it was set; in any case."""
+        masks = self.lists[letter]
+        mute, read = mask.startswith(MUTE), read_mask(mask.removeprefix(MUTE))
+        known = (one for one in masks if masks[one].mask == read != NOBODY and one.startswith(MUTE) is mute)
+        return mask if mask in masks else next(known, None)
 
-        def listed(letter: str) -> bool:
-            masks = [mask for mask, listed in self.lists[letter].items() if not listed.until or listed.until > now]
-            if letter == "e":  # who is exempt is so from both
-                masks = [mask.removeprefix(MUTE) for mask in masks]
-            elif mute:
-                masks = [mask.removeprefix(MUTE) for mask in masks if mask.startswith(MUTE)]
-            return any(matches(mask, one) for mask in masks for one in who)
+    def _hits(self, letter: str, who: Sequence[str], now: float) -> Iterator[str]:
+        """Yield the masks of a list that mean somebody now."""
+        folded = [fold_text(one) for one in who]
+        for mask, one in self.lists[letter].items():
+            if not 0 < one.until <= now and one.mask.matches(folded):
+                yield mask
 
-        return listed("b") and not listed("e")
+    def verdict(self, who: tuple[str, ...], now: float) -> Verdict:
+        """Return whether somebody is banned or muted, and not exempt from both.
+
+        For whoever was looked at since the lists changed, a hundred bans cost as little as one.
+        """
+        if not self.lists["b"]:
+            return NOTHING
+        known = self._verdicts.get(who)
+        if known is None or known.until <= now:
+            known = self._verdicts[who] = self._judge(who, now)
+            if len(self._verdicts) > VERDICTS:
+                del self._verdicts[next(iter(self._verdicts))]
+        return known
+
+    def _judge(self, who: tuple[str, ...], now: float) -> Verdict:
+        ends = (one.until for letter in "be" for one in self.lists[letter].values() if one.until > now)
+        masks = list(self._hits("b", who, now))
+        if masks and any(self._hits("e", who, now)):
+            masks = []
+        mutes = sum(mask.startswith(MUTE) for mask in masks)
+        return Verdict(len(masks) > mutes, mutes > 0, min(ends, default=inf))
 
     def silent(self, session: Session, now: float) -> bool:
         """Return whether a member was told to be silent, or is banned: by another name it might not be."""
-        if self.status.get(session) or (session.user and session.user.operator):
+        if not self.lists["b"] or self.status.get(session) or (session.user and session.user.operator):
             return False
-        return self.banned(session.masks, now) or self.banned(session.masks, now, mute=True)
+        verdict = self.verdict(session.masks, now)
+        return verdict.banned or verdict.muted
 
     def check_join(self, session: Session, key: str, count: int, now: float) -> None:
         """Raise Refused if a session may not come in, where there are `count` members."""
         if self.room in session.invited or (session.user and session.user.operator):
             return
         who = session.masks
-        if self.banned(who, now):
+        if self.verdict(who, now).banned:
             raise Refused("banned", f"You are banned from {self.room}.")
-        if "o" in self.standing.get((fold(session.nick), session.host), ""):
+        if "o" in self.standing.get((key_of(session.nick), session.host), ""):
             return  # it comes back as an operator: there may be nobody else to let it in
-        if "i" in self.flags and not any(matches(mask, one) for mask in self.lists["I"] for one in who):
+        if "i" in self.flags and not any(self._hits("I", who, now)):
             raise Refused("invite-only", f"{self.room} is invite-only. Ask an operator to invite you.")
         if key and not self.key and not session.exact:  # somebody typed a name of two words
             raise Refused("room-invalid", f"Room names can't contain spaces. Perhaps you mean {self.room}-{key}.")
@@ -340,9 +362,10 @@ class Rules:
                 raise Refused("slow-mode", f"Not sent: {self.room} is in slow mode; wait {wait:.0f} s.")
             self.said[session] = now
 
-    def check_outsider(self, who: Sequence[str], now: float) -> None:
+    def check_outsider(self, who: tuple[str, ...], now: float) -> None:
         """Raise Refused if somebody who is not in the room may not post to it."""
-        if self.key or self.flags & {"i", "m"} or self.banned(who, now) or self.banned(who, now, mute=True):
+        verdict = self.verdict(who, now)
+        if self.key or self.flags & {"i", "m"} or verdict.banned or verdict.muted:
             raise Refused("not-allowed", f"Not sent: only people in {self.room} can post there.")
 
     def modes(self, shows_key: bool) -> str:
@@ -354,12 +377,15 @@ class Rules:
         return write(changes) if changes else "+"
 
 
+NOTHING = Verdict(False, False, inf)
+
+
 def made_by(room: str, entries: Iterable[Entry]) -> list[Entry]:
     """Return of entries those that make a room's rules: of the renames, those of people who may do something."""
     rules = Rules(room)
     made = []
     for entry in entries:
-        if entry.kind is not Kind.RENAME or (fold(entry.nick), entry.host) in rules.standing:
+        if entry.kind is not Kind.RENAME or (key_of(entry.nick), entry.host) in rules.standing:
             rules.apply(entry, ())
             made.append(entry)
     return made

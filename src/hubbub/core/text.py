@@ -3,6 +3,11 @@
 import re
 import unicodedata
 
+import regex
+
+from hubbub.core import bounds
+from hubbub.errors import Refused
+
 # Whole escape sequences (ECMA-48): strings (DCS, SOS, OSC, PM, APC) with their content up to BEL or ST or
 # the end, then CSI, SS2/SS3 with the character they shift, nF escapes, and the two-character ones. Each also
 # in its one-character C1 form.
@@ -58,7 +63,50 @@ def beginning(text: str) -> str:
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
+_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
+
+
+def cut(text: str, size: int) -> str:
+    """Return as much of a text as fits in `size` bytes of UTF-8, in whole characters as people see them."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= size:
+        return text
+    head = data[:size].decode("utf-8", "ignore")
+    end = len(head)
+    if text[: end + 1].isascii():
+        return head
+    clusters = _CLUSTER.finditer(text[: end + 1])  # one character more: it may belong to the last cluster that fits
+    last = max((cluster.end() for cluster in clusters if cluster.end() <= end), default=0)
+    return text[:last] if last else head
+
+
+def reason_of(text: str) -> str:
+    """Return why somebody leaves, is kicked and the like, clean and cut to its bound."""
+    return cut(clean(text).strip(), bounds.REASON_BYTES)
+
+
+_RUN = regex.compile(r"[\p{Mn}\p{Me}\p{Mc}]{9,}")
+
+
 def fold(text: str) -> str:
-    """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146)."""
+    """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146).
+
+    Raises:
+        Refused: `too-long`: more than FOLDED_CHARS. Normalising is quadratic in the length of a run of marks.
+
+    """
+    if len(text) > bounds.FOLDED_CHARS:
+        raise Refused("too-long", f"A name has at most {bounds.NAME_CHARS} characters.")
+    return _fold(text)
+
+
+def fold_text(text: str) -> str:
+    """Return the same of a text of any length: runs of marks are cut, so that this takes linear time."""
+    return _fold(text if text.isascii() else _RUN.sub(lambda run: run[0][:8], text))
+
+
+def _fold(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFKC", folded)

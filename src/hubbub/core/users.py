@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import names
-from hubbub.core.text import clean, fold
+from hubbub.core.names import key_of
+from hubbub.core.text import clean
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Directory:
         Whether people of other nodes hold it is known when it is claimed.
         """
         nick = names.check_name(clean(name))
-        holder = self.users.get(fold(nick))
+        holder = self.users.get(key_of(nick))
         if holder and not holder.abroad:
             raise Refused("name-taken", f"The name {nick} is taken.")
         return nick
@@ -84,7 +85,7 @@ class Directory:
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
         nick = names.check_name(clean(name))
-        if self.users.get(fold(nick), owner) is not owner:
+        if self.users.get(key_of(nick), owner) is not owner:
             raise Refused("name-taken", f"The name {nick} is taken.")
         return nick
 
@@ -95,7 +96,7 @@ class Directory:
             Refused: the name is invalid or taken.
 
         """
-        key = fold(names.check_name(clean(name)))
+        key = key_of(names.check_name(clean(name)))
         if (holder := self.users.get(key)) and holder.abroad and self.names:
             self._shadow(key, self.users.pop(key))  # whether he has it still is for all nodes to say
         nick = self.free(name, owner)
@@ -108,7 +109,7 @@ class Directory:
     def keep(self, user: User, nick: str, claimed: Iterable[str]) -> None:
         """Let a user be called `nick`, and hold this name and those it claimed, and no other."""
         user.nick = nick
-        kept = {fold(nick), *(fold(name) for name in claimed)}
+        kept = {key_of(nick), *(key_of(name) for name in claimed)}
         for key in user.keys:
             if key not in kept:
                 self._let_go(key)
@@ -122,13 +123,13 @@ class Directory:
 
     def decline(self, nick: str) -> None:
         """Let a name go that is held for somebody who left meanwhile; unless somebody else here wants it."""
-        holder = self.users.get(fold(nick))
+        holder = self.users.get(key_of(nick))
         if self.names and (holder is None or holder.abroad):
-            self.names.release(fold(nick))
+            self.names.release(key_of(nick))
 
     def note(self, user: User) -> None:
         """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last."""
-        key = fold(user.nick)
+        key = key_of(user.nick)
         user.keys = (key,)
         holder = self.users.get(key)
         if holder and not holder.abroad:
@@ -172,7 +173,7 @@ class Directory:
 
     def find(self, name: str) -> Session | None:
         """Return a session of the user who holds a name."""
-        key = fold(name)
+        key = key_of(name)
         user = self.users.get(key)
         if user and not user.sessions and key in self._shadowed:  # somebody here asks for it, and has it not yet
             user = self._shadowed[key][-1]

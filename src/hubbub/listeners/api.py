@@ -200,9 +200,8 @@ class Api:
 
     async def search(self, call: Call, query: wire.Search, room: str) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
-        if len(query.q.split()) > commands.MAX_WORDS:
-            raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
-        return self._page(call, await self._read(Search(query.q, query.last, room or None, query.before, ())))
+        words = commands.words_of(query.q)
+        return self._page(call, await self._read(Search(words, query.last, room or None, query.before, ())))
 
     def _page(self, call: Call, page: Found) -> web.Response:
         if plain(call):

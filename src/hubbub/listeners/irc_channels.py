@@ -6,11 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core import moderation, names
+from hubbub.core import bounds, moderation, names
+from hubbub.core.masks import read_mask
 from hubbub.core.model import AllRooms, Notice, RoomList
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.rules import matches
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean
 from hubbub.errors import BrokerError, Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -19,8 +20,6 @@ from hubbub.wire.irc_numerics import TEXTS
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-TOPIC_LENGTH = 390
-KICK_LENGTH = 300
 ROOMS = 1_000_000  # that a list may have
 NAMES_LINE = 400  # bytes of names in a line
 NAMES_KEPT = 1000  # rooms whose names are kept for the next who asks
@@ -35,8 +34,8 @@ def room_name(name: str) -> str:
 
 def room_at(client: IrcDialogue, name: str) -> Room | None:
     """Return a channel that exists: somebody is in it; None after the answer that there is none."""
-    room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
-    if room is None or not room.people:
+    room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
+    if room is None or not room.count:
         client.numeric(403, name)
         return None
     return room
@@ -130,7 +129,7 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
 
 def part(client: IrcDialogue, params: list[str]) -> None:
     """PART #a,#b [reason]: leave channels."""
-    reason = clean(params[1])[:KICK_LENGTH] if len(params) > 1 else ""
+    reason = params[1] if len(params) > 1 else ""
     for name in params[0].split(","):
         if name and room_of(client, name):
             client.hub.rooms.leave(client.session, name, reason)
@@ -152,7 +151,7 @@ def topic(client: IrcDialogue, params: list[str]) -> None:
     elif not inside:
         client.numeric(442, params[0])
     else:
-        client.hub.set_topic(client.session, wire.cut(params[1], TOPIC_LENGTH), room.name)
+        client.hub.set_topic(client.session, wire.cut(clean(params[1]).strip(), bounds.TOPIC_BYTES), room.name)
 
 
 def invite(client: IrcDialogue, params: list[str]) -> None:
@@ -195,7 +194,7 @@ def knock(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(714, name)
         return
     try:
-        room.rules.check_join(client.session, "", len(room.people), client.hub.clock())
+        room.rules.check_join(client.session, "", room.count, client.hub.clock())
     except Refused as refusal:
         if "s" in room.rules.flags:
             client.numeric(403, name)
@@ -229,9 +228,9 @@ def _knock(client: IrcDialogue, room: Room) -> None:
 def kick(client: IrcDialogue, params: list[str]) -> None:
     """KICK #channel nick[,nick] [reason]: throw people out."""
     channels, nicks = params[0].split(","), params[1].split(",")
-    reason = wire.cut(clean(params[2]), KICK_LENGTH) if len(params) > 2 else ""
+    reason = params[2] if len(params) > 2 else ""
     pairs = zip(channels if len(channels) > 1 else channels * len(nicks), nicks, strict=False)
-    for name, nick in {(fold(name), fold(nick)): (name, nick) for name, nick in pairs}.values():
+    for name, nick in {(key_of(name), key_of(nick)): (name, nick) for name, nick in pairs}.values():
         room = room_of(client, name)
         if room is None:
             continue
@@ -245,7 +244,7 @@ def kick(client: IrcDialogue, params: list[str]) -> None:
 def redact(client: IrcDialogue, params: list[str]) -> None:
     """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
     target, id = params[0], params[1]
-    room = client.hub.rooms.awake.get(fold(target[1:])) if target.startswith("#") else None
+    room = client.hub.rooms.awake.get(key_of(target[1:])) if target.startswith("#") else None
     if room is None or client.session not in room.members:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot take back messages there")
         return
@@ -254,7 +253,7 @@ def redact(client: IrcDialogue, params: list[str]) -> None:
         code = {"no-such-message": "UNKNOWN_MSGID", "not-yours": "REDACT_FORBIDDEN"}[refusal.code]
         client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
 
-    reason = wire.cut(params[2], KICK_LENGTH) if len(params) > 2 else ""
+    reason = params[2] if len(params) > 2 else ""
     moderation.redact(client.hub, client.session, room, id, reason, refuse)
 
 
@@ -269,7 +268,7 @@ def rename(client: IrcDialogue, params: list[str]) -> None:
         code = "CHANNEL_NAME_IN_USE" if refusal.code == "name-in-use" else "CANNOT_RENAME"
         client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
 
-    reason = wire.cut(params[2], KICK_LENGTH) if len(params) > 2 else ""
+    reason = params[2] if len(params) > 2 else ""
     try:
         if not to.startswith("#"):
             raise Refused("cannot-rename", "A channel begins with #.")
@@ -290,7 +289,7 @@ def names_of(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(366, "*")
         return
     for name in list(dict.fromkeys(params[0].split(",")))[: client.settings.max_rooms]:
-        room = client.hub.rooms.awake.get(fold(name.removeprefix("#"))) if name.startswith("#") else None
+        room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
         if room and ("s" not in room.rules.flags or client.session in room.members):
             client.send(*names_lines(client, room))
         client.numeric(366, name)
@@ -330,9 +329,11 @@ def _condition(text: str, now: float) -> Callable[[Listed], bool] | None:
 
         return fits
     if text.startswith("!"):
-        return lambda room: not matches(text[1:], channel(room.name))
+        unwanted = read_mask(text[1:])
+        return lambda room: not unwanted.matches([channel(room.name)])
     if set(text) & set("*?"):
-        return lambda room: matches(text, channel(room.name))
+        wanted = read_mask(text)
+        return lambda room: wanted.matches([channel(room.name)])
     return None
 
 
@@ -347,7 +348,7 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         if condition:
             conditions.append(condition)
         else:
-            wanted.add(fold(word.removeprefix("#")))
+            wanted.add(key_of(word.removeprefix("#")))
 
     def row(room: Listed) -> bytes:
         fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
@@ -362,9 +363,9 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
 
     client.reply("321", client.nick, "Channel", "Users  Name")
     for room in list(hub.rooms.awake.values()):
-        if room.people and ("s" not in room.rules.flags or client.session in room.members):
+        if room.count and ("s" not in room.rules.flags or client.session in room.members):
             rules = room.rules
-            client.send(row(Listed(room.name, len(room.people), room.topic, rules.created, rules.topic_at)))
+            client.send(row(Listed(room.name, room.count, room.topic, rules.created, rules.topic_at)))
     if any(name not in awake for name in hub.abroad.rooms):  # only people of other nodes are there
         hub.ask_raw(client.session, AllRooms(ROOMS, tuple(client.session.rooms)), elsewhere)
     client.numeric(323)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
 from hubbub.errors import Refused
 from hubbub.listeners import (
     irc_channels,
@@ -48,7 +48,14 @@ def continues_batch(client: IrcDialogue, item: wire.Message | wire.Broken) -> bo
 
 
 def run(client: IrcDialogue, message: wire.Message) -> None:
-    """Do what a message asks for."""
+    """Do what a message asks for; what the core refuses is answered."""
+    try:
+        _take(client, message)
+    except Refused as refusal:
+        refuse(client, refusal, message.params)
+
+
+def _take(client: IrcDialogue, message: wire.Message) -> None:
     if irc_history.takes(client, message):
         return
     if asleep := _asleep(client, message):
@@ -62,7 +69,10 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
 
 def _run_later(client: IrcDialogue, message: wire.Message) -> None:
     client.session.label = "irc" if client.label else ""
-    _run(client, message)
+    try:
+        _run(client, message)
+    except Refused as refusal:
+        refuse(client, refusal, message.params)
     client.session.label = ""
 
 
@@ -72,7 +82,7 @@ def _asleep(client: IrcDialogue, message: wire.Message) -> list[str]:
     if not client.registered or message.verb == "JOIN":  # that wakes a room itself
         return []
     words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
-    names = dict.fromkeys(fold(word[1:]) for word in words if word.startswith("#"))
+    names = dict.fromkeys(key_of(word[1:]) for word in words if word.startswith("#"))
     return [name for name in names if name not in hub.rooms.awake and hub.abroad.rooms.get(name)][:VISITED]
 
 
@@ -91,10 +101,7 @@ def _run(client: IrcDialogue, message: wire.Message) -> None:
     elif command.run in (irc_talking.privmsg, irc_talking.notice, irc_talking.tagmsg):
         irc_talking.say(client, message)
     else:
-        try:
-            command.run(client, params)
-        except Refused as refusal:
-            refuse(client, refusal, params)
+        command.run(client, params)
 
 
 def is_early(verb: str) -> bool:

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from hubbub.core import bounds
 from hubbub.core.model import SAID, Around, Page, Past
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
 from hubbub.core.when import shown_time
 from hubbub.errors import BrokerError
 from hubbub.listeners import irc_talking
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 HISTORY = 100  # entries of an answer to CHATHISTORY
 MARKERS = 200
-MAX_BYTES, MAX_LINES = 4096, 100
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
@@ -116,7 +116,7 @@ def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | st
 
 
 def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
-    room = client.hub.rooms.awake.get(fold(target[1:])) if target.startswith("#") else None
+    room = client.hub.rooms.awake.get(key_of(target[1:])) if target.startswith("#") else None
     if target.startswith("#") and (room is None or client.session not in room.members):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
@@ -167,7 +167,7 @@ def markread(client: IrcDialogue, params: list[str]) -> None:
         client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
         return
     target = params[0]
-    key = fold(target.removeprefix("#"))
+    key = key_of(target.removeprefix("#"))
     if len(params) > 1:
         then = _parse_time(params[1])
         if then is None:
@@ -256,7 +256,7 @@ def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
         _break(client, batch, "MULTILINE_INVALID", "A batch holds PRIVMSG or NOTICE alone")
         return
     target, text = message.params[0], message.params[1]
-    if fold(target) != fold(batch.target):
+    if key_of(target) != key_of(batch.target):
         _break(client, batch, "MULTILINE_INVALID_TARGET", batch.target, target, "All lines go to one target")
         return
     if concat and not text:
@@ -267,7 +267,7 @@ def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
     batch.text += text if concat or not batch.lines else f"\n{text}"
     batch.lines += 1
     batch.verb = message.verb
-    if batch.lines > MAX_LINES:
-        _break(client, batch, "MULTILINE_MAX_LINES", str(MAX_LINES), "There are too many lines")
-    elif len(batch.text.encode()) > MAX_BYTES:
-        _break(client, batch, "MULTILINE_MAX_BYTES", str(MAX_BYTES), "There are too many bytes")
+    if batch.lines > bounds.MULTILINE_LINES:
+        _break(client, batch, "MULTILINE_MAX_LINES", str(bounds.MULTILINE_LINES), "There are too many lines")
+    elif len(batch.text.encode()) > bounds.MULTILINE_BYTES:
+        _break(client, batch, "MULTILINE_MAX_BYTES", str(bounds.MULTILINE_BYTES), "There are too many bytes")

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.core import bounds
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.session import Session
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean
 from hubbub.core.users import User
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -24,12 +26,11 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 SECOND, THIRD = "draft/metadata-2", "draft/metadata-3"
-MAX_SUBS = 50  # keys that a client may subscribe to
-MAX_KEYS = 20  # of a person or a channel
-MAX_KEY = 64  # bytes
-MAX_VALUE = 300  # bytes: with key and target it fits in a line
-LIMITS = f"before-connect,max-subs={MAX_SUBS},max-keys={MAX_KEYS},max-value-bytes={MAX_VALUE}"
-CAPS = {SECOND: LIMITS, THIRD: f"{LIMITS},max-key-bytes={MAX_KEY}"}
+LIMITS = (
+    f"before-connect,max-subs={bounds.METADATA_SUBSCRIPTIONS},max-keys={bounds.METADATA_KEYS},"
+    f"max-value-bytes={bounds.METADATA_VALUE_BYTES}"
+)
+CAPS = {SECOND: LIMITS, THIRD: f"{LIMITS},max-key-bytes={bounds.METADATA_KEY_BYTES}"}
 ROOMS = 10_000  # that have values; beyond that those are forgotten where nobody is
 AT_ONCE = 500  # values that come with a channel; who is owed more is told to ask for them
 IN_LINE = 6  # keys of any length that fit in a line
@@ -177,7 +178,7 @@ def _keys(client: IrcDialogue, code: str, keys: Sequence[str]) -> list[Row]:
 
 def _shown(word: str) -> str:
     """Return a parameter so that it can stand in the middle of a line."""
-    return wire.cut(word, MAX_KEY) if word and " " not in word and word[0] != ":" else "*"
+    return wire.cut(word, bounds.METADATA_KEY_BYTES) if word and " " not in word and word[0] != ":" else "*"
 
 
 # --- what fails -----------------------------------------------------------------------------------------------------
@@ -190,7 +191,7 @@ def _bad_key(client: IrcDialogue, key: str, reply: str = "WARN") -> Row:
 
 
 def _bad_value(client: IrcDialogue, key: str) -> None:
-    text = f"A value has at most {MAX_VALUE} bytes of UTF-8, and no control characters alone"
+    text = f"A value has at most {bounds.METADATA_VALUE_BYTES} bytes of UTF-8, and no control characters alone"
     code = ["INVALID_VALUE", key] if THIRD in client.caps else ["VALUE_INVALID"]
     client.fail("METADATA", *code, text)
 
@@ -210,13 +211,17 @@ def _not_allowed(client: IrcDialogue, target: Target, key: str) -> None:
 
 
 def _full(client: IrcDialogue, target: Target) -> None:
-    code = ["SET", target.name, str(MAX_KEYS)] if THIRD in client.caps else [target.name]
-    client.fail("METADATA", "LIMIT_REACHED", *code, f"No more than {MAX_KEYS} keys can be set")
+    code = ["SET", target.name, str(bounds.METADATA_KEYS)] if THIRD in client.caps else [target.name]
+    client.fail("METADATA", "LIMIT_REACHED", *code, f"No more than {bounds.METADATA_KEYS} keys can be set")
 
 
 def _too_many(client: IrcDialogue, key: str) -> None:
-    code = ["LIMIT_REACHED", "SUB", key, str(MAX_SUBS)] if THIRD in client.caps else ["TOO_MANY_SUBS", key]
-    client.fail("METADATA", *code, f"You can subscribe to no more than {MAX_SUBS} keys")
+    code = (
+        ["LIMIT_REACHED", "SUB", key, str(bounds.METADATA_SUBSCRIPTIONS)]
+        if THIRD in client.caps
+        else ["TOO_MANY_SUBS", key]
+    )
+    client.fail("METADATA", *code, f"You can subscribe to no more than {bounds.METADATA_SUBSCRIPTIONS} keys")
 
 
 # --- who, and what --------------------------------------------------------------------------------------------------
@@ -225,19 +230,19 @@ def _too_many(client: IrcDialogue, key: str) -> None:
 def _key(client: IrcDialogue, word: str) -> str | None:
     """Return a key as it is kept, None if it is none; draft/metadata-2 knows no case."""
     key = word if THIRD in client.caps else word.lower()
-    return key if len(key) <= MAX_KEY and re.fullmatch("[a-z0-9_./-]+", key) else None
+    return key if len(key) <= bounds.METADATA_KEY_BYTES and re.fullmatch("[a-z0-9_./-]+", key) else None
 
 
 def _target(client: IrcDialogue, word: str) -> Target | None:
     """Return whom a word means: "*" for oneself, a nick, or a channel that the client may see into."""
     hub = client.hub
-    if word == "*" or fold(word) == fold(client.nick):
+    if word == "*" or key_of(word) == key_of(client.nick):
         return Target(client.nick, client.session, None)
     if not word.startswith("#"):
         session = hub.directory.find(word)
         return Target(session.nick, session, None) if session else None
-    room = hub.rooms.awake.get(fold(word[1:]))
-    if room is None or not room.people:
+    room = hub.rooms.awake.get(key_of(word[1:]))
+    if room is None or not room.count:
         return None
     closed = room.rules.key or room.rules.flags & {"i", "s"}
     if closed and room.name not in client.session.rooms and not room.rules.is_operator(client.session):
@@ -295,7 +300,7 @@ def _follows(client: IrcDialogue, target: Target) -> bool:
     if target.room:
         return target.room.name in rooms
     assert target.session is not None
-    return not rooms.keys().isdisjoint(target.session.rooms) or fold(target.name) in client.monitored
+    return not rooms.keys().isdisjoint(target.session.rooms) or key_of(target.name) in client.monitored
 
 
 def _spread(client: IrcDialogue, target: Target, key: str, value: str) -> None:
@@ -362,9 +367,9 @@ def _set(client: IrcDialogue, target: Target, params: list[str]) -> None:
         _not_allowed(client, target, params[0])
     elif key is None:
         client.reply(*_bad_key(client, params[0], "FAIL"))
-    elif len(value.encode()) > MAX_VALUE or bool(value) is not bool(said):
+    elif len(value.encode()) > bounds.METADATA_VALUE_BYTES or bool(value) is not bool(said):
         _bad_value(client, key)
-    elif value and key not in values and len(values) >= MAX_KEYS:
+    elif value and key not in values and len(values) >= bounds.METADATA_KEYS:
         _full(client, target)
     else:
         client.reply(*_value(client, target.name, key, value))
@@ -388,7 +393,7 @@ def _sub(client: IrcDialogue, _: Target, words: list[str]) -> None:
         key = _key(client, word)
         if key is None:
             bad.append(_bad_key(client, word))
-        elif key not in subscribed and len(subscribed) >= MAX_SUBS:
+        elif key not in subscribed and len(subscribed) >= bounds.METADATA_SUBSCRIPTIONS:
             over = key
             break
         else:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hubbub.core import moderation
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change
-from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners.irc_channels import room_at
@@ -33,7 +33,7 @@ def mode(client: IrcDialogue, params: list[str]) -> None:
 def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
     user = client.user
     assert user is not None
-    if fold(name) != fold(user.nick):
+    if key_of(name) != key_of(user.nick):
         known = client.hub.directory.find(name) is not None
         client.numeric(502 if known else 401, *([] if known else [name]))
     elif not params:

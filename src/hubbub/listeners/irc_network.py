@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.session import Session
-from hubbub.core.text import fold
 from hubbub.core.users import User
 from hubbub.errors import SettingsError
 from hubbub.listeners.address import contains, network
@@ -94,19 +94,19 @@ class Network:
 
     def watch(self, nick: str, client: IrcDialogue) -> None:
         """Tell a client when somebody of that name comes or goes."""
-        self._watchers.setdefault(fold(nick), set()).add(client)
+        self._watchers.setdefault(key_of(nick), set()).add(client)
 
     def unwatch(self, nick: str, client: IrcDialogue) -> None:
         """Tell it no more."""
-        watchers = self._watchers.get(fold(nick))
+        watchers = self._watchers.get(key_of(nick))
         if watchers:
             watchers.discard(client)
             if not watchers:
-                del self._watchers[fold(nick)]
+                del self._watchers[key_of(nick)]
 
     def watchers(self, nick: str) -> Iterable[IrcDialogue]:
         """Return who watches for a name."""
-        return list(self._watchers.get(fold(nick), ()))
+        return list(self._watchers.get(key_of(nick), ()))
 
     def _presence(self, user: User, before: str) -> None:
         here = bool(user.sessions)
@@ -120,7 +120,7 @@ class Network:
             nick = before or user.nick
             host = session.host if session else user.host
             self.was.append(Past(nick, host, user.real or nick, self.hub.clock()))
-        if before and fold(before) == fold(user.nick):
+        if before and key_of(before) == key_of(user.nick):
             return
         gone = before or ("" if here else user.nick)
         if gone and not self.hub.directory.find(gone):  # on a cluster who came anew may be known before that

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from hubbub.core import bounds
+from hubbub.core.masks import read_mask
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.rules import matches
 from hubbub.core.session import Session
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean
 from hubbub.core.users import User
 from hubbub.listeners import irc_metadata
 from hubbub.listeners.irc_network import WATCHED, human
@@ -18,8 +20,6 @@ from hubbub.wire.irc_form import channel
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
-AWAY_LENGTH = 300
-USER_LENGTH, REAL_LENGTH = 20, 150
 FIELDS = "tcuihsnfdlaor"  # of WHOX, in the order in which they are answered
 
 
@@ -62,7 +62,7 @@ def who(client: IrcDialogue, params: list[str]) -> None:
 def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | None]]:
     hub = client.hub
     if mask.startswith("#"):
-        room = hub.rooms.awake.get(fold(mask[1:]))
+        room = hub.rooms.awake.get(key_of(mask[1:]))
         if room and (room.name in client.session.rooms or "s" not in room.rules.flags):
             inside = room.name in client.session.rooms
             for session in room.people:
@@ -74,9 +74,10 @@ def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | Non
         if found:
             yield found, None
         return
+    read = read_mask("*" if mask == "0" else mask)
     for user in list(client.network.users):
         session = user.sessions[0]
-        if visible(client, session) and (mask in ("0", "*") or matches(mask, user.nick)):
+        if visible(client, session) and read.matches(user.keys):
             yield session, None
 
 
@@ -122,7 +123,7 @@ def whois(client: IrcDialogue, params: list[str]) -> None:
     if not params or not params[-1]:
         client.numeric(431)
         return
-    if len(params) > 1 and fold(params[0]) not in (fold(client.network.name), fold(params[1])):
+    if len(params) > 1 and key_of(params[0]) not in (key_of(client.network.name), key_of(params[1])):
         client.numeric(402, params[0])
         return
     asked = params[1] if len(params) > 1 else params[0]
@@ -170,7 +171,7 @@ def whowas(client: IrcDialogue, params: list[str]) -> None:
         return
     nick = params[0]
     count = int(params[1]) if len(params) > 1 and params[1].isascii() and params[1].isdigit() else 0
-    found = [past for past in reversed(client.network.was) if fold(past.nick) == fold(nick)]
+    found = [past for past in reversed(client.network.was) if key_of(past.nick) == key_of(nick)]
     for past in found[: count if count > 0 else None]:
         username, _, host = past.host.rpartition("@")
         client.reply("314", client.nick, past.nick, username or "~unknown", host or "hubbub", "*", past.real)
@@ -201,7 +202,7 @@ def ison(client: IrcDialogue, params: list[str]) -> None:
 
 def away(client: IrcDialogue, params: list[str]) -> None:
     """AWAY [text]: say that one is away, or back."""
-    text = wire.cut(clean(params[0]), AWAY_LENGTH) if params else ""
+    text = wire.cut(clean(params[0]), bounds.AWAY_BYTES) if params else ""
     if not client.registered:
         if "draft/pre-away" not in client.caps:
             client.numeric(451)
@@ -226,7 +227,7 @@ def setname(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(461, "SETNAME")
         return
     real = clean(params[0]).strip()
-    if not real or len(real.encode()) > REAL_LENGTH:
+    if not real or len(real.encode()) > bounds.REAL_NAME_BYTES:
         client.fail("SETNAME", "INVALID_REALNAME", "Realname is not valid")
         return
     user = client.user
@@ -247,7 +248,7 @@ def monitor(client: IrcDialogue, params: list[str]) -> None:
         _monitor_add(client, nicks)
     elif verb == "-":
         for nick in nicks:
-            if client.monitored.pop(fold(nick), None):
+            if client.monitored.pop(key_of(nick), None):
                 client.network.unwatch(nick, client)
     elif verb == "C":
         for nick in client.monitored.values():
@@ -264,12 +265,12 @@ def monitor(client: IrcDialogue, params: list[str]) -> None:
 def _monitor_add(client: IrcDialogue, nicks: list[str]) -> None:
     added: list[str] = []
     for number, nick in enumerate(nicks):
-        if fold(nick) not in client.monitored:
+        if key_of(nick) not in client.monitored:
             if len(client.monitored) >= WATCHED:
                 _status(client, added)
                 client.reply("734", client.nick, str(WATCHED), ",".join(nicks[number:]), "Monitor list is full.")
                 return
-            client.monitored[fold(nick)] = nick
+            client.monitored[key_of(nick)] = nick
             client.network.watch(nick, client)
         added.append(nick)
     _status(client, added)

@@ -11,10 +11,11 @@ from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
+from hubbub.core import bounds
 from hubbub.core.rules import LETTERS, LISTS
-from hubbub.core.text import clean
+from hubbub.core.text import clean, reason_of
 from hubbub.errors import Refused
-from hubbub.listeners import irc_channels, irc_history, irc_metadata, irc_modes, irc_people, irc_server
+from hubbub.listeners import irc_metadata, irc_modes, irc_server
 from hubbub.listeners.address import is_loopback, origin
 from hubbub.listeners.irc_network import human
 from hubbub.wire import irc as wire
@@ -49,7 +50,7 @@ CAPS = {
     "draft/read-marker": "",
     "draft/message-redaction": "",
     "draft/channel-rename": "",
-    MULTILINE: f"max-bytes={irc_history.MAX_BYTES},max-lines={irc_history.MAX_LINES}",
+    MULTILINE: f"max-bytes={bounds.MULTILINE_BYTES},max-lines={bounds.MULTILINE_LINES}",
     **irc_metadata.CAPS,
 }
 # Older names of others in the table: granted to clients that ask, and not listed. Some clients do not know that a list
@@ -110,15 +111,15 @@ def user(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(461, "USER")
         return
     client.username = _username(params[0])
-    client.real = wire.cut(clean(params[3]), irc_people.REAL_LENGTH)
+    client.real = wire.cut(clean(params[3]), bounds.REAL_NAME_BYTES)
     client.register()
 
 
 def _username(text: str) -> str:
     """Return a valid user name that is like what a client sent: accents are taken off, other letters left out."""
-    plain = unicodedata.normalize("NFKD", text[: 4 * irc_people.USER_LENGTH])
+    plain = unicodedata.normalize("NFKD", text[: 4 * bounds.USER_NAME_CHARS])
     kept = "".join(char for char in plain if char.isascii() and (char.isalnum() or char in "_.-"))
-    return kept[: irc_people.USER_LENGTH] or "user"
+    return kept[: bounds.USER_NAME_CHARS] or "user"
 
 
 def authenticate(client: IrcDialogue, params: list[str]) -> None:
@@ -169,8 +170,8 @@ def http(client: IrcDialogue) -> None:
 
 def quit(client: IrcDialogue, params: list[str]) -> None:
     """QUIT :why: leave."""
-    reason = clean(params[0])[: irc_channels.KICK_LENGTH] if params else ""
-    client.end(f"Quit: {reason}", reason)
+    why = reason_of(params[0]) if params else ""
+    client.end(f"Quit: {why}", why)
 
 
 def ping(client: IrcDialogue, params: list[str]) -> None:

@@ -6,10 +6,11 @@ import logging
 from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
-from hubbub.core import names
-from hubbub.core.rules import LETTERS, LISTS, MAX_LISTED
-from hubbub.core.text import clean, fold
-from hubbub.listeners import irc_channels, irc_history, irc_modes, irc_people
+from hubbub.core import bounds
+from hubbub.core.names import key_of
+from hubbub.core.rules import LETTERS, LISTS
+from hubbub.core.text import clean
+from hubbub.listeners import irc_history, irc_modes
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire.irc_numerics import TEXTS
 
@@ -26,12 +27,12 @@ def isupport(client: IrcDialogue) -> None:
     settings = client.settings
     simple = "".join(letter for letter, row in LETTERS.items() if not row.takes)
     tokens = [
-        f"AWAYLEN={irc_people.AWAY_LENGTH}",
+        f"AWAYLEN={bounds.AWAY_BYTES}",
         "BOT=B",
         "CASEMAPPING=ascii",
         f"CHANLIMIT=#:{settings.max_rooms}",
         f"CHANMODES={LISTS},k,dl,{simple}",
-        f"CHANNELLEN={names.MAX + 1}",
+        f"CHANNELLEN={bounds.NAME_CHARS + 1}",
         "CHANTYPES=#",
         f"CHATHISTORY={irc_history.HISTORY}",
         "ELIST=CMNTU",
@@ -39,21 +40,21 @@ def isupport(client: IrcDialogue) -> None:
         "EXTBAN=,m",
         f"HOSTLEN={64}",
         "INVEX=I",
-        f"KICKLEN={irc_channels.KICK_LENGTH}",
+        f"KICKLEN={bounds.REASON_BYTES}",
         "KNOCK",
-        f"MAXLIST={LISTS}:{MAX_LISTED}",
+        f"MAXLIST={LISTS}:{bounds.MASKS_IN_LIST}",
         f"MODES={irc_modes.MODES}",
         f"MONITOR={WATCHED}",
         "MSGREFTYPES=msgid,timestamp",
-        f"NAMELEN={irc_people.REAL_LENGTH}",
+        f"NAMELEN={bounds.REAL_NAME_BYTES}",
         "NETWORK=" + settings.network.replace(" ", r"\x20"),
-        f"NICKLEN={names.MAX}",
+        f"NICKLEN={bounds.NAME_CHARS}",
         "PREFIX=(ov)@+",
         "SAFELIST",
         "STATUSMSG=@+",
         "TARGMAX=JOIN:,PART:,KICK:,NAMES:,WHOIS:1,WHOWAS:1,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
-        f"TOPICLEN={irc_channels.TOPIC_LENGTH}",
-        f"USERLEN={irc_people.USER_LENGTH}",
+        f"TOPICLEN={bounds.TOPIC_BYTES}",
+        f"USERLEN={bounds.USER_NAME_CHARS}",
         "UTF8ONLY",
         "WHOX",
     ]
@@ -67,7 +68,7 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
     count = len(network.users)
     invisible, operators = network.count()
     awake = client.hub.rooms.awake
-    rooms = sum(bool(room.people) for room in awake.values())
+    rooms = sum(bool(room.count) for room in awake.values())
     rooms += sum(bool(people) and name not in awake for name, people in client.hub.abroad.rooms.items())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
@@ -84,7 +85,7 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
 
 def _elsewhere(client: IrcDialogue, params: list[str]) -> bool:
     """Answer 402 if another server is asked; return whether that is so."""
-    if params and fold(params[0]) not in (fold(client.network.name), fold(client.nick)):
+    if params and key_of(params[0]) not in (key_of(client.network.name), key_of(client.nick)):
         client.numeric(402, params[0])
         return True
     return False
@@ -182,7 +183,7 @@ def oper(client: IrcDialogue, params: list[str]) -> None:
 def kill(client: IrcDialogue, params: list[str]) -> None:
     """KILL nick :why: cut somebody off."""
     name, reason = params[0], clean(params[1]) if len(params) > 1 else "no reason given"
-    if fold(name) == fold(client.network.name):
+    if key_of(name) == key_of(client.network.name):
         client.numeric(483)
         return
     target = client.hub.directory.find(name)

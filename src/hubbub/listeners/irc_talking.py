@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import asides
 from hubbub.core.model import Kind
+from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.text import clean, fold
+from hubbub.core.text import clean
 from hubbub.errors import Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -89,8 +90,8 @@ def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) 
     hub, session = client.hub, client.session
     status = target[: len(target) - len(target.lstrip("@+"))]
     name = target[len(status) :]
-    room = hub.rooms.awake.get(fold(name[1:]))
-    if room is None or not room.people:
+    room = hub.rooms.awake.get(key_of(name[1:]))
+    if room is None or not room.count:
         raise Refused("room-invalid", "There is no such channel.")
     label = "irc" if client.label or "echo-message" in client.caps else ""
     if kind is Kind.SIGNAL and text and "C" in room.rules.flags:

@@ -320,9 +320,7 @@ class Talk:
 
     def _find(self, request: wire.Find) -> None:
         room = names.check_room(request.room) if request.room else None
-        if len(request.words.split()) > commands.MAX_WORDS:
-            raise Refused("too-many-words", f"A search has at most {commands.MAX_WORDS} words.")
-        query = Search(request.words, request.limit, room, request.before, self._inside)
+        query = Search(commands.words_of(request.words), request.limit, room, request.before, self._inside)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 

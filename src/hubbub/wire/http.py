@@ -9,18 +9,21 @@ from typing import Annotated, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
 from hubbub.core.model import Entry, Form
 from hubbub.wire import line
 
 MAX_LAST = 200  # messages of an answer
-MAX_BODY = 16 * 1024  # bytes of a message, in UTF-8
+MAX_BODY = MESSAGE_BYTES  # of a message, in UTF-8
 MAX_READ = 4 * MAX_BODY  # bytes of a body: JSON and other charsets may take more of them
 
 # The descriptions are ends of the sentence "NAME must be …".
-Name = Annotated[str, Meta(max_length=128, description="a name of at most 128 characters")]
+Name = Annotated[str, Meta(max_length=FOLDED_CHARS, description=f"a name of at most {FOLDED_CHARS} characters")]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 62, description="the number of an entry")]
 Last = Annotated[int, Meta(ge=1, le=MAX_LAST, description=f"a whole number from 1 to {MAX_LAST}")]
-Words = Annotated[str, Meta(min_length=1, max_length=1024, description="a text of 1 to 1024 characters")]
+Words = Annotated[
+    str, Meta(min_length=1, max_length=SEARCH_CHARS, description=f"a text of 1 to {SEARCH_CHARS} characters")
+]
 _MARK = "([A-Za-z0-9]{1,64}-)?[0-9]{1,18}"
 Mark = Annotated[
     str,

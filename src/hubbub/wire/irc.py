@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
+from hubbub.core.text import cut as cut
+
 MAX_LINE = 512  # bytes of a line without its tags, with CR LF
 MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
 MAX_LABEL = 64
@@ -152,12 +154,6 @@ class Reader:
                 return known
             verb = known.verb if known and "\ufffd" not in known.verb else "*"
             return Broken(Signal.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
-
-
-def cut(text: str, size: int) -> str:
-    """Return as much of a text as fits in so many bytes of UTF-8, whole characters."""
-    data = text.encode()
-    return text if len(data) <= size else data[:size].decode("utf-8", "ignore")
 
 
 def line(source: str, verb: str, *params: str, tags: Mapping[str, str] | None = None) -> bytes:

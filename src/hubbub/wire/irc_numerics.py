@@ -79,6 +79,7 @@ TEXTS = {
 REFUSALS = {  # what the core refuses, by its codes; the room or what else it is about comes before the text
     "name-taken": 433,
     "name-invalid": 432,
+    "too-long": 401,
     "name-kept": 447,
     "room-invalid": 403,
     "too-many-rooms": 405,

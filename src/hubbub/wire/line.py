@@ -42,8 +42,9 @@ PROMPT = "Enter your name: "
 # --- in ---------------------------------------------------------------------------------------------------
 
 CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 3, 4, 8, 10, 13, 18, 21, 23, 127
-_STOP = re.compile(rb"[\x03\x04\x08\n\r\x12\x15\x17\x7f]")
-_GRAPHEME = regex.compile(r"\X")
+_STOP = re.compile(rb"[\x08\x7f]+|[\x03\x04\n\r\x12\x15\x17]")
+_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
+LONG_CLUSTER = 64  # bytes; no script has longer ones, and where they are cut decides nobody's text
 
 
 class Signal(Enum):
@@ -59,20 +60,23 @@ class LineReader:
 
     LF, CR LF, CR NUL and a lone CR end a line. Text is UTF-8, other bytes become U+FFFD. BS and DEL erase
     the last character as people see it, ^W a word, ^U and ^C the line. Feed bytes, then take lines until
-    None; what comes out does not depend on where the network cut the bytes.
+    None; what comes out does not depend on where the network cut the bytes. The time that it takes is proportional to
+    the bytes that are fed, whatever they erase.
 
     Args:
         max_line: longest line, in bytes without its end. Never is more kept than this and what was fed last.
 
     """
 
-    __slots__ = ("_data", "_discard", "_ended_by", "_line", "_max", "_pos", "telnet")
+    __slots__ = ("_data", "_discard", "_ended_by", "_line", "_max", "_pos", "_split", "_starts", "telnet")
 
     def __init__(self, max_line: int) -> None:
         self._max = max_line
         self._data = b""  # what was fed and not yet looked at, from _pos on
         self._pos = 0
-        self._line = b""  # the line so far
+        self._line = bytearray()  # the line so far
+        self._starts: list[int] = []  # where in it characters as people see them begin, up to _split
+        self._split = 0
         self._discard = False  # up to the line's end
         self._ended_by = 0  # the byte that ended the last line, if nothing came since
         self.telnet: Telnet | None = None  # from the first byte 255 on
@@ -111,7 +115,11 @@ class LineReader:
                 if not self._keep(run):
                     return Signal.TOO_LONG
             if stop:
-                self._pos = end + 1
+                self._pos = stop.end()
+                if data[end] in (BS, DEL):
+                    self._ended_by = 0
+                    self._erase(self._pos - end)
+                    continue
                 done = self._control(data[end])
                 if done is not None:
                     return done
@@ -120,18 +128,27 @@ class LineReader:
 
     def end(self) -> str:
         """Return the line that has no end, because the peer has said all it will; "" if there is none."""
-        line, self._line = self._line, b""
-        return line.decode("utf-8", "replace")
+        return self._take_line()
+
+    def _take_line(self) -> str:
+        text = self._line.decode("utf-8", "replace")
+        self._clear()
+        return text
+
+    def _clear(self) -> None:
+        self._line.clear()
+        self._starts.clear()
+        self._split = 0
 
     def _keep(self, run: bytes) -> bool:
         """Add to the line; return False when that makes it too long."""
         if self._discard:
             return True
         if len(self._line) + len(run) > self._max:
-            self._line = b""
+            self._clear()
             self._discard = True
             return False
-        self._line = self._line + run if self._line else run
+        self._line += run
         return True
 
     def _control(self, byte: int) -> str | Signal | None:
@@ -141,12 +158,12 @@ class LineReader:
                 return None
             return self._finish(byte)
         match byte:
-            case 8 | 127:
-                self._line = _without_last(self._line)
             case 23:
-                self._line = _without_word(self._line)
+                kept = self._line.rstrip(b" \t")
+                self._cut_at(max(kept.rfind(b" "), kept.rfind(b"\t")) + 1)
             case 21 | 3:
-                self._line, self._discard = b"", False
+                self._clear()
+                self._discard = False
             case 18:
                 return Signal.REPRINT
             case _ if not self._line and not self._discard:  # ^D
@@ -155,37 +172,36 @@ class LineReader:
 
     def _finish(self, byte: int) -> str | None:
         self._ended_by = byte
-        line, self._line = self._line, b""
         if self._discard:
             self._discard = False
             return None
-        return line.decode("utf-8", "replace")
+        return self._take_line()
 
+    def _erase(self, count: int) -> None:
+        """Take the last characters, as people see them, from the line. A byte that is not UTF-8 is one.
 
-def _without_word(line: bytes) -> bytes:
-    kept = line.rstrip(b" \t")
-    return kept[: max(kept.rfind(b" "), kept.rfind(b"\t")) + 1]
+        Each byte is split once. Only the last character is looked at again: what was added may belong to it.
+        """
+        line = self._line
+        if count == 1 and len(line) > 1 and line[-1] < 128 and line[-2] < 128:
+            self._cut_at(len(line) - 1)
+            return
+        if self._split < len(line):
+            start = self._split
+            if self._starts and start - self._starts[-1] <= LONG_CLUSTER:
+                start = self._starts.pop()
+            for cluster in _CLUSTER.findall(line[start:].decode("utf-8", "surrogateescape")):
+                self._starts.append(start)
+                start += len(cluster.encode("utf-8", "surrogateescape"))
+        self._split = len(line)
+        self._cut_at(self._starts[-count] if count < len(self._starts) else 0)
 
-
-def _without_last(line: bytes) -> bytes:
-    """Return the line without its last grapheme cluster (UAX #29); at most 64 bytes are looked at."""
-    if len(line) < 2 or (line[-1] < 128 and line[-2] < 128):
-        return line[:-1]
-    last = _GRAPHEME.findall(line[-64:].decode("utf-8", "replace"))[-1]
-    if "\ufffd" not in last:
-        return line[: -len(last.encode())]
-    for size in (4, 3, 2):  # longer than a character should be: one code point
-        tail = line[-size:]
-        if len(tail) == size and _is_one(tail):
-            return line[:-size]
-    return line[:-1]  # a byte that is none
-
-
-def _is_one(data: bytes) -> bool:
-    try:
-        return len(data.decode("utf-8")) == 1
-    except UnicodeDecodeError:
-        return False
+    def _cut_at(self, end: int) -> None:
+        """Keep the line up to a byte at which a character begins."""
+        del self._line[end:]
+        self._split = min(self._split, end)
+        while self._starts and self._starts[-1] >= end:
+            self._starts.pop()
 
 
 # --- out --------------------------------------------------------------------------------------------------

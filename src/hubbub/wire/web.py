@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.core.model import (
     Answer,
     Clock,
@@ -35,12 +36,12 @@ from hubbub.core.rules import told
 
 UNSEEN = frozenset({Kind.SIGNAL, Kind.GONE})  # kinds that a browser is not told of
 MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
-MAX_TEXT = 16 * 1024  # characters of a message
+MAX_TEXT = MESSAGE_BYTES
 MAX_PAGE = 200  # entries of an answer
 
 Label = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{0,36}$")]  # as long as a UUID
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
-Name = Annotated[str, Meta(max_length=128)]
+Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
 

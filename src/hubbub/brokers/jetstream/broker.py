@@ -28,8 +28,8 @@ from hubbub.brokers.jetstream.sending import MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.names import key_of
 from hubbub.core.rules import CLOSED
-from hubbub.core.text import fold
 from hubbub.errors import BrokerError, Closed
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class JetStreamBroker:
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
         self.lease.lost = hub.naming.lose
-        self.lease.speaking = lambda: {fold(draft.nick) for draft in hub.outbox}
+        self.lease.speaking = lambda: {key_of(draft.nick) for draft in hub.outbox}
         self.lease.returned = self._returned
         hub.abroad.may_speak = lambda: self.lease.valid
         self.presence = Presence(self.link, self.lease, hub, self.tasks)

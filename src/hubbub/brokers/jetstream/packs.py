@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from hubbub.core.model import LOBBY, Draft, Entry, Inside, Kind, RoomState
+from hubbub.core.names import key_of
 from hubbub.core.rules import PREFIXES, Change, are_set, parse, write
-from hubbub.core.text import fold
+from hubbub.core.text import fold_text
 from hubbub.errors import BrokerError
 
 STEP = 1024  # numbers that a message has for its entries: products with it stay exact in JavaScript for 8e12 messages
@@ -177,16 +178,16 @@ class State(msgspec.Struct):
 
     def _taken_along(self, made: Entry) -> list[Change]:
         """Return what somebody's rename changes: what he may do goes with him to his new name."""
-        nick = fold(made.nick)
+        nick = key_of(made.nick)
         letters: dict[str, bool] = {}
         if self.opened and self.name != LOBBY:
             _, first = self.opened
-            letters["o"] = (fold(first.nick), first.host) == (nick, made.host)
+            letters["o"] = (key_of(first.nick), first.host) == (nick, made.host)
         for _, one in self.modes:
-            if f"{nick}!" in fold(one.text):
+            if f"{nick}!" in fold_text(one.text):
                 for on, letter, param in parse(one.text)[0]:
                     name, _, host = param.partition("!")
-                    if letter in PREFIXES and (fold(name), host) == (nick, made.host):
+                    if letter in PREFIXES and (key_of(name), host) == (nick, made.host):
                         letters[letter] = on
         has = [letter for letter, on in letters.items() if on]
         before, now = f"{made.nick}!{made.host}", f"{made.text}!{made.host}"
@@ -245,7 +246,7 @@ def _in_force(modes: Sequence[tuple[int, Line]]) -> list[tuple[int, Line]]:
     known: set[tuple[str, str]] = set()
     kept = []
     for number, one in reversed(modes):
-        changed = {(letter, fold(param) if letter in "bIeov" else "") for _, letter, param in parse(one.text)[0]}
+        changed = {(letter, fold_text(param) if letter in "bIeov" else "") for _, letter, param in parse(one.text)[0]}
         if changed - known:
             kept.append((number, one))
         known |= changed

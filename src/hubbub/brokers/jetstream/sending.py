@@ -17,7 +17,7 @@ from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, 
 from hubbub.brokers.jetstream.packs import Pack
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.model import SAID, Draft, Entry, Kind
-from hubbub.core.text import fold
+from hubbub.core.names import key_of
 from hubbub.errors import BrokerError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Sending:
             if draft.session and draft.kind not in COMING:
                 # Who gives labels is promised that what is not in the log when he is back never will be.
                 again = draft.label and draft.session.gone and draft.kind in SAID
-                if again or fold(draft.nick) in lost:
+                if again or key_of(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
     def _drop(self, outgoing: Outgoing) -> None:

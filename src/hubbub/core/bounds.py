@@ -1,0 +1,69 @@
+"""How much of each text hubbub takes: every bound is checked before the text is folded, normalised, matched or stored.
+
+The units are in the names: `_CHARS` are code points, `_BYTES` are bytes of UTF-8. TABLE says what happens to longer
+texts; docs/protocol.md shows it.
+"""
+
+from typing import NamedTuple
+
+# Names are as long as most IRC networks allow, and short enough to read in a line.
+NAME_CHARS = 32
+# Whatever is typed where a name or a mask is expected. Normalising is quadratic in a run of combining marks, so
+# this is checked before it. A whole mask (32 for the nick, 20 for the user, 64 for the host) fits.
+FOLDED_CHARS = 128
+KEY_CHARS = 32
+MASKS_IN_LIST = 100
+COMMAND_CHARS = 32  # the word behind the slash; the longest that exists has 7
+ARGUMENT_CHARS = 256  # what follows it where that is no text: names, masks, numbers, passwords
+
+# IRC clients cut what they send to what ISUPPORT announces. With its source before it, each fits in an IRC line.
+TOPIC_BYTES = 390
+REASON_BYTES = 300
+AWAY_BYTES = 300
+REAL_NAME_BYTES = 150
+USER_NAME_CHARS = 20
+
+METADATA_KEY_BYTES = 64
+METADATA_VALUE_BYTES = 300  # with key and target it fits in an IRC line
+METADATA_KEYS = 20
+METADATA_SUBSCRIPTIONS = 50
+
+MESSAGE_BYTES = 16 * 1024
+MULTILINE_BYTES = 4096  # of an IRC message of several lines; announced as max-bytes
+MULTILINE_LINES = 100  # likewise, as max-lines
+
+SEARCH_CHARS = 1024
+SEARCH_WORDS = 32
+
+
+class Bound(NamedTuple):
+    """A row of the table: what has at most so many of a unit, and what happens to more."""
+
+    what: str
+    most: int
+    unit: str
+    beyond: str
+
+
+TABLE = (
+    Bound("a nick, a room's name", NAME_CHARS, "characters", "refused"),
+    Bound("a name or a mask as it is typed, and a mask when folded", FOLDED_CHARS, "characters", "refused"),
+    Bound("a room's key", KEY_CHARS, "characters", "refused"),
+    Bound("a list of masks", MASKS_IN_LIST, "masks", "refused"),
+    Bound("the word of a slash command", COMMAND_CHARS, "characters", "refused"),
+    Bound("what follows it, unless it is a text", ARGUMENT_CHARS, "characters", "refused"),
+    Bound("a message", MESSAGE_BYTES, "bytes", "refused"),
+    Bound("an IRC message of several lines", MULTILINE_BYTES, "bytes", "refused"),
+    Bound("an IRC message of several lines", MULTILINE_LINES, "lines", "refused"),
+    Bound("a topic", TOPIC_BYTES, "bytes", "refused; cut for IRC clients"),
+    Bound("a reason (leave, kick, quit, rename, redact)", REASON_BYTES, "bytes", "cut"),
+    Bound("an away text", AWAY_BYTES, "bytes", "cut"),
+    Bound("a real name", REAL_NAME_BYTES, "bytes", "cut; refused by SETNAME"),
+    Bound("an IRC user name", USER_NAME_CHARS, "characters", "cut"),
+    Bound("a key of METADATA", METADATA_KEY_BYTES, "bytes", "refused"),
+    Bound("a value of METADATA", METADATA_VALUE_BYTES, "bytes", "refused"),
+    Bound("values of METADATA of one target", METADATA_KEYS, "keys", "refused"),
+    Bound("subscriptions to METADATA", METADATA_SUBSCRIPTIONS, "keys", "refused"),
+    Bound("the words of a search", SEARCH_CHARS, "characters", "refused"),
+    Bound("the words of a search", SEARCH_WORDS, "words", "refused"),
+)
