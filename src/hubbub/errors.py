@@ -4,6 +4,7 @@
     +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
     +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
     |   +-- Closed       a room is read by its members only
+    |   +-- Busy         too much was asked from one address; a moment later it works again
     +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
 
 Anything else that leaves a function is a bug.
@@ -29,6 +30,10 @@ class Closed(BrokerError):
 
     def __init__(self, room: str) -> None:
         super().__init__(f"{room} is read by its members only")
+
+
+class Busy(BrokerError):
+    """The log has too much to do for one address; it may be asked again in a moment."""
 
 
 class Refused(HubbubError):

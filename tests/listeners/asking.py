@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -18,7 +19,12 @@ from websockets.exceptions import ConnectionClosed
 from hubbub.config import Settings
 from hubbub.listeners.connection import Connection
 from hubbub.listeners.front import Front
+from hubbub.listeners.tls import Certificate
 from hubbub.server import ChatWires, House
+
+TRUSTING = ssl.create_default_context()
+TRUSTING.check_hostname = False
+TRUSTING.verify_mode = ssl.CERT_NONE
 
 
 @dataclass
@@ -104,7 +110,7 @@ class Web:
     def count(self, kind: str) -> int:
         return self.house.readings().connections[kind]
 
-    async def connect(self, source: str = "127.0.0.1", buffer: int = 0) -> Peer:
+    async def connect(self, source: str = "127.0.0.1", buffer: int = 0, tls: bool = False) -> Peer:
         """Return a peer from an address; the kernel keeps so many bytes for it, at most."""
         sock = socket.socket()
         if buffer:
@@ -112,7 +118,8 @@ class Web:
         sock.bind((source, 0))
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
-        self.peers.append(Peer(*await asyncio.open_connection(sock=sock)))
+        options: dict[str, Any] = {"ssl": TRUSTING, "server_hostname": ""} if tls else {}
+        self.peers.append(Peer(*await asyncio.open_connection(sock=sock, **options)))
         return self.peers[-1]
 
     async def ask(
@@ -140,8 +147,10 @@ class Web:
 
     async def talk(self, name: str = "", **more: Any) -> Talker:
         """Return a WebSocket; with a name, after its welcome."""
-        headers = more.pop("headers", None)
-        talker = Talker(await connect(f"ws://127.0.0.1:{self.port}/ws", additional_headers=headers, ping_interval=None))
+        options = {"additional_headers": more.pop("headers", None), "ping_interval": None}
+        tls = more.pop("tls", False)
+        address = f"ws{'s' * tls}://127.0.0.1:{self.port}/ws"
+        talker = Talker(await connect(address, ssl=TRUSTING if tls else None, **options))
         self.talkers.append(talker)
         if name:
             talker.welcome = await talker.hello(name=name, **more)
@@ -214,6 +223,8 @@ async def asking(**settings: Any) -> AsyncIterator[Web]:
         front = house.front = Front(house.shared, tasks, wires)
         await house.broker.connect()
         addresses = front.listen()
+        if chosen.tls != "no":
+            wires.certificate = Certificate(chosen)
         house.broker.start(house.pump.committed, house.pump.failed)
         web = wires.web = await house.open_web()
         serving = Web(house, front, int(addresses[0][0].rpartition(":")[2]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from pathlib import Path
 
 import pytest
 from asking import Peer, asking
@@ -448,3 +449,38 @@ async def test_tag_of_a_file_that_a_proxy_has_weakened_is_known() -> None:
             peer = await web.connect()
             peer.ask("GET", "/page/app.js", If_None_Match=known)
             assert (await peer.head())[0] == 304
+
+
+async def test_everything_works_encrypted(tmp_path: Path) -> None:
+    async with asking(tls="self-signed", data=str(tmp_path)) as web:
+        peer = await web.connect(tls=True)
+        for path, status in (("/", 200), ("/page/app.js", 200), ("/api/v1/rooms", 200), ("/nope", 404)):
+            peer.ask("GET", path, Origin="https://localhost")
+            answer = await peer.answer()
+            assert answer.status == status and is_safe(answer.headers)
+            assert answer.headers["strict-transport-security"].startswith("max-age=")
+        peer.ask("GET", "/api/v1/rooms/lobby/stream")
+        assert "strict-transport-security" in (await peer.head())[1]
+        ada = await web.talk("Ada", tls=True)
+        await peer.sees(b'"kind":"join"')
+        await ada.say(type="say", room="lobby", text="hi", label="m1")
+        await ada.sees_label("m1")
+        await peer.sees(b'"text":"hi"')
+        bad = await web.connect(tls=True)
+        bad.send("GET / HTTP/9.9\r\n\r\n")
+        status, headers = await bad.head()
+        assert status == 400 and "strict-transport-security" in headers
+        await ada.say(type="command", line="/quit")
+        assert (await ada.closed())[0] == 1000
+
+
+async def test_work_ends_with_an_encrypted_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with asking(tls="self-signed", data=str(tmp_path)) as web:
+        monkeypatch.setattr(web.house.broker, "read", lambda query, done: None)
+        before = len(asyncio.all_tasks())
+        peer = await web.connect(tls=True)
+        peer.ask("GET", "/api/v1/rooms")
+        await until(lambda: web.count("http"))
+        peer.close()
+        await until(lambda: not web.connections)
+        await until(lambda: len(asyncio.all_tasks()) <= before)
