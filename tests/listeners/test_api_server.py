@@ -140,6 +140,15 @@ async def test_form_is_the_one_that_is_preferred(accept: str, kind: str) -> None
         assert (await web.ask("POST", POST, b"hi", Accept=accept)).headers["content-type"] == kind
 
 
+@pytest.mark.parametrize("words", ["%00", "%00tea", "%20", "%1b%5b31m", "%e2%80%ae"])
+async def test_search_for_nothing_finds_nothing(words: str) -> None:
+    async with asking() as web:
+        await web.say("lobby", "green tea")
+        answer = await web.ask("GET", f"/api/v1/search?q={words}")
+        assert answer.status == 200
+        assert [entry["text"] for entry in answer.json["entries"]] == (["green tea"] if "tea" in words else [])
+
+
 # --- rates ------------------------------------------------------------------------------------------------------
 
 
