@@ -463,9 +463,6 @@ def test_who_joins_is_told_with_account_and_name(come: Town) -> None:
 
 @pytest.mark.parametrize("cap", ["no-implicit-names", "draft/no-implicit-names"])
 def test_names_only_when_asked(come: Town, cap: str) -> None:
-    names, _ = listed(come(), "CAP LS 302")
-    if cap not in names:
-        pytest.skip("an alias of old")
     alice = come("alice", cap)
     assert not told(alice.join("#chan"), "353", "366")
     assert verbs(alice.ask("NAMES #chan")) == ["353", "366"]
@@ -764,10 +761,8 @@ def test_a_registration_that_is_not_utf8_breaks_nothing(come: Town, line: bytes)
 def test_nothing_is_cut_within_a_character(come: Town, size: int) -> None:
     alice, bob = come("alice"), come("bob")
     text = "a" * (size - len("PRIVMSG bob :") - 6) + "\U0001f603"
-    answer = alice.ask(f"PRIVMSG bob :{text}")
-    for message in bob.sync():  # decodes strictly
-        assert text.startswith(message.params[1])
-    assert set(verbs(answer)) <= {"417"}
+    assert not alice.ask(f"PRIVMSG bob :{text}")
+    assert "".join(message.params[1] for message in bob.sync()) == text  # which was decoded strictly
 
 
 # --- metadata -------------------------------------------------------------------------------------------------------
@@ -778,9 +773,8 @@ class Metadata:
 
     def __init__(self, come: Town, cap: str) -> None:
         names, _ = listed(come(), "CAP LS 302")
-        if cap not in names:
-            pytest.skip(f"no {cap}")
-        self.come, self.cap, self.tokens = come, cap, names[cap].split(",")
+        # The older one is granted, and not listed: it has the same limits.
+        self.come, self.cap, self.tokens = come, cap, (names.get(cap) or names[METADATA[1]]).split(",")
 
     def person(self, nick: str, join: str = "") -> Capable:
         return self.come(nick, self.cap, "batch", join=join)

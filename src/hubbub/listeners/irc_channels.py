@@ -73,7 +73,7 @@ def _join(client: IrcDialogue, name: str, key: str) -> None:
     except Refused as refusal:
         if refusal.code == "too-many-rooms":
             client.numeric(405, name)
-        elif name.startswith("#"):
+        elif name.startswith("#") and " " not in name:
             client.reply("476", client.nick, name, f"{TEXTS[476]}. {refusal.text}")
         else:
             client.numeric(403, name)
