@@ -292,7 +292,7 @@ def names_of(client: IrcDialogue, params: list[str]) -> None:
         room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
         if room and ("s" not in room.rules.flags or client.session in room.members):
             client.send(*names_lines(client, room))
-        client.numeric(366, name)
+    client.numeric(366, params[0])  # one end for all, as RFC 1459 has it and conformance tests expect
 
 
 def _is_number(text: str) -> bool:
