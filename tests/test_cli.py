@@ -573,3 +573,8 @@ def test_a_console_that_is_closed_does_not_stop_the_server() -> None:
         ann.close()
         bob.close()
         assert server.stop() == 0
+
+
+def test_help_names_the_words_that_a_setting_takes() -> None:
+    shown = hubbub("serve", "--help").stdout
+    assert "--plaintext [yes|no]" in shown and "--search [on|off]" in shown and "--tls [no|self-signed]" in shown

@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -115,9 +116,10 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
         return click.option(f"{flag}/{config.opposite(flag)}", name, is_flag=True, default=None, help=text)
     if kind == list[str]:
         return click.option(flag, name, multiple=True, metavar=LISTS.get(name, "TEXT"), help=text)
-    return click.option(
-        flag, name, metavar={int: "N", float: "SECONDS" if unit == "s" else "X"}.get(kind, "TEXT"), help=text
-    )
+    metavar = {int: "N", float: "SECONDS" if unit == "s" else "X"}.get(kind, "TEXT")
+    if words := re.fullmatch(r"\^\(([a-z|-]+)\)\$", note.pattern or ""):
+        metavar = f"[{words[1]}]"
+    return click.option(flag, name, metavar=metavar, help=text)
 
 
 @main.command(epilog="hubbub serve --listen 127.0.0.1:8888 --listen '[::1]:8888' --data /var/lib/hubbub")
@@ -172,17 +174,17 @@ _format = click.option(
 @_data
 @click.option("--room", default="lobby", show_default=True, help="Which room.")
 @click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="How many entries; 0 for all.")
-@click.option("--all", "every", is_flag=True, help="Joins, leaves, renames and topics, too.")
+@click.option("--all", "every", is_flag=True, help="Also joins, leaves, renames and topics.")
 @click.option(
     "--kind",
     type=click.Choice(["said", "moderation"]),
     default="said",
     show_default=True,
-    help="What was said, or what was done to the room and to whom.",
+    help="Messages, or changes to the room and its members.",
 )
 @_format
 def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
-    """Print what was said in a room, oldest first."""
+    """Print the messages of a room, oldest first."""
     name = _room(room)
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with _log(data) as store:
@@ -198,7 +200,7 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
 @_format
 @click.argument("words", nargs=-1, required=True)
 def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
-    """Print the newest messages that hold all of WORDS, oldest first."""
+    """Print the newest messages that contain all of WORDS, oldest first."""
     where = _room(room) if room else None
     text = clean(" ".join(words))
     with _log(data) as store:

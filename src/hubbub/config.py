@@ -53,7 +53,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     tls_cert: Annotated[str, _("PEM file with the certificate, and those that lead to its issuer.")] = ""
     tls_key: Annotated[str, _("PEM file with the certificate's key, if it is not in the same file.")] = ""
     plaintext: Annotated[
-        str, Meta(pattern="^(yes|no)$", description="yes, or no: refuse who is not encrypted, but for loopback.")
+        str,
+        Meta(pattern="^(yes|no)$", description="yes, or no: refuse unencrypted connections, except from this machine."),
     ] = "yes"
     trust_proxy: Annotated[
         list[str],
@@ -101,39 +102,47 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 0
     nats_creds: Annotated[str, _("File with the credentials for NATS.")] = ""
     nats_nkey: Annotated[str, _("File with the NKEY seed for NATS.")] = ""
-    nats_ca: Annotated[str, _("PEM file with who issued the certificates of the NATS servers.")] = ""
-    nats_cert: Annotated[str, _("PEM file with the certificate that is shown to the NATS servers.")] = ""
+    nats_ca: Annotated[str, _("PEM file with the issuer of the NATS servers' certificates.")] = ""
+    nats_cert: Annotated[str, _("PEM file with the certificate for the NATS servers.")] = ""
     nats_key: Annotated[str, _("PEM file with its key, if it is not in the same file.")] = ""
     search: Annotated[
         str, Meta(pattern="^(on|off)$", description="on, or off: this node of a cluster keeps no index to search in.")
     ] = "on"
-    keep_days: Annotated[float, _("Forget what is older; 0 for never.", "days", 0)] = 0
-    keep_entries: Annotated[int, _("Forget the oldest beyond so many; 0 for never.", "entries", 0)] = 0
-    keep_size: Annotated[int, _("Forget the oldest beyond so much; 0 for never.", "MiB", 0)] = 0
+    keep_days: Annotated[float, _("Forget entries that are older than this (0: never).", "days", 0)] = 0
+    keep_entries: Annotated[
+        int, _("Forget the oldest entries when there are more than this (0: never).", "entries", 0)
+    ] = 0
+    keep_size: Annotated[int, _("Forget the oldest entries when the log is larger than this (0: never).", "MiB", 0)] = 0
     ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
-    history: Annotated[int, _("What a newcomer to a room is shown; 0 for nothing.", "messages", 0, 200)] = 20
+    history: Annotated[int, _("How many messages a newcomer to a room is shown (0: none).", "messages", 0, 200)] = 20
     idle_timeout: Annotated[
         float,
         _(
-            "Disconnect who types nothing for so long; 0 for never. Over 120, a warning comes 60 s before.",
+            "Disconnect anyone who sends nothing for this long (0: never). Over 120, a warning comes 60 s before.",
             "s",
             0,
         ),
     ] = 300
     name_timeout: Annotated[float, _("How long a newcomer may take to give a name.", "s", 1)] = 30
-    stall_timeout: Annotated[float, _("Disconnect who takes no byte for so long while some wait.", "s", 1)] = 300
+    stall_timeout: Annotated[
+        float, _("Disconnect a client that reads nothing for this long while data is waiting.", "s", 1)
+    ] = 300
     rate: Annotated[
         float,
-        _("Lines taken from a connection in the long run; what comes faster is read later.", "lines/s", 0.1),
+        _(
+            "Sustained rate: lines per second from one connection. Faster input is delayed, not dropped.",
+            "lines/s",
+            0.1,
+        ),
     ] = 20
     burst: Annotated[int, _("Lines taken at once from a connection that was quiet.", "lines", 1)] = 100
     line_limit: Annotated[
-        int, _("Longest line; a longer one is discarded and its sender told.", "bytes", 64, 65536)
+        int, _("Longest line; a longer one is discarded, and its sender reads why.", "bytes", 64, 65536)
     ] = 16384
     buffer: Annotated[
         int,
         _(
-            "Kept for a client that does not read, here and in the kernel; the rest stays in the log.",
+            "Data kept for a client that does not read, here and in the kernel; the rest stays in the log.",
             "bytes",
             16384,
             16777216,
@@ -142,7 +151,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_behind: Annotated[
         int, _("A client that missed more is told how many and goes on with the newest.", "entries", 100)
     ] = 10_000
-    max_connections: Annotated[int, _("Connections in all; the next is told so and closed.", "connections", 1)] = 10_000
+    max_connections: Annotated[
+        int, _("Connections in all; a further one gets a sentence and is closed.", "connections", 1)
+    ] = 10_000
     max_per_address: Annotated[
         int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
     ] = 1000
@@ -157,7 +168,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     log_times: Annotated[bool, _("Put the time before each line on the console. In a file it always stands there.")] = (
         False
     )
-    log_messages: Annotated[bool, _("Show on the console what is said, too.")] = False
+    log_messages: Annotated[bool, _("Show messages on the console, too.")] = False
     uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
 
