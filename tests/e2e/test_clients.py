@@ -246,3 +246,24 @@ def test_telnet_asks_for_a_sign_of_life(alice: Any, witness: Client) -> None:
 def test_telnet_is_killed(alice: Any, witness: Client, number: int) -> None:
     alice.kill(number)
     witness.sees(b"*** Alice has left the chat ***\n")
+
+
+# --- PuTTY ----------------------------------------------------------------------------------------------------
+
+
+def test_putty_in_telnet_mode_keeps_editing_lines_itself(server: Server, witness: Client) -> None:
+    """If it sent keys, it would show nothing that is typed: its terminal would no longer echo."""
+    need("plink")
+    putty = pexpect.spawn("plink", ["-telnet", "-P", str(server.port), "127.0.0.1"], timeout=PATIENCE, echo=True)
+    try:
+        putty.expect_exact("Enter your name: ")
+        putty.sendline("Putty")
+        witness.sees(b"*** Putty has joined the chat ***\n")
+        witness.say("hi")
+        putty.expect(r"Putty\r\n[^\n]*Witness: hi\r")
+        assert putty.getecho()
+        putty.send("helloo\x7f")  # its own terminal erases the last letter
+        putty.sendline("")
+        witness.sees(b"Putty: hello\n")
+    finally:
+        putty.close(force=True)

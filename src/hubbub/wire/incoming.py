@@ -172,14 +172,15 @@ def _is_eight_bit(data: bytes, half: bool) -> bool:
 
     A character may lack its beginning or its end, because the network cut there.
     """
-    data = b"\xff" + data if half else data
-    command = _COMMAND.search(data)
-    if command and command[1] in _NEVER_FIRST:
-        return True
-    text = Telnet().feed(data)
-    begin = next((at for at, byte in enumerate(text[:3]) if byte & 0xC0 != 0x80), 3)
+    if half or b"\xff" in data:
+        data = b"\xff" + data if half else data
+        command = _COMMAND.search(data)
+        if command and command[1] in _NEVER_FIRST:
+            return True
+        data = Telnet().feed(data)
+    begin = next((at for at, byte in enumerate(data[:3]) if byte & 0xC0 != 0x80), 3)
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(text[begin:])
+        codecs.utf_8_decode(data[begin:], "strict", False)
     except UnicodeDecodeError:
         return True
     return False
