@@ -10,12 +10,12 @@ NAME_PUNCTUATION = "-_.[]{}|^"
 ROOM_PUNCTUATION = "-_."
 
 NAME_RULE = (
-    f"A name has 1 to {NAME_CHARS} letters, digits, marks and {NAME_PUNCTUATION} of any script, "
-    "no space, begins with no mark, and is not a reserved word."
+    f"A name has 1 to {NAME_CHARS} letters, digits, marks and {NAME_PUNCTUATION} of any script and no spaces, "
+    "like Mary-Ann; some words are reserved."
 )
 ROOM_RULE = (
-    f"A room's name has 1 to {NAME_CHARS} letters, digits, marks and {ROOM_PUNCTUATION}, "
-    "no space, and begins with no mark."
+    f"A room's name has 1 to {NAME_CHARS} letters, digits, marks and {ROOM_PUNCTUATION} of any script and no spaces, "
+    "like class-8b."
 )
 
 # Who could be taken for the server or for everybody. Compared folded.
