@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hubbub.passwords import LOCK_SECONDS, MAX_ADDRESSES, WRONG_LIMIT, Attempts, is_operator, make
+from hubbub.passwords import LOCK_SECONDS, MAX_ADDRESSES, MAX_PENDING, WRONG_LIMIT, Attempts, is_operator, make
 
 Done = Callable[[bool], None]
 
@@ -43,14 +43,23 @@ def test_outcome_is_told() -> None:
     assert desk.told == [("a", True), ("a", False)]
 
 
-def test_address_has_one_attempt_at_a_time() -> None:
+def test_one_attempt_is_looked_at_at_a_time_and_an_address_has_few() -> None:
     desk = Desk()
-    desk.tries("a")
+    for _ in range(MAX_PENDING):
+        desk.tries("a")
     desk.tries("b")
-    assert "under way" in desk.attempts.refusal("a") and "under way" in desk.attempts.refusal("b")
-    assert len(desk.asked) == 1
-    desk.answers(False)
+    assert len(desk.asked) == 1 and "under way" in desk.attempts.refusal("a") and desk.attempts.refusal("b") == ""
+    assert [desk.answers(False) for _ in range(MAX_PENDING + 1)] == ["a", "b", "a", "a"]
     assert desk.attempts.refusal("a") == ""
+
+
+def test_attempt_that_waits_while_its_address_is_locked_is_wrong_at_once() -> None:
+    desk = Desk()
+    desk.is_wrong("a", WRONG_LIMIT - 1)
+    for _ in range(3):
+        desk.tries("a")
+    desk.answers(False)
+    assert not desk.asked and desk.told[-3:] == [("a", False)] * 3
 
 
 def test_address_that_guesses_waits() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 WRONG_LIMIT = 5  # wrong passwords in a row, then an address waits
 LOCK_SECONDS = 300.0
+MAX_PENDING = 3  # attempts of an address that wait for their turn or are being looked at
 MAX_ADDRESSES = 10_000  # that are remembered; the oldest are forgotten
 # A hash of nothing that anybody knows: a name that no operator has takes as long as one that some operator has.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$kyQKAnkjFjHHzhBX9ue3tA$VfDnMaxzgqse2r5LuDrN3S/xUn5G3aupsczkDZFFQVM"
@@ -42,7 +43,8 @@ def verify(kept: str, password: str) -> bool:
 class Attempts:
     """Attempts to log in as an operator: one after the other, an address with fewer wrong ones first.
 
-    An address has one attempt at a time. After WRONG_LIMIT wrong ones in a row it waits LOCK_SECONDS.
+    An address has MAX_PENDING attempts at a time: an operator may be at the same one as somebody who guesses. After
+    WRONG_LIMIT wrong ones in a row it waits LOCK_SECONDS.
 
     Args:
         clock: returns seconds that never go back.
@@ -58,20 +60,21 @@ class Attempts:
         self._check = check
         self._locks = locks
         self._wrong: dict[str, tuple[int, float]] = {}  # by address: wrong ones in a row, when the last was
-        self._waiting: dict[str, tuple[str, str, Callable[[bool], None]]] = {}  # by address, the oldest first
+        self._waiting: list[tuple[str, str, str, Callable[[bool], None]]] = []  # with their addresses, the oldest first
         self._under_way = ""  # the address whose attempt is being looked at
 
     def refusal(self, address: str) -> str:
         """Return why an address may not try now, as a sentence; "" if it may."""
-        if address == self._under_way or address in self._waiting:
-            return "Another attempt from your address is under way; wait for its answer."
+        pending = [waiting[0] for waiting in self._waiting].count(address) + (address == self._under_way)
+        if pending >= MAX_PENDING:
+            return "Other attempts from your address are under way; wait for their answers."
         if left := self._locked(address):
             return f"Too many wrong passwords came from your address; try again in {math.ceil(left / 60)} min."
         return ""
 
     def add(self, address: str, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Let an address that is not refused try a name and a password; `done` is called with the outcome, later."""
-        self._waiting[address] = name, password, done
+        self._waiting.append((address, name, password, done))
         self._next()
 
     def _locked(self, address: str) -> float:
@@ -81,9 +84,14 @@ class Attempts:
     def _next(self) -> None:
         if self._under_way or not self._waiting:
             return
-        address = min(self._waiting, key=lambda one: self._wrong.get(one, (0, 0.0))[0])
+        attempt = min(self._waiting, key=lambda waiting: self._wrong.get(waiting[0], (0, 0.0))[0])
+        self._waiting.remove(attempt)
+        address, name, password, done = attempt
+        if self._locked(address):
+            done(False)
+            self._next()
+            return
         self._under_way = address
-        name, password, done = self._waiting.pop(address)
 
         def checked(right: bool) -> None:
             self._under_way = ""
