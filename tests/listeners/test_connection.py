@@ -264,6 +264,30 @@ def test_tick_comes_when_the_dialogue_wants_it(run: Run) -> None:
     run(scene)
 
 
+@pytest.mark.parametrize("left", [0.0, -3600.0])
+def test_dialogue_that_is_over_is_not_asked_again_and_is_closed_in_time(
+    run: Run, left: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for a goodbye that cannot come: its leave cannot be stored, say."""
+    monkeypatch.setattr(connections, "LINGER", 0.3)
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        ticks: list[float] = []
+
+        def tick(now: float, quiet: float) -> float:
+            ticks.append(quiet)
+            return left
+
+        dialogue.tick = tick  # type: ignore[method-assign]
+        dialogue.connection.tick()
+        dialogue.connection.write(b"bye\n")
+        assert await peer.rest() == b"bye\n"
+        await until(lambda: listener.gone)
+        assert len(ticks) == 1 and dialogue.calls == ["begin", "lost"]
+
+    run(scene)
+
+
 @pytest.mark.parametrize("loop", LOOPS)
 def test_reader_that_stalls_in_a_chat_misses_nothing(loop: str) -> None:
     """The hub stops writing when told to, and goes on where it stopped."""

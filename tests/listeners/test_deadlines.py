@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubbub.listeners.deadlines import STEP, Deadlines
+from hubbub.listeners.deadlines import AT_ONCE, STEP, Deadlines
 
 
 class Timer:
@@ -203,3 +203,43 @@ def test_a_tick_that_fails_takes_nobodys_deadline(time: Time, deadlines: Deadlin
     deadlines.set(third, 30.0)
     time.advance(60.0)
     assert kept(first, 1.0) and kept(second, 1.0 + apart) and kept(third, 30.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, -1e9])
+def test_an_entry_that_is_always_due_is_served_once_in_each_turn_of_the_loop(
+    time: Time, deadlines: Deadlines, seconds: float
+) -> None:
+    somebody, other = Somebody(time), Somebody(time)
+    somebody.then = lambda: deadlines.set(somebody, seconds)
+    deadlines.set(somebody, seconds)
+    deadlines.set(other, 1.0)
+    time.advance(10.0)
+    assert 0 < len(somebody.ticks) <= 10.0 / STEP + 1
+    assert kept(other, 1.0)
+
+
+def test_a_crowd_that_is_due_at_once_is_served_over_many_turns(time: Time, deadlines: Deadlines) -> None:
+    crowd = [Somebody(time) for _ in range(5 * AT_ONCE)]
+    turns: list[int] = []
+    serve = deadlines._run
+
+    def counted() -> None:
+        before = sum(len(somebody.ticks) for somebody in crowd)
+        serve()
+        turns.append(sum(len(somebody.ticks) for somebody in crowd) - before)
+
+    deadlines._run = counted  # type: ignore[method-assign]
+    for somebody in crowd:
+        deadlines.set(somebody, 1.0)
+    time.advance(60.0)
+    assert sum(turns) == len(crowd) and max(turns) <= AT_ONCE
+    assert all(kept(somebody, 1.0) for somebody in crowd)
+
+
+def test_a_deadline_in_the_past_is_not_before_others(time: Time, deadlines: Deadlines) -> None:
+    late, soon = Somebody(time), Somebody(time)
+    deadlines.set(late, 1.0)
+    deadlines.hasten(late, -5.0)
+    deadlines.hasten(soon, -5.0)
+    time.advance(STEP)
+    assert late.ticks and soon.ticks

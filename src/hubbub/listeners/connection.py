@@ -82,7 +82,10 @@ class Dialogue(Protocol):
         ...
 
     def tick(self, now: float, quiet: float) -> float:
-        """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next."""
+        """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next one.
+
+        0 or less means that the dialogue has ended or is ending: it is not called again.
+        """
         ...
 
 
@@ -122,7 +125,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     __slots__ = (
         "_arrived", "_deaf", "_encrypted", "_eof", "_gone", "_held", "_items", "_last_call", "_more",
-        "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_throttle", "_throttled", "dialogue",
+        "_over", "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_throttle", "_throttled", "dialogue",
         "made", "origin", "peer", "slot", "state",
     )  # fmt: skip
 
@@ -147,6 +150,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._last_call = False  # the server is stopping: nothing more is read
         self._held: Any = None  # an item that was not taken because of the rate
         self._more = False  # there may be input to take
+        self._over = False  # the dialogue has no deadlines any more: it only waits for its goodbye
         self._paused_at = 0.0  # when it last took a byte while it takes no more; 0: it does
         self._paused_size = 0
         self._pumping = False
@@ -361,13 +365,21 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     # --- deadlines ------------------------------------------------------------------------------------------
 
     def tick(self) -> None:
-        """Look at the deadlines, and say when to look again."""
+        """Look at the deadlines, and say when to look again: always later than now."""
         if self.state is State.CLOSING:
             self._give_up()
         if self.state is not State.OPEN:
             return
         now = self._shared.clock()
-        delay = self.dialogue.tick(now, now - self._arrived)
+        delay = TICK
+        if not self._over:
+            delay = self.dialogue.tick(now, now - self._arrived)
+            self._over = delay <= 0
+        elif not self._paused_at:  # what it waits for does not come: a full disk, say
+            self.finish()
+            return
+        if self._over:
+            delay = LINGER
         if self._paused_at:
             delay = min(delay, self._shared.settings.stall_timeout / 4)
             self._check_stall(now)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import Protocol
 
-STEP = 1 / 16  # seconds: a deadline is kept at most so much too late; a power of two, so that nothing is rounded
+STEP = 1 / 16  # seconds: a deadline is kept at most this much too late; a power of two, so that nothing is rounded
+AT_ONCE = 100  # entries that are served in one turn of the loop; the others wait for the next turn
 
 
 class Due(Protocol):
@@ -20,7 +22,10 @@ class Due(Protocol):
 
 
 class Deadlines:
-    """Calls `tick` on whom is due.
+    """Calls `tick` on every entry that is due.
+
+    One turn of the loop serves an entry at most once, and a bounded number of entries: whatever `tick` does, the loop
+    gets back to its other work.
 
     Args:
         loop: the running loop.
@@ -36,9 +41,12 @@ class Deadlines:
         self._next = 0  # the slot for which the timer is set
 
     def set(self, due: Due, seconds: float) -> None:
-        """Call `due.tick` in so many seconds, instead of when it was to be called before."""
+        """Call `due.tick` in so many seconds, and no longer when it was to be called before.
+
+        The deadline always lies in the future: a negative number of seconds counts as 0.
+        """
         self.clear(due)
-        slot = due.slot = int((self._clock() + seconds) / STEP) + 1
+        slot = due.slot = self._slot(seconds)
         self._slots.setdefault(slot, {})[due] = None
         if self._timer is None or slot < self._next:
             self._arm(slot)
@@ -60,16 +68,20 @@ class Deadlines:
 
     def hasten(self, due: Due, seconds: float) -> None:
         """Call `due.tick` in so many seconds, unless it is to be called before."""
-        if not due.slot or int((self._clock() + seconds) / STEP) + 1 < due.slot:
+        if not due.slot or self._slot(seconds) < due.slot:
             self.set(due, seconds)
+
+    def _slot(self, seconds: float) -> int:
+        """Return the first slot that begins after this time from now."""
+        return int((self._clock() + max(0.0, seconds)) / STEP) + 1
 
     def _run(self) -> None:
         self._timer = None
-        now = self._clock() / STEP
+        now = int(self._clock() / STEP)  # entries that are set from here on get a later slot
+        past = (due for slot in sorted(slot for slot in self._slots if slot <= now) for due in self._slots[slot])
         try:
-            while self._slots and (slot := min(self._slots)) <= now:
-                while dues := self._slots.get(slot):
-                    due = next(iter(dues))
+            for due in list(islice(past, AT_ONCE)):
+                if 0 < due.slot <= now:  # not cleared or put off by a tick before it
                     self.clear(due)
                     due.tick()
         finally:

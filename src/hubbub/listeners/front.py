@@ -258,10 +258,13 @@ class Front:
     async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
         try:
             await self.shared.loop.connect_accepted_socket(lambda: protocol, sock, **options)
-        except OSError:  # it went away again, its handshake failed, or there are no files
+        except (OSError, asyncio.CancelledError) as error:
+            # It went away again, its handshake failed, there are no files, or the server stops.
             sock.close()
             if not getattr(protocol, "made", False):
                 self.leave(where)
+            if isinstance(error, asyncio.CancelledError):
+                raise
 
     def turn_away(self, sock: socket.socket, sentence: str) -> None:
         """Say a sentence to a socket that is not counted, and close it."""

@@ -106,7 +106,7 @@ class IrcDialogue(Answers):
         self.network.clients.discard(self)
         for nick in self.monitored.values():
             self.network.unwatch(nick, self)
-        if self.registered and not self.session.gone:
+        if self.registered:
             log.info("%s (%s) has left", self.session.nick, self.connection.peer)
         self.hub.depart(self.session, self._reason)
 
@@ -125,7 +125,7 @@ class IrcDialogue(Answers):
     def tick(self, now: float, quiet: float) -> float:
         """End clients that do not register in time, or answer no PING."""
         if self.session.gone:  # its goodbye waits until its leave is stored
-            return PONG_WITHIN
+            return 0
         if not self.registered:
             left, why = self.settings.name_timeout - (now - self._opened), "Registration timed out"
         elif quiet < PING_AFTER:
@@ -135,7 +135,7 @@ class IrcDialogue(Answers):
         if left <= 0:
             self.session.unheard = quiet
             self.end(why)
-            return PONG_WITHIN
+            return left
         if self.registered and not self._pinged:
             self._pinged = True
             self.emit(wire.line("", "PING", self.network.name))
@@ -222,14 +222,14 @@ class IrcDialogue(Answers):
     def end(self, reason: str, quit: str | None = None) -> None:
         """Say why, and close, whether the client reads or not.
 
-        The others see the same; or `quit`, if it asked for that.
+        The others see the same; or `quit`, if it asked for that. Ending a client that has left already does nothing.
         """
+        if self.session.gone:
+            return
         asked = quit is not None
         self._reason = quit if quit is not None else reason
         self.network.unregistered.discard(self)
         host = self.session.host.rpartition("@")[2] or "unknown"
-        if self.registered:
-            log.info("%s (%s) has left", self.nick, self.connection.peer)
         last = wire.line("", "ERROR", f"Closing Link: {host} ({reason})")
         if self.session.paused:
             self.write()

@@ -146,7 +146,9 @@ class LineDialogue:
         self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
 
     def tick(self, now: float, quiet: float) -> float:
-        """End the dialogue with who gives no name, or says nothing for too long."""
+        """End the dialogue with a peer that gives no name, or says nothing for too long."""
+        if self._session.gone:
+            return 0
         if self._refused is not None:
             return self._try_again(now)
         if self._session.user is None:
