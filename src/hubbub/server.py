@@ -39,6 +39,7 @@ from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.listeners.watchdog import Watchdog
 from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
@@ -178,7 +179,7 @@ class House:
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         self.settings = settings
         self.broker = storage.broker(settings)
-        self._commit, self._fan_out = Timing(), Timing()
+        self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
         self.pump.hub, self.pump.broker = self.hub, self.broker
@@ -260,6 +261,7 @@ class House:
             turned_away=self.front.turned_away,
             commit=self._commit,
             fan_out=self._fan_out,
+            lag=self.lag,
             broker=self.broker.figures(),
         )
 
@@ -290,6 +292,7 @@ async def serve(settings: Settings) -> None:
     hub, shared = house.hub, house.shared
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
+            ending.enter_context(Watchdog(house.lag.note))
             wires = ChatWires(hub, shared)
             wires.network.verify_gateway = house.verify_gateway
             front = house.front = Front(shared, tasks, wires)
@@ -333,12 +336,13 @@ async def echo(settings: Settings) -> None:
     _prepare_process()
     shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     try:
-        async with asyncio.TaskGroup() as tasks:
-            front = Front(shared, tasks, EchoWires(settings), sniffs=False)
-            _announce("Echo", front.listen())
-            await stop.wait()
-            front.close()
-            await _part(shared)
+        with Watchdog(lambda lag: None):
+            async with asyncio.TaskGroup() as tasks:
+                front = Front(shared, tasks, EchoWires(settings), sniffs=False)
+                _announce("Echo", front.listen())
+                await stop.wait()
+                front.close()
+                await _part(shared)
     except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
         raise _single(group) from None
 

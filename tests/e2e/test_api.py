@@ -410,6 +410,7 @@ def test_health_and_metrics(serve: Callable[..., Server]) -> None:
     assert ask(server, "/healthz").json == {"status": "ok"}
     assert ask(server, "/healthz", X_Forwarded_For="192.0.2.7").status == 403, "a proxy asks for somebody else"
     text = ask(server, "/metrics").body.decode()
+    assert re.search(r"^hubbub_loop_lag_seconds_count [1-9]", text, re.MULTILINE)
     assert "hubbub_entries_total 1.0" in text and 'hubbub_commit_seconds_bucket{le="+Inf"} 1.0' in text
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE) as response:
         assert "hubbub_entries_total 1.0" in response.read().decode()

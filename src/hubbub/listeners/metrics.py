@@ -32,6 +32,7 @@ def _metrics(now: Readings) -> Iterable[Metric]:
     for name, text, timing in (
         ("hubbub_commit_seconds", "From asking the broker until a batch is stored.", now.commit),
         ("hubbub_fan_out_seconds", "Writing a batch to all members.", now.fan_out),
+        ("hubbub_loop_lag_seconds", "How late the event loop is, measured ten times a second.", now.lag),
     ):
         bounds = [*map(str, BOUNDS), "+Inf"]
         counts = list(zip(bounds, accumulate(timing.counts), strict=True))

@@ -37,4 +37,5 @@ class Readings:
     turned_away: int
     commit: Timing
     fan_out: Timing
+    lag: Timing  # of the event loop
     broker: Mapping[str, tuple[str, float]]  # what the broker counts besides: by name, with an explanation
