@@ -292,7 +292,6 @@ async def serve(settings: Settings) -> None:
     hub, shared = house.hub, house.shared
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
-            ending.enter_context(Watchdog(house.lag.note))
             wires = ChatWires(hub, shared)
             wires.network.verify_gateway = house.verify_gateway
             front = house.front = Front(shared, tasks, wires)
@@ -307,6 +306,9 @@ async def serve(settings: Settings) -> None:
             web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 web = wires.web = await house.open_web()
+            ending.enter_context(
+                Watchdog(house.lag.note)
+            )  # loading the web server took its time, and nobody was in yet
             _tell_ways(settings, addresses, certificate is not None)
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
@@ -357,7 +359,7 @@ async def _settle(hub: Hub, shared: Shared) -> None:
     """Take all that was received, and wait until it is stored and delivered."""
     for connection in list(shared.connections):
         connection.last_call()
-    await _until(lambda: hub.settled, SETTLE)
+    await _until(lambda: hub.settled and not any(connection.waiting for connection in shared.connections), SETTLE)
 
 
 async def _part(shared: Shared) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
 from hubbub.config import Settings
 from hubbub.listeners import connection as connections
-from hubbub.listeners.connection import READ, Connection, Shared, State
+from hubbub.listeners.connection import AHEAD, READ, Connection, Shared, State
 
 
 class Noting:
@@ -202,6 +203,102 @@ def test_reset_ends_without_ended(run: Run) -> None:
         assert dialogue.calls == ["begin", "lost"]
         assert listener.gone == [dialogue.connection]
         dialogue.connection.write(b"nobody is there")  # does nothing
+        dialogue.connection.abort()
+
+    run(scene)
+
+
+@pytest.mark.parametrize("end", ["reset", "close", "vanish"])
+@pytest.mark.parametrize("before_it_begins", [False, True])
+def test_lines_that_arrived_are_taken_though_the_peer_is_gone(run: Run, end: str, before_it_begins: bool) -> None:
+    """Those that were read and those that were not; the line without an end is lost with a reset."""
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        connection = dialogue.connection
+        dialogue.willing = before_it_begins
+        lines = [b"%d" % number for number in range(3000)]  # more than one read takes
+        await peer.send(b"\n".join([*lines[:10], b""]))
+        if not before_it_begins:
+            await until(lambda: dialogue.fed)
+        await peer.send(b"\n".join([*lines[10:], b"half"]))
+        leave(peer, end)
+        for _ in range(3):  # the first write is answered by a reset, the next ones find it
+            connection.write(b"are you there?\n")
+            await asyncio.sleep(0.01)
+        dialogue.willing = True
+        connection.go_on()
+        await until(lambda: listener.gone)
+        assert dialogue.taken == lines
+        assert dialogue.calls[-1] == "lost"
+        assert connection.state is State.CLOSED and not listener.shared.connections
+
+    run(scene, no_limits=True)
+
+
+def leave(peer: Peer, how: str) -> None:
+    if how == "reset":
+        peer.reset()
+    elif how == "close":
+        peer.sock.close()
+    else:  # as if its machine had lost power: the next write is answered by a reset
+        peer.sock.setsockopt(socket.IPPROTO_TCP, 19, 1)  # TCP_REPAIR: close without a word
+        peer.sock.close()
+
+
+def test_what_is_taken_after_a_reset_keeps_to_the_rate(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        await peer.send(b"".join(b"%d\n" % number for number in range(30)))
+        await until(lambda: dialogue.taken)
+        start = listener.shared.clock()
+        peer.reset()
+        dialogue.connection.write(b"are you there?\n")
+        await until(lambda: listener.gone)
+        assert dialogue.taken == [b"%d" % number for number in range(30)]
+        assert listener.shared.clock() - start > 0.3
+        assert "ended" not in dialogue.calls
+
+    run(scene, rate=50, burst=5)
+
+
+def test_a_peer_that_is_gone_is_kept_so_long_and_no_longer(run: Run) -> None:
+    """The hub is never ready for its lines: a disk that is full, say."""
+
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.willing = False
+        await peer.send(b"a\n")
+        await until(lambda: dialogue.fed)
+        peer.reset()
+        dialogue.connection.write(b"are you there?\n")
+        await until(lambda: dialogue.connection._lost_at)
+        assert not listener.gone
+        await until(lambda: listener.gone)
+        assert dialogue.taken == [] and dialogue.calls == ["begin", "lost"]
+
+    run(scene, stall_timeout=1)
+
+
+def test_a_peer_that_is_gone_leaves_at_once_when_nothing_waits(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        await fill(dialogue)
+        peer.reset()
+        await until(lambda: listener.gone)
+        assert "resume" not in dialogue.calls  # nothing is fetched for it any more
+
+    run(scene, small=True)
+
+
+def test_what_a_peer_that_is_gone_may_keep_is_bounded(run: Run) -> None:
+    async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
+        dialogue.willing = False
+        sending = asyncio.ensure_future(peer.send(b"x" * 99 + b"\n" + b"y\n" * 4_000_000))
+        await until(lambda: dialogue.fed)
+        await asyncio.wait({sending}, timeout=0.3)
+        sending.cancel()
+        await asyncio.wait({sending})
+        peer.reset()
+        dialogue.connection.write(b"are you there?\n")
+        await until(lambda: dialogue.connection._lost_at)
+        assert len(dialogue.fed) + len(dialogue.connection._ahead) <= READ + AHEAD + READ
         dialogue.connection.abort()
 
     run(scene)

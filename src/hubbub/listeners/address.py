@@ -11,6 +11,7 @@ from hubbub.errors import SettingsError, reason
 from hubbub.wire.sniff import Wire
 
 BACKLOG = 4096  # connections that the kernel keeps until they are accepted
+RECEIVED = 32 * 1024  # bytes that the kernel keeps of what a peer sends, about; the rest waits with the peer
 TRIES = 10  # free ports that are tried until one is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
@@ -105,8 +106,9 @@ def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: 
         # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
         for level, option, value in _OPTIONS:
             sock.setsockopt(level, option, value)
-        # The kernel would keep megabytes for who does not read, and fetching them costs those who do.
+        # The kernel would keep megabytes for a peer that does not read, and fetching them costs those who do.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)

@@ -3,12 +3,13 @@
 What the bytes mean is the dialogue's business (listeners/line.py, listeners/echo.py). The rules here:
 
  1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
-    not taken stays where it is, and the socket is not read: so at most one read's bytes wait here.
+    not taken stays where it is, and the socket is not read: one read's bytes wait here, the rest in the kernel. Of TLS
+    the kernel's bytes could not be decrypted later, so up to AHEAD bytes more are read meanwhile.
  2. Output goes straight to the socket (listeners/outflow.py). What that does not take goes to the transport, which
-    says so; who writes then must stop until it is gone. So what a peer that does not read can hold is one write.
+    says so; the writer then must stop until it is gone. So what a peer that does not read can hold is one write.
  3. Every wait on the peer has a deadline, then `transport.abort()`.
- 4. After a FIN the rest of the input is taken in its own time; then the dialogue ends. After a reset what is
-    not taken yet is lost, as it would be in the kernel.
+ 4. Complete lines that arrived are taken in their own time, whatever the peer does after them: close, reset, vanish.
+    After a FIN the dialogue ends; after anything else it is forgotten, with the line that has no end.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.outflow import Outflow
 
 READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
+AHEAD = 64 * 1024  # bytes that are kept besides: of TLS, and of any peer that is gone
+AT_ONCE = 256  # items that are taken in one turn of the loop
 LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
 TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
 STOPPING = "The server is shutting down"
@@ -124,9 +127,9 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_arrived", "_deaf", "_encrypted", "_eof", "_gone", "_held", "_items", "_last_call", "_more",
-        "_over", "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_throttle", "_throttled", "dialogue",
-        "made", "origin", "peer", "slot", "state",
+        "_ahead", "_arrived", "_eof", "_gone", "_held", "_items", "_last_call", "_lost_at", "_more", "_over",
+        "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_sock", "_throttle", "_throttled",
+        "dialogue", "made", "origin", "peer", "slot", "state",
     )  # fmt: skip
 
     def __init__(
@@ -142,8 +145,9 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self.made = False
         self._shared = shared
         self._gone = gone
-        self._encrypted = sock is None
-        self._deaf = False  # the transport is closed, and the input not yet all taken
+        self._sock = sock
+        self._lost_at = 0.0  # when the transport closed while input was not yet taken; 0: it has not
+        self._ahead = b""  # read, and not yet given to the dialogue
         self._items = 0  # taken so far
         self._arrived = now  # when the last input came
         self._eof = False
@@ -176,17 +180,23 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        if self.state is State.OPEN:
-            now = self._arrived = self._shared.clock()
-            before = self._items
-            self.dialogue.feed(bytes(self._shared.buffer[:nbytes]))
-            self.pump()
-            if self._items == before and not self._throttled and self.state is State.OPEN:
-                # Bytes without an end have their price too: a line's worth of them that of a line.
-                delay = self._throttle.charge(nbytes / self._shared.settings.line_limit, now)
-                if delay:
-                    self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
-                    self._read(False)
+        if self.state is not State.OPEN:
+            return
+        now = self._arrived = self._shared.clock()
+        data = bytes(self._shared.buffer[:nbytes])
+        if self._more:
+            self._ahead += data
+            self._read(self._has_room)
+            return
+        before = self._items
+        self.dialogue.feed(data)
+        self.pump()
+        if self._items == before and not self._throttled and self.state is State.OPEN:
+            # Bytes without an end have their price too: a line's worth of them that of a line.
+            delay = self._throttle.charge(nbytes / self._shared.settings.line_limit, now)
+            if delay:
+                self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
+                self._read(False)
 
     def eof_received(self) -> bool:
         """Take the rest of the input, then end; the transport stays open for what is still to be said."""
@@ -195,14 +205,14 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             self.pump()
         else:
             self.transport.close()
-        return not self._encrypted  # there is no half-closed TLS
+        return self._sock is not None  # there is no half-closed TLS
 
     def pause_writing(self) -> None:
         """Stop writing: the peer does not read."""
         self._paused_at = self._shared.clock()
         self._paused_size = self.transport.get_write_buffer_size()
         self.dialogue.pause()
-        self._shared.deadlines.hasten(self, min(TICK, self._shared.settings.stall_timeout / 4))
+        self._shared.deadlines.hasten(self, self._shared.settings.stall_timeout / 4)
 
     def resume_writing(self) -> None:
         """Write again."""
@@ -211,15 +221,26 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self.dialogue.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the peer; but take what it said before its orderly end, where TLS ends both ways at once."""
+        """Forget the peer, once the complete lines that it sent are taken."""
         self.stop()
-        if self._encrypted and self._eof and self.state is State.OPEN:
-            self._deaf = True
-            if self._paused_at:
-                self.resume_writing()
-            self.go_on()
+        self._ahead += self._drain()
+        if self.state is not State.OPEN or not (self._more or self._ahead):
+            self._forget()
             return
-        self._forget()
+        self._lost_at = self._shared.clock()
+        if self._paused_at:
+            self.resume_writing()
+        self._more = True
+        self._shared.deadlines.hasten(self, self._shared.settings.stall_timeout)
+        self.go_on()
+
+    def _drain(self) -> bytes:
+        """Return what the kernel still holds of a peer that is gone, of TLS nothing; it may be a little over AHEAD."""
+        data = b""
+        with contextlib.suppress(OSError):
+            while self._sock and len(data) < AHEAD and (piece := self._sock.recv(READ)):
+                data += piece
+        return data
 
     def hand_over(self, dialogue: Dialogue) -> None:
         """Let another dialogue go on with the peer."""
@@ -231,6 +252,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             self.tick()
 
     def _forget(self) -> None:
+        if self.state is State.CLOSED:
+            return
         self.state = State.CLOSED
         if self._throttled:
             self._throttled.cancel()
@@ -265,30 +288,46 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             self.pump()
 
     def pump(self) -> None:
-        """Take input until there is no more, the dialogue must wait, or the rate is used up."""
+        """Take input until there is no more, the dialogue must wait, the rate is used up, or others have their turn."""
         if self._pumping or self._throttled:
             self._more = True
             return
         self._pumping = True
         try:
-            while self.state is State.OPEN:
+            for _ in range(AT_ONCE):
+                if self.state is not State.OPEN:
+                    break
                 self._more = True
                 if not self.dialogue.ready() or not self._take_one():
                     break
+            else:
+                self._shared.loop.call_soon(self.go_on)
         finally:
             self._pumping = False
         if self.state is State.OPEN:
-            self._read(not self._more)
+            self._read(self._has_room)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there may be input that was not taken yet."""
+        return self._more and self.state is State.OPEN
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether more may be read: of TLS also while the dialogue is not ready for it."""
+        return not self._more or (self._sock is None and len(self._ahead) < AHEAD)
 
     def _take_one(self) -> bool:
         """Take an item; return whether another may follow."""
         item = self._held
         if item is None:
             item = self.dialogue.next_item()
+            if item is None and self._ahead:
+                self.dialogue.feed(self._ahead)
+                self._ahead = b""
+                return True
             if item is None:
-                self._more = False
-                if self._eof and not self.dialogue.ended():
-                    self._more = True
+                self._all_taken()
                 return False
         now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
         delay = self._throttle.delay(now)
@@ -300,6 +339,12 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._items += 1
         self.dialogue.take(item)
         return True
+
+    def _all_taken(self) -> None:
+        """Wait for more input; if there will be none, come to an end."""
+        self._more = self._eof and not self.dialogue.ended()
+        if self._lost_at:
+            self._forget()
 
     def _rate_allows(self) -> None:
         self._throttled = None
@@ -315,7 +360,10 @@ class Connection(Outflow, asyncio.BufferedProtocol):
                 self.transport.pause_reading()
 
     def last_call(self) -> None:
-        """Take all that came in, however fast it came, and read no more: the server is stopping."""
+        """Take all that came in, however fast it came, and read no more: the server is stopping.
+
+        `waiting` says when that is done.
+        """
         self._read(False)
         self._last_call = True
         self._throttle.rate = 0
@@ -333,7 +381,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         if self.state is not State.OPEN:
             return
         self.write(farewell)
-        if self._deaf:
+        if self._lost_at:
             self._forget()
             return
         self.state = State.CLOSING
@@ -349,10 +397,11 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._shared.deadlines.set(self, LINGER)
 
     def abort(self) -> None:
-        """Close at once; what is not written yet is lost."""
-        if self._deaf:
+        """Close at once; what is not written yet is lost, and so is what was not taken."""
+        if self._lost_at:
             self._forget()
         elif self.state is not State.CLOSED:
+            self.state = State.CLOSING
             self.transport.abort()
 
     def _give_up(self) -> None:
@@ -373,22 +422,28 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         now = self._shared.clock()
         delay = TICK
         if not self._over:
-            delay = self.dialogue.tick(now, now - self._arrived)
+            late = self._more and not self._paused_at  # what waits because of us does not make the peer idle
+            delay = self.dialogue.tick(now, 0.0 if late else now - self._arrived)
             self._over = delay <= 0
         elif not self._paused_at:  # what it waits for does not come: a full disk, say
             self.finish()
             return
         if self._over:
             delay = LINGER
-        if self._paused_at:
+        if self._paused_at or self._lost_at:
             delay = min(delay, self._shared.settings.stall_timeout / 4)
             self._check_stall(now)
         if self.state is State.OPEN:
             self._shared.deadlines.set(self, min(delay, TICK))
 
     def _check_stall(self, now: float) -> None:
+        timeout = self._shared.settings.stall_timeout
+        if self._lost_at:
+            if now - self._lost_at >= timeout:
+                self._forget()
+            return
         size = self.transport.get_write_buffer_size()
         if size < self._paused_size:
             self._paused_at, self._paused_size = now, size
-        elif now - self._paused_at >= self._shared.settings.stall_timeout:
+        elif now - self._paused_at >= timeout:
             self._give_up()
