@@ -30,6 +30,7 @@ from hubbub.core.session import Session
 from hubbub.core.text import SHOWN, clean
 from hubbub.listeners import manager, ways
 from hubbub.listeners.address import bind_all, show, wire_of
+from hubbub.listeners.arrival import Caller
 from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.echo import EchoDialogue
@@ -63,13 +64,13 @@ class EchoWires:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def converse(self) -> Dialogue:
+    def converse(self, caller: Caller) -> Dialogue:
         """Return a dialogue that echoes."""
         return EchoDialogue(self._settings)
 
-    def irc(self) -> Dialogue:
+    def irc(self, caller: Caller) -> Dialogue:
         """Return the same: it echoes whatever comes."""
-        return self.converse()
+        return self.converse(caller)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -92,13 +93,13 @@ class ChatWires:
         self._shared = shared
         self.network = Network(hub, shared.settings)
 
-    def converse(self) -> Dialogue:
+    def converse(self, caller: Caller) -> Dialogue:
         """Return a dialogue of chat lines."""
-        return LineDialogue(self._hub, self._shared.settings, self._shared.clock())
+        return LineDialogue(self._hub, self._shared.settings, caller.since, caller.prompted)
 
-    def irc(self) -> Dialogue:
+    def irc(self, caller: Caller) -> Dialogue:
         """Return a dialogue with an IRC client."""
-        return IrcDialogue(self._hub, self.network, self._shared.clock())
+        return IrcDialogue(self._hub, self.network, caller.since)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -250,7 +251,9 @@ class House:
         """Return what was counted."""
         hub = self.hub
         return Readings(
-            connections=dict.fromkeys(WIRES, 0) | Counter(c.dialogue.counted_as for c in self.shared.connections),
+            connections=dict.fromkeys(WIRES, 0)
+            | Counter(connection.dialogue.counted_as for connection in self.shared.connections)
+            | {"arriving": self.front.arriving},
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.awake),
             behind=len(hub.delivery.behind),
@@ -306,9 +309,8 @@ async def serve(settings: Settings) -> None:
             web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 web = wires.web = await house.open_web()
-            ending.enter_context(
-                Watchdog(house.lag.note)
-            )  # loading the web server took its time, and nobody was in yet
+            # Not before: loading the web server takes its time, and nobody is in yet.
+            ending.enter_context(Watchdog(house.lag.note))
             _tell_ways(settings, addresses, certificate is not None)
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)

@@ -122,7 +122,6 @@ async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
                 yield serving
         finally:
             gc.unfreeze()
-            web.farewell()
             front.close()
             await serving.close()
             await web.stop()

@@ -18,8 +18,12 @@ ROOM_RULE = (
     "like class-8b."
 )
 
-# Who could be taken for the server or for everybody. Compared folded.
-RESERVED = frozenset(
+# Words with which programs greet a server that they take for another one: a mail server, a cache, a web server.
+GREETINGS = frozenset(
+    "connect delete ehlo get head helo help info lhlo options patch post put ruok stat stats trace version".split()
+)
+# Names that could be taken for the server, for everybody, or for a program. Compared folded.
+RESERVED = GREETINGS | frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
 )

@@ -273,7 +273,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     @property
     def encrypted(self) -> bool:
         """Whether what is written passes through TLS."""
-        return self._encrypted
+        return self._sock is None
 
     @property
     def cloak(self) -> str:

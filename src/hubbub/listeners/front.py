@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from hubbub.errors import SettingsError, reason
 from hubbub.listeners.address import bind_all, contains, is_loopback, network, origin, show, wire_of
-from hubbub.listeners.arrival import Arrival, Inside
+from hubbub.listeners.arrival import TOO_LATE, Arrival, Caller, Inside, Undecided
 from hubbub.listeners.connection import Connection, Dialogue, Shared
 from hubbub.wire.sniff import Wire
 
@@ -33,9 +33,27 @@ TOO_MANY = "There are too many connections from your address."
 ENCRYPTED_ONLY = (
     "This chat takes encrypted connections only; use TLS, as in: openssl s_client -quiet -connect HOST:PORT"
 )
-HTTP_REFUSAL = "HTTP/1.1 403 Forbidden\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
-NO_HTTP = HTTP_REFUSAL.format(38, "There is no web page at this address.")
+NO_HTTP = "There is no web page at this address."
 NO_PROXY = "The PROXY protocol is not accepted from your address."
+NO_SSH = "This chat does not speak SSH; use nc, telnet, a browser or an IRC client."
+NOT_SPOKEN = (
+    "This chat speaks plain lines (nc, telnet), HTTP/1.1, IRC and TLS, but not what your client has begun with."
+)
+ONLY = "This address is for {} clients only."
+
+
+NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
+
+
+def _in_words_of(wire: Wire, refusal: str) -> str:
+    """Return a sentence as a client that speaks this wire can show it, without the end of its last line."""
+    if wire is Wire.IRC:
+        return f"ERROR :{refusal}\r"
+    if wire is Wire.HTTP:
+        status = "408 Request Timeout" if refusal == TOO_LATE else "403 Forbidden"
+        heads = f"Content-Type: text/plain\r\nContent-Length: {len(refusal) + 1}\r\nConnection: close"
+        return f"HTTP/1.1 {status}\r\n{heads}\r\n\r\n{refusal}"
+    return refusal
 
 
 class Counted(Protocol):
@@ -47,11 +65,11 @@ class Counted(Protocol):
 class Wires(Protocol):
     """What the front needs of the server."""
 
-    def converse(self) -> Dialogue:
+    def converse(self, caller: Caller) -> Dialogue:
         """Return the dialogue of a new connection on the line wire."""
         ...
 
-    def irc(self) -> Dialogue:
+    def irc(self, caller: Caller) -> Dialogue:
         """Return the dialogue of a new IRC client."""
         ...
 
@@ -90,7 +108,7 @@ class Front:
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._arrivals: set[Arrival | Inside] = set()
+        self._arrivals: set[Undecided] = set()
         shared.recount = self.recount
 
     def listen(self) -> list[tuple[str, Wire | None]]:
@@ -159,10 +177,11 @@ class Front:
             self.turn_away(sock, refusal)
             return
         trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
-        if wire is None or trusted:
-            Arrival(self, sock, peer, where, wire, trusted).look()
+        caller = Caller(peer, where, self.shared.clock(), wire)
+        if not trusted and (wire in (Wire.HTTP, Wire.TLS) or not self._sniffs):
+            self.hand(wire or Wire.LINE, sock, caller)
         else:
-            self.hand(wire, sock, peer, where)
+            Arrival(self, caller, sock, trusted).look()
 
     # --- counting -------------------------------------------------------------------------------------------------
 
@@ -197,63 +216,73 @@ class Front:
     def _gone(self, connection: Counted) -> None:
         self.leave(connection.origin)
 
+    @property
+    def arriving(self) -> int:
+        """How many connections have not shown yet what they speak."""
+        return len(self._arrivals)
+
     # --- arrivals -------------------------------------------------------------------------------------------------
 
-    def await_first_bytes(self, arrival: Arrival | Inside) -> None:
+    def await_first_bytes(self, arrival: Undecided) -> None:
         """Keep who has not shown yet what it speaks."""
         self._arrivals.add(arrival)
 
-    def decided(self, arrival: Arrival | Inside) -> None:
+    def decided(self, arrival: Undecided) -> None:
         """Let go of it: it has."""
         self._arrivals.discard(arrival)
 
-    def hand(self, wire: Wire, sock: socket.socket, peer: Any, where: str) -> None:
-        """Give a counted socket to a wire."""
+    def hand(self, wire: Wire, sock: socket.socket, caller: Caller, refusal: str = "") -> None:
+        """Give a counted socket to a wire; or turn it away in the wire's words, with a refusal or the front's own."""
         if wire is Wire.TLS:
-            context = self._wires.tls()
-            if context is None:
-                self.leave(where)
-                sock.close()  # whoever says a TLS hello cannot read a sentence
-                return
-            inside = Inside(self, peer, where)
-            patience = min(HANDSHAKE, self.shared.settings.name_timeout)
-            connecting = self._connect(sock, inside, where, ssl=context, ssl_handshake_timeout=patience)
-            task = self._tasks.create_task(connecting)
-            self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            self._encrypt(sock, caller)
             return
-        protocol = self.protocol(wire, peer, where, sock)
+        protocol = self.protocol(wire, caller, sock, refusal)
         if isinstance(protocol, str):
-            self.leave(where)
+            self.leave(caller.where)
             self.turn_away(sock, protocol)
         else:
-            self._tasks.create_task(self._connect(sock, protocol, where))
+            self._tasks.create_task(self._connect(sock, protocol, caller.where))
 
-    def protocol(self, wire: Wire, peer: Any, where: str, sock: socket.socket | None) -> Connection | str:
+    def _encrypt(self, sock: socket.socket, caller: Caller) -> None:
+        context = self._wires.tls()
+        if context is None or caller.prompted or caller.only not in (None, Wire.TLS):
+            self.leave(caller.where)
+            sock.close()  # a client that has sent a TLS hello can read no sentence, and no answer behind the prompt
+            return
+        caller.only = None  # whatever is spoken inside
+        patience = min(HANDSHAKE, self.shared.settings.name_timeout)
+        options = {"ssl": context, "ssl_handshake_timeout": patience}
+        connecting = self._connect(sock, Inside(self, caller), caller.where, **options)
+        task = self._tasks.create_task(connecting)
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    def protocol(self, wire: Wire, caller: Caller, sock: socket.socket | None, refusal: str = "") -> Connection | str:
         """Return what speaks a wire with a peer, or the sentence that it is turned away with.
 
         Args:
             wire: the wire.
-            peer: its socket address.
-            where: what counts as its address.
+            caller: the peer.
             sock: where to write to; None if that is encrypted.
+            refusal: why it is turned away in any case; "" if it is not.
 
         """
-        refusal = ""
-        if sock is not None and self.shared.settings.plaintext == "no" and not is_loopback(where):
-            refusal = ENCRYPTED_ONLY
-        elif wire is Wire.PROXY:
-            refusal = NO_PROXY
-        elif wire is Wire.HTTP:
-            return self._wires.http(sock, peer, where, self._gone) or NO_HTTP
-        if refusal:
-            if wire is Wire.IRC:
-                return f"ERROR :{refusal}\r"
-            return HTTP_REFUSAL.format(len(refusal) + 1, refusal) if wire is Wire.HTTP else refusal
-        dialogue = self._wires.irc() if wire is Wire.IRC else self._wires.converse()
+        if refusal := refusal or self.refusal(wire, caller, sock is not None):
+            return _in_words_of(wire, refusal)
+        if wire is Wire.HTTP:
+            return self._wires.http(sock, caller.peer, caller.where, self._gone) or _in_words_of(wire, NO_HTTP)
+        dialogue = self._wires.irc(caller) if wire is Wire.IRC else self._wires.converse(caller)
         connection = Connection(self.shared, dialogue, sock, self._gone)
-        connection.peer, connection.origin = peer, where
+        connection.peer, connection.origin = caller.peer, caller.where
         return connection
+
+    def refusal(self, wire: Wire, caller: Caller, plain: bool) -> str:
+        """Return why a peer is turned away by what it speaks, "" if it is not."""
+        if plain and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
+            return ENCRYPTED_ONLY
+        if caller.only not in (None, wire):
+            return NO_HTTP if wire is Wire.HTTP else ONLY.format(NAMES.get(caller.only, caller.only.upper()))
+        return {Wire.PROXY: NO_PROXY, Wire.SSH: NO_SSH, Wire.TLS: NOT_SPOKEN, Wire.OTHER: NOT_SPOKEN}.get(wire, "")
 
     async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
         try:

@@ -35,24 +35,26 @@ class LineDialogue:
     Args:
         hub: the hub.
         settings: the settings in force.
-        now: seconds on the connection's clock.
+        opened: when the peer came, in seconds on the connection's clock.
+        prompted: whether it was asked for a name already.
 
     """
 
     counted_as = "line"
     __slots__ = (
-        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_reader", "_refusals", "_refused",
-        "_refused_at", "_session", "_settings", "_warned",
+        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_prompted", "_reader",
+        "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned",
     )  # fmt: skip
 
-    def __init__(self, hub: Hub, settings: Settings, now: float) -> None:
+    def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
         self._hub = hub
         self._settings = settings
         self._incoming = Incoming()
         self._reader = LineReader(settings.line_limit)
         self._connection: Connection
         self._session: Session
-        self._opened = now
+        self._opened = opened
+        self._prompted = prompted
         self._warned = False
         self._name = ""  # that was asked for last
         self._asking = False  # whether the name is free is not known yet
@@ -68,7 +70,8 @@ class LineDialogue:
         self._connection = connection
         self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
         self._session.secure = connection.encrypted
-        connection.write(PROMPT.encode())
+        if not self._prompted:
+            connection.write(PROMPT.encode())
 
     def feed(self, data: bytes) -> None:
         """Keep bytes that came in; answer telnet's negotiation."""

@@ -1,18 +1,18 @@
-"""Which wire a peer speaks, from the first bytes that it sends."""
+"""Which wire a peer speaks, from the first line that it sends.
+
+Only bytes that no person types at a prompt decide for another wire than lines: a name has no space, so a line with one
+may be judged by its words. One word alone may be a name: in capitals it is a program's, `Nick` is a person.
+"""
 
 from __future__ import annotations
 
 import re
 from enum import StrEnum
 
-PEEK = 16  # bytes that are enough to tell
-PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
+from hubbub.core.names import GREETINGS
 
-_METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"CONNECT", b"TRACE", b"PRI")
-_VERBS = (b"CAP", b"NICK", b"PASS", b"USER", b"QUIT")
-# What only a program begins with, and the beginnings of that.
-_STARTS = (*(method + b" " for method in _METHODS), b"PROXY ", PROXY_V2, b"\x16\x03\x00")
-_IRC = re.compile(rb"(?:CAP|NICK|PASS|USER) +[^ \r\n]|QUIT +:", re.IGNORECASE)
+PEEK = 1024  # bytes of a first line that are looked at
+PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
 class Wire(StrEnum):
@@ -23,6 +23,51 @@ class Wire(StrEnum):
     TLS = "tls"
     PROXY = "proxy"
     IRC = "irc"
+    SSH = "ssh"
+    OTHER = "other"  # what this server speaks in no case
+
+
+_METHODS = "GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH|CONNECT|TRACE"
+# What registers an IRC client, and what clients send before that by habit or mistake.
+_VERBS = "CAP|NICK|PASS|USER|STARTTLS|WEBIRC|AUTHENTICATE|PING|QUIT|JOIN"
+_MORE_VERBS = "PONG|MODE|WHO|WHOIS|PRIVMSG|NOTICE|PROTOCTL|SERVER|OPER|AWAY|LIST|NAMES|MOTD|ISON|USERHOST"
+_WORDS = "|".join(sorted(GREETINGS))
+
+
+def _line(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(pattern.encode(), re.DOTALL)
+
+
+# The first line, without what ends it: the first pattern that matches all of it decides.
+_LINES = (
+    # Other protocols that look like it (RTSP/1.0, SIP/2.0, HTTP/2.0) understand how HTTP refuses them.
+    (_line(r"[A-Za-z-]+ .*[A-Z]/[0-9]\.[0-9] *"), Wire.HTTP),
+    (_line(rf"(?:@\S* +)?(?::\S* +)?(?:{_VERBS}|{_MORE_VERBS}|{_VERBS.lower()})(?: .*)?"), Wire.IRC),
+    (_line(r"SSH-[0-9].*"), Wire.SSH),
+    (_line(rf"(?:{_METHODS})(?: .*)?"), Wire.OTHER),
+    (_line(r"(?:EHLO|HELO|LHLO|ehlo|helo|lhlo) .*"), Wire.OTHER),  # mail
+    (_line(rf"{_WORDS}|{_WORDS.upper()}"), Wire.OTHER),
+    (_line(r"[*$][0-9]+"), Wire.OTHER),  # Redis
+    (_line(r"\S+ (?:CAPABILITY|LOGOUT|NOOP|STARTTLS)"), Wire.OTHER),  # IMAP
+    (_line(r"\x01\S+"), Wire.OTHER),  # line printers
+)
+_CONTROLS = rb"\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f"  # but for ESC, with which keys begin
+# The first bytes that decide before there is a line, in the order in which they are tried.
+_STARTS = (
+    (re.compile(rb"\x16\x03"), Wire.TLS),
+    (re.compile(rb"PROXY "), Wire.PROXY),
+    (re.compile(re.escape(PROXY_V2)), Wire.PROXY),
+    (re.compile(rb"[\r\n]*<(?:\?xml|stream:|policy-file)"), Wire.OTHER),
+    # Binary protocols: control bytes that no person types together, beside text or not. UTF-16 is text.
+    (re.compile(rb"\x00[\x00-\x07\x0b\x0c\x0e-\x1f]"), Wire.OTHER),
+    (re.compile(rb"[\x01\x03-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f][^\x00-\x1f]{0,4}[%b]" % _CONTROLS), Wire.OTHER),
+    (re.compile(rb"[0-9\x80-\xfd][^\x00-\x1f]{0,5}[\x01\x02\x05\x06\x0b\x0c\x0e\x0f]"), Wire.OTHER),
+    (re.compile(rb"[A-Z]{3,5}\x00|\x13BitTorrent"), Wire.OTHER),
+)
+# As far as this goes, it may become a program's first line; behind another byte it is what a person or a device sends.
+_PLAIN = re.compile(rb"[A-Za-z0-9:@*$<%b\x80-\xfd][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" % _CONTROLS)
+_LONG = re.compile(rf"(?:{_METHODS}) ".encode())
+_TYPED = re.compile(rf"(?!(?:{_VERBS}|{_MORE_VERBS})\b)[A-Za-z]+(?:\r\n|\n|\r)".encode())
 
 
 def sniff(data: bytes) -> Wire | None:
@@ -34,21 +79,21 @@ def sniff(data: bytes) -> Wire | None:
         data: what came so far; PEEK bytes are always enough.
 
     """
-    if data[:2] == b"\x16\x03" and len(data) > 2:
-        return Wire.TLS
-    if data.startswith((b"PROXY ", PROXY_V2)):
-        return Wire.PROXY
-    if data.startswith(_STARTS[: len(_METHODS)]):
-        return Wire.HTTP
-    if _IRC.match(data):
-        return Wire.IRC
-    if any(start.startswith(data) for start in _STARTS) or _begins_irc(data):
+    for start, wire in _STARTS:
+        if start.match(data):
+            return wire
+    if PROXY_V2.startswith(data) or not (said := data.lstrip(b"\r\n")):
         return None
-    return Wire.LINE
+    line = re.split(rb"[\r\n]", said, maxsplit=1)
+    if not (_PLAIN.fullmatch(line[0]) or _LONG.match(said)):
+        return Wire.LINE
+    if len(line) > 1:
+        return next((wire for pattern, wire in _LINES if pattern.fullmatch(line[0])), Wire.LINE)
+    if len(data) < PEEK:
+        return None
+    return Wire.HTTP if _LONG.match(said) else Wire.LINE
 
 
-def _begins_irc(data: bytes) -> bool:
-    word, space, rest = data.upper().partition(b" ")
-    if space:
-        return word in _VERBS and not rest.strip(b" ") and len(data) < PEEK
-    return any(verb.startswith(word) for verb in _VERBS)
+def may_be_typed(data: bytes) -> bool:
+    """Return whether a person at a prompt may have typed what `sniff` takes for a program's: one word, and no more."""
+    return _TYPED.fullmatch(data) is not None
