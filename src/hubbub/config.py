@@ -157,6 +157,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     max_per_address: Annotated[
         int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
     ] = 1000
+    address_connections: Annotated[
+        int, _("New connections at once from one address; a fifteenth of it per second after that.", "connections", 1)
+    ] = 300
+    address_lines: Annotated[
+        int,
+        _("Lines taken at once from one address; a tenth of it per second after that, the rest later.", "lines", 1),
+    ] = 600
+    address_joins: Annotated[
+        int, _("Rooms joined at once from one address; a sixtieth of it per second after that.", "joins", 1)
+    ] = 300
+    address_rooms: Annotated[int, _("New rooms opened from one address in an hour.", "rooms", 1)] = 60
     max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 50
     memory: Annotated[
         int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)

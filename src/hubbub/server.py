@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub import storage
 from hubbub.config import Settings
+from hubbub.core.budget import Budget
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.core.model import Notice
@@ -168,6 +169,19 @@ def limits(settings: Settings) -> Limits:
     )
 
 
+def budget(settings: Settings) -> Budget:
+    """Return what each address may do, out of the settings."""
+    if settings.no_limits:
+        return Budget(time.monotonic)
+    return Budget(
+        time.monotonic,
+        lines=settings.address_lines,
+        connections=settings.address_connections,
+        joins=settings.address_joins,
+        rooms=settings.address_rooms,
+    )
+
+
 class House:
     """What a chat server is made of.
 
@@ -189,6 +203,8 @@ class House:
         self._loop = loop
         self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
         self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
+        self.hub.budget = self.shared.budget = budget(settings)
+        self.hub.later = loop.call_later
         self._secret = b""
         self._key = secrets.token_bytes(32)
         self._gateway = b""  # digest of the web gateways' password, once they gave it: hashing is slow on purpose

@@ -83,6 +83,8 @@ class Serving:
         for connection in list(self.house.shared.connections):
             connection.abort()
         await until(lambda: not self.house.front._count)
+        for sock in self.house.front._leaving:  # they were turned away when it stopped
+            sock.close()
 
 
 @contextmanager

@@ -236,6 +236,57 @@ async def test_a_balancer_may_speak_late(tmp_path: Path, late: bool, first: byte
             assert joined in (b"*** Pia", b"*** joe")
 
 
+# --- many from one address ---------------------------------------------------------------------------------------
+
+
+async def test_new_connections_from_one_address_are_refused_with_a_sentence(tmp_path: Path) -> None:
+    async with housing(tmp_path / "data", ephemeral=True, address_connections=3) as server:
+        for number in range(3):
+            client = await server.connect()
+            client.send(f"Ann{number}\n/quit\n".encode())
+            await client.rest()
+        client = await server.connect()
+        client.send(b"Ann\n/quit\n")
+        sentence = rb"There are too many new connections from your address; try again in [1-5] s\.\n"
+        assert re.fullmatch(sentence, await client.rest())
+        other = await server.connect(local_addr=("127.0.0.2", 0))
+        await other.skips_to(PROMPT)
+
+
+async def test_a_balancers_clients_are_counted_for_themselves(tmp_path: Path) -> None:
+    async with housing(tmp_path / "data", ephemeral=True, address_connections=2, trust_proxy=["127.0.0.1"]) as server:
+        for number in range(6):
+            client = await server.connect()
+            client.send(f"PROXY TCP4 192.0.2.{number // 2} 127.0.0.1 5555 8888\r\nAnn\n/quit\n".encode())
+            assert await client.rest() == PROMPT
+        client = await server.connect()
+        client.send(b"PROXY TCP4 192.0.2.0 127.0.0.1 5555 8888\r\nAnn\n/quit\n")
+        assert b"too many new connections" in await client.rest()
+
+
+async def test_networks_of_ipv6_are_counted_together(tmp_path: Path) -> None:
+    """Eight households of one /56 do not fill the house."""
+    async with housing(tmp_path / "data", ephemeral=True, max_per_address=2, trust_proxy=["127.0.0.1"]) as server:
+        answers = []
+        for number in range(16):
+            client = await server.connect()
+            client.send(f"PROXY TCP6 2001:db8:0:{number // 2:x}::{number} ::1 5555 8888\r\n\n".encode())
+            answers.append(await client.skips_to(b"." if number >= 8 else PROMPT))
+        assert answers[8:] == [b"There are too many connections from your address"] * 8
+        client = await server.connect()
+        client.send(b"PROXY TCP6 2001:db8:0:100::1 ::1 5555 8888\r\n\n")
+        await client.skips_to(PROMPT)
+
+
+async def test_no_limits_lifts_them(tmp_path: Path) -> None:
+    limits = {"address_connections": 1, "address_lines": 1, "address_joins": 1, "address_rooms": 1}
+    async with housing(tmp_path / "data", ephemeral=True, no_limits=True, **limits) as server:
+        for number in range(5):
+            client = await server.connect()
+            client.send(f"Ann{number}\n/join a{number}\n/join b{number}\n/time\n".encode())
+            await client.skips_to(f"*** You are in b{number} ***\n".encode())
+
+
 # --- addresses that are fixed to a wire --------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import pytest
 from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
 from hubbub.config import Settings
+from hubbub.core.budget import Buckets
 from hubbub.listeners import connection as connections
 from hubbub.listeners.connection import AHEAD, READ, Connection, Shared, State
 
@@ -121,6 +122,41 @@ def test_socket_is_not_read_over_the_rate_and_nothing_is_lost(run: Run) -> None:
         assert dialogue.taken == [b"%d" % i for i in range(30)]
 
     run(scene, rate=50, burst=5)
+
+
+def test_lines_of_one_address_wait_for_each_other_and_nothing_is_lost(run: Run) -> None:
+    """However many connections it opens, and though each of them has its own burst."""
+
+    async def scene(listener: Listener, first: Peer, dialogue: Noting) -> None:
+        clock = listener.shared.clock
+        listener.shared.budget.lines = Buckets(10, 1.0, clock)
+        peers = [first, await listener.connect(), await listener.connect()]
+        for peer, origin in zip(peers, ["192.0.2.7", "192.0.2.7", "192.0.2.8"], strict=True):
+            peer.connection.origin = origin
+        start = clock()
+        lines = [b"%d" % number for number in range(10)]
+        for peer in peers:
+            await peer.send(b"\n".join([*lines, b""]))
+        await until(lambda: peers[2].connection.dialogue.taken == lines)
+        assert len(dialogue.taken) + len(peers[1].connection.dialogue.taken) < 20 or clock() - start > 0.9
+        for peer in peers:
+            await until(lambda peer=peer: peer.connection.dialogue.taken == lines)
+        assert clock() - start > 0.9
+
+    run(scene)
+
+
+def test_bytes_without_an_end_of_one_address_have_their_price(run: Run) -> None:
+    async def scene(listener: Listener, first: Peer, dialogue: Noting) -> None:
+        listener.shared.budget.lines = Buckets(10, 1.0, listener.shared.clock)
+        first.connection.origin = "192.0.2.7"
+        start = listener.shared.clock()
+        await first.send(b"x" * 64 * 15)
+        await first.send(b"x\n")
+        await until(lambda: dialogue.taken)
+        assert listener.shared.clock() - start > 0.4
+
+    run(scene, line_limit=64)
 
 
 def test_last_call_takes_all_that_came_in_at_once(run: Run) -> None:

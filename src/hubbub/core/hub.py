@@ -23,6 +23,7 @@ from typing import Any
 from hubbub.core import names
 from hubbub.core.abroad import Abroad
 from hubbub.core.bounds import TOPIC_BYTES
+from hubbub.core.budget import Budget
 from hubbub.core.commits import Commits
 from hubbub.core.delivery import Broker, Delivery, Limits
 from hubbub.core.model import (
@@ -87,6 +88,9 @@ class Hub:
         )
         # Called with a user of this node of whom something has changed that other nodes are told.
         self.touched: Callable[[User], None] = lambda user: None
+        self.budget = Budget(lambda: 0.0)  # of each address; without limits until the owner sets them
+        # Calls something in so many seconds. What is not set waits for nothing.
+        self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self.closing = False  # everybody leaves: nobody needs to be told who does
         self._boot = boot
         self._sessions = 0
@@ -351,6 +355,12 @@ class Hub:
         session.waiting -= 1
         if not session.waiting:
             session.outlet.go_on()
+
+    def hold_up(self, session: Session, seconds: float) -> None:
+        """Take the session's next command no sooner than in so many seconds."""
+        if seconds:
+            session.waiting += 1
+            self.later(seconds, partial(self.release, session))
 
     # --- readers that stall ---------------------------------------------------------------------------------
 

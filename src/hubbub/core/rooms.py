@@ -60,6 +60,7 @@ class Rooms:
         if self._is_coming(room):
             self._hub.reply(session, Refusal("name-in-use", COMING.format(room), room=room))
             return
+        self._hub.hold_up(session, self._hub.budget.joins.charge(session.address))
         session.waiting += 1
         session.joining = {**joining, room: None}
         self._waking.wake(room, session, partial(self._ask_in, session, room, after, key))

@@ -27,6 +27,10 @@ class Throttle:
         self.since = now
         return max(0.0, -self.tokens / self.rate)
 
+    def missing(self, now: float) -> float:
+        """Return how many tokens the bucket lacks; 0.0 if it is full."""
+        return max(0.0, self.burst - self.tokens - (now - self.since) * self.rate)
+
     def delay(self, now: float) -> float:
         """Take a token and return 0.0, or take none and return the seconds until there is one."""
         if not self.rate:

@@ -24,6 +24,7 @@ from enum import Enum, auto
 from typing import Any, Protocol, cast
 
 from hubbub.config import Settings
+from hubbub.core.budget import Budget
 from hubbub.core.throttle import Throttle
 from hubbub.listeners.deadlines import Deadlines
 from hubbub.listeners.outflow import Outflow
@@ -111,6 +112,7 @@ class Shared:
     cloak: Callable[[str], str] = lambda address: "hidden"  # what others are shown of an address
     # Counts a connection from another address than before; returns why that may not be, "" if it may.
     recount: Callable[[str, str], str] = lambda before, after: ""
+    budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0))  # of each address; without limits
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
@@ -152,7 +154,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._arrived = now  # when the last input came
         self._eof = False
         self._last_call = False  # the server is stopping: nothing more is read
-        self._held: Any = None  # an item that was not taken because of the rate
+        self._held: Any = None  # an item that is paid for, and taken when the rate allows
         self._more = False  # there may be input to take
         self._over = False  # the dialogue has no deadlines any more: it only waits for its goodbye
         self._paused_at = 0.0  # when it last took a byte while it takes no more; 0: it does
@@ -193,9 +195,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self.pump()
         if self._items == before and not self._throttled and self.state is State.OPEN:
             # Bytes without an end have their price too: a line's worth of them that of a line.
-            delay = self._throttle.charge(nbytes / self._shared.settings.line_limit, now)
-            if delay:
-                self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
+            if self._is_over_the_rate(nbytes / self._shared.settings.line_limit, now):
                 self._read(False)
 
     def eof_received(self) -> bool:
@@ -319,7 +319,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     def _take_one(self) -> bool:
         """Take an item; return whether another may follow."""
-        item = self._held
+        now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
+        item, self._held = self._held, None
         if item is None:
             item = self.dialogue.next_item()
             if item is None and self._ahead:
@@ -329,16 +330,21 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             if item is None:
                 self._all_taken()
                 return False
-        now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
-        delay = self._throttle.delay(now)
-        if delay:
-            self._held = item
-            self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
-            return False
-        self._held = None
+            if self._is_over_the_rate(1.0, now):
+                self._held = item
+                return False
         self._items += 1
         self.dialogue.take(item)
         return True
+
+    def _is_over_the_rate(self, lines: float, now: float) -> bool:
+        """Charge for lines; return whether the peer must wait for that, until `_rate_allows` is called."""
+        if self._last_call:
+            return False
+        delay = max(self._throttle.charge(lines, now), self._shared.budget.lines.charge(self.origin, lines))
+        if delay:
+            self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
+        return delay > 0
 
     def _all_taken(self) -> None:
         """Wait for more input; if there will be none, come to an end."""
@@ -366,7 +372,6 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         """
         self._read(False)
         self._last_call = True
-        self._throttle.rate = 0
         if self._throttled:
             self._throttled.cancel()
             self._rate_allows()

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import errno
 import logging
+import math
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from hubbub.core.budget import scopes
 from hubbub.errors import SettingsError, reason
 from hubbub.listeners.address import bind_all, contains, is_loopback, network, origin, show, wire_of
 from hubbub.listeners.arrival import TOO_LATE, Arrival, Caller, Inside, Undecided
@@ -30,6 +32,7 @@ OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 FULL = "The chat is full just now; try again later."
 TOO_MANY = "There are too many connections from your address."
+TOO_OFTEN = "There are too many new connections from your address; try again in {} s."
 ENCRYPTED_ONLY = (
     "This chat takes encrypted connections only; use TLS, as in: openssl s_client -quiet -connect HOST:PORT"
 )
@@ -173,10 +176,10 @@ class Front:
 
     def _take(self, sock: socket.socket, peer: Any, wire: Wire | None) -> None:
         where = origin(peer[0])
-        if refusal := self.enter(where):
+        trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
+        if refusal := self.enter(where, new=not trusted):  # all that a balancer's clients do comes from its address
             self.turn_away(sock, refusal)
             return
-        trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
         caller = Caller(peer, where, self.shared.clock(), wire)
         if not trusted and (wire in (Wire.HTTP, Wire.TLS) or not self._sniffs):
             self.hand(wire or Wire.LINE, sock, caller)
@@ -185,32 +188,43 @@ class Front:
 
     # --- counting -------------------------------------------------------------------------------------------------
 
-    def enter(self, where: str) -> str:
-        """Count a connection from an address; return why that may not be, "" if it may."""
+    def enter(self, where: str, new: bool = True) -> str:
+        """Count a connection from an address; return why that may not be, "" if it may.
+
+        Args:
+            where: the address.
+            new: whether it is to be counted among the new connections from there, too.
+
+        """
         settings = self.shared.settings
         if not settings.no_limits:
             if self._count >= settings.max_connections:
                 return FULL
-            if self._by_address[where] >= settings.max_per_address:
+            if any(self._by_address[scope] >= times * settings.max_per_address for scope, times in scopes(where)):
                 return TOO_MANY
-        self._count += 1
-        self._by_address[where] += 1
+            if new and (seconds := self.shared.budget.connections.take(where)):
+                return TOO_OFTEN.format(math.ceil(seconds))
+        self._count_in(where)
         return ""
+
+    def _count_in(self, where: str) -> None:
+        self._count += 1
+        for scope, _ in scopes(where):
+            self._by_address[scope] += 1
 
     def leave(self, where: str) -> None:
         """Count a connection from an address no more."""
         self._count -= 1
-        self._by_address[where] -= 1
-        if not self._by_address[where]:
-            del self._by_address[where]
+        for scope, _ in scopes(where):
+            self._by_address[scope] -= 1
+            if not self._by_address[scope]:
+                del self._by_address[scope]
 
     def recount(self, before: str, after: str) -> str:
         """Count a connection from another address than before; return why that may not be, "" if it may."""
         self.leave(before)
-        refusal = self.enter(after)
-        if refusal:
-            self._count += 1
-            self._by_address[before] += 1
+        if refusal := self.enter(after):
+            self._count_in(before)
         return refusal
 
     def _gone(self, connection: Counted) -> None:
