@@ -33,7 +33,7 @@ from hubbub.wire.line import stamped
 WHERE = frozenset("data broker nats_creds nats_nkey nats_ca nats_cert nats_key".split())
 # The settings that mean something to the echo server.
 ECHO = frozenset(
-    "listen idle_timeout stall_timeout rate burst line_limit buffer max_connections max_per_address no_limits "
+    "listen idle_timeout stall_timeout line_limit buffer max_connections max_per_address no_limits "
     "log_level log_times uvloop".split()
 )
 
@@ -94,6 +94,16 @@ class Group(click.Group):
 @click.version_option(version("hubbub"), message="hubbub %(version)s")
 def main() -> None:
     """A chat server for every client you already have: nc, telnet, browsers, curl, IRC."""
+    _open_standard_streams()
+
+
+def _open_standard_streams() -> None:
+    """Open /dev/null where standard input, output or error is closed: else a socket or the log would get its number."""
+    for number in (0, 1, 2):  # what is opened gets the lowest number that is free
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def settings_options(names: frozenset[str] = frozenset()) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hubbub import storage
 from hubbub.config import Settings
 from hubbub.core.budget import Budget
@@ -354,6 +356,7 @@ async def echo(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = _stop_on_signals(loop)
     _prepare_process()
+    settings = msgspec.structs.replace(settings, rate=0.0)  # a peer that reads no answers is not read: that is enough
     shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
     try:
         with Watchdog(lambda lag: None):

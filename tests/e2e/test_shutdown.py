@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scene import PROMPT, Server, stored
+from scene import PATIENCE, PROMPT, Client, Server, free_port, stored, wait_until
 
 Serve = Callable[..., Server]
 FAREWELL = b"*** The server is shutting down ***\n"
@@ -123,3 +125,43 @@ def test_server_that_is_killed_leaves_port_and_data_usable(serve: Serve) -> None
     server.kill()
     again = serve(port=server.port)
     assert again.join("Alice").seen.endswith(b"Alice: kept\n")
+
+
+@pytest.mark.parametrize("loop", ["--uvloop", "--no-uvloop"])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_change_nothing(tmp_path: Path, closed: str, loop: str) -> None:
+    """What is closed could be a socket's number later: then the log would be written to a client."""
+    port = free_port()
+    server = [
+        sys.executable,
+        "-m",
+        "hubbub",
+        "serve",
+        "--listen",
+        f"line:127.0.0.1:{port}",
+        "--data",
+        tmp_path / "data",
+    ]
+    script = f'exec "$0" "$@" {loop} {closed}'
+    with subprocess.Popen(["/bin/sh", "-c", script, *server], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            wait_until(lambda: listens(port), what="a server")
+            alice = Client(port)
+            alice.sees(PROMPT)
+            alice.say("Alice", "hello")
+            alice.sees_nothing()
+            process.send_signal(signal.SIGTERM)
+            assert alice.rest() == FAREWELL
+            alice.close()
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
+    assert [row["text"] for row in stored(tmp_path / "data", "--room", "lobby")] == ["hello"]
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except ConnectionRefusedError:
+        return False
+    return True

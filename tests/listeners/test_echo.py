@@ -248,6 +248,16 @@ async def test_a_reset_is_survived() -> None:
 # --- as a program -----------------------------------------------------------------------------------------------
 
 
+async def test_the_program_has_no_rate() -> None:
+    async with program() as server:
+        peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
+        lines = b"".join(b"%d\n" % number for number in range(5000))
+        peer.send(lines)
+        assert await peer.got(lines)
+        peer.close()
+        assert await server.end() == 0
+
+
 async def test_the_program_tells_who_comes_and_ends_though_somebody_stalls() -> None:
     async with program("--no-limits") as server:
         peer = Peer(*await asyncio.open_connection("127.0.0.1", server.port))
