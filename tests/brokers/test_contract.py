@@ -341,6 +341,9 @@ async def test_all_rooms_come_by_name_with_their_topics(probe: Probe) -> None:
     for limit in (10, 2):
         answer = await probe.read(AllRooms(limit))
         assert (list(answer.rooms), answer.count) == (rooms[:limit], 4)
+    for after, left in (("a", 3), ("b", 2), ("bb", 2), ("c", 1), ("z", 1), ("ü", 0)):
+        answer = await probe.read(AllRooms(2, after=after))
+        assert (list(answer.rooms), answer.count) == (rooms[4 - left :][:2], left)
 
 
 async def test_a_room_that_was_only_looked_at_has_no_log(probe: Probe) -> None:

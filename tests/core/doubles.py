@@ -150,7 +150,7 @@ class FakeBroker:
     def _answer(self, query: Query | AllRooms) -> Any:
         match query:
             case AllRooms():
-                names = sorted({entry.room for entry in self.log})
+                names = sorted({entry.room for entry in self.log if entry.room > query.after})
                 return RoomList([(name, self._state(name, 0).topic) for name in names[: query.limit]], len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]

@@ -2,7 +2,8 @@ import pytest
 from doubles import NOON, House, Peer
 
 from hubbub.core import bounds
-from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY, MAX_LISTED
+from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY
+from hubbub.core.listing import MAX_LISTED
 from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
 
 

@@ -116,6 +116,7 @@ async def test_room_that_a_post_opens_is_told() -> None:
         ),
         ("rooms/lobby/search", "The query lacks q, as in ?q=…"),
         ("search?q=", "The query's q must be a text of 1 to 1024 characters."),
+        ("rooms?limit=0", "The query's limit must be a whole number from 1 to 500."),
         ("nothing", "No such endpoint. See docs/openapi.json."),
     ],
 )
@@ -147,6 +148,51 @@ async def test_search_for_nothing_finds_nothing(words: str) -> None:
         answer = await web.ask("GET", f"/api/v1/search?q={words}")
         assert answer.status == 200
         assert [entry["text"] for entry in answer.json["entries"]] == (["green tea"] if "tea" in words else [])
+
+
+# --- lists ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/plain"])
+async def test_lists_are_read_page_by_page_by_their_links(accept: str) -> None:
+    async with asking(no_limits=True) as web:
+        for number in range(5):
+            await web.say(f"room-{number}", "hi")
+            await web.join(f"Al{number}")
+        for path, key, expected in (
+            ("rooms?after=&limit=2", "rooms", ["lobby", *(f"room-{number}" for number in range(5))]),
+            ("rooms?limit=2", "rooms", ["lobby", "room-0", "lobby", *(f"room-{number}" for number in range(5))]),
+            ("rooms/lobby/members?limit=2", "nicks", [f"Al{number}" for number in range(5)]),
+        ):
+            seen: list[str] = []
+            folder = "/api/v1/" + path.rpartition("/")[0] + ("/" if "/" in path else "")
+            page = path.rpartition("/")[2]
+            while page:
+                answer = await web.ask("GET", folder + page, Accept=accept)
+                if accept == "text/plain":
+                    seen += [line.split()[0] for line in answer.body.decode().splitlines()]
+                else:
+                    seen += [one["name"] if key == "rooms" else one for one in answer.json[key]]
+                link = re.match(r'<(.*)>; rel="next"$', answer.headers.get("link", ""))
+                page = link[1] if link else ""
+            assert seen == expected
+
+
+async def test_lists_over_the_websocket_have_parts_and_true_numbers() -> None:
+    async with asking(no_limits=True) as web:
+        for number in range(5):
+            await web.join(f"Al{number}")
+        ada = await web.talk("Ada")
+        await ada.say(type="members", room="lobby", limit=2, label="m1")
+        first = await ada.sees_label("m1")
+        assert (first["nicks"], first["more"]) == (["Ada", "Al0"], 4)
+        await ada.say(type="members", room="lobby", limit=3, after="Al0", label="m2")
+        second = await ada.sees_label("m2")
+        assert (second["nicks"], second["more"]) == (["Al1", "Al2", "Al3"], 1)
+        await ada.say(type="rooms", after="", limit=1, label="r1")
+        assert [room["name"] for room in (await ada.sees_label("r1"))["rooms"]] == ["lobby"]
+        await ada.say(type="rooms", limit=501, label="r2")
+        assert (await ada.sees_label("r2"))["code"] == "bad-frame"
 
 
 # --- rates ------------------------------------------------------------------------------------------------------

@@ -108,7 +108,8 @@ class MemoryBroker:
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query, in the loop's next turn."""
         if isinstance(query, AllRooms):
-            names = sorted(name for name in self._last if not self._shut(SECRET, name, query.inside))
+            shown = (name for name in self._last if not self._shut(SECRET, name, query.inside))
+            names = sorted(name for name in shown if name > query.after)
             rooms = [(name, self._topics.get(name, "")) for name in names[: query.limit]]
             self._loop.call_soon(done, RoomList(rooms, len(names)))
         elif not isinstance(query, Since | Around) and query.room and self._shut(CLOSED, query.room, query.inside):

@@ -114,9 +114,10 @@ class Reading:
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         hidden = json.dumps([] if query.inside is None else self._shut(SECRET, query.inside))
-        which = "FROM room WHERE id NOT IN (SELECT value FROM json_each(?))"
-        rooms = self._db.execute(f"SELECT name, topic {which} ORDER BY name LIMIT ?", (hidden, query.limit)).fetchall()
-        (count,) = self._db.execute(f"SELECT count(*) {which}", (hidden,)).fetchone()
+        which = "FROM room WHERE name > ? AND id NOT IN (SELECT value FROM json_each(?))"
+        bounds = (query.after, hidden)
+        rooms = self._db.execute(f"SELECT name, topic {which} ORDER BY name LIMIT ?", (*bounds, query.limit)).fetchall()
+        (count,) = self._db.execute(f"SELECT count(*) {which}", bounds).fetchone()
         return RoomList(rooms, int(count))
 
     def _shut(self, letters: str, inside: Sequence[str]) -> list[int]:

@@ -6,11 +6,13 @@ command is said.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
 from hubbub.core.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
+from hubbub.core.listing import Part, page
 from hubbub.core.model import (
     AllRooms,
     Clock,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
 
 MAX_HISTORY = 200  # messages that one command shows
-MAX_LISTED = 500  # names that one command shows
+BEGINNING = Part()
 FOUND = 20  # messages that /search shows
 
 
@@ -91,45 +93,57 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
-def members_of(hub: Hub, name: str) -> Members:
-    """Return who is in a room; of one that is not awake here, who is on other nodes."""
+def members_of(hub: Hub, name: str, part: Part = BEGINNING) -> Members:
+    """Return the people in a room, by name; of one that is not awake here, those on other nodes."""
     room = hub.rooms.awake.get(name)
     people = room.people if room else hub.abroad.rooms.get(name, ())
     ids = {member.nick: member.user.id for member in people if member.user}
     nicks = sorted(ids, key=str.casefold)
-    operators = [member.nick for member, status in room.rules.status.items() if "o" in status] if room else []
-    listed = nicks[:MAX_LISTED]
-    return Members(
-        name,
-        listed,
-        len(nicks) - len(listed),
-        tuple(sorted(operators, key=str.casefold)),
-        [ids[nick] for nick in listed],
-    )
+    if part.after is not None:
+        nicks = nicks[bisect_right(nicks, part.after.casefold(), key=str.casefold) :]
+    operators = {member.nick for member, status in room.rules.status.items() if "o" in status} if room else set()
+    listed = page(nicks, part.limit, lambda nick: len(nick.encode()) + len(ids[nick]) + 8)
+    ruling = tuple(nick for nick in listed if nick in operators)
+    return Members(name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed])
 
 
-def list_members(hub: Hub, session: Session, argument: str) -> None:
-    """Reply with who is in a room, the current one by default. Raises Refused when the session is not in it."""
+def list_members(hub: Hub, session: Session, argument: str, part: Part = BEGINNING) -> None:
+    """Reply with the people in a room, the current one by default. Raises Refused when the session is not in it."""
     room = hub.rooms.of(session, argument)
-    hub.reply(session, members_of(hub, room.name))
+    hub.reply(session, members_of(hub, room.name, part))
 
 
-def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None) -> Rooms:
-    """Return the rooms that there are, those with most members first; of secret ones, those that a session is in."""
+def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None, part: Part = BEGINNING) -> Rooms:
+    """Return the rooms that there are, those with most members first; of secret ones, those that a session is in.
+
+    Args:
+        hub: the hub.
+        stored: those that have a log, by name: the part of them that is asked for.
+        session: which asks, if it is one.
+        part: the part that is asked for.
+
+    """
     inside = session.rooms if session else {}
     awake = {name: room for name, room in hub.rooms.awake.items() if SECRET not in room.rules.flags or name in inside}
     topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
     counts = {name: len(inside) for name, inside in hub.abroad.rooms.items()}
     counts |= {name: room.count for name, room in awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
-    rooms.sort(key=lambda room: (-room.members, room.name))
-    more = max(stored.count, len(rooms)) - MAX_LISTED  # those that are awake are stored, or will be soon
-    return Rooms(rooms[:MAX_LISTED], session.current if session else "", max(0, more))
+    if part.after is None:
+        rooms.sort(key=lambda room: (-room.members, room.name))
+    else:  # what is stored may end before the last of those that are awake
+        last = stored.rooms[-1][0] if len(stored.rooms) < stored.count else None
+        rooms = [room for room in rooms if room.name > part.after and (last is None or room.name <= last)]
+        rooms.sort(key=lambda room: room.name)
+    listed = page(rooms, part.limit, lambda room: len(room.name.encode()) + len(room.topic.encode()) + 48)
+    more = max(stored.count, len(rooms)) - len(listed)  # those that are awake are stored, or will be soon
+    return Rooms(listed, session.current if session else "", more)
 
 
-def list_rooms(hub: Hub, session: Session, _: str = "") -> None:
+def list_rooms(hub: Hub, session: Session, _: str = "", part: Part = BEGINNING) -> None:
     """Reply with the rooms that there are."""
-    hub.ask(session, AllRooms(MAX_LISTED, tuple(session.rooms)), lambda stored: rooms_of(hub, stored, session))
+    query = AllRooms(part.limit, tuple(session.rooms), part.after or "")
+    hub.ask(session, query, lambda stored: rooms_of(hub, stored, session, part))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:

@@ -338,10 +338,14 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class AllRooms:
-    """Up to `limit` rooms that have a log, with their topics, by name; secret ones only for those who are in them."""
+    """Up to `limit` rooms that have a log, with their topics, by name; secret ones only for those who are in them.
+
+    With `after` they are those whose names follow it.
+    """
 
     limit: int
     inside: Inside = None
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +383,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RoomList:
-    """The answer to AllRooms: names and topics; `count` is how many there are, listed or not."""
+    """The answer to AllRooms: names and topics; `count` is how many there are after its `after`, listed or not."""
 
     rooms: Sequence[tuple[str, str]]
     count: int

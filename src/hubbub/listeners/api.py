@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from math import ceil
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import msgspec
 from aiohttp import web
 
 from hubbub.core import commands, names
 from hubbub.core.hub import Hub
+from hubbub.core.listing import Part
 from hubbub.core.model import (
     LOBBY,
     After,
@@ -218,25 +219,27 @@ class Api:
         response.headers["Hubbub-Log"] = self._hub.broker.log_id
         return response
 
-    async def rooms(self, call: Call, query: wire.Nothing, _: str) -> web.Response:
+    async def rooms(self, call: Call, query: wire.Rooms, _: str) -> web.Response:
         """Answer with the rooms."""
-        stored: RoomList = await self._read(AllRooms(commands.MAX_LISTED, ()))
-        listed = commands.rooms_of(self._hub, stored)
+        stored: RoomList = await self._read(AllRooms(query.limit, (), query.after or ""))
+        listed = commands.rooms_of(self._hub, stored, part=Part(query.after, query.limit))
+        # The liveliest are followed by nothing: all rooms are read by name, from the beginning.
+        follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
+        headers = _next(call, follow, query.limit) if listed.more else {}
         if plain(call):
-            return web.Response(
-                text="".join(f"{room.name} ({room.members}) {room.topic}".rstrip() + "\n" for room in listed.rooms)
-            )
-        return answer(
-            wire.RoomPage([wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms], listed.more)
-        )
+            lines = (f"{room.name} ({room.members}) {room.topic}".rstrip() for room in listed.rooms)
+            return web.Response(text="".join(line + "\n" for line in lines), headers=headers)
+        rooms = [wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms]
+        return answer(wire.RoomPage(rooms, listed.more), headers=headers)
 
-    async def members(self, call: Call, query: wire.Nothing, room: str) -> web.Response:
+    async def members(self, call: Call, query: wire.Members, room: str) -> web.Response:
         """Answer with the people in a room."""
         await self._check_open(room)
-        listed = commands.members_of(self._hub, room)
+        listed = commands.members_of(self._hub, room, Part(query.after, query.limit))
+        headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
         if plain(call):
-            return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks))
-        return answer(wire.MemberPage(room, list(listed.nicks), listed.more))
+            return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
+        return answer(wire.MemberPage(room, list(listed.nicks), listed.more), headers=headers)
 
     async def post(self, call: Call, query: wire.Post, room: str) -> web.Response:
         """Say something, and answer when it is stored."""
@@ -325,9 +328,15 @@ def _message(text: str) -> str:
         raise Refused("body-invalid", "The body is not JSON, though the Content-Type says so.") from None
 
 
-def answer(what: msgspec.Struct, status: int = 200) -> web.Response:
+def _next(call: Call, after: str, limit: int) -> dict[str, str]:
+    """Return the header that says where a list goes on (RFC 8288): relative, so that it is right behind a proxy."""
+    path = call.request.rel_url.raw_path.rpartition("/")[2]
+    return {"Link": f'<{path}?after={quote(after, safe="")}&limit={limit}>; rel="next"'}
+
+
+def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return an answer."""
-    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status)
+    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
 
 
 def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -338,11 +347,11 @@ def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> w
 
 
 ROUTES = (
-    Route("GET", "/rooms", "List the rooms.", wire.Nothing, wire.RoomPage, Api.rooms),
+    Route("GET", "/rooms", "List the rooms.", wire.Rooms, wire.RoomPage, Api.rooms),
     Route("GET", "/search", "Search in all rooms.", wire.Search, wire.Page, Api.search),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.Messages, wire.Page, Api.messages),
     Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.Post, wire.Posted, Api.post, 201),
     Route("GET", "/rooms/{room}/search", "Search in a room.", wire.Search, wire.Page, Api.search),
-    Route("GET", "/rooms/{room}/members", "List the people in a room.", wire.Nothing, wire.MemberPage, Api.members),
+    Route("GET", "/rooms/{room}/members", "List the people in a room.", wire.Members, wire.MemberPage, Api.members),
     Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.Stream, wire.LogEntry, Api.stream),
 )

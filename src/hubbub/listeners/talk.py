@@ -13,6 +13,7 @@ from websockets.frames import CloseCode
 from hubbub.config import Settings
 from hubbub.core import asides, commands, moderation, names, resuming
 from hubbub.core.hub import Hub
+from hubbub.core.listing import Part
 from hubbub.core.model import (
     LOBBY,
     After,
@@ -324,6 +325,10 @@ class Talk:
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 
+def _part(request: wire.AskRooms | wire.AskMembers) -> Part:
+    return Part(request.after, request.limit)
+
+
 _ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: Rooms, wire.AskMembers: Members}
 _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Hello: Talk._hello,
@@ -335,6 +340,8 @@ _REQUESTS: dict[type[wire.Request], Callable[[Talk, Any], None]] = {
     wire.Redact: Talk._redact,
     wire.History: Talk._history,
     wire.Find: Talk._find,
-    wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session),
-    wire.AskMembers: lambda talk, request: commands.list_members(talk._hub, talk._session, request.room),
+    wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session, part=_part(request)),
+    wire.AskMembers: lambda talk, request: commands.list_members(
+        talk._hub, talk._session, request.room, _part(request)
+    ),
 }

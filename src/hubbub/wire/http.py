@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
+from hubbub.core.listing import MAX_LISTED
 from hubbub.core.model import Entry, Form
 from hubbub.wire import line
 
@@ -20,6 +21,7 @@ MAX_READ = 4 * MAX_BODY  # bytes of a body: JSON and other charsets may take mor
 # The descriptions are ends of the sentence "NAME must be …".
 Name = Annotated[str, Meta(max_length=FOLDED_CHARS, description=f"a name of at most {FOLDED_CHARS} characters")]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 62, description="the number of an entry")]
+Limit = Annotated[int, Meta(ge=1, le=MAX_LISTED, description=f"a whole number from 1 to {MAX_LISTED}")]
 Last = Annotated[int, Meta(ge=1, le=MAX_LAST, description=f"a whole number from 1 to {MAX_LAST}")]
 Words = Annotated[
     str, Meta(min_length=1, max_length=SEARCH_CHARS, description=f"a text of 1 to {SEARCH_CHARS} characters")
@@ -65,8 +67,18 @@ class Stream(Struct):
     after: Mark | None = None
 
 
-class Nothing(Struct):
-    """No parameters."""
+class Rooms(Struct):
+    """The liveliest rooms; with `after`, also if it is empty, those whose names follow it, by name."""
+
+    after: Name | None = None
+    limit: Limit = MAX_LISTED
+
+
+class Members(Struct):
+    """The people in a room, by name; with `after` those whose names follow it."""
+
+    after: Name | None = None
+    limit: Limit = MAX_LISTED
 
 
 def explain(error: msgspec.ValidationError, query: type[Struct]) -> str:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES
+from hubbub.core.listing import MAX_LISTED
 from hubbub.core.model import (
     Answer,
     Clock,
@@ -44,6 +45,7 @@ Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
 Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+Listed = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 
 
 # --- in -------------------------------------------------------------------------------------------------------
@@ -133,15 +135,19 @@ class Find(Struct, tag="search", tag_field="type"):
 
 
 class AskRooms(Struct, tag="rooms", tag_field="type"):
-    """Ask which rooms there are."""
+    """Ask for the liveliest rooms; with `after`, also if it is empty, for those whose names follow it, by name."""
 
+    after: Name | None = None
+    limit: Listed = MAX_LISTED
     label: Label = ""
 
 
 class AskMembers(Struct, tag="members", tag_field="type"):
-    """Ask who is in a room."""
+    """Ask for the people in a room, by name; with `after` for those whose names follow it."""
 
     room: Name
+    after: Name | None = None
+    limit: Listed = MAX_LISTED
     label: Label = ""
 
 

@@ -68,7 +68,8 @@ async def _find(feed: Feed, bound: float | str) -> Span | None:
 async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> RoomList:
     """Return the rooms that have a log. Raises BrokerError."""
     states = await states_of(link, followed)
-    names = sorted((one.name, one.topic) for one in states if not one.is_shut(SECRET, query.inside))
+    shown = (one for one in states if one.name > query.after and not one.is_shut(SECRET, query.inside))
+    names = sorted((one.name, one.topic) for one in shown)
     return RoomList(names[: query.limit], len(names))
 
 
