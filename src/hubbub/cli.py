@@ -25,6 +25,7 @@ from hubbub import bench, config, console, passwords, server, transfer
 from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
+from hubbub.core.tags import shown
 from hubbub.core.text import clean
 from hubbub.errors import HubbubError, Refused, reason
 from hubbub.wire.line import stamped
@@ -268,8 +269,9 @@ def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = Map
     rooms = {entry.room for entry in entries}
     for entry in entries:
         if style == "json":
-            line = json.dumps(entry._asdict(), ensure_ascii=False)
-            click.echo(line if _is_shown(line) else json.dumps(entry._asdict()))
+            fields = {**entry._asdict(), "tags": shown(entry.tags)}
+            line = json.dumps(fields, ensure_ascii=False)
+            click.echo(line if _is_shown(line) else json.dumps(fields))
         else:
             click.echo(
                 (f"[{entry.room}] " if len(rooms) > 1 else "")

@@ -23,8 +23,9 @@ from hubbub.brokers.archive import Archive
 from hubbub.brokers.sqlite import lock
 from hubbub.brokers.store import COPY, FILE
 from hubbub.config import Settings
-from hubbub.core.model import Entry, Kind
+from hubbub.core.model import SAID, Entry, Kind
 from hubbub.core.names import check_room
+from hubbub.core.tags import clean_tags
 from hubbub.core.text import clean, clean_exactly
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 
@@ -227,8 +228,9 @@ def _entry(data: bytes) -> Entry:
     line = _decoder.decode(data)
     if line.kind is Kind.SIGNAL or check_room(line.room) != line.room:
         raise msgspec.ValidationError("no log has such an entry")
-    nick, id, host, tags = (clean(text) for text in (line.nick, line.id, line.host, line.tags))
-    return Entry(line.room, line.seq, 0, line.time, line.kind, nick, clean_exactly(line.text), id, host, tags)
+    nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
+    text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
+    return Entry(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, clean_tags(line.tags))
 
 
 # --- either log -----------------------------------------------------------------------------------------------

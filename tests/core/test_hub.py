@@ -186,7 +186,22 @@ def test_message_is_cleaned_and_an_empty_one_says_nothing() -> None:
     al, bo = house.enter("Al", "Bo")
     al.types("", "   ", "\x1b[31m", "\u202e", "  a\x1b[2Jb\x07 ")
     house.commit()
-    assert bo.sees() == ["Al: ab"]
+    assert bo.sees() == ["Al:   ab"]
+
+
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u3164", "\u2800", "\u00a0\u3000", "\u200d\u200d", "\x02\x0304\x03", "\ufe0f", "\u00ad"]
+)
+def test_message_that_shows_nothing_is_none(text: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types(text, f"/me {text}")
+    house.settle()
+    assert bo.sees() == []
+    with pytest.raises(Refused):
+        asides.whisper(house.hub, al.session, "Bo", text)
+    with pytest.raises(Refused):
+        house.hub.post(al.session, "ci", "lobby", text, "r")
 
 
 def test_message_that_is_not_stored_is_told_to_its_sender_alone() -> None:

@@ -6,12 +6,19 @@ import regex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.bounds import FOLDED_CHARS
-from hubbub.core.text import clean, clean_lines, cut, fold, fold_text
+from hubbub.core import formatting
+from hubbub.core.bounds import FOLDED_CHARS, REAL_NAME_BYTES
+from hubbub.core.text import clean, clean_lines, cut, fold, fold_text, is_blank, one_line, real_name, said
 from hubbub.errors import Refused
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-SPECIAL = "\x1b\x07\x08\r\n\t\x00\x7f[]PX^_NO\\(#;0?mA \u2028" + BIDI + "".join(map(chr, range(0x80, 0xA0)))
+HIDDEN = "\u200b\u200c\u200d\ufe0f\u3164\u180e\u034f\U000e0067\u0301\u0323\u20e3🏴❤👩ن\u094dक"
+SPECIAL = (
+    HIDDEN
+    + "\x02\x03\x0412,\x1b\x07\x08\r\n\t\x00\x7f[]PX^_NO\\(#;0?mA \u2028"
+    + BIDI
+    + "".join(map(chr, range(0x80, 0xA0)))
+)
 ANY = st.text(st.one_of(st.sampled_from(SPECIAL), st.characters(), st.characters(categories=["Cs"])))
 
 
@@ -58,6 +65,33 @@ ANY = st.text(st.one_of(st.sampled_from(SPECIAL), st.characters(), st.characters
         ("a\ud800b", "a\ufffdb"),
         ("👩\u200d🔬 ❤\ufe0f", "👩\u200d🔬 ❤\ufe0f"),
         ("می\u200cخواهم", "می\u200cخواهم"),
+        # what shows nothing
+        ("a\u200bb\u200e\u200f\u061cc\u00add\u034fe\u2060f\u115f\u3164\uffa0\u17b4g", "abcdefg"),
+        ("a\U000e0073\U000e0065\U000e0001\U000e0100b", "ab"),
+        ("a\ufe0fb\ufe00", "ab"),
+        ("❤\ufe0f\ufe0f1\ufe0f\u20e3", "❤\ufe0f1\ufe0f\u20e3"),
+        ("🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f",) * 2,
+        ("🏴\U000e0067\U000e0062\U000e0078\U000e0078\U000e0078\U000e007f", "🏴"),
+        ("🏳\ufe0f\u200d🌈👩🏽\u200d🔬",) * 2,
+        ("\u200da\u200c \u200d\u200db\u200d", "a b"),
+        ("അവന്\u200d र\u200dा ر\u200d",) * 2,
+        ("ᠠ\u180bᠠ\u180e x\u180b", "ᠠ\u180bᠠ\u180e x"),
+        ("a\ufdd0b\ufdef", "ab"),
+        # marks upon marks
+        ("z" + "\u0301" * 300 + "\u0489" * 100 + "y", "z" + "\u0301" * 4 + "y"),
+        ("z\u0301\u200d\u0301\u200d\u0301\u0301\u0301\u0301", "z\u0301\u200d\u0301\u200d\u0301\u0301"),
+        ("\u302e" * 9, "\u302e" * 4),
+        ("လျှော့ שׁ֥ ཧཱུྃ ภี่ किं",) * 2,
+        # IRC's formatting
+        ("\x0304red\x03 \x033,5green on brown\x0f end", "red green on brown end"),
+        ("\x0304,01red\x03 \x02bold\x02", "red bold"),
+        ("\x03\x0399 bottles", "99 bottles"),
+        ("\x0304red\x03\x0303green", "redgreen"),
+        ("\x04ff0000,00FF00x\x04y \x04ff", "xy ff"),
+        ("\x02\x1d\x1f\x1e\x11\x16\x0fx", "x"),
+        ("a\x031,b", "a,b"),
+        ("\x03123", "3"),
+        ("\x1b[3\x0304m", "m"),
     ],
 )
 def test_clean(text: str, left: str) -> None:
@@ -70,11 +104,17 @@ def test_clean_text_is_one_line_that_moves_nothing(text: str) -> None:
     assert clean(left) == left
     assert len(left.splitlines()) <= 1
     assert not {unicodedata.category(char) for char in left} & {"Cc", "Cs", "Zl", "Zp"}
+    assert not regex.search(r"[[\p{Mn}\p{Me}]||\P{ccc=0}]{5}", left, regex.V1)
+    assert not regex.search(r"[\p{DI}--[\u200c\u200d\ufe0e\ufe0f\u180b-\u180f]]", left, regex.V1)
     assert not set(left) & set(BIDI)
     left.encode()
 
 
-@given(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"])))
+@given(
+    st.text(
+        st.characters(exclude_categories=["C", "Zl", "Zp", "M"]).filter(lambda char: not regex.match(r"\p{DI}", char))
+    )
+)
 def test_clean_keeps_all_that_can_be_printed(text: str) -> None:
     assert clean(text) == text
 
@@ -115,15 +155,61 @@ def test_fold_twice_is_fold_once(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "cleaned"),
     [
-        (" one ", "one"),
+        (" one ", " one"),
+        ("\tone\ttwo\t", "\tone\ttwo"),
         ("one\ntwo", "one\ntwo"),
         ("one\r\ntwo\rthree\u2028four\x85five", "one\ntwo\nthree\nfour\nfive"),
-        ("\n\n one\x1b[2J \n\n two\t\n\n", "one\n\n two"),
+        ("\n\n one\x1b[2J \n\n\ttwo\t\n\n", " one\n\n\ttwo"),
+        ("    if x:\n\t    return\n", "    if x:\n\t    return"),
+        (" \n\u200b\n  a\n \n", "  a"),
         ("\n \n", ""),
+        ("\u3000a\u3000", "\u3000a"),
+        ("\x02 12.50 kg\x03", "12.50 kg"),
+        ("\x02  bold\x02", "  bold"),
     ],
 )
 def test_message_of_several_lines_keeps_them(text: str, cleaned: str) -> None:
     assert clean_lines(text) == cleaned
+    assert clean_lines(cleaned) == cleaned
+
+
+@given(ANY)
+def test_message_is_clean_line_by_line(text: str) -> None:
+    for exact in (False, True):
+        plain, tag = said(text, exact)
+        assert said(plain, exact) == (plain, "")
+        assert clean(plain.replace("\n", " ").replace("\t", " ")) == plain.replace("\n", " ").replace("\t", " ")
+        assert tag.startswith("format=") or not tag
+        codes = formatting.read(tag.removeprefix("format="))
+        assert said(formatting.put_in(plain, codes), exact).text == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [(" \x02 tea\x02\tat five \x0f", "tea at five"), ("tea\nat five", "teaat five"), ("\x0304", "")]
+)
+def test_text_of_one_line(text: str, plain: str) -> None:
+    left, tag = one_line(text)
+    assert left == plain
+    assert all(0 <= at <= len(left) for at, _ in formatting.read(tag.removeprefix("format=")))
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u2800", "\u3000", "\U0001d159", "\n \n"])
+def test_blank(text: str) -> None:
+    assert is_blank(text) and not is_blank(f"{text}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Al Bo", "Al Bo"),
+        (b"Jos\xe9".decode("utf-8", "replace"), "Jos\ufffd"),
+        (" \x0304Al\x03\x1b[2J\t", "Al"),
+        ("\u200b\u3164", ""),
+        ("é" * 200, "é" * (REAL_NAME_BYTES // 2)),
+    ],
+)
+def test_real_name(text: str, name: str) -> None:
+    assert real_name(text) == name
 
 
 FAMILY = "👨\u200d👩\u200d👧\u200d👦"

@@ -38,7 +38,7 @@ def scene(program: Program, end: bytes, bob_end: bytes, bob: Client | None = Non
     alice.sees(b"*** Carol has joined the chat ***" + end)
     bob.sees(b"*** Carol has joined the chat ***" + bob_end)
 
-    alice.send(b"  Hello, all!\t" + end)
+    alice.send(b"Hello, all!\t " + end)
     bob.sees(b"Alice: Hello, all!" + bob_end)
     carol.sees(b"Alice: Hello, all!\n")
 

@@ -22,7 +22,11 @@ DIRT = [
     ("a\u009b31mb".encode(), b"ab"),
     (b"a\x07\x0eb", b"ab"),
     ("a\u202eb\u2066c\u2069".encode(), b"abc"),
-    (b"a\tb", b"a b"),
+    (b"a\tb", b"a\tb"),
+    (b"    if x:\t\t", b"    if x:"),
+    (b"\treturn 1", b"\treturn 1"),
+    ("a\u200bb\u00adc\U000e0064".encode(), b"abc"),
+    (("z" + "\u0301" * 40).encode(), ("z" + "\u0301" * 4).encode()),
     (b"caf\xe9 au lait", "caf\ufffd au lait".encode()),
     (b"\xc3\x28", "\ufffd(".encode()),
     ("e\u0301 \U0001f468\u200d\U0001f469\u200d\U0001f467".encode(),) * 2,  # family: its joiners stay

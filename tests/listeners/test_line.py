@@ -375,6 +375,7 @@ def test_refused_name_alone_in_a_pipe_is_told(run: Callable[[Any], None]) -> Non
         ("klaus\nüber\n".encode("utf-16-be"), "klaus: über"),
         (b"ru\n\xef\xf0\xff\xec\xee\nsecond\n", "ru: \ufffd\ufffd\ufffd\ufffd\ufffd|ru: second"),
         (b"scale\n\x02 12.50 kg\x03\r\n", "scale: 12.50 kg"),
+        (b"ci\nbuild \x0304failed\x03 in \x033,1 5 s\x03\n", "ci: build failed in  5 s"),
         (b"x\nalpha\x15beta\n", "x: alphabeta"),
         (b"bar\n10 %\r50 %\r100 %\n", "bar: 100 %"),
     ],

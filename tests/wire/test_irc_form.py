@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import regex
 
 from hubbub.core.model import Entry, Kind
-from hubbub.wire.irc_form import FOREIGN, SHOWING, composed, form_of, mode_text, stamp, target
+from hubbub.wire.irc_form import FOREIGN, SHOWING, composed, form_of, formatted, mode_text, stamp, target
 
 TIME = 1_800_000_000.1239
 HOST = "~nc@1f2e3d4c5a.nc"
@@ -116,6 +117,52 @@ def test_a_time_stands_in_front_of_each_line(text: str, caps: tuple[str, ...]) -
         assert body.startswith(b"[12:00] ") is not joined
         whole += ("" if joined or not whole or "\n" not in text else "\n") + body.decode()[0 if joined else 8 : -2]
     assert whole == text
+
+
+FAMILY = "👨\u200d👩\u200d👧\u200d👦"
+
+
+@pytest.mark.parametrize("unit", [FAMILY, "🇩🇪", "e\u0301", "a\u0301\u0323", "क्षि", "👍🏽", "❤\ufe0f"], ids=ascii)
+@pytest.mark.parametrize("offset", range(8))
+def test_long_text_is_cut_between_characters_as_people_see_them(unit: str, offset: int) -> None:
+    text = "x" * offset + unit * 300
+    bodies = [line.partition(" :")[2] for line in shown(entry(Kind.MESSAGE, text)).split("\r\n")[:-1]]
+    assert "".join(bodies) == text and len(bodies) > 1
+    assert all(len(body.encode()) <= 512 for body in bodies)
+    assert all(set(regex.findall(r"\X", body)) <= {unit, "x"} for body in bodies)
+
+
+def test_long_text_is_cut_behind_a_space_that_is_no_part_of_a_character() -> None:
+    text = ("x" * 300 + " \u0301" + "y" * 100) * 2
+    bodies = [line.partition(" :")[2] for line in shown(entry(Kind.MESSAGE, text)).split("\r\n")[:-1]]
+    assert "".join(bodies) == text and not any(body.startswith("\u0301") for body in bodies)
+
+
+def test_one_character_that_does_not_fit_in_a_line_is_cut_all_the_same() -> None:
+    text = "👩\u200d" * 500
+    bodies = [line.partition(" :")[2] for line in shown(entry(Kind.MESSAGE, text)).split("\r\n")[:-1]]
+    assert "".join(bodies) == text and all(len(body.encode()) <= 500 for body in bodies)
+
+
+# --- formatting -------------------------------------------------------------------------------------------------
+
+
+def test_formatting_is_put_in_again_and_its_tag_is_not_shown() -> None:
+    said = entry(Kind.MESSAGE, "red bold", tags="format=0c04-01+3c+4b+8b;+a=1")
+    assert shown(said, "message-tags") == f"@msgid=x.1;+a=1 :Al!{HOST} PRIVMSG #ops :\x0304,01red\x03 \x02bold\x02\r\n"
+    topic = entry(Kind.TOPIC, "tea", tags="format=0b")
+    assert shown(topic) == f":Al!{HOST} TOPIC #ops \x02tea\r\n"
+    assert formatted("tea", "") == formatted("tea", "bot;+a=1") == "tea"
+
+
+def test_long_text_is_not_cut_within_a_code() -> None:
+    text = "x" * 470
+    for at in range(440, 470):
+        bodies = shown(entry(Kind.MESSAGE, text, tags=f"format={at}c04-12")).split("\r\n")[:-1]
+        assert sum("\x0304,12" in body for body in bodies) == 1
+
+
+# --- several lines ----------------------------------------------------------------------------------------------
 
 
 def test_lines_are_messages_for_who_knows_no_other() -> None:

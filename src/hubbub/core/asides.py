@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core.model import Entry, Event, Kind, Private, Refusal, Stored
-from hubbub.core.session import join_tags
-from hubbub.core.text import beginning, clean, clean_exactly, clean_lines
+from hubbub.core.tags import join
+from hubbub.core.text import beginning, clean, is_blank, said
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
     """Return what a session says as an entry that is in no log: without a number."""
     session.published += 1
     id = f"{session.tag}{session.published:x}"
-    tags = join_tags(session.tags, tags)
+    tags = join(session.tags, tags)
     return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
 
 
@@ -42,15 +42,15 @@ def whisper(  # noqa: PLR0913 - what may be said
         Refused: nobody has that name, or the text is empty.
 
     """
-    text = clean_exactly(text) if session.exact else clean_lines(text)
+    text, formatting = said(text, session.exact)
     target = hub.directory.find(name)
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
-    if not text and kind is not Kind.SIGNAL:
+    if is_blank(text) and kind is not Kind.SIGNAL:
         raise Refused("no-text", "There is nothing to send.")
     assert session.user is not None
     session.user.active = hub.clock()
-    entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
+    entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
     if target in hub.abroad:
         hub.ask_for(
             session,
@@ -95,7 +95,8 @@ def tell_apart(  # noqa: PLR0913 - what may be said to some of many
 
     With a label the session is told `Stored` when that is done.
     """
-    entry = _entry(hub, session, to, kind, clean_exactly(text), tags)
+    text, formatting = said(text, exact=True)
+    entry = _entry(hub, session, to, kind, text, join(tags, formatting))
 
     def give() -> Event | None:
         for member in members:

@@ -32,6 +32,9 @@ MESSAGE_BYTES = 16 * 1024
 MULTILINE_BYTES = 4096  # of an IRC message of several lines; announced as max-bytes
 MULTILINE_LINES = 100  # likewise, as max-lines
 
+FORMAT_CHARS = 4096  # of a message's formatting as it is stored; an IRC line of codes alone has less
+MARKS_IN_ROW = 4  # the longest stacks that languages have (Burmese, Hebrew with accents); more hides other lines
+
 SEARCH_CHARS = 1024
 SEARCH_WORDS = 32
 
@@ -64,6 +67,8 @@ TABLE = (
     Bound("a value of METADATA", METADATA_VALUE_BYTES, "bytes", "refused"),
     Bound("values of METADATA of one target", METADATA_KEYS, "keys", "refused"),
     Bound("subscriptions to METADATA", METADATA_SUBSCRIPTIONS, "keys", "refused"),
+    Bound("a message's IRC formatting, as it is stored", FORMAT_CHARS, "characters", "dropped"),
+    Bound("combining marks in a row", MARKS_IN_ROW, "marks", "dropped; refused in names"),
     Bound("the words of a search", SEARCH_CHARS, "characters", "refused"),
     Bound("the words of a search", SEARCH_WORDS, "words", "refused"),
 )

@@ -6,6 +6,7 @@ command is said.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING
@@ -31,7 +32,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.orders import ROWS, Command
 from hubbub.core.rules import SECRET
-from hubbub.core.text import beginning, clean
+from hubbub.core.text import beginning, clean, clean_exactly
 from hubbub.core.when import parse_time
 from hubbub.errors import Refused
 
@@ -44,28 +45,45 @@ BEGINNING = Part()
 FOUND = 20  # messages that /search shows
 
 
+_COMMAND = re.compile(r"\s*/(?!/)(\S*)\s*(.*)", re.DOTALL)
+
+
+def parse(line: str) -> tuple[str, str] | None:
+    """Return the name and the argument of a command; None for a line that is something to say.
+
+    What begins like a path (`/etc/hosts: ...`), a comment (`/* so */`) or a face is said: a command's name has neither
+    slash nor backslash in it, and begins with a letter.
+    """
+    match = _COMMAND.fullmatch(clean_exactly(line)) if "/" in line else None
+    if match is None:
+        return None
+    name, argument = match.groups()
+    is_command = not name or (name[0].isalpha() and not set(name) & set("/\\"))
+    return (name, argument.strip()) if is_command else None
+
+
 def run(hub: Hub, session: Session, line: str) -> None:
     """Do what a line says: a command, or something to say in the current room.
+
+    Two slashes at its beginning are one to say.
 
     Raises:
         Refused: there is no such command, its argument is missing, or it is not allowed now.
 
     """
-    text = clean(line).strip()
-    if not text.startswith("/"):
-        hub.say(session, text)
-    elif text.startswith("//"):
-        hub.say(session, text[1:])
-    else:
-        name, _, argument = text[1:].partition(" ")
-        command = _find(name)
-        argument = argument.strip()
-        if not argument and command.usage and not command.usage.startswith("["):
-            raise Refused("argument-missing", f"Usage: {command.synopsis}")
-        most = MESSAGE_BYTES if command.name in LONG else ARGUMENT_CHARS
-        if len(argument) > most:
-            raise Refused("argument-too-long", f"/{command.name} takes at most {most} characters.")
-        command.run(hub, session, argument)
+    parsed = parse(line)
+    if parsed is None:
+        hub.say(session, line[1:] if line.startswith("//") else line)
+        return
+    command = _find(parsed[0])
+    argument = parsed[1]
+    if not argument and command.usage and not command.usage.startswith("["):
+        raise Refused("argument-missing", f"Usage: {command.synopsis}")
+    is_long = command.name in LONG
+    most = MESSAGE_BYTES if is_long else ARGUMENT_CHARS
+    if len(argument) > most:
+        raise Refused("argument-too-long", f"/{command.name} takes at most {most} characters.")
+    command.run(hub, session, argument if is_long else clean(argument))
 
 
 def _find(name: str) -> Command:
@@ -155,10 +173,10 @@ def _topic(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _msg(hub: Hub, session: Session, argument: str) -> None:
-    name, _, text = argument.partition(" ")
-    if not text.strip():
+    name, *text = argument.split(maxsplit=1)
+    if not text:
         raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
-    asides.whisper(hub, session, name, text)
+    asides.whisper(hub, session, name, text[0])
 
 
 def _past(hub: Hub, none: str, more: str, page: Page) -> Event:

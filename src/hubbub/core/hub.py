@@ -47,8 +47,9 @@ from hubbub.core.naming import Naming
 from hubbub.core.outbox import Outbox, mark, share
 from hubbub.core.room import Room, slices
 from hubbub.core.rooms import Rooms
-from hubbub.core.session import Hold, Session, join_tags
-from hubbub.core.text import clean, clean_exactly, clean_lines, reason_of
+from hubbub.core.session import Hold, Session
+from hubbub.core.tags import join
+from hubbub.core.text import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.core.users import Directory, User
 from hubbub.errors import BrokerError, Refused
 
@@ -137,7 +138,7 @@ class Hub:
             else:
                 drafts.append(self.draft(session, room, Kind.LEAVE, reason_of(reason), insist=True))
                 drafts[-1].nick = next(iter(session.claimed()), session.nick)
-                drafts[-1].tags = join_tags(session.tags, "" if asked else LOST)
+                drafts[-1].tags = join(session.tags, "" if asked else LOST)
         share(drafts)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
@@ -177,16 +178,16 @@ class Hub:
                 no error and says nothing.
 
         """
-        text = clean_exactly(text) if session.exact else clean_lines(text)
-        if label and not text.strip():
+        text, formatting = said(text, session.exact)
+        if label and is_blank(text):
             raise Refused("no-text", "There is nothing to send.")
-        if text.strip():
+        if not is_blank(text):
             where = self.rooms.of(session, room)
             where.rules.check_say(session, self.clock())
             assert session.user is not None
             session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
-            draft.tags = join_tags(session.tags, tags)
+            draft.tags = join(session.tags, tags, formatting)
             mark(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
@@ -202,8 +203,8 @@ class Hub:
         self.directory.free(name)
         room = names.check_room(clean(room))
         self.rooms.check_not_coming(room)
-        text = clean_lines(text)
-        if not text:
+        text, formatting = said(text)
+        if is_blank(text):
             raise Refused("no-text", "There is nothing to send.")
 
         def publish() -> None:
@@ -213,7 +214,7 @@ class Hub:
                 nick = self.directory.free(name)
                 awake.rules.check_outsider(tuple(nick + mask for mask in session.masks), self.clock())
                 draft = self.draft(session, room, Kind.MESSAGE, text)
-                draft.nick = nick
+                draft.nick, draft.tags = nick, formatting
                 mark(draft, label)
             except Refused as refusal:
                 self.reply(session, Refusal(refusal.code, refusal.text, label, room))
@@ -221,28 +222,30 @@ class Hub:
 
         self.rooms.visit(session, [room], publish)
 
-    def set_topic(self, session: Session, text: str, room: str = "") -> None:
-        """Publish a new topic for a room.
+    def set_topic(self, session: Session, text: str, room: str = "", cuts: bool = False) -> None:
+        """Publish a new topic for a room; one that is too long is cut if its sender expects that.
 
         Raises:
             Refused: the session is not in that room, may not, or the topic is too long.
 
         """
-        text = clean(text).strip()
-        if (size := len(text.encode())) > TOPIC_BYTES:
+        text, formatting = one_line(text)
+        if (size := len(text.encode())) > TOPIC_BYTES and not cuts:
             raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
         where = self.rooms.of(session, room)
         if "t" in where.rules.flags and not where.rules.is_operator(session):
             raise Refused("not-operator", f"The topic of {where.name} is locked; its operators set it.")
         session.waiting += 1
-        self.draft(session, where.name, Kind.TOPIC, text)
+        draft = self.draft(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES))
+        draft.tags = join(session.tags, formatting)
 
     def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""
         room.rules.check_say(session, self.clock())
-        if (text := clean_exactly(text)).strip():
+        text, formatting = said(text, exact=True)
+        if not is_blank(text):
             draft = self.draft(session, room.name, kind, text)
-            draft.tags = join_tags(session.tags, tags)
+            draft.tags = join(session.tags, tags, formatting)
             mark(draft, label)
 
     def announce(self, text: str) -> None:

@@ -84,8 +84,8 @@ def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
 
 
 def _kick(hub: Hub, session: Session, argument: str) -> None:
-    name, _, reason = argument.partition(" ")
-    moderation.kick(hub, session, hub.rooms.of(session), name, reason)
+    name, *why = argument.split(maxsplit=1)
+    moderation.kick(hub, session, hub.rooms.of(session), name, *why)
 
 
 def _invite(hub: Hub, session: Session, name: str) -> None:

@@ -163,6 +163,7 @@ class Rules:
         "status",
         "topic_at",
         "topic_by",
+        "topic_tags",
     )  # fmt: skip
 
     def __init__(self, room: str, entries: Sequence[Entry] = ()) -> None:
@@ -175,6 +176,7 @@ class Rules:
         self.created = 0.0
         self.topic_by = ""
         self.topic_at = 0.0
+        self.topic_tags = ""  # its formatting
         self.standing: dict[tuple[str, str], str] = {}  # by folded nick and host: o or v, for who comes back
         self.status: dict[Session, str] = {}  # of members that have one: letters of PREFIXES
         self.said: dict[Session, float] = {}  # when, in slow mode
@@ -187,7 +189,7 @@ class Rules:
     def apply(self, entry: Entry, members: Iterable[Session]) -> None:
         """Let an entry take effect."""
         if entry.kind is Kind.TOPIC:
-            self.topic_by, self.topic_at = entry.nick, entry.time
+            self.topic_by, self.topic_at, self.topic_tags = entry.nick, entry.time, entry.tags
         elif entry.kind is Kind.JOIN:
             self._opened(entry, members)
         elif entry.kind is Kind.RENAME:

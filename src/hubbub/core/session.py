@@ -192,8 +192,3 @@ def author(draft: Draft) -> Session:
     """Return the session that made a draft."""
     assert draft.session is not None
     return draft.session
-
-
-def join_tags(*tags: str) -> str:
-    """Return tags as one text, as entries have them."""
-    return ";".join(filter(None, tags))

@@ -2,11 +2,16 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import regex
 
-from hubbub.core import bounds
+from hubbub.core import bounds, formatting
+from hubbub.core.formatting import PLACE, Code
 from hubbub.errors import Refused
+
+SHOWN = 60  # characters of a message by which its sender knows it
 
 # Whole escape sequences (ECMA-48): strings (DCS, SOS, OSC, PM, APC) with their content up to BEL or ST or
 # the end, then CSI, SS2/SS3 with the character they shift, nF escapes, and the two-character ones. Each also
@@ -19,51 +24,168 @@ _ESCAPES = re.compile(
     r"|\x1b[0-~]?",
     re.DOTALL,
 )
-SHOWN = 60  # characters of a message by which its sender knows it
+_FRAME = re.compile(r"\A\x02[ \t]+(?=[^\x02]*\Z)")  # how a scale begins what it says (STX): no indentation follows it
+_NEWLINE = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # embeddings, overrides, isolates (UAX #9)
-_ODD = [0xFEFF, 0xFFF9, 0xFFFA, 0xFFFB, 0x206A, 0x206B, 0x206C, 0x206D, 0x206E, 0x206F]  # BOM, annotations
+_ODD = [*range(0xFFF9, 0xFFFC), *range(0xFDD0, 0xFDF0)]  # interlinear annotations, noncharacters
 _MAP: dict[int, str | None] = {
     **dict.fromkeys([*range(0x20), *range(0x7F, 0xA0), *_BIDI, *_ODD]),
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),  # lone surrogates cannot be encoded
-    0x09: " ",
+    0x09: "\t",
+    ord(PLACE): PLACE,
     0x2028: " ",  # line and paragraph separators end a line in a browser
     0x2029: " ",
 }
 
+# What shows nothing (Unicode's Default_Ignorable_Code_Point) could hide words from people and show them to programs.
+# Some of it changes how its neighbours look, and is kept beside those: variation selectors behind an emoji, joiners
+# within words and emoji, Mongolian's own selectors, and tags in the flags that have some (England, Scotland, Wales).
+_HIDDEN = regex.compile(
+    r"(?<=\p{Emoji})[\ufe0e\ufe0f](*SKIP)(*FAIL)"
+    r"|(?<=[\u1820-\u18aa])[\u180b-\u180f](*SKIP)(*FAIL)"
+    r"|(?<=\U0001f3f4)\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074"
+    r"|\U000e0077\U000e006c\U000e0073)\U000e007f(*SKIP)(*FAIL)"
+    r"|[\u200c\u200d](*SKIP)(*FAIL)"
+    r"|\p{DI}"
+)
+# Marks that are drawn over, under or through their neighbours. Each of them would go further from the line.
+_MARK = r"[[\p{Mn}\p{Me}]||\P{ccc=0}]"
+_STACK = regex.compile(rf"(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}", regex.V1)
+_IS_MARK = regex.compile(_MARK, regex.V1)
+# Joiners change nothing but between letters, behind a sign that kills a vowel, behind an Arabic letter, in an emoji.
+_JOINER = regex.compile(
+    r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=[\p{L}\p{M}])(*SKIP)(*FAIL)"
+    r"|(?<=[\p{ccc=9}\p{Arabic}])\u200d(*SKIP)(*FAIL)"
+    r"|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])\u200d(?=\p{Extended_Pictographic})(*SKIP)(*FAIL)"
+    r"|[\u200c\u200d]"
+)
+_FROM_MARKS_ON = re.compile("[\u0300-\U0010ffff]")  # what Latin letters with accents are not
+_ODD_ONES = regex.compile(rf"\p{{DI}}|{_MARK}{{{bounds.MARKS_IN_ROW + 1}}}", regex.V1)
+_INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # not Braille's and others' blanks
+_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
+
+
+def _is_plain(text: str) -> bool:
+    """Return whether there is nothing to clean in a text of one line; nearly always, and at next to no cost."""
+    return text.isprintable() and not (_FROM_MARKS_ON.search(text) and _ODD_ONES.search(text))
+
+
+def _unstack(run: regex.Match[str]) -> str:
+    """Return a run of marks with as many as there may be."""
+    left = bounds.MARKS_IN_ROW
+    kept = []
+    for char in run[0]:
+        if char == PLACE:
+            kept.append(char)
+        elif left:
+            kept.append(char)
+            left -= _IS_MARK.match(char) is not None
+    return "".join(kept)
+
+
+def _tidy(line: str) -> str:
+    """Return a line without escape sequences and formatting as it is shown; tabs and PLACE are left in it."""
+    text = line.translate(_MAP)
+    if text.isascii():
+        return text
+    return _JOINER.sub("", _STACK.sub(_unstack, _HIDDEN.sub("", text)))
+
 
 def clean(text: str) -> str:
-    """Return `text` without what could move a cursor, ring, recolour, reorder or forge a line.
+    """Return `text` without what could move a cursor, ring, recolour, reorder, hide or forge a line.
 
-    Whole escape sequences go, then C0 and C1 controls (a tab becomes a space) and bidi overrides and
-    isolates. What is left is one line of printable text; cleaning it again changes nothing.
+    Whole escape sequences go, and IRC's formatting; then C0 and C1 controls (a tab becomes a space), bidi marks, what
+    shows nothing, and marks stacked on marks. What is left is one line; cleaning it again changes nothing.
     """
-    if text.isprintable():  # nearly always; answers in nanoseconds
+    if _is_plain(text):
         return text
-    return _ESCAPES.sub("", text).translate(_MAP)
+    return _tidy(formatting.strip(_ESCAPES.sub("", text))).replace("\t", " ")
+
+
+class Said(NamedTuple):
+    """A message: its plain text, and its formatting as a tag, "" without any."""
+
+    text: str
+    tag: str
+
+
+def said(text: str, exact: bool = False) -> Said:
+    """Return a message as it is stored: each of its lines clean, with its tabs and the spaces before it.
+
+    Args:
+        text: as it came in.
+        exact: keep the spaces behind its lines, and empty lines around it, too.
+
+    """
+    if _is_plain(text):
+        return Said(text if exact else text.rstrip(), "")
+    lines: list[str] = []
+    codes: list[Code] = []
+    start = 0
+    for raw in _NEWLINE.split(text):
+        line, found = _line(raw if exact else _FRAME.sub("", raw))
+        if not exact:
+            line = line.rstrip()
+        if line or lines or exact:
+            lines.append(line)
+            codes += [Code(start + min(at, len(line)), code) for at, code in found]
+            start += len(line) + 1
+    whole = "\n".join(lines)
+    if not exact:
+        whole = whole.rstrip("\n")
+    return Said(whole, _tag(codes))
+
+
+def one_line(text: str) -> Said:
+    """Return a text of one line, a topic say: without spaces around it, tabs as spaces."""
+    line, codes = _line(text)
+    ahead = len(line) - len(line.lstrip())
+    left = line.strip()
+    moved = (Code(min(max(0, at - ahead), len(left)), code) for at, code in codes)
+    return Said(left.replace("\t", " "), _tag(moved))
+
+
+def _tag(codes: Iterable[Code]) -> str:
+    value = formatting.store(codes)
+    return f"{formatting.TAG}={value}" if value else ""
+
+
+def _line(raw: str) -> tuple[str, list[Code]]:
+    """Return a line, and its formatting."""
+    if _is_plain(raw):
+        return raw, []
+    marked, codes = formatting.mark(_ESCAPES.sub("", raw))
+    parts = _tidy(marked).split(PLACE)
+    line = "".join(parts)
+    if codes and (again := _tidy(line)) != line:  # what a code kept apart has come together
+        return again, []
+    found = []
+    at = 0
+    for part, code in zip(parts, codes, strict=False):
+        at += len(part)
+        found.append(Code(at, code))
+    return line, found
 
 
 def clean_lines(text: str) -> str:
-    """Return `text` with each of its lines clean, and no empty ones around them: a message of several lines."""
-    if text.isprintable():
-        return text.strip()
-    lines = re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text)
-    return "\n".join(clean(line).rstrip() for line in lines).strip()
+    """Return a message of several lines without its formatting."""
+    return said(text).text
 
 
 def clean_exactly(text: str) -> str:
     """Return the same with all spaces and empty lines as they are."""
-    if text.isprintable():
-        return text
-    return "\n".join(clean(line) for line in re.split(r"\r\n|[\n\r\x85\u2028\u2029]", text))
+    return said(text, exact=True).text
+
+
+def is_blank(text: str) -> bool:
+    """Return whether a clean text shows nothing."""
+    return _INK.search(text) is None
 
 
 def beginning(text: str) -> str:
     """Return as much of a message as its sender needs to know it: of its first line, SHOWN characters."""
     line = text.partition("\n")[0]
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
-
-
-_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
 
 
 def cut(text: str, size: int) -> str:
@@ -85,7 +207,13 @@ def reason_of(text: str) -> str:
     return cut(clean(text).strip(), bounds.REASON_BYTES)
 
 
-_RUN = regex.compile(r"[\p{Mn}\p{Me}\p{Mc}]{9,}")
+def real_name(text: str) -> str:
+    """Return the real name that somebody gives, clean and cut to its bound; "" for one that shows nothing.
+
+    Any text gives one: nobody is kept out for an ornament. Decode bytes with errors="replace".
+    """
+    name = cut(clean(text).strip(), bounds.REAL_NAME_BYTES)
+    return "" if is_blank(name) else name
 
 
 def fold(text: str) -> str:
@@ -102,7 +230,7 @@ def fold(text: str) -> str:
 
 def fold_text(text: str) -> str:
     """Return the same of a text of any length: runs of marks are cut, so that this takes linear time."""
-    return _fold(text if text.isascii() else _RUN.sub(lambda run: run[0][:8], text))
+    return _fold(text if text.isascii() else _STACK.sub(_unstack, text))
 
 
 def _fold(text: str) -> str:

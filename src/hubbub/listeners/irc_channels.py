@@ -6,15 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core import bounds, moderation, names
+from hubbub.core import moderation, names
 from hubbub.core.masks import read_mask
 from hubbub.core.model import AllRooms, Notice, RoomList
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.text import clean
 from hubbub.errors import BrokerError, Refused
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_form import channel, formatted
 from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
@@ -96,7 +95,7 @@ def topic_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     nick, name = client.nick, channel(room.name)
     rules = room.rules
     return [
-        client.line("332", nick, name, room.topic),
+        client.line("332", nick, name, formatted(room.topic, rules.topic_tags)),
         client.line("333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
     ]
 
@@ -151,7 +150,7 @@ def topic(client: IrcDialogue, params: list[str]) -> None:
     elif not inside:
         client.numeric(442, params[0])
     else:
-        client.hub.set_topic(client.session, wire.cut(clean(params[1]).strip(), bounds.TOPIC_BYTES), room.name)
+        client.hub.set_topic(client.session, params[1], room.name, cuts=True)
 
 
 def invite(client: IrcDialogue, params: list[str]) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
+from hubbub.core.formatting import CUT
 from hubbub.core.model import SAID, Around, Page, Past
 from hubbub.core.names import key_of
+from hubbub.core.text import clean_exactly, is_blank
 from hubbub.core.when import shown_time
 from hubbub.errors import BrokerError
 from hubbub.listeners import irc_talking
@@ -193,8 +195,8 @@ class Multiline:
     verb: str = ""
     text: str = ""
     lines: int = 0
+    size: int = 0  # bytes, as they are counted for max-bytes
     broken: bool = False
-    cuts: list[int] = field(default_factory=list)  # characters of the text before each line that goes on another
 
 
 def stray_batch(client: IrcDialogue, params: list[str]) -> None:
@@ -238,11 +240,10 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
     if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
         client.batch = None
         client.go_on_answering()
-        if not batch.broken and not batch.text.strip("\n"):
+        if not batch.broken and is_blank(clean_exactly(batch.text)):
             _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
         if not batch.broken:
-            tags = ";".join([*filter(None, [batch.tags]), f"cut={'.'.join(map(str, batch.cuts))}"])
-            irc_talking.say_to(client, batch.target, batch.text, batch.verb, tags)
+            irc_talking.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
         return
     if batch is not None:
         _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
@@ -262,12 +263,12 @@ def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
     if concat and not text:
         _break(client, batch, "MULTILINE_INVALID", "An empty line cannot be joined to another")
         return
-    if concat and batch.lines:
-        batch.cuts.append(len(batch.text))
-    batch.text += text if concat or not batch.lines else f"\n{text}"
+    batch.size += len(text.encode()) + bool(batch.lines and not concat)
+    between = CUT if concat else "\n"
+    batch.text += f"{between}{text}" if batch.lines else text
     batch.lines += 1
     batch.verb = message.verb
     if batch.lines > bounds.MULTILINE_LINES:
         _break(client, batch, "MULTILINE_MAX_LINES", str(bounds.MULTILINE_LINES), "There are too many lines")
-    elif len(batch.text.encode()) > bounds.MULTILINE_BYTES:
+    elif batch.size > bounds.MULTILINE_BYTES:
         _break(client, batch, "MULTILINE_MAX_BYTES", str(bounds.MULTILINE_BYTES), "There are too many bytes")

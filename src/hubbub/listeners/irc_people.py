@@ -10,7 +10,7 @@ from hubbub.core.masks import read_mask
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.session import Session
-from hubbub.core.text import clean
+from hubbub.core.text import clean, is_blank
 from hubbub.core.users import User
 from hubbub.listeners import irc_metadata
 from hubbub.listeners.irc_network import WATCHED, human
@@ -202,7 +202,7 @@ def ison(client: IrcDialogue, params: list[str]) -> None:
 
 def away(client: IrcDialogue, params: list[str]) -> None:
     """AWAY [text]: say that one is away, or back."""
-    text = wire.cut(clean(params[0]), bounds.AWAY_BYTES) if params else ""
+    text = wire.cut(clean(params[0]).strip(), bounds.AWAY_BYTES) if params else ""
     if not client.registered:
         if "draft/pre-away" not in client.caps:
             client.numeric(451)
@@ -227,7 +227,7 @@ def setname(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(461, "SETNAME")
         return
     real = clean(params[0]).strip()
-    if not real or len(real.encode()) > bounds.REAL_NAME_BYTES:
+    if is_blank(real) or len(real.encode()) > bounds.REAL_NAME_BYTES:
         client.fail("SETNAME", "INVALID_REALNAME", "Realname is not valid")
         return
     user = client.user

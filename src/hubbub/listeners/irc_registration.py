@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
 from hubbub.core.rules import LETTERS, LISTS
-from hubbub.core.text import clean, reason_of
+from hubbub.core.text import real_name, reason_of
 from hubbub.errors import Refused
 from hubbub.listeners import irc_metadata, irc_modes, irc_server
 from hubbub.listeners.address import is_loopback, origin
@@ -111,7 +111,7 @@ def user(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(461, "USER")
         return
     client.username = _username(params[0])
-    client.real = wire.cut(clean(params[3]), bounds.REAL_NAME_BYTES)
+    client.real = real_name(params[3])
     client.register()
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
 from hubbub.core.model import Kind
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.text import clean
+from hubbub.core.tags import of_client
+from hubbub.core.text import clean, clean_exactly, is_blank
 from hubbub.errors import Refused
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue
 
 TARGETS = 4  # of one message
-_FOR_OTHERS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names of tags, as message-tags has them
 
 
 def privmsg(client: IrcDialogue, params: list[str]) -> None:
@@ -35,13 +34,7 @@ def tagmsg(client: IrcDialogue, params: list[str]) -> None:
 
 def client_tags(message: wire.Message) -> str:
     """Return the tags that a client gives to others, as they are sent: with clean values, without odd names."""
-    tags = {name: _clean(value) for name, value in message.tags.items() if _FOR_OTHERS.fullmatch(name)}
-    return wire.tag_text(tags)[1:-1]
-
-
-def _clean(value: str) -> str:
-    """Return a tag's value without what is unsafe; ends of lines stay, they are escaped wherever tags are written."""
-    return "".join(part if part in "\r\n" else clean(part) for part in re.split("([\r\n])", value))
+    return of_client(message.tags.items())
 
 
 def say(client: IrcDialogue, message: wire.Message) -> None:
@@ -56,7 +49,7 @@ def say(client: IrcDialogue, message: wire.Message) -> None:
             client.reply("411", client.nick, f"No recipient given ({verb})")
         return
     text = "" if signal or len(params) < 2 else params[1]
-    if not signal and not clean(text).strip():
+    if not signal and is_blank(clean_exactly(text)):
         if not quiet:
             client.numeric(412)
         return

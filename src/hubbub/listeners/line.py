@@ -115,7 +115,7 @@ class LineDialogue:
         rest = self._reader.end()
         if rest.strip() and (self._session.user or self._refused):
             # Said, but not as if it were whole; and no command is run that may have been meant otherwise.
-            if rest.lstrip().startswith("/") and not rest.lstrip().startswith("//"):
+            if commands.parse(rest):
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
                 self.take(f"{rest.rstrip()} {UNFINISHED}")

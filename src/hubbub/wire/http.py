@@ -9,6 +9,7 @@ from typing import Annotated, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from hubbub.core import tags
 from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
 from hubbub.core.listing import MAX_LISTED
 from hubbub.core.model import Entry, Form
@@ -176,7 +177,7 @@ class Problem(Struct):
 
 def shown(entry: Entry) -> LogEntry:
     """Return an entry as it is answered."""
-    return LogEntry(*entry)
+    return LogEntry(*entry[:-1], tags.shown(entry.tags))
 
 
 # --- answers that are written past aiohttp ---------------------------------------------------------------------

@@ -25,6 +25,7 @@ _HIGHEST_OPTION = 49  # of telnet, among those that clients name first
 _KEYS = b"\x03\x04\x08\x12\x15\x17\x7f"
 _SIGNS = b"\x03\x04\x12\x15\x17"  # keys that frame what devices send; BS and DEL erase wherever they stand
 _SIGN = re.compile(rb"[\x03\x04\x12\x15\x17]")
+_COLOUR = re.compile(rb"\x03[0-9]{1,2}(?:,[0-9]{1,2})?")  # of IRC: its number goes with it
 
 # Negotiation about an option whose number is no letter, space, tab or line end: no text has that.
 _NEGOTIATION = re.compile(rb"\xff[\xfb-\xfe][\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -207,4 +208,5 @@ def _without_signs(data: bytes) -> bytes:
         keys = keys.replace(b"\x04", b"")  # whoever goes types nothing more
     # Somebody who asks to see the line waits for the answer. It does no harm, whoever sends that.
     asks = rest[-1:] if rest.endswith(b"\x12") else b""
+    rest = _COLOUR.sub(b"", rest)
     return keys + rest.translate(None, _SIGNS) + asks

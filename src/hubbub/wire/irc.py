@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import NamedTuple
 
+from hubbub.core.tags import escape as escape
+from hubbub.core.tags import unescape as unescape
 from hubbub.core.text import cut as cut
 
 MAX_LINE = 512  # bytes of a line without its tags, with CR LF
@@ -18,10 +20,6 @@ MAX_LABEL = 64
 # Commands whose text only adorns them: bytes of it that are not UTF-8 become U+FFFD, so that the command is done.
 ADORNED = frozenset({"USER", "PASS", "QUIT", "PART", "KICK", "AWAY", "SETNAME"})
 
-_ESCAPES = {";": r"\:", " ": r"\s", "\\": r"\\", "\r": r"\r", "\n": r"\n"}
-_UNESCAPES = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
-_SPECIAL = re.compile(r"[; \\\r\n]")
-_ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 _SPACES = re.compile(" +")
 _SAYING = re.compile(rb"(?::[^ ]* +)?(?:PRIVMSG|NOTICE) +[^ ]+ +", re.IGNORECASE)  # what is before a text
 
@@ -47,16 +45,6 @@ class Broken(NamedTuple):
     why: Signal
     verb: str = "*"
     label: str = ""
-
-
-def escape(value: str) -> str:
-    """Return a tag's value as it is sent."""
-    return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], value)
-
-
-def unescape(value: str) -> str:
-    """Return a tag's value as it is meant."""
-    return _ESCAPED.sub(lambda match: _UNESCAPES.get(match[1], match[1]), value)
 
 
 def parse_tags(text: str) -> dict[str, str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from hubbub.core.model import BOT, LOST, Entry, Form, Kind
+import regex
+
+from hubbub.core import formatting
+from hubbub.core.formatting import Code
+from hubbub.core.model import LOST, Entry, Form, Kind
 from hubbub.core.rules import PREFIXES, parse, write
-from hubbub.wire.irc import MAX_LINE, cut, line, tag_text
+from hubbub.core.tags import CUT, shown, value
+from hubbub.wire.irc import MAX_LINE, line, tag_text
 
 FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
 CLOSED = "Connection closed"  # why somebody has left, if nothing else is known
@@ -53,16 +57,41 @@ def mode_text(text: str) -> list[str]:
     return write(shown).split(" ")
 
 
+_UNIT = regex.compile(rf"{formatting.CODE}|\X")  # what is not cut: a code, a character as people see it
+
+
 def _pieces(text: str, room_for: int) -> list[str]:
-    """Cut a line so that each piece fits; whole characters, at a space where there is one."""
+    """Cut a line so that each piece fits: between characters as people see them, at a space where there is one."""
+    if len(text.encode()) <= room_for:
+        return [text]
     pieces = []
-    while len(text.encode()) > room_for:
-        piece = cut(text, room_for)
-        space = piece.rfind(" ", len(piece) // 2)
-        piece = piece[: space + 1] if space > 0 else piece
-        pieces.append(piece)
-        text = text[len(piece) :]
-    return [*pieces, text]
+    piece, size, space = "", 0, 0
+    for unit in _units(text, room_for):
+        width = len(unit.encode())
+        if size + width > room_for:
+            end = space if space > len(piece) // 2 else len(piece)
+            pieces.append(piece[:end])
+            piece, space = piece[end:], 0
+            size = len(piece.encode())
+        piece += unit
+        size += width
+        if unit == " ":
+            space = len(piece)
+    return [*pieces, piece]
+
+
+def _units(text: str, room_for: int) -> Iterator[str]:
+    for match in _UNIT.finditer(text):
+        if len(match[0]) * 4 > room_for:  # nobody writes such a one
+            yield from match[0]
+        else:
+            yield match[0]
+
+
+def formatted(text: str, tags: str) -> str:
+    """Return a text with the formatting that the tags of its entry tell."""
+    codes = formatting.read(value(tags, formatting.TAG)) if tags else ()
+    return formatting.put_in(text, codes) if codes else text
 
 
 class IrcForm:
@@ -96,8 +125,8 @@ class IrcForm:
         """Return the tags that an entry's author gave it, as they are sent; and that it is a bot."""
         if not entry.tags or not self._tags:
             return ""
-        shown = [tag for tag in entry.tags.split(";") if tag == BOT or tag.startswith("+")]
-        return "".join(f";{tag}" for tag in shown)
+        tags = shown(entry.tags)
+        return f";{tags}" if tags else ""
 
     def mine(self, entry: Entry) -> bytes:
         """Return what its own session is shown: what it said with echo-message, its joins never (it is told those)."""
@@ -142,11 +171,11 @@ class IrcForm:
         action = entry.kind is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
         client = self._client(entry)
-        texts = [entry.text] if "\n" not in entry.text else entry.text.split("\n")
-        if self._multiline and (len(texts) > 1 or "cut=" in entry.tags) and not action:
+        composition = composed(entry)
+        if self._multiline and (len(composition) > 1 or len(composition[0]) > 1) and not action:
             return self._batched(entry, tags, batch, verb, clock)
         lines = []
-        for parts in composed(entry):
+        for parts in composition:
             for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
                 body = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
                 lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
@@ -203,17 +232,14 @@ class IrcForm:
 
 
 def composed(entry: Entry) -> list[list[str]]:
-    """Return the lines of a text, each as the pieces in which its author sent it."""
-    cuts = next((tag[4:] for tag in entry.tags.split(";") if tag.startswith("cut=")), "")
-    at = {int(cut) for cut in cuts.split(".") if cut.isdigit()}
-    lines: list[list[str]] = []
-    start = 0
-    for line_text in entry.text.split("\n"):
-        marks = sorted(cut for cut in at if start < cut < start + len(line_text) or (cut == start and cut))
-        edges = [start, *(mark for mark in marks if mark > start), start + len(line_text)]
-        lines.append([entry.text[low:high] for low, high in itertools.pairwise(edges)])
-        start += len(line_text) + 1
-    return lines
+    """Return the lines of a text with their formatting, each as the pieces in which its author sent it."""
+    if not entry.tags:
+        return [[text] for text in entry.text.split("\n")]
+    codes = formatting.read(value(entry.tags, formatting.TAG))
+    cuts = {int(cut) for cut in value(entry.tags, CUT).split(".") if cut.isascii() and cut.isdigit()}
+    codes = sorted([*codes, *(Code(cut, formatting.CUT) for cut in cuts)], key=lambda one: one.at)
+    lines = formatting.put_in(entry.text, codes).split("\n")
+    return [[piece for piece in line.split(formatting.CUT) if piece] or [""] for line in lines]
 
 
 SAYING = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
@@ -221,7 +247,9 @@ _OTHERS: dict[Kind, Callable[[IrcForm, Entry], bytes]] = {
     Kind.JOIN: IrcForm._join,
     Kind.LEAVE: IrcForm._leave,
     Kind.RENAME: lambda form, entry: line(source(entry), "NICK", entry.text),
-    Kind.TOPIC: lambda form, entry: line(source(entry), "TOPIC", channel(entry.room), entry.text),
+    Kind.TOPIC: lambda form, entry: line(
+        source(entry), "TOPIC", channel(entry.room), formatted(entry.text, entry.tags)
+    ),
     Kind.MODE: lambda form, entry: line(source(entry), "MODE", channel(entry.room), *mode_text(entry.text)),
     Kind.KICK: IrcForm._kick,
     Kind.SIGNAL: IrcForm._signal,

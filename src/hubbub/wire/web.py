@@ -34,6 +34,7 @@ from hubbub.core.model import (
     Stored,
 )
 from hubbub.core.rules import told
+from hubbub.core.tags import shown
 
 UNSEEN = frozenset({Kind.SIGNAL, Kind.GONE})  # kinds that a browser is not told of
 MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
@@ -285,6 +286,7 @@ def _label(event: Members | Rooms) -> dict[str, str]:
 def _object(entry: Entry) -> dict[str, Any]:
     """Return an entry as an object; what was done to a room or somebody in it is told in words, too."""
     fields = entry._asdict()
+    fields["tags"] = shown(entry.tags)
     if entry.kind is Kind.MODE:
         fields["words"] = told(entry.text)
     elif entry.kind is Kind.KICK:
