@@ -42,13 +42,15 @@ class Refused(HubbubError):
     Args:
         code: a stable word for programs, such as `name-taken`.
         text: one sentence for people.
+        offer: what could be asked for instead, a name say; "" if nothing is known.
 
     """
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, offer: str = "") -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.offer = offer
 
 
 def reason(error: OSError) -> str:

@@ -187,7 +187,7 @@ def test_room_that_cannot_be_watched_is_told() -> None:
     peer = watching(house, "ops")
     house.settle()
     assert peer.sees() == [Refusal("broker", "The log cannot be read: the log cannot be used just now.")]
-    with pytest.raises(Refused, match="A room's name"):
+    with pytest.raises(Refused, match="Room names"):
         house.hub.rooms.watch(peer.session, "a b")
     assert house.hub.ready(peer.session)
 

@@ -147,6 +147,10 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Refusal("c", "no", "m1"), {"type": "error", "code": "c", "text": "no", "label": "m1"}),
     (Refusal("c", "no", room="ops"), {"type": "error", "code": "c", "text": "no", "label": "", "room": "ops"}),
     (
+        Refusal("c", "no", offer="Mary-Ann"),
+        {"type": "error", "code": "c", "text": "no", "label": "", "offer": "Mary-Ann"},
+    ),
+    (
         Stored("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
         {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
     ),

@@ -212,6 +212,8 @@ class Hub:
                 if (awake := self.rooms.awake.get(room)) is None:
                     raise Refused("broker", f"Not sent: {room} cannot be read just now.")
                 nick = self.directory.free(name)
+                if not awake.end.seq:
+                    names.check_new_room(room)
                 awake.rules.check_outsider(tuple(nick + mask for mask in session.masks), self.clock())
                 draft = self.draft(session, room, Kind.MESSAGE, text)
                 draft.nick, draft.tags = nick, formatting

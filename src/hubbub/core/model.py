@@ -155,6 +155,7 @@ class Refusal:
     text: str
     label: str = ""
     room: str = field(default="", compare=False)  # that it is about
+    offer: str = field(default="", compare=False)  # what could be asked for instead: a name
 
 
 @dataclass(frozen=True, slots=True)

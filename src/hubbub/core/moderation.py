@@ -156,6 +156,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
     operator_of(session, room)
     try:
         to = names.check_room(clean(name))
+        names.check_new_room(to)
     except Refused as refusal:
         raise Refused("cannot-rename", refusal.text) from None
     if room.name == LOBBY:

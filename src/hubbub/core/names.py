@@ -1,50 +1,123 @@
 """What a user or a room may be called."""
 
-import unicodedata
+from __future__ import annotations
 
-from hubbub.core.bounds import FOLDED_CHARS, NAME_CHARS
-from hubbub.core.text import fold
+import string
+import unicodedata
+from typing import NamedTuple
+
+import regex
+
+from hubbub.core.bounds import FOLDED_CHARS, MARKS_IN_ROW, NAME_CHARS
+from hubbub.core.lookalikes import looks
+from hubbub.core.model import LOBBY
+from hubbub.core.text import STACK, clean, fold
 from hubbub.errors import Refused
 
-NAME_PUNCTUATION = "-_.[]{}|^"
+NAME_PUNCTUATION = "-_.[]{}|^`\\"
 ROOM_PUNCTUATION = "-_."
+# Signs within names of people (UAX #31, table 3a): O'Brien, D’Arcy, Gal·la, レオ・ホー; the Hebrew one ends some, too.
+BETWEEN = "'’·״・‧་֊"
+GERESH = "׳"
 
-NAME_RULE = (
-    f"A name has 1 to {NAME_CHARS} letters, digits, marks and {NAME_PUNCTUATION} of any script and no spaces, "
-    "like Mary-Ann; some words are reserved."
-)
-ROOM_RULE = (
-    f"A room's name has 1 to {NAME_CHARS} letters, digits, marks and {ROOM_PUNCTUATION} of any script and no spaces, "
-    "like class-8b."
-)
-
-# Words with which programs greet a server that they take for another one: a mail server, a cache, a web server.
-GREETINGS = frozenset(
-    "connect delete ehlo get head helo help info lhlo options patch post put ruok stat stats trace version".split()
-)
-# Names that could be taken for the server, for everybody, or for a program. Compared folded.
-RESERVED = GREETINGS | frozenset(
+# Words that could be taken for the server or for everybody. Compared folded, and by what they look like.
+RESERVED = frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
 )
+_RESERVED_LOOKS = {look: word for word in sorted(RESERVED) for look in looks(word)}
+_LOBBY_LOOKS = looks(LOBBY)
 
-# Letters and marks that show nothing (Unicode's Default_Ignorable_Code_Point among L* and M*) or look like
-# a space: two names must not differ by them alone.
-_INVISIBLE = frozenset([0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x2800, 0x3164, 0xFFA0])
+# Alphabets with letters that look the same. Names of one of them alone cannot be taken for a name of another as easily.
+_ALPHABETS = {name: regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
+
+# Joiners stand only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that would
+# join, both behind a sign that kills a vowel, ZWJ before such a sign in Bengali. Names are compared without them.
+_JOINER = (
+    r"(?<=[\p{jt=L}\p{jt=D}]\p{jt=T}*)\u200c(?=\p{jt=T}*[\p{jt=R}\p{jt=D}])"
+    r"|(?<=\p{ccc=9}\p{M}*)\u200c(?=\p{L})"
+    r"|(?<=\p{ccc=9}\p{M}*)\u200d"
+    r"|(?<=\p{L})\u200d(?=\p{ccc=9})"
+)
+_LETTER = r"[\p{L}\p{Nd}]"
+_SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETTER}))"
 
 
-def _visible(char: str) -> bool:
-    code = ord(char)
-    return not (code in _INVISIBLE or 0xFE00 <= code <= 0xFE0F or 0xE0100 <= code <= 0xE01EF)
+_TOO_LONG = f"have at most {NAME_CHARS} characters"
+_STACKED = f"have at most {MARKS_IN_ROW} marks in a row"
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that show nothing
 
 
-def _well_formed(name: str, punctuation: str) -> bool:
-    if not 1 <= len(name) <= NAME_CHARS or unicodedata.category(name[0])[0] == "M":
-        return False
-    return all(
-        char in punctuation or ((unicodedata.category(char)[0] in "LM" or char.isdecimal()) and _visible(char))
-        for char in name
-    )
+class _Kind(NamedTuple):
+    """A kind of names: what they are called, an example, what cannot be in them, and what must be."""
+
+    what: str
+    example: str
+    signs: frozenset[str]
+    wrong: regex.Pattern[str]
+    needed: regex.Pattern[str]
+
+    def fault(self, name: str) -> str:
+        """Return what is wrong with a name, as the end of a sentence; "" for nothing."""
+        if not name:
+            return "can't be empty"
+        if len(name) > NAME_CHARS:
+            return _TOO_LONG
+        if not self._is_plain(name):
+            if unicodedata.category(name[0])[0] == "M":
+                return "can't begin with a mark"
+            if STACK.search(name):
+                return _STACKED
+            if wrong := self.wrong.search(name):
+                return _unwanted(wrong[0])
+        return "" if self.needed.search(name) else "need a letter or a digit"
+
+    def _is_plain(self, name: str) -> bool:
+        """Return whether all is letters, digits and signs that may be anywhere: nearly always, and seen at once."""
+        if name.isascii():
+            return self.signs.issuperset(name)
+        return all(char in self.signs or (char.isalpha() and char not in _FILLERS) for char in name)
+
+    def refusal(self, code: str, fault: str, typed: str) -> Refused:
+        """Return the refusal of what somebody typed, with an offer."""
+        offer = self.offer(typed)
+        like = offer or self.example
+        text = f"{self.what} {fault}. Use letters, digits and - _ . (up to {NAME_CHARS}), like {like}."
+        return Refused(code, text, offer)
+
+    def offer(self, typed: str) -> str:
+        """Return a name that is like what somebody typed; "" if there is none."""
+        text = "-".join(clean(typed[:FOLDED_CHARS]).split())
+        for _ in range(2):  # what a sign stood beside may have gone
+            text = self.wrong.sub("", unicodedata.normalize("NFC", text)).lstrip("-_.").rstrip("-")
+        text = text[:NAME_CHARS]
+        return text if text != typed and not self.fault(text) and not _mixed(fold(text)) else ""
+
+
+def _kind(what: str, example: str, punctuation: str, needed: str) -> _Kind:
+    right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
+    wrong = regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
+    signs = frozenset(punctuation + string.ascii_letters + string.digits)
+    return _Kind(what, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
+
+
+_NAMES = _kind("Names", "Mary-Ann", NAME_PUNCTUATION, r"[_\[\]{}|^`\\]")
+_ROOMS = _kind("Room names", "class-8b", ROOM_PUNCTUATION, r"(?!)")
+
+
+def _unwanted(char: str) -> str:
+    if char.isspace():
+        return "can't contain spaces"
+    shown = char.isprintable() and not clean(char) == ""
+    return f"can't contain {char}" if shown else "can't contain invisible characters"
+
+
+def _mixed(text: str) -> str:
+    """Return that a folded text mixes alphabets, as the end of a sentence; "" if it does not."""
+    if text.isascii():
+        return ""
+    found = [name for name, letter in _ALPHABETS.items() if letter.search(text)]
+    return f"can't mix {found[0]} and {found[1]} letters" if len(found) > 1 else ""
 
 
 def key_of(name: str) -> str:
@@ -52,19 +125,29 @@ def key_of(name: str) -> str:
     return fold(name) if len(name) <= FOLDED_CHARS else ""
 
 
+def typed_name(text: str) -> str:
+    """Return the name that somebody typed as it will be shown; what shows nothing is taken off. Raises Refused."""
+    if len(text) > FOLDED_CHARS:
+        raise _NAMES.refusal("name-invalid", _TOO_LONG, text)
+    if not text.isascii() and STACK.search(unicodedata.normalize("NFC", text)):
+        raise _NAMES.refusal("name-invalid", _STACKED, text)
+    return check_name(clean(text).strip())
+
+
 def check_name(name: str) -> str:
     """Return the name as it will be shown (NFC).
 
     Raises:
-        Refused: `name-invalid`; its text says what is valid.
+        Refused: `name-invalid`; its text says what is wrong, and it may have an offer.
 
     """
-    if len(name) > FOLDED_CHARS:
-        raise Refused("name-invalid", NAME_RULE)
-    shown = unicodedata.normalize("NFC", name)
-    folded = fold(shown)
-    if not _well_formed(shown, NAME_PUNCTUATION) or not _well_formed(folded, NAME_PUNCTUATION) or folded in RESERVED:
-        raise Refused("name-invalid", NAME_RULE)
+    shown = unicodedata.normalize("NFC", name) if len(name) <= FOLDED_CHARS else name
+    fault = _fault(_NAMES, shown) or _mixed(fold(shown))
+    if fault:
+        raise _NAMES.refusal("name-invalid", fault, name)
+    if word := next((_RESERVED_LOOKS[look] for look in looks(shown) if look in _RESERVED_LOOKS), None):
+        what = "is reserved" if fold(shown) == word else f"looks like {word}, which is reserved"
+        raise Refused("name-invalid", f"The name {shown} {what}. Use another, like {_NAMES.example}.")
     return shown
 
 
@@ -72,13 +155,28 @@ def check_room(name: str) -> str:
     """Return the room's one name: folded, without the `#` that IRC's people write before it.
 
     Raises:
-        Refused: `room-invalid`; its text says what is valid.
+        Refused: `room-invalid`; its text says what is wrong, and it may have an offer.
 
     """
-    name = name.removeprefix("#")
-    if len(name) > FOLDED_CHARS:
-        raise Refused("room-invalid", ROOM_RULE)
-    folded = fold(name)
-    if not _well_formed(folded, ROOM_PUNCTUATION):
-        raise Refused("room-invalid", ROOM_RULE)
-    return folded
+    typed = name.removeprefix("#")
+    shown = unicodedata.normalize("NFC", typed) if len(typed) <= FOLDED_CHARS else typed
+    if fault := _fault(_ROOMS, shown):
+        raise _ROOMS.refusal("room-invalid", fault, fold(typed) if len(typed) <= FOLDED_CHARS else "")
+    return fold(shown)
+
+
+def check_new_room(room: str) -> None:
+    """Raise Refused if nobody may open a room of this name, because it would be taken for another one."""
+    if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):
+        raise _ROOMS.refusal("room-invalid", fault, "")
+    if room != LOBBY and looks(room) & _LOBBY_LOOKS:
+        raise Refused("room-invalid", f"The name {room} looks like {LOBBY}. Use another, like {_ROOMS.example}.")
+
+
+def _fault(kind: _Kind, shown: str) -> str:
+    """Return what is wrong with a name, as it is shown or when it is folded."""
+    fault = kind.fault(shown) or kind.fault(fold(shown))
+    if fault and not kind.fault(shown):
+        strange = (char for char in shown if kind.wrong.search(fold(char)))
+        return next((f"can't contain {char}" for char in strange), fault)
+    return fault

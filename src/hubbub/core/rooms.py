@@ -165,6 +165,8 @@ class Rooms:
             if isinstance(room, BrokerError):
                 raise Refused("broker", f"Not joined: {room}.")
             count = room.count + self._hub.outbox.coming(room.name) if room.rules.limit else 0
+            if not room.end.seq:
+                names.check_new_room(name)
             room.rules.check_join(session, key, count, self._hub.clock())
         except Refused as refusal:
             session.joining = without(session.joining, name)

@@ -50,7 +50,7 @@ _HIDDEN = regex.compile(
 )
 # Marks that are drawn over, under or through their neighbours. Each of them would go further from the line.
 _MARK = r"[[\p{Mn}\p{Me}]||\P{ccc=0}]"
-_STACK = regex.compile(rf"(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}", regex.V1)
+STACK = regex.compile(rf"(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}", regex.V1)
 _IS_MARK = regex.compile(_MARK, regex.V1)
 # Joiners change nothing but between letters, behind a sign that kills a vowel, behind an Arabic letter, in an emoji.
 _JOINER = regex.compile(
@@ -88,7 +88,7 @@ def _tidy(line: str) -> str:
     text = line.translate(_MAP)
     if text.isascii():
         return text
-    return _JOINER.sub("", _STACK.sub(_unstack, _HIDDEN.sub("", text)))
+    return _JOINER.sub("", STACK.sub(_unstack, _HIDDEN.sub("", text)))
 
 
 def clean(text: str) -> str:
@@ -217,7 +217,7 @@ def real_name(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the form in which names are compared: NFKC, without case (Unicode's caseless match, D146).
+    """Return the form in which names are compared: NFKC without case (Unicode's caseless match, D146) and joiners.
 
     Raises:
         Refused: `too-long`: more than FOLDED_CHARS. Normalising is quadratic in the length of a run of marks.
@@ -230,11 +230,11 @@ def fold(text: str) -> str:
 
 def fold_text(text: str) -> str:
     """Return the same of a text of any length: runs of marks are cut, so that this takes linear time."""
-    return _fold(text if text.isascii() else _STACK.sub(_unstack, text))
+    return _fold(text if text.isascii() else STACK.sub(_unstack, text))
 
 
 def _fold(text: str) -> str:
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", folded)
+    return unicodedata.normalize("NFKC", folded).replace("\u200c", "").replace("\u200d", "")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import names
+from hubbub.core.lookalikes import Lookalikes
 from hubbub.core.names import key_of
-from hubbub.core.text import clean
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -70,24 +70,38 @@ class Directory:
         # Users of other nodes whose name somebody else has, as it seems: they may have lost it, or it is not known yet
         # that they have left. The newest is the last.
         self._shadowed: dict[str, list[User]] = {}
+        self._lookalikes = Lookalikes()
 
     def check_free(self, name: str) -> str:
         """Return a name as it would be shown, if it is valid and nobody here holds it. Raises Refused.
 
         Whether people of other nodes hold it is known when it is claimed.
         """
-        nick = names.check_name(clean(name))
+        nick = names.typed_name(name)
         holder = self.users.get(key_of(nick))
         if holder and not holder.abroad:
             raise Refused("name-taken", f"The name {nick} is taken.")
+        self._check_looks(nick)
         return nick
 
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
-        nick = names.check_name(clean(name))
+        nick = names.typed_name(name)
+        self._check(nick, owner)
+        return nick
+
+    def _check(self, nick: str, owner: User | None) -> None:
         if self.users.get(key_of(nick), owner) is not owner:
             raise Refused("name-taken", f"The name {nick} is taken.")
-        return nick
+        self._check_looks(nick, owner)
+
+    def _check_looks(self, nick: str, owner: User | None = None) -> None:
+        """Raise Refused if a name looks like that of somebody else who is here."""
+        key = self._lookalikes.find(nick, (key_of(nick), *(owner.keys if owner else ())))
+        if key is not None:
+            other = self.users[key].nick
+            shown = other if key_of(other) == key else key
+            raise Refused("name-taken", f"The name {nick} looks like {shown}, who is here. Use another.")
 
     def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
         """Let a user, a new one by default, hold a name beside what it holds; return it and the name as it is shown.
@@ -96,14 +110,15 @@ class Directory:
             Refused: the name is invalid or taken.
 
         """
-        key = key_of(names.check_name(clean(name)))
+        nick = names.typed_name(name)
+        key = key_of(nick)
         if (holder := self.users.get(key)) and holder.abroad and self.names:
             self._shadow(key, self.users.pop(key))  # whether he has it still is for all nodes to say
-        nick = self.free(name, owner)
+        self._check(nick, owner)
         user = owner or User(nick)
         if key not in user.keys:
             user.keys += (key,)
-        self.users[key] = user
+        self._hold(key, user, nick)
         return user, nick
 
     def keep(self, user: User, nick: str, claimed: Iterable[str]) -> None:
@@ -137,7 +152,7 @@ class Directory:
             return
         if holder:
             self._shadow(key, holder)
-        self.users[key] = user
+        self._hold(key, user, user.nick)
 
     def forget(self, user: User) -> None:
         """Take a user of another node off the list: what it holds is not ours to let go."""
@@ -148,14 +163,20 @@ class Directory:
                 self._shadowed[key] = others
         user.keys = ()
 
+    def _hold(self, key: str, user: User, nick: str) -> None:
+        self.users[key] = user
+        self._lookalikes.add(key, nick)
+
     def _shadow(self, key: str, user: User) -> None:
         self._shadowed.setdefault(key, []).append(user)
 
     def _pass_on(self, key: str) -> None:
         """Let who is said to have a name elsewhere have it, now that somebody does no more."""
         self.users.pop(key, None)
+        self._lookalikes.remove(key)
         if shadowed := self._shadowed.get(key):
-            self.users[key] = shadowed.pop()
+            user = shadowed.pop()
+            self._hold(key, user, user.nick)
             if not shadowed:
                 del self._shadowed[key]
 

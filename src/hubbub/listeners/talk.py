@@ -205,7 +205,7 @@ class Talk:
                 raise Refused("no-name", "Say hello first.")
             _REQUESTS[type(request)](self, request)
         except Refused as refusal:
-            self._refuse(refusal.code, refusal.text, request.label)
+            self._hub.reply(self._session, Refusal(refusal.code, refusal.text, request.label, offer=refusal.offer))
 
     def _begin_answer(self, request: wire.Request) -> None:
         """Mark in the session's turn where the answer to a request begins."""

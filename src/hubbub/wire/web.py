@@ -257,8 +257,8 @@ def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 
 
 def _refusal(event: Refusal) -> bytes:
-    room = {"room": event.room} if event.room else {}
-    return encode("error", code=event.code, text=event.text, label=event.label, **room)
+    more = {name: value for name, value in (("room", event.room), ("offer", event.offer)) if value}
+    return encode("error", code=event.code, text=event.text, label=event.label, **more)
 
 
 def _stored(event: Stored) -> bytes:
