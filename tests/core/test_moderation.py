@@ -591,3 +591,14 @@ def test_limit_counts_who_comes_in_again_once() -> None:
     cy.types("/join ops")
     house.settle()
     assert "ops" in cy.session.rooms
+
+
+def test_lobby_keeps_its_name_and_no_other_room_takes_it() -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, "/rename lobby") == ["cannot-rename"]
+    assert al.session.user is not None
+    al.session.user.operator = True
+    al.types("/join lobby")
+    house.settle()
+    house.forget()
+    assert typed(house, al, "/rename dev") == ["cannot-rename"]

@@ -173,6 +173,19 @@ def test_message_of_several_lines_keeps_them(text: str, cleaned: str) -> None:
     assert clean_lines(cleaned) == cleaned
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("z" + "\u0301" * 3 + "\x02" + "\u0301" * 3, "z" + "\u0301" * 4),
+        ("z" + "\u0301\x02" * 9, "z" + "\u0301" * 4),
+        ("a\u200c\x02b", "ab"),
+        ("❤\x02\ufe0f\x02\ufe0f", "❤"),
+    ],
+)
+def test_code_between_marks_or_joiners_hides_nothing(text: str, plain: str) -> None:
+    assert said(text).text == plain
+
+
 @given(ANY)
 def test_message_is_clean_line_by_line(text: str) -> None:
     for exact in (False, True):

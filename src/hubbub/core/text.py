@@ -157,8 +157,6 @@ def _line(raw: str) -> tuple[str, list[Code]]:
     marked, codes = formatting.mark(_ESCAPES.sub("", raw))
     parts = _tidy(marked).split(PLACE)
     line = "".join(parts)
-    if codes and (again := _tidy(line)) != line:  # what a code kept apart has come together
-        return again, []
     found = []
     at = 0
     for part, code in zip(parts, codes, strict=False):
