@@ -21,10 +21,11 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access, Link, Unsent
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import COPY, FILE, Store
-from hubbub.core.model import AllRooms, Draft, Entry, Kind, Search, Since
+from hubbub.core.model import Draft, Entry, Kind
 from hubbub.transfer import STEP
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
+from queries import AllRooms, Search, Since
 
 NOON = 1_700_000_000.0
 

@@ -25,8 +25,10 @@ from hubbub import bench, config, console, passwords, server, transfer
 from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
+from hubbub.core.rules import without_secrets
 from hubbub.core.tags import shown
 from hubbub.core.text import clean
+from hubbub.core.viewer import SYSTEM
 from hubbub.errors import HubbubError, Refused, reason
 from hubbub.wire.line import stamped
 
@@ -200,7 +202,7 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
     kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
     with _log(data) as store:
         _check_known(store, name)
-        found = _newest(store, Latest(name, 1000, every=every, kinds=kinds), last)
+        found = _newest(store, Latest(name, 1000, every=every, kinds=kinds, viewer=SYSTEM), last)
         _print(found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.MOVE})
 
 
@@ -217,12 +219,12 @@ def search(data: str | None, room: str | None, last: int, style: str, words: tup
     with _log(data) as store:
         if where:
             _check_known(store, where)
-        _print(_newest(store, Search(text, 1000, where), last), style)
+        _print(_newest(store, Search(text, 1000, where, viewer=SYSTEM), last), style)
 
 
 def _check_known(store: Store, room: str) -> None:
     """Raise a sentence if the log has no such room; every room is there once somebody has joined it."""
-    if room != LOBBY and not store.answer(Latest(room, 1, every=True)).entries:
+    if room != LOBBY and not store.answer(Latest(room, 1, every=True, viewer=SYSTEM)).entries:
         raise Sentence(f"There is no room {room} in the log.", exit_code=1)
 
 
@@ -267,7 +269,7 @@ def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = Map
     """Print entries; `former` has what rooms were called before those that rename them."""
     now = time.time()
     rooms = {entry.room for entry in entries}
-    for entry in entries:
+    for entry in without_secrets(entries):
         if style == "json":
             fields = {**entry._asdict(), "tags": shown(entry.tags)}
             line = json.dumps(fields, ensure_ascii=False)

@@ -25,13 +25,6 @@ class BrokerError(HubbubError):
     """The broker could not do what it was asked; its text may be shown to people (no path, no trace)."""
 
 
-class Closed(BrokerError):
-    """A room has a key, is invite-only or secret, and who asks is not in it."""
-
-    def __init__(self, room: str) -> None:
-        super().__init__(f"{room} is read by its members only")
-
-
 class Busy(BrokerError):
     """The log has too much to do for one address; it may be asked again in a moment."""
 
@@ -51,6 +44,19 @@ class Refused(HubbubError):
         self.code = code
         self.text = text
         self.offer = offer
+
+
+class Closed(BrokerError):
+    """A room is not open to whoever asks; the text is that of the refusal, without its full stop.
+
+    Args:
+        refused: why.
+
+    """
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.text.removesuffix("."))
+        self.code = refused.code
 
 
 def reason(error: OSError) -> str:

@@ -198,9 +198,10 @@ class House:
         self.broker = storage.broker(settings)
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
         self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
-        self.hub = Hub(self.broker, time.time, f"{secrets.token_hex(5)}-", self.pump.wake, limits(settings))
+        boot = f"{secrets.token_hex(5)}-"
+        self.hub = Hub(self.broker, time.time, boot, self.pump.wake, limits(settings), time.monotonic)
         self.pump.hub, self.pump.broker = self.hub, self.broker
-        self.hub.check_login = self._login
+        self.hub.check_login, self.hub.cloak = self._login, self._cloak
         self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
         self._loop = loop
         self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time

@@ -14,10 +14,12 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
-from hubbub.core.model import After, AllRooms, Around, Draft, Entry, Kind, Latest, Search, Since
+from hubbub.core.model import Draft, Entry, Kind
 from hubbub.core.rules import Rules
+from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError, Closed
 from nats_servers import NatsServers
+from queries import After, AllRooms, Around, Latest, Search, Since
 
 BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
     "memory": lambda folder, clock: MemoryBroker(clock),
@@ -539,9 +541,15 @@ async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
 # --- rooms that are read by their members only ------------------------------------------------------------------------
 
 
-async def test_closed_room_is_read_by_who_is_in_it_alone(probe: Probe) -> None:
+def inside(*rooms: str) -> Viewer:
+    return Viewer(rooms, "Al!~nc@aaaaaaaaaa.nc")
+
+
+async def test_closed_room_is_read_by_its_members_and_a_secret_one_seems_not_to_be_there(probe: Probe) -> None:
+    names = ("open", "keyed", "invited", "hidden", "opened")
     await probe.commit(
-        *(draft("needle", room) for room in ("open", "keyed", "invited", "hidden", "opened")),
+        *(draft("needle", room) for room in names),
+        *(draft(f"about {room}", room, Kind.TOPIC) for room in names),
         draft("+k s3", "keyed", Kind.MODE),
         draft("+i", "invited", Kind.MODE),
         draft("+s", "hidden", Kind.MODE),
@@ -549,21 +557,61 @@ async def test_closed_room_is_read_by_who_is_in_it_alone(probe: Probe) -> None:
         draft("-k s3", "opened", Kind.MODE),
         draft("+m", "open", Kind.MODE),
     )
-    listed = await probe.read(AllRooms(10, ()))
-    assert [name for name, _ in listed.rooms] == ["invited", "keyed", "open", "opened"] and listed.count == 4
-    assert len((await probe.read(AllRooms(10, ("hidden",)))).rooms) == len((await probe.read(AllRooms(10))).rooms) == 5
-    assert {e.room for e in (await probe.read(Search("needle", 10, inside=()))).entries} == {"open", "opened"}
-    found = await probe.read(Search("needle", 10, inside=("keyed", "hidden")))
+    first = (await probe.read(Latest("open", 1))).entries[0]
+    listed = await probe.read(AllRooms(10, viewer=inside()))
+    assert listed.rooms == [("invited", ""), ("keyed", ""), ("open", "about open"), ("opened", "about opened")]
+    assert listed.count == 4
+    everything = [(name, f"about {name}") for name in sorted(names)]
+    assert list((await probe.read(AllRooms(10, viewer=inside(*names)))).rooms) == everything
+    for viewer in (SYSTEM, Viewer(operator=True)):
+        assert list((await probe.read(AllRooms(10, viewer=viewer))).rooms) == everything
+    assert {e.room for e in (await probe.read(Search("needle", 10, viewer=inside()))).entries} == {"open", "opened"}
+    found = await probe.read(Search("needle", 10, viewer=inside("keyed", "hidden")))
     assert {entry.room for entry in found.entries} == {"open", "opened", "keyed", "hidden"}
-    for room, shut in (("open", False), ("keyed", True), ("invited", True), ("hidden", True), ("opened", False)):
-        for inside in ((), (room,), None):
+    for room in names:
+        for viewer in (inside(), inside(room), SYSTEM, Viewer(operator=True)):
             for query in (
-                Latest(room, 5, inside=inside),
-                After(room, 0, LAST, 5, inside=inside),
-                Search("needle", 5, room, inside=inside),
+                Latest(room, 5, viewer=viewer),
+                After(room, 0, LAST, 5, viewer=viewer),
+                Since(room, 0, 5, viewer=viewer),
+                Search("needle", 5, room, viewer=viewer),
+                Around(room, "latest", (), 5, False, viewer=viewer),
+                Around(room, "after", (first.time - 1,), 5, False, viewer=viewer),
             ):
                 answer = await probe.read(query)
-                if shut and inside == ():
-                    assert isinstance(answer, Closed) and str(answer) == f"{room} is read by its members only", query
-                else:
+                if viewer is SYSTEM or room in viewer.rooms or room in ("open", "opened"):
                     assert "needle" in texts(answer.entries), query
+                elif room == "hidden" and not viewer.operator:
+                    assert list(answer.entries) == [] and not answer.more, query
+                else:
+                    assert isinstance(answer, Closed) and str(answer) == f"{room} is read by its members only", query
+
+
+async def test_who_is_banned_reads_nothing_from_outside(probe: Probe) -> None:
+    await probe.commit(draft("needle", "ops"), draft("needle", "tea"), draft("+b al!*@*", "ops", Kind.MODE))
+    answer = await probe.read(Latest("ops", 5, viewer=inside()))
+    assert isinstance(answer, Closed) and str(answer) == "You are banned from ops"
+    assert {e.room for e in (await probe.read(Search("needle", 10, viewer=inside()))).entries} == {"tea"}
+    for viewer in (inside("ops"), Viewer(mask="Bo!~nc@bbbbbbbbbb.nc")):
+        assert len((await probe.read(Search("needle", 10, viewer=viewer))).entries) == 2
+
+
+async def test_point_of_another_room_is_none(probe: Probe) -> None:
+    (secret,) = await probe.commit(draft("psst", "hidden"))
+    await probe.commit(draft("hi", "open"))
+    assert not (await probe.read(Around("open", "after", (secret.id,), 5, True))).entries
+
+
+async def test_modes_that_were_changed_often_cost_nothing(probe: Probe) -> None:
+    """What was overruled is not kept: not in the room's rules, however long its log is."""
+    one = draft("", "ops", Kind.JOIN, "Al")
+    await probe.commit(one)
+    for start in range(0, 600, 100):
+        changes = [f"{'+-'[number % 2]}mb x{number}!*@*" for number in range(start, start + 100)]
+        await probe.commit(*(draft(text, "ops", Kind.MODE) for text in changes))
+    await probe.commit(draft("+ks tea", "ops", Kind.MODE), draft("-s", "ops", Kind.MODE))
+    made = (await probe.open("ops")).rules
+    rules = Rules("ops", made)
+    assert len(made) < 400 and rules.closed == "k" and "m" not in rules.flags
+    assert rules.standing == {("al", one.host): "o"} and len(rules.lists["b"]) == 300
+    assert isinstance(await probe.read(Latest("ops", 1, viewer=inside())), Closed)

@@ -15,8 +15,9 @@ from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Access
-from hubbub.core.model import After, Entry, Kind, Latest
+from hubbub.core.model import Entry, Kind
 from nats_servers import NatsServers
+from queries import After, Latest
 
 LAST = 1 << 60
 Heard = Callable[[Msg], Awaitable[None]]

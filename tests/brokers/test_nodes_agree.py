@@ -15,6 +15,7 @@ from hubbub.brokers.jetstream import following, lease, packs, presence, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.core import moderation
+from hubbub.core.lists import LISTS
 from hubbub.core.model import Entry, Joined, Kind
 from hubbub.core.text import fold
 from hubbub.errors import Refused
@@ -193,7 +194,7 @@ class World:
             room.end.seq,
             room.topic,
             sorted(rules.flags),
-            {kind: sorted(masks) for kind, masks in rules.lists.items()},
+            {letter: sorted(rules.lists[letter]) for letter in LISTS},
             sorted((one.nick, *sorted(letters)) for one, letters in rules.status.items()),
             [entry.id for entry in room.latest if entry.kind is not Kind.GONE],
         )

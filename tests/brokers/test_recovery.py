@@ -22,12 +22,13 @@ from hubbub.brokers.jetstream.link import Access, Link, Rejected, Unknown
 from hubbub.brokers.jetstream.projection import Projection
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
-from hubbub.core.model import After, AllRooms, Entry, Kind, Latest, Page, RoomList, Search
+from hubbub.core.model import Entry, Kind, Page, RoomList
 from hubbub.core.names import check_room
 from hubbub.errors import BrokerError
 from hubbub.listeners.irc_network import Network
 from hubbub.wire.line import RAW
 from nats_servers import NatsServers
+from queries import After, AllRooms, Latest, Search
 
 if TYPE_CHECKING:
     from hubbub.listeners.irc import IrcDialogue

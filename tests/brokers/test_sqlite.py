@@ -21,8 +21,10 @@ from hubbub.brokers import sqlite as module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.sqlite import READERS, SqliteBroker
 from hubbub.brokers.store import FILE, VERSION, Store
-from hubbub.core.model import After, Kind, Latest, Search
+from hubbub.core import model
+from hubbub.core.model import Kind
 from hubbub.errors import BrokerError, SettingsError
+from queries import After, Latest, Search
 
 LAST = 1 << 60
 
@@ -85,7 +87,7 @@ async def test_a_long_search_does_not_hold_up_who_joins(probe: Probe, monkeypatc
     gate, answer = threading.Event(), Store.answer
 
     def slow(store: Store, query: Any) -> Any:
-        if isinstance(query, Search):
+        if isinstance(query, model.Search):
             gate.wait(SECONDS)
         return answer(store, query)
 
@@ -275,7 +277,7 @@ async def test_a_log_that_cannot_be_read_is_a_sentence(probe: Probe, monkeypatch
         store._db.execute("SELECT nothing FROM nowhere")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "_ANSWERS", {Latest: fail})
+        patch.setattr(Store, "_ANSWERS", {model.Latest: fail})
         answer = await probe.read(Latest("lobby", 5))
     assert isinstance(answer, BrokerError) and str(answer) == "the log cannot be used just now"
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["hi"]

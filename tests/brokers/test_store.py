@@ -22,8 +22,9 @@ from hubbub.brokers import store as module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import FILE, VERSION, Store
 from hubbub.core.absent import LOOKED_BACK
-from hubbub.core.model import After, Around, Entry, Kind, Latest, Search, Since
+from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError, SettingsError
+from queries import After, Around, Latest, Search, Since
 
 LAST = 1 << 60
 COMMITTING = Path(__file__).parent / "committing.py"

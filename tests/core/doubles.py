@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from hubbub.core import commands
+from hubbub.core.access import Action, may, sees
 from hubbub.core.delivery import Limits
 from hubbub.core.hub import Hub
 from hubbub.core.model import (
@@ -28,8 +29,10 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import made_by
-from hubbub.errors import BrokerError, Refused
+from hubbub.core.rules import Rules
+from hubbub.core.rulings import made_by
+from hubbub.core.viewer import SYSTEM
+from hubbub.errors import BrokerError, Closed, Refused
 
 NOON = 1_800_000_000.0
 STEP = 3  # numbers of the log are not dense
@@ -59,6 +62,7 @@ class Look:
             Kind.REDACT: f"{entry.nick} - {entry.text}",
             Kind.MOVE: f"{entry.nick} ~ {entry.text}",
             Kind.SIGNAL: f"{entry.nick} ! {entry.tags}{entry.text}",
+            Kind.GONE: f"{entry.nick} (gone)",
         }[entry.kind]
         return self._line(entry.room, text)
 
@@ -115,6 +119,9 @@ class FakeBroker:
             draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags
         )
         self.log.append(entry)
+        if draft.kind is Kind.REDACT:
+            id = draft.text.partition(" ")[0]
+            self.log = [one._replace(kind=Kind.GONE, text="") if one.id == id else one for one in self.log]
         if draft.kind is Kind.MOVE and draft.room in self.followed:
             self.followed.remove(draft.room)
             self.followed.append(draft.text.partition(" ")[0])
@@ -141,17 +148,25 @@ class FakeBroker:
     def _state(self, room: str, latest: int) -> RoomState:
         entries = self.of(room)
         topics = ["", *(entry.text for entry in entries if entry.kind is Kind.TOPIC)]
-        said = self._answer(Latest(room, latest)).entries
+        said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
         joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
         ruling = [entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE, Kind.RENAME)]
         rules = made_by(room, [*joins, *ruling])
         return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
 
     def _answer(self, query: Query | AllRooms) -> Any:
+        if not isinstance(query, AllRooms) and not query.viewer.system and query.room:
+            if refused := may(query.viewer, Action.READ, Rules(query.room, self._state(query.room, 0).rules)):
+                return Closed(refused)
         match query:
             case AllRooms():
-                names = sorted({entry.room for entry in self.log if entry.room > query.after})
-                return RoomList([(name, self._state(name, 0).topic) for name in names[: query.limit]], len(names))
+                rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
+                states = {name: self._state(name, 0) for name in rooms}
+                closed = {name: Rules(name, state.rules).closed for name, state in states.items()}
+                names = [name for name in states if not sees(query.viewer, Action.LIST, name, closed[name])]
+                mute = {name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name])}
+                shown = [(name, "" if name in mute else states[name].topic) for name in names[: query.limit]]
+                return RoomList(shown, len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
                 return Page(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))

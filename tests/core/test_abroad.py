@@ -11,7 +11,7 @@ from doubles import LOOK, House, Look, Peer
 from hubbub.core import asides, moderation
 from hubbub.core import commits as commits_module
 from hubbub.core.abroad import Person, person
-from hubbub.core.model import Draft, Entry, Goodbye, Invited, Kind, Named, Notice, Private, Refusal, Stored
+from hubbub.core.model import Draft, Entry, Goodbye, Invited, Kind, Members, Named, Notice, Private, Refusal, Stored
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -45,6 +45,21 @@ ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, 
 def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, Session]:
     outlet = Outlet()
     return outlet, house.hub.abroad.arrive(outlet, outlet, LOOK, who)
+
+
+@pytest.mark.parametrize(("rule", "code"), [("", ""), ("+k tea", "closed"), ("+s", "not-in-room")])
+def test_people_of_a_room_that_only_others_are_in_are_listed_if_it_is_open(rule: str, code: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.broker.store([Draft("tea", Kind.JOIN, "Zoe", "", "z.1"), Draft("tea", Kind.MODE, "Zoe", rule or "+m", "z.2")])
+    arrive(house, replace(ZOE, rooms=("tea",)))
+    al.types("/who tea", "hi")
+    house.settle()
+    (told,) = al.sees()
+    assert (told.code if isinstance(told, Refusal) else "") == code
+    if isinstance(told, Members):
+        assert list(told.nicks) == ["Zoe"]
+    assert "tea" not in house.hub.rooms.awake and house.broker.log[-1].text == "hi"
 
 
 class Others:
@@ -331,7 +346,7 @@ def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     assert zoe.user and zoe.user.id == "z1" and al.session.user and person(al.session.user).id == al.session.user.id
     al.types("/join den", "/set invite-only on", "/invite Zoe", "/invite Al")
     house.settle()
-    assert outlet.told == [Invited("Al", al.session.host, "den")] and zoe.invited == {"den"}
+    assert outlet.told == [Invited("Al", al.session.host, "den")] and list(zoe.invited) == ["den"]
     expelled: list[tuple[Session, str]] = []
     house.hub.abroad.expel = lambda session, reason: expelled.append((session, reason))
     house.hub.expel(zoe, "enough")
@@ -372,9 +387,9 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
-    bo.session.invited.add("ops")
+    bo.session.invite("ops", 1.0)
     house.settle()
-    assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev"}
+    assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev": 1.0}
     assert house.hub.rooms.awake["dev"].holds(zoe)
     house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
     house.hub.abroad.leave(zoe)

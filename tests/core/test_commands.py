@@ -385,3 +385,48 @@ def test_reason_is_cut_between_characters() -> None:
     al.types("/quit " + "🇩🇪" * 300)
     house.settle()
     assert house.broker.log[-1].text == "🇩🇪" * (bounds.REASON_BYTES // 8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("moderated on", Members("ops", ["Cy"], operators=("Cy",))),
+        ("key s3", "closed"),
+        ("invite-only on", "closed"),
+        ("secret on", "not-in-room"),
+    ],
+)
+def test_who_of_another_room_is_told_if_it_is_open(setting: str, expected: object) -> None:
+    house = House()
+    (cy,) = house.enter("Cy")
+    cy.types("/join ops", "/topic tea", f"/set {setting}")
+    house.settle()
+    told = answer("/who #Ops", house)
+    assert (told if isinstance(told, Members) else code(told)) == expected
+    if expected == "not-in-room":
+        assert isinstance(told, Refusal) and told.text.replace("Ops", "nowhere") == answer_text("/who #nowhere")
+
+
+def answer_text(line: str) -> str:
+    told = answer(line)
+    assert isinstance(told, Refusal)
+    return told.text
+
+
+@pytest.mark.parametrize(
+    ("setting", "shown"), [("key s3", ("ops", "")), ("secret on", None), ("slow 9", ("ops", "tea"))]
+)
+@pytest.mark.parametrize("stays", [True, False])
+def test_rooms_tell_the_topics_of_open_ones_alone(setting: str, shown: tuple[str, str] | None, stays: bool) -> None:
+    house = House()
+    cy, di = house.enter("Cy", "Di")
+    for peer in (cy, di):
+        peer.types("/join ops")
+    cy.types("/topic tea", f"/set {setting}")
+    house.settle()
+    for peer in () if stays else (cy, di):
+        peer.types("/leave ops")
+        house.settle()
+    told = answer("/rooms", house)
+    assert isinstance(told, Rooms)
+    assert [(room.name, room.topic) for room in told.rooms if room.name == "ops"] == ([shown] if shown else [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import Goodbye, Joined, Kind, Members, Past, Refusal, Rooms, Stored
+from hubbub.core.model import Goodbye, Joined, Kind, Members, Notice, Past, Refusal, Rooms, Stored
 from hubbub.errors import Refused
 
 ECHO = Look(echo=True)
@@ -228,6 +228,122 @@ def test_going_on_from_long_ago_skips_nothing() -> None:
     peer = watching(house, after=0)
     house.settle()
     assert peer.sees() == ["+Al", *(f"Al: {number}" for number in range(20))]
+
+
+CLOSING = [("/set key s3", "closed"), ("/set invite-only on", "closed"), ("/set secret on", "hidden")]
+
+
+@pytest.mark.parametrize("early", [True, False])
+@pytest.mark.parametrize(("line", "code"), [*CLOSING, ("/ban *!~api@* yes", "banned")])
+def test_watching_ends_when_the_room_is_closed(line: str, code: str, early: bool) -> None:
+    """What is stored together with what closes it is not given any more, whether memory or the disk holds it."""
+    house = House()
+    peers = [watching(house, "board")] if early else []
+    (al,) = house.enter("Al")
+    al.types("/join board")
+    house.settle()
+    peers += [watching(house, "board") for _ in "ab"]
+    for peer in peers:
+        peer.session.host = "~api@aaaaaaaaaa.api"
+    house.settle()
+    peers[-1].stall()
+    al.types("before")
+    house.settle()
+    al.types(line)
+    house.hub.say(al.session, "plans", "board")
+    house.settle()
+    peers[-1].read()
+    al.types("more plans")
+    house.settle()
+    for peer in peers:
+        assert not peer.session.rooms and peer.session not in house.hub.delivery.behind
+        seen = peer.sees()
+        assert isinstance(seen[-1], Refusal) and seen[-1].code == code
+        assert not any("plans" in str(one) for one in seen)
+        assert "Al: before" in seen or peer is peers[-1], "what it did not read in time is kept from it, too"
+    assert al.session in house.hub.rooms.awake["board"].members and not house.hub.rooms.awake["board"].watchers
+
+
+def test_watching_goes_on_when_other_things_are_set() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board")
+    house.settle()
+    peer = watching(house, "board")
+    al.types("/set moderated on", "hi")
+    house.settle()
+    assert peer.sees() == ["Al + +m", "Al: hi"]
+
+
+@pytest.mark.parametrize(("line", "code"), CLOSING[:2])
+def test_closed_room_cannot_be_watched(line: str, code: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board", line)
+    house.settle()
+    peer = watching(house, "board", 0)
+    house.settle()
+    assert [event.code for event in peer.sees() if isinstance(event, Refusal)] == [code] and not peer.session.rooms
+
+
+def test_secret_room_is_watched_like_one_that_is_not_there_yet() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board", "/set secret on", "psst")
+    house.settle()
+    peer, other, gone = (watching(house, room, 0) for room in ("board", "nowhere", "board"))
+    house.settle()
+    gone.leave()
+    al.types("more")
+    house.settle()
+    assert peer.sees() == other.sees() == [] and house.hub.ready(peer.session) and house.hub.ready(other.session)
+    assert house.hub.rooms.awake["board"].watchers == set()
+    al.types("/set moderated on")
+    house.settle()
+    assert peer.sees() == []
+    al.types("/set secret off", "open now", "/join nowhere", "hi")
+    house.settle()
+    assert peer.sees() == ["Al: open now"] and other.sees() == ["+Al", "Al: hi"]
+
+
+def test_secret_room_that_is_opened_anew_by_others_is_watched() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board", "/set secret on")
+    house.settle()
+    peer = watching(house, "board")
+    house.settle()
+    al.types("/leave board")
+    house.settle()
+    house.broker.log = [entry for entry in house.broker.log if entry.room != "board"]
+    al.types("/join board", "hi")
+    house.settle()
+    assert peer.sees() == ["Al: hi"]
+
+
+def test_who_reads_along_is_counted() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    peers = [watching(house, "ops") for _ in "ab"]
+    house.settle()
+    house.forget()
+    al.types("/who", "/set")
+    house.settle()
+    who, settings = al.sees()
+    assert isinstance(who, Members) and (list(who.nicks), who.watching) == (["Al"], 2)
+    assert isinstance(settings, Notice) and settings.lines[-1] == "watching over HTTP: 2"
+    peers[0].leave()
+    al.types("/who")
+    house.settle()
+    (who,) = al.sees()
+    assert isinstance(who, Members) and who.watching == 1
+
+
+def test_stranger_is_nobody() -> None:
+    house = House()
+    viewer = house.hub.stranger("~api@aaaaaaaaaa.api", "192.0.2.1")
+    assert (viewer.mask, viewer.rooms, viewer.operator) == ("!~api@aaaaaaaaaa.api", (), False)
 
 
 # --- coming back ----------------------------------------------------------------------------------------------

@@ -7,10 +7,11 @@ from doubles import House, Look, Peer
 
 from hubbub.core import asides
 from hubbub.core.commands import members_of
-from hubbub.core.model import Kind, Latest, Page, Private, Refusal, Stored
+from hubbub.core.model import Kind, Page, Private, Refusal, Stored
 from hubbub.core.text import clean_exactly
 from hubbub.core.users import User
 from hubbub.errors import BrokerError, Refused
+from queries import Latest
 
 
 class Tagged(Look):
@@ -160,7 +161,7 @@ def test_saying_something_from_outside() -> None:
     house = House()
     (al,) = house.enter("Al")
     (bo,) = house.enter("Bo")
-    bo.types("/join ops")
+    bo.types("/join ops", "/set members-only off")
     house.settle()
     room = house.hub.rooms.awake["ops"]
     house.forget()
@@ -253,3 +254,18 @@ def test_name_of_who_never_came_is_free() -> None:
     assert isinstance(user, User)
     house.hub.directory.drop(user)
     assert not house.hub.users
+
+
+def test_client_command_counts_as_speaking_and_typing_does_not() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops", "/op Al", "/set slow 10")
+    (bo,) = house.enter("Bo")
+    bo.types("/join ops")
+    house.settle()
+    for _ in "ab":
+        asides.signal(house.hub, bo.session, "ops", "+typing=active")
+    asides.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
+    with pytest.raises(Refused) as caught:
+        asides.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
+    assert caught.value.code == "slow-mode"

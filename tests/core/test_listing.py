@@ -8,6 +8,7 @@ from doubles import House
 from hubbub.core import commands
 from hubbub.core.listing import MAX_LISTED, PAGE_BYTES, Part, page
 from hubbub.core.model import AllRooms, Entry, Kind, RoomList
+from hubbub.core.viewer import Viewer
 
 
 def test_page_is_bounded_by_number_and_bytes() -> None:
@@ -46,8 +47,8 @@ def test_long_list_of_people_is_cut_by_bytes_and_tells_how_many_there_are() -> N
 
 def rooms(house: House, part: Part, limit: int) -> tuple[list[str], int]:
     """Return a part of the rooms by what the log says, and how many there are besides."""
-    stored: RoomList = house.broker._answer(AllRooms(part.limit, (), part.after or ""))
-    listed = commands.rooms_of(house.hub, stored, part=part)
+    stored: RoomList = house.broker._answer(AllRooms(part.limit, part.after or "", viewer=Viewer()))
+    listed = commands.rooms_of(house.hub, stored, Viewer(), part=part)
     return [room.name for room in listed.rooms], listed.more
 
 
@@ -85,5 +86,5 @@ def test_liveliest_rooms_come_first_and_the_number_of_all_is_told() -> None:
 def test_long_topics_make_a_list_shorter() -> None:
     house = House()
     stored = RoomList([(f"r{number}", "T" * 16_000) for number in range(200)], 200)
-    listed = commands.rooms_of(house.hub, stored)
+    listed = commands.rooms_of(house.hub, stored, Viewer())
     assert len(listed.rooms) == 2 and listed.more == 198

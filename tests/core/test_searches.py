@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hubbub.core.model import Search
 from hubbub.core.searches import WAITING, Searches
 from hubbub.errors import Busy
+from queries import Search
 
 
 class Log:

@@ -280,13 +280,60 @@ def test_room_that_is_closed_is_read_by_its_members_only(serve: Callable[..., Se
     here = "/api/v1/rooms/vip"
     for path in (f"{here}/messages", f"{here}/messages?after=0", f"{here}/search?q=needle", f"{here}/members"):
         answer = ask(server, path)
-        assert (answer.status, answer.json["code"]) == (403, "closed"), path
-        assert answer.json["detail"] == "vip is read by its members only."
-    assert ask(server, f"{here}/stream").status == 403
-    assert ask(server, f"{here}/messages?name=ci", b"done").status == (201 if rule == "secret on" else 400)
+        if rule == "secret on":
+            nowhere = ask(server, path.replace("vip", "nowhere"))
+            assert (answer.status, answer.body) == (200, nowhere.body.replace(b"nowhere", b"vip")), path
+        else:
+            assert (answer.status, answer.json["code"]) == (403, "closed"), path
+            assert answer.json["detail"] == "vip is read by its members only."
+    assert ask(server, f"{here}/messages?name=ci", b"done").status == 400
     assert ask(server, "/api/v1/search?q=needle").json["entries"] == []
-    listed = [room["name"] for room in ask(server, "/api/v1/rooms").json["rooms"]]
-    assert ("vip" in listed) is not rule.startswith("secret")
+    listed = {room["name"]: room["topic"] for room in ask(server, "/api/v1/rooms").json["rooms"]}
+    assert listed.get("vip") == (None if rule == "secret on" else "")
+
+
+def test_stream_of_a_secret_room_waits_as_for_one_that_is_not_there(
+    serve: Callable[..., Server], streams: Callable[..., Stream]
+) -> None:
+    server = serve("--no-limits")
+    bob = server.join("Bob")
+    bob.say("/join vip", "/set secret on")
+    bob.barrier()
+    both = [streams(server, f"{room}/stream?after=0", "-i") for room in ("vip", "nowhere")]
+    watchers(server, 2)
+    heads = []
+    for stream in both:
+        assert stream.process.stdout
+        heads.append([stream.process.stdout.readline() for _ in range(5)])
+    assert [line for line in heads[0] if b"Date" not in line] == [line for line in heads[1] if b"Date" not in line]
+    bob.say("psst", "/set")
+    assert b"watching" not in bob.barrier()
+
+
+@pytest.mark.parametrize("line", ["/set key hunter2", "/set invite-only on", "/set secret on", "/ban *!~api@* yes"])
+@pytest.mark.parametrize("flags", [(), ("-H", "Accept: text/plain")])
+def test_stream_ends_when_the_room_is_closed_to_it(
+    serve: Callable[..., Server], streams: Callable[..., Stream], line: str, flags: tuple[str, ...]
+) -> None:
+    server = serve("--no-limits")
+    early = streams(server, "board/stream", *flags)
+    watchers(server, 1)
+    bob = server.join("Bob")
+    bob.say("/join board")
+    bob.barrier()
+    late = streams(server, "board/stream", *flags)
+    watchers(server, 2)
+    bob.say("for all", "/set")
+    assert b"watching over HTTP: 2" in bob.barrier()
+    bob.send(f"{line}\nplans\n".encode())
+    bob.barrier()
+    for stream in (early, late):
+        shown, _ = stream.process.communicate(timeout=PATIENCE)
+        assert stream.process.returncode == 0 and b"for all" in shown
+        assert b"plans" not in shown and b"hunter2" not in shown
+    answer = ask(server, "/api/v1/rooms/board/stream") if "secret" not in line else None
+    assert answer is None or answer.status == 403
+    watchers(server, 0)
 
 
 def test_stream_follows_a_room_and_is_not_seen_in_it(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -23,11 +24,11 @@ def people(shared: Server) -> Iterator[People]:
 
 
 def sets(operator: Irc, modes: str, *others: Irc, shown: str = "") -> None:
-    """The operator of #room changes it so, and all others there are told."""
+    """The operator of #room changes it so, and all others there are told; a key is shown to nobody else."""
     change = f":{operator.nick} MODE #room {shown or modes}"
     operator.asks(f"MODE #room {modes}", change)
     for other in others:
-        other.sees(change)
+        other.sees(re.sub("beer|wine", "*", change) if "+" in modes else change)
 
 
 # The answer
@@ -54,11 +55,11 @@ def test_what_is_set_is_told_and_can_be_taken_away_at_once(people: People) -> No
     assert alice.told("MODE #room", "324") == [(alice.of_scene("#room"), "+")]
 
 
-def test_parameters_are_told_but_the_key_not_to_strangers(people: People) -> None:
+def test_parameters_are_told_but_the_key_to_operators_alone(people: People) -> None:
     alice, bob = people.meet("Alice", "Bob")
     alice.say("MODE #room +kl beer 9")
     settle(alice, bob)
-    for client, known in ((alice, True), (bob, True), (people("Carol")[0], False)):
+    for client, known in ((alice, True), (bob, False), (people("Carol")[0], False)):
         told = client.told("MODE #room", "324")[0]
         assert {"k", "l"} <= set(told[1]) and "9" in told and ("beer" in told) == known
 
@@ -215,11 +216,23 @@ def test_parameter_that_begins_with_a_colon_is_not_taken(people: People) -> None
 def test_ban_keeps_out_until_it_is_taken_away(people: People, mask: str) -> None:
     alice, bob = people.meet("Alice", "Bob")
     (carol,) = people("Carol")
-    sets(alice, f"+b {mask}", bob)
+    cloak = alice.told("USERHOST Alice", "302")[0][0].rpartition("@")[2].partition(".")[0]
+    shown = mask.replace("127.0.0.1", f"{cloak}.*")  # an address is shown to nobody
+    sets(alice, f"+b {mask}", bob, shown=f"+b {shown}")
     carol.asks("JOIN #room", "474 Carol #room ...")
     alice.sees_nothing()
-    sets(alice, f"-b {mask}", bob)
+    sets(alice, f"-b {mask}", bob, shown=f"-b {shown}")
     carol.joins("#room")
+
+
+@pytest.mark.parametrize("mask", ["*!*@127.*", "*!*@127.0.0.0/8", "*!*@ip:127.0.0.1", "m:*!*@127.0.?.*"])
+def test_addresses_cannot_be_asked_for_by_masks(people: People, mask: str) -> None:
+    alice, bob = people.meet("Alice", "Bob")
+    for letter in "beI":
+        alice.asks(f"MODE #room +{letter} {mask}", f"696 Alice #room {letter} * ...")
+    bob.sees_nothing()
+    who = [alice.told(question, verb) for question, verb in (("WHO 127.*", "352"), ("WHO *127* %n", "354"))]
+    assert who == [[], []]
 
 
 def test_banned_member_may_not_speak_unless_he_has_a_voice(people: People) -> None:

@@ -126,7 +126,7 @@ async def test_a_person_who_types_such_a_word_is_asked_again(tmp_path: Path, wor
     async with serving(tmp_path) as (server, witness):
         client = await comes(server, late=True)
         client.send(f"{word}\n".encode())
-        assert b"reserved word" in await client.skips_to(PROMPT)
+        assert b"is reserved" in await client.skips_to(PROMPT)
         client.send(b"Hella\n")
         await witness.skips_to(b"*** Hella has joined the chat ***\n")
 

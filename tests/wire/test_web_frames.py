@@ -173,6 +173,10 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     ),
     (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
     (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
+    (
+        Members("ops", ["Al"], 0, ["Al"], watching=2),
+        {"type": "members", "room": "ops", "nicks": ["Al"], "more": 0, "operators": ["Al"], "watching": 2},
+    ),
     (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3, "operators": []}),
     (
         Rooms([RoomInfo("ops", 2, "tea")], "ops"),

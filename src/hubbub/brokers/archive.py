@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 
+from hubbub.brokers import ruling
 from hubbub.brokers.queries import sentence
 from hubbub.brokers.store import INSERT, Store
 from hubbub.core.model import Entry, Kind
@@ -92,6 +93,7 @@ class Archive(Store):
                 seq += 1
                 room, prev = rooms.get(entry.room) or self._room(entry.room)
                 db.execute(INSERT, (seq, room, prev, *entry[3:]))
+                ruling.note(db, room, entry._replace(seq=seq, prev=prev))
                 rooms[entry.room] = room, seq
                 if entry.kind is Kind.MOVE:
                     self._free(entry)

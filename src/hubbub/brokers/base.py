@@ -11,7 +11,8 @@ every broker (tests/brokers/test_contract.py).
  3. Drafts of one room are stored in the order in which they were published, those of one batch too.
  4. `open(room, latest, done)`: `done` gets the room's state; from then on nothing of the room is missed.
     `close(room)` ends that.
- 5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed. A page holds at
+ 5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed and of what core/access.py
+    lets the query's viewer see: Closed if a room is not open to it, nothing of a room that is hidden. A page holds at
     most MAX_PAGE characters of text, and at least one entry if there is one. A search finds what `holds` all its
     words, also what was stored just now.
  6. `probe(done)`: `done` gets None once something was committed, which is no entry.
@@ -28,9 +29,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from hubbub.core import delivery
+from hubbub.core.access import HIDDEN, Action, may
 from hubbub.core.model import Around, Draft, Entry, Page
+from hubbub.core.rules import Rules
 from hubbub.core.text import fold_text
-from hubbub.errors import BrokerError
+from hubbub.core.viewer import Viewer
+from hubbub.errors import BrokerError, Closed
 
 # Scripts that put no space between words: a word of them is found as a part of a text, all others as a word.
 UNSPACED = re.compile(
@@ -110,6 +114,19 @@ class Broker(delivery.Broker, Protocol):
 def new_log_id() -> str:
     """Return an identity that no other log has: 10 letters and digits."""
     return "".join(secrets.choice(_LETTERS) for _ in range(10))
+
+
+def readable(viewer: Viewer, rules: Rules) -> bool:
+    """Return whether somebody may read a room's log; False if it is to seem that there is no such room.
+
+    Raises:
+        Closed: the room is not open to the viewer.
+
+    """
+    refused = may(viewer, Action.READ, rules)
+    if refused and refused.code != HIDDEN:
+        raise Closed(refused)
+    return not refused
 
 
 def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hubbub.brokers.base import Committed, Failed, Span, holds, new_log_id, page, windows
+from hubbub.brokers.base import Committed, Failed, Span, holds, new_log_id, page, readable, windows
 from hubbub.core.absent import LOOKED_BACK
+from hubbub.core.access import Action, may
 from hubbub.core.model import (
     SAID,
     After,
@@ -17,7 +19,6 @@ from hubbub.core.model import (
     Around,
     Draft,
     Entry,
-    Inside,
     Kind,
     Latest,
     Page,
@@ -27,7 +28,9 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import CLOSED, SECRET, are_set, made_by
+from hubbub.core.rules import CHANGING, Rules
+from hubbub.core.rulings import with_ruling
+from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Closed
 
 if TYPE_CHECKING:
@@ -96,7 +99,7 @@ class MemoryBroker:
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         """Start to follow a room."""
-        said = self._answer(Latest(room, latest)).entries
+        said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
         recent = list(islice(reversed(self._rooms.get(room, ())), LOOKED_BACK))[::-1]
         rules = self._rules.get(room, ())
         state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said, rules, recent)
@@ -107,21 +110,26 @@ class MemoryBroker:
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query, in the loop's next turn."""
-        if isinstance(query, AllRooms):
-            shown = (name for name in self._last if not self._shut(SECRET, name, query.inside))
-            names = sorted(name for name in shown if name > query.after)
-            rooms = [(name, self._topics.get(name, "")) for name in names[: query.limit]]
-            self._loop.call_soon(done, RoomList(rooms, len(names)))
-        elif not isinstance(query, Since | Around) and query.room and self._shut(CLOSED, query.room, query.inside):
-            self._loop.call_soon(done, Closed(query.room))
-        else:
-            self._loop.call_soon(done, self._answer(query))
+        self._loop.call_soon(done, self._all_rooms(query) if isinstance(query, AllRooms) else self._allowed(query))
 
-    def _shut(self, letters: str, room: str, inside: Inside) -> bool:
-        """Return whether one of some letters is set of a room that who asks is not in."""
-        if inside is None or room in inside:
-            return False
-        return are_set(letters, (rule.text for rule in self._rules.get(room, ()) if rule.kind is Kind.MODE))
+    def _all_rooms(self, query: AllRooms) -> RoomList:
+        rooms = [(name, self._rules_of(name)) for name in sorted(self._last) if name > query.after]
+        known = [(name, rules) for name, rules in rooms if not may(query.viewer, Action.LIST, rules)]
+        shown = [
+            (name, "" if may(query.viewer, Action.SEE_TOPIC, rules) else self._topics.get(name, ""))
+            for name, rules in known[: query.limit]
+        ]
+        return RoomList(shown, len(known))
+
+    def _allowed(self, query: Query) -> Page | Closed:
+        try:
+            seen = query.room is None or readable(query.viewer, self._rules_of(query.room))
+        except Closed as closed:
+            return closed
+        return self._answer(query) if seen else Page(())
+
+    def _rules_of(self, room: str) -> Rules:
+        return Rules(room, self._rules.get(room, ()))
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Say that it can commit: memory always can."""
@@ -136,11 +144,8 @@ class MemoryBroker:
         self._log.append(entry)
         if draft.kind is Kind.TOPIC:
             self._topics[room] = draft.text
-            self._rules[room] = [rule for rule in self._rules.get(room, ()) if rule.kind is not Kind.TOPIC]
-        if draft.kind in (Kind.TOPIC, Kind.MODE) or (draft.kind is Kind.JOIN and room not in self._rules):
-            self._rules.setdefault(room, []).append(entry)
-        elif draft.kind is Kind.RENAME and room in self._rules:
-            self._rules[room] = made_by(room, [*self._rules[room], entry])
+        if draft.kind in CHANGING:
+            self._rules[room] = with_ruling(room, self._rules.get(room, []), entry)
         if draft.kind is Kind.MOVE:
             self._move(room, draft.text.partition(" ")[0])
         if draft.kind is Kind.REDACT:
@@ -182,7 +187,8 @@ class MemoryBroker:
             case Search():
                 log = self._newest(query.room, query.before) if query.words.strip() else ()
                 found = (e for e in log if holds(e.text, query.words))
-                return page(True, (e for e in found if not self._shut(CLOSED, e.room, query.inside)), query.limit)
+                reads = cache(lambda room: may(query.viewer, Action.READ, self._rules_of(room)) is None)
+                return page(True, (e for e in found if reads(e.room)), query.limit)
 
     def _around(self, query: Around) -> Page:
         log = [e for e in self._rooms.get(query.room, ()) if query.every or e.kind in SAID]

@@ -6,19 +6,19 @@ import json
 import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import ClassVar, overload
 
-from hubbub.brokers.base import END, UNSPACED, Span, page, windows
+from hubbub.brokers import ruling
+from hubbub.brokers.base import END, UNSPACED, Span, page, readable, windows
 from hubbub.core.absent import LOOKED_BACK
+from hubbub.core.access import Action, may, sees
 from hubbub.core.model import (
     After,
     AllRooms,
     Around,
     Entry,
-    Inside,
     Kind,
     Latest,
     Page,
@@ -28,8 +28,9 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import CLOSED, PREFIXES, SECRET, are_set, made_by, parse
-from hubbub.errors import BrokerError, Closed
+from hubbub.core.rules import Rules
+from hubbub.core.viewer import SYSTEM, Viewer
+from hubbub.errors import BrokerError
 
 PATIENCE = 3.0  # seconds that a query may take
 SAID = "kind IN ('message', 'action', 'notice')"
@@ -70,7 +71,12 @@ class Reading:
         self._db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
         try:
             self._db.execute("BEGIN")  # one view of the log: it is written, and indexed, meanwhile
-            return self._ANSWERS[type(query)](self, query)
+            if isinstance(query, AllRooms):
+                return self._all_rooms(query)
+            if query.room and not self._is_readable(query.viewer, query.room):
+                return Page(())
+            found = self._ANSWERS[type(query)](self, query)
+            return found if query.room else self._seen(query.viewer, found)
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
@@ -85,26 +91,14 @@ class Reading:
             row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
             if row is None:
                 return RoomState(0, "", ())
-            said = self._latest(Latest(name, latest)).entries
+            said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
             recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-            return RoomState(self._last_of(row[0]), row[1], said, self._rules(row[0], name), recent)
+            return RoomState(self._last_of(row[0]), row[1], said, ruling.made_of(self._db, row[0], name), recent)
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("COMMIT")
-
-    def _rules(self, room: int, name: str) -> list[Entry]:
-        first = list(self._entries("WHERE entry.room = ? AND kind = 'join' ORDER BY seq LIMIT 1", room))
-        topic = self._entries(f"WHERE entry.room = ? AND kind = 'topic' AND {RULES} ORDER BY seq DESC LIMIT 1", room)
-        made = list(self._entries(f"WHERE entry.room = ? AND kind = 'mode' AND {RULES} ORDER BY seq", room))
-        hosts = {entry.host for entry in first}
-        for entry in made:
-            hosts |= {param.partition("!")[2] for _, letter, param in parse(entry.text)[0] if letter in PREFIXES}
-        listed = json.dumps(sorted(hosts))  # one parameter: SQLite has a bound for their number
-        where = f"WHERE entry.room = ? AND {RENAMES} AND host IN (SELECT value FROM json_each(?))"
-        made += self._entries(where, room, listed)
-        return made_by(name, [*first, *topic, *sorted(made, key=attrgetter("seq"))])
 
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
         for room, seq, prev, when, kind, nick, text, id, host, tags in self._db.execute(
@@ -113,30 +107,34 @@ class Reading:
             yield Entry(room, seq, prev, when, Kind(kind), nick, text, id, host, tags)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
-        hidden = json.dumps([] if query.inside is None else self._shut(SECRET, query.inside))
+        hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
+        mute = self._kept_from(query.viewer, Action.SEE_TOPIC)
         which = "FROM room WHERE name > ? AND id NOT IN (SELECT value FROM json_each(?))"
         bounds = (query.after, hidden)
-        rooms = self._db.execute(f"SELECT name, topic {which} ORDER BY name LIMIT ?", (*bounds, query.limit)).fetchall()
+        rooms = self._db.execute(f"SELECT id, name, topic {which} ORDER BY name LIMIT ?", (*bounds, query.limit))
+        shown = [(name, "" if id in mute else topic) for id, name, topic in rooms]
         (count,) = self._db.execute(f"SELECT count(*) {which}", bounds).fetchone()
-        return RoomList(rooms, int(count))
+        return RoomList(shown, int(count))
 
-    def _shut(self, letters: str, inside: Sequence[str]) -> list[int]:
-        """Return the rooms of which one of some letters is set, but for those that are named."""
-        made = self._db.execute(
-            "SELECT entry.room, name, text FROM entry JOIN room ON room.id = entry.room "
-            f"WHERE kind = 'mode' AND {RULES} ORDER BY entry.room, seq"
-        )
-        return [
-            room
-            for (room, name), changes in groupby(made, key=lambda row: row[:2])
-            if name not in inside and are_set(letters, (text for *_, text in changes))
-        ]
+    def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
+        """Return the closed rooms of which somebody may not see something."""
+        if viewer.system:
+            return set()
+        closed = ruling.closed(self._db)
+        return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
 
-    def _check_open(self, room: str, inside: Inside) -> None:
-        if inside is not None and room not in inside:
-            where = f"WHERE room = (SELECT id FROM room WHERE name = ?) AND kind = 'mode' AND {RULES} ORDER BY seq"
-            if are_set(CLOSED, (text for (text,) in self._db.execute(f"SELECT text FROM entry {where}", (room,)))):
-                raise Closed(room)
+    def _is_readable(self, viewer: Viewer, name: str) -> bool:
+        """Return whether somebody may read a room; False if it is to seem that there is none. Raises Closed."""
+        return viewer.system or readable(viewer, self._rules(name))
+
+    def _seen(self, viewer: Viewer, found: Page) -> Page:
+        """Return what was found in all rooms without those from which the viewer is banned."""
+        reads = cache(lambda room: viewer.system or may(viewer, Action.READ, self._rules(room)) is None)
+        return Page([entry for entry in found.entries if reads(entry.room)], found.more)
+
+    def _rules(self, name: str) -> Rules:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        return Rules(name, ruling.made_of(self._db, row[0], name) if row else ())
 
     def _count(self, table: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -147,7 +145,6 @@ class Reading:
         return last or 0
 
     def _latest(self, query: Latest) -> Page:
-        self._check_open(query.room, query.inside)
         kinds = "" if query.every else f"AND {SAID}"
         if query.kinds:
             kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
@@ -156,7 +153,6 @@ class Reading:
         return page(True, entries, query.limit)
 
     def _after(self, query: After) -> Page:
-        self._check_open(query.room, query.inside)
         kinds = f"AND {SAID}" if query.said else ""
         where = (
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
@@ -170,7 +166,8 @@ class Reading:
 
         def find(bound: float | str) -> Span | None:
             if isinstance(bound, str):
-                row = self._db.execute("SELECT seq FROM entry WHERE id = ?", (bound,)).fetchone()
+                which = "id = ? AND room = (SELECT id FROM room WHERE name = ?)"
+                row = self._db.execute(f"SELECT seq FROM entry WHERE {which}", (bound, query.room)).fetchone()
                 return (row[0], row[0] + 1) if row else None
             at = round(bound * 1000)
             low, high = (self._first_at(query.room, then / 1000 - 1e-6) for then in (at, at + 1))
@@ -216,12 +213,11 @@ class Reading:
         which = "AND seq < ?"
         values: list[object] = [query.before or END]
         if query.room:
-            self._check_open(query.room, query.inside)
             which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
             values.append(query.room)
-        elif query.inside is not None:
+        elif closed := self._kept_from(query.viewer, Action.READ):
             which += " AND entry.room NOT IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps(self._shut(CLOSED, query.inside)))
+            values.append(json.dumps(list(closed)))
         unspaced = [word for word in words if UNSPACED.search(word)]  # the index knows no words in these scripts
         which += r" AND entry.text LIKE ? ESCAPE '\'" * len(unspaced)
         values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in unspaced]
@@ -248,11 +244,10 @@ class Reading:
         )
         return "temp.tail"
 
-    _ANSWERS: ClassVar[dict[type, Callable[..., Page | RoomList]]] = {
+    _ANSWERS: ClassVar[dict[type, Callable[..., Page]]] = {
         Latest: _latest,
         After: _after,
         Since: _since,
         Around: _around,
         Search: _search,
-        AllRooms: _all_rooms,
     }

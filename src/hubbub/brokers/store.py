@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hubbub.brokers import trimming
+from hubbub.brokers import ruling, trimming
 from hubbub.brokers.base import new_log_id
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.queries import RENAMES, RULES, SAID, Reading, sentence
@@ -159,6 +159,7 @@ class Store(Reading):
             self._db.executescript(f"BEGIN; {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
         if self._write:
             self._db.execute(f"CREATE INDEX IF NOT EXISTS entry_renames ON entry (room, seq) WHERE {RENAMES}")
+            ruling.prepare(self._db)
         more = "'', ''" if version == 1 and not self._write else "host, tags"  # a reader before any new server
         fields = f"room.name, seq, prev, time, kind, nick, entry.text, entry.id, {more}"
         self._select = f"SELECT {fields} FROM entry JOIN room ON room.id = entry.room"
@@ -193,6 +194,7 @@ class Store(Reading):
                 rooms[name] = room, seq
                 kind, nick, text = draft.kind, draft.nick, draft.text
                 entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
+                ruling.note(db, room, entries[-1])
                 rows.append((seq, room, prev, now, kind.value, nick, text, draft.id, draft.host, draft.tags))
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))

@@ -1,8 +1,8 @@
 """How the oldest entries of an SQLite log are forgotten: in steps that hold up nobody.
 
 What was forgotten goes out of the text index too. Of it stays what makes a room's rules: its first join, its last
-topic, and all changes of its modes. The mark `trimmed` tells up to which number all else is gone, so that it is not
-missed. The pages that become free are used again; the file does not shrink.
+topic, and those changes of its modes that were not overruled. The mark `trimmed` tells up to which number all else is
+gone, so that it is not missed. The pages that become free are used again; the file does not shrink.
 """
 
 from __future__ import annotations
@@ -24,14 +24,22 @@ _UNINDEX = """
 INSERT INTO entry_text (entry_text, rowid, text) SELECT 'delete', seq, text FROM entry
 WHERE seq > :done AND seq <= min(:upto, :indexed) AND kind IN ('message', 'action', 'notice')
 """
+# Of the changes of a room's rules those stay that still hold in part, and then with that part alone (ruling.py).
+_OVERRULED = """
+DELETE FROM entry WHERE {which} AND seq <= :done
+AND room IN (SELECT room FROM entry WHERE {which} AND seq > :done AND seq <= :upto)
+AND NOT EXISTS (SELECT 1 FROM ruling WHERE ruling.room = entry.room AND ruling.seq = entry.seq)
+"""
+_STALE_MODES = _OVERRULED.format(which="kind = 'mode' AND kind IN ('mode', 'topic')")
+_STALE_RENAMES = _OVERRULED.format(which="kind = 'rename'")
+_REWRITE = """
+UPDATE entry SET kind = ruling.kind, text = ruling.text FROM ruling
+WHERE entry.seq = ruling.seq AND entry.room = ruling.room AND entry.seq <= :upto AND entry.text <> ruling.text
+"""
 _DELETE = """
 DELETE FROM entry WHERE seq > :done AND seq <= :upto AND CASE kind
-WHEN 'mode' THEN 0
-WHEN 'rename' THEN NOT EXISTS (
-    SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.kind = 'mode'
-    AND other.kind IN ('mode', 'topic') AND instr(other.text, '!' || entry.host))
-    AND entry.host IS NOT (SELECT host FROM entry AS other WHERE other.room = entry.room AND other.kind = 'join'
-        ORDER BY other.seq LIMIT 1)
+WHEN 'mode' THEN NOT EXISTS (SELECT 1 FROM ruling WHERE ruling.room = entry.room AND ruling.seq = entry.seq)
+WHEN 'rename' THEN NOT EXISTS (SELECT 1 FROM ruling WHERE ruling.room = entry.room AND ruling.seq = entry.seq)
 WHEN 'join' THEN EXISTS (
     SELECT 1 FROM entry AS other WHERE other.room = entry.room AND other.seq < entry.seq AND other.kind = 'join')
 WHEN 'topic' THEN EXISTS (
@@ -81,8 +89,10 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
     if upto <= done:
         return 0
     values = {"done": done, "upto": upto, "indexed": mark(db, "indexed")}
-    db.execute(_STALE_TOPICS, values)
+    for stale in (_STALE_TOPICS, _STALE_MODES, _STALE_RENAMES):
+        db.execute(stale, values)
     db.execute(_UNINDEX, values)
+    db.execute(_REWRITE, values)
     count = db.execute(_DELETE, values).rowcount
     db.execute("INSERT OR REPLACE INTO mark VALUES ('trimmed', ?)", (upto,))
     return count

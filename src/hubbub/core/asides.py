@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.core.access import Action
 from hubbub.core.model import Entry, Event, Kind, Private, Refusal, Stored
 from hubbub.core.tags import join
 from hubbub.core.text import beginning, clean, is_blank, said
@@ -111,7 +112,10 @@ def tell_apart(  # noqa: PLR0913 - what may be said to some of many
 def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
     """Tell the members of a room who can show it something that is not stored. Raises Refused."""
     where = hub.rooms.of(session, room)
-    where.rules.check_say(session, hub.clock())
+    if text:  # it is read like what is said
+        hub.speak(hub.viewer(session), where)
+    else:
+        hub.check(session, Action.SIGNAL, where)
     entry = _entry(hub, session, where.name, Kind.SIGNAL, text, tags)
 
     def give() -> Event | None:

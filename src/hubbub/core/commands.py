@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
+from hubbub.core.access import Action, may
 from hubbub.core.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
 from hubbub.core.listing import Part, page
 from hubbub.core.model import (
@@ -24,14 +25,15 @@ from hubbub.core.model import (
     Notice,
     Page,
     Past,
+    Refusal,
     RoomInfo,
     RoomList,
     Rooms,
     Search,
     Since,
 )
+from hubbub.core.names import key_of
 from hubbub.core.orders import ROWS, Command
-from hubbub.core.rules import SECRET
 from hubbub.core.text import beginning, clean, clean_exactly
 from hubbub.core.when import parse_time
 from hubbub.errors import Refused
@@ -39,6 +41,7 @@ from hubbub.errors import Refused
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
     from hubbub.core.session import Session
+    from hubbub.core.viewer import Viewer
 
 MAX_HISTORY = 200  # messages that one command shows
 BEGINNING = Part()
@@ -122,30 +125,51 @@ def members_of(hub: Hub, name: str, part: Part = BEGINNING) -> Members:
     operators = {member.nick for member, status in room.rules.status.items() if "o" in status} if room else set()
     listed = page(nicks, part.limit, lambda nick: len(nick.encode()) + len(ids[nick]) + 8)
     ruling = tuple(nick for nick in listed if nick in operators)
-    return Members(name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed])
+    watching = len(room.watchers) if room else 0
+    return Members(name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed], watching=watching)
 
 
 def list_members(hub: Hub, session: Session, argument: str, part: Part = BEGINNING) -> None:
-    """Reply with the people in a room, the current one by default. Raises Refused when the session is not in it."""
-    room = hub.rooms.of(session, argument)
-    hub.reply(session, members_of(hub, room.name, part))
+    """Reply with the people in a room, the current one by default. Raises Refused when the session may not see them."""
+
+    def reply() -> None:
+        room = hub.rooms.seen(session, argument) if argument else hub.rooms.of(session)
+        hub.check(session, Action.SEE_MEMBERS, room)
+        hub.reply(session, members_of(hub, room.name, part))
+
+    def woken() -> None:
+        try:
+            reply()
+        except Refused as refusal:
+            hub.reply(session, Refusal(refusal.code, refusal.text))
+        hub.rooms.end_visit(session)
+
+    name = key_of(clean(argument).removeprefix("#"))
+    if name not in hub.rooms.awake and hub.abroad.rooms.get(name):  # its people are on other nodes
+        hub.rooms.visit(session, [name], woken)
+    else:
+        reply()
 
 
-def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None, part: Part = BEGINNING) -> Rooms:
-    """Return the rooms that there are, those with most members first; of secret ones, those that a session is in.
+def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: Part = BEGINNING) -> Rooms:
+    """Return the rooms that somebody may know of, those with most members first.
 
     Args:
         hub: the hub.
         stored: those that have a log, by name: the part of them that is asked for.
-        session: which asks, if it is one.
+        viewer: who asks.
+        current: the room in which the viewer speaks, if it is in one.
         part: the part that is asked for.
 
     """
-    inside = session.rooms if session else {}
-    awake = {name: room for name, room in hub.rooms.awake.items() if SECRET not in room.rules.flags or name in inside}
-    topics = dict(stored.rooms) | {name: room.topic for name, room in awake.items()}
-    counts = {name: len(inside) for name, inside in hub.abroad.rooms.items()}
-    counts |= {name: room.count for name, room in awake.items()}
+    topics = dict(stored.rooms)
+    for name, room in hub.rooms.awake.items():
+        if may(viewer, Action.LIST, room.rules):
+            topics.pop(name, None)  # it is secret since the log was read
+        else:
+            topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.rules) else room.topic
+    counts = {name: len(people) for name, people in hub.abroad.rooms.items()}
+    counts |= {name: room.count for name, room in hub.rooms.awake.items()}
     rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     if part.after is None:
         rooms.sort(key=lambda room: (-room.members, room.name))
@@ -155,13 +179,14 @@ def rooms_of(hub: Hub, stored: RoomList, session: Session | None = None, part: P
         rooms.sort(key=lambda room: room.name)
     listed = page(rooms, part.limit, lambda room: len(room.name.encode()) + len(room.topic.encode()) + 48)
     more = max(stored.count, len(rooms)) - len(listed)  # those that are awake are stored, or will be soon
-    return Rooms(listed, session.current if session else "", more)
+    return Rooms(listed, current, more)
 
 
 def list_rooms(hub: Hub, session: Session, _: str = "", part: Part = BEGINNING) -> None:
     """Reply with the rooms that there are."""
-    query = AllRooms(part.limit, tuple(session.rooms), part.after or "")
-    hub.ask(session, query, lambda stored: rooms_of(hub, stored, session, part))
+    viewer = hub.viewer(session)
+    query = AllRooms(part.limit, part.after or "", viewer=viewer)
+    hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current, part))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:
@@ -189,7 +214,7 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
     if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
         raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
     room = hub.rooms.of(session)
-    query = Latest(room.name, int(argument or hub.limits.history or 20))
+    query = Latest(room.name, int(argument or hub.limits.history or 20), viewer=hub.viewer(session))
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
 
 
@@ -204,13 +229,14 @@ def words_of(text: str) -> str:
 
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
-    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name)
+    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name, viewer=hub.viewer(session))
     more = f"Only the newest {FOUND} are shown"
     hub.ask(session, query, partial(_past, hub, "Nothing found", more))
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
-    query = Since(hub.rooms.of(session).name, parse_time(argument, hub.clock()), MAX_HISTORY)
+    time = parse_time(argument, hub.clock())
+    query = Since(hub.rooms.of(session).name, time, MAX_HISTORY, viewer=hub.viewer(session))
     more = "More was said after that; ask again with a later time"
     hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hubbub.core.model import SAID, Draft, Entry, Kind, Notice, Stored
 from hubbub.core.room import Chunk, Room, slices
 from hubbub.core.rooms import without
+from hubbub.core.rules import parse
 from hubbub.core.session import Session
 from hubbub.core.text import beginning
 
@@ -33,7 +34,7 @@ class Commits:
             Kind.RENAME: hub.naming.took,
             # What is asked next is answered from what is stored.
             Kind.TOPIC: lambda *_: None,
-            Kind.MODE: lambda *_: None,
+            Kind.MODE: self._changed,
             Kind.KICK: lambda *_: None,
             Kind.REDACT: lambda *_: None,
             Kind.MOVE: lambda *_: None,
@@ -43,6 +44,8 @@ class Commits:
         """Deliver what the broker has stored, in its order, to every member of its rooms; settle its drafts."""
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
+            if entry.kind is Kind.REDACT:
+                self._hub.redactions.note(entry.text.partition(" ")[0])
             by_room.setdefault(entry.room, []).append(entry)
         for name, part in by_room.items():
             if room := self._hub.rooms.awake.get(name):
@@ -122,16 +125,31 @@ class Commits:
             doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
             chunk = self._hub.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
             for index, entry in enumerate(piece):
-                if entry.kind in COMING:
-                    self._hub.abroad.follow(entry)
-                if entry.kind is Kind.KICK:
-                    self._hub.rooms.kicked(room, chunk, index)
-                elif entry.kind is Kind.MOVE:
-                    self._hub.rooms.moved(room, entry)
+                if entry.kind not in SAID:
+                    self._follow(room, chunk, index)
             for index, draft in enumerate(drafts):
                 if draft and draft.session and not draft.session.gone and draft.kind in self._effects:
                     self._effects[draft.kind](draft, room, chunk, index, earlier)
                     self._go_on(draft)
+
+    def _follow(self, room: Room, chunk: Chunk, index: int) -> None:
+        """Let an entry take effect on who is where."""
+        entry = chunk.entries[index]
+        if entry.kind in COMING:
+            self._hub.abroad.follow(entry)
+        if entry.kind is Kind.KICK:
+            self._hub.rooms.kicked(room, chunk, index)
+        elif entry.kind is Kind.MOVE:
+            self._hub.rooms.moved(room, entry)
+        elif entry.kind in (Kind.MODE, Kind.JOIN):
+            self._hub.rooms.review_watchers(room, entry.kind)
+
+    @staticmethod
+    def _changed(draft: Draft, room: Room, *_: object) -> None:
+        """Remember a new key as it was typed."""
+        for change in parse(draft.clear)[0]:
+            if change.letter == "k":
+                room.rules.learn_key(change.param)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
         """Let those go on who were thrown out of a room before what they did there was stored.

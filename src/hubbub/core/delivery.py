@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from hubbub.core.model import After, AllRooms, Entry, Page, Query, RoomState, Send
 from hubbub.core.room import Chunk, Cursor, Room, slices
 from hubbub.core.session import Session
+from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError
 
 PAGE = 256  # entries that are read from the log at once for a session that is behind
@@ -54,10 +55,16 @@ class Limits:
 
 
 class Delivery:
-    """Writes chunks to members, and remembers the newest ones for those who are a little behind."""
+    """Writes chunks to members, and remembers the newest ones for those who are a little behind.
 
-    def __init__(self, broker: Broker, limits: Limits) -> None:
-        self._broker = broker
+    Args:
+        read: answers a query from the log, later.
+        limits: what is bounded.
+
+    """
+
+    def __init__(self, read: Callable[[Query, Callable[[Any], None]], None], limits: Limits) -> None:
+        self._query = read
         self._limits = limits
         self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
         self._cost = 0
@@ -212,7 +219,8 @@ class Delivery:
 
         session.reading = True
         upto = room.upto_ring()
-        self._broker.read(After(room.name, cursor.seq, upto, PAGE), done)
+        # It was let in: as a member, or to watch for as long as it may.
+        self._query(After(room.name, cursor.seq, upto, PAGE, viewer=SYSTEM), done)
 
     def _remember(self, room: Room, chunk: Chunk) -> None:
         """Keep a chunk in memory, and drop the oldest of all rooms beyond the bound."""

@@ -22,6 +22,7 @@ from typing import Any
 
 from hubbub.core import names
 from hubbub.core.abroad import Abroad
+from hubbub.core.access import Action, may
 from hubbub.core.bounds import TOPIC_BYTES
 from hubbub.core.budget import Budget
 from hubbub.core.commits import Commits
@@ -45,12 +46,15 @@ from hubbub.core.model import (
 )
 from hubbub.core.naming import Naming
 from hubbub.core.outbox import Outbox, mark, share
+from hubbub.core.redactions import Redactions
 from hubbub.core.room import Room, slices
 from hubbub.core.rooms import Rooms
+from hubbub.core.rules import without_secrets
 from hubbub.core.session import Hold, Session
 from hubbub.core.tags import join
 from hubbub.core.text import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.core.users import Directory, User
+from hubbub.core.viewer import Viewer
 from hubbub.errors import BrokerError, Refused
 
 
@@ -62,6 +66,8 @@ class Hub:
         clock: returns the seconds since the epoch.
         boot: differs for every start of every server; begins every id.
         wake: called when there is something to publish; the owner then calls `outbox.gather`.
+        limits: what the core bounds.
+        ticks: returns seconds on a clock that never goes back: durations are measured by it.
 
     """
 
@@ -72,9 +78,11 @@ class Hub:
         boot: str,
         wake: Callable[[], None],
         limits: Limits | None = None,
+        ticks: Callable[[], float] | None = None,
     ) -> None:
         self.broker = broker
         self.clock = clock
+        self.ticks = ticks or clock
         self.limits = limits or Limits()
         self.directory = Directory()
         self.users = self.directory.users
@@ -87,6 +95,8 @@ class Hub:
         self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
             lambda session, name, password, done: self.verify(name, password, done)
         )
+        # Returns what others are shown of an address, for masks.
+        self.cloak: Callable[[str], str] = lambda address: "hidden"
         # Called with a user of this node of whom something has changed that other nodes are told.
         self.touched: Callable[[User], None] = lambda user: None
         self.budget = Budget(lambda: 0.0)  # of each address; without limits until the owner sets them
@@ -96,7 +106,8 @@ class Hub:
         self._boot = boot
         self._sessions = 0
         self.outbox = Outbox(wake, self.limits.gathered)
-        self.delivery = Delivery(broker, self.limits)
+        self.redactions = Redactions()
+        self.delivery = Delivery(self.read, self.limits)
         self.abroad = Abroad(self)
         self.rooms = Rooms(self)
         self.naming = Naming(self)
@@ -107,7 +118,9 @@ class Hub:
     def connect(self, outlet: Outlet, sink: Sink, form: Form, host: str = "", address: str = "") -> Session:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
-        return Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
+        session = Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
+        session.redactions = self.redactions
+        return session
 
     def touch(self, session: Session) -> None:
         """Note that something has changed about the session's user that other nodes are told."""
@@ -157,6 +170,38 @@ class Hub:
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
 
+    # --- who may see and do what ----------------------------------------------------------------------------
+
+    def viewer(self, session: Session, nick: str = "", key: str = "") -> Viewer:
+        """Return a session as somebody who asks: under a name that it does not hold, with a key that it offers.
+
+        One that only watches a room is no member of it.
+        """
+        user = session.user
+        rooms = tuple(session.rooms) if user else ()
+        operator = bool(user and user.operator)
+        mask = nick + session.mask
+        return Viewer(rooms, mask, operator, self.clock(), self.ticks(), session, session.address, key)
+
+    def stranger(self, host: str, address: str) -> Viewer:
+        """Return somebody without a name and a session as one who asks; `host` is what others see of the address."""
+        return Viewer(mask=f"!{host}", now=self.clock(), ticks=self.ticks(), address=address)
+
+    def may(self, session: Session, action: Action, room: Room) -> bool:
+        """Return whether a session may see or do something in a room."""
+        return may(self.viewer(session), action, room.rules) is None
+
+    def check(self, session: Session, action: Action, room: Room) -> None:
+        """Raise Refused unless a session may see or do something in a room."""
+        if refused := may(self.viewer(session), action, room.rules):
+            raise refused
+
+    def speak(self, viewer: Viewer, room: Room) -> None:
+        """Raise Refused unless somebody may speak in a room; note that it does, for slow mode."""
+        if refused := may(viewer, Action.SPEAK, room.rules):
+            raise refused
+        room.rules.spoke(viewer)
+
     # --- what sessions do -----------------------------------------------------------------------------------
 
     def say(
@@ -183,7 +228,7 @@ class Hub:
             raise Refused("no-text", "There is nothing to send.")
         if not is_blank(text):
             where = self.rooms.of(session, room)
-            where.rules.check_say(session, self.clock())
+            self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
@@ -214,7 +259,7 @@ class Hub:
                 nick = self.directory.free(name)
                 if not awake.end.seq:
                     names.check_new_room(room)
-                awake.rules.check_outsider(tuple(nick + mask for mask in session.masks), self.clock())
+                self.speak(self.viewer(session, nick), awake)
                 draft = self.draft(session, room, Kind.MESSAGE, text)
                 draft.nick, draft.tags = nick, formatting
                 mark(draft, label)
@@ -235,15 +280,14 @@ class Hub:
         if (size := len(text.encode())) > TOPIC_BYTES and not cuts:
             raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
         where = self.rooms.of(session, room)
-        if "t" in where.rules.flags and not where.rules.is_operator(session):
-            raise Refused("not-operator", f"The topic of {where.name} is locked; its operators set it.")
+        self.check(session, Action.SET_TOPIC, where)
         session.waiting += 1
         draft = self.draft(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES))
         draft.tags = join(session.tags, formatting)
 
     def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""
-        room.rules.check_say(session, self.clock())
+        self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
             draft = self.draft(session, room.name, kind, text)
@@ -256,6 +300,16 @@ class Hub:
             for session in user.sessions:
                 if session not in self.abroad and not session.paused:
                     session.outlet.tell(Notice((text,)))
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query, later: with what its viewer may see, without the keys of rooms and what was taken back."""
+
+        def show(result: Page | RoomList | BrokerError) -> None:
+            if isinstance(result, Page):
+                result = Page(self.redactions.apply(without_secrets(result.entries)), result.more)
+            done(result)
+
+        self.broker.read(query, show)
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
         """Read the log for a session, and reply with what `answer` makes of the page."""
@@ -270,12 +324,19 @@ class Hub:
                 self.reply(session, answer(result))
             self.release(session)
 
-        session.turn.append(partial(self.broker.read, query, done))
+        session.turn.append(partial(self.read, query, done))
         session.flush()
 
     def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
         """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
-        self.ask_for(session, partial(self.broker.read, query), answer)
+
+        def current(result: Page | RoomList | BrokerError) -> None:
+            """Answer: it may have waited until the session took bytes again."""
+            if isinstance(result, Page):
+                result = Page(self.redactions.apply(result.entries), result.more)
+            answer(result)
+
+        self.ask_for(session, partial(self.read, query), current)
 
     def check_password(
         self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]

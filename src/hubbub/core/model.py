@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
+    from hubbub.core.viewer import Viewer
 
 LOBBY = "lobby"  # the room in which everybody starts
 BOT = "bot"  # among the tags of what a bot does
@@ -62,6 +63,7 @@ class Draft:
 
     __slots__ = (
         "after",
+        "clear",
         "earlier",
         "entry",
         "error",
@@ -101,6 +103,7 @@ class Draft:
         self.host = session.host if session else ""  # as in an entry
         self.tags = ""  # likewise
         self.earlier: tuple[str, ...] = ()  # other rooms in which the same event was told before
+        self.clear = ""  # the text as its own session is shown it, if that is another: with a key as it was typed
         self.label = ""  # its session's own word for it, which it is told back; stored nowhere
         self.after: int | None = None  # a join's: the number after which its session wants to go on
         self.entry: Entry | None = None  # once it is stored
@@ -220,11 +223,15 @@ class Private:
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """`nick`, who comes from `host`, asks the session into a room."""
+    """`nick`, who comes from `host`, asks the session into a room.
+
+    `opens` is when an operator did so (epoch seconds): the room is open to the session then. Else it is 0.
+    """
 
     nick: str
     host: str
     room: str
+    opens: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +257,7 @@ class Members:
     operators: Sequence[str] = ()
     users: Sequence[str] = field(default=(), compare=False)  # the ids of the users with these nicks
     label: str = ""  # the asker's word for the question
+    watching: int = 0  # how many read along without being in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,9 +293,7 @@ class Goodbye:
 
 # --- reading the log ----------------------------------------------------------------------------------------
 
-# Of a query, `inside` names the rooms that who asks is in. One that is closed (key, invite-only, secret) is read by
-# those alone who are in it; None reads everything.
-Inside = tuple[str, ...] | None
+# Every query tells who asks, and is answered with what `access.may` lets that viewer see.
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +305,7 @@ class Latest:
     before: int = 0
     every: bool = False
     kinds: tuple[Kind, ...] = ()  # only these, if there are any
-    inside: Inside = None
+    viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +317,7 @@ class After:
     upto: int
     limit: int
     said: bool = False
-    inside: Inside = None
+    viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +327,7 @@ class Since:
     room: str
     time: float
     limit: int
+    viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,19 +341,19 @@ class Search:
     limit: int
     room: str | None = None
     before: int = 0
-    inside: Inside = None
+    viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class AllRooms:
-    """Up to `limit` rooms that have a log, with their topics, by name; secret ones only for those who are in them.
+    """Up to `limit` rooms that have a log, by name, with those of their topics that the viewer may see.
 
     With `after` they are those whose names follow it.
     """
 
     limit: int
-    inside: Inside = None
     after: str = ""
+    viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,6 +368,7 @@ class Around:
     bounds: tuple[float | str, ...]
     limit: int
     every: bool
+    viewer: Viewer = field(kw_only=True)
 
 
 Query = Latest | After | Since | Search | Around

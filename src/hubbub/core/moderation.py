@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core import names
+from hubbub.core import keys, names, places
+from hubbub.core.access import Action, may
 from hubbub.core.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
+from hubbub.core.lists import LISTS
 from hubbub.core.masks import MUTE, NOBODY, read_mask, whole_mask
 from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
-from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change, write
+from hubbub.core.rules import LETTERS, PREFIXES, Change, write
 from hubbub.core.text import beginning, clean, reason_of
+from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Refused
 
 if TYPE_CHECKING:
@@ -21,28 +24,22 @@ if TYPE_CHECKING:
 MAX_NUMBER = 1_000_000
 
 
-def operator_of(session: Session, room: Room) -> None:
-    """Raise Refused unless a session may change the room's rules."""
-    if not room.rules.is_operator(session):
-        raise Refused("not-operator", f"You are not an operator of {room.name}.")
-
-
 def change(
     hub: Hub, session: Session, room: Room, changes: Sequence[Change], until: float = 0.0
 ) -> list[tuple[Change, Refused]]:
     """Publish changes of a room's rules: those that are valid and change something. Return those that are not valid.
 
     Raises:
-        Refused: the session is no operator of the room.
+        Refused: the session may not change them.
 
     """
-    operator_of(session, room)
+    hub.check(session, Action.SET_MODES, room)
     good: list[Change] = []
     bad: list[tuple[Change, Refused]] = []
     made: dict[object, object] = {}  # what the changes before have made of what they are about
     for one in changes:
         try:
-            step = _step(hub, room, one)
+            step = _step(hub, session, room, one)
         except Refused as refusal:
             bad.append((one, refusal))
             continue
@@ -51,8 +48,15 @@ def change(
             made[step.about] = step.then
     if good:
         session.waiting += 1
-        hub.draft(session, room.name, Kind.MODE, write(good, until))
+        salt = f"{session.tag}{session.published:x}"  # what it published last: unique for ever
+        draft = hub.draft(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
+        draft.clear = write(good, until) if any(one.letter == "k" for one in good) else ""
     return bad
+
+
+def _hashed(change: Change, salt: str) -> Change:
+    """Return a change as it is stored: keys are not."""
+    return change._replace(param=keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
 
 
 class Step(NamedTuple):
@@ -64,7 +68,7 @@ class Step(NamedTuple):
     then: object
 
 
-def _step(hub: Hub, room: Room, change: Change) -> Step | None:
+def _step(hub: Hub, session: Session, room: Room, change: Change) -> Step | None:
     """Return what a change does, None for nothing. Raises Refused."""
     on, letter, param = change
     rules = room.rules
@@ -73,7 +77,7 @@ def _step(hub: Hub, room: Room, change: Change) -> Step | None:
         named = Change(on, letter, f"{target.nick}!{target.host}")
         return Step(named, (letter, target), letter in rules.status.get(target, ""), on)
     if letter in LISTS:
-        return _mask(room, change)
+        return _mask(hub, session, room, change)
     if letter == "k":
         if not on:
             return Step(Change(False, letter, "*"), letter, rules.key, "")
@@ -81,22 +85,29 @@ def _step(hub: Hub, room: Room, change: Change) -> Step | None:
             raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, no space and no comma.")
         if param.startswith(":"):  # IRC could not tell it before other parameters
             raise Refused("bad-value", "A key begins with no colon.")
-        return Step(change, letter, rules.key, param)
+        return Step(change, letter, param if rules.fits(param) else rules.key, param)
     if LETTERS[letter].takes:
         return _number(change, rules.limit if letter == "l" else rules.slow)
     return Step(Change(on, letter, ""), letter, letter in rules.flags, on)
 
 
-def _mask(room: Room, change: Change) -> Step | None:
+def placed(hub: Hub, session: Session, mask: str) -> str:
+    """Return a whole mask as it is stored: with a cloak in the place of an address. Raises Refused."""
+    return places.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
+
+
+def _mask(hub: Hub, session: Session, room: Room, change: Change) -> Step | None:
     on, letter, param = change
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
+    if not room.rules.lists.find(letter, mask):  # one of an older log may have an address
+        mask = placed(hub, session, mask)
     read = read_mask(mask.removeprefix(MUTE))
     if read is NOBODY:
         raise Refused("bad-value", f"A mask has at most {FOLDED_CHARS} characters.")
     if not param or " " in mask or (on and mask.startswith(":")):
         return None
-    known = room.rules.find(letter, mask)
+    known = room.rules.lists.find(letter, mask)
     if on and not known and len(masks) >= MASKS_IN_LIST:
         raise Refused("list-full", f"There are {MASKS_IN_LIST} masks in that list already.")
     return Step(Change(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
@@ -125,24 +136,24 @@ def member(hub: Hub, room: Room, name: str) -> Session:
 
 def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") -> None:
     """Publish that somebody is thrown out of a room. Raises Refused."""
-    operator_of(session, room)
+    hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
     session.waiting += 1
     hub.draft(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
-    """Let somebody come in whatever the rules say, and tell him. Return his session. Raises Refused."""
+    """Ask somebody into a room; an operator's invitation opens it. Return who was asked. Raises Refused."""
     target = hub.directory.find(clean(name))
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
     if room.holds(target):
         raise Refused("there-already", f"{target.nick} is in {room.name} already.")
-    if "i" in room.rules.flags:
-        operator_of(session, room)
-    target.invited.add(room.name)
+    hub.check(session, Action.INVITE, room)
+    opens = hub.clock() if room.rules.is_operator(session) else 0.0
+    target.invite(room.name, opens)
     if not target.paused:
-        target.outlet.tell(Invited(session.nick, session.host, room.name))
+        target.outlet.tell(Invited(session.nick, session.host, room.name, opens))
     return target
 
 
@@ -153,7 +164,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         Refused: the session is no operator, or the name cannot be.
 
     """
-    operator_of(session, room)
+    hub.check(session, Action.RENAME, room)
     try:
         to = names.check_room(clean(name))
         names.check_new_room(to)
@@ -178,7 +189,8 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
             hub.draft(session, room.name, Kind.MOVE, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
 
-    hub.ask_raw(session, Latest(to, 1, every=True), found)
+    # A name that a secret room has is taken, too: two rooms cannot be called the same.
+    hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
 
 
 def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:
@@ -199,12 +211,14 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
         entry = page.entries[0] if isinstance(page, Page) and page.entries else None
         if entry is None or entry.id != id or entry.kind not in SAID:
             refuse(Refused("no-such-message", "There is no such message here."))
-        elif not (id.startswith(session.tag) or room.rules.is_operator(session)):
-            refuse(Refused("not-yours", "Only who said it, and operators, take a message back."))
+            return
+        own = id.startswith(session.tag)
+        if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
+            refuse(refused)
         else:
             session.waiting += 1
             session.label, before = label, session.label
             hub.draft(session, room.name, Kind.REDACT, f"{id} {reason_of(reason)}".rstrip())
             session.label = before
 
-    hub.ask_raw(session, Around(room.name, "around", (id,), 1, True), found)
+    hub.ask_raw(session, Around(room.name, "around", (id,), 1, True, viewer=hub.viewer(session)), found)

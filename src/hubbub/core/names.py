@@ -20,8 +20,12 @@ ROOM_PUNCTUATION = "-_."
 BETWEEN = "'’·״・‧་֊"
 GERESH = "׳"
 
-# Words that could be taken for the server or for everybody. Compared folded, and by what they look like.
-RESERVED = frozenset(
+# Words with which programs greet a server that they take for another one: a mail server, a cache, a web server.
+GREETINGS = frozenset(
+    "connect delete ehlo get head helo help info lhlo options patch post put ruok stat stats trace version".split()
+)
+# Words that could be taken for the server, for everybody or for a program. Compared folded, and by what they look like.
+RESERVED = GREETINGS | frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
 )
@@ -45,6 +49,7 @@ _SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETT
 
 _TOO_LONG = f"have at most {NAME_CHARS} characters"
 _STACKED = f"have at most {MARKS_IN_ROW} marks in a row"
+_INVISIBLE = "can't contain invisible characters"
 _FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that show nothing
 
 
@@ -70,6 +75,9 @@ class _Kind(NamedTuple):
                 return _STACKED
             if wrong := self.wrong.search(name):
                 return _unwanted(wrong[0])
+            # regex may know letters of a later Unicode than Python, which would show and fold them as nothing.
+            if any(unicodedata.category(char) == "Cn" for char in name):
+                return _INVISIBLE
         return "" if self.needed.search(name) else "need a letter or a digit"
 
     def _is_plain(self, name: str) -> bool:
@@ -109,7 +117,7 @@ def _unwanted(char: str) -> str:
     if char.isspace():
         return "can't contain spaces"
     shown = char.isprintable() and not clean(char) == ""
-    return f"can't contain {char}" if shown else "can't contain invisible characters"
+    return f"can't contain {char}" if shown else _INVISIBLE
 
 
 def _mixed(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hubbub.core import names
+from hubbub.core.access import Action
 from hubbub.core.bounds import NAME_CHARS
 from hubbub.core.model import LOBBY, Draft, Kind, Named, Notice, Refusal
 from hubbub.core.names import key_of
@@ -100,11 +101,8 @@ class Naming:
             Refused: the name is invalid, or taken here; or the session may not speak in a room of its own.
 
         """
-        now = self._hub.clock()
         for room in session.rooms.values():
-            if room.rules.silent(session, now):
-                text = f"Your name stays as it is while you may not speak in {room.name}."
-                raise Refused("name-kept", text)
+            self._hub.check(session, Action.CHANGE_NAME, room)
         self._rename(session, name, refused)
 
     def _rename(

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hubbub.core import moderation
-from hubbub.core.masks import MUTE, read_mask, whole_mask
+from hubbub.core import moderation, places
+from hubbub.core.access import Action
+from hubbub.core.masks import MUTE, whole_mask
 from hubbub.core.model import Notice, Refusal
 from hubbub.core.names import key_of
 from hubbub.core.rules import LETTERS, Change
-from hubbub.core.text import fold_text
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ ON, OFF = ("on", "yes", "1"), ("off", "no", "0", "")
 _DURATION = re.compile(r"(\d{1,4})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 _CLOAK = re.compile(r"[0-9a-f]{10}")
-_ADDRESS = re.compile(r"[0-9.]+\.[0-9.]+|[0-9a-f:]*:[0-9a-f:/]*", re.IGNORECASE)
 
 
 def _tell(hub: Hub, session: Session, text: str) -> None:
@@ -102,20 +101,20 @@ def _rename(hub: Hub, session: Session, argument: str) -> None:
 
 def mask_of(hub: Hub, text: str) -> str:
     """Return the mask that somebody means: by name, by cloak, by address, or whole."""
+    if places.one_address(text) or places.is_pattern(text):
+        return f"*!*@{text}"
     if set(text) & set("!@*?"):
         return whole_mask(text)
     if _CLOAK.fullmatch(text):
         return f"*!*@{text}.*"
-    if _ADDRESS.fullmatch(text):
-        return f"*!*@{text}"
     found = hub.directory.find(text)
     return f"{found.nick if found else text}!*@*"
 
 
-def hit_by(room: Room, mask: str) -> list[Session]:
+def hit_by(hub: Hub, room: Room, mask: str) -> list[Session]:
     """Return the members of a room that a mask means."""
-    read = read_mask(mask)
-    return [member for member in room.people if read.matches([fold_text(one) for one in member.masks])]
+    target = places.read_target(mask)
+    return [member for member in room.people if target.means(hub.viewer(member))]
 
 
 def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
@@ -123,15 +122,15 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
 
     def run(hub: Hub, session: Session, argument: str) -> None:
         room = hub.rooms.of(session)
-        moderation.operator_of(session, room)
+        hub.check(session, Action.SET_MODES, room)
         words = argument.split()
         sure = words[-1] == "yes" and len(words) > 1
         words = words[:-1] if sure else words
         length = _DURATION.fullmatch(words[1]) if len(words) == 2 else None
         if len(words) > 2 or (len(words) == 2 and not length):
             raise Refused("argument-invalid", f"Usage: /{verb} NAME [30m|2h|1d] [yes]")
-        mask = mask_of(hub, words[0])
-        hit = hit_by(room, mask)
+        mask = moderation.placed(hub, session, mask_of(hub, words[0]))
+        hit = hit_by(hub, room, mask)
         if not sure:
             _warn(hub, session, verb, " ".join(words), mask, hit)
             return
@@ -182,7 +181,8 @@ def _bans(hub: Hub, session: Session, _: str) -> None:
             continue
         what = "muted" if mask.startswith(MUTE) else "banned"
         left = f", for {(listed.until - now) / 60:.0f} minutes more" if listed.until else ""
-        lines.append(f"{what}: {mask.removeprefix(MUTE)} (by {listed.by}{left})")
+        shown = mask if session.user and session.user.operator else places.shown(mask)
+        lines.append(f"{what}: {shown.removeprefix(MUTE)} (by {listed.by}{left})")
     hub.reply(session, Notice(tuple(lines or ["Nobody is banned here"])))
 
 
@@ -198,7 +198,12 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     off = value.lower() in OFF
     if not LETTERS[letter].takes and not off and value.lower() not in ON:
         raise Refused("value-invalid", f"/set {name} takes on or off.")
+    closed = room.rules.closed
     _change(hub, session, [Change(not off, letter, value if LETTERS[letter].takes and not off else "")])
+    if off and closed == letter:
+        text = f"Everybody can read {room.name} now, also what was said in it while it was closed"
+        session.turn.append(lambda: None if room.rules.closed else Notice((text,)))
+        session.flush()
 
 
 def _settings(room: Room, session: Session) -> list[str]:
@@ -209,7 +214,8 @@ def _settings(room: Room, session: Session) -> list[str]:
         for name, letter in SETTINGS.items()
     ]
     operators = sorted(member.nick for member, status in rules.status.items() if "o" in status)
-    return [*lines, f"operators: {', '.join(operators) or 'none here'}"]
+    lines.append(f"operators: {', '.join(operators) or 'none here'}")
+    return [*lines, f"watching over HTTP: {len(room.watchers)}"] if room.watchers else lines
 
 
 def _oper(hub: Hub, session: Session, argument: str) -> None:

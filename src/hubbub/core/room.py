@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from hubbub.core.absent import Absence, Key, absences
 from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
 from hubbub.core.names import key_of
-from hubbub.core.rules import Rules
+from hubbub.core.redactions import gone
+from hubbub.core.rules import CHANGING, Rules, without_secrets
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
-CHANGING = frozenset({Kind.TOPIC, Kind.MODE, Kind.JOIN, Kind.RENAME})  # what may change a room's rules
+ENDING = frozenset({Kind.KICK, Kind.MODE})  # what may end somebody's being in a room
 _seq = attrgetter("seq")
 ABSENT = 1_000  # people who have left a room that it knows of
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
@@ -44,7 +45,7 @@ class Chunk:
     def __init__(
         self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
     ) -> None:
-        self.entries = entries
+        self.entries = without_secrets(entries)
         self.doubled = doubled or {}  # of entries by index: rooms in which the same was told before
         self.after = after  # the cursor of who was given everything before it
         self.end = self.cursor(len(entries) - 1)
@@ -110,6 +111,16 @@ class Chunk:
                     return form.join(pieces)
         return form.join(pieces + lines[start:])
 
+    def take_back(self, id: str) -> bool:
+        """Forget what a message said, and how it looked; return whether it is one of these entries."""
+        index = next((index for index, entry in enumerate(self.entries) if entry.id == id), None)
+        if index is None:
+            return False
+        self.entries = [*self.entries[:index], gone(self.entries[index]), *self.entries[index + 1 :]]
+        self._lines.clear()
+        self._whole.clear()
+        return True
+
     def seal(self) -> None:
         """Forget what a part needs: the fan-out is over, from now on the whole is asked for, or rarely a part."""
         self._lines.clear()
@@ -128,18 +139,8 @@ class Room:
     """
 
     __slots__ = (
-        "absent",
-        "elsewhere",
-        "end",
-        "latest",
-        "live",
-        "members",
-        "name",
-        "ring",
-        "rules",
-        "topic",
-        "watching",
-    )
+        "absent", "elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic", "watchers",
+    )  # fmt: skip
 
     def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
         self.name = name
@@ -150,7 +151,7 @@ class Room:
         self.absent = absences(state.recent)
         self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
         self.members: dict[Session, Form] = {}
-        self.watching = 0  # of them, those that have no name
+        self.watchers: set[Session] = set()  # those of them whom others do not see: they have no name
         # The members that were given all there is, by form: a chunk is written to them without another look.
         self.live: dict[Form, dict[Session, Send]] = {}
         self.elsewhere = {} if elsewhere is None else elsewhere
@@ -174,9 +175,15 @@ class Room:
             elif entry.kind is Kind.LEAVE:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
-                gone = entry.text.partition(" ")[0]
-                self.latest = deque((one for one in self.latest if one.id != gone), self.latest.maxlen)
+                self._take_back(entry.text.partition(" ")[0])
         return chunk
+
+    def _take_back(self, id: str) -> None:
+        """Forget what a message said, in all that is in memory."""
+        self.latest = deque((one for one in self.latest if one.id != id), self.latest.maxlen)
+        for chunk in reversed(self.ring.values()):
+            if chunk.take_back(id):
+                return
 
     def forget_oldest(self) -> None:
         """Drop the oldest chunk from memory; it stays in the log."""
@@ -214,7 +221,7 @@ class Room:
     @property
     def count(self) -> int:
         """How many people there are, without looking at each of them."""
-        return len(self.members) - self.watching + len(self.elsewhere)
+        return len(self.members) - len(self.watchers) + len(self.elsewhere)
 
     def holds(self, session: Session) -> bool:
         """Whether somebody is a member, here or on another node."""
@@ -229,12 +236,13 @@ class Room:
     def admit(self, session: Session, form: Form) -> None:
         """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""
         self.members[session] = form
-        self.watching += session.user is None
+        if not session.user:
+            self.watchers.add(session)
 
     def dismiss(self, session: Session) -> None:
         """Make it a member no more."""
-        self.watching -= session.user is None
         self.rules.dismiss(session)
+        self.watchers.discard(session)
         self.stand_back(session, self.members.pop(session))
 
     def note_absence(self, session: Session, seq: int, now: float) -> None:
@@ -275,13 +283,13 @@ class Room:
 def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
     """Cut entries so that each piece is at most `limit` bytes of text, or one entry.
 
-    A piece ends with a kick: who is thrown out by it is given nothing that follows.
+    A piece ends with a kick or a change of modes: whoever is thrown out by it is given nothing that follows.
     """
     start = size = 0
     for index, entry in enumerate(entries):
         text = entry.text
         cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # what a wire adds
-        if size and (size + cost > limit or entries[index - 1].kind is Kind.KICK):
+        if size and (size + cost > limit or entries[index - 1].kind in ENDING):
             yield entries[start:index]
             start, size = index, 0
         size += cost

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import names
 from hubbub.core.absent import DAY
+from hubbub.core.access import HIDDEN, Action, may
 from hubbub.core.awake import Awake
 from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
 from hubbub.core.names import key_of
-from hubbub.core.room import Chunk, Room
+from hubbub.core.room import Chunk, Cursor, Room
 from hubbub.core.session import author
 from hubbub.core.text import beginning, clean, reason_of
 from hubbub.errors import BrokerError, Refused
@@ -34,6 +35,8 @@ class Rooms:
         self._waking = Awake(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.abroad)
         self.awake = self._waking.rooms
         self._visits: dict[Session, set[str]] = {}  # rooms that stay awake for who need not be in them
+        # Sessions that wait to watch a room which is hidden from them: for them it is not there yet.
+        self._parked: dict[Session, str] = {}
 
     # --- asked by a session -----------------------------------------------------------------------------------
 
@@ -67,6 +70,8 @@ class Rooms:
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
+
+        That ends when the room is closed to it: it is told a Refusal, and nothing more.
 
         Raises:
             Refused: the room's name is invalid, or just being given to another room.
@@ -145,6 +150,16 @@ class Rooms:
             )
         return room
 
+    def seen(self, session: Session, name: str) -> Room:
+        """Return a room that somebody may know of.
+
+        Raises:
+            Refused: there is none of that name, or it is hidden from the session: which of both is not said.
+
+        """
+        room = self.awake.get(key_of(clean(name).removeprefix("#")))
+        return room if room and self._hub.may(session, Action.LIST, room) else self.of(session, name)
+
     def focus(self, session: Session, name: str) -> None:
         """Let the session speak in a room that it is in."""
         before, session.current = session.current, name
@@ -155,6 +170,7 @@ class Rooms:
     def withdraw(self, session: Session) -> None:
         """Forget that a session waits for rooms."""
         self._waking.withdraw(session)
+        self._parked.pop(session, None)
         self.end_visit(session)
 
     # --- on the way in, and out -------------------------------------------------------------------------------
@@ -167,7 +183,9 @@ class Rooms:
             count = room.count + self._hub.outbox.coming(room.name) if room.rules.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
-            room.rules.check_join(session, key, count, self._hub.clock())
+            if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
+                raise refused
+            room.rules.learn_key(key)
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
@@ -180,13 +198,32 @@ class Rooms:
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
             self._hub.reply(session, Refusal("broker", f"The log cannot be read: {room}."))
+        elif refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+            if refused.code == HIDDEN:
+                self._parked[session] = room.name
+            else:
+                self._hub.reply(session, Refusal(refused.code, refused.text))
         else:
-            session.rooms[room.name] = room
-            session.current = room.name
-            room.admit(session, session.form)
-            self._delivery.start(session, room, room.end if after is None else room.cursor_at(after))
-            self._delivery.tidy()
+            self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
         self._hub.release(session)
+
+    def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
+        session.rooms[room.name] = room
+        session.current = room.name
+        room.admit(session, session.form)
+        self._delivery.start(session, room, cursor)
+        self._delivery.tidy()
+
+    def review_watchers(self, room: Room, kind: Kind) -> None:
+        """End the watching of those to whom a room has just been closed; begin it where it was opened."""
+        for session in list(room.watchers) if kind is Kind.MODE else ():
+            if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+                self.dismiss(session, room.name)
+                self._hub.reply(session, Refusal(refused.code, refused.text))
+        for session in [one for one, name in self._parked.items() if name == room.name]:
+            if self._hub.may(session, Action.WATCH, room):
+                del self._parked[session]
+                self._let_watch(session, room, room.end)
 
     def joined(self, draft: Draft, room: Room, chunk: Chunk, index: int, earlier: Sequence[Entry]) -> None:
         """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
@@ -227,8 +264,8 @@ class Rooms:
             known = newest if isinstance(page, BrokerError) else page.entries
             return Past([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
 
-        query = Latest(room.name, RETURNING, before=upto + 1)
-        self._hub.ask_for(session, partial(self._hub.broker.read, query), answer)
+        query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
+        self._hub.ask_for(session, partial(self._hub.read, query), answer)
 
     def left(self, draft: Draft, room: Room, *_: object) -> None:
         """Take out who asked to leave: that is stored."""
@@ -268,7 +305,7 @@ class Rooms:
         for user in self._hub.users.values():
             for session in user.sessions:
                 if before in session.invited:
-                    session.invited = session.invited - {before} | {to}
+                    session.invite(to, session.invited.pop(before))
                 if before in (session.joining or {}):
                     joining = (session.joining or {}).items()  # one without a draft opens the next room of that name
                     session.joining = {to if name == before and draft else name: draft for name, draft in joining}

@@ -6,20 +6,24 @@ that ends has `until=SECONDS` (since the epoch) behind all that. LETTERS says wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core.masks import MUTE, NOBODY, Mask, read_mask
+from hubbub.core import keys, places
+from hubbub.core.lists import LISTS, Lists
+from hubbub.core.masks import MUTE
 from hubbub.core.model import LOBBY, Entry, Kind
 from hubbub.core.names import key_of
-from hubbub.core.text import fold_text
-from hubbub.errors import Refused
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
+    from hubbub.core.viewer import Viewer
 
-VERDICTS = 256  # people of whom a room remembers whether its lists mean them
+SPEAKERS = 2000  # names of people of whom slow mode remembers when they spoke
+MAX_STANDING = 500  # people whose rights a room remembers, present or not
+# What makes a room's rules; of the joins only the first, of the renames those of people who may do something.
+CHANGING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME})
 
 
 class Letter(NamedTuple):
@@ -47,9 +51,9 @@ LETTERS = {
     "C": Letter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),
 }
 PREFIXES = {"o": "@", "v": "+"}  # the highest first
-LISTS = "beI"
 CLOSED = "kis"  # letters of a room that is read by its members only
 SECRET = "s"
+SHOWN_KEY = "*"  # what is shown in the place of a key
 
 
 class Change(NamedTuple):
@@ -58,23 +62,6 @@ class Change(NamedTuple):
     on: bool
     letter: str
     param: str
-
-
-class Listed(NamedTuple):
-    """A mask in a list: who set it, when, and until when it holds (0: for ever); in seconds since the epoch."""
-
-    by: str
-    at: float
-    until: float
-    mask: Mask
-
-
-class Verdict(NamedTuple):
-    """Whether the lists of a room bar somebody, and until when (seconds since the epoch) that holds."""
-
-    banned: bool
-    muted: bool
-    until: float
 
 
 def parse(text: str) -> tuple[list[Change], float]:
@@ -103,14 +90,13 @@ def _number(text: str) -> int:
     return int(text[:15]) if text.isascii() and text.isdigit() else 0
 
 
-def are_set(letters: str, texts: Iterable[str]) -> bool:
-    """Return whether one of some letters is set, after the changes of these entries in their order."""
-    on: set[str] = set()
-    for text in texts:
-        for change in parse(text)[0]:
-            if change.letter in letters:
-                (on.add if change.on else on.discard)(change.letter)
-    return bool(on)
+def closed_after(letters: str, text: str) -> str:
+    """Return which of the letters in CLOSED are set after the changes of an entry."""
+    on = set(letters)
+    for change in parse(text)[0]:
+        if change.letter in CLOSED:
+            (on.add if change.on else on.discard)(change.letter)
+    return "".join(sorted(on))
 
 
 def write(changes: Iterable[Change], until: float = 0.0) -> str:
@@ -124,6 +110,25 @@ def write(changes: Iterable[Change], until: float = 0.0) -> str:
         if change.param:
             params.append(change.param)
     return " ".join([letters, *params, *([f"until={until:.0f}"] if until else [])])
+
+
+def without_secrets(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """Return entries as they are shown: without the keys of rooms, hashed or not, and without addresses in masks."""
+    if not any(entry.kind is Kind.MODE for entry in entries):
+        return entries
+    return [_without_secrets(entry) if entry.kind is Kind.MODE else entry for entry in entries]
+
+
+def _without_secrets(entry: Entry) -> Entry:
+    changes, until = parse(entry.text)
+    shown = [change._replace(param=_shown(change)) for change in changes]
+    return entry if shown == changes else entry._replace(text=write(shown, until))
+
+
+def _shown(change: Change) -> str:
+    if change.letter in LISTS:
+        return places.shown(change.param)
+    return SHOWN_KEY if change.letter == "k" and change.param else change.param
 
 
 def told(text: str) -> str:
@@ -150,37 +155,25 @@ class Rules:
     """
 
     __slots__ = (
-        "_verdicts",
-        "created",
-        "flags",
-        "key",
-        "limit",
-        "lists",
-        "room",
-        "said",
-        "slow",
-        "standing",
-        "status",
-        "topic_at",
-        "topic_by",
-        "topic_tags",
+        "created", "flags", "key", "known_key", "limit", "lists", "room", "said", "slow", "standing", "status",
+        "topic_at", "topic_by", "topic_tags",
     )  # fmt: skip
 
     def __init__(self, room: str, entries: Sequence[Entry] = ()) -> None:
         self.room = room
-        self.flags = {"n"}
-        self.key = ""
+        self.flags = set() if room == LOBBY else {"n"}  # the lobby has nobody who could open it to scripts
+        self.key = ""  # as it is stored
+        self.known_key = ""  # as it is typed, if somebody did that since the room woke
         self.limit = 0  # members; 0: any number
         self.slow = 0  # seconds between two messages of a member
-        self.lists: dict[str, dict[str, Listed]] = {letter: {} for letter in LISTS}
+        self.lists = Lists()
         self.created = 0.0
         self.topic_by = ""
         self.topic_at = 0.0
         self.topic_tags = ""  # its formatting
         self.standing: dict[tuple[str, str], str] = {}  # by folded nick and host: o or v, for who comes back
         self.status: dict[Session, str] = {}  # of members that have one: letters of PREFIXES
-        self.said: dict[Session, float] = {}  # when, in slow mode
-        self._verdicts: dict[Sequence[str], Verdict] = {}  # about those who were looked at last, until a list changes
+        self.said: dict[Hashable, float] = {}  # when, in slow mode, on a clock that never goes back
         for entry in entries:
             self.apply(entry, ())
 
@@ -206,6 +199,8 @@ class Rules:
         """Who comes first is the room's operator; the lobby is everybody's."""
         if not self.created:
             self.created = entry.time
+            if entry.prev:  # scripts have posted here before anybody came
+                self.flags.discard("n")
             if self.room != LOBBY:
                 self.standing[key_of(entry.nick), entry.host] = "o"
                 for session in members:
@@ -219,6 +214,7 @@ class Rules:
         had = self.standing.get((now, entry.host), "")
         if letters := letters + "".join(letter for letter in had if letter not in letters):
             self.standing[now, entry.host] = letters
+            self._bound_standing()
         for session in members:  # he may be known by either name just now
             if session.host == entry.host and key_of(session.nick) in (before, now):
                 self._stand(session, letters)
@@ -240,22 +236,27 @@ class Rules:
 
     def _promote(self, change: Change, members: Iterable[Session]) -> None:
         nick, _, host = change.param.partition("!")
-        for key, store in [((key_of(nick), host), self.standing)]:
-            _toggle(store, key, change)
+        _toggle(self.standing, (key_of(nick), host), change)
+        self._bound_standing()
         for session in members:
             if key_of(session.nick) == key_of(nick):
                 _toggle(self.status, session, change)
 
+    def _bound_standing(self) -> None:
+        """Forget the oldest of those who may do something, first those who have a voice only, if they are too many."""
+        if len(self.standing) > MAX_STANDING:
+            voiced = (key for key, letters in self.standing.items() if "o" not in letters)
+            del self.standing[next(voiced, next(iter(self.standing)))]
+
     def _set(self, change: Change, entry: Entry, until: float) -> None:
         on, letter, param = change
         if letter in LISTS:
-            self._verdicts.clear()
-            if known := self.find(letter, param):
-                del self.lists[letter][known]
             if on:
-                self.lists[letter][param] = Listed(entry.nick, entry.time, until, read_mask(param.removeprefix(MUTE)))
+                self.lists.add(letter, param, entry.nick, entry.time, until)
+            else:
+                self.lists.remove(letter, param)
         elif letter == "k":
-            self.key = param if on else ""
+            self.key, self.known_key = (param, "") if on else ("", "")
         elif letter == "l":
             self.limit = _number(param) if on else 0
         elif letter == "d":
@@ -268,16 +269,15 @@ class Rules:
 
     def admit(self, session: Session) -> None:
         """Give a new member what it had before; an invitation is used up."""
-        session.invited.discard(self.room)
+        session.invited.pop(self.room, None)
         if status := self.standing.get((key_of(session.nick), session.host)):
             self.status[session] = status
 
     def dismiss(self, session: Session) -> None:
         """Forget who is no member any more."""
         self.status.pop(session, None)
-        self.said.pop(session, None)
 
-    # --- what may be done -----------------------------------------------------------------------------------------
+    # --- what is shown --------------------------------------------------------------------------------------------
 
     def prefixes(self, session: Session) -> str:
         """Return a member's signs, the highest first."""
@@ -288,109 +288,67 @@ class Rules:
         """Return whether a session may change the rules: an operator of the room or of the server."""
         return "o" in self.status.get(session, "") or bool(session.user and session.user.operator)
 
-    def find(self, letter: str, mask: str) -> str | None:
-        """Return a mask of a list as it was set; in any case."""
-        masks = self.lists[letter]
-        mute, read = mask.startswith(MUTE), read_mask(mask.removeprefix(MUTE))
-        known = (one for one in masks if masks[one].mask == read != NOBODY and one.startswith(MUTE) is mute)
-        return mask if mask in masks else next(known, None)
+    # --- what access.py asks --------------------------------------------------------------------------------------
 
-    def _hits(self, letter: str, who: Sequence[str], now: float) -> Iterator[str]:
-        """Yield the masks of a list that mean somebody now."""
-        folded = [fold_text(one) for one in who]
-        for mask, one in self.lists[letter].items():
-            if not 0 < one.until <= now and one.mask.matches(folded):
-                yield mask
+    @property
+    def closed(self) -> str:
+        """Those of the letters in CLOSED that are set: "" for a room that everybody reads."""
+        return "".join(sorted(self.flags.intersection(CLOSED) | ({"k"} if self.key else set())))
 
-    def verdict(self, who: tuple[str, ...], now: float) -> Verdict:
-        """Return whether somebody is banned or muted, and not exempt from both.
+    @property
+    def is_secret(self) -> bool:
+        """Whether it is hidden from everybody who is not in it."""
+        return SECRET in self.flags
 
-        For whoever was looked at since the lists changed, a hundred bans cost as little as one.
-        """
-        if not self.lists["b"]:
-            return NOTHING
-        known = self._verdicts.get(who)
-        if known is None or known.until <= now:
-            known = self._verdicts[who] = self._judge(who, now)
-            if len(self._verdicts) > VERDICTS:
-                del self._verdicts[next(iter(self._verdicts))]
-        return known
+    @property
+    def members_only(self) -> bool:
+        """Whether only members speak here; as long as nobody has opened the room, there are none to say so."""
+        return "n" in self.flags and self.created > 0
 
-    def _judge(self, who: tuple[str, ...], now: float) -> Verdict:
-        ends = (one.until for letter in "be" for one in self.lists[letter].values() if one.until > now)
-        masks = list(self._hits("b", who, now))
-        if masks and any(self._hits("e", who, now)):
-            masks = []
-        mutes = sum(mask.startswith(MUTE) for mask in masks)
-        return Verdict(len(masks) > mutes, mutes > 0, min(ends, default=inf))
+    def slow_for(self, viewer: Viewer) -> float:
+        """Return for how many seconds slow mode still keeps somebody from speaking."""
+        if not self.slow:
+            return 0.0
+        last = max(self.said.get(key, -inf) for key in _names(viewer))
+        return last + self.slow - viewer.ticks
 
-    def silent(self, session: Session, now: float) -> bool:
-        """Return whether a member was told to be silent, or is banned: by another name it might not be."""
-        if not self.lists["b"] or self.status.get(session) or (session.user and session.user.operator):
-            return False
-        verdict = self.verdict(session.masks, now)
-        return verdict.banned or verdict.muted
-
-    def check_join(self, session: Session, key: str, count: int, now: float) -> None:
-        """Raise Refused if a session may not come in, where there are `count` members."""
-        if self.room in session.invited or (session.user and session.user.operator):
+    def spoke(self, viewer: Viewer) -> None:
+        """Note for slow mode that somebody speaks."""
+        if not self.slow:
             return
-        who = session.masks
-        if self.verdict(who, now).banned:
-            raise Refused("banned", f"You are banned from {self.room}.")
-        if "o" in self.standing.get((key_of(session.nick), session.host), ""):
-            return  # it comes back as an operator: there may be nobody else to let it in
-        if "i" in self.flags and not any(self._hits("I", who, now)):
-            raise Refused("invite-only", f"{self.room} is invite-only. Ask an operator to invite you.")
-        if key and not self.key and not session.exact:  # somebody typed a name of two words
-            raise Refused("room-invalid", f"Room names can't contain spaces. Perhaps you mean {self.room}-{key}.")
-        if self.key and key != self.key:
-            raise Refused("bad-key", f"{self.room} needs its key: /join {self.room} KEY")
-        if self.limit and count >= self.limit:
-            raise Refused("room-full", f"{self.room} is full.")
+        for key in _names(viewer):
+            self.said.pop(key, None)
+            self.said[key] = viewer.ticks
+        while len(self.said) > SPEAKERS:
+            del self.said[next(iter(self.said))]
 
-    def check_say(self, session: Session, now: float) -> None:
-        """Raise Refused if a session may not speak here; note that it does, for slow mode."""
-        if self.status.get(session) or (session.user and session.user.operator):
-            return
-        if "m" in self.flags:
-            text = f"Not sent: only people chosen by the room's operators can speak in {self.room} right now."
-            raise Refused("moderated", text)
-        if self.silent(session, now):
-            raise Refused("muted", f"Not sent: you may not speak in {self.room}.")
-        if self.slow:
-            wait = self.said.get(session, -1e9) + self.slow - now
-            if wait > 0:
-                raise Refused("slow-mode", f"Not sent: {self.room} is in slow mode; wait {wait:.0f} s.")
-            self.said[session] = now
+    def fits(self, key: str) -> bool:
+        """Return whether this is the room's key."""
+        return bool(self.key) and keys.fits(key, self.key)
 
-    def check_outsider(self, who: tuple[str, ...], now: float) -> None:
-        """Raise Refused if somebody who is not in the room may not post to it."""
-        verdict = self.verdict(who, now)
-        if self.key or self.flags & {"i", "m"} or verdict.banned or verdict.muted:
-            raise Refused("not-allowed", f"Not sent: only people in {self.room} can post there.")
+    def learn_key(self, key: str) -> None:
+        """Remember how the key is typed, for operators who ask."""
+        if self.fits(key):
+            self.known_key = key
 
     def modes(self, shows_key: bool) -> str:
-        """Return the room's settings as a change would make them, without lists."""
+        """Return the room's settings as a change would make them, without lists; with the key, if it is known."""
         changes = [Change(True, letter, "") for letter in LETTERS if letter in self.flags]
-        for letter, value in (("k", self.key), ("l", self.limit or ""), ("d", self.slow or "")):
+        key = (self.known_key if shows_key else "") or SHOWN_KEY
+        for letter, value in (("k", key if self.key else ""), ("l", self.limit or ""), ("d", self.slow or "")):
             if value:
-                changes.append(Change(True, letter, str(value) if letter != "k" or shows_key else "*"))
+                changes.append(Change(True, letter, str(value)))
         return write(changes) if changes else "+"
 
 
-NOTHING = Verdict(False, False, inf)
+def _names(viewer: Viewer) -> list[Hashable]:
+    """Return by what slow mode knows a speaker, so that leaving, and coming back, is no way around it.
 
-
-def made_by(room: str, entries: Iterable[Entry]) -> list[Entry]:
-    """Return of entries those that make a room's rules: of the renames, those of people who may do something."""
-    rules = Rules(room)
-    made = []
-    for entry in entries:
-        if entry.kind is not Kind.RENAME or (key_of(entry.nick), entry.host) in rules.standing:
-            rules.apply(entry, ())
-            made.append(entry)
-    return made
+    The name of somebody who posts from outside is made up for each message: the address counts.
+    """
+    nick, _, host = viewer.mask.partition("!")
+    session = viewer.session
+    return [session.tag, (key_of(nick), host)] if session and session.user else [host]
 
 
 def _toggle(store: dict, key: object, change: Change) -> None:  # type: ignore[type-arg]

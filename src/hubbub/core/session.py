@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import BOT, SAID, Draft, Event, Form, Kind, Outlet, Refusal, Sink, Stored
+from hubbub.core.model import BOT, SAID, Answer, Draft, Event, Form, Kind, Outlet, Past, Refusal, Sink, Stored
+from hubbub.core.redactions import Redactions
 from hubbub.core.text import beginning
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from hubbub.core.users import User
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
+INVITATIONS = 100  # that a session remembers
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
 
 
@@ -71,6 +74,7 @@ class Session:
         "paused",
         "published",
         "reading",
+        "redactions",
         "rooms",
         "secure",
         "sink",
@@ -90,7 +94,8 @@ class Session:
         self.host = host
         self.address = address
         self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
-        self.invited: set[str] = set()  # rooms that it may come into whatever their rules say
+        # Rooms that it was invited to, and when an operator did so (epoch seconds), which opens the room; else 0.
+        self.invited: dict[str, float] = {}
         self.exact = False  # what it says is kept with its spaces
         self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
@@ -108,6 +113,7 @@ class Session:
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a page of the log is on its way to it
         self.fresh = True  # it was in no room yet
+        self.redactions = Redactions()
         self.gone = False  # it has left, and is told what it may still know
 
     @property
@@ -116,10 +122,15 @@ class Session:
         return self.user.nick if self.user else ""
 
     @property
-    def masks(self) -> tuple[str, ...]:
-        """Who it is, as a ban may mean it: by its host or by its address."""
-        user = self.host.partition("@")[0]
-        return f"{self.nick}!{self.host}", f"{self.nick}!{user}@{self.address}"
+    def mask(self) -> str:
+        """Who it is, as a ban may mean it: never by its address."""
+        return f"{self.nick}!{self.host}"
+
+    def invite(self, room: str, opens: float) -> None:
+        """Note an invitation to a room; by an operator, that is at `opens` (epoch seconds), or else 0."""
+        self.invited[room] = max(opens, self.invited.pop(room, 0.0))
+        while len(self.invited) > INVITATIONS:
+            del self.invited[next(iter(self.invited))]
 
     @property
     def tags(self) -> str:
@@ -150,7 +161,17 @@ class Session:
             del turn[0]
             event = self._outcome(item)
             if event is not None:
-                self.outlet.tell(event)
+                self.outlet.tell(self._current(event))
+
+    def _current(self, event: Event) -> Event:
+        """Return an event without what was taken back while it waited."""
+        if isinstance(event, Past):
+            now = self.redactions.apply(event.entries)
+            return event if now is event.entries else replace(event, entries=[one for one in now if one.kind in SAID])
+        if isinstance(event, Answer):
+            now = self.redactions.apply(event.page.entries)
+            return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
+        return event
 
     def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
@@ -185,7 +206,9 @@ def _outcome(draft: Draft) -> Event | None:
         what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
         again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""
         return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
-    return Stored(draft.label, draft.entry) if draft.label and draft.entry else None
+    if not (draft.label and draft.entry):
+        return None
+    return Stored(draft.label, draft.entry._replace(text=draft.clear) if draft.clear else draft.entry)
 
 
 def author(draft: Draft) -> Session:

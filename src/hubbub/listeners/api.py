@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import web
 
 from hubbub.core import commands, names
+from hubbub.core.access import HIDDEN, Action
 from hubbub.core.hub import Hub
 from hubbub.core.listing import Part
 from hubbub.core.model import (
@@ -27,6 +28,7 @@ from hubbub.core.model import (
     Entry,
     Event,
     Latest,
+    Members,
     Query,
     Refusal,
     RoomList,
@@ -35,6 +37,7 @@ from hubbub.core.model import (
 )
 from hubbub.core.model import Page as Found
 from hubbub.core.throttle import Throttle
+from hubbub.core.viewer import Viewer
 from hubbub.errors import BrokerError, Closed, Refused
 from hubbub.listeners.connection import Shared
 from hubbub.listeners.http import Call
@@ -64,6 +67,7 @@ STATUS = {  # of refusals; 400 for the others
     "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-found": HTTPStatus.NOT_FOUND,
     "closed": HTTPStatus.FORBIDDEN,
+    "banned": HTTPStatus.FORBIDDEN,
     "method": HTTPStatus.METHOD_NOT_ALLOWED,
 }
 
@@ -152,7 +156,7 @@ class Api:
         except Refused as refusal:
             return problem(refusal.code, refusal.text)
         except Closed as error:
-            return problem("closed", f"{error}.")
+            return problem(error.code, f"{error}.")
         except BrokerError as error:
             return problem("broker", f"The log cannot be read: {error}.")
 
@@ -176,7 +180,7 @@ class Api:
 
     async def _read(self, query: Query | AllRooms) -> Any:
         answer: asyncio.Future[Any] = self._shared.loop.create_future()
-        self._hub.broker.read(query, lambda result: None if answer.done() else answer.set_result(result))
+        self._hub.read(query, lambda result: None if answer.done() else answer.set_result(result))
         try:
             result = await asyncio.wait_for(answer, ANSWER)
         except TimeoutError:
@@ -185,24 +189,56 @@ class Api:
             raise result
         return result
 
-    async def _check_open(self, room: str) -> None:
-        """Raise Closed if a room is read by its members only."""
-        await self._read(Latest(room, 1, inside=()))
+    def _viewer(self, call: Call) -> Viewer:
+        return self._hub.stranger(self._host(call), call.origin)
+
+    def _host(self, call: Call) -> str:
+        return f"~api@{self._shared.cloak(call.origin)}.api"
+
+    async def _may(self, call: Call, action: Action, room: str) -> bool:
+        """Return whether somebody may see something of a room; no if it is to seem that there is no such room.
+
+        Raises:
+            Refused: it may not.
+            BrokerError: the log cannot be read.
+
+        """
+        hub, awake = self._hub, self._hub.rooms.awake
+        waiting = _Waiting(self._shared.loop)
+        session = hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        came: asyncio.Future[None] = self._shared.loop.create_future()
+        try:
+            hub.rooms.visit(session, [room], lambda: None if came.done() else came.set_result(None))
+            await asyncio.wait_for(came, ANSWER)
+            if room not in awake:
+                raise BrokerError("it does not answer")
+            hub.check(session, action, awake[room])
+        except TimeoutError:
+            raise BrokerError("it does not answer") from None
+        except Refused as refusal:
+            if refusal.code == HIDDEN:
+                return False
+            raise
+        finally:
+            hub.depart(session)
+        return True
 
     # --- one method a route ---------------------------------------------------------------------------------------
 
     async def messages(self, call: Call, query: wire.Messages, room: str) -> web.Response:
         """Answer with messages of a room."""
         after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
+        viewer = self._viewer(call)
         if after is None:
-            return self._page(call, await self._read(Latest(room, query.last, query.before, inside=())))
+            return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
         upto = query.before - 1 if query.before else (1 << 62) - 1
-        return self._page(call, await self._read(After(room, after, upto, query.last, True, ())))
+        return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
 
     async def search(self, call: Call, query: wire.Search, room: str) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
         words = commands.words_of(query.q)
-        return self._page(call, await self._read(Search(words, query.last, room or None, query.before, ())))
+        search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call))
+        return self._page(call, await self._read(search))
 
     def _page(self, call: Call, page: Found) -> web.Response:
         if plain(call):
@@ -221,8 +257,9 @@ class Api:
 
     async def rooms(self, call: Call, query: wire.Rooms, _: str) -> web.Response:
         """Answer with the rooms."""
-        stored: RoomList = await self._read(AllRooms(query.limit, (), query.after or ""))
-        listed = commands.rooms_of(self._hub, stored, part=Part(query.after, query.limit))
+        viewer = self._viewer(call)
+        stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
+        listed = commands.rooms_of(self._hub, stored, viewer, part=Part(query.after, query.limit))
         # The liveliest are followed by nothing: all rooms are read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
         headers = _next(call, follow, query.limit) if listed.more else {}
@@ -234,12 +271,14 @@ class Api:
 
     async def members(self, call: Call, query: wire.Members, room: str) -> web.Response:
         """Answer with the people in a room."""
-        await self._check_open(room)
-        listed = commands.members_of(self._hub, room, Part(query.after, query.limit))
+        seen = await self._may(call, Action.SEE_MEMBERS, room)
+        part = Part(query.after, query.limit)
+        listed = commands.members_of(self._hub, room, part) if seen else Members(room, ())
         headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
         if plain(call):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
-        return answer(wire.MemberPage(room, list(listed.nicks), listed.more), headers=headers)
+        page = wire.MemberPage(room, list(listed.nicks), listed.more, listed.watching)
+        return answer(page, headers=headers)
 
     async def post(self, call: Call, query: wire.Post, room: str) -> web.Response:
         """Say something, and answer when it is stored."""
@@ -247,8 +286,7 @@ class Api:
         if len(text.encode()) > wire.MAX_BODY:
             raise _too_long()
         waiting = _Waiting(self._shared.loop)
-        cloak = self._shared.cloak(call.origin)
-        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], f"~api@{cloak}.api", call.origin)
+        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
         try:
             self._hub.post(session, query.name, room, text, "r")
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
@@ -282,7 +320,7 @@ class Api:
 
     async def stream(self, call: Call, query: wire.Stream, room: str) -> web.StreamResponse:
         """Follow a room."""
-        await self._check_open(room)
+        await self._may(call, Action.WATCH, room)
         kind = preferred(call.request.headers.get("Accept", ""), (EVENTS, TEXT))
         form = self._forms[kind, call.request.version >= (1, 1)]
         headers = {

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import moderation, names
+from hubbub.core.access import Action, may
 from hubbub.core.masks import read_mask
 from hubbub.core.model import AllRooms, Notice, RoomList
 from hubbub.core.names import key_of
@@ -31,12 +32,19 @@ def room_name(name: str) -> str:
     return names.check_room(name)
 
 
-def room_at(client: IrcDialogue, name: str) -> Room | None:
-    """Return a channel that exists: somebody is in it; None after the answer that there is none."""
+def find_room(client: IrcDialogue, name: str) -> Room | None:
+    """Return a channel that exists for a client: somebody is in it, and the client may know of it."""
     room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
-    if room is None or not room.count:
-        client.numeric(403, name)
+    if room is None or not room.count or not client.hub.may(client.session, Action.LIST, room):
         return None
+    return room
+
+
+def room_at(client: IrcDialogue, name: str) -> Room | None:
+    """Return the same; None after the answer that there is none."""
+    room = find_room(client, name)
+    if room is None:
+        client.numeric(403, name)
     return room
 
 
@@ -113,7 +121,7 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
                 continue
             signs = room.rules.prefixes(member) if room.rules.status else ""
             words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
-        symbol = "@" if "s" in room.rules.flags else "="
+        symbol = "@" if room.rules.is_secret else "="
         server, name = client.network.name, channel(room.name)
         lines = [f"\1:{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
         cached = (key, "".join(lines).encode())
@@ -139,15 +147,14 @@ def topic(client: IrcDialogue, params: list[str]) -> None:
     room = room_at(client, params[0])
     if room is None:
         return
-    inside = client.session in room.members
     if len(params) == 1:
-        if not inside and "s" in room.rules.flags:
+        if not client.hub.may(client.session, Action.SEE_TOPIC, room):
             client.numeric(442, params[0])
         elif room.topic:
             client.send(*topic_lines(client, room))
         else:
             client.numeric(331, channel(room.name))
-    elif not inside:
+    elif client.session not in room.members:
         client.numeric(442, params[0])
     else:
         client.hub.set_topic(client.session, params[1], room.name, cuts=True)
@@ -192,17 +199,13 @@ def knock(client: IrcDialogue, params: list[str]) -> None:
     if client.session in room.members:
         client.numeric(714, name)
         return
-    try:
-        room.rules.check_join(client.session, "", room.count, client.hub.clock())
-    except Refused as refusal:
-        if "s" in room.rules.flags:
-            client.numeric(403, name)
-        elif refusal.code == "banned":
-            client.numeric(474, name)
-        else:
-            _knock(client, room)
-    else:
+    refused = may(client.hub.viewer(client.session), Action.JOIN, room.rules, room.count)
+    if refused is None:
         client.numeric(713, name)
+    elif refused.code == "banned":
+        client.numeric(474, name)
+    else:
+        _knock(client, room)
 
 
 def _knock(client: IrcDialogue, room: Room) -> None:
@@ -243,7 +246,7 @@ def kick(client: IrcDialogue, params: list[str]) -> None:
 def redact(client: IrcDialogue, params: list[str]) -> None:
     """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
     target, id = params[0], params[1]
-    room = client.hub.rooms.awake.get(key_of(target[1:])) if target.startswith("#") else None
+    room = find_room(client, target)
     if room is None or client.session not in room.members:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot take back messages there")
         return
@@ -288,8 +291,8 @@ def names_of(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(366, "*")
         return
     for name in list(dict.fromkeys(params[0].split(",")))[: client.settings.max_rooms]:
-        room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
-        if room and ("s" not in room.rules.flags or client.session in room.members):
+        room = find_room(client, name)
+        if room and client.hub.may(client.session, Action.SEE_MEMBERS, room):
             client.send(*names_lines(client, room))
     client.numeric(366, params[0])  # one end for all, as RFC 1459 has it and conformance tests expect
 
@@ -354,6 +357,7 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
 
     awake = set(hub.rooms.awake)
+    viewer = hub.viewer(client.session)
 
     def elsewhere(found: RoomList | BrokerError) -> None:
         if not isinstance(found, BrokerError):
@@ -362,9 +366,10 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
 
     client.reply("321", client.nick, "Channel", "Users  Name")
     for room in list(hub.rooms.awake.values()):
-        if room.count and ("s" not in room.rules.flags or client.session in room.members):
+        if room.count and not may(viewer, Action.LIST, room.rules):
             rules = room.rules
-            client.send(row(Listed(room.name, room.count, room.topic, rules.created, rules.topic_at)))
+            shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
+            client.send(row(Listed(room.name, room.count, shown, rules.created, rules.topic_at)))
     if any(name not in awake for name in hub.abroad.rooms):  # only people of other nodes are there
-        hub.ask_raw(client.session, AllRooms(ROOMS, tuple(client.session.rooms)), elsewhere)
+        hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
     client.numeric(323)

@@ -121,7 +121,7 @@ def _run_too_early(client: IrcDialogue, verb: str) -> None:
 def refuse(client: IrcDialogue, refusal: Refused, params: Sequence[str]) -> None:
     """Answer what the core refuses."""
     code = REFUSALS.get(refusal.code)
-    if code in (401, 403, 442, 482) and params:
+    if code in (401, 403, 404, 442, 482) and params:
         client.numeric(code, params[0])
     else:
         client.notice(refusal.text)

@@ -19,6 +19,7 @@ from hubbub.core.text import clean_exactly, is_blank
 from hubbub.core.when import shown_time
 from hubbub.errors import BrokerError
 from hubbub.listeners import irc_talking
+from hubbub.listeners.irc_channels import find_room
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import MULTILINE, channel, stamp
 
@@ -118,7 +119,7 @@ def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | st
 
 
 def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
-    room = client.hub.rooms.awake.get(key_of(target[1:])) if target.startswith("#") else None
+    room = find_room(client, target)
     if target.startswith("#") and (room is None or client.session not in room.members):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
@@ -126,7 +127,8 @@ def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str]
         client.end_batch(client.begin_batch("chathistory", target))
         return
     every = "draft/event-playback" in client.caps
-    query = Around(room.name, verb.lower(), tuple(bound for bound in bounds if bound != "*"), limit, every)
+    given = tuple(bound for bound in bounds if bound != "*")
+    query = Around(room.name, verb.lower(), given, limit, every, viewer=client.hub.viewer(client.session))
 
     def answer(page: Page | BrokerError) -> None:
         server = client.network.name

@@ -13,11 +13,13 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core import bounds
+from hubbub.core.access import Action
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.session import Session
 from hubbub.core.text import clean
 from hubbub.core.users import User
+from hubbub.listeners.irc_channels import find_room
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
 from hubbub.wire.irc_numerics import TEXTS
@@ -241,11 +243,8 @@ def _target(client: IrcDialogue, word: str) -> Target | None:
     if not word.startswith("#"):
         session = hub.directory.find(word)
         return Target(session.nick, session, None) if session else None
-    room = hub.rooms.awake.get(key_of(word[1:]))
-    if room is None or not room.count:
-        return None
-    closed = room.rules.key or room.rules.flags & {"i", "s"}
-    if closed and room.name not in client.session.rooms and not room.rules.is_operator(client.session):
+    room = find_room(client, word)
+    if room is None or not hub.may(client.session, Action.SEE_TOPIC, room):
         return None
     return Target(channel(room.name), None, room)
 
@@ -263,7 +262,7 @@ def _values(client: IrcDialogue, target: Target) -> dict[str, str]:
 
 def _may_set(client: IrcDialogue, target: Target) -> bool:
     if target.room:
-        return target.room.rules.is_operator(client.session)
+        return client.hub.may(client.session, Action.SET_MODES, target.room)
     return target.session is client.session
 
 

@@ -6,10 +6,12 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubbub.core import moderation
+from hubbub.core import moderation, places
+from hubbub.core.access import Action
+from hubbub.core.lists import LISTS
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.rules import LETTERS, LISTS, PREFIXES, Change
+from hubbub.core.rules import LETTERS, PREFIXES, Change
 from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners.irc_channels import room_at
@@ -70,26 +72,25 @@ def _mode_of_channel(client: IrcDialogue, name: str, params: Sequence[str]) -> N
     room = room_at(client, name)
     if room is None:
         return
-    inside = client.session in room.members
+    hub, session = client.hub, client.session
     shown = channel(room.name)
     if not params:
-        modes = room.rules.modes(inside).split(" ")
+        hub.check(session, Action.SEE_MODES, room)
+        modes = room.rules.modes(room.rules.is_operator(session)).split(" ")
         client.reply("324", client.nick, shown, *modes)
         client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
         return
     changes, asked = _read(client, room, params)
+    if asked and not hub.may(session, Action.SEE_MASKS, room):
+        client.numeric(442, name)
+        return
     for letter in asked:
         _list(client, room, letter)
     if not changes:
         return
-    if not inside:
-        client.numeric(442, name)
-        return
-    try:
-        bad = moderation.change(client.hub, client.session, room, changes)
-    except Refused:
-        client.numeric(482, name)
-        return
+    if any(change.letter == "k" for change in changes):
+        session.label = session.label or "irc"  # the others are not shown the key: its setter is, by an answer
+    bad = moderation.change(hub, session, room, changes)
     for change, refusal in bad:
         _complain(client, room, change, refusal)
 
@@ -140,5 +141,6 @@ def _list(client: IrcDialogue, room: Room, letter: str) -> None:
     now = client.hub.clock()
     for mask, listed in room.rules.lists[letter].items():
         if not listed.until or listed.until > now:
-            client.reply(str(one), client.nick, channel(room.name), mask, listed.by, str(int(listed.at)))
+            shown = mask if client.user and client.user.operator else places.shown(mask)
+            client.reply(str(one), client.nick, channel(room.name), shown, listed.by, str(int(listed.at)))
     client.numeric(end, channel(room.name))

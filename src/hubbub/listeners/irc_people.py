@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
+from hubbub.core.access import Action
 from hubbub.core.masks import read_mask
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
@@ -13,6 +14,7 @@ from hubbub.core.session import Session
 from hubbub.core.text import clean, is_blank
 from hubbub.core.users import User
 from hubbub.listeners import irc_metadata
+from hubbub.listeners.irc_channels import find_room
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
@@ -62,8 +64,8 @@ def who(client: IrcDialogue, params: list[str]) -> None:
 def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | None]]:
     hub = client.hub
     if mask.startswith("#"):
-        room = hub.rooms.awake.get(key_of(mask[1:]))
-        if room and (room.name in client.session.rooms or "s" not in room.rules.flags):
+        room = find_room(client, mask)
+        if room and hub.may(client.session, Action.SEE_MEMBERS, room):
             inside = room.name in client.session.rooms
             for session in room.people:
                 if inside or "i" not in (session.user.modes if session.user else ""):
@@ -143,7 +145,9 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
     rooms = [
         room.rules.prefixes(session)[: None if "multi-prefix" in client.caps else 1] + channel(name)
         for name, room in session.rooms.items()
-        if own or name in client.session.rooms or not ("s" in room.rules.flags or "i" in user.modes)
+        if own
+        or name in client.session.rooms
+        or ("i" not in user.modes and client.hub.may(client.session, Action.SEE_MEMBERS, room))
     ]
     for names in wire.fill(rooms, 380):
         client.reply("319", client.nick, nick, names)

@@ -12,7 +12,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
-from hubbub.core.rules import LETTERS, LISTS
+from hubbub.core.lists import LISTS
+from hubbub.core.rules import LETTERS
 from hubbub.core.text import real_name, reason_of
 from hubbub.errors import Refused
 from hubbub.listeners import irc_metadata, irc_modes, irc_server

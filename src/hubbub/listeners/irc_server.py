@@ -7,8 +7,10 @@ from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
+from hubbub.core.access import Action, may
+from hubbub.core.lists import LISTS
 from hubbub.core.names import key_of
-from hubbub.core.rules import LETTERS, LISTS
+from hubbub.core.rules import LETTERS
 from hubbub.core.text import clean
 from hubbub.listeners import irc_history, irc_modes
 from hubbub.listeners.irc_network import WATCHED, human
@@ -68,7 +70,8 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
     count = len(network.users)
     invisible, operators = network.count()
     awake = client.hub.rooms.awake
-    rooms = sum(bool(room.count) for room in awake.values())
+    viewer = client.hub.viewer(client.session)
+    rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.rules) for room in awake.values())
     rooms += sum(bool(people) and name not in awake for name, people in client.hub.abroad.rooms.items())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hubbub.core import asides
+from hubbub.core.access import Action
 from hubbub.core.model import Kind
-from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.core.tags import of_client
 from hubbub.core.text import clean, clean_exactly, is_blank
 from hubbub.errors import Refused
+from hubbub.listeners.irc_channels import find_room
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_form import channel
 
@@ -83,17 +84,17 @@ def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) 
     hub, session = client.hub, client.session
     status = target[: len(target) - len(target.lstrip("@+"))]
     name = target[len(status) :]
-    room = hub.rooms.awake.get(key_of(name[1:]))
-    if room is None or not room.count:
+    room = find_room(client, name)
+    if room is None:
         raise Refused("room-invalid", "There is no such channel.")
     label = "irc" if client.label or "echo-message" in client.caps else ""
-    if kind is Kind.SIGNAL and text and "C" in room.rules.flags:
-        raise Refused("not-allowed", "Client commands are not allowed here.")
+    if kind is Kind.SIGNAL and text:
+        hub.check(session, Action.CTCP, room)
     if status:
         _say_to_status(client, room, status, text, kind, tags, label)
         return
     if session not in room.members:
-        _say_from_outside(client, room, text, kind, tags)
+        hub.say_outside(session, room, text, kind, "irc", tags)
         return
     if kind is Kind.SIGNAL:
         asides.signal(hub, session, room.name, tags, label, text)
@@ -101,19 +102,11 @@ def _say_in(client: IrcDialogue, target: str, text: str, kind: Kind, tags: str) 
         hub.say(session, text, room.name, kind, tags=tags)
 
 
-def _say_from_outside(client: IrcDialogue, room: Room, text: str, kind: Kind, tags: str) -> None:
-    if "n" in room.rules.flags:
-        raise Refused("not-allowed", "Only members speak here.")
-    client.hub.say_outside(client.session, room, text, kind, "irc", tags)
-
-
 def _say_to_status(  # noqa: PLR0913 - what may be said to some of many
     client: IrcDialogue, room: Room, status: str, text: str, kind: Kind, tags: str, label: str
 ) -> None:
     """Say something to those members of a room who have a sign: privately, it is in no log."""
-    if client.session not in room.members and "n" in room.rules.flags:
-        raise Refused("not-allowed", "Only members speak here.")
-    room.rules.check_say(client.session, client.hub.clock())
+    client.hub.speak(client.hub.viewer(client.session), room)
     wanted = "o" if status[0] == "@" and "+" not in status else "ov"
     others = (member for member in room.people if member is not client.session)
     to = [member for member in others if set(wanted) & set(room.rules.status.get(member, ""))]

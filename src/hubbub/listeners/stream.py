@@ -41,7 +41,8 @@ class Stream:
         self._connection = connection
         if self._other:
             connection.write(self._form.other_log())
-        self._session = self._hub.connect(self, connection, self._form)
+        host = f"~api@{connection.cloak}.api"
+        self._session = self._hub.connect(self, connection, self._form, host, connection.origin)
         try:
             self._hub.rooms.watch(self._session, self._room, self._after)
         except Refused:

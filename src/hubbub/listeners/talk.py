@@ -27,6 +27,7 @@ from hubbub.core.model import (
     Search,
 )
 from hubbub.core.session import Session
+from hubbub.core.viewer import Viewer
 from hubbub.errors import Refused
 from hubbub.listeners.connection import STOPPING, Connection
 from hubbub.wire import web as wire
@@ -310,18 +311,19 @@ class Talk:
     def _history(self, request: wire.History) -> None:
         room = names.check_room(request.room)
         if request.after is None:
-            query: Latest | After = Latest(room, request.limit, request.before, every=True, inside=self._inside)
+            query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=self._viewer)
         else:
-            query = After(room, request.after, (1 << 62) - 1, request.limit, inside=self._inside)
+            query = After(room, request.after, (1 << 62) - 1, request.limit, viewer=self._viewer)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
     @property
-    def _inside(self) -> tuple[str, ...]:
-        return tuple(self._session.rooms)
+    def _viewer(self) -> Viewer:
+        return self._hub.viewer(self._session)
 
     def _find(self, request: wire.Find) -> None:
         room = names.check_room(request.room) if request.room else None
-        query = Search(commands.words_of(request.words), request.limit, room, request.before, self._inside)
+        words = commands.words_of(request.words)
+        query = Search(words, request.limit, room, request.before, viewer=self._viewer)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 

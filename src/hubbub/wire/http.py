@@ -157,12 +157,13 @@ class RoomPage(Struct):
     more: int
 
 
-class MemberPage(Struct):
-    """The people in a room, by name; `more` of them are not listed."""
+class MemberPage(Struct, omit_defaults=True):
+    """The people in a room, by name; `more` of them are not listed, `watching` follow it without being in it."""
 
     room: str
     nicks: list[str]
     more: int
+    watching: int = 0
 
 
 class Problem(Struct):

@@ -274,8 +274,11 @@ def _private(event: Private) -> bytes:
 
 
 def _members(event: Members) -> bytes:
-    more = {"users": event.users} if event.users else {}
-    fields = {"nicks": event.nicks, "more": event.more, "operators": event.operators, **more}
+    fields: dict[str, object] = {"nicks": event.nicks, "more": event.more, "operators": event.operators}
+    if event.users:
+        fields["users"] = event.users
+    if event.watching:
+        fields["watching"] = event.watching
     return encode("members", room=event.room, **fields, **_label(event))
 
 

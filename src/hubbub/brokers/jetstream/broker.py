@@ -13,23 +13,27 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubbub.brokers.base import Committed, Failed
+from hubbub.brokers.base import Committed, Failed, readable
 from hubbub.brokers.jetstream import reading, streams
 from hubbub.brokers.jetstream.following import Following
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import GONE, Access, Link
-from hubbub.brokers.jetstream.packs import end_of
+from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
 from hubbub.brokers.jetstream.sending import MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
+from hubbub.core.access import Action, may
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.core.names import key_of
-from hubbub.core.rules import CLOSED
+from hubbub.core.rules import Rules
+from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Closed
 
 if TYPE_CHECKING:
@@ -241,7 +245,8 @@ class JetStreamBroker:
             try:
                 if len(feed.recent) < latest and not feed.whole:
                     before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
-                    older = (await reading.answer(feed, Latest(room, latest - len(feed.recent), before))).entries
+                    wanted_still = Latest(room, latest - len(feed.recent), before, viewer=SYSTEM)
+                    older = (await reading.answer(feed, wanted_still)).entries
             except BrokerError:
                 feed.open = wanted
                 raise
@@ -357,22 +362,27 @@ class JetStreamBroker:
                 raise BrokerError("this node keeps no index to search in")
             return await self._search(self._projection, query) if query.words.strip() else Page(())
         feed = await self.following.room(query.room)
-        if feed is None:
+        if feed is None or not (query.viewer.system or readable(query.viewer, _rules(feed.state))):
             return Page(())
-        if isinstance(query, Latest | After) and feed.state.is_shut(CLOSED, query.inside):
-            raise Closed(query.room)
         return await reading.answer(feed, query)
 
     async def _search(self, projection: Projection, query: Search) -> Page:
         """Search; which rooms are closed is in their states, also when retention took the messages that say so."""
-        shut = frozenset[str]()
-        if query.inside is not None:
-            states = await reading.states_of(self.link, [feed.state for feed in self.following.feeds.values()])
-            shut = frozenset(state.name for state in states if state.is_shut(CLOSED, query.inside))
-            if query.room in shut:
-                raise Closed(query.room)
-        page = await projection.search(query)
-        return Page([entry for entry in page.entries if entry.room not in shut], page.more)
+        states = await reading.states_of(self.link, [feed.state for feed in self.following.feeds.values()])
+        rooms = {state.name: state for state in states}
+
+        @cache
+        def reads(room: str) -> bool:
+            return room in rooms and may(query.viewer, Action.READ, _rules(rooms[room])) is None
+
+        if query.room in rooms and not readable(query.viewer, _rules(rooms[query.room])):
+            return Page(())
+        page = await projection.search(replace(query, viewer=SYSTEM))
+        return Page([entry for entry in page.entries if reads(entry.room)], page.more)
+
+
+def _rules(state: State) -> Rules:
+    return Rules(state.name, state.rules(state.name))
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

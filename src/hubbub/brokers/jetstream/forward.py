@@ -24,6 +24,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     what: str = "private"
     line: Line | None = None
     user: str = ""
+    opens: float = 0.0  # of an invitation
 
 
 class NoForm:
@@ -68,7 +69,7 @@ class Forward:
         if isinstance(event, Private):
             self._send(f"{TO}{self.node}", self.private(event))
         elif isinstance(event, Invited):
-            told = Told(self.number, event.nick, event.host, room=event.room, what="invited")
+            told = Told(self.number, event.nick, event.host, room=event.room, what="invited", opens=event.opens)
             self._send(f"{TO}{self.node}", _encode(told))
 
     def private(self, event: Private) -> bytes:

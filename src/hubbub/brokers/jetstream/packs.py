@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from hubbub.core.model import LOBBY, Draft, Entry, Inside, Kind, RoomState
+from hubbub.core.model import LOBBY, Draft, Entry, Kind, RoomState
 from hubbub.core.names import key_of
-from hubbub.core.rules import PREFIXES, Change, are_set, parse, write
+from hubbub.core.rules import PREFIXES, Change, Rules, closed_after, parse, write
+from hubbub.core.rulings import MAX_RULING, compact
 from hubbub.core.text import fold_text
 from hubbub.errors import BrokerError
 
@@ -28,7 +29,6 @@ WINDOW = 64  # entries that the hint `back` reaches back
 T = TypeVar("T", Draft, Entry)
 # What changes a room's state. Of the joins, only its first; of the renames, those of people who may do something.
 RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME, Kind.REDACT, Kind.MOVE})
-MAX_RULES = 400_000  # bytes of a room's rules that are kept as they were said; beyond it what was overruled goes
 
 
 class Line(msgspec.Struct, array_like=True, frozen=True):
@@ -148,6 +148,8 @@ class State(msgspec.Struct):
     ruling: int = 0  # the last message that changed it
     topic: str = ""
     opened: tuple[int, Line] | None = None  # with the entry's number
+    scripted: bool = False  # something was said before that: by scripts
+    closed: str | None = None  # the letters that close it; None in what older versions have noted
     titled: tuple[int, Line] | None = None
     modes: list[tuple[int, Line]] = []
     gone: dict[str, None] = {}  # ids of what was taken back
@@ -164,11 +166,14 @@ class State(msgspec.Struct):
             one = made.seq, msgspec.structs.replace(one[1], kind=Kind.MODE, text=write(changes))
             kind = Kind.MODE
         if kind is Kind.JOIN:
-            self.opened = one
+            self.opened, self.scripted = one, made.prev > 0
         elif kind is Kind.TOPIC:
             self.topic, self.titled = made.text, one
         elif kind is Kind.MODE:
+            self.closed = closed_after(self.letters, one[1].text)
             self.modes.append(one)
+            if len(self.modes) > MAX_RULING:
+                self._compact()
         elif kind is Kind.REDACT:
             self.gone[made.text.partition(" ")[0]] = None
         elif kind is Kind.MOVE:
@@ -195,14 +200,21 @@ class State(msgspec.Struct):
 
     def rules(self, room: str) -> list[Entry]:
         """Return the entries that made the room's rules, as RoomState has them."""
-        kept = [one for one in (self.opened, self.titled, *self.modes) if one]
-        return [entry(room, number, 0, one) for number, one in kept]
+        first = [entry(room, number, int(self.scripted), one) for number, one in filter(None, [self.opened])]
+        kept = [one for one in (self.titled, *self.modes) if one]
+        return [*first, *(entry(room, number, 0, one) for number, one in kept)]
 
-    def is_shut(self, letters: str, inside: Inside) -> bool:
-        """Return whether one of some letters is set of the room, and who asks is not in it."""
-        if inside is None or self.name in inside:
-            return False
-        return are_set(letters, (one.text for _, one in self.modes))
+    @property
+    def letters(self) -> str:
+        """The letters that close the room."""
+        if self.closed is None:
+            self.closed = Rules(self.name, self.rules(self.name)).closed
+        return self.closed
+
+    def _compact(self) -> None:
+        """Forget what was overruled of the modes."""
+        kept = compact(self.name, self.rules(self.name))
+        self.modes = [(one.seq, line(one, one.time)) for one in kept if one.kind is Kind.MODE]
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries as they are after what was taken back."""
@@ -214,12 +226,8 @@ class State(msgspec.Struct):
         return RoomState(end_of(self.upto), self.topic, latest, self.rules(room))
 
     def encode(self) -> bytes:
-        """Return it for the stream of states; without what was overruled if it is large."""
-        data = _encoder.encode(self)
-        if len(data) > MAX_RULES:
-            self.modes = _in_force(self.modes)
-            data = _encoder.encode(self)
-        return data
+        """Return it for the stream of states."""
+        return _encoder.encode(self)
 
 
 _state_decoder = msgspec.json.Decoder(State)
@@ -239,15 +247,3 @@ def read_state(data: bytes) -> State | None:
         return decode_state(data)
     except BrokerError:
         return None
-
-
-def _in_force(modes: Sequence[tuple[int, Line]]) -> list[tuple[int, Line]]:
-    """Return those changes of modes of which at least one was not changed again."""
-    known: set[tuple[str, str]] = set()
-    kept = []
-    for number, one in reversed(modes):
-        changed = {(letter, fold_text(param) if letter in "bIeov" else "") for _, letter, param in parse(one.text)[0]}
-        if changed - known:
-            kept.append((number, one))
-        known |= changed
-    return kept[::-1]

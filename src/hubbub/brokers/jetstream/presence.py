@@ -287,11 +287,11 @@ class Presence:
             self._hub.expel(session, told.text)
             return True
         if told.what == "invited":
-            session.invited.add(told.room)
+            session.invite(told.room, told.opens)
         if session.paused:
             return False
         if told.what == "invited":
-            session.outlet.tell(Invited(told.nick, told.host, told.room))
+            session.outlet.tell(Invited(told.nick, told.host, told.room, told.opens))
         else:
             said = entry(told.room, 0, 0, told.line) if told.line else None
             session.outlet.tell(Private(told.nick, told.text, said, told.user))

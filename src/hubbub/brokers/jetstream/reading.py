@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing
+from operator import attrgetter
 
 from hubbub.brokers.base import MAX_PAGE, Span, page, windows
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Link
 from hubbub.brokers.jetstream.packs import State, end_of, read_state
+from hubbub.core.access import Action, sees
 from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, Page, RoomList, Since
-from hubbub.core.rules import SECRET
 
 FIND = 20_000  # entries that are read back at most to find one by its id
 ALL = frozenset(Kind)
@@ -68,9 +69,12 @@ async def _find(feed: Feed, bound: float | str) -> Span | None:
 async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> RoomList:
     """Return the rooms that have a log. Raises BrokerError."""
     states = await states_of(link, followed)
-    shown = (one for one in states if one.name > query.after and not one.is_shut(SECRET, query.inside))
-    names = sorted((one.name, one.topic) for one in shown)
-    return RoomList(names[: query.limit], len(names))
+    who = query.viewer
+    listed = (one for one in states if one.name > query.after and not sees(who, Action.LIST, one.name, one.letters))
+    known = sorted(listed, key=attrgetter("name"))
+    shown = known[: query.limit]
+    topics = ("" if sees(who, Action.SEE_TOPIC, one.name, one.letters) else one.topic for one in shown)
+    return RoomList([(one.name, topic) for one, topic in zip(shown, topics, strict=True)], len(known))
 
 
 async def states_of(link: Link, followed: Iterable[State]) -> Collection[State]:

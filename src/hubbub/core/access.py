@@ -1,0 +1,249 @@
+"""Who may see and do what: `may` decides it for every wire, every query and the API.
+
+Wires ask, and say no in their own words; they never look at the modes of a room themselves. docs/access.md shows the
+same as a table, and a test tries each of its cells on every wire.
+
+A room with a key, invite-only or secret is *closed*: its members alone see into it. A *secret* one is not even known to
+exist: `hidden` is the code of that refusal, and a wire answers it as if there were no such room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from hubbub.core.names import key_of
+from hubbub.core.rules import SECRET
+from hubbub.errors import Refused
+
+if TYPE_CHECKING:
+    from hubbub.core.rules import Rules
+    from hubbub.core.viewer import Viewer
+
+HIDDEN = "hidden"
+
+
+class Action(StrEnum):
+    """What somebody may want of a room."""
+
+    LIST = "list"  # know that it exists
+    READ = "read"  # its log: history, search, what was missed
+    WATCH = "watch"  # be given what is said from now on without being a member
+    SEE_TOPIC = "see topic"
+    SEE_MEMBERS = "see members"
+    SEE_MODES = "see modes"
+    SEE_MASKS = "see masks"  # the lists of bans, exemptions and standing invitations
+    JOIN = "join"
+    SPEAK = "speak"  # as a member, or from outside
+    SIGNAL = "signal"  # let the others know that one is typing, say: as speaking, but as often as one likes
+    CTCP = "ctcp"  # let one's client ask other people's clients something
+    INVITE = "invite"
+    SET_TOPIC = "set topic"
+    SET_MODES = "set modes"
+    KICK = "kick"
+    REDACT = "redact"  # what somebody else said
+    REDACT_OWN = "redact own"
+    RENAME = "rename"
+    CHANGE_NAME = "change name"  # take another nick while one is a member
+
+
+def may(viewer: Viewer, action: Action, rules: Rules, coming: int = 0) -> Refused | None:
+    """Return None if somebody may do something in a room, else why not.
+
+    Args:
+        viewer: who asks.
+        action: what it wants.
+        rules: what holds in the room.
+        coming: for JOIN: how many people are in the room or on their way into it.
+
+    """
+    if viewer.system:
+        return None
+    if action is Action.JOIN:
+        return _join(viewer, rules, coming)
+    if action in _SEEING:
+        return sees(viewer, action, rules.room, rules.closed) or _barred(viewer, action, rules)
+    for check in _CHECKS[action]:
+        if refused := check(viewer, rules):
+            return refused
+    return None
+
+
+def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
+    """Return the same, for LIST, READ, WATCH and the SEE_ actions, of a room of which no more is known than its name.
+
+    Args:
+        viewer: who asks.
+        action: what it wants to see.
+        room: the room's name.
+        closed: those of the letters in CLOSED that are set.
+
+    """
+    if viewer.system or room in viewer.rooms:
+        return None
+    if viewer.operator and action not in (Action.READ, Action.WATCH):
+        return None  # an operator of the server looks after all rooms; what is said is for those who are in them
+    if SECRET in closed and not viewer.operator:
+        return Refused(HIDDEN, f"There is no room {room}.")
+    if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
+        return Refused("closed", f"{room} is read by its members only.")
+    return None
+
+
+_SEEING = frozenset(
+    {
+        Action.LIST,
+        Action.READ,
+        Action.WATCH,
+        Action.SEE_TOPIC,
+        Action.SEE_MEMBERS,
+        Action.SEE_MODES,
+        Action.SEE_MASKS,
+    }
+)
+
+
+def _is_member(viewer: Viewer, rules: Rules) -> bool:
+    return rules.room in viewer.rooms
+
+
+def _rights(viewer: Viewer, rules: Rules) -> str:
+    """Return the letters that a member has in a room."""
+    return rules.status.get(viewer.session, "") if viewer.session and _is_member(viewer, rules) else ""
+
+
+def _is_operator(viewer: Viewer, rules: Rules) -> bool:
+    return viewer.operator or "o" in _rights(viewer, rules)
+
+
+def _is_banned(viewer: Viewer, rules: Rules) -> bool:
+    return rules.lists.verdict(viewer).banned
+
+
+def _is_silenced(viewer: Viewer, rules: Rules) -> bool:
+    """Return whether somebody is banned or muted."""
+    verdict = rules.lists.verdict(viewer)
+    return verdict.banned or verdict.muted
+
+
+def _barred(viewer: Viewer, action: Action, rules: Rules) -> Refused | None:
+    """Keep who is banned from reading from outside; a member reads until somebody throws it out."""
+    reads = action in (Action.READ, Action.WATCH)
+    if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
+        return Refused("banned", f"You are banned from {rules.room}.")
+    return None
+
+
+def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
+    room, session = rules.room, viewer.session
+    invited = session.invited.get(room, 0.0) if session else 0.0
+    if viewer.operator:
+        return None
+    if rules.lists.is_banned_since(viewer, invited):
+        return Refused("banned", f"You are banned from {room}.")
+    if invited:  # by an operator; whatever anybody else says opens nothing
+        return None
+    if session and "o" in rules.standing.get((key_of(session.nick), session.host), ""):
+        return None  # it comes back as an operator: there may be nobody else to let it in
+    if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
+        return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
+    if viewer.key and not rules.key and not (session and session.exact):  # somebody typed a name of two words
+        text = f"Room names can't contain spaces. Perhaps you mean {room}-{viewer.key}."
+        return Refused("room-invalid", text)
+    if rules.key and not rules.fits(viewer.key):
+        text = f"That is not the key of {room}." if viewer.key else f"{room} needs its key: /join {room} KEY"
+        return Refused("bad-key", text)
+    if rules.limit and coming >= rules.limit:
+        return Refused("room-full", f"{room} is full.")
+    return None
+
+
+# --- checks: each returns a refusal, or None if it does not object ----------------------------------------------------
+
+
+def _from_outside(viewer: Viewer, rules: Rules) -> Refused | None:
+    """Let scripts, and IRC clients that have not joined, speak in open rooms that are not kept for their members."""
+    if _is_member(viewer, rules):
+        return None
+    room = rules.room
+    if rules.closed or "m" in rules.flags or _is_silenced(viewer, rules):
+        return Refused("not-allowed", f"Not sent: only people in {room} can post there.")
+    if rules.members_only:
+        text = f"Only people in {room} can post there (/set members-only off lets scripts post)."
+        return Refused("not-allowed", text)
+    return None
+
+
+def _has_a_voice(viewer: Viewer, rules: Rules) -> Refused | None:
+    if viewer.operator or _rights(viewer, rules):
+        return None
+    room = rules.room
+    if "m" in rules.flags:
+        text = f"Not sent: only people chosen by the room's operators can speak in {room} right now."
+        return Refused("moderated", text)
+    return Refused("muted", f"Not sent: you may not speak in {room}.") if _is_silenced(viewer, rules) else None
+
+
+def _is_not_too_fast(viewer: Viewer, rules: Rules) -> Refused | None:
+    if viewer.operator or _rights(viewer, rules):
+        return None
+    wait = rules.slow_for(viewer)
+    return Refused("slow-mode", f"Not sent: {rules.room} is in slow mode; wait {wait:.0f} s.") if wait > 0 else None
+
+
+def _may_ask_clients(viewer: Viewer, rules: Rules) -> Refused | None:
+    if "C" in rules.flags:
+        return Refused("not-allowed", "Client commands are not allowed here.")
+    return None
+
+
+def _is_inside(viewer: Viewer, rules: Rules) -> Refused | None:
+    if _is_member(viewer, rules):
+        return None
+    return Refused("not-in-room", f"You are not in {rules.room}. Type /join {rules.room} first.")
+
+
+def _rules_the_room(viewer: Viewer, rules: Rules) -> Refused | None:
+    if _is_operator(viewer, rules):
+        return None
+    return Refused("not-operator", f"You are not an operator of {rules.room}.")
+
+
+def _may_invite(viewer: Viewer, rules: Rules) -> Refused | None:
+    return _rules_the_room(viewer, rules) if "i" in rules.flags else None
+
+
+def _may_set_the_topic(viewer: Viewer, rules: Rules) -> Refused | None:
+    if "t" in rules.flags and not _is_operator(viewer, rules):
+        return Refused("not-operator", f"The topic of {rules.room} is locked; its operators set it.")
+    return None
+
+
+def _may_take_back(viewer: Viewer, rules: Rules) -> Refused | None:
+    if _is_operator(viewer, rules):
+        return None
+    return Refused("not-yours", "Only its author and operators can take a message back.")
+
+
+def _keeps_no_name(viewer: Viewer, rules: Rules) -> Refused | None:
+    """Let nobody who is banned or muted go on under a name that is not."""
+    if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
+        return None
+    return Refused("name-kept", f"Your name stays as it is while you may not speak in {rules.room}.")
+
+
+_Check = Callable[["Viewer", "Rules"], "Refused | None"]
+_CHECKS: dict[Action, tuple[_Check, ...]] = {
+    Action.SPEAK: (_from_outside, _has_a_voice, _is_not_too_fast),
+    Action.SIGNAL: (_from_outside, _has_a_voice),
+    Action.CTCP: (_may_ask_clients,),
+    Action.INVITE: (_is_inside, _may_invite),
+    Action.SET_TOPIC: (_is_inside, _may_set_the_topic, _has_a_voice),
+    Action.SET_MODES: (_is_inside, _rules_the_room),
+    Action.KICK: (_is_inside, _rules_the_room),
+    Action.REDACT: (_is_inside, _may_take_back),
+    Action.REDACT_OWN: (_is_inside,),
+    Action.RENAME: (_is_inside, _rules_the_room),
+    Action.CHANGE_NAME: (_keeps_no_name,),
+}

@@ -1,0 +1,34 @@
+"""Keys of rooms: kept as salted hashes, so that whoever reads the log does not learn them.
+
+A log of before may hold a key as it was typed: that works as well. No key that can be typed is as long as a hash.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import blake2b
+
+_MARK = "$k1$"  # begins a hash; then come the salt, a `$`, and the digest
+
+
+def hashed(key: str, salt: str) -> str:
+    """Return a key as it is stored.
+
+    Args:
+        key: as it was typed.
+        salt: differs for each key that is set; it is stored with it, and has no space and no `$`.
+
+    """
+    return f"{_MARK}{salt}${_digest(key, salt)}"
+
+
+def fits(key: str, stored: str) -> bool:
+    """Return whether a key that somebody offers is the one that is stored; that takes as long for each."""
+    if stored.startswith(_MARK):
+        _, _, salt, digest = (stored.split("$", 3) + [""] * 4)[:4]
+        return hmac.compare_digest(_digest(key, salt), digest)
+    return hmac.compare_digest(key.encode("utf-8", "replace"), stored.encode("utf-8", "replace"))
+
+
+def _digest(key: str, salt: str) -> str:
+    return blake2b(f"{salt}${key}".encode("utf-8", "replace"), digest_size=24).hexdigest()
