@@ -14,7 +14,7 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.listeners import arrival
+from hubbub.listeners import arrival, front
 from hubbub.listeners.front import NO_SSH, NOT_SPOKEN
 
 REGISTRATION = b"NICK joe\r\nUSER joe 0 * :Joe X\r\n"
@@ -234,6 +234,77 @@ async def test_a_balancer_may_speak_late(tmp_path: Path, late: bool, first: byte
         else:
             joined = await witness.skips_to(b" has joined the chat ***\n")
             assert joined in (b"*** Pia", b"*** joe")
+
+
+# --- TLS ---------------------------------------------------------------------------------------------------------
+
+
+def client_hello(*protocols: str) -> bytes:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+@pytest.mark.parametrize("listen", ["127.0.0.1:0", "tls:127.0.0.1:0"])
+async def test_a_protocol_that_is_not_spoken_inside_is_refused_by_an_alert(tmp_path: Path, listen: str) -> None:
+    async with housing(tmp_path / "data", ephemeral=True, tls="self-signed", listen=[listen]) as server:
+        client = await server.connect()
+        client.send(client_hello("h2", "foo"))
+        assert await client.rest() == b"\x15\x03\x03\x00\x02\x02\x78"
+        for protocols, first, answer in (
+            (["h2", "http/1.1"], REQUEST, b"HTTP/1.1 200 OK"),
+            (["irc"], REGISTRATION, b" 001 joe "),
+            ([], b"Ann\n/time\n", PROMPT),
+        ):
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if protocols:
+                context.set_alpn_protocols(protocols)
+            client = await server.connect(ssl=context)
+            client.send(first)
+            await client.skips_to(answer)
+
+
+async def test_half_a_hello_is_no_handshake(tmp_path: Path) -> None:
+    """It would cost a hundred kilobytes."""
+    async with serving(tmp_path, tls="self-signed", name_timeout=1) as (server, witness):
+        data = client_hello()
+        halves = [await server.connect() for _ in range(20)]
+        for client in halves:
+            client.send(data[:-1])
+        await until(lambda: server.house.front.arriving == 20)
+        assert not server.house.front._handshakes
+        halves.pop().send(data[-1:])
+        await until(lambda: server.house.front._handshakes)
+        for client in halves:
+            assert await client.rest() == b""
+        assert await seen_by(witness) == b""
+
+
+async def test_unfinished_handshakes_of_one_address_are_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front, "HANDSHAKES", 3)
+    async with housing(tmp_path / "data", ephemeral=True, tls="self-signed") as server:
+        half = [await server.connect() for _ in range(3)]
+        for client in half:
+            client.send(client_hello())
+            await client.skips_to(b"\x16\x03")  # the server's part, which is never answered
+        refused = await server.connect()
+        refused.send(client_hello())
+        assert await refused.rest() == b""
+        other = await server.connect(local_addr=("127.0.0.2", 0))
+        other.send(client_hello())
+        await other.skips_to(b"\x16\x03")
+        for client in half:
+            client.close()
+        await until(lambda: server.house.front._encrypting.total() == 1)
+        await (await comes(server, False, encrypted=True)).skips_to(PROMPT)
 
 
 # --- many from one address ---------------------------------------------------------------------------------------

@@ -37,6 +37,18 @@ def wire_of(address: str) -> Wire | None:
     return Wire("tls" if wire == "ircs" else wire) if wire else None
 
 
+def host_of(address: str) -> str:
+    """Return the host of an address to listen on; "" if it means every interface.
+
+    Raises:
+        SettingsError: it is no address.
+
+    """
+    parts = _parts(address)
+    host = (parts["v6"] or parts["host"]).partition("%")[0]
+    return "" if host in ("0.0.0.0", "::") else host
+
+
 def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     """Return the sockets that an address means: HOST:PORT, [IPV6]:PORT, or :PORT for every interface.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from hubbub.listeners.address import origin
 from hubbub.listeners.connection import STOPPING
-from hubbub.wire import proxy
+from hubbub.wire import hello, proxy
 from hubbub.wire.line import PROMPT, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 
@@ -34,6 +34,7 @@ DEADLINE = 10.0  # seconds in which a peer that has begun its first line must en
 _RTT = struct.Struct("68xI")  # of the kernel's tcp_info, in microseconds
 
 
+SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by what ALPN calls it
 LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")  # requests that are answered behind the prompt: they change nothing
 
 
@@ -145,8 +146,9 @@ class Undecided:
             self._prompt()  # nobody else is expected there
         if data:
             # An empty line may come before a program's first one; a person who typed it waits for an answer.
-            deadline = self._begun + (DEADLINE if data.strip(b"\r\n") else self._patience())
-        elif caller.prompted or caller.only is Wire.IRC:
+            longest = min(DEADLINE, front.shared.settings.name_timeout)
+            deadline = self._begun + (longest if data.strip(b"\r\n") else self._patience())
+        elif caller.prompted or caller.only in (Wire.IRC, Wire.TLS):
             deadline = caller.since + front.shared.settings.name_timeout
         else:
             deadline = caller.since + self._patience()
@@ -176,7 +178,8 @@ class Arrival(Undecided):
         super().__init__(front, caller)
         self._sock = sock
         self._trusted = trusted
-        self._unwrapping = False  # a PROXY header has begun
+        self._size = PEEK  # bytes that are looked at
+        self._half = False  # a header or a TLS hello has begun: who does not end it can read no sentence
         self._reading = False
 
     @property
@@ -186,7 +189,7 @@ class Arrival(Undecided):
     def look(self) -> None:
         """Look at the first bytes, and decide or wait."""
         try:
-            data = self._sock.recv(PEEK, socket.MSG_PEEK)
+            data = self._sock.recv(self._size, socket.MSG_PEEK)
         except BlockingIOError:
             self.consider(b"", False)
         except OSError:
@@ -196,7 +199,7 @@ class Arrival(Undecided):
 
     def tick(self) -> None:
         """Show the prompt, or decide: nothing more came in time."""
-        if self._unwrapping:
+        if self._half or (self._caller.only is Wire.TLS and not self._seen):
             self.drop()
         else:
             super().tick()
@@ -237,8 +240,31 @@ class Arrival(Undecided):
     def _decide(self, wire: Wire, data: bytes) -> None:
         if wire is Wire.PROXY and self._trusted:
             self._unwrap(data)
+        elif Wire.TLS in (wire, self._caller.only) and not self._caller.prompted:
+            self._hear(wire)
         else:
             super()._decide(wire, data)
+
+    def _hear(self, wire: Wire) -> None:
+        """Let a TLS client in once all of its hello is there: until then it costs next to nothing."""
+        self._size = hello.MAX_RECORD
+        try:
+            data = self._sock.recv(self._size, socket.MSG_PEEK)
+        except OSError:
+            self.drop()
+            return
+        needed = hello.need(data)
+        if needed and needed <= len(data) and not hello.is_refused(data):
+            super()._decide(wire, data)
+        elif needed and needed <= len(data):
+            self._forget()
+            self._front.leave(self._caller.where)
+            self._front.part(self._sock, hello.NO_PROTOCOL)
+        elif len(data) <= self._seen:  # there will be no more
+            self.drop()
+        else:
+            self._half = True
+            self._await_more(data)
 
     def _give(self, wire: Wire, refusal: str) -> None:
         self._front.shared.loop.remove_reader(self._sock)
@@ -255,14 +281,14 @@ class Arrival(Undecided):
             if not length or length > len(data):
                 if len(data) <= self._seen:
                     raise proxy.BadHeader("cut off")
-                self._unwrapping = True
+                self._half = True
                 self._await_more(data)
                 return
             peer = proxy.parse(self._sock.recv(length))
         except (proxy.BadHeader, OSError):
             self.drop()
             return
-        self._trusted = self._unwrapping = False
+        self._trusted = self._half = False
         self._seen = 0
         if peer is not None:
             front.leave(caller.where)
@@ -271,7 +297,7 @@ class Arrival(Undecided):
                 self._forget()
                 front.turn_away(self._sock, refusal)
                 return
-        if caller.only in (Wire.HTTP, Wire.TLS):
+        if caller.only is Wire.HTTP:
             self._decide(caller.only, b"")
         else:
             self.look()
@@ -304,8 +330,9 @@ class Inside(Undecided, asyncio.Protocol):
         self.made = True
         self._transport = cast(asyncio.Transport, transport)
         tls = transport.get_extra_info("ssl_object")
-        if tls is not None and tls.selected_alpn_protocol() == "http/1.1":
-            self._decide(Wire.HTTP, b"")
+        chosen = SPOKEN.get(tls.selected_alpn_protocol()) if tls is not None else None
+        if chosen:
+            self._decide(chosen, b"")
         else:
             self._await_more(b"")
 

@@ -28,6 +28,7 @@ REPEAT = 10.0  # seconds between two lines in the log about that
 TURNED_AWAY = 64  # connections that are being told that there is no place; more are closed without a word
 FAREWELL = 2.0  # seconds they have to read it
 HANDSHAKE = 10.0  # seconds that a TLS handshake may take
+HANDSHAKES = 128  # that may be unfinished from one address: a class behind one router opens its pages at once
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 FULL = "The chat is full just now; try again later."
@@ -111,6 +112,7 @@ class Front:
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
+        self._encrypting: Counter[str] = Counter()  # unfinished handshakes by address
         self._arrivals: set[Undecided] = set()
         shared.recount = self.recount
 
@@ -181,7 +183,7 @@ class Front:
             self.turn_away(sock, refusal)
             return
         caller = Caller(peer, where, self.shared.clock(), wire)
-        if not trusted and (wire in (Wire.HTTP, Wire.TLS) or not self._sniffs):
+        if not trusted and (wire is Wire.HTTP or not self._sniffs):
             self.hand(wire or Wire.LINE, sock, caller)
         else:
             Arrival(self, caller, sock, trusted).look()
@@ -259,17 +261,28 @@ class Front:
 
     def _encrypt(self, sock: socket.socket, caller: Caller) -> None:
         context = self._wires.tls()
-        if context is None or caller.prompted or caller.only not in (None, Wire.TLS):
+        refused = context is None or caller.prompted or caller.only not in (None, Wire.TLS)
+        crowded = any(self._encrypting[scope] >= times * HANDSHAKES for scope, times in scopes(caller.where))
+        if refused or (crowded and not self.shared.settings.no_limits):
+            self.turned_away += crowded
             self.leave(caller.where)
             sock.close()  # a client that has sent a TLS hello can read no sentence, and no answer behind the prompt
             return
         caller.only = None  # whatever is spoken inside
         patience = min(HANDSHAKE, self.shared.settings.name_timeout)
         options = {"ssl": context, "ssl_handshake_timeout": patience}
-        connecting = self._connect(sock, Inside(self, caller), caller.where, **options)
+        where = caller.where
+        connecting = self._connect(sock, Inside(self, caller), where, **options)
         task = self._tasks.create_task(connecting)
         self._handshakes.add(task)
-        task.add_done_callback(self._handshakes.discard)
+        self._encrypting.update(scope for scope, _ in scopes(caller.where))
+
+        def done(task: asyncio.Task[None]) -> None:
+            self._handshakes.discard(task)
+            self._encrypting.subtract(scope for scope, _ in scopes(where))
+            self._encrypting += Counter()  # forgets those of which there are none
+
+        task.add_done_callback(done)
 
     def protocol(self, wire: Wire, caller: Caller, sock: socket.socket | None, refusal: str = "") -> Connection | str:
         """Return what speaks a wire with a peer, or the sentence that it is turned away with.
@@ -312,12 +325,16 @@ class Front:
     def turn_away(self, sock: socket.socket, sentence: str) -> None:
         """Say a sentence to a socket that is not counted, and close it."""
         self.turned_away += 1
+        self.part(sock, f"{sentence}\n".encode())
+
+    def part(self, sock: socket.socket, last: bytes) -> None:
+        """Send the last bytes to a socket that is not counted, and close it; at once if there are too many of them."""
         if len(self._leaving) >= TURNED_AWAY:
             sock.close()
             return
         with contextlib.suppress(OSError):
-            sock.send(f"{sentence}\n".encode())
-            sock.shutdown(socket.SHUT_WR)  # a close would reset it, if it has sent something, and take our sentence
+            sock.send(last)
+            sock.shutdown(socket.SHUT_WR)  # a close would reset it, if it has sent something, and take our last bytes
         self._leaving.add(sock)
         self.shared.loop.call_later(FAREWELL, self._let_go, sock)
 

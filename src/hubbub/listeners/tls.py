@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import ipaddress
 import logging
 import os
+import socket
 import ssl
+from collections.abc import Iterable
 from pathlib import Path
 
 from hubbub.config import Settings
 from hubbub.errors import SettingsError, reason
+from hubbub.listeners.address import host_of
+from hubbub.listeners.ways import own_addresses
+from hubbub.wire.hello import OURS
 
 log = logging.getLogger("hubbub")
 
 LOOK = 10.0  # seconds between two looks at the files
-DAYS = 3650  # that a self-signed certificate is valid; who trusts it does so by its fingerprint
+LASTS = datetime.timedelta(days=825)  # as long as clients accept a self-signed certificate
+RENEWAL = datetime.timedelta(days=30)  # before its end, when a new one is made
 SELF_SIGNED = "self-signed"
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: those that also authenticate what they encrypt; 1.3 has no others
 
@@ -39,10 +46,11 @@ class Certificate:
             raise SettingsError("Name the certificate by --tls-cert, or use --tls self-signed.")
         folder = Path(settings.data)
         self.self_signed = settings.tls == SELF_SIGNED
+        self._renewal = datetime.datetime.max.replace(tzinfo=datetime.UTC)
         if self.self_signed:
             self._cert, self._key = folder / "tls-cert.pem", folder / "tls-key.pem"
-            if not self._cert.exists() or not self._key.exists():
-                _make(self._cert, self._key, settings.host)
+            self._names = _names(settings)
+            self._make_if_outdated()
         else:
             self._cert, self._key = Path(settings.tls_cert), Path(settings.tls_key or settings.tls_cert)
         self._stamp = self._stat()
@@ -57,7 +65,13 @@ class Certificate:
         return _colons(hashlib.sha256(der).hexdigest())
 
     def look(self) -> None:
-        """Take a new certificate if the files have changed."""
+        """Take a new certificate if the files have changed; make one if the server's own is about to end."""
+        if self.self_signed and _now() >= self._renewal:
+            try:
+                self._make_if_outdated()
+            except SettingsError as error:
+                log.error("%s The old certificate stays.", error)
+                self._renewal = _now() + datetime.timedelta(days=1)
         stamp = self._stat()
         if stamp != self._stamp:
             self._stamp = stamp
@@ -72,6 +86,16 @@ class Certificate:
         else:
             log.info("The certificate was read anew; its SHA-256 fingerprint is %s", self.fingerprint)
 
+    def _make_if_outdated(self) -> None:
+        """Make a certificate if there is none, if it ends soon, or if people reach the server under other names now."""
+        names, ends = _read(self._cert, self._key)
+        if ends < _now() + RENEWAL or not names.issuperset(self._names):
+            if names:
+                log.warning("A new certificate is made: the old one ends %s and is for %s", ends.date(), _listed(names))
+            _make(self._cert, self._key, [*self._names, *_own_names()])
+            _, ends = _read(self._cert, self._key)
+        self._renewal = ends - RENEWAL
+
     def _stat(self) -> tuple[tuple[int, int], ...]:
         found = []
         for path in (self._cert, self._key):
@@ -85,7 +109,7 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(CIPHERS)
-        context.set_alpn_protocols(["http/1.1"])
+        context.set_alpn_protocols(list(OURS))
         try:
             # Never ask for a passphrase: nobody sits at the server's terminal.
             context.load_cert_chain(self._cert, self._key, password=lambda: "")
@@ -101,26 +125,71 @@ def _colons(digits: str) -> str:
     return ":".join(digits[at : at + 2] for at in range(0, len(digits), 2)).upper()
 
 
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
+
+
+def _names(settings: Settings) -> list[str]:
+    """Return the names and addresses under which the settings say that people reach the server."""
+    listening = filter(None, map(host_of, settings.listen))
+    return [_written(host) for host in ("localhost", "127.0.0.1", "::1", *settings.host, *listening)]
+
+
+def _own_names() -> list[str]:
+    """Return what this machine is called, and the addresses of its interfaces: they may be others tomorrow."""
+    found = []
+    for host in (socket.gethostname(), *own_addresses()):
+        with contextlib.suppress(SettingsError):
+            found.append(_written(host))
+    return found
+
+
+def _written(host: str) -> str:
+    """Return an address or a name as a certificate has it. Raises SettingsError: it is neither."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        try:
+            return host.encode("idna").decode("ascii").lower()
+        except ValueError:
+            raise SettingsError(f"The name {host!r} is none that a certificate can be made for.") from None
+
+
+def _read(cert: Path, key: Path) -> tuple[set[str], datetime.datetime]:
+    """Return for which names a certificate is, and when it ends; none and long ago if it cannot be used."""
+    # Slow to import, and needed only here and to make one.
+    from cryptography import x509
+
+    try:
+        made = x509.load_pem_x509_certificate(cert.read_bytes())
+        found = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = {*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))}
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+    except (OSError, ValueError, x509.ExtensionNotFound):
+        return set(), datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+    return names, made.not_valid_after_utc
+
+
 def _make(cert: Path, key: Path, hosts: list[str]) -> None:
     """Write a new key and a certificate for it that it signed itself."""
-    # Slow to import, and needed once in a server's life.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     secret = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, hosts[0] if hosts else "hubbub")])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hubbub")])
     names: list[x509.GeneralName] = []
-    for host in ("localhost", "127.0.0.1", "::1", *hosts):
+    for host in dict.fromkeys(hosts):
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(host)))
         except ValueError:
-            try:
-                names.append(x509.DNSName(host.encode("idna").decode("ascii")))
-            except ValueError:
-                raise SettingsError(f"The name {host!r} is none that a certificate can be made for.") from None
-    now = datetime.datetime.now(datetime.UTC)
+            names.append(x509.DNSName(host))
+    now = _now()
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -128,7 +197,7 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
         .public_key(secret.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=DAYS))
+        .not_valid_after(now + LASTS)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
