@@ -41,6 +41,7 @@ from hubbub.listeners.front import Counted, Front
 from hubbub.listeners.irc import IrcDialogue
 from hubbub.listeners.irc_network import Network
 from hubbub.listeners.line import LineDialogue
+from hubbub.listeners.probe import Probes
 from hubbub.listeners.readings import Readings, Timing
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.listeners.watchdog import Watchdog
@@ -208,6 +209,7 @@ class House:
         self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
+        self.hub.probe = Probes(self.shared).ask
         self._secret = b""
         self._key = secrets.token_bytes(32)
         self._gateway = b""  # digest of the web gateways' password, once they gave it: hashing is slow on purpose

@@ -57,14 +57,26 @@ async def serving(tmp_path: Path, **settings: Any) -> AsyncIterator[tuple[Servin
         yield server, await server.join("Witness")
 
 
+def trusting(*protocols: str) -> ssl.SSLContext:
+    """Return a client's context that takes any certificate, and asks for these protocols."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
+    return context
+
+
 async def comes(server: Serving, late: bool, encrypted: bool = False) -> Client:
     """Return a new peer; a late one was shown the prompt."""
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    client = await server.connect(**({"ssl": context} if encrypted else {}))
+    client = await server.connect(**({"ssl": trusting()} if encrypted else {}))
     if late:
         assert await client.skips_to(PROMPT) == b""
     return client
+
+
+async def come(server: Serving, count: int, late: bool, encrypted: bool) -> list[Client]:
+    """Return new peers; late ones were shown the prompt, all at the same time."""
+    return await asyncio.gather(*(comes(server, late, encrypted) for _ in range(count)))
 
 
 async def seen_by(witness: Client) -> bytes:
@@ -79,8 +91,8 @@ async def seen_by(witness: Client) -> bytes:
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
 async def test_an_irc_client_is_let_in_whatever_it_says_first(tmp_path: Path, late: bool, encrypted: bool) -> None:
     async with serving(tmp_path, tls="self-signed") as (server, witness):
-        for first in IRC:
-            client = await comes(server, late, encrypted)
+        clients = await come(server, len(IRC), late, encrypted)
+        for client, first in zip(clients, IRC, strict=True):
             client.send(first)
             await client.skips_to(b" 001 joe ")
             client.send(b"QUIT\r\n")
@@ -92,8 +104,8 @@ async def test_an_irc_client_is_let_in_whatever_it_says_first(tmp_path: Path, la
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
 async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, late: bool, encrypted: bool) -> None:
     async with serving(tmp_path, tls="self-signed") as (server, witness):
-        for first in GREETINGS:
-            client = await comes(server, late, encrypted)
+        clients = await come(server, len(GREETINGS), late, encrypted)
+        for client, first in zip(clients, GREETINGS, strict=True):
             client.send(first)
             assert await client.rest() == f"{NOT_SPOKEN}\n".encode(), first
         client = await comes(server, late, encrypted)
@@ -107,12 +119,12 @@ async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, la
 @pytest.mark.parametrize("late", [False, True], ids=["at-once", "late"])
 async def test_what_looks_like_http_is_refused_as_http(tmp_path: Path, late: bool, encrypted: bool) -> None:
     async with serving(tmp_path, tls="self-signed") as (server, witness):
-        for first in [
+        requests = (
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             b"OPTIONS sip:nm SIP/2.0\r\n\r\n",
             b"OPTIONS / RTSP/1.0\r\n\r\n",
-        ]:
-            client = await comes(server, late, encrypted)
+        )
+        for client, first in zip(await come(server, len(requests), late, encrypted), requests, strict=True):
             client.send(first)
             assert re.match(rb"HTTP/1\.[01] 4", await client.rest())
         client = await comes(server, late, encrypted)
@@ -121,22 +133,22 @@ async def test_what_looks_like_http_is_refused_as_http(tmp_path: Path, late: boo
         assert await seen_by(witness) == b""
 
 
-@pytest.mark.parametrize("word", ["help", "HELP", "version", "Help", "ehlo", "get"])
-async def test_a_person_who_types_such_a_word_is_asked_again(tmp_path: Path, word: str) -> None:
+async def test_a_person_who_types_such_a_word_is_asked_again(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, witness):
         client = await comes(server, late=True)
-        client.send(f"{word}\n".encode())
-        assert b"is reserved" in await client.skips_to(PROMPT)
+        for word in ("help", "HELP", "ehlo", "Get"):
+            client.send(f"{word}\n".encode())
+            assert b"is reserved" in await client.skips_to(PROMPT)
         client.send(b"Hella\n")
         await witness.skips_to(b"*** Hella has joined the chat ***\n")
 
 
-@pytest.mark.parametrize("name", ["Nick", "nick", "Cap", "Ping", "Pat", "join"])
-async def test_a_person_may_be_called_like_a_command(tmp_path: Path, name: str) -> None:
+async def test_a_person_may_be_called_like_a_command(tmp_path: Path) -> None:
+    names = ("Nick", "Cap", "Ping", "Pat", "join")
     async with serving(tmp_path) as (server, witness):
-        client = await comes(server, late=True)
-        client.send(f"{name}\n".encode())
-        await witness.skips_to(f"*** {name} has joined the chat ***\n".encode())
+        for client, name in zip(await come(server, len(names), True, False), names, strict=True):
+            client.send(f"{name}\n".encode())
+            await witness.skips_to(f"*** {name} has joined the chat ***\n".encode())
 
 
 async def test_a_pipe_may_come_from_somebody_called_nick(tmp_path: Path) -> None:
@@ -240,13 +252,9 @@ async def test_a_balancer_may_speak_late(tmp_path: Path, late: bool, first: byte
 
 
 def client_hello(*protocols: str) -> bytes:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if protocols:
-        context.set_alpn_protocols(list(protocols))
     outgoing = ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
-        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+        trusting(*protocols).wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
     return outgoing.read()
 
 
@@ -261,11 +269,7 @@ async def test_a_protocol_that_is_not_spoken_inside_is_refused_by_an_alert(tmp_p
             (["irc"], REGISTRATION, b" 001 joe "),
             ([], b"Ann\n/time\n", PROMPT),
         ):
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            if protocols:
-                context.set_alpn_protocols(protocols)
-            client = await server.connect(ssl=context)
+            client = await server.connect(ssl=trusting(*protocols))
             client.send(first)
             await client.skips_to(answer)
 

@@ -99,6 +99,8 @@ class Hub:
         self.cloak: Callable[[str], str] = lambda address: "hidden"
         # Called with a user of this node of whom something has changed that other nodes are told.
         self.touched: Callable[[User], None] = lambda user: None
+        # Asked whether a session's peer is there; calls back, later, with the answer.
+        self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
         self.budget = Budget(lambda: 0.0)  # of each address; without limits until the owner sets them
         # Calls something in so many seconds. What is not set waits for nothing.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()

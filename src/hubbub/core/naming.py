@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import names
@@ -40,13 +41,35 @@ class Naming:
     ) -> None:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
 
-        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it.
+        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it,
+        or somebody here who was asked and is still there.
 
         Raises:
             Refused: a name is invalid, or the session's is taken here; it may try another.
 
         """
         room = names.check_room(clean(room))
+
+        def again() -> None:
+            try:
+                self._enter(session, name, room, after, outcome)
+            except Refused as refusal:
+                outcome(refusal)
+
+        try:
+            self._enter(session, name, room, after, outcome)
+        except Refused as refusal:
+            if not self.make_free(session, name, refusal, again):
+                raise
+
+    def _enter(
+        self,
+        session: Session,
+        name: str,
+        room: str,
+        after: int | None,
+        outcome: Callable[[Refused | None], None],
+    ) -> None:
         user, nick = self._hub.directory.claim(name)
 
         def held(refusal: Refused | None) -> None:
@@ -59,6 +82,38 @@ class Naming:
                 outcome(refusal)
 
         self.hold(session, nick, held)
+
+    def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
+        """Find out whether the holder of a name that was refused is still there, if it came from the same address.
+
+        A connection may have vanished without a word: the network was lost, or the machine sleeps.
+
+        Args:
+            session: wants the name; it waits meanwhile.
+            name: the name.
+            refusal: why it was refused.
+            again: called, later, when that is known; the name is free if the holder was gone.
+
+        Returns:
+            False if nobody is asked.
+
+        """
+        holder = self._hub.directory.find(name) if refusal.code == "name-taken" else None
+        if holder is None or holder is session or not session.address or holder.address != session.address:
+            return False
+        if holder in self._hub.abroad:
+            return False
+        session.waiting += 1
+
+        def known(there: bool) -> None:
+            if not there:
+                self._hub.depart(holder)
+            if not session.gone:
+                again()
+            self._hub.release(session)
+
+        self._hub.probe(holder, known)
+        return True
 
     def hold(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
         """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
@@ -103,7 +158,20 @@ class Naming:
         """
         for room in session.rooms.values():
             self._hub.check(session, Action.CHANGE_NAME, room)
-        self._rename(session, name, refused)
+        try:
+            self._rename(session, name, refused)
+        except Refused as refusal:
+            if not self.make_free(session, name, refusal, partial(self._rename_again, session, name, refused)):
+                raise
+
+    def _rename_again(self, session: Session, name: str, refused: Callable[[Refused], None] | None) -> None:
+        try:
+            self._rename(session, name, refused)
+        except Refused as refusal:
+            if refused:
+                refused(refusal)
+            else:
+                self._hub.reply(session, Refusal(refusal.code, refusal.text))
 
     def _rename(
         self,

@@ -12,6 +12,7 @@ from hubbub.wire.sniff import Wire
 
 BACKLOG = 4096  # connections that the kernel keeps until they are accepted
 RECEIVED = 32 * 1024  # bytes that the kernel keeps of what a peer sends, about; the rest waits with the peer
+KEEPALIVE = (30, 10)  # seconds of silence after which the kernel asks whether the peer is there, and between two times
 TRIES = 10  # free ports that are tried until one is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
@@ -140,11 +141,13 @@ _OPTIONS = [
 ]
 if hasattr(socket, "TCP_KEEPIDLE"):
     _OPTIONS += [
-        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
-        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 15),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE[0]),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE[1]),
     ]
 if hasattr(socket, "TCP_USER_TIMEOUT"):
-    _OPTIONS += [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300_000)]  # ms until unanswered bytes end it
+    _OPTIONS += [
+        (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000)
+    ]  # ms until bytes or keepalives without an answer end it
 
 
 def show(name: tuple[object, ...]) -> str:

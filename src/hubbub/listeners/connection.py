@@ -85,6 +85,10 @@ class Dialogue(Protocol):
         """Say that the server stops, and close."""
         ...
 
+    def ask(self) -> bool:
+        """Send what makes the peer answer, if the wire has something of the kind; return whether it will."""
+        ...
+
     def tick(self, now: float, quiet: float) -> float:
         """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next one.
 
@@ -271,6 +275,21 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         return refusal
 
     @property
+    def socket(self) -> Any:
+        """The socket, for its options."""
+        return self._sock or self.transport.get_extra_info("socket")
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the peer is gone, and its last lines are being taken."""
+        return self._lost_at > 0
+
+    @property
+    def heard_at(self) -> float:
+        """When the last input came, on the server's clock."""
+        return self._arrived
+
+    @property
     def encrypted(self) -> bool:
         """Whether what is written passes through TLS."""
         return self._sock is None
@@ -411,9 +430,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     def _give_up(self) -> None:
         """Close at once, by a reset: the kernel would keep what the peer does not take for minutes."""
-        sock = self.transport.get_extra_info("socket")
         with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
 
     # --- deadlines ------------------------------------------------------------------------------------------

@@ -80,6 +80,10 @@ class EchoDialogue:
         """Close, after what is still to be sent back."""
         self._connection.finish()
 
+    def ask(self) -> bool:
+        """Return that there is nothing to ask."""
+        return False
+
     def tick(self, now: float, quiet: float) -> float:
         """End it with who sends nothing for too long."""
         timeout = self._settings.idle_timeout

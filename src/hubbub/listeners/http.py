@@ -143,6 +143,10 @@ class HttpDialogue:
         else:
             self.connection.finish()
 
+    def ask(self) -> bool:
+        """Return that there is nothing to ask."""
+        return False
+
     def tick(self, now: float, quiet: float) -> float:
         """Close when no request came in time, or the peer has ended its side and no answer is ready."""
         if self._ending:

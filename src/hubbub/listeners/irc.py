@@ -122,6 +122,13 @@ class IrcDialogue(Answers):
         """Say that the server stops, and close."""
         self.connection.finish(wire.line("", "ERROR", "The server is shutting down"))
 
+    def ask(self) -> bool:
+        """Ask for a PONG, unless the client does not read."""
+        if self.session.paused or self.session.gone:
+            return False
+        self.emit(wire.line("", "PING", self.network.name))
+        return True
+
     def tick(self, now: float, quiet: float) -> float:
         """End clients that do not register in time, or answer no PING."""
         if self.session.gone:  # its goodbye waits until its leave is stored
@@ -171,9 +178,18 @@ class IrcDialogue(Answers):
         try:
             self.wanted = self.hub.directory.check_free(name)
         except Refused as refusal:
-            self.refuse_name(refusal, name)
+            if not self.hub.naming.make_free(self.session, name, refusal, partial(self._want_again, name)):
+                self.refuse_name(refusal, name)
             return
         self.register()
+
+    def _want_again(self, name: str) -> None:
+        try:
+            self.wanted = self.hub.directory.check_free(name)
+        except Refused as refusal:
+            self.refuse_name(refusal, name)
+        else:
+            self.register()
 
     def register(self) -> None:
         """Let the client in once it has said all that is needed."""

@@ -148,6 +148,10 @@ class LineDialogue:
         """Say that the server stops, and close."""
         self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
 
+    def ask(self) -> bool:
+        """Return that there is nothing to ask: nc shows all that it is sent."""
+        return False
+
     def tick(self, now: float, quiet: float) -> float:
         """End the dialogue with a peer that gives no name, or says nothing for too long."""
         if self._session.gone:
@@ -227,12 +231,12 @@ class LineDialogue:
             return READING_PAUSE_SECONDS
         refused = self._refused
         waited = now - self._refused_at
-        if waited and refused and refused.code != "name-invalid":
-            self._ask_for(self._name)
         hopeless = self._early is not None and refused and refused.code == "name-invalid"
         patience = READING_PAUSE_SECONDS if self._early is None else NAME_RETRY_SECONDS
-        if self._refused and not self._asking and (hopeless or waited >= patience):
-            self._tell_refusal(self._refused)
+        if refused and (hopeless or waited >= patience):
+            self._tell_refusal(refused)
+        elif waited and refused and refused.code != "name-invalid":
+            self._ask_for(self._name)
         return READING_PAUSE_SECONDS
 
     def _tell_refusal(self, refused: Refused) -> None:

@@ -82,6 +82,10 @@ class Stream:
         """End: the server stops."""
         self._end()
 
+    def ask(self) -> bool:
+        """Return that there is nothing to ask."""
+        return False
+
     def tick(self, now: float, quiet: float) -> float:
         """Send a sign of life, now and then."""
         self._alive_at = self._alive_at or now  # when it began

@@ -143,6 +143,13 @@ class Talk:
         """Say that the server stops, and close."""
         self._connection.finish(wire.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
 
+    def ask(self) -> bool:
+        """Ask for a pong, unless the peer does not read."""
+        if self._session.paused or self._replaced:
+            return False
+        self._connection.write(websocket.PING)
+        return True
+
     def tick(self, now: float, quiet: float) -> float:
         """End it with a peer that gives no name in time, or answers no ping."""
         if self._session.gone or self._replaced:
