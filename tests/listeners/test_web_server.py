@@ -297,6 +297,20 @@ async def test_work_ends_with_the_connection(monkeypatch: pytest.MonkeyPatch) ->
             await until(lambda: len(asyncio.all_tasks()) <= before)
 
 
+async def test_requests_that_wait_end_with_the_connection_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More than aiohttp takes at once: the rest is not read."""
+    async with asking() as web:
+        monkeypatch.setattr(web.house.broker, "read", lambda query, done: None)
+        before = len(asyncio.all_tasks())
+        peer = await web.connect()
+        for _ in range(1000):
+            peer.ask("GET", "/api/v1/search?q=tea")
+        await until(lambda: any(connection.waiting for connection in web.connections))
+        peer.reset()
+        await until(lambda: not web.connections)
+        await until(lambda: len(asyncio.all_tasks()) <= before)
+
+
 async def test_requests_of_closed_connections_leave_nothing() -> None:
     async with asking(rate=20, burst=100) as web:
         before = len(asyncio.all_tasks())

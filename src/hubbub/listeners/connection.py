@@ -34,6 +34,7 @@ AHEAD = 64 * 1024  # bytes that are kept besides: of TLS, and of any peer that i
 AT_ONCE = 256  # items that are taken in one turn of the loop
 LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
 TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
+RESET = b"\x07"  # TCP_CLOSE, the first byte of Linux's tcp_info
 STOPPING = "The server is shutting down"
 
 
@@ -249,6 +250,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     def hand_over(self, dialogue: Dialogue) -> None:
         """Let another dialogue go on with the peer."""
         self.dialogue = dialogue
+        self._over = False
         dialogue.begin(self)
         if self._paused_at:
             dialogue.pause()
@@ -283,6 +285,13 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     def is_lost(self) -> bool:
         """Whether the peer is gone, and its last lines are being taken."""
         return self._lost_at > 0
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether the peer has reset the connection: seen also while the socket is not read, if the system tells."""
+        with contextlib.suppress(OSError, AttributeError):
+            return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == RESET)
+        return False
 
     @property
     def heard_at(self) -> float:

@@ -18,6 +18,7 @@ from hubbub.errors import SettingsError, reason
 from hubbub.listeners.address import bind_all, contains, is_loopback, network, origin, show, wire_of
 from hubbub.listeners.arrival import TOO_LATE, Arrival, Caller, Inside, Undecided
 from hubbub.listeners.connection import Connection, Dialogue, Shared
+from hubbub.wire import http
 from hubbub.wire.sniff import Wire
 
 log = logging.getLogger("hubbub")
@@ -55,8 +56,7 @@ def _in_words_of(wire: Wire, refusal: str) -> str:
         return f"ERROR :{refusal}\r"
     if wire is Wire.HTTP:
         status = "408 Request Timeout" if refusal == TOO_LATE else "403 Forbidden"
-        heads = f"Content-Type: text/plain\r\nContent-Length: {len(refusal) + 1}\r\nConnection: close"
-        return f"HTTP/1.1 {status}\r\n{heads}\r\n\r\n{refusal}"
+        return http.refusal(status, refusal, http.HEADERS).decode().removesuffix("\n")
     return refusal
 
 

@@ -24,6 +24,7 @@ log = logging.getLogger("hubbub")
 
 HEAD = 10.0  # seconds in which a peer's first request must have come
 IDLE = 60.0  # seconds that a connection is kept between two requests
+HELD = 1.0  # seconds between two looks at a peer whose requests wait
 HALF = 1.0  # seconds that an answer may take after the peer has ended its side: it may have gone
 READ = 16 * 1024  # bytes of a body that are read ahead
 
@@ -107,8 +108,8 @@ class HttpDialogue:
         """Return nothing: `feed` has taken it."""
 
     def ready(self) -> bool:
-        """Whether aiohttp takes more."""
-        return not self._transport.held
+        """Whether aiohttp takes more, or the peer is gone, and with it the reason to take anything."""
+        return not self._transport.held or self.connection.transport.is_closing()
 
     def take(self, item: object) -> None:
         """Do nothing: there are no items."""
@@ -153,8 +154,11 @@ class HttpDialogue:
             if not self._replies and now - self._since >= HALF:
                 self.connection.finish()
             return HALF
+        if self._transport.held and self.connection.is_reset:
+            self.connection.abort()
+            return 0.0
         if self._asked:
-            return TICK
+            return HELD if self._transport.held else TICK
         left = min(HEAD, self._shared.settings.name_timeout) - (now - self._since)
         if left <= 0:
             self.connection.abort()
@@ -230,6 +234,11 @@ class HttpDialogue:
         self._since = self._shared.clock()
         self._shared.deadlines.hasten(self.connection, HALF)
 
+    def hold(self) -> None:
+        """Look now and then whether the peer is gone: while the socket is not read, nothing else would tell."""
+        if self.connection.state is State.OPEN:
+            self._shared.deadlines.hasten(self.connection, HELD)
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing came in behind the head of the request."""
@@ -299,6 +308,7 @@ class _Transport(asyncio.Transport):
 
     def pause_reading(self) -> None:
         self.held = True
+        self.dialogue.hold()
 
     def resume_reading(self) -> None:
         self.held = False
