@@ -116,8 +116,6 @@ class _WebClient(_Client):
             b"GET /ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Key: aHViYnViIGJlbmNoLi4uLg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
-        self._frame(0x1, type="hello", name=self.name)
-        self._frame(0x1, type="join", room=self._run.plan.room)
 
     def _frame(self, opcode: int, **fields: str) -> None:
         payload = msgspec.json.encode(fields) if fields else b""
@@ -133,6 +131,8 @@ class _WebClient(_Client):
                 self._rest = head
                 return
             self.upgraded = True
+            self._frame(0x1, type="hello", name=self.name)
+            self._frame(0x1, type="join", room=self._run.plan.room)
         now = time.perf_counter_ns()
         while len(data) >= at + 4 or (len(data) == at + 2 and data[at + 1] == 0):
             size, start = data[at + 1], at + 2

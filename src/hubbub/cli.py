@@ -66,7 +66,8 @@ class Command(click.Command):
                 stream.reconfigure(errors="replace")
         try:
             result = super().invoke(ctx)
-            sys.stdout.flush()
+            if sys.stdout:  # None if it was closed
+                sys.stdout.flush()
         except HubbubError as error:
             raise Sentence(str(error)) from None
         except OSError as error:

@@ -91,7 +91,8 @@ def test_three_bytes_of_a_tls_hello_are_closed_in_time(serve: Serve) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
         sock.sendall(b"\x16\x03\x01")
         start = time.monotonic()
-        assert sock.recv(100) == b""
+        with contextlib.suppress(ConnectionResetError):  # the three bytes were looked at, not read
+            assert sock.recv(100) == b""
         assert time.monotonic() - start < 15
 
 
