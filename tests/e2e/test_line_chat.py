@@ -80,14 +80,12 @@ def test_name_is_free_again_when_its_holder_has_left(server: Server) -> None:
 
 
 def test_invalid_names_are_refused_with_one_sentence_that_says_what_is_valid(server: Server) -> None:
-    sentences = set()
     for name in INVALID:
         client = ask_in(server, name)
-        sentences.add(client.skips_to(b"\n" + PROMPT))
+        sentence = client.skips_to(b"\n" + PROMPT)
+        assert re.search(rb"\. Use .* like [^\n]+\.$", sentence) and b"\n" not in sentence, sentence
         client.say("/quit")
         assert client.rest() == b""
-    (sentence,) = sentences
-    assert b"1 to 32" in sentence and b"-_.[]{}|^" in sentence and b"\n" not in sentence
 
 
 def test_valid_names_of_every_script_are_welcome(server: Server) -> None:
@@ -137,7 +135,7 @@ def test_idle_timeout_holds_though_it_is_shorter_than_the_time_for_a_name(serve:
 
 
 def test_idle_is_who_says_nothing_and_input_of_any_kind_counts(serve: Serve) -> None:
-    server = serve("--idle-timeout", "2", "--name-timeout", "1")
+    server = serve("--idle-timeout", "4", "--name-timeout", "1")
     bob, alice = server.join("Bob"), server.join("Alice")
     bob.sees(b"*** Alice has joined the chat ***\n")
     start = time.monotonic()
@@ -148,7 +146,7 @@ def test_idle_is_who_says_nothing_and_input_of_any_kind_counts(serve: Serve) -> 
         try:
             alice.receive(time.monotonic() + 0.3)
         except AssertionError:
-            assert time.monotonic() < start + 10
+            assert time.monotonic() < start + 60
     assert alice.seen == b"Disconnected: idle timeout.\n"
     assert beat > 2
     bob.sees(b"*** Alice has left the chat ***\n")

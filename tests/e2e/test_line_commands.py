@@ -85,7 +85,7 @@ def test_command_without_what_it_needs_tells_its_usage(pair: Pair, line: str) ->
 @pytest.mark.parametrize(
     ("line", "shown"),
     [("//quit", "Alice: /quit"), ("//", "Alice: /"), ("///", "Alice: //"), ("/me waves", "* Alice waves"),
-     ("/ME  waves ", "* Alice waves"), (" hi ", "Alice: hi")],
+     ("/ME  waves ", "* Alice waves"), (" hi ", "Alice:  hi")],
 )  # fmt: skip
 def test_what_is_said(pair: Pair, line: str, shown: str) -> None:
     alice, bob = pair
@@ -229,7 +229,7 @@ def test_who_is_in_no_room_can_say_nothing_and_join_again(pair: Pair) -> None:
 @pytest.mark.parametrize("room", ["a/b", "*", "#", "x" * 33, "a:b"])
 def test_room_names_that_cannot_be(pair: Pair, room: str) -> None:
     (answer,) = table(pair[0], f"/join {room}")
-    assert "1 to 32" in answer
+    assert re.search("Use letters, digits .* like .+\\.$", answer)
 
 
 def test_too_many_rooms(serve: Serve) -> None:

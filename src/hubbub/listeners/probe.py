@@ -1,7 +1,7 @@
 """Whether a peer is still there: a connection whose other end has vanished looks like one that says nothing.
 
-The kernel asks the peer's kernel, by a keepalive that it sends at once; a peer whose wire has a question is asked that
-as well, for the kernel next to it may be a proxy's. A peer that is there answers within a round trip.
+The kernel asks the peer's kernel, by a keepalive that it sends at once. Behind a proxy or a gateway that is only the
+proxy's, so there the wire's own question counts, if it has one. A peer that is there answers within a round trip.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 
 from hubbub.core.session import Session
-from hubbub.listeners.address import KEEPALIVE
+from hubbub.listeners.address import KEEPALIVE, origin
 from hubbub.listeners.connection import Connection, Shared, State
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered is gone
@@ -45,7 +45,8 @@ class Probes:
         else:
             self._asking[connection] = [answer]
             _keep_alive(connection, idle=1, interval=1)
-            self._look(connection, connection.dialogue.ask(), self._shared.clock())
+            answers = _is_relayed(connection) and connection.dialogue.ask()
+            self._look(connection, answers, self._shared.clock())
 
     def _look(self, connection: Connection, answers: bool, since: float) -> None:
         elapsed = self._shared.clock() - since
@@ -69,6 +70,13 @@ class Probes:
         _keep_alive(connection, *KEEPALIVE)
         for answer in self._asking.pop(connection):
             answer(there)
+
+
+def _is_relayed(connection: Connection) -> bool:
+    """Return whether the socket's other end is not the peer, but a proxy or a gateway that speaks for it."""
+    with contextlib.suppress(OSError):
+        return origin(connection.socket.getpeername()[0]) != connection.origin
+    return False
 
 
 def _has_answered(connection: Connection, answers: bool, since: float, elapsed: float) -> bool:
