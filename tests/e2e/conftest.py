@@ -9,8 +9,17 @@ import pytest
 from scene import HowTo, Program, Server
 
 
+@pytest.fixture(scope="module")
+def stopping() -> Iterator[list[Server]]:
+    """Servers of the scene before: they stop while the next one is played, for that takes a second after browsers."""
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        server.check_end()
+
+
 @pytest.fixture
-def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(tmp_path: Path, stopping: list[Server]) -> Iterator[Callable[..., Server]]:
     """Start servers: serve(*flags, data=..., port=..., before=...)."""
     started: list[Server] = []
 
@@ -19,7 +28,11 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         return started[-1]
 
     yield start
+    before = stopping[:]
+    stopping[:] = started
     for server in started:
+        server.let_end()
+    for server in before:
         server.check_end()
 
 

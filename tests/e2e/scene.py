@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import forked
+from forked import Forked
+
 PATIENCE = 90.0  # seconds that an effect may take on a busy machine
 PROMPT = b"Enter your name: "
 CLOCK = re.compile(rb"^\*\*\* \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \*\*\*\r?\n", re.MULTILINE)
@@ -137,14 +140,7 @@ class Program:
         self.lines: list[str] = []
         self.clients: list[Client] = []
         self._more = threading.Condition()
-        self.process = subprocess.Popen(
-            [*command],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            preexec_fn=before,
-            **options,
-        )
+        self.process = self._start([*command], before, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
@@ -152,6 +148,18 @@ class Program:
         except AssertionError:
             self.kill()
             raise
+
+    def _start(
+        self, command: list[str], before: Callable[[], None] | None, **options: Any
+    ) -> subprocess.Popen[bytes] | Forked:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            preexec_fn=before,
+            **options,
+        )
 
     def _read(self) -> None:
         assert self.process.stdout
@@ -251,11 +259,19 @@ class Server(Program):
     ) -> None:
         self.data = data
         self.sniffs = sniffs
+        self.ending = False  # it was asked to
         wire = "" if sniffs else "line:"
         where = ["--data", str(data)] if data else ["--ephemeral"]
         command = [sys.executable, "-m", "hubbub", "serve", "--listen", f"{wire}127.0.0.1:{port}", *where, *flags]
         env = {key: value for key, value in os.environ.items() if not key.startswith("HUBBUB_")}
         super().__init__(command, r"^Chat server running on 127\.0\.0\.1:(\d+)(?: \(line only\))?$", before, env=env)
+
+    def _start(
+        self, command: list[str], before: Callable[[], None] | None, **options: Any
+    ) -> subprocess.Popen[bytes] | Forked:
+        if before:
+            return super()._start(command, before, **options)
+        return forked.start(command[3:], options["env"])
 
     def join(self, name: str, buffer: int | None = None) -> Client:
         """Return somebody who is in the lobby; what he was shown there is still to be seen."""
@@ -288,11 +304,19 @@ class Server(Program):
         self.signal(signal.SIGTERM)
         return self.wait(deadline)
 
-    def check_end(self) -> None:
-        """Stop it if it runs; it must have made no fuss in all its life."""
+    def let_end(self) -> None:
+        """Ask it to stop, if it runs."""
         self.disconnect()
-        if self.process.poll() is None:
-            assert self.stop() == 0, self.log
+        self.ending = self.process.poll() is None
+        if self.ending:
+            self.signal(signal.SIGTERM)
+
+    def check_end(self) -> None:
+        """Let it stop if it runs; it must have made no fuss in all its life."""
+        if not self.ending:
+            self.let_end()
+        if self.ending:
+            assert self.wait() == 0, self.log
         elif not self.process.stdout.closed:  # type: ignore[union-attr]
             self.wait()
         assert "Traceback" not in self.log and "exception" not in self.log.lower(), self.log
