@@ -507,6 +507,54 @@ def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
     assert [entry.text for entry in room.latest] == []
 
 
+@pytest.mark.parametrize(
+    ("line", "gone"),
+    [
+        ("/delete", "three"),
+        ("/delete 1", "three"),
+        ("/delete 2", "two"),
+        ("/delete 3", "no-such-message"),
+        ("/delete bo", "three"),
+        ("/delete Bo 2", "two"),
+        ("/delete Cy", "not-yours"),
+        ("/delete Nemo", "no-such-message"),
+        ("/delete 0", "number-invalid"),
+        ("/delete 201", "number-invalid"),
+        ("/delete Bo Cy", "argument-invalid"),
+    ],
+)
+def test_message_is_deleted_by_its_place(line: str, gone: str) -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    for peer, text in ((al, "Bo's"), (bo, "two"), (cy, "four"), (bo, "three"), (cy, "five")):
+        peer.types(text)
+        house.settle()
+    ids = {entry.text: entry.id for entry in house.broker.of("ops")}
+    told = typed(house, bo, line)
+    assert told == ([] if gone in ids else [gone])
+    assert cy.sees()[3:] == ([f"Bo - {ids[gone]}"] if gone in ids else [])
+
+
+def test_operator_deletes_what_somebody_said_who_is_gone() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    bo.types("spam", "/quit")
+    house.settle()
+    al.types("/delete Bo")
+    house.settle()
+    assert [entry.kind for entry in house.broker.of("ops") if entry.nick == "Bo"][-2:] == [Kind.GONE, Kind.LEAVE]
+    al.types("/delete Bo")
+    house.settle()
+    assert al.sees()[-1:] == [Refusal("no-such-message", "There is no such message here.")]
+
+
+def test_message_is_deleted_before_what_is_typed_next() -> None:
+    house, (_, bo) = in_ops("Al", "Bo")
+    bo.types("one", "/delete", "two")
+    house.settle()
+    assert [entry.text for entry in house.broker.of("ops") if entry.nick == "Bo" and entry.kind is Kind.MESSAGE] == [
+        "two"
+    ]
+
+
 def test_who_leaves_takes_nothing_back() -> None:
     house, (al,) = in_ops("Al")
     al.types("one")

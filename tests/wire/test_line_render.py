@@ -208,6 +208,7 @@ def test_what_a_terminal_does_not_show(kind: Kind) -> None:
 
 
 def test_what_one_did_to_others_is_shown_to_oneself_and_nothing_else() -> None:
+    assert RAW.mine(entry(Kind.REDACT, "a.1")) == RAW.render(entry(Kind.REDACT, "a.1"))
     assert RAW.mine(entry(Kind.KICK, "Bo")) == RAW.render(entry(Kind.KICK, "Bo"))
     assert RAW.mine(entry(Kind.MESSAGE, "hi")) == b""
     assert not RAW.once

@@ -11,7 +11,7 @@ from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.core import asides
+from hubbub.core import asides, moderation
 from hubbub.core.access import Action, may
 from hubbub.core.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
 from hubbub.core.listing import Part, page
@@ -218,6 +218,20 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
 
 
+def _delete(hub: Hub, session: Session, argument: str) -> None:
+    words = argument.split()
+    number = words.pop() if words and words[-1].isdecimal() else "1"
+    if len(words) > 1:
+        raise Refused("argument-invalid", f"Usage: {COMMANDS['delete'].synopsis}")
+    if not (len(number) < 5 and 1 <= int(number) <= moderation.LOOKED_AT):
+        raise Refused("number-invalid", f"/delete takes a number from 1 to {moderation.LOOKED_AT}.")
+
+    def refuse(refused: Refused) -> None:
+        hub.reply(session, Refusal(refused.code, refused.text))
+
+    moderation.delete(hub, session, hub.rooms.of(session), "".join(words), int(number), refuse)
+
+
 def words_of(text: str) -> str:
     """Return what to search for, as somebody typed it. Raises Refused when that is too much."""
     if len(text) > SEARCH_CHARS:
@@ -256,6 +270,7 @@ _ROWS = (
     Command("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
     Command("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
     Command("me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
+    Command("delete", "[NAME] [N]", "Delete your last or Nth last message; operators, NAME's.", _delete),
     Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     Command("search", "WORDS", "Show the newest messages of the room with all these words.", _search),
     Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),

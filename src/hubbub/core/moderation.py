@@ -10,7 +10,8 @@ from hubbub.core.access import Action, may
 from hubbub.core.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
 from hubbub.core.lists import LISTS
 from hubbub.core.masks import MUTE, NOBODY, read_mask, whole_mask
-from hubbub.core.model import LOBBY, SAID, Around, Invited, Kind, Latest, Page
+from hubbub.core.model import LOBBY, SAID, Around, Entry, Invited, Kind, Latest, Page
+from hubbub.core.names import key_of
 from hubbub.core.rules import LETTERS, PREFIXES, Change, write
 from hubbub.core.text import beginning, clean, reason_of
 from hubbub.core.viewer import SYSTEM
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
 
 MAX_NUMBER = 1_000_000
+LOOKED_AT = 200  # messages among which one may be named by its place
 
 
 def change(
@@ -205,20 +207,54 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
         refuse: is called, in the place of the question, if there is no such message or it may not be.
 
     """
+    take_back = _taking_back(hub, session, room, reason, refuse)
+    query = Around(room.name, "around", (id,), 1, True, viewer=hub.viewer(session))
+    hub.ask_raw(session, query, lambda page: take_back(page, lambda entry: entry.id == id))
+
+
+def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refuse: Callable[[Refused], None]) -> None:
+    """Take a message back that is among the newest in a room, as `redact` does.
+
+    Args:
+        hub: the hub.
+        session: who asks.
+        room: where it was said.
+        name: under which it was said; "" for what the session said.
+        number: 1 for the newest of these messages, 2 for the one before it, up to LOOKED_AT.
+        refuse: is called, in the place of the question, if there is no such message or it may not be.
+
+    """
+    left = number
+
+    def is_meant(entry: Entry) -> bool:
+        nonlocal left
+        left -= key_of(entry.nick) == key_of(name) if name else entry.id.startswith(session.tag)
+        return left == 0
+
+    take_back = _taking_back(hub, session, room, "", refuse)
+    query = Latest(room.name, LOOKED_AT, viewer=hub.viewer(session))
+    hub.ask_raw(session, query, lambda page: take_back(page, is_meant))
+
+
+def _taking_back(
+    hub: Hub, session: Session, room: Room, reason: str, refuse: Callable[[Refused], None]
+) -> Callable[[Page | BrokerError, Callable[[Entry], bool]], None]:
+    """Return what takes the newest message of a page back that is meant: for what the session asks now."""
     label = session.label
 
-    def found(page: Page | BrokerError) -> None:
-        entry = page.entries[0] if isinstance(page, Page) and page.entries else None
-        if entry is None or entry.id != id or entry.kind not in SAID:
+    def take_back(page: Page | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
+        said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, Page) else []
+        entry = next(filter(is_meant, reversed(said)), None)
+        if entry is None:
             refuse(Refused("no-such-message", "There is no such message here."))
             return
-        own = id.startswith(session.tag)
+        own = entry.id.startswith(session.tag)
         if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
             refuse(refused)
         else:
             session.waiting += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.REDACT, f"{id} {reason_of(reason)}".rstrip())
+            hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {reason_of(reason)}".rstrip())
             session.label = before
 
-    hub.ask_raw(session, Around(room.name, "around", (id,), 1, True, viewer=hub.viewer(session)), found)
+    return take_back

@@ -273,7 +273,7 @@ class LineForm:
 
     def mine(self, entry: Entry) -> bytes:
         """Return nothing, for who typed it has it on the screen; but what one has done to others, as they see it."""
-        return self.render(entry) if entry.kind in (Kind.MODE, Kind.KICK) else b""
+        return self.render(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
