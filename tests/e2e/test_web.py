@@ -208,6 +208,31 @@ async def test_private_message_goes_to_the_user_who_is_meant(server: Server) -> 
     await web.socket.close()
 
 
+async def test_user_who_comes_back_with_the_secret_of_an_ended_session_has_the_same_id(
+    serve: Callable[..., Server],
+) -> None:
+    """Also at a server that has started again, and under another name; without the secret, nobody has."""
+    server = serve()
+
+    async def id_of(name: str, resume: str = "") -> tuple[str, str]:
+        web = await talker(server)
+        await web.asks(type="hello", name=name, resume=resume)
+        secret = (await web.sees("welcome"))["resume"]
+        await web.asks(type="members", room="lobby")
+        members = await web.sees("members")
+        await web.socket.close()
+        return secret, members["users"][members["nicks"].index(name)]
+
+    secret, id = await id_of("Web")
+    assert secret not in id
+    server.kill()
+    server = serve()
+    assert await id_of("Other", secret) == (secret, id)
+    for forged in ("", id, "short"):
+        other, another = await id_of("Web", forged)
+        assert other != secret and another != id
+
+
 async def test_command_typed_in_a_private_talk_does_nothing_in_a_room(server: Server) -> None:
     alice, web = server.join("Alice"), await talker(server)
     await web.joins("Web")

@@ -38,6 +38,7 @@ class Naming:
         room: str = LOBBY,
         after: int | None = None,
         outcome: Callable[[Refused | None], None] = lambda refusal: None,
+        key: str = "",
     ) -> None:
         """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
 
@@ -50,14 +51,16 @@ class Naming:
         """
         room = names.check_room(clean(room))
 
+        join = partial(self._hub.rooms.join, session, room, after, key)
+
         def again() -> None:
             try:
-                self._enter(session, name, room, after, outcome)
+                self._enter(session, name, join, outcome)
             except Refused as refusal:
                 outcome(refusal)
 
         try:
-            self._enter(session, name, room, after, outcome)
+            self._enter(session, name, join, outcome)
         except Refused as refusal:
             if not self.make_free(session, name, refusal, again):
                 raise
@@ -66,8 +69,7 @@ class Naming:
         self,
         session: Session,
         name: str,
-        room: str,
-        after: int | None,
+        join: Callable[[], None],
         outcome: Callable[[Refused | None], None],
     ) -> None:
         user, nick = self._hub.directory.claim(name)
@@ -77,7 +79,7 @@ class Naming:
                 self._hub.directory.drop(user)
             else:
                 self.attach(session, user)
-                self._hub.rooms.join(session, room, after)
+                join()
             if not session.gone:
                 outcome(refusal)
 
@@ -140,7 +142,7 @@ class Naming:
     def attach(self, session: Session, user: User) -> None:
         """Make a session that of a user, who holds a name already; it is in no room yet."""
         session.user = user
-        user.id = user.id or session.tag.rstrip(".")
+        user.id = user.id or session.user_id
         user.since = user.active = self._hub.clock()
         user.sessions.append(session)
         self._hub.touched(user)

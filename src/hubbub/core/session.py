@@ -83,6 +83,7 @@ class Session:
         "unheard",
         "unsettled",
         "user",
+        "user_id",
         "waiting",
     )
 
@@ -101,6 +102,7 @@ class Session:
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
         self.secure = False  # its connection is encrypted
         self.user: User | None = None
+        self.user_id = tag.rstrip(".")  # of the user that it becomes
         self.rooms: dict[str, Room] = {}
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
         self.label = ""  # given to what it publishes now, so that it is told of each

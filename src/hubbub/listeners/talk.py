@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Callable
@@ -122,7 +123,8 @@ class Talk:
         """Leave."""
         if self._replaced:
             return
-        self._tokens.pop(self._token, None)
+        if self._tokens.get(self._token) is self:
+            del self._tokens[self._token]
         if self._session.user:
             log.info("%s (%s) has left", self._session.nick, self._connection.peer)
         self._hub.depart(self._session)
@@ -252,6 +254,9 @@ class Talk:
         if talk and not talk._session.gone:
             self._resume(talk, rooms)
             return
+        if len(request.resume) >= len(self._token):
+            self._token = request.resume  # its session has ended, but it is the same user who comes
+        self._session.user_id = hashlib.blake2b(self._token.encode(), digest_size=9).hexdigest()
         (room, after), *others = rooms.items() or [(LOBBY, None)]
 
         def entered(refusal: Refused | None) -> None:
@@ -262,11 +267,11 @@ class Talk:
             self._welcome()
             for room, after in others:
                 try:
-                    self._hub.rooms.join(self._session, room, after)
+                    self._hub.rooms.join(self._session, room, after, request.keys.get(room, ""))
                 except Refused as refusal:
                     self._hub.reply(self._session, Refusal(refusal.code, refusal.text, room=room))
 
-        self._hub.naming.enter(self._session, request.name.strip(), room, after, entered)
+        self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
 
     def _welcome(self) -> None:
         self._connection.tick()  # the deadline was that for a name

@@ -55,11 +55,13 @@ Listed = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 class Hello(Struct, tag="hello", tag_field="type"):
     """Take a name, and enter the lobby, or the rooms in which one was, and go on there after these numbers.
 
-    `log` is the identity of the log that the numbers belong to; `resume` the secret of a session to go on with.
+    A room whose number is null is entered like a new one. `keys` are those of the rooms that have one. `log` is the
+    identity of the log that the numbers belong to; `resume` the secret of a session to go on with.
     """
 
     name: Name
-    rooms: Annotated[dict[Name, Seq], Meta(max_length=1000)] = {}
+    rooms: Annotated[dict[Name, Seq | None], Meta(max_length=1000)] = {}
+    keys: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
     log: Annotated[str, Meta(max_length=64)] = ""
     resume: Annotated[str, Meta(max_length=64)] = ""
     label: Label = ""
