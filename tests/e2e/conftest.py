@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from browser import FLAGS, PATIENCE, Enter, chromium, go_in
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from scene import HowTo, Program, Server
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +58,41 @@ def howto() -> Iterator[HowTo]:
 def either(request: pytest.FixtureRequest) -> Program:
     """Either of the two servers, for what both show."""
     return request.getfixturevalue("server" if request.param == "hubbub" else "howto")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def door(browser: Browser) -> Iterator[Enter]:
+    """Open the page in a window of its own: door(server, **what the window is like); no script may fail in it."""
+    contexts, errors = [], []
+
+    def open_door(
+        server: Server, prepare: Callable[[Page], Any] = lambda page: None, path: str = "/", **options: Any
+    ) -> Page:
+        context = browser.new_context(**options)
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(error))
+        prepare(page)
+        page.goto(f"http://127.0.0.1:{server.port}{path}")
+        return page
+
+    yield open_door
+    for context in contexts:
+        context.close()
+    assert not errors
+
+
+@pytest.fixture
+def enter(door: Enter) -> Enter:
+    """Open the page and go in: enter(server, name, **what the window is like)."""
+    return lambda server, name="Ada", **options: go_in(door(server, **options), name)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import FLAGS, chromium
-from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect, sync_playwright
+from browser import PHONE, ZOOMED, Cable, Enter, badge, hide, intercept, said, say
+from playwright.sync_api import Locator, Page, expect
 from scene import Server
 
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"
-PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
-ZOOMED = {"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}  # 1280 by 800 at 200 %
 HUES = [
     "Tony",
     "Lise",
@@ -32,81 +29,11 @@ HUES = [
     "Grace",
 ]  # one of each colour
 
-Enter = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
 
 @pytest.fixture
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers for every wire that keep nothing, which is faster."""
     return partial(serve, sniffs=True, data=None)
-
-
-@pytest.fixture
-def door(browser: Browser) -> Iterator[Enter]:
-    """Open the page in a window of its own: door(server, **what the window is like); no script may fail in it."""
-    contexts, errors = [], []
-
-    def open_door(server: Server, prepare: Callable[[Page], Any] = lambda page: None, **options: Any) -> Page:
-        context = browser.new_context(**options)
-        context.set_default_timeout(10_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda error: errors.append(error))
-        prepare(page)
-        page.goto(f"http://127.0.0.1:{server.port}/")
-        return page
-
-    yield open_door
-    for context in contexts:
-        context.close()
-    assert not errors
-
-
-@pytest.fixture
-def enter(door: Enter) -> Enter:
-    """Open the page and go in: enter(server, name, **what the window is like)."""
-
-    def go_in(server: Server, name: str = "Ada", **options: Any) -> Page:
-        page = door(server, **options)
-        page.fill("#name", name)
-        page.keyboard.press("Enter")
-        expect(page.locator("#write")).to_be_enabled()
-        return page
-
-    return go_in
-
-
-def say(page: Page, text: str) -> None:
-    page.fill("#write", text)
-    page.keyboard.press("Enter")
-
-
-def said(page: Page) -> Locator:
-    return page.locator("li.said")
-
-
-def badge(page: Page, room: str) -> Locator:
-    return page.locator(".rooms button").filter(has=page.get_by_text(room, exact=True)).locator(".count")
-
-
-def hide(page: Page, hidden: bool = True) -> None:
-    """Let the page think that another tab is in front."""
-    page.evaluate(
-        """hidden => {
-            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        hidden,
-    )
 
 
 # --- for everybody --------------------------------------------------------------------------------------------
@@ -543,41 +470,6 @@ def test_unread_is_counted_and_divided_from_what_was_read(server: Server, enter:
     expect(divider).to_have_count(0)
 
 
-class Cable:
-    """What the page is connected by: it can be cut, and then nobody comes through until it is mended."""
-
-    def __init__(self) -> None:
-        self.whole = True
-        self.withheld: set[str] = set()  # what the page is not told
-        self.routes: list[tuple[WebSocketRoute, WebSocketRoute]] = []
-        self.page: Page | None = None
-
-    def lay(self, page: Page) -> None:
-        self.page = page
-        page.route_web_socket(re.compile("/ws$"), self.connect)
-
-    def connect(self, route: WebSocketRoute) -> None:
-        if not self.whole:
-            route.close()
-            return
-        server = route.connect_to_server()
-        server.on_message(lambda text: None if json.loads(text)["type"] in self.withheld else route.send(text))
-        self.routes.append((route, server))
-
-    def cut(self) -> None:
-        self.whole = False
-        for ends in self.routes:
-            for end in ends:
-                end.close()
-        assert self.page
-        expect(self.page.locator(".banner")).to_be_visible()
-
-    def mend(self) -> None:
-        self.whole = True
-        assert self.page
-        self.page.evaluate("dispatchEvent(new Event('online'))")
-
-
 def test_missed_messages_are_unread_after_a_lost_connection(serve: Callable[..., Server], enter: Enter) -> None:
     server = serve()
     bob = server.join("Bob")
@@ -721,24 +613,6 @@ def test_private_message_waits_for_the_connection_and_may_be_sent_again(server: 
 
 
 # --- the connection -------------------------------------------------------------------------------------------
-
-
-def intercept(page: Page, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-    """Answer what the page asks instead of the server; it is asked where there is no answer."""
-
-    def connect(route: WebSocketRoute) -> None:
-        server = route.connect_to_server()
-
-        def take(message: str | bytes) -> None:
-            own = answer(json.loads(message))
-            if own is None:
-                server.send(message)
-            elif own:
-                route.send(json.dumps(own))
-
-        route.on_message(take)
-
-    page.route_web_socket(re.compile("/ws$"), connect)
 
 
 def test_what_is_not_stored_is_marked_and_may_be_sent_again(server: Server, enter: Enter) -> None:

@@ -1,0 +1,159 @@
+// A room as its reader knows it: a stretch of its log, and who is there. A private conversation is one with two people.
+import { folded } from "./text.js";
+
+export const SAID = new Set(["message", "action", "notice"]);
+const KEPT = 3000; // entries that are kept
+const OLD = 500; // entries that are kept of a log that the server has no more
+const PRIVATE = 100_000; // characters of a private conversation that outlive a reload
+
+export class Room {
+  constructor(name) {
+    this.name = name; // the key in the chat
+    this.topic = "";
+    this.members = [];
+    this.more = 0; // members that are not listed
+    this.operators = [];
+    this.users = new Map(); // ids of members by their names
+    this.entries = []; // a stretch of the log: by seq, without a gap
+    this.start = false; // it begins where the log does
+    this.live = true; // it ends where the log does
+    this.old = []; // what the server's log had before it started again
+    this.seq = 0; // the last entry seen, in the stretch or behind it: where to resume
+    this.upto = 0; // the entry up to which it is brought up to date
+    this.loading = null; // what is being fetched of the log: a promise
+    this.stretch = 0; // changes when another stretch of the log is shown
+    this.place = 0; // the first entry in view, 0 at the end
+    this.restoring = 0; // the place to go back to after a reload
+    this.atEnd = true; // the newest entry is in view, if the room is
+    this.unread = 0;
+    this.mentioned = 0;
+    this.divider = 0; // the first entry that was unread
+    this.joined = false; // and up to date: what is said here is sent at once
+    this.key = "";
+  }
+
+  get title() { return this.name; }
+  get people() { return this.members.length + this.more; }
+
+  static restored(saved, current) {
+    const room = Object.assign(new Room(saved.name), saved);
+    if (current) room.restoring = room.place;
+    room.place = room.restoring;
+    room.atEnd = !room.place;
+    return room;
+  }
+
+  get saved() {
+    const { name, seq, place, unread, mentioned, divider, key } = this;
+    return { name, seq, place, unread, mentioned, divider, key };
+  }
+
+  // Take entries that are in the log behind all that were seen; return those that are new.
+  grow(entries) {
+    const fresh = entries.filter(({ seq }) => seq > this.seq);
+    if (!fresh.length) return fresh;
+    this.seq = fresh.at(-1).seq;
+    if (!this.live) return fresh;
+    this.entries = [...this.entries, ...fresh];
+    if (this.entries.length > KEPT && this.atEnd) {
+      this.entries = this.entries.slice(-KEPT / 2);
+      this.start = false;
+    }
+    return fresh;
+  }
+
+  // Add entries that are just before the stretch, or just behind it, or in it.
+  merge(entries) {
+    const known = new Set(this.entries.map(({ seq }) => seq));
+    const fresh = entries.filter(({ seq }) => !known.has(seq));
+    this.entries = [...this.entries, ...fresh].sort((a, b) => a.seq - b.seq);
+    this.seq = Math.max(this.seq, this.entries.at(-1)?.seq ?? 0);
+  }
+
+  mergeBefore({ entries, more }) {
+    this.merge(entries);
+    this.start = !more;
+    if (this.entries.length > KEPT) { // his place is at the beginning
+      this.entries = this.entries.slice(0, KEPT);
+      this.live = false;
+    }
+  }
+
+  mergeBehind({ entries, more }) {
+    this.merge(entries);
+    if (this.entries.length > KEPT) {
+      this.entries = this.entries.slice(-KEPT);
+      this.start = false;
+    }
+    // Others may have come between the question and the answer: they are asked for next.
+    this.live = !more && (!entries.length || this.entries.at(-1).seq >= this.seq);
+  }
+
+  // Show another stretch of the log, or the end.
+  moveTo(entries = []) {
+    Object.assign(this, { entries: [], start: false, live: !entries.length, stretch: this.stretch + 1 });
+    this.merge(entries);
+  }
+
+  // The server's log has started again: its numbers mean other entries.
+  outlive() {
+    this.old = [...this.old, ...this.entries].slice(-OLD);
+    this.moveTo();
+    Object.assign(this, { seq: 0, upto: 0, place: 0, restoring: 0, atEnd: true, divider: 0 });
+  }
+
+  // What an entry changes in the room.
+  apply({ kind, nick, text, id }) {
+    const renamed = (name) => (name === nick ? text : name);
+    if (kind === "join" && !this.members.includes(nick)) this.members = [...this.members, nick];
+    else if (kind === "leave") this.lose(nick);
+    else if (kind === "kick") this.lose(text.split(" ")[0]);
+    else if (kind === "topic") this.topic = text;
+    else if (kind === "redact") this.entries = this.entries.filter((entry) => entry.id !== text.split(" ")[0]);
+    else if (kind === "rename") {
+      this.members = this.members.map(renamed);
+      this.operators = this.operators.map(renamed);
+      if (this.users.has(nick)) this.users.set(text, this.users.get(nick));
+      this.users.delete(nick);
+    }
+  }
+
+  lose(nick) {
+    if (!this.members.includes(nick)) this.more = Math.max(0, this.more - 1);
+    this.members = this.members.filter((name) => name !== nick);
+    this.users.delete(nick);
+  }
+
+  // An entry that he does not see now.
+  count(entry, forHim) {
+    if (!this.unread) this.divider = entry.seq;
+    this.unread += 1;
+    if (forHim) this.mentioned += 1;
+  }
+}
+
+// What one says to a user and nobody else hears. It belongs to the user and not to the name, which somebody else may get.
+export class Talk extends Room {
+  constructor(key, nick) {
+    super(key);
+    this.nick = nick;
+    this.user = ""; // the user's id; unknown until something was said
+    this.start = true;
+    this.doubt = ""; // why it is not sure that the user has the name still: "left", or "other" people have it
+    this.former = false; // there is another conversation with the user who has the name now
+  }
+
+  get title() { return `@${this.nick}${this.former ? " (earlier)" : ""}`; }
+  get open() { return !this.former && this.doubt !== "other" && !(this.doubt && !this.user); }
+
+  static restored(saved) { return Object.assign(new Talk(saved.name, saved.nick), saved); }
+
+  get saved() {
+    const { nick, user, doubt, former } = this;
+    let size = 0;
+    const entries = [...this.entries].reverse().filter(({ text }) => (size += text.length) < PRIVATE);
+    return { ...super.saved, nick, user, doubt, former, entries: entries.reverse() };
+  }
+
+  isWith(nick) { return !this.former && folded(this.nick) === folded(nick); }
+}

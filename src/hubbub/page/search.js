@@ -1,0 +1,34 @@
+// Looking for words in all rooms.
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { cut, hue, whenOf } from "./text.js";
+
+const MOST = 50; // messages that a search shows
+const WHOLE = "Search finds whole words: page does not find pages.";
+
+function summary({ failed, entries, more }) {
+  if (failed) return failed;
+  if (more) return `${MOST} most recent matches, newest first`;
+  return { 0: `Nothing found. ${WHOLE}`, 1: "1 match" }[entries.length] ?? `${entries.length} matches, newest first`;
+}
+
+export function Search({ chat, close }) {
+  const field = useRef(null);
+  const [found, setFound] = useState(null);
+  useEffect(() => field.current.focus(), []);
+  const search = (event) => {
+    event.preventDefault();
+    const words = field.current.value.trim();
+    if (words) chat.ask({ type: "search", words, limit: MOST }).then(setFound);
+  };
+  const go = (entry) => { close(true); chat.jump(entry.room, entry.seq); };
+  const hit = (entry) => html`<li key=${entry.id}><button onClick=${() => go(entry)}>
+    <i><bdi>${entry.room}</bdi>, ${whenOf(entry.time)}</i> <b class=${hue(entry.nick)}><bdi>${entry.nick}</bdi>:</b> <span dir="auto">${
+      cut(entry.text, 300)}</span></button></li>`;
+  return html`<section class="search" aria-label="Search"><form onSubmit=${search} role="search">
+      <label for="words" class="hidden">Words to look for</label>
+      <input id="words" type="search" ref=${field} dir="auto" placeholder="Words to look for, in all rooms" /><button>Search</button>
+      <button type="button" aria-label="Close the search" onClick=${() => close()}>✕</button></form>
+    <div role="status">${found && summary(found)}</div>
+    <ul>${found && [...found.entries].reverse().map(hit)}</ul>
+  </section>`;
+}

@@ -1,0 +1,174 @@
+// What the server tells: a row for each type of message, with what it does to the chat.
+import { LOST } from "./link.js";
+import { Room, SAID } from "./room.js";
+import { cut, mentions, whenOf } from "./text.js";
+
+const KEYS = [
+  ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up, Down", "Bring back what you said; in the messages, go to the next one."],
+  ["Tab", "Complete a name."], ["Shift+Enter", "Begin a new line."], ["Escape", "Go back to the message field."],
+];
+const keysOf = (width) => ["", "Keys on this page:", ...KEYS.map(([key, what]) => `${key.padEnd(width)}${what}`)];
+
+const beyond = (more) => (more ? [`and ${more.toLocaleString()} more`] : []);
+
+// An entry that is new to the reader.
+function take(chat, room, entry) {
+  chat.sending.settle(entry);
+  chat.talks.follow(room, entry);
+  room.apply(entry);
+  if (entry.kind === "kick" && entry.text.split(" ")[0] === chat.nick) chat.out = entry;
+  else if (entry.kind === "mode" || entry.kind === "kick") chat.link.send({ type: "members", room: room.name });
+  if (SAID.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
+}
+
+// He was in a room before the connection broke, and is not let in again.
+function shutOut(chat, name, code, text) {
+  const { key } = chat.rooms.get(name), unsent = chat.sending.in(name);
+  chat.part(name);
+  if (code === "bad-key") chat.knock = { room: name, key, from: "", error: text, code, offer: "" };
+  else {
+    chat.sending.drop(name);
+    chat.note([`You are no longer in ${name}: ${text}`, ...unsent.map((item) => `Not sent there: ${cut(item.text, 300)}`)], true);
+  }
+}
+
+// An answer that is not about a label.
+function list(chat, lines, error = false) {
+  chat.listed = "";
+  chat.note(lines, error);
+}
+
+export const TOLD = {
+  welcome(chat, { nick, tag, log = "", resume = "" }) {
+    chat.link.welcomed();
+    const again = chat.rooms.size > 0;
+    if (again && chat.log && log && log !== chat.log) chat.outlive();
+    Object.assign(chat, { nick, tag, log, resume, error: "", phase: "here" });
+    if (again) chat.sending.flushPrivate();
+    chat.refresh();
+    chat.follow(chat.address);
+    chat.address = "";
+    chat.changed(again ? "Connected again" : "");
+  },
+
+  joined(chat, { room: name, seq, topic }) {
+    let room = chat.rooms.get(name);
+    if (!room) {
+      chat.rooms.set(name, (room = new Room(name)));
+      chat.show(name);
+    }
+    if (!chat.room) chat.show(name);
+    if (chat.knock?.room === name) {
+      room.key = chat.knock.key;
+      chat.knock = null;
+    }
+    const known = room.seq > 0;
+    Object.assign(room, { topic, past: known ? "" : "new", upto: known ? seq : 0, seq: room.seq || seq });
+    // What waits to be sent waits for this answer, too: what was on its way when a connection broke is shown before it.
+    Object.assign(room, { answered: false, joined: false });
+    chat.ask({ type: "members", room: name }).then(() => {
+      room.answered = true;
+      chat.upToDate(room);
+    });
+    chat.changed();
+  },
+
+  // An answer to a command, or the newest messages of a room that is new to him. The log fetches these for itself: here, what
+  // was not said is left out.
+  past(chat, { entries, lines }) {
+    const isNew = chat.rooms.get(entries[0]?.room)?.past === "new";
+    if (isNew) for (const entry of entries) chat.sending.settle(entry);
+    else chat.note([...entries.map(({ time, nick, text }) => `${whenOf(time)}  ${nick}: ${text}`), ...lines]);
+    chat.changed();
+  },
+
+  left(chat, { room }) {
+    chat.part(room);
+    chat.sending.drop(room);
+    if (chat.out) chat.note([`You are out of ${room}: ${chat.out.nick} ${chat.out.words}`], true);
+    chat.out = null;
+    chat.changed();
+  },
+
+  entries(chat, { entries }) {
+    const room = chat.rooms.get(entries[0].room);
+    if (!room) return;
+    room.past = "";
+    for (const entry of room.grow(entries)) take(chat, room, entry);
+    chat.upToDate(room);
+    chat.changed();
+  },
+
+  skipped(chat, { room: name, count }) {
+    const room = chat.rooms.get(name);
+    if (!room) return;
+    chat.sending.doubt(name);
+    room.moveTo();
+    room.unread += count;
+    chat.changed();
+  },
+
+  private(chat, { nick, text, user }) {
+    const talk = chat.talks.with(nick, user);
+    chat.call(talk, chat.keep(talk, nick, text), true);
+    chat.changed();
+  },
+
+  sent(chat, { label, nick, user }) {
+    const item = chat.sending.find(label), talk = chat.talks.get(item?.room);
+    if (!talk) return;
+    chat.sending.discard(item);
+    chat.talks.recognise(talk, nick, user);
+    chat.keep(talk, chat.nick, item.text);
+    chat.changed();
+  },
+
+  stored(chat, message) {
+    const item = chat.sending.find(message.label);
+    if (item) chat.sending.discard(item); else chat.answer(message);
+    chat.changed();
+  },
+
+  error(chat, { code, text, label, room: name, offer }) {
+    const item = chat.sending.find(label);
+    if (item) chat.sending.refuse(item, code, text);
+    else if (chat.answer({ ...LOST, label, failed: text })) return;
+    else if (chat.phase !== "here") chat.refused(code, text, offer);
+    else if (chat.knock && (name === chat.knock.room || (label && label === chat.knock.label))) chat.refuse(text, code, offer);
+    else if (name && chat.rooms.get(name)?.joined === false) shutOut(chat, name, code, text);
+    else list(chat, [text], true);
+    chat.changed();
+  },
+
+  page(chat, message) { chat.answer(message); },
+  done(chat, message) { chat.answer(message); },
+  clock(chat, { time }) { list(chat, [new Date(time * 1000).toString()]); },
+  nick(chat, { nick }) { chat.nick = nick; chat.changed(); },
+  invited(chat, { nick, room }) { chat.note([`${nick} invites you to ${room}. Type /join ${room}.`]); },
+  notice(chat, { lines }) {
+    const width = /^\S.*? {2,}/.exec(lines[0])?.[0].length;
+    list(chat, chat.listed === "help" && lines.length > 1 ? [...lines, ...keysOf(width ?? 20)] : lines);
+  },
+
+  rooms(chat, { rooms, more = 0 }) {
+    Object.assign(chat, { directory: rooms, unlisted: more });
+    const lines = rooms.map(({ name, members, topic }) => `${name} (${members})${topic && `: ${topic}`}`);
+    if (chat.listed === "rooms") list(chat, [...lines, ...beyond(more)]);
+    chat.changed();
+  },
+
+  members(chat, { label, room: name, nicks, more = 0, operators, users = [] }) {
+    const room = chat.rooms.get(name), byName = new Map(users.map((id, index) => [nicks[index], id]));
+    if (room) Object.assign(room, { members: nicks, more, operators, users: byName });
+    chat.talks.compare(byName);
+    if (room && !room.answered) {
+      room.answered = true;
+      chat.upToDate(room);
+    }
+    if (!chat.answer({ label }) && chat.listed === "who") {
+      const names = nicks.map((nick) => (operators.includes(nick) ? `@${nick}` : nick));
+      list(chat, [`In ${name}: ${names.join(", ")}`, ...beyond(more)]);
+    }
+    chat.changed();
+  },
+};
