@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the tests call besides Python: Debian's names.
-DEBIAN := netcat-openbsd netcat-traditional ncat telnet socat openssl curl irssi weechat-curses chromium systemd putty-tools
+DEBIAN := netcat-openbsd netcat-traditional ncat telnet socat openssl curl gcc libc6-dev irssi weechat-curses chromium systemd putty-tools
 
 .PHONY: help install serve test soak cluster check fix bench bundle lock picture screenshots clean
 

@@ -99,6 +99,7 @@ class Group(click.Group):
 def main() -> None:
     """A chat server for every client you already have: nc, telnet, browsers, curl, IRC."""
     _open_standard_streams()
+    os.umask(0o077)  # whatever hubbub makes holds what people said, or keys
 
 
 def _open_standard_streams() -> None:

@@ -31,6 +31,8 @@ from hubbub.core.hub import Hub
 from hubbub.core.model import Notice
 from hubbub.core.session import Session
 from hubbub.core.text import SHOWN, clean
+from hubbub.errors import SettingsError, reason
+from hubbub.files import make_private, write_file_durably
 from hubbub.listeners import manager, ways
 from hubbub.listeners.address import bind_all, show, wire_of
 from hubbub.listeners.arrival import Caller
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubbub")
 
+SECRET_BYTES = 32
 SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
 PART = 1.5  # seconds that it gives its peers to take the last bytes
 ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
@@ -147,18 +150,27 @@ async def _look_at(certificate: Certificate) -> None:
 
 
 def _secret(folder: Path) -> bytes:
-    """Return the secret that is kept in the data folder; made when it is asked for first."""
+    """Return the secret that is kept in the data folder, made if there is none.
+
+    Raises:
+        SettingsError: it cannot be read or written, or is not what was written once. Cloaks are made with it, and
+            bans and operators depend on them, so nobody may be let in with another one by accident.
+
+    """
     file = folder / "secret"
     try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        made = secrets.token_bytes(32)
-        with (
-            contextlib.suppress(OSError),
-            open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out,
-        ):
-            out.write(made)
-        return made
+        if not file.exists():
+            write_file_durably(file, secrets.token_bytes(SECRET_BYTES))
+        found = file.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"The file {file} cannot be read or written: {reason(error)}.") from None
+    if len(found) != SECRET_BYTES:
+        raise SettingsError(
+            f"The file {file} is damaged: it has {len(found)} bytes instead of {SECRET_BYTES}. Restore it from a "
+            "backup, or delete it: then bans by address end, and operators of rooms lose their rights."
+        )
+    make_private(file)
+    return found
 
 
 def limits(settings: Settings) -> Limits:
@@ -261,11 +273,15 @@ class House:
 
         self._attempts.add(session.address, name, password, checked)
 
+    def load_secret(self) -> None:
+        """Take the secret that cloaks are made with: the cluster's, or the one beside the log. Raises SettingsError."""
+        if self.settings.ephemeral:
+            self._secret = secrets.token_bytes(SECRET_BYTES)
+        else:
+            self._secret = self.broker.secret or _secret(Path(self.settings.data))
+
     def _cloak(self, address: str) -> str:
-        """Return what others are shown of an address: it needs the server's secret, which is kept beside the log."""
-        if not self._secret:
-            own = self.broker.secret or (self.settings.ephemeral and secrets.token_bytes(32))
-            self._secret = own or _secret(Path(self.settings.data))
+        """Return what others are shown of an address."""
         return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
 
     def readings(self) -> Readings:
@@ -326,6 +342,7 @@ async def serve(settings: Settings) -> None:
             wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None
             house.broker.start(house.pump.committed, house.pump.failed)
             ending.push_async_callback(house.broker.stop, 1.0)
+            house.load_secret()
             _announce("Chat", addresses)
             web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):

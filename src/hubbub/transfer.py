@@ -28,6 +28,7 @@ from hubbub.core.names import check_room
 from hubbub.core.tags import clean_tags
 from hubbub.core.text import clean, clean_exactly
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
+from hubbub.files import replace_durably
 
 VERSION = 1
 STEP = 10_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
@@ -134,7 +135,7 @@ def output(target: str) -> Iterator[Output]:
             yield Output(file, part, *_left(file))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, target)
+        replace_durably(Path(part), Path(target))
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import forked
@@ -246,6 +247,7 @@ class Server(Program):
         port: where to listen; 0 for any.
         before: called in the child before the program starts.
         sniffs: whether the address is for every wire; if not, its prompt comes at once.
+        variables: more of its environment.
 
     """
 
@@ -256,6 +258,7 @@ class Server(Program):
         port: int = 0,
         before: Callable[[], None] | None = None,
         sniffs: bool = False,
+        variables: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.data = data
         self.sniffs = sniffs
@@ -264,6 +267,7 @@ class Server(Program):
         where = ["--data", str(data)] if data else ["--ephemeral"]
         command = [sys.executable, "-m", "hubbub", "serve", "--listen", f"{wire}127.0.0.1:{port}", *where, *flags]
         env = {key: value for key, value in os.environ.items() if not key.startswith("HUBBUB_")}
+        env |= variables
         super().__init__(command, r"^Chat server running on 127\.0\.0\.1:(\d+)(?: \(line only\))?$", before, env=env)
 
     def _start(

@@ -23,6 +23,7 @@ from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import Store
 from hubbub.core.model import AllRooms, Draft, Query, RoomState
 from hubbub.errors import BrokerError, SettingsError, reason
+from hubbub.files import is_open_to_others, make_folder
 
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
@@ -86,6 +87,8 @@ class SqliteBroker:
             undo.callback(self._store.close)
             readers = [Store(self._folder) for _ in range(READERS)]
             undo.pop_all()
+        if is_open_to_others(self._folder):
+            log.warning("Other users of this machine may enter the data folder %s: chmod 700 closes it", self._folder)
         self._spawn(self._write)
         for store in readers:
             self._spawn(self._answer, store)
@@ -231,7 +234,7 @@ def lock(folder: Path) -> int:
 
     """
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None

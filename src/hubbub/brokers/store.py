@@ -24,6 +24,7 @@ from hubbub.core.model import (
     Kind,
 )
 from hubbub.errors import BrokerError, SettingsError
+from hubbub.files import PRIVATE, make_private, sync_folder
 
 FILE = "hubbub.db"
 COPY = "projection"  # the folder, in the data folder, of a copy of what other servers keep
@@ -134,6 +135,8 @@ class Store(Reading):
         raise BrokerError("the log was replaced") from found
 
     def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        if self._write:
+            self._make_private()
         uri = f"{self._path.absolute().as_uri()}?mode={mode}"
         db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
         try:
@@ -146,6 +149,15 @@ class Store(Reading):
             db.close()
             raise
         return db
+
+    def _make_private(self) -> None:
+        """See that only the owner can read the log: SQLite gives all its files the mode of the first."""
+        if not self._path.exists():
+            with contextlib.suppress(OSError):  # SQLite says it better
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+                sync_folder(self._path.parent)
+        for end in ("", "-wal", "-shm"):
+            make_private(self._path.with_name(FILE + end))
 
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()

@@ -7,7 +7,6 @@ import datetime
 import hashlib
 import ipaddress
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from hubbub.config import Settings
 from hubbub.errors import SettingsError, reason
+from hubbub.files import make_folder, write_file_durably
 from hubbub.listeners.address import host_of
 from hubbub.listeners.ways import own_addresses
 from hubbub.wire.hello import OURS
@@ -206,9 +206,8 @@ def _make(cert: Path, key: Path, hosts: list[str]) -> None:
     pem = serialization.Encoding.PEM
     form = serialization.PrivateFormat.PKCS8
     try:
-        cert.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(secret.private_bytes(pem, form, serialization.NoEncryption()))
-        cert.write_bytes(made.public_bytes(pem))
+        make_folder(cert.parent)
+        write_file_durably(key, secret.private_bytes(pem, form, serialization.NoEncryption()))
+        write_file_durably(cert, made.public_bytes(pem))
     except OSError as error:
         raise SettingsError(f"The certificate {cert} cannot be written: {reason(error)}.") from None

@@ -22,6 +22,7 @@ from hubbub.brokers.sqlite import lock
 from hubbub.brokers.store import FILE
 from hubbub.core.model import Page, Search
 from hubbub.errors import BrokerError, HubbubError, SettingsError
+from hubbub.files import write_file_durably
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,7 @@ class Projection:
             for file in self._folder.glob(f"{FILE}*"):
                 file.unlink()
             store = Copy(self._folder, write=True)
-            mark.write_text(origin)
+            write_file_durably(mark, origin.encode())
         self._store, self.upto, self._fresh = store, store.mirrored, 1
 
     def _shut(self) -> None:
