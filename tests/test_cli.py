@@ -23,7 +23,7 @@ from hubbub.core.model import Draft, Kind
 from hubbub.passwords import is_operator, verify
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 
-COMMANDS = ("serve", "echo", "history", "search", "export", "import", "check", "bench")
+COMMANDS = ("serve", "echo", "history", "search", "export", "backup", "import", "check", "bench")
 NOON = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
 
 

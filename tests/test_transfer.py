@@ -398,6 +398,8 @@ ENTRY = {"room": "lobby", "seq": 1, "time": 1.5, "kind": "message", "nick": "Al"
         json.dumps({**ENTRY, "id": ""}),
         json.dumps({**ENTRY, "time": "noon"}),
         json.dumps({**ENTRY, "time": -1}),
+        json.dumps({**ENTRY, "time": 9e10}),
+        json.dumps({**ENTRY, "time": time.time() + 2 * 86400}),
         json.dumps(ENTRY)[:40],
         "\udcff",
     ],
@@ -410,6 +412,45 @@ def test_a_broken_line_is_a_sentence_with_its_number(tmp_path: Path, broken: str
     assert said.startswith(f"Line 3 of {file} is broken: ") and said.endswith(" All before it is there.")
     with closing(Store(tmp_path / "copy")) as store:
         assert [entry.id for entry in everything(store, "lobby")] == ["x-1"] and store.check() == []
+
+
+def test_time_in_the_future_is_said_and_a_little_ahead_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "a.jsonl"
+    ahead = {**ENTRY, "time": time.time() + 3600}
+    later = {**ENTRY, "id": "x-2", "time": 4102444800.0}
+    file.write_text("\n".join(['{"hubbub":"export","version":1}', json.dumps(ahead), json.dumps(later)]) + "\n")
+    said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
+    assert said.startswith(f"Line 3 of {file} is broken: its time, 2100-01-01 00:00, is in the future")
+    with closing(Store(tmp_path / "copy")) as store:
+        assert [entry.id for entry in everything(store, "lobby")] == ["x-1"]
+
+
+def damaged(folder: Path) -> None:
+    """Flip a byte in a text of the lobby."""
+    data = bytearray((folder / FILE).read_bytes())
+    at = data.index(b"needle")
+    data[at] = 0xFF
+    (folder / FILE).write_bytes(data)
+
+
+@pytest.mark.parametrize("target", ["file", "-"])
+def test_export_of_a_damaged_log_has_the_others_and_says_how_many_it_lacks(tmp_path: Path, target: str) -> None:
+    folder, file = tmp_path / "data", tmp_path / "a.jsonl"
+    fill(folder, ("lobby", Kind.MESSAGE, "one"), ("lobby", Kind.MESSAGE, "needle"), ("lobby", Kind.MESSAGE, "three"))
+    damaged(folder)
+    for flags, code in (([], 1), (["--salvage"], 0)):
+        result = hubbub("export", "--data", folder, *flags, *([] if target == "-" else [file]))
+        assert result.returncode == code
+        assert result.stderr == "hubbub: 1 entry left out: damaged. All others are there.\n"
+        text = result.stdout if target == "-" else file.read_text()
+        assert [json.loads(line)["text"] for line in text.splitlines()[1:]] == ["one", "three"]
+        if target != "-":
+            imported(["--data", tmp_path / f"copy{code}"], file)
+    result = hubbub("history", "--data", folder)
+    assert result.returncode == 0 and len(result.stdout.splitlines()) == 2
+    assert "1 entry left out: damaged" in result.stderr
+    result = hubbub("check", "--data", folder)
+    assert result.returncode == 1 and "The entry with number 2 is damaged." in result.stderr
 
 
 @pytest.mark.parametrize("header", ["", "what is this?", '{"version": 1}', json.dumps(ENTRY)])

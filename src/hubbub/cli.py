@@ -22,7 +22,9 @@ from typing import Any
 import click
 
 from hubbub import bench, config, console, passwords, server, transfer
-from hubbub.brokers.store import COPY, FILE, Store
+from hubbub.brokers import checking
+from hubbub.brokers.backup import back_up
+from hubbub.brokers.store import COPY, FILE, Size, Store
 from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
 from hubbub.core.rules import without_secrets
@@ -215,7 +217,10 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
 @_format
 @click.argument("words", nargs=-1, required=True)
 def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
-    """Print the newest messages that contain all of WORDS, oldest first."""
+    """Print the newest messages that contain all of WORDS, oldest first.
+
+    Words are found whole; page* finds pages, too. Signs and emoji are found as they are: 'C++', '->'.
+    """
     where = _room(room) if room else None
     text = clean(" ".join(words))
     with _log(data) as store:
@@ -241,6 +246,8 @@ def _room(room: str) -> str:
 def _log(data: str | None) -> Iterator[Store]:
     with contextlib.closing(Store(_where(Path(config.read({"data": data}, None).data)))) as store:
         yield store
+        if store.left_out:
+            click.echo(f"hubbub: {_counted(store.left_out)} left out: damaged. hubbub check says more.", err=True)
 
 
 def _where(folder: Path) -> Path:
@@ -263,6 +270,8 @@ def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
             got += len(page.entries)
             query = replace(query, before=page.entries[0].seq)
         if not page.more:
+            if page.note and not store.left_out:
+                click.echo(f"hubbub: {page.note}.", err=True)
             break
     return [entry for page in reversed(pages) for entry in page]
 
@@ -306,13 +315,16 @@ def check(file: str | None, **flags: Any) -> None:
     if settings.ephemeral:
         click.echo("\nNothing is stored, so there is no log to check.")
         return
-    with contextlib.closing(Store(_where(Path(settings.data)))) as store:
-        if faults := store.check():
-            click.echo("")
-            raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
-        size = store.size()
-    rooms = f"{size.rooms:,} {'room' if size.rooms == 1 else 'rooms'}"
-    click.echo(f"\nThe log is whole: {_counted(size.entries)} in {rooms}, {size.bytes / 1e6:,.1f} MB.")
+    with contextlib.closing(Store(_where(Path(settings.data)))) as store, _progress("Checking") as progress:
+        faults = store.check(progress)
+        warnings = checking.warnings(store, time.time())
+        size = None if faults else store.size()
+    click.echo("")
+    for text in warnings:
+        click.echo(f"Warning: {text}")
+    if size is None:
+        raise Sentence("the log is damaged:\n  " + "\n  ".join(faults), exit_code=1)
+    click.echo(f"The log is whole: {_sized(size)}.")
 
 
 @main.command(
@@ -321,18 +333,42 @@ def check(file: str | None, **flags: Any) -> None:
     "hubbub export --broker nats://127.0.0.1:4222 | gzip > backup.jsonl.gz",
 )
 @settings_options(WHERE)
+@click.option("--salvage", is_flag=True, help="Save what can be read of a damaged log in --data.")
 @click.argument("target", metavar="[FILE]", default="-")
-def export_command(file: str | None, target: str, **flags: Any) -> None:
+def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -> None:
     """Write all that is in a log to FILE or standard output, a JSON object a line.
 
     A server may run on it meanwhile: what it stores from now on is not in the file. If it was interrupted, start it
-    again with the same FILE: it goes on where it was.
+    again with the same FILE: it goes on where it was. Damaged entries are left out; then it ends with exit code 1,
+    unless --salvage is given.
     """
     settings = config.read(flags, file)
     with _progress("Exporting") as progress, transfer.output(target) as output:
-        count = transfer.export(settings, output, progress)
+        done = transfer.export(settings, output, progress, salvage)
     if target != "-":
-        click.echo(f"{_counted(count)} in {target}.")
+        click.echo(f"{_counted(done.entries)} in {target}.")
+    if done.left_out:
+        text = f"{_counted(done.left_out)} left out: damaged. All others are there."
+        if not salvage:
+            raise Sentence(text, exit_code=1)
+        click.echo(f"hubbub: {text}", err=True)
+
+
+@main.command(epilog="hubbub backup --data /var/lib/hubbub /srv/backup/2026-11-24")
+@_data
+@click.argument("target", metavar="FOLDER")
+def backup(data: str | None, target: str) -> None:
+    """Copy a log, with what is kept beside it, into FOLDER; a server may run on it meanwhile.
+
+    FOLDER must not exist, or be empty. It is there when all of it is, and has been checked. To restore it, stop the
+    server, put FOLDER in the place of its data folder, and start it.
+    """
+    settings = config.read({"data": data}, None)
+    if settings.broker:
+        raise Sentence("a log on NATS is backed up by hubbub export.")
+    with _progress("Copying") as copying, _progress("Verifying") as verifying:
+        size = back_up(Path(settings.data), Path(target), copying, verifying)
+    click.echo(f"{_sized(size)} in {target}.")
 
 
 @main.command(
@@ -353,6 +389,11 @@ def import_command(file: str | None, source: str, **flags: Any) -> None:
     click.echo(f"{_counted(added)} added" + (f"; {known:,} already there." if known else "."))
 
 
+def _sized(size: Size) -> str:
+    rooms = f"{size.rooms:,} {'room' if size.rooms == 1 else 'rooms'}"
+    return f"{_counted(size.entries)} in {rooms}, {size.bytes / 1e6:,.1f} MB"
+
+
 def _counted(count: int) -> str:
     return f"{count:,} {'entry' if count == 1 else 'entries'}"
 
@@ -368,6 +409,8 @@ def _progress(label: str) -> Iterator[transfer.Progress]:
                 bars.append(shown.enter_context(click.progressbar(length=whole, label=label, file=sys.stderr)))
             for bar in bars:
                 bar.update(done - bar.pos)
+                if done >= whole:
+                    shown.close()  # its line ends, so that another bar can follow
 
         yield progress
 

@@ -4,7 +4,7 @@
     +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
     +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
     |   +-- Closed       a room is read by its members only
-    |   +-- Busy         too much was asked from one address; a moment later it works again
+    |   +-- Busy         too much is asked, by one address or in all; a moment later it works again
     +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
 
 Anything else that leaves a function is a bug.
@@ -26,7 +26,7 @@ class BrokerError(HubbubError):
 
 
 class Busy(BrokerError):
-    """The log has too much to do for one address; it may be asked again in a moment."""
+    """So much is asked of the log that this is not even begun; it may be asked again in a moment."""
 
 
 class Refused(HubbubError):

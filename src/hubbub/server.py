@@ -31,7 +31,7 @@ from hubbub.core.hub import Hub
 from hubbub.core.model import Notice
 from hubbub.core.session import Session
 from hubbub.core.text import SHOWN, clean
-from hubbub.errors import SettingsError, reason
+from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import make_private, write_file_durably
 from hubbub.listeners import manager, ways
 from hubbub.listeners.address import bind_all, show, wire_of
@@ -284,6 +284,14 @@ class House:
         """Return what others are shown of an address."""
         return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
 
+    def probe(self, done: Callable[[BrokerError | None], None]) -> None:
+        """See whether the log can be committed to, and is whole as far as is known."""
+
+        def tried(error: BrokerError | None) -> None:
+            done(error or (BrokerError(self.broker.health) if self.broker.health else None))
+
+        self.broker.probe(tried)
+
     def readings(self) -> Readings:
         """Return what was counted."""
         hub = self.hub
@@ -310,7 +318,7 @@ class House:
         # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
         from hubbub.listeners.web import Web
 
-        self.web = Web(self.hub, self.shared, self.broker.probe, self.readings)
+        self.web = Web(self.hub, self.shared, self.probe, self.readings)
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await self.web.start_metrics(sockets)
@@ -323,6 +331,7 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         SettingsError: it cannot start.
+        BrokerError: the log cannot be written any more.
 
     """
     loop = asyncio.get_running_loop()
@@ -330,6 +339,13 @@ async def serve(settings: Settings) -> None:
     _prepare_process()
     house = House(loop, settings)
     hub, shared = house.hub, house.shared
+    broken: list[str] = []
+
+    def end(reason: str) -> None:
+        broken.append(reason)
+        stop.set()
+
+    house.broker.broken = end
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
             wires = ChatWires(hub, shared)
@@ -367,6 +383,8 @@ async def serve(settings: Settings) -> None:
             await _part(shared)
             if web:
                 await web.stop()
+            if broken:
+                raise BrokerError(f"The server ends, because {broken[0]}.")
     except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
         raise _single(group) from None
 

@@ -12,7 +12,9 @@ import contextlib
 import os
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import IO, Annotated, NamedTuple
 
@@ -31,6 +33,7 @@ from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.files import replace_durably
 
 VERSION = 1
+AHEAD = 24 * 60 * 60.0  # seconds that a line's time may be ahead of the clock
 STEP = 10_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
 STEP_BYTES = 16 * 1024 * 1024  # at most
 MAX_LINE = 4 * 1024 * 1024  # bytes
@@ -58,6 +61,13 @@ class Line(msgspec.Struct, frozen=True):
     id: Annotated[str, msgspec.Meta(min_length=1)]
     host: str = ""
     tags: str = ""
+
+
+class Exported(NamedTuple):
+    """How many entries an export has, and how many are damaged, or unreadable, and were left out."""
+
+    entries: int
+    left_out: int = 0
 
 
 class Outcome(NamedTuple):
@@ -190,6 +200,7 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
 
     """
     _check_header(lines)
+    latest = time.time() + AHEAD
     entries: list[Entry] = []
     number = 1
     done = begun = lines.file.tell() if lines.size else 0
@@ -197,7 +208,7 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
         number += 1
         done += len(data)
         try:
-            entries.append(_entry(data))
+            entries.append(_entry(data, latest))
         except (msgspec.MsgspecError, UnicodeError, Refused) as error:
             yield entries, done
             text = str(error).rstrip(".")
@@ -224,9 +235,12 @@ def _check_header(lines: Lines) -> None:
         raise SettingsError(f"What is in {lines.name} was made by a newer hubbub.")
 
 
-def _entry(data: bytes) -> Entry:
+def _entry(data: bytes, latest: float) -> Entry:
     """Return the entry of a line: as safe for terminals as what people type. Raises MsgspecError or Refused."""
     line = _decoder.decode(data)
+    if line.time > latest:
+        when = datetime.fromtimestamp(line.time)
+        raise msgspec.ValidationError(f"its time, {when:%Y-%m-%d %H:%M}, is in the future by this machine's clock")
     if line.kind is Kind.SIGNAL or check_room(line.room) != line.room:
         raise msgspec.ValidationError("no log has such an entry")
     nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
@@ -237,8 +251,8 @@ def _entry(data: bytes) -> Entry:
 # --- either log -----------------------------------------------------------------------------------------------
 
 
-def export(settings: Settings, file: Output, progress: Progress) -> int:
-    """Write all that is in a log, as it is now; return how many entries that are.
+def export(settings: Settings, file: Output, progress: Progress, salvage: bool = False) -> Exported:
+    """Write all that is in a log, as it is now; with `salvage` all that can be read of one that is damaged.
 
     Raises:
         SettingsError: there is no log, or it cannot be read.
@@ -248,7 +262,7 @@ def export(settings: Settings, file: Output, progress: Progress) -> int:
     try:
         if settings.broker:
             return asyncio.run(_export_stream(settings, file, progress))
-        return _export_file(Path(settings.data), file, progress)
+        return _export_file(Path(settings.data), file, progress, salvage)
     except BrokerError as error:
         raise SettingsError(f"The log cannot be read: {error}.") from error
 
@@ -271,17 +285,17 @@ def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
 # --- a file of SQLite -----------------------------------------------------------------------------------------
 
 
-def _export_file(folder: Path, file: Output, progress: Progress) -> int:
+def _export_file(folder: Path, file: Output, progress: Progress, salvage: bool) -> Exported:
     if not (folder / FILE).exists() and (folder / COPY / FILE).exists():
         folder /= COPY
-    with contextlib.closing(Archive(folder)) as archive:
+    with contextlib.closing(Archive(folder, salvage=salvage)) as archive:
         whole, done = archive.count(), 0
         file.begin()
         for entries in archive.pages():
             file.write(entries)
             done += len(entries)
             progress(done, whole)
-    return done
+        return Exported(done, archive.left_out)
 
 
 def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
@@ -305,7 +319,7 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
 # --- the stream -----------------------------------------------------------------------------------------------
 
 
-async def _export_stream(settings: Settings, file: Output, progress: Progress) -> int:
+async def _export_stream(settings: Settings, file: Output, progress: Progress) -> Exported:
     # Only who has a cluster needs the library.
     from hubbub.brokers.jetstream import streams
     from hubbub.brokers.jetstream.archive import Reading
@@ -326,7 +340,7 @@ async def _export_stream(settings: Settings, file: Output, progress: Progress) -
                 file.write(entries)
                 count += len(entries)
                 progress(upto - reading.first + 1, reading.last - reading.first + 1)
-        return count
+        return Exported(count)
     finally:
         await link.close()
 

@@ -294,6 +294,16 @@ async def test_since_misses_nothing_after_the_clock_was_set_back(probe: Probe) -
     assert "at 3000" in texts((await probe.read(Since("lobby", 2500, 100))).entries)
 
 
+async def test_time_follows_the_clock_again_after_it_was_wrong(probe: Probe) -> None:
+    times = []
+    for now in (1000.0, 1000.0 + 5 * 365 * 86400, 1010.0, 1009.5, 900.0):
+        probe.clock.now = now
+        times += [entry.time for entry in await probe.say("hi")]
+    assert times == [1000.0, 1000.0 + 5 * 365 * 86400, 1010.0, 1010.0, 900.0]
+    page = await probe.read(Since("lobby", 950.0, 10, until=5000.0))
+    assert [entry.time for entry in page.entries] == [1000.0, 1010.0, 1010.0]
+
+
 async def test_nothing_is_found_in_a_room_without_a_log(probe: Probe) -> None:
     await probe.say("hi")
     for query in (

@@ -21,6 +21,7 @@ from hubbub.brokers import sqlite as module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.sqlite import READERS, SqliteBroker
 from hubbub.brokers.store import FILE, VERSION, Store
+from hubbub.brokers.watermark import NAME
 from hubbub.core import model
 from hubbub.core.model import Kind
 from hubbub.errors import BrokerError, SettingsError
@@ -44,7 +45,9 @@ def stuck(folder: Path) -> tuple[Probe, threading.Event]:
             return self.now
 
     probe = made(folder, Gated())
+    gate.set()
     probe.start()
+    gate.clear()
     return probe, gate
 
 
@@ -283,10 +286,10 @@ async def test_a_log_that_cannot_be_read_is_a_sentence(probe: Probe, monkeypatch
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["hi"]
 
 
-async def test_a_long_search_is_given_up(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_answer_is_given_up(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     await probe.say(*map(str, range(5000)))
     monkeypatch.setattr(queries, "PATIENCE", 0.0)
-    answer = await probe.read(Search("世界", 5))
+    answer = await probe.read(Latest("lobby", 5, kinds=(Kind.KICK,)))
     assert isinstance(answer, BrokerError) and str(answer) == "that takes too long"
 
 
@@ -414,7 +417,7 @@ async def test_a_clean_stop_leaves_one_file(tmp_path: Path) -> None:
     await probe.read(Latest("lobby", 5))
     assert (tmp_path / f"{FILE}-wal").exists()
     await probe.stop()
-    assert sorted(os.listdir(tmp_path)) == [FILE, "lock"]
+    assert sorted(os.listdir(tmp_path)) == [FILE, NAME, "lock"]
     assert await log_of(tmp_path) == ["hi"]
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
-from hubbub.brokers import queries, trimming
+from hubbub.brokers import queries, searching, trimming
 from hubbub.brokers import store as module
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.store import FILE, VERSION, Store
@@ -351,8 +351,8 @@ def test_a_damaged_file_is_found(tmp_path: Path) -> None:
     path.write_bytes(data)
     with opened(tmp_path, write=False) as store:
         assert store.check()
-        with pytest.raises(BrokerError):
-            everything(store)
+        left = everything(store)
+        assert 300 < len(left) < 500 and store.left_out == 500 - len(left) and store.damage
 
 
 # --- searching, and the time it takes -------------------------------------------------------------------------
@@ -391,14 +391,14 @@ def test_search_finds_once_what_is_indexed_meanwhile(
     tmp_path: Path, log: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(log, "tea one", "tea two", "tea three")
-    unindexed = Store._unindexed
+    indexed = searching.indexed
 
-    def then_index(store: Store) -> str:
-        table = unindexed(store)
+    def then_index(store: Store) -> tuple[int, int]:
+        found = indexed(store)
         log.index_some(100)
-        return table
+        return found
 
-    monkeypatch.setattr(Store, "_unindexed", then_index)
+    monkeypatch.setattr(searching, "indexed", then_index)
     with opened(tmp_path, write=False) as reader:
         assert texts(reader.answer(Search("tea", 10)).entries) == ["tea one", "tea two", "tea three"]
 
@@ -464,14 +464,14 @@ def test_an_answer_does_not_read_the_whole_log(large: Path, query: object) -> No
 
 def test_the_measure_sees_who_reads_the_whole_log(large: Path) -> None:
     with opened(large, write=False) as store:
-        assert steps(store, Search("世界", 20)) > 200
+        assert steps(store, Latest("lobby", 20, kinds=(Kind.KICK,))) > 100
 
 
 def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "PATIENCE", 0.0)
     with opened(large, write=False) as store:
         with pytest.raises(BrokerError, match="that takes too long"):
-            store.answer(Search("世界", 20))
+            store.answer(Latest("lobby", 20, kinds=(Kind.KICK,)))
         assert len(store.answer(Latest("lobby", 20)).entries) == 20
 
 
@@ -672,4 +672,4 @@ def test_log_of_the_first_version_is_read_and_then_brought_up_to_date(tmp_path: 
         append(log, "new")
         assert texts(everything(log)) == ["", "hi", "new"] and not log.check()
         assert [entry.kind for entry in log.state("lobby", 5).rules] == [Kind.JOIN]
-        assert pragma(log, "user_version") == VERSION == 2
+        assert pragma(log, "user_version") == VERSION == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hubbub.core import commands
@@ -32,7 +33,7 @@ from hubbub.core.model import (
 from hubbub.core.rules import Rules
 from hubbub.core.rulings import made_by
 from hubbub.core.viewer import SYSTEM
-from hubbub.errors import BrokerError, Closed, Refused
+from hubbub.errors import BrokerError, Busy, Closed, Refused
 
 NOON = 1_800_000_000.0
 STEP = 3  # numbers of the log are not dense
@@ -104,6 +105,8 @@ class FakeBroker:
         self.log_id = "fakelog"
         self.log: list[Entry] = []
         self.fault = ""  # why nothing can be read
+        self.busy = False
+        self.note = ""  # of every page
         self.page = 1000  # entries in a page at most
         self.followed: list[str] = []
         self.queries: list[Query | AllRooms] = []  # all there ever were
@@ -140,7 +143,10 @@ class FakeBroker:
         self.questions.append(Question(lambda: self._look(lambda: self._answer(query)), done))
 
     def _look(self, answer: Callable[[], Any]) -> Any:
-        return BrokerError(self.fault) if self.fault else answer()
+        if self.busy or self.fault:
+            return Busy("too many searches are waiting") if self.busy else BrokerError(self.fault)
+        found = answer()
+        return replace(found, note=self.note) if isinstance(found, Page) else found
 
     def of(self, room: str) -> list[Entry]:
         return [entry for entry in self.log if entry.room == room]

@@ -4,7 +4,7 @@ from doubles import NOON, House, Peer
 from hubbub.core import bounds
 from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY
 from hubbub.core.listing import MAX_LISTED
-from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms
+from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms, Since
 
 
 def answer(line: str, house: House | None = None) -> str | Event:
@@ -335,6 +335,33 @@ def test_log_that_cannot_be_read_is_told(line: str) -> None:
     house.settle()
     refusal = Refusal("broker", "The log cannot be read: the disk does not answer.")
     assert al.sees() == [refusal, Clock(NOON)]
+
+
+def test_search_that_must_wait_too_long_is_told() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.broker.busy = True
+    al.types("/search tea")
+    house.settle()
+    refusal = Refusal("busy", "Not done: too many searches are waiting; try again in a while.")
+    assert al.sees() == [refusal]
+
+
+@pytest.mark.parametrize("line", ["/history", "/search m", "/since 1d"])
+def test_what_is_missing_in_an_answer_is_told(line: str) -> None:
+    house = spoken(3)
+    house.broker.note = "A damaged entry is left out"
+    assert answer(line, house).tail == ("A damaged entry is left out",)
+    house = House()
+    house.broker.note = "A damaged entry is left out"
+    assert answer(line, house).lines[1:] == ("A damaged entry is left out",)
+
+
+def test_since_leaves_out_what_a_wrong_clock_dated_far_ahead() -> None:
+    house = spoken(3)
+    answer("/since 1d", house)
+    query = house.broker.queries[-1]
+    assert isinstance(query, Since) and query.until == house.now + 24 * 60 * 60
 
 
 def test_time_is_the_servers() -> None:

@@ -7,11 +7,13 @@ import re
 import stat
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scene import Server
+from scene import Server, stored
 
 from hubbub.brokers.store import FILE, Store
 
@@ -109,3 +111,129 @@ def test_imports_and_exports_are_their_owners_alone(serve: Serve, tmp_path: Path
     assert hubbub("export", "--data", data, tmp_path / "all.jsonl").returncode == 0
     assert hubbub("import", "--data", copy, tmp_path / "all.jsonl").returncode == 0
     assert modes(tmp_path)["all.jsonl"] == 0o600 and set(modes(copy).values()) == {0o600}
+
+
+# --- a disk that does not confirm ---------------------------------------------------------------------------------
+
+
+def on_a_bad_disk(serve: Serve, shim: Path, start: int, count: int, *flags: str) -> Server:
+    """Start a server for which some syncs of the write-ahead log fail, counted from its start."""
+    fault = {"LD_PRELOAD": str(shim), "DISK_FAIL": f"{FILE}-wal", "DISK_FROM": str(start), "DISK_COUNT": str(count)}
+    return serve(*flags, variables=fault)
+
+
+@pytest.mark.parametrize("start", range(8, 14))
+def test_sync_that_fails_once_is_told_as_it_ended(serve: Serve, shim: Path, tmp_path: Path, start: int) -> None:
+    """Whatever sync it is: what was refused never turns up, and what was not refused is there."""
+    server = on_a_bad_disk(serve, shim, start, 1)
+    alice = server.join("Alice")
+    answer, number = b"", 0
+    while not answer and number < 10:
+        alice.say(f"line {number}")
+        answer = alice.barrier()
+        number += not answer
+    server.kill()  # before anything else is written over it
+    assert answer == b"" or re.fullmatch(rb"Not sent: [^\n/]+\.\n", answer), answer
+    told = [row["text"] for row in stored(tmp_path / "data", "--kind", "said")]
+    assert told == [f"line {one}" for one in range(number)]
+    again = serve()
+    assert again.join("Bob")
+    again.disconnect()
+    assert again.stop() == 0
+    assert [row["text"] for row in stored(tmp_path / "data", "--kind", "said")] == told
+
+
+def test_disk_that_confirms_nothing_any_more_ends_the_server(serve: Serve, shim: Path, tmp_path: Path) -> None:
+    server = on_a_bad_disk(serve, shim, 12, 0)
+    alice = server.join("Alice")
+    said: list[int] = []
+    for number in range(20):
+        alice.say(f"line {number}")
+        try:
+            answer = alice.barrier(20.0)
+        except (AssertionError, OSError):
+            break
+        if answer:
+            break
+        said.append(number)
+    assert server.wait(20.0) != 0
+    assert "The server ends, because the disk does not confirm what is written to it." in server.log
+    assert re.search(rb"Not confirmed|Not sent", alice.seen + answer)
+    told = [row["text"] for row in stored(tmp_path / "data", "--kind", "said")]
+    assert told[: len(said)] == [f"line {number}" for number in said]
+    server.process.stdout.close()  # type: ignore[union-attr]
+
+
+# --- a log that is not what it was --------------------------------------------------------------------------------
+
+
+def test_log_that_lost_its_end_is_said_at_the_start_and_by_check(serve: Serve, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = serve()
+    alice = server.join("Alice")
+    for number in range(50):
+        alice.say(f"line {number}")
+        assert alice.barrier() == b""
+    server.kill()
+    wal = data / f"{FILE}-wal"
+    content = bytearray(wal.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    wal.write_bytes(content)
+    result = hubbub("check", "--data", data)
+    assert result.returncode == 1
+    fault = re.search(r"The log has lost its end: (\d+) entries after number (\d+) are missing", result.stderr)
+    assert fault
+    server = serve()
+    assert fault[0] in server.log
+    bob = server.join("Bob")
+    bob.say("hello")
+    bob.barrier()
+    lost, last = int(fault[1]), int(fault[2])
+    numbers = [row["seq"] for row in stored(data)]
+    assert [number for number in numbers if number <= last + lost] == list(range(1, last + 1))
+    assert hubbub("check", "--data", data).returncode == 0
+
+
+def test_damaged_file_is_told_in_healthz(serve: Serve, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    server = serve()
+    alice = server.join("Alice")
+    alice.say(*(f"line {number} " + "x" * 2000 for number in range(60)))
+    alice.barrier()
+    server.disconnect()
+    assert server.stop() == 0
+    content = bytearray((data / FILE).read_bytes())
+    page = content.index(b"line 30 ") // 4096 * 4096
+    content[page : page + 4096] = b"\xa5" * 4096
+    (data / FILE).write_bytes(content)
+    server = serve("--listen", "http:127.0.0.1:0")
+    server.logs("The log is damaged: ")
+    port = int(server.logs(r"running on 127\.0\.0\.1:(\d+) \(http only\)")[1])
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10)
+    assert caught.value.code == 503 and b"the log is damaged" in caught.value.read()
+    caught.value.close()
+    bob = server.join("Bob")
+    bob.say("still here")
+    bob.barrier()
+    assert stored(data, "--kind", "said")[-1]["text"] == "still here"
+
+
+# --- backups ------------------------------------------------------------------------------------------------------
+
+
+def test_backup_of_a_server_under_load_is_whole_and_starts(serve: Serve, tmp_path: Path) -> None:
+    server = serve("--no-limits")
+    alice = server.join("Alice")
+    alice.say(*(f"line {number}" for number in range(500)))
+    alice.barrier()
+    alice.say(*(f"meanwhile {number}" for number in range(3000)))
+    result = hubbub("backup", "--data", tmp_path / "data", tmp_path / "copy")
+    assert result.returncode == 0 and re.match(r"[\d,]+ entries in 1 room, ", result.stdout), result.stderr
+    alice.barrier()
+    copied, all_said = (stored(tmp_path / folder, "--kind", "said") for folder in ("copy", "data"))
+    assert len(copied) >= 500 and copied == all_said[: len(copied)]
+    assert "whole" in hubbub("check", "--data", tmp_path / "copy").stdout
+    again = serve(data=tmp_path / "copy")
+    again.join("Bob")
+    assert "damaged" not in again.log and "lost" not in again.log

@@ -172,6 +172,10 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "members", "room": "ops", "nicks": ["Al", "Bo"], "more": 0, "operators": [], "users": ["u1", "u2"]},
     ),
     (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
+    (
+        Answer("h", Page([], note="One is left out")),
+        {"type": "page", "label": "h", "entries": [], "more": False, "note": "One is left out"},
+    ),
     (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
     (
         Members("ops", ["Al"], 0, ["Al"], watching=2),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
 
-from hubbub.brokers import ruling
+from hubbub.brokers import ruling, salvage, schema
 from hubbub.brokers.queries import sentence
-from hubbub.brokers.store import INSERT, Store
+from hubbub.brokers.schema import INSERT
+from hubbub.brokers.store import Store
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
@@ -17,57 +21,100 @@ CACHE = 64 * 1024  # KiB of the file that are kept in memory: ids of a large log
 
 
 class Archive(Store):
-    """A log to be moved or kept elsewhere."""
+    """A log to be moved or kept elsewhere.
+
+    Args:
+        folder: where the file is, or shall be.
+        write: whether entries are taken in.
+        salvage: whether to read what can be read though the log as such cannot be: entries of rooms whose names are
+            lost, say.
+
+    """
+
+    def __init__(self, folder: Path, write: bool = False, salvage: bool = False) -> None:
+        self._salvage = salvage
+        super().__init__(folder, write)
 
     def _connect(self, mode: str = "rw") -> sqlite3.Connection:
         db = super()._connect(mode)
         db.execute(f"PRAGMA cache_size = -{CACHE}")
+        db.text_factory = schema.lenient
         return db
 
+    def _look(self) -> None:
+        try:
+            super()._look()
+        except sqlite3.Error:
+            if not self._salvage:
+                raise
+            self.last, self.newest = 0, 0.0
+
     def count(self) -> int:
-        """Return how many entries there are."""
-        return self._count("entry")
+        """Return how many entries there are, about."""
+        try:
+            return self._count("entry")
+        except sqlite3.Error:
+            return self.last
 
     def pages(self) -> Iterator[list[Entry]]:
         """Yield all entries in their order, as they are when this begins; each with the name that its room had then.
 
-        Raises BrokerError.
+        Those that are damaged are left out. Raises BrokerError.
         """
         try:
             self._db.execute("BEGIN")
-            former = self._former_names()
-            rows = self._db.execute(self._select.replace("SELECT", "SELECT entry.room,", 1) + " ORDER BY seq")
-            while page := rows.fetchmany(PAGE):
-                yield [self._as_it_was(former, *row) for row in page]
+            names, former = self._names(), self._former_names()
+            rows = salvage.walk(self._db, f"{schema.fields(self._version)}, room", 0, False, self._lost)
+            while page := list(islice(rows, PAGE)):
+                yield [entry for row in page if (entry := self._as_it_was(names, former, *row))]
         except sqlite3.Error as error:
             raise BrokerError(sentence(error)) from error
         finally:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
 
+    def _lost(self, count: int) -> None:
+        self.left_out += max(1, count)
+
+    def _names(self) -> dict[int, str]:
+        try:
+            return dict(self._db.execute("SELECT id, name FROM room"))
+        except sqlite3.Error:
+            if not self._salvage:
+                raise
+            return {}
+
     def _former_names(self) -> dict[int, list[tuple[int, str]]]:
         """Return, by room that was renamed, up to which number it was called what, the newest first."""
         found: dict[int, list[tuple[int, str]]] = {}
         noted: dict[int, str] = {}
-        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
-            noted = dict(self._db.execute("SELECT seq, name FROM former"))
         moves = (
             "SELECT room, seq, entry.text, name FROM entry JOIN room ON room.id = room WHERE kind = 'move' ORDER BY seq"
         )
         before: dict[int, str] = {}
-        for room, seq, text, now in self._db.execute(moves):
-            found.setdefault(room, []).insert(0, (seq, noted.get(seq) or before.get(room, now)))
-            before[room] = text.partition(" ")[0]
+        try:
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+                noted = dict(self._db.execute("SELECT seq, name FROM former"))
+            for room, seq, text, now in self._db.execute(moves):
+                found.setdefault(room, []).insert(0, (seq, noted.get(seq) or before.get(room, now)))
+                before[room] = text.partition(" ")[0]
+        except sqlite3.Error as error:
+            if not salvage.is_damage(error):
+                raise  # else some entries are told to be of the room that they are of now
         return found
 
-    @staticmethod
-    def _as_it_was(former: dict[int, list[tuple[int, str]]], room: int, name: str, seq: int, *rest: object) -> Entry:
+    def _as_it_was(
+        self, names: dict[int, str], former: dict[int, list[tuple[int, str]]], seq: int, *rest: Any
+    ) -> Entry | None:
+        *fields, room = rest
+        name = names.get(room) or (f"lost-{room}" if self._salvage else "")
         for until, called in former.get(room, ()):
             if seq > until:
                 break
             name = called
-        prev, when, kind, *texts = rest
-        return Entry(name, seq, prev, when, Kind(kind), *texts)  # type: ignore[arg-type]
+        entry = self._entry(name, seq, *fields) if name else None
+        self.left_out += entry is None
+        return entry
 
     def take_in(self, entries: Sequence[Entry]) -> int:
         """Append entries that are not here yet, in one transaction: with new numbers, their own times and ids.
@@ -92,8 +139,9 @@ class Archive(Store):
                 known.add(entry.id)
                 seq += 1
                 room, prev = rooms.get(entry.room) or self._room(entry.room)
-                db.execute(INSERT, (seq, room, prev, *entry[3:]))
-                ruling.note(db, room, entry._replace(seq=seq, prev=prev))
+                stored = entry._replace(seq=seq, prev=prev)
+                db.execute(INSERT, schema.row(stored, room, prev))
+                ruling.note(db, room, stored)
                 rooms[entry.room] = room, seq
                 if entry.kind is Kind.MOVE:
                     self._free(entry)
@@ -110,7 +158,8 @@ class Archive(Store):
             raise
         count, self.last = seq - self.last, seq
         self._rooms.clear()
-        self._now = max(self._now, *(entry.time for entry in entries)) if entries else self._now
+        if self._mark:
+            self._mark.note(seq)
         return count
 
     def _known(self, entries: Sequence[Entry]) -> set[str]:

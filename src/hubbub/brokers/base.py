@@ -13,8 +13,9 @@ every broker (tests/brokers/test_contract.py).
     `close(room)` ends that.
  5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed and of what core/access.py
     lets the query's viewer see: Closed if a room is not open to it, nothing of a room that is hidden. A page holds at
-    most MAX_PAGE characters of text, and at least one entry if there is one. A search finds what `holds` all its
-    words, also what was stored just now.
+    most MAX_PAGE characters of text, and at least one entry if there is one. A search finds the same messages on
+    every broker (words.py), also those that were stored just now. Of an address one search is done at a time; if
+    too many wait, `done` gets Busy.
  6. `probe(done)`: `done` gets None once something was committed, which is no entry.
  7. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
     whose text may be shown to people when it cannot be done.
@@ -23,25 +24,18 @@ every broker (tests/brokers/test_contract.py).
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hubbub.core import delivery
 from hubbub.core.access import HIDDEN, Action, may
-from hubbub.core.model import Around, Draft, Entry, Page
+from hubbub.core.model import SAID, Around, Draft, Entry, Page
 from hubbub.core.rules import Rules
-from hubbub.core.text import fold_text
 from hubbub.core.viewer import Viewer
 from hubbub.errors import BrokerError, Closed
 
-# Scripts that put no space between words: a word of them is found as a part of a text, all others as a word.
-UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-_WORD = re.compile(r"[^\W_]+")
-
+LEAD = 1.0  # seconds that an entry's time may be ahead of the clock
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
 
 if TYPE_CHECKING:
@@ -72,6 +66,14 @@ class Broker(delivery.Broker, Protocol):
         of the one that clients saw (a new log, a lost end, a restored backup).
         """
         ...
+
+    @property
+    def health(self) -> str:
+        """What is wrong with the log though it can be committed to, for the server's operator; "" if nothing."""
+        ...
+
+    # Called once, on the loop's thread, with the reason if nothing can be stored any more: the server has to end.
+    broken: Callable[[str], None]
 
     @property
     def secret(self) -> bytes:
@@ -129,6 +131,14 @@ def readable(viewer: Viewer, rules: Rules) -> bool:
     return not refused
 
 
+def stamp(clock: float, newest: float) -> float:
+    """Return the time of the next entry: the clock's, or that of the newest entry if the clock is a little behind it.
+
+    So times rise when a clock is adjusted by a second, and a clock that was wrong once does not date what comes later.
+    """
+    return newest if clock < newest <= clock + LEAD else clock
+
+
 def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
     """Return at most `limit` entries, oldest first, with at most MAX_PAGE characters of text in them."""
     taken: list[Entry] = []
@@ -145,17 +155,37 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
     return Page(taken, more)
 
 
-Span = tuple[int, int]  # numbers: from the first, up to but without the second
+# A place in a room's log: a number, or a time and a number among the entries of that time.
+Place = TypeVar("Place", int, tuple[float, int])
+Span = tuple[Place, Place]  # from the first, up to but without the second
 END = 1 << 62  # after every number
+DAWN = (float("-inf"), 0)
+DOOM = (float("inf"), END)
 
 
-def windows(query: Around, find: Callable[[float | str], Span | None]) -> list[tuple[Span, bool, int]]:
-    """Return what to read for a query: spans of numbers, whether their newest are wanted, and how many.
+def is_by_time(query: Around) -> bool:
+    """Return whether a query is about times: then entries are in the order of these, and not of their numbers."""
+    return any(isinstance(bound, float) for bound in query.bounds)
+
+
+def millisecond(bound: float) -> Span[tuple[float, int]]:
+    """Return the places of all entries in the millisecond of a time."""
+    at = round(bound * 1000)
+    first, second = (then / 1000 - 1e-6 for then in (at, at + 1))
+    return (first, 0), (second, 0)
+
+
+def windows(
+    query: Around, find: Callable[[float | str], Span[Place] | None], first: Place, last: Place
+) -> list[tuple[Span[Place], bool, int]]:
+    """Return what to read for a query: spans, whether their newest are wanted, and how many.
 
     Args:
         query: the query.
-        find: returns the span that a bound covers: of an id its number, of a time all of that millisecond; None if
+        find: returns the span that a bound covers: of an id its entry, of a time all of that millisecond; None if
             the id is not known.
+        first: the place before all entries.
+        last: the place after all entries.
 
     """
     spans = [find(bound) for bound in query.bounds]
@@ -165,30 +195,35 @@ def windows(query: Around, find: Callable[[float | str], Span | None]) -> list[t
     limit = query.limit
     match query.verb, known:
         case "latest", []:
-            return [((0, END), True, limit)]
+            return [((first, last), True, limit)]
         case "latest", [span]:
-            return [((span[1], END), True, limit)]
+            return [((span[1], last), True, limit)]
         case "before", [span]:
-            return [((0, span[0]), True, limit)]
+            return [((first, span[0]), True, limit)]
         case "after", [span]:
-            return [((span[1], END), False, limit)]
+            return [((span[1], last), False, limit)]
         case "around", [span]:
-            return [((0, span[0]), True, limit // 2), ((span[0], END), False, limit - limit // 2)]
-        case "between", [first, second] if first <= second:
-            return [((first[1], second[0]), False, limit)]
-        case "between", [first, second]:
-            return [((second[1], first[0]), True, limit)]
+            return [((first, span[0]), True, limit // 2), ((span[0], last), False, limit - limit // 2)]
+        case "between", [one, two] if one <= two:
+            return [((one[1], two[0]), False, limit)]
+        case "between", [one, two]:
+            return [((two[1], one[0]), True, limit)]
     return []
 
 
-def holds(text: str, words: str) -> bool:
-    """Return whether a text holds all words, in any case and form; a "word" with punctuation is a phrase."""
-    folded = fold_text(text)
-    spaced = _spaced(folded)
-    return all(
-        word in folded if UNSPACED.search(word) else _spaced(word) in spaced for word in fold_text(words).split()
-    )
+def around(entries: Iterable[Entry], query: Around) -> Page:
+    """Return what a query asks of all entries of its room."""
+    by_time = is_by_time(query)
+    found: list[Entry] = []
+    log = [((entry.time, entry.seq) if by_time else (0.0, entry.seq), entry) for entry in entries]
+    log.sort(key=lambda pair: pair[0])
 
+    def find(bound: float | str) -> Span[tuple[float, int]] | None:
+        if isinstance(bound, str):
+            return next(((at, (at[0], at[1] + 1)) for at, entry in log if entry.id == bound), None)
+        return millisecond(bound)
 
-def _spaced(text: str) -> str:
-    return f" {' '.join(_WORD.findall(text))} "
+    for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
+        part = [entry for at, entry in log if low <= at < high and (query.every or entry.kind in SAID)]
+        found += part[max(0, len(part) - limit) :] if newest else part[:limit]
+    return Page(found)

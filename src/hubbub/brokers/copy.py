@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
-from hubbub.brokers import trimming
+from hubbub.brokers import schema, trimming
 from hubbub.brokers.keys import room_of
 from hubbub.brokers.queries import sentence
-from hubbub.brokers.store import INSERT, Store
+from hubbub.brokers.schema import INSERT
+from hubbub.brokers.store import Store
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
 
 class Copy(Store):
-    """A log whose entries have their numbers from elsewhere."""
+    """A log whose entries have their numbers from elsewhere; it can be made anew, so nothing is kept beside it."""
+
+    _marked = False
 
     def mirror(self, messages: Sequence[tuple[str, Sequence[Entry]]], upto: int) -> None:
         """Take in entries that were numbered elsewhere, each with the key of its room; note up to where that goes.
@@ -27,14 +31,11 @@ class Copy(Store):
             for key, entries in messages:
                 room = self._room_of(key)
                 prev = self._last_of(room)
-                rows = []
+                rows: list[tuple[Any, ...]] = []
                 for entry in entries:
-                    number, kind, text = entry.seq, entry.kind.value, entry.text
-                    if number > self.last:
-                        rows.append(
-                            (number, room, prev, entry.time, kind, entry.nick, text, entry.id, entry.host, entry.tags)
-                        )
-                        prev = self.last = number
+                    if entry.seq > self.last:
+                        rows.append(schema.row(entry, room, prev))
+                        prev = self.last = entry.seq
                 db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
                 for entry in entries if rows else ():
                     if entry.kind is Kind.MOVE and entry.seq >= rows[0][0]:
@@ -61,11 +62,11 @@ class Copy(Store):
     @property
     def mirrored(self) -> int:
         """Up to where `mirror` was called; 0 if it was not."""
-        return trimming.mark(self._db, "mirrored")
+        return schema.mark(self._db, "mirrored")
 
     def trim_before(self, number: int) -> None:
         """Forget all that is before a number: who keeps the log itself has forgotten it. Raises BrokerError."""
-        if number - 1 <= trimming.mark(self._db, "trimmed"):
+        if number - 1 <= schema.mark(self._db, "trimmed"):
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")

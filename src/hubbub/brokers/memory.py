@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import islice
+from operator import attrgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
-from hubbub.brokers.base import Committed, Failed, Span, holds, new_log_id, page, readable, windows
+from hubbub.brokers.base import Committed, Failed, around, new_log_id, page, readable, stamp
+from hubbub.brokers.searches import Searches
+from hubbub.brokers.words import Words
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.access import Action, may
 from hubbub.core.model import (
@@ -36,6 +40,7 @@ from hubbub.errors import BrokerError, Closed
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
+SLICE = 500  # entries that a search looks at in a turn of the loop: a few milliseconds
 ENTRY_COST = 500  # bytes that an entry takes besides its text, about
 
 
@@ -52,6 +57,8 @@ class MemoryBroker:
         self.gathers = False
         self.secret = b""
         self.log_id = new_log_id()
+        self.health = ""
+        self.broken: Callable[[str], None] = lambda reason: None
         self._clock = clock
         self._bound = bound
         self._size = 0
@@ -72,6 +79,7 @@ class MemoryBroker:
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""
         self._loop = asyncio.get_running_loop()
+        self._searches = Searches(self._search, 1)
         self._committed = committed
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
@@ -87,7 +95,7 @@ class MemoryBroker:
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order drafts, and keep them while there is room."""
-        now = self._now = max(self._clock(), self._now)  # a clock that is set back must not break the order
+        now = self._now = stamp(self._clock(), self._now)
         moved: dict[str, str] = {}  # rooms that this batch renames
         entries = []
         for draft in drafts:
@@ -110,7 +118,20 @@ class MemoryBroker:
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query, in the loop's next turn."""
-        self._loop.call_soon(done, self._all_rooms(query) if isinstance(query, AllRooms) else self._allowed(query))
+        if isinstance(query, AllRooms):
+            self._loop.call_soon(done, self._all_rooms(query))
+            return
+        try:
+            seen = query.room is None or readable(query.viewer, self._rules_of(query.room))
+        except Closed as closed:
+            self._loop.call_soon(done, closed)
+            return
+        if not seen:
+            self._loop.call_soon(done, Page(()))
+        elif isinstance(query, Search):
+            self._searches.ask(query, done)
+        else:
+            self._loop.call_soon(done, self._answer(query))
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         rooms = [(name, self._rules_of(name)) for name in sorted(self._last) if name > query.after]
@@ -120,13 +141,6 @@ class MemoryBroker:
             for name, rules in known[: query.limit]
         ]
         return RoomList(shown, len(known))
-
-    def _allowed(self, query: Query) -> Page | Closed:
-        try:
-            seen = query.room is None or readable(query.viewer, self._rules_of(query.room))
-        except Closed as closed:
-            return closed
-        return self._answer(query) if seen else Page(())
 
     def _rules_of(self, room: str) -> Rules:
         return Rules(room, self._rules.get(room, ()))
@@ -170,42 +184,43 @@ class MemoryBroker:
                 if entry.id == id:
                     log[index] = entry._replace(kind=Kind.GONE, text="", tags="")
 
-    def _answer(self, query: Query) -> Page:
+    def _search(self, query: Search, done: Callable[[Any], None]) -> None:
+        """Search a slice of the log in each turn of the loop: all of it at once would hold up everybody."""
+        words = Words(query.words)
+        entries = iter(list(self._newest(query.room, query.before)) if words else ())
+        reads = cache(lambda room: may(query.viewer, Action.READ, self._rules_of(room)) is None)
+        found: list[Entry] = []
+
+        def look() -> None:
+            for entry in islice(entries, SLICE):
+                if words.are_in(entry.text) and reads(entry.room):
+                    found.append(entry)
+                    if len(found) > query.limit:
+                        break
+            else:
+                if length_hint(entries) and not (query.asker and query.asker.gone):
+                    self._loop.call_soon(look)
+                    return
+            done(page(True, found, query.limit))
+
+        self._loop.call_soon(look)
+
+    def _answer(self, query: Latest | After | Since | Around) -> Page:
         match query:
             case After():
                 entries = (e for e in self._rooms.get(query.room, ()) if query.seq < e.seq <= query.upto)
                 entries = (e for e in entries if e.kind in SAID or not query.said)
                 return page(False, entries, query.limit)
             case Since():
-                entries = (e for e in self._rooms.get(query.room, ()) if e.time >= query.time and e.kind in SAID)
-                return page(False, entries, query.limit)
+                log = self._rooms.get(query.room, ())
+                entries = (e for e in log if query.time <= e.time <= query.until and e.kind in SAID)
+                found = page(False, sorted(entries, key=attrgetter("time")), query.limit)
+                return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
             case Latest():
                 newest = self._newest(query.room, query.before, query.every or bool(query.kinds))
                 return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)
             case Around():
-                return self._around(query)
-            case Search():
-                log = self._newest(query.room, query.before) if query.words.strip() else ()
-                found = (e for e in log if holds(e.text, query.words))
-                reads = cache(lambda room: may(query.viewer, Action.READ, self._rules_of(room)) is None)
-                return page(True, (e for e in found if reads(e.room)), query.limit)
-
-    def _around(self, query: Around) -> Page:
-        log = [e for e in self._rooms.get(query.room, ()) if query.every or e.kind in SAID]
-
-        def find(bound: float | str) -> Span | None:
-            if isinstance(bound, str):
-                return next(((e.seq, e.seq + 1) for e in self._rooms.get(query.room, ()) if e.id == bound), None)
-            at = round(bound * 1000)
-            before = [e.seq for e in self._log if int(e.time * 1000) < at]
-            upto = [e.seq for e in self._log if int(e.time * 1000) <= at]
-            return (before[-1] if before else 0) + 1, (upto[-1] if upto else 0) + 1
-
-        found: list[Entry] = []
-        for (low, high), newest, limit in windows(query, find):
-            part = [e for e in log if low <= e.seq < high]
-            found += part[max(0, len(part) - limit) :] if newest else part[:limit]
-        return Page(found)
+                return around(self._rooms.get(query.room, ()), query)
 
     def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
         log = self._log if room is None else self._rooms.get(room, ())

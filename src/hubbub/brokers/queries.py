@@ -1,17 +1,26 @@
-"""What is read of a log in an SQLite file."""
+"""What is read of a log in an SQLite file.
+
+Damaged entries are left out, and an answer says how many. Should the file itself be so damaged that a query fails, the
+log is read by its numbers instead (salvage.py), as far as time allows.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from functools import cache
-from typing import ClassVar, overload
+from itertools import takewhile
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar, overload
 
-from hubbub.brokers import ruling
-from hubbub.brokers.base import END, UNSPACED, Span, page, readable, windows
+from hubbub.brokers import ruling, salvage, searching
+from hubbub.brokers.base import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
+from hubbub.brokers.schema import SAID, entry_of, fields, lenient
+from hubbub.brokers.words import Words
+from hubbub.core import model
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.access import Action, may, sees
 from hubbub.core.model import (
@@ -28,19 +37,21 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import Rules
+from hubbub.core.rules import CHANGING, Rules
+from hubbub.core.rulings import made_by
 from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError
 
 PATIENCE = 3.0  # seconds that a query may take
-SAID = "kind IN ('message', 'action', 'notice')"
-RULES = "kind IN ('mode', 'topic')"
-RENAMES = "kind = 'rename'"
+STEPS = 10_000  # of SQLite's machine, about a millisecond: so often is looked whether it takes too long
+DAMAGED = "the log is damaged"
 
 
 def sentence(error: sqlite3.Error) -> str:
     """Return what to tell people about an error of the database: no path, no SQL."""
     text = str(error)
+    if salvage.is_damage(error):
+        return DAMAGED
     if "full" in text:
         return "the disk is full"
     if "readonly" in text or "unable to open" in text or "I/O" in text:
@@ -50,11 +61,18 @@ def sentence(error: sqlite3.Error) -> str:
     return "the log cannot be used just now"
 
 
+T = TypeVar("T")
+
+
 class Reading:
     """A connection to a log, as far as it is read."""
 
     _db: sqlite3.Connection
-    _select: str  # the fields of an entry, and from where
+    _version: int  # of its tables
+    _select: str  # the columns of an entry, and from where
+    damage = ""  # what was found to be damaged, as soon as something is
+    _skipped = 0  # damaged entries that are left out of an answer
+    left_out = 0  # of all answers
 
     @overload
     def answer(self, query: Query) -> Page: ...
@@ -64,47 +82,74 @@ class Reading:
         """Return what a query asks for, of what is committed now.
 
         Raises:
-            BrokerError: the log cannot be read, or that takes longer than PATIENCE.
+            BrokerError: the log cannot be read, that takes longer than PATIENCE, or the asker has gone.
 
         """
+        asker = query.asker if isinstance(query, Search) else None
         deadline = time.monotonic() + PATIENCE
-        self._db.set_progress_handler(lambda: time.monotonic() > deadline, 10_000)
+        self._db.set_progress_handler(lambda: time.monotonic() > deadline or (asker is not None and asker.gone), STEPS)
         try:
-            self._db.execute("BEGIN")  # one view of the log: it is written, and indexed, meanwhile
             if isinstance(query, AllRooms):
-                return self._all_rooms(query)
-            if query.room and not self._is_readable(query.viewer, query.room):
-                return Page(())
-            found = self._ANSWERS[type(query)](self, query)
-            return found if query.room else self._seen(query.viewer, found)
-        except sqlite3.Error as error:
-            raise BrokerError(sentence(error)) from error
+                return self._read(lambda: self._all_rooms(query))
+            found = self._read(
+                lambda: self._allowed(query, self._ANSWERS[type(query)]),
+                lambda: self._allowed(query, type(self)._salvaged),
+            )
         finally:
             self._db.set_progress_handler(None, 0)
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
+        self.left_out += self._skipped
+        if self._skipped:
+            count = "A damaged entry is" if self._skipped == 1 else f"{self._skipped:,} damaged entries are"
+            return replace(found, note=" ".join(filter(None, (found.note, f"{count} left out"))))
+        return found
 
     def state(self, name: str, latest: int) -> RoomState:
         """Return what the log says of a room. Raises BrokerError."""
+        return self._read(lambda: self._state(name, latest), lambda: self._salvaged_state(name, latest))
+
+    def _read(self, *ways: Callable[[], T]) -> T:
+        """Return what is read of one view of the log: it is written, and indexed, meanwhile.
+
+        Args:
+            ways: how to read it; the next one is taken where the file is damaged.
+
+        Raises:
+            BrokerError: it cannot be read.
+
+        """
+        left = list(ways)
+        while True:
+            try:
+                return self._view(left[0])
+            except sqlite3.Error as error:
+                if str(error).startswith("Could not decode to UTF-8") and self._db.text_factory is not lenient:
+                    self._db.text_factory = lenient  # from now on
+                    continue
+                if not salvage.is_damage(error):
+                    raise BrokerError(sentence(error)) from error
+                self.damage = f"{error}"
+                if len(left) == 1:
+                    raise BrokerError(sentence(error)) from error
+                del left[0]
+
+    def _view(self, read: Callable[[], T]) -> T:
+        self._skipped = 0
         try:
-            self._db.execute("BEGIN")  # one view of it for all questions
-            row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
-            if row is None:
-                return RoomState(0, "", ())
-            said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
-            recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-            return RoomState(self._last_of(row[0]), row[1], said, ruling.made_of(self._db, row[0], name), recent)
-        except sqlite3.Error as error:
-            raise BrokerError(sentence(error)) from error
+            self._db.execute("BEGIN")
+            return read()
         finally:
             if self._db.in_transaction:
-                self._db.execute("COMMIT")
+                self._db.execute("ROLLBACK")
 
-    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
-        for room, seq, prev, when, kind, nick, text, id, host, tags in self._db.execute(
-            f"{self._select} {sql}", values
-        ):
-            yield Entry(room, seq, prev, when, Kind(kind), nick, text, id, host, tags)
+    # --- rooms ------------------------------------------------------------------------------------------------------
+
+    def _state(self, name: str, latest: int) -> RoomState:
+        row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return RoomState(0, "", ())
+        said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
+        recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
+        return RoomState(self._last_of(row[0]), row[1], said, ruling.made_of(self._db, row[0], name), recent)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
@@ -123,18 +168,33 @@ class Reading:
         closed = ruling.closed(self._db)
         return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
 
-    def _is_readable(self, viewer: Viewer, name: str) -> bool:
-        """Return whether somebody may read a room; False if it is to seem that there is none. Raises Closed."""
-        return viewer.system or readable(viewer, self._rules(name))
-
-    def _seen(self, viewer: Viewer, found: Page) -> Page:
-        """Return what was found in all rooms without those from which the viewer is banned."""
-        reads = cache(lambda room: viewer.system or may(viewer, Action.READ, self._rules(room)) is None)
-        return Page([entry for entry in found.entries if reads(entry.room)], found.more)
+    def _allowed(self, query: Query, answer: Callable[..., Page]) -> Page:
+        """Return what is found, of what the viewer may read. Raises Closed."""
+        viewer = query.viewer
+        if viewer.system:
+            return answer(self, query)
+        if query.room:
+            return answer(self, query) if readable(viewer, self._rules(query.room)) else Page(())
+        found = answer(self, query)
+        reads = cache(lambda room: may(viewer, Action.READ, self._rules(room)) is None)
+        return replace(found, entries=[entry for entry in found.entries if reads(entry.room)])
 
     def _rules(self, name: str) -> Rules:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
         return Rules(name, ruling.made_of(self._db, row[0], name) if row else ())
+
+    def called_before(self, move: Entry) -> str:
+        """Return what a room was called before an entry that renamed it; today's name if that is not known."""
+        row = None
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+            row = self._db.execute("SELECT name FROM former WHERE seq = ?", (move.seq,)).fetchone()
+        if row is None:  # of an older log: what it was renamed to before that
+            before = (
+                "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
+                " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
+            )
+            row = self._db.execute(before, (move.seq,)).fetchone()
+        return str(row[0]).partition(" ")[0] if row else move.room
 
     def _count(self, table: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
@@ -143,6 +203,22 @@ class Reading:
     def _last_of(self, room: int) -> int:
         (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
         return last or 0
+
+    # --- entries ----------------------------------------------------------------------------------------------------
+
+    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
+        """Yield the entries that a query finds; those that are damaged are counted."""
+        for row in self._db.execute(f"{self._select} {sql}", values):
+            if entry := self._entry(*row):
+                yield entry
+
+    def _entry(self, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
+        *texts, sum = rest
+        entry = entry_of(room, seq, prev, when, tuple(texts), sum)
+        if entry is None:
+            self._skipped += 1
+            self.damage = self.damage or "there are entries in it that are not what was said"
+        return entry
 
     def _latest(self, query: Latest) -> Page:
         kinds = "" if query.every else f"AND {SAID}"
@@ -162,87 +238,40 @@ class Reading:
         return page(False, entries, query.limit)
 
     def _around(self, query: Around) -> Page:
+        """Return entries by number; if one of the bounds is a time, by time, and by number where that is the same."""
+        by_time = is_by_time(query)
         kinds = "" if query.every else f"AND {SAID}"
+        place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(0.0, seq)", "seq {0}")
 
-        def find(bound: float | str) -> Span | None:
-            if isinstance(bound, str):
-                which = "id = ? AND room = (SELECT id FROM room WHERE name = ?)"
-                row = self._db.execute(f"SELECT seq FROM entry WHERE {which}", (bound, query.room)).fetchone()
-                return (row[0], row[0] + 1) if row else None
-            at = round(bound * 1000)
-            low, high = (self._first_at(query.room, then / 1000 - 1e-6) for then in (at, at + 1))
-            return low, high
+        def find(bound: float | str) -> Span[tuple[float, int]] | None:
+            if not isinstance(bound, str):
+                return millisecond(bound)
+            which = "id = ? AND room = (SELECT id FROM room WHERE name = ?)"
+            row = self._db.execute(f"SELECT time, seq FROM entry WHERE {which}", (bound, query.room)).fetchone()
+            at = (row[0] if by_time else 0.0, row[1]) if row else None
+            return (at, (at[0], at[1] + 1)) if at else None
 
         found: list[Entry] = []
-        for (low, high), newest, limit in windows(query, find):
+        for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
             where = (
-                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq >= ? AND seq < ? "
-                f"ORDER BY seq {'DESC' if newest else ''} LIMIT ?"
+                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND {place} >= (?, ?) "
+                f"AND {place} < (?, ?) ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
             )
-            part = list(self._entries(where, query.room, low, high, limit))
+            part = list(self._entries(where, query.room, *low, *high, limit))
             found += reversed(part) if newest else part
         return Page(found)
 
     def _since(self, query: Since) -> Page:
+        """Return the first messages by time, in the order of their numbers."""
         where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND seq >= ? AND time >= ? "
-            "ORDER BY seq LIMIT ?"
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND time BETWEEN ? AND ? "
+            "ORDER BY time, seq LIMIT ?"
         )
-        entries = self._entries(where, query.room, self._first_at(query.room, query.time), query.time, query.limit + 1)
-        return page(False, entries, query.limit)
-
-    def _first_at(self, name: str, when: float) -> int:
-        """Return the first number of a room at or after a time, by halving: its times rise with its numbers.
-
-        Those of different rooms need not, after an import.
-        """
-        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        low, high = 0, self._last_of(row[0]) + 1 if row else 0
-        while low < high:
-            middle = (low + high) // 2
-            seq, then = self._db.execute(
-                "SELECT seq, time FROM entry WHERE room = ? AND seq >= ? ORDER BY seq LIMIT 1", (row[0], middle)
-            ).fetchone()
-            low, high = (low, middle) if then >= when else (seq + 1, high)
-        return low
+        found = page(False, self._entries(where, query.room, query.time, query.until, query.limit + 1), query.limit)
+        return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
 
     def _search(self, query: Search) -> Page:
-        words = query.words.split()
-        if not words:
-            return Page(())
-        which = "AND seq < ?"
-        values: list[object] = [query.before or END]
-        if query.room:
-            which += " AND entry.room = (SELECT id FROM room WHERE name = ?)"
-            values.append(query.room)
-        elif closed := self._kept_from(query.viewer, Action.READ):
-            which += " AND entry.room NOT IN (SELECT value FROM json_each(?))"
-            values.append(json.dumps(list(closed)))
-        unspaced = [word for word in words if UNSPACED.search(word)]  # the index knows no words in these scripts
-        which += r" AND entry.text LIKE ? ESCAPE '\'" * len(unspaced)
-        values += ["%" + re.sub(r"([\\%_])", r"\\\1", word) + "%" for word in unspaced]
-        words = [word for word in words if word not in unspaced]
-        if not words:
-            where = f"WHERE {SAID} {which} ORDER BY seq DESC LIMIT ?"
-            return page(True, self._entries(where, *values, query.limit + 1), query.limit)
-        match = " ".join('"' + word.replace('"', '""') + '"' for word in words)
-        found: list[Entry] = []
-        for table in (self._unindexed(), "main.entry_text"):  # the newest first: ranking would read them all
-            join = f"JOIN {table} AS found ON found.rowid = seq WHERE found.text MATCH ?"
-            where = f"{join} {which} ORDER BY found.rowid DESC LIMIT ?"
-            found += self._entries(where, match, *values, query.limit + 1 - len(found))
-        return page(True, found, query.limit)
-
-    def _unindexed(self) -> str:
-        """Index what the text index lacks in a table of this connection, and return its name."""
-        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
-        self._db.execute("DROP TABLE IF EXISTS temp.tail")
-        self._db.execute("CREATE VIRTUAL TABLE temp.tail USING fts5 (text, tokenize='unicode61')")
-        self._db.execute(
-            f"INSERT INTO temp.tail (rowid, text) SELECT seq, text FROM main.entry WHERE seq > ? AND {SAID}",
-            (done,),
-        )
-        return "temp.tail"
+        return searching.search(self, query)
 
     _ANSWERS: ClassVar[dict[type, Callable[..., Page]]] = {
         Latest: _latest,
@@ -251,3 +280,52 @@ class Reading:
         Around: _around,
         Search: _search,
     }
+
+    # --- what can be read of a damaged file ------------------------------------------------------------------------
+
+    def _walk(
+        self, start: int, newest_first: bool, room: str | None = None, without: Collection[int] = ()
+    ) -> Iterator[Entry]:
+        """Yield all entries of a room, or of all `without` some, that can be read from number `start` on."""
+        names = dict(self._db.execute("SELECT id, name FROM room").fetchall())
+
+        def lost(count: int) -> None:
+            self._skipped += max(1, count)
+
+        columns = fields(self._version) + ", room"
+        for *row, id in salvage.walk(self._db, columns, start, newest_first, lost):
+            name = names.get(id)
+            if name and room in (None, name) and id not in without and (entry := self._entry(name, *row)):
+                yield entry
+
+    def _salvaged(self, query: Query) -> Page:
+        """Return what a query asks for, by looking at one entry after another."""
+        match query:
+            case Latest():
+                kinds = query.kinds or (Kind if query.every else model.SAID)
+                newest = self._walk((query.before or END) - 1, True, query.room)
+                return page(True, (entry for entry in newest if entry.kind in kinds), query.limit)
+            case Search():
+                words = Words(query.words)
+                shut = () if query.room else self._kept_from(query.viewer, Action.READ)
+                newest = self._walk((query.before or END) - 1, True, query.room, shut)
+                said = (entry for entry in newest if entry.kind in model.SAID and words.are_in(entry.text))
+                return page(True, said if words else (), query.limit)
+            case After():
+                until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, query.room))
+                return page(False, (e for e in until if e.kind in model.SAID or not query.said), query.limit)
+            case Since():
+                found = (e for e in self._walk(1, False, query.room) if query.time <= e.time <= query.until)
+                return page(False, (entry for entry in found if entry.kind in model.SAID), query.limit)
+            case Around():
+                return around(self._walk(1, False, query.room), query)
+
+    def _salvaged_state(self, name: str, latest: int) -> RoomState:
+        row = self._db.execute("SELECT topic FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return RoomState(0, "", ())
+        entries = list(self._walk(1, False, name))
+        said = [entry for entry in entries if entry.kind in model.SAID]
+        rules = made_by(name, (entry for entry in entries if entry.kind in CHANGING))
+        last = entries[-1].seq if entries else 0
+        return RoomState(last, row[0], said[max(0, len(said) - latest) :], rules, entries[-LOOKED_BACK:])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
+from hubbub.brokers.schema import entry_of
 from hubbub.core.model import Entry, Kind
 from hubbub.core.rules import CHANGING, closed_after
 from hubbub.core.rulings import compact, is_long, made_by, with_ruling
@@ -34,7 +35,8 @@ def prepare(db: sqlite3.Connection) -> None:
     for room, name in db.execute("SELECT id, name FROM room").fetchall():
         first = "SELECT seq FROM entry WHERE room = :room AND kind = 'join' ORDER BY seq LIMIT 1"
         which = f"room = :room AND (kind IN ({kinds}) OR seq = ({first}))"
-        made = made_by(name, _entries(db, name, f"SELECT {_FIELDS} FROM entry WHERE {which} ORDER BY seq", room))
+        rows = _entries(db, name, f"SELECT {_FIELDS} FROM entry WHERE {which} ORDER BY seq", room)
+        made = made_by(name, filter(None, rows))
         topics = [entry for entry in made if entry.kind is Kind.TOPIC]
         _replace(db, room, (), compact(name, (entry for entry in made if entry not in topics[:-1])))
         letters = ""
@@ -71,8 +73,13 @@ def _matters(db: sqlite3.Connection, room: int, entry: Entry) -> bool:
 
 
 def made_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
-    """Return the entries that make a room's rules, in their order."""
-    return list(_entries(db, name, f"SELECT {_FIELDS} FROM ruling WHERE room = :room ORDER BY seq", room))
+    """Return the entries that make a room's rules, in their order. Raises sqlite3.Error, also if one is damaged."""
+    made = list(_entries(db, name, f"SELECT {_FIELDS} FROM ruling WHERE room = :room ORDER BY seq", room))
+    if None in made:  # a closed room must not become an open one by it
+        error = sqlite3.DatabaseError("what holds in a room is damaged")
+        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+        raise error
+    return [entry for entry in made if entry]
 
 
 def closed(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
@@ -80,9 +87,10 @@ def closed(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
     return db.execute("SELECT id, name, letters FROM shut JOIN room ON room.id = shut.room").fetchall()
 
 
-def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator[Entry]:
-    for seq, prev, time, kind, *rest in db.execute(sql, {"room": room}):
-        yield Entry(name, seq, prev, time, Kind(kind), *rest)
+def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator[Entry | None]:
+    """Yield the entries of rows, None for those that are damaged."""
+    for seq, prev, time, *texts in db.execute(sql, {"room": room}):
+        yield entry_of(name, seq, prev, time, tuple(texts), None)
 
 
 def _replace(db: sqlite3.Connection, room: int, old: Sequence[Entry], new: Iterable[Entry]) -> None:

@@ -1,8 +1,12 @@
-"""The broker of one machine: an SQLite file, a thread that writes it, and two that read.
+"""The broker of one machine: an SQLite file, a thread that writes it, and some that read.
 
 The disk is never touched on the loop's thread. The writer takes a batch, commits it, and hands it back by one
 call on the loop; the hub gathers the next batch meanwhile, so batches grow with the load and nobody waits for
-a timer.
+a timer. Searches have threads of their own, so that nobody who comes in or reads on waits for them.
+
+A commit that the disk does not confirm may be in the file or not, and what the system has in memory of the file is
+not to be trusted. So the writer opens the file again, writes over what it wrote last, and looks what is there before
+anybody is told how it ended. If that does not work either, the server ends.
 """
 
 from __future__ import annotations
@@ -14,15 +18,19 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubbub.brokers import checking
+from hubbub.brokers.ageing import Ageing, Forgetting
 from hubbub.brokers.base import Committed, Failed
 from hubbub.brokers.keep import Keep
-from hubbub.brokers.store import Store
-from hubbub.core.model import AllRooms, Draft, Query, RoomState
-from hubbub.errors import BrokerError, SettingsError, reason
+from hubbub.brokers.searches import Searches
+from hubbub.brokers.store import NotSynced, Store
+from hubbub.core.model import AllRooms, Draft, Entry, Query, RoomState, Search
+from hubbub.errors import BrokerError, Closed, SettingsError, reason
 from hubbub.files import is_open_to_others, make_folder
 
 if TYPE_CHECKING:
@@ -30,13 +38,19 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-READERS = 2  # so that a long search does not hold up who joins
+READERS = 2  # so that a long answer does not hold up who joins
+SEARCHERS = 2
 PAUSE = 0.2  # seconds without a batch, after which the text index is fed
 REPEAT = 10.0  # seconds between two lines on the console about a disk that fails
-INDEX_STEP = 2_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
+INDEX_STEP = 1_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
 INDEX_LAG = 20_000  # entries; further behind, the index is fed between batches too
 TRIM_STEP = 100  # entries that are forgotten at once: a few milliseconds likewise
 TRIM_EVERY = 60.0  # seconds without a batch after which is looked what has become too old
+MARK_EVERY = 5.0  # seconds in which what was noted of the log's end is synced at least
+HOUR = 60 * 60.0
+SYNC_TRIES = 10  # times that a disk is tried which does not confirm what is written
+SYNC_PAUSE = 0.3  # seconds between them
+LOST_DISK = "the disk does not confirm what is written to it"
 
 Job = Callable[[Store], None]
 
@@ -48,19 +62,33 @@ class SqliteBroker:
         folder: made if it does not exist.
         clock: returns epoch seconds.
         keep: how much is kept.
+        uptime: returns seconds, and is never set.
 
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float], keep: Keep | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Callable[[], float],
+        keep: Keep | None = None,
+        uptime: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
         self.gathers = False
         self.secret = b""
         self.log_id = ""
+        self.health = ""
+        self.broken: Callable[[str], None] = lambda reason: None
         self._clock = clock
+        self._uptime = uptime
         self._keep = keep or Keep()
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._searching: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._quiet_until = 0.0  # on the loop's clock
+        self._forgetting = Forgetting(self._keep)
+        self._told_of = 0.0  # the time of the entry that was looked at last, whether it is from the future
+        self._fault = ""  # why nothing is stored any more
         self._threads: list[threading.Thread] = []
 
     async def connect(self) -> None:
@@ -79,19 +107,31 @@ class SqliteBroker:
         self._loop = asyncio.get_running_loop()
         self._committed = committed
         self._failed = failed
+        self._searches = Searches(self._search, SEARCHERS)
         self._lock = lock(self._folder)
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
             self._store = Store(self._folder, write=True)
-            self.log_id = self._store.log_id
             undo.callback(self._store.close)
-            readers = [Store(self._folder) for _ in range(READERS)]
+            self.log_id = self._store.log_id
+            self._ageing = Ageing(self._store.aged, self._clock(), self._uptime())
+            readers = [Store(self._folder) for _ in range(READERS + SEARCHERS)]
+            self._checked = Store(self._folder)
             undo.pop_all()
-        if is_open_to_others(self._folder):
-            log.warning("Other users of this machine may enter the data folder %s: chmod 700 closes it", self._folder)
+        self._warn()
         self._spawn(self._write)
-        for store in readers:
-            self._spawn(self._answer, store)
+        for number, store in enumerate(readers):
+            self._spawn(self._answer, store, self._questions if number < READERS else self._searching)
+        self._spawn(self._check)
+
+    def _warn(self) -> None:
+        """Say what is wrong with the log and around it, though it can be used."""
+        warnings = [checking.sqlite_warning(), self._future(self._clock())]
+        if is_open_to_others(self._folder):
+            folder = self._folder
+            warnings.append(f"Other users of this machine may enter the data folder {folder}: chmod 700 closes it.")
+        for text in filter(None, warnings):
+            log.warning("%s", text)
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
         """Nothing besides."""
@@ -104,8 +144,11 @@ class SqliteBroker:
         """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""
         writer, *readers = self._threads
         end = self._loop.time() + deadline
-        for _ in readers:
+        for _ in range(READERS):
             self._questions.put(None)
+        for _ in range(SEARCHERS):
+            self._searching.put(None)
+        self._checked.interrupt()
         await _join(readers, end)  # first: the last one to close puts all into one file, and it must be able to write
         self._batches.put(None)
         await _join([writer], end)
@@ -118,34 +161,57 @@ class SqliteBroker:
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         """Start to follow a room: all of it passes through here, so there is nothing to subscribe to."""
-        self._ask(lambda store: store.state(room, latest), done)
+        self._ask(lambda store: store.state(room, latest), done, self._questions)
 
     def close(self, room: str) -> None:
         """Follow a room no more."""
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query from a thread that reads."""
-        self._ask(lambda store: store.answer(query), done)
+        if isinstance(query, Search):
+            self._searches.ask(query, done)
+        else:
+            self._ask(lambda store: store.answer(query), done, self._questions)
+
+    def _search(self, query: Search, done: Callable[[Any], None]) -> None:
+        self._ask(lambda store: store.answer(query), done, self._searching)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Commit something that is no entry, after what is waiting."""
-        self._ask(lambda store: store.probe(self._clock()), done, self._batches)
+        self._ask(self._try_to_commit, done, self._batches)
+
+    def _try_to_commit(self, store: Store) -> None:
+        if self._fault:
+            raise BrokerError(self._fault)
+        try:
+            store.probe(self._clock())
+        except NotSynced:
+            self._recover(store)
 
     def _ask(
-        self, question: Callable[[Store], Any], done: Callable[[Any], None], where: queue.SimpleQueue[Any] | None = None
+        self, question: Callable[[Store], Any], done: Callable[[Any], None], where: queue.SimpleQueue[Any]
     ) -> None:
         def job(store: Store) -> None:
             try:
                 result = question(store)
             except BrokerError as error:
-                log.warning("a question could not be answered: %s (%s)", error, error.__cause__)
+                if not isinstance(error, Closed):
+                    log.warning("a question could not be answered: %s (%s)", error, error.__cause__)
                 result = error
             except Exception:
                 log.exception("a question could not be answered")
                 result = BrokerError("the server made a mistake")
+            if store.damage:
+                self._is_damaged(store.damage)
             self._tell(done, result)
 
-        (where or self._questions).put(job)
+        where.put(job)
+
+    def _is_damaged(self, what: str) -> None:
+        """Say once that the log is damaged."""
+        if not self.health:
+            self.health = "the log is damaged; hubbub check says more"
+            log.error("The log is damaged: %s. hubbub check says more, hubbub export --salvage saves the rest", what)
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
@@ -157,20 +223,38 @@ class SqliteBroker:
         self._threads.append(thread)
         thread.start()
 
+    # --- threads that read ------------------------------------------------------------------------------------------
+
+    def _answer(self, store: Store, questions: queue.SimpleQueue[Job | None]) -> None:
+        while (job := questions.get()) is not None:
+            job(store)
+        store.close()
+
+    def _check(self) -> None:
+        """See once whether the file is whole, behind everything else that the machine has to do."""
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        if fault := self._checked.quick_check():
+            self._is_damaged(fault)
+        self._checked.close()
+
+    # --- the thread that writes -------------------------------------------------------------------------------------
+
     def _write(self) -> None:
         store = self._store
         lag = INDEX_LAG  # entries that the text index may lack; unknown at first
         added = 0  # entries since something was forgotten
-        idle = TRIM_EVERY if self._keep else None
+        marked = self._uptime()
         while True:
             try:
-                batch = self._batches.get(timeout=PAUSE if lag else idle)
+                batch = self._batches.get(timeout=PAUSE if lag or store.is_ahead_of_mark else TRIM_EVERY)
             except queue.Empty:
                 while (more := self._index_some(store)) and self._batches.empty():
                     pass
                 lag = lag if more else 0
                 while self._trim_some(store) and self._batches.empty():
                     pass
+                marked = self._mark(store, marked, 0.0 if store.is_ahead_of_mark else HOUR)
                 continue
             if batch is None:
                 break
@@ -178,6 +262,7 @@ class SqliteBroker:
                 batch(store)
                 continue
             self._store_batch(store, batch)
+            marked = self._mark(store, marked, MARK_EVERY)
             lag += len(batch)
             added += len(batch)
             if lag > 2 * INDEX_LAG and not self._index_some(store):
@@ -185,14 +270,29 @@ class SqliteBroker:
             if added > TRIM_STEP // 2:  # twice as fast as it grows
                 added = max(0, added - TRIM_STEP // 2)
                 self._trim_some(store)
+        self._mark(store, marked, 0.0)
         store.close()
 
+    def _mark(self, store: Store, last: float, every: float) -> float:
+        """Let a power cut not take what is noted of the log's end; return when that was done last."""
+        now = self._uptime()
+        if now - last < every:
+            return last
+        self._ageing.advance(self._clock(), now)
+        store.sync_mark(self._ageing.time)
+        return now
+
     def _trim_some(self, store: Store) -> bool:
+        if not self._keep:
+            return False
+        clock = self._clock()
         try:
-            return bool(self._keep) and store.trim_some(self._keep, self._clock(), TRIM_STEP)
+            more = store.trim_some(self._keep, self._ageing.advance(clock, self._uptime()), TRIM_STEP, clock)
         except Exception:  # the log must go on
             log.exception("the oldest entries could not be forgotten")
             return False
+        self._forgetting.tell(store.forgotten, more, clock, self._ageing.time)
+        return more
 
     def _index_some(self, store: Store) -> bool:
         try:
@@ -202,22 +302,68 @@ class SqliteBroker:
             return False
 
     def _store_batch(self, store: Store, batch: Sequence[Draft]) -> None:
+        if self._fault:
+            self._tell(self._failed, batch, self._fault, True)
+            return
+        clock = self._clock()
+        if text := self._future(clock):
+            log.warning("%s", text)
         try:
-            self._tell(self._committed, store.append(batch, self._clock()))
+            self._tell(self._committed, store.append(batch, clock))
+        except NotSynced as error:
+            self._find_out(store, batch, error)
         except BrokerError as error:
-            now = self._loop.time()
-            if now >= self._quiet_until:
-                self._quiet_until = now + REPEAT
-                log.error("%d entries could not be stored: %s (%s)", len(batch), error, error.__cause__)
+            self._complain(len(batch), error)
             self._tell(self._failed, batch, str(error), True)
         except Exception:  # a bug must not end this thread: everybody would wait for ever
             log.exception("a batch of %d could not be stored", len(batch))
             self._tell(self._failed, batch, "the server made a mistake", True)
 
-    def _answer(self, store: Store) -> None:
-        while (job := self._questions.get()) is not None:
-            job(store)
-        store.close()
+    def _future(self, clock: float) -> str:
+        """Return a sentence if the newest entry is from the future: once until another one is."""
+        newest = self._store.newest
+        if newest == self._told_of:
+            return ""
+        self._told_of = newest
+        return checking.future_warning(newest, clock)
+
+    def _complain(self, count: int, error: BrokerError) -> None:
+        now = self._loop.time()
+        if now >= self._quiet_until:
+            self._quiet_until = now + REPEAT
+            log.error("%d entries could not be stored: %s (%s)", count, error, error.__cause__)
+
+    def _find_out(self, store: Store, batch: Sequence[Draft], error: BrokerError) -> None:
+        """Tell what became of a batch that the disk did not confirm, once that is sure."""
+        self._complain(len(batch), error)
+        try:
+            there = self._recover(store, batch)
+        except BrokerError:
+            self._tell(self._failed, batch, LOST_DISK, False)
+            return
+        if there:
+            self._tell(self._committed, there)
+        else:
+            self._tell(self._failed, batch, str(error), True)
+
+    def _recover(self, store: Store, batch: Sequence[Draft] = ()) -> list[Entry]:
+        """Open the file again, and return what is there of a batch.
+
+        Raises:
+            BrokerError: the disk confirms nothing any more, so the server ends.
+
+        """
+        for attempt in range(SYNC_TRIES):
+            time.sleep(SYNC_PAUSE if attempt else 0)
+            try:
+                store.reopen()
+                return store.stored(batch)
+            except BrokerError as error:
+                cause = error.__cause__
+        self._fault = self.health = LOST_DISK
+        log.critical("The disk does not confirm what is written to the log: %s", cause)
+        self._tell(self.broken, LOST_DISK)
+        raise BrokerError(LOST_DISK)
 
 
 async def _join(threads: list[threading.Thread], end: float) -> None:

@@ -1,63 +1,43 @@
 """The log in an SQLite file: what is written and read, without threads or loops.
 
-One row an entry. Its number is the row's, so numbers rise over all rooms and are not dense within one. The
-text index is fed apart from the write path (`index_some`): doing so in the same transaction would cost most of
-the throughput. What is not indexed yet is found all the same, see `_search`.
+One row an entry. Its number is the row's, so numbers rise over all rooms and are not dense within one. Of all
+connections to a log one writes, the server's or, while no server runs, an import's; all others are opened read-only.
+SQLite before 3.51.3 may lose what is stored when two of them write (checking.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hubbub.brokers import ruling, trimming
-from hubbub.brokers.base import new_log_id
+from hubbub.brokers import checking, ruling, salvage, schema, searching, trimming, watermark
+from hubbub.brokers.base import new_log_id, stamp
 from hubbub.brokers.keep import Keep
-from hubbub.brokers.queries import RENAMES, RULES, SAID, Reading, sentence
-from hubbub.core.model import (
-    Draft,
-    Entry,
-    Kind,
-)
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.brokers.queries import Reading, sentence
+from hubbub.brokers.schema import INSERT, VERSION
+from hubbub.brokers.watermark import Mark, Watermark
+from hubbub.core.model import Draft, Entry, Kind
+from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
+
+log = logging.getLogger("hubbub")
 
 FILE = "hubbub.db"
 COPY = "projection"  # the folder, in the data folder, of a copy of what other servers keep
-VERSION = 2
 NOWHERE = (0, 0)  # a room that was renamed: nothing is written to it under its old name
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
+EMPTY = 4096  # bytes of a file in which nothing was stored: a header
+NOT_SYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
-_SCHEMA = """
-CREATE TABLE room (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '') STRICT;
-CREATE TABLE entry (
-    seq INTEGER PRIMARY KEY,
-    room INTEGER NOT NULL REFERENCES room,
-    prev INTEGER NOT NULL, -- the room's entry before this one; 0 for its first
-    time REAL NOT NULL,    -- seconds since the epoch
-    kind TEXT NOT NULL,
-    nick TEXT NOT NULL,
-    text TEXT NOT NULL,
-    id TEXT NOT NULL UNIQUE
-) STRICT;
-CREATE INDEX entry_room ON entry (room, seq);
-CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid='seq', tokenize='unicode61');
-CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
-INSERT INTO mark VALUES ('indexed', 0); -- the text index holds everything up to this number
-"""
-# What version 2 has beside version 1: from where people come, and what was done to whom.
-_UPGRADE = f"""
-DROP INDEX IF EXISTS entry_said;
-ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
-ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
-CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
-CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
-"""
-INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+class NotSynced(BrokerError):
+    """A commit was written, but the disk did not confirm it: it may be there after a crash, or not."""
 
 
 class Size(NamedTuple):
@@ -80,11 +60,16 @@ class Store(Reading):
 
     """
 
+    _marked = True  # whether a file beside the log tells how far it got
+
     def __init__(self, folder: Path, write: bool = False) -> None:
+        self._folder = folder
         self._path = folder / FILE
         self._write = write
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
         self._tidying = trimming.Tidying()
+        self._mark: Watermark | None = None
+        self.forgotten = 0  # entries since it was opened
         if not write and not self._path.exists():
             raise SettingsError(f"There is no log in {folder}.")
         try:
@@ -100,29 +85,86 @@ class Store(Reading):
                 self._open("ro&immutable=1")
         except sqlite3.Error as error:
             raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
+        except OSError as error:
+            raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
 
     def _open(self, mode: str) -> None:
+        found = watermark.read(self._folder) if self._marked else None  # before the log, which may grow meanwhile
+        if mode == "rwc":
+            self._make_private()
         with contextlib.ExitStack() as undo:
             self._db = self._connect(mode)
             undo.callback(self._db.close)
             self._prepare()
-            newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
-            self.last = max(newest[0], trimming.mark(self._db, "trimmed"))  # numbers are never given twice
-            self._now: float = newest[1]
-            self.log_id = self._identity()
+            self._look()
+            notes = schema.notes(self._db)
+            self.log_id = notes.get("log_id", "")
+            self.past = watermark.judge(self.log_id, "marked" in notes, self.last, found)
+            if self._write:
+                self._begin(found)
             self._inode = self._path.stat().st_ino
             undo.pop_all()
 
-    def _identity(self) -> str:
-        """Return the log's identity, made if it has none; a reader of a log without one returns ""."""
-        db = self._db
+    def _make_private(self) -> None:
+        """See that only the owner can read the log: SQLite gives all its files the mode of the first."""
+        if not self._path.exists():
+            with contextlib.suppress(OSError):  # SQLite says it better
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+                sync_folder(self._folder)
+        for end in ("", "-wal", "-shm"):
+            make_private(self._path.with_name(FILE + end))
+
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
+        try:
+            if self._write:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA journal_size_limit = 67108864")
+                searching.prepare(db)
+            db.execute("PRAGMA temp_store = MEMORY")
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
+        if version == 0 and (not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+            if self._path.stat().st_size <= EMPTY:
+                text = "is empty: if it was copied while a server ran, copy it with hubbub backup"
+                raise SettingsError(f"The log {self._path} {text}.")
+            raise SettingsError(f"{self._path} is not a log of hubbub.")
         if self._write:
-            db.execute("CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
-            db.execute("INSERT OR IGNORE INTO note VALUES ('log_id', ?)", (new_log_id(),))
-        elif not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'note'").fetchone():
-            return ""
-        (found,) = db.execute("SELECT value FROM note WHERE name = 'log_id'").fetchone()
-        return str(found)
+            schema.upgrade(self._db, version)
+            ruling.prepare(self._db)
+            version = VERSION
+        self._version = version
+        self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
+
+    def _look(self) -> None:
+        """Find out where the log ends. Numbers are never given twice."""
+        newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
+        self.last = max(newest[0], schema.mark(self._db, "trimmed"), schema.mark(self._db, "given"))
+        self.newest: float = newest[1]  # the time of the newest entry
+
+    def _begin(self, found: Mark | None) -> None:
+        """Go on with a log that is whole, or begin another one with what is left of it."""
+        if self.past.text:
+            log.log(self.past.level, "%s", self.past.text)
+        if not self.past.same:
+            self.log_id = new_log_id()
+            self.last = max(self.last, found.newest if found else 0)
+            given = f"INSERT OR REPLACE INTO mark VALUES ('given', {self.last})"
+            noted = f"INSERT OR REPLACE INTO note VALUES ('log_id', '{self.log_id}')"
+            forgotten = "DELETE FROM note WHERE name IN ('backup', 'marked')"
+            self._db.executescript(f"BEGIN IMMEDIATE; {given}; {noted}; {forgotten}; COMMIT")
+        if self._marked:
+            self._mark = Watermark(self._folder, Mark(self.log_id, self.last, found.time if found else 0))
+            self._db.execute("INSERT OR IGNORE INTO note VALUES ('marked', 'yes')")
 
     def _check_in_place(self) -> None:
         """See that the file is still where it was: what is written into a removed one is lost. Raises BrokerError."""
@@ -134,51 +176,28 @@ class Store(Reading):
             raise BrokerError("the log was removed") from error
         raise BrokerError("the log was replaced") from found
 
-    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
-        if self._write:
-            self._make_private()
-        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
-        db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
-        try:
-            if self._write:
-                db.execute("PRAGMA journal_mode = WAL")
-                db.execute("PRAGMA synchronous = FULL")
-                db.execute("PRAGMA journal_size_limit = 67108864")
-            db.execute("PRAGMA temp_store = MEMORY")
-        except sqlite3.Error:
-            db.close()
-            raise
-        return db
+    @property
+    def aged(self) -> float:
+        """Until when the age of the log was sure when it was opened, in epoch seconds; 0 if that is not known."""
+        return self._mark.time if self._mark else 0.0
 
-    def _make_private(self) -> None:
-        """See that only the owner can read the log: SQLite gives all its files the mode of the first."""
-        if not self._path.exists():
-            with contextlib.suppress(OSError):  # SQLite says it better
-                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
-                sync_folder(self._path.parent)
-        for end in ("", "-wal", "-shm"):
-            make_private(self._path.with_name(FILE + end))
+    @property
+    def is_ahead_of_mark(self) -> bool:
+        """Whether a power cut may take back what is noted of the log's end."""
+        return bool(self._mark and self._mark.dirty)
 
-    def _prepare(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
-        if version == 0:
-            if not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                raise SettingsError(f"{self._path} is not a log of hubbub.")
-            self._db.executescript(f"BEGIN; {_SCHEMA} {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
-        elif version < VERSION and self._write:
-            self._db.executescript(f"BEGIN; {_UPGRADE} PRAGMA user_version = {VERSION}; COMMIT")
-        if self._write:
-            self._db.execute(f"CREATE INDEX IF NOT EXISTS entry_renames ON entry (room, seq) WHERE {RENAMES}")
-            ruling.prepare(self._db)
-        more = "'', ''" if version == 1 and not self._write else "host, tags"  # a reader before any new server
-        fields = f"room.name, seq, prev, time, kind, nick, entry.text, entry.id, {more}"
-        self._select = f"SELECT {fields} FROM entry JOIN room ON room.id = entry.room"
+    def sync_mark(self, aged: float) -> None:
+        """Note until when the log's age is sure, and let what is noted survive a power cut."""
+        if self._mark:
+            self._mark.note(self.last, aged)
+            self._mark.sync()
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+        if self._mark:
+            self._mark.close()
+            self._mark = None
 
     # --- writing --------------------------------------------------------------------------------------------
 
@@ -186,6 +205,7 @@ class Store(Reading):
         """Store drafts in one transaction; when this returns, not even a power cut can undo it.
 
         Raises:
+            NotSynced: it is not sure whether they are stored: `reopen` the log before anything else.
             BrokerError: none of them is stored.
 
         """
@@ -195,7 +215,7 @@ class Store(Reading):
         moved: dict[str, str] = {}  # rooms that this batch renames
         seq = self.last
         db = self._db
-        now = max(now, self._now)  # a clock that is set back must not break the order
+        now = stamp(now, self.newest)
         self._check_in_place()
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -206,8 +226,8 @@ class Store(Reading):
                 rooms[name] = room, seq
                 kind, nick, text = draft.kind, draft.nick, draft.text
                 entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
+                rows.append(schema.row(entries[-1], room, prev))
                 ruling.note(db, room, entries[-1])
-                rows.append((seq, room, prev, now, kind.value, nick, text, draft.id, draft.host, draft.tags))
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
                 elif kind is Kind.MOVE:
@@ -223,14 +243,16 @@ class Store(Reading):
         except Exception as error:
             self._recover()
             if isinstance(error, sqlite3.Error):
-                raise BrokerError(sentence(error)) from error
+                raise _failure(error) from error
             raise
         if len(self._rooms) > ROOMS_KEPT:
             self._rooms.clear()
         self._rooms.update(rooms)
         for name in moved:
             del self._rooms[name]
-        self.last, self._now = seq, now
+        self.last, self.newest = seq, now
+        if self._mark:
+            self._mark.note(seq)
         return entries
 
     def _take_effect(self, room: int, entry: Entry) -> None:
@@ -247,28 +269,15 @@ class Store(Reading):
         self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
-    def called_before(self, move: Entry) -> str:
-        """Return what a room was called before an entry that renamed it; today's name if that is not known."""
-        row = None
-        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
-            row = self._db.execute("SELECT name FROM former WHERE seq = ?", (move.seq,)).fetchone()
-        if row is None:  # of an older log: what it was renamed to before that
-            before = (
-                "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
-                " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
-            )
-            row = self._db.execute(before, (move.seq,)).fetchone()
-        return str(row[0]).partition(" ")[0] if row else move.room
-
     def _forget(self, room: int, id: str) -> None:
         """Take a message's text out of the log and out of the index."""
-        row = self._db.execute("SELECT seq, text FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
+        row = self._db.execute("SELECT seq, nick, host FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
         if row is None:
             return
-        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
-        if row[0] <= done:
-            self._db.execute("INSERT INTO entry_text (entry_text, rowid, text) VALUES ('delete', ?, ?)", row)
-        self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '' WHERE seq = ?", (row[0],))
+        seq, nick, host = row
+        searching.forget(self._db, seq - 1, seq)
+        sum = schema.checksum(("gone", nick, "", id, host, ""))
+        self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '', sum = ? WHERE seq = ?", (sum, seq))
 
     def _room(self, name: str) -> tuple[int, int]:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
@@ -295,30 +304,54 @@ class Store(Reading):
             self._db.execute("INSERT OR REPLACE INTO mark VALUES ('probed', ?)", (int(now),))
         except sqlite3.Error as error:
             self._recover()
-            raise BrokerError(sentence(error)) from error
+            raise _failure(error) from error
+
+    def reopen(self) -> None:
+        """Close the file and open it again, after the disk did not confirm what was written.
+
+        Nothing that was read of it before, here or by the system, is trusted. What was written last is overwritten by
+        something that is no entry, so that it cannot come back after a crash. Raises BrokerError.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._rooms.clear()
+        try:
+            self._db = self._connect()
+            self.probe(0)
+            self._look()
+        except sqlite3.Error as error:
+            raise _failure(error) from error
+
+    def stored(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Return the entries that became of drafts, in their order. Raises BrokerError."""
+        ids = json.dumps([draft.id for draft in drafts])
+        where = "WHERE entry.id IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        try:
+            return list(self._entries(where, ids))
+        except sqlite3.Error as error:
+            raise _failure(error) from error
 
     def index_some(self, limit: int) -> bool:
         """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""
-        (done,) = self._db.execute("SELECT value FROM mark WHERE name = 'indexed'").fetchone()
-        upto = min(self.last, done + limit)
-        if upto == done:
+        if searching.is_fed(self._db, self.last):
             return False
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(
-                "INSERT INTO entry_text (rowid, text) "
-                f"SELECT seq, text FROM entry WHERE seq > ? AND seq <= ? AND {SAID}",
-                (done, upto),
-            )
-            self._db.execute("UPDATE mark SET value = ? WHERE name = 'indexed'", (upto,))
+            more = searching.feed(self._db, self.last, limit)
             self._db.execute("COMMIT")
         except sqlite3.Error:
             self._recover()
             return False
-        return bool(upto < self.last)
+        return more
 
-    def trim_some(self, keep: Keep, now: float, limit: int) -> bool:
+    def trim_some(self, keep: Keep, now: float, limit: int, clock: float = 0.0) -> bool:
         """Forget the oldest entries beyond what is to be kept, at most `limit` of them.
+
+        Args:
+            keep: the bounds.
+            now: the time by which entries are too old, in epoch seconds.
+            limit: a number of entries.
+            clock: what the system's clock shows, if that is another time.
 
         Returns:
             Whether there is more to do.
@@ -328,15 +361,17 @@ class Store(Reading):
         try:
             if self._tidying.step(db):  # before more is forgotten: what it frees counts
                 return True
-            upto = trimming.bound(db, keep, now, limit)
-            if upto == trimming.mark(db, "trimmed"):
+            upto = trimming.bound(db, keep, now, limit, clock)
+            if upto == schema.mark(db, "trimmed"):
                 return False
             db.execute("BEGIN IMMEDIATE")
-            self._tidying.note(trimming.trim(db, upto))
+            count = trimming.trim(db, upto)
+            self._tidying.note(count)
             db.execute("COMMIT")
         except sqlite3.Error:
             self._recover()
             return False
+        self.forgotten += count
         return True
 
     # --- looking after it -----------------------------------------------------------------------------------
@@ -352,21 +387,34 @@ class Store(Reading):
         except OSError:
             return 0
 
-    def check(self) -> list[str]:
-        """Return what is wrong with the log, a sentence each; nothing if it is whole."""
-        try:
-            return self._faults()
-        except sqlite3.Error as error:
-            return [f"{error}."]
+    def begin_view(self) -> int:
+        """Let this connection see the log as it is now, until it is closed; return how many entries that are."""
+        self._db.execute("BEGIN")
+        return self._count("entry")
 
-    def _faults(self) -> list[str]:
-        faults = [row[0] for row in self._db.execute("PRAGMA integrity_check(20)") if row[0] != "ok"]
-        chain = (
-            "SELECT name, seq FROM"
-            " (SELECT room, seq, prev, lag(seq, 1, 0) OVER (PARTITION BY room ORDER BY seq) AS before FROM entry)"
-            " AS chain JOIN room ON room.id = chain.room"
-            " WHERE seq > :trimmed AND prev <> before AND NOT (prev <= :trimmed AND before <= prev) LIMIT 20"
-        )
-        found = self._db.execute(chain, {"trimmed": trimming.mark(self._db, "trimmed")})
-        faults += [f"In {room}, something is missing before number {seq}." for room, seq in found]
-        return faults
+    def copy_to(self, other: sqlite3.Connection, pages: int, progress: checking.Progress) -> None:
+        """Copy the file into another one, so many pages at a time. Raises sqlite3.Error."""
+        self._db.backup(other, pages=pages, progress=lambda _, left, whole: progress(whole - left, whole))
+
+    def quick_check(self) -> str:
+        """Return what is wrong with the file's pages, "" if nothing; the entries in them are not looked at."""
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            return f"{error}" if salvage.is_damage(error) else ""
+        return "" if found == "ok" else str(found).strip().replace("\n", " ")
+
+    def interrupt(self) -> None:
+        """End what is asked of this connection on another thread."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
+            self._db.interrupt()
+
+    def check(self, progress: checking.Progress = lambda done, whole: None) -> list[str]:
+        """Return what is wrong with the log, a sentence each; nothing if it is whole."""
+        return checking.faults(self, progress)
+
+
+def _failure(error: sqlite3.Error) -> BrokerError:
+    """Return what it means that something could not be written."""
+    unsure = getattr(error, "sqlite_errorcode", 0) in NOT_SYNCED
+    return (NotSynced if unsure else BrokerError)(sentence(error))

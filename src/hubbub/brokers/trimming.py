@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import math
 import sqlite3
+from collections.abc import Sequence
 
+from hubbub.brokers import searching
 from hubbub.brokers.keep import Keep
+from hubbub.brokers.schema import checksum, mark
 
+AHEAD = 24 * 60 * 60.0  # seconds; what is dated further ahead was dated by a wrong clock
 MERGED = 8  # pages of the text index that are written by one step of tidying it
 LEAST = 5_000  # entries that must be forgotten before the text index is tidied
 SHARE = 4  # and as many as a quarter of those that are left
@@ -19,10 +23,6 @@ SHARE = 4  # and as many as a quarter of those that are left
 _STALE_TOPICS = """
 DELETE FROM entry WHERE kind = 'topic' AND kind IN ('mode', 'topic') AND seq <= :done
 AND room IN (SELECT room FROM entry WHERE seq > :done AND seq <= :upto AND kind = 'topic')
-"""
-_UNINDEX = """
-INSERT INTO entry_text (entry_text, rowid, text) SELECT 'delete', seq, text FROM entry
-WHERE seq > :done AND seq <= min(:upto, :indexed) AND kind IN ('message', 'action', 'notice')
 """
 # Of the changes of a room's rules those stay that still hold in part, and then with that part alone (ruling.py).
 _OVERRULED = """
@@ -32,10 +32,6 @@ AND NOT EXISTS (SELECT 1 FROM ruling WHERE ruling.room = entry.room AND ruling.s
 """
 _STALE_MODES = _OVERRULED.format(which="kind = 'mode' AND kind IN ('mode', 'topic')")
 _STALE_RENAMES = _OVERRULED.format(which="kind = 'rename'")
-_REWRITE = """
-UPDATE entry SET kind = ruling.kind, text = ruling.text FROM ruling
-WHERE entry.seq = ruling.seq AND entry.room = ruling.room AND entry.seq <= :upto AND entry.text <> ruling.text
-"""
 _DELETE = """
 DELETE FROM entry WHERE seq > :done AND seq <= :upto AND CASE kind
 WHEN 'mode' THEN NOT EXISTS (SELECT 1 FROM ruling WHERE ruling.room = entry.room AND ruling.seq = entry.seq)
@@ -49,12 +45,6 @@ ELSE 1 END
 """
 
 
-def mark(db: sqlite3.Connection, name: str) -> int:
-    """Return the value of a mark, 0 if there is none."""
-    row = db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
-    return int(row[0]) if row else 0
-
-
 def used(db: sqlite3.Connection) -> int:
     """Return the bytes of the file that hold something."""
     pages, free, size = (
@@ -63,8 +53,17 @@ def used(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def bound(db: sqlite3.Connection, keep: Keep, now: float, limit: int) -> int:
-    """Return up to which number is to be forgotten next: at most `limit` entries beyond what is forgotten already."""
+def bound(db: sqlite3.Connection, keep: Keep, now: float, limit: int, clock: float = 0.0) -> int:
+    """Return up to which number is to be forgotten next: at most `limit` entries beyond what is forgotten already.
+
+    Args:
+        db: the connection.
+        keep: the bounds.
+        now: the time by which entries are too old (ageing.py), in epoch seconds.
+        limit: a number of entries.
+        clock: what the system's clock shows, if that is another time.
+
+    """
     done = mark(db, "trimmed")
     rows = db.execute("SELECT seq, time FROM entry WHERE seq > ? ORDER BY seq LIMIT ?", (done, limit)).fetchall()
     if not rows:
@@ -76,11 +75,30 @@ def bound(db: sqlite3.Connection, keep: Keep, now: float, limit: int) -> int:
         over = count - keep.count if keep.count else 0
         if keep.size and (size := used(db)) > keep.size:
             over = max(over, math.ceil(count * (1 - keep.size / size)))
-    if keep.age:  # up to the first that is young enough: an import may have brought older ones behind it
-        old = next((index for index, (_, time) in enumerate(rows) if time >= now - keep.age), len(rows))
-        over = max(over, old)
+    if keep.age:
+        over = max(over, _too_old(db, rows, now - keep.age, max(now, clock) + AHEAD))
     over = min(over, len(rows))
     return int(rows[over - 1][0]) if over > 0 else done
+
+
+def _too_old(db: sqlite3.Connection, rows: Sequence[tuple[int, float]], since: float, until: float) -> int:
+    """Return how many of the oldest rows are too old, up to the first that was said in a time.
+
+    That one is young enough, though an import may have brought older ones behind it. What a wrong clock has dated after
+    that time is as old as what follows it.
+    """
+    old = 0
+    for index, (_, time) in enumerate(rows):
+        if since <= time <= until:
+            return old
+        if time < since:
+            old = index + 1
+    if old < len(rows):  # all others are dated ahead
+        sql = "SELECT time FROM entry WHERE seq > ? AND time <= ? ORDER BY seq LIMIT 1"
+        following = db.execute(sql, (rows[-1][0], until)).fetchone()
+        if following and following[0] < since:
+            return len(rows)
+    return old
 
 
 def trim(db: sqlite3.Connection, upto: int) -> int:
@@ -88,14 +106,23 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
     done = mark(db, "trimmed")
     if upto <= done:
         return 0
-    values = {"done": done, "upto": upto, "indexed": mark(db, "indexed")}
+    values = {"done": done, "upto": upto}
     for stale in (_STALE_TOPICS, _STALE_MODES, _STALE_RENAMES):
         db.execute(stale, values)
-    db.execute(_UNINDEX, values)
-    db.execute(_REWRITE, values)
+    searching.forget(db, done, upto)
+    _rewrite(db, upto)
     count = db.execute(_DELETE, values).rowcount
     db.execute("INSERT OR REPLACE INTO mark VALUES ('trimmed', ?)", (upto,))
     return count
+
+
+def _rewrite(db: sqlite3.Connection, upto: int) -> None:
+    """Leave of what makes a room's rules only what still holds."""
+    which = "entry.seq = ruling.seq AND entry.room = ruling.room WHERE entry.seq <= ? AND entry.text <> ruling.text"
+    texts = "ruling.kind, entry.nick, ruling.text, entry.id, entry.host, entry.tags"
+    for seq, *row in db.execute(f"SELECT entry.seq, {texts} FROM ruling JOIN entry ON {which}", (upto,)).fetchall():
+        values = (row[0], row[2], checksum(tuple(row)), seq)
+        db.execute("UPDATE entry SET kind = ?, text = ?, sum = ? WHERE seq = ?", values)
 
 
 class Tidying:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 MAX_HISTORY = 200  # messages that one command shows
 BEGINNING = Part()
 FOUND = 20  # messages that /search shows
+DAY = 24 * 60 * 60.0  # seconds; what is dated further ahead than this was dated by a wrong clock
 
 
 _COMMAND = re.compile(r"\s*/(?!/)(\S*)\s*(.*)", re.DOTALL)
@@ -205,9 +206,10 @@ def _msg(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _past(hub: Hub, none: str, more: str, page: Page) -> Event:
+    notes = [page.note] if page.note else []
     if not page.entries:
-        return Notice((none,))
-    return Past(page.entries, hub.clock(), tail=(more,) if page.more and more else ())
+        return Notice((none, *notes))
+    return Past(page.entries, hub.clock(), tail=(*([more] if page.more and more else []), *notes))
 
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
@@ -243,14 +245,15 @@ def words_of(text: str) -> str:
 
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
-    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name, viewer=hub.viewer(session))
+    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name, viewer=hub.viewer(session), asker=session)
     more = f"Only the newest {FOUND} are shown"
     hub.ask(session, query, partial(_past, hub, "Nothing found", more))
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
-    time = parse_time(argument, hub.clock())
-    query = Since(hub.rooms.of(session).name, time, MAX_HISTORY, viewer=hub.viewer(session))
+    now = hub.clock()
+    time = parse_time(argument, now)
+    query = Since(hub.rooms.of(session).name, time, MAX_HISTORY, until=now + DAY, viewer=hub.viewer(session))
     more = "More was said after that; ask again with a later time"
     hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
 
@@ -272,7 +275,7 @@ _ROWS = (
     Command("me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
     Command("delete", "[NAME] [N]", "Delete your last or Nth last message; operators, NAME's.", _delete),
     Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
-    Command("search", "WORDS", "Show the newest messages of the room with all these words.", _search),
+    Command("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
     Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
     Command("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
     Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),

@@ -55,7 +55,7 @@ from hubbub.core.tags import join
 from hubbub.core.text import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.core.users import Directory, User
 from hubbub.core.viewer import Viewer
-from hubbub.errors import BrokerError, Refused
+from hubbub.errors import BrokerError, Busy, Refused
 
 
 class Hub:
@@ -308,7 +308,7 @@ class Hub:
 
         def show(result: Page | RoomList | BrokerError) -> None:
             if isinstance(result, Page):
-                result = Page(self.redactions.apply(without_secrets(result.entries)), result.more)
+                result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
             done(result)
 
         self.broker.read(query, show)
@@ -320,7 +320,9 @@ class Hub:
         def done(result: Page | RoomList | BrokerError) -> None:
             if session.gone:
                 return
-            if isinstance(result, BrokerError):
+            if isinstance(result, Busy):
+                self.reply(session, Refusal("busy", f"Not done: {result}; try again in a while."))
+            elif isinstance(result, BrokerError):
                 self.reply(session, Refusal("broker", f"The log cannot be read: {result}."))
             else:
                 self.reply(session, answer(result))
@@ -335,7 +337,7 @@ class Hub:
         def current(result: Page | RoomList | BrokerError) -> None:
             """Answer: it may have waited until the session took bytes again."""
             if isinstance(result, Page):
-                result = Page(self.redactions.apply(result.entries), result.more)
+                result = replace(result, entries=self.redactions.apply(result.entries))
             answer(result)
 
         self.ask_for(session, partial(self.read, query), current)

@@ -322,19 +322,37 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Up to `limit` messages said at or after `time` (epoch seconds), the oldest first."""
+    """Up to `limit` messages said at or after `time` and not after `until` (epoch seconds), the oldest first.
+
+    Times need not rise with the numbers: clocks are set, and imports bring older entries.
+    """
 
     room: str
     time: float
     limit: int
+    until: float = float("inf")  # what a clock that was wrong has dated far ahead is left out by it
     viewer: Viewer = field(kw_only=True)
+
+
+class Asker(Protocol):
+    """The peer that waits for a search: a session, say. Both are read from other threads."""
+
+    @property
+    def address(self) -> str:
+        """From where it comes: one search at a time is done for each address."""
+        ...
+
+    @property
+    def gone(self) -> bool:
+        """Whether it does not wait any more."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
     """The newest `limit` messages that hold all of `words`, before number `before` (0: the end).
 
-    In every room if `room` is None.
+    In every room if `room` is None. What a word is, and when a text holds it, is told in brokers/words.py.
     """
 
     words: str
@@ -342,6 +360,7 @@ class Search:
     room: str | None = None
     before: int = 0
     viewer: Viewer = field(kw_only=True)
+    asker: Asker | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,10 +395,14 @@ Query = Latest | After | Since | Search | Around
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The answer to a query: entries, oldest first; `more` if the limit or the byte bound cut it."""
+    """The answer to a query: entries, oldest first; `more` if the limit or the byte bound cut it.
+
+    `note` is a sentence for people if something is missing in it: damaged entries, or a part that was not searched.
+    """
 
     entries: Sequence[Entry]
     more: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ from hubbub.core.model import (
 from hubbub.core.model import Page as Found
 from hubbub.core.throttle import Throttle
 from hubbub.core.viewer import Viewer
-from hubbub.errors import BrokerError, Closed, Refused
+from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.listeners.connection import Shared
 from hubbub.listeners.http import Call
 from hubbub.listeners.outflow import Outflow
@@ -60,6 +60,7 @@ STATUS = {  # of refusals; 400 for the others
     "charset-unknown": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
     "broker": HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-known": HTTPStatus.GATEWAY_TIMEOUT,
     "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
@@ -88,6 +89,14 @@ class Route:
     def pattern(self) -> re.Pattern[str]:
         """What a path of this route looks like, escaped as it came."""
         return re.compile(re.escape(PREFIX + self.path).replace(r"\{room\}", "(?P<room>[^/]+)"))
+
+
+@dataclass(slots=True)
+class _Asker:
+    """The peer that waits for a search."""
+
+    address: str
+    gone: bool = False
 
 
 class _Waiting(Outflow):
@@ -157,6 +166,8 @@ class Api:
             return problem(refusal.code, refusal.text)
         except Closed as error:
             return problem(error.code, f"{error}.")
+        except Busy as error:
+            return problem("busy", f"Not done: {error}; try again in a while.", {"Retry-After": "1"})
         except BrokerError as error:
             return problem("broker", f"The log cannot be read: {error}.")
 
@@ -237,17 +248,23 @@ class Api:
     async def search(self, call: Call, query: wire.Search, room: str) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
         words = commands.words_of(query.q)
-        search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call))
-        return self._page(call, await self._read(search))
+        asker = _Asker(call.origin)
+        search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
+        try:
+            found = await self._read(search)
+        finally:  # also if the peer goes, which ends this
+            asker.gone = True
+        return self._page(call, found)
 
     def _page(self, call: Call, page: Found) -> web.Response:
         if plain(call):
-            return self._lines(page.entries)
-        return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more)))
+            return self._lines(page.entries, note=page.note)
+        return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more, page.note)))
 
-    def _lines(self, entries: list[Entry] | Any, status: int = 200) -> web.Response:
+    def _lines(self, entries: list[Entry] | Any, status: int = 200, note: str = "") -> web.Response:
         now = self._hub.clock()
-        text = "".join(line.stamped(entry, now) + "\n" for entry in entries)
+        lines = [line.stamped(entry, now) for entry in entries] + ([line.notice(note)] if note else [])
+        text = "".join(f"{one}\n" for one in lines)
         return self._numbered(web.Response(text=text, status=status))
 
     def _numbered(self, response: web.Response) -> web.Response:

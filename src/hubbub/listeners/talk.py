@@ -335,7 +335,7 @@ class Talk:
     def _find(self, request: wire.Find) -> None:
         room = names.check_room(request.room) if request.room else None
         words = commands.words_of(request.words)
-        query = Search(words, request.limit, room, request.before, viewer=self._viewer)
+        query = Search(words, request.limit, room, request.before, viewer=self._viewer, asker=self._session)
         self._hub.ask(self._session, query, lambda page: Answer(request.label, page))
 
 

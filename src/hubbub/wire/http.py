@@ -49,7 +49,7 @@ class Messages(Struct):
 
 
 class Search(Struct):
-    """The newest messages with all these words."""
+    """The newest messages with all these words; a star at the end of one finds words that begin with it."""
 
     q: Words
     last: Last = 20
@@ -135,11 +135,12 @@ class Posted(LogEntry):
     people: int | UnsetType = UNSET
 
 
-class Page(Struct):
-    """Entries, the oldest first; `more`: there are others beyond what was asked for."""
+class Page(Struct, omit_defaults=True):
+    """Entries, the oldest first; `more`: there are others beyond what was asked for; `note`: what else is missing."""
 
     entries: list[LogEntry]
     more: bool
+    note: str = ""
 
 
 class RoomInfo(Struct):

@@ -26,6 +26,7 @@ from hubbub.core.model import (
     Moved,
     Named,
     Notice,
+    Page,
     Past,
     Private,
     Refusal,
@@ -245,13 +246,18 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Named: lambda event: encode("nick", nick=event.nick),
     Private: lambda event: _private(event) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
-    Answer: lambda event: encode("page", label=event.label, entries=_objects(event.page.entries), more=event.page.more),
+    Answer: lambda event: encode("page", label=event.label, **_page(event.page)),
     Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
     Members: lambda event: _members(event),
     Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
 }
+
+
+def _page(page: Page) -> dict[str, Any]:
+    note = {"note": page.note} if page.note else {}
+    return {"entries": _objects(page.entries), "more": page.more, **note}
 
 
 def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:

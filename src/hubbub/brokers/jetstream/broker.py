@@ -29,6 +29,7 @@ from hubbub.brokers.jetstream.projection import Projection
 from hubbub.brokers.jetstream.sending import MISTAKE, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
+from hubbub.brokers.searches import Searches
 from hubbub.core.access import Action, may
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.core.names import key_of
@@ -74,6 +75,8 @@ class JetStreamBroker:
         self.gathers = True
         self.secret = b""
         self.log_id = ""
+        self.health = ""
+        self.broken: Callable[[str], None] = lambda reason: None
         self.node = secrets.token_hex(6)
         self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
         self.tasks = Tasks()
@@ -88,6 +91,7 @@ class JetStreamBroker:
         self._sending = Sending(self, clock)
         self.following = Following(self.link, self.tasks, self._hand_on)
         self._projection = Projection(self.link, folder) if folder else None
+        self._searches = Searches(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
         self._stopping = False
         self._short = 0  # how often in a row the log ended before what was shown from here
         self.fault = ""  # why nothing can be stored until this node is started again
@@ -311,8 +315,11 @@ class JetStreamBroker:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query from the stream."""
-        self._ask(self._answer_in_time(query), done)
+        """Answer a query from the stream, or from its copy."""
+        if isinstance(query, Search):
+            self._searches.ask(query, done)
+        else:
+            self._ask(self._answer_in_time(query), done)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Commit something that is no entry, after what is waiting."""
@@ -378,7 +385,7 @@ class JetStreamBroker:
         if query.room in rooms and not readable(query.viewer, _rules(rooms[query.room])):
             return Page(())
         page = await projection.search(replace(query, viewer=SYSTEM))
-        return Page([entry for entry in page.entries if reads(entry.room)], page.more)
+        return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])
 
 
 def _rules(state: State) -> Rules:

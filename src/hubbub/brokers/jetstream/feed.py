@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.link import GONE, Link, Message
-from hubbub.brokers.jetstream.packs import WINDOW, Pack, State, decode, end_of, entries, message_of
+from hubbub.brokers.jetstream.packs import WINDOW, Line, Pack, State, decode, end_of, entries, message_of
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.model import SAID, Entry, Kind
 from hubbub.errors import BrokerError
@@ -64,6 +64,7 @@ class Feed:
         self._repairing: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._waits = self._passes = 0  # messages that rename it: the one that waits, and the last one that need not
+        self._high = 0.0  # the latest time of an entry, as far as is known
         self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
         self._marked = 0
         self._news: list[tuple[int, asyncio.Future[None]]] = []
@@ -141,6 +142,7 @@ class Feed:
         self.state.upto = last.number
 
     def _fold(self, number: int, pack: Pack, previous: int, known: int) -> None:
+        self._high = max(self._high, pack.reached)
         for entry in entries(self.room, number, previous or pack.after, pack):
             if number > known:
                 self.state.fold(entry)
@@ -170,6 +172,7 @@ class Feed:
             return False
         previous, self.state.upto = self.state.upto, number
         self._mark(number, len(pack.entries))
+        self._high = max(self._high, pack.reached)
         found = []
         for entry in entries(self.room, number, previous, pack):
             found.append(entry if entry.room == self.room else entry._replace(room=self.room))
@@ -267,6 +270,11 @@ class Feed:
         """The message with which the newest entries begin, as a hint for who reads backwards."""
         return self._marks[0][0] if self._marks else self.last
 
+    def pack(self, lines: list[Line]) -> Pack:
+        """Return lines as the room's next pack."""
+        high = max([self._high, *(line.time for line in lines)])
+        return Pack(lines, self.last, self.back, self.state.ruling, high)
+
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _pages(self, start: int, known: int) -> AsyncGenerator[list[Message], None]:
@@ -334,7 +342,10 @@ class Feed:
         raise BrokerError(GONE)
 
     async def first_at(self, milliseconds: int) -> int:
-        """Return the number from which on entries were made at a time or later. Raises BrokerError."""
+        """Return the number of the first entry that was made at a time or later; later ones need not be.
+
+        Raises BrokerError.
+        """
         low, high = 1, self.last + 1
         while low < high:
             middle = (low + high) // 2
@@ -343,7 +354,7 @@ class Feed:
                 high = middle
                 continue
             pack = decode(found.data)
-            if pack.entries and int(pack.entries[-1].time * 1000) >= milliseconds:
+            if pack.entries and int(pack.reached * 1000) >= milliseconds:
                 high = middle
             else:
                 low = found.number + 1
@@ -351,5 +362,5 @@ class Feed:
         if found is None:
             return end_of(self.last) + 1
         pack = decode(found.data)
-        late = sum(int(one.time * 1000) >= milliseconds for one in pack.entries)
-        return end_of(found.number) - late + 1
+        early = next((at for at, one in enumerate(pack.entries) if int(one.time * 1000) >= milliseconds), 0)
+        return end_of(found.number) - len(pack.entries) + early + 1

@@ -4,13 +4,14 @@ Pure. A message has the stream's number; its entries count up to the last of its
 before an entry is known without reading the message before it: the entry numbers of a room rise and are not dense.
 
 JetStream cannot be read backwards, and knows no state of a room. So each pack tells what its node knew of the room
-when it was published: up to where it had seen all (`after`), where the newest WINDOW entries begin (`back`), and
-which message was the last that changed the room's state (`ruling`).
+when it was published: up to where it had seen all (`after`), where the newest WINDOW entries begin (`back`), which
+message was the last that changed the room's state (`ruling`), and the latest time of an entry (`high`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -50,6 +51,12 @@ class Pack(msgspec.Struct, frozen=True):
     after: int = 0
     back: int = 0
     ruling: int = 0
+    high: float = 0.0  # the latest time of an entry of the room, up to the end of this pack; 0 if that is not known
+
+    @property
+    def reached(self) -> float:
+        """The latest time of an entry of the room up to here, as far as its node knew: it rises from pack to pack."""
+        return max([self.high, *(one.time for one in self.entries)])
 
 
 class _Newer(msgspec.Struct):
@@ -59,6 +66,7 @@ class _Newer(msgspec.Struct):
     after: int = 0
     back: int = 0
     ruling: int = 0
+    high: float = 0.0
 
 
 _encoder = msgspec.json.Encoder()
@@ -82,7 +90,7 @@ def decode(data: bytes) -> Pack:
         pass
     try:
         pack = _newer_decoder.decode(data)
-        return Pack([_known(one) for one in pack.entries], pack.after, pack.back, pack.ruling)
+        return Pack([_known(one) for one in pack.entries], pack.after, pack.back, pack.ruling, pack.high)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Pack([])
 
@@ -201,7 +209,7 @@ class State(msgspec.Struct):
     def rules(self, room: str) -> list[Entry]:
         """Return the entries that made the room's rules, as RoomState has them."""
         first = [entry(room, number, int(self.scripted), one) for number, one in filter(None, [self.opened])]
-        kept = [one for one in (self.titled, *self.modes) if one]
+        kept = sorted((one for one in (self.titled, *self.modes) if one), key=itemgetter(0))
         return [*first, *(entry(room, number, 0, one) for number, one in kept)]
 
     @property

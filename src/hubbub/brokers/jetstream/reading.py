@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from contextlib import aclosing
 from operator import attrgetter
 
-from hubbub.brokers.base import MAX_PAGE, Span, page, windows
+from hubbub.brokers.base import END, MAX_PAGE, Span, page, windows
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Link
@@ -31,7 +31,7 @@ async def answer(feed: Feed, query: Latest | After | Since | Around) -> Page:
             return await _gather(entries, query.limit, lambda e: e.kind in kinds, lambda e: e.seq > query.upto)
         case Since():
             entries = feed.after(await feed.first_at(int(query.time * 1000)) - 1)
-            return await _gather(entries, query.limit, lambda e: e.kind in SAID and e.time >= query.time)
+            return await _gather(entries, query.limit, lambda e: e.kind in SAID and query.time <= e.time <= query.until)
         case Around():
             return await _around(feed, query)
 
@@ -40,7 +40,7 @@ async def _around(feed: Feed, query: Around) -> Page:
     kinds = ALL if query.every else SAID
     spans = {bound: await _find(feed, bound) for bound in query.bounds}
     found: list[Entry] = []
-    for (low, high), newest, limit in windows(query, spans.__getitem__):
+    for (low, high), newest, limit in windows(query, spans.__getitem__, 0, END):
         entries = feed.before(min(high, end_of(feed.last) + 1)) if newest else feed.after(max(low - 1, 0))
         part = await _gather(entries, limit, lambda e: e.kind in kinds, _outside(low, high), newest)
         found += part.entries
@@ -51,7 +51,7 @@ def _outside(low: int, high: int) -> Callable[[Entry], bool]:
     return lambda entry: not low <= entry.seq < high
 
 
-async def _find(feed: Feed, bound: float | str) -> Span | None:
+async def _find(feed: Feed, bound: float | str) -> Span[int] | None:
     if not isinstance(bound, str):
         at = round(bound * 1000)
         return await feed.first_at(at), await feed.first_at(at + 1)

@@ -10,11 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hubbub.brokers.base import Failed
+from hubbub.brokers.base import Failed, stamp
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import FULL_DISK, Rejected, Unknown, Unsent, is_full
-from hubbub.brokers.jetstream.packs import Pack
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.core.names import key_of
@@ -173,8 +172,8 @@ class Sending:
                     self._broker.tasks.spawn(keeping)
 
     def _pack(self, feed: Feed, batch: Sequence[Draft]) -> bytes:
-        now = self.newest = max(self._clock(), self.newest)  # a clock that is set back must not break the order
-        return packs.encode(Pack([packs.line(draft, now) for draft in batch], feed.last, feed.back, feed.state.ruling))
+        now = self.newest = stamp(self._clock(), self.newest)
+        return packs.encode(feed.pack([packs.line(draft, now) for draft in batch]))
 
     async def _store(self, feed: Feed, outgoing: Outgoing, batch: Sequence[Draft]) -> bool:
         """Publish one pack until its outcome is known, or as long as it may last; tell what became of it.
@@ -267,7 +266,7 @@ class Sending:
             batch = packs.cut(entries[: packs.MAX_ENTRIES], lambda entry: None)
             before, ruling = feed.room, feed.state.ruling
             lines = [packs.line(entry, entry.time) for entry in batch]
-            await self._insist(feed, batch, packs.encode(Pack(lines, feed.last, feed.back, ruling)))
+            await self._insist(feed, batch, packs.encode(feed.pack(lines)))
             if feed.state.ruling != ruling:
                 await self._broker.following.keep(feed, before)
             entries = entries[len(batch) :]

@@ -1,0 +1,106 @@
+"""Searching as people and programs do it: signs and emoji, odd queries, and searches that are too many."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scene import PATIENCE, Server
+
+from hubbub.brokers.store import FILE
+
+SAID = ("release 🎉 party", "a -> b", "x != y", "I like C++", "a?b=c", "Größe und Straße", "pages of tea", "日本語です")
+FOUND = [
+    ("🎉", ["release 🎉 party"]),
+    ("party 🎊", []),
+    ("->", ["a -> b"]),
+    ("!=", ["x != y"]),
+    ("C++", ["I like C++"]),
+    ("GRÖSSE", ["Größe und Straße"]),
+    ("strasse", ["Größe und Straße"]),
+    ("page", []),
+    ("page*", ["pages of tea"]),
+    ("日本", ["日本語です"]),
+    ("$", []),
+]
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def server(request: pytest.FixtureRequest, serve: Callable[..., Server], tmp_path: Path) -> Server:
+    server = serve("--no-limits", data=tmp_path / "data" if request.param == "sqlite" else None, sniffs=True)
+    alice = server.join("Alice")
+    alice.say(*SAID)
+    assert alice.barrier() == b""
+    return server
+
+
+def search(server: Server, words: str, path: str = "/api/v1/search") -> tuple[int, Any, dict[str, Any]]:
+    """Return status, headers and answer."""
+    url = f"http://127.0.0.1:{server.port}{path}?q={urllib.parse.quote(words)}"
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+            return response.status, response.headers, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with closing(error):
+            return error.code, error.headers, json.loads(error.read())
+
+
+def test_signs_emoji_and_case_in_a_terminal_and_by_the_api(server: Server) -> None:
+    bob = server.clients[0]
+    for words, expected in FOUND:
+        bob.say(f"/search {words}")
+        shown = [line.partition("Alice: ")[2] for line in bob.barrier().decode().splitlines()]
+        assert [line for line in shown if line] == expected, words
+        status, _, page = search(server, words)
+        assert (status, [entry["text"] for entry in page["entries"]]) == (200, expected), words
+
+
+@pytest.mark.parametrize("words", ["\x00", "te\x00a", "\x00tea", "tea \x00", '"', "*", "NEAR(", "\\", "%"])
+def test_odd_searches_are_answered(server: Server, words: str) -> None:
+    for path in ("/api/v1/search", "/api/v1/rooms/lobby/search"):
+        status, _, page = search(server, words, path)
+        assert status == 200 and page == {"entries": [], "more": False}
+    assert "could not be answered" not in server.log
+
+
+def test_searches_that_are_too_many_are_told_so_and_delay_nobody(serve: Callable[..., Server], tmp_path: Path) -> None:
+    """Each takes as long as a search may: nothing is found, and there is no index to say so at once."""
+    server = serve("--no-limits", sniffs=True)
+    alice = server.join("Alice")
+    alice.say(*(f"{number} " + "tea " * 700 for number in range(400)))
+    alice.barrier()
+    server.disconnect()
+    assert server.stop() == 0
+    with closing(sqlite3.connect(tmp_path / "data" / FILE)) as db:  # the index knows nothing of them
+        db.execute("INSERT INTO entry_text (entry_text) VALUES ('delete-all')")
+        db.executescript(
+            "UPDATE mark SET value = 0 WHERE name = 'indexed';"
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150000)"
+            "INSERT INTO entry SELECT 1000 + i, 1, 999 + i, 1.0, 'message', 'Bo', 'größer ' || i, 'y.' || i, '', '',"
+            " NULL FROM n"
+        )
+        db.commit()
+    server = serve("--no-limits", sniffs=True)
+    answers: list[tuple[int, Any, dict[str, Any]]] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(search(server, "nowhere"))) for _ in range(40)
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    bob = server.join("Bob")
+    bob.say("/join elsewhere", "hello")
+    bob.barrier()
+    for thread in threads:
+        thread.join(60)
+    busy = [(headers, page) for status, headers, page in answers if status == 503 and page["code"] == "busy"]
+    assert busy and all(headers["Retry-After"] for headers, _ in busy)
+    assert len(answers) == 40
