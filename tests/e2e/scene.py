@@ -273,7 +273,7 @@ class Server(Program):
     def _start(
         self, command: list[str], before: Callable[[], None] | None, **options: Any
     ) -> subprocess.Popen[bytes] | Forked:
-        if before:
+        if before or "LD_PRELOAD" in options["env"]:  # what is preloaded has to be there from the start
             return super()._start(command, before, **options)
         return forked.start(command[3:], options["env"])
 

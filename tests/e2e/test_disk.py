@@ -122,7 +122,7 @@ def on_a_bad_disk(serve: Serve, shim: Path, start: int, count: int, *flags: str)
     return serve(*flags, variables=fault)
 
 
-@pytest.mark.parametrize("start", range(8, 14))
+@pytest.mark.parametrize("start", [8, 9, 12])
 def test_sync_that_fails_once_is_told_as_it_ended(serve: Serve, shim: Path, tmp_path: Path, start: int) -> None:
     """Whatever sync it is: what was refused never turns up, and what was not refused is there."""
     server = on_a_bad_disk(serve, shim, start, 1)
