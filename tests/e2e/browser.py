@@ -118,8 +118,10 @@ class Cable:
         self.page.evaluate("dispatchEvent(new Event('online'))")
 
 
-def intercept(page: Page, answer: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-    """Answer what the page asks instead of the server; it is asked where there is no answer."""
+def intercept(
+    page: Page, answer: Callable[[dict[str, Any]], dict[str, Any] | None], told: list[str] | None = None
+) -> None:
+    """Answer what the page asks instead of the server, which is asked otherwise; note in `told` what that answers."""
 
     def connect(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
@@ -131,6 +133,12 @@ def intercept(page: Page, answer: Callable[[dict[str, Any]], dict[str, Any] | No
             elif own:
                 route.send(json.dumps(own))
 
+        def give(message: str | bytes) -> None:
+            route.send(message)
+            if told is not None:
+                told.append(json.loads(message)["type"])
+
         route.on_message(take)
+        server.on_message(give)
 
     page.route_web_socket(re.compile("/ws$"), connect)
