@@ -54,7 +54,7 @@ class IrcDialogue(Answers):
         self.markers: dict[str, str] = {}
         self.metadata = irc_metadata.Own()
         self.batch: Any = None  # a multi-line message that is coming in
-        self._reader = wire.Reader(self.settings.line_limit)
+        self._reader = wire.Reader()
         self._opened = now
         self._pinged = False
         self._reason = "Connection closed"

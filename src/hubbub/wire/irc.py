@@ -21,7 +21,6 @@ MAX_LABEL = 64
 ADORNED = frozenset({"USER", "PASS", "QUIT", "PART", "KICK", "AWAY", "SETNAME"})
 
 _SPACES = re.compile(" +")
-_SAYING = re.compile(rb"(?::[^ ]* +)?(?:PRIVMSG|NOTICE) +[^ ]+ +", re.IGNORECASE)  # what is before a text
 
 
 class Message(NamedTuple):
@@ -80,18 +79,13 @@ def _text(line: bytes, errors: str = "strict") -> str:
 class Reader:
     """Cuts bytes into messages, however the network cut them. `feed` keeps them, `next_message` gives the next.
 
-    A line that is too long is discarded up to its end, and told once.
-
-    Args:
-        longest: bytes that a PRIVMSG or NOTICE may have without its tags: others are sent it in several lines. All
-            other commands have MAX_LINE, and so has what is before the text.
-
+    A line that is longer than MAX_LINE without its tags, or whose tags are longer than MAX_TAGS, is discarded up to its
+    end, and told once.
     """
 
-    __slots__ = ("_data", "_longest", "_pos", "_skipping")
+    __slots__ = ("_data", "_pos", "_skipping")
 
-    def __init__(self, longest: int = MAX_LINE) -> None:
-        self._longest = max(MAX_LINE, longest)
+    def __init__(self) -> None:
         self._data = b""  # what was fed and not yet looked at, from _pos on
         self._pos = 0
         self._skipping = False
@@ -115,24 +109,20 @@ class Reader:
         self._data, self._pos = self._data[self._pos :], 0
         if self._skipping:
             self._data = b""
-        elif len(self._data) > MAX_TAGS + self._longest:
+        elif len(self._data) > MAX_TAGS + MAX_LINE:
             self._skipping = True
             self._data = b""
             return Broken(Signal.TOO_LONG)
         return None
 
-    def _room_for(self, rest: bytes) -> int:
-        """Return how many bytes a line may have, by its command."""
-        return self._longest if len(rest) > MAX_LINE - 2 and _SAYING.match(rest[:MAX_LINE]) else MAX_LINE
-
     def _message(self, line: bytes) -> Message | Broken | None:
-        if len(line) > MAX_TAGS + self._longest:  # as if it had come in pieces: whatever it ends with
+        if len(line) > MAX_TAGS + MAX_LINE:  # as if it had come in pieces: whatever it ends with
             return Broken(Signal.TOO_LONG)
         line = line.rstrip(b"\r")
         tags, rest = b"", line
         if line.startswith(b"@"):
             tags, _, rest = line.partition(b" ")
-        if len(tags) + 1 > MAX_TAGS or len(rest) > self._room_for(rest) - 2:
+        if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
             return Broken(Signal.TOO_LONG)
         try:
             return parse(_text(line))
