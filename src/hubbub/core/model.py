@@ -235,6 +235,20 @@ class Invited:
 
 
 @dataclass(frozen=True, slots=True)
+class Knocked:
+    """`nick`, who comes from `host`, asks an operator of a room to be let in."""
+
+    nick: str
+    host: str
+    room: str
+
+    @property
+    def text(self) -> str:
+        """The same as a sentence."""
+        return f"{self.nick} asks to be let into {self.room}. To let them in, type /invite {self.nick} there"
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
 
@@ -448,6 +462,7 @@ Event = (
     | Moved
     | Private
     | Invited
+    | Knocked
     | Past
     | Members
     | Rooms

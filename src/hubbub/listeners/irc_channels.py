@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hubbub.core import moderation, names
 from hubbub.core.access import Action, may
 from hubbub.core.masks import read_mask
-from hubbub.core.model import AllRooms, Notice, RoomList
+from hubbub.core.model import AllRooms, Knocked, RoomList
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.errors import BrokerError, Refused
@@ -218,12 +218,8 @@ def _knock(client: IrcDialogue, room: Room) -> None:
         client.numeric(712, name)
         return
     for member in operators:
-        other = client.network.client(member)
-        if other:
-            other.send(other.line("710", name, name, client.source, "has asked for an invite."))
-        elif member not in client.hub.abroad and not member.paused:
-            text = f"{client.nick} asks to be let into {room.name}. To let them in, type /invite {client.nick} there"
-            client.hub.reply(member, Notice((text,)))
+        if not member.paused:
+            member.outlet.tell(Knocked(client.nick, client.session.host, room.name))
     client.numeric(711, name)
 
 

@@ -12,6 +12,7 @@ from hubbub.core.model import (
     Invited,
     Joined,
     Kind,
+    Knocked,
     Left,
     Moved,
     Named,
@@ -100,6 +101,11 @@ def _invited(client: IrcDialogue, event: Invited) -> None:
         client.emit(wire.line(f"{event.nick}!{event.host}", "INVITE", client.nick, channel(event.room)))
 
 
+def _knocked(client: IrcDialogue, event: Knocked) -> None:
+    name = channel(event.room)
+    client.emit(client.line("710", name, name, f"{event.nick}!{event.host}", "has asked for an invite."))
+
+
 def _named(client: IrcDialogue, event: Named) -> None:
     if event.alone:
         client.emit(
@@ -121,4 +127,5 @@ EVENTS: dict[type[Any], Callable[[IrcDialogue, Any], None]] = {
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)
     ),
     Invited: _invited,
+    Knocked: _knocked,
 }
