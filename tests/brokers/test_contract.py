@@ -14,7 +14,7 @@ from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.link import Access
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
-from hubbub.core.model import Draft, Entry, Kind
+from hubbub.core.model import SAID, Draft, Entry, Kind
 from hubbub.core.rules import Rules
 from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError, Closed
@@ -94,8 +94,15 @@ async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
 
 
 async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> None:
-    odd = "two\nlines \N{SNOWMAN} 'quoted' \"twice\" 日本 e\u0301 \N{GRINNING FACE} %_\\"
-    drafts = [draft(text, kind=kind) for kind in set(Kind) - {Kind.MOVE} for text in (odd, "")]
+    odd = "\N{SNOWMAN} 'quoted' \"twice\" 日本 e\u0301 \N{GRINNING FACE} %_\\"
+    texts = {
+        **dict.fromkeys(set(Kind) - {Kind.MOVE, Kind.SIGNAL, Kind.GONE}, (odd, "")),
+        **dict.fromkeys(SAID, (f"two\n\tlines {odd}", "")),
+        Kind.RENAME: ("Zoë",),
+        Kind.KICK: (f"Zoë {odd}", "Zoë"),
+        Kind.REDACT: (f"x-1.2~3 {odd}", "x-1.2~3"),
+    }
+    drafts = [draft(text, kind=kind) for kind, some in texts.items() for text in some]
     await probe.commit(*drafts)
     page = await probe.read(After("lobby", 0, LAST, 100))
     assert [(e.kind, e.nick, e.text, e.id) for e in page.entries] == [(d.kind, d.nick, d.text, d.id) for d in drafts]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -11,7 +12,7 @@ from probing import Probe, SetClock, draft, said, texts
 
 from hubbub.brokers.jetstream import broker as broker_module
 from hubbub.brokers.jetstream import feed as feed_module
-from hubbub.brokers.jetstream import packs, streams
+from hubbub.brokers.jetstream import following, packs, streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import Access
@@ -173,7 +174,7 @@ async def test_what_the_stream_has_forgotten_meanwhile_holds_nothing_up(nodes: t
 
     async def lossy(message: Msg, hear: Heard) -> None:
         if b'"lost"' in message.data:
-            (entry,) = packs.decode(message.data).entries
+            (entry,) = packs.decode(message.data, 1, 0.0).entries
             await link.delete(streams.LOG, int((message.headers or {})["Nats-Sequence"]))
             assert entry.text == "lost"
         else:
@@ -260,10 +261,82 @@ async def test_rules_of_a_room_are_known_though_nobody_could_note_them(nodes: tu
     await fresh.stop()
 
 
-async def test_state_that_cannot_be_read_is_a_sentence(nodes: tuple[Probe, Probe]) -> None:
+@pytest.mark.parametrize(
+    "data", [b"\xff not a state", b"", b'{"key":"x y","name":"\x1b"}', b'{"key":"den","name":"a b"}']
+)
+async def test_state_that_cannot_be_read_is_made_again_from_the_log(nodes: tuple[Probe, Probe], data: bytes) -> None:
+    one, two = nodes
+    await one.commit(draft("tea", "den", Kind.TOPIC), draft("hi", "den"))
+    await one.broker.link.publish(f"{streams.STATE}den", data, {})  # type: ignore[attr-defined]
+    opened = await two.open("den")
+    assert opened.topic == "tea" and texts(opened.latest) == ["hi"]
+    await two.say("there", room="den")
+    assert texts((await two.read(Latest("den", 9))).entries) == ["hi", "there"]
+
+
+# --- clocks -----------------------------------------------------------------------------------------------------------
+
+
+async def test_time_does_not_depend_on_a_clock_that_was_wrong_once(nodes: tuple[Probe, Probe]) -> None:
+    one, two = nodes
+    await two.open("lobby")
+    noon, true = one.clock.now, time.time()
+    times = []
+    for clock in (noon, noon + 7200.0, noon + 1.0, noon + 0.5, true + 400 * 86400.0, noon + 2.0):
+        one.clock.now = clock
+        (entry,) = await one.say(f"at {clock}")
+        times.append(entry.time)
+    assert times[:4] == [noon, noon + 7200.0, noon + 1.0, noon + 1.0] and times[5] == noon + 2.0
+    assert true - 5 < times[4] < time.time() + 5, "later than the servers say"
+    await two.until(lambda: len(two.entries) == 6)
+    two.clock.now = noon + 3.0
+    (entry,) = await two.say("on another node")
+    assert entry.time == noon + 3.0
+    fresh = made_like(one)
+    await fresh.broker.connect()
+    fresh.start()
+    fresh.clock.now = noon + 4.0
+    (entry,) = await fresh.say("after a restart")
+    assert entry.time == noon + 4.0
+    await fresh.stop()
+
+
+# --- who has left -----------------------------------------------------------------------------------------------------
+
+
+async def test_newest_entries_of_every_kind_tell_who_has_left(nodes: tuple[Probe, Probe]) -> None:
+    one, two = nodes
+    await one.commit(draft("", kind=Kind.JOIN), draft("bye", kind=Kind.LEAVE))
+    assert [entry.kind for entry in (await two.open("lobby")).recent] == [Kind.JOIN, Kind.LEAVE]
+    for _ in range(5):
+        await one.commit(*said(*("more" for _ in range(60))))
+    fresh = made_like(one)
+    await fresh.broker.connect()
+    fresh.start()
+    state = await fresh.open("lobby")
+    assert [entry.kind for entry in state.recent[:2]] == [Kind.JOIN, Kind.LEAVE] and len(state.recent) == 302
+    assert [entry.seq for entry in state.recent] == sorted({entry.seq for entry in state.recent})
+    assert state.recent[-1].seq == state.seq
+    await fresh.stop()
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+async def test_memory_of_rooms_that_nobody_is_in_comes_back(
+    nodes: tuple[Probe, Probe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "LINGER", 0.0)
     one, _ = nodes
-    link = one.broker.link  # type: ignore[attr-defined]
-    await link.publish(f"{streams.STATE}den", b"\xff not a state", {})
-    answers = one.asking(one.broker.open, "den", 5)
-    await one.until(lambda: bool(answers))
-    assert str(answers[0]) == "what is noted of a room cannot be read"
+    for number in range(20):
+        name = f"room{number}"
+        await one.open(name)
+        await one.say("hi", room=name)
+        await one.commit(draft(f"new{number}", name, Kind.MOVE))
+        one.broker.close(f"new{number}")
+    broker: JetStreamBroker = one.broker  # type: ignore[assignment]
+    while broker._sending.outgoing:  # noqa: ASYNC110 - it is a test
+        await asyncio.sleep(0)
+    await broker.following.tidy(())
+    rooms = broker.following
+    assert not rooms.feeds and not rooms._locks and not broker._sending.forsaken and not broker._sending.unseen

@@ -14,6 +14,7 @@ from hubbub.brokers.jetstream import lease, sending, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
 from hubbub.brokers.jetstream.link import Rejected, Unknown
 from hubbub.core.asides import signal as tell_signal
+from hubbub.core.model import Knocked
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
 
@@ -601,3 +602,14 @@ async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Star
             break
         await asyncio.sleep(0.05)
     assert peer.session.nick == "Ann"
+
+
+async def test_operator_on_another_node_reads_that_somebody_knocks(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    session = two.hub.directory.find("Ann")
+    assert session in two.hub.abroad
+    session.outlet.tell(Knocked("Bo", bo.session.host, "den"))
+    await ann.sees("*** Bo asks to be let into den. To let them in, type /invite Bo there ***")

@@ -207,7 +207,7 @@ class World:
         last = await link.last(streams.LOG, f"{streams.ROOM}*")
         async for page in streams.forward(link, streams.LOG, f"{streams.ROOM}*", 1, last.number if last else 0):
             for one in page:
-                for entry in packs.entries("", one.number, 0, packs.decode(one.data)):
+                for entry in packs.entries("", one.number, 0, packs.decode(*one.parts)):
                     place = counts[one.subject] = counts.get(one.subject, 0) + 1
                     places[entry.seq] = one.subject, place
             if last is None or page[-1].number >= last.number:

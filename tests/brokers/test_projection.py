@@ -168,7 +168,7 @@ async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(serv
     await probe.commit(draft("one", "ops"), draft("tea", "ops", Kind.TOPIC))
     link = probe.broker.link  # type: ignore[attr-defined]
     noted = await link.last(streams.NOW, f"{streams.STATE}ops")
-    before = packs.decode_state(noted.data)
+    before = packs.read_state(noted.data)
     await probe.commit(draft("dev", "ops", Kind.MOVE))
     await probe.say("two", room="dev")
     for name in ("ops", "dev"):

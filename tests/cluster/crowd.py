@@ -176,7 +176,7 @@ async def entries_of(url: str, room: str = "lobby") -> list[Entry]:
         if newest:
             async for page in streams.forward(link, streams.LOG, subject, 1, newest.number):
                 for message in page:
-                    found += entries(room, message.number, before, decode(message.data))
+                    found += entries(room, message.number, before, decode(*message.parts))
                     before = message.number
                 if page[-1].number >= newest.number:
                     break

@@ -10,6 +10,8 @@ from hubbub.core.names import (
     check_name,
     check_new_room,
     check_room,
+    is_name,
+    is_room,
     key_of,
     typed_name,
 )
@@ -236,3 +238,22 @@ def test_room_may_be_opened(name: str) -> None:
 def test_words_that_begin_the_servers_sentences_are_reserved(name: str) -> None:
     with pytest.raises(Refused):
         check_name(name)
+
+
+@pytest.mark.parametrize("name", [*VALID, "server", "Аlice"])
+def test_names_that_could_be_in_an_older_log(name: str) -> None:
+    assert is_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a b", "x" * (MAX + 1), "x" * 500, "#lobby", "a!b", "\x1b[m", "e" + "\u0301" * 9, "\ud800"]
+)
+def test_names_that_are_none(name: str) -> None:
+    assert not is_name(name) and not is_room(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"), [("lobby", True), ("class-8b", True), ("Lobby", False), ("ＬＯＢＢＹ", False)]
+)
+def test_one_name_of_a_room(name: str, fits: bool) -> None:
+    assert is_room(name) is fits

@@ -15,6 +15,7 @@ from hubbub.core.model import (
     Invited,
     Joined,
     Kind,
+    Knocked,
     Left,
     Members,
     Moved,
@@ -218,5 +219,7 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Private("Bo", "a\n*** b ***"), "\n") == b"Bo (private): a\nBo (private): *** b ***\n"
     assert render(Private("Bo", ""), "\n") == b""
     assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo invites you to ops. Type /join ops ***\n"
+    knocked = b"*** Bo asks to be let into ops. To let them in, type /invite Bo there ***\n"
+    assert render(Knocked("Bo", "~nc@x.nc", "ops"), "\n") == knocked
     assert render(Moved("ops", "dev", entry(Kind.MOVE, "dev")), "\n") == b""
     assert b"  @Al, Bo\n" in render(Members("ops", ["Al", "Bo"], 0, ["Al"]), "\n")

@@ -15,6 +15,7 @@ from hubbub.core.model import (
     Goodbye,
     Joined,
     Kind,
+    Knocked,
     Left,
     Members,
     Moved,
@@ -144,6 +145,10 @@ def test_batch_is_one_frame() -> None:
 
 EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Notice(("a", "b")), {"type": "notice", "lines": ["a", "b"]}),
+    (
+        Knocked("Bo", "~nc@x.nc", "ops"),
+        {"type": "notice", "lines": ["Bo asks to be let into ops. To let them in, type /invite Bo there"]},
+    ),
     (Refusal("c", "no", "m1"), {"type": "error", "code": "c", "text": "no", "label": "m1"}),
     (Refusal("c", "no", room="ops"), {"type": "error", "code": "c", "text": "no", "label": "", "room": "ops"}),
     (

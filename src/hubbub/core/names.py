@@ -173,6 +173,19 @@ def check_room(name: str) -> str:
     return fold(shown)
 
 
+def is_name(name: str) -> bool:
+    """Return whether a name could be somebody's; also one that is reserved by now, for logs have older names."""
+    return not _fault(_NAMES, name)
+
+
+def is_room(name: str) -> bool:
+    """Return whether this is the one name of a room that could be there."""
+    try:
+        return check_room(name) == name
+    except Refused:
+        return False
+
+
 def check_new_room(room: str) -> None:
     """Raise Refused if nobody may open a room of this name, because it would be taken for another one."""
     if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):

@@ -30,7 +30,7 @@ class Reading:
     def __init__(self, link: Link) -> None:
         self._link = link
         self.first = self.last = 0  # messages
-        self._states: dict[str, State] = {}  # of rooms, by key
+        self._feeds: dict[str, Feed] = {}  # rooms, by key
         self._names: dict[str, str] = {}  # what they are called at the place that is being read
 
     async def begin(self) -> None:
@@ -44,7 +44,7 @@ class Reading:
             key = subject.removeprefix(streams.ROOM)
             feed = Feed(self._link, noted.get(key) or State(key, room_of(key)), lambda found: None, tasks, _nothing)
             await feed.look()
-            self._states[key] = feed.state
+            self._feeds[key] = feed
             self._names[key] = await self._name_at_first(feed.state)
 
     async def _noted(self) -> dict[str, State]:
@@ -67,7 +67,7 @@ class Reading:
         subject = f"{streams.ROOM}{state.key}"
         async with aclosing(_forward(self._link, streams.LOG, subject, self.first, self.last)) as messages:
             async for one in messages:
-                if any(line.kind is Kind.MOVE for line in decode(one.data).entries):
+                if any(line.kind is Kind.MOVE for line in decode(*one.parts).entries):
                     return name
         return state.name
 
@@ -78,8 +78,8 @@ class Reading:
         """
         rules = [
             rule
-            for key, state in self._states.items()
-            for rule in state.rules(self._names[key])
+            for key, feed in self._feeds.items()
+            for rule in feed.state.rules(self._names[key])
             if rule.seq < self.first * STEP
         ]
         yield sorted(rules, key=lambda rule: rule.seq), self.first
@@ -97,10 +97,10 @@ class Reading:
 
     def _entries(self, message: Message) -> Iterator[Entry]:
         key = message.subject.removeprefix(streams.ROOM)
-        state = self._states.get(key)
-        if state is None:  # a room that was opened since
+        feed = self._feeds.get(key)
+        if feed is None:  # a room that was opened since
             return
-        for entry in state.shown(entries("", message.number, 0, decode(message.data))):
+        for entry in feed.shown(entries("", message.number, 0, decode(*message.parts))):
             yield entry._replace(room=self._names[key])
             if entry.kind is Kind.MOVE:
                 self._names[key] = entry.text.partition(" ")[0]
@@ -127,7 +127,7 @@ class Taking:
         pages = streams.forward(self._broker.link, streams.LOG, f"{streams.ROOM}*", first, last)
         async with aclosing(pages):
             async for page in pages:
-                self._known.add(line.id for one in page for line in decode(one.data).entries)
+                self._known.add(line.id for one in page for line in decode(*one.parts).entries)
                 if page[-1].number >= last:
                     return
 

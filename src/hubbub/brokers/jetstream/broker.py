@@ -20,16 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, readable
 from hubbub.brokers.jetstream import reading, streams
+from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.following import Following
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import GONE, Access, Link
 from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection
-from hubbub.brokers.jetstream.sending import MISTAKE, Sending
+from hubbub.brokers.jetstream.sending import MISTAKE, SHORTER, Sending
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keep import Keep
 from hubbub.brokers.searches import Searches
+from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.access import Action, may
 from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
 from hubbub.core.names import key_of
@@ -49,7 +51,7 @@ PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
 PATIENCE = 0.5  # seconds in which another server may be found before people are told
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
-SHORTER = "the log has lost its end; the server must be started again"
+ANOTHER = "the log is not the one that was shown from here; the server must be started again"
 
 
 class JetStreamBroker:
@@ -94,6 +96,7 @@ class JetStreamBroker:
         self._searches = Searches(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
         self._stopping = False
         self._short = 0  # how often in a row the log ended before what was shown from here
+        self._created = ""  # when the log was made
         self.fault = ""  # why nothing can be stored until this node is started again
         self._committed: Committed = _nobody
 
@@ -106,7 +109,8 @@ class JetStreamBroker:
         await self.link.connect()
         await streams.set_up(self.link, self._replicas, self._bounds)
         self.secret = await streams.patiently(lambda: streams.secret(self.link))
-        self.log_id = await streams.patiently(lambda: streams.log_id(self.link))
+        self._created = (await streams.patiently(lambda: streams.log(self.link))).created
+        self.log_id = await streams.patiently(lambda: streams.log_id(self.link, self._created))
         await streams.patiently(self.lease.begin)
         self.lease.changed = self._look
 
@@ -224,6 +228,10 @@ class JetStreamBroker:
         """Return what is known of the cluster."""
         nodes = 1 + (len(self.presence.peers) if self.presence else 0)
         found = {
+            "cluster_messages_ignored": (
+                "Messages on NATS that hubbub did not write, since the start.",
+                float(self.link.ignored),
+            ),
             "cluster_reachable": (
                 "Whether the NATS servers answer, and this node has its lease.",
                 float(self.reachable),
@@ -245,22 +253,26 @@ class JetStreamBroker:
             feed = await self.following.room(room, make=True)
             assert feed is not None
             wanted, feed.open = feed.open, True
-            older: Sequence[Entry] = ()
             try:
-                if len(feed.recent) < latest and not feed.whole:
-                    before = feed.recent[0].seq if feed.recent else end_of(feed.last) + 1
-                    wanted_still = Latest(room, latest - len(feed.recent), before, viewer=SYSTEM)
-                    older = (await reading.answer(feed, wanted_still)).entries
+                older = await self._older(feed, feed.recent, latest)
+                every = await self._older(feed, feed.newest, LOOKED_BACK, every=True)
             except BrokerError:
                 feed.open = wanted
                 raise
             if feed.room != room:  # it was renamed meanwhile
                 feed.open = wanted
                 return await state()
-            said = [*older, *feed.recent]
-            return feed.state.seen(room, said[max(0, len(said) - latest) :])
+            said, recent = [*older, *feed.recent], [*every, *feed.newest]
+            return feed.state.seen(room, said[max(0, len(said) - latest) :], recent[-LOOKED_BACK:])
 
         self._ask(state(), done)
+
+    async def _older(self, feed: Feed, known: Sequence[Entry], count: int, every: bool = False) -> Sequence[Entry]:
+        """Return entries that are before those that are known, of `count` that are wanted. Raises BrokerError."""
+        if len(known) >= count or feed.whole:
+            return ()
+        before = known[0].seq if known else end_of(feed.last) + 1
+        return (await reading.answer(feed, Latest(feed.room, count - len(known), before, every, viewer=SYSTEM))).entries
 
     def close(self, room: str) -> None:
         """Follow a room no more, unless it is needed again soon."""
@@ -290,27 +302,41 @@ class JetStreamBroker:
             await self.following.tidy(self._sending.outgoing)
             if self.link.up:
                 await self._check_log()
-                await self.following.audit()
+                if room := await self.following.audit():
+                    self.mistrust(ANOTHER, f"in {room} it has another message")
                 await self.following.keep_late()
 
     async def _check_log(self) -> None:
-        """See that the log is the one that was shown from here, with all of it: else this node must start anew."""
+        """See that the log is the one that was shown from here, with all of it."""
         newest = max((feed.last for feed in self.following.feeds.values()), default=0)
         with contextlib.suppress(BrokerError):
-            self._short = self._short + 1 if await streams.end(self.link) < newest else 0
+            now = await streams.log(self.link)
+            self._created = self._created or now.created
+            if now.created != self._created:
+                self.mistrust(ANOTHER, f"it was made at {now.created}, not at {self._created}")
+                return
+            self._short = self._short + 1 if now.last < newest else 0
             if self._short == SURE:
-                self.mistrust()
+                self.mistrust(SHORTER, f"it ends with message {now.last}, and {newest} was shown")
+            if not self.fault:
+                # Another node may have found out that the log has lost its end.
+                self.log_id = await streams.log_id(self.link, now.created)
 
-    def mistrust(self) -> None:
-        """Store nothing more: the log is not the one that was shown from here."""
+    def mistrust(self, fault: str, why: str) -> None:
+        """Store nothing more, and let the server end: the log is not the one that was shown from here.
+
+        Numbers of entries mean something else now, so the log has another identity from here on. A server that is
+        started again reads everything anew from what the servers have.
+        """
         if not self.fault:
-            self.fault = SHORTER
-            log.critical("The log on NATS has lost its end, or is another one; this node must be started again")
+            self.fault = fault
+            log.critical("The log on NATS is not what was shown from here: %s; this node must be started again", why)
             self.tasks.spawn(self._renew_log_id())
 
     async def _renew_log_id(self) -> None:
         with contextlib.suppress(BrokerError):
             await streams.renew_log_id(self.link, self.log_id)
+        self.broken(self.fault)
 
     # --- reading --------------------------------------------------------------------------------------------------
 

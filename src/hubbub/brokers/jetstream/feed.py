@@ -12,23 +12,39 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
 from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import GONE, Link, Message
-from hubbub.brokers.jetstream.packs import WINDOW, Line, Pack, State, decode, end_of, entries, message_of
+from hubbub.brokers.jetstream.lines import Line
+from hubbub.brokers.jetstream.link import GONE, Link, Message, copied
+from hubbub.brokers.jetstream.packs import (
+    WINDOW,
+    Pack,
+    State,
+    checksum,
+    decode,
+    decode_part,
+    end_of,
+    entries,
+    message_of,
+)
 from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import SAID, Entry, Kind
 from hubbub.errors import BrokerError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("hubbub")
 
 RECENT = 200  # messages that are kept for who comes in: the most that --history allows
 SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
 HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
+
+FAR = 10_000  # messages that a copy may be ahead of the room: what is further is read from the stream
+MOST = 16 * WINDOW  # packs of a window: more are in none that hubbub wrote
+DOUBTS = 100  # messages of which it is to be seen whether the stream has them as they were handed on
 
 Told = Callable[[Sequence[Entry]], None]
 
@@ -57,16 +73,20 @@ class Feed:
         self.noted = 0  # the last message that changed its state, of those whose outcome is noted as far as is known
         self.used = 0.0  # when it was last needed, on the loop's clock
         self.recent: deque[Entry] = deque(maxlen=RECENT)
-        self.whole = False  # `recent` begins with the room
+        self.newest: deque[Entry] = deque(maxlen=LOOKED_BACK)  # likewise, entries of every kind
+        self.whole = False  # both begin with the room
         self._told = told
         self._ready = False
-        self._held: dict[int, tuple[int, bytes]] = {}
+        self._held: dict[int, tuple[int, Message]] = {}
         self._repairing: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
         self._waits = self._passes = 0  # messages that rename it: the one that waits, and the last one that need not
-        self._high = 0.0  # the latest time of an entry, as far as is known
         self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
         self._marked = 0
+        self._high = 0.0  # the latest time of an entry, as far as is known
+        self.sealed: set[str] = set()  # ids of what was taken back, besides those in the state
+        # By number, the checksums of messages that the stream may have otherwise than they were handed on.
+        self.doubts: dict[int, int] = {}
         self._news: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
@@ -88,6 +108,7 @@ class Feed:
             await self.link.flush()
             last = await self.link.last(streams.LOG, self.subject)
             await self._check(last.number if last else 0)
+            await self._unseal()
             if last is None:
                 self.whole = True
             else:
@@ -98,10 +119,40 @@ class Feed:
 
     async def _check(self, last: int) -> None:
         """See that what is noted of it is of this log: in a power cut one that is not synced always loses its end."""
-        if last < self.state.upto and self.state.upto > await streams.end(self.link):
+        state = self.state
+        if last < state.upto:
+            lost = bool(last) or state.upto > (await streams.log(self.link)).last
+        else:
+            lost = bool(state.upto) and await self.differs(state.upto, state.sum)
+            first = await self._first_from(1) if lost else None
+            last = first.number - 1 if first else 0  # from where on they differ is not known: all of it is read again
+        if lost:
             log.warning("the log has lost what came last in %s, or is another one", self.room)
-            self.state.upto = last
-            self.state.ruling = min(last, self.state.ruling)
+            state.cut(last)
+
+    async def differs(self, number: int, sum: int | None) -> bool:
+        """Return whether the stream has another message at a number than that with a checksum. Raises BrokerError."""
+        found = await self.link.at(streams.LOG, number) if sum is not None else None
+        return found is not None and (found.subject != self.subject or checksum(found.data) != sum)
+
+    async def _unseal(self) -> None:
+        """Read the ids of what was taken back that are not in the state. Raises BrokerError."""
+        if not self.state.sealed:
+            return
+        subject = f"{streams.GONE_IDS}{self.state.key}.*"
+        newest = await self.link.last(streams.NOW, subject)
+        first = (await streams.log(self.link)).first
+        last = newest.number if newest else 0
+        async with aclosing(streams.forward(self.link, streams.NOW, subject, 1, last)) as pages:
+            async for page in pages:
+                for one in page:
+                    part = decode_part(one.data)
+                    if part.upto < first:  # all of that has fallen to the bounds of the stream
+                        await self.link.delete(streams.NOW, one.number)
+                    else:
+                        self.sealed.update(part.ids)
+                if page[-1].number >= last:
+                    return
 
     def go_on(self) -> None:
         """Hand on what was held, and what comes."""
@@ -110,6 +161,7 @@ class Feed:
 
     async def look(self) -> None:
         """Find out what has become of it, without following it. Raises BrokerError."""
+        await self._unseal()
         if last := await self.link.last(streams.LOG, self.subject):
             await self._look_back(last)
 
@@ -123,7 +175,7 @@ class Feed:
 
     async def _look_back(self, last: Message) -> None:
         """Read the newest of the room, and all that changed its state since that was noted."""
-        newest = decode(last.data)
+        newest = decode(*last.parts)
         before = newest.back
         packs = await self._window(before or 1, last.number)
         self.whole = not before
@@ -139,7 +191,11 @@ class Feed:
             self._fold(number, pack, previous, known)
             self._mark(number, len(pack.entries))
             previous = number
-        self.state.upto = last.number
+        self._see(last)
+
+    def _see(self, newest: Message) -> None:
+        """Note that all up to a message was handed on, or is known."""
+        self.state.upto, self.state.sum = newest.number, checksum(newest.data)
 
     def _fold(self, number: int, pack: Pack, previous: int, known: int) -> None:
         self._high = max(self._high, pack.reached)
@@ -151,28 +207,42 @@ class Feed:
     # --- live -----------------------------------------------------------------------------------------------------
 
     async def _on_live(self, message: Msg) -> None:
-        headers = message.headers or {}
-        number, before = int(headers["Nats-Sequence"]), int(headers["Nats-Last-Sequence"])
+        copy, before = copied(message)
+        if copy.subject != self.subject:
+            raise ValueError("it is no copy of a message of this room")
+        number = copy.number
         if number <= self.last:
             return
-        if self._ready and before <= self.last and not self._held and self._hand_on(number, message.data):
+        if self._ready and before < self.last:
+            self.doubt()  # the stream does not have what was handed on last
+        if self._ready and not self._held and self._follows(number, before) and self._hand_on(copy):
             return
         if len(self._held) < HELD:
-            self._held[number] = before, message.data
+            self._held[number] = before, copy
             if self._ready:
                 self._let_go()
 
-    def _hand_on(self, number: int, data: bytes) -> bool:
+    def _follows(self, number: int, before: int) -> bool:
+        """Return whether a copy is the next of the room, as it says: only then it is believed without another look."""
+        return before == self.last and number - self.last <= FAR
+
+    def _hand_on(self, message: Message) -> bool:
         """Hand a pack on, unless it renames the room and other rooms have not come as far."""
-        pack = decode(data)
+        number = message.number
+        pack = decode(*message.parts)
         if number > self._passes and pack.entries and pack.entries[-1].kind is Kind.MOVE:
             if number != self._waits:
                 self._waits = number
                 self._waiting = self._tasks.spawn(self._wait_for_all(number))
             return False
-        previous, self.state.upto = self.state.upto, number
+        previous = self.last
+        if pack.after == previous and pack.sum not in (None, self.state.sum):
+            self.doubt()  # its node has seen another message there
+        self._see(message)
         self._mark(number, len(pack.entries))
         self._high = max(self._high, pack.reached)
+        if not pack.entries or any(one.kind is Kind.GONE for one in pack.entries):
+            self.link.distrust(self.subject, "it has entries that cannot be shown")
         found = []
         for entry in entries(self.room, number, previous, pack):
             found.append(entry if entry.room == self.room else entry._replace(room=self.room))
@@ -193,11 +263,11 @@ class Feed:
     def _let_go(self) -> None:
         """Hand on what was held as far as the chain goes; repair it where it is broken."""
         for number in sorted(self._held):
-            before, data = self._held[number]
+            before, message = self._held[number]
             if number > self.last:
-                if before > self.last:
+                if not self._follows(number, before):
                     break
-                if not self._hand_on(number, data):
+                if not self._hand_on(message):
                     return
             del self._held[number]
         if self._held:
@@ -215,20 +285,31 @@ class Feed:
                     for one in page:
                         if one.number > self.last:
                             self._held.pop(one.number, None)
-                            if not self._hand_on(one.number, one.data):
-                                self._held[one.number] = self.last, one.data
+                            if not self._hand_on(one):
+                                self._held[one.number] = self.last, one
                                 return
                     if page[-1].number >= upto:
                         break
+            if self._held and min(self._held) <= upto and self.last < upto:
+                await self._take_held(min(self._held))
         except BrokerError:
             return  # the next audit tries again
-        if self._held and min(self._held) <= upto and self.last < upto:
-            # Not even its own message is there any more: it fell to the bounds of the stream, and all before it.
-            number = min(self._held)
-            if self._hand_on(number, self._held[number][1]):
-                del self._held[number]
         self._repairing = None
         self._let_go()
+
+    async def _take_held(self, number: int) -> None:
+        """Hand on a copy whose message is not in the stream any more: it fell to its bounds, and all before it."""
+        found = await self.link.at(streams.LOG, number)
+        if found and found.subject == self.subject:  # who was asked before lags behind
+            message = found
+        elif found or number > (await streams.log(self.link)).last:
+            del self._held[number]
+            self.link.distrust(self.subject, "it has the number of no message")
+            return
+        else:
+            _, message = self._held[number]
+        if self._hand_on(message):
+            del self._held[number]
 
     async def sync(self) -> None:
         """Wait until everything that is stored now was handed on. Raises BrokerError."""
@@ -251,6 +332,9 @@ class Feed:
     # --- what is remembered ---------------------------------------------------------------------------------------
 
     def _remember(self, entry: Entry) -> None:
+        self.newest.append(entry)
+        if len(self.newest) == LOOKED_BACK:
+            self.whole = False
         if entry.kind in SAID:
             self.recent.append(entry)
             if len(self.recent) == RECENT:
@@ -258,6 +342,11 @@ class Feed:
         elif entry.kind is Kind.REDACT:
             gone = entry.text.partition(" ")[0]
             self.recent = deque((one for one in self.recent if one.id != gone), RECENT)
+
+    def doubt(self) -> None:
+        """Let it be seen whether the stream has the newest message as it was handed on."""
+        if self.state.sum is not None and len(self.doubts) < DOUBTS:
+            self.doubts[self.last] = self.state.sum
 
     def _mark(self, number: int, count: int) -> None:
         self._marks.append((number, count))
@@ -273,12 +362,18 @@ class Feed:
     def pack(self, lines: list[Line]) -> Pack:
         """Return lines as the room's next pack."""
         high = max([self._high, *(line.time for line in lines)])
-        return Pack(lines, self.last, self.back, self.state.ruling, high)
+        return Pack(lines, self.last, self.back, self.state.ruling, high, self.state.sum)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
     def _pages(self, start: int, known: int) -> AsyncGenerator[list[Message], None]:
         return streams.forward(self.link, streams.LOG, self.subject, start, known)
+
+    def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
+        """Yield entries as they are after what was taken back."""
+        gone = self.state.gone
+        for one in found:
+            yield one._replace(kind=Kind.GONE, text="", tags="") if one.id in gone or one.id in self.sealed else one
 
     async def after(self, number: int) -> AsyncGenerator[Entry, None]:
         """Yield the entries that follow a number, oldest first. Raises BrokerError."""
@@ -287,9 +382,9 @@ class Feed:
         async with aclosing(self._pages(max(start, 1), self.last)) as pages:
             async for page in pages:
                 for one in page:
-                    pack = decode(one.data)
+                    pack = decode(*one.parts)
                     if previous < one.number <= self.last:
-                        for entry in self.state.shown(entries(self.room, one.number, previous or pack.after, pack)):
+                        for entry in self.shown(entries(self.room, one.number, previous or pack.after, pack)):
                             if entry.seq > number:
                                 yield entry
                         previous = one.number
@@ -302,14 +397,14 @@ class Feed:
         anchor = await self._first_from(upto) if upto else None
         if anchor is None:
             return
-        end, pack = anchor.number, decode(anchor.data)
+        end, pack = anchor.number, decode(*anchor.parts)
         while pack.back <= end:
             packs = await self._window(pack.back or 1, end)
             for index in range(len(packs) - 1, -1, -1):
                 at, one = packs[index]
                 if at <= upto:
                     previous = packs[index - 1][0] if index else one.after
-                    found = list(self.state.shown(entries(self.room, at, previous, one)))
+                    found = list(self.shown(entries(self.room, at, previous, one)))
                     for entry in reversed(found):
                         if entry.seq < number:
                             yield entry
@@ -322,13 +417,17 @@ class Feed:
             async for page in pages:
                 for one in page:
                     if one.number <= end:
-                        yield one.number, decode(one.data)
+                        yield one.number, decode(*one.parts)
                 if page[-1].number >= end:
                     return
 
     async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
+        """Return the packs of a window: the newest MOST of them, if a hint of the log is wrong."""
+        found: deque[tuple[int, Pack]] = deque(maxlen=MOST)
         async with aclosing(self._packs(start, end)) as packs:
-            return [pair async for pair in packs]
+            async for pair in packs:
+                found.append(pair)
+        return list(found)
 
     async def _first_from(self, start: int) -> Message | None:
         """Return the room's first message from a number on."""
@@ -353,7 +452,7 @@ class Feed:
             if found is None or found.number > self.last:
                 high = middle
                 continue
-            pack = decode(found.data)
+            pack = decode(*found.parts)
             if pack.entries and int(pack.reached * 1000) >= milliseconds:
                 high = middle
             else:
@@ -361,6 +460,6 @@ class Feed:
         found = await self._first_from(low) if low <= self.last else None
         if found is None:
             return end_of(self.last) + 1
-        pack = decode(found.data)
+        pack = decode(*found.parts)
         early = next((at for at, one in enumerate(pack.entries) if int(one.time * 1000) >= milliseconds), 0)
         return end_of(found.number) - len(pack.entries) + early + 1

@@ -9,6 +9,7 @@ so nobody opens another room under it meanwhile.
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 import secrets
 from collections.abc import Callable, Container, Sequence
@@ -16,7 +17,7 @@ from collections.abc import Callable, Container, Sequence
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.link import GONE, Link, Message, Taken
-from hubbub.brokers.jetstream.packs import State
+from hubbub.brokers.jetstream.packs import Part, State, checksum
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
 from hubbub.core.model import Entry
@@ -63,6 +64,7 @@ class Following:
         """Follow a room under its new name."""
         if feed := self.feeds.pop(before, None):
             self.feeds[to] = feed
+            self._locks.pop(before, None)
 
     def let_go(self, name: str) -> None:
         """Follow a room no more, unless it is needed again soon."""
@@ -84,17 +86,35 @@ class Following:
         """Wait until all that is stored now was handed on, as far as the servers answer."""
         await asyncio.gather(*(feed.sync() for feed in list(self.feeds.values())), return_exceptions=True)
 
-    async def audit(self) -> None:
-        """See that the newest message of each room is here: nothing that follows would show that it is missing."""
+    async def audit(self) -> str:
+        """See that the newest message of each room is here: nothing that follows would show that it is missing.
+
+        Returns:
+            A room in which the log is not the one that was handed on; "" if there is none, as far as is known.
+
+        """
         feeds = {feed.subject: feed for feed in self.feeds.values()}
+        known = {subject: feed.last for subject, feed in feeds.items()}
         subjects = list(feeds)
         try:
             for start in range(0, len(subjects), AUDITED):
                 for found in await self._last_of(subjects[start : start + AUDITED]):
-                    if (feed := feeds.get(found.subject)) and found.number > feed.last:
-                        feed.repair(found.number)
+                    if feed := feeds.get(found.subject):
+                        _look(feed, known[found.subject], found)
+            for feed in feeds.values():
+                if await self._has_another(feed):
+                    return feed.room
         except BrokerError as error:
             log.debug("no audit: %s", error)
+        return ""
+
+    async def _has_another(self, feed: Feed) -> bool:
+        """Return whether the log has another message than what was handed on. Raises BrokerError."""
+        for number, sum in list(feed.doubts.items()):
+            if await feed.differs(number, sum):
+                return True
+            feed.doubts.pop(number, None)
+        return False
 
     async def _reach_all(self, subject: str, number: int) -> None:
         """Wait until every room was handed on up to a message, the last one of its subject up to there."""
@@ -136,8 +156,13 @@ class Following:
                     return None
                 await self._note(subject, await self._new_state(name), 0)
                 continue
-            noted, ruling = (state := packs.decode_state(found.data)).name, state.ruling
-            feed = await self._follow(found.data)
+            state = packs.read_state(found.data)
+            if state is None:
+                self._link.distrust(subject, "what is noted of a room cannot be read")
+                await self._note(subject, await self._restored_state(name), found.number)
+                continue
+            noted, ruling = state.name, state.ruling
+            feed = await self._follow(state)
             feed.noted = max(feed.noted, ruling)
             if noted != feed.room:  # it was renamed, and who did it could not note that
                 await self._keep_state(feed)
@@ -150,10 +175,10 @@ class Following:
             else:
                 await asyncio.sleep(LOOK)
 
-    async def _follow(self, noted: bytes) -> Feed:
+    async def _follow(self, noted: State) -> Feed:
         """Follow the room of which this was noted, under whatever name it has now."""
         for _ in range(streams.TRIES):
-            state = packs.decode_state(noted)
+            state = copy.deepcopy(noted)
             if known := self._by_key(state.key):
                 known.used = self._loop.time()
                 await known.sync()
@@ -181,6 +206,12 @@ class Following:
             key += f"=={secrets.token_hex(4)}"
         return State(key, name)
 
+    async def _restored_state(self, name: str) -> State:
+        """Return the state of a room of which what was noted is lost, as the log tells it. Raises BrokerError."""
+        feed = Feed(self._link, State(encode_name(name), name), self._told, self._tasks, self._reach_all)
+        await feed.look()
+        return State(feed.state.key, name) if feed.room == name else await self._new_state(name)
+
     async def _note(self, subject: str, state: State, expected: int) -> bool:
         """Store a room's state, if the last one is what is expected; return whether it is. Raises BrokerError."""
         try:
@@ -199,10 +230,10 @@ class Following:
         while True:
             found = await self._link.last(streams.NOW, subject)
             if found:
-                known = packs.decode_state(found.data)
-                if known.key == feed.state.key and known.ruling > feed.state.ruling:
+                known = packs.read_state(found.data)
+                if known and known.key == feed.state.key and known.ruling > feed.state.ruling:
                     return True  # others have seen already that the name was given
-                if known.key != feed.state.key:
+                if known and known.key != feed.state.key:
                     if known.name != name or await self.room(name):  # it has that name, or is just being given it
                         return False
                     continue
@@ -216,12 +247,34 @@ class Following:
         while True:
             found = await self._link.last(streams.NOW, subject)
             if found:
-                known = packs.decode_state(found.data)
-                if known.key == state.key and known.ruling >= state.ruling:
+                known = packs.read_state(found.data)
+                if known and known.key == state.key and known.ruling >= state.ruling:
                     break
+            await self._seal(feed)
             if await self._note(subject, state, found.number if found else 0):
                 break
         feed.noted = max(feed.noted, ruling)
+
+    async def _seal(self, feed: Feed) -> None:
+        """Note ids of what was taken back apart from the state, if they are many: a message has a bound.
+
+        What a part has follows from the log, so nodes that do this at the same time do the same. Raises BrokerError.
+        """
+        state = feed.state
+        while ids := state.sealable():
+            part = packs.encode_part(Part(ids, state.upto))
+            subject = f"{streams.GONE_IDS}{state.key}.{state.sealed}"
+            try:
+                await self._link.replace(subject, part, 0)
+            except Taken:
+                found = await self._link.last(streams.NOW, subject)
+                if found is None:
+                    raise BrokerError(GONE) from None
+                if packs.decode_part(found.data).ids != ids:
+                    await self._link.replace(subject, part, found.number)
+            if ids == state.sealable():
+                feed.sealed.update(ids)
+                state.seal(ids)
 
     async def keep(self, feed: Feed, before: str) -> None:
         """Note what has become of a room, and its name before as free if it was renamed."""
@@ -229,7 +282,7 @@ class Following:
             await self._keep_state(feed)
             if before != feed.room:
                 found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
-                noted = packs.decode_state(found.data) if found else None
+                noted = packs.read_state(found.data) if found else None
                 if found and noted and (noted.key, noted.name) == (feed.state.key, before):  # no claim of it
                     await self._link.delete(streams.NOW, found.number)
         except BrokerError:
@@ -240,3 +293,11 @@ class Following:
         for feed in list(self.feeds.values()):
             if feed.noted < feed.state.ruling:
                 await self.keep(feed, feed.room)
+
+
+def _look(feed: Feed, known: int, newest: Message) -> None:
+    """Compare the newest message of a room with what was handed on up to number `known` when it was asked for."""
+    if newest.number > feed.last:
+        feed.repair(newest.number)
+    elif newest.number < known or (newest.number == feed.last and checksum(newest.data) != feed.state.sum):
+        feed.doubt()

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from hubbub.brokers.jetstream.packs import Line, line
-from hubbub.core.model import Entry, Event, Form, Invited, Private
+from hubbub.brokers.jetstream.lines import Line
+from hubbub.brokers.jetstream.packs import line
+from hubbub.core.model import Entry, Event, Form, Invited, Knocked, Private
 
 TO = "hubbub.to."  # + node
+PRIVATE, INVITED, EXPEL, KNOCK = "private", "invited", "expel", "knock"  # what somebody is told
 _encode = msgspec.json.Encoder().encode
 
 
@@ -21,7 +23,7 @@ class Told(msgspec.Struct, omit_defaults=True):
     host: str = ""
     text: str = ""
     room: str = ""
-    what: str = "private"
+    what: str = PRIVATE
     line: Line | None = None
     user: str = ""
     opens: float = 0.0  # of an invitation
@@ -69,7 +71,10 @@ class Forward:
         if isinstance(event, Private):
             self._send(f"{TO}{self.node}", self.private(event))
         elif isinstance(event, Invited):
-            told = Told(self.number, event.nick, event.host, room=event.room, what="invited", opens=event.opens)
+            told = Told(self.number, event.nick, event.host, room=event.room, what=INVITED, opens=event.opens)
+            self._send(f"{TO}{self.node}", _encode(told))
+        elif isinstance(event, Knocked):
+            told = Told(self.number, event.nick, event.host, room=event.room, what=KNOCK)
             self._send(f"{TO}{self.node}", _encode(told))
 
     def private(self, event: Private) -> bytes:
@@ -82,7 +87,7 @@ class Forward:
 
     def expel(self, reason: str) -> None:
         """End his session."""
-        self._send(f"{TO}{self.node}", _encode(Told(self.number, text=reason, what="expel")))
+        self._send(f"{TO}{self.node}", _encode(Told(self.number, text=reason, what=EXPEL)))
 
     def go_on(self) -> None:
         """Do nothing: his commands are taken elsewhere."""

@@ -24,6 +24,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from hubbub.brokers.jetstream.identity import from_credentials, from_file
+from hubbub.core.text import clean
 from hubbub.errors import BrokerError, SettingsError, reason
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ PATIENCE = 3.0  # seconds that a question may take
 ATTEMPT = 1.5  # seconds until a publish is tried again
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
+INBOX = "_INBOX."  # begins the subjects at which answers are waited for
 SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 FULL_DISK = "the disk is full"
 REFUSED = "the chat's servers refuse it"
@@ -42,6 +44,9 @@ UNDER_WAY = 10164  # the same, of a cluster: somebody else's message is being st
 SETTLING = 0.02  # seconds in which that is likely to be decided
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
+HIGHEST = 1 << 53  # a number of a message: a stream of 10,000 messages a second has it after 28,000 years
+DISTRUSTED = 100  # kinds of messages that hubbub did not write, of each of which the console has a line
+SUBJECT_SHOWN = 80  # characters of a subject on the console
 NO_MESSAGE = 10037
 NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # there is no message of that number
 
@@ -80,13 +85,53 @@ def is_full(error: BrokerError) -> bool:
     return isinstance(error, Rejected) and error.code in FULL
 
 
+class _Trouble(msgspec.Struct):
+    """What is wrong, as JetStream's interface says it."""
+
+    code: int
+    err_code: int = 0
+
+
 class Message(NamedTuple):
-    """A message of a stream: number, subject, what is in it, and, if it was asked for alone, when it was stored."""
+    """A message of a stream: number, subject, what is in it, and when it was stored."""
 
     number: int
     subject: str
     data: bytes
-    time: float = 0.0  # epoch seconds, by the servers
+    time: float = 0.0  # epoch seconds, by the servers; 0 if that is not known
+
+    @property
+    def parts(self) -> tuple[bytes, int, float]:
+        """What decodes it: data, number and time."""
+        return self.data, self.number, self.time
+
+
+class Copy(NamedTuple):
+    """A message as a server sends it on, and the number of the message before it in its subject."""
+
+    message: Message
+    before: int
+
+
+def copied(message: Msg) -> Copy:
+    """Return what is in a message that a server has copied from a stream. Raises ValueError for what is none."""
+    headers = message.headers or {}
+    try:
+        number, before = (int(headers[name]) for name in ("Nats-Sequence", "Nats-Last-Sequence"))
+    except (LookupError, TypeError) as error:
+        raise ValueError("it has no number") from error
+    if not 0 <= before < number <= HIGHEST:
+        raise ValueError("it has an impossible number")
+    subject = headers.get("Nats-Subject", "")
+    return Copy(Message(number, subject, message.data, _epoch(headers.get("Nats-Time-Stamp", ""))), before)
+
+
+def _epoch(stamp: str) -> float:
+    """Return a time that a server writes in epoch seconds, 0 for what is none."""
+    try:
+        return datetime.fromisoformat(stamp).timestamp()
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +171,8 @@ class Link:
         self._error = ""
         self._pages: dict[str, tuple[list[Message], asyncio.Future[None]]] = {}
         self._asked = 0
+        self.ignored = 0  # messages that hubbub did not write
+        self._told: set[tuple[str, str]] = set()  # of which kinds of these the console has a line
 
     @property
     def up(self) -> bool:
@@ -229,8 +276,29 @@ class Link:
     # --- messages -------------------------------------------------------------------------------------------------
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Let `callback`, which must not wait, have every message of a subject; nothing is dropped on the way."""
-        return await self._nats.subscribe(subject, cb=callback, pending_msgs_limit=0, pending_bytes_limit=0)
+        """Let `callback`, which must not wait, have every message of a subject; nothing is dropped on the way.
+
+        Whatever somebody sends there, the next message is taken. What `callback` refuses with ValueError is ignored.
+        """
+
+        async def guarded(message: Msg) -> None:
+            try:
+                await callback(message)
+            except (ValueError, msgspec.MsgspecError) as error:
+                self.distrust(message.subject, str(error))
+            except Exception:
+                log.exception("a message on %s cannot be taken", clean(message.subject[:SUBJECT_SHOWN]))
+
+        return await self._nats.subscribe(subject, cb=guarded, pending_msgs_limit=0, pending_bytes_limit=0)
+
+    def distrust(self, subject: str, why: str) -> None:
+        """Say that a message is ignored, because hubbub did not write it: once for each kind of subject and reason."""
+        self.ignored += 1
+        kind = ".".join(subject.split(".")[:2])[:SUBJECT_SHOWN], why[:SUBJECT_SHOWN]
+        if kind not in self._told and len(self._told) < DISTRUSTED:
+            self._told.add(kind)
+            shown = clean(subject[:SUBJECT_SHOWN])
+            log.warning("A message on %s is ignored, because hubbub did not write it: %s", shown, clean(kind[1]))
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """Have no more of it."""
@@ -242,11 +310,16 @@ class Link:
         with contextlib.suppress(errors.Error, OSError):
             await self._nats.publish(subject, data, reply=reply)
 
+    async def reply(self, message: Msg, data: bytes) -> None:
+        """Answer a message, if whoever sent it waits for that: it could name any other subject to be written to."""
+        if message.reply.startswith(INBOX):
+            await self.tell(message.reply, data)
+
     async def answer(self, subject: str) -> Subscription:
         """Answer whoever asks there that this node is alive, until that is unsubscribed."""
 
         async def reply(message: Msg) -> None:
-            await self.tell(message.reply, b"")
+            await self.reply(message, b"")
 
         return await self.subscribe(subject, reply)
 
@@ -350,13 +423,22 @@ class Link:
     async def last(self, stream: str, subject: str) -> Message | None:
         """Return the last message of a subject, as the stream's leader knows it. Raises BrokerError."""
         try:
-            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}))["message"]
+            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})).get("message")
         except Rejected as refusal:
             if refusal.code == NO_MESSAGE:
                 return None
             raise BrokerError(GONE) from refusal  # of a stream that is not there, say, nothing is known
-        stored = datetime.fromisoformat(found["time"]).timestamp()
-        return Message(found["seq"], found["subject"], base64.b64decode(found.get("data", "")), stored)
+        return _stored(found)
+
+    async def at(self, stream: str, number: int) -> Message | None:
+        """Return a message of a stream, as its leader knows it; None if it is not there. Raises BrokerError."""
+        try:
+            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": number})).get("message")
+        except Rejected as refusal:
+            if refusal.code in NOT_THERE:
+                return None
+            raise BrokerError(GONE) from refusal
+        return _stored(found)
 
     async def batch(self, stream: str, question: object) -> list[Message]:
         """Return messages by batched direct get (ADR-31): a replica that lags behind may answer. Raises BrokerError."""
@@ -384,20 +466,34 @@ class Link:
         headers = message.headers or {}
         status = headers.get("Status")
         if status is None:
-            page.append(Message(int(headers["Nats-Sequence"]), headers["Nats-Subject"], message.data))
+            try:
+                page.append(copied(message).message)
+            except ValueError:
+                done.set_exception(BrokerError(GONE))
         elif status in ("204", "404"):  # no more, or nothing
             done.set_result(None)
         else:
             done.set_exception(BrokerError(GONE))
 
 
+def _stored(found: Any) -> Message:
+    """Return a message that JetStream's interface has answered. Raises BrokerError if it is none."""
+    try:
+        data = base64.b64decode(found.get("data", ""))
+        return Message(int(found["seq"]), str(found["subject"]), data, _epoch(found["time"]))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BrokerError(GONE) from error
+
+
 def _decode(answer: Msg) -> dict[str, Any]:
     """Return what the servers answer; nothing if somebody else does, who answers something else."""
     try:
-        return msgspec.json.decode(answer.data, type=dict[str, Any])
-    except msgspec.MsgspecError:
+        outcome = msgspec.json.decode(answer.data, type=dict[str, Any])
+        msgspec.convert(outcome.get("error"), _Trouble | None)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         log.debug("somebody who is no NATS server answers on %s", answer.subject)
         return {"error": {"code": 503}}
+    return outcome
 
 
 def _plain(error: Exception) -> str:

@@ -5,43 +5,38 @@ before an entry is known without reading the message before it: the entry number
 
 JetStream cannot be read backwards, and knows no state of a room. So each pack tells what its node knew of the room
 when it was published: up to where it had seen all (`after`), where the newest WINDOW entries begin (`back`), which
-message was the last that changed the room's state (`ruling`), and the latest time of an entry (`high`).
+message was the last that changed the room's state (`ruling`), and the latest time of an entry (`high`). It also has
+the checksum of the message `after` (`sum`): nodes that have seen another message there notice it.
+
+Not only hubbub may write to the stream. So everything is checked when it is decoded, and what cannot be shown keeps its
+place and shows nothing.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
 
+from hubbub.brokers.jetstream.lines import UNKNOWN, Line, checked, when
+from hubbub.brokers.keys import room_of
 from hubbub.core.model import LOBBY, Draft, Entry, Kind, RoomState
-from hubbub.core.names import key_of
+from hubbub.core.names import is_room, key_of
 from hubbub.core.rules import PREFIXES, Change, Rules, closed_after, parse, write
 from hubbub.core.rulings import MAX_RULING, compact
 from hubbub.core.text import fold_text
-from hubbub.errors import BrokerError
 
 STEP = 1024  # numbers that a message has for its entries: products with it stay exact in JavaScript for 8e12 messages
 MAX_ENTRIES = 512
 MAX_BYTES = 256 * 1024  # of text in a pack; the server's own default for a message is 1 MiB
+PART_CHARS = 128 * 1024  # of ids of what was taken back: from then on they are a message of their own
 WINDOW = 64  # entries that the hint `back` reaches back
 T = TypeVar("T", Draft, Entry)
 # What changes a room's state. Of the joins, only its first; of the renames, those of people who may do something.
 RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME, Kind.REDACT, Kind.MOVE})
-
-
-class Line(msgspec.Struct, array_like=True, frozen=True):
-    """An entry without what is known from its place."""
-
-    kind: Kind
-    time: float
-    nick: str
-    text: str
-    id: str
-    host: str = ""
-    tags: str = ""
 
 
 class Pack(msgspec.Struct, frozen=True):
@@ -52,6 +47,7 @@ class Pack(msgspec.Struct, frozen=True):
     back: int = 0
     ruling: int = 0
     high: float = 0.0  # the latest time of an entry of the room, up to the end of this pack; 0 if that is not known
+    sum: int | None = None  # of the message `after`, None if that is not known
 
     @property
     def reached(self) -> float:
@@ -62,11 +58,12 @@ class Pack(msgspec.Struct, frozen=True):
 class _Newer(msgspec.Struct):
     """A pack of which not every entry is known."""
 
-    entries: list[list[Any]]
+    entries: list[Any]
     after: int = 0
     back: int = 0
     ruling: int = 0
     high: float = 0.0
+    sum: int | None = None
 
 
 _encoder = msgspec.json.Encoder()
@@ -79,28 +76,48 @@ def encode(pack: Pack) -> bytes:
     return _encoder.encode(pack)
 
 
-def decode(data: bytes) -> Pack:
-    """Return the pack of a message; an empty one for what hubbub did not write.
+def decode(data: bytes, number: int, stored: float) -> Pack:
+    """Return the pack of a message, checked; an empty one for what hubbub did not write.
 
     An entry of a kind that only newer versions know keeps its place, and shows nothing.
+
+    Args:
+        data: what is in the message.
+        number: the message's.
+        stored: when the servers stored it, in epoch seconds; 0 if that is not known.
+
     """
     try:
-        return _decoder.decode(data)
+        pack = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        pass
-    try:
-        pack = _newer_decoder.decode(data)
-        return Pack([_known(one) for one in pack.entries], pack.after, pack.back, pack.ruling, pack.high)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+        try:
+            newer = _newer_decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Pack([])
+        known = [_known(one) for one in newer.entries]
+        pack = Pack(known, newer.after, newer.back, newer.ruling, newer.high, newer.sum)
+    if len(pack.entries) > MAX_ENTRIES:  # they would have numbers of other messages
         return Pack([])
+    after, back, ruling = (hint if 0 <= hint <= number else 0 for hint in (pack.after, pack.back, pack.ruling))
+    lines = [checked(one, stored) for one in pack.entries]
+    return Pack(lines, min(after, number - 1), back, ruling, when(pack.high, stored), pack.sum)
 
 
-def _known(one: list[Any]) -> Line:
+def checksum(data: bytes) -> int:
+    """Return what tells two messages apart."""
+    return zlib.crc32(data)
+
+
+def _known(one: object) -> Line:
     try:
         return msgspec.convert(one, Line)
     except msgspec.ValidationError:
-        time, nick, _, id = msgspec.convert(one[1:5], tuple[float, str, str, str])
-        return Line(Kind.GONE, time, nick, "", id)
+        pass
+    try:
+        time, nick, _, id = msgspec.convert(one[1:5], tuple[float, str, str, str])  # type: ignore[index]
+    except (msgspec.ValidationError, TypeError, LookupError):
+        return Line(Kind.GONE, 0.0, "", "", "")
+    return Line(Kind.GONE, time, nick, "", id)
 
 
 def line(what: Draft | Entry, time: float) -> Line:
@@ -160,7 +177,9 @@ class State(msgspec.Struct):
     closed: str | None = None  # the letters that close it; None in what older versions have noted
     titled: tuple[int, Line] | None = None
     modes: list[tuple[int, Line]] = []
-    gone: dict[str, None] = {}  # ids of what was taken back
+    gone: dict[str, None] = {}  # ids of what was taken back, but for those that are in parts of their own
+    sealed: int = 0  # of these parts: how many there have been
+    sum: int | None = None  # the checksum of message `upto`, None if that is not known
 
     def fold(self, made: Entry) -> bool:
         """Let an entry take effect; return whether it changed anything. It must follow all others."""
@@ -188,6 +207,17 @@ class State(msgspec.Struct):
             self.name = made.text.partition(" ")[0]
         self.ruling = message_of(made.seq)
         return True
+
+    def cut(self, last: int) -> None:
+        """Forget what is behind a message: the log ends there."""
+        end = end_of(last)
+        self.upto, self.ruling = last, min(last, self.ruling)
+        self.modes = [one for one in self.modes if one[0] <= end]
+        self.closed = None
+        if self.titled and self.titled[0] > end:
+            self.titled, self.topic = None, ""
+        if self.opened and self.opened[0] > end:
+            self.opened = None
 
     def _taken_along(self, made: Entry) -> list[Change]:
         """Return what somebody's rename changes: what he may do goes with him to his new name."""
@@ -224,14 +254,26 @@ class State(msgspec.Struct):
         kept = compact(self.name, self.rules(self.name))
         self.modes = [(one.seq, line(one, one.time)) for one in kept if one.kind is Kind.MODE]
 
-    def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield entries as they are after what was taken back."""
-        for one in found:
-            yield one._replace(kind=Kind.GONE, text="", tags="") if one.id in self.gone else one
+    def sealable(self) -> list[str]:
+        """Return the oldest ids of what was taken back that make a part of its own; none if they are too few yet."""
+        ids = []
+        size = 0
+        for id in self.gone:
+            ids.append(id)
+            size += len(id)
+            if size >= PART_CHARS:
+                return ids
+        return []
 
-    def seen(self, room: str, latest: Sequence[Entry]) -> RoomState:
+    def seal(self, ids: Iterable[str]) -> None:
+        """Note that these ids are in a part of their own."""
+        self.sealed += 1
+        for id in ids:
+            self.gone.pop(id, None)
+
+    def seen(self, room: str, latest: Sequence[Entry], recent: Sequence[Entry]) -> RoomState:
         """Return what the hub is told of the room."""
-        return RoomState(end_of(self.upto), self.topic, latest, self.rules(room))
+        return RoomState(end_of(self.upto), self.topic, latest, self.rules(room), recent)
 
     def encode(self) -> bytes:
         """Return it for the stream of states."""
@@ -241,17 +283,42 @@ class State(msgspec.Struct):
 _state_decoder = msgspec.json.Decoder(State)
 
 
-def decode_state(data: bytes) -> State:
-    """Return a state. Raises BrokerError for what hubbub did not write."""
-    try:
-        return _state_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise BrokerError("what is noted of a room cannot be read") from error
-
-
 def read_state(data: bytes) -> State | None:
-    """Return a state, None for what hubbub did not write: where many are read, one must not hide the others."""
+    """Return a state, checked; None for what hubbub did not write."""
     try:
-        return decode_state(data)
-    except BrokerError:
+        state = _state_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
+    if not (is_room(state.name) and is_room(room_of(state.key)) and 0 <= state.ruling <= state.upto):
+        return None
+    state.topic = checked(Line(Kind.TOPIC, 0.0, UNKNOWN, state.topic, "-"), 0.0).text
+    state.opened, state.titled = (_checked(one) if one else None for one in (state.opened, state.titled))
+    state.modes = [_checked(one) for one in state.modes]
+    return state
+
+
+def _checked(one: tuple[int, Line]) -> tuple[int, Line]:
+    return one[0], checked(one[1], 0.0)
+
+
+class Part(msgspec.Struct):
+    """Ids of what was taken back in a room, and a message behind all of it."""
+
+    ids: list[str]
+    upto: int
+
+
+_part_decoder = msgspec.json.Decoder(Part)
+
+
+def encode_part(part: Part) -> bytes:
+    """Return a part for the stream of states."""
+    return _encoder.encode(part)
+
+
+def decode_part(data: bytes) -> Part:
+    """Return a part; an empty one for what hubbub did not write."""
+    try:
+        return _part_decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Part([], 0)

@@ -2,6 +2,8 @@
 
 Nothing of it is stored. A node numbers what it tells; who misses a number asks for all of it. A node whose lease is
 gone takes its people with it. What is told to somebody elsewhere goes to his node by the same way.
+
+Whatever comes in is checked (heard.py): not only hubbub may write there.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
-from hubbub.brokers.jetstream.forward import NO_FORM, TO, Forward, Told
+from hubbub.brokers.jetstream import heard
+from hubbub.brokers.jetstream.forward import EXPEL, INVITED, KNOCK, NO_FORM, TO, Forward, Told
+from hubbub.brokers.jetstream.heard import News, Signal
 from hubbub.brokers.jetstream.lease import Lease
 from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.packs import Line, entry, line
+from hubbub.brokers.jetstream.packs import entry, line
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.abroad import Person, person
 from hubbub.core.hub import Hub
-from hubbub.core.model import Draft, Entry, Invited, Kind, Private
+from hubbub.core.model import Draft, Entry, Invited, Kind, Knocked, Private
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import BrokerError
@@ -34,39 +38,15 @@ ASK = "hubbub.who.ask"
 ALL = "hubbub.who.all."  # + who asked
 SIGNAL = "hubbub.who.signal"
 TOLD, NOT_TOLD = b"+", b"-"
+_encode = msgspec.json.Encoder().encode
 WITHIN = 3.0  # seconds in which another node says whether it could tell somebody something
 SOON = 0.002  # seconds in which changes are gathered: a storm of joins is a few messages
 TOGETHER = 500  # people in a message
 BYTES = 256 * 1024  # of them, in a message; the servers' own bound for one is 1 MiB
 BEAT = 1.0  # seconds between two signs of life
+PEERS = 256  # other nodes that are known at once
+PEOPLE = 50_000  # people of one of them
 SILENT = 3.0  # seconds without one after which the lease is looked at
-
-
-class News(msgspec.Struct, omit_defaults=True):
-    """What a node tells: its lease, a number, people who came or changed, and those who left, by their numbers."""
-
-    node: str
-    lease: str
-    number: int
-    people: list[tuple[int, Person]] = []
-    gone: list[int] = []
-    answer: bool = False  # a part of all there is
-    last: bool = False  # the last part
-    bye: bool = False
-
-
-class Signal(msgspec.Struct):
-    """What is not stored, for the members of a room."""
-
-    node: str
-    room: str
-    line: Line
-
-
-_news = msgspec.json.Decoder(News)
-_told = msgspec.json.Decoder(Told)
-_signal = msgspec.json.Decoder(Signal)
-_encode = msgspec.json.Encoder().encode
 
 
 class Peer:
@@ -174,7 +154,7 @@ class Presence:
         return number
 
     async def _on_ask(self, message: Msg) -> None:
-        asker = message.data.decode("ascii", "replace")
+        asker = heard.node(message.data)
         if asker == self.node:
             return
         people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
@@ -186,7 +166,7 @@ class Presence:
     # --- what happens elsewhere -----------------------------------------------------------------------------------
 
     async def _on_news(self, message: Msg) -> None:
-        news = _news.decode(message.data)
+        news = heard.news(message.data, self._hub.clock())
         if news.node == self.node:
             return
         now = self._loop.time()
@@ -196,30 +176,40 @@ class Presence:
                 self._lose(news.node, peer)
             return
         if peer is None:
+            if len(self.peers) >= PEERS:
+                raise ValueError("there are too many nodes")
             peer = self.peers[news.node] = Peer(news, now)
         peer.heard, peer.lease = now, news.lease
         if news.answer:
-            self._take(peer, news)
-            peer.named.update(number for number, _ in news.people)
-            if news.last:
-                self._forget(peer, peer.people.keys() - peer.named)
-                peer.named.clear()
-                peer.number = news.number
+            self._take_answer(peer, news)
         elif news.number == peer.number + bool(news.people or news.gone):
-            self._forget(peer, news.gone)  # before who comes under the name of one of them
-            self._take(peer, news)
-            peer.number = news.number
-            if not news.people and not news.gone:  # a sign of life: all that it said before is here
-                self._hub.abroad.review(lambda one: isinstance(one.outlet, Forward) and one.outlet.node == news.node)
+            self._take_next(peer, news)
         elif now - peer.asked > BEAT / 2:  # something was missed
             peer.asked = now
             peer.named.clear()
             await self._link.tell(f"{ASK}.{news.node}", self.node.encode())
 
+    def _take_answer(self, peer: Peer, news: News) -> None:
+        self._take(peer, news)
+        peer.named.update(number for number, _ in news.people)
+        if news.last:
+            self._forget(peer, peer.people.keys() - peer.named)
+            peer.named.clear()
+            peer.number = news.number
+
+    def _take_next(self, peer: Peer, news: News) -> None:
+        self._forget(peer, news.gone)  # before who comes under the name of one of them
+        self._take(peer, news)
+        peer.number = news.number
+        if not news.people and not news.gone:  # a sign of life: all that it said before is here
+            self._hub.abroad.review(lambda one: isinstance(one.outlet, Forward) and one.outlet.node == news.node)
+
     def _take(self, peer: Peer, news: News) -> None:
         for number, who in news.people:
             if session := peer.people.get(number):
                 self._hub.abroad.update(session, who)
+            elif len(peer.people) >= PEOPLE:
+                raise ValueError("a node has too many people")
             else:
                 outlet = Forward(self._send, news.node, number)
                 peer.people[number] = self._hub.abroad.arrive(outlet, outlet, NO_FORM, who)
@@ -275,23 +265,24 @@ class Presence:
         self._tasks.spawn(deliver())
 
     async def _on_told(self, message: Msg) -> None:
-        told = _told.decode(message.data)
+        told = heard.told(message.data, self._hub.clock())
         user = self._people.get(told.to)
         done = bool(user and user.sessions) and self._pass_on(told, user.sessions[0])  # type: ignore[union-attr]
-        if message.reply:
-            await self._link.tell(message.reply, TOLD if done else NOT_TOLD)
+        await self._link.reply(message, TOLD if done else NOT_TOLD)
 
     def _pass_on(self, told: Told, session: Session) -> bool:
         """Tell somebody here what comes from another node; return whether he takes it."""
-        if told.what == "expel":
+        if told.what == EXPEL:
             self._hub.expel(session, told.text)
             return True
-        if told.what == "invited":
+        if told.what == INVITED:
             session.invite(told.room, told.opens)
         if session.paused:
             return False
-        if told.what == "invited":
+        if told.what == INVITED:
             session.outlet.tell(Invited(told.nick, told.host, told.room, told.opens))
+        elif told.what == KNOCK:
+            session.outlet.tell(Knocked(told.nick, told.host, told.room))
         else:
             said = entry(told.room, 0, 0, told.line) if told.line else None
             session.outlet.tell(Private(told.nick, told.text, said, told.user))
@@ -301,7 +292,7 @@ class Presence:
         self._send(SIGNAL, _encode(Signal(self.node, said.room, line(said, said.time))))
 
     async def _on_signal(self, message: Msg) -> None:
-        signal = _signal.decode(message.data)
+        signal = heard.signal(message.data, self._hub.clock())
         room = self._hub.rooms.awake.get(signal.room)
         if signal.node != self.node and room:
             self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)

@@ -81,7 +81,9 @@ class Projection:
             state = info["state"]
             self.last = int(state["last_seq"] if state["messages"] else 0)
             if self._store is None or self.upto > int(state["last_seq"]):
-                await self._do(lambda: self._open(str(info["created"]), self.last))
+                created = str(info["created"])
+                origin = f"{created} {await streams.log_id(self._link, created)}"  # it changes with the log's past
+                await self._do(lambda: self._open(origin, self.last))
             await self._do(lambda: self._forget(int(state["first_seq"])))
             if self.upto >= self.last:
                 await self._do(lambda: self._index(1))
@@ -137,7 +139,8 @@ class Projection:
         store = self._store
         assert store is not None
         found = [
-            (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(one.data)))) for one in page
+            (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(*one.parts))))
+            for one in page
         ]
         store.mirror(found, page[-1].number)
         self._fresh += sum(len(said) for _, said in found)

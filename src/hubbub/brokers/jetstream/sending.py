@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
 INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
 MISTAKE = "the server made a mistake"
+SHORTER = "the log has lost its end; the server must be started again"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that say who somebody is, and where
@@ -133,6 +134,7 @@ class Sending:
             self.failed(list(outgoing), MISTAKE, False)
         for name in [name for name, one in self.outgoing.items() if one is outgoing]:
             del self.outgoing[name]
+        self.forsaken.difference_update([draft.id for draft in outgoing])
         if not self.outgoing:
             self._hear(True)
 
@@ -229,7 +231,7 @@ class Sending:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
         if first.id in self.unseen and not first.entry:  # it has a number that another message had before
-            self._broker.mistrust()
+            self._broker.mistrust(SHORTER, "a number was given that another message had")
             raise Unknown
 
     async def _claim(self, feed: Feed, move: Draft | Entry) -> None:

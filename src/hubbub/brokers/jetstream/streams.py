@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from hubbub.brokers.base import new_log_id
 from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Taken
@@ -18,10 +18,12 @@ NOW = "HUBBUB_STATE"
 ROOM = "hubbub.room."  # + key: a room's packs
 LIVE = "hubbub.live."  # + key: the same, as they were stored, with their numbers
 STATE = "hubbub.state.room."  # + name: where a room's log is, and what its entries made of it
+GONE_IDS = "hubbub.state.gone."  # + key and a number: ids of what was taken back there, the oldest
 NAME = "hubbub.state.name."  # + name: who holds it
 NODE = "hubbub.state.node."  # + node: its lease
 SECRET = "hubbub.state.secret"  # what cloaks are made with: the same on every node
 IDENTITY = "hubbub.state.log"  # the log's identity, and when the stream was made that has it
+SECRET_BYTES = 32
 PROBE = "hubbub.state.probe"
 
 PAGE = 256  # messages that are asked for at once
@@ -114,22 +116,33 @@ async def patiently(store: Callable[[], Awaitable[T]]) -> T:
 
 
 async def secret(link: Link) -> bytes:
-    """Return what all nodes share, made by the first one. Raises BrokerError."""
+    """Return what all nodes share, made by the first one.
+
+    Raises:
+        BrokerError: it cannot be had.
+        SettingsError: it is not what was written once.
+
+    """
     while True:
         if found := await link.last(NOW, SECRET):
+            if len(found.data) != SECRET_BYTES:
+                raise SettingsError(
+                    f"The secret on NATS is damaged: it has {len(found.data)} bytes, not {SECRET_BYTES}."
+                )
             return found.data
         with contextlib.suppress(Taken):
-            await link.replace(SECRET, secrets.token_bytes(32), 0)
+            await link.replace(SECRET, secrets.token_bytes(SECRET_BYTES), 0)
 
 
-async def log_id(link: Link) -> str:
-    """Return the identity of the log, the same on every node; made by the first one. Raises BrokerError."""
-    created = str((await link.ask(f"STREAM.INFO.{LOG}"))["created"])
+async def log_id(link: Link, created: str) -> str:
+    """Return the identity of the log that was made then: the same on every node, made by the first one.
+
+    Raises BrokerError.
+    """
     while True:
         found = await link.last(NOW, IDENTITY)
-        known, _, made = found.data.decode().partition(" ") if found else ("", "", "")
-        if known and made == created:
-            return known
+        if found and (noted := _identity(found)) and noted[1] == created:
+            return noted[0]
         with contextlib.suppress(Taken):  # the log is new, though what was noted beside it may be old
             await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number if found else 0)
 
@@ -137,10 +150,16 @@ async def log_id(link: Link) -> str:
 async def renew_log_id(link: Link, known: str) -> None:
     """Give the log another identity than the one that is known: it has lost its end. Raises BrokerError."""
     found = await link.last(NOW, IDENTITY)
-    if found and found.data.decode().partition(" ")[0] == known:
+    noted = _identity(found) if found else None
+    if found and noted and noted[0] == known:
         with contextlib.suppress(Taken):  # another node has done it
-            created = found.data.decode().partition(" ")[2]
-            await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number)
+            await link.replace(IDENTITY, f"{new_log_id()} {noted[1]}".encode(), found.number)
+
+
+def _identity(found: Message) -> tuple[str, str] | None:
+    """Return the identity that is noted, and when the stream was made that has it; None if it cannot be read."""
+    known, _, created = found.data.decode("utf-8", "replace").partition(" ")
+    return (known, created) if known.isascii() and known.isalnum() and len(known) <= 32 else None
 
 
 async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
@@ -188,9 +207,21 @@ async def forward(link: Link, stream: str, subject: str, start: int, known: int)
             await asyncio.sleep(LAG)
 
 
-async def end(link: Link) -> int:
-    """Return the number of the log's last message, whether it is still there or not. Raises BrokerError."""
-    return int((await link.ask(f"STREAM.INFO.{LOG}"))["state"]["last_seq"])
+class Log(NamedTuple):
+    """The log as a stream: when it was made, and its first and last message, whether that is still there or not."""
+
+    created: str
+    first: int
+    last: int
+
+
+async def log(link: Link) -> Log:
+    """Return what the servers say of the log. Raises BrokerError."""
+    found = await link.ask(f"STREAM.INFO.{LOG}")
+    try:
+        return Log(str(found["created"]), int(found["state"]["first_seq"]), int(found["state"]["last_seq"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise BrokerError(GONE) from error
 
 
 async def is_empty(link: Link, stream: str, subject: str, start: int) -> bool:
