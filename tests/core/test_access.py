@@ -1,4 +1,4 @@
-"""Who may see and do what: each reason to say no. docs/access.md, as a whole, is tried by tests/e2e/test_access.py."""
+"""Who may see and do what: each reason to say no. docs/access.md, as a whole, is tried by tests/e2e/test_access_on_wires.py."""
 
 from __future__ import annotations
 

@@ -317,7 +317,6 @@ def spelled(messages: Said) -> list[str]:
         (["hello", "#how is ", "+everyone?"], ["hello", "#how is ", "everyone?"]),
         (["", "#how is ", "+everyone?"], ["#how is ", "everyone?"]),
         (["a", "", "b"], ["a", "b"]),
-        (["only one"], ["only one"]),
         ([":colon", "\u00e9\U0001f603"], [":colon", "\u00e9\U0001f603"]),
     ],
 )
@@ -345,6 +344,14 @@ def test_several_lines_are_one_message(come: Town, verb: str, target: str, lines
         if person is poor:
             assert [each.tags.get("msgid") for each in messages] == [echo[0].tags["msgid"]] + [None] * (len(plain) - 1)
             assert {(each.tags["time"], each.tags["+a"]) for each in messages} == {(echo[0].tags["time"], "1")}
+
+
+def test_one_line_in_a_batch_is_a_line(come: Town) -> None:
+    alice, bob = come("alice", *LINES, join="#chan"), come("bob", *LINES, join="#chan")
+    (echo,) = alice.ask(*several("#chan", "only one", tags="label=xyz"))
+    (copy,) = bob.sync()
+    assert echo.tags["label"] == "xyz" and "label" not in copy.tags
+    assert echo.params == copy.params == ("#chan", "only one")
 
 
 def test_several_lines_to_one_who_does_not_know_them(come: Town) -> None:

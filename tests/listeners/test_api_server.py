@@ -158,11 +158,11 @@ async def test_lists_are_read_page_by_page_by_their_links(accept: str) -> None:
     async with asking(no_limits=True) as web:
         for number in range(5):
             await web.say(f"room-{number}", "hi")
-            await web.join(f"Al{number}")
+            await web.join(f"Ben{number}")
         for path, key, expected in (
             ("rooms?after=&limit=2", "rooms", ["lobby", *(f"room-{number}" for number in range(5))]),
             ("rooms?limit=2", "rooms", ["lobby", "room-0", "lobby", *(f"room-{number}" for number in range(5))]),
-            ("rooms/lobby/members?limit=2", "nicks", [f"Al{number}" for number in range(5)]),
+            ("rooms/lobby/members?limit=2", "nicks", [f"Ben{number}" for number in range(5)]),
         ):
             seen: list[str] = []
             folder = "/api/v1/" + path.rpartition("/")[0] + ("/" if "/" in path else "")
@@ -181,14 +181,14 @@ async def test_lists_are_read_page_by_page_by_their_links(accept: str) -> None:
 async def test_lists_over_the_websocket_have_parts_and_true_numbers() -> None:
     async with asking(no_limits=True) as web:
         for number in range(5):
-            await web.join(f"Al{number}")
+            await web.join(f"Ben{number}")
         ada = await web.talk("Ada")
         await ada.say(type="members", room="lobby", limit=2, label="m1")
         first = await ada.sees_label("m1")
-        assert (first["nicks"], first["more"]) == (["Ada", "Al0"], 4)
-        await ada.say(type="members", room="lobby", limit=3, after="Al0", label="m2")
+        assert (first["nicks"], first["more"]) == (["Ada", "Ben0"], 4)
+        await ada.say(type="members", room="lobby", limit=3, after="Ben0", label="m2")
         second = await ada.sees_label("m2")
-        assert (second["nicks"], second["more"]) == (["Al1", "Al2", "Al3"], 1)
+        assert (second["nicks"], second["more"]) == (["Ben1", "Ben2", "Ben3"], 1)
         await ada.say(type="rooms", after="", limit=1, label="r1")
         assert [room["name"] for room in (await ada.sees_label("r1"))["rooms"]] == ["lobby"]
         await ada.say(type="rooms", limit=501, label="r2")

@@ -74,3 +74,11 @@ def test_place_is_a_number_of_this_log_or_of_no_certain_one() -> None:
     assert wire.place("log2-7", "log1") is None
     assert wire.is_mark("log1-7") and wire.is_mark("7")
     assert not any(map(wire.is_mark, ("", "x", "log1-", "7-log1", "٣", "9" * 19, "7\n")))
+
+
+def test_refusal_is_a_whole_answer_and_the_last() -> None:
+    answer = wire.refusal("408 Request Timeout", "Too late, Zoë.", wire.HEADERS)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0] == "HTTP/1.1 408 Request Timeout" and body == "Too late, Zoë.\n".encode()
+    assert {"Content-Length: 16", "Connection: close", "Server: hubbub"} <= set(lines)
