@@ -13,7 +13,8 @@ from nodes import Node, Peer, Start, same, until
 from hubbub.brokers.jetstream import broker as broker_module
 from hubbub.brokers.jetstream import following, reading, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Message, Unknown
+from hubbub.brokers.jetstream.link import Unknown
+from hubbub.brokers.jetstream.messages import Message
 from hubbub.core import moderation
 from hubbub.core.model import Kind
 from hubbub.errors import BrokerError

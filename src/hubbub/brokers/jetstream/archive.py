@@ -10,7 +10,8 @@ from contextlib import aclosing
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Link, Message
+from hubbub.brokers.jetstream.link import Link
+from hubbub.brokers.jetstream.messages import Message
 from hubbub.brokers.jetstream.packs import STEP, State, decode, entries, read_state
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import room_of

@@ -23,7 +23,8 @@ from hubbub.brokers.jetstream import reading, streams
 from hubbub.brokers.jetstream.feed import Feed
 from hubbub.brokers.jetstream.following import Following
 from hubbub.brokers.jetstream.lease import Lease
-from hubbub.brokers.jetstream.link import GONE, Access, Link
+from hubbub.brokers.jetstream.link import Access, Link
+from hubbub.brokers.jetstream.messages import GONE
 from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
 from hubbub.brokers.jetstream.projection import Projection

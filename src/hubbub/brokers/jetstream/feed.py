@@ -12,14 +12,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.lines import Line
-from hubbub.brokers.jetstream.link import GONE, Link, Message, copied
+from hubbub.brokers.jetstream.link import Link
+from hubbub.brokers.jetstream.messages import Message, copied
 from hubbub.brokers.jetstream.packs import (
     WINDOW,
     Pack,
@@ -27,10 +28,9 @@ from hubbub.brokers.jetstream.packs import (
     checksum,
     decode,
     decode_part,
-    end_of,
     entries,
-    message_of,
 )
+from hubbub.brokers.jetstream.room_log import RoomLog
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import SAID, Entry, Kind
@@ -43,13 +43,12 @@ SOON = 0.15  # seconds in which a copy of what was stored must be here before it
 HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
 
 FAR = 10_000  # messages that a copy may be ahead of the room: what is further is read from the stream
-MOST = 16 * WINDOW  # packs of a window: more are in none that hubbub wrote
 DOUBTS = 100  # messages of which it is to be seen whether the stream has them as they were handed on
 
 Told = Callable[[Sequence[Entry]], None]
 
 
-class Feed:
+class Feed(RoomLog):
     """A room that this node follows.
 
     Args:
@@ -64,11 +63,9 @@ class Feed:
     def __init__(
         self, link: Link, state: State, told: Told, tasks: Tasks, reach_all: Callable[[str, int], Awaitable[None]]
     ) -> None:
-        self.link = link
+        super().__init__(link, state)
         self._tasks = tasks
         self._reach_all = reach_all
-        self.state = state
-        self.subject = f"{streams.ROOM}{state.key}"
         self.open = False  # the hub wants all of it
         self.noted = 0  # the last message that changed its state, of those whose outcome is noted as far as is known
         self.used = 0.0  # when it was last needed, on the loop's clock
@@ -84,20 +81,9 @@ class Feed:
         self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
         self._marked = 0
         self._high = 0.0  # the latest time of an entry, as far as is known
-        self.sealed: set[str] = set()  # ids of what was taken back, besides those in the state
         # By number, the checksums of messages that the stream may have otherwise than they were handed on.
         self.doubts: dict[int, int] = {}
         self._news: list[tuple[int, asyncio.Future[None]]] = []
-
-    @property
-    def room(self) -> str:
-        """Its name now."""
-        return self.state.name
-
-    @property
-    def last(self) -> int:
-        """The newest message of the room, all of which up to it were handed on."""
-        return self.state.upto
 
     # --- beginning ------------------------------------------------------------------------------------------------
 
@@ -363,103 +349,3 @@ class Feed:
         """Return lines as the room's next pack."""
         high = max([self._high, *(line.time for line in lines)])
         return Pack(lines, self.last, self.back, self.state.ruling, high, self.state.sum)
-
-    # --- reading --------------------------------------------------------------------------------------------------
-
-    def _pages(self, start: int, known: int) -> AsyncGenerator[list[Message], None]:
-        return streams.forward(self.link, streams.LOG, self.subject, start, known)
-
-    def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield entries as they are after what was taken back."""
-        gone = self.state.gone
-        for one in found:
-            yield one._replace(kind=Kind.GONE, text="", tags="") if one.id in gone or one.id in self.sealed else one
-
-    async def after(self, number: int) -> AsyncGenerator[Entry, None]:
-        """Yield the entries that follow a number, oldest first. Raises BrokerError."""
-        start = message_of(number)
-        previous = 0
-        async with aclosing(self._pages(max(start, 1), self.last)) as pages:
-            async for page in pages:
-                for one in page:
-                    pack = decode(*one.parts)
-                    if previous < one.number <= self.last:
-                        for entry in self.shown(entries(self.room, one.number, previous or pack.after, pack)):
-                            if entry.seq > number:
-                                yield entry
-                        previous = one.number
-                if page[-1].number >= self.last:
-                    return
-
-    async def before(self, number: int) -> AsyncGenerator[Entry, None]:
-        """Yield the entries before a number, newest first. Raises BrokerError."""
-        upto = min(message_of(number), self.last)
-        anchor = await self._first_from(upto) if upto else None
-        if anchor is None:
-            return
-        end, pack = anchor.number, decode(*anchor.parts)
-        while pack.back <= end:
-            packs = await self._window(pack.back or 1, end)
-            for index in range(len(packs) - 1, -1, -1):
-                at, one = packs[index]
-                if at <= upto:
-                    previous = packs[index - 1][0] if index else one.after
-                    found = list(self.shown(entries(self.room, at, previous, one)))
-                    for entry in reversed(found):
-                        if entry.seq < number:
-                            yield entry
-            if not packs or not pack.back:
-                return
-            end, pack = packs[0][0] - 1, packs[0][1]
-
-    async def _packs(self, start: int, end: int) -> AsyncGenerator[tuple[int, Pack], None]:
-        async with aclosing(self._pages(start, end)) as pages:
-            async for page in pages:
-                for one in page:
-                    if one.number <= end:
-                        yield one.number, decode(*one.parts)
-                if page[-1].number >= end:
-                    return
-
-    async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
-        """Return the packs of a window: the newest MOST of them, if a hint of the log is wrong."""
-        found: deque[tuple[int, Pack]] = deque(maxlen=MOST)
-        async with aclosing(self._packs(start, end)) as packs:
-            async for pair in packs:
-                found.append(pair)
-        return list(found)
-
-    async def _first_from(self, start: int) -> Message | None:
-        """Return the room's first message from a number on."""
-        question = {"seq": max(start, 1), "next_by_subj": self.subject, "batch": 1}
-        for tries in range(streams.TRIES):
-            if page := await self.link.batch(streams.LOG, question):
-                return page[0]
-            if start > self.last or (tries and await streams.is_empty(self.link, streams.LOG, self.subject, start)):
-                return None
-            await asyncio.sleep(streams.LAG)
-        raise BrokerError(GONE)
-
-    async def first_at(self, milliseconds: int) -> int:
-        """Return the number of the first entry that was made at a time or later; later ones need not be.
-
-        Raises BrokerError.
-        """
-        low, high = 1, self.last + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = await self._first_from(middle) if middle <= self.last else None
-            if found is None or found.number > self.last:
-                high = middle
-                continue
-            pack = decode(*found.parts)
-            if pack.entries and int(pack.reached * 1000) >= milliseconds:
-                high = middle
-            else:
-                low = found.number + 1
-        found = await self._first_from(low) if low <= self.last else None
-        if found is None:
-            return end_of(self.last) + 1
-        pack = decode(*found.parts)
-        early = next((at for at, one in enumerate(pack.entries) if int(one.time * 1000) >= milliseconds), 0)
-        return end_of(found.number) - len(pack.entries) + early + 1

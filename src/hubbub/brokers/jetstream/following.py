@@ -16,7 +16,8 @@ from collections.abc import Callable, Container, Sequence
 
 from hubbub.brokers.jetstream import packs, streams
 from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import GONE, Link, Message, Taken
+from hubbub.brokers.jetstream.link import Link, Taken
+from hubbub.brokers.jetstream.messages import GONE, Message
 from hubbub.brokers.jetstream.packs import Part, State, checksum
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name

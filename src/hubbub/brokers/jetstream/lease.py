@@ -19,7 +19,8 @@ from collections.abc import Awaitable, Callable, Collection
 from nats.aio.subscription import Subscription
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import FULL_DISK, GONE, Link, Message, Taken, is_full
+from hubbub.brokers.jetstream.link import FULL_DISK, Link, Taken, is_full
+from hubbub.brokers.jetstream.messages import GONE, Message
 from hubbub.brokers.jetstream.tasks import Tasks
 from hubbub.brokers.keys import encode_name
 from hubbub.errors import BrokerError, Refused

@@ -7,15 +7,13 @@ time to live, an outcome that tells "unknown" from "rejected") are a few request
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from nats import errors
@@ -24,6 +22,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from hubbub.brokers.jetstream.identity import from_credentials, from_file
+from hubbub.brokers.jetstream.messages import GONE, Message, answered, copied
 from hubbub.core.text import clean
 from hubbub.errors import BrokerError, SettingsError, reason
 
@@ -37,14 +36,12 @@ INBOX = "_INBOX."  # begins the subjects at which answers are waited for
 SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 FULL_DISK = "the disk is full"
 REFUSED = "the chat's servers refuse it"
-GONE = "the chat's servers cannot be reached just now"
 
 WRONG_LAST = 10071  # err_code: not the sequence that was expected
 UNDER_WAY = 10164  # the same, of a cluster: somebody else's message is being stored
 SETTLING = 0.02  # seconds in which that is likely to be decided
 # Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
 FULL = frozenset({10023, 10047})
-HIGHEST = 1 << 53  # a number of a message: a stream of 10,000 messages a second has it after 28,000 years
 DISTRUSTED = 100  # kinds of messages that hubbub did not write, of each of which the console has a line
 SUBJECT_SHOWN = 80  # characters of a subject on the console
 NO_MESSAGE = 10037
@@ -83,55 +80,6 @@ class Taken(BrokerError):
 def is_full(error: BrokerError) -> bool:
     """Return whether something was not stored because the servers have no space left."""
     return isinstance(error, Rejected) and error.code in FULL
-
-
-class _Trouble(msgspec.Struct):
-    """What is wrong, as JetStream's interface says it."""
-
-    code: int
-    err_code: int = 0
-
-
-class Message(NamedTuple):
-    """A message of a stream: number, subject, what is in it, and when it was stored."""
-
-    number: int
-    subject: str
-    data: bytes
-    time: float = 0.0  # epoch seconds, by the servers; 0 if that is not known
-
-    @property
-    def parts(self) -> tuple[bytes, int, float]:
-        """What decodes it: data, number and time."""
-        return self.data, self.number, self.time
-
-
-class Copy(NamedTuple):
-    """A message as a server sends it on, and the number of the message before it in its subject."""
-
-    message: Message
-    before: int
-
-
-def copied(message: Msg) -> Copy:
-    """Return what is in a message that a server has copied from a stream. Raises ValueError for what is none."""
-    headers = message.headers or {}
-    try:
-        number, before = (int(headers[name]) for name in ("Nats-Sequence", "Nats-Last-Sequence"))
-    except (LookupError, TypeError) as error:
-        raise ValueError("it has no number") from error
-    if not 0 <= before < number <= HIGHEST:
-        raise ValueError("it has an impossible number")
-    subject = headers.get("Nats-Subject", "")
-    return Copy(Message(number, subject, message.data, _epoch(headers.get("Nats-Time-Stamp", ""))), before)
-
-
-def _epoch(stamp: str) -> float:
-    """Return a time that a server writes in epoch seconds, 0 for what is none."""
-    try:
-        return datetime.fromisoformat(stamp).timestamp()
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,7 +376,7 @@ class Link:
             if refusal.code == NO_MESSAGE:
                 return None
             raise BrokerError(GONE) from refusal  # of a stream that is not there, say, nothing is known
-        return _stored(found)
+        return answered(found)
 
     async def at(self, stream: str, number: int) -> Message | None:
         """Return a message of a stream, as its leader knows it; None if it is not there. Raises BrokerError."""
@@ -438,7 +386,7 @@ class Link:
             if refusal.code in NOT_THERE:
                 return None
             raise BrokerError(GONE) from refusal
-        return _stored(found)
+        return answered(found)
 
     async def batch(self, stream: str, question: object) -> list[Message]:
         """Return messages by batched direct get (ADR-31): a replica that lags behind may answer. Raises BrokerError."""
@@ -476,13 +424,11 @@ class Link:
             done.set_exception(BrokerError(GONE))
 
 
-def _stored(found: Any) -> Message:
-    """Return a message that JetStream's interface has answered. Raises BrokerError if it is none."""
-    try:
-        data = base64.b64decode(found.get("data", ""))
-        return Message(int(found["seq"]), str(found["subject"]), data, _epoch(found["time"]))
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise BrokerError(GONE) from error
+class _Trouble(msgspec.Struct):
+    """What is wrong, as JetStream's interface says it."""
+
+    code: int
+    err_code: int = 0
 
 
 def _decode(answer: Msg) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import TypeVar
 
 from hubbub.brokers.copy import Copy
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Link, Message
+from hubbub.brokers.jetstream.link import Link
+from hubbub.brokers.jetstream.messages import Message
 from hubbub.brokers.jetstream.packs import STEP, decode, entries
 from hubbub.brokers.sqlite import lock
 from hubbub.brokers.store import FILE

@@ -9,7 +9,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from hubbub.brokers.base import new_log_id
-from hubbub.brokers.jetstream.link import FULL, GONE, Link, Message, Rejected, Taken
+from hubbub.brokers.jetstream.link import FULL, Link, Rejected, Taken
+from hubbub.brokers.jetstream.messages import GONE, Message
 from hubbub.brokers.keep import Keep
 from hubbub.errors import BrokerError, SettingsError
 
