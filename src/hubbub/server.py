@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import hmac
 import io
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 SECRET_BYTES = 32
+FREE = 60.0  # seconds between two looks at what memory need not be held any more
 SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
 PART = 1.5  # seconds that it gives its peers to take the last bytes
 ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
@@ -143,10 +145,19 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
         log.info("%s", code.getvalue().rstrip("\n"))
 
 
-async def _look_at(certificate: Certificate) -> None:
+async def _keep_up(hub: Hub, certificate: Certificate | None) -> None:
+    """Do what is due from time to time: take a new certificate, and give back memory that is not needed any more."""
+    # glibc keeps free memory that lies between what is used, unless it is asked.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    free_at = time.monotonic() + FREE
     while True:
         await asyncio.sleep(LOOK)
-        certificate.look()
+        if certificate:
+            certificate.look()
+        if time.monotonic() >= free_at:
+            free_at += FREE
+            if hub.delivery.expire() and trim:
+                trim(0)
 
 
 def _secret(folder: Path) -> bytes:
@@ -369,12 +380,11 @@ async def serve(settings: Settings) -> None:
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
-                looking = tasks.create_task(_look_at(certificate))
+            upkeep = tasks.create_task(_keep_up(hub, certificate))
             manager.tell("READY=1")
             await stop.wait()
             manager.tell("STOPPING=1")
-            if certificate:
-                looking.cancel()
+            upkeep.cancel()
             front.close()
             await asyncio.sleep(GRACE)  # what has arrived is read
             await _settle(hub, shared)

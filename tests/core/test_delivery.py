@@ -255,7 +255,7 @@ def test_memory_is_bounded_over_all_rooms() -> None:
 
 
 def test_memory_of_a_room_that_sleeps_is_free_for_others() -> None:
-    house = House(recent=5000)
+    house = House(recent=12_000)
     al, bo = house.enter("Al", "Bo")
     al.types("/join ops")
     house.settle()
@@ -269,7 +269,31 @@ def test_memory_of_a_room_that_sleeps_is_free_for_others() -> None:
     assert bo.sees() == [f"Al: {number}" for number in "123456"], "none of it had to be read from the log"
     for _ in range(30):
         say(house, al, "x")
-        assert held(house) <= 5000
+        assert held(house) <= 12_000
+
+
+def test_what_was_remembered_long_ago_is_forgotten_when_nobody_is_behind() -> None:
+    house, al, bo = two_rooms()
+    say(house, al, "1", "2")
+    assert not house.hub.delivery.expire() and held(house)
+    bo.stall()
+    say(house, al, "3")
+    assert not house.hub.delivery.expire()
+    bo.read()
+    house.settle()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+    say(house, al, "4")
+    assert house.hub.delivery.expire()
+    assert [
+        entry.text for room in house.hub.rooms.awake.values() for chunk in room.ring.values() for entry in chunk.entries
+    ] == ["4"]
+    bo.stall()
+    say(house, al, "5")
+    bo.read()
+    house.settle()
+    assert bo.sees() == ["Al: 4", "Al: 5"]
+    assert house.hub.delivery.expire() and held(house)
+    assert house.hub.delivery.expire() and not held(house)
 
 
 def test_only_whole_chunks_are_kept_rendered() -> None:

@@ -69,6 +69,7 @@ class Delivery:
         self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
         self._cost = 0
         self._stale = 0  # of those, how many no ring holds any more
+        self._aged = 0  # of those, how many were there at the last call of `expire`
         self._rendered: list[Chunk] = []  # those that may hold more than their whole
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
         self.delivered = 0  # entries times members, since the start
@@ -138,7 +139,20 @@ class Delivery:
         room.ring.clear()
         if self._stale * 2 > len(self._recent):  # seldom enough to cost nothing, often enough to hold nothing
             self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].ring)
-            self._stale = 0
+            self._stale = self._aged = 0
+
+    def expire(self) -> bool:
+        """Drop the chunks that were remembered already at the last call, unless somebody is behind: the log has them.
+
+        Returns:
+            Whether there were any.
+
+        """
+        count = 0 if self.behind else self._aged
+        for _ in range(count):
+            self._drop_oldest()
+        self._aged = len(self._recent)
+        return count > 0
 
     def halt(self, session: Session) -> None:
         """Write nothing more to a session until `start` says from where on, in each of its rooms."""
@@ -227,12 +241,16 @@ class Delivery:
         self._recent.append((room, chunk))
         self._cost += chunk.cost
         while self._cost > self._limits.recent and len(self._recent) > 1:
-            oldest, dropped = self._recent.popleft()
-            if dropped.after.seq in oldest.ring:
-                oldest.forget_oldest()
-                self._cost -= dropped.cost
-            else:
-                self._stale -= 1
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        room, chunk = self._recent.popleft()
+        self._aged = max(0, self._aged - 1)
+        if chunk.after.seq in room.ring:
+            room.forget_oldest()
+            self._cost -= chunk.cost
+        else:
+            self._stale -= 1
 
 
 def _send(data: bytes, group: Mapping[Session, Send]) -> None:

@@ -21,6 +21,7 @@ ENDING = frozenset({Kind.KICK, Kind.MODE})  # what may end somebody's being in a
 _seq = attrgetter("seq")
 ABSENT = 1_000  # people who have left a room that it knows of
 ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
+CHUNK_COST = 800  # and those of a chunk besides its entries
 
 
 class Cursor(NamedTuple):
@@ -49,7 +50,7 @@ class Chunk:
         self.doubled = doubled or {}  # of entries by index: rooms in which the same was told before
         self.after = after  # the cursor of who was given everything before it
         self.end = self.cursor(len(entries) - 1)
-        self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries)
+        self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
         self._own: dict[str, list[int]] | None = None
         self._lines: dict[Form, list[bytes]] = {}
         self._whole: dict[Form, bytes] = {}
