@@ -126,7 +126,7 @@ class SqliteBroker:
 
     def _warn(self) -> None:
         """Say what is wrong with the log and around it, though it can be used."""
-        warnings = [self._future(self._clock())]
+        warnings = [checking.sqlite_warning(), self._future(self._clock())]
         if is_open_to_others(self._folder):
             folder = self._folder
             warnings.append(f"Other users of this machine may enter the data folder {folder}: chmod 700 closes it.")
