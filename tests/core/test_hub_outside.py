@@ -321,6 +321,24 @@ def test_secret_room_that_is_opened_anew_by_others_is_watched() -> None:
     assert peer.sees() == ["Al: hi"]
 
 
+def test_watchers_that_go_when_the_room_is_renamed_disturb_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream ends as soon as it is told anything, in the midst of the renaming."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board")
+    house.settle()
+    peers = [watching(house, "board") for _ in "abc"]
+    house.settle()
+    for peer in peers:
+        monkeypatch.setattr(peer, "tell", lambda event, peer=peer: peer.leave())
+    house.forget()
+    al.types("/rename table", "hi")
+    house.settle()
+    assert not house.hub.rooms.awake["table"].watchers and "board" not in house.hub.rooms.awake
+    assert house.hub.ready(al.session) and [entry.text for entry in house.broker.of("table")][-1] == "hi"
+    assert not any(peer.session.rooms for peer in peers)
+
+
 def test_who_reads_along_is_counted() -> None:
     house = House()
     (al,) = house.enter("Al")

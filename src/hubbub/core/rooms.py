@@ -297,7 +297,7 @@ class Rooms:
                 visited.add(to)
         for tell in self._hub.moves:
             tell(before, to)
-        for session in room.members:
+        for session in list(room.members):  # a stream ends when it is told of it
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current
             self._hub.touch(session)
