@@ -238,6 +238,68 @@ def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
     assert type(typed(house, bo, "/join ops")[0]) is Joined
 
 
+@pytest.mark.parametrize("verb", ["ban", "mute"])
+def test_person_alone_at_an_address_is_barred_from_there(verb: str) -> None:
+    """Another connection under another name is no way back in."""
+    house, (al, bo) = in_ops("Al", "Bo")
+    (told,) = typed(house, al, f"/{verb} Bo")
+    assert isinstance(told, Notice) and told.lines[0] == "Bo!*@* and *!*@bbbbbbbbbb.* would hit: Bo"
+    typed(house, al, f"/{verb} Bo 1h yes", f"/{verb} Cy yes")
+    bo.leave()
+    cy = house.connect()
+    cy.session.host = HOSTS["Cy"]
+    typed(house, cy, "Cyd", "/join ops", "hi")
+    assert not any(entry.text == "hi" for entry in house.broker.of("ops"))
+    typed(house, al, f"/un{verb} bo")
+    assert typed(house, al, "/bans") == [says(f"{'banned' if verb == 'ban' else 'muted'}: Cy!*@* (by Al)")]
+
+
+def test_person_who_shares_an_address_with_others_there_is_barred_by_name() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    typed(house, al, "/mute Bo yes")
+    assert typed(house, bo, "hi") == ["muted"] and typed(house, cy, "hi") == []
+    al.session.host = HOSTS["Bo"]
+    cy.leave()
+    typed(house, al, "/ban Bo yes")
+    assert typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)", "banned: Bo!*@* (by Al)")]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("verb", ["ban", "mute"])
+def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool) -> None:
+    """Whether it was set before somebody left or after."""
+    house, (al, bo, _) = in_ops("Al", "Bo", "Cy")
+    typed(house, al, *([] if late else [f"/{verb} Bo yes"]))
+    typed(house, bo, "/leave")
+    typed(house, al, *([f"/{verb} Bo yes"] if late else []), "/rename club")
+    for name in ("Bob", "Bert", "Bill", "Bart", "Burt", "Beth"):
+        typed(house, bo, f"/nick {name}", "/join club", "hi", "/leave club")
+    assert not any(entry.text == "hi" for entry in house.broker.of("club"))
+    assert house.hub.rooms.awake["club"].members.keys().isdisjoint([bo.session]) and bo.session.nick == "Beth"
+    typed(house, al, f"/un{verb} Bo")
+    typed(house, bo, "/join club", "hi")
+    assert house.broker.of("club")[-1].text == "hi"
+
+
+@pytest.mark.parametrize("line", ["/mute Bo yes", "/set moderated on"])
+def test_who_may_not_speak_says_nothing_by_leaving_or_taking_back(line: str) -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    typed(house, bo, "mine")
+    id = house.broker.of("ops")[-1].id
+    typed(house, al, line)
+    moderation.redact(house.hub, bo.session, house.hub.rooms.awake["ops"], id, "spam", lambda refused: None)
+    house.settle()
+    assert house.broker.of("ops")[-1].text == id
+    house.hub.rooms.leave(bo.session, "ops", "spam")
+    house.settle()
+    typed(house, bo, "/join ops", "/quit spam")
+    assert [entry.text for entry in house.broker.of("ops")[-3:]] == ["", "", ""]
+    assert house.broker.of("lobby")[-1].text == "spam"
+    house.hub.expel(cy.session, "flood")
+    house.settle()
+    assert house.broker.of("ops")[-1].text == "flood", "that is the server's reason"
+
+
 @pytest.mark.parametrize("line", ["/ban Bo forever", "/ban Bo 1h 2h yes", "/mute Bo and Cy"])
 def test_ban_that_cannot_be_understood(line: str) -> None:
     house, (al, _) = in_ops("Al", "Bo")
@@ -248,7 +310,8 @@ def test_mute_and_undo() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     assert typed(house, al, "/undo") == ["nothing-to-undo"]
     typed(house, al, "/mute Bo yes")
-    assert typed(house, bo, "hi") == ["muted"] and typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)")]
+    muted = says("muted: Bo!*@* (by Al)", "muted: *!*@bbbbbbbbbb.* (by Al)")
+    assert typed(house, bo, "hi") == ["muted"] and typed(house, al, "/bans") == [muted]
     assert typed(house, al, "/undo", "/undo") == ["nothing-to-undo"]
     assert typed(house, bo, "hi") == [] and al.sees() == ["Bo: hi"]
     typed(house, al, "/mute Bo yes", "/unmute Bo")

@@ -117,14 +117,29 @@ def _is_operator(viewer: Viewer, rules: Rules) -> bool:
     return viewer.operator or "o" in _rights(viewer, rules)
 
 
+def _former(viewer: Viewer, rules: Rules) -> list[Viewer]:
+    """Return somebody as whom it was in a room before: leaving it, and another name, are no way around a ban."""
+    masks = viewer.session.former.get(rules.room, ()) if viewer.session else ()
+    return [viewer._replace(mask=mask) for mask in masks]
+
+
 def _is_banned(viewer: Viewer, rules: Rules) -> bool:
-    return rules.lists.verdict(viewer).banned
+    return any(rules.lists.verdict(one).banned for one in (viewer, *_former(viewer, rules)))
 
 
 def _is_silenced(viewer: Viewer, rules: Rules) -> bool:
     """Return whether somebody is banned or muted."""
+    return _bars(viewer, rules) or is_known(viewer, rules)
+
+
+def _bars(viewer: Viewer, rules: Rules) -> bool:
     verdict = rules.lists.verdict(viewer)
     return verdict.banned or verdict.muted
+
+
+def is_known(viewer: Viewer, rules: Rules) -> bool:
+    """Return whether somebody is banned or muted under a name that it had in the room before."""
+    return any(_bars(one, rules) for one in _former(viewer, rules))
 
 
 def _barred(viewer: Viewer, action: Action, rules: Rules) -> Refused | None:
@@ -140,7 +155,7 @@ def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
     invited = session.invited.get(room, 0.0) if session else 0.0
     if viewer.operator:
         return None
-    if rules.lists.is_banned_since(viewer, invited):
+    if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
         return Refused("banned", f"You are banned from {room}.")
     if invited:  # by an operator; whatever anybody else says opens nothing
         return None

@@ -151,7 +151,8 @@ class Hub:
             if leave := session.leave_of(room):
                 leave.insist = True
             else:
-                drafts.append(self.draft(session, room, Kind.LEAVE, reason_of(reason), insist=True))
+                text = self.reason(session, self.rooms.awake.get(room), reason) if asked else reason_of(reason)
+                drafts.append(self.draft(session, room, Kind.LEAVE, text, insist=True))
                 drafts[-1].nick = next(iter(session.claimed()), session.nick)
                 drafts[-1].tags = join(session.tags, "" if asked else LOST)
         share(drafts)
@@ -197,6 +198,10 @@ class Hub:
         """Raise Refused unless a session may see or do something in a room."""
         if refused := may(self.viewer(session), action, room.rules):
             raise refused
+
+    def reason(self, session: Session, room: Room | None, text: str) -> str:
+        """Return the reason that a session gives for something in a room; "" if it may say nothing there."""
+        return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
 
     def speak(self, viewer: Viewer, room: Room) -> None:
         """Raise Refused unless somebody may speak in a room; note that it does, for slow mode."""

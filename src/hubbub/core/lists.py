@@ -67,6 +67,16 @@ class Lists:
         known = (one for one in masks if masks[one].target.whole == read != NOBODY and one.startswith(MUTE) is mute)
         return mask if mask in masks else next(known, None)
 
+    def after(self, letter: str, mask: str) -> str | None:
+        """Return the mask that was set together with another one, right after it."""
+        masks = self._masks[letter]
+        following = iter(masks)
+        known = self.find(letter, mask)
+        if known is None or known not in following:
+            return None
+        later = next(following, None)
+        return later if later and masks[later][:2] == masks[known][:2] else None
+
     def hits(self, letter: str, viewer: Viewer, since: float = 0.0) -> Iterator[str]:
         """Yield the masks of a list that mean somebody now, and were set after `since`."""
         for mask, one in self._masks[letter].items():

@@ -254,7 +254,7 @@ def _taking_back(
         else:
             session.waiting += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {reason_of(reason)}".rstrip())
+            hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
             session.label = before
 
     return take_back

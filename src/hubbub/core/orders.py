@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +59,7 @@ ON, OFF = ("on", "yes", "1"), ("off", "no", "0", "")
 _DURATION = re.compile(r"(\d{1,4})([mhd])")
 _SECONDS = {"m": 60, "h": 3600, "d": 86400}
 _CLOAK = re.compile(r"[0-9a-f]{10}")
+_BY_CLOAK = re.compile(rf"\*!\*@{_CLOAK.pattern}\.\*")
 
 
 def _tell(hub: Hub, session: Session, text: str) -> None:
@@ -111,10 +112,30 @@ def mask_of(hub: Hub, text: str) -> str:
     return f"{found.nick if found else text}!*@*"
 
 
-def hit_by(hub: Hub, room: Room, mask: str) -> list[Session]:
-    """Return the members of a room that a mask means."""
-    target = places.read_target(mask)
-    return [member for member in room.people if target.means(hub.viewer(member))]
+def masks_of(hub: Hub, session: Session, room: Room, text: str) -> list[str]:
+    """Return the masks that bar somebody from a room: by name, also by cloak if nobody else there has it.
+
+    So another connection under another name is no way back in, and nobody in a class behind one router is meant who
+    was not named. Raises Refused.
+    """
+    mask = moderation.placed(hub, session, mask_of(hub, text))
+    person = hub.directory.find(text)
+    if person is None or mask != f"{person.nick}!*@*":
+        return [mask]
+    cloak = _cloak(person)
+    if not cloak or any(_cloak(other) == cloak for other in (*room.people, session) if other is not person):
+        return [mask]
+    return [mask, f"*!*@{cloak}.*"]
+
+
+def _cloak(person: Session) -> str:
+    return person.host.rpartition("@")[2].partition(".")[0]
+
+
+def hit_by(hub: Hub, room: Room, masks: Sequence[str]) -> list[Session]:
+    """Return the members of a room whom one of these masks means."""
+    targets = [places.read_target(mask) for mask in masks]
+    return [member for member in room.people if any(target.means(hub.viewer(member)) for target in targets)]
 
 
 def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
@@ -129,15 +150,15 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
         length = _DURATION.fullmatch(words[1]) if len(words) == 2 else None
         if len(words) > 2 or (len(words) == 2 and not length):
             raise Refused("argument-invalid", f"Usage: /{verb} NAME [30m|2h|1d] [yes]")
-        mask = moderation.placed(hub, session, mask_of(hub, words[0]))
-        hit = hit_by(hub, room, mask)
+        masks = masks_of(hub, session, room, words[0])
+        hit = hit_by(hub, room, masks)
         if not sure:
-            _warn(hub, session, verb, " ".join(words), mask, hit)
+            _warn(hub, session, verb, " ".join(words), masks, hit)
             return
         until = hub.clock() + int(length[1]) * _SECONDS[length[2]] if length else 0.0
-        change = Change(True, "b", MUTE + mask if mute else mask)
-        session.last_bar = (room.name, change)
-        _change(hub, session, [change], until)
+        changes = [Change(True, "b", MUTE + mask if mute else mask) for mask in masks]
+        session.last_bar = (room.name, changes)
+        _change(hub, session, changes, until)
         for member in [] if mute else hit:
             if member is not session and not room.rules.is_operator(member):
                 moderation.kick(hub, session, room, member.nick, "banned")
@@ -145,20 +166,24 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
     return run
 
 
-def _warn(hub: Hub, session: Session, verb: str, typed: str, mask: str, hit: list[Session]) -> None:
+def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[Session]) -> None:
     """Say whom a ban would hit before it does."""
     names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody who is here"
-    lines = [f"{mask} would hit: {names}", f"/{verb} {typed} yes does it"]
-    if len(hit) == 1:
-        cloak = hit[0].host.rpartition("@")[2].partition(".")[0]
+    lines = [f"{' and '.join(masks)} would hit: {names}", f"/{verb} {typed} yes does it"]
+    if len(hit) == len(masks) == 1:
+        cloak = _cloak(hit[0])
         lines.insert(1, f"{hit[0].nick} comes from {cloak}; /{verb} {cloak} means all who do")
     hub.reply(session, Notice(tuple(lines)))
 
 
 def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
     def run(hub: Hub, session: Session, argument: str) -> None:
-        mask = mask_of(hub, argument)
-        _change(hub, session, [Change(False, "b", MUTE + mask if mute else mask)])
+        mask = MUTE + mask_of(hub, argument) if mute else mask_of(hub, argument)
+        masks = [mask]
+        along = hub.rooms.of(session).rules.lists.after("b", mask)
+        if along and mask.endswith("!*@*") and _BY_CLOAK.fullmatch(along.removeprefix(MUTE if mute else "")):
+            masks.append(along)
+        _change(hub, session, [Change(False, "b", one) for one in masks])
 
     return run
 
@@ -166,10 +191,10 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
 def _undo(hub: Hub, session: Session, _: str) -> None:
     if session.last_bar is None:
         raise Refused("nothing-to-undo", "There is nothing to undo.")
-    name, change = session.last_bar
+    name, changes = session.last_bar
     room = hub.rooms.of(session, name)
     session.last_bar = None
-    moderation.change(hub, session, room, [change._replace(on=False)])
+    moderation.change(hub, session, room, [change._replace(on=False) for change in changes])
 
 
 def _bans(hub: Hub, session: Session, _: str) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import names
 from hubbub.core.absent import DAY
-from hubbub.core.access import HIDDEN, Action, may
+from hubbub.core.access import HIDDEN, Action, is_known, may
 from hubbub.core.awake import Awake
 from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
 from hubbub.core.names import key_of
 from hubbub.core.room import Chunk, Cursor, Room
 from hubbub.core.session import author
-from hubbub.core.text import beginning, clean, reason_of
+from hubbub.core.text import beginning, clean
 from hubbub.errors import BrokerError, Refused
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Rooms:
         """
         room = self.of(session, name)
         session.waiting += 1
-        self._hub.draft(session, room.name, Kind.LEAVE, reason_of(reason))
+        self._hub.draft(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -306,6 +306,8 @@ class Rooms:
             for session in user.sessions:
                 if before in session.invited:
                     session.invite(to, session.invited.pop(before))
+                if before in session.former:
+                    session.former[to] = session.former.pop(before)
                 if before in (session.joining or {}):
                     joining = (session.joining or {}).items()  # one without a draft opens the next room of that name
                     session.joining = {to if name == before and draft else name: draft for name, draft in joining}
@@ -313,6 +315,8 @@ class Rooms:
     def dismiss(self, session: Session, name: str) -> None:
         """Make a session a member of a room no more; it speaks in another one of its own."""
         room = session.rooms.pop(name)
+        if session.user and not is_known(self._hub.viewer(session), room.rules):
+            session.remember(name)
         if session.user and session.keeps_history:
             room.note_absence(session, self._delivery.given(session, room), self._hub.clock())
         self._delivery.end(session, room)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
 INVITATIONS = 100  # that a session remembers
+FORMER_ROOMS = 1_000  # rooms of which a session remembers under which names it was in them
+FORMER_NAMES = 4
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
 
 
@@ -62,6 +64,7 @@ class Session:
         "current",
         "exact",
         "form",
+        "former",
         "fresh",
         "gone",
         "host",
@@ -94,9 +97,11 @@ class Session:
         self.form = form
         self.host = host
         self.address = address
-        self.last_bar: tuple[str, Change] | None = None  # whom it banned last, and where
+        self.last_bar: tuple[str, list[Change]] | None = None  # whom it banned last, and where
         # Rooms that it was invited to, and when an operator did so (epoch seconds), which opens the room; else 0.
         self.invited: dict[str, float] = {}
+        # By rooms that it has left: as whom a ban may mean it there, besides as whom it is now.
+        self.former: dict[str, tuple[str, ...]] = {}
         self.exact = False  # what it says is kept with its spaces
         self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
@@ -133,6 +138,13 @@ class Session:
         self.invited[room] = max(opens, self.invited.pop(room, 0.0))
         while len(self.invited) > INVITATIONS:
             del self.invited[next(iter(self.invited))]
+
+    def remember(self, room: str) -> None:
+        """Note under which name it was in a room: bans and mutes of that name go on to mean it."""
+        known = self.former.pop(room, ())
+        self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
+        if len(self.former) > FORMER_ROOMS:
+            del self.former[next(iter(self.former))]
 
     @property
     def tags(self) -> str:
