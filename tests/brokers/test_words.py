@@ -106,3 +106,10 @@ def test_a_text_holds_itself(text: str) -> None:
 def test_search_form_of_a_search_form_is_the_same(text: str) -> None:
     form = search_form(text)
     assert search_form(form) == form or not form.isascii()
+
+
+@pytest.mark.parametrize("long", ["é" * 1_000, "needle é " + "漢" * 1_000, "é" + "\u0301\u0323" * 8_000 + " needle"])
+def test_messages_are_searched_however_long_they_are(long: str) -> None:
+    """They have far more characters than a name, to which the comparison of names is bounded."""
+    assert Words("needle").are_in(long) is ("needle" in long)
+    assert Words(long).are_in(f"{long} and more") or "\u0301" in long

@@ -17,7 +17,7 @@ import unicodedata
 
 import regex
 
-from hubbub.core.text import fold
+from hubbub.core.text import fold_text
 
 # Scripts that put no space between words, as ranges of a character class.
 _UNSPACED = (
@@ -40,7 +40,7 @@ def search_form(text: str) -> str:
     """Return a text as searches compare it: without case and accents, quotes and dashes of one kind."""
     if text.isascii():
         return text.lower()
-    folded = unicodedata.normalize("NFD", " ".join(fold(text).translate(_ALIKE).split()))
+    folded = unicodedata.normalize("NFD", " ".join(fold_text(text).translate(_ALIKE).split()))
     return unicodedata.normalize("NFC", _ACCENTS.sub("", folded))
 
 
