@@ -43,7 +43,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
         "GET / HTTP/1.1\r\nHost : localhost\r\n\r\n",
         "GET / HTTP/1.1\r\nno colon\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n",
-        f"GET /{'x' * 9000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        f"GET /{'x' * 20000} HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -4\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
         f"POST {POST} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
@@ -98,6 +98,9 @@ async def test_upload_that_is_broken_off_is_refused_quietly(caplog: pytest.LogCa
         ("GET", "/api/v1/rooms", 403, {"Origin": "https://evil.example"}),
         ("GET", "/api/v1/rooms", 403, {"Sec_Fetch_Site": "cross-site"}),
         ("POST", POST, 415, {"Content_Encoding": "gzip"}),
+        ("POST", POST, 501, {"Transfer_Encoding": "gzip, chunked"}),
+        ("GET", f"/{'x' * 9000}", 414, {}),
+        ("GET", f"/api/v1/search?q={'%F0%9F%98%80' * 1024}", 200, {}),
     ],
 )
 async def test_every_answer_has_the_headers_that_protect_browsers(

@@ -27,6 +27,7 @@ IDLE = 60.0  # seconds that a connection is kept between two requests
 HELD = 1.0  # seconds between two looks at a peer whose requests wait
 HALF = 1.0  # seconds that an answer may take after the peer has ended its side: it may have gone
 READ = 16 * 1024  # bytes of a body that are read ahead
+LINE = 16 * 1024  # bytes of a request's first line: the words of a search may have twelve for each character
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -42,6 +43,7 @@ def server(handler: Handler) -> web.Server:
         tcp_keepalive=False,  # the socket has it
         access_log=None,
         read_bufsize=READ,
+        max_line_size=LINE,
         logger=_logger(),
     )
 

@@ -34,6 +34,7 @@ PART = 0.5  # seconds that a stopping server gives its peers to take the last by
 PROBE = 2.0  # seconds after which a broker that has not committed is said to fail
 WARNINGS = 16  # refusals that are told on the console, each once
 SHOWN = 100  # characters of a header that are told
+PATH = 2048  # characters of a path: a name as it is typed may have twelve for each of its own
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -134,6 +135,8 @@ class Web:
         """Find the answer to a request, or refuse it: before its body is read."""
         request = call.request
         path = request.rel_url.raw_path
+        if len(path) > PATH:
+            return text(414, "There is no such page: its address is too long.")
         file = self._files.get(path)
         if refusal := self._refuse(request, public=file is not None, navigable=path == "/"):
             return refusal
@@ -173,6 +176,8 @@ class Web:
             return text(403, "Requests from other sites are refused.")
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             return text(415, "Encoded bodies are not taken.", **{"Accept-Encoding": "identity"})
+        if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+            return text(501, "Of the transfer codings, only chunked is known here.")
         return None
 
     def _tell(self, sentence: str, *values: str | None) -> None:
