@@ -3,7 +3,7 @@
     HubbubError
     +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
     +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
-    |   +-- Closed       a room is read by its members only
+    |   +-- Closed       only members of a room can read it
     |   +-- Busy         too much is asked, by one address or in all; a moment later it works again
     +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
 

@@ -601,7 +601,7 @@ async def test_closed_room_is_read_by_its_members_and_a_secret_one_seems_not_to_
                 elif room == "hidden" and not viewer.operator:
                     assert list(answer.entries) == [] and not answer.more, query
                 else:
-                    assert isinstance(answer, Closed) and str(answer) == f"{room} is read by its members only", query
+                    assert isinstance(answer, Closed) and str(answer) == f"Only members of {room} can read it", query
 
 
 async def test_who_is_banned_reads_nothing_from_outside(probe: Probe) -> None:

@@ -217,6 +217,8 @@ def test_join_is_told() -> None:
     assert joined == Joined("ops", joined.seq, "", False)
     assert answer("/join lobby") == Notice(("You are in lobby",))
     assert code(answer("/join a b")) == "room-invalid"
+    refused = answer("/join Math Class")
+    assert isinstance(refused, Refusal) and refused.text.endswith("Perhaps you mean math-class.")
 
 
 def test_topic_is_shown() -> None:

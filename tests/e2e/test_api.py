@@ -285,7 +285,7 @@ def test_room_that_is_closed_is_read_by_its_members_only(serve: Callable[..., Se
             assert (answer.status, answer.body) == (200, nowhere.body.replace(b"nowhere", b"vip")), path
         else:
             assert (answer.status, answer.json["code"]) == (403, "closed"), path
-            assert answer.json["detail"] == "vip is read by its members only."
+            assert answer.json["detail"] == "Only members of vip can read it."
     assert ask(server, f"{here}/messages?name=ci", b"done").status == 400
     assert ask(server, "/api/v1/search?q=needle").json["entries"] == []
     listed = {room["name"]: room["topic"] for room in ask(server, "/api/v1/rooms").json["rooms"]}

@@ -63,7 +63,7 @@ def test_what_other_chats_call_a_command_is_known(pair: Pair) -> None:
     alice.say("/pm Bob psst", "/action waves")
     bob.sees(b"Alice (private): psst\n* Alice waves\n")
     assert table(alice, "/help part") == table(alice, "/help leave")
-    assert "*** Rooms, and how many are there ***" in table(alice, "/list")
+    assert "*** Rooms, and how many people are in them ***" in table(alice, "/list")
 
 
 @pytest.mark.parametrize("line", ["/nonsense", "/nonsense with words", "/", "/ hello", "/msgBob hi"])
@@ -209,7 +209,7 @@ def test_rooms_lists_them_with_members_and_topics(pair: Pair) -> None:
     bob.say("/join tea", "/topic Green or black?")
     bob.barrier()
     lines = table(alice, "/rooms")
-    assert lines[:2] == ["*** Rooms, and how many are there ***", "* lobby (2)"]
+    assert lines[:2] == ["*** Rooms, and how many people are in them ***", "* lobby (2)"]
     assert "  tea (1): Green or black?" in lines
 
 

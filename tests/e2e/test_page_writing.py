@@ -160,7 +160,7 @@ def test_times_are_those_of_the_reader(server: Server, enter: Enter, zone: str) 
     say(page, f"/since {later}")
     expect(notice).to_contain_text("Nothing was said since then")
     say(page, "/since nonsense")
-    expect(page.locator("li.notice.error")).to_contain_text("A time is like")
+    expect(page.locator("li.notice.error")).to_contain_text("Give a time like")
 
 
 # --- what cannot be sent --------------------------------------------------------------------------------------

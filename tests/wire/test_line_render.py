@@ -155,9 +155,12 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Members("ops", ["x" * 32] * 3), f"*** In ops: 3 ***\n  {'x' * 32}, {'x' * 32}\n  {'x' * 32}\n"),
     (
         Rooms([RoomInfo("lobby", 3, ""), RoomInfo("ops", 0, "tea")], "ops"),
-        "*** Rooms, and how many are there ***\n  lobby (3)\n* ops (0): tea\n",
+        "*** Rooms, and how many people are in them ***\n  lobby (3)\n* ops (0): tea\n",
     ),
-    (Rooms([RoomInfo("ops", 1, "")], "", 5), "*** Rooms, and how many are there ***\n  ops (1)\n  and 5 more\n"),
+    (
+        Rooms([RoomInfo("ops", 1, "")], "", 5),
+        "*** Rooms, and how many people are in them ***\n  ops (1)\n  and 5 more\n",
+    ),
     (Clock(NOW), "*** 2026-11-24 09:15:30 UTC ***\n"),
     (Goodbye(), ""),
 ]

@@ -87,7 +87,7 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | No
     if SECRET in closed and not viewer.operator:
         return Refused(HIDDEN, f"There is no room {room}.")
     if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
-        return Refused("closed", f"{room} is read by its members only.")
+        return Refused("closed", f"Only members of {room} can read it.")
     return None
 
 
@@ -164,7 +164,7 @@ def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
         return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
     if viewer.key and not rules.key and not (session and session.exact):  # somebody typed a name of two words
-        text = f"Room names can't contain spaces. Perhaps you mean {room}-{viewer.key}."
+        text = f"Room names can't contain spaces. Perhaps you mean {room}-{key_of(viewer.key)}."
         return Refused("room-invalid", text)
     if rules.key and not rules.fits(viewer.key):
         text = f"That is not the key of {room}." if viewer.key else f"{room} needs its key: /join {room} KEY"

@@ -273,7 +273,7 @@ _ROWS = (
     Command("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
     Command("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
     Command("me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
-    Command("delete", "[NAME] [N]", "Delete your last or Nth last message; operators, NAME's.", _delete),
+    Command("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
     Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     Command("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
     Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),

@@ -150,7 +150,7 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
     if room.holds(target):
-        raise Refused("there-already", f"{target.nick} is in {room.name} already.")
+        raise Refused("there-already", f"{target.nick} is already in {room.name}.")
     hub.check(session, Action.INVITE, room)
     opens = hub.clock() if room.rules.is_operator(session) else 0.0
     target.invite(room.name, opens)
@@ -184,7 +184,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         if isinstance(page, BrokerError):
             refuse(Refused("broker", f"Not done: {page}."))
         elif page.entries or not hub.rooms.is_free(to):
-            refuse(Refused("name-in-use", f"There is a room {to} already."))
+            refuse(Refused("name-in-use", f"There is already a room called {to}."))
         else:
             session.waiting += 1
             session.label, before = label, session.label

@@ -73,7 +73,7 @@ def _change(hub: Hub, session: Session, changes: list[Change], until: float = 0.
     for _, refusal in moderation.change(hub, session, room, changes, until):
         raise refusal
     if session.waiting == before:
-        _tell(hub, session, "That is so already")
+        _tell(hub, session, "That is already so")
 
 
 def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
@@ -166,13 +166,23 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
     return run
 
 
+def _described(mask: str) -> str:
+    """Return whom a mask means, in words where it is a name or a cloak."""
+    if _BY_CLOAK.fullmatch(mask):
+        return f"anyone from the address {mask.removeprefix('*!*@').removesuffix('.*')}"
+    nick = mask.removesuffix("!*@*")
+    is_name = nick != mask and not set(nick) & set("*?")
+    return f"anyone called {nick}" if is_name else f"anyone who matches {mask}"
+
+
 def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[Session]) -> None:
     """Say whom a ban would hit before it does."""
-    names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody who is here"
-    lines = [f"{' and '.join(masks)} would hit: {names}", f"/{verb} {typed} yes does it"]
+    names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody"
+    whom = " and ".join(_described(mask) for mask in masks)
+    lines = [f"This would {verb} {whom} (here now: {names}). Type /{verb} {typed} yes to go ahead."]
     if len(hit) == len(masks) == 1:
         cloak = _cloak(hit[0])
-        lines.insert(1, f"{hit[0].nick} comes from {cloak}; /{verb} {cloak} means all who do")
+        lines.append(f"For everybody who comes from the same address as {hit[0].nick}: /{verb} {cloak}")
     hub.reply(session, Notice(tuple(lines)))
 
 
@@ -208,7 +218,7 @@ def _bans(hub: Hub, session: Session, _: str) -> None:
         left = f", for {(listed.until - now) / 60:.0f} minutes more" if listed.until else ""
         shown = mask if session.user and session.user.operator else places.shown(mask)
         lines.append(f"{what}: {shown.removeprefix(MUTE)} (by {listed.by}{left})")
-    hub.reply(session, Notice(tuple(lines or ["Nobody is banned here"])))
+    hub.reply(session, Notice(tuple(lines or ["Nobody is banned or muted here"])))
 
 
 def _set(hub: Hub, session: Session, argument: str) -> None:
@@ -268,12 +278,12 @@ ROWS = (
     _row("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
     _row("devoice", "NAME", "Remove somebody's right to speak in a moderated room.", _status(False, "v")),
     _row("kick", "NAME [REASON]", "Remove somebody from the room.", _kick),
-    _row("ban", "NAME [TIME] [yes]", "Keep out a name, cloak, address or mask; for 30m, 2h, 1d.", _bar(False)),
+    _row("ban", "NAME [TIME] [yes]", "Keep out a name, cloak or mask (for 30m, 2h, 1d).", _bar(False)),
     _row("unban", "NAME", "Let somebody in again.", _unbar(False)),
     _row("mute", "NAME [TIME] [yes]", "Stop somebody from posting.", _bar(True)),
     _row("unmute", "NAME", "Let somebody post again.", _unbar(True)),
     _row("undo", "", "Undo your last ban or mute.", _undo),
-    _row("bans", "", "List the banned and the muted.", _bans),
+    _row("bans", "", "List bans and mutes.", _bans),
     _row("invite", "NAME", "Invite somebody to the room.", _invite),
     _row("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
     _row("rename", "ROOM", "Give the room another name.", _rename),

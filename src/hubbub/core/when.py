@@ -7,7 +7,7 @@ from hubbub.errors import Refused
 
 _AGO = re.compile(r"(\d{1,4}) ?(m|min|minutes?|h|hours?|d|days?)(?: ago)?")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_RULE = "A time is like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today or yesterday."
+_RULE = "Give a time like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today or yesterday."
 
 
 def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:

@@ -118,7 +118,7 @@ function Door({ chat }) {
   const accept = () => { field.current.value = offer; chat.enter(offer); };
   return html`<main class="door"><form onSubmit=${enter}>
     <h1>hubbub</h1>
-    <p>A chat. What is said in its rooms is kept, and shown to those who come later.</p>
+    <p>A chat. Messages in its rooms are kept, and people who join later can read them.</p>
     ${chat.taken && html`<p>You are here as <bdi>${chat.taken}</bdi> in another tab. Take another name for this one.</p>`}
     <label for="name">Your name</label>
     <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete="nickname" autocapitalize="off" spellcheck=${false}

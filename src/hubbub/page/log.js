@@ -70,7 +70,7 @@ function copy(event) {
 
 function Start({ room }) {
   const text = room instanceof Talk ? `This is the start of your private conversation with ${room.nick}. It isn't stored.`
-    : `This is where ${room.title} begins.`;
+    : `This is the start of ${room.title}.`;
   return html`<p class="start" dir="auto">${text}</p>`;
 }
 

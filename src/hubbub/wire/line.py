@@ -273,7 +273,7 @@ class LineForm:
         return encode(text, self._end)
 
     def mine(self, entry: Entry) -> bytes:
-        """Return nothing, for who typed it has it on the screen; but what one has done to others, as they see it."""
+        """Return nothing, because the author has it on the screen; but what one has done to others, as they see it."""
         return self.render(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
@@ -359,7 +359,7 @@ def _rooms(event: Rooms) -> str:
         lines.append(f"{here} {room.name} ({room.members})" + (f": {room.topic}" if room.topic else ""))
     return "\n".join(
         [
-            "*** Rooms, and how many are there ***",
+            "*** Rooms, and how many people are in them ***",
             *lines,
             *([f"  and {event.more} more"] if event.more else []),
         ]
