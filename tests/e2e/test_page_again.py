@@ -119,6 +119,7 @@ def test_door_is_shown_after_quitting_and_a_reload(server: Server, enter: Enter)
 def test_address_names_a_room(server: Server, door: Enter) -> None:
     page = go_in(door(server, path="/#Class-8b"), "Ada")
     expect(page.locator("h1")).to_have_text("class-8b")
+    expect(page.locator("li.notice")).to_contain_text("You are an operator of class-8b.")
     page.get_by_role("button", name="lobby").click()
     expect(page.locator("h1")).to_have_text("lobby")
     page.wait_for_function("() => location.hash === ''")

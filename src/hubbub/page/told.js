@@ -53,7 +53,8 @@ export const TOLD = {
 
   joined(chat, { room: name, seq, topic }) {
     let room = chat.rooms.get(name);
-    if (!room) {
+    const isNew = !room;
+    if (isNew) {
       chat.rooms.set(name, (room = new Room(name)));
       chat.show(name);
     }
@@ -68,6 +69,9 @@ export const TOLD = {
     Object.assign(room, { answered: false, joined: false });
     chat.ask({ type: "members", room: name }).then(() => {
       room.answered = true;
+      if (isNew && room === chat.room && room.operators.includes(chat.nick)) {
+        chat.note([`You are an operator of ${name}. /help operators lists what you can do.`]);
+      }
       chat.upToDate(room);
     });
     chat.changed();
