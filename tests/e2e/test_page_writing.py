@@ -163,6 +163,12 @@ def test_times_are_those_of_the_reader(server: Server, enter: Enter, zone: str) 
     expect(page.locator("li.notice.error")).to_contain_text("Give a time like")
 
 
+def test_times_of_day_are_equally_wide_where_the_day_has_24_hours(server: Server, door: Enter) -> None:
+    page = door(server, locale="en-GB", timezone_id="UTC")
+    times = page.evaluate("import('/page/text.js').then(({ timeOf }) => [timeOf(9 * 60), timeOf(23 * 3600)])")
+    assert times == ["00:09", "23:00"]
+
+
 # --- what cannot be sent --------------------------------------------------------------------------------------
 
 DATA = "new DataTransfer()"

@@ -162,7 +162,9 @@ export function listed(names) {
 
 // --- times ---
 
-const clock = new Intl.DateTimeFormat(undefined, { hour: "numeric", minute: "2-digit" });
+// Where the day has 24 hours, British English writes 0:10 and 23:53: two digits keep the texts in one column.
+const { hour12 } = new Intl.DateTimeFormat(undefined, { hour: "numeric" }).resolvedOptions();
+const clock = new Intl.DateTimeFormat(undefined, { hour: hour12 ? "numeric" : "2-digit", minute: "2-digit" });
 const day = new Intl.DateTimeFormat(undefined, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
 const two = (number) => String(number).padStart(2, "0");
 
