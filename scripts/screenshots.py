@@ -85,7 +85,7 @@ def pictures(browser: Browser, port: int) -> None:
     carla.types("Ada: can you try it against 2.4-rc1?", "/msg Ada lunch at one?")
     ada.get_by_role("button", name=re.compile("^lobby")).click()
     ci.types("/join builds", "2.4-rc1: the load test has passed", "/join lobby")
-    expect(ada.locator(".count")).to_have_count(2)
+    expect(ada.locator(".rooms .count")).to_have_count(2)
     ada.mouse.move(500, 300)
     shoot(ada, "light")
     ada.emulate_media(color_scheme="dark")
