@@ -138,7 +138,7 @@ def test_oper_is_asked_of_who_knows() -> None:
     assert bo.sees() == [says("You may act in every room now")] and al.sees() == ["Bo x Al", Left("ops", "lobby")]
     typed(house, al, "/oper root x")
     asked[1][2](False)
-    assert al.sees() == [says("That name and password are not known")]
+    assert al.sees() == [says("Wrong name or password")]
     typed(house, al, "/oper root x")
     al.leave()
     asked[2][2](True)
@@ -146,7 +146,7 @@ def test_oper_is_asked_of_who_knows() -> None:
 
 def test_without_operators_nobody_is_one() -> None:
     house, (al,) = in_ops("Al")
-    assert typed(house, al, "/oper root x") == [says("That name and password are not known")]
+    assert typed(house, al, "/oper root x") == [says("Wrong name or password")]
 
 
 # --- kicks, bans, mutes ---------------------------------------------------------------------------------------------

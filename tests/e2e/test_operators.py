@@ -9,7 +9,7 @@ from scene import Client, Server
 from hubbub.passwords import WRONG_LIMIT, make
 
 Serve = Callable[..., Server]
-UNKNOWN = b"*** That name and password are not known ***\n"
+UNKNOWN = b"*** Wrong name or password ***\n"
 
 
 def server_of(serve: Serve) -> Server:

@@ -260,7 +260,7 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
         if right and session.user:
             session.user.operator = True
             hub.touch(session)
-        return Notice(("You may act in every room now" if right else "That name and password are not known",))
+        return Notice(("You may act in every room now" if right else "Wrong name or password",))
 
     hub.check_password(session, name, password, answer)
 
