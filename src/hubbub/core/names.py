@@ -36,12 +36,14 @@ _LOBBY_LOOKS = looks(LOBBY)
 _ALPHABETS = {name: regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
 
 # Joiners stand only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that would
-# join, both behind a sign that kills a vowel, ZWJ before such a sign in Bengali. Names are compared without them.
+# join, both between letters behind a sign that kills a vowel, ZWJ before such a sign in Bengali, and behind one in
+# Malayalam also where no letter follows. Names are compared without them.
+_INDIC = r"[\p{L}--\p{InSC=Other}]"
 _JOINER = (
     r"(?<=[\p{jt=L}\p{jt=D}]\p{jt=T}*)\u200c(?=\p{jt=T}*[\p{jt=R}\p{jt=D}])"
-    r"|(?<=\p{ccc=9}\p{M}*)\u200c(?=\p{L})"
-    r"|(?<=\p{ccc=9}\p{M}*)\u200d"
-    r"|(?<=\p{L})\u200d(?=\p{ccc=9})"
+    rf"|(?<={_INDIC}\p{{M}}*\p{{ccc=9}}\p{{M}}*)[\u200c\u200d](?={_INDIC})"
+    rf"|(?<={_INDIC}\u0d4d)\u200d(?!\p{{M}})"
+    rf"|(?<={_INDIC})\u200d(?=\p{{ccc=9}}{_INDIC})"
 )
 _LETTER = r"[\p{L}\p{Nd}]"
 _SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETTER}))"
