@@ -36,6 +36,8 @@ IRC = [
 GREETINGS = [
     b"EHLO there\r\nMAIL FROM:<a@b>\r\nDATA\r\nhi\r\n",
     b"HELO there\r\nQUIT\r\n",
+    b"EHLO\r\n",
+    b"HELP\r\n",
     b"HELP\r\nHELP\r\n",
     b"STATS\r\nquit\r\n",
     b"version\r\nquit\r\n",
@@ -136,7 +138,7 @@ async def test_what_looks_like_http_is_refused_as_http(tmp_path: Path, late: boo
 async def test_a_person_who_types_such_a_word_is_asked_again(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, witness):
         client = await comes(server, late=True)
-        for word in ("help", "HELP", "ehlo", "Get"):
+        for word in ("help", "stats", "ehlo", "Get"):
             client.send(f"{word}\n".encode())
             assert b"is reserved" in await client.skips_to(PROMPT)
         client.send(b"Hella\n")

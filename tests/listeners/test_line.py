@@ -241,7 +241,7 @@ async def holds_a_line_back(listener: Listener) -> None:
     await until(lambda: any(one.dialogue._early for one in listener.shared.connections))
 
 
-@pytest.mark.parametrize("name", [b"cron", b"x" * 33, b"cron job", b"", b"***", b"server"])
+@pytest.mark.parametrize("name", [b"cron", b"x" * 33, b"x" * 20_000, b"cron job", b"", b"***", b"server"])
 def test_line_that_came_before_a_refusal_is_no_name(
     run: Callable[[Any], None], name: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

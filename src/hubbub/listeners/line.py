@@ -6,6 +6,7 @@ import logging
 
 from hubbub.config import Settings
 from hubbub.core import commands
+from hubbub.core.bounds import NAME_CHARS
 from hubbub.core.hub import Hub
 from hubbub.core.model import Event, Goodbye, Notice, Refusal
 from hubbub.core.session import Session
@@ -265,6 +266,9 @@ class LineDialogue:
         if signal is Signal.QUIT:
             self._hub.depart(self._session, asked=True)
         elif signal is Signal.TOO_LONG:
+            if self._session.user is None and self._refused is None:
+                self._entered(Refused("name-invalid", f"Names have at most {NAME_CHARS} characters."))
+                return
             limit = self._settings.line_limit
             raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")
         else:

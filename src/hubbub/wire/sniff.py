@@ -1,7 +1,7 @@
 """Which wire a peer speaks, from the first line that it sends.
 
 Only bytes that no person types at a prompt decide for another wire than lines: a name has no space, so a line with one
-may be judged by its words. One word alone may be a name: in capitals it is a program's, `Nick` is a person.
+may be judged by its words. One word alone may be a name: in capitals it is a program's, late or not, `Nick` is a person.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _STARTS = (
 # As far as this goes, it may become a program's first line; behind another byte it is what a person or a device sends.
 _PLAIN = re.compile(rb"[A-Za-z0-9:@*$<%b\x80-\xfd][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" % _CONTROLS)
 _LONG = re.compile(rf"(?:{_METHODS}) ".encode())
-_TYPED = re.compile(rf"(?!(?:{_VERBS}|{_MORE_VERBS})\b)[A-Za-z]+(?:\r\n|\n|\r)".encode())
+_TYPED = re.compile(rb"[A-Z]?[a-z]+(?:\r\n|\n|\r)")
 
 
 def sniff(data: bytes) -> Wire | None:
@@ -95,5 +95,5 @@ def sniff(data: bytes) -> Wire | None:
 
 
 def may_be_typed(data: bytes) -> bool:
-    """Return whether a person at a prompt may have typed what `sniff` takes for a program's: one word, and no more."""
+    """Return whether a person at a prompt may have typed what `sniff` takes for a program's: one word in small letters."""
     return _TYPED.fullmatch(data) is not None
