@@ -484,3 +484,12 @@ def test_label_comes_back_when_all_were_given_the_entry() -> None:
     house.hub.say(al.session, "hi", label="m2")
     house.fail()
     assert al.sees() == [Refusal("not-stored", FULL.text, "m2")]
+
+
+@pytest.mark.parametrize("blank", ["\u2800", "\u3164\u2800", "\x02\u2800\x02"])
+def test_topic_that_shows_nothing_is_none(blank: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/topic tea", f"/topic {blank}", "/topic")
+    house.settle()
+    assert al.sees()[-1] == Notice(("There is no topic",))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hubbub.core import formatting
 from hubbub.core.bounds import FOLDED_CHARS, REAL_NAME_BYTES
-from hubbub.core.text import clean, clean_lines, cut, fold, fold_text, is_blank, one_line, real_name, said
+from hubbub.core.text import clean, clean_lines, cut, fold, fold_text, is_blank, one_line, real_name, reason_of, said
 from hubbub.errors import Refused
 
 BIDI = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -268,3 +268,8 @@ def test_fold_refuses_what_no_name_can_be() -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_text_is_folded_as_names_are(text: str) -> None:
     assert fold_text(clean(text)) == fold(clean(text))
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\u2800", "\u3164 \u200b", "\x0304\x03"])
+def test_reason_that_shows_nothing_is_none(text: str) -> None:
+    assert reason_of(text) == ""

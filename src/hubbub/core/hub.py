@@ -277,13 +277,17 @@ class Hub:
         self.rooms.visit(session, [room], publish)
 
     def set_topic(self, session: Session, text: str, room: str = "", cuts: bool = False) -> None:
-        """Publish a new topic for a room; one that is too long is cut if its sender expects that.
+        """Publish a new topic for a room: none, if it shows nothing.
+
+        One that is too long is cut if its sender expects that.
 
         Raises:
             Refused: the session is not in that room, may not, or the topic is too long.
 
         """
         text, formatting = one_line(text)
+        if is_blank(text):
+            text = formatting = ""
         if (size := len(text.encode())) > TOPIC_BYTES and not cuts:
             raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
         where = self.rooms.of(session, room)

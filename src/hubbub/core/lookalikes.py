@@ -18,9 +18,13 @@ def _skeleton(text: str) -> str:
 def looks(name: str) -> frozenset[str]:
     """Return how a valid name looks, as it is shown and without case: names that have one of these in common are alike.
 
-    Both are needed: `AIice` with a capital i looks like Alice only as it is shown, `аLICE` only without case.
+    All are needed: `AIice` with a capital i looks like Alice only as it is shown, `аLICE` only without case. Some
+    scripts have signs without case, or with another, that look like capitals: Cherokee's `Ꮪ`, Lisu's `ꓢ`.
     """
-    return frozenset((_skeleton(unicodedata.normalize("NFKC", name)), _skeleton(fold(name))))
+    shown = unicodedata.normalize("NFKC", name)
+    # Not a digit's: nobody takes a zero for a small o.
+    letters = "".join(char if char.isascii() else _skeleton(char) for char in shown)
+    return frozenset((_skeleton(shown), _skeleton(fold(name)), _skeleton(letters.casefold())))
 
 
 class Lookalikes:

@@ -201,8 +201,8 @@ def cut(text: str, size: int) -> str:
 
 
 def reason_of(text: str) -> str:
-    """Return why somebody leaves, is kicked and the like, clean and cut to its bound."""
-    return cut(clean(text).strip(), bounds.REASON_BYTES)
+    """Return why somebody leaves, is kicked and the like, clean and cut to its bound; "" for what shows nothing."""
+    return _visible(text, bounds.REASON_BYTES)
 
 
 def real_name(text: str) -> str:
@@ -210,8 +210,12 @@ def real_name(text: str) -> str:
 
     Any text gives one: nobody is kept out for an ornament. Decode bytes with errors="replace".
     """
-    name = cut(clean(text).strip(), bounds.REAL_NAME_BYTES)
-    return "" if is_blank(name) else name
+    return _visible(text, bounds.REAL_NAME_BYTES)
+
+
+def _visible(text: str, size: int) -> str:
+    line = cut(clean(text).strip(), size)
+    return "" if is_blank(line) else line
 
 
 def fold(text: str) -> str:

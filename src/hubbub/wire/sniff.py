@@ -1,7 +1,7 @@
 """Which wire a peer speaks, from the first line that it sends.
 
 Only bytes that no person types at a prompt decide for another wire than lines: a name has no space, so a line with one
-may be judged by its words. One word alone may be a name: in capitals it is a program's, late or not, `Nick` is a person.
+may be judged by its words. One word alone may be a name: in capitals it is a program's, `Nick` is a person.
 """
 
 from __future__ import annotations
@@ -95,5 +95,5 @@ def sniff(data: bytes) -> Wire | None:
 
 
 def may_be_typed(data: bytes) -> bool:
-    """Return whether a person at a prompt may have typed what `sniff` takes for a program's: one word in small letters."""
+    """Return whether a person at a prompt may have typed what `sniff` takes for a program's: one word, no capitals."""
     return _TYPED.fullmatch(data) is not None
