@@ -315,7 +315,8 @@ async def test_stream_with_chunks_has_an_end() -> None:
     [
         ("", "text/event-stream"),
         ("text/event-stream, text/plain", "text/event-stream"),
-        ("application/json, text/plain, */*", "text/plain"),
+        ("application/json, text/plain, */*", "text/event-stream"),
+        ("text/plain, */*", "text/plain"),
         ("*/*", "text/event-stream"),
         ("text/plain", "text/plain"),
     ],

@@ -79,4 +79,5 @@ def test_header_without_end_costs_little() -> None:
 
 def test_request_that_was_passed_on_says_so() -> None:
     assert is_forwarded({"Via": "1.1 nginx"}) and is_forwarded({"X-Real-IP": "192.0.2.7"})
-    assert not is_forwarded({"Host": "localhost"})
+    assert is_forwarded({"cf-connecting-ip": "192.0.2.7"}) and is_forwarded({"x-forwarded-port": "443"})
+    assert not is_forwarded({"Host": "localhost", "Accept": "*/*", "User-Agent": "curl"})

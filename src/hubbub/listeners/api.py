@@ -338,7 +338,9 @@ class Api:
     async def stream(self, call: Call, query: wire.Stream, room: str) -> web.StreamResponse:
         """Follow a room."""
         await self._may(call, Action.WATCH, room)
-        kind = preferred(call.request.headers.get("Accept", ""), (EVENTS, TEXT))
+        # A client that prefers JSON wants what a program can read.
+        lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
+        kind = TEXT if lines else EVENTS
         form = self._forms[kind, call.request.version >= (1, 1)]
         headers = {
             "Content-Type": f"{kind}; charset=utf-8",

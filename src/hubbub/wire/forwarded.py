@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 HOPS = 16  # addresses at the end of the header that are looked at
 
-# A request with one of these was passed on by a proxy.
-SIGNS = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
+# A request with a header that begins so, or is called so, was passed on by a proxy.
+BEGINNINGS = ("x-forwarded", "forwarded", "x-original-", "x-envoy-", "cf-", "x-amzn-", "x-arr-")
+SIGNS = {"via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "fly-client-ip", "cdn-loop"}
 
 _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*(\"[^\"]*\"|[^;]*)", re.IGNORECASE)
 
@@ -54,7 +55,8 @@ def hops(x_forwarded_for: Sequence[str], forwarded: Sequence[str]) -> list[str]:
 
 def is_forwarded(headers: Mapping[str, str]) -> bool:
     """Return whether a request says that a proxy has passed it on."""
-    return any(sign in headers for sign in SIGNS)
+    names = [name.lower() for name in headers]
+    return any(name in SIGNS or name.startswith(BEGINNINGS) for name in names)
 
 
 def _address(text: str) -> str | None:
