@@ -155,8 +155,10 @@ def test_invitations_are_remembered_up_to_a_bound() -> None:
     assert len(cy.invited) == 100 and "r199" in cy.invited
 
 
-def test_operator_who_comes_back_is_kept_out_by_a_ban_alone() -> None:
+def test_operator_who_comes_back_is_kept_out_by_a_ban_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = rules(f"+oiklv Bo!{BO.host} tea 1 Al!{AL.host}")
+    assert code(asking(BO, False), Action.JOIN, made, 1) == "invite-only", "anybody may have the name and the address"
+    monkeypatch.setattr(BO, "trusted", {made.room: None})
     assert code(asking(BO, False), Action.JOIN, made, 1) == ""
     assert code(asking(AL, False), Action.JOIN, made, 1) == "invite-only", "a voice is not enough"
     assert code(asking(person("Bo"), False), Action.JOIN, made, 1) == "invite-only", "the same name from elsewhere"

@@ -113,6 +113,39 @@ def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
     assert house.hub.rooms.awake["ops"].rules.is_operator(al.session)
 
 
+CLOSING = ["/set key tea", "/set invite-only on", "/set secret on"]
+
+
+@pytest.mark.parametrize("line", CLOSING)
+def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> None:
+    """Neither to somebody who comes in with them nor to a member who takes the name."""
+    house, (bo, cy) = in_ops("Bo", "Cy")
+    typed(house, bo, line)
+    bo.leave()
+    typed(house, cy, "/nick Bo")
+    assert cy.session.nick == "Bo" and not house.hub.rooms.awake["ops"].rules.is_operator(cy.session)
+    typed(house, cy, "/nick Ed", "/leave")
+    mallory = house.connect()
+    mallory.session.host = HOSTS["Bo"]
+    typed(house, mallory, "Di", "/nick Bo", "/join ops", "/leave", "/join ops")
+    room = house.hub.rooms.awake.get("ops")
+    assert room is None or not room.rules.is_operator(mallory.session)
+    assert bool(room) is (line == "/set secret on")
+
+
+@pytest.mark.parametrize("line", CLOSING)
+def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its_key(line: str) -> None:
+    house, (bo,) = in_ops("Bo")
+    typed(house, bo, line, "/leave", "/join ops")
+    assert house.hub.rooms.awake["ops"].rules.is_operator(bo.session)
+    bo.leave()
+    again = house.connect()
+    again.session.host = HOSTS["Bo"]
+    typed(house, again, "Bo", "/join ops tea")
+    room = house.hub.rooms.awake.get("ops")
+    assert bool(room and room.rules.is_operator(again.session)) is ("key" in line)
+
+
 def test_who_may_not_speak_keeps_the_name() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/mute Bo yes")

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from hubbub.core.names import key_of
 from hubbub.core.rules import SECRET
 from hubbub.errors import Refused
 
@@ -159,7 +158,7 @@ def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
         return Refused("banned", f"You are banned from {room}.")
     if invited:  # by an operator; whatever anybody else says opens nothing
         return None
-    if session and "o" in rules.standing.get((key_of(session.nick), session.host), ""):
+    if session and "o" in rules.regained(session):
         return None  # it comes back as an operator: there may be nobody else to let it in
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
         return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")

@@ -186,6 +186,8 @@ class Rooms:
             if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
                 raise refused
             room.rules.learn_key(key)
+            if room.rules.fits(key):
+                session.trust(name)
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
@@ -304,10 +306,7 @@ class Rooms:
             self._hub.reply(session, Moved(before, to, entry, room.topic))
         for user in self._hub.users.values():
             for session in user.sessions:
-                if before in session.invited:
-                    session.invite(to, session.invited.pop(before))
-                if before in session.former:
-                    session.former[to] = session.former.pop(before)
+                session.move(before, to)
                 if before in (session.joining or {}):
                     joining = (session.joining or {}).items()  # one without a draft opens the next room of that name
                     session.joining = {to if name == before and draft else name: draft for name, draft in joining}
@@ -317,6 +316,8 @@ class Rooms:
         room = session.rooms.pop(name)
         if session.user and not is_known(self._hub.viewer(session), room.rules):
             session.remember(name)
+        if room.rules.status.get(session):
+            session.trust(name)
         if session.user and session.keeps_history:
             room.note_absence(session, self._delivery.given(session, room), self._hub.clock())
         self._delivery.end(session, room)

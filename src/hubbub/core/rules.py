@@ -216,7 +216,7 @@ class Rules:
             self.standing[now, entry.host] = letters
             self._bound_standing()
         for session in members:  # he may be known by either name just now
-            if session.host == entry.host and key_of(session.nick) in (before, now):
+            if session.host == entry.host and key_of(session.nick) in (before, now) and self._trusts(session):
                 self._stand(session, letters)
 
     def recall(self, session: Session, before: str) -> None:
@@ -224,9 +224,21 @@ class Rules:
         if (key_of(before), session.host) not in self.standing:
             self.stand(session)
 
+    def regained(self, session: Session) -> str:
+        """Return the letters that somebody of a session's name and host has who comes back.
+
+        Others have the same address, and anybody can take a name. So in a closed room these two alone give nothing.
+        """
+        return self.standing.get((key_of(session.nick), session.host), "") if self._trusts(session) else ""
+
+    def _trusts(self, session: Session) -> bool:
+        abroad = session.user and session.user.abroad  # there, its own node has decided
+        return not self.closed or self.room in session.trusted or bool(abroad)
+
     def stand(self, session: Session) -> None:
         """Give a member what somebody of its name and host may do."""
-        self._stand(session, self.standing.get((key_of(session.nick), session.host), ""))
+        if self._trusts(session):
+            self._stand(session, self.regained(session))
 
     def _stand(self, session: Session, letters: str) -> None:
         if letters:
@@ -270,7 +282,7 @@ class Rules:
     def admit(self, session: Session) -> None:
         """Give a new member what it had before; an invitation is used up."""
         session.invited.pop(self.room, None)
-        if status := self.standing.get((key_of(session.nick), session.host)):
+        if status := self.regained(session):
             self.status[session] = status
 
     def dismiss(self, session: Session) -> None:

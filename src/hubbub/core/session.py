@@ -82,6 +82,7 @@ class Session:
         "secure",
         "sink",
         "tag",
+        "trusted",
         "turn",
         "unheard",
         "unsettled",
@@ -102,6 +103,8 @@ class Session:
         self.invited: dict[str, float] = {}
         # By rooms that it has left: as whom a ban may mean it there, besides as whom it is now.
         self.former: dict[str, tuple[str, ...]] = {}
+        # Rooms of which it is known that it is who it says: it had rights there, or knows the key.
+        self.trusted: dict[str, None] = {}
         self.exact = False  # what it says is kept with its spaces
         self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
@@ -145,6 +148,21 @@ class Session:
         self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
         if len(self.former) > FORMER_ROOMS:
             del self.former[next(iter(self.former))]
+
+    def trust(self, room: str) -> None:
+        """Note that it is known to be who it says in a room."""
+        self.trusted[room] = None
+        if len(self.trusted) > FORMER_ROOMS:
+            del self.trusted[next(iter(self.trusted))]
+
+    def move(self, before: str, to: str) -> None:
+        """Note that a room has another name."""
+        if before in self.invited:
+            self.invite(to, self.invited.pop(before))
+        if before in self.former:
+            self.former[to] = self.former.pop(before)
+        if before in self.trusted:
+            self.trusted[to] = self.trusted.pop(before)
 
     @property
     def tags(self) -> str:
