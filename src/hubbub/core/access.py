@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from hubbub.core.names import key_of
 from hubbub.core.rules import SECRET
 from hubbub.errors import Refused
 
