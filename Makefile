@@ -28,7 +28,7 @@ serve: .venv/run ## run the server: nc 127.0.0.1 8888; another port: make serve 
 
 test: .venv/dev ## run all tests; installs their clients when root
 	@scripts/clients.sh $(DEBIAN)
-	$(BIN)/pytest -n 4 --dist loadfile
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 soak: .venv/dev ## try the faults of a cluster for longer, and under more load
 	SOAK=1 $(BIN)/pytest tests/cluster -o faulthandler_timeout=600

@@ -14,6 +14,33 @@ settings.register_profile("hubbub", deadline=None)
 settings.load_profile("hubbub")
 
 
+# The files that take longest, in this order: begun last, one of them would keep the other workers waiting.
+SLOWEST = (
+    "test_coverage.py",
+    "cluster/test_faults_of_servers.py",
+    "cluster/test_pages_over_nodes.py",
+    "cluster/test_faults_of_nodes.py",
+    "cluster/test_full_disk.py",
+    "cluster",
+    "test_installed.py",
+    "test_bench.py",
+    "test_transfer.py",
+    "e2e",
+    "test_cli.py",
+    "brokers",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within a file the order stays."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((place for place, part in enumerate(SLOWEST) if f"/tests/{part}" in path or f"/{part}" in path), 99)
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServers]:
     """One NATS server, for all tests of a module; they clean up behind themselves with `forget`."""
