@@ -18,7 +18,7 @@ from contextlib import aclosing
 from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.lines import Line
+from hubbub.brokers.jetstream.lines import UNKNOWN, Line
 from hubbub.brokers.jetstream.link import Link
 from hubbub.brokers.jetstream.messages import Message, copied
 from hubbub.brokers.jetstream.packs import (
@@ -227,7 +227,7 @@ class Feed(RoomLog):
         self._see(message)
         self._mark(number, len(pack.entries))
         self._high = max(self._high, pack.reached)
-        if not pack.entries or any(one.kind is Kind.GONE for one in pack.entries):
+        if not pack.entries or any(one.kind is Kind.GONE and one.nick == UNKNOWN for one in pack.entries):
             self.link.distrust(self.subject, "it has entries that cannot be shown")
         found = []
         for entry in entries(self.room, number, previous, pack):
