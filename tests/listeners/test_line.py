@@ -277,6 +277,22 @@ def test_line_that_comes_a_moment_after_a_refused_name_is_no_name_either(run: Ca
     run(scene)
 
 
+def test_each_line_that_came_early_is_told(run: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those that come after the first one of them, while the name may still become free."""
+    monkeypatch.setattr(lines, "NAME_RETRY_SECONDS", 0.5)
+
+    async def scene() -> None:
+        async with chat(history=0) as listener:
+            await listener.join("cron")
+            peer = await listener.connect()
+            await peer.send(b"cron\nDONE\n")
+            await holds_a_line_back(listener)
+            await peer.send(b"third\n")
+            assert (await peer.rest()).endswith(b"\nNot sent: DONE\nNot sent: third\n")
+
+    run(scene)
+
+
 def test_pipe_waits_a_moment_for_a_name_that_another_run_of_it_has(run: Callable[[Any], None]) -> None:
     async def scene() -> None:
         async with chat(history=0) as listener:

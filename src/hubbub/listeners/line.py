@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import chain
 
 from hubbub.config import Settings
 from hubbub.core import commands
@@ -62,7 +63,7 @@ class LineDialogue:
         self._refusals = 0
         self._refused: Refused | None = None  # why the name was refused, until the peer is told
         self._refused_at = 0.0  # when, on the connection's clock; 0.0 until the next tick
-        self._early: str | None = None  # a line that was sent before the refusal could be read
+        self._early: list[str] = []  # lines that were sent before the refusal could be read
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -87,14 +88,13 @@ class LineDialogue:
 
     def next_item(self) -> str | Signal | None:
         """Return the next line or signal."""
-        if self._early is not None:
-            early, self._early = self._early, None
-            return early
+        if self._early and self._refused is None:
+            return self._early.pop(0)
         return self._reader.next_line()
 
     def ready(self) -> bool:
-        """Whether the next line may be taken; one that came early waits for the name."""
-        return (self._early is None or self._refused is None) and self._hub.ready(self._session)
+        """Whether the next line may be taken; of those that came early, only as many as would be named."""
+        return (self._refused is None or len(self._early) <= MAX_LINES_TOLD) and self._hub.ready(self._session)
 
     def take(self, item: str | Signal) -> None:
         """Do what a line says."""
@@ -120,7 +120,7 @@ class LineDialogue:
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
                 self.take(f"{rest.rstrip()} {UNFINISHED}")
-        if self._early is not None:
+        if self._early:
             return False
         if self._refused is not None:
             self._tell_refusal(self._refused)
@@ -214,16 +214,18 @@ class LineDialogue:
         if refusal is None:
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             self._connection.tick()  # the deadline was that for a name
+            if self._early:
+                self._connection.pump()
         elif first:
             self._refused_at = 0.0
             self._connection.tick()
 
     def _keep_early(self, line: str) -> None:
         """Keep a line that was sent before the refusal could be read, while the name may still become free."""
-        if line.strip() == "/quit":
+        if line.strip() == "/quit" and not self._early:
             self._hub.depart(self._session)
         elif line.strip():
-            self._early = line
+            self._early.append(line)
 
     def _try_again(self, now: float) -> float:
         """Ask for the refused name again, or say at last that it is refused; return seconds until the next look."""
@@ -232,8 +234,8 @@ class LineDialogue:
             return READING_PAUSE_SECONDS
         refused = self._refused
         waited = now - self._refused_at
-        hopeless = self._early is not None and refused and refused.code == "name-invalid"
-        patience = READING_PAUSE_SECONDS if self._early is None else NAME_RETRY_SECONDS
+        hopeless = bool(self._early) and refused and refused.code == "name-invalid"
+        patience = NAME_RETRY_SECONDS if self._early else READING_PAUSE_SECONDS
         if refused and (hopeless or waited >= patience):
             self._tell_refusal(refused)
         elif waited and refused and refused.code != "name-invalid":
@@ -243,7 +245,7 @@ class LineDialogue:
     def _tell_refusal(self, refused: Refused) -> None:
         """Say why there is no name; and of lines that came early that they are not sent: they are no names."""
         self._refused = None
-        if self._early is not None:
+        if self._early:
             self._end("\n".join([refused.text, *self._not_sent()]))
             return
         self._refusals += 1
@@ -255,12 +257,12 @@ class LineDialogue:
     def _not_sent(self) -> list[str]:
         """Return a sentence for each line that came early, as far as they were read; at most MAX_LINES_TOLD."""
         sentences: list[str] = []
-        line: str | Signal | None = self.next_item()
-        while line is not None and len(sentences) < MAX_LINES_TOLD:
+        for line in chain(self._early, iter(self._reader.next_line, None)):
+            if len(sentences) == MAX_LINES_TOLD:
+                return [*sentences, "Not sent: all that followed."]
             if isinstance(line, str) and line.strip():
                 sentences.append(f"Not sent: {beginning(clean(line.strip()))}")
-            line = self.next_item()
-        return sentences if line is None else [*sentences, "Not sent: all that followed."]
+        return sentences
 
     def _signal(self, signal: Signal) -> None:
         if signal is Signal.QUIT:
