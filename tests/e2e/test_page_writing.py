@@ -287,6 +287,8 @@ def give_key(page: Page, room: str) -> None:
     key.fill("wrong")
     key.press("Enter")
     expect(alert).to_have_text(f"That is not the key of {room}.")
+    hides = "node => node.closest('.knock').scrollHeight > node.closest('.knock').clientHeight"
+    assert not alert.evaluate(hides), "the reason or the field is cut off"
     key.fill("sesame")
     key.press("Enter")
 

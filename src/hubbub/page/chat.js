@@ -338,7 +338,7 @@ export class Chat {
 
   // Show lines that the server says. An answer is gone to; what comes unasked is also shown where he reads.
   note(lines, error = false) {
-    const room = this.room, after = room?.entries.at(-1)?.seq ?? 0;
+    const room = this.room, after = room?.entries.at(-1)?.seq ?? room?.seq ?? 0;
     this.notices = [...this.notices.slice(-NOTICES), { key: ++this.count, room: this.current, lines, error, after }];
     if (room && this.expecting) this.newest(room);
     else if (room && !room.atEnd) this.flash = { text: lines.join(" "), error, room: room.name };
