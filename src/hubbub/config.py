@@ -167,7 +167,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     address_joins: Annotated[
         int, _("Rooms joined at once from one address; a sixtieth of it per second after that.", "joins", 1)
     ] = 300
-    address_rooms: Annotated[int, _("New rooms opened from one address in an hour.", "rooms", 1)] = 60
+    address_rooms: Annotated[int, _("New rooms opened from one address in an hour.", "rooms", 1)] = 200
     max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 50
     memory: Annotated[
         int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)

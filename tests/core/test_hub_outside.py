@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from doubles import House, Look, Peer
 
+from hubbub.core.budget import Budget
 from hubbub.core.model import Goodbye, Joined, Kind, Members, Notice, Past, Refusal, Rooms, Stored
 from hubbub.errors import Refused
 
@@ -140,6 +141,30 @@ def test_who_leaves_before_it_can_visit_is_not_called() -> None:
     al.leave()
     house.settle()
     assert not came and not house.hub.rooms.awake
+
+
+def test_new_rooms_of_an_address_are_bounded_for_people_and_scripts() -> None:
+    house = House()
+    house.hub.budget = Budget(lambda: 0.0, rooms=3)
+    peers = house.enter("Al", "Bo")
+    poster = house.connect()
+    for peer in (*peers, poster):
+        peer.session.address = "192.0.2.7"
+    for peer in peers:
+        peer.types("/join a")
+    house.settle()
+    peers[0].types("/join b", "/leave", "/join b")
+    house.settle()
+    house.hub.post(poster.session, "ci", "c", "x", "r")
+    house.settle()
+    house.forget()
+    peers[0].types("/join d")
+    house.hub.post(poster.session, "ci", "e", "x", "r")
+    house.hub.post(house.connect().session, "ci", "c", "x", "r")
+    house.settle()
+    refused = [event.code for peer in (peers[0], poster) for event in peer.sees() if isinstance(event, Refusal)]
+    assert refused == ["too-many-new-rooms"] * 2
+    assert sorted({entry.room for entry in house.broker.log}) == ["a", "b", "c", "lobby"]
 
 
 # --- watching -------------------------------------------------------------------------------------------------

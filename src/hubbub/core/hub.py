@@ -55,7 +55,7 @@ from hubbub.core.tags import join
 from hubbub.core.text import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.core.users import Directory, User
 from hubbub.core.viewer import Viewer
-from hubbub.errors import BrokerError, Busy, Refused
+from hubbub.errors import BrokerError, Busy, Closed, Refused
 
 
 class Hub:
@@ -267,6 +267,7 @@ class Hub:
                 if not awake.end.seq:
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
+                self.rooms.check_may_open(session, awake)
                 draft = self.draft(session, room, Kind.MESSAGE, text)
                 draft.nick, draft.tags = nick, formatting
                 mark(draft, label)
@@ -329,7 +330,9 @@ class Hub:
         def done(result: Page | RoomList | BrokerError) -> None:
             if session.gone:
                 return
-            if isinstance(result, Busy):
+            if isinstance(result, Closed):
+                self.reply(session, Refusal(result.code, f"{result}."))
+            elif isinstance(result, Busy):
                 self.reply(session, Refusal("busy", f"Not done: {result}; try again in a while."))
             elif isinstance(result, BrokerError):
                 self.reply(session, Refusal("broker", f"The log cannot be read: {result}."))

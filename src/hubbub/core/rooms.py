@@ -10,7 +10,7 @@ from hubbub.core import names
 from hubbub.core.absent import DAY
 from hubbub.core.access import HIDDEN, Action, is_known, may
 from hubbub.core.awake import Awake
-from hubbub.core.model import SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
+from hubbub.core.model import LOBBY, SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
 from hubbub.core.names import key_of
 from hubbub.core.room import Chunk, Cursor, Room
 from hubbub.core.session import author
@@ -114,6 +114,16 @@ class Rooms:
         if self._is_coming(name):
             raise Refused("name-in-use", COMING.format(name))
 
+    def check_may_open(self, session: Session, room: Room) -> None:
+        """Note that a session opens a room, unless it is open, or just being opened.
+
+        Raises:
+            Refused: too many were opened from its address.
+
+        """
+        if not room.end.seq and room.name != LOBBY and not self._hub.outbox.coming(room.name):
+            self._hub.budget.open_room(session.address)
+
     def _is_coming(self, name: str) -> bool:
         """Return whether a room is just being given this name: one that is opened now would be in its way."""
         if name in self._waking:
@@ -185,6 +195,7 @@ class Rooms:
                 names.check_new_room(name)
             if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
                 raise refused
+            self.check_may_open(session, room)
             room.rules.learn_key(key)
             if room.rules.fits(key):
                 session.trust(name)

@@ -65,6 +65,7 @@ STATUS = {  # of refusals; 400 for the others
     "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
     "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many-new-rooms": HTTPStatus.TOO_MANY_REQUESTS,
     "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-found": HTTPStatus.NOT_FOUND,
     "closed": HTTPStatus.FORBIDDEN,
@@ -313,7 +314,8 @@ class Api:
             self._hub.depart(session)
         if not isinstance(outcome, Stored):
             assert isinstance(outcome, Refusal)
-            return problem(outcome.code, outcome.text)
+            later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
+            return problem(outcome.code, outcome.text, later)
         return self._posted(call, outcome.entry)
 
     def _posted(self, call: Call, entry: Entry) -> web.Response:

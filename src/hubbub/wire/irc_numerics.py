@@ -83,6 +83,7 @@ REFUSALS = {  # what the core refuses, by its codes; the room or what else it is
     "name-kept": 447,
     "room-invalid": 403,
     "too-many-rooms": 405,
+    "too-many-new-rooms": 437,
     "not-in-room": 442,
     "banned": 474,
     "invite-only": 473,
