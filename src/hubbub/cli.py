@@ -360,7 +360,7 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
 def backup(data: str | None, target: str) -> None:
     """Copy a log, with what is kept beside it, into FOLDER; a server may run on it meanwhile.
 
-    FOLDER must not exist, or be empty. It is there when all of it is, and has been checked. To restore it, stop the
+    FOLDER must not exist, or be empty. It appears when it is complete and checked. To restore it, stop the
     server, put FOLDER in the place of its data folder, and start it.
     """
     settings = config.read({"data": data}, None)
@@ -379,7 +379,7 @@ def backup(data: str | None, target: str) -> None:
 @settings_options(WHERE | {"replicas"})
 @click.argument("source", metavar="[FILE]", default="-")
 def import_command(file: str | None, source: str, **flags: Any) -> None:
-    """Append to a log what FILE or standard input, made by `hubbub export`, has and the log has not.
+    """Add to a log the entries of FILE or standard input, made by `hubbub export`, that it does not have yet.
 
     If it was interrupted, start it again. No server may run on --data meanwhile; on --broker nodes may.
     """

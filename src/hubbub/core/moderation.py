@@ -84,9 +84,9 @@ def _step(hub: Hub, session: Session, room: Room, change: Change) -> Step | None
         if not on:
             return Step(Change(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
-            raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, no space and no comma.")
+            raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, and no spaces or commas.")
         if param.startswith(":"):  # IRC could not tell it before other parameters
-            raise Refused("bad-value", "A key begins with no colon.")
+            raise Refused("bad-value", "A key can't begin with a colon.")
         return Step(change, letter, param if rules.fits(param) else rules.key, param)
     if LETTERS[letter].takes:
         return _number(change, rules.limit if letter == "l" else rules.slow)
