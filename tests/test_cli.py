@@ -416,6 +416,7 @@ def test_every_setting_has_a_flag(name: str) -> None:
         arguments, shown = ["--no-" + name if default else flag], "no" if default else "yes"
     else:
         shown = {
+            "address_rooms": "201",
             "buffer": "17000",
             "tls": "self-signed",
             "plaintext": "no",

@@ -272,6 +272,21 @@ def test_memory_of_a_room_that_sleeps_is_free_for_others() -> None:
         assert held(house) <= 12_000
 
 
+def test_what_a_room_that_sleeps_had_in_memory_is_counted_once() -> None:
+    house = House(recent=30_000)
+    al, _ = house.enter("Al", "Bo")
+    say(house, al, *"12345678")
+    al.types("/join ops")
+    house.settle()
+    say(house, al, "x")
+    al.types("/leave")
+    house.settle()
+    for _ in range(60):
+        say(house, al, "x")
+        assert held(house) <= 30_000
+    assert house.hub.delivery._cost == held(house) and house.hub.delivery._stale == 0
+
+
 def test_what_was_remembered_long_ago_is_forgotten_when_nobody_is_behind() -> None:
     house, al, bo = two_rooms()
     say(house, al, "1", "2")

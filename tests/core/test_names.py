@@ -261,3 +261,9 @@ def test_names_that_are_none(name: str) -> None:
 )
 def test_one_name_of_a_room(name: str, fits: bool) -> None:
     assert is_room(name) is fits
+
+
+def test_letter_that_only_a_later_unicode_has_is_refused() -> None:
+    """regex knows it; Python, which shows and folds names, may not."""
+    with pytest.raises(Refused, match="can't contain"):
+        check_name("Al\U0003d000")

@@ -194,7 +194,7 @@ def test_console_shows_who_comes_and_goes_and_what_is_said_only_when_told_to(ser
     assert server.stop() == 0
     said = ["Alice: the secret", "* Alice waves"] if flags else []
     # The start also tells how to join, and of an old SQLite.
-    assert [line for line in server.lines[1:] if not line.startswith((" ", "WARNING: SQLite"))] == [
+    assert [line for line in server.lines if not line.startswith((" ", "Chat server", "WARNING: SQLite"))] == [
         f"Alice ({a}) has joined",
         f"Bob ({b}) has joined",
         *said,

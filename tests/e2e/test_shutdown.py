@@ -76,8 +76,8 @@ def test_stalled_clients_do_not_hold_it_up(serve: Serve) -> None:
     start = time.monotonic()
     server.signal(signal.SIGTERM)
     assert alice.rest() == FAREWELL
-    assert server.wait(8) == 0
-    assert time.monotonic() - start < 5
+    assert server.wait(30) == 0
+    assert time.monotonic() - start < 15  # alone it takes two seconds
 
 
 def test_second_signal_ends_it_at_once(serve: Serve) -> None:

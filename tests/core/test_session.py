@@ -1,0 +1,35 @@
+"""What a session remembers is bounded."""
+
+from doubles import House
+
+from hubbub.core.session import FORMER_ROOMS
+
+
+def test_rooms_of_which_a_session_remembers_something_are_bounded() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    for number in range(FORMER_ROOMS + 3):
+        al.session.remember(f"r{number}")
+        al.session.trust(f"r{number}")
+    assert len(al.session.former) <= FORMER_ROOMS and "r0" not in al.session.former
+    assert len(al.session.trusted) <= FORMER_ROOMS and "r0" not in al.session.trusted
+
+
+def test_what_a_session_remembers_of_a_room_follows_its_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.session.remember("ops")
+    al.session.trust("ops")
+    al.session.invite("ops", 5.0)
+    al.session.move("ops", "dev")
+    assert al.session.former["dev"] and "dev" in al.session.trusted and al.session.invited["dev"] == 5.0
+    assert "ops" not in al.session.former and "ops" not in al.session.trusted and "ops" not in al.session.invited
+
+
+def test_answer_to_somebody_who_has_left_is_dropped() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/history")
+    al.leave()
+    house.settle()
+    assert bo.sees() == ["-Al"] and not [event for event in al.sees() if type(event).__name__ == "Past"]
