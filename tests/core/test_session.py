@@ -1,7 +1,8 @@
-"""What a session remembers is bounded."""
+"""What a session remembers, and what it is answered."""
 
 from doubles import House
 
+from hubbub.core.model import Latest, Notice, Refusal
 from hubbub.core.session import FORMER_ROOMS
 
 
@@ -33,3 +34,14 @@ def test_answer_to_somebody_who_has_left_is_dropped() -> None:
     al.leave()
     house.settle()
     assert bo.sees() == ["-Al"] and not [event for event in al.sees() if type(event).__name__ == "Past"]
+
+
+def test_log_of_a_closed_room_is_refused_with_the_rooms_own_code() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops", "/set invite-only on")
+    house.settle()
+    house.hub.ask(bo.session, Latest("ops", 5, viewer=house.hub.viewer(bo.session)), lambda page: Notice(("shown",)))
+    house.settle()
+    (refusal,) = [event for event in bo.sees() if isinstance(event, Refusal)]
+    assert refusal.code == "closed" and refusal.text == "Only members of ops can read it."
