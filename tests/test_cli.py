@@ -193,10 +193,20 @@ def test_character_that_the_terminal_has_not_is_a_question_mark(
     assert json.loads(result.stdout.decode(encoding))["text"] == "日本語 done ✓", "programs lose nothing"
 
 
-@pytest.mark.parametrize("command", [["history"], ["search", "tea"], ["check"], ["history", "--last", "0"]])
-def test_output_that_cannot_be_written_is_a_sentence(data: Path, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        "history --data {}",
+        "search tea --data {}",
+        "check --data {}",
+        "history --last 0 --data {}",
+        "--help",
+        "--version",
+    ],
+)
+def test_output_that_cannot_be_written_is_a_sentence(data: Path, command: str) -> None:
     with open("/dev/full", "wb") as full:
-        words = [*HUBBUB, *command, "--data", str(data)]
+        words = [*HUBBUB, *(word.format(data) for word in command.split())]
         result = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, env=environment(), timeout=SECONDS)
     assert result.returncode == 2
     assert result.stderr == b"hubbub: The output cannot be written: No space left on device.\n"

@@ -72,11 +72,6 @@ class Command(click.Command):
                 sys.stdout.flush()
         except HubbubError as error:
             raise Sentence(str(error)) from None
-        except OSError as error:
-            if error.filename is not None or error.errno == errno.EPIPE:
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is not written yet would fail again at the end
-            raise Sentence(f"The output cannot be written: {reason(error)}.") from None
         return result
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -94,6 +89,19 @@ class Group(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return their names."""
         return list(self.commands)
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command. If its output, or that of --help, cannot be written, one sentence and exit code 2 say so."""
+        try:
+            return super().main(*args, **extra)
+        except OSError as error:
+            if error.filename is not None or error.errno == errno.EPIPE:
+                raise
+            # The unwritten rest would fail again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            failure = Sentence(f"The output cannot be written: {reason(error)}.")
+            failure.show()
+            sys.exit(failure.exit_code)
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
