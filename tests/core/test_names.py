@@ -267,3 +267,14 @@ def test_letter_that_only_a_later_unicode_has_is_refused() -> None:
     """regex knows it; Python, which shows and folds names, may not."""
     with pytest.raises(Refused, match="can't contain"):
         check_name("Al\U0003d000")
+
+
+@pytest.mark.parametrize("name", ["SSH-2.0-OpenSSH_9.2", "ssh-1.99-x"])
+def test_greeting_of_ssh_is_nobodys_name(name: str) -> None:
+    with pytest.raises(Refused, match="is a greeting of SSH"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["ssh", "ssh-2", "ssh-fan", "my-ssh-2.0-x"])
+def test_names_may_speak_of_ssh(name: str) -> None:
+    assert check_name(name) == name

@@ -29,6 +29,7 @@ RESERVED = GREETINGS | frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
 )
+_SSH = regex.compile(r"ssh-[0-9]+\.[0-9]+-")  # how SSH clients begin (RFC 4253, 4.2)
 _RESERVED_LOOKS = {look: word for word in sorted(RESERVED) for look in looks(word)}
 _LOBBY_LOOKS = looks(LOBBY)
 
@@ -158,6 +159,8 @@ def check_name(name: str) -> str:
     if word := next((_RESERVED_LOOKS[look] for look in looks(shown) if look in _RESERVED_LOOKS), None):
         what = "is reserved" if fold(shown) == word else f"looks like {word}, which is reserved"
         raise Refused("name-invalid", f"The name {shown} {what}. Use another, like {_NAMES.example}.")
+    if _SSH.match(fold(shown)):
+        raise Refused("name-invalid", f"The name {shown} is a greeting of SSH. Use another, like {_NAMES.example}.")
     return shown
 
 
