@@ -17,11 +17,11 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubbub import bench, config, console, passwords, server, transfer
+from hubbub import config, console
 from hubbub.brokers import checking
 from hubbub.brokers.backup import back_up
 from hubbub.brokers.store import COPY, FILE, Size, Store
@@ -33,6 +33,11 @@ from hubbub.core.text import clean
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import HubbubError, Refused, reason
 from hubbub.wire.line import stamped
+
+if TYPE_CHECKING:
+    from hubbub.transfer import Progress
+
+# A command imports what it alone needs: to load the server takes longer than to print a history.
 
 # The settings that tell where a log is.
 WHERE = frozenset("data broker nats_creds nats_nkey nats_ca nats_cert nats_key".split())
@@ -151,6 +156,8 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
 @settings_options()
 def serve(file: str | None, **flags: Any) -> None:
     """Run the chat server."""
+    from hubbub import server
+
     _run(config.read(flags, file), server.serve, config.exposed(flags))
 
 
@@ -158,6 +165,8 @@ def serve(file: str | None, **flags: Any) -> None:
 @settings_options(ECHO)
 def echo(file: str | None, **flags: Any) -> None:
     """Run a server that sends every line back: to test a path."""
+    from hubbub import server
+
     _run(config.read(flags, file), server.echo)
 
 
@@ -350,6 +359,8 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
     again with the same FILE: it goes on where it was. Damaged entries are left out; then it ends with exit code 1,
     unless --salvage is given.
     """
+    from hubbub import transfer
+
     settings = config.read(flags, file)
     with _progress("Exporting") as progress, transfer.output(target) as output:
         done = transfer.export(settings, output, progress, salvage)
@@ -391,6 +402,8 @@ def import_command(file: str | None, source: str, **flags: Any) -> None:
 
     If it was interrupted, start it again. No server may run on --data meanwhile; on --broker nodes may.
     """
+    from hubbub import transfer
+
     settings = config.read(flags, file)
     with _progress("Importing") as progress, transfer.source(source) as lines:
         added, known = transfer.take_in(settings, lines, progress)
@@ -407,7 +420,7 @@ def _counted(count: int) -> str:
 
 
 @contextlib.contextmanager
-def _progress(label: str) -> Iterator[transfer.Progress]:
+def _progress(label: str) -> Iterator[Progress]:
     """Show a bar on standard error if that is a terminal, as soon as it is known how much there is to do."""
     with contextlib.ExitStack() as shown:
         bars: list[Any] = []
@@ -427,6 +440,8 @@ def _progress(label: str) -> Iterator[transfer.Progress]:
 @click.option("--password", "given", help="The password. Better not here, where others see it: type it, or pipe it in.")
 def password(given: str | None) -> None:
     """Print the hash of a password, for [[operator]] in the settings."""
+    from hubbub import passwords
+
     if given is None and sys.stdin.isatty():
         given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     elif given is None:
@@ -462,6 +477,8 @@ def bench_command(address: str, as_json: bool, **plan: Any) -> None:
 
     Its limits hold for this, too: start it with --no-limits to measure the server and not the limits.
     """
+    from hubbub import bench
+
     load = bench.Plan(address, **plan)
     bar = click.progressbar(length=load.messages, label="Messages", file=sys.stderr)
     with contextlib.ExitStack() as shown:
