@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Access, Link, Rejected
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Rejected
 
 BINARY = Path(sys.executable).with_name("nats-server")
 SECONDS = 90.0  # in which servers must be ready
@@ -140,7 +140,7 @@ class NatsServers:
 
     async def forget(self) -> None:
         """Delete the streams, if there are any."""
-        link = Link(Access(self.url), "clean", lambda up: None)
+        link = NatsConnection(NatsCredentials(self.url), "clean", lambda up: None)
         await link.connect()
         for stream in (streams.LOG, streams.NOW):
             with contextlib.suppress(Rejected):

@@ -253,9 +253,13 @@ def test_history_of_moderation_tells_who_did_what_to_whom(tmp_path: Path) -> Non
 @pytest.mark.parametrize("noted", [True, False])
 def test_history_tells_what_a_room_was_called_before_each_rename(tmp_path: Path, noted: bool) -> None:
     with closing(Store(tmp_path, write=True)) as store:
-        store.append([Draft("ops", Kind.MOVE, "Al", "dev", "x.1")], NOON)
+        store.append([Draft("ops", Kind.ROOM_RENAMED, "Al", "dev", "x.1")], NOON)
         store.append(
-            [Draft("dev", Kind.MOVE, "Al", "lab so there", "x.2"), Draft("lab", Kind.MOVE, "Al", "ops", "x.3")], NOON
+            [
+                Draft("dev", Kind.ROOM_RENAMED, "Al", "lab so there", "x.2"),
+                Draft("lab", Kind.ROOM_RENAMED, "Al", "ops", "x.3"),
+            ],
+            NOON,
         )
         if not noted:
             store._db.execute("DROP TABLE former")

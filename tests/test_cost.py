@@ -8,7 +8,7 @@ import pytest
 
 from core.doubles import House, Peer
 from costing import least, worst
-from hubbub.core import asides, commands, names
+from hubbub.core import commands, direct, names
 from hubbub.core.commands import COMMANDS
 from hubbub.core.masks import read_mask
 from hubbub.core.model import Kind
@@ -102,7 +102,7 @@ def test_name_of_a_request(usual: float) -> None:
             lambda: house.hub.rooms.join(al.session, text),
             lambda: house.hub.rooms.watch(al.session, text),
             lambda: house.hub.naming.enter(house.connect().session, text),
-            lambda: asides.whisper(house.hub, al.session, text, "hi", Kind.MESSAGE),
+            lambda: direct.send_private(house.hub, al.session, text, "hi", Kind.MESSAGE),
         ):
             with pytest.raises(Refused):
                 attempt()
@@ -117,7 +117,7 @@ def test_a_hundred_bans_cost_a_message_next_to_nothing() -> None:
     for peer in (al, bo):
         peer.types("/join ops")
         house.settle()
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
 
     def speak() -> None:
         for _ in range(1000):
@@ -134,7 +134,7 @@ def test_a_hundred_bans_cost_a_message_next_to_nothing() -> None:
 def test_looking_whether_a_room_is_empty_costs_the_same_in_a_crowd() -> None:
     house = House()
     house.enter("Al")
-    room = house.hub.rooms.awake["lobby"]
+    room = house.hub.rooms.loaded["lobby"]
 
     def ask() -> None:
         for _ in range(1000):

@@ -18,8 +18,8 @@ import pytest
 from hubbub.brokers.archive import Archive
 from hubbub.brokers.jetstream import streams
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access, Link, Unsent
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Unsent
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.store import COPY, FILE, Store
 from hubbub.core.model import Draft, Entry, Kind
 from hubbub.transfer import STEP
@@ -58,12 +58,12 @@ LIVELY = (
     ("lobby", Kind.MESSAGE, "two\nlines \N{SNOWMAN} 日本 \N{GRINNING FACE}"),
     ("ops", Kind.MESSAGE, "a secret"),
     ("ops", Kind.REDACT, "id-6 not yours"),
-    ("ops", Kind.MOVE, "dev because"),
+    ("ops", Kind.ROOM_RENAMED, "dev because"),
     ("dev", Kind.MESSAGE, "in dev"),
     ("ops", Kind.JOIN, ""),
     ("ops", Kind.MESSAGE, "another room of the old name"),
     ("ops", Kind.TOPIC, "second"),
-    ("dev", Kind.MOVE, "lab"),
+    ("dev", Kind.ROOM_RENAMED, "lab"),
     ("lab", Kind.ACTION, "pours tea"),
     ("dev", Kind.MESSAGE, "a third room"),
     ("lab", Kind.KICK, "Bob out"),
@@ -165,7 +165,7 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
     with closing(Store(lively)) as store:
         states = {name: store.state(name, 5) for name in ("lobby", "ops", "lab", "dev")}
     got: list[Entry] = []
-    early, late = (JetStreamBroker(Access(nats), time.time) for _ in range(2))
+    early, late = (JetStreamBroker(NatsCredentials(nats), time.time) for _ in range(2))
     await early.connect()
     early.start(got.extend, lambda *_: None)
     answers: list[object] = []
@@ -235,7 +235,7 @@ def test_what_a_log_or_a_stream_has_forgotten_is_left_out_and_the_rules_are_kept
     tmp_path: Path, lively: Path, nats: str
 ) -> None:
     with closing(Store(lively, write=True)) as store:
-        while store.trim_some(Keep(count=5), 0, 3):
+        while store.trim_some(Retention(count=5), 0, 3):
             pass
     file = exported(["--data", lively], tmp_path / "a.jsonl")
     imported(["--data", tmp_path / "copy"], file)
@@ -251,7 +251,7 @@ def test_what_a_log_or_a_stream_has_forgotten_is_left_out_and_the_rules_are_kept
 
 async def keep_newest(nats: str, count: int) -> None:
     """Let the stream forget all but its newest messages."""
-    link = Link(Access(nats), "test", lambda up: None)
+    link = NatsConnection(NatsCredentials(nats), "test", lambda up: None)
     await link.connect()
     config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
     await link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msgs": count})
@@ -291,9 +291,10 @@ def test_an_export_is_one_view_of_the_log(tmp_path: Path) -> None:
             pages = archive.pages()
             seen = next(pages)
             store.append(
-                [Draft("lobby", Kind.REDACT, "Al", "x-4999", "r"), Draft("lobby", Kind.MOVE, "Al", "b", "m")], NOON
+                [Draft("lobby", Kind.REDACT, "Al", "x-4999", "r"), Draft("lobby", Kind.ROOM_RENAMED, "Al", "b", "m")],
+                NOON,
             )
-            while store.trim_some(Keep(count=10), 0, 1000):
+            while store.trim_some(Retention(count=10), 0, 1000):
                 pass
             seen += [entry for page in pages for entry in page]
     assert [(entry.room, entry.text) for entry in seen] == [("lobby", str(n)) for n in range(5000)]
@@ -302,8 +303,8 @@ def test_an_export_is_one_view_of_the_log(tmp_path: Path) -> None:
 def test_bounds_of_a_stream_that_is_there_are_left_alone(lively: Path, tmp_path: Path, nats: str) -> None:
     file = exported(["--data", lively], tmp_path / "a.jsonl")
 
-    async def bounds(keep: Keep | None) -> tuple[object, ...]:
-        link = Link(Access(nats), "test", lambda up: None)
+    async def bounds(keep: Retention | None) -> tuple[object, ...]:
+        link = NatsConnection(NatsCredentials(nats), "test", lambda up: None)
         await link.connect()
         if keep:
             await streams.set_up(link, 1, keep)
@@ -311,7 +312,7 @@ def test_bounds_of_a_stream_that_is_there_are_left_alone(lively: Path, tmp_path:
         await link.close()
         return config["max_age"], config["max_msgs"], config["max_bytes"]
 
-    before = asyncio.run(bounds(Keep(3600, 1000, 1 << 20)))
+    before = asyncio.run(bounds(Retention(3600, 1000, 1 << 20)))
     imported(["--broker", nats], file)
     assert asyncio.run(bounds(None)) == before == (3600 * 10**9, 1000, 1 << 20)
 
@@ -320,17 +321,17 @@ async def test_import_waits_for_a_server_that_has_not_heard_of_the_log_yet(
     nats: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For some ms after one server of three has made the streams, another one says that nobody stores."""
-    publish, refused = Link.publish, 0
+    publish, refused = NatsConnection.publish, 0
 
-    async def deaf(link: Link, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+    async def deaf(link: NatsConnection, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
         nonlocal refused
         if refused < 2:
             refused += 1
             raise Unsent
         return await publish(link, subject, data, headers)
 
-    monkeypatch.setattr(Link, "publish", deaf)
-    broker = JetStreamBroker(Access(nats), time.time)
+    monkeypatch.setattr(NatsConnection, "publish", deaf)
+    broker = JetStreamBroker(NatsCredentials(nats), time.time)
     await broker.attach()
     await broker.take_in("lobby", [Entry("lobby", 1, 0, NOON, Kind.MESSAGE, "Ada", "hi", "id-1")])
     assert refused == 2

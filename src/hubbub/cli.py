@@ -27,7 +27,7 @@ from hubbub.brokers.backup import back_up
 from hubbub.brokers.store import COPY, FILE, Size, Store
 from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
 from hubbub.core.names import check_room
-from hubbub.core.rules import without_secrets
+from hubbub.core.room_modes import without_secrets
 from hubbub.core.tags import shown
 from hubbub.core.text import clean
 from hubbub.core.viewer import SYSTEM
@@ -224,7 +224,9 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
     with _log(data) as store:
         _check_known(store, name)
         found = _newest(store, Latest(name, 1000, every=every, kinds=kinds, viewer=SYSTEM), last)
-        _print(found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.MOVE})
+        _print(
+            found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.ROOM_RENAMED}
+        )
 
 
 @main.command(epilog="hubbub search --room ops deploy failed")

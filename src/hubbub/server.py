@@ -34,22 +34,22 @@ from hubbub.core.session import Session
 from hubbub.core.text import SHOWN, clean
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import make_private, write_file_durably
+from hubbub.group_commit import GroupCommit
 from hubbub.listeners import manager, ways
+from hubbub.listeners.acceptor import Acceptor, Counted
 from hubbub.listeners.address import bind_all, show, wire_of
-from hubbub.listeners.arrival import Caller
-from hubbub.listeners.connection import Connection, Dialogue, Shared
-from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.echo import EchoDialogue
-from hubbub.listeners.front import Counted, Front
-from hubbub.listeners.irc import IrcDialogue
-from hubbub.listeners.irc_network import Network
-from hubbub.listeners.line import LineDialogue
+from hubbub.listeners.connection import ClientProtocol, Connection, Shared
+from hubbub.listeners.echo import EchoClient
+from hubbub.listeners.irc_client import IrcClient
+from hubbub.listeners.irc_network import IrcNetwork
+from hubbub.listeners.line_client import LineClient
 from hubbub.listeners.probe import Probes
-from hubbub.listeners.readings import Readings, Timing
+from hubbub.listeners.sniffer import Caller
+from hubbub.listeners.stats import Stats, Timing
+from hubbub.listeners.timer_wheel import TimerWheel
 from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.listeners.watchdog import Watchdog
 from hubbub.passwords import Attempts, is_operator, verify
-from hubbub.pump import Pump
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
@@ -67,19 +67,19 @@ WIRES = ("line", "irc", "websocket", "stream", "http")  # by which connections a
 WRONG_AFTER = 2.0  # seconds until a wrong password is told, so that guessing takes time; its connection waits
 
 
-class EchoWires:
+class EchoProtocols:
     """What the echo server speaks: lines."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def converse(self, caller: Caller) -> Dialogue:
+    def line_client(self, caller: Caller) -> ClientProtocol:
         """Return a dialogue that echoes."""
-        return EchoDialogue(self._settings)
+        return EchoClient(self._settings)
 
-    def irc(self, caller: Caller) -> Dialogue:
+    def irc_client(self, caller: Caller) -> ClientProtocol:
         """Return the same: it echoes whatever comes."""
-        return self.converse(caller)
+        return self.line_client(caller)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -92,7 +92,7 @@ class EchoWires:
         return None
 
 
-class ChatWires:
+class ChatProtocols:
     """What the chat server speaks."""
 
     def __init__(self, hub: Hub, shared: Shared) -> None:
@@ -100,15 +100,15 @@ class ChatWires:
         self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
-        self.network = Network(hub, shared.settings)
+        self.network = IrcNetwork(hub, shared.settings)
 
-    def converse(self, caller: Caller) -> Dialogue:
+    def line_client(self, caller: Caller) -> ClientProtocol:
         """Return a dialogue of chat lines."""
-        return LineDialogue(self._hub, self._shared.settings, caller.since, caller.prompted)
+        return LineClient(self._hub, self._shared.settings, caller.since, caller.prompted)
 
-    def irc(self, caller: Caller) -> Dialogue:
+    def irc_client(self, caller: Caller) -> ClientProtocol:
         """Return a dialogue with an IRC client."""
-        return IrcDialogue(self._hub, self.network, caller.since)
+        return IrcClient(self._hub, self.network, caller.since)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
@@ -190,7 +190,7 @@ def limits(settings: Settings) -> Limits:
         history=settings.history,
         max_behind=settings.max_behind,
         max_rooms=settings.max_rooms,
-        chunk=settings.buffer // 2,
+        write_bytes=settings.buffer // 2,
         recent=settings.memory * 1024 * 1024,
     )
 
@@ -208,7 +208,7 @@ def budget(settings: Settings) -> Budget:
     )
 
 
-class House:
+class App:
     """What a chat server is made of.
 
     Args:
@@ -221,7 +221,7 @@ class House:
         self.settings = settings
         self.broker = storage.broker(settings)
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
-        self.pump = Pump(loop, settings.log_messages, self._commit.note, self._fan_out.note)
+        self.pump = GroupCommit(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         boot = f"{secrets.token_hex(5)}-"
         self.hub = Hub(self.broker, time.time, boot, self.pump.wake, limits(settings), time.monotonic)
         self.pump.hub, self.pump.broker = self.hub, self.broker
@@ -229,14 +229,14 @@ class House:
         self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
         self._loop = loop
         self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
-        self.shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic), self._cloak)
+        self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self._cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
         self.hub.probe = Probes(self.shared).ask
         self._secret = b""
         self._key = secrets.token_bytes(32)
         self._gateway = b""  # digest of the web gateways' password, once they gave it: hashing is slow on purpose
-        self.front: Front
+        self.front: Acceptor
         self.web: Web | None = None
 
     def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
@@ -303,15 +303,15 @@ class House:
 
         self.broker.probe(tried)
 
-    def readings(self) -> Readings:
+    def readings(self) -> Stats:
         """Return what was counted."""
         hub = self.hub
-        return Readings(
+        return Stats(
             connections=dict.fromkeys(WIRES, 0)
-            | Counter(connection.dialogue.counted_as for connection in self.shared.connections)
+            | Counter(connection.client.wire_name for connection in self.shared.connections)
             | {"arriving": self.front.arriving},
             users=len({id(user) for user in hub.users.values()}),
-            rooms=len(hub.rooms.awake),
+            rooms=len(hub.rooms.loaded),
             behind=len(hub.delivery.behind),
             waiting=hub.outbox.count,
             entries=self.pump.entries,
@@ -348,7 +348,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     stop = _stop_on_signals(loop)
     _prepare_process()
-    house = House(loop, settings)
+    house = App(loop, settings)
     hub, shared = house.hub, house.shared
     broken: list[str] = []
 
@@ -359,9 +359,9 @@ async def serve(settings: Settings) -> None:
     house.broker.broken = end
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
-            wires = ChatWires(hub, shared)
+            wires = ChatProtocols(hub, shared)
             wires.network.verify_gateway = house.verify_gateway
-            front = house.front = Front(shared, tasks, wires)
+            front = house.front = Acceptor(shared, tasks, wires)
             await house.broker.connect()
             await house.broker.meet(hub)
             # The folder comes last: no other failure leaves a new one. Nobody is accepted before the next await.
@@ -405,11 +405,11 @@ async def echo(settings: Settings) -> None:
     stop = _stop_on_signals(loop)
     _prepare_process()
     settings = msgspec.structs.replace(settings, rate=0.0)  # a peer that reads no answers is not read: that is enough
-    shared = Shared(loop, settings, time.monotonic, Deadlines(loop, time.monotonic))
+    shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic))
     try:
         with Watchdog(lambda lag: None):
             async with asyncio.TaskGroup() as tasks:
-                front = Front(shared, tasks, EchoWires(settings), sniffs=False)
+                front = Acceptor(shared, tasks, EchoProtocols(settings), sniffs=False)
                 _announce("Echo", front.listen())
                 await stop.wait()
                 front.close()
@@ -427,14 +427,14 @@ def _single(group: BaseException) -> BaseException:
 async def _settle(hub: Hub, shared: Shared) -> None:
     """Take all that was received, and wait until it is stored and delivered."""
     for connection in list(shared.connections):
-        connection.last_call()
+        connection.take_last_input()
     await _until(lambda: hub.settled and not any(connection.waiting for connection in shared.connections), SETTLE)
 
 
 async def _part(shared: Shared) -> None:
     """Tell everybody that it is over, and close all connections."""
     for connection in list(shared.connections):
-        connection.dialogue.farewell()
+        connection.client.shut_down()
     await _until(lambda: not shared.connections, PART)
     for connection in list(shared.connections):
         connection.abort()

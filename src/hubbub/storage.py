@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubbub.brokers.base import Broker
-from hubbub.brokers.keep import Keep
 from hubbub.brokers.memory import MemoryBroker
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.brokers.store import COPY
 from hubbub.config import Settings
@@ -16,7 +16,7 @@ from hubbub.errors import SettingsError
 
 if TYPE_CHECKING:
     from hubbub.brokers.jetstream.broker import JetStreamBroker
-    from hubbub.brokers.jetstream.link import Access
+    from hubbub.brokers.jetstream.connection import NatsCredentials
 
 DAY = 24 * 60 * 60
 MIB = 1024 * 1024
@@ -41,11 +41,11 @@ def cluster(settings: Settings, copy: Path | None = None) -> JetStreamBroker:
     return JetStreamBroker(access(settings), time.time, settings.replicas, keep(settings), copy)
 
 
-def access(settings: Settings) -> Access:
+def access(settings: Settings) -> NatsCredentials:
     """Return how the NATS servers are reached."""
-    from hubbub.brokers.jetstream.link import Access
+    from hubbub.brokers.jetstream.connection import NatsCredentials
 
-    return Access(
+    return NatsCredentials(
         settings.broker,
         settings.nats_creds,
         settings.nats_nkey,
@@ -55,6 +55,6 @@ def access(settings: Settings) -> Access:
     )
 
 
-def keep(settings: Settings) -> Keep:
+def keep(settings: Settings) -> Retention:
     """Return the bounds of the log."""
-    return Keep(settings.keep_days * DAY, settings.keep_entries, settings.keep_size * MIB)
+    return Retention(settings.keep_days * DAY, settings.keep_entries, settings.keep_size * MIB)

@@ -49,7 +49,7 @@ class Header(msgspec.Struct, frozen=True):
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Line(msgspec.Struct, frozen=True):
+class ExportedLine(msgspec.Struct, frozen=True):
     """Every other line."""
 
     room: str
@@ -86,7 +86,7 @@ class Lines(NamedTuple):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(Line)
+_decoder = msgspec.json.Decoder(ExportedLine)
 
 
 # --- files ----------------------------------------------------------------------------------------------------
@@ -122,7 +122,7 @@ class Output:
             if entry.seq > self._seq and not self._known:
                 raise SettingsError(f"The file {self._part} is of another log, or of what it was; remove it.")
         rest = [entry for entry in entries if entry.seq > self._seq]
-        lines = [Line(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
+        lines = [ExportedLine(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
         self._file.write(_encoder.encode_lines(lines))
 
 
@@ -241,7 +241,7 @@ def _entry(data: bytes, latest: float) -> Entry:
     if line.time > latest:
         when = datetime.fromtimestamp(line.time)
         raise msgspec.ValidationError(f"its time, {when:%Y-%m-%d %H:%M}, is in the future by this machine's clock")
-    if line.kind is Kind.SIGNAL or check_room(line.room) != line.room:
+    if line.kind is Kind.EPHEMERAL or check_room(line.room) != line.room:
         raise msgspec.ValidationError("no log has such an entry")
     nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
     text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
@@ -322,16 +322,16 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
 async def _export_stream(settings: Settings, file: Output, progress: Progress) -> Exported:
     # Only who has a cluster needs the library.
     from hubbub.brokers.jetstream import streams
-    from hubbub.brokers.jetstream.archive import Reading
-    from hubbub.brokers.jetstream.link import Link
+    from hubbub.brokers.jetstream.archive import StreamReader
+    from hubbub.brokers.jetstream.connection import NatsConnection
 
     access = storage.access(settings)
-    link = Link(access, "hubbub-export", lambda up: None)
+    link = NatsConnection(access, "hubbub-export", lambda up: None)
     await link.connect()
     try:
         if not await streams.are_there(link):
             raise SettingsError(f"There is no log on {access.shown}.")
-        reading = Reading(link)
+        reading = StreamReader(link)
         await reading.begin()
         file.begin()
         count = 0
@@ -346,12 +346,12 @@ async def _export_stream(settings: Settings, file: Output, progress: Progress) -
 
 
 async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
-    from hubbub.brokers.jetstream.archive import Taking
+    from hubbub.brokers.jetstream.archive import StreamImport
 
     broker = storage.cluster(settings)
     await broker.attach()
     try:
-        taking = Taking(broker)
+        taking = StreamImport(broker)
         await taking.begin()
         added = seen = 0
         for entries, done in read(lines):

@@ -12,7 +12,7 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import NO_MESSAGE, WRONG_LAST, Access, Link
+from hubbub.brokers.jetstream.connection import NO_MESSAGE, WRONG_LAST, NatsConnection, NatsCredentials
 
 STAMP = "2026-01-01T00:00:00.000000000Z"  # when every message was stored
 STORED = 1_767_225_600.0  # the same in epoch seconds
@@ -130,7 +130,7 @@ def _headers(number: int, subject: str, before: int) -> dict[str, str]:
     }
 
 
-def connected(link: Link) -> MiniNats:
+def connected(link: NatsConnection) -> MiniNats:
     """Connect a link to a server of its own, and return that."""
     server = MiniNats()
     link._nats = server  # type: ignore[assignment]
@@ -139,4 +139,4 @@ def connected(link: Link) -> MiniNats:
     return server
 
 
-ACCESS = Access("nats://127.0.0.1:1")
+ACCESS = NatsCredentials("nats://127.0.0.1:1")

@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.jetstream.connection import NatsCredentials
 from hubbub.core import commands
 from hubbub.core.hub import Hub
-from hubbub.core.model import Event, Form, Notice, Refusal
+from hubbub.core.model import Encoder, Event, Notice, Refusal
 from hubbub.core.session import Session
 from hubbub.errors import Refused
-from hubbub.pump import Pump
+from hubbub.group_commit import GroupCommit
 from hubbub.wire.line import RAW, render
 
 SECONDS = 90.0
@@ -23,7 +23,7 @@ SECONDS = 90.0
 class Peer:
     """Somebody on a node, who sees what nc would show."""
 
-    def __init__(self, node: Node, name: str, form: Form = RAW) -> None:
+    def __init__(self, node: Node, name: str, form: Encoder = RAW) -> None:
         self.node = node
         self.seen = ""
         self.events: list[Event] = []
@@ -40,17 +40,17 @@ class Peer:
 
     def types(self, *lines: str) -> None:
         self._lines += lines
-        self.go_on()
+        self.resume_input()
 
-    def go_on(self) -> None:
-        while self._lines and self.session.user and self.node.hub.ready(self.session):
+    def resume_input(self) -> None:
+        while self._lines and self.session.user and self.node.hub.session_ready(self.session):
             line = self._lines.pop(0)
             try:
                 commands.run(self.node.hub, self.session, line)
             except Refused as refusal:
                 self.node.hub.reply(self.session, Refusal(refusal.code, refusal.text))
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         self.events.append(event)
         self.seen += render(event, "\n").decode()
 
@@ -58,7 +58,7 @@ class Peer:
         self.seen += data.decode()
         return len(data)
 
-    def rest(self, data: bytes, sent: int) -> None:
+    def write_rest(self, data: bytes, sent: int) -> None:
         self.seen += data[sent:].decode()
 
     def write(self, data: bytes) -> None:
@@ -79,8 +79,8 @@ class Node:
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self.broker = JetStreamBroker(Access(url), time.time, folder=folder)
-        self.pump = Pump(loop, False, lambda seconds: None, lambda seconds: None)
+        self.broker = JetStreamBroker(NatsCredentials(url), time.time, folder=folder)
+        self.pump = GroupCommit(loop, False, lambda seconds: None, lambda seconds: None)
         self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", self.pump.wake)
         self.pump.hub, self.pump.broker = self.hub, self.broker
 
@@ -104,7 +104,7 @@ class Node:
         await self.broker.stop(2.0)
 
     def who(self, room: str = "lobby") -> list[str]:
-        return list(commands.members_of(self.hub, room).nicks) if room in self.hub.rooms.awake else []
+        return list(commands.members_of(self.hub, room).nicks) if room in self.hub.rooms.loaded else []
 
 
 async def until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = SECONDS) -> None:
@@ -126,7 +126,7 @@ async def same(nodes: list[Node], names: list[str], room: str = "lobby") -> None
 async def knows(node: Node, room: str, *nicks: str) -> None:
     """Wait until a node was told that people of other nodes are in a room, which need not be awake on it."""
     await until(
-        lambda: {one.nick for one in node.hub.abroad.rooms.get(room, ())} >= set(nicks),
+        lambda: {one.nick for one in node.hub.remote.rooms.get(room, ())} >= set(nicks),
         lambda: f"{nicks} are not in {room}",
     )
 

@@ -14,7 +14,7 @@ from probing import SECONDS, Probe, SetClock, said, texts
 from hubbub.brokers import sqlite as module
 from hubbub.brokers.ageing import PACE, SLACK, Ageing
 from hubbub.brokers.base import LEAD, stamp
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.brokers.store import Store
 from queries import After, Around, Since
@@ -161,7 +161,7 @@ def test_log_ages_on_after_a_restart_where_it_was() -> None:
 # --- what is forgotten --------------------------------------------------------------------------------------------
 
 
-def trim(store: Store, keep: Keep, now: float, limit: int = 7) -> list[str]:
+def trim(store: Store, keep: Retention, now: float, limit: int = 7) -> list[str]:
     while store.trim_some(keep, now, limit):
         pass
     return everything(store)
@@ -169,20 +169,20 @@ def trim(store: Store, keep: Keep, now: float, limit: int = 7) -> list[str]:
 
 def test_entries_from_the_future_do_not_keep_older_ones_behind_them(log: Store) -> None:
     fill(log, 100.0, *[NOON + YEAR + n for n in range(20)], *[200.0 + n for n in range(5)], NOON)
-    assert trim(log, Keep(age=DAY), NOON + 10) == [f"{NOON:.0f}"]
+    assert trim(log, Retention(age=DAY), NOON + 10) == [f"{NOON:.0f}"]
     assert log.check() == []
 
 
 def test_entries_from_the_future_are_kept_as_long_as_what_follows_them(log: Store) -> None:
     fill(log, 100.0, *[NOON + YEAR + n for n in range(20)], NOON, 200.0)
-    assert len(trim(log, Keep(age=DAY), NOON + 10)) == 22
+    assert len(trim(log, Retention(age=DAY), NOON + 10)) == 22
     fill(log, NOON + YEAR)
-    assert len(trim(log, Keep(age=DAY), NOON + 10)) == 23, "nothing follows that one"
+    assert len(trim(log, Retention(age=DAY), NOON + 10)) == 23, "nothing follows that one"
 
 
 def test_young_entries_are_young_by_the_systems_clock_though_the_log_ages_behind_it(log: Store) -> None:
     fill(log, NOON + 90 * DAY, 100.0)
-    while log.trim_some(Keep(age=DAY), NOON, 7, NOON + 90 * DAY):
+    while log.trim_some(Retention(age=DAY), NOON, 7, NOON + 90 * DAY):
         pass
     assert len(everything(log)) == 2
 
@@ -194,7 +194,7 @@ class Uptime(SetClock):
 def serving(folder: Path, clock: SetClock, uptime: SetClock, monkeypatch: pytest.MonkeyPatch) -> Probe:
     monkeypatch.setattr(module, "PAUSE", 0.01)
     monkeypatch.setattr(module, "TRIM_EVERY", 0.01)
-    probe = Probe(SqliteBroker(folder, clock, Keep(age=90 * DAY), uptime), clock)
+    probe = Probe(SqliteBroker(folder, clock, Retention(age=90 * DAY), uptime), clock)
     probe.start()
     return probe
 

@@ -11,11 +11,11 @@ from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers.base import MAX_PAGE, Broker
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.jetstream.connection import NatsCredentials
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.sqlite import SqliteBroker
 from hubbub.core.model import SAID, Draft, Entry, Kind
-from hubbub.core.rules import Rules
+from hubbub.core.room_modes import RoomModes
 from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError, Closed
 from nats_servers import NatsServers
@@ -34,7 +34,7 @@ running: dict[int, NatsServers] = {}
 
 
 def on_nats(folder: Path, clock: SetClock, count: int) -> Broker:
-    return JetStreamBroker(Access(running[count].url), clock, replicas=count, folder=folder)
+    return JetStreamBroker(NatsCredentials(running[count].url), clock, replicas=count, folder=folder)
 
 
 @pytest.fixture(scope="module", params=BROKERS)
@@ -96,7 +96,7 @@ async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
 async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> None:
     odd = "\N{SNOWMAN} 'quoted' \"twice\" 日本 e\u0301 \N{GRINNING FACE} %_\\"
     texts = {
-        **dict.fromkeys(set(Kind) - {Kind.MOVE, Kind.SIGNAL, Kind.GONE}, (odd, "")),
+        **dict.fromkeys(set(Kind) - {Kind.ROOM_RENAMED, Kind.EPHEMERAL, Kind.REDACTED}, (odd, "")),
         **dict.fromkeys(SAID, (f"two\n\tlines {odd}", "")),
         Kind.RENAME: ("Zoë",),
         Kind.KICK: (f"Zoë {odd}", "Zoë"),
@@ -513,9 +513,9 @@ async def test_what_somebody_may_do_goes_with_him_to_his_new_name(probe: Probe) 
     await probe.commit(by("Bo", bo, Kind.RENAME, "Bob"), by("Al", al, Kind.RENAME, "Alf"))
     opened = await probe.open("ops")
     standing = {("alf", al): "o", ("bob", bo): "o"}
-    assert Rules("ops", opened.rules).standing == standing and len(opened.rules) == 4
+    assert RoomModes("ops", opened.rules).saved_status == standing and len(opened.rules) == 4
     await probe.commit(by("Alf", al, Kind.MODE, f"-o Bob!{bo}"), by("Bob", bo, Kind.RENAME, "Bo"))
-    assert Rules("ops", (await probe.open("ops")).rules).standing == {("alf", al): "o"}
+    assert RoomModes("ops", (await probe.open("ops")).rules).saved_status == {("alf", al): "o"}
 
 
 async def test_rules_are_the_first_join_the_last_topic_and_all_modes(probe: Probe) -> None:
@@ -540,12 +540,12 @@ async def test_what_is_taken_back_is_gone_from_log_and_search(probe: Probe) -> N
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["other words"]
     assert texts((await probe.open("lobby")).latest) == ["other words"]
     (gone, *_) = (await probe.read(After("lobby", 0, LAST, 10))).entries
-    assert (gone.seq, gone.kind, gone.text) == (secret.seq, Kind.GONE, "")
+    assert (gone.seq, gone.kind, gone.text) == (secret.seq, Kind.REDACTED, "")
 
 
 async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
     await probe.commit(draft("one", "ops"), draft("tea", "ops", kind=Kind.TOPIC))
-    moved = await probe.commit(draft("dev why", "ops", kind=Kind.MOVE), draft("late", "ops"))
+    moved = await probe.commit(draft("dev why", "ops", kind=Kind.ROOM_RENAMED), draft("late", "ops"))
     assert [entry.room for entry in moved] == ["ops", "dev"] and moved[1].prev == moved[0].seq
     await probe.commit(draft("two", "dev"), draft("anew", "ops"))
     page = await probe.read(After("dev", 0, LAST, 10))
@@ -628,7 +628,7 @@ async def test_modes_that_were_changed_often_cost_nothing(probe: Probe) -> None:
         await probe.commit(*(draft(text, "ops", Kind.MODE) for text in changes))
     await probe.commit(draft("+ks tea", "ops", Kind.MODE), draft("-s", "ops", Kind.MODE))
     made = (await probe.open("ops")).rules
-    rules = Rules("ops", made)
+    rules = RoomModes("ops", made)
     assert len(made) < 400 and rules.closed == "k" and "m" not in rules.flags
-    assert rules.standing == {("al", one.host): "o"} and len(rules.lists["b"]) == 300
+    assert rules.saved_status == {("al", one.host): "o"} and len(rules.lists["b"]) == 300
     assert isinstance(await probe.read(Latest("ops", 1, viewer=inside())), Closed)

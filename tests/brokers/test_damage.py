@@ -152,7 +152,7 @@ def test_entries_of_an_older_version_have_no_checksum_and_are_read(folder: Path)
 
 
 def test_damaged_entry_does_not_stop_the_index_or_the_forgetting(folder: Path) -> None:
-    from hubbub.brokers.keep import Keep
+    from hubbub.brokers.retention import Retention
 
     with closing(Store(folder, write=True)) as store:
         store.append(said("late"), clock())
@@ -162,7 +162,7 @@ def test_damaged_entry_does_not_stop_the_index_or_the_forgetting(folder: Path) -
             pass
         store.append(said("later"), clock())
         assert texts(store.answer(Search("later", 5)).entries) == ["later"]
-        while store.trim_some(Keep(count=1), clock(), 100):
+        while store.trim_some(Retention(count=1), clock(), 100):
             pass
         assert store.size().entries == 4, "what makes the rules, and one"
 

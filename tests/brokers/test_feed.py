@@ -10,12 +10,12 @@ import pytest
 from nats.aio.msg import Msg
 from probing import Probe, SetClock, draft, said, texts
 
+from hubbub.brokers.jetstream import batches, streams, subscriptions
 from hubbub.brokers.jetstream import broker as broker_module
-from hubbub.brokers.jetstream import feed as feed_module
-from hubbub.brokers.jetstream import following, packs, streams
+from hubbub.brokers.jetstream import room_feed as feed_module
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.jetstream.connection import NatsCredentials
+from hubbub.brokers.jetstream.room_feed import RoomFeed
 from hubbub.core.model import Entry, Kind
 from nats_servers import NatsServers
 from queries import After, Latest
@@ -26,7 +26,7 @@ Heard = Callable[[Msg], Awaitable[None]]
 
 def made(servers: NatsServers) -> Probe:
     clock = SetClock()
-    return Probe(JetStreamBroker(Access(servers.url), clock), clock)
+    return Probe(JetStreamBroker(NatsCredentials(servers.url), clock), clock)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ async def nodes(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     await servers.forget()
 
 
-def feed_of(probe: Probe, room: str = "lobby") -> Feed:
-    feed: Feed = probe.broker.following.feeds[room]  # type: ignore[attr-defined]
+def feed_of(probe: Probe, room: str = "lobby") -> RoomFeed:
+    feed: RoomFeed = probe.broker.following.feeds[room]  # type: ignore[attr-defined]
     return feed
 
 
@@ -174,7 +174,7 @@ async def test_what_the_stream_has_forgotten_meanwhile_holds_nothing_up(nodes: t
 
     async def lossy(message: Msg, hear: Heard) -> None:
         if b'"lost"' in message.data:
-            (entry,) = packs.decode(message.data, 1, 0.0).entries
+            (entry,) = batches.decode(message.data, 1, 0.0).entries
             await link.delete(streams.LOG, int((message.headers or {})["Nats-Sequence"]))
             assert entry.text == "lost"
         else:
@@ -245,7 +245,7 @@ async def pages(probe: Probe, query: Callable[[int], After]) -> tuple[list[Entry
 async def test_rules_of_a_room_are_known_though_nobody_could_note_them(nodes: tuple[Probe, Probe]) -> None:
     """Its node died between storing them and noting it, and much was said since."""
     one, _ = nodes
-    state = packs.State("lobby", "lobby")
+    state = batches.RoomSnapshot("lobby", "lobby")
     await one.commit(draft(kind=Kind.JOIN), draft("tea", kind=Kind.TOPIC), draft("+t", kind=Kind.MODE))
     for number in range(5):
         await one.commit(*said(*(f"{number}.{n}" for n in range(40))))
@@ -326,13 +326,13 @@ async def test_newest_entries_of_every_kind_tell_who_has_left(nodes: tuple[Probe
 async def test_memory_of_rooms_that_nobody_is_in_comes_back(
     nodes: tuple[Probe, Probe], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "LINGER", 0.0)
+    monkeypatch.setattr(subscriptions, "LINGER", 0.0)
     one, _ = nodes
     for number in range(20):
         name = f"room{number}"
         await one.open(name)
         await one.say("hi", room=name)
-        await one.commit(draft(f"new{number}", name, Kind.MOVE))
+        await one.commit(draft(f"new{number}", name, Kind.ROOM_RENAMED))
         one.broker.close(f"new{number}")
     broker: JetStreamBroker = one.broker  # type: ignore[assignment]
     while broker._sending.outgoing:  # noqa: ASYNC110 - it is a test

@@ -17,17 +17,17 @@ from mini_nats import ACCESS, STORED, MiniNats, connected
 from nodes import Node, Peer, until
 
 from hubbub.brokers.jetstream import presence, streams
+from hubbub.brokers.jetstream.batches import decode, entry, read_state
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.forward import TO
-from hubbub.brokers.jetstream.lines import TEXT_BYTES, Line, checked
-from hubbub.brokers.jetstream.packs import decode, entry, read_state
+from hubbub.brokers.jetstream.packed_entries import TEXT_BYTES, PackedEntry, checked
+from hubbub.brokers.jetstream.remote_client import TO
 from hubbub.core.bounds import NAME_CHARS
 from hubbub.core.hub import Hub
 from hubbub.core.model import Event, Kind
 from hubbub.core.names import check_room
-from hubbub.pump import Pump
+from hubbub.group_commit import GroupCommit
 from hubbub.wire import web
-from hubbub.wire.irc_form import SHOWING, IrcForm
+from hubbub.wire.irc_encoder import SHOWING, IrcEncoder
 from hubbub.wire.line import RAW
 
 OTHER = "0123456789ab"  # a node that is not there
@@ -119,7 +119,7 @@ class Alone:
         loop = asyncio.get_running_loop()
         self.broker = JetStreamBroker(ACCESS, lambda: STORED)
         self.server: MiniNats = connected(self.broker.link)
-        self.pump = Pump(loop, False, lambda seconds: None, lambda seconds: None)
+        self.pump = GroupCommit(loop, False, lambda seconds: None, lambda seconds: None)
         self.hub = Hub(self.broker, lambda: STORED, f"{self.broker.node}-", self.pump.wake)
         self.pump.hub, self.pump.broker = self.hub, self.broker
         self.people: list[Peer] = []
@@ -131,7 +131,7 @@ class Alone:
         await self.broker.meet(self.hub)
         self.broker._committed, self.broker._sending.failed = self.pump.committed, self.pump.failed
         node: Node = self  # type: ignore[assignment]
-        self.people = [Peer(node, "Ann"), WebPeer(node, "Cy", web.FORM), Peer(node, "Ida", IrcForm(SHOWING))]
+        self.people = [Peer(node, "Ann"), WebPeer(node, "Cy", web.FORM), Peer(node, "Ida", IrcEncoder(SHOWING))]
         await until(lambda: all(peer.session.rooms for peer in self.people), lambda: "nobody is in", 20)
 
     async def hear(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> None:
@@ -241,16 +241,16 @@ def test_forged_entry_in_the_log_or_in_a_state_is_checked_like_an_import(
         assert not any(UNSAFE.search(text) for text in (one.nick, one.id, one.host)) and one.id
         assert not UNSAFE.search(one.text.replace("\n", "").replace("\t", "")) and len(one.text.encode()) <= TEXT_BYTES
         assert 0 < len(one.nick) <= NAME_CHARS + 1 and not re.search(r"\s", one.nick + one.id + one.host)
-        assert 0 <= one.time <= (stored + 60 if stored else 1e11) and one.kind is not Kind.SIGNAL
-        for form in (RAW, web.FORM, IrcForm(SHOWING)):
-            form.render(entry("den", 8, 7, one)).decode("utf-8", "ignore")
+        assert 0 <= one.time <= (stored + 60 if stored else 1e11) and one.kind is not Kind.EPHEMERAL
+        for form in (RAW, web.FORM, IrcEncoder(SHOWING)):
+            form.encode(entry("den", 8, 7, one)).decode("utf-8", "ignore")
 
 
 @pytest.mark.parametrize(
     ("kind", "text", "kept"),
     [
-        (Kind.MOVE, "a b", "a b"),
-        (Kind.MOVE, "A!B why", None),
+        (Kind.ROOM_RENAMED, "a b", "a b"),
+        (Kind.ROOM_RENAMED, "A!B why", None),
         (Kind.KICK, "Bo \x1b[2Jwhy", "Bo why"),
         (Kind.KICK, "\x1bBo why", None),
         (Kind.RENAME, "a b", None),
@@ -259,14 +259,14 @@ def test_forged_entry_in_the_log_or_in_a_state_is_checked_like_an_import(
         (Kind.REDACT, "", None),
         (Kind.TOPIC, "x" * 1000, "x" * 390),
         (Kind.LEAVE, "x\r\ny", "xy"),
-        (Kind.SIGNAL, "", None),
+        (Kind.EPHEMERAL, "", None),
         (Kind.MESSAGE, "\ttwo\nlines \x1b]0;t\x07", "\ttwo\nlines "),
         (Kind.MODE, "+" + "o" * 5000, None),
     ],
 )
 def test_texts_of_each_kind(kind: Kind, text: str, kept: str | None) -> None:
-    one = checked(Line(kind, STORED, "Bo", text, "x-1.1"), STORED)
-    assert (one.kind, one.text) == ((kind, kept) if kept is not None else (Kind.GONE, ""))
+    one = checked(PackedEntry(kind, STORED, "Bo", text, "x-1.1"), STORED)
+    assert (one.kind, one.text) == ((kind, kept) if kept is not None else (Kind.REDACTED, ""))
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_texts_of_each_kind(kind: Kind, text: str, kept: str | None) -> None:
     ],
 )
 def test_time_that_is_later_than_the_servers_say_is_not_believed(time: float, stored: float, seen: float) -> None:
-    assert checked(Line(Kind.MESSAGE, time, "Bo", "hi", "x"), stored).time == seen
+    assert checked(PackedEntry(Kind.MESSAGE, time, "Bo", "hi", "x"), stored).time == seen
 
 
 async def test_copy_with_the_number_of_no_message_is_ignored_and_the_room_goes_on(

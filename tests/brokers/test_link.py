@@ -17,9 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hubbub.brokers.jetstream import link as link_module
+from hubbub.brokers.jetstream import connection as link_module
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Access, Link, Taken
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Taken
 from hubbub.errors import SettingsError
 from nats_servers import NatsServers, free_ports
 
@@ -43,15 +43,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         servers.stop()
 
 
-async def fault(access: Access, replicas: int = 0) -> str:
+async def fault(access: NatsCredentials, replicas: int = 0) -> str:
     """Return the sentence with which a connection cannot be made, "" if it can."""
-    link = Link(access, "test", lambda up: None)
+    link = NatsConnection(access, "test", lambda up: None)
     try:
         await link.connect()
     except SettingsError as error:
         return str(error)
     try:
-        await streams.set_up(link, replicas, streams.Keep())
+        await streams.set_up(link, replicas, streams.Retention())
     except SettingsError as error:
         return str(error)
     finally:
@@ -63,21 +63,22 @@ async def test_server_that_is_not_there(run: Run) -> None:
     (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     assert (
-        await fault(Access(f"nats://{address}")) == f"The NATS server {address} cannot be reached: Connection refused."
+        await fault(NatsCredentials(f"nats://{address}"))
+        == f"The NATS server {address} cannot be reached: Connection refused."
     )
 
 
 async def test_server_that_says_nothing(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         address = f"127.0.0.1:{deaf.getsockname()[1]}"
-        assert (await fault(Access(address))).startswith(f"The NATS server {address} cannot be reached: ")
+        assert (await fault(NatsCredentials(address))).startswith(f"The NATS server {address} cannot be reached: ")
 
 
 async def test_name_and_password_in_the_address_are_used_and_not_shown(run: Run) -> None:
     servers = run("authorization { user: ann, password: tea }")
     host = f"127.0.0.1:{servers.ports[0]}"
-    assert await fault(Access(f"nats://ann:tea@{host}")) == ""
-    wrong = await fault(Access(f"nats://ann:coffee@{host}"))
+    assert await fault(NatsCredentials(f"nats://ann:tea@{host}")) == ""
+    wrong = await fault(NatsCredentials(f"nats://ann:coffee@{host}"))
     assert wrong.startswith(f"The NATS server {host} cannot be reached: ") and "coffee" not in wrong
     assert "uthorization" in wrong
 
@@ -88,9 +89,9 @@ async def test_nkey(run: Run, tmp_path: Path) -> None:
     servers = run(f"authorization {{ users: [ {{ nkey: {public} }} ] }}")
     file = tmp_path / "seed"
     file.write_bytes(seed)
-    assert await fault(Access(servers.url, nkey=str(file))) == ""
-    assert await fault(Access(servers.url)) != ""
-    missing = await fault(Access(servers.url, nkey=str(tmp_path / "none")))
+    assert await fault(NatsCredentials(servers.url, nkey=str(file))) == ""
+    assert await fault(NatsCredentials(servers.url)) != ""
+    missing = await fault(NatsCredentials(servers.url, nkey=str(tmp_path / "none")))
     assert missing == f"The file {tmp_path / 'none'} cannot be read: No such file or directory."
 
 
@@ -117,8 +118,8 @@ async def test_credentials_file(run: Run, tmp_path: Path) -> None:
         f"-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n"
         f"-----BEGIN USER NKEY SEED-----\n{user.seed.decode()}\n------END USER NKEY SEED------\n"
     )
-    assert await fault(Access(servers.url, creds=str(file))) == ""
-    assert "uthorization" in await fault(Access(servers.url))
+    assert await fault(NatsCredentials(servers.url, creds=str(file))) == ""
+    assert "uthorization" in await fault(NatsCredentials(servers.url))
 
 
 def _jwt(issuer: nkeys.KeyPair, subject: nkeys.KeyPair, claims: dict[str, object]) -> str:
@@ -165,9 +166,9 @@ async def test_encrypted_with_a_certificate_of_ones_own(run: Run, tmp_path: Path
     )
     servers = run(f'tls {{ cert_file: "{tmp_path}/cert.pem", key_file: "{tmp_path}/key.pem" }}')
     secure = servers.url.replace("nats://", "tls://")
-    assert await fault(Access(secure, ca=str(tmp_path / "cert.pem"))) == ""
-    assert "cannot be reached" in await fault(Access(secure))
-    unusable = await fault(Access(secure, ca=str(tmp_path / "key.pem")))
+    assert await fault(NatsCredentials(secure, ca=str(tmp_path / "cert.pem"))) == ""
+    assert "cannot be reached" in await fault(NatsCredentials(secure))
+    unusable = await fault(NatsCredentials(secure, ca=str(tmp_path / "key.pem")))
     assert unusable.startswith("The certificate for NATS cannot be used: ")
 
 
@@ -175,9 +176,9 @@ async def test_one_of_several_who_replace_a_message_at_once_does(tmp_path: Path)
     """A cluster of servers answers otherwise than one server while another's message is being stored."""
     servers = NatsServers(tmp_path, 3)
     servers.start()
-    links = [Link(Access(servers.url), f"test-{number}", lambda up: None) for number in range(3)]
+    links = [NatsConnection(NatsCredentials(servers.url), f"test-{number}", lambda up: None) for number in range(3)]
 
-    async def take(link: Link, subject: str) -> bool:
+    async def take(link: NatsConnection, subject: str) -> bool:
         try:
             return bool(await link.replace(subject, b"x", 0))
         except Taken:
@@ -186,7 +187,7 @@ async def test_one_of_several_who_replace_a_message_at_once_does(tmp_path: Path)
     try:
         for link in links:
             await link.connect()
-        await streams.set_up(links[0], 3, streams.Keep())
+        await streams.set_up(links[0], 3, streams.Retention())
         for link in links:  # each server has to hear first that there is a stream
             await streams.patiently(lambda link=link: link.publish(streams.PROBE, b"", {}))
         for number in range(30):
@@ -204,7 +205,7 @@ async def test_server_without_jetstream(tmp_path: Path, run: Run) -> None:
     config.write_text("\n".join(line for line in config.read_text().splitlines() if "jetstream" not in line))
     try:
         servers.start()
-        assert "JetStream" in await fault(Access(servers.url))
+        assert "JetStream" in await fault(NatsCredentials(servers.url))
     finally:
         servers.stop()
 
@@ -212,16 +213,16 @@ async def test_server_without_jetstream(tmp_path: Path, run: Run) -> None:
 async def test_more_copies_than_servers(run: Run) -> None:
     servers = run()
     expected = "The NATS servers cannot keep 3 copies: so many servers must be there."
-    assert await fault(Access(servers.url), replicas=3) == expected
+    assert await fault(NatsCredentials(servers.url), replicas=3) == expected
 
 
 async def test_stream_that_is_somebody_elses(run: Run) -> None:
     servers = run()
-    link = Link(Access(servers.url), "test", lambda up: None)
+    link = NatsConnection(NatsCredentials(servers.url), "test", lambda up: None)
     await link.connect()
     await link.ask(f"STREAM.CREATE.{streams.LOG}", {"name": streams.LOG, "subjects": ["other.*"]})
     assert (
-        await fault(Access(servers.url))
+        await fault(NatsCredentials(servers.url))
         == "The stream HUBBUB is there already, and not hubbub's: in subjects it differs."
     )
     await link.close()
@@ -229,8 +230,13 @@ async def test_stream_that_is_somebody_elses(run: Run) -> None:
 
 async def test_bounds_of_the_log_are_those_of_the_settings(run: Run) -> None:
     servers = run()
-    for keep in (streams.Keep(), streams.Keep(3600, 1000, 1 << 20), streams.Keep(0, 5, 0), streams.Keep(100)):
-        link = Link(Access(servers.url), "test", lambda up: None)
+    for keep in (
+        streams.Retention(),
+        streams.Retention(3600, 1000, 1 << 20),
+        streams.Retention(0, 5, 0),
+        streams.Retention(100),
+    ):
+        link = NatsConnection(NatsCredentials(servers.url), "test", lambda up: None)
         await link.connect()
         await streams.set_up(link, 0, keep)
         config = (await link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
@@ -242,4 +248,4 @@ async def test_bounds_of_the_log_are_those_of_the_settings(run: Run) -> None:
 async def test_server_that_is_too_old(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     servers = run()
     monkeypatch.setattr(link_module, "OLDEST", (3, 0))
-    assert (await fault(Access(servers.url))).endswith("; hubbub needs 3.0 or newer.")
+    assert (await fault(NatsCredentials(servers.url))).endswith("; hubbub needs 3.0 or newer.")

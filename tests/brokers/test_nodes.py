@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 import pytest
 from nodes import Node, Peer, Start, knows, same, until
 
-from hubbub.brokers.jetstream import lease, sending, streams
+from hubbub.brokers.jetstream import lease, publisher, streams
 from hubbub.brokers.jetstream.broker import AWAY, BACK
-from hubbub.brokers.jetstream.link import Rejected, Unknown
-from hubbub.core.asides import signal as tell_signal
+from hubbub.brokers.jetstream.connection import Rejected, Unknown
+from hubbub.core.direct import signal as tell_signal
 from hubbub.core.model import Knocked
 from hubbub.errors import BrokerError
 from nats_servers import NatsServers
@@ -225,7 +225,7 @@ async def test_everybody_is_listed_on_every_node(start: Start) -> None:
     await same([one, two], ["Ann", "Bo"])
     ann.types("/join tea")
     await same([one], ["Ann"], "tea")
-    await until(lambda: bool(two.hub.abroad.rooms.get("tea")), lambda: "not heard of")
+    await until(lambda: bool(two.hub.remote.rooms.get("tea")), lambda: "not heard of")
     bo.types("/rooms")
     await bo.sees("tea (1)")
     bo.types("/join tea")
@@ -280,7 +280,7 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     ann.types("/join tea")
     bo.types("/join tea")
     await same([two], ["Ann", "Bo"], "tea")
-    await until(lambda: len(three.hub.abroad.rooms.get("tea", ())) == 2, lambda: "not heard of")  # it may be who tells
+    await until(lambda: len(three.hub.remote.rooms.get("tea", ())) == 2, lambda: "not heard of")  # it may be who tells
     await one.die()
     await same([two, three], ["Bo", "Cy"])
     await bo.sees("Ann has left tea")
@@ -351,7 +351,7 @@ async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) ->
     assert target is not None
     one.hub.expel(target, "enough")
     await same([one], ["Ann"])
-    assert bo.session.gone
+    assert bo.session.closed
 
 
 async def test_who_is_typing_is_told_elsewhere(start: Start) -> None:
@@ -359,7 +359,7 @@ async def test_who_is_typing_is_told_elsewhere(start: Start) -> None:
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
     heard = []
-    render = bo.session.form.render
+    render = bo.session.encoder.encode
     two.hub.delivery.signal = lambda room, entry, author: heard.append((room.name, entry.tags))  # type: ignore[method-assign]
     assert render
     tell_signal(one.hub, ann.session, "lobby", "+typing=active")
@@ -470,10 +470,10 @@ async def test_who_says_something_that_nobody_answers_is_told_so_though_the_leas
     await ann.sees(AWAY)
     await asyncio.sleep(1)  # meanwhile the lease is renewed
     assert BACK not in ann.notices and lost > 5
-    monkeypatch.setattr(sending, "GIVE_UP", 0.1)
+    monkeypatch.setattr(publisher, "GIVE_UP", 0.1)
     await ann.sees("Not confirmed: ")
     await ann.sees(BACK)  # nothing waits
-    monkeypatch.setattr(sending, "GIVE_UP", 9.0)
+    monkeypatch.setattr(publisher, "GIVE_UP", 9.0)
     ann.types("again")
     await ann.sees(AWAY)
     monkeypatch.setattr(one.broker.link, "publish", publish)
@@ -483,7 +483,7 @@ async def test_who_says_something_that_nobody_answers_is_told_so_though_the_leas
 async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
     start: Start, servers: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sending, "GIVE_UP", 0.5)
+    monkeypatch.setattr(publisher, "GIVE_UP", 0.5)
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
@@ -513,12 +513,12 @@ async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
 
 async def test_who_waits_for_the_servers_lets_others_notice_that_they_are_gone(start: Start) -> None:
     one = await start()
-    sending = one.broker._sending
-    sending.back.set()  # as at the moment at which a connection ends: nobody was told yet
+    publisher = one.broker._sending
+    publisher.back.set()  # as at the moment at which a connection ends: nobody was told yet
     one.broker.link._nats._status = 3  # type: ignore[assignment] - reconnecting
     ran = []
     asyncio.get_running_loop().call_soon(ran.append, True)
-    await sending.wait()
+    await publisher.wait()
     one.broker.link._nats._status = 1  # type: ignore[assignment] - connected
     assert ran
 
@@ -595,7 +595,7 @@ async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Star
     one.broker.lease._claim = slow  # type: ignore[method-assign]
     await one.broker.lease.end()
     one.broker.lease._until = 0.0
-    await until(lambda: ann.session.gone and one.broker.lease.valid, lambda: "no new lease")
+    await until(lambda: ann.session.closed and one.broker.lease.valid, lambda: "no new lease")
     await same([one, two], [])
     for _ in range(100):
         if not (peer := await two.enter("Ann")).refused:
@@ -610,6 +610,6 @@ async def test_operator_on_another_node_reads_that_somebody_knocks(start: Start)
     bo = await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
     session = two.hub.directory.find("Ann")
-    assert session in two.hub.abroad
-    session.outlet.tell(Knocked("Bo", bo.session.host, "den"))
+    assert session in two.hub.remote
+    session.client.send_event(Knocked("Bo", bo.session.host, "den"))
     await ann.sees("*** Bo asks to be let into den. To let them in, type /invite Bo there ***")

@@ -11,11 +11,11 @@ import pytest
 from nats.aio.msg import Msg
 from nodes import Node, Peer, until
 
-from hubbub.brokers.jetstream import following, lease, packs, presence, streams
-from hubbub.brokers.jetstream.feed import Feed
+from hubbub.brokers.jetstream import batches, lease, presence, streams, subscriptions
 from hubbub.brokers.jetstream.presence import Presence
+from hubbub.brokers.jetstream.room_feed import RoomFeed
 from hubbub.core import moderation
-from hubbub.core.lists import LISTS
+from hubbub.core.mask_lists import LISTS
 from hubbub.core.model import Entry, Joined, Kind
 from hubbub.core.text import fold
 from hubbub.errors import Refused
@@ -29,22 +29,22 @@ STEPS = 250
 class Numbers:
     """Shows entries as their numbers."""
 
-    once = False
+    dedupes = False
     echo = True
 
     @property
-    def elsewhere(self) -> Numbers:
+    def for_other_room(self) -> Numbers:
         return self
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         return b"%d\n" % entry.seq
 
-    mine = render
+    encode_own = encode
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         return b"".join(entries)
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         return b"skipped\n"
 
 
@@ -71,7 +71,7 @@ class Person(Peer):
 
     @property
     def here(self) -> bool:
-        return bool(self.session.user) and not self.session.gone and not self.refused
+        return bool(self.session.user) and not self.session.closed and not self.refused
 
 
 class World:
@@ -97,7 +97,7 @@ class World:
     async def step(self) -> None:
         dice = self._random
         await asyncio.sleep(dice.choice((0, 0, 0, 0.001, 0.004, 0.02)))
-        coming = [one for one in self.people if one.node in self.nodes and not one.session.gone and not one.refused]
+        coming = [one for one in self.people if one.node in self.nodes and not one.session.closed and not one.refused]
         if len(coming) < 3 or (len(coming) < 6 and dice.random() < 0.1):
             self.people.append(Person(dice.choice(self.nodes), dice.choice(NAMES)))
             return
@@ -150,7 +150,7 @@ class World:
             case "stops" if len(self.nodes) > 2:
                 self.nodes.remove(node)
                 for one in self.people:
-                    if one.node is node and not one.session.gone:
+                    if one.node is node and not one.session.closed:
                         node.hub.depart(one.session, "the server stops")
                 await node.stop()
             case "dies" if len(self.nodes) > 2:
@@ -173,22 +173,24 @@ class World:
             seen = sorted(user.nick for user in node.hub.users.values())
             if seen != names:
                 found.append(f"node {number} knows {seen}, not {names}")
-            places = {name: {one.nick for one in there} for name, there in node.hub.abroad.rooms.items() if there}
-            for name, room in node.hub.rooms.awake.items():
+            places = {name: {one.nick for one in there} for name, there in node.hub.remote.rooms.items() if there}
+            for name, room in node.hub.rooms.loaded.items():
                 places.setdefault(name, set()).update(one.nick for one in room.members)
             if places != inside:
                 found.append(f"node {number} has {places}, not {inside}")
         for name in inside:
-            views = {str(self._view(node, name)) for node in self.nodes if name in node.hub.rooms.awake}
+            views = {str(self._view(node, name)) for node in self.nodes if name in node.hub.rooms.loaded}
             if len(views) > 1:
                 found.append(f"{name} is {' or '.join(views)}")
-        waiting = [one for one in self.living if one.session.waiting or one.session.joining or one.session.turn]
+        waiting = [
+            one for one in self.living if one.session.pending_operations or one.session.joining or one.session.replies
+        ]
         found += [f"{one.session.nick} waits" for one in waiting]
         found += [f"node {number} has more to do" for number, node in enumerate(self.nodes) if not node.hub.outbox.idle]
         return found
 
     def _view(self, node: Node, name: str) -> tuple[object, ...]:
-        room, rules = node.hub.rooms.awake[name], node.hub.rooms.awake[name].rules
+        room, rules = node.hub.rooms.loaded[name], node.hub.rooms.loaded[name].rules
         return (
             node.broker.following.feeds[name].state.key,
             room.end.seq,
@@ -196,7 +198,7 @@ class World:
             sorted(rules.flags),
             {letter: sorted(rules.lists[letter]) for letter in LISTS},
             sorted((one.nick, *sorted(letters)) for one, letters in rules.status.items()),
-            [entry.id for entry in room.latest if entry.kind is not Kind.GONE],
+            [entry.id for entry in room.latest if entry.kind is not Kind.REDACTED],
         )
 
     async def logs(self) -> dict[int, tuple[str, int]]:
@@ -207,7 +209,7 @@ class World:
         last = await link.last(streams.LOG, f"{streams.ROOM}*")
         async for page in streams.forward(link, streams.LOG, f"{streams.ROOM}*", 1, last.number if last else 0):
             for one in page:
-                for entry in packs.entries("", one.number, 0, packs.decode(*one.parts)):
+                for entry in batches.entries("", one.number, 0, batches.decode(*one.parts)):
                     place = counts[one.subject] = counts.get(one.subject, 0) + 1
                     places[entry.seq] = one.subject, place
             if last is None or page[-1].number >= last.number:
@@ -223,9 +225,9 @@ async def world(
     monkeypatch.setattr(lease, "LEASE", 3)
     monkeypatch.setattr(lease, "RENEW", 0.5)
     monkeypatch.setattr(presence, "SILENT", 1.5)
-    monkeypatch.setattr(following, "LINGER", 1.0)
+    monkeypatch.setattr(subscriptions, "LINGER", 1.0)
     if late:  # news and entries come late, each for itself
-        for of, name in ((Feed, "_on_live"), (Presence, "_on_news")):
+        for of, name in ((RoomFeed, "_on_live"), (Presence, "_on_news")):
             monkeypatch.setattr(of, name, late_sometimes(getattr(of, name), random.Random(seed)))
     world = World(servers, seed, faults)
     await world.start()

@@ -9,16 +9,16 @@ from mini_nats import STORED
 from nodes import until
 from test_forged import Alone, alone
 
-from hubbub.brokers.jetstream import packs, streams
-from hubbub.brokers.jetstream.lines import Line
-from hubbub.brokers.jetstream.packs import Pack, State, checksum
+from hubbub.brokers.jetstream import batches, streams
+from hubbub.brokers.jetstream.batches import EntryBatch, RoomSnapshot, checksum
+from hubbub.brokers.jetstream.packed_entries import PackedEntry
 from hubbub.core.model import Kind
 
 LOBBY = f"{streams.ROOM}lobby"
 
 
 def pack(text: str, after: int = 0, sum: int | None = None) -> bytes:
-    return packs.encode(Pack([Line(Kind.MESSAGE, STORED, "Bo", text, f"x-{text}")], after, sum=sum))
+    return batches.encode(EntryBatch([PackedEntry(Kind.MESSAGE, STORED, "Bo", text, f"x-{text}")], after, sum=sum))
 
 
 def replaced(node: Alone) -> None:
@@ -91,12 +91,12 @@ async def test_note_of_another_past_is_made_again_from_the_log(sum: int | None) 
     async with alone() as node:
         log = node.server.streams[streams.LOG]
         den = f"{streams.ROOM}den"
-        topic = packs.encode(Pack([Line(Kind.TOPIC, STORED, "Bo", "tea", "x-1")]))
+        topic = batches.encode(EntryBatch([PackedEntry(Kind.TOPIC, STORED, "Bo", "tea", "x-1")]))
         log += [(50, den, topic), (51, den, pack("two", 50)), (52, den, pack("three", 51))]
         node.server.last[streams.LOG] = 52
-        lost = (52 * 1024 + 1023, Line(Kind.MODE, STORED, "Bo", "+m", "x-lost"))
-        kept = (9 * 1024 + 1023, Line(Kind.MODE, STORED, "Bo", "+mb x!*@*", "x-kept"))
-        state = State("den", "den", upto=52, ruling=52, topic="coffee", modes=[kept, lost], sum=sum)
+        lost = (52 * 1024 + 1023, PackedEntry(Kind.MODE, STORED, "Bo", "+m", "x-lost"))
+        kept = (9 * 1024 + 1023, PackedEntry(Kind.MODE, STORED, "Bo", "+mb x!*@*", "x-kept"))
+        state = RoomSnapshot("den", "den", upto=52, ruling=52, topic="coffee", modes=[kept, lost], sum=sum)
         await node.broker.link.replace(f"{streams.STATE}den", state.encode(), 0)
         feed = await node.broker.following.room("den")
         assert feed

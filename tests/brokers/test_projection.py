@@ -13,10 +13,10 @@ from typing import cast
 import pytest
 from probing import Probe, SetClock, draft, texts
 
-from hubbub.brokers.jetstream import packs, streams
-from hubbub.brokers.jetstream import projection as projection_module
+from hubbub.brokers.jetstream import batches, streams
+from hubbub.brokers.jetstream import search_index as projection_module
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.link import Access
+from hubbub.brokers.jetstream.connection import NatsCredentials
 from hubbub.brokers.store import Store
 from hubbub.core.model import Kind
 from hubbub.core.viewer import Viewer
@@ -35,7 +35,7 @@ async def probe(servers: NatsServers, tmp_path: Path) -> AsyncIterator[Probe]:
 
 async def made(servers: NatsServers, folder: Path | None) -> Probe:
     clock = SetClock()
-    probe = Probe(JetStreamBroker(Access(servers.url), clock, folder=folder), clock)
+    probe = Probe(JetStreamBroker(NatsCredentials(servers.url), clock, folder=folder), clock)
     await probe.broker.connect()
     probe.start()
     return probe
@@ -43,14 +43,14 @@ async def made(servers: NatsServers, folder: Path | None) -> Probe:
 
 async def test_room_is_found_under_its_new_name(probe: Probe, tmp_path: Path) -> None:
     await probe.commit(draft("tea one", "ops"), draft("topic", "ops", Kind.TOPIC))
-    await probe.commit(draft("dev", "ops", Kind.MOVE))
+    await probe.commit(draft("dev", "ops", Kind.ROOM_RENAMED))
     await probe.commit(draft("tea two", "dev"), draft("tea three", "ops"))
     assert texts((await probe.read(Search("tea", 9, "dev"))).entries) == ["tea one", "tea two"]
     assert texts((await probe.read(Search("tea", 9, "ops"))).entries) == ["tea three"]
     copy = Store(tmp_path / "copy")
     assert not copy.check()
     assert {name for name, _ in copy.answer(AllRooms(9)).rooms} == {"dev", "ops"}
-    (move,) = copy.answer(Latest("dev", 9, kinds=(Kind.MOVE,))).entries
+    (move,) = copy.answer(Latest("dev", 9, kinds=(Kind.ROOM_RENAMED,))).entries
     assert copy.called_before(move) == "ops"
     copy.close()
 
@@ -138,15 +138,15 @@ async def test_copy_that_cannot_be_opened_is_a_sentence_and_is_tried_again(
 async def test_copy_is_closed_though_its_node_ends_while_it_is_opened(
     servers: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    open_ = projection_module.Projection._open
+    open_ = projection_module.SearchIndex._open
     opened = []
 
-    def slow(copy: projection_module.Projection, origin: str, last: int) -> None:
+    def slow(copy: projection_module.SearchIndex, origin: str, last: int) -> None:
         time.sleep(0.2)
         open_(copy, origin, last)
         opened.append(copy._store)
 
-    monkeypatch.setattr(projection_module.Projection, "_open", slow)
+    monkeypatch.setattr(projection_module.SearchIndex, "_open", slow)
     other = await made(servers, tmp_path / "copy")
     await asyncio.sleep(0.1)
     await other.stop()
@@ -168,8 +168,8 @@ async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(serv
     await probe.commit(draft("one", "ops"), draft("tea", "ops", Kind.TOPIC))
     link = probe.broker.link  # type: ignore[attr-defined]
     noted = await link.last(streams.NOW, f"{streams.STATE}ops")
-    before = packs.read_state(noted.data)
-    await probe.commit(draft("dev", "ops", Kind.MOVE))
+    before = batches.read_state(noted.data)
+    await probe.commit(draft("dev", "ops", Kind.ROOM_RENAMED))
     await probe.say("two", room="dev")
     for name in ("ops", "dev"):
         if found := await link.last(streams.NOW, f"{streams.STATE}{name}"):

@@ -15,23 +15,23 @@ from nats.aio.msg import Msg
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.brokers.jetstream import broker as broker_module
-from hubbub.brokers.jetstream import following, reading, streams
-from hubbub.brokers.jetstream.archive import Reading
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Access, Link, Rejected, Unknown
-from hubbub.brokers.jetstream.projection import Projection
+from hubbub.brokers.jetstream import reading, streams, subscriptions
+from hubbub.brokers.jetstream.archive import StreamReader
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Rejected, Unknown
+from hubbub.brokers.jetstream.room_feed import RoomFeed
+from hubbub.brokers.jetstream.search_index import SearchIndex
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
-from hubbub.core.model import Entry, Kind, Page, RoomList
+from hubbub.core.model import Entry, Kind, LogPage, RoomList
 from hubbub.core.names import check_room
 from hubbub.errors import BrokerError
-from hubbub.listeners.irc_network import Network
+from hubbub.listeners.irc_network import IrcNetwork
 from hubbub.wire.line import RAW
 from nats_servers import NatsServers
 from queries import After, AllRooms, Latest, Search
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 
 async def idle(node: Node, *peers: Peer) -> None:
@@ -110,7 +110,7 @@ async def test_log_that_ends_too_early_is_mistrusted_when_that_is_sure(
 
     real = streams.log
 
-    async def log(link: Link) -> streams.Log:
+    async def log(link: NatsConnection) -> streams.StreamLog:
         nonlocal seen
         seen += 1
         return (await real(link))._replace(last=told.pop(0) if told else 1 << 40)
@@ -130,7 +130,7 @@ async def test_room_of_which_retention_took_everything_is_empty_and_not_out_of_r
     await one.broker.link.ask(f"STREAM.PURGE.{streams.LOG}", {"filter": f"{streams.ROOM}lobby"})
     for query in (Latest("lobby", 10), After("lobby", 0, (1 << 62) - 1, 20, said=True)):
         page = await ask(one, query)
-        assert isinstance(page, Page) and not page.entries, query
+        assert isinstance(page, LogPage) and not page.entries, query
 
 
 async def test_renamed_room_is_read_as_a_whole_when_retention_took_its_rename(start: Start) -> None:
@@ -143,7 +143,7 @@ async def test_renamed_room_is_read_as_a_whole_when_retention_took_its_rename(st
     ann.types("hello lobby")
     await idle(one, ann)
     await one.broker.link.ask(f"STREAM.PURGE.{streams.LOG}", {"seq": last})
-    whole = Reading(one.broker.link)
+    whole = StreamReader(one.broker.link)
     await whole.begin()
     found = [entry async for entries, _ in whole.pages() for entry in entries]
     assert [entry.room for entry in found if entry.kind is Kind.MESSAGE] == ["ops", "lobby"]
@@ -160,7 +160,7 @@ async def test_topic_that_who_set_it_could_not_note_survives_retention(
     bo.types("/join dev")
     await same([one, two], ["Ann", "Bo"], "dev")
 
-    async def dies(feed: Feed, before: str) -> None:
+    async def dies(feed: RoomFeed, before: str) -> None:
         """It is ended before it can."""
 
     monkeypatch.setattr(one.broker.following, "keep", dies)
@@ -176,7 +176,7 @@ async def test_topic_that_who_set_it_could_not_note_survives_retention(
     cy = await three.enter("Cy")
     cy.types("/join dev")
     await until(lambda: "dev" in cy.session.rooms, lambda: "Cy is not in")
-    assert three.hub.rooms.awake["dev"].topic == "important"
+    assert three.hub.rooms.loaded["dev"].topic == "important"
 
 
 # --- answers that are lost, or nobody's -----------------------------------------------------------------------------
@@ -189,19 +189,21 @@ async def test_message_that_could_not_be_deleted_is_not_taken_for_gone(
     one, two = await start(), await start()
     ann = await one.enter("Ann")
     await two.enter("Bo")
-    real = Link.ask
+    real = NatsConnection.ask
 
-    async def refuses(link: Link, what: str, question: object = None, patience: float = 3.0) -> dict[str, Any]:
+    async def refuses(
+        link: NatsConnection, what: str, question: object = None, patience: float = 3.0
+    ) -> dict[str, Any]:
         if what.startswith("STREAM.MSG.DELETE"):
             raise Rejected("JetStream system temporarily unavailable", 10008)
         return await real(link, what, question, patience)
 
-    monkeypatch.setattr(Link, "ask", refuses)
+    monkeypatch.setattr(NatsConnection, "ask", refuses)
     with pytest.raises(BrokerError):
         await one.broker.link.delete(streams.NOW, 1)
     one.hub.depart(ann.session)
     await until(lambda: "ann" in one.broker.lease._freed, lambda: "nothing was let go")
-    monkeypatch.setattr(Link, "ask", real)
+    monkeypatch.setattr(NatsConnection, "ask", real)
     assert not await one.broker.link.delete(streams.NOW, 1 << 40)  # it is not there
     await until(lambda: not one.broker.lease._freed, lambda: "it is not tried again")
     assert not (await two.enter("Ann")).refused
@@ -210,7 +212,7 @@ async def test_message_that_could_not_be_deleted_is_not_taken_for_gone(
 async def test_lease_goes_on_when_somebody_answers_in_the_servers_place(start: Start) -> None:
     one = await start()
     ann = await one.enter("Ann")
-    foreign = Link(Access(one.broker.link._access.servers), "foreign", lambda up: None)
+    foreign = NatsConnection(NatsCredentials(one.broker.link._access.servers), "foreign", lambda up: None)
     await foreign.connect()
 
     replies = 0
@@ -288,9 +290,9 @@ async def test_entry_is_there_once_after_an_outage_longer_than_ids_are_known(
 
 async def test_node_starts_while_a_leader_is_being_chosen(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     await start()
-    real, fails = Link.ask, [1]
+    real, fails = NatsConnection.ask, [1]
 
-    async def shy(link: Link, what: str, question: object = None, patience: float = 3.0) -> dict[str, Any]:
+    async def shy(link: NatsConnection, what: str, question: object = None, patience: float = 3.0) -> dict[str, Any]:
         if what == f"STREAM.INFO.{streams.LOG}" and fails:
             fails.pop()
             raise BrokerError("no leader")
@@ -298,7 +300,7 @@ async def test_node_starts_while_a_leader_is_being_chosen(start: Start, monkeypa
             raise Rejected("in use", streams.IN_USE)
         return await real(link, what, question, patience)
 
-    monkeypatch.setattr(Link, "ask", shy)
+    monkeypatch.setattr(NatsConnection, "ask", shy)
     await start()
     assert not fails
 
@@ -313,37 +315,37 @@ async def test_room_that_could_not_be_opened_is_not_followed_for_ever(
     ann = await one.enter("Ann")
     ann.types("/join dev", "hello", "/leave dev")
     await idle(one, ann)
-    await until(lambda: "dev" not in one.hub.rooms.awake, lambda: "it is awake")
+    await until(lambda: "dev" not in one.hub.rooms.loaded, lambda: "it is awake")
     feed = one.broker.following.feeds["dev"]
     feed.recent.clear()
     feed.whole = False
 
-    async def gone(*_: object) -> Page:
+    async def gone(*_: object) -> LogPage:
         raise BrokerError("gone")
 
     monkeypatch.setattr(reading, "answer", gone)
     ann.types("/join dev")
     await ann.sees("Not joined")
-    assert not feed.open and "dev" not in one.hub.rooms.awake
+    assert not feed.open and "dev" not in one.hub.rooms.loaded
 
 
 async def test_rooms_are_looked_after_when_one_is_renamed_while_another_is_let_go(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "LINGER", 0.0)
+    monkeypatch.setattr(subscriptions, "LINGER", 0.0)
     one, two = await start(), await start()
     ann = await one.enter("Ann")
     ann.types("/join a", "/join b")
     await until(lambda: "b" in ann.session.rooms, lambda: "Ann is not in")
-    end = Feed.end
+    end = RoomFeed.end
 
-    async def slow(feed: Feed) -> None:
+    async def slow(feed: RoomFeed) -> None:
         if feed.link is two.broker.link and feed.room == "a":
             ann.types("/rename c")
             await until(lambda: "c" in two.broker.following.feeds, lambda: "it was not renamed")
         await end(feed)
 
-    monkeypatch.setattr(Feed, "end", slow)
+    monkeypatch.setattr(RoomFeed, "end", slow)
     assert await two.broker.following.room("a") and await two.broker.following.room("b")
     await two.broker.following.tidy(())
     assert not {"a", "b"} & set(two.broker.following.feeds)
@@ -396,16 +398,16 @@ def crowd(hub: Hub, rooms: list[str]) -> list[Silent]:
 class Silent:
     """Somebody who reads nothing."""
 
-    def tell(self, event: object) -> None:
+    def send_event(self, event: object) -> None:
         pass
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         pass
 
     def send(self, data: bytes) -> int:
         return len(data)
 
-    def rest(self, data: bytes, sent: int) -> None:
+    def write_rest(self, data: bytes, sent: int) -> None:
         pass
 
     def write(self, data: bytes) -> None:
@@ -416,8 +418,8 @@ async def test_monitor_is_not_told_that_somebody_left_who_came_anew_on_another_n
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two, three = await start(), await start(), await start()
-    network, told = Network(three.hub, Settings()), Told()
-    network.watch("Kat", cast("IrcDialogue", told))
+    network, told = IrcNetwork(three.hub, Settings()), Told()
+    network.watch("Kat", cast("IrcClient", told))
     assert three.broker.presence
     look, gate = three.broker.presence._look_at, asyncio.Event()
 
@@ -470,7 +472,7 @@ async def test_note_that_cannot_be_read_hides_no_other_room(start: Start) -> Non
     await one.broker.link.publish(f"{streams.STATE}zzz", note, {})
     found = await ask(one, AllRooms(10))
     assert isinstance(found, RoomList) and [room[0] for room in found.rooms] == ["lobby"]
-    whole = Reading(one.broker.link)
+    whole = StreamReader(one.broker.link)
     await whole.begin()
 
 
@@ -480,11 +482,11 @@ async def test_search_goes_on_past_a_subject_that_is_no_room(start: Start, tmp_p
     await one.broker.link.publish(f"{streams.ROOM}a=zz", b"x", {})
     ann.types("needle")
     await idle(one, ann)
-    projection = Projection(one.broker.link, tmp_path)
+    projection = SearchIndex(one.broker.link, tmp_path)
     projection.begin()
     try:
         assert len((await projection.search(Search("needle", 10))).entries) == 1
-        whole = Reading(one.broker.link)
+        whole = StreamReader(one.broker.link)
         await whole.begin()
     finally:
         await projection.close()

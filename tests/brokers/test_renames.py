@@ -11,10 +11,10 @@ from nats.aio.msg import Msg
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.brokers.jetstream import broker as broker_module
-from hubbub.brokers.jetstream import following, reading, streams
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Unknown
-from hubbub.brokers.jetstream.messages import Message
+from hubbub.brokers.jetstream import reading, streams, subscriptions
+from hubbub.brokers.jetstream.connection import Unknown
+from hubbub.brokers.jetstream.messages import NatsMessage
+from hubbub.brokers.jetstream.room_feed import RoomFeed
 from hubbub.core import moderation
 from hubbub.core.model import Kind
 from hubbub.errors import BrokerError
@@ -28,8 +28,8 @@ def rename(who: Peer, to: str, room: str = "") -> None:
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.session.waiting += 1
-    who.node.hub.draft(who.session, who.session.current, Kind.MOVE, to)
+    who.session.pending_operations += 1
+    who.node.hub.draft(who.session, who.session.current, Kind.ROOM_RENAMED, to)
 
 
 class Gate:
@@ -186,7 +186,7 @@ async def test_one_of_two_rooms_that_are_given_one_name_at_once_has_it(start: St
         give(ann, name)
         give(bo, name)
         for who in (ann, bo):
-            await until(lambda who=who: not who.session.waiting, lambda: "somebody waits")  # type: ignore[misc]
+            await until(lambda who=who: not who.session.pending_operations, lambda: "somebody waits")  # type: ignore[misc]
         rooms = {ann.session.current, bo.session.current}
         assert name in rooms and len(rooms) == 2
         await one.stop()
@@ -196,7 +196,7 @@ async def test_one_of_two_rooms_that_are_given_one_name_at_once_has_it(start: St
 async def test_name_that_a_dead_node_had_claimed_is_free_after_a_while(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "ABANDONED", 0.5)
+    monkeypatch.setattr(subscriptions, "ABANDONED", 0.5)
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
@@ -210,7 +210,7 @@ async def test_name_that_a_dead_node_had_claimed_is_free_after_a_while(
 async def test_name_is_claimed_as_long_as_it_is_not_known_whether_it_was_given(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "ABANDONED", 0.5)
+    monkeypatch.setattr(subscriptions, "ABANDONED", 0.5)
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
@@ -333,7 +333,7 @@ async def test_rename_waits_as_long_as_the_servers_do_not_answer(start: Start, m
     await in_rooms(cy, dee, room="den")
     deaf(two, "ops")
 
-    async def nothing(*_: object) -> Message | None:
+    async def nothing(*_: object) -> NatsMessage | None:
         raise BrokerError("nothing answers")
 
     with monkeypatch.context() as down:
@@ -362,7 +362,7 @@ async def test_room_that_is_followed_no_more_does_not_change_its_name(start: Sta
             rename(who, to)
             await called(who, to)
         await held.reached.wait()
-        den.used -= 2 * following.LINGER
+        den.used -= 2 * subscriptions.LINGER
         await followed.tidy(())
         while await two.broker.link.last(streams.NOW, f"{streams.STATE}den"):  # noqa: ASYNC110 - or Cy waits
             await asyncio.sleep(0.01)
@@ -381,7 +381,7 @@ async def test_note_of_a_name_is_not_taken_away_from_who_claims_it_anew(
     go, kept = asyncio.Event(), asyncio.Event()
     keep = one.broker.following.keep
 
-    async def late(feed: Feed, before: str) -> None:
+    async def late(feed: RoomFeed, before: str) -> None:
         await go.wait()
         await keep(feed, before)
         kept.set()
@@ -488,7 +488,7 @@ async def test_room_that_is_found_again_is_not_let_go_meanwhile(start: Start) ->
     await in_rooms(ann)
     feed = await two.broker.following.room("ops")
     assert feed
-    feed.used -= 2 * following.LINGER
+    feed.used -= 2 * subscriptions.LINGER
     deaf(two, "ops")
     rename(ann, "dev")
     await called(ann, "dev")
@@ -523,7 +523,7 @@ async def test_who_opens_rooms_that_take_each_others_names_comes_into_the_right_
     await in_rooms(bo, room="den")
 
     def settled() -> bool:
-        return not (ann.session.waiting or bo.session.waiting)
+        return not (ann.session.pending_operations or bo.session.pending_operations)
 
     for turn in range(4):
         node = await start()

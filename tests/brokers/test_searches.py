@@ -16,11 +16,11 @@ from probing import SECONDS, Probe, SetClock, draft, said, texts
 from hubbub.brokers import memory, queries
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.brokers.schema import upgrade
-from hubbub.brokers.searches import WAITING, WAITING_IN_ALL, Searches
+from hubbub.brokers.search_scheduler import WAITING, WAITING_IN_ALL, SearchScheduler
 from hubbub.brokers.sqlite import SEARCHERS, SqliteBroker
 from hubbub.brokers.store import Store
 from hubbub.core import model
-from hubbub.core.model import Kind, Page
+from hubbub.core.model import Kind, LogPage
 from hubbub.errors import BrokerError, Busy
 from queries import Latest, Search
 
@@ -33,7 +33,7 @@ class Peer:
     """Somebody who asks."""
 
     address: str = "192.0.2.1"
-    gone: bool = False
+    closed: bool = False
 
 
 def query(asker: Peer, words: str = "tea") -> Search:
@@ -46,14 +46,14 @@ class Desk:
     def __init__(self, at_once: int = 2) -> None:
         self.begun: list[tuple[Search, Done]] = []
         self.ended: list[tuple[str, Any]] = []
-        self.searches = Searches(lambda query, done: self.begun.append((query, done)), at_once)
+        self.searches = SearchScheduler(lambda query, done: self.begun.append((query, done)), at_once)
 
     def ask(self, asker: Peer, words: str = "tea") -> None:
         self.searches.ask(query(asker, words), lambda result: self.ended.append((words, result)))
 
     def end_first(self) -> None:
         _, done = self.begun.pop(0)
-        done(Page(()))
+        done(LogPage(()))
 
     @property
     def under_way(self) -> list[str]:
@@ -108,7 +108,7 @@ async def test_search_of_an_asker_that_has_gone_is_not_begun() -> None:
     desk.ask(one, "a")
     desk.ask(gone, "b")
     desk.ask(Peer("c"), "c")
-    gone.gone = True
+    gone.closed = True
     desk.end_first()
     assert not desk.under_way
     await asyncio.sleep(0)
@@ -220,12 +220,12 @@ def test_index_of_an_older_log_is_made_from_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fed", [0, 40, 100])
 def test_what_is_forgotten_while_the_index_is_made_leaves_it_whole(tmp_path: Path, fed: int) -> None:
-    from hubbub.brokers.keep import Keep
+    from hubbub.brokers.retention import Retention
 
     with closing(old_log(tmp_path, 100)) as log:
         if fed:
             log.index_some(fed)
-        while log.trim_some(Keep(count=50), 0, 7):
+        while log.trim_some(Retention(count=50), 0, 7):
             pass
         while log.index_some(7):
             pass

@@ -18,7 +18,7 @@ from probing import SECONDS, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers import queries
 from hubbub.brokers import sqlite as module
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.sqlite import READERS, SqliteBroker
 from hubbub.brokers.store import FILE, VERSION, Store
 from hubbub.brokers.watermark import NAME
@@ -30,7 +30,7 @@ from queries import After, Latest, Search
 LAST = 1 << 60
 
 
-def made(folder: Path, clock: SetClock | None = None, keep: Keep | None = None) -> Probe:
+def made(folder: Path, clock: SetClock | None = None, keep: Retention | None = None) -> Probe:
     clock = clock or SetClock()
     return Probe(SqliteBroker(folder, clock, keep), clock)
 
@@ -199,7 +199,7 @@ async def forgotten(probe: Probe, left: int) -> list[str]:
 async def test_the_oldest_are_forgotten_while_nobody_talks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.01)
     monkeypatch.setattr(module, "TRIM_STEP", 10)
-    probe = made(tmp_path, keep=Keep(count=100))
+    probe = made(tmp_path, keep=Retention(count=100))
     probe.start()
     await probe.say(*map(str, range(300)))
     assert await forgotten(probe, 100) == [str(number) for number in range(200, 300)]
@@ -215,7 +215,7 @@ async def test_what_becomes_too_old_is_forgotten_though_nobody_says_anything(
 ) -> None:
     monkeypatch.setattr(module, "PAUSE", 0.01)
     monkeypatch.setattr(module, "TRIM_EVERY", 0.01)
-    probe = made(tmp_path, keep=Keep(age=60))
+    probe = made(tmp_path, keep=Retention(age=60))
     probe.start()
     await probe.say("old")
     probe.clock.now += 50
@@ -228,7 +228,7 @@ async def test_what_becomes_too_old_is_forgotten_though_nobody_says_anything(
 
 async def test_the_oldest_are_forgotten_under_load_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PAUSE", 3600.0)
-    probe = made(tmp_path, keep=Keep(count=50))
+    probe = made(tmp_path, keep=Retention(count=50))
     probe.start()
     for number in range(60):
         await probe.say(*(f"{number}.{n}" for n in range(20)))
@@ -245,7 +245,7 @@ async def test_the_writer_survives_an_error_of_the_forgetting(tmp_path: Path, mo
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(Store, "trim_some", fail)
-    probe = made(tmp_path, keep=Keep(count=1))
+    probe = made(tmp_path, keep=Retention(count=1))
     probe.start()
     await probe.say("before")
     assert await asyncio.to_thread(tried.wait, SECONDS)

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
-from hubbub.brokers import queries, searching, trimming
+from hubbub.brokers import full_text, queries, trimming
 from hubbub.brokers import store as module
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.store import FILE, VERSION, Store
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.model import Entry, Kind
@@ -391,14 +391,14 @@ def test_search_finds_once_what_is_indexed_meanwhile(
     tmp_path: Path, log: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(log, "tea one", "tea two", "tea three")
-    indexed = searching.indexed
+    indexed = full_text.indexed
 
     def then_index(store: Store) -> tuple[int, int]:
         found = indexed(store)
         log.index_some(100)
         return found
 
-    monkeypatch.setattr(searching, "indexed", then_index)
+    monkeypatch.setattr(full_text, "indexed", then_index)
     with opened(tmp_path, write=False) as reader:
         assert texts(reader.answer(Search("tea", 10)).entries) == ["tea one", "tea two", "tea three"]
 
@@ -478,7 +478,7 @@ def test_a_long_query_is_interrupted(large: Path, monkeypatch: pytest.MonkeyPatc
 # --- what is forgotten ------------------------------------------------------------------------------------------
 
 
-def trim(store: Store, keep: Keep, now: float = 0, limit: int = 7) -> int:
+def trim(store: Store, keep: Retention, now: float = 0, limit: int = 7) -> int:
     """Forget all that is to be forgotten, and return in how many steps."""
     count = 0
     while store.trim_some(keep, now, limit):
@@ -493,8 +493,8 @@ def indexed(store: Store, word: str) -> int:
 
 def test_oldest_beyond_a_number_are_forgotten_step_by_step(log: Store) -> None:
     append(log, *(f"tea{number}" for number in range(50)))
-    assert not log.trim_some(Keep(count=50), 0, 7) and log.size().entries == 50
-    assert trim(log, Keep(count=20)) == 5, "seven at a time"
+    assert not log.trim_some(Retention(count=50), 0, 7) and log.size().entries == 50
+    assert trim(log, Retention(count=20)) == 5, "seven at a time"
     assert texts(everything(log)) == [f"tea{number}" for number in range(30, 50)]
     assert log.check() == []
 
@@ -502,9 +502,9 @@ def test_oldest_beyond_a_number_are_forgotten_step_by_step(log: Store) -> None:
 def test_what_is_too_old_is_forgotten(log: Store) -> None:
     for number in range(50):
         log.append(said(str(number)), 100.0 * number)
-    trim(log, Keep(age=1000), now=5000.0)
+    trim(log, Retention(age=1000), now=5000.0)
     assert texts(everything(log)) == [str(number) for number in range(40, 50)]
-    trim(log, Keep(age=1000), now=9000.0)
+    trim(log, Retention(age=1000), now=9000.0)
     assert everything(log) == [] and log.check() == []
 
 
@@ -512,7 +512,7 @@ def test_what_is_young_is_kept_though_something_older_stands_behind_it(log: Stor
     append(log, "young")
     append(log, "old")
     log._db.execute("UPDATE entry SET time = 1 WHERE text = 'old'")
-    trim(log, Keep(age=1000), clock())
+    trim(log, Retention(age=1000), clock())
     assert texts(everything(log)) == ["young", "old"]
 
 
@@ -520,7 +520,7 @@ def test_log_of_a_bounded_size_uses_its_pages_again(
     tmp_path: Path, log: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trimming, "LEAST", 500)
-    keep = Keep(size=1024 * 1024)
+    keep = Retention(size=1024 * 1024)
     sizes = []
     for batch in range(40):
         append(log, *(f"word{batch} w{number} tea and more of it ".ljust(300, ".") for number in range(250)))
@@ -540,7 +540,7 @@ def test_what_is_forgotten_is_found_no_more(log: Store, known: int) -> None:
     append(log, *(f"tea cup{number}" for number in range(50)))
     log.append([draft(f"{everything(log)[3].id} why", kind=Kind.REDACT)], clock())
     log.index_some(known)
-    trim(log, Keep(count=11))
+    trim(log, Retention(count=11))
     while log.index_some(10):
         pass
     assert texts(log.answer(Search("tea", 100)).entries) == [f"tea cup{number}" for number in range(40, 50)]
@@ -554,13 +554,13 @@ def test_what_makes_a_rooms_rules_stays(log: Store) -> None:
         log.append([draft(f"{number}", room, kind) for number, kind in enumerate(kinds)], clock())
     before = [log.state(room, 5).rules for room in ("a", "b")]
     for limit in (1, 7):
-        trim(log, Keep(count=1), limit=limit)
+        trim(log, Retention(count=1), limit=limit)
         assert [log.state(room, 5).rules for room in ("a", "b")] == before
         assert [entry.text for entry in everything(log, "a")] == ["0", "3", "6", "7"]
         log.append([draft("x", "b")], clock())
     assert (log.state("a", 5).topic, log.check()) == ("6", [])
     log.append([draft("new", "a", Kind.TOPIC), draft("y", "b")], clock())
-    trim(log, Keep(count=1), limit=3)
+    trim(log, Retention(count=1), limit=3)
     assert [entry.text for entry in everything(log, "a")] == ["0", "3", "7", "new"], "a topic that is not in force goes"
     assert log.check() == []
 
@@ -576,7 +576,7 @@ def test_renames_of_those_who_may_do_something_stay(log: Store) -> None:
         one.nick, one.host = nick, host
         log.append([one], clock())
     before = log.state("ops", 5).rules
-    trim(log, Keep(count=1))
+    trim(log, Retention(count=1))
     assert log.state("ops", 5).rules == before and len(before) == 4
     assert [entry.text for entry in everything(log, "ops")] == ["", f"+o Bo!{bo}", "Bob", "Alf", "y"]
     assert everything(log, "empty") == []
@@ -590,7 +590,7 @@ def test_room_with_more_operators_than_a_statement_has_parameters_opens(log: Sto
 
 def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store) -> None:
     first, *_ = append(log, *map(str, range(30)))
-    trim(log, Keep(count=5))
+    trim(log, Retention(count=5))
     for query in (After("lobby", first.seq, LAST, 100), Latest("lobby", 100), Since("lobby", 1.0, 100)):
         assert texts(log.answer(query).entries) == ["25", "26", "27", "28", "29"]
     assert list(log.answer(After("lobby", 1, 20, 100)).entries) == []
@@ -600,7 +600,7 @@ def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store
 def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         last = append(store, *map(str, range(30)))[-1]
-        trim(store, Keep(age=1), now=clock() + 100)
+        trim(store, Retention(age=1), now=clock() + 100)
         assert store.size().entries == 0
     with opened(tmp_path) as store:
         (entry,) = append(store, "new")
@@ -614,7 +614,7 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
 )
 def test_what_is_missing_behind_what_was_forgotten_is_a_fault(log: Store, change: str) -> None:
     append(log, *map(str, range(30)))
-    trim(log, Keep(count=10))
+    trim(log, Retention(count=10))
     log._db.execute(change + (" AND name = 'trimmed'" if "mark" in change else "").replace("AND", "WHERE"))
     assert len(log.check()) == 1
 
@@ -624,8 +624,8 @@ def test_a_full_disk_does_not_end_forgetting(log: Store) -> None:
     while log.index_some(100):
         pass
     with no_writing(log):
-        assert log.trim_some(Keep(count=10), 0, 100) is False
-    trim(log, Keep(count=10))
+        assert log.trim_some(Retention(count=10), 0, 100) is False
+    trim(log, Retention(count=10))
     assert log.size().entries == 10 and log.check() == []
 
 

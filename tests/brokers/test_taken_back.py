@@ -8,8 +8,8 @@ import pytest
 from nodes import Start, until
 from test_forged import alone
 
-from hubbub.brokers.jetstream import packs, streams
-from hubbub.brokers.jetstream.packs import Pack, State
+from hubbub.brokers.jetstream import batches, streams
+from hubbub.brokers.jetstream.batches import EntryBatch, RoomSnapshot
 from hubbub.core.model import Entry, Kind
 from queries import Latest
 
@@ -26,7 +26,7 @@ def redactions(count: int, first: int = 0) -> Iterator[Entry]:
 
 
 def test_state_stays_small_however_much_is_taken_back() -> None:
-    state, parts = State("den", "den"), []
+    state, parts = RoomSnapshot("den", "den"), []
     for entry in redactions(MANY):
         state.fold(entry)
         state.upto = state.ruling
@@ -35,7 +35,7 @@ def test_state_stays_small_however_much_is_taken_back() -> None:
                 parts.append(ids)
                 state.seal(ids)
             assert len(state.encode()) < MOST
-    left = packs.read_state(state.encode())
+    left = batches.read_state(state.encode())
     assert left and left.sealed == len(parts) > 1
     assert sum(map(len, parts)) + len(left.gone) == MANY and all(len(part) < 20_000 for part in parts)
 
@@ -43,17 +43,17 @@ def test_state_stays_small_however_much_is_taken_back() -> None:
 async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "PART_CHARS", 15_000)
+    monkeypatch.setattr(batches, "PART_CHARS", 15_000)
     one = await start()
     ann = await one.enter("Ann")
     ann.types("secret", "public")
     await until(lambda: "lobby" in one.broker.following.feeds and one.hub.outbox.idle, lambda: "busy")
     feed = one.broker.following.feeds["lobby"]
     secret = next(entry.id for entry in feed.recent if entry.text == "secret")
-    lines = [packs.line(entry, 9.0) for entry in redactions(MANY // 20)]
-    lines.insert(0, packs.line(next(redactions(1))._replace(text=secret), 9.0))
-    for begin in range(0, len(lines), packs.MAX_ENTRIES):
-        data = packs.encode(feed.pack(lines[begin : begin + packs.MAX_ENTRIES]))
+    lines = [batches.line(entry, 9.0) for entry in redactions(MANY // 20)]
+    lines.insert(0, batches.line(next(redactions(1))._replace(text=secret), 9.0))
+    for begin in range(0, len(lines), batches.MAX_ENTRIES):
+        data = batches.encode(feed.pack(lines[begin : begin + batches.MAX_ENTRIES]))
         await feed.reach(await one.broker.link.publish(feed.subject, data, {}))
     await one.broker.following.keep(feed, "lobby")
     noted = await one.broker.link.last(streams.NOW, f"{streams.STATE}lobby")
@@ -62,18 +62,18 @@ async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
     again = await two.broker.following.room("lobby")
     assert again and len(again.sealed) + len(again.state.gone) == len(lines) and secret in again.sealed
     answers: list[object] = []
-    two.broker.read(Latest("lobby", 10, every=True, kinds=(Kind.MESSAGE, Kind.GONE)), answers.append)
+    two.broker.read(Latest("lobby", 10, every=True, kinds=(Kind.MESSAGE, Kind.REDACTED)), answers.append)
     await until(lambda: bool(answers), lambda: "no answer")
     assert "secret" not in str(answers) and "public" in str(answers)
 
 
 async def test_parts_of_what_has_left_the_stream_are_forgotten() -> None:
     async with alone() as node:
-        state = State("den", "den", upto=2, sealed=2)
+        state = RoomSnapshot("den", "den", upto=2, sealed=2)
         for number, upto in enumerate((2, 9)):
-            part = packs.Part([f"x-{number}.1"], upto)
-            await node.broker.link.replace(f"{streams.GONE_IDS}den.{number}", packs.encode_part(part), 0)
-        node.server.streams[streams.LOG] = [(5, f"{streams.ROOM}den", packs.encode(Pack([])))]
+            part = batches.SnapshotPart([f"x-{number}.1"], upto)
+            await node.broker.link.replace(f"{streams.GONE_IDS}den.{number}", batches.encode_part(part), 0)
+        node.server.streams[streams.LOG] = [(5, f"{streams.ROOM}den", batches.encode(EntryBatch([])))]
         node.server.last[streams.LOG] = 5
         await node.broker.link.replace(f"{streams.STATE}den", state.encode(), 0)
         feed = await node.broker.following.room("den")

@@ -136,11 +136,11 @@ def test_mark_that_cannot_be_read_is_as_if_there_were_none(tmp_path: Path, conte
 
 
 def test_log_of_which_everything_was_forgotten_has_not_lost_its_end(tmp_path: Path) -> None:
-    from hubbub.brokers.keep import Keep
+    from hubbub.brokers.retention import Retention
 
     with closing(Store(tmp_path, write=True)) as store:
         store.append(said("one", "two"), clock())
-        store.trim_some(Keep(age=1), clock() + 100, 10)
+        store.trim_some(Retention(age=1), clock() + 100, 10)
         before = store.log_id
     assert checked(tmp_path) == ([], []) and write(tmp_path)[0] == before
 

@@ -22,8 +22,8 @@ import holders
 from holders import Holder
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Access, Link
-from hubbub.brokers.jetstream.packs import decode, entries
+from hubbub.brokers.jetstream.batches import decode, entries
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials
 from hubbub.core.model import SAID, Entry
 from nats_servers import NatsServers
 
@@ -166,7 +166,7 @@ class Voice:
 
 async def entries_of(url: str, room: str = "lobby") -> list[Entry]:
     """Return the entries of a room that was never renamed, as the stream has them."""
-    link = Link(Access(url), "judge", lambda up: None)
+    link = NatsConnection(NatsCredentials(url), "judge", lambda up: None)
     await link.connect()
     try:
         subject = f"{streams.ROOM}{room}"

@@ -22,7 +22,7 @@ from hubbub.core.model import (
     Joined,
     Kind,
     Latest,
-    Page,
+    LogPage,
     Query,
     Refusal,
     RoomList,
@@ -30,8 +30,8 @@ from hubbub.core.model import (
     Search,
     Since,
 )
-from hubbub.core.rules import Rules
-from hubbub.core.rulings import made_by
+from hubbub.core.room_modes import RoomModes
+from hubbub.core.state_entries import state_entries
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 
@@ -44,12 +44,12 @@ class Look:
 
     def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
         self.echo = echo
-        self.once = False
+        self.dedupes = False
         self.rendered = 0  # entries
         self.prefixed = prefixed
-        self.elsewhere: Look = self if prefixed else type(self)(echo, True)
+        self.for_other_room: Look = self if prefixed else type(self)(echo, True)
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         self.rendered += 1
         text = {
             Kind.MESSAGE: f"{entry.nick}: {entry.text}",
@@ -61,19 +61,19 @@ class Look:
             Kind.MODE: f"{entry.nick} + {entry.text}",
             Kind.KICK: f"{entry.nick} x {entry.text}",
             Kind.REDACT: f"{entry.nick} - {entry.text}",
-            Kind.MOVE: f"{entry.nick} ~ {entry.text}",
-            Kind.SIGNAL: f"{entry.nick} ! {entry.tags}{entry.text}",
-            Kind.GONE: f"{entry.nick} (gone)",
+            Kind.ROOM_RENAMED: f"{entry.nick} ~ {entry.text}",
+            Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{entry.text}",
+            Kind.REDACTED: f"{entry.nick} (gone)",
         }[entry.kind]
         return self._line(entry.room, text)
 
-    def mine(self, entry: Entry) -> bytes:
+    def encode_own(self, entry: Entry) -> bytes:
         return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         return b"".join(entries)
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         return self._line(room, f"{count} skipped")
 
     def _line(self, room: str, text: str) -> bytes:
@@ -124,8 +124,8 @@ class FakeBroker:
         self.log.append(entry)
         if draft.kind is Kind.REDACT:
             id = draft.text.partition(" ")[0]
-            self.log = [one._replace(kind=Kind.GONE, text="") if one.id == id else one for one in self.log]
-        if draft.kind is Kind.MOVE and draft.room in self.followed:
+            self.log = [one._replace(kind=Kind.REDACTED, text="") if one.id == id else one for one in self.log]
+        if draft.kind is Kind.ROOM_RENAMED and draft.room in self.followed:
             self.followed.remove(draft.room)
             self.followed.append(draft.text.partition(" ")[0])
         return entry
@@ -146,7 +146,7 @@ class FakeBroker:
         if self.busy or self.fault:
             return Busy("too many searches are waiting") if self.busy else BrokerError(self.fault)
         found = answer()
-        return replace(found, note=self.note) if isinstance(found, Page) else found
+        return replace(found, note=self.note) if isinstance(found, LogPage) else found
 
     def of(self, room: str) -> list[Entry]:
         return [entry for entry in self.log if entry.room == room]
@@ -157,36 +157,36 @@ class FakeBroker:
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
         joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
         ruling = [entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE, Kind.RENAME)]
-        rules = made_by(room, [*joins, *ruling])
+        rules = state_entries(room, [*joins, *ruling])
         return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
 
     def _answer(self, query: Query | AllRooms) -> Any:
         if not isinstance(query, AllRooms) and not query.viewer.system and query.room:
-            if refused := may(query.viewer, Action.READ, Rules(query.room, self._state(query.room, 0).rules)):
+            if refused := may(query.viewer, Action.READ, RoomModes(query.room, self._state(query.room, 0).rules)):
                 return Closed(refused)
         match query:
             case AllRooms():
                 rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
                 states = {name: self._state(name, 0) for name in rooms}
-                closed = {name: Rules(name, state.rules).closed for name, state in states.items()}
+                closed = {name: RoomModes(name, state.rules).closed for name, state in states.items()}
                 names = [name for name in states if not sees(query.viewer, Action.LIST, name, closed[name])]
                 mute = {name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name])}
                 shown = [(name, "" if name in mute else states[name].topic) for name in names[: query.limit]]
                 return RoomList(shown, len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
-                return Page(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
+                return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():
                 known = [entry for entry in self.of(query.room) if entry.id in query.bounds]
-                return Page(known[: query.limit])
+                return LogPage(known[: query.limit])
             case Since():
                 said = [entry for entry in self.of(query.room) if entry.kind in SAID and entry.time >= query.time]
-                return Page(said[: query.limit], len(said) > query.limit)
+                return LogPage(said[: query.limit], len(said) > query.limit)
             case Latest() | Search():
                 words = query.words.split() if isinstance(query, Search) else []
                 said = [entry for entry in self.of(query.room or "") if entry.kind in SAID]
                 said = [entry for entry in said if all(word in entry.text for word in words)]
-                return Page(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
+                return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
 
 
 class Peer:
@@ -202,18 +202,18 @@ class Peer:
 
     def types(self, *lines: str) -> None:
         self._lines += lines
-        self.go_on()
+        self.resume_input()
 
     @property
     def untaken(self) -> int:
         """How many of its lines wait until the hub is ready for them."""
         return len(self._lines)
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         if self._pumping:
             return
         self._pumping = True
-        while self._lines and self._hub.ready(self.session):
+        while self._lines and self._hub.session_ready(self.session):
             self._take(self._lines.popleft())
         self._pumping = False
 
@@ -237,10 +237,10 @@ class Peer:
         self.write(data)
         return len(data)
 
-    def rest(self, data: bytes, sent: int) -> None:
+    def write_rest(self, data: bytes, sent: int) -> None:
         self.write(data[sent:])
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         if isinstance(event, Joined) and event.first and not event.topic:
             return  # no terminal shows it
         assert not self.session.paused
@@ -325,6 +325,6 @@ class House:
 
     def settle(self) -> None:
         """Go on until there is nothing more to answer or to store."""
-        while self.broker.questions or self.hub.outbox.waiting:
+        while self.broker.questions or self.hub.outbox.queued:
             self.answer()
             self.commit()

@@ -8,10 +8,22 @@ from dataclasses import replace
 import pytest
 from doubles import LOOK, House, Look, Peer
 
-from hubbub.core import asides, moderation
-from hubbub.core import commits as commits_module
-from hubbub.core.abroad import Person, person
-from hubbub.core.model import Draft, Entry, Goodbye, Invited, Kind, Members, Named, Notice, Private, Refusal, Stored
+from hubbub.core import commit_handler as commits_module
+from hubbub.core import direct, moderation
+from hubbub.core.model import (
+    Acknowledged,
+    Draft,
+    Entry,
+    Goodbye,
+    Invited,
+    Kind,
+    MembersListed,
+    NickChanged,
+    Notice,
+    Private,
+    Refusal,
+)
+from hubbub.core.remote_users import Person, person
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import Refused
@@ -23,16 +35,16 @@ class Outlet:
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def tell(self, event: object) -> None:
+    def send_event(self, event: object) -> None:
         self.told.append(event)
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         raise AssertionError("nobody waits here")
 
     def send(self, data: bytes) -> int:
         raise AssertionError("nothing is written to who is elsewhere")
 
-    def rest(self, data: bytes, sent: int) -> None:
+    def write_rest(self, data: bytes, sent: int) -> None:
         raise AssertionError("nothing is written to who is elsewhere")
 
     def write(self, data: bytes) -> None:
@@ -44,7 +56,7 @@ ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, 
 
 def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, Session]:
     outlet = Outlet()
-    return outlet, house.hub.abroad.arrive(outlet, outlet, LOOK, who)
+    return outlet, house.hub.remote.add(outlet, outlet, LOOK, who)
 
 
 @pytest.mark.parametrize(("rule", "code"), [("", ""), ("+k tea", "closed"), ("+s", "not-in-room")])
@@ -57,9 +69,9 @@ def test_people_of_a_room_that_only_others_are_in_are_listed_if_it_is_open(rule:
     house.settle()
     (told,) = al.sees()
     assert (told.code if isinstance(told, Refusal) else "") == code
-    if isinstance(told, Members):
+    if isinstance(told, MembersListed):
         assert list(told.nicks) == ["Zoe"]
-    assert "tea" not in house.hub.rooms.awake and house.broker.log[-1].text == "hi"
+    assert "tea" not in house.hub.rooms.loaded and house.broker.log[-1].text == "hi"
 
 
 class Others:
@@ -198,7 +210,7 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     al = come(house, others, "Al")
     come(house, others, "Al2")
     house.hub.naming.losing.add("al")
-    house.hub.naming.lose("al")
+    house.hub.naming.lose_name("al")
     house.hub.commits.stored([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
     assert others.answer(taken=True) == "al3"
     assert others.answer() == "al4"
@@ -208,23 +220,23 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     assert entries[-1] == (Kind.JOIN, "Al4") and Kind.RENAME not in [kind for kind, _ in entries]
     told = al.sees()
     assert Notice(("The name Al was taken while the chat could not be reached",)) in told
-    assert [event.alone for event in told if isinstance(event, Named)] == [True]
-    house.hub.naming.lose("nobody")
+    assert [event.alone for event in told if isinstance(event, NickChanged)] == [True]
+    house.hub.naming.lose_name("nobody")
     user = User("Gone")
     house.hub.users["gone"] = user
-    house.hub.naming.lose("gone")
+    house.hub.naming.lose_name("gone")
 
 
 def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Others) -> None:
     al, bo = come(house, others, "Al"), come(house, others, "Bo")
-    house.hub.naming.lose("al")
+    house.hub.naming.lose_name("al")
     _, done = others.asked.pop()
     done(Refused("broker", "no answer"))
-    assert al.session.gone and not others.asked
-    house.hub.naming.lose("bo")
+    assert al.session.closed and not others.asked
+    house.hub.naming.lose_name("bo")
     for _ in range(2, 100):
         others.answer(taken=True)
-    assert bo.session.gone and not others.asked
+    assert bo.session.closed and not others.asked
 
 
 # --- who is elsewhere -----------------------------------------------------------------------------------------------
@@ -240,10 +252,10 @@ def test_somebody_elsewhere_is_listed_and_holds_his_name() -> None:
     who, refusal = al.sees()
     assert list(who.nicks) == ["Al", "Zoe"] and isinstance(refusal, Refusal)
     assert zoe.user is not None and (zoe.user.real, zoe.user.since, zoe.address) == ("Zoe Z", 5.0, "10.0.0.1")
-    house.hub.abroad.update(zoe, replace(ZOE, nick="Yve", away="tea"))
+    house.hub.remote.update(zoe, replace(ZOE, nick="Yve", away="tea"))
     assert house.hub.directory.find("yve") is zoe and house.hub.directory.find("zoe") is None
     assert zoe.user.away == "tea"
-    house.hub.abroad.leave(zoe)
+    house.hub.remote.remove(zoe)
     assert house.hub.directory.find("yve") is None
     assert seen == [("Zoe", "", 1), ("Yve", "Zoe", 1), ("Yve", "", 0)]
     al.types("/who")
@@ -256,7 +268,7 @@ def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> Non
     (al,) = house.enter("Zoe")
     _, zoe = arrive(house)
     assert house.hub.directory.find("zoe") is al.session
-    house.hub.abroad.leave(zoe)
+    house.hub.remote.remove(zoe)
     assert house.hub.directory.find("zoe") is al.session
 
 
@@ -266,11 +278,11 @@ def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
     directory = house.hub.directory
     (_, old), (_, new), (_, third) = arrive(house), arrive(house), arrive(house)
     assert directory.find("zoe") is third
-    house.hub.abroad.leave(old)
+    house.hub.remote.remove(old)
     assert directory.find("zoe") is third
-    house.hub.abroad.leave(third)
+    house.hub.remote.remove(third)
     assert directory.find("zoe") is new
-    house.hub.abroad.update(new, replace(ZOE, nick="Yve"))
+    house.hub.remote.update(new, replace(ZOE, nick="Yve"))
     assert directory.find("zoe") is None and directory.find("yve") is new
 
 
@@ -278,7 +290,7 @@ def test_name_goes_back_to_who_said_before_that_he_has_it() -> None:
     house = House()
     one, two, three, four = (arrive(house)[1] for _ in range(4))
     for gone, left in ((two, four), (four, three), (three, one), (one, None)):
-        house.hub.abroad.leave(gone)
+        house.hub.remote.remove(gone)
         assert house.hub.directory.find("Zoe") is left
 
 
@@ -296,18 +308,18 @@ def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
     _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
     house.hub.say(al.session, "x", "lobby")
     house.settle()
-    assert set(house.hub.abroad.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
+    assert set(house.hub.remote.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
     al.types("/join tea")
     house.settle()
     assert set(zoe.rooms) == {"tea", "lobby"}
     al.types("/leave tea")
     house.settle()
-    assert list(zoe.rooms) == ["lobby"] and set(house.hub.abroad.rooms) == {"tea", "lobby"}
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=()))
-    assert not zoe.rooms and set(house.hub.abroad.rooms) == {"lobby"}  # which is awake
+    assert list(zoe.rooms) == ["lobby"] and set(house.hub.remote.rooms) == {"tea", "lobby"}
+    house.hub.remote.update(zoe, replace(ZOE, rooms=()))
+    assert not zoe.rooms and set(house.hub.remote.rooms) == {"lobby"}  # which is awake
     al.leave()
     house.settle()
-    assert not house.hub.abroad.rooms
+    assert not house.hub.remote.rooms
 
 
 def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
@@ -319,10 +331,10 @@ def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
     al.types("/join den")
     house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     house.settle()
-    room = house.hub.rooms.awake["tea"]
+    room = house.hub.rooms.loaded["tea"]
     assert not room.rules.is_operator(zoe)
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea",)))
-    moderation.change(house.hub, al.session, room, [moderation.Change(True, "v", "Zoe")])
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
+    moderation.change(house.hub, al.session, room, [moderation.ModeChange(True, "v", "Zoe")])
     house.settle()
     assert room.rules.prefixes(zoe) == "+"
 
@@ -335,7 +347,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
     house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
-    rules = house.hub.rooms.awake["den"].rules
+    rules = house.hub.rooms.loaded["den"].rules
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
 
@@ -348,10 +360,10 @@ def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     house.settle()
     assert outlet.told == [Invited("Al", al.session.host, "den")] and list(zoe.invited) == ["den"]
     expelled: list[tuple[Session, str]] = []
-    house.hub.abroad.expel = lambda session, reason: expelled.append((session, reason))
+    house.hub.remote.expel = lambda session, reason: expelled.append((session, reason))
     house.hub.expel(zoe, "enough")
     house.hub.expel(al.session, "you too")
-    assert expelled == [(zoe, "enough")] and al.session.gone
+    assert expelled == [(zoe, "enough")] and al.session.closed
     assert Notice(("You are cut off: you too",)) in al.sees()
     house.hub.expel(al.session, "twice")
     assert al.sees() == []
@@ -361,11 +373,11 @@ def test_signal_goes_to_other_nodes_that_have_members() -> None:
     house = House()
     (al,) = house.enter("Al")
     signals: list[Entry] = []
-    house.hub.abroad.signal = signals.append
-    asides.signal(house.hub, al.session, "lobby", "+typing=active")
+    house.hub.remote.signal = signals.append
+    direct.signal(house.hub, al.session, "lobby", "+typing=active")
     assert signals == []
     arrive(house)
-    asides.signal(house.hub, al.session, "lobby", "+typing=active")
+    direct.signal(house.hub, al.session, "lobby", "+typing=active")
     assert [entry.tags for entry in signals] == ["+typing=active"]
 
 
@@ -386,15 +398,15 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     bo.session.invite("ops", 1.0)
     house.settle()
     assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev": 1.0}
-    assert house.hub.rooms.awake["dev"].holds(zoe)
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
-    house.hub.abroad.leave(zoe)
-    assert not house.hub.rooms.awake["dev"].holds(zoe)
-    house.hub.abroad.move("no-such-room", "other")
+    assert house.hub.rooms.loaded["dev"].has_member(zoe)
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
+    house.hub.remote.remove(zoe)
+    assert not house.hub.rooms.loaded["dev"].has_member(zoe)
+    house.hub.remote.move("no-such-room", "other")
 
 
 def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then() -> None:
@@ -402,14 +414,14 @@ def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then(
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
     house.answer()
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("dev",)))
-    assert not room.holds(zoe)
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
+    assert not room.has_member(zoe)
     house.settle()
-    assert room.name == "dev" and room.holds(zoe) and list(zoe.rooms) == ["dev"]
+    assert room.name == "dev" and room.has_member(zoe) and list(zoe.rooms) == ["dev"]
 
 
 def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_its_new_one() -> None:
@@ -420,17 +432,17 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     arrive(house, replace(ZOE, nick="Kim", rooms=("lobby",)))
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda refusal: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     house.answer()
     left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
     house.hub.commits.stored(house.broker.store([left]))
-    assert zoe not in house.hub.abroad.rooms["ops"]
+    assert zoe not in house.hub.remote.rooms["ops"]
     house.settle()
-    house.hub.abroad.review(lambda one: one is zoe)
-    house.hub.abroad.review(lambda one: one is not zoe)
-    assert "ops" not in house.hub.abroad.rooms
-    house.hub.abroad.review(lambda one: one is zoe)
-    assert zoe in house.hub.abroad.rooms["ops"] and not house.hub.rooms.awake["dev"].holds(zoe)
+    house.hub.remote.review(lambda one: one is zoe)
+    house.hub.remote.review(lambda one: one is not zoe)
+    assert "ops" not in house.hub.remote.rooms
+    house.hub.remote.review(lambda one: one is zoe)
+    assert zoe in house.hub.remote.rooms["ops"] and not house.hub.rooms.loaded["dev"].has_member(zoe)
 
 
 def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
@@ -438,9 +450,9 @@ def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MOVE, "Zoe", "ops", "zoe.9")]))
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    assert house.hub.rooms.awake["ops"].holds(zoe)
+    assert house.hub.rooms.loaded["ops"].has_member(zoe)
 
 
 def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
@@ -453,8 +465,8 @@ def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> 
     past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
     house.hub.commits.stored(house.broker.store(past))
     for _ in range(2):
-        house.hub.abroad.review(lambda one: one is zoe)
-    assert house.hub.rooms.awake["ops"].holds(zoe)
+        house.hub.remote.review(lambda one: one is zoe)
+    assert house.hub.rooms.loaded["ops"].has_member(zoe)
 
 
 def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again() -> None:
@@ -464,17 +476,17 @@ def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     house.hub.commits.stored(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
-    house.hub.abroad.leave(zoe)
+    house.hub.remote.remove(zoe)
     for _ in range(2):
-        house.hub.abroad.review(lambda one: one is zoe)
-    assert not house.hub.rooms.awake["ops"].holds(zoe)
+        house.hub.remote.review(lambda one: one is zoe)
+    assert not house.hub.rooms.loaded["ops"].has_member(zoe)
 
 
 def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
     house = House()
     (al,) = house.enter("Al")
     touched: list[str] = []
-    house.hub.touched = lambda user: touched.append(user.nick)
+    house.hub.on_user_changed = lambda user: touched.append(user.nick)
     al.types("/join tea", "/nick Bo")
     house.settle()
     user = al.session.user
@@ -505,7 +517,7 @@ class Once(Look):
 
     def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
         super().__init__(echo, prefixed)
-        self.once = True
+        self.dedupes = True
 
 
 def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -529,7 +541,7 @@ def test_own_name_is_told_before_and_after_for_a_user_in_no_room(house: House, o
     house.settle()
     others.answer()
     house.settle()
-    assert Named("Bo") in al.sees()
+    assert NickChanged("Bo") in al.sees()
 
 
 def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house: House, others: Others) -> None:
@@ -544,7 +556,7 @@ def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house:
     others.answer()
     house.settle()
     assert house.hub.directory.find("zoe") is al.session
-    house.hub.abroad.leave(zoe)  # his node is gone
+    house.hub.remote.remove(zoe)  # his node is gone
     assert house.hub.directory.find("zoe") is al.session
 
 
@@ -554,16 +566,16 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     al.types("/join tea")
     house.settle()
     _, zoe = arrive(house)
-    room = house.hub.rooms.awake["tea"]
+    room = house.hub.rooms.loaded["tea"]
     house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
-    assert room.holds(zoe)
+    assert room.has_member(zoe)
     house.hub.commits.stored([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
-    assert not room.holds(zoe) and house.hub.rooms.awake["lobby"].holds(zoe)
+    assert not room.has_member(zoe) and house.hub.rooms.loaded["lobby"].has_member(zoe)
     house.hub.commits.stored([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
     house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
-    assert not room.holds(zoe)
+    assert not room.has_member(zoe)
 
 
 @pytest.mark.parametrize("typed", ["/topic tea", "/set secret on", "/leave", "/nick Bo"])
@@ -575,7 +587,7 @@ def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: 
     house.settle()
     al.types(typed, "/join den", "hi")
     house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
-    assert "tea" not in house.hub.rooms.awake and al.untaken
+    assert "tea" not in house.hub.rooms.loaded and al.untaken
     house.settle()
     assert not al.untaken and house.broker.log[-1].text == "hi"
     assert al.session.nick == ("Bo" if "nick" in typed else "Al")
@@ -593,10 +605,10 @@ def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typ
     entries = house.broker.store(house.hub.outbox.gather())
     bo.types("/join tea")
     house.answer()
-    assert "tea" in house.hub.rooms.awake and al.untaken
+    assert "tea" in house.hub.rooms.loaded and al.untaken
     house.hub.commits.stored(entries)
     house.settle()
-    assert not al.untaken and al.session.waiting == 0
+    assert not al.untaken and al.session.pending_operations == 0
 
 
 def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
@@ -613,7 +625,7 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
 def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_it_may() -> None:
     house = House()
     may = False
-    house.hub.abroad.may_speak = lambda: may
+    house.hub.remote.may_speak = lambda: may
     *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
     house.hub.naming.losing.add("bo")
     for seq, peer in enumerate(people, 900):
@@ -624,7 +636,7 @@ def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_
     house.settle()
     assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
     may = True
-    house.hub.abroad.come_again()
+    house.hub.remote.rejoin()
     assert [(draft.kind, draft.nick) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al")]
 
 
@@ -636,7 +648,7 @@ class Post:
 
     def __init__(self, house: House) -> None:
         self.sent: list[tuple[Session, Private, Callable[[bool | None], None]]] = []
-        house.hub.abroad.deliver = lambda *one: self.sent.append(one)
+        house.hub.remote.deliver = lambda *one: self.sent.append(one)
 
 
 @pytest.mark.parametrize(
@@ -667,10 +679,10 @@ def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() ->
     (al,) = house.enter("Al")
     arrive(house)
     post = Post(house)
-    asides.whisper(house.hub, al.session, "Zoe", "psst", label="x1")
+    direct.send_private(house.hub, al.session, "Zoe", "psst", label="x1")
     post.sent[0][2](True)
     (stored,) = al.sees()
-    assert isinstance(stored, Stored) and stored.label == "x1" and stored.entry.room == "@Zoe"
+    assert isinstance(stored, Acknowledged) and stored.label == "x1" and stored.entry.room == "@Zoe"
 
 
 def test_who_left_before_it_is_known_whether_it_arrived_is_told_only_that_it_may_go() -> None:
@@ -698,21 +710,21 @@ def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> Non
     house = House()
     _, zoe = arrive(house)
     told: list[tuple[Session, str, str]] = []
-    house.hub.abroad.described.append(lambda *one: told.append(one))
-    house.hub.abroad.update(zoe, replace(ZOE, away="tea"))
-    house.hub.abroad.update(zoe, replace(ZOE, away="tea", active=9.0))
-    house.hub.abroad.update(zoe, replace(ZOE, real="Z"))
+    house.hub.remote.described.append(lambda *one: told.append(one))
+    house.hub.remote.update(zoe, replace(ZOE, away="tea"))
+    house.hub.remote.update(zoe, replace(ZOE, away="tea", active=9.0))
+    house.hub.remote.update(zoe, replace(ZOE, real="Z"))
     assert told == [(zoe, "", "Zoe Z"), (zoe, "tea", "Zoe Z")]
 
 
 def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None:
     house = House()
     told: list[tuple[str, str]] = []
-    house.hub.abroad.came.append(lambda session, room: told.append((session.nick, room.name)))
+    house.hub.remote.on_arrival.append(lambda session, room: told.append((session.nick, room.name)))
     house.enter("Al")
     _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea",)))
-    house.hub.abroad.update(zoe, replace(ZOE, rooms=("tea", "lobby"), away="out"))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea", "lobby"), away="out"))
     assert told == [("Zoe", "lobby"), ("Zoe", "lobby")]
 
 
@@ -730,9 +742,9 @@ def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: 
 def test_name_is_lost_no_more_when_its_user_has_left_or_has_the_next_one(house: House, others: Others) -> None:
     al, long = come(house, others, "Al"), come(house, others, "x" * 28 + "2")
     house.hub.naming.losing |= {"al", "x" * 28 + "2"}
-    house.hub.naming.lose("al")
+    house.hub.naming.lose_name("al")
     al.leave()
     assert others.answer() == "al2"
-    house.hub.naming.lose("x" * 28 + "2")
+    house.hub.naming.lose_name("x" * 28 + "2")
     assert others.answer() == "x" * 28 + "3"
     assert long.session.nick == "x" * 28 + "3" and not house.hub.naming.losing

@@ -8,7 +8,7 @@ import pytest
 from doubles import NOON, House, Peer
 
 from hubbub.core.absent import DAY, Absence, absences
-from hubbub.core.model import Entry, Kind, Latest, Past
+from hubbub.core.model import Entry, HistoryShown, Kind, Latest
 from hubbub.core.rooms import RETURNING
 
 AL, BO, CY = ("al", "~al@x"), ("bo", "~bo@y"), ("cy", "~al@x")
@@ -52,7 +52,7 @@ def keeping(house: House, name: str) -> Peer:
 
 
 def past(peer: Peer) -> list[str]:
-    return [entry.text for event in peer.sees() if isinstance(event, Past) for entry in event.entries]
+    return [entry.text for event in peer.sees() if isinstance(event, HistoryShown) for entry in event.entries]
 
 
 def test_who_comes_back_is_shown_what_was_said_since() -> None:

@@ -7,7 +7,7 @@ from test_rules import AL, BO, entry, person, rules
 
 from hubbub.core.access import HIDDEN, Action, may, sees
 from hubbub.core.model import LOBBY, Kind
-from hubbub.core.rules import Rules
+from hubbub.core.room_modes import RoomModes
 from hubbub.core.session import Session
 from hubbub.core.viewer import SYSTEM, Viewer
 
@@ -34,7 +34,7 @@ def stranger(host: str = "~api@bbbbbbbbbb.api", nick: str = "", ticks: float = N
     return Viewer(mask=f"{nick}!{host}", now=NOW, ticks=ticks)
 
 
-def code(viewer: Viewer, action: Action, made: Rules, coming: int = 0) -> str:
+def code(viewer: Viewer, action: Action, made: RoomModes, coming: int = 0) -> str:
     refused = may(viewer, action, made, coming)
     if refused is None:
         return ""
@@ -42,7 +42,7 @@ def code(viewer: Viewer, action: Action, made: Rules, coming: int = 0) -> str:
     return refused.code
 
 
-def opened(*changes: str) -> Rules:
+def opened(*changes: str) -> RoomModes:
     """Return the rules of a room that somebody has opened."""
     made = rules()
     made.apply(entry(Kind.JOIN, "", "Op", "~nc@x.nc"), ())
@@ -172,7 +172,7 @@ def test_operator_of_the_server_comes_in_everywhere() -> None:
 
 def test_client_that_sends_a_key_to_a_room_without_one_may_come_in() -> None:
     client = person("Cy")
-    client.exact = True
+    client.preserves_spaces = True
     assert code(asking(client, False, key="tea"), Action.JOIN, rules()) == ""
 
 
@@ -215,8 +215,8 @@ def test_who_may_speak(changes: list[str], wanted: str) -> None:
 def test_who_may_speak_from_outside(changes: list[str], wanted: str) -> None:
     made = opened(*changes)
     assert code(stranger(nick="ci"), Action.SPEAK, made) == code(stranger(nick="ci"), Action.SIGNAL, made) == wanted
-    assert code(stranger(nick="ci"), Action.SPEAK, Rules(LOBBY, [entry(Kind.JOIN, "")])) == ""
-    assert code(stranger(nick="ci"), Action.SPEAK, Rules("new")) == ""
+    assert code(stranger(nick="ci"), Action.SPEAK, RoomModes(LOBBY, [entry(Kind.JOIN, "")])) == ""
+    assert code(stranger(nick="ci"), Action.SPEAK, RoomModes("new")) == ""
 
 
 def test_members_only_room_says_how_scripts_may_post() -> None:
@@ -229,14 +229,14 @@ def test_slow_mode_by_a_clock_that_is_never_set() -> None:
 
     def speaks(viewer: Viewer) -> str:
         if not (wanted := code(viewer, Action.SPEAK, made)):
-            made.spoke(viewer)
+            made.note_message(viewer)
         return wanted
 
     assert speaks(asking(BO)) == ""
     assert speaks(asking(BO, ticks=NOW + 9)) == "slow-mode" and code(asking(BO), Action.SIGNAL, made) == ""
     assert [speaks(asking(AL, ticks=NOW + tick)) for tick in (1, 2)] == ["", ""], "who has a voice"
     again = person("bo", BO.host)
-    again.tag = "y."
+    again.id_prefix = "y."
     assert speaks(asking(again, ticks=NOW + 9)) == "slow-mode", "who comes back under the same name"
     assert speaks(asking(BO, ticks=NOW + 10)) == ""
     made.dismiss(BO)
@@ -249,7 +249,7 @@ def test_slow_mode_by_a_clock_that_is_never_set() -> None:
 
 def test_slow_mode_is_for_those_outside_too_whatever_they_call_themselves() -> None:
     made = opened("-n+d 10")
-    made.spoke(stranger(nick="ci"))
+    made.note_message(stranger(nick="ci"))
     assert code(stranger(nick="other", ticks=NOW + 9), Action.SPEAK, made) == "slow-mode"
     assert code(stranger("~api@cccccccccc.api", "other", NOW + 9), Action.SPEAK, made) == ""
 
@@ -257,9 +257,9 @@ def test_slow_mode_is_for_those_outside_too_whatever_they_call_themselves() -> N
 def test_slow_mode_remembers_so_many_and_no_more() -> None:
     made = opened("-n+d 10")
     for number in range(5000):
-        made.spoke(stranger(f"~api@{number}.api"))
-    assert len(made.said) == 2000
-    opened().spoke(stranger())
+        made.note_message(stranger(f"~api@{number}.api"))
+    assert len(made.last_message_at) == 2000
+    opened().note_message(stranger())
 
 
 @pytest.mark.parametrize("change", ["+b Bo!*@*", "+b m:Bo!*@*"])

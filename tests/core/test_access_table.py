@@ -8,7 +8,7 @@ from test_rules import entry, person
 from access_table import INSIDE, SETTINGS, read
 from hubbub.core.access import HIDDEN, Action, may
 from hubbub.core.model import Kind
-from hubbub.core.rules import Rules
+from hubbub.core.room_modes import RoomModes
 from hubbub.core.session import Session
 from hubbub.core.viewer import Viewer
 
@@ -16,7 +16,7 @@ CELLS = read()
 PEOPLE = 7
 
 
-def room(setting: str) -> tuple[Rules, dict[str, Session]]:
+def room(setting: str) -> tuple[RoomModes, dict[str, Session]]:
     """Return a room that is set so, and everybody who is in it or asks."""
     people = {who: person(who.replace(" ", "-"), f"~nc@{number:010x}.nc") for number, who in enumerate(INSIDE, 1)}
     people |= {who: person(who.replace(" ", "-")) for who in ("guest", "banned guest", "invited", "asked in")}
@@ -27,7 +27,7 @@ def room(setting: str) -> tuple[Rules, dict[str, Session]]:
         user.operator = True
     people["invited"].invite("ops", 1.0)
     people["asked in"].invite("ops", 0.0)
-    rules = Rules("ops", [entry(Kind.JOIN, "", "Boss", "~nc@boss.nc")])
+    rules = RoomModes("ops", [entry(Kind.JOIN, "", "Boss", "~nc@boss.nc")])
     inside = [people[who] for who in INSIDE]
     change = SETTINGS[setting].format(PEOPLE) or "+n"
     for text in (
@@ -55,7 +55,7 @@ def test_cells(setting: str) -> None:
         rules, people = room(setting)
         viewer = asking(who, people.get(who))
         if setting == "slow":
-            rules.spoke(viewer)
+            rules.note_message(viewer)
         refused = may(viewer, Action(action), rules, PEOPLE)
         # A hidden room is one that a wire does not find; but what makes a room cannot but say that there is one.
         found = may(viewer, Action.LIST, rules)

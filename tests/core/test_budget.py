@@ -175,7 +175,7 @@ def test_a_session_that_leaves_while_it_is_held_up_is_not_called() -> None:
     later: list[Callable[[], None]] = []
     house.hub.later = lambda seconds, call: later.append(call)
     (alice,) = house.enter("Alice")
-    house.hub.hold_up(alice.session, 1.0)
+    house.hub.block(alice.session, 1.0)
     alice.types("never")
     alice.leave()
     house.settle()
@@ -187,7 +187,7 @@ def test_a_session_that_leaves_while_it_is_held_up_is_not_called() -> None:
 def test_what_is_not_set_makes_nobody_wait() -> None:
     house = House()
     (alice,) = house.enter("Alice")
-    house.hub.hold_up(alice.session, 1.0)
+    house.hub.block(alice.session, 1.0)
     alice.types("hello")
     house.settle()
     assert alice.untaken == 0

@@ -3,8 +3,20 @@ from doubles import NOON, House, Peer
 
 from hubbub.core import bounds
 from hubbub.core.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY
-from hubbub.core.listing import MAX_LISTED
-from hubbub.core.model import Clock, Event, Goodbye, Joined, Members, Notice, Past, Refusal, RoomInfo, Rooms, Since
+from hubbub.core.list_pages import MAX_LISTED
+from hubbub.core.model import (
+    Clock,
+    Event,
+    Goodbye,
+    HistoryShown,
+    Joined,
+    MembersListed,
+    Notice,
+    Refusal,
+    RoomsListed,
+    RoomSummary,
+    Since,
+)
 
 
 def answer(line: str, house: House | None = None) -> str | Event:
@@ -23,7 +35,7 @@ def code(event: str | Event) -> str:
 
 
 def texts(event: str | Event) -> list[str]:
-    assert isinstance(event, Past)
+    assert isinstance(event, HistoryShown)
     return [entry.text for entry in event.entries]
 
 
@@ -143,14 +155,14 @@ def test_nick_is_refused(line: str, expected: str) -> None:
 def test_who_lists_the_members(line: str) -> None:
     house = House()
     house.enter("cy", "Di")
-    assert answer(line, house) == Members("lobby", ["Al", "Bo", "cy", "Di"])
+    assert answer(line, house) == MembersListed("lobby", ["Al", "Bo", "cy", "Di"])
 
 
 def test_who_lists_so_many() -> None:
     house = House(history=0)
     house.enter(*(f"x{number:03}" for number in range(MAX_LISTED)))
     told = answer("/who", house)
-    assert isinstance(told, Members) and (len(told.nicks), told.more) == (MAX_LISTED, 2)
+    assert isinstance(told, MembersListed) and (len(told.nicks), told.more) == (MAX_LISTED, 2)
 
 
 @pytest.mark.parametrize("line", ["/who ops", "/leave ops"])
@@ -164,8 +176,13 @@ def test_rooms_are_listed_the_liveliest_first_and_sleeping_ones_too() -> None:
     cy.types("/join zoo", "/topic lions", "/leave", "/join ops")
     di.types("/join art")
     house.settle()
-    rooms = [RoomInfo("lobby", 4, ""), RoomInfo("art", 1, ""), RoomInfo("ops", 1, ""), RoomInfo("zoo", 0, "lions")]
-    assert answer("/rooms", house) == Rooms(rooms, "lobby")
+    rooms = [
+        RoomSummary("lobby", 4, ""),
+        RoomSummary("art", 1, ""),
+        RoomSummary("ops", 1, ""),
+        RoomSummary("zoo", 0, "lions"),
+    ]
+    assert answer("/rooms", house) == RoomsListed(rooms, "lobby")
 
 
 def test_secret_room_is_listed_for_those_who_are_in_it() -> None:
@@ -174,11 +191,11 @@ def test_secret_room_is_listed_for_those_who_are_in_it() -> None:
     cy.types("/join ops", "/set secret on")
     house.settle()
     told = answer("/rooms", house)
-    assert isinstance(told, Rooms) and [room.name for room in told.rooms if room.members] == ["lobby"]
+    assert isinstance(told, RoomsListed) and [room.name for room in told.rooms if room.members] == ["lobby"]
     cy.sees()
     cy.types("/rooms")
     house.settle()
-    (told,) = (event for event in cy.sees() if isinstance(event, Rooms))
+    (told,) = (event for event in cy.sees() if isinstance(event, RoomsListed))
     assert [room.name for room in told.rooms] == ["lobby", "ops"]
 
 
@@ -195,7 +212,7 @@ def test_rooms_are_listed_up_to_a_number_and_the_others_counted() -> None:
     house, cy = busy_house(MAX_LISTED + 2)
     cy.types("/leave r97", "/leave r98", "/leave r99")  # they sleep, and are the last by name
     told = answer("/rooms", house)
-    assert isinstance(told, Rooms) and (len(told.rooms), told.more) == (MAX_LISTED, 3)
+    assert isinstance(told, RoomsListed) and (len(told.rooms), told.more) == (MAX_LISTED, 3)
     assert told.rooms[0].name == "lobby"
 
 
@@ -208,7 +225,7 @@ def test_a_room_that_wakes_after_the_log_was_read_is_counted() -> None:
     cy.types("/join new")
     house.settle()
     question.answer()
-    (told,) = (event for event in al.sees() if isinstance(event, Rooms))
+    (told,) = (event for event in al.sees() if isinstance(event, RoomsListed))
     assert (len(told.rooms), told.more) == (MAX_LISTED, 1)
 
 
@@ -273,7 +290,7 @@ def test_history_takes_a_number_up_to_a_bound(number: str) -> None:
 
 
 def test_history_that_is_long_comes_in_pieces() -> None:
-    house = House(chunk=200)
+    house = House(write_bytes=200)
     (al,) = house.enter("Al")
     al.types(*map(str, range(20)))
     house.settle()
@@ -405,7 +422,7 @@ def test_text_at_its_bound_is_taken() -> None:
     topic = "é" * (bounds.TOPIC_BYTES // 2)
     al.types(f"/topic {topic}")
     house.settle()
-    assert house.hub.rooms.awake["lobby"].topic == topic
+    assert house.hub.rooms.loaded["lobby"].topic == topic
 
 
 def test_reason_is_cut_between_characters() -> None:
@@ -419,7 +436,7 @@ def test_reason_is_cut_between_characters() -> None:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("moderated on", Members("ops", ["Cy"], operators=("Cy",))),
+        ("moderated on", MembersListed("ops", ["Cy"], operators=("Cy",))),
         ("key s3", "closed"),
         ("invite-only on", "closed"),
         ("secret on", "not-in-room"),
@@ -431,7 +448,7 @@ def test_who_of_another_room_is_told_if_it_is_open(setting: str, expected: objec
     cy.types("/join ops", "/topic tea", f"/set {setting}")
     house.settle()
     told = answer("/who #Ops", house)
-    assert (told if isinstance(told, Members) else code(told)) == expected
+    assert (told if isinstance(told, MembersListed) else code(told)) == expected
     if expected == "not-in-room":
         assert isinstance(told, Refusal) and told.text.replace("Ops", "nowhere") == answer_text("/who #nowhere")
 
@@ -457,5 +474,5 @@ def test_rooms_tell_the_topics_of_open_ones_alone(setting: str, shown: tuple[str
         peer.types("/leave ops")
         house.settle()
     told = answer("/rooms", house)
-    assert isinstance(told, Rooms)
+    assert isinstance(told, RoomsListed)
     assert [(room.name, room.topic) for room in told.rooms if room.name == "ops"] == ([shown] if shown else [])

@@ -4,7 +4,7 @@ import pytest
 from doubles import House, Look, Peer
 
 from hubbub.core.delivery import PAGE
-from hubbub.core.model import After, Joined, Notice, Past, Private
+from hubbub.core.model import After, HistoryShown, Joined, Notice, Private
 
 TIGHT = {"recent": 1}  # bytes of memory: the newest chunk alone is kept
 
@@ -22,9 +22,9 @@ def test_who_stalls_is_written_nothing_and_misses_nothing() -> None:
     bo.stall()
     say(house, al, "1", "2", "3")
     assert bo.sees() == [] and cy.sees() == ["Al: 1", "Al: 2", "Al: 3"]
-    assert [house.hub.owes(peer.session) for peer in (al, bo, cy)] == [False, True, False]
+    assert [house.hub.has_unsettled(peer.session) for peer in (al, bo, cy)] == [False, True, False]
     bo.read()
-    assert not house.hub.owes(bo.session)
+    assert not house.hub.has_unsettled(bo.session)
     assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
     say(house, al, "4")
     assert bo.sees() == ["Al: 4"]
@@ -82,7 +82,7 @@ def test_own_messages_are_given_to_who_wants_an_echo() -> None:
 
 def test_entries_that_a_form_does_not_show_are_not_written() -> None:
     class Deaf(Look):
-        def render(self, entry: object) -> bytes:
+        def encode(self, entry: object) -> bytes:
             return b""
 
     house = House()
@@ -118,7 +118,7 @@ def test_batch_is_one_write() -> None:
 
 
 def test_big_batch_is_several_writes() -> None:
-    house = House(chunk=200)
+    house = House(write_bytes=200)
     al, bo = house.enter("Al", "Bo")
     bo.stall(after=1)
     al.types(*(str(number) for number in range(20)))
@@ -134,7 +134,7 @@ def test_big_batch_is_several_writes() -> None:
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 1000])
 def test_what_memory_holds_no_more_is_read_from_the_log(page: int) -> None:
-    house = House(**TIGHT, chunk=150)
+    house = House(**TIGHT, write_bytes=150)
     house.broker.page = page
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -179,7 +179,7 @@ def test_who_stalls_twice_while_a_page_is_read_is_given_it_once() -> None:
 
 
 def test_who_stalls_within_a_page_goes_on_after_what_it_was_given() -> None:
-    house = House(**TIGHT, chunk=100)
+    house = House(**TIGHT, write_bytes=100)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
     say(house, al, *"123456")
@@ -241,7 +241,7 @@ def test_who_is_too_far_behind_is_told_how_many_it_missed(count: int, skips: boo
 
 def held(house: House) -> int:
     """Return what the newest chunks of all rooms take in memory, in bytes."""
-    return sum(chunk.cost for room in house.hub.rooms.awake.values() for chunk in room.ring.values())
+    return sum(chunk.cost for room in house.hub.rooms.loaded.values() for chunk in room.recent_batches.values())
 
 
 def test_memory_is_bounded_over_all_rooms() -> None:
@@ -300,7 +300,10 @@ def test_what_was_remembered_long_ago_is_forgotten_when_nobody_is_behind() -> No
     say(house, al, "4")
     assert house.hub.delivery.expire()
     assert [
-        entry.text for room in house.hub.rooms.awake.values() for chunk in room.ring.values() for entry in chunk.entries
+        entry.text
+        for room in house.hub.rooms.loaded.values()
+        for chunk in room.recent_batches.values()
+        for entry in chunk.entries
     ] == ["4"]
     bo.stall()
     say(house, al, "5")
@@ -319,7 +322,7 @@ def test_only_whole_chunks_are_kept_rendered() -> None:
     bo.types("mine")
     house.commit()
     bo.read()
-    assert not any(chunk._lines or chunk._own for chunk in house.hub.rooms.awake["lobby"].ring.values())
+    assert not any(chunk._lines or chunk._own for chunk in house.hub.rooms.loaded["lobby"].recent_batches.values())
 
 
 # --- several rooms, and replies -------------------------------------------------------------------------------
@@ -377,7 +380,7 @@ def test_who_joins_while_it_stalls_is_shown_the_past_and_then_the_rest() -> None
     assert bo.sees() == []
     bo.read()
     _, past, *rest = bo.sees()
-    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["old"]
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["old"]
     assert rest == ["Al: same batch", "Al: later"]
 
 
@@ -390,7 +393,7 @@ def test_who_stalls_over_its_past_is_given_the_rest_later() -> None:
     bo.types("/join ops")
     al.types("live")
     house.settle()
-    assert [type(seen) for seen in bo.sees()] == [Joined, Past]
+    assert [type(seen) for seen in bo.sees()] == [Joined, HistoryShown]
     bo.read()
     assert bo.sees() == ["Al: live"]
 
@@ -459,7 +462,7 @@ def test_departing_while_stalled_over_a_join_starts_nothing() -> None:
 def test_nothing_is_told_to_be_skipped_where_nothing_was() -> None:
     house = House()
     _, bo = house.enter("Al", "Bo")
-    room = house.hub.rooms.awake["lobby"]
+    room = house.hub.rooms.loaded["lobby"]
     house.hub.delivery.behind[bo.session] = {room: room.end}
     house.hub.delivery._skip(bo.session, room, room.end, room.end)
     assert bo.sees() == []

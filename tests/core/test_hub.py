@@ -3,15 +3,15 @@
 import pytest
 from doubles import House
 
-from hubbub.core import asides
-from hubbub.core.model import Entry, Goodbye, Joined, Kind, Notice, Past, Private, Refusal, Stored
+from hubbub.core import direct
+from hubbub.core.model import Acknowledged, Entry, Goodbye, HistoryShown, Joined, Kind, Notice, Private, Refusal
 from hubbub.errors import Refused
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
 
 def texts(past: object) -> list[str]:
-    assert isinstance(past, Past)
+    assert isinstance(past, HistoryShown)
     return [entry.text for entry in past.entries]
 
 
@@ -95,7 +95,7 @@ def test_history_from_before_the_start_is_shown() -> None:
     al = house.connect()
     al.types("Al")
     house.settle()
-    assert al.sees() == [Joined("lobby", 9, "tea", True), Past([log[0]], house.now)]
+    assert al.sees() == [Joined("lobby", 9, "tea", True), HistoryShown([log[0]], house.now)]
 
 
 @pytest.mark.parametrize("name", ["al", "AL", "Ａｌ", "\x1b[1mAl"])
@@ -199,7 +199,7 @@ def test_message_that_shows_nothing_is_none(text: str) -> None:
     house.settle()
     assert bo.sees() == []
     with pytest.raises(Refused):
-        asides.whisper(house.hub, al.session, "Bo", text)
+        direct.send_private(house.hub, al.session, "Bo", text)
     with pytest.raises(Refused):
         house.hub.post(al.session, "ci", "lobby", text, "r")
 
@@ -277,7 +277,7 @@ def test_topic_is_set_and_cleaned() -> None:
     al, bo = house.enter("Al", "Bo")
     house.hub.set_topic(al.session, " tea\x1b[1m ")
     house.commit()
-    assert bo.sees() == ["Al # tea"] and house.hub.rooms.awake["lobby"].topic == "tea"
+    assert bo.sees() == ["Al # tea"] and house.hub.rooms.loaded["lobby"].topic == "tea"
 
 
 # --- private messages -----------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def test_private_message_without_text_is_refused() -> None:
     house = House()
     al, _ = house.enter("Al", "Bo")
     with pytest.raises(Refused, match="nothing to send"):
-        asides.whisper(house.hub, al.session, "Bo", "\x1b[0m ")
+        direct.send_private(house.hub, al.session, "Bo", "\x1b[0m ")
 
 
 def test_private_message_does_not_reach_the_next_holder_of_a_name() -> None:
@@ -360,7 +360,7 @@ def test_departing_without_a_name_is_goodbye_at_once() -> None:
     house = House()
     peer = house.connect()
     peer.leave()
-    assert peer.sees() == [Goodbye()] and not house.hub.outbox.waiting
+    assert peer.sees() == [Goodbye()] and not house.hub.outbox.queued
 
 
 def test_leave_of_who_departs_is_insisted_on() -> None:
@@ -369,7 +369,7 @@ def test_leave_of_who_departs_is_insisted_on() -> None:
     al.types("lost")
     al.leave()
     house.fail()
-    assert house.hub.outbox.waiting
+    assert house.hub.outbox.queued
     house.fail()
     house.commit()
     assert bo.sees() == ["-Al"]
@@ -393,7 +393,7 @@ def test_departing_while_a_room_opens_is_no_join() -> None:
     al.types("/join ops")
     al.leave()
     house.settle()
-    assert not house.broker.of("ops") and "ops" not in house.hub.rooms.awake and house.broker.followed == ["lobby"]
+    assert not house.broker.of("ops") and "ops" not in house.hub.rooms.loaded and house.broker.followed == ["lobby"]
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -435,7 +435,7 @@ def test_when_all_is_closing_nobody_needs_to_be_told_who_leaves() -> None:
     al, bo = house.enter("Al", "Bo")
     house.hub.closing = True
     al.leave()
-    assert al.sees() == [Goodbye()] and bo.sees() == [] and not house.hub.outbox.waiting
+    assert al.sees() == [Goodbye()] and bo.sees() == [] and not house.hub.outbox.queued
 
 
 def test_settled_means_stored_and_delivered() -> None:
@@ -480,7 +480,7 @@ def test_label_comes_back_when_all_were_given_the_entry() -> None:
     house.commit()
     (stored,) = al.sees()
     assert bo.sees() == ["Al: hi"]
-    assert stored == Stored("m1", house.broker.of("lobby")[-1]) and stored.entry.id.endswith("-m1")
+    assert stored == Acknowledged("m1", house.broker.of("lobby")[-1]) and stored.entry.id.endswith("-m1")
     house.hub.say(al.session, "hi", label="m2")
     house.fail()
     assert al.sees() == [Refusal("not-stored", FULL.text, "m2")]

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import SAID, Entry, Event, Kind, Past
+from hubbub.core.model import SAID, Entry, Event, HistoryShown, Kind
 
 ROOMS = ("lobby", "ops", "dev")
 PEERS = 4
@@ -15,10 +15,10 @@ PEERS = 4
 class Numbered(Look):
     """Shows of an entry which one it is."""
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         return f"{entry.room} {entry.seq}\n".encode()
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         return f"{room} skipped {count}\n".encode()
 
 
@@ -107,12 +107,12 @@ class Model:
             shown = [seen for seen in peer.seen if isinstance(seen, str) and "skipped" not in seen]
             assert len(set(shown)) == len(shown), "something came twice"
         awake = {room for peer in self.peers for room in peer.session.rooms}
-        assert set(hub.rooms.awake) == set(broker.followed) == awake
+        assert set(hub.rooms.loaded) == set(broker.followed) == awake
         assert {user for peer in self.peers if (user := peer.session.user)} == set(hub.users.values())
 
     def _check_room(self, peer: Peer, room: str) -> None:
         log = self.house.broker.of(room)
-        own = [entry for entry in log if entry.id.startswith(peer.session.tag)]
+        own = [entry for entry in log if entry.id.startswith(peer.session.id_prefix)]
         joined = [entry.seq for entry in own if entry.kind is Kind.JOIN][-1]
         due = [entry.seq for entry in log if entry.seq > joined and entry not in own]
         given = [seq for seq in self._given(peer, room) if seq > joined]
@@ -148,7 +148,12 @@ def played(seed: int, **limits: int) -> Model:
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize(
     "limits",
-    [{}, {"chunk": 60, "recent": 1}, {"chunk": 100, "recent": 2000, "max_behind": 6}, {"gathered": 20, "history": 0}],
+    [
+        {},
+        {"write_bytes": 60, "recent": 1},
+        {"write_bytes": 100, "recent": 2000, "max_behind": 6},
+        {"gathered": 20, "history": 0},
+    ],
     ids=["roomy", "tight", "skipping", "held back"],
 )
 def test_every_member_is_given_the_log_since_its_join_once(seed: int, limits: dict[str, int]) -> None:
@@ -157,14 +162,14 @@ def test_every_member_is_given_the_log_since_its_join_once(seed: int, limits: di
 
 @pytest.mark.parametrize("seed", range(40))
 def test_past_ends_where_the_live_begins(seed: int) -> None:
-    model = played(seed, history=5, chunk=100, recent=1000)
+    model = played(seed, history=5, write_bytes=100, recent=1000)
     for peer in model.peers:
         for at, past in enumerate(peer.seen):
-            if isinstance(past, Past) and past.entries:
+            if isinstance(past, HistoryShown) and past.entries:
                 _check_past(model, past, peer.seen[at:])
 
 
-def _check_past(model: Model, past: Past, after: list[str | Event]) -> None:
+def _check_past(model: Model, past: HistoryShown, after: list[str | Event]) -> None:
     room = past.entries[0].room
     said = [entry for entry in model.house.broker.of(room) if entry.kind in SAID]
     first = said.index(past.entries[0])

@@ -3,7 +3,7 @@
 import pytest
 from doubles import House
 
-from hubbub.core.model import Named, Refusal
+from hubbub.core.model import NickChanged, Refusal
 from hubbub.errors import Refused
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
@@ -18,7 +18,7 @@ def test_new_name_is_shown_in_every_room_and_told_once() -> None:
     house.forget()
     al.types("/nick Max", "hi")
     house.settle()
-    assert al.sees() == [Named("Max")]
+    assert al.sees() == [NickChanged("Max")]
     assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
     assert cy.sees() == ["Al > Max"]
     assert house.hub.directory.find("max") is al.session and house.hub.directory.find("Al") is None
@@ -31,7 +31,7 @@ def test_new_name_may_differ_by_case_alone() -> None:
     house.settle()
     assert al.session.nick == "AL" and list(house.hub.users) == ["al"]
     al.types("/nick AL")
-    assert not house.hub.outbox.waiting
+    assert not house.hub.outbox.queued
 
 
 def test_new_name_in_no_room_needs_no_entry() -> None:
@@ -41,7 +41,7 @@ def test_new_name_in_no_room_needs_no_entry() -> None:
     house.settle()
     house.forget()
     al.types("/nick Max")
-    assert al.sees() == [Named("Max")] and list(house.hub.users) == ["max"]
+    assert al.sees() == [NickChanged("Max")] and list(house.hub.users) == ["max"]
 
 
 def test_both_names_are_held_until_the_new_one_is_stored() -> None:
@@ -112,5 +112,5 @@ def test_a_name_that_is_free_here_may_still_be_held_elsewhere() -> None:
     with pytest.raises(Refused, match="taken"):
         directory.check_free("al")
     user, _ = directory.claim("Cy")
-    user.abroad = True
+    user.is_remote = True
     assert directory.check_free("Cy") == "Cy"

@@ -6,7 +6,17 @@ import pytest
 from doubles import House, Look, Peer
 
 from hubbub.core.budget import Budget
-from hubbub.core.model import Goodbye, Joined, Kind, Members, Notice, Past, Refusal, Rooms, Stored
+from hubbub.core.model import (
+    Acknowledged,
+    Goodbye,
+    HistoryShown,
+    Joined,
+    Kind,
+    MembersListed,
+    Notice,
+    Refusal,
+    RoomsListed,
+)
 from hubbub.errors import Refused
 
 ECHO = Look(echo=True)
@@ -33,7 +43,7 @@ def test_post_is_said_and_answered_when_it_is_stored() -> None:
     assert poster.sees() == []
     house.settle()
     assert al.sees() == ["ci: done", "now"]
-    assert poster.sees() == [Stored("r", house.broker.log[-1])]
+    assert poster.sees() == [Acknowledged("r", house.broker.log[-1])]
     assert list(house.hub.users) == ["al"], "the name is not held"
 
 
@@ -43,7 +53,7 @@ def test_post_goes_to_a_room_that_nobody_is_in() -> None:
     house.hub.post(poster.session, "ci", "#Ops", "done", "r")
     house.settle()
     (entry,) = house.broker.of("ops")
-    assert (entry.nick, entry.text) == ("ci", "done") and not house.hub.rooms.awake
+    assert (entry.nick, entry.text) == ("ci", "done") and not house.hub.rooms.loaded
 
 
 @pytest.mark.parametrize(
@@ -61,7 +71,7 @@ def test_post_follows_the_rules_for_all(name: str, room: str, text: str, code: s
     house.enter("Al")
     with pytest.raises(Refused) as caught:
         house.hub.post(house.connect().session, name, room, text, "r")
-    assert caught.value.code == code and not house.hub.outbox.waiting
+    assert caught.value.code == code and not house.hub.outbox.queued
 
 
 def test_post_that_is_not_stored_is_refused() -> None:
@@ -89,7 +99,7 @@ def test_post_follows_a_rooms_rules_whether_it_is_awake_or_not(rule: str, stays:
     house.settle()
     text = "Not sent: only people in ops can post there."
     assert poster.sees() == [Refusal("not-allowed", text, "r")] and len(house.broker.of("ops")) == count
-    assert ("ops" in house.hub.rooms.awake) is stays
+    assert ("ops" in house.hub.rooms.loaded) is stays
 
 
 def test_post_to_a_room_that_cannot_be_read_is_refused() -> None:
@@ -109,7 +119,7 @@ def test_who_waits_for_a_room_with_one_who_posts_to_it_is_in_it() -> None:
     al.types("/join ops", "hi")
     house.settle()
     assert [entry.text for entry in house.broker.of("ops") if entry.kind is Kind.MESSAGE] == ["done", "hi"]
-    assert "ops" in al.session.rooms and "ops" in house.hub.rooms.awake
+    assert "ops" in al.session.rooms and "ops" in house.hub.rooms.loaded
 
 
 # --- visiting ---------------------------------------------------------------------------------------------------
@@ -123,14 +133,14 @@ def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
     came: list[str] = []
     house.hub.rooms.visit(cy.session, ["den"], lambda: None)
     house.hub.rooms.visit(al.session, ["ops", "tea"], lambda: came.append("came"))
-    assert not came and not house.hub.ready(al.session)
+    assert not came and not house.hub.session_ready(al.session)
     house.settle()
-    assert came and house.hub.ready(al.session)
+    assert came and house.hub.session_ready(al.session)
     bo.types("/rename dev", "/leave")
     house.settle()
-    assert {"dev", "tea"} <= set(house.hub.rooms.awake)
+    assert {"dev", "tea"} <= set(house.hub.rooms.loaded)
     house.hub.rooms.end_visit(al.session)
-    assert not {"dev", "tea"} & set(house.hub.rooms.awake)
+    assert not {"dev", "tea"} & set(house.hub.rooms.loaded)
 
 
 def test_who_leaves_before_it_can_visit_is_not_called() -> None:
@@ -140,7 +150,7 @@ def test_who_leaves_before_it_can_visit_is_not_called() -> None:
     house.hub.rooms.visit(al.session, ["tea"], lambda: came.append("came"))
     al.leave()
     house.settle()
-    assert not came and not house.hub.rooms.awake
+    assert not came and not house.hub.rooms.loaded
 
 
 def test_new_rooms_of_an_address_are_bounded_for_people_and_scripts() -> None:
@@ -178,24 +188,24 @@ def test_who_watches_is_given_what_comes_and_is_not_seen() -> None:
     house.settle()
     assert peer.sees() == ["Al: hi"]
     who, rooms = al.sees()
-    assert isinstance(who, Members) and isinstance(rooms, Rooms)
+    assert isinstance(who, MembersListed) and isinstance(rooms, RoomsListed)
     assert list(who.nicks) == ["Al"] and rooms.rooms[0].members == 1
     peer.leave()
     assert peer.sees() == [Goodbye()]
     house.settle()
-    assert not house.hub.outbox.waiting and al.sees() == [], "nobody is told"
+    assert not house.hub.outbox.queued and al.sees() == [], "nobody is told"
 
 
 def test_who_watches_keeps_a_room_awake() -> None:
     house = House()
     peer = watching(house, "ops")
     house.settle()
-    assert "ops" in house.hub.rooms.awake and house.broker.of("ops") == []
+    assert "ops" in house.hub.rooms.loaded and house.broker.of("ops") == []
     house.hub.post(house.connect().session, "ci", "ops", "done", "r")
     house.settle()
     assert peer.sees() == ["ci: done"]
     peer.leave()
-    assert not house.hub.rooms.awake
+    assert not house.hub.rooms.loaded
 
 
 def test_who_leaves_before_the_room_is_awake_watches_nothing() -> None:
@@ -203,7 +213,7 @@ def test_who_leaves_before_the_room_is_awake_watches_nothing() -> None:
     peer = watching(house, "ops")
     peer.leave()
     house.settle()
-    assert not house.hub.rooms.awake and not house.broker.followed
+    assert not house.hub.rooms.loaded and not house.broker.followed
 
 
 def test_room_that_cannot_be_watched_is_told() -> None:
@@ -214,7 +224,7 @@ def test_room_that_cannot_be_watched_is_told() -> None:
     assert peer.sees() == [Refusal("broker", "The log cannot be read: the log cannot be used just now.")]
     with pytest.raises(Refused, match="Room names"):
         house.hub.rooms.watch(peer.session, "a b")
-    assert house.hub.ready(peer.session)
+    assert house.hub.session_ready(peer.session)
 
 
 @pytest.mark.parametrize("recent", [1, 1 << 20])
@@ -286,7 +296,7 @@ def test_watching_ends_when_the_room_is_closed(line: str, code: str, early: bool
         assert isinstance(seen[-1], Refusal) and seen[-1].code == code
         assert not any("plans" in str(one) for one in seen)
         assert "Al: before" in seen or peer is peers[-1], "what it did not read in time is kept from it, too"
-    assert al.session in house.hub.rooms.awake["board"].members and not house.hub.rooms.awake["board"].watchers
+    assert al.session in house.hub.rooms.loaded["board"].members and not house.hub.rooms.loaded["board"].watchers
 
 
 def test_watching_goes_on_when_other_things_are_set() -> None:
@@ -321,8 +331,12 @@ def test_secret_room_is_watched_like_one_that_is_not_there_yet() -> None:
     gone.leave()
     al.types("more")
     house.settle()
-    assert peer.sees() == other.sees() == [] and house.hub.ready(peer.session) and house.hub.ready(other.session)
-    assert house.hub.rooms.awake["board"].watchers == set()
+    assert (
+        peer.sees() == other.sees() == []
+        and house.hub.session_ready(peer.session)
+        and house.hub.session_ready(other.session)
+    )
+    assert house.hub.rooms.loaded["board"].watchers == set()
     al.types("/set moderated on")
     house.settle()
     assert peer.sees() == []
@@ -355,12 +369,12 @@ def test_watchers_that_go_when_the_room_is_renamed_disturb_nobody(monkeypatch: p
     peers = [watching(house, "board") for _ in "abc"]
     house.settle()
     for peer in peers:
-        monkeypatch.setattr(peer, "tell", lambda event, peer=peer: peer.leave())
+        monkeypatch.setattr(peer, "send_event", lambda event, peer=peer: peer.leave())
     house.forget()
     al.types("/rename table", "hi")
     house.settle()
-    assert not house.hub.rooms.awake["table"].watchers and "board" not in house.hub.rooms.awake
-    assert house.hub.ready(al.session) and [entry.text for entry in house.broker.of("table")][-1] == "hi"
+    assert not house.hub.rooms.loaded["table"].watchers and "board" not in house.hub.rooms.loaded
+    assert house.hub.session_ready(al.session) and [entry.text for entry in house.broker.of("table")][-1] == "hi"
     assert not any(peer.session.rooms for peer in peers)
 
 
@@ -374,13 +388,13 @@ def test_who_reads_along_is_counted() -> None:
     al.types("/who", "/set")
     house.settle()
     who, settings = al.sees()
-    assert isinstance(who, Members) and (list(who.nicks), who.watching) == (["Al"], 2)
+    assert isinstance(who, MembersListed) and (list(who.nicks), who.watching) == (["Al"], 2)
     assert isinstance(settings, Notice) and settings.lines[-1] == "watching over HTTP: 2"
     peers[0].leave()
     al.types("/who")
     house.settle()
     (who,) = al.sees()
-    assert isinstance(who, Members) and who.watching == 1
+    assert isinstance(who, MembersListed) and who.watching == 1
 
 
 def test_stranger_is_nobody() -> None:
@@ -419,7 +433,7 @@ def test_number_of_another_log_is_none() -> None:
     house.hub.naming.enter(again.session, "Bo", after=10_000)
     house.settle()
     (past,) = again.sees()
-    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["one"]
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["one"]
 
 
 def test_coming_back_to_another_room_than_the_lobby() -> None:
@@ -427,5 +441,5 @@ def test_coming_back_to_another_room_than_the_lobby() -> None:
     again = house.connect(ECHO)
     house.hub.naming.enter(again.session, "Bo", "ops", after=0)
     house.settle()
-    assert again.sees() == ["+Bo"] and list(house.hub.rooms.awake) == ["ops"]
+    assert again.sees() == ["+Bo"] and list(house.hub.rooms.loaded) == ["ops"]
     assert not any(isinstance(event, Joined) for event in again.seen)

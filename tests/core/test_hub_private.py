@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core import asides
+from hubbub.core import direct
 from hubbub.core.commands import members_of
-from hubbub.core.model import Kind, Page, Private, Refusal, Stored
+from hubbub.core.model import Acknowledged, Kind, LogPage, Private, Refusal
 from hubbub.core.text import clean_exactly
 from hubbub.core.users import User
 from hubbub.errors import BrokerError, Refused
@@ -20,10 +20,10 @@ class Tagged(Look):
     def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
         super().__init__(echo, True)
         self.prefixed = False
-        self.once = True
+        self.dedupes = True
 
-    def mine(self, entry):  # type: ignore[no-untyped-def]
-        return b"mine: " + self.render(entry)
+    def encode_own(self, entry):  # type: ignore[no-untyped-def]
+        return b"mine: " + self.encode(entry)
 
 
 TAGGED = Tagged()
@@ -76,7 +76,7 @@ def test_own_entries_are_shown_as_ones_own_unless_they_have_a_label() -> None:
     al.session.label = ""
     house.settle()
     (one, stored) = al.sees()
-    assert one == "mine: Al: one" and isinstance(stored, Stored) and stored.entry.text == "two"
+    assert one == "mine: Al: one" and isinstance(stored, Acknowledged) and stored.entry.text == "two"
     assert bo.sees() == ["Al: one", "Al: two"]
     al.types("/nick Max")
     house.settle()
@@ -93,35 +93,35 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.session.host = "~nc@x.nc"
-    asides.whisper(house.hub, al.session, "bo", "one\ntwo", Kind.NOTICE, "r", "+a=b")
+    direct.send_private(house.hub, al.session, "bo", "one\ntwo", Kind.NOTICE, "r", "+a=b")
     (told,), (stored,) = bo.sees(), al.sees()
-    assert isinstance(told, Private) and isinstance(stored, Stored) and stored.label == "r"
+    assert isinstance(told, Private) and isinstance(stored, Acknowledged) and stored.label == "r"
     assert told.entry == stored.entry and told.entry
     entry = told.entry
     assert (entry.room, entry.kind, entry.nick, entry.text) == ("@Bo", Kind.NOTICE, "Al", "one\ntwo")
     assert (entry.host, entry.tags, entry.seq) == ("~nc@x.nc", "+a=b", 0)
-    asides.whisper(house.hub, al.session, "bo", "", Kind.SIGNAL, tags="+typing=active")
+    direct.send_private(house.hub, al.session, "bo", "", Kind.EPHEMERAL, tags="+typing=active")
     assert bo.sees() == [Private("Al", "")] and al.sees() == []
-    assert not house.hub.outbox.waiting, "nothing of it is stored"
+    assert not house.hub.outbox.queued, "nothing of it is stored"
 
 
 def test_private_message_for_one_user_reaches_nobody_who_has_taken_the_name_since() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    asides.whisper(house.hub, al.session, "Bo", "one", label="r")
+    direct.send_private(house.hub, al.session, "Bo", "one", label="r")
     (stored,), (told,) = al.sees(), bo.sees()
-    assert isinstance(stored, Stored) and isinstance(told, Private)
+    assert isinstance(stored, Acknowledged) and isinstance(told, Private)
     assert al.session.user and bo.session.user and stored.to != told.user
     assert (stored.to, told.user) == (bo.session.user.id, al.session.user.id)
-    asides.check_is(house.hub, "bo", stored.to)
+    direct.check_present(house.hub, "bo", stored.to)
     bo.types("/nick Robert")
     house.settle()
     assert bo.session.user.id == stored.to, "a user is the same under every name"
-    asides.check_is(house.hub, "robert", stored.to)
-    asides.check_is(house.hub, "bo", stored.to)  # nobody has the name: whisper says so
+    direct.check_present(house.hub, "robert", stored.to)
+    direct.check_present(house.hub, "bo", stored.to)  # nobody has the name: whisper says so
     house.enter("Bo")
     with pytest.raises(Refused, match="Bo who is here now may be somebody else") as refused:
-        asides.check_is(house.hub, "BO", stored.to)
+        direct.check_present(house.hub, "BO", stored.to)
     assert refused.value.code == "somebody-else"
 
 
@@ -136,10 +136,10 @@ def test_members_are_listed_with_their_ids() -> None:
 def test_what_a_client_says_is_kept_to_the_letter() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    al.session.exact = True
+    al.session.preserves_spaces = True
     house.hub.say(al.session, "  a  \n")
     house.hub.say(al.session, "  ")
-    asides.whisper(house.hub, al.session, "Bo", " b ")
+    direct.send_private(house.hub, al.session, "Bo", " b ")
     house.settle()
     assert house.broker.log[-1].text == "  a  \n" and bo.sees()[-1] == Private("Al", " b ")
     assert clean_exactly(" a\x07 \r\n\x1b[1mb ") == " a \nb " and clean_exactly(" a ") == " a "
@@ -149,11 +149,13 @@ def test_telling_some_of_a_room_apart() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     cy.stall()
-    asides.tell_apart(house.hub, al.session, [bo.session, cy.session], "@@#lobby", "psst", Kind.MESSAGE, "", "r")
+    direct.message_members_apart(
+        house.hub, al.session, [bo.session, cy.session], "@@#lobby", "psst", Kind.MESSAGE, "", "r"
+    )
     assert bo.sees() == [Private("Al", "psst")]
-    assert [type(one) for one in al.sees()][-1:] == [Stored]
+    assert [type(one) for one in al.sees()][-1:] == [Acknowledged]
     cy.leave()
-    asides.tell_apart(house.hub, al.session, [cy.session], "@@#lobby", "psst", Kind.MESSAGE, "")
+    direct.message_members_apart(house.hub, al.session, [cy.session], "@@#lobby", "psst", Kind.MESSAGE, "")
     assert Private("Al", "psst") not in cy.sees()
 
 
@@ -163,34 +165,36 @@ def test_saying_something_from_outside() -> None:
     (bo,) = house.enter("Bo")
     bo.types("/join ops", "/set members-only off")
     house.settle()
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     house.forget()
-    house.hub.say_outside(al.session, room, "hi", Kind.MESSAGE, "r", "+a")
-    house.hub.say_outside(al.session, room, " \n ", Kind.MESSAGE)
+    house.hub.say_from_outside(al.session, room, "hi", Kind.MESSAGE, "r", "+a")
+    house.hub.say_from_outside(al.session, room, " \n ", Kind.MESSAGE)
     house.settle()
     assert bo.sees() == ["Al: hi"] and house.broker.log[-1].tags == "+a"
-    assert [type(one) for one in al.sees()] == [Stored]
+    assert [type(one) for one in al.sees()] == [Acknowledged]
 
 
 def test_signal_is_shown_to_who_can_and_stored_nowhere() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    asides.signal(house.hub, al.session, "lobby", "+typing=active", "r")
-    asides.signal(house.hub, al.session, "lobby", "+typing=done")
-    assert bo.sees() == ["Al ! +typing=active", "Al ! +typing=done"] and [type(one) for one in al.sees()] == [Stored]
-    assert not house.hub.outbox.waiting
+    direct.signal(house.hub, al.session, "lobby", "+typing=active", "r")
+    direct.signal(house.hub, al.session, "lobby", "+typing=done")
+    assert bo.sees() == ["Al ! +typing=active", "Al ! +typing=done"] and [type(one) for one in al.sees()] == [
+        Acknowledged
+    ]
+    assert not house.hub.outbox.queued
     with pytest.raises(Refused, match="not in ops"):
-        asides.signal(house.hub, al.session, "ops", "+typing=active")
+        direct.signal(house.hub, al.session, "ops", "+typing=active")
 
 
 def test_signal_that_nobody_can_show() -> None:
     class Blind(Look):
-        def render(self, entry):  # type: ignore[no-untyped-def]
-            return b"" if entry.kind is Kind.SIGNAL else super().render(entry)
+        def encode(self, entry):  # type: ignore[no-untyped-def]
+            return b"" if entry.kind is Kind.EPHEMERAL else super().encode(entry)
 
     house = House()
     al, bo = house.enter("Al", "Bo", look=Blind())
-    asides.signal(house.hub, al.session, "lobby", "+typing=active")
+    direct.signal(house.hub, al.session, "lobby", "+typing=active")
     assert bo.sees() == []
 
 
@@ -204,12 +208,12 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
     al.types("hi")
     house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
     house.hub.reply(al.session, Refusal("after", ""))
-    assert of(al) == [] and not house.hub.ready(al.session)
+    assert of(al) == [] and not house.hub.session_ready(al.session)
     house.commit()
     assert of(al) == [] and got == []
     house.answer()
     (page,) = got
-    assert isinstance(page, Page) and [entry.text for entry in page.entries] == ["hi"] and of(al) == ["after"]
+    assert isinstance(page, LogPage) and [entry.text for entry in page.entries] == ["hi"] and of(al) == ["after"]
     house.broker.fault = "no"
     house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
     house.answer()
@@ -252,7 +256,7 @@ def test_name_of_who_never_came_is_free() -> None:
     house = House()
     user, _ = house.hub.directory.claim("Al")
     assert isinstance(user, User)
-    house.hub.directory.drop(user)
+    house.hub.directory.release_all(user)
     assert not house.hub.users
 
 
@@ -264,8 +268,8 @@ def test_client_command_counts_as_speaking_and_typing_does_not() -> None:
     bo.types("/join ops")
     house.settle()
     for _ in "ab":
-        asides.signal(house.hub, bo.session, "ops", "+typing=active")
-    asides.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
+        direct.signal(house.hub, bo.session, "ops", "+typing=active")
+    direct.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
     with pytest.raises(Refused) as caught:
-        asides.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
+        direct.signal(house.hub, bo.session, "ops", "", text="PRIVMSG VERSION")
     assert caught.value.code == "slow-mode"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from doubles import House, Peer
 
-from hubbub.core.model import Named, Refusal
+from hubbub.core.model import NickChanged, Refusal
 from hubbub.core.session import Session
 from hubbub.errors import Refused
 
@@ -54,7 +54,7 @@ def test_a_holder_who_is_gone_leaves_and_the_name_is_had(asking: Asking) -> None
     assert ada.untaken == 1 and ada.session.user is None
     witness.sees()
     assert asking.answer(False) is ghost.session
-    assert ghost.session.gone and ada.session.nick == "Ada" and ada.untaken == 0
+    assert ghost.session.closed and ada.session.nick == "Ada" and ada.untaken == 0
     assert witness.sees() == ["-Ada", "+Ada", "Ada: hello"]
 
 
@@ -67,7 +67,7 @@ def test_a_holder_who_is_there_keeps_the_name(asking: Asking) -> None:
     asking.answer(True)
     (refusal,) = outcomes
     assert refusal and refusal.code == "name-taken"
-    assert not holder.session.gone and other.session.user is None and not other.session.waiting
+    assert not holder.session.closed and other.session.user is None and not other.session.pending_operations
 
 
 def test_who_leaves_before_the_answer_is_not_let_in(asking: Asking) -> None:
@@ -100,7 +100,7 @@ def test_names_that_are_refused_for_another_reason_ask_nobody(asking: Asking) ->
 
 def test_people_of_other_nodes_are_not_asked(asking: Asking) -> None:
     ghost = asking.enter("Ada")
-    asking.house.hub.abroad = [ghost.session]  # type: ignore[assignment]
+    asking.house.hub.remote = [ghost.session]  # type: ignore[assignment]
     with pytest.raises(Refused):
         asking.house.hub.naming.enter(asking.come().session, "Ada")
     assert not asking.asked
@@ -112,7 +112,7 @@ def test_another_name_is_had_if_its_holder_is_gone(asking: Asking) -> None:
     other.types("/nick Ada")
     asking.answer(False)
     assert other.session.nick == "Ada"
-    assert any(isinstance(seen, Named) for seen in other.sees())
+    assert any(isinstance(seen, NickChanged) for seen in other.sees())
 
 
 @pytest.mark.parametrize("told", [False, True])

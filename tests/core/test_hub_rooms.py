@@ -5,7 +5,7 @@ import time
 import pytest
 from doubles import House, Look, Peer
 
-from hubbub.core.model import Joined, Left, Members, Notice, Past, Refusal
+from hubbub.core.model import HistoryShown, Joined, Left, MembersListed, Notice, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 THERE = Notice(("You are in ops",))
@@ -61,7 +61,7 @@ def test_join_has_no_gap_and_no_double_in_one_batch() -> None:
     al.types("after")
     house.commit()
     _, past, *live = cy.sees()
-    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["before", "with 1"]
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["before", "with 1"]
     assert live == ["Al: with 2", "* Al with 3", "Al: after"]
     assert bo.sees() == ["Al: with 1", "+Cy", "Al: with 2", "* Al with 3", "Al: after"]
 
@@ -96,7 +96,7 @@ def test_room_that_opens_while_entries_are_committed_to_it(early: bool) -> None:
     al.types("late")
     al.leave()
     bo.leave()
-    assert "ops" not in house.hub.rooms.awake
+    assert "ops" not in house.hub.rooms.loaded
     cy.types("/join ops")
     if early:
         house.look()
@@ -104,8 +104,8 @@ def test_room_that_opens_while_entries_are_committed_to_it(early: bool) -> None:
     house.settle()
     assert "ops" in house.broker.followed
     past = cy.sees()[-1]
-    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["old", "late"]
-    assert house.hub.rooms.awake["ops"].end.seq == house.broker.of("ops")[-1].seq
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["old", "late"]
+    assert house.hub.rooms.loaded["ops"].end.seq == house.broker.of("ops")[-1].seq
 
 
 def test_room_that_cannot_be_opened_is_told_and_may_be_tried_again() -> None:
@@ -131,7 +131,7 @@ def test_join_that_is_not_stored_is_told_and_the_room_closed() -> None:
     house.fail()
     assert al.sees() == [Refusal("not-stored", "Not joined: the disk is full; try /join ops again.")]
     assert al.session.current == "lobby"
-    assert list(house.hub.rooms.awake) == house.broker.followed == ["lobby"]
+    assert list(house.hub.rooms.loaded) == house.broker.followed == ["lobby"]
     al.types("/join ops")
     house.settle()
     assert al.session.current == "ops"
@@ -145,7 +145,7 @@ def test_join_twice_is_one_join() -> None:
     house.answer()
     house.hub.rooms.join(al.session, "ops")
     house.settle()
-    assert len(house.broker.of("ops")) == 1 and al.session.waiting == 0
+    assert len(house.broker.of("ops")) == 1 and al.session.pending_operations == 0
 
 
 def test_two_wait_for_the_same_room() -> None:
@@ -200,7 +200,7 @@ def test_command_for_a_room_is_refused_where_there_is_none() -> None:
         assert isinstance(refusal, Refusal) and refusal.code == "not-a-room"
     assert bo.sees() == []
     al.types("/who lobby")
-    assert isinstance(al.sees()[0], Members)
+    assert isinstance(al.sees()[0], MembersListed)
     house.hub.rooms.focus(al.session, "lobby")
     al.types("hello")
     house.settle()
@@ -233,7 +233,7 @@ def test_who_leaves_and_joins_again_is_shown_what_was_said_meanwhile() -> None:
     bo.types("live")
     house.settle()
     _, _, past, *live = al.sees()
-    assert isinstance(past, Past) and [entry.text for entry in past.entries] == ["meanwhile"]
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["meanwhile"]
     assert live == ["Bo: live"]
 
 
@@ -242,11 +242,11 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     al.types("old", "/topic tea", "/leave", "/join ops")
     house.settle()
     joined, past = al.sees()[-2:]
-    assert isinstance(past, Past) and joined == Joined("ops", joined.seq, "tea", False)
+    assert isinstance(past, HistoryShown) and joined == Joined("ops", joined.seq, "tea", False)
     assert [entry.text for entry in past.entries] == ["old"]
     al.leave()
     house.settle()
-    assert not house.hub.rooms.awake and not house.broker.followed
+    assert not house.hub.rooms.loaded and not house.broker.followed
 
 
 def test_room_stays_awake_for_who_is_on_the_way_in() -> None:
@@ -254,7 +254,7 @@ def test_room_stays_awake_for_who_is_on_the_way_in() -> None:
     (bo,) = house.enter("Bo")
     bo.types("/join ops")
     al.leave()
-    assert "ops" in house.hub.rooms.awake
+    assert "ops" in house.hub.rooms.loaded
     house.settle()
     bo.types("hi")
     house.settle()
@@ -271,7 +271,7 @@ def test_room_sleeps_when_who_was_on_the_way_in_is_gone(stored: bool) -> None:
     if not stored:
         house.fail()
     house.settle()
-    assert not house.hub.rooms.awake and not house.broker.followed
+    assert not house.hub.rooms.loaded and not house.broker.followed
 
 
 def test_room_sleeps_when_who_came_in_quits_at_once() -> None:
@@ -279,12 +279,12 @@ def test_room_sleeps_when_who_came_in_quits_at_once() -> None:
     (al,) = house.enter("Al")
     al.types("/join ops", "/quit")
     house.settle()
-    assert not house.hub.rooms.awake and not house.broker.followed
+    assert not house.hub.rooms.loaded and not house.broker.followed
 
 
 def test_form_may_change_in_all_rooms() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    house.hub.set_form(al.session, Look(echo=True))
+    house.hub.set_encoder(al.session, Look(echo=True))
     al.types("mine")
     bo.types("yours")
     house.hub.say(al.session, "mine", "lobby")
@@ -307,7 +307,7 @@ def seconds_to_leave(count: int) -> float:
     before = time.process_time()
     house.hub.commits.stored(entries)
     left += time.process_time() - before
-    assert not house.hub.rooms.awake
+    assert not house.hub.rooms.loaded
     return left
 
 

@@ -6,7 +6,7 @@ import pytest
 from doubles import House
 
 from hubbub.core import commands
-from hubbub.core.listing import MAX_LISTED, PAGE_BYTES, Part, page
+from hubbub.core.list_pages import MAX_LISTED, PAGE_BYTES, ListPart, page
 from hubbub.core.model import AllRooms, Entry, Kind, RoomList
 from hubbub.core.viewer import Viewer
 
@@ -27,14 +27,14 @@ def test_all_people_are_read_page_by_page(limit: int) -> None:
     seen: list[str] = []
     after = None
     while True:
-        listed = commands.members_of(house.hub, "lobby", Part(after, limit))
+        listed = commands.members_of(house.hub, "lobby", ListPart(after, limit))
         assert len(listed.nicks) + listed.more == len(names) - len(seen)
         seen += listed.nicks
         if not listed.more:
             break
         after = listed.nicks[-1]
     assert seen == sorted(names, key=str.casefold)
-    assert commands.members_of(house.hub, "lobby", Part("AL-2", 1)).nicks == ["Bo"]
+    assert commands.members_of(house.hub, "lobby", ListPart("AL-2", 1)).nicks == ["Bo"]
 
 
 def test_long_list_of_people_is_cut_by_bytes_and_tells_how_many_there_are() -> None:
@@ -45,7 +45,7 @@ def test_long_list_of_people_is_cut_by_bytes_and_tells_how_many_there_are() -> N
     assert 100 < len(listed.nicks) < len(names) and len(listed.nicks) + listed.more == len(names)
 
 
-def rooms(house: House, part: Part, limit: int) -> tuple[list[str], int]:
+def rooms(house: House, part: ListPart, limit: int) -> tuple[list[str], int]:
     """Return a part of the rooms by what the log says, and how many there are besides."""
     stored: RoomList = house.broker._answer(AllRooms(part.limit, part.after or "", viewer=Viewer()))
     listed = commands.rooms_of(house.hub, stored, Viewer(), part=part)
@@ -64,7 +64,7 @@ def test_all_rooms_are_read_page_by_page_also_those_that_nobody_has_stored(limit
     seen: list[str] = []
     after = ""
     while True:
-        names, more = rooms(house, Part(after, limit), limit)
+        names, more = rooms(house, ListPart(after, limit), limit)
         seen += names
         if not more:
             break
@@ -79,8 +79,8 @@ def test_liveliest_rooms_come_first_and_the_number_of_all_is_told() -> None:
         peer.types("/join zz")
     al.types("/join aa")
     house.settle()
-    assert rooms(house, Part(), 3) == (["lobby", "zz", "aa"], 0)
-    assert rooms(house, Part(None, 2), 2) == (["lobby", "zz"], 1)
+    assert rooms(house, ListPart(), 3) == (["lobby", "zz", "aa"], 0)
+    assert rooms(house, ListPart(None, 2), 2) == (["lobby", "zz"], 1)
 
 
 def test_long_topics_make_a_list_shorter() -> None:

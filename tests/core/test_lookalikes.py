@@ -79,9 +79,9 @@ def test_look_alike_of_somebody_who_is_here_is_refused() -> None:
         with pytest.raises(Refused):
             ask("Аӏісе")
     directory.claim("A1ice", user)  # her own
-    directory.keep(user, "A1ice", ())
+    directory.set_nick(user, "A1ice", ())
     assert "looks like A1ice" in taken(directory, "Alice") and key_of("A1ice") == "a1ice"
-    directory.drop(user)
+    directory.release_all(user)
     directory.claim(nick)
 
 

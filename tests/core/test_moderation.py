@@ -10,18 +10,18 @@ from doubles import NOON, House, Peer
 from hubbub.core import moderation
 from hubbub.core.bounds import FOLDED_CHARS, MASKS_IN_LIST
 from hubbub.core.model import (
+    Acknowledged,
     Draft,
     Invited,
     Joined,
     Kind,
     Left,
-    Members,
-    Moved,
+    MembersListed,
     Notice,
     Refusal,
-    Stored,
+    RoomRenamed,
 )
-from hubbub.core.rules import Change, parse, without_secrets
+from hubbub.core.room_modes import ModeChange, parse, without_secrets
 from hubbub.errors import Refused
 
 HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
@@ -70,7 +70,7 @@ def would_ban(whom: str, typed: str) -> Notice:
 def test_who_opened_the_room_is_shown() -> None:
     house, (al, _bo) = in_ops("Al", "Bo")
     (who,) = typed(house, al, "/who")
-    assert isinstance(who, Members) and who.operators == ("Al",)
+    assert isinstance(who, MembersListed) and who.operators == ("Al",)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("That is already so")]
     assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
-    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.awake["ops"].rules.is_operator(
+    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].rules.is_operator(
         al.session
     )
     assert typed(house, al, "/op Al") == ["not-operator"]
@@ -101,16 +101,16 @@ def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
     typed(house, bo, "/nick Bob")
     typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
     typed(house, bo, "/leave", "/nick Bo", "/join ops")
-    rules = house.hub.rooms.awake["ops"].rules
-    assert not rules.is_operator(bo.session) and set(rules.standing.values()) == {"o", "v"}
+    rules = house.hub.rooms.loaded["ops"].rules
+    assert not rules.is_operator(bo.session) and set(rules.saved_status.values()) == {"o", "v"}
 
 
 def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
     house, (al,) = in_ops("Al")
     typed(house, al, "/nick Alf", "/leave")
-    assert "ops" not in house.hub.rooms.awake
+    assert "ops" not in house.hub.rooms.loaded
     typed(house, al, "/join ops", "/who")
-    assert house.hub.rooms.awake["ops"].rules.is_operator(al.session)
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.session)
 
 
 CLOSING = ["/set key tea", "/set invite-only on", "/set secret on"]
@@ -123,12 +123,12 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
     typed(house, bo, line)
     bo.leave()
     typed(house, cy, "/nick Bo")
-    assert cy.session.nick == "Bo" and not house.hub.rooms.awake["ops"].rules.is_operator(cy.session)
+    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].rules.is_operator(cy.session)
     typed(house, cy, "/nick Ed", "/leave")
     mallory = house.connect()
     mallory.session.host = HOSTS["Bo"]
     typed(house, mallory, "Di", "/nick Bo", "/join ops", "/leave", "/join ops")
-    room = house.hub.rooms.awake.get("ops")
+    room = house.hub.rooms.loaded.get("ops")
     assert room is None or not room.rules.is_operator(mallory.session)
     assert bool(room) is (line == "/set secret on")
 
@@ -137,12 +137,12 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
 def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its_key(line: str) -> None:
     house, (bo,) = in_ops("Bo")
     typed(house, bo, line, "/leave", "/join ops")
-    assert house.hub.rooms.awake["ops"].rules.is_operator(bo.session)
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(bo.session)
     bo.leave()
     again = house.connect()
     again.session.host = HOSTS["Bo"]
     typed(house, again, "Bo", "/join ops tea")
-    room = house.hub.rooms.awake.get("ops")
+    room = house.hub.rooms.loaded.get("ops")
     assert bool(room and room.rules.is_operator(again.session)) is ("key" in line)
 
 
@@ -154,7 +154,7 @@ def test_who_may_not_speak_keeps_the_name() -> None:
     typed(house, bo, "/nick Bob")
     assert bo.session.nick == "Bob"
     typed(house, al, "/devoice Bob", "/ban Bob!*@*.nowhere yes")
-    house.hub.naming.lose("bob")
+    house.hub.naming.lose_name("bob")
     house.settle()
     assert bo.session.nick == "Bob2"  # the server may
 
@@ -190,7 +190,7 @@ def test_kick() -> None:
     assert typed(house, al, "/kick bo too loud", "/kick Bo") == ["not-there"]
     assert bo.sees() == ["Al x Bo too loud", Left("ops", "lobby")]
     assert cy.sees() == ["Al x Bo too loud"]
-    assert bo.session not in house.hub.rooms.awake["ops"].members
+    assert bo.session not in house.hub.rooms.loaded["ops"].members
     assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
 
 
@@ -218,7 +218,7 @@ def test_kick_of_who_has_gone_meanwhile_does_nothing() -> None:
     al.types("/kick Bo")
     bo.types("/leave")
     house.settle()
-    assert "ops" in house.hub.rooms.awake and bo.session not in house.hub.rooms.awake["ops"].members
+    assert "ops" in house.hub.rooms.loaded and bo.session not in house.hub.rooms.loaded["ops"].members
 
 
 def test_ban_says_first_whom_it_would_hit() -> None:
@@ -255,7 +255,7 @@ def test_ban_keeps_out_and_throws_out() -> None:
 def test_operators_are_not_thrown_out_by_a_ban() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/op Bo", "/ban *!*@* yes")
-    assert {al.session, bo.session} <= set(house.hub.rooms.awake["ops"].members)
+    assert {al.session, bo.session} <= set(house.hub.rooms.loaded["ops"].members)
 
 
 def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None:
@@ -264,14 +264,14 @@ def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None
     bo.types("/join ops")
     al.types("/join ops", "hello")
     house.settle()
-    assert al.session in house.hub.rooms.awake["ops"].members and not al.untaken
+    assert al.session in house.hub.rooms.loaded["ops"].members and not al.untaken
 
 
 def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/ban Bo yes", "/leave ops")
-    assert "ops" not in house.hub.rooms.awake
-    assert typed(house, bo, "/join ops") == ["banned"] and "ops" not in house.hub.rooms.awake
+    assert "ops" not in house.hub.rooms.loaded
+    assert typed(house, bo, "/join ops") == ["banned"] and "ops" not in house.hub.rooms.loaded
     typed(house, al, "/join ops", "/unban bo", "/kick x")
     assert type(typed(house, bo, "/join ops")[0]) is Joined
 
@@ -313,7 +313,7 @@ def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool)
     for name in ("Bob", "Bert", "Bill", "Bart", "Burt", "Beth"):
         typed(house, bo, f"/nick {name}", "/join club", "hi", "/leave club")
     assert not any(entry.text == "hi" for entry in house.broker.of("club"))
-    assert house.hub.rooms.awake["club"].members.keys().isdisjoint([bo.session]) and bo.session.nick == "Beth"
+    assert house.hub.rooms.loaded["club"].members.keys().isdisjoint([bo.session]) and bo.session.nick == "Beth"
     typed(house, al, f"/un{verb} Bo")
     typed(house, bo, "/join club", "hi")
     assert house.broker.of("club")[-1].text == "hi"
@@ -325,7 +325,7 @@ def test_who_may_not_speak_says_nothing_by_leaving_or_taking_back(line: str) -> 
     typed(house, bo, "mine")
     id = house.broker.of("ops")[-1].id
     typed(house, al, line)
-    moderation.redact(house.hub, bo.session, house.hub.rooms.awake["ops"], id, "spam", lambda refused: None)
+    moderation.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], id, "spam", lambda refused: None)
     house.settle()
     assert house.broker.of("ops")[-1].text == id
     house.hub.rooms.leave(bo.session, "ops", "spam")
@@ -397,20 +397,20 @@ def test_operator_of_the_server_bans_networks_and_others_do_not_see_which() -> N
 
 def test_list_of_bans_is_bounded() -> None:
     house, (al,) = in_ops("Al")
-    room = house.hub.rooms.awake["ops"]
-    changes = [Change(True, "b", f"x{number}") for number in range(MASKS_IN_LIST)]
+    room = house.hub.rooms.loaded["ops"]
+    changes = [ModeChange(True, "b", f"x{number}") for number in range(MASKS_IN_LIST)]
     assert moderation.change(house.hub, al.session, room, changes) == []
     house.settle()
-    ((change, refusal),) = moderation.change(house.hub, al.session, room, [Change(True, "b", "onemore")])
+    ((change, refusal),) = moderation.change(house.hub, al.session, room, [ModeChange(True, "b", "onemore")])
     assert refusal.code == "list-full" and change.param == "onemore"
     assert typed(house, al, "/ban Bo yes") == ["list-full"]
 
 
 def test_mask_that_is_too_long_is_refused() -> None:
     house, (al,) = in_ops("Al")
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     for mask in ("x" * (FOLDED_CHARS + 1), "\ufdfa" * 30):
-        ((_, refusal),) = moderation.change(house.hub, al.session, room, [Change(True, "b", mask)])
+        ((_, refusal),) = moderation.change(house.hub, al.session, room, [ModeChange(True, "b", mask)])
         assert refusal.code == "bad-value"
 
 
@@ -460,10 +460,10 @@ def test_key_is_in_no_log_and_told_to_who_set_it_alone() -> None:
     al.session.label = "r"
     (stored,) = typed(house, al, "/set key tea")
     al.session.label = ""
-    assert isinstance(stored, Stored) and stored.entry.text == "+k tea" and bo.sees() == ["Al + +k *"]
+    assert isinstance(stored, Acknowledged) and stored.entry.text == "+k tea" and bo.sees() == ["Al + +k *"]
     entry = house.broker.of("ops")[-1]
     assert "tea" not in entry.text and entry.text.startswith("+k $k1$")
-    rules = house.hub.rooms.awake["ops"].rules
+    rules = house.hub.rooms.loaded["ops"].rules
     assert rules.modes(True).endswith(" tea") and rules.modes(False).endswith(" *")
     typed(house, bo, "/leave ops")
     assert typed(house, bo, "/join ops", "/join ops coffee") == ["bad-key", "bad-key"]
@@ -472,14 +472,14 @@ def test_key_is_in_no_log_and_told_to_who_set_it_alone() -> None:
     typed(house, bo, "/leave ops")
     house.settle()
     assert typed(house, bo, "/join ops milk", "/join ops tea")[0] == "bad-key"
-    rules = house.hub.rooms.awake["ops"].rules
+    rules = house.hub.rooms.loaded["ops"].rules
     assert rules.modes(True).endswith(" tea"), "who comes in with it has typed it"
 
 
 def test_key_that_is_set_together_with_others_is_known_to_operators() -> None:
     house, (al,) = in_ops("Al")
     room = al.session.rooms["ops"]
-    changes = [Change(True, "m", ""), Change(True, "k", "tea")]
+    changes = [ModeChange(True, "m", ""), ModeChange(True, "k", "tea")]
     assert moderation.change(house.hub, al.session, room, changes) == []
     house.settle()
     assert room.rules.modes(True) == "+mnk tea"
@@ -554,7 +554,7 @@ def test_change_starts_from_what_those_before_it_have_made(changes: str, stored:
 @pytest.mark.parametrize("mask", ["", "two words"])
 def test_mask_that_is_none_changes_nothing(mask: str) -> None:
     house, (al,) = in_ops("Al")
-    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [Change(True, "b", mask)]) == []
+    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [ModeChange(True, "b", mask)]) == []
     assert house.hub.outbox.idle
 
 
@@ -592,7 +592,7 @@ def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
     bo.types("one", "two")
     house.settle()
     one, two = (entry.id for entry in house.broker.of("ops")[-2:])
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     house.forget()
     codes, refuse = refusals()
     moderation.redact(house.hub, cy.session, room, one, "", refuse)
@@ -641,7 +641,7 @@ def test_operator_deletes_what_somebody_said_who_is_gone() -> None:
     house.settle()
     al.types("/delete Bo")
     house.settle()
-    assert [entry.kind for entry in house.broker.of("ops") if entry.nick == "Bo"][-2:] == [Kind.GONE, Kind.LEAVE]
+    assert [entry.kind for entry in house.broker.of("ops") if entry.nick == "Bo"][-2:] == [Kind.REDACTED, Kind.LEAVE]
     al.types("/delete Bo")
     house.settle()
     assert al.sees()[-1:] == [Refusal("no-such-message", "There is no such message here.")]
@@ -661,7 +661,7 @@ def test_who_leaves_takes_nothing_back() -> None:
     al.types("one")
     house.settle()
     codes, refuse = refusals()
-    moderation.redact(house.hub, al.session, house.hub.rooms.awake["ops"], house.broker.log[-1].id, "", refuse)
+    moderation.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], house.broker.log[-1].id, "", refuse)
     al.leave()
     house.settle()
     assert codes == [] and not any(entry.kind is Kind.REDACT for entry in house.broker.log)
@@ -670,7 +670,7 @@ def test_who_leaves_takes_nothing_back() -> None:
 def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     (zo,) = house.enter("Zo")
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     codes, refuse = refusals()
     told: list[tuple[str, str]] = []
     house.hub.moves.append(lambda before, to: told.append((before, to)))
@@ -680,9 +680,9 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     zo.types("/join ops")
     house.answer()
     house.settle()
-    assert codes == [] and house.hub.rooms.awake["dev"] is room and "ops" not in house.hub.rooms.awake
+    assert codes == [] and house.hub.rooms.loaded["dev"] is room and "ops" not in house.hub.rooms.loaded
     assert room.name in al.session.rooms and "ops" not in bo.session.rooms
-    moved = [one for one in bo.sees() if isinstance(one, Moved)]
+    moved = [one for one in bo.sees() if isinstance(one, RoomRenamed)]
     assert [(one.room, one.to) for one in moved] == told == [("ops", "dev")]
     assert zo.session in room.members
     assert al.session.current == "dev"
@@ -694,7 +694,7 @@ def test_room_is_renamed_by_a_command() -> None:
     assert typed(house, al, "/rename dev or so") == typed(house, al, "/rename ops") == ["cannot-rename"]
     typed(house, al, "/topic tea", "/rename #dev")
     assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev"
-    assert [one.topic for one in bo.seen if isinstance(one, Moved)] == ["tea"]
+    assert [one.topic for one in bo.seen if isinstance(one, RoomRenamed)] == ["tea"]
     typed(house, bo, "/leave", "/join ops", "hi")
     assert typed(house, al, "/rename ops") == ["name-in-use"]
 
@@ -711,7 +711,7 @@ def test_room_is_renamed_by_a_command() -> None:
 def test_names_that_a_room_does_not_get(who: int, name: str, code: str) -> None:
     house, peers = in_ops("Al", "Bo")
     with pytest.raises(Refused) as caught:
-        moderation.move(house.hub, peers[who].session, house.hub.rooms.awake["ops"], name, "", lambda _: None)
+        moderation.move(house.hub, peers[who].session, house.hub.rooms.loaded["ops"], name, "", lambda _: None)
     assert caught.value.code == code
 
 
@@ -719,14 +719,14 @@ def test_name_that_another_room_has_or_had() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, bo, "/join dev", "hi")
     codes, refuse = refusals()
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
     house.settle()
     bo.leave()
     house.settle()
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
     house.settle()
     assert codes == ["name-in-use"] * 2
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "other", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "other", "", refuse)
     al.leave()
     house.settle()
     assert len(codes) == 2
@@ -743,7 +743,7 @@ def test_name_is_given_to_one_room_alone() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, bo, "/join den")
     codes, refuse = refusals()
-    awake = house.hub.rooms.awake
+    awake = house.hub.rooms.loaded
     moderation.move(house.hub, al.session, awake["ops"], "dev", "", refuse)
     moderation.move(house.hub, bo.session, awake["den"], "dev", "", refuse)
     house.answer()
@@ -754,13 +754,13 @@ def test_name_is_given_to_one_room_alone() -> None:
     house.settle()
     assert codes == ["name-in-use"]
     assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
-    assert awake["dev"].holds(al.session) and "den" in awake and bo.session.waiting == 0
+    assert awake["dev"].has_member(al.session) and "den" in awake and bo.session.pending_operations == 0
 
 
 def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     codes, refuse = refusals()
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", refuse)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
     bo.types("/join dev")
     house.settle()
     assert codes == ["name-in-use"] and bo.session.current == "dev"
@@ -768,19 +768,19 @@ def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
 
 def renamed_elsewhere(house: House, to: str) -> None:
     """Let another node rename ops."""
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MOVE, "Zoe", to, "zoe.1")]))
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
 
 
 def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     (cy,) = house.enter("Cy")
-    room = house.hub.rooms.awake["ops"]
+    room = house.hub.rooms.loaded["ops"]
     cy.types("/join dev")
     renamed_elsewhere(house, "dev")
     house.broker.followed.remove("dev")  # the broker was asked for it twice, and follows one
     house.settle()
-    assert house.hub.rooms.awake["dev"] is room
-    assert all(room.holds(one.session) for one in (al, bo, cy))
+    assert house.hub.rooms.loaded["dev"] is room
+    assert all(room.has_member(one.session) for one in (al, bo, cy))
     typed(house, cy, "hello")
     assert bo.sees()[-1] == "Cy: hello"
 
@@ -794,9 +794,9 @@ def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_n
     house.look()
     renamed_elsewhere(house, "dev")
     house.settle()
-    assert list(house.hub.rooms.awake) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
+    assert list(house.hub.rooms.loaded) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
     assert bo.session.current == "ops" and house.broker.log[-1].room == "ops"
-    assert bo.session.waiting == 0 and not bo.session.joining
+    assert bo.session.pending_operations == 0 and not bo.session.joining
 
 
 def test_anybody_asks_people_into_an_open_room() -> None:
@@ -811,12 +811,12 @@ def test_kick_of_who_ends_meanwhile_does_nothing() -> None:
     al.types("/kick Bo")
     bo.leave()
     house.settle()
-    assert al.session in house.hub.rooms.awake["ops"].members
+    assert al.session in house.hub.rooms.loaded["ops"].members
 
 
 def test_room_is_renamed_while_others_talk_elsewhere() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    moderation.move(house.hub, al.session, house.hub.rooms.awake["ops"], "dev", "", lambda _: None)
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda _: None)
     house.answer()
     batch = house.hub.outbox.gather()
     house.hub.say(bo.session, "here", "ops")
@@ -835,7 +835,7 @@ def test_limit_holds_when_many_come_at_once() -> None:
         peer.types("/join ops")
     house.settle()
     refused = [event.code for peer in others for event in peer.sees() if isinstance(event, Refusal)]
-    assert refused == ["room-full"] * 2 and len(house.hub.rooms.awake["ops"].members) == 2
+    assert refused == ["room-full"] * 2 and len(house.hub.rooms.loaded["ops"].members) == 2
 
 
 def test_limit_counts_who_comes_in_again_once() -> None:
@@ -845,7 +845,7 @@ def test_limit_counts_who_comes_in_again_once() -> None:
     bo.types("/join ops")
     house.settle()
     for peer in (al, bo):
-        house.hub.come_again(peer.session, "ops")
+        house.hub.rejoin(peer.session, "ops")
     cy.types("/join ops")
     house.settle()
     assert "ops" in cy.session.rooms

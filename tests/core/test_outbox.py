@@ -4,7 +4,7 @@ import pytest
 from doubles import House, Peer
 
 from hubbub.core import outbox as outbox_module
-from hubbub.core.model import Draft, Kind, Notice, Refusal, Stored
+from hubbub.core.model import Acknowledged, Draft, Kind, Notice, Refusal
 from hubbub.core.session import TURN_LIMIT, UNSETTLED_LIMIT
 
 
@@ -14,7 +14,7 @@ def test_outbox_that_is_full_holds_everybody_back_until_it_is_emptied() -> None:
     al.types("x" * 11, "more")
     bo.types("hi")
     assert (al.untaken, bo.untaken) == (1, 1)
-    assert not house.hub.ready(bo.session)
+    assert not house.hub.session_ready(bo.session)
     house.commit()
     assert (al.untaken, bo.untaken) == (0, 0)
     house.commit()
@@ -77,7 +77,7 @@ def test_session_waits_when_so_many_of_its_own_are_not_settled() -> None:
 
 
 def pong(house: House, peer: Peer) -> None:
-    house.hub.after_all(peer.session)
+    house.hub.after_earlier_entries(peer.session)
     house.hub.reply(peer.session, Notice(("pong",)))
 
 
@@ -120,11 +120,11 @@ def test_idle_is_when_everything_has_its_outcome() -> None:
     house = House()
     (al,) = house.enter("Al")
     outbox = house.hub.outbox
-    assert outbox.idle and not outbox.waiting
+    assert outbox.idle and not outbox.queued
     al.types("hi")
-    assert outbox.waiting and not outbox.idle
+    assert outbox.queued and not outbox.idle
     batch = outbox.gather()
-    assert not outbox.waiting and not outbox.idle
+    assert not outbox.queued and not outbox.idle
     house.hub.commits.stored(house.broker.store(batch))
     assert outbox.idle
 
@@ -201,7 +201,7 @@ def test_who_went_on_after_a_topic_that_was_not_sure_goes_on_when_it_is_stored()
         batch = house.hub.outbox.gather()
         house.hub.commits.failed(batch, "nobody answered", False)
         house.hub.commits.stored(house.broker.store(batch))
-        assert house.hub.ready(al.session), line
+        assert house.hub.session_ready(al.session), line
         al.types(f"hi {number}")
         house.settle()
         assert bo.sees()[-1].endswith(f": hi {number}")  # type: ignore[union-attr]
@@ -216,7 +216,7 @@ def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
     assert [event.label for event in al.sees() if isinstance(event, Refusal)] == ["x1"]
     (entry,) = house.broker.store(batch)
     house.hub.commits.stored([entry])
-    assert al.sees()[0] == Stored("x1", entry)
+    assert al.sees()[0] == Acknowledged("x1", entry)
 
 
 def test_who_left_is_not_told_what_became_of_it() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.core.places import by_cloak, has_address, is_pattern, one_address, shown
+from hubbub.core.mask_targets import by_cloak, has_address, is_pattern, one_address, shown
 from hubbub.errors import Refused
 
 

@@ -6,7 +6,7 @@ import pytest
 from doubles import House, Look, Peer
 
 from hubbub.core import moderation
-from hubbub.core.model import Answer, Draft, Entry, Kind, Past
+from hubbub.core.model import Draft, Entry, HistoryShown, Kind, QueryResult
 from hubbub.core.redactions import REMEMBERED, Redactions
 from queries import Latest
 
@@ -24,7 +24,7 @@ def take_back(house: House, peer: Peer, id: str) -> None:
     """Take a message back; questions that were asked before stay open."""
     asked = list(house.broker.questions)
     house.broker.questions.clear()
-    moderation.redact(house.hub, peer.session, house.hub.rooms.awake["lobby"], id, "", lambda _: None)
+    moderation.redact(house.hub, peer.session, house.hub.rooms.loaded["lobby"], id, "", lambda _: None)
     house.settle()
     house.broker.questions.extend(asked)
 
@@ -90,7 +90,7 @@ def test_past_that_waits_for_a_newcomer_is_shown_without_it() -> None:
     house.settle()
     take_back(house, al, id)
     bo.read()
-    (past,) = [one for one in bo.sees() if isinstance(one, Past)]
+    (past,) = [one for one in bo.sees() if isinstance(one, HistoryShown)]
     assert [entry.text for entry in past.entries] == ["after"]
 
 
@@ -100,15 +100,15 @@ def test_answers_that_wait_are_shown_without_it() -> None:
     id = said(house, al)
     house.forget()
     pages: list[list[Entry]] = []
-    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: Answer("q", page))
+    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: QueryResult("q", page))
     house.hub.ask_raw(bo.session, Latest("lobby", 5), lambda page: pages.append(list(page.entries)))
     house.look()
     bo.stall()
     house.answer()
     take_back(house, al, id)
     bo.read()
-    (answer,) = [one for one in bo.sees() if isinstance(one, Answer)]
-    assert [entry.kind for entry in answer.page.entries] == [Kind.GONE] == [entry.kind for entry in pages[0]]
+    (answer,) = [one for one in bo.sees() if isinstance(one, QueryResult)]
+    assert [entry.kind for entry in answer.page.entries] == [Kind.REDACTED] == [entry.kind for entry in pages[0]]
 
 
 def test_other_answers_are_as_they_were() -> None:
@@ -118,10 +118,10 @@ def test_other_answers_are_as_they_were() -> None:
     said(house, al, "after")
     house.forget()
     bo.types("/history")
-    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: Answer("q", page))
+    house.hub.ask(bo.session, Latest("lobby", 5), lambda page: QueryResult("q", page))
     house.settle()
     past, answer = bo.sees()
-    assert isinstance(past, Past) and isinstance(answer, Answer)
+    assert isinstance(past, HistoryShown) and isinstance(answer, QueryResult)
     assert [entry.text for entry in past.entries] == [entry.text for entry in answer.page.entries] == ["after"]
 
 
@@ -134,4 +134,4 @@ def test_so_many_are_remembered() -> None:
         for kind, id in ((Kind.MESSAGE, "x.0"), (Kind.MESSAGE, "x.1"), (Kind.REDACT, "x.1"))
     )
     assert redactions.apply([old]) == [old]
-    assert [one.kind for one in redactions.apply([new, redact])] == [Kind.GONE, Kind.REDACT]
+    assert [one.kind for one in redactions.apply([new, redact])] == [Kind.REDACTED, Kind.REDACT]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from doubles import House, Peer
 
 from hubbub.core import resuming
-from hubbub.core.model import Joined, Past, Refusal
+from hubbub.core.model import HistoryShown, Joined, Refusal
 
 
 def go_on(house: House, old: Peer, seen: dict[str, int | None]) -> Peer:
@@ -57,8 +57,8 @@ def test_rights_go_along_and_a_new_address_is_known() -> None:
     resuming.replace(house.hub, al.session, new.session)
     resuming.go_on(house.hub, al.session, {"lobby": seq})
     assert (al.session.host, al.session.address) == ("~web@new.web", "192.0.2.9")
-    assert house.hub.rooms.awake["ops"].rules.is_operator(al.session)
-    assert new.session.gone and not house.hub.ready(new.session)
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.session)
+    assert new.session.closed and not house.hub.session_ready(new.session)
 
 
 def test_reader_that_stood_still_is_brought_up_to_date_in_the_new_connection() -> None:
@@ -66,7 +66,7 @@ def test_reader_that_stood_still_is_brought_up_to_date_in_the_new_connection() -
     al.stall()
     bo.types(*(f"m{number}" for number in range(30)))
     house.settle()
-    assert house.hub.owes(al.session)
+    assert house.hub.has_unsettled(al.session)
     again = go_on(house, al, {"lobby": seq})
     house.settle()
     assert texts(again) == [f"Bo: m{number}" for number in range(30)]
@@ -91,7 +91,7 @@ def test_room_without_a_number_is_shown_as_to_a_newcomer() -> None:
     bo.types("said")
     house.settle()
     again = go_on(house, al, {"lobby": None})
-    (past,) = [event for event in again.seen if isinstance(event, Past)]
+    (past,) = [event for event in again.seen if isinstance(event, HistoryShown)]
     assert [entry.text for entry in past.entries] == ["said"] and not texts(again)
 
 
@@ -116,7 +116,7 @@ def test_what_was_on_its_way_into_the_log_is_told_to_the_new_connection() -> Non
     seen = again.sees()
     assert [event.label for event in seen if hasattr(event, "label")] == ["m1", "m2"]
     assert [event.room for event in seen if isinstance(event, Joined)] == ["lobby", "ops", "third"]
-    assert "third" in al.session.rooms and not house.hub.owes(al.session)
+    assert "third" in al.session.rooms and not house.hub.has_unsettled(al.session)
 
 
 def test_join_that_was_stored_but_not_shown_yet_begins_once() -> None:

@@ -7,21 +7,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.core import keys
-from hubbub.core.lists import VERDICTS
+from hubbub.core.mask_lists import VERDICTS
 from hubbub.core.model import LOBBY, Entry, Kind
-from hubbub.core.rules import (
+from hubbub.core.room_modes import (
     LETTERS,
     MAX_STANDING,
-    Change,
-    Rules,
+    ModeChange,
+    RoomModes,
     closed_after,
+    describe,
     parse,
-    told,
     without_secrets,
     write,
 )
-from hubbub.core.rulings import MAX_RULING, compact, with_ruling
 from hubbub.core.session import Session
+from hubbub.core.state_entries import MAX_RULING, compact, with_ruling
 from hubbub.core.users import User
 from hubbub.core.viewer import Viewer
 
@@ -40,8 +40,8 @@ def entry(kind: Kind, text: str, nick: str = "Al", host: str = AL.host) -> Entry
     return Entry("ops", 1, 0, 5.0, kind, nick, text, "x.1", host)
 
 
-def rules(*changes: str, members: tuple[Session, ...] = (AL, BO), room: str = "ops") -> Rules:
-    made = Rules(room)
+def rules(*changes: str, members: tuple[Session, ...] = (AL, BO), room: str = "ops") -> RoomModes:
+    made = RoomModes(room)
     for text in changes:
         made.apply(entry(Kind.MODE, text), members)
     return made
@@ -51,18 +51,25 @@ def rules(*changes: str, members: tuple[Session, ...] = (AL, BO), room: str = "o
 
 
 def test_changes_are_written_and_read() -> None:
-    changes = [Change(True, "o", "Bo!~a@b"), Change(True, "n", ""), Change(False, "l", ""), Change(False, "k", "*")]
+    changes = [
+        ModeChange(True, "o", "Bo!~a@b"),
+        ModeChange(True, "n", ""),
+        ModeChange(False, "l", ""),
+        ModeChange(False, "k", "*"),
+    ]
     assert write(changes) == "+on-lk Bo!~a@b *"
     assert parse("+on-lk Bo!~a@b *") == (changes, 0.0)
-    assert write([Change(True, "b", "a!*@*")], 99.4) == "+b a!*@* until=99"
-    assert parse("+b a!*@* until=99") == ([Change(True, "b", "a!*@*")], 99.0)
-    assert parse("b") == ([Change(True, "b", "")], 0.0)
+    assert write([ModeChange(True, "b", "a!*@*")], 99.4) == "+b a!*@* until=99"
+    assert parse("+b a!*@* until=99") == ([ModeChange(True, "b", "a!*@*")], 99.0)
+    assert parse("b") == ([ModeChange(True, "b", "")], 0.0)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(LETTERS))), min_size=1, max_size=8))
 def test_every_change_survives(letters: list[tuple[bool, str]]) -> None:
     changes = [
-        Change(on, letter, "5" if LETTERS[letter].takes == "always" or (LETTERS[letter].takes and on) else "")
+        ModeChange(
+            on, letter, "5" if LETTERS[letter].parameter == "always" or (LETTERS[letter].parameter and on) else ""
+        )
         for on, letter in letters
     ]
     assert parse(write(changes)) == (changes, 0.0)
@@ -85,7 +92,7 @@ def test_every_change_survives(letters: list[tuple[bool, str]]) -> None:
     ],
 )
 def test_words(text: str, words: str) -> None:
-    assert told(text) == words
+    assert describe(text) == words
 
 
 # --- what the log says ------------------------------------------------------------------------------------------
@@ -93,7 +100,7 @@ def test_words(text: str, words: str) -> None:
 
 def test_who_comes_first_is_operator_but_in_the_lobby() -> None:
     for room, is_operator in (("ops", True), (LOBBY, False)):
-        made = Rules(room, [entry(Kind.JOIN, ""), entry(Kind.JOIN, "", "Bo", BO.host)])
+        made = RoomModes(room, [entry(Kind.JOIN, ""), entry(Kind.JOIN, "", "Bo", BO.host)])
         made.admit(AL)
         made.admit(BO)
         assert made.created == 5.0
@@ -114,18 +121,18 @@ def test_status_is_given_taken_and_kept_for_who_comes_back() -> None:
     assert made.prefixes(again) == "@+"
     made.apply(entry(Kind.MODE, f"-o Bo!{BO.host}"), [again])
     made.apply(entry(Kind.MODE, f"-v Bo!{BO.host}"), [again])
-    assert made.prefixes(again) == "" and not made.standing
+    assert made.prefixes(again) == "" and not made.saved_status
 
 
 def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
     bo = person("Bo", BO.host)
     made = rules(f"+o Bo!{BO.host}", f"+v Zoe!{BO.host}", members=(bo, AL))
     made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo, AL))
-    assert made.standing == {("zoe", BO.host): "ov"} and made.prefixes(bo) == "@+"
+    assert made.saved_status == {("zoe", BO.host): "ov"} and made.prefixes(bo) == "@+"
     made.apply(entry(Kind.MODE, f"-o Zoe!{BO.host}"), (bo, AL))  # it is not known yet what he is called
     assert made.prefixes(bo) == "@+"
     bo.user = User("Zoe")
-    made.recall(bo, "Bo")
+    made.move_status(bo, "Bo")
     assert made.prefixes(bo) == "+"
     made.apply(entry(Kind.RENAME, "ZOE", "Zoe", BO.host), (bo, AL))
     made.apply(entry(Kind.RENAME, "Yve", "Zoe", "~nc@elsewhere.nc"), (bo, AL))
@@ -136,10 +143,10 @@ def test_new_name_that_is_known_before_its_rename_is_stored_changes_nothing_yet(
     bo = person("Bo", BO.host)
     made = rules(f"+o Bo!{BO.host}", members=(bo,))
     bo.user = User("Zoe")
-    made.recall(bo, "Bo")
+    made.move_status(bo, "Bo")
     assert made.is_operator(bo)
     made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo,))
-    assert made.is_operator(bo) and ("bo", BO.host) not in made.standing
+    assert made.is_operator(bo) and ("bo", BO.host) not in made.saved_status
 
 
 def test_settings_are_set_and_taken_back() -> None:
@@ -184,7 +191,7 @@ def test_keys_are_shown_to_nobody() -> None:
 @pytest.mark.parametrize("until", [0.0, 1.8e9])
 @pytest.mark.parametrize(("letter", "param"), [("k", "until=x"), ("k", "until=5"), ("b", "until=x!*@*")])
 def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, until: float) -> None:
-    one = Change(True, letter, param)
+    one = ModeChange(True, letter, param)
     assert parse(write([one], until)) == ([one], until)
     rules(write([one], until))
 
@@ -192,9 +199,9 @@ def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, un
 def test_what_is_not_known_is_left_out() -> None:
     """A log may come from elsewhere: its rooms open all the same."""
     made = rules("?3+zi", "+l", "+l many", "+b x!*@* until=soon", "+d x", "", " ", "+o", "-z x")
-    assert (made.flags, made.limit, made.slow, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
+    assert (made.flags, made.limit, made.slow_seconds, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
     assert made.lists["b"]["x!*@*"].until == 0.0
-    assert told("+zi") == told("+i") != ""
+    assert describe("+zi") == describe("+i") != ""
 
 
 def letters(*texts: str) -> str:
@@ -259,20 +266,21 @@ def test_mask_of_a_log_that_is_too_long_means_nobody_and_can_be_taken_away() -> 
 
 
 def test_scripts_that_posted_before_anybody_came_may_go_on() -> None:
-    opened = Rules("ops", [entry(Kind.JOIN, "")])
-    scripted = Rules("ops", [entry(Kind.JOIN, "")._replace(prev=7)])
+    opened = RoomModes("ops", [entry(Kind.JOIN, "")])
+    scripted = RoomModes("ops", [entry(Kind.JOIN, "")._replace(prev=7)])
     assert (opened.members_only, scripted.members_only) == (True, False)
-    assert not Rules("ops").members_only, "nobody has opened it"
-    assert not Rules(LOBBY, [entry(Kind.JOIN, "")]).members_only, "nobody could open it to scripts"
+    assert not RoomModes("ops").members_only, "nobody has opened it"
+    assert not RoomModes(LOBBY, [entry(Kind.JOIN, "")]).members_only, "nobody could open it to scripts"
 
 
 # --- what is kept of it -------------------------------------------------------------------------------------------
 
 
-def as_they_are(made: Rules) -> tuple[object, ...]:
-    standing = {who: "".join(sorted(letters)) for who, letters in made.standing.items()}
+def as_they_are(made: RoomModes) -> tuple[object, ...]:
+    standing = {who: "".join(sorted(letters)) for who, letters in made.saved_status.items()}
     return (
-        made.flags, made.key, made.limit, made.slow, made.lists, made.created, made.topic_by, made.topic_at, standing
+        made.flags, made.key, made.limit, made.slow_seconds, made.lists, made.created, made.topic_by, made.topic_at,
+        standing,
     )  # fmt: skip
 
 
@@ -280,11 +288,11 @@ HOSTS = ("~nc@aa.nc", "~Nc@bb.nc")
 NAMES = ("Al", "bo", "Cy")
 WHO = st.builds("{}!{}".format, st.sampled_from(NAMES), st.sampled_from(HOSTS))
 CHANGES = st.builds(
-    lambda on, letter, who, word, number: Change(
+    lambda on, letter, who, word, number: ModeChange(
         on,
         letter,
         {"o": who, "v": who, "b": f"{word}!*@*", "e": f"{word}!*@*", "I": f"m:{word}!*@*", "k": word}.get(
-            letter, number if LETTERS[letter].takes and on else ""
+            letter, number if LETTERS[letter].parameter and on else ""
         ),
     ),
     st.booleans(),
@@ -315,7 +323,11 @@ def test_what_was_overruled_is_not_needed(told: list[tuple[tuple[Kind, str], str
     for one in entries:
         made = with_ruling("ops", made, one)
     kept = compact("ops", made)
-    assert as_they_are(Rules("ops", entries)) == as_they_are(Rules("ops", made)) == as_they_are(Rules("ops", kept))
+    assert (
+        as_they_are(RoomModes("ops", entries))
+        == as_they_are(RoomModes("ops", made))
+        == as_they_are(RoomModes("ops", kept))
+    )
     assert len(kept) <= len(made)
 
 
@@ -323,15 +335,15 @@ def test_however_often_modes_are_changed_little_of_it_is_kept() -> None:
     made: list[Entry] = []
     for number in range(10 * MAX_RULING):
         made = with_ruling("ops", made, entry(Kind.MODE, "+m" if number % 2 else "-m"))
-    assert len(made) < MAX_RULING and "m" in Rules("ops", made).flags
+    assert len(made) < MAX_RULING and "m" in RoomModes("ops", made).flags
 
 
 def test_rights_of_so_many_people_are_remembered_those_of_operators_longest() -> None:
     people = [f"n{number}!~nc@x.nc" for number in range(MAX_STANDING)]
     made = rules(f"+o Bo!{BO.host}", f"+v Al!{AL.host}", *(f"+v {who}" for who in people[:-2]))
-    assert len(made.standing) == MAX_STANDING
+    assert len(made.saved_status) == MAX_STANDING
     made.apply(entry(Kind.MODE, f"+o {people[-1]}"), ())
-    assert len(made.standing) == MAX_STANDING
-    assert ("bo", BO.host) in made.standing and ("al", AL.host) not in made.standing
+    assert len(made.saved_status) == MAX_STANDING
+    assert ("bo", BO.host) in made.saved_status and ("al", AL.host) not in made.saved_status
     all_of_them = rules(*(f"+o {who}" for who in people), f"+o Bo!{BO.host}")
-    assert ("n0", "~nc@x.nc") not in all_of_them.standing and len(all_of_them.standing) == MAX_STANDING
+    assert ("n0", "~nc@x.nc") not in all_of_them.saved_status and len(all_of_them.saved_status) == MAX_STANDING

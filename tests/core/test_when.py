@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from hubbub.core.when import parse_time
+from hubbub.core.timeparse import parse_time
 from hubbub.errors import Refused
 
 HERE = timezone(timedelta(hours=2))

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from hubbub.config import Settings
+from hubbub.listeners.acceptor import Acceptor
 from hubbub.listeners.connection import Connection
-from hubbub.listeners.front import Front
 from hubbub.listeners.tls import Certificate
-from hubbub.server import ChatWires, House
+from hubbub.server import App, ChatProtocols
 
 TRUSTING = ssl.create_default_context()
 TRUSTING.check_hostname = False
@@ -97,8 +97,8 @@ class Peer:
 class Web:
     """A chat server that stores in memory, with all its wires."""
 
-    house: House
-    front: Front
+    house: App
+    front: Acceptor
     port: int
     peers: list[Peer] = field(default_factory=list)
     talkers: list[Talker] = field(default_factory=list)
@@ -217,10 +217,10 @@ async def asking(**settings: Any) -> AsyncIterator[Web]:
     """Serve the chat on a free port while the context lasts."""
     loop = asyncio.get_running_loop()
     chosen = Settings(**{"listen": ["127.0.0.1:0"], "ephemeral": True} | settings)
-    house = House(loop, chosen)
+    house = App(loop, chosen)
     async with asyncio.TaskGroup() as tasks:
-        wires = ChatWires(house.hub, house.shared)
-        front = house.front = Front(house.shared, tasks, wires)
+        wires = ChatProtocols(house.hub, house.shared)
+        front = house.front = Acceptor(house.shared, tasks, wires)
         await house.broker.connect()
         addresses = front.listen()
         if chosen.tls != "no":

@@ -15,9 +15,9 @@ from unittest.mock import patch
 from serving import SECONDS, until
 
 from hubbub.config import Settings
-from hubbub.listeners.front import Front
+from hubbub.listeners.acceptor import Acceptor
 from hubbub.listeners.tls import Certificate
-from hubbub.server import ChatWires, House
+from hubbub.server import App, ChatProtocols
 
 PROMPT = b"Enter your name: "
 
@@ -59,7 +59,7 @@ class Client:
 class Serving:
     """A chat server in this loop, and how long it stood still."""
 
-    house: House
+    house: App
     port: int
     clients: list[Client] = field(default_factory=list)
     pause: float = 0.0  # the longest callback, in seconds of CPU time: what else runs on the machine does not count
@@ -105,10 +105,10 @@ def watching(serving: Serving) -> Iterator[None]:
 async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
     """Serve the chat on a free port, with its data in this folder, while the context lasts."""
     loop = asyncio.get_running_loop()
-    house = House(loop, Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings))
+    house = App(loop, Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings))
     async with asyncio.TaskGroup() as tasks:
-        wires = ChatWires(house.hub, house.shared)
-        front = house.front = Front(house.shared, tasks, wires)
+        wires = ChatProtocols(house.hub, house.shared)
+        front = house.front = Acceptor(house.shared, tasks, wires)
         await house.broker.connect()
         await house.broker.meet(house.hub)
         port = int(front.listen()[0][0].rpartition(":")[2])

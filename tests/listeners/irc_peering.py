@@ -22,12 +22,12 @@ from typing import Any
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
-from hubbub.listeners.connection import Connection, Dialogue, Shared
-from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.irc import IrcDialogue
-from hubbub.listeners.irc_network import Network
-from hubbub.listeners.line import LineDialogue
-from hubbub.pump import Pump
+from hubbub.group_commit import GroupCommit
+from hubbub.listeners.connection import ClientProtocol, Connection, Shared
+from hubbub.listeners.irc_client import IrcClient
+from hubbub.listeners.irc_network import IrcNetwork
+from hubbub.listeners.line_client import LineClient
+from hubbub.listeners.timer_wheel import TimerWheel
 from hubbub.server import limits
 from irc_messages import ANY, Message, Word, fits
 
@@ -202,25 +202,25 @@ class House:
         loop = asyncio.get_running_loop()
         self.settings = Settings(**{"idle_timeout": 0, **settings})
         self.broker = broker
-        self.pump = Pump(loop, False, lambda _: None, lambda _: None)
+        self.pump = GroupCommit(loop, False, lambda _: None, lambda _: None)
         self.hub = Hub(broker, wall_clock, boot, self.pump.wake, limits(self.settings))
         self.pump.hub, self.pump.broker = self.hub, broker
         broker.start(self.pump.committed, self.pump.failed)
         self.shared = Shared(
-            loop, self.settings, loop.time, Deadlines(loop, loop.time), lambda address: f"{address}-cloak"
+            loop, self.settings, loop.time, TimerWheel(loop, loop.time), lambda address: f"{address}-cloak"
         )
-        self.network = Network(self.hub, self.settings)
+        self.network = IrcNetwork(self.hub, self.settings)
         self.network.verify_gateway = lambda password, done: loop.call_later(0.1, done, password == GATEWAY)
         self.gone: list[Connection] = []
         self.peers: list[Peer] = []
 
     async def connect(self, wire: str = "irc", origin: str = ELSEWHERE, secure: bool = False) -> Any:
         """Return a peer that has said nothing yet."""
-        dialogue: Dialogue
+        dialogue: ClientProtocol
         if wire == "irc":
-            dialogue, kind = IrcDialogue(self.hub, self.network, self.shared.clock()), IrcPeer
+            dialogue, kind = IrcClient(self.hub, self.network, self.shared.clock()), IrcPeer
         else:
-            dialogue, kind = LineDialogue(self.hub, self.settings, self.shared.clock()), NcPeer  # type: ignore[assignment]
+            dialogue, kind = LineClient(self.hub, self.settings, self.shared.clock()), NcPeer  # type: ignore[assignment]
         ours, theirs = socket.socketpair()
         for sock in (ours, theirs):
             sock.setblocking(False)
@@ -251,7 +251,7 @@ class House:
     async def settle(self) -> None:
         """Let everybody take what there is, and forget it."""
         for peer in self.peers:
-            if not peer.ended and isinstance(peer, IrcPeer | NcPeer) and peer.connection.dialogue:
+            if not peer.ended and isinstance(peer, IrcPeer | NcPeer) and peer.connection.client:
                 if isinstance(peer, NcPeer) or peer.nick != "*":
                     await peer.sync()
 
@@ -259,7 +259,7 @@ class House:
         """Stop as the server does, and let go of all sockets."""
         self.hub.closing = True
         for connection in list(self.shared.connections):
-            connection.dialogue.farewell()
+            connection.client.shut_down()
         await asyncio.sleep(0.1)
         for connection in list(self.shared.connections):
             connection.abort()

@@ -17,10 +17,10 @@ from serving import until
 from hubbub.brokers.memory import MemoryBroker
 from hubbub.config import Settings
 from hubbub.core.hub import Hub
-from hubbub.listeners.connection import Connection, Dialogue, Shared
-from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.line import LineDialogue
-from hubbub.pump import Pump
+from hubbub.group_commit import GroupCommit
+from hubbub.listeners.connection import ClientProtocol, Connection, Shared
+from hubbub.listeners.line_client import LineClient
+from hubbub.listeners.timer_wheel import TimerWheel
 from hubbub.server import limits
 
 LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
@@ -74,8 +74,8 @@ class Peer:
 class Listener:
     """Makes connections for peers, one `Connection` each, without a listening address."""
 
-    def __init__(self, converse: Callable[[], Dialogue], shared: Shared) -> None:
-        self.converse = converse
+    def __init__(self, converse: Callable[[], ClientProtocol], shared: Shared) -> None:
+        self.line_client = converse
         self.shared = shared
         self.gone: list[Connection] = []
         self._peers: list[Peer] = []
@@ -94,7 +94,7 @@ class Listener:
         accepted.setblocking(False)
         peer = Peer(sock)
         self._peers.append(peer)
-        connection = peer.connection = Connection(self.shared, self.converse(), accepted, self.gone.append)
+        connection = peer.connection = Connection(self.shared, self.line_client(), accepted, self.gone.append)
         connection.peer = address
         await loop.connect_accepted_socket(lambda: connection, accepted)
         return peer
@@ -116,10 +116,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(converse: Callable[[Settings, Shared], Dialogue], **settings: Any) -> AsyncIterator[Listener]:
+async def listening(converse: Callable[[Settings, Shared], ClientProtocol], **settings: Any) -> AsyncIterator[Listener]:
     """Yield a listener whose connections talk as `converse` makes them."""
     loop = asyncio.get_running_loop()
-    shared = Shared(loop, Settings(**settings), time.monotonic, Deadlines(loop, time.monotonic))
+    shared = Shared(loop, Settings(**settings), time.monotonic, TimerWheel(loop, time.monotonic))
     listener = Listener(lambda: converse(shared.settings, shared), shared)
     try:
         yield listener
@@ -132,12 +132,12 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     """Yield a line listener with a hub of its own that stores in memory."""
     loop = asyncio.get_running_loop()
     in_force = Settings(**settings)
-    pump = Pump(loop, in_force.log_messages, lambda _: None, lambda _: None)
+    pump = GroupCommit(loop, in_force.log_messages, lambda _: None, lambda _: None)
     broker = MemoryBroker(time.time)
     hub = Hub(broker, time.time, "test-", pump.wake, limits(in_force))
     pump.hub, pump.broker = hub, broker
     broker.start(pump.committed, pump.failed)
-    async with listening(lambda s, shared: LineDialogue(hub, s, shared.clock()), **settings) as listener:
+    async with listening(lambda s, shared: LineClient(hub, s, shared.clock()), **settings) as listener:
         yield listener
     await broker.stop(1)
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbub.config import Settings
+from hubbub.listeners.acceptor import Acceptor
 from hubbub.listeners.connection import Connection, Shared
-from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.front import Front
-from hubbub.server import EchoWires
+from hubbub.listeners.timer_wheel import TimerWheel
+from hubbub.server import EchoProtocols
 
 SECONDS = 90.0  # until an effect that does not come is a failure
 
@@ -31,7 +31,7 @@ async def until(reached: Callable[[], Any]) -> None:
 class Serving:
     """A front that echoes, and where it listens."""
 
-    front: Front
+    front: Acceptor
     shared: Shared
     addresses: list[str]
 
@@ -82,9 +82,9 @@ async def serving(**settings: Any) -> AsyncIterator[Serving]:
     """Serve echo on a free port while the context lasts."""
     loop = asyncio.get_running_loop()
     chosen = Settings(**{"listen": ["127.0.0.1:0"]} | settings)
-    shared = Shared(loop, chosen, time.monotonic, Deadlines(loop, time.monotonic))
+    shared = Shared(loop, chosen, time.monotonic, TimerWheel(loop, time.monotonic))
     async with asyncio.TaskGroup() as tasks:
-        front = Front(shared, tasks, EchoWires(chosen), sniffs=False)
+        front = Acceptor(shared, tasks, EchoProtocols(chosen), sniffs=False)
         addresses = [address for address, _ in front.listen()]
         try:
             yield Serving(front, shared, addresses)

@@ -297,7 +297,7 @@ async def test_stream_for_http_1_0_has_no_chunks() -> None:
         seen = await peer.sees(b"\n\n")
         assert re.match(rb"id: \w+-\d+\ndata: \{.*\}\n\n$", seen)
         for connection in list(web.connections):
-            connection.dialogue.farewell()
+            connection.client.shut_down()
         assert await peer.rest() == b""
 
 
@@ -306,7 +306,7 @@ async def test_stream_with_chunks_has_an_end() -> None:
         peer, headers = await following(web)
         assert headers["transfer-encoding"] == "chunked"
         for connection in list(web.connections):
-            connection.dialogue.farewell()
+            connection.client.shut_down()
         assert await peer.rest() == b"0\r\n\r\n"
 
 
@@ -335,7 +335,7 @@ async def test_streams_end_with_their_peers() -> None:
             for peer in peers:
                 end(peer)
             await until(lambda: not web.count("stream") and not web.connections)
-        assert not web.house.hub.rooms.awake
+        assert not web.house.hub.rooms.loaded
 
 
 async def test_stream_that_is_never_read_is_cut_off() -> None:

@@ -14,8 +14,8 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.listeners import arrival, front
-from hubbub.listeners.front import NO_SSH, NOT_SPOKEN
+from hubbub.listeners import acceptor, sniffer
+from hubbub.listeners.acceptor import NO_SSH, NOT_SPOKEN
 
 REGISTRATION = b"NICK joe\r\nUSER joe 0 * :Joe X\r\n"
 IRC = [
@@ -187,8 +187,8 @@ async def test_a_request_that_comes_a_little_late_is_answered_like_one_that_come
     tmp_path: Path, encrypted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Through a tunnel its first bytes come a journey after the connection, and a lost packet takes as long."""
-    monkeypatch.setattr(arrival, "PATIENCE", 60.0)
-    monkeypatch.setattr(arrival, "MAX_PATIENCE", 60.0)
+    monkeypatch.setattr(sniffer, "PATIENCE", 60.0)
+    monkeypatch.setattr(sniffer, "MAX_PATIENCE", 60.0)
     async with housing(tmp_path / "data", ephemeral=True, tls="self-signed") as server:
         client = await comes(server, False, encrypted)
         await until(lambda: server.house.front.arriving)
@@ -200,11 +200,11 @@ async def test_a_request_that_comes_a_little_late_is_answered_like_one_that_come
 
 def test_the_prompt_waits_for_some_round_trips() -> None:
     """A quarter of a second, and four round trips; of a tunnel the kernel knows the near end only."""
-    wait = arrival.PATIENCE + arrival.ROUND_TRIPS * arrival.HIDDEN_TRIP
+    wait = sniffer.PATIENCE + sniffer.ROUND_TRIPS * sniffer.HIDDEN_TRIP
     assert 0.5 <= wait <= 1.0
     assert waits_for(rtt=0.0) == waits_for(rtt=0.001) == wait
-    assert waits_for(rtt=0.3) == pytest.approx(arrival.PATIENCE + 1.2)
-    assert waits_for(rtt=5.0) == arrival.MAX_PATIENCE
+    assert waits_for(rtt=0.3) == pytest.approx(sniffer.PATIENCE + 1.2)
+    assert waits_for(rtt=5.0) == sniffer.MAX_PATIENCE
 
 
 def waits_for(rtt: float) -> float:
@@ -213,7 +213,7 @@ def waits_for(rtt: float) -> float:
             return bytes(68) + int(rtt * 1e6).to_bytes(4, "little")
 
     anything: Any = None
-    peer = arrival.Arrival(anything, anything, Socket(), False)  # type: ignore[arg-type]
+    peer = sniffer.Sniffer(anything, anything, Socket(), False)  # type: ignore[arg-type]
     return peer._patience()
 
 
@@ -295,7 +295,7 @@ async def test_half_a_hello_is_no_handshake(tmp_path: Path) -> None:
 async def test_unfinished_handshakes_of_one_address_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front, "HANDSHAKES", 3)
+    monkeypatch.setattr(acceptor, "HANDSHAKES", 3)
     async with housing(tmp_path / "data", ephemeral=True, tls="self-signed") as server:
         half = [await server.connect() for _ in range(3)]
         for client in half:

@@ -13,7 +13,7 @@ from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 from hubbub.config import Settings
 from hubbub.core.budget import Buckets
 from hubbub.listeners import connection as connections
-from hubbub.listeners.connection import AHEAD, READ, Connection, Shared, State
+from hubbub.listeners.connection import AHEAD, READ, Connection, ConnectionState, Shared
 
 
 class Noting:
@@ -62,7 +62,7 @@ def run(request: pytest.FixtureRequest) -> Callable[..., None]:
         async def whole() -> None:
             async with listening(Noting, **settings) as listener:  # type: ignore[arg-type]
                 peer = await listener.connect(small)
-                await scene(listener, peer, peer.connection.dialogue)
+                await scene(listener, peer, peer.connection.client)
 
         run_on(request.param, whole)
 
@@ -105,7 +105,7 @@ def test_socket_is_not_read_while_the_dialogue_is_not_ready(run: Run) -> None:
         assert not sending.done()
         assert len(dialogue.fed) <= READ
         dialogue.willing = True
-        dialogue.connection.go_on()
+        dialogue.connection.resume_input()
         await sending
         await until(lambda: len(dialogue.taken) == 10_000)
         assert b"".join(line + b"\n" for line in dialogue.taken) == data
@@ -137,10 +137,10 @@ def test_lines_of_one_address_wait_for_each_other_and_nothing_is_lost(run: Run) 
         lines = [b"%d" % number for number in range(10)]
         for peer in peers:
             await peer.send(b"\n".join([*lines, b""]))
-        await until(lambda: peers[2].connection.dialogue.taken == lines)
-        assert len(dialogue.taken) + len(peers[1].connection.dialogue.taken) < 20 or clock() - start > 0.9
+        await until(lambda: peers[2].connection.client.taken == lines)
+        assert len(dialogue.taken) + len(peers[1].connection.client.taken) < 20 or clock() - start > 0.9
         for peer in peers:
-            await until(lambda peer=peer: peer.connection.dialogue.taken == lines)
+            await until(lambda peer=peer: peer.connection.client.taken == lines)
         assert clock() - start > 0.9
 
     run(scene)
@@ -163,7 +163,7 @@ def test_last_call_takes_all_that_came_in_at_once(run: Run) -> None:
     async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
         await peer.send(b"".join(b"%d\n" % i for i in range(30)))
         await until(lambda: dialogue.taken)
-        dialogue.connection.last_call()
+        dialogue.connection.take_last_input()
         assert dialogue.taken == [b"%d" % i for i in range(30)]
 
     run(scene, rate=0.1, burst=2)
@@ -191,7 +191,7 @@ def test_peer_that_takes_no_byte_is_aborted_after_the_stall_timeout(run: Run) ->
         await fill(dialogue)
         await until(lambda: dialogue.connection in listener.gone)
         assert dialogue.calls[-1] == "lost"
-        assert dialogue.connection.state is State.CLOSED
+        assert dialogue.connection.state is ConnectionState.CLOSED
 
     run(scene, small=True, stall_timeout=1)
 
@@ -206,7 +206,7 @@ def test_peer_that_takes_a_little_is_not_aborted(run: Run) -> None:
             while connection.transport.get_write_buffer_size() == before:
                 await peer.receive()
             connection._check_stall(now + step * 0.9)
-        assert connection.state is State.OPEN and not listener.gone
+        assert connection.state is ConnectionState.OPEN and not listener.gone
 
     run(scene, small=True, stall_timeout=1)
 
@@ -218,7 +218,7 @@ def test_fin_ends_the_dialogue_after_the_last_item(run: Run) -> None:
         peer.half_close()
         await until(lambda: dialogue.fed)
         dialogue.willing = True
-        dialogue.connection.go_on()
+        dialogue.connection.resume_input()
         await until(lambda: "ended" in dialogue.calls)
         assert dialogue.taken == [b"a", b"b"] and dialogue.fed == b"c"
         dialogue.connection.write(b"you get this, too\n")
@@ -262,11 +262,11 @@ def test_lines_that_arrived_are_taken_though_the_peer_is_gone(run: Run, end: str
             connection.write(b"are you there?\n")
             await asyncio.sleep(0.01)
         dialogue.willing = True
-        connection.go_on()
+        connection.resume_input()
         await until(lambda: listener.gone)
         assert dialogue.taken == lines
         assert dialogue.calls[-1] == "lost"
-        assert connection.state is State.CLOSED and not listener.shared.connections
+        assert connection.state is ConnectionState.CLOSED and not listener.shared.connections
 
     run(scene, no_limits=True)
 
@@ -390,7 +390,7 @@ def test_tick_comes_when_the_dialogue_wants_it(run: Run) -> None:
             return 0.2
 
         dialogue.tick = tick  # type: ignore[method-assign]
-        dialogue.connection.tick()
+        dialogue.connection.on_timer()
         await until(lambda: len(ticks) >= 3)
         assert ticks == sorted(ticks)
 
@@ -412,7 +412,7 @@ def test_dialogue_that_is_over_is_not_asked_again_and_is_closed_in_time(
             return left
 
         dialogue.tick = tick  # type: ignore[method-assign]
-        dialogue.connection.tick()
+        dialogue.connection.on_timer()
         dialogue.connection.write(b"bye\n")
         assert await peer.rest() == b"bye\n"
         await until(lambda: listener.gone)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hubbub.listeners.deadlines import AT_ONCE, STEP, Deadlines
+from hubbub.listeners.timer_wheel import AT_ONCE, STEP, TimerWheel
 
 
 class Timer:
@@ -69,7 +69,7 @@ class Somebody:
         self.then = then
         self._time = time
 
-    def tick(self) -> None:
+    def on_timer(self) -> None:
         self.ticks.append(self._time.now - 1000.0)
         self.then()
 
@@ -80,9 +80,9 @@ def time() -> Time:
 
 
 @pytest.fixture
-def deadlines(time: Time) -> Deadlines:
+def deadlines(time: Time) -> TimerWheel:
     loop: Any = time
-    return Deadlines(loop, time)
+    return TimerWheel(loop, time)
 
 
 def kept(somebody: Somebody, *seconds: float) -> bool:
@@ -94,7 +94,7 @@ def kept(somebody: Somebody, *seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.001, STEP, 0.9, 1.0, 60.0, 3600.0])
-def test_a_deadline_is_kept_in_time_and_once(time: Time, deadlines: Deadlines, seconds: float) -> None:
+def test_a_deadline_is_kept_in_time_and_once(time: Time, deadlines: TimerWheel, seconds: float) -> None:
     somebody = Somebody(time)
     deadlines.set(somebody, seconds)
     time.advance(seconds - 0.01)
@@ -104,7 +104,7 @@ def test_a_deadline_is_kept_in_time_and_once(time: Time, deadlines: Deadlines, s
     assert somebody.slot == 0 and time.timers == 0
 
 
-def test_many_share_one_timer(time: Time, deadlines: Deadlines) -> None:
+def test_many_share_one_timer(time: Time, deadlines: TimerWheel) -> None:
     crowd = [Somebody(time) for _ in range(100)]
     for number, somebody in enumerate(crowd):
         deadlines.set(somebody, (number * 37) % 100 * 0.3)
@@ -113,7 +113,7 @@ def test_many_share_one_timer(time: Time, deadlines: Deadlines) -> None:
     assert all(kept(somebody, (number * 37) % 100 * 0.3) for number, somebody in enumerate(crowd))
 
 
-def test_set_again_takes_the_place_of_the_first(time: Time, deadlines: Deadlines) -> None:
+def test_set_again_takes_the_place_of_the_first(time: Time, deadlines: TimerWheel) -> None:
     sooner, later = Somebody(time), Somebody(time)
     deadlines.set(sooner, 10.0)
     deadlines.set(sooner, 2.0)
@@ -123,7 +123,7 @@ def test_set_again_takes_the_place_of_the_first(time: Time, deadlines: Deadlines
     assert kept(sooner, 2.0) and kept(later, 10.0)
 
 
-def test_cleared_is_not_kept(time: Time, deadlines: Deadlines) -> None:
+def test_cleared_is_not_kept(time: Time, deadlines: TimerWheel) -> None:
     one, other = Somebody(time), Somebody(time)
     deadlines.set(one, 1.0)
     deadlines.set(other, 1.0)
@@ -134,7 +134,7 @@ def test_cleared_is_not_kept(time: Time, deadlines: Deadlines) -> None:
     assert not one.ticks and kept(other, 1.0)
 
 
-def test_an_earlier_one_that_was_cleared_does_not_hurt_the_later(time: Time, deadlines: Deadlines) -> None:
+def test_an_earlier_one_that_was_cleared_does_not_hurt_the_later(time: Time, deadlines: TimerWheel) -> None:
     early, late = Somebody(time), Somebody(time)
     deadlines.set(early, 1.0)
     deadlines.set(late, 3.0)
@@ -143,7 +143,7 @@ def test_an_earlier_one_that_was_cleared_does_not_hurt_the_later(time: Time, dea
     assert kept(late, 3.0)
 
 
-def test_whoever_sets_a_new_one_when_ticked_is_ticked_again(time: Time, deadlines: Deadlines) -> None:
+def test_whoever_sets_a_new_one_when_ticked_is_ticked_again(time: Time, deadlines: TimerWheel) -> None:
     somebody = Somebody(time)
     somebody.then = lambda: deadlines.set(somebody, 1.0) if len(somebody.ticks) < 3 else None
     deadlines.set(somebody, 1.0)
@@ -151,7 +151,7 @@ def test_whoever_sets_a_new_one_when_ticked_is_ticked_again(time: Time, deadline
     assert len(somebody.ticks) == 3 and somebody.ticks[2] <= 3 * (1.0 + STEP)
 
 
-def test_a_new_one_set_in_a_tick_is_kept_though_others_are_due_later(time: Time, deadlines: Deadlines) -> None:
+def test_a_new_one_set_in_a_tick_is_kept_though_others_are_due_later(time: Time, deadlines: TimerWheel) -> None:
     """As when a connection looks again in a second, while another's next look is in a minute."""
     busy, quiet = Somebody(time), Somebody(time)
     busy.then = lambda: deadlines.set(busy, 1.0) if len(busy.ticks) == 1 else None
@@ -163,7 +163,7 @@ def test_a_new_one_set_in_a_tick_is_kept_though_others_are_due_later(time: Time,
 
 
 @pytest.mark.parametrize("apart", [0.0, STEP, 5.0])
-def test_cleared_by_anothers_tick_is_not_kept(time: Time, deadlines: Deadlines, apart: float) -> None:
+def test_cleared_by_anothers_tick_is_not_kept(time: Time, deadlines: TimerWheel, apart: float) -> None:
     """Also when the loop was busy, so that both were due already."""
     second = Somebody(time)
     first = Somebody(time, lambda: deadlines.clear(second))
@@ -178,7 +178,7 @@ def test_cleared_by_anothers_tick_is_not_kept(time: Time, deadlines: Deadlines, 
 
 
 @pytest.mark.parametrize("apart", [0.0, STEP, 5.0])
-def test_put_off_by_anothers_tick_is_kept_then(time: Time, deadlines: Deadlines, apart: float) -> None:
+def test_put_off_by_anothers_tick_is_kept_then(time: Time, deadlines: TimerWheel, apart: float) -> None:
     second = Somebody(time)
     first = Somebody(time, lambda: deadlines.set(second, 30.0))
     deadlines.set(first, 1.0)
@@ -193,7 +193,7 @@ def test_put_off_by_anothers_tick_is_kept_then(time: Time, deadlines: Deadlines,
 
 
 @pytest.mark.parametrize("apart", [0.0, STEP, 5.0])
-def test_a_tick_that_fails_takes_nobodys_deadline(time: Time, deadlines: Deadlines, apart: float) -> None:
+def test_a_tick_that_fails_takes_nobodys_deadline(time: Time, deadlines: TimerWheel, apart: float) -> None:
     def fail() -> None:
         raise ZeroDivisionError("a bug")
 
@@ -207,7 +207,7 @@ def test_a_tick_that_fails_takes_nobodys_deadline(time: Time, deadlines: Deadlin
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, -1e9])
 def test_an_entry_that_is_always_due_is_served_once_in_each_turn_of_the_loop(
-    time: Time, deadlines: Deadlines, seconds: float
+    time: Time, deadlines: TimerWheel, seconds: float
 ) -> None:
     somebody, other = Somebody(time), Somebody(time)
     somebody.then = lambda: deadlines.set(somebody, seconds)
@@ -218,7 +218,7 @@ def test_an_entry_that_is_always_due_is_served_once_in_each_turn_of_the_loop(
     assert kept(other, 1.0)
 
 
-def test_a_crowd_that_is_due_at_once_is_served_over_many_turns(time: Time, deadlines: Deadlines) -> None:
+def test_a_crowd_that_is_due_at_once_is_served_over_many_turns(time: Time, deadlines: TimerWheel) -> None:
     crowd = [Somebody(time) for _ in range(5 * AT_ONCE)]
     turns: list[int] = []
     serve = deadlines._run
@@ -236,10 +236,10 @@ def test_a_crowd_that_is_due_at_once_is_served_over_many_turns(time: Time, deadl
     assert all(kept(somebody, 1.0) for somebody in crowd)
 
 
-def test_a_deadline_in_the_past_is_not_before_others(time: Time, deadlines: Deadlines) -> None:
+def test_a_deadline_in_the_past_is_not_before_others(time: Time, deadlines: TimerWheel) -> None:
     late, soon = Somebody(time), Somebody(time)
     deadlines.set(late, 1.0)
-    deadlines.hasten(late, -5.0)
-    deadlines.hasten(soon, -5.0)
+    deadlines.advance(late, -5.0)
+    deadlines.advance(soon, -5.0)
     time.advance(STEP)
     assert late.ticks and soon.ticks

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from serving import SECONDS, Peer, program, serving, until
 
 from hubbub.config import Settings
-from hubbub.listeners.connection import Connection, State
-from hubbub.listeners.echo import EchoDialogue
+from hubbub.listeners.connection import Connection, ConnectionState
+from hubbub.listeners.echo import EchoClient
 
 LIMIT = 64
 TOO_LONG = b"Not sent back: a line has at most 64 bytes.\n"
@@ -42,8 +42,8 @@ class Wire:
         pass
 
 
-def made(**settings: Any) -> tuple[EchoDialogue, Any]:
-    dialogue, wire = EchoDialogue(Settings(**settings)), Wire()
+def made(**settings: Any) -> tuple[EchoClient, Any]:
+    dialogue, wire = EchoClient(Settings(**settings)), Wire()
     anything: Any = wire
     dialogue.begin(anything)
     return dialogue, wire
@@ -55,7 +55,7 @@ def echoed(*pieces: bytes) -> bytes:
     for piece in pieces:
         dialogue.feed(piece)
         while (item := dialogue.next_item()) is not None:
-            dialogue.take(item)
+            dialogue.handle(item)
     dialogue.ended()
     assert wire.ended
     return wire.out
@@ -100,7 +100,7 @@ def test_any_pieces_come_back(pieces: list[bytes]) -> None:
 @pytest.mark.parametrize(("timeout", "quiet", "ends"), [(300, 299.9, False), (300, 300, True), (0, 1e9, False)])
 def test_the_idle_timeout_is_kept(timeout: float, quiet: float, ends: bool) -> None:
     dialogue, wire = made(idle_timeout=timeout)
-    delay = dialogue.tick(1e9, quiet)
+    delay = dialogue.check_deadlines(1e9, quiet)
     assert wire.ended is ends and wire.out == (IDLE if ends else b"")
     assert ends or 0 < delay <= 300
 
@@ -146,7 +146,7 @@ async def test_a_line_that_is_too_long_is_said_and_the_next_comes_back() -> None
         peer.send(b"x" * 100_000 + b"\ntwo\n")
         assert await peer.got(b"two\n")
         connection = await server.only_connection()
-        assert len(connection.dialogue._data) <= LIMIT
+        assert len(connection.client._data) <= LIMIT
         peer.close()
 
 
@@ -209,7 +209,7 @@ async def stalled(server: Any) -> AsyncIterator[tuple[socket.socket, Connection,
 async def test_a_client_that_never_reads_is_read_no_more() -> None:
     """It costs the server a bounded memory, and others nothing; when it reads again it gets everything."""
     async with serving(no_limits=True, buffer=65536) as server, stalled(server) as (sock, connection, sent):
-        held = connection.transport.get_write_buffer_size() + len(connection.dialogue._data)
+        held = connection.transport.get_write_buffer_size() + len(connection.client._data)
         assert held <= 65536
         other = await server.join()
         assert await other.echoes()
@@ -224,7 +224,7 @@ async def test_a_client_that_never_reads_is_read_no_more() -> None:
 
 async def test_the_idle_timeout_holds_though_nothing_is_read() -> None:
     async with serving(no_limits=True, idle_timeout=0.3) as server, stalled(server) as (_, connection, _):
-        await until(lambda: connection.state is not State.OPEN)
+        await until(lambda: connection.state is not ConnectionState.OPEN)
 
 
 async def test_who_takes_no_byte_is_cut_off() -> None:

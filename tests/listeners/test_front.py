@@ -14,10 +14,10 @@ import pytest
 from serving import SECONDS, Peer, has_ipv6, program, serving, until
 
 from hubbub.errors import SettingsError
+from hubbub.listeners import acceptor as module
 from hubbub.listeners import address as address_module
-from hubbub.listeners import front as module
+from hubbub.listeners.acceptor import TURNED_AWAY
 from hubbub.listeners.address import origin, resolve, show
-from hubbub.listeners.front import TURNED_AWAY
 
 FULL = b"The chat is full just now; try again later.\n"
 TOO_MANY = b"There are too many connections from your address.\n"

@@ -11,7 +11,7 @@ import pytest
 from peering import LOOPS, PROMPT, Listener, Peer, chat, run_on, until
 
 from hubbub.listeners import connection as connections
-from hubbub.listeners import line as lines
+from hubbub.listeners import line_client as lines
 
 TALK = "Ünï\r\nhi\r\nfoo\x7f\x7fbar\r/me wäves\n\n//x\r\n".encode()
 SHOWN = "*** Ünï has joined the chat ***\nÜnï: hi\nÜnï: fbar\n* Ünï wäves\nÜnï: /x\n".encode()
@@ -142,7 +142,7 @@ def test_idle_is_told_once_a_minute_before_and_then_the_end() -> None:
         async with chat() as listener:
             alice = await listener.join("Alice")
             now = listener.shared.clock()
-            dialogue = alice.connection.dialogue
+            dialogue = alice.connection.client
             assert dialogue.tick(now + 239, 239.0) == pytest.approx(1)
             assert 0 < dialogue.tick(now + 241, 241.0) <= 59
             await alice.sees(r"\*\*\* Say something within 59 s, [^\n]+ \*\*\*\n")
@@ -163,8 +163,8 @@ def test_idle_timeout_of_two_minutes_or_less_has_no_warning(timeout: float) -> N
     async def scene() -> None:
         async with chat(idle_timeout=timeout) as listener:
             alice = await listener.join("Alice")
-            assert alice.connection.dialogue.tick(0.0, timeout - 1) == pytest.approx(1)
-            alice.connection.dialogue.tick(0.0, timeout)
+            assert alice.connection.client.check_deadlines(0.0, timeout - 1) == pytest.approx(1)
+            alice.connection.client.check_deadlines(0.0, timeout)
             assert await alice.rest() == b"Disconnected: idle timeout.\n"
 
     run_on("asyncio", scene)
@@ -218,7 +218,7 @@ def test_farewell_is_the_last_that_is_said(run: Callable[[Any], None]) -> None:
     async def scene() -> None:
         async with chat() as listener:
             alice = await listener.join("Alice")
-            alice.connection.dialogue.farewell()
+            alice.connection.client.shut_down()
             await alice.send(b"too late\n")
             assert await alice.rest() == b"*** The server is shutting down ***\n"
 
@@ -238,7 +238,7 @@ async def piped(listener: Listener, data: bytes) -> bytes:
 
 async def holds_a_line_back(listener: Listener) -> None:
     """Wait until somebody's line waits for a name."""
-    await until(lambda: any(one.dialogue._early for one in listener.shared.connections))
+    await until(lambda: any(one.client._early for one in listener.shared.connections))
 
 
 @pytest.mark.parametrize("name", [b"cron", b"x" * 33, b"x" * 20_000, b"cron job", b"", b"***", b"server"])

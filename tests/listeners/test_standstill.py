@@ -15,7 +15,7 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.listeners import arrival, connection, irc
+from hubbub.listeners import connection, irc_client, sniffer
 
 PAUSE = 0.05  # seconds of CPU time that the loop may be busy at once
 Act = Callable[[Serving, str], Awaitable[Client]]
@@ -38,7 +38,7 @@ async def plain(serving: Serving, data: bytes = b"") -> Client:
     return client
 
 
-async def irc_client(serving: Serving, name: str) -> Client:
+async def irc(serving: Serving, name: str) -> Client:
     client = await plain(serving, f"NICK {name}\r\nUSER x 0 * :x\r\nJOIN #lobby\r\n".encode())
     await client.skips_to(b" 366 ")
     return client
@@ -92,7 +92,7 @@ async def stalled(serving: Serving, name: str) -> Client:
 
 
 CASES = {
-    "irc-ping": Case(irc_client, b"(Ping timeout: "),
+    "irc-ping": Case(irc, b"(Ping timeout: "),
     "irc-registration": Case(first(b"NICK late\r\n"), b"(Registration timed out)", False),
     "irc-capabilities": Case(
         first(b"CAP LS 302\r\nNICK late\r\nUSER l 0 * :l\r\n"), b"(Registration timed out)", False
@@ -111,9 +111,9 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(irc, "PING_AFTER", 0.3)
-    monkeypatch.setattr(irc, "PONG_WITHIN", 0.25)
-    monkeypatch.setattr(arrival, "DEADLINE", 0.3)
+    monkeypatch.setattr(irc_client, "PING_AFTER", 0.3)
+    monkeypatch.setattr(irc_client, "PONG_WITHIN", 0.25)
+    monkeypatch.setattr(sniffer, "DEADLINE", 0.3)
     monkeypatch.setattr(connection, "LINGER", 0.3)
 
 

@@ -12,7 +12,7 @@ from serving import until
 from websockets.frames import Frame, Opcode
 
 from hubbub.errors import BrokerError
-from hubbub.listeners import talk as module
+from hubbub.listeners import websocket_client as module
 
 UUID = "550e8400-e29b-41d4-a716-446655440000"
 
@@ -153,7 +153,7 @@ async def test_close_says_why() -> None:
         assert (await quits.closed())[0] == 1000
         stays = await web.talk("Stays")
         for connection in list(web.connections):
-            connection.dialogue.farewell()
+            connection.client.shut_down()
         assert (await stays.closed())[0] == 1001
 
 
@@ -225,7 +225,7 @@ async def test_handshake_may_come_in_pieces() -> None:
         peer.send(whole[:20])
         await until(lambda: web.count("http"))
         (connection,) = web.connections
-        dialogue: Any = connection.dialogue
+        dialogue: Any = connection.client
         for start, end in ((20, -3), (-3, -1), (-1, None)):
             await until(lambda: dialogue._tail == whole[:start][-4:])  # noqa: B023 - it was read
             peer.send(whole[start:end])

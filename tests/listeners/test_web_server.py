@@ -380,7 +380,7 @@ async def test_server_that_stops_lets_the_answer_be_given(monkeypatch: pytest.Mo
         await idle.answer()
         await until(lambda: dones)
         for connection in list(web.connections):
-            connection.dialogue.farewell()
+            connection.client.shut_down()
         assert await idle.rest() == b""
         dones[0](RoomList([], 0))
         answer = await busy.answer()

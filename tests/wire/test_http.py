@@ -24,21 +24,21 @@ def test_chunk_says_its_length_in_hex_and_none_is_no_end() -> None:
 
 @pytest.mark.parametrize(("cut", "end"), [(wire.chunk, b"0\r\n\r\n"), (wire.whole, b"")])
 def test_entry_is_an_event_with_the_logs_identity_and_its_number(cut: Callable[[bytes], bytes], end: bytes) -> None:
-    form = wire.Streamed(wire.EventForm(lambda: "log1"), cut)
+    form = wire.StreamEncoder(wire.EventStreamEncoder(lambda: "log1"), cut)
     event = b"id: log1-7\ndata: " + DATA + b"\n\n"
-    assert form.render(ENTRY) == event and b"\n" not in DATA
+    assert form.encode(ENTRY) == event and b"\n" not in DATA
     assert form.join([event, event]) == cut(2 * event)
-    assert form.join([]) == form.mine(ENTRY) == b""
-    assert form.skipped("ops", 3) == cut(b"event: skipped\ndata: 3\n\n")
+    assert form.join([]) == form.encode_own(ENTRY) == b""
+    assert form.encode_skipped("ops", 3) == cut(b"event: skipped\ndata: 3\n\n")
     assert form.other_log() == cut(b"event: other-log\ndata: log1\n\n")
-    assert form.elsewhere is form and form.echo and not form.once
+    assert form.for_other_room is form and form.echo and not form.dedupes
     assert (form.alive, form.end) == (cut(b":\n\n"), end)
 
 
 def test_lines_are_streamed_as_in_a_terminal() -> None:
-    form = wire.Streamed(wire.LineForm(), wire.chunk)
-    assert form.join([form.render(ENTRY)]) == wire.chunk(b"Al: hi\nAl: there: \xc3\xbc\n")
-    assert form.skipped("ops", 3) == wire.chunk(RAW.skipped("ops", 3))
+    form = wire.StreamEncoder(wire.TextEncoder(), wire.chunk)
+    assert form.join([form.encode(ENTRY)]) == wire.chunk(b"Al: hi\nAl: there: \xc3\xbc\n")
+    assert form.encode_skipped("ops", 3) == wire.chunk(RAW.encode_skipped("ops", 3))
     assert form.other_log().startswith(wire.chunk(form.other_log()[4:-2])[:4]) and b"*** The log is" in form.other_log()
     assert form.alive == b"", "a terminal would show it"
 
@@ -46,18 +46,18 @@ def test_lines_are_streamed_as_in_a_terminal() -> None:
 @pytest.mark.parametrize(
     ("kind", "query"),
     [
-        (wire.Messages, {"last": "0"}),
-        (wire.Messages, {"last": "201"}),
-        (wire.Messages, {"before": "-1"}),
-        (wire.Messages, {"after": "x"}),
-        (wire.Messages, {"after": "1" * 30}),
-        (wire.Search, {}),
-        (wire.Search, {"q": ""}),
-        (wire.Search, {"q": "x" * 1025}),
-        (wire.Messages, {"after": "a b-1"}),
-        (wire.Messages, {"after": "-1"}),
-        (wire.Post, {}),
-        (wire.Post, {"name": "x" * 129}),
+        (wire.MessagesQuery, {"last": "0"}),
+        (wire.MessagesQuery, {"last": "201"}),
+        (wire.MessagesQuery, {"before": "-1"}),
+        (wire.MessagesQuery, {"after": "x"}),
+        (wire.MessagesQuery, {"after": "1" * 30}),
+        (wire.SearchQuery, {}),
+        (wire.SearchQuery, {"q": ""}),
+        (wire.SearchQuery, {"q": "x" * 1025}),
+        (wire.MessagesQuery, {"after": "a b-1"}),
+        (wire.MessagesQuery, {"after": "-1"}),
+        (wire.PostQuery, {}),
+        (wire.PostQuery, {"name": "x" * 129}),
     ],
 )
 def test_query_that_is_not_possible_is_told_in_a_sentence(kind: type[Struct], query: dict[str, str]) -> None:

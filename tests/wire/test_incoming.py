@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from hubbub.core.text import clean
 from hubbub.wire.incoming import MAX_HELD, Incoming
-from hubbub.wire.line import LineReader, Signal
+from hubbub.wire.line import LineReader, LineSignal
 
-Item = str | Signal
+Item = str | LineSignal
 NAME, CODE = "klaus\r\nBericht fertig: über 90 %\r\n", "utf-16-le"
 MARK = b"\xff\xfe"
 
@@ -142,8 +142,8 @@ def test_telnet_is_telnet_all_the_same(sent: bytes, lines: list[str]) -> None:
 
 
 def test_telnet_that_was_spoken_has_every_command() -> None:
-    assert arrived(b"\xff\xfb\x1f", b"\xff\xec") == ([Signal.QUIT], "")
-    assert arrived(b"\xff\xfb\x1f", b"one two\x17\x12x\n") == ([Signal.REPRINT, "one x"], "")
+    assert arrived(b"\xff\xfb\x1f", b"\xff\xec") == ([LineSignal.QUIT], "")
+    assert arrived(b"\xff\xfb\x1f", b"one two\x17\x12x\n") == ([LineSignal.REPRINT, "one x"], "")
 
 
 # --- keys, and what devices mean by them ----------------------------------------------------------------------
@@ -166,9 +166,9 @@ def test_telnet_that_was_spoken_has_every_command() -> None:
         ([b"alpha", b"\x15beta\n"], ["beta"]),
         ([b"alpha", b"\x03", b"\n"], [""]),
         ([b"one two", b"\x17", b"\n"], ["one "]),
-        ([b"one", b"\x12"], [Signal.REPRINT]),
-        ([b"\x04"], [Signal.QUIT]),
-        ([b"one", b"\x7f\x7f\x7f\x04"], [Signal.QUIT]),
+        ([b"one", b"\x12"], [LineSignal.REPRINT]),
+        ([b"\x04"], [LineSignal.QUIT]),
+        ([b"one", b"\x7f\x7f\x7f\x04"], [LineSignal.QUIT]),
         # erasing is the same for both: what a terminal would show in the end
         ([b"foo\x7f\x7fbar\n"], ["fbar"]),
         ([b"12.5\x08\x08\x08\x0813.0\n"], ["13.0"]),

@@ -6,7 +6,7 @@ import pytest
 import regex
 
 from hubbub.core.model import Entry, Kind
-from hubbub.wire.irc_form import FOREIGN, SHOWING, composed, form_of, formatted, mode_text, stamp, target
+from hubbub.wire.irc_encoder import FOREIGN, SHOWING, composed, form_of, formatted, mode_text, stamp, target
 
 TIME = 1_800_000_000.1239
 HOST = "~nc@1f2e3d4c5a.nc"
@@ -18,7 +18,7 @@ def entry(kind: Kind, text: str = "", room: str = "ops", id: str = "x.1", tags: 
 
 
 def shown(what: Entry, *caps: str) -> str:
-    return form_of(frozenset(caps)).render(what).decode()
+    return form_of(frozenset(caps)).encode(what).decode()
 
 
 KINDS = [
@@ -38,7 +38,7 @@ KINDS = [
     (entry(Kind.MODE, "+o-b Bo!~nc@x.nc a!*@* until=99"), "MODE #ops +o-b Bo a!*@*"),
     (entry(Kind.KICK, "Bo"), "KICK #ops Bo Al"),
     (entry(Kind.KICK, "Bo too loud"), "KICK #ops Bo :too loud"),
-    (entry(Kind.SIGNAL, "PRIVMSG VERSION"), "PRIVMSG #ops \x01VERSION\x01"),
+    (entry(Kind.EPHEMERAL, "PRIVMSG VERSION"), "PRIVMSG #ops \x01VERSION\x01"),
 ]
 
 
@@ -49,12 +49,12 @@ def test_each_kind(what: Entry, expected: str) -> None:
 
 def test_rename_of_the_past_of_which_the_name_before_is_not_known_is_not_shown() -> None:
     form = form_of(frozenset({"draft/channel-rename"}))
-    assert form.render(entry(Kind.MOVE, "ops why")) == b""
+    assert form.encode(entry(Kind.ROOM_RENAMED, "ops why")) == b""
 
 
-@pytest.mark.parametrize("kind", [Kind.SIGNAL, Kind.REDACT, Kind.MOVE, Kind.GONE])
+@pytest.mark.parametrize("kind", [Kind.EPHEMERAL, Kind.REDACT, Kind.ROOM_RENAMED, Kind.REDACTED])
 def test_what_needs_more_is_not_shown(kind: Kind) -> None:
-    assert shown(entry(kind, "" if kind is Kind.SIGNAL else "x y")) == ""
+    assert shown(entry(kind, "" if kind is Kind.EPHEMERAL else "x y")) == ""
 
 
 @pytest.mark.parametrize(
@@ -64,8 +64,8 @@ def test_what_needs_more_is_not_shown(kind: Kind) -> None:
         (entry(Kind.JOIN), "extended-join", "JOIN #ops * Al"),
         (entry(Kind.REDACT, "x.9"), "draft/message-redaction", "REDACT #ops x.9"),
         (entry(Kind.REDACT, "x.9 so rude"), "draft/message-redaction", "REDACT #ops x.9 :so rude"),
-        (entry(Kind.MOVE, "dev"), "draft/channel-rename", "RENAME #ops #dev :"),
-        (entry(Kind.MOVE, "dev new team"), "draft/channel-rename", "RENAME #ops #dev :new team"),
+        (entry(Kind.ROOM_RENAMED, "dev"), "draft/channel-rename", "RENAME #ops #dev :"),
+        (entry(Kind.ROOM_RENAMED, "dev new team"), "draft/channel-rename", "RENAME #ops #dev :new team"),
     ],
 )
 def test_what_a_capability_shows(what: Entry, cap: str, expected: str) -> None:
@@ -81,8 +81,8 @@ def test_tags() -> None:
     assert shown(entry(Kind.MESSAGE, "hi"), "message-tags", "server-time") == RICH + line
     form = form_of(frozenset({"server-time", "message-tags"}))
     assert form.lines(entry(Kind.MESSAGE, "hi"), "r1", "abc") == [f"@label=abc;batch=r1;{RICH[1:]}{line}".encode()]
-    typing = entry(Kind.SIGNAL, tags="+typing=active")
-    assert form.render(typing).decode() == f"{RICH[:-1]};+typing=active :Al!{HOST} TAGMSG #ops\r\n"
+    typing = entry(Kind.EPHEMERAL, tags="+typing=active")
+    assert form.encode(typing).decode() == f"{RICH[:-1]};+typing=active :Al!{HOST} TAGMSG #ops\r\n"
 
 
 def test_source_of_what_was_stored_before_hosts_were() -> None:
@@ -232,15 +232,15 @@ def test_composition(text: str, cut: str, pieces: list[list[str]]) -> None:
 )
 def test_own_entries(kind: Kind, caps: tuple[str, ...], is_shown: bool) -> None:
     form = form_of(frozenset(caps))
-    assert form.mine(entry(kind, "x")) == (form.render(entry(kind, "x")) if is_shown else b"")
+    assert form.encode_own(entry(kind, "x")) == (form.encode(entry(kind, "x")) if is_shown else b"")
 
 
 def test_form() -> None:
     form = form_of(frozenset())
-    assert form.elsewhere is form and form.once and not form.echo
+    assert form.for_other_room is form and form.dedupes and not form.echo
     assert form_of(frozenset(["batch"])) is form_of(frozenset(["batch"])) is not form
     assert form.join([b"a", b"b"]) == b"ab"
-    assert form.skipped("ops", 3) == b"NOTICE #ops :3 messages skipped; see the channel's history\r\n"
+    assert form.encode_skipped("ops", 3) == b"NOTICE #ops :3 messages skipped; see the channel's history\r\n"
     assert {"message-tags", "draft/multiline"} <= SHOWING
 
 

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hubbub.wire import irc
-from hubbub.wire.irc import Broken, Message, Reader, Signal, cut, escape, fill, line, parse, parse_tags, unescape
+from hubbub.wire.irc import Broken, IrcFault, Message, Reader, cut, escape, fill, line, parse, parse_tags, unescape
 from hubbub.wire.irc_numerics import TEXTS
 
 LINES = [
@@ -90,7 +90,7 @@ def of(size: int, tags: int = 0) -> bytes:
 def test_limits(data: bytes, whole: bool) -> None:
     first, last = read(data, b"PING after\r\n")
     assert last == Message("PING", ["after"], {})
-    assert isinstance(first, Message) if whole else first == Broken(Signal.TOO_LONG)
+    assert isinstance(first, Message) if whole else first == Broken(IrcFault.TOO_LONG)
 
 
 def test_what_never_ends_is_told_once_and_not_kept() -> None:
@@ -100,7 +100,7 @@ def test_what_never_ends_is_told_once_and_not_kept() -> None:
         reader.feed(b"x" * 1000)
         got += [reader.next_message()]
         assert len(reader._data) <= 6000
-    assert [one for one in got if one] == [Broken(Signal.TOO_LONG)]
+    assert [one for one in got if one] == [Broken(IrcFault.TOO_LONG)]
     reader.feed(b"\r\nPING x\r\n")
     assert reader.next_message() == Message("PING", ["x"], {})
 
@@ -117,7 +117,7 @@ def test_what_never_ends_is_told_once_and_not_kept() -> None:
     ],
 )
 def test_what_is_not_utf8_is_told_with_what_can_be_seen_of_it(data: bytes, verb: str, label: str) -> None:
-    assert read(data + b"\r\n") == [Broken(Signal.NOT_UTF8, verb, label)]
+    assert read(data + b"\r\n") == [Broken(IrcFault.NOT_UTF8, verb, label)]
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_line_of_any_command_has_512_bytes_at_most(head: bytes, size: int) -> No
     tags = head.split(b" ")[0] + b" " if head.startswith(b"@") else b""
     line = head.ljust(len(tags) + size - 2, b"x") + b"\r\n"
     message, after = read(line + b"PING x\r\n")
-    assert isinstance(message, Message) if size <= 512 else message == Broken(Signal.TOO_LONG)
+    assert isinstance(message, Message) if size <= 512 else message == Broken(IrcFault.TOO_LONG)
     assert after == Message("PING", ["x"], {})
 
 

@@ -4,10 +4,10 @@ from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.line import LineReader, Signal
+from hubbub.wire.line import LineReader, LineSignal
 
 LIMIT = 40
-Item = str | Signal
+Item = str | LineSignal
 
 
 def read(pieces: list[bytes], limit: int = LIMIT) -> tuple[list[Item], str]:
@@ -60,30 +60,30 @@ STREAMS = [
     (b"one\x17x\n", ["x"], ""),
     (b"one two\x15x\n", ["x"], ""),
     (b"one two\x03x\n", ["x"], ""),
-    (b"ab\x12c\n", [Signal.REPRINT, "abc"], ""),
-    (b"\x04", [Signal.QUIT], ""),
-    (b"a\n\x04b", ["a", Signal.QUIT], "b"),
+    (b"ab\x12c\n", [LineSignal.REPRINT, "abc"], ""),
+    (b"\x04", [LineSignal.QUIT], ""),
+    (b"a\n\x04b", ["a", LineSignal.QUIT], "b"),
     (b"a\x04b\n", ["ab"], ""),
-    (b"ab\x08\x08\x04", [Signal.QUIT], ""),
+    (b"ab\x08\x08\x04", [LineSignal.QUIT], ""),
     (b"a\r\x08\nb", ["a", ""], "b"),
     # too long
     (b"x" * LIMIT + b"\n", ["x" * LIMIT], ""),
     (b"x" * LIMIT + b"\r\n", ["x" * LIMIT], ""),
-    (b"a\n" + b"x" * (LIMIT + 1) + b"\nb\n", ["a", Signal.TOO_LONG, "b"], ""),
-    (b"x" * 5 * LIMIT + b"\r\nb\r\n", [Signal.TOO_LONG, "b"], ""),
-    (b"x" * (LIMIT + 1), [Signal.TOO_LONG], ""),
-    (b"x" * LIMIT + b"\x7f" + b"yz\nb\n", [Signal.TOO_LONG, "b"], ""),
+    (b"a\n" + b"x" * (LIMIT + 1) + b"\nb\n", ["a", LineSignal.TOO_LONG, "b"], ""),
+    (b"x" * 5 * LIMIT + b"\r\nb\r\n", [LineSignal.TOO_LONG, "b"], ""),
+    (b"x" * (LIMIT + 1), [LineSignal.TOO_LONG], ""),
+    (b"x" * LIMIT + b"\x7f" + b"yz\nb\n", [LineSignal.TOO_LONG, "b"], ""),
     (b"x" * LIMIT + b"\x7fy\n", ["x" * (LIMIT - 1) + "y"], ""),
-    (b"x" * 2 * LIMIT + b"\x7f\x17\x08\x04y\nb\n", [Signal.TOO_LONG, "b"], ""),
-    (b"x" * 2 * LIMIT + b"\x15y\n", [Signal.TOO_LONG, "y"], ""),
-    (b"x" * 2 * LIMIT + b"\x03y\n", [Signal.TOO_LONG, "y"], ""),
-    ((b"x" * 2 * LIMIT + b"\n") * 2 + b"y\n", [Signal.TOO_LONG, Signal.TOO_LONG, "y"], ""),
+    (b"x" * 2 * LIMIT + b"\x7f\x17\x08\x04y\nb\n", [LineSignal.TOO_LONG, "b"], ""),
+    (b"x" * 2 * LIMIT + b"\x15y\n", [LineSignal.TOO_LONG, "y"], ""),
+    (b"x" * 2 * LIMIT + b"\x03y\n", [LineSignal.TOO_LONG, "y"], ""),
+    ((b"x" * 2 * LIMIT + b"\n") * 2 + b"y\n", [LineSignal.TOO_LONG, LineSignal.TOO_LONG, "y"], ""),
     # telnet
     (b"hi\xff\xf1 there\r\n", ["hi there"], ""),
     (b"hi\xff\xf4ho\r\n", ["ho"], ""),
     (b"hi\xff\xf8ho\xff\xf7a\r\n", ["ha"], ""),
-    (b"hi\xff\xec", [Signal.QUIT], ""),
-    (b"x" * 2 * LIMIT + b"\xff\xec", [Signal.TOO_LONG, Signal.QUIT], ""),
+    (b"hi\xff\xec", [LineSignal.QUIT], ""),
+    (b"x" * 2 * LIMIT + b"\xff\xec", [LineSignal.TOO_LONG, LineSignal.QUIT], ""),
     (b"\xff\xfa\x1f\x00\x0a\x00\x0d\xff\xf0hi\n", ["hi"], ""),
     (b"a\xff\xffb\n", ["a\ufffdb"], ""),
     (b"bob\n\xff\xf4\xff\xfd\x06still here\n", ["bob", "still here"], ""),
@@ -125,7 +125,7 @@ def test_random_bytes_give_the_same_however_they_are_cut(pieces: list[bytes]) ->
     assert read(pieces, 10) == expected
     assert read(chopped(whole, 1), 10) == expected
     for item in expected[0]:
-        assert isinstance(item, Signal) or (len(item) <= 10 and not set(item) & set("\n\r\0\x03\x04\x08\x7f"))
+        assert isinstance(item, LineSignal) or (len(item) <= 10 and not set(item) & set("\n\r\0\x03\x04\x08\x7f"))
 
 
 @given(
@@ -160,7 +160,7 @@ def test_pending_is_the_line_so_far() -> None:
     reader = LineReader(LIMIT)
     assert reader.pending == ""
     reader.feed(b"a\nso f\xe9\x12r\n")
-    assert [reader.next_line(), reader.next_line()] == ["a", Signal.REPRINT]
+    assert [reader.next_line(), reader.next_line()] == ["a", LineSignal.REPRINT]
     assert reader.pending == "so f\ufffd"
 
 

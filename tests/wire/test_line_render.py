@@ -6,28 +6,28 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from hubbub.core.model import (
-    Answer,
+    Acknowledged,
     Clock,
+    Encoder,
     Entry,
     Event,
-    Form,
     Goodbye,
+    HistoryShown,
     Invited,
     Joined,
     Kind,
     Knocked,
     Left,
-    Members,
-    Moved,
-    Named,
+    LogPage,
+    MembersListed,
+    NickChanged,
     Notice,
-    Page,
-    Past,
     Private,
+    QueryResult,
     Refusal,
-    RoomInfo,
-    Rooms,
-    Stored,
+    RoomRenamed,
+    RoomsListed,
+    RoomSummary,
 )
 from hubbub.wire.line import ENTRIES, EVENTS, PROMPT, RAW, TELNET, encode, render, stamped
 
@@ -63,7 +63,7 @@ SHOWN = [
     (Kind.MODE, "+o Bo!~nc@x.nc", "lobby", "*** Alice has made Bo an operator ***"),
     (Kind.KICK, "Bo", "lobby", "*** Alice has kicked Bo ***"),
     (Kind.KICK, "Bo too loud", "lobby", "*** Alice has kicked Bo (too loud) ***"),
-    (Kind.MOVE, "dev why not", "ops", "*** Alice has renamed ops: it is dev now ***"),
+    (Kind.ROOM_RENAMED, "dev why not", "ops", "*** Alice has renamed ops: it is dev now ***"),
     (Kind.REDACT, "x.1 rude", "lobby", "*** Alice has taken a message back ***"),
     (Kind.JOIN, "", "lobby", "*** Alice has joined the chat ***"),
     (Kind.JOIN, "", "ops", "*** Alice has joined ops ***"),
@@ -79,12 +79,17 @@ SHOWN = [
 @pytest.mark.parametrize(("kind", "text", "room", "lines"), SHOWN)
 @pytest.mark.parametrize(
     ("form", "end", "prefixed"),
-    [(RAW, "\n", False), (TELNET, "\r\n", False), (RAW.elsewhere, "\n", True), (TELNET.elsewhere, "\r\n", True)],
+    [
+        (RAW, "\n", False),
+        (TELNET, "\r\n", False),
+        (RAW.for_other_room, "\n", True),
+        (TELNET.for_other_room, "\r\n", True),
+    ],
 )
-def test_entry(kind: Kind, text: str, room: str, lines: str, form: Form, end: str, prefixed: bool) -> None:
+def test_entry(kind: Kind, text: str, room: str, lines: str, form: Encoder, end: str, prefixed: bool) -> None:
     prefix = f"[{room}] " if prefixed else ""
     expected = "".join(prefix + line + end for line in lines.split("|"))
-    assert form.render(entry(kind, text, room)) == expected.encode()
+    assert form.encode(entry(kind, text, room)) == expected.encode()
 
 
 def test_every_kind_and_every_event_is_shown() -> None:
@@ -94,13 +99,16 @@ def test_every_kind_and_every_event_is_shown() -> None:
 
 def test_form_for_other_rooms_is_one_and_its_own() -> None:
     for form in (RAW, TELNET):
-        assert form.elsewhere is form.elsewhere.elsewhere is not form
-        assert not form.echo and not form.elsewhere.echo
+        assert form.for_other_room is form.for_other_room.for_other_room is not form
+        assert not form.echo and not form.for_other_room.echo
 
 
 def test_skipped() -> None:
-    assert RAW.skipped("ops", 12) == b"*** 12 messages skipped; /history shows the latest ***\n"
-    assert TELNET.elsewhere.skipped("ops", 12) == b"[ops] *** 12 messages skipped; /history shows the latest ***\r\n"
+    assert RAW.encode_skipped("ops", 12) == b"*** 12 messages skipped; /history shows the latest ***\n"
+    assert (
+        TELNET.for_other_room.encode_skipped("ops", 12)
+        == b"[ops] *** 12 messages skipped; /history shows the latest ***\r\n"
+    )
 
 
 def test_prompt_has_no_end() -> None:
@@ -130,8 +138,8 @@ def test_day_is_that_of_the_clock_on_the_wall() -> None:
     assert stamped(old, NOW, timezone(timedelta(hours=2))) == "[01:15] * Alice waves"
 
 
-def past(*texts: str, tail: tuple[str, ...] = ()) -> Past:
-    return Past([entry(Kind.MESSAGE, text) for text in texts], NOW, tail)
+def past(*texts: str, tail: tuple[str, ...] = ()) -> HistoryShown:
+    return HistoryShown([entry(Kind.MESSAGE, text) for text in texts], NOW, tail)
 
 
 EVENTS_SHOWN: list[tuple[Event, str]] = [
@@ -146,19 +154,19 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Joined("lobby", 7, "", True), ""),
     (Left("ops", ""), "*** You have left ops ***\n"),
     (Left("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
-    (Named("Max"), "*** You are Max now ***\n"),
-    (Stored("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
-    (Answer("h", Page([])), ""),
+    (NickChanged("Max"), "*** You are Max now ***\n"),
+    (Acknowledged("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
+    (QueryResult("h", LogPage([])), ""),
     (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
-    (Members("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),
-    (Members("ops", ["Alice"], 41), "*** In ops: 42 ***\n  Alice\n  and 41 more\n"),
-    (Members("ops", ["x" * 32] * 3), f"*** In ops: 3 ***\n  {'x' * 32}, {'x' * 32}\n  {'x' * 32}\n"),
+    (MembersListed("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),
+    (MembersListed("ops", ["Alice"], 41), "*** In ops: 42 ***\n  Alice\n  and 41 more\n"),
+    (MembersListed("ops", ["x" * 32] * 3), f"*** In ops: 3 ***\n  {'x' * 32}, {'x' * 32}\n  {'x' * 32}\n"),
     (
-        Rooms([RoomInfo("lobby", 3, ""), RoomInfo("ops", 0, "tea")], "ops"),
+        RoomsListed([RoomSummary("lobby", 3, ""), RoomSummary("ops", 0, "tea")], "ops"),
         "*** Rooms, and how many people are in them ***\n  lobby (3)\n* ops (0): tea\n",
     ),
     (
-        Rooms([RoomInfo("ops", 1, "")], "", 5),
+        RoomsListed([RoomSummary("ops", 1, "")], "", 5),
         "*** Rooms, and how many people are in them ***\n  ops (1)\n  and 5 more\n",
     ),
     (Clock(NOW), "*** 2026-11-24 09:15:30 UTC ***\n"),
@@ -173,7 +181,7 @@ def test_event(event: Event, text: str) -> None:
 
 
 def test_list_of_members_fits_eighty_columns() -> None:
-    shown = render(Members("ops", [f"member{number}" for number in range(100)]), "\n").decode()
+    shown = render(MembersListed("ops", [f"member{number}" for number in range(100)]), "\n").decode()
     assert max(map(len, shown.splitlines())) <= 80
     assert all(f"member{number}" in shown for number in range(100))
 
@@ -183,7 +191,7 @@ def test_list_of_members_fits_eighty_columns() -> None:
     [
         (Notice(("You are in a room of many names",)), "*** You are in a|room of many names|***|"),
         (Refusal("x", "Names can't contain spaces."), "Names can't contain|spaces.|"),
-        (Members("ops", ["Alice", "Bob", "Carol", "Dave"]), "*** In ops: 4 ***|  Alice, Bob, Carol|  Dave|"),
+        (MembersListed("ops", ["Alice", "Bob", "Carol", "Dave"]), "*** In ops: 4 ***|  Alice, Bob, Carol|  Dave|"),
         (Private("Alice", "what was said is as it was"), "Alice (private): what was said is as it was|"),
         (past("what was said is as it was"), "[09:15] Alice: what was said is as it was|"),
         (Goodbye(), ""),
@@ -206,16 +214,16 @@ def test_lines_of_a_batch_follow_each_other() -> None:
     assert RAW.join([b"a\n", b"b\n"]) == b"a\nb\n" and RAW.join([]) == b""
 
 
-@pytest.mark.parametrize("kind", [Kind.SIGNAL, Kind.GONE])
+@pytest.mark.parametrize("kind", [Kind.EPHEMERAL, Kind.REDACTED])
 def test_what_a_terminal_does_not_show(kind: Kind) -> None:
-    assert RAW.render(entry(kind)) == b""
+    assert RAW.encode(entry(kind)) == b""
 
 
 def test_what_one_did_to_others_is_shown_to_oneself_and_nothing_else() -> None:
-    assert RAW.mine(entry(Kind.REDACT, "a.1")) == RAW.render(entry(Kind.REDACT, "a.1"))
-    assert RAW.mine(entry(Kind.KICK, "Bo")) == RAW.render(entry(Kind.KICK, "Bo"))
-    assert RAW.mine(entry(Kind.MESSAGE, "hi")) == b""
-    assert not RAW.once
+    assert RAW.encode_own(entry(Kind.REDACT, "a.1")) == RAW.encode(entry(Kind.REDACT, "a.1"))
+    assert RAW.encode_own(entry(Kind.KICK, "Bo")) == RAW.encode(entry(Kind.KICK, "Bo"))
+    assert RAW.encode_own(entry(Kind.MESSAGE, "hi")) == b""
+    assert not RAW.dedupes
 
 
 def test_private_lines_cannot_be_taken_for_the_servers() -> None:
@@ -224,5 +232,5 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo invites you to ops. Type /join ops ***\n"
     knocked = b"*** Bo asks to be let into ops. To let them in, type /invite Bo there ***\n"
     assert render(Knocked("Bo", "~nc@x.nc", "ops"), "\n") == knocked
-    assert render(Moved("ops", "dev", entry(Kind.MOVE, "dev")), "\n") == b""
-    assert b"  @Al, Bo\n" in render(Members("ops", ["Al", "Bo"], 0, ["Al"]), "\n")
+    assert render(RoomRenamed("ops", "dev", entry(Kind.ROOM_RENAMED, "dev")), "\n") == b""
+    assert b"  @Al, Bo\n" in render(MembersListed("ops", ["Al", "Bo"], 0, ["Al"]), "\n")

@@ -8,26 +8,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.core.model import (
-    Answer,
+    Acknowledged,
     Clock,
     Entry,
     Event,
     Goodbye,
+    HistoryShown,
     Joined,
     Kind,
     Knocked,
     Left,
-    Members,
-    Moved,
-    Named,
+    LogPage,
+    MembersListed,
+    NickChanged,
     Notice,
-    Page,
-    Past,
     Private,
+    QueryResult,
     Refusal,
-    RoomInfo,
-    Rooms,
-    Stored,
+    RoomRenamed,
+    RoomsListed,
+    RoomSummary,
 )
 from hubbub.wire.web import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
 
@@ -136,11 +136,11 @@ def test_frame_tells_its_length(size: int) -> None:
 
 
 def test_batch_is_one_frame() -> None:
-    rendered = [FORM.render(ENTRY), FORM.render(ENTRY._replace(seq=8))]
+    rendered = [FORM.encode(ENTRY), FORM.encode(ENTRY._replace(seq=8))]
     got = json.loads(payload(FORM.join(rendered)))
     assert got == {"type": "entries", "entries": [OBJECT, OBJECT | {"seq": 8}]}
-    assert FORM.join([]) == b"" and FORM.elsewhere is FORM and FORM.echo
-    assert json.loads(payload(FORM.skipped("ops", 9))) == {"type": "skipped", "room": "ops", "count": 9}
+    assert FORM.join([]) == b"" and FORM.for_other_room is FORM and FORM.echo
+    assert json.loads(payload(FORM.encode_skipped("ops", 9))) == {"type": "skipped", "room": "ops", "count": 9}
 
 
 EVENTS: list[tuple[Event, dict[str, object]]] = [
@@ -156,16 +156,16 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "error", "code": "c", "text": "no", "label": "", "offer": "Mary-Ann"},
     ),
     (
-        Stored("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
+        Acknowledged("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
         {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
     ),
     (Joined("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
     (Left("ops", "lobby"), {"type": "left", "room": "ops"}),
-    (Named("Max"), {"type": "nick", "nick": "Max"}),
+    (NickChanged("Max"), {"type": "nick", "nick": "Max"}),
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
     (
-        Stored("m1", Entry("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
+        Acknowledged("m1", Entry("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
         {"type": "sent", "label": "m1", "nick": "Max", "user": "u1"},
     ),
     (
@@ -173,25 +173,25 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "error", "code": "bad-key", "text": "no", "label": "", "room": "ops"},
     ),
     (
-        Members("ops", ["Al", "Bo"], users=["u1", "u2"]),
+        MembersListed("ops", ["Al", "Bo"], users=["u1", "u2"]),
         {"type": "members", "room": "ops", "nicks": ["Al", "Bo"], "more": 0, "operators": [], "users": ["u1", "u2"]},
     ),
-    (Answer("h", Page([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
+    (QueryResult("h", LogPage([ENTRY], True)), {"type": "page", "label": "h", "entries": [OBJECT], "more": True}),
     (
-        Answer("h", Page([], note="One is left out")),
+        QueryResult("h", LogPage([], note="One is left out")),
         {"type": "page", "label": "h", "entries": [], "more": False, "note": "One is left out"},
     ),
-    (Past([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
+    (HistoryShown([ENTRY], 2.0, ("end",)), {"type": "past", "entries": [OBJECT], "lines": ["end"]}),
     (
-        Members("ops", ["Al"], 0, ["Al"], watching=2),
+        MembersListed("ops", ["Al"], 0, ["Al"], watching=2),
         {"type": "members", "room": "ops", "nicks": ["Al"], "more": 0, "operators": ["Al"], "watching": 2},
     ),
-    (Members("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3, "operators": []}),
+    (MembersListed("ops", ["Al"], 3), {"type": "members", "room": "ops", "nicks": ["Al"], "more": 3, "operators": []}),
     (
-        Rooms([RoomInfo("ops", 2, "tea")], "ops"),
+        RoomsListed([RoomSummary("ops", 2, "tea")], "ops"),
         {"type": "rooms", "rooms": [{"name": "ops", "members": 2, "topic": "tea"}], "more": 0},
     ),
-    (Rooms([], "ops", 0, "r1"), {"type": "rooms", "rooms": [], "more": 0, "label": "r1"}),
+    (RoomsListed([], "ops", 0, "r1"), {"type": "rooms", "rooms": [], "more": 0, "label": "r1"}),
     (Clock(2.5), {"type": "clock", "time": 2.5}),
 ]
 
@@ -216,24 +216,24 @@ def test_encode_is_json() -> None:
         (Kind.KICK, "Bo", "has kicked Bo"),
         (Kind.KICK, "Bo too loud", "has kicked Bo (too loud)"),
         (Kind.REDACT, "x.9", "has taken a message back"),
-        (Kind.MOVE, "dev now", "has renamed the room: it is dev now"),
+        (Kind.ROOM_RENAMED, "dev now", "has renamed the room: it is dev now"),
     ],
 )
 def test_what_was_done_is_told_in_words(kind: Kind, text: str, words: str) -> None:
-    (told,) = json.loads(payload(FORM.join([FORM.render(ENTRY._replace(kind=kind, text=text))])))["entries"]
+    (told,) = json.loads(payload(FORM.join([FORM.encode(ENTRY._replace(kind=kind, text=text))])))["entries"]
     assert told["words"] == words and told["text"] == text
 
 
 def test_what_a_browser_is_not_told() -> None:
-    gone = ENTRY._replace(kind=Kind.GONE)
-    assert FORM.render(gone) == FORM.render(ENTRY._replace(kind=Kind.SIGNAL)) == FORM.mine(ENTRY) == b""
-    assert FORM.join([b"", b""]) == b"" and not FORM.once
-    assert json.loads(payload(render(Answer("h", Page([gone, ENTRY])))))["entries"] == [OBJECT]
+    gone = ENTRY._replace(kind=Kind.REDACTED)
+    assert FORM.encode(gone) == FORM.encode(ENTRY._replace(kind=Kind.EPHEMERAL)) == FORM.encode_own(ENTRY) == b""
+    assert FORM.join([b"", b""]) == b"" and not FORM.dedupes
+    assert json.loads(payload(render(QueryResult("h", LogPage([gone, ENTRY])))))["entries"] == [OBJECT]
     assert render(Private("Max", "")) == b""
 
 
 def test_room_with_another_name_is_left_and_joined() -> None:
-    moved = render(Moved("ops", "dev", ENTRY, "tea"))
+    moved = render(RoomRenamed("ops", "dev", ENTRY, "tea"))
     first = frame(moved[2 : 2 + moved[1]])
     assert json.loads(payload(first)) == {"type": "left", "room": "ops"}
     assert json.loads(payload(moved[len(first) :])) == {"type": "joined", "room": "dev", "seq": 7, "topic": "tea"}

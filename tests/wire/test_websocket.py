@@ -9,7 +9,7 @@ import pytest
 from cutting import cuts
 from websockets.frames import Frame, Opcode
 
-from hubbub.wire.websocket import BadHandshake, FrameReader, Signal, accept, close_frame
+from hubbub.wire.websocket import BadHandshake, FrameReader, FrameSignal, accept, close_frame
 
 LOG = logging.getLogger("test")
 
@@ -23,9 +23,9 @@ def text(data: str) -> bytes:
     return sent(Opcode.TEXT, data.encode())
 
 
-def read(*pieces: bytes, size: int = 1 << 16) -> tuple[list[str | Signal], FrameReader]:
+def read(*pieces: bytes, size: int = 1 << 16) -> tuple[list[str | FrameSignal], FrameReader]:
     reader = FrameReader(size, LOG)
-    items: list[str | Signal] = []
+    items: list[str | FrameSignal] = []
     for piece in pieces:
         reader.feed(piece)
         while (item := reader.next_item()) is not None:
@@ -41,7 +41,7 @@ def test_messages_come_out_however_they_are_cut() -> None:
         + sent(Opcode.CONT, b"wo")
         + text("ü" * 700)
     )
-    expected = ["one", Signal.CONTROL, Signal.CONTROL, "two", "ü" * 700]
+    expected = ["one", FrameSignal.CONTROL, FrameSignal.CONTROL, "two", "ü" * 700]
     for pieces in cuts(data):
         items, reader = read(*pieces)
         assert items == expected
@@ -49,22 +49,25 @@ def test_messages_come_out_however_they_are_cut() -> None:
 
 
 def test_binary_message_is_told_apart() -> None:
-    assert read(sent(Opcode.BINARY, b"\xff", False) + sent(Opcode.CONT, b"x"))[0] == [Signal.CONTROL, Signal.BINARY]
+    assert read(sent(Opcode.BINARY, b"\xff", False) + sent(Opcode.CONT, b"x"))[0] == [
+        FrameSignal.CONTROL,
+        FrameSignal.BINARY,
+    ]
 
 
 def test_pong_means_nothing() -> None:
     items, reader = read(sent(Opcode.PONG, b"x"))
-    assert items == [Signal.CONTROL] and reader.take_pong() == b""
+    assert items == [FrameSignal.CONTROL] and reader.take_pong() == b""
 
 
 def test_last_ping_is_answered() -> None:
     items, reader = read(sent(Opcode.PING, b"1") + sent(Opcode.PING, b"2"))
-    assert items == [Signal.CONTROL] * 2 and reader.take_pong() == b"\x8a\x012"
+    assert items == [FrameSignal.CONTROL] * 2 and reader.take_pong() == b"\x8a\x012"
 
 
 def test_close_comes_after_what_was_said_before() -> None:
     items, reader = read(text("bye") + sent(Opcode.CLOSE, b"\x03\xe8see you") + text("more"), b"and more")
-    assert items == ["bye", Signal.CONTROL, Signal.END] and reader.last_words == b"\x88\x09\x03\xe8see you"
+    assert items == ["bye", FrameSignal.CONTROL, FrameSignal.END] and reader.last_words == b"\x88\x09\x03\xe8see you"
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_close_comes_after_what_was_said_before() -> None:
 )
 def test_what_breaks_the_protocol_ends_it_with_a_code(data: bytes, code: int) -> None:
     items, reader = read(text("before") + data + text("after"), size=100)
-    assert items[0] == "before" and items[-1] is Signal.END and "after" not in items
+    assert items[0] == "before" and items[-1] is FrameSignal.END and "after" not in items
     assert reader.last_words[:1] == b"\x88" and int.from_bytes(reader.last_words[2:4], "big") == code
 
 
@@ -96,7 +99,7 @@ def test_many_small_frames_are_not_all_read_at_once() -> None:
 def test_random_bytes_end_it_or_are_read() -> None:
     for _ in range(200):
         items, _ = read(os.urandom(100))
-        assert all(isinstance(item, str | Signal) for item in items)
+        assert all(isinstance(item, str | FrameSignal) for item in items)
 
 
 def test_close_frame() -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.retention import Retention
 
 log = logging.getLogger("hubbub")
 
@@ -54,7 +54,7 @@ class Ageing:
 class Forgetting:
     """Says on the console what is forgotten, and what is not though the clock says that it is old."""
 
-    def __init__(self, keep: Keep) -> None:
+    def __init__(self, keep: Retention) -> None:
         self._age = keep.age
         self._told = 0  # entries of which was told that they are forgotten
         self._when = float("-inf")  # that was told

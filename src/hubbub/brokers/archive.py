@@ -8,14 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hubbub.brokers import ruling, salvage, schema
+from hubbub.brokers import room_state, salvage, schema
 from hubbub.brokers.queries import sentence
 from hubbub.brokers.schema import INSERT
 from hubbub.brokers.store import Store
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
-EFFECTIVE = frozenset({Kind.TOPIC, Kind.MOVE, Kind.REDACT})
+EFFECTIVE = frozenset({Kind.TOPIC, Kind.ROOM_RENAMED, Kind.REDACT})
 PAGE = 2_000  # entries that are read at once
 CACHE = 64 * 1024  # KiB of the file that are kept in memory: ids of a large log are all over it
 
@@ -141,9 +141,9 @@ class Archive(Store):
                 room, prev = rooms.get(entry.room) or self._room(entry.room)
                 stored = entry._replace(seq=seq, prev=prev)
                 db.execute(INSERT, schema.row(stored, room, prev))
-                ruling.note(db, room, stored)
+                room_state.note(db, room, stored)
                 rooms[entry.room] = room, seq
-                if entry.kind is Kind.MOVE:
+                if entry.kind is Kind.ROOM_RENAMED:
                     self._free(entry)
                     self._note_name(seq, entry.room)
                     rooms.clear()

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from hubbub.core import delivery
 from hubbub.core.access import HIDDEN, Action, may
-from hubbub.core.model import SAID, Around, Draft, Entry, Page
-from hubbub.core.rules import Rules
+from hubbub.core.model import SAID, Around, Draft, Entry, LogPage
+from hubbub.core.room_modes import RoomModes
 from hubbub.core.viewer import Viewer
 from hubbub.errors import BrokerError, Closed
 
@@ -47,7 +47,7 @@ Committed = Callable[[Sequence[Entry]], None]
 Failed = Callable[[Sequence[Draft], str, bool], None]
 
 
-class Broker(delivery.Broker, Protocol):
+class Broker(delivery.LogReader, Protocol):
     """The hub's view of a broker, and what the server does with it.
 
     `gathers` says whether it makes batches of what it is given: then it may have more before it is done with the last.
@@ -118,7 +118,7 @@ def new_log_id() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
-def readable(viewer: Viewer, rules: Rules) -> bool:
+def readable(viewer: Viewer, rules: RoomModes) -> bool:
     """Return whether somebody may read a room's log; False if it is to seem that there is no such room.
 
     Raises:
@@ -139,7 +139,7 @@ def stamp(clock: float, newest: float) -> float:
     return newest if clock < newest <= clock + LEAD else clock
 
 
-def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
+def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> LogPage:
     """Return at most `limit` entries, oldest first, with at most MAX_PAGE characters of text in them."""
     taken: list[Entry] = []
     size = 0
@@ -152,7 +152,7 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> Page:
         taken.append(entry)
     if newest_first:
         taken.reverse()
-    return Page(taken, more)
+    return LogPage(taken, more)
 
 
 # A place in a room's log: a number, or a time and a number among the entries of that time.
@@ -211,7 +211,7 @@ def windows(
     return []
 
 
-def around(entries: Iterable[Entry], query: Around) -> Page:
+def around(entries: Iterable[Entry], query: Around) -> LogPage:
     """Return what a query asks of all entries of its room."""
     by_time = is_by_time(query)
     found: list[Entry] = []
@@ -226,4 +226,4 @@ def around(entries: Iterable[Entry], query: Around) -> Page:
     for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
         part = [entry for at, entry in log if low <= at < high and (query.every or entry.kind in SAID)]
         found += part[max(0, len(part) - limit) :] if newest else part[:limit]
-    return Page(found)
+    return LogPage(found)

@@ -14,7 +14,7 @@ from hubbub.brokers import salvage
 from hubbub.brokers.schema import VERSION, fields, lenient, mark
 from hubbub.brokers.words import search_form, tokens
 from hubbub.core.model import SAID, Entry, Kind
-from hubbub.core.rules import parse
+from hubbub.core.room_modes import parse
 
 if TYPE_CHECKING:
     from hubbub.brokers.store import Store

@@ -12,7 +12,7 @@ from operator import attrgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, around, new_log_id, page, readable, stamp
-from hubbub.brokers.searches import Searches
+from hubbub.brokers.search_scheduler import SearchScheduler
 from hubbub.brokers.words import Words
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.access import Action, may
@@ -25,15 +25,15 @@ from hubbub.core.model import (
     Entry,
     Kind,
     Latest,
-    Page,
+    LogPage,
     Query,
     RoomList,
     RoomState,
     Search,
     Since,
 )
-from hubbub.core.rules import CHANGING, Rules
-from hubbub.core.rulings import with_ruling
+from hubbub.core.room_modes import CHANGING, RoomModes
+from hubbub.core.state_entries import with_ruling
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Closed
 
@@ -79,7 +79,7 @@ class MemoryBroker:
     def start(self, committed: Committed, failed: Failed) -> None:
         """Begin to work for the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._searches = Searches(self._search, 1)
+        self._searches = SearchScheduler(self._search, 1)
         self._committed = committed
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
@@ -101,7 +101,7 @@ class MemoryBroker:
         for draft in drafts:
             room = moved.get(draft.room, draft.room)
             entries.append(self._append(draft, room, now))
-            if draft.kind is Kind.MOVE:
+            if draft.kind is Kind.ROOM_RENAMED:
                 moved[room] = draft.text.partition(" ")[0]
         self._loop.call_soon(self._committed, entries)
 
@@ -127,7 +127,7 @@ class MemoryBroker:
             self._loop.call_soon(done, closed)
             return
         if not seen:
-            self._loop.call_soon(done, Page(()))
+            self._loop.call_soon(done, LogPage(()))
         elif isinstance(query, Search):
             self._searches.ask(query, done)
         else:
@@ -142,8 +142,8 @@ class MemoryBroker:
         ]
         return RoomList(shown, len(known))
 
-    def _rules_of(self, room: str) -> Rules:
-        return Rules(room, self._rules.get(room, ()))
+    def _rules_of(self, room: str) -> RoomModes:
+        return RoomModes(room, self._rules.get(room, ()))
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Say that it can commit: memory always can."""
@@ -160,7 +160,7 @@ class MemoryBroker:
             self._topics[room] = draft.text
         if draft.kind in CHANGING:
             self._rules[room] = with_ruling(room, self._rules.get(room, []), entry)
-        if draft.kind is Kind.MOVE:
+        if draft.kind is Kind.ROOM_RENAMED:
             self._move(room, draft.text.partition(" ")[0])
         if draft.kind is Kind.REDACT:
             self._forget(room, draft.text.partition(" ")[0])
@@ -182,7 +182,7 @@ class MemoryBroker:
         for log in (self._rooms[room], self._log):
             for index, entry in enumerate(log):
                 if entry.id == id:
-                    log[index] = entry._replace(kind=Kind.GONE, text="", tags="")
+                    log[index] = entry._replace(kind=Kind.REDACTED, text="", tags="")
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search a slice of the log in each turn of the loop: all of it at once would hold up everybody."""
@@ -198,14 +198,14 @@ class MemoryBroker:
                     if len(found) > query.limit:
                         break
             else:
-                if length_hint(entries) and not (query.asker and query.asker.gone):
+                if length_hint(entries) and not (query.asker and query.asker.closed):
                     self._loop.call_soon(look)
                     return
             done(page(True, found, query.limit))
 
         self._loop.call_soon(look)
 
-    def _answer(self, query: Latest | After | Since | Around) -> Page:
+    def _answer(self, query: Latest | After | Since | Around) -> LogPage:
         match query:
             case After():
                 entries = (e for e in self._rooms.get(query.room, ()) if query.seq < e.seq <= query.upto)

@@ -16,7 +16,7 @@ from itertools import takewhile
 from operator import attrgetter
 from typing import Any, ClassVar, TypeVar, overload
 
-from hubbub.brokers import ruling, salvage, searching
+from hubbub.brokers import full_text, room_state, salvage
 from hubbub.brokers.base import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.brokers.schema import SAID, entry_of, fields, lenient
 from hubbub.brokers.words import Words
@@ -30,15 +30,15 @@ from hubbub.core.model import (
     Entry,
     Kind,
     Latest,
-    Page,
+    LogPage,
     Query,
     RoomList,
     RoomState,
     Search,
     Since,
 )
-from hubbub.core.rules import CHANGING, Rules
-from hubbub.core.rulings import made_by
+from hubbub.core.room_modes import CHANGING, RoomModes
+from hubbub.core.state_entries import state_entries
 from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError
 
@@ -64,7 +64,7 @@ def sentence(error: sqlite3.Error) -> str:
 T = TypeVar("T")
 
 
-class Reading:
+class QueryReader:
     """A connection to a log, as far as it is read."""
 
     _db: sqlite3.Connection
@@ -75,10 +75,10 @@ class Reading:
     left_out = 0  # of all answers
 
     @overload
-    def answer(self, query: Query) -> Page: ...
+    def answer(self, query: Query) -> LogPage: ...
     @overload
     def answer(self, query: AllRooms) -> RoomList: ...
-    def answer(self, query: Query | AllRooms) -> Page | RoomList:
+    def answer(self, query: Query | AllRooms) -> LogPage | RoomList:
         """Return what a query asks for, of what is committed now.
 
         Raises:
@@ -87,7 +87,9 @@ class Reading:
         """
         asker = query.asker if isinstance(query, Search) else None
         deadline = time.monotonic() + PATIENCE
-        self._db.set_progress_handler(lambda: time.monotonic() > deadline or (asker is not None and asker.gone), STEPS)
+        self._db.set_progress_handler(
+            lambda: time.monotonic() > deadline or (asker is not None and asker.closed), STEPS
+        )
         try:
             if isinstance(query, AllRooms):
                 return self._read(lambda: self._all_rooms(query))
@@ -149,7 +151,7 @@ class Reading:
             return RoomState(0, "", ())
         said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
         recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-        return RoomState(self._last_of(row[0]), row[1], said, ruling.made_of(self._db, row[0], name), recent)
+        return RoomState(self._last_of(row[0]), row[1], said, room_state.made_of(self._db, row[0], name), recent)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
@@ -165,23 +167,23 @@ class Reading:
         """Return the closed rooms of which somebody may not see something."""
         if viewer.system:
             return set()
-        closed = ruling.closed(self._db)
+        closed = room_state.closed(self._db)
         return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
 
-    def _allowed(self, query: Query, answer: Callable[..., Page]) -> Page:
+    def _allowed(self, query: Query, answer: Callable[..., LogPage]) -> LogPage:
         """Return what is found, of what the viewer may read. Raises Closed."""
         viewer = query.viewer
         if viewer.system:
             return answer(self, query)
         if query.room:
-            return answer(self, query) if readable(viewer, self._rules(query.room)) else Page(())
+            return answer(self, query) if readable(viewer, self._rules(query.room)) else LogPage(())
         found = answer(self, query)
         reads = cache(lambda room: may(viewer, Action.READ, self._rules(room)) is None)
         return replace(found, entries=[entry for entry in found.entries if reads(entry.room)])
 
-    def _rules(self, name: str) -> Rules:
+    def _rules(self, name: str) -> RoomModes:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        return Rules(name, ruling.made_of(self._db, row[0], name) if row else ())
+        return RoomModes(name, room_state.made_of(self._db, row[0], name) if row else ())
 
     def called_before(self, move: Entry) -> str:
         """Return what a room was called before an entry that renamed it; today's name if that is not known."""
@@ -220,7 +222,7 @@ class Reading:
             self.damage = self.damage or "there are entries in it that are not what was said"
         return entry
 
-    def _latest(self, query: Latest) -> Page:
+    def _latest(self, query: Latest) -> LogPage:
         kinds = "" if query.every else f"AND {SAID}"
         if query.kinds:
             kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
@@ -228,7 +230,7 @@ class Reading:
         entries = self._entries(where, query.room, query.before or END, query.limit + 1)
         return page(True, entries, query.limit)
 
-    def _after(self, query: After) -> Page:
+    def _after(self, query: After) -> LogPage:
         kinds = f"AND {SAID}" if query.said else ""
         where = (
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
@@ -237,7 +239,7 @@ class Reading:
         entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
 
-    def _around(self, query: Around) -> Page:
+    def _around(self, query: Around) -> LogPage:
         """Return entries by number; if one of the bounds is a time, by time, and by number where that is the same."""
         by_time = is_by_time(query)
         kinds = "" if query.every else f"AND {SAID}"
@@ -259,9 +261,9 @@ class Reading:
             )
             part = list(self._entries(where, query.room, *low, *high, limit))
             found += reversed(part) if newest else part
-        return Page(found)
+        return LogPage(found)
 
-    def _since(self, query: Since) -> Page:
+    def _since(self, query: Since) -> LogPage:
         """Return the first messages by time, in the order of their numbers."""
         where = (
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND time BETWEEN ? AND ? "
@@ -270,10 +272,10 @@ class Reading:
         found = page(False, self._entries(where, query.room, query.time, query.until, query.limit + 1), query.limit)
         return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
 
-    def _search(self, query: Search) -> Page:
-        return searching.search(self, query)
+    def _search(self, query: Search) -> LogPage:
+        return full_text.search(self, query)
 
-    _ANSWERS: ClassVar[dict[type, Callable[..., Page]]] = {
+    _ANSWERS: ClassVar[dict[type, Callable[..., LogPage]]] = {
         Latest: _latest,
         After: _after,
         Since: _since,
@@ -298,7 +300,7 @@ class Reading:
             if name and room in (None, name) and id not in without and (entry := self._entry(name, *row)):
                 yield entry
 
-    def _salvaged(self, query: Query) -> Page:
+    def _salvaged(self, query: Query) -> LogPage:
         """Return what a query asks for, by looking at one entry after another."""
         match query:
             case Latest():
@@ -326,6 +328,6 @@ class Reading:
             return RoomState(0, "", ())
         entries = list(self._walk(1, False, name))
         said = [entry for entry in entries if entry.kind in model.SAID]
-        rules = made_by(name, (entry for entry in entries if entry.kind in CHANGING))
+        rules = state_entries(name, (entry for entry in entries if entry.kind in CHANGING))
         last = entries[-1].seq if entries else 0
         return RoomState(last, row[0], said[max(0, len(said) - latest) :], rules, entries[-LOOKED_BACK:])

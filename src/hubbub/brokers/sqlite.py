@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 from hubbub.brokers import checking
 from hubbub.brokers.ageing import Ageing, Forgetting
 from hubbub.brokers.base import Committed, Failed
-from hubbub.brokers.keep import Keep
-from hubbub.brokers.searches import Searches
+from hubbub.brokers.retention import Retention
+from hubbub.brokers.search_scheduler import SearchScheduler
 from hubbub.brokers.store import NotSynced, Store
 from hubbub.core.model import AllRooms, Draft, Entry, Query, RoomState, Search
 from hubbub.errors import BrokerError, Closed, SettingsError, reason
@@ -70,7 +70,7 @@ class SqliteBroker:
         self,
         folder: Path,
         clock: Callable[[], float],
-        keep: Keep | None = None,
+        keep: Retention | None = None,
         uptime: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folder = folder
@@ -81,7 +81,7 @@ class SqliteBroker:
         self.broken: Callable[[str], None] = lambda reason: None
         self._clock = clock
         self._uptime = uptime
-        self._keep = keep or Keep()
+        self._keep = keep or Retention()
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._searching: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -107,7 +107,7 @@ class SqliteBroker:
         self._loop = asyncio.get_running_loop()
         self._committed = committed
         self._failed = failed
-        self._searches = Searches(self._search, SEARCHERS)
+        self._searches = SearchScheduler(self._search, SEARCHERS)
         self._lock = lock(self._folder)
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)

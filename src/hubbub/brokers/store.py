@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hubbub.brokers import checking, ruling, salvage, schema, searching, trimming, watermark
+from hubbub.brokers import checking, full_text, room_state, salvage, schema, trimming, watermark
 from hubbub.brokers.base import new_log_id, stamp
-from hubbub.brokers.keep import Keep
-from hubbub.brokers.queries import Reading, sentence
+from hubbub.brokers.queries import QueryReader, sentence
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.schema import INSERT, VERSION
 from hubbub.brokers.watermark import Mark, Watermark
 from hubbub.core.model import Draft, Entry, Kind
@@ -48,7 +48,7 @@ class Size(NamedTuple):
     bytes: int
 
 
-class Store(Reading):
+class Store(QueryReader):
     """One connection to the log.
 
     Args:
@@ -67,7 +67,7 @@ class Store(Reading):
         self._path = folder / FILE
         self._write = write
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
-        self._tidying = trimming.Tidying()
+        self._tidying = trimming.Trimming()
         self._mark: Watermark | None = None
         self.forgotten = 0  # entries since it was opened
         if not write and not self._path.exists():
@@ -122,7 +122,7 @@ class Store(Reading):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA journal_size_limit = 67108864")
-                searching.prepare(db)
+                full_text.prepare(db)
             db.execute("PRAGMA temp_store = MEMORY")
         except sqlite3.Error:
             db.close()
@@ -140,7 +140,7 @@ class Store(Reading):
             raise SettingsError(f"{self._path} is not a log of hubbub.")
         if self._write:
             schema.upgrade(self._db, version)
-            ruling.prepare(self._db)
+            room_state.prepare(self._db)
             version = VERSION
         self._version = version
         self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
@@ -227,10 +227,10 @@ class Store(Reading):
                 kind, nick, text = draft.kind, draft.nick, draft.text
                 entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
                 rows.append(schema.row(entries[-1], room, prev))
-                ruling.note(db, room, entries[-1])
+                room_state.note(db, room, entries[-1])
                 if kind is Kind.TOPIC:
                     db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
-                elif kind is Kind.MOVE:
+                elif kind is Kind.ROOM_RENAMED:
                     to = moved[name] = text.partition(" ")[0]
                     self._note_name(seq, name)
                     db.execute("UPDATE room SET name = ? WHERE id = ?", (to, room))
@@ -259,7 +259,7 @@ class Store(Reading):
         first, _, _ = entry.text.partition(" ")
         if entry.kind is Kind.TOPIC:
             self._db.execute("UPDATE room SET topic = ? WHERE id = ?", (entry.text, room))
-        elif entry.kind is Kind.MOVE:
+        elif entry.kind is Kind.ROOM_RENAMED:
             self._db.execute("UPDATE OR IGNORE room SET name = ? WHERE id = ?", (first, room))
         elif entry.kind is Kind.REDACT:
             self._forget(room, first)
@@ -275,7 +275,7 @@ class Store(Reading):
         if row is None:
             return
         seq, nick, host = row
-        searching.forget(self._db, seq - 1, seq)
+        full_text.forget(self._db, seq - 1, seq)
         sum = schema.checksum(("gone", nick, "", id, host, ""))
         self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '', sum = ? WHERE seq = ?", (sum, seq))
 
@@ -333,18 +333,18 @@ class Store(Reading):
 
     def index_some(self, limit: int) -> bool:
         """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""
-        if searching.is_fed(self._db, self.last):
+        if full_text.is_fed(self._db, self.last):
             return False
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            more = searching.feed(self._db, self.last, limit)
+            more = full_text.feed(self._db, self.last, limit)
             self._db.execute("COMMIT")
         except sqlite3.Error:
             self._recover()
             return False
         return more
 
-    def trim_some(self, keep: Keep, now: float, limit: int, clock: float = 0.0) -> bool:
+    def trim_some(self, keep: Retention, now: float, limit: int, clock: float = 0.0) -> bool:
         """Forget the oldest entries beyond what is to be kept, at most `limit` of them.
 
         Args:

@@ -11,8 +11,8 @@ import math
 import sqlite3
 from collections.abc import Sequence
 
-from hubbub.brokers import searching
-from hubbub.brokers.keep import Keep
+from hubbub.brokers import full_text
+from hubbub.brokers.retention import Retention
 from hubbub.brokers.schema import checksum, mark
 
 AHEAD = 24 * 60 * 60.0  # seconds; what is dated further ahead was dated by a wrong clock
@@ -53,7 +53,7 @@ def used(db: sqlite3.Connection) -> int:
     return int((pages - free) * size)
 
 
-def bound(db: sqlite3.Connection, keep: Keep, now: float, limit: int, clock: float = 0.0) -> int:
+def bound(db: sqlite3.Connection, keep: Retention, now: float, limit: int, clock: float = 0.0) -> int:
     """Return up to which number is to be forgotten next: at most `limit` entries beyond what is forgotten already.
 
     Args:
@@ -109,7 +109,7 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
     values = {"done": done, "upto": upto}
     for stale in (_STALE_TOPICS, _STALE_MODES, _STALE_RENAMES):
         db.execute(stale, values)
-    searching.forget(db, done, upto)
+    full_text.forget(db, done, upto)
     _rewrite(db, upto)
     count = db.execute(_DELETE, values).rowcount
     db.execute("INSERT OR REPLACE INTO mark VALUES ('trimmed', ?)", (upto,))
@@ -125,7 +125,7 @@ def _rewrite(db: sqlite3.Connection, upto: int) -> None:
         db.execute("UPDATE entry SET kind = ?, text = ?, sum = ? WHERE seq = ?", values)
 
 
-class Tidying:
+class Trimming:
     """Takes what was forgotten out of the text index for good: until it is tidied, that grows by what is deleted."""
 
     def __init__(self) -> None:

@@ -49,7 +49,7 @@ def read(folder: Path) -> Mark | None:
     return None
 
 
-class Past(NamedTuple):
+class Continuity(NamedTuple):
     """Whether a log is what it was when it was last written; if not, a sentence about it and how bad that is."""
 
     same: bool
@@ -57,7 +57,7 @@ class Past(NamedTuple):
     text: str = ""
 
 
-def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Past:
+def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Continuity:
     """Return what a mark says of a log.
 
     Args:
@@ -68,20 +68,22 @@ def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Past:
 
     """
     if not log_id:
-        return Past(False)
+        return Continuity(False)
     if mark is None:
         text = (
             f"The file {NAME} is missing, so this log is a copy. If hubbub.db-wal was not copied with it, its newest "
             "entries are missing; hubbub backup makes whole copies."
         )
-        return Past(False, logging.WARNING, text) if had_mark else Past(True)
+        return Continuity(False, logging.WARNING, text) if had_mark else Continuity(True)
     if mark.log_id != log_id:
-        return Past(False, logging.WARNING, f"The log is another one than before: {NAME} beside it is not its own.")
+        return Continuity(
+            False, logging.WARNING, f"The log is another one than before: {NAME} beside it is not its own."
+        )
     if mark.newest > last:
         lost = mark.newest - last
         count = f"{lost:,} entries after number {last:,} are" if lost > 1 else f"the entry after number {last:,} is"
-        return Past(False, logging.ERROR, f"The log has lost its end: {count} missing.")
-    return Past(True)
+        return Continuity(False, logging.ERROR, f"The log has lost its end: {count} missing.")
+    return Continuity(True)
 
 
 class Watermark:

@@ -14,11 +14,11 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hubbub.core.names import key_of
-from hubbub.core.rules import SECRET
+from hubbub.core.room_modes import SECRET
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
-    from hubbub.core.rules import Rules
+    from hubbub.core.room_modes import RoomModes
     from hubbub.core.viewer import Viewer
 
 HIDDEN = "hidden"
@@ -48,7 +48,7 @@ class Action(StrEnum):
     CHANGE_NAME = "change name"  # take another nick while one is a member
 
 
-def may(viewer: Viewer, action: Action, rules: Rules, coming: int = 0) -> Refused | None:
+def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Refused | None:
     """Return None if somebody may do something in a room, else why not.
 
     Args:
@@ -104,45 +104,45 @@ _SEEING = frozenset(
 )
 
 
-def _is_member(viewer: Viewer, rules: Rules) -> bool:
+def _is_member(viewer: Viewer, rules: RoomModes) -> bool:
     return rules.room in viewer.rooms
 
 
-def _rights(viewer: Viewer, rules: Rules) -> str:
+def _rights(viewer: Viewer, rules: RoomModes) -> str:
     """Return the letters that a member has in a room."""
     return rules.status.get(viewer.session, "") if viewer.session and _is_member(viewer, rules) else ""
 
 
-def _is_operator(viewer: Viewer, rules: Rules) -> bool:
+def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
     return viewer.operator or "o" in _rights(viewer, rules)
 
 
-def _former(viewer: Viewer, rules: Rules) -> list[Viewer]:
+def _former(viewer: Viewer, rules: RoomModes) -> list[Viewer]:
     """Return somebody as whom it was in a room before: leaving it, and another name, are no way around a ban."""
     masks = viewer.session.former.get(rules.room, ()) if viewer.session else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
-def _is_banned(viewer: Viewer, rules: Rules) -> bool:
+def _is_banned(viewer: Viewer, rules: RoomModes) -> bool:
     return any(rules.lists.verdict(one).banned for one in (viewer, *_former(viewer, rules)))
 
 
-def _is_silenced(viewer: Viewer, rules: Rules) -> bool:
+def _is_silenced(viewer: Viewer, rules: RoomModes) -> bool:
     """Return whether somebody is banned or muted."""
     return _bars(viewer, rules) or is_known(viewer, rules)
 
 
-def _bars(viewer: Viewer, rules: Rules) -> bool:
+def _bars(viewer: Viewer, rules: RoomModes) -> bool:
     verdict = rules.lists.verdict(viewer)
     return verdict.banned or verdict.muted
 
 
-def is_known(viewer: Viewer, rules: Rules) -> bool:
+def is_known(viewer: Viewer, rules: RoomModes) -> bool:
     """Return whether somebody is banned or muted under a name that it had in the room before."""
     return any(_bars(one, rules) for one in _former(viewer, rules))
 
 
-def _barred(viewer: Viewer, action: Action, rules: Rules) -> Refused | None:
+def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
     """Keep who is banned from reading from outside; a member reads until somebody throws it out."""
     reads = action in (Action.READ, Action.WATCH)
     if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
@@ -150,7 +150,7 @@ def _barred(viewer: Viewer, action: Action, rules: Rules) -> Refused | None:
     return None
 
 
-def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
+def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
     room, session = rules.room, viewer.session
     invited = session.invited.get(room, 0.0) if session else 0.0
     if viewer.operator:
@@ -163,10 +163,12 @@ def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
         return None  # it comes back as an operator: there may be nobody else to let it in
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
         return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
-    if viewer.key and not rules.key and not (session and session.exact):  # somebody typed a name of two words
+    if (
+        viewer.key and not rules.key and not (session and session.preserves_spaces)
+    ):  # somebody typed a name of two words
         text = f"Room names can't contain spaces. Perhaps you mean {room}-{key_of(viewer.key)}."
         return Refused("room-invalid", text)
-    if rules.key and not rules.fits(viewer.key):
+    if rules.key and not rules.accepts_key(viewer.key):
         text = f"That is not the key of {room}." if viewer.key else f"{room} needs its key: /join {room} KEY"
         return Refused("bad-key", text)
     if rules.limit and coming >= rules.limit:
@@ -177,7 +179,7 @@ def _join(viewer: Viewer, rules: Rules, coming: int) -> Refused | None:
 # --- checks: each returns a refusal, or None if it does not object ----------------------------------------------------
 
 
-def _from_outside(viewer: Viewer, rules: Rules) -> Refused | None:
+def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
     """Let scripts, and IRC clients that have not joined, speak in open rooms that are not kept for their members."""
     if _is_member(viewer, rules):
         return None
@@ -190,7 +192,7 @@ def _from_outside(viewer: Viewer, rules: Rules) -> Refused | None:
     return None
 
 
-def _has_a_voice(viewer: Viewer, rules: Rules) -> Refused | None:
+def _has_a_voice(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if viewer.operator or _rights(viewer, rules):
         return None
     room = rules.room
@@ -200,55 +202,55 @@ def _has_a_voice(viewer: Viewer, rules: Rules) -> Refused | None:
     return Refused("muted", f"Not sent: you may not speak in {room}.") if _is_silenced(viewer, rules) else None
 
 
-def _is_not_too_fast(viewer: Viewer, rules: Rules) -> Refused | None:
+def _is_not_too_fast(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if viewer.operator or _rights(viewer, rules):
         return None
     wait = rules.slow_for(viewer)
     return Refused("slow-mode", f"Not sent: {rules.room} is in slow mode; wait {wait:.0f} s.") if wait > 0 else None
 
 
-def _may_ask_clients(viewer: Viewer, rules: Rules) -> Refused | None:
+def _may_ask_clients(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if "C" in rules.flags:
         return Refused("not-allowed", "Client commands are not allowed here.")
     return None
 
 
-def _is_inside(viewer: Viewer, rules: Rules) -> Refused | None:
+def _is_inside(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_member(viewer, rules):
         return None
     return Refused("not-in-room", f"You are not in {rules.room}. Type /join {rules.room} first.")
 
 
-def _rules_the_room(viewer: Viewer, rules: Rules) -> Refused | None:
+def _rules_the_room(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
     return Refused("not-operator", f"You are not an operator of {rules.room}.")
 
 
-def _may_invite(viewer: Viewer, rules: Rules) -> Refused | None:
+def _may_invite(viewer: Viewer, rules: RoomModes) -> Refused | None:
     return _rules_the_room(viewer, rules) if "i" in rules.flags else None
 
 
-def _may_set_the_topic(viewer: Viewer, rules: Rules) -> Refused | None:
+def _may_set_the_topic(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if "t" in rules.flags and not _is_operator(viewer, rules):
         return Refused("not-operator", f"The topic of {rules.room} is locked; its operators set it.")
     return None
 
 
-def _may_take_back(viewer: Viewer, rules: Rules) -> Refused | None:
+def _may_take_back(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
     return Refused("not-yours", "Only its author and operators can take a message back.")
 
 
-def _keeps_no_name(viewer: Viewer, rules: Rules) -> Refused | None:
+def _keeps_no_name(viewer: Viewer, rules: RoomModes) -> Refused | None:
     """Let nobody who is banned or muted go on under a name that is not."""
     if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
         return None
     return Refused("name-kept", f"Your name stays as it is while you may not speak in {rules.room}.")
 
 
-_Check = Callable[["Viewer", "Rules"], "Refused | None"]
+_Check = Callable[["Viewer", "RoomModes"], "Refused | None"]
 _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.SPEAK: (_from_outside, _has_a_voice, _is_not_too_fast),
     Action.SIGNAL: (_from_outside, _has_a_voice),

@@ -11,31 +11,31 @@ from bisect import bisect_right
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.core import asides, moderation
+from hubbub.core import direct, moderation
 from hubbub.core.access import Action, may
 from hubbub.core.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
-from hubbub.core.listing import Part, page
+from hubbub.core.list_pages import ListPart, page
 from hubbub.core.model import (
     AllRooms,
     Clock,
     Event,
+    HistoryShown,
     Kind,
     Latest,
-    Members,
+    LogPage,
+    MembersListed,
     Notice,
-    Page,
-    Past,
     Refusal,
-    RoomInfo,
     RoomList,
-    Rooms,
+    RoomsListed,
+    RoomSummary,
     Search,
     Since,
 )
+from hubbub.core.moderation_commands import ROWS, SlashCommand
 from hubbub.core.names import key_of
-from hubbub.core.orders import ROWS, Command
 from hubbub.core.text import beginning, clean, clean_exactly
-from hubbub.core.when import parse_time
+from hubbub.core.timeparse import parse_time
 from hubbub.errors import Refused
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hubbub.core.viewer import Viewer
 
 MAX_HISTORY = 200  # messages that one command shows
-BEGINNING = Part()
+BEGINNING = ListPart()
 FOUND = 20  # messages that /search shows
 DAY = 24 * 60 * 60.0  # seconds; what is dated further ahead than this was dated by a wrong clock
 
@@ -90,7 +90,7 @@ def run(hub: Hub, session: Session, line: str) -> None:
     command.run(hub, session, argument if is_long else clean(argument))
 
 
-def _find(name: str) -> Command:
+def _find(name: str) -> SlashCommand:
     command = COMMANDS.get(ALIASES.get(name.lower(), name.lower())) if len(name) <= COMMAND_CHARS else None
     if command is None:
         raise Refused("no-such-command", f"There is no command /{beginning(name)}; /help lists the commands.")
@@ -98,7 +98,7 @@ def _find(name: str) -> Command:
 
 
 def _help(hub: Hub, session: Session, argument: str) -> None:
-    groups: dict[str, list[Command]] = {}
+    groups: dict[str, list[SlashCommand]] = {}
     for command in COMMANDS.values():
         groups.setdefault(command.group, []).append(command)
     asked = argument.removeprefix("/").lower()
@@ -115,10 +115,10 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
-def members_of(hub: Hub, name: str, part: Part = BEGINNING) -> Members:
+def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
     """Return the people in a room, by name; of one that is not awake here, those on other nodes."""
-    room = hub.rooms.awake.get(name)
-    people = room.people if room else hub.abroad.rooms.get(name, ())
+    room = hub.rooms.loaded.get(name)
+    people = room.people if room else hub.remote.rooms.get(name, ())
     ids = {member.nick: member.user.id for member in people if member.user}
     nicks = sorted(ids, key=str.casefold)
     if part.after is not None:
@@ -127,10 +127,12 @@ def members_of(hub: Hub, name: str, part: Part = BEGINNING) -> Members:
     listed = page(nicks, part.limit, lambda nick: len(nick.encode()) + len(ids[nick]) + 8)
     ruling = tuple(nick for nick in listed if nick in operators)
     watching = len(room.watchers) if room else 0
-    return Members(name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed], watching=watching)
+    return MembersListed(
+        name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed], watching=watching
+    )
 
 
-def list_members(hub: Hub, session: Session, argument: str, part: Part = BEGINNING) -> None:
+def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEGINNING) -> None:
     """Reply with the people in a room, the current one by default. Raises Refused when the session may not see them."""
 
     def reply() -> None:
@@ -146,13 +148,13 @@ def list_members(hub: Hub, session: Session, argument: str, part: Part = BEGINNI
         hub.rooms.end_visit(session)
 
     name = key_of(clean(argument).removeprefix("#"))
-    if name not in hub.rooms.awake and hub.abroad.rooms.get(name):  # its people are on other nodes
+    if name not in hub.rooms.loaded and hub.remote.rooms.get(name):  # its people are on other nodes
         hub.rooms.visit(session, [name], woken)
     else:
         reply()
 
 
-def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: Part = BEGINNING) -> Rooms:
+def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: ListPart = BEGINNING) -> RoomsListed:
     """Return the rooms that somebody may know of, those with most members first.
 
     Args:
@@ -164,14 +166,14 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
 
     """
     topics = dict(stored.rooms)
-    for name, room in hub.rooms.awake.items():
+    for name, room in hub.rooms.loaded.items():
         if may(viewer, Action.LIST, room.rules):
             topics.pop(name, None)  # it is secret since the log was read
         else:
             topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.rules) else room.topic
-    counts = {name: len(people) for name, people in hub.abroad.rooms.items()}
-    counts |= {name: room.count for name, room in hub.rooms.awake.items()}
-    rooms = [RoomInfo(name, counts.get(name, 0), topic) for name, topic in topics.items()]
+    counts = {name: len(people) for name, people in hub.remote.rooms.items()}
+    counts |= {name: room.count for name, room in hub.rooms.loaded.items()}
+    rooms = [RoomSummary(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     if part.after is None:
         rooms.sort(key=lambda room: (-room.members, room.name))
     else:  # what is stored may end before the last of those that are awake
@@ -180,10 +182,10 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
         rooms.sort(key=lambda room: room.name)
     listed = page(rooms, part.limit, lambda room: len(room.name.encode()) + len(room.topic.encode()) + 48)
     more = max(stored.count, len(rooms)) - len(listed)  # those that are awake are stored, or will be soon
-    return Rooms(listed, current, more)
+    return RoomsListed(listed, current, more)
 
 
-def list_rooms(hub: Hub, session: Session, _: str = "", part: Part = BEGINNING) -> None:
+def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNING) -> None:
     """Reply with the rooms that there are."""
     viewer = hub.viewer(session)
     query = AllRooms(part.limit, part.after or "", viewer=viewer)
@@ -202,14 +204,14 @@ def _msg(hub: Hub, session: Session, argument: str) -> None:
     name, *text = argument.split(maxsplit=1)
     if not text:
         raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
-    asides.whisper(hub, session, name, text[0])
+    direct.send_private(hub, session, name, text[0])
 
 
-def _past(hub: Hub, none: str, more: str, page: Page) -> Event:
+def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
     notes = [page.note] if page.note else []
     if not page.entries:
         return Notice((none, *notes))
-    return Past(page.entries, hub.clock(), tail=(*([more] if page.more and more else []), *notes))
+    return HistoryShown(page.entries, hub.clock(), tail=(*([more] if page.more and more else []), *notes))
 
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
@@ -259,26 +261,28 @@ def _since(hub: Hub, session: Session, argument: str) -> None:
 
 
 _ROWS = (
-    Command("help", "[COMMAND]", "List the commands, or explain one.", _help),
-    Command("nick", "NAME", "Change your name.", lambda hub, session, name: hub.naming.rename(session, name)),
-    Command("who", "[ROOM]", "List the people in the room.", list_members),
-    Command("rooms", "", "List the rooms.", list_rooms),
-    Command(
+    SlashCommand("help", "[COMMAND]", "List the commands, or explain one.", _help),
+    SlashCommand("nick", "NAME", "Change your name.", lambda hub, session, name: hub.naming.rename(session, name)),
+    SlashCommand("who", "[ROOM]", "List the people in the room.", list_members),
+    SlashCommand("rooms", "", "List the rooms.", list_rooms),
+    SlashCommand(
         "join",
         "ROOM [KEY]",
         "Join a room, or go to one you are in.",
         lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
     ),
-    Command("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
-    Command("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
-    Command("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
-    Command("me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)),
-    Command("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
-    Command("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
-    Command("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
-    Command("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
-    Command("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
-    Command("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
+    SlashCommand("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
+    SlashCommand("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
+    SlashCommand("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
+    SlashCommand(
+        "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
+    ),
+    SlashCommand("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
+    SlashCommand("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
+    SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
+    SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
+    SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
+    SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
 # Commands that take a text, or look at the length of what they take themselves.

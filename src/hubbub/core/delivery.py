@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hubbub.core.model import After, AllRooms, Entry, Page, Query, RoomState, Send
-from hubbub.core.room import Chunk, Cursor, Room, slices
+from hubbub.core.model import After, AllRooms, Entry, LogPage, Query, RoomState, Send
+from hubbub.core.room import CommittedBatch, Cursor, Room, slices
 from hubbub.core.session import Session
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError
@@ -21,7 +21,7 @@ from hubbub.errors import BrokerError
 PAGE = 256  # entries that are read from the log at once for a session that is behind
 
 
-class Broker(Protocol):
+class LogReader(Protocol):
     """What the core needs of a broker; the promises are told in brokers/base.py."""
 
     @property
@@ -49,7 +49,7 @@ class Limits:
     history: int = 20  # messages a newcomer is shown
     max_behind: int = 10_000  # entries; a session further behind skips ahead
     max_rooms: int = 50  # rooms a session may be in
-    chunk: int = 32 * 1024  # bytes written to a member at once
+    write_bytes: int = 32 * 1024  # bytes written to a member at once
     recent: int = 16 * 1024 * 1024  # bytes of entries kept in memory, all rooms together
     gathered: int = 32 * 1024 * 1024  # characters of text that may wait for a commit, all sessions together
 
@@ -66,11 +66,11 @@ class Delivery:
     def __init__(self, read: Callable[[Query, Callable[[Any], None]], None], limits: Limits) -> None:
         self._query = read
         self._limits = limits
-        self._recent: deque[tuple[Room, Chunk]] = deque()  # what all rings hold, oldest first
+        self._recent: deque[tuple[Room, CommittedBatch]] = deque()  # what all rings hold, oldest first
         self._cost = 0
         self._stale = 0  # of those, how many no ring holds any more
         self._aged = 0  # of those, how many were there at the last call of `expire`
-        self._rendered: list[Chunk] = []  # those that may hold more than their whole
+        self._rendered: list[CommittedBatch] = []  # those that may hold more than their whole
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
         self.delivered = 0  # entries times members, since the start
 
@@ -80,7 +80,7 @@ class Delivery:
         entries: Sequence[Entry],
         authors: Collection[Session | None],
         doubled: Mapping[int, Sequence[str]] | None = None,
-    ) -> Chunk:
+    ) -> CommittedBatch:
         """Append entries to the room and write them to its live members; return them as a chunk.
 
         Args:
@@ -90,27 +90,27 @@ class Delivery:
             doubled: of some of them, by index, the rooms in which the same was told before.
 
         """
-        chunk = room.take_in(entries, doubled)
-        self._remember(room, chunk)
-        self._rendered.append(chunk)
-        for form, group in list(room.live.items()):
+        batch = room.append(entries, doubled)
+        self._remember(room, batch)
+        self._rendered.append(batch)
+        for encoder, group in list(room.live.items()):
             others = dict(group)  # writing may make a member fall behind, which changes the group
             self.delivered += len(entries) * len(others)
-            apart = [] if form.echo else [s for s in authors if s and others.pop(s, None)]
-            if chunk.doubled and form.once:
-                apart += [s for s in others if chunk.seen(form, s)]
+            apart = [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
+            if batch.duplicates and encoder.dedupes:
+                apart += [s for s in others if batch.already_shown(encoder, s)]
                 others = {s: send for s, send in others.items() if s not in apart}
-            if whole := chunk.whole(form):
+            if whole := batch.encoded(encoder):
                 _send(whole, others)
             for session in apart:
-                if part := chunk.part(form, session.tag, 0, chunk.seen(form, session)):
+                if part := batch.encoded_for(encoder, session.id_prefix, 0, batch.already_shown(encoder, session)):
                     session.sink.write(part)
-        return chunk
+        return batch
 
     def signal(self, room: Room, entry: Entry, author: Session | None) -> None:
         """Write what is not stored to the live members, but for its author."""
-        for form, group in list(room.live.items()):
-            if data := form.render(entry):
+        for encoder, group in list(room.live.items()):
+            if data := encoder.encode(entry):
                 _send(data, {session: send for session, send in group.items() if session is not author})
 
     def start(self, session: Session, room: Room, cursor: Cursor) -> None:
@@ -119,13 +119,13 @@ class Delivery:
             self.behind.setdefault(session, {})[room] = cursor
             self.catch_up(session)
 
-    def given(self, session: Session, room: Room) -> int:
+    def delivered_up_to(self, session: Session, room: Room) -> int:
         """Return up to which number a member was given a room's log."""
         return self.behind.get(session, {}).get(room, room.end).seq
 
     def end(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room: it is no member any longer."""
-        room.dismiss(session)
+        room.remove_member(session)
         cursors = self.behind.get(session)
         if cursors is not None:
             cursors.pop(room, None)
@@ -134,11 +134,11 @@ class Delivery:
 
     def forget(self, room: Room) -> None:
         """Drop from memory what was remembered of a room."""
-        self._cost -= sum(chunk.cost for chunk in room.ring.values())
-        self._stale += len(room.ring)
-        room.ring.clear()
+        self._cost -= sum(batch.cost for batch in room.recent_batches.values())
+        self._stale += len(room.recent_batches)
+        room.recent_batches.clear()
         if self._stale * 2 > len(self._recent):  # seldom enough to cost nothing, often enough to hold nothing
-            self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].ring)
+            self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].recent_batches)
             self._stale = self._aged = 0
 
     def expire(self) -> bool:
@@ -154,16 +154,16 @@ class Delivery:
         self._aged = len(self._recent)
         return count > 0
 
-    def halt(self, session: Session) -> None:
+    def suspend(self, session: Session) -> None:
         """Write nothing more to a session until `start` says from where on, in each of its rooms."""
         self.behind.pop(session, None)
         for room in session.rooms.values():
-            room.stand_back(session)
+            room.mark_behind(session)
 
-    def stand_back(self, session: Session) -> None:
+    def fall_behind(self, session: Session) -> None:
         """Write nothing more to a session: from here on it is behind in all its rooms."""
         for room in session.rooms.values():
-            if room.stand_back(session):
+            if room.mark_behind(session):
                 self.behind.setdefault(session, {})[room] = room.end
 
     def catch_up(self, session: Session) -> None:
@@ -176,19 +176,19 @@ class Delivery:
             del cursors[room]
             if not cursors:
                 del self.behind[session]
-            room.go_live(session)
+            room.mark_live(session)
 
-    def tidy(self) -> None:
+    def drop_caches(self) -> None:
         """Forget what was rendered besides whole chunks; to be called when a batch, or a session, was given all."""
-        for chunk in self._rendered:
-            chunk.seal()
+        for batch in self._rendered:
+            batch.drop_cache()
         self._rendered.clear()
 
     def _next(self, session: Session, room: Room, cursor: Cursor) -> None:
         if room.end.ordinal - cursor.ordinal > self._limits.max_behind:
             self._skip(session, room, cursor)
-        elif chunk := room.following(cursor):
-            self._give(session, room, chunk)
+        elif batch := room.following(cursor):
+            self._give(session, room, batch)
         else:
             self._read(session, room, cursor)
 
@@ -196,25 +196,25 @@ class Delivery:
         to = to or room.end
         self.behind[session][room] = to
         if to.ordinal > cursor.ordinal:
-            session.sink.write(room.members[session].skipped(room.name, to.ordinal - cursor.ordinal))
+            session.sink.write(room.members[session].encode_skipped(room.name, to.ordinal - cursor.ordinal))
 
-    def _give(self, session: Session, room: Room, chunk: Chunk) -> None:
-        self._rendered.append(chunk)
+    def _give(self, session: Session, room: Room, batch: CommittedBatch) -> None:
+        self._rendered.append(batch)
         cursor = self.behind[session][room]
-        self.behind[session][room] = chunk.end
-        self.delivered += len(chunk.entries)
-        form = room.members[session]
-        start = chunk.index_after(cursor.seq)
-        seen = chunk.seen(form, session)
-        whole = not (start or seen or chunk.own(session.tag))
-        data = chunk.whole(form) if whole else chunk.part(form, session.tag, start, seen)
+        self.behind[session][room] = batch.end
+        self.delivered += len(batch.entries)
+        encoder = room.members[session]
+        start = batch.index_after(cursor.seq)
+        seen = batch.already_shown(encoder, session)
+        whole = not (start or seen or batch.authored_by(session.id_prefix))
+        data = batch.encoded(encoder) if whole else batch.encoded_for(encoder, session.id_prefix, start, seen)
         if data:
             session.sink.write(data)
 
     def _read(self, session: Session, room: Room, cursor: Cursor) -> None:
         """Read what is no longer in memory; where that page ends, memory or the next page begins."""
 
-        def done(result: Page | BrokerError) -> None:
+        def done(result: LogPage | BrokerError) -> None:
             session.reading = False
             if session.paused or self.behind.get(session, {}).get(room) != cursor:
                 pass  # it left, or must wait again: the page is read again when it is wanted
@@ -223,32 +223,32 @@ class Delivery:
             elif not result.entries:  # the log has forgotten it
                 self._skip(session, room, cursor, room.cursor_at(upto))
             else:
-                for piece in slices(result.entries, self._limits.chunk):
+                for piece in slices(result.entries, self._limits.write_bytes):
                     if not session.paused:
-                        self._give(session, room, Chunk(piece, self.behind[session][room]))
+                        self._give(session, room, CommittedBatch(piece, self.behind[session][room]))
             self.catch_up(session)
-            self.tidy()
+            self.drop_caches()
             if session not in self.behind:
-                session.outlet.go_on()
+                session.client.resume_input()
 
         session.reading = True
-        upto = room.upto_ring()
+        upto = room.newest_uncached()
         # It was let in: as a member, or to watch for as long as it may.
         self._query(After(room.name, cursor.seq, upto, PAGE, viewer=SYSTEM), done)
 
-    def _remember(self, room: Room, chunk: Chunk) -> None:
+    def _remember(self, room: Room, batch: CommittedBatch) -> None:
         """Keep a chunk in memory, and drop the oldest of all rooms beyond the bound."""
-        self._recent.append((room, chunk))
-        self._cost += chunk.cost
+        self._recent.append((room, batch))
+        self._cost += batch.cost
         while self._cost > self._limits.recent and len(self._recent) > 1:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        room, chunk = self._recent.popleft()
+        room, batch = self._recent.popleft()
         self._aged = max(0, self._aged - 1)
-        if chunk.after.seq in room.ring:
+        if batch.after.seq in room.recent_batches:
             room.forget_oldest()
-            self._cost -= chunk.cost
+            self._cost -= batch.cost
         else:
             self._stale -= 1
 
@@ -263,4 +263,4 @@ def _send(data: bytes, group: Mapping[Session, Send]) -> None:
         except OSError:
             pass
         if sent != size:
-            session.sink.rest(data, sent)
+            session.sink.write_rest(data, sent)

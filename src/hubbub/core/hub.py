@@ -21,36 +21,36 @@ from functools import partial
 from typing import Any
 
 from hubbub.core import names
-from hubbub.core.abroad import Abroad
 from hubbub.core.access import Action, may
 from hubbub.core.bounds import TOPIC_BYTES
 from hubbub.core.budget import Budget
-from hubbub.core.commits import Commits
-from hubbub.core.delivery import Broker, Delivery, Limits
+from hubbub.core.commit_handler import CommitHandler
+from hubbub.core.delivery import Delivery, Limits, LogReader
 from hubbub.core.model import (
     LOST,
     AllRooms,
+    ByteSink,
+    Client,
     Draft,
+    Encoder,
     Event,
-    Form,
     Goodbye,
+    HistoryShown,
     Kind,
+    LogPage,
     Notice,
-    Outlet,
-    Page,
-    Past,
     Query,
     Refusal,
     RoomList,
-    Sink,
 )
 from hubbub.core.naming import Naming
-from hubbub.core.outbox import Outbox, mark, share
+from hubbub.core.outbox import Outbox, link_drafts, set_label
 from hubbub.core.redactions import Redactions
+from hubbub.core.remote_users import RemoteUsers
 from hubbub.core.room import Room, slices
+from hubbub.core.room_modes import without_secrets
 from hubbub.core.rooms import Rooms
-from hubbub.core.rules import without_secrets
-from hubbub.core.session import Hold, Session
+from hubbub.core.session import Placeholder, Session
 from hubbub.core.tags import join
 from hubbub.core.text import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.core.users import Directory, User
@@ -73,7 +73,7 @@ class Hub:
 
     def __init__(
         self,
-        broker: Broker,
+        broker: LogReader,
         clock: Callable[[], float],
         boot: str,
         wake: Callable[[], None],
@@ -98,7 +98,7 @@ class Hub:
         # Returns what others are shown of an address, for masks.
         self.cloak: Callable[[str], str] = lambda address: "hidden"
         # Called with a user of this node of whom something has changed that other nodes are told.
-        self.touched: Callable[[User], None] = lambda user: None
+        self.on_user_changed: Callable[[User], None] = lambda user: None
         # Asked whether a session's peer is there; calls back, later, with the answer.
         self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
         self.budget = Budget(lambda: 0.0)  # of each address; without limits until the owner sets them
@@ -110,28 +110,28 @@ class Hub:
         self.outbox = Outbox(wake, self.limits.gathered)
         self.redactions = Redactions()
         self.delivery = Delivery(self.read, self.limits)
-        self.abroad = Abroad(self)
+        self.remote = RemoteUsers(self)
         self.rooms = Rooms(self)
         self.naming = Naming(self)
-        self.commits = Commits(self)
+        self.commits = CommitHandler(self)
 
     # --- sessions -------------------------------------------------------------------------------------------
 
-    def connect(self, outlet: Outlet, sink: Sink, form: Form, host: str = "", address: str = "") -> Session:
+    def connect(self, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = "") -> Session:
         """Return the session of a new connection; it has no name yet and is in no room."""
         self._sessions += 1
-        session = Session(f"{self._boot}{self._sessions:x}.", outlet, sink, form, host, address)
+        session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
         session.redactions = self.redactions
         return session
 
     def touch(self, session: Session) -> None:
         """Note that something has changed about the session's user that other nodes are told."""
         if session.user:
-            self.touched(session.user)
+            self.on_user_changed(session.user)
 
-    def ready(self, session: Session) -> bool:
-        """Return whether the session's next command may be taken; if not, `Outlet.go_on` follows."""
-        return not (session.gone or session.clogged) and not self.outbox.full(session)
+    def session_ready(self, session: Session) -> bool:
+        """Return whether the session's next command may be taken; if not, `Client.resume_input` follows."""
+        return not (session.closed or session.is_blocked) and not self.outbox.full(session)
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """Take the session out of all its rooms and free its name; nothing more is delivered to it.
@@ -139,23 +139,23 @@ class Hub:
         `asked` says that its user wanted to leave; otherwise the connection was lost, or others ended it. Replies that
         wait are still told, then Goodbye. Calling it again does nothing.
         """
-        if session.gone:
+        if session.closed:
             return
-        session.gone = True
-        session.waiting = 0
+        session.closed = True
+        session.pending_operations = 0
         self.rooms.withdraw(session)
         drafts: list[Draft] = []
         joining = [room for room, draft in (session.joining or {}).items() if draft]
         for room in () if self.closing or not session.user else (*session.rooms, *joining):
             # Insisted on: the others must learn of it even if the disk is full just now.
             if leave := session.leave_of(room):
-                leave.insist = True
+                leave.must_store = True
             else:
-                text = self.reason(session, self.rooms.awake.get(room), reason) if asked else reason_of(reason)
+                text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
                 drafts.append(self.draft(session, room, Kind.LEAVE, text, insist=True))
-                drafts[-1].nick = next(iter(session.claimed()), session.nick)
+                drafts[-1].nick = next(iter(session.held_names()), session.nick)
                 drafts[-1].tags = join(session.tags, "" if asked else LOST)
-        share(drafts)
+        link_drafts(drafts)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
         self.directory.leave(session)
@@ -167,9 +167,9 @@ class Hub:
 
     def expel(self, session: Session, reason: str) -> None:
         """End somebody's session, here or on another node."""
-        if session in self.abroad:
-            self.abroad.expel(session, reason)
-        elif not session.gone:
+        if session in self.remote:
+            self.remote.expel(session, reason)
+        elif not session.closed:
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
 
@@ -207,7 +207,7 @@ class Hub:
         """Raise Refused unless somebody may speak in a room; note that it does, for slow mode."""
         if refused := may(viewer, Action.SPEAK, room.rules):
             raise refused
-        room.rules.spoke(viewer)
+        room.rules.note_message(viewer)
 
     # --- what sessions do -----------------------------------------------------------------------------------
 
@@ -230,7 +230,7 @@ class Hub:
                 no error and says nothing.
 
         """
-        text, formatting = said(text, session.exact)
+        text, formatting = said(text, session.preserves_spaces)
         if label and is_blank(text):
             raise Refused("no-text", "There is nothing to send.")
         if not is_blank(text):
@@ -240,7 +240,7 @@ class Hub:
             session.user.active = self.clock()
             draft = self.draft(session, where.name, kind, text)
             draft.tags = join(session.tags, tags, formatting)
-            mark(draft, label)
+            set_label(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a name that nobody holds, in a room that the session need not be in.
@@ -261,7 +261,7 @@ class Hub:
 
         def publish() -> None:
             try:
-                if (awake := self.rooms.awake.get(room)) is None:
+                if (awake := self.rooms.loaded.get(room)) is None:
                     raise Refused("broker", f"Not sent: {room} cannot be read just now.")
                 nick = self.directory.free(name)
                 if not awake.end.seq:
@@ -270,7 +270,7 @@ class Hub:
                 self.rooms.check_may_open(session, awake)
                 draft = self.draft(session, room, Kind.MESSAGE, text)
                 draft.nick, draft.tags = nick, formatting
-                mark(draft, label)
+                set_label(draft, label)
             except Refused as refusal:
                 self.reply(session, Refusal(refusal.code, refusal.text, label, room))
             self.rooms.end_visit(session)
@@ -293,31 +293,33 @@ class Hub:
             raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
-        session.waiting += 1
+        session.pending_operations += 1
         draft = self.draft(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES))
         draft.tags = join(session.tags, formatting)
 
-    def say_outside(self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = "") -> None:
+    def say_from_outside(
+        self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
+    ) -> None:
         """Publish a message in a room that the session is not in. Raises Refused."""
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
             draft = self.draft(session, room.name, kind, text)
             draft.tags = join(session.tags, tags, formatting)
-            mark(draft, label)
+            set_label(draft, label)
 
     def announce(self, text: str) -> None:
         """Tell everybody here something."""
         for user in dict.fromkeys(self.users.values()):
             for session in user.sessions:
-                if session not in self.abroad and not session.paused:
-                    session.outlet.tell(Notice((text,)))
+                if session not in self.remote and not session.paused:
+                    session.client.send_event(Notice((text,)))
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Answer a query, later: with what its viewer may see, without the keys of rooms and what was taken back."""
 
-        def show(result: Page | RoomList | BrokerError) -> None:
-            if isinstance(result, Page):
+        def show(result: LogPage | RoomList | BrokerError) -> None:
+            if isinstance(result, LogPage):
                 result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
             done(result)
 
@@ -325,10 +327,10 @@ class Hub:
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
         """Read the log for a session, and reply with what `answer` makes of the page."""
-        session.waiting += 1
+        session.pending_operations += 1
 
-        def done(result: Page | RoomList | BrokerError) -> None:
-            if session.gone:
+        def done(result: LogPage | RoomList | BrokerError) -> None:
+            if session.closed:
                 return
             if isinstance(result, Closed):
                 self.reply(session, Refusal(result.code, f"{result}."))
@@ -340,15 +342,15 @@ class Hub:
                 self.reply(session, answer(result))
             self.release(session)
 
-        session.turn.append(partial(self.read, query, done))
+        session.replies.append(partial(self.read, query, done))
         session.flush()
 
     def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
         """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
 
-        def current(result: Page | RoomList | BrokerError) -> None:
+        def current(result: LogPage | RoomList | BrokerError) -> None:
             """Answer: it may have waited until the session took bytes again."""
-            if isinstance(result, Page):
+            if isinstance(result, LogPage):
                 result = replace(result, entries=self.redactions.apply(result.entries))
             answer(result)
 
@@ -367,45 +369,45 @@ class Hub:
 
         `start` is given what to call with the outcome, later and once; meanwhile the session waits.
         """
-        session.waiting += 1
-        hold = Hold()
+        session.pending_operations += 1
+        hold = Placeholder()
 
         def done(outcome: Any) -> None:
-            hold.act = lambda: None if session.gone else answer(outcome)
+            hold.action = lambda: None if session.closed else answer(outcome)
             session.flush()  # also if it is gone: its Goodbye waits behind this
             self.release(session)
 
-        session.turn += [partial(start, done), hold]
+        session.replies += [partial(start, done), hold]
         session.flush()
 
     def reply(self, session: Session, event: Event) -> None:
         """Tell the session something, after what it published before is settled."""
-        session.turn += self.pieces(event)
+        session.replies += self.pieces(event)
         session.flush()
 
-    def after_all(self, session: Session) -> None:
+    def after_earlier_entries(self, session: Session) -> None:
         """Let what the session is told from here on wait until all that anybody said before was given to the others."""
         if newest := self.outbox.newest:
             newest.watchers = newest.watchers or []
             newest.watchers.append(session)
-            session.turn.append(Hold(newest))
+            session.replies.append(Placeholder(newest))
 
     def pieces(self, event: Event) -> Sequence[Event]:
         """Cut what is long, so that a session that takes no bytes is not written all of it."""
-        if not isinstance(event, Past) or len(event.entries) < 2:
+        if not isinstance(event, HistoryShown) or len(event.entries) < 2:
             return (event,)
-        pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.chunk)]
+        pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.write_bytes)]
         pieces[-1] = replace(pieces[-1], tail=event.tail)
         return pieces
 
-    def set_form(self, session: Session, form: Form) -> None:
+    def set_encoder(self, session: Session, encoder: Encoder) -> None:
         """Write to the session in another form from now on, in all its rooms."""
-        session.form = form
+        session.encoder = encoder
         for name, room in session.rooms.items():
-            room.dress(session, session.form_in(name))
+            room.set_encoder(session, session.encoder_in(name))
 
-    def owes(self, session: Session) -> bool:
-        """Return whether the session misses something; when it does no longer, `Outlet.go_on` is called."""
+    def has_unsettled(self, session: Session) -> bool:
+        """Return whether the session misses something; when it does no longer, `Client.resume_input` is called."""
         return session in self.delivery.behind
 
     @property
@@ -415,33 +417,33 @@ class Hub:
 
     def draft(self, session: Session, room: str, kind: Kind, text: str, insist: bool = False) -> Draft:
         """Gather something that a session does, and return it."""
-        session.published += 1
-        draft = Draft(room, kind, session.nick, text, f"{session.tag}{session.published:x}", session, insist)
+        session.next_id += 1
+        draft = Draft(room, kind, session.nick, text, f"{session.id_prefix}{session.next_id:x}", session, insist)
         draft.tags = session.tags
-        mark(draft, session.label)
+        set_label(draft, session.label)
         self.outbox.add(draft)
         return draft
 
-    def come_again(self, session: Session, room: str) -> None:
+    def rejoin(self, session: Session, room: str) -> None:
         """Tell the others that somebody is in a room of whom they were told that he has left."""
-        session.published += 1
+        session.next_id += 1
         real = session.user.real if session.user else ""
-        draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.tag}{session.published:x}", insist=True)
+        draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.id_prefix}{session.next_id:x}", insist=True)
         draft.host, draft.tags = session.host, session.tags
         self.outbox.add(draft)
 
     def release(self, session: Session) -> None:
         """Let a session go on: one of the calls that it waits for has ended."""
-        if session.gone:
+        if session.closed:
             return
-        session.waiting -= 1
-        if not session.waiting:
-            session.outlet.go_on()
+        session.pending_operations -= 1
+        if not session.pending_operations:
+            session.client.resume_input()
 
-    def hold_up(self, session: Session, seconds: float) -> None:
+    def block(self, session: Session, seconds: float) -> None:
         """Take the session's next command no sooner than in so many seconds."""
         if seconds:
-            session.waiting += 1
+            session.pending_operations += 1
             self.later(seconds, partial(self.release, session))
 
     # --- readers that stall ---------------------------------------------------------------------------------
@@ -449,16 +451,16 @@ class Hub:
     def pause(self, session: Session) -> None:
         """Note that the session's transport takes no bytes: from here on it is behind in all its rooms."""
         session.paused = True
-        if not session.gone:
-            self.delivery.stand_back(session)
+        if not session.closed:
+            self.delivery.fall_behind(session)
 
     def resume(self, session: Session) -> None:
         """Bring a session up to date whose transport takes bytes again."""
         session.paused = False
         session.flush()
-        if session.gone:
+        if session.closed:
             return
         self.delivery.catch_up(session)
-        self.delivery.tidy()
+        self.delivery.drop_caches()
         if not session.paused:
-            session.outlet.go_on()
+            session.client.resume_input()

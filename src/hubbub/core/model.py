@@ -32,15 +32,15 @@ class Kind(StrEnum):
     MODE = "mode"
     KICK = "kick"
     REDACT = "redact"
-    MOVE = "move"  # the room is called `text` from now on
-    GONE = "gone"  # what a message becomes that was taken back
-    SIGNAL = "signal"  # not stored: who is typing, say
+    ROOM_RENAMED = "move"  # the room is called `text` from now on
+    REDACTED = "gone"  # what a message becomes that was taken back
+    EPHEMERAL = "signal"  # not stored: who is typing, say
 
 
 # What a newcomer is shown, /history lists and search finds.
 SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
 RULING = frozenset(
-    {Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.MOVE}
+    {Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED}
 )  # what was done to a room or to somebody in it
 
 
@@ -51,9 +51,9 @@ class Draft:
         room: the room's name.
         kind: what it tells.
         nick: who.
-        text: the message; the reason of a leave; the new nick of a rename; the topic; changes of a room's rules as
-            core/rules.py writes them; who was kicked, a space and why; the id of what is taken back, a space and why;
-            a room's new name, a space and why.
+        text: depends on the kind: the message; the reason of a leave; the new nick; the topic; mode changes as
+            core/room_modes.py writes them; the nick of the member who was kicked, a space and the reason; the id of the
+            redacted entry, a space and the reason; the room's new name, a space and the reason.
         id: unique for ever, given before the commit, so that a retry can be recognised. It begins with the tag of its
             session; what is one event in several rooms (a rename, somebody's end) is the same up to a `~`.
         session: who waits for the outcome; None for nobody.
@@ -63,23 +63,23 @@ class Draft:
 
     __slots__ = (
         "after",
-        "clear",
+        "definite",
+        "detached",
         "earlier",
         "entry",
         "error",
         "host",
         "id",
-        "insist",
         "kind",
         "label",
+        "must_store",
         "nick",
-        "passed",
         "room",
         "session",
         "settled",
-        "sure",
         "tags",
         "text",
+        "unblocks",
         "watchers",
     )
 
@@ -99,18 +99,18 @@ class Draft:
         self.text = text
         self.id = id
         self.session = session
-        self.insist = insist
+        self.must_store = insist
         self.host = session.host if session else ""  # as in an entry
         self.tags = ""  # likewise
         self.earlier: tuple[str, ...] = ()  # other rooms in which the same event was told before
-        self.clear = ""  # the text as its own session is shown it, if that is another: with a key as it was typed
+        self.unblocks = ""  # the text as its own session is shown it, if that is another: with a key as it was typed
         self.label = ""  # its session's own word for it, which it is told back; stored nowhere
         self.after: int | None = None  # a join's: the number after which its session wants to go on
         self.entry: Entry | None = None  # once it is stored
         self.settled = False
-        self.passed = False  # its session does not wait for its outcome
+        self.detached = False  # its session does not wait for its outcome
         self.error: str | None = None  # why it was not stored
-        self.sure = True  # of the error: it will not be stored
+        self.definite = True  # of the error: it will not be stored
         self.watchers: list[Session] | None = None  # other sessions that wait until it has its outcome
 
 
@@ -162,7 +162,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Acknowledged:
     """What the session said under `label` is stored, and was given to everybody."""
 
     label: str
@@ -193,7 +193,7 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class RoomRenamed:
     """A room that the session is in is called `to` now; `entry` says who renamed it, and why."""
 
     room: str
@@ -203,7 +203,7 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NickChanged:
     """The session's user has this nick from now on."""
 
     nick: str
@@ -249,7 +249,7 @@ class Knocked:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class HistoryShown:
     """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
 
     `tail` is a notice behind them. If it `folds`, nobody asked for it: of messages with many lines the first ones do.
@@ -262,7 +262,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class MembersListed:
     """Who is in a room, sorted by name; `more` of them are not listed."""
 
     room: str
@@ -275,7 +275,7 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomInfo:
+class RoomSummary:
     """A room as /rooms shows it."""
 
     name: str
@@ -284,10 +284,10 @@ class RoomInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Rooms:
+class RoomsListed:
     """The rooms there are, the liveliest first; `current` is the session's own."""
 
-    rooms: Sequence[RoomInfo]
+    rooms: Sequence[RoomSummary]
     current: str
     more: int = 0
     label: str = ""  # the asker's word for the question
@@ -357,7 +357,7 @@ class Asker(Protocol):
         ...
 
     @property
-    def gone(self) -> bool:
+    def closed(self) -> bool:
         """Whether it does not wait any more."""
         ...
 
@@ -408,7 +408,7 @@ Query = Latest | After | Since | Search | Around
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class LogPage:
     """The answer to a query: entries, oldest first; `more` if the limit or the byte bound cut it.
 
     `note` is a sentence for people if something is missing in it: damaged entries, or a part that was not searched.
@@ -420,11 +420,11 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QueryResult:
     """A page that a program asked for, with its word for the question. No terminal shows it."""
 
     label: str
-    page: Page
+    page: LogPage
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,20 +452,20 @@ class RoomState:
 
 
 Event = (
-    Answer
+    QueryResult
     | Notice
     | Refusal
-    | Stored
+    | Acknowledged
     | Joined
     | Left
-    | Named
-    | Moved
+    | NickChanged
+    | RoomRenamed
     | Private
     | Invited
     | Knocked
-    | Past
-    | Members
-    | Rooms
+    | HistoryShown
+    | MembersListed
+    | RoomsListed
     | Clock
     | Goodbye
 )
@@ -474,7 +474,7 @@ Event = (
 # --- what the hub needs from a listener ---------------------------------------------------------------------
 
 
-class Form(Protocol):
+class Encoder(Protocol):
     """One way in which entries look on a wire; members with the same form are written the same bytes.
 
     Forms are compared by identity, so a wire makes each of them once.
@@ -486,20 +486,20 @@ class Form(Protocol):
         ...
 
     @property
-    def once(self) -> bool:
+    def dedupes(self) -> bool:
         """Whether one event in several rooms is shown once."""
         ...
 
     @property
-    def elsewhere(self) -> Form:
+    def for_other_room(self) -> Encoder:
         """The form for rooms that are not the session's current one."""
         ...
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the bytes of one entry, b"" if this wire does not show it."""
         ...
 
-    def mine(self, entry: Entry) -> bytes:
+    def encode_own(self, entry: Entry) -> bytes:
         """Return the bytes of an entry for its own session, if `echo` does not give it what others get."""
         ...
 
@@ -507,7 +507,7 @@ class Form(Protocol):
         """Return the bytes of several rendered entries, b"" of none."""
         ...
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return what a session is told that was too far behind: `count` entries are not shown to it."""
         ...
 
@@ -515,7 +515,7 @@ class Form(Protocol):
 Send = Callable[[bytes], int]  # as a socket's own
 
 
-class Sink(Protocol):
+class ByteSink(Protocol):
     """Where the bytes of a session go. Nothing of it waits."""
 
     @property
@@ -523,7 +523,7 @@ class Sink(Protocol):
         """Takes what it can at once and returns how many bytes that was; raises OSError if it can take none."""
         ...
 
-    def rest(self, data: bytes, sent: int) -> None:
+    def write_rest(self, data: bytes, sent: int) -> None:
         """Keep what `send` did not take; the hub is told to pause until it is gone."""
         ...
 
@@ -532,13 +532,13 @@ class Sink(Protocol):
         ...
 
 
-class Outlet(Protocol):
+class Client(Protocol):
     """The listener's side of a session."""
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         """Write an event; called only while the transport takes bytes."""
         ...
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         """Take the next command: what the session waited for is there."""
         ...

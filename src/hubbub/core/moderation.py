@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.core import keys, names, places
+from hubbub.core import keys, mask_targets, names
 from hubbub.core.access import Action, may
 from hubbub.core.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
-from hubbub.core.lists import LISTS
+from hubbub.core.mask_lists import LISTS
 from hubbub.core.masks import MUTE, NOBODY, read_mask, whole_mask
-from hubbub.core.model import LOBBY, SAID, Around, Entry, Invited, Kind, Latest, Page
+from hubbub.core.model import LOBBY, SAID, Around, Entry, Invited, Kind, Latest, LogPage
 from hubbub.core.names import key_of
-from hubbub.core.rules import LETTERS, PREFIXES, Change, write
+from hubbub.core.room_modes import LETTERS, PREFIXES, ModeChange, write
 from hubbub.core.text import beginning, clean, reason_of
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Refused
@@ -27,8 +27,8 @@ LOOKED_AT = 200  # messages among which one may be named by its place
 
 
 def change(
-    hub: Hub, session: Session, room: Room, changes: Sequence[Change], until: float = 0.0
-) -> list[tuple[Change, Refused]]:
+    hub: Hub, session: Session, room: Room, changes: Sequence[ModeChange], until: float = 0.0
+) -> list[tuple[ModeChange, Refused]]:
     """Publish changes of a room's rules: those that are valid and change something. Return those that are not valid.
 
     Raises:
@@ -36,8 +36,8 @@ def change(
 
     """
     hub.check(session, Action.SET_MODES, room)
-    good: list[Change] = []
-    bad: list[tuple[Change, Refused]] = []
+    good: list[ModeChange] = []
+    bad: list[tuple[ModeChange, Refused]] = []
     made: dict[object, object] = {}  # what the changes before have made of what they are about
     for one in changes:
         try:
@@ -49,14 +49,14 @@ def change(
             good.append(step.change)
             made[step.about] = step.then
     if good:
-        session.waiting += 1
-        salt = f"{session.tag}{session.published:x}"  # what it published last: unique for ever
+        session.pending_operations += 1
+        salt = f"{session.id_prefix}{session.next_id:x}"  # what it published last: unique for ever
         draft = hub.draft(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
-        draft.clear = write(good, until) if any(one.letter == "k" for one in good) else ""
+        draft.unblocks = write(good, until) if any(one.letter == "k" for one in good) else ""
     return bad
 
 
-def _hashed(change: Change, salt: str) -> Change:
+def _hashed(change: ModeChange, salt: str) -> ModeChange:
     """Return a change as it is stored: keys are not."""
     return change._replace(param=keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
 
@@ -64,41 +64,41 @@ def _hashed(change: Change, salt: str) -> Change:
 class Step(NamedTuple):
     """A change as it is stored: what it is about, how that is now, and how it is then."""
 
-    change: Change
+    change: ModeChange
     about: object
     now: object
     then: object
 
 
-def _step(hub: Hub, session: Session, room: Room, change: Change) -> Step | None:
+def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
     """Return what a change does, None for nothing. Raises Refused."""
     on, letter, param = change
     rules = room.rules
     if letter in PREFIXES:
         target = member(hub, room, param)
-        named = Change(on, letter, f"{target.nick}!{target.host}")
+        named = ModeChange(on, letter, f"{target.nick}!{target.host}")
         return Step(named, (letter, target), letter in rules.status.get(target, ""), on)
     if letter in LISTS:
         return _mask(hub, session, room, change)
     if letter == "k":
         if not on:
-            return Step(Change(False, letter, "*"), letter, rules.key, "")
+            return Step(ModeChange(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
             raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, and no spaces or commas.")
         if param.startswith(":"):  # IRC could not tell it before other parameters
             raise Refused("bad-value", "A key can't begin with a colon.")
-        return Step(change, letter, param if rules.fits(param) else rules.key, param)
-    if LETTERS[letter].takes:
-        return _number(change, rules.limit if letter == "l" else rules.slow)
-    return Step(Change(on, letter, ""), letter, letter in rules.flags, on)
+        return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
+    if LETTERS[letter].parameter:
+        return _number(change, rules.limit if letter == "l" else rules.slow_seconds)
+    return Step(ModeChange(on, letter, ""), letter, letter in rules.flags, on)
 
 
 def placed(hub: Hub, session: Session, mask: str) -> str:
     """Return a whole mask as it is stored: with a cloak in the place of an address. Raises Refused."""
-    return places.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
+    return mask_targets.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
 
 
-def _mask(hub: Hub, session: Session, room: Room, change: Change) -> Step | None:
+def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
     on, letter, param = change
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
@@ -112,18 +112,18 @@ def _mask(hub: Hub, session: Session, room: Room, change: Change) -> Step | None
     known = room.rules.lists.find(letter, mask)
     if on and not known and len(masks) >= MASKS_IN_LIST:
         raise Refused("list-full", f"There are {MASKS_IN_LIST} masks in that list already.")
-    return Step(Change(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
+    return Step(ModeChange(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
 
 
-def _number(change: Change, now: int) -> Step:
+def _number(change: ModeChange, now: int) -> Step:
     on, letter, param = change
     if not on:
-        return Step(Change(False, letter, ""), letter, now, 0)
+        return Step(ModeChange(False, letter, ""), letter, now, 0)
     if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
         what = "slow takes a number of seconds" if letter == "d" else "limit takes a number of people"
         raise Refused("bad-value", f"{what} (1 to {MAX_NUMBER}), or off.")
     number = int(param[:9])
-    return Step(Change(True, letter, str(number)), letter, now, number)
+    return Step(ModeChange(True, letter, str(number)), letter, now, number)
 
 
 def member(hub: Hub, room: Room, name: str) -> Session:
@@ -131,7 +131,7 @@ def member(hub: Hub, room: Room, name: str) -> Session:
     session = hub.directory.find(clean(name))
     if session is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
-    if not room.holds(session):
+    if not room.has_member(session):
         raise Refused("not-there", f"{session.nick} is not in {room.name}.")
     return session
 
@@ -140,7 +140,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish that somebody is thrown out of a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
-    session.waiting += 1
+    session.pending_operations += 1
     hub.draft(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
@@ -149,13 +149,13 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     target = hub.directory.find(clean(name))
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
-    if room.holds(target):
+    if room.has_member(target):
         raise Refused("there-already", f"{target.nick} is already in {room.name}.")
     hub.check(session, Action.INVITE, room)
     opens = hub.clock() if room.rules.is_operator(session) else 0.0
     target.invite(room.name, opens)
     if not target.paused:
-        target.outlet.tell(Invited(session.nick, session.host, room.name, opens))
+        target.client.send_event(Invited(session.nick, session.host, room.name, opens))
     return target
 
 
@@ -180,15 +180,15 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         raise Refused("cannot-rename", f"The room is called {to} already.")
     label = session.label
 
-    def found(page: Page | BrokerError) -> None:
+    def found(page: LogPage | BrokerError) -> None:
         if isinstance(page, BrokerError):
             refuse(Refused("broker", f"Not done: {page}."))
         elif page.entries or not hub.rooms.is_free(to):
             refuse(Refused("name-in-use", f"There is already a room called {to}."))
         else:
-            session.waiting += 1
+            session.pending_operations += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.MOVE, f"{to} {reason_of(reason)}".rstrip())
+            hub.draft(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
 
     # A name that a secret room has is taken, too: two rooms cannot be called the same.
@@ -228,7 +228,7 @@ def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refus
 
     def is_meant(entry: Entry) -> bool:
         nonlocal left
-        left -= key_of(entry.nick) == key_of(name) if name else entry.id.startswith(session.tag)
+        left -= key_of(entry.nick) == key_of(name) if name else entry.id.startswith(session.id_prefix)
         return left == 0
 
     take_back = _taking_back(hub, session, room, "", refuse)
@@ -238,21 +238,21 @@ def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refus
 
 def _taking_back(
     hub: Hub, session: Session, room: Room, reason: str, refuse: Callable[[Refused], None]
-) -> Callable[[Page | BrokerError, Callable[[Entry], bool]], None]:
+) -> Callable[[LogPage | BrokerError, Callable[[Entry], bool]], None]:
     """Return what takes the newest message of a page back that is meant: for what the session asks now."""
     label = session.label
 
-    def take_back(page: Page | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
-        said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, Page) else []
+    def take_back(page: LogPage | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
+        said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, LogPage) else []
         entry = next(filter(is_meant, reversed(said)), None)
         if entry is None:
             refuse(Refused("no-such-message", "There is no such message here."))
             return
-        own = entry.id.startswith(session.tag)
+        own = entry.id.startswith(session.id_prefix)
         if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
             refuse(refused)
         else:
-            session.waiting += 1
+            session.pending_operations += 1
             session.label, before = label, session.label
             hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
             session.label = before

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from hubbub.core import names
 from hubbub.core.access import Action
 from hubbub.core.bounds import NAME_CHARS
-from hubbub.core.model import LOBBY, Draft, Kind, Named, Notice, Refusal
+from hubbub.core.model import LOBBY, Draft, Kind, NickChanged, Notice, Refusal
 from hubbub.core.names import key_of
-from hubbub.core.outbox import share
+from hubbub.core.outbox import link_drafts
 from hubbub.core.session import Session, author
 from hubbub.core.text import clean
 from hubbub.core.users import User
@@ -75,15 +75,15 @@ class Naming:
         user, nick = self._hub.directory.claim(name)
 
         def held(refusal: Refused | None) -> None:
-            if refusal or session.gone:
-                self._hub.directory.drop(user)
+            if refusal or session.closed:
+                self._hub.directory.release_all(user)
             else:
                 self.attach(session, user)
                 join()
-            if not session.gone:
+            if not session.closed:
                 outcome(refusal)
 
-        self.hold(session, nick, held)
+        self.reserve(session, nick, held)
 
     def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
         """Find out whether the holder of a name that was refused is still there, if it came from the same address.
@@ -103,21 +103,21 @@ class Naming:
         holder = self._hub.directory.find(name) if refusal.code == "name-taken" else None
         if holder is None or holder is session or not session.address or holder.address != session.address:
             return False
-        if holder in self._hub.abroad:
+        if holder in self._hub.remote:
             return False
-        session.waiting += 1
+        session.pending_operations += 1
 
         def known(there: bool) -> None:
             if not there:
                 self._hub.depart(holder)
-            if not session.gone:
+            if not session.closed:
                 again()
             self._hub.release(session)
 
         self._hub.probe(holder, known)
         return True
 
-    def hold(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+    def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
         """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
 
         That is at once if nobody else need be asked; meanwhile the session waits.
@@ -125,7 +125,7 @@ class Naming:
         if self._hub.directory.names is None:
             held(None)
             return
-        session.waiting += 1
+        session.pending_operations += 1
 
         def done(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":
@@ -134,7 +134,7 @@ class Naming:
             self._hub.release(session)
 
         def wait() -> None:
-            if not session.gone:
+            if not session.closed:
                 self._hub.reply(session, Notice((f"One moment: it is not sure whether {nick} is still here",)))
 
         self._hub.directory.names.claim(key_of(nick), done, wait)
@@ -145,7 +145,7 @@ class Naming:
         user.id = user.id or session.user_id
         user.since = user.active = self._hub.clock()
         user.sessions.append(session)
-        self._hub.touched(user)
+        self._hub.on_user_changed(user)
         for tell in self._hub.presence:
             tell(user, "")
 
@@ -192,13 +192,13 @@ class Naming:
             return
 
         def held(refusal: Refused | None) -> None:
-            if session.gone:
+            if session.closed:
                 self.losing.discard(key_of(user.nick))
-                self._hub.directory.decline(nick)
+                self._hub.directory.release(nick)
             elif refusal is None:
                 publish(session, nick)
             else:
-                self.keep(session, session.nick)
+                self.set_nick(session, session.nick)
                 if refused:
                     refused(refusal)
                 else:
@@ -207,15 +207,15 @@ class Naming:
         if key_of(nick) in had:
             publish(session, nick)
         else:
-            self.hold(session, nick, held)
+            self.reserve(session, nick, held)
 
-    def lose(self, key: str) -> None:
+    def lose_name(self, key: str) -> None:
         """Give a user whose name another node's user took meanwhile the next one that is free.
 
         Others were told that he has left, so he comes in again under it: a rename would look like the new holder's.
         """
         user = self._hub.users.get(key)
-        if user is None or user.abroad or not user.sessions:
+        if user is None or user.is_remote or not user.sessions:
             self.losing.discard(key)
             return
         session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
@@ -243,34 +243,34 @@ class Naming:
         self._renamed(session, nick, True)
         session.flush()
         for room in session.rooms.values():
-            room.rules.stand(session)
-            self._hub.come_again(session, room.name)
+            room.rules.restore_status(session)
+            self._hub.rejoin(session, room.name)
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(session, nick, True)
             session.flush()
-        session.waiting += len(session.rooms)
-        share([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
+        session.pending_operations += len(session.rooms)
+        link_drafts([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
-    def took(self, draft: Draft, room: Room | None = None, *_: object) -> None:
+    def rename_stored(self, draft: Draft, room: Room | None = None, *_: object) -> None:
         """Call a user by his new name: that is stored."""
         session = author(draft)
         if session.nick != draft.text:  # one entry a room, one new name
             self._renamed(session, draft.text, False)
         if room:
-            room.rules.recall(session, draft.nick)  # what came with it is about the new name
+            room.rules.move_status(session, draft.nick)  # what came with it is about the new name
 
     def _renamed(self, session: Session, nick: str, alone: bool) -> None:
         before = session.nick
-        self.keep(session, nick)
-        session.turn.append(Named(nick, before, alone))
+        self.set_nick(session, nick)
+        session.replies.append(NickChanged(nick, before, alone))
         assert session.user is not None
-        self._hub.touched(session.user)
+        self._hub.on_user_changed(session.user)
         for tell in self._hub.presence:
             tell(session.user, before)
 
-    def keep(self, session: Session, nick: str) -> None:
+    def set_nick(self, session: Session, nick: str) -> None:
         """Let a user who claimed two names have this one, and the other only while a rename is under way."""
         assert session.user is not None
-        self._hub.directory.keep(session.user, nick, session.claimed())
+        self._hub.directory.set_nick(session.user, nick, session.held_names())

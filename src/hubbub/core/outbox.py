@@ -21,7 +21,7 @@ class Outbox:
     """
 
     def __init__(self, wake: Callable[[], None], bound: int) -> None:
-        self.open: dict[str, Draft] = {}  # with the broker, by id
+        self.in_flight: dict[str, Draft] = {}  # with the broker, by id
         self._unsure: dict[str, Draft] = {}  # those whose sender was told that it is not sure what became of them
         self._drafts: list[Draft] = []  # gathered for the next batch
         self._wake = wake
@@ -35,7 +35,7 @@ class Outbox:
         size = len(draft.text)
         self._size += size
         if draft.session:
-            draft.session.turn.append(draft)
+            draft.session.replies.append(draft)
             draft.session.unsettled += size
         if draft.kind is Kind.JOIN:
             self._joins[draft.room] += 1
@@ -46,28 +46,28 @@ class Outbox:
     def gather(self) -> Sequence[Draft]:
         """Return what waits to be published, and start anew. Each draft must come back, stored or refused."""
         batch, self._drafts = self._drafts, []
-        self.open.update((draft.id, draft) for draft in batch)
+        self.in_flight.update((draft.id, draft) for draft in batch)
         return batch
 
     def __iter__(self) -> Iterator[Draft]:
         """Yield what has no outcome yet."""
-        yield from self.open.values()
+        yield from self.in_flight.values()
         yield from self._drafts
 
     @property
     def newest(self) -> Draft | None:
         """The newest draft that has no outcome yet: when it has one, so have all that are here now."""
-        return self._drafts[-1] if self._drafts else next(reversed(self.open.values()), None)
+        return self._drafts[-1] if self._drafts else next(reversed(self.in_flight.values()), None)
 
     @property
-    def waiting(self) -> bool:
+    def queued(self) -> bool:
         """Whether `gather` would return something."""
         return bool(self._drafts)
 
     @property
     def count(self) -> int:
         """How many have no outcome yet."""
-        return len(self._drafts) + len(self.open)
+        return len(self._drafts) + len(self.in_flight)
 
     @property
     def idle(self) -> bool:
@@ -81,7 +81,7 @@ class Outbox:
         self._starved[session] = None
         return True
 
-    def relieved(self) -> Iterable[Session]:
+    def on_room_in_queue(self) -> Iterable[Session]:
         """Return the sessions that need not wait any more."""
         if not self._starved or self._size > self._bound:
             return ()
@@ -92,14 +92,14 @@ class Outbox:
         """Whether a join of this room is here."""
         return room in self._joins
 
-    def coming(self, room: str) -> int:
+    def pending_joins(self, room: str) -> int:
         """Return how many people are on the way into a room, and not in it yet."""
         joins = (draft for draft in self if draft.kind is Kind.JOIN and draft.room == room)
-        return sum(bool(draft.session and not draft.session.gone) for draft in joins)
+        return sum(bool(draft.session and not draft.session.closed) for draft in joins)
 
     def move(self, room: str, to: str) -> None:
         """Let what waits for a room go to it under its new name."""
-        for draft in (*self._drafts, *self.open.values()):
+        for draft in (*self._drafts, *self.in_flight.values()):
             if draft.room == room:
                 draft.room = to
         if count := self._joins.pop(room, 0):
@@ -109,7 +109,7 @@ class Outbox:
         """Settle the drafts that became these entries, and return them."""
         drafts = []
         for entry in entries:
-            if draft := self.open.pop(entry.id, None):
+            if draft := self.in_flight.pop(entry.id, None):
                 draft.entry = entry
                 drafts.append(draft)
         self._settle(drafts)
@@ -117,7 +117,7 @@ class Outbox:
 
     def find(self, id: str) -> Draft | None:
         """Return the draft that has become an entry, if it is of this process."""
-        return self.open.get(id) or self._unsure.get(id)
+        return self.in_flight.get(id) or self._unsure.get(id)
 
     def confirmed(self, entries: Iterable[Entry]) -> Sequence[Draft]:
         """Return those of which it was not sure whether they would become entries, and which are among these."""
@@ -138,12 +138,12 @@ class Outbox:
         """
         lost, insisting = [], []
         for draft in drafts:
-            self.open.pop(draft.id, None)
-            if draft.insist and not _never_joined(draft):
-                draft.passed = True
+            self.in_flight.pop(draft.id, None)
+            if draft.must_store and not _never_joined(draft):
+                draft.detached = True
                 insisting.append(draft)
             else:
-                draft.error, draft.sure = reason, sure
+                draft.error, draft.definite = reason, sure
                 lost.append(draft)
                 if not sure:
                     self._unsure[draft.id] = draft
@@ -182,7 +182,7 @@ def _never_joined(draft: Draft) -> bool:
     return join is not None and join.error is not None
 
 
-def share(drafts: Sequence[Draft]) -> None:
+def link_drafts(drafts: Sequence[Draft]) -> None:
     """Give the drafts of one event the id of one, told apart by what follows a `~`."""
     first = drafts[0].id if drafts else ""
     for number, draft in enumerate(drafts):
@@ -190,7 +190,7 @@ def share(drafts: Sequence[Draft]) -> None:
         draft.earlier = tuple(other.room for other in drafts[:number])
 
 
-def mark(draft: Draft, label: str) -> None:
+def set_label(draft: Draft, label: str) -> None:
     """Let a draft carry its session's word for it; its id ends with that."""
     if label and not draft.label:
         draft.label = label

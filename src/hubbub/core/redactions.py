@@ -11,7 +11,7 @@ REMEMBERED = 10_000  # ids: more than are taken back while an answer of the log 
 
 def gone(entry: Entry) -> Entry:
     """Return what is left of a message that was taken back."""
-    return entry._replace(kind=Kind.GONE, text="", tags="")
+    return entry._replace(kind=Kind.REDACTED, text="", tags="")
 
 
 class Redactions:

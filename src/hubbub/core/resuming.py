@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.core import names
-from hubbub.core.model import Joined, Past, Refusal
+from hubbub.core.model import HistoryShown, Joined, Refusal
 from hubbub.core.text import clean
 from hubbub.errors import Refused
 
@@ -22,13 +22,13 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
 
     The session keeps its name, rooms, rights, and what it waits for. It is written nothing until `go_on` is called.
     """
-    session.outlet, session.sink = new.outlet, new.sink
+    session.client, session.sink = new.client, new.sink
     session.host, session.address, session.secure = new.host, new.address, new.secure
     session.paused = new.paused
-    new.gone = True
-    hub.delivery.halt(session)
+    new.closed = True
+    hub.delivery.suspend(session)
     # What was to begin when it had its turn begins anew, after the numbers that the peer knows.
-    session.turn = [item for item in session.turn if getattr(item, "func", None) != hub.delivery.start]
+    session.replies = [item for item in session.replies if getattr(item, "func", None) != hub.delivery.start]
     hub.touch(session)
 
 
@@ -59,9 +59,9 @@ def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
 
 
 def _show(hub: Hub, session: Session, room: Room, seq: int | None) -> None:
-    session.turn.append(Joined(room.name, room.end.seq, room.topic, False))
+    session.replies.append(Joined(room.name, room.end.seq, room.topic, False))
     past = list(room.latest)
     if seq is None and past:
-        session.turn += hub.pieces(Past(past, hub.clock()))
+        session.replies += hub.pieces(HistoryShown(past, hub.clock()))
     cursor = room.end if seq is None else room.cursor_at(seq)
-    session.turn.append(partial(hub.delivery.start, session, room, cursor))
+    session.replies.append(partial(hub.delivery.start, session, room, cursor))

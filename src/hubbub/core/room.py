@@ -9,10 +9,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.core.absent import Absence, Key, absences
-from hubbub.core.model import SAID, Entry, Form, Kind, RoomState, Send
+from hubbub.core.model import SAID, Encoder, Entry, Kind, RoomState, Send
 from hubbub.core.names import key_of
 from hubbub.core.redactions import gone
-from hubbub.core.rules import CHANGING, Rules, without_secrets
+from hubbub.core.room_modes import CHANGING, RoomModes, without_secrets
 
 if TYPE_CHECKING:
     from hubbub.core.session import Session
@@ -34,26 +34,26 @@ class Cursor(NamedTuple):
     ordinal: int
 
 
-class Chunk:
+class CommittedBatch:
     """Entries of one room that were committed together and are written together.
 
     What it looks like in a form is rendered once and kept, for the members who are written to now and for
     those who catch up later.
     """
 
-    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "doubled", "end", "entries")
+    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "duplicates", "end", "entries")
 
     def __init__(
         self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
     ) -> None:
         self.entries = without_secrets(entries)
-        self.doubled = doubled or {}  # of entries by index: rooms in which the same was told before
+        self.duplicates = doubled or {}  # of entries by index: rooms in which the same was told before
         self.after = after  # the cursor of who was given everything before it
         self.end = self.cursor(len(entries) - 1)
         self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
         self._own: dict[str, list[int]] | None = None
-        self._lines: dict[Form, list[bytes]] = {}
-        self._whole: dict[Form, bytes] = {}
+        self._lines: dict[Encoder, list[bytes]] = {}
+        self._whole: dict[Encoder, bytes] = {}
 
     def cursor(self, index: int) -> Cursor:
         """Return the cursor of who was given everything up to the entry at `index`."""
@@ -63,7 +63,7 @@ class Chunk:
         """Return the index of the first entry that follows a number."""
         return 0 if seq <= self.after.seq else bisect_right(self.entries, seq, key=_seq)
 
-    def own(self, tag: str) -> Sequence[int]:
+    def authored_by(self, tag: str) -> Sequence[int]:
         """Return which of the entries the session with this tag published."""
         if self._own is None:
             self._own = {}
@@ -71,35 +71,36 @@ class Chunk:
                 self._own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
         return self._own.get(tag, ())
 
-    def _rendered(self, form: Form) -> list[bytes]:
-        lines = self._lines.get(form)
+    def _rendered(self, encoder: Encoder) -> list[bytes]:
+        lines = self._lines.get(encoder)
         if lines is None:
-            render = form.render
-            lines = self._lines[form] = [render(entry) for entry in self.entries]
+            render = encoder.encode
+            lines = self._lines[encoder] = [render(entry) for entry in self.entries]
         return lines
 
-    def whole(self, form: Form) -> bytes:
+    def encoded(self, encoder: Encoder) -> bytes:
         """Return all of it."""
-        whole = self._whole.get(form)
+        whole = self._whole.get(encoder)
         if whole is None:
-            whole = self._whole[form] = form.join(self._rendered(form))
+            whole = self._whole[encoder] = encoder.join(self._rendered(encoder))
         return whole
 
-    def seen(self, form: Form, session: Session) -> Sequence[int]:
+    def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
         """Return which entries a session was told in another room."""
-        if not self.doubled or not form.once or len(session.rooms) < 2:
+        if not self.duplicates or not encoder.dedupes or len(session.rooms) < 2:
             return ()
-        return [index for index, rooms in self.doubled.items() if any(room in session.rooms for room in rooms)]
+        return [index for index, rooms in self.duplicates.items() if any(room in session.rooms for room in rooms)]
 
-    def part(self, form: Form, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
-        """Return what the session with this tag may see: from index `start` on, its own as `form.mine` shows them.
+    def encoded_for(self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
+        """Return the entries from index `start` on as one session is shown them; its own by `Encoder.encode_own`.
 
-        What it has `seen` is left out. Its own that have a label it is told by `Stored`, in its turn.
+        Entries at the indexes `seen` are left out, and so are the session's own that have a label: it gets those with
+        `Acknowledged`, in order with its other replies.
 
         After its own leave of the room a session sees nothing.
         """
-        lines = self._rendered(form)
-        own = () if form.echo else self.own(tag)
+        lines = self._rendered(encoder)
+        own = () if encoder.echo else self.authored_by(tag)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:
             if index >= start:
@@ -107,10 +108,10 @@ class Chunk:
                 start = index + 1
                 entry = self.entries[index]
                 if index in own and index not in seen and "-" not in entry.id[len(tag) :]:
-                    pieces.append(form.mine(entry))
+                    pieces.append(encoder.encode_own(entry))
                 if entry.kind is Kind.LEAVE and index in own:
-                    return form.join(pieces)
-        return form.join(pieces + lines[start:])
+                    return encoder.join(pieces)
+        return encoder.join(pieces + lines[start:])
 
     def take_back(self, id: str) -> bool:
         """Forget what a message said, and how it looked; return whether it is one of these entries."""
@@ -122,7 +123,7 @@ class Chunk:
         self._whole.clear()
         return True
 
-    def seal(self) -> None:
+    def drop_cache(self) -> None:
         """Forget what a part needs: the fan-out is over, from now on the whole is asked for, or rarely a part."""
         self._lines.clear()
         self._own = None
@@ -140,30 +141,40 @@ class Room:
     """
 
     __slots__ = (
-        "absent", "elsewhere", "end", "latest", "live", "members", "name", "ring", "rules", "topic", "watchers",
+        "absent",
+        "end",
+        "latest",
+        "live",
+        "members",
+        "name",
+        "recent_batches",
+        "remote_members",
+        "rules",
+        "topic",
+        "watchers",
     )  # fmt: skip
 
     def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
         self.name = name
         self.end = Cursor(state.seq, 0)
         self.topic = state.topic
-        self.rules = Rules(name, state.rules)
+        self.rules = RoomModes(name, state.rules)
         self.latest: deque[Entry] = deque(state.latest, maxlen=history)
         self.absent = absences(state.recent)
-        self.ring: dict[int, Chunk] = {}  # by the number before it, oldest first
-        self.members: dict[Session, Form] = {}
+        self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
+        self.members: dict[Session, Encoder] = {}
         self.watchers: set[Session] = set()  # those of them whom others do not see: they have no name
         # The members that were given all there is, by form: a chunk is written to them without another look.
-        self.live: dict[Form, dict[Session, Send]] = {}
-        self.elsewhere = {} if elsewhere is None else elsewhere
-        for session in self.elsewhere:
+        self.live: dict[Encoder, dict[Session, Send]] = {}
+        self.remote_members = {} if elsewhere is None else elsewhere
+        for session in self.remote_members:
             self.receive(session)
 
-    def take_in(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> Chunk:
+    def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
         """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
-        chunk = Chunk(entries, self.end, doubled)
-        self.ring[self.end.seq] = chunk
-        self.end = chunk.end
+        batch = CommittedBatch(entries, self.end, doubled)
+        self.recent_batches[self.end.seq] = batch
+        self.end = batch.end
         for entry in entries:
             if entry.kind in SAID:
                 self.latest.append(entry)
@@ -172,31 +183,31 @@ class Room:
                     self.topic = entry.text
                 # Who joins here is no member yet; all are looked at only where somebody is named.
                 apart = () if entry.kind is Kind.JOIN else self.members
-                self.rules.apply(entry, (*apart, *self.elsewhere))
+                self.rules.apply(entry, (*apart, *self.remote_members))
             elif entry.kind is Kind.LEAVE:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
                 self._take_back(entry.text.partition(" ")[0])
-        return chunk
+        return batch
 
     def _take_back(self, id: str) -> None:
         """Forget what a message said, in all that is in memory."""
         self.latest = deque((one for one in self.latest if one.id != id), self.latest.maxlen)
-        for chunk in reversed(self.ring.values()):
-            if chunk.take_back(id):
+        for batch in reversed(self.recent_batches.values()):
+            if batch.take_back(id):
                 return
 
     def forget_oldest(self) -> None:
         """Drop the oldest chunk from memory; it stays in the log."""
-        del self.ring[next(iter(self.ring))]
+        del self.recent_batches[next(iter(self.recent_batches))]
 
-    def following(self, cursor: Cursor) -> Chunk | None:
+    def following(self, cursor: Cursor) -> CommittedBatch | None:
         """Return the chunk in memory that holds what follows the cursor, None if that is on disk alone."""
-        chunk = self.ring.get(cursor.seq)
-        if chunk is None:  # in the middle of one: who joined there, but could not be written to
-            inside = (c for c in reversed(self.ring.values()) if c.after.seq < cursor.seq < c.end.seq)
-            chunk = next(inside, None)
-        return chunk
+        batch = self.recent_batches.get(cursor.seq)
+        if batch is None:  # in the middle of one: who joined there, but could not be written to
+            inside = (c for c in reversed(self.recent_batches.values()) if c.after.seq < cursor.seq < c.end.seq)
+            batch = next(inside, None)
+        return batch
 
     def cursor_at(self, seq: int) -> Cursor:
         """Return the cursor of who was given everything up to a number, as it says.
@@ -205,28 +216,28 @@ class Room:
         """
         if seq >= self.end.seq:
             return self.end
-        chunk = self.following(Cursor(seq, 0)) or next(iter(self.ring.values()), None)
-        if chunk is None or seq < chunk.after.seq:
-            return Cursor(seq, (chunk.after if chunk else self.end).ordinal - 1)
-        return Cursor(seq, chunk.after.ordinal + chunk.index_after(seq))
+        batch = self.following(Cursor(seq, 0)) or next(iter(self.recent_batches.values()), None)
+        if batch is None or seq < batch.after.seq:
+            return Cursor(seq, (batch.after if batch else self.end).ordinal - 1)
+        return Cursor(seq, batch.after.ordinal + batch.index_after(seq))
 
-    def upto_ring(self) -> int:
+    def newest_uncached(self) -> int:
         """Return the number at which the log in memory begins: what is before it is on disk alone."""
-        return next(iter(self.ring), self.end.seq)
+        return next(iter(self.recent_batches), self.end.seq)
 
     @property
     def people(self) -> list[Session]:
         """The members that others see: who has a name. The rest only watch."""
-        return [*(session for session in self.members if session.user), *self.elsewhere]
+        return [*(session for session in self.members if session.user), *self.remote_members]
 
     @property
     def count(self) -> int:
         """How many people there are, without looking at each of them."""
-        return len(self.members) - len(self.watchers) + len(self.elsewhere)
+        return len(self.members) - len(self.watchers) + len(self.remote_members)
 
-    def holds(self, session: Session) -> bool:
+    def has_member(self, session: Session) -> bool:
         """Whether somebody is a member, here or on another node."""
-        return session in self.members or session in self.elsewhere
+        return session in self.members or session in self.remote_members
 
     def receive(self, session: Session) -> None:
         """Note that somebody came in on another node."""
@@ -234,17 +245,17 @@ class Room:
         self.absent.pop((key_of(session.nick), session.host), None)
         self.rules.admit(session)
 
-    def admit(self, session: Session, form: Form) -> None:
+    def add_member(self, session: Session, encoder: Encoder) -> None:
         """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""
-        self.members[session] = form
+        self.members[session] = encoder
         if not session.user:
             self.watchers.add(session)
 
-    def dismiss(self, session: Session) -> None:
+    def remove_member(self, session: Session) -> None:
         """Make it a member no more."""
         self.rules.dismiss(session)
         self.watchers.discard(session)
-        self.stand_back(session, self.members.pop(session))
+        self.mark_behind(session, self.members.pop(session))
 
     def note_absence(self, session: Session, seq: int, now: float) -> None:
         """Note that a member leaves who was given the log up to a number, less what may not have arrived."""
@@ -259,26 +270,26 @@ class Room:
         if len(self.absent) > ABSENT:
             del self.absent[next(iter(self.absent))]
 
-    def go_live(self, session: Session) -> None:
+    def mark_live(self, session: Session) -> None:
         """Give the session every chunk from now on: it has all there is."""
         self.live.setdefault(self.members[session], {})[session] = session.sink.send
 
-    def stand_back(self, session: Session, form: Form | None = None) -> bool:
+    def mark_behind(self, session: Session, encoder: Encoder | None = None) -> bool:
         """Give the session nothing for now; return whether it was live."""
-        form = form or self.members[session]
-        group = self.live.get(form)
+        encoder = encoder or self.members[session]
+        group = self.live.get(encoder)
         if group is None or group.pop(session, None) is None:
             return False
         if not group:
-            del self.live[form]
+            del self.live[encoder]
         return True
 
-    def dress(self, session: Session, form: Form) -> None:
+    def set_encoder(self, session: Session, encoder: Encoder) -> None:
         """Write to the session in another form from now on."""
-        live = self.stand_back(session)
-        self.members[session] = form
+        live = self.mark_behind(session)
+        self.members[session] = encoder
         if live:
-            self.go_live(session)
+            self.mark_live(session)
 
 
 def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:

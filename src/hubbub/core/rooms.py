@@ -9,10 +9,24 @@ from typing import TYPE_CHECKING
 from hubbub.core import names
 from hubbub.core.absent import DAY
 from hubbub.core.access import HIDDEN, Action, is_known, may
-from hubbub.core.awake import Awake
-from hubbub.core.model import LOBBY, SAID, Draft, Entry, Joined, Kind, Latest, Left, Moved, Notice, Page, Past, Refusal
+from hubbub.core.model import (
+    LOBBY,
+    SAID,
+    Draft,
+    Entry,
+    HistoryShown,
+    Joined,
+    Kind,
+    Latest,
+    Left,
+    LogPage,
+    Notice,
+    Refusal,
+    RoomRenamed,
+)
 from hubbub.core.names import key_of
-from hubbub.core.room import Chunk, Cursor, Room
+from hubbub.core.room import CommittedBatch, Cursor, Room
+from hubbub.core.room_loader import RoomLoader
 from hubbub.core.session import author
 from hubbub.core.text import beginning, clean
 from hubbub.errors import BrokerError, Refused
@@ -32,8 +46,8 @@ class Rooms:
         self._hub = hub
         self._limits = hub.limits
         self._delivery = hub.delivery
-        self._waking = Awake(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.abroad)
-        self.awake = self._waking.rooms
+        self._waking = RoomLoader(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.remote)
+        self.loaded = self._waking.loaded
         self._visits: dict[Session, set[str]] = {}  # rooms that stay awake for who need not be in them
         # Sessions that wait to watch a room which is hidden from them: for them it is not there yet.
         self._parked: dict[Session, str] = {}
@@ -63,10 +77,10 @@ class Rooms:
         if self._is_coming(room):
             self._hub.reply(session, Refusal("name-in-use", COMING.format(room), room=room))
             return
-        self._hub.hold_up(session, self._hub.budget.joins.charge(session.address))
-        session.waiting += 1
+        self._hub.block(session, self._hub.budget.joins.charge(session.address))
+        session.pending_operations += 1
         session.joining = {**joining, room: None}
-        self._waking.wake(room, session, partial(self._ask_in, session, room, after, key))
+        self._waking.load(room, session, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
@@ -79,15 +93,15 @@ class Rooms:
         """
         room = names.check_room(clean(name))
         self.check_not_coming(room)
-        session.waiting += 1
-        self._waking.wake(room, session, partial(self._watched, session, after))
+        session.pending_operations += 1
+        self._waking.load(room, session, partial(self._watched, session, after))
 
     def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
         """Call `then` when these rooms are awake: at least until `end_visit`, whether or not the session is in them.
 
         One that cannot be read is asleep still. A session that leaves before that is not called.
         """
-        session.waiting += 1
+        session.pending_operations += 1
         self._visits[session] = set(names)
         asleep = set(names)
 
@@ -98,7 +112,7 @@ class Rooms:
                 self._hub.release(session)
 
         for name in names:
-            self._waking.wake(name, session, partial(opened, name))
+            self._waking.load(name, session, partial(opened, name))
 
     def end_visit(self, session: Session) -> None:
         """Let the rooms sleep that a session visited, and nobody is in."""
@@ -121,14 +135,14 @@ class Rooms:
             Refused: too many were opened from its address.
 
         """
-        if not room.end.seq and room.name != LOBBY and not self._hub.outbox.coming(room.name):
+        if not room.end.seq and room.name != LOBBY and not self._hub.outbox.pending_joins(room.name):
             self._hub.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:
         """Return whether a room is just being given this name: one that is opened now would be in its way."""
         if name in self._waking:
             return False
-        moves = (draft for draft in self._hub.outbox if draft.kind is Kind.MOVE)
+        moves = (draft for draft in self._hub.outbox if draft.kind is Kind.ROOM_RENAMED)
         return any(draft.text.partition(" ")[0] == name for draft in moves)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
@@ -139,7 +153,7 @@ class Rooms:
 
         """
         room = self.of(session, name)
-        session.waiting += 1
+        session.pending_operations += 1
         self._hub.draft(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
 
     def of(self, session: Session, name: str = "") -> Room:
@@ -167,7 +181,7 @@ class Rooms:
             Refused: there is none of that name, or it is hidden from the session: which of both is not said.
 
         """
-        room = self.awake.get(key_of(clean(name).removeprefix("#")))
+        room = self.loaded.get(key_of(clean(name).removeprefix("#")))
         return room if room and self._hub.may(session, Action.LIST, room) else self.of(session, name)
 
     def focus(self, session: Session, name: str) -> None:
@@ -175,7 +189,7 @@ class Rooms:
         before, session.current = session.current, name
         for room in (before, name):
             if room in session.rooms:
-                session.rooms[room].dress(session, session.form_in(room))
+                session.rooms[room].set_encoder(session, session.encoder_in(room))
 
     def withdraw(self, session: Session) -> None:
         """Forget that a session waits for rooms."""
@@ -190,14 +204,14 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise Refused("broker", f"Not joined: {room}.")
-            count = room.count + self._hub.outbox.coming(room.name) if room.rules.limit else 0
+            count = room.count + self._hub.outbox.pending_joins(room.name) if room.rules.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
             if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
                 raise refused
             self.check_may_open(session, room)
             room.rules.learn_key(key)
-            if room.rules.fits(key):
+            if room.rules.accepts_key(key):
                 session.trust(name)
         except Refused as refusal:
             session.joining = without(session.joining, name)
@@ -223,9 +237,9 @@ class Rooms:
     def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
         session.rooms[room.name] = room
         session.current = room.name
-        room.admit(session, session.form)
+        room.add_member(session, session.encoder)
         self._delivery.start(session, room, cursor)
-        self._delivery.tidy()
+        self._delivery.drop_caches()
 
     def review_watchers(self, room: Room, kind: Kind) -> None:
         """End the watching of those to whom a room has just been closed; begin it where it was opened."""
@@ -238,24 +252,24 @@ class Rooms:
                 del self._parked[session]
                 self._let_watch(session, room, room.end)
 
-    def joined(self, draft: Draft, room: Room, chunk: Chunk, index: int, earlier: Sequence[Entry]) -> None:
+    def joined(self, draft: Draft, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
         """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
         session = author(draft)
         session.joining = without(session.joining, room.name)
-        first, session.fresh = session.fresh, False
+        first, session.never_joined = session.never_joined, False
         session.rooms[room.name] = room
-        room.admit(session, session.form_in(room.name))
+        room.add_member(session, session.encoder_in(room.name))
         room.rules.admit(session)
         self._hub.touch(session)
         self.focus(session, room.name)
-        cursor = chunk.cursor(index)
-        session.turn.append(Joined(room.name, cursor.seq, room.topic, first))
+        cursor = batch.cursor(index)
+        session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
         if draft.after is not None and draft.after <= cursor.seq:
             cursor = room.cursor_at(draft.after)
         elif self._limits.history:
-            past = [*earlier, *(entry for entry in chunk.entries[:index] if entry.kind in SAID)]
+            past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
             self._replay(session, room, past[-self._limits.history :], cursor.seq)
-        session.turn.append(partial(self._delivery.start, session, room, cursor))
+        session.replies.append(partial(self._delivery.start, session, room, cursor))
 
     def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
         """Show a newcomer the newest messages; or what it has missed, if it was here within a day and keeps those."""
@@ -268,14 +282,14 @@ class Rooms:
                 return
             past = missed
         if past:
-            session.turn += self._hub.pieces(Past(past, now, folds=True))
+            session.replies += self._hub.pieces(HistoryShown(past, now, folds=True))
 
     def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
         """Show what follows a number, at most RETURNING messages: the newest ones if the log cannot be read."""
 
-        def answer(page: Page | BrokerError) -> Past:
+        def answer(page: LogPage | BrokerError) -> HistoryShown:
             known = newest if isinstance(page, BrokerError) else page.entries
-            return Past([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
+            return HistoryShown([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
 
         query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
         self._hub.ask_for(session, partial(self._hub.read, query), answer)
@@ -286,11 +300,11 @@ class Rooms:
         if room.name not in session.rooms:
             return  # it was thrown out before
         self.dismiss(session, room.name)
-        session.turn.append(Left(room.name, session.current))
+        session.replies.append(Left(room.name, session.current))
 
-    def kicked(self, room: Room, chunk: Chunk, index: int) -> None:
+    def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Take out who was thrown out: that is stored."""
-        entry = chunk.entries[index]
+        entry = batch.entries[index]
         session = self._hub.directory.find(entry.text.partition(" ")[0])
         if session and session in room.members:
             unread = session in self._delivery.behind
@@ -300,11 +314,11 @@ class Rooms:
     def moved(self, room: Room, entry: Entry) -> None:
         """Call a room by its new name: that is stored."""
         before, to = room.name, entry.text.partition(" ")[0]
-        del self.awake[before]
-        self.awake[to] = room
+        del self.loaded[before]
+        self.loaded[to] = room
         room.name = room.rules.room = to
         self._hub.outbox.move(before, to)
-        self._hub.abroad.move(before, to)
+        self._hub.remote.move(before, to)
         for visited in self._visits.values():
             if before in visited:
                 visited.add(to)
@@ -314,7 +328,7 @@ class Rooms:
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current
             self._hub.touch(session)
-            self._hub.reply(session, Moved(before, to, entry, room.topic))
+            self._hub.reply(session, RoomRenamed(before, to, entry, room.topic))
         for user in self._hub.users.values():
             for session in user.sessions:
                 session.move(before, to)
@@ -330,31 +344,31 @@ class Rooms:
         if room.rules.status.get(session):
             session.trust(name)
         if session.user and session.keeps_history:
-            room.note_absence(session, self._delivery.given(session, room), self._hub.clock())
+            room.note_absence(session, self._delivery.delivered_up_to(session, room), self._hub.clock())
         self._delivery.end(session, room)
         self._hub.touch(session)
         if session.current == name:
             session.current = ""
-            if session.rooms and not session.gone:
+            if session.rooms and not session.closed:
                 self.focus(session, next(reversed(session.rooms)))
         self.close_if_empty(name)
 
     def close_if_empty(self, name: str) -> None:
         """Let a room sleep that has no members, no visitors, and nobody on the way in."""
-        room = self.awake.get(name)
+        room = self.loaded.get(name)
         if room is None or room.members or name == self._waking.handing or self._hub.outbox.joins(name):
             return
         if any(name in visited for visited in self._visits.values()):
             return
         self._delivery.forget(room)
-        self._waking.sleep(name)
+        self._waking.unload(name)
 
     def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
         self._hub.commits.advance(room, entries)
 
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Remember what was committed to a room that is being opened."""
-        self._waking.keep(name, entries)
+        self._waking.hold_entries(name, entries)
 
 
 def without(joining: dict[str, Draft | None] | None, room: str) -> dict[str, Draft | None] | None:

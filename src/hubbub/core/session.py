@@ -6,13 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hubbub.core.model import BOT, SAID, Answer, Draft, Event, Form, Kind, Outlet, Past, Refusal, Sink, Stored
+from hubbub.core.model import (
+    BOT,
+    SAID,
+    Acknowledged,
+    ByteSink,
+    Client,
+    Draft,
+    Encoder,
+    Event,
+    HistoryShown,
+    Kind,
+    QueryResult,
+    Refusal,
+)
 from hubbub.core.redactions import Redactions
 from hubbub.core.text import beginning
 
 if TYPE_CHECKING:
     from hubbub.core.room import Room
-    from hubbub.core.rules import Change
+    from hubbub.core.room_modes import ModeChange
     from hubbub.core.users import User
 
 TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
@@ -22,7 +35,7 @@ FORMER_NAMES = 4
 UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
 
 
-class Hold:
+class Placeholder:
     """A place in a session's turn that is kept until what belongs there is known: then it is done.
 
     Args:
@@ -30,20 +43,20 @@ class Hold:
 
     """
 
-    __slots__ = ("act", "until")
+    __slots__ = ("action", "until")
 
     def __init__(self, until: Draft | None = None) -> None:
-        self.act: Callable[[], Event | None] | None = None
+        self.action: Callable[[], Event | None] | None = None
         self.until = until
 
     @property
     def kept(self) -> bool:
         """Whether what follows must still wait."""
-        return self.act is None and not (self.until and (self.until.settled or self.until.passed))
+        return self.action is None and not (self.until and (self.until.settled or self.until.detached))
 
 
 # What has its place in a session's turn: what it published, what it is told, and what happens between them.
-Turn = Draft | Event | Hold | Callable[[], Event | None]
+Turn = Draft | Event | Placeholder | Callable[[], Event | None]
 
 
 class Session:
@@ -61,70 +74,72 @@ class Session:
 
     __slots__ = (
         "address",
+        "client",
+        "closed",
         "current",
-        "exact",
-        "form",
+        "encoder",
         "former",
-        "fresh",
-        "gone",
         "host",
+        "id_prefix",
         "invited",
         "joining",
         "keeps_history",
         "label",
-        "last_bar",
-        "outlet",
+        "last_ban",
+        "never_joined",
+        "next_id",
         "paused",
-        "published",
+        "pending_operations",
+        "preserves_spaces",
         "reading",
         "redactions",
+        "replies",
         "rooms",
         "secure",
         "sink",
-        "tag",
         "trusted",
-        "turn",
         "unheard",
         "unsettled",
         "user",
         "user_id",
-        "waiting",
     )
 
-    def __init__(self, tag: str, outlet: Outlet, sink: Sink, form: Form, host: str = "", address: str = "") -> None:
-        self.tag = tag
-        self.outlet = outlet
+    def __init__(
+        self, id_prefix: str, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = ""
+    ) -> None:
+        self.id_prefix = id_prefix
+        self.client = client
         self.sink = sink
-        self.form = form
+        self.encoder = encoder
         self.host = host
         self.address = address
-        self.last_bar: tuple[str, list[Change]] | None = None  # whom it banned last, and where
+        self.last_ban: tuple[str, list[ModeChange]] | None = None  # whom it banned last, and where
         # Rooms that it was invited to, and when an operator did so (epoch seconds), which opens the room; else 0.
         self.invited: dict[str, float] = {}
         # By rooms that it has left: as whom a ban may mean it there, besides as whom it is now.
         self.former: dict[str, tuple[str, ...]] = {}
         # Rooms of which it is known that it is who it says: it had rights there, or knows the key.
         self.trusted: dict[str, None] = {}
-        self.exact = False  # what it says is kept with its spaces
+        self.preserves_spaces = False  # what it says is kept with its spaces
         self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
         self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
         self.secure = False  # its connection is encrypted
         self.user: User | None = None
-        self.user_id = tag.rstrip(".")  # of the user that it becomes
+        self.user_id = id_prefix.rstrip(".")  # of the user that it becomes
         self.rooms: dict[str, Room] = {}
         self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
         self.label = ""  # given to what it publishes now, so that it is told of each
         self.current = ""  # the room in which it speaks; "" for none
         # Drafts whose outcome is open and what follows them, in the order in which they are to be told.
-        self.turn: list[Turn] = []
-        self.published = 0
+        self.replies: list[Turn] = []
+        self.next_id = 0
         self.unsettled = 0  # characters of text in `turn` that wait for a commit
-        self.waiting = 0  # hub calls that must end before its next command is taken
+        self.pending_operations = 0  # hub calls that must end before its next command is taken
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a page of the log is on its way to it
-        self.fresh = True  # it was in no room yet
+        self.never_joined = True  # it was in no room yet
         self.redactions = Redactions()
-        self.gone = False  # it has left, and is told what it may still know
+        self.closed = False  # it has left, and is told what it may still know
 
     @property
     def nick(self) -> str:
@@ -170,11 +185,11 @@ class Session:
         return BOT if self.user and "B" in self.user.modes else ""
 
     @property
-    def clogged(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether its next command must wait for what it did before, or until it reads what it is told."""
-        if self.waiting:
+        if self.pending_operations:
             return True
-        turn = self.turn
+        turn = self.replies
         if not turn:
             return False
         if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
@@ -183,24 +198,24 @@ class Session:
 
     def flush(self) -> None:
         """Tell it what has its turn: all that does not follow a draft whose outcome is open."""
-        turn = self.turn
+        turn = self.replies
         while turn and not self.paused:
             item = turn[0]
-            if type(item) is Draft and not (item.settled or item.passed):
+            if type(item) is Draft and not (item.settled or item.detached):
                 return
-            if type(item) is Hold and item.kept:
+            if type(item) is Placeholder and item.kept:
                 return
             del turn[0]
             event = self._outcome(item)
             if event is not None:
-                self.outlet.tell(self._current(event))
+                self.client.send_event(self._current(event))
 
     def _current(self, event: Event) -> Event:
         """Return an event without what was taken back while it waited."""
-        if isinstance(event, Past):
+        if isinstance(event, HistoryShown):
             now = self.redactions.apply(event.entries)
             return event if now is event.entries else replace(event, entries=[one for one in now if one.kind in SAID])
-        if isinstance(event, Answer):
+        if isinstance(event, QueryResult):
             now = self.redactions.apply(event.page.entries)
             return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
         return event
@@ -208,29 +223,29 @@ class Session:
     def _outcome(self, item: Turn) -> Event | None:
         if isinstance(item, Draft):
             return _outcome(item)
-        if isinstance(item, Hold):
-            return item.act() if item.act else None
+        if isinstance(item, Placeholder):
+            return item.action() if item.action else None
         return item() if callable(item) else item
 
-    def claimed(self) -> list[str]:
+    def held_names(self) -> list[str]:
         """Return the new names of its renames that are on their way into the log."""
-        drafts = (item for item in self.turn if isinstance(item, Draft) and not item.settled)
+        drafts = (item for item in self.replies if isinstance(item, Draft) and not item.settled)
         return [draft.text for draft in drafts if draft.kind is Kind.RENAME]
 
     def leave_of(self, room: str) -> Draft | None:
         """Return its leave of a room that is on its way into the log."""
-        for item in self.turn:
+        for item in self.replies:
             if isinstance(item, Draft) and item.kind is Kind.LEAVE and item.room == room and not item.settled:
                 return item
         return None
 
-    def form_in(self, room: str) -> Form:
+    def encoder_in(self, room: str) -> Encoder:
         """Return how entries of a room look to it."""
-        return self.form if room == self.current else self.form.elsewhere
+        return self.encoder if room == self.current else self.encoder.for_other_room
 
 
 def _outcome(draft: Draft) -> Event | None:
-    if draft.error and not draft.sure:
+    if draft.error and not draft.definite:
         # Who gave no label does not know otherwise what it is about.
         what = f"It may be shown yet: {beginning(draft.text)}" if draft.kind in SAID else "It may be shown yet."
         return Refusal("not-confirmed", f"Not confirmed: {draft.error}. {what}", draft.label)
@@ -240,7 +255,7 @@ def _outcome(draft: Draft) -> Event | None:
         return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
     if not (draft.label and draft.entry):
         return None
-    return Stored(draft.label, draft.entry._replace(text=draft.clear) if draft.clear else draft.entry)
+    return Acknowledged(draft.label, draft.entry._replace(text=draft.unblocks) if draft.unblocks else draft.entry)
 
 
 def author(draft: Draft) -> Session:

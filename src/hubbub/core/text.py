@@ -102,14 +102,14 @@ def clean(text: str) -> str:
     return _tidy(formatting.strip(_ESCAPES.sub("", text))).replace("\t", " ")
 
 
-class Said(NamedTuple):
+class CleanedText(NamedTuple):
     """A message: its plain text, and its formatting as a tag, "" without any."""
 
     text: str
     tag: str
 
 
-def said(text: str, exact: bool = False) -> Said:
+def said(text: str, exact: bool = False) -> CleanedText:
     """Return a message as it is stored: each of its lines clean, with its tabs and the spaces before it.
 
     Args:
@@ -118,7 +118,7 @@ def said(text: str, exact: bool = False) -> Said:
 
     """
     if _is_plain(text):
-        return Said(text if exact else text.rstrip(), "")
+        return CleanedText(text if exact else text.rstrip(), "")
     lines: list[str] = []
     codes: list[Code] = []
     start = 0
@@ -133,16 +133,16 @@ def said(text: str, exact: bool = False) -> Said:
     whole = "\n".join(lines)
     if not exact:
         whole = whole.rstrip("\n")
-    return Said(whole, _tag(codes))
+    return CleanedText(whole, _tag(codes))
 
 
-def one_line(text: str) -> Said:
+def one_line(text: str) -> CleanedText:
     """Return a text of one line, a topic say: without spaces around it, tabs as spaces."""
     line, codes = _line(text)
     ahead = len(line) - len(line.lstrip())
     left = line.strip()
     moved = (Code(min(max(0, at - ahead), len(left)), code) for at, code in codes)
-    return Said(left.replace("\t", " "), _tag(moved))
+    return CleanedText(left.replace("\t", " "), _tag(moved))
 
 
 def _tag(codes: Iterable[Code]) -> str:

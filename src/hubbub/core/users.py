@@ -33,11 +33,11 @@ class User:
     """Who a nick belongs to. A guest has one session; who has an account may have several."""
 
     __slots__ = (
-        "abroad",
         "active",
         "away",
         "host",
         "id",
+        "is_remote",
         "keys",
         "modes",
         "nick",
@@ -50,7 +50,7 @@ class User:
     def __init__(self, nick: str) -> None:
         self.nick = nick
         self.id = ""  # stays the same whatever the user is called, and belongs to nobody else; others may know it
-        self.abroad = False  # on another node
+        self.is_remote = False  # on another node
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
         self.sessions: list[Session] = []
         self.real = ""  # a longer name, for people
@@ -79,7 +79,7 @@ class Directory:
         """
         nick = names.typed_name(name)
         holder = self.users.get(key_of(nick))
-        if holder and not holder.abroad:
+        if holder and not holder.is_remote:
             raise Refused("name-taken", f"The name {nick} is taken.")
         self._check_looks(nick)
         return nick
@@ -112,7 +112,7 @@ class Directory:
         """
         nick = names.typed_name(name)
         key = key_of(nick)
-        if (holder := self.users.get(key)) and holder.abroad and self.names:
+        if (holder := self.users.get(key)) and holder.is_remote and self.names:
             self._shadow(key, self.users.pop(key))  # whether he has it still is for all nodes to say
         self._check(nick, owner)
         user = owner or User(nick)
@@ -121,7 +121,7 @@ class Directory:
         self._hold(key, user, nick)
         return user, nick
 
-    def keep(self, user: User, nick: str, claimed: Iterable[str]) -> None:
+    def set_nick(self, user: User, nick: str, claimed: Iterable[str]) -> None:
         """Let a user be called `nick`, and hold this name and those it claimed, and no other."""
         user.nick = nick
         kept = {key_of(nick), *(key_of(name) for name in claimed)}
@@ -130,16 +130,16 @@ class Directory:
                 self._let_go(key)
         user.keys = tuple(kept)
 
-    def drop(self, user: User) -> None:
+    def release_all(self, user: User) -> None:
         """Let a user who has left, or never came, hold no name."""
         for key in user.keys:
             self._let_go(key)
         user.keys = ()
 
-    def decline(self, nick: str) -> None:
+    def release(self, nick: str) -> None:
         """Let a name go that is held for somebody who left meanwhile; unless somebody else here wants it."""
         holder = self.users.get(key_of(nick))
-        if self.names and (holder is None or holder.abroad):
+        if self.names and (holder is None or holder.is_remote):
             self.names.release(key_of(nick))
 
     def note(self, user: User) -> None:
@@ -147,7 +147,7 @@ class Directory:
         key = key_of(user.nick)
         user.keys = (key,)
         holder = self.users.get(key)
-        if holder and not holder.abroad:
+        if holder and not holder.is_remote:
             self._shadow(key, user)
             return
         if holder:
@@ -190,7 +190,7 @@ class Directory:
         if user := session.user:
             user.sessions.remove(session)
             if not user.sessions:
-                self.drop(user)
+                self.release_all(user)
 
     def find(self, name: str) -> Session | None:
         """Return a session of the user who holds a name."""

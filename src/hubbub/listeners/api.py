@@ -20,29 +20,29 @@ from aiohttp import web
 from hubbub.core import commands, names
 from hubbub.core.access import HIDDEN, Action
 from hubbub.core.hub import Hub
-from hubbub.core.listing import Part
+from hubbub.core.list_pages import ListPart
 from hubbub.core.model import (
     LOBBY,
+    Acknowledged,
     After,
     AllRooms,
     Entry,
     Event,
     Latest,
-    Members,
+    MembersListed,
     Query,
     Refusal,
     RoomList,
     Search,
-    Stored,
 )
-from hubbub.core.model import Page as Found
+from hubbub.core.model import LogPage as Found
 from hubbub.core.throttle import Throttle
 from hubbub.core.viewer import Viewer
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.listeners.connection import Shared
+from hubbub.listeners.event_stream import EventStreamClient
 from hubbub.listeners.http import Call
-from hubbub.listeners.outflow import Outflow
-from hubbub.listeners.stream import Stream
+from hubbub.listeners.socket_writer import SocketWriter
 from hubbub.wire import http as wire
 from hubbub.wire import line
 from hubbub.wire.negotiation import decode, preferred
@@ -97,22 +97,22 @@ class _Asker:
     """The peer that waits for a search."""
 
     address: str
-    gone: bool = False
+    closed: bool = False
 
 
-class _Waiting(Outflow):
+class _Waiting(SocketWriter):
     """The outlet of a session that waits for one outcome, and is written nothing."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(None)
         self.outcome: asyncio.Future[Event] = loop.create_future()
 
-    def tell(self, event: Event) -> None:
+    def send_event(self, event: Event) -> None:
         """Note the outcome."""
-        if isinstance(event, Stored | Refusal) and not self.outcome.done():
+        if isinstance(event, Acknowledged | Refusal) and not self.outcome.done():
             self.outcome.set_result(event)
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         """Do nothing: there is no next command."""
 
 
@@ -130,13 +130,13 @@ class Api:
         self._shared = shared
         self._throttles: dict[str, Throttle] = {}
         self._routes = [(route.pattern, route) for route in ROUTES]
-        forms: dict[str, wire.LineForm | wire.EventForm] = {
-            TEXT: wire.LineForm(),
-            EVENTS: wire.EventForm(lambda: hub.broker.log_id),
+        forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
+            TEXT: wire.TextEncoder(),
+            EVENTS: wire.EventStreamEncoder(lambda: hub.broker.log_id),
         }
         # By media type, and whether the client takes chunks. Forms are compared by identity: each is made once.
         self._forms = {
-            (kind, cut is wire.chunk): wire.Streamed(form, cut)
+            (kind, cut is wire.chunk): wire.StreamEncoder(form, cut)
             for kind, form in forms.items()
             for cut in (wire.chunk, wire.whole)
         }
@@ -215,7 +215,7 @@ class Api:
             BrokerError: the log cannot be read.
 
         """
-        hub, awake = self._hub, self._hub.rooms.awake
+        hub, awake = self._hub, self._hub.rooms.loaded
         waiting = _Waiting(self._shared.loop)
         session = hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
         came: asyncio.Future[None] = self._shared.loop.create_future()
@@ -237,7 +237,7 @@ class Api:
 
     # --- one method a route ---------------------------------------------------------------------------------------
 
-    async def messages(self, call: Call, query: wire.Messages, room: str) -> web.Response:
+    async def messages(self, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
         """Answer with messages of a room."""
         after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
         viewer = self._viewer(call)
@@ -246,7 +246,7 @@ class Api:
         upto = query.before - 1 if query.before else (1 << 62) - 1
         return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
 
-    async def search(self, call: Call, query: wire.Search, room: str) -> web.Response:
+    async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
         """Answer with messages of a room, or of all, that hold words."""
         words = commands.words_of(query.q)
         asker = _Asker(call.origin)
@@ -254,7 +254,7 @@ class Api:
         try:
             found = await self._read(search)
         finally:  # also if the peer goes, which ends this
-            asker.gone = True
+            asker.closed = True
         return self._page(call, found)
 
     def _page(self, call: Call, page: Found) -> web.Response:
@@ -273,11 +273,11 @@ class Api:
         response.headers["Hubbub-Log"] = self._hub.broker.log_id
         return response
 
-    async def rooms(self, call: Call, query: wire.Rooms, _: str) -> web.Response:
+    async def rooms(self, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:
         """Answer with the rooms."""
         viewer = self._viewer(call)
         stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
-        listed = commands.rooms_of(self._hub, stored, viewer, part=Part(query.after, query.limit))
+        listed = commands.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
         # The liveliest are followed by nothing: all rooms are read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
         headers = _next(call, follow, query.limit) if listed.more else {}
@@ -287,18 +287,18 @@ class Api:
         rooms = [wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms]
         return answer(wire.RoomPage(rooms, listed.more), headers=headers)
 
-    async def members(self, call: Call, query: wire.Members, room: str) -> web.Response:
+    async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
         """Answer with the people in a room."""
         seen = await self._may(call, Action.SEE_MEMBERS, room)
-        part = Part(query.after, query.limit)
-        listed = commands.members_of(self._hub, room, part) if seen else Members(room, ())
+        part = ListPart(query.after, query.limit)
+        listed = commands.members_of(self._hub, room, part) if seen else MembersListed(room, ())
         headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
         if plain(call):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
         page = wire.MemberPage(room, list(listed.nicks), listed.more, listed.watching)
         return answer(page, headers=headers)
 
-    async def post(self, call: Call, query: wire.Post, room: str) -> web.Response:
+    async def post(self, call: Call, query: wire.PostQuery, room: str) -> web.Response:
         """Say something, and answer when it is stored."""
         text = await self._text(call)
         if len(text.encode()) > wire.MAX_BODY:
@@ -312,7 +312,7 @@ class Api:
             return problem("not-known", "It is not known whether this was sent; look before you send it again.")
         finally:
             self._hub.depart(session)
-        if not isinstance(outcome, Stored):
+        if not isinstance(outcome, Acknowledged):
             assert isinstance(outcome, Refusal)
             later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
             return problem(outcome.code, outcome.text, later)
@@ -337,7 +337,7 @@ class Api:
             raise Refused("charset-unknown", f"The charset {request.charset} is not known here; UTF-8 is.")
         return _message(text) if request.content_type == JSON else text
 
-    async def stream(self, call: Call, query: wire.Stream, room: str) -> web.StreamResponse:
+    async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
         """Follow a room."""
         await self._may(call, Action.WATCH, room)
         # A client that prefers JSON wants what a program can read.
@@ -358,11 +358,11 @@ class Api:
             other = after is None
         if form.cut is wire.chunk:
             headers["Transfer-Encoding"] = "chunked"
-        stream = Stream(self._hub, form, room, after, other)
+        stream = EventStreamClient(self._hub, form, room, after, other)
         await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
 
     @staticmethod
-    def _mark(call: Call, query: wire.Stream) -> str:
+    def _mark(call: Call, query: wire.StreamQuery) -> str:
         """Return where a client wants to go on; a header that comes from elsewhere means nothing."""
         last = call.request.headers.get("Last-Event-ID", "")
         return last if wire.is_mark(last) else query.after or ""
@@ -380,7 +380,7 @@ def _too_long() -> Refused:
 def _message(text: str) -> str:
     """Return the text of a JSON body. Raises Refused."""
     try:
-        return msgspec.json.decode(text, type=wire.Said).text
+        return msgspec.json.decode(text, type=wire.MessageBody).text
     except msgspec.ValidationError:
         raise Refused("body-invalid", 'The JSON body must have a text, as in {"text": "hello"}.') from None
     except (msgspec.DecodeError, RecursionError):
@@ -406,11 +406,13 @@ def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> w
 
 
 ROUTES = (
-    Route("GET", "/rooms", "List the rooms.", wire.Rooms, wire.RoomPage, Api.rooms),
-    Route("GET", "/search", "Search in all rooms.", wire.Search, wire.Page, Api.search),
-    Route("GET", "/rooms/{room}/messages", "Read messages.", wire.Messages, wire.Page, Api.messages),
-    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.Post, wire.Posted, Api.post, 201),
-    Route("GET", "/rooms/{room}/search", "Search in a room.", wire.Search, wire.Page, Api.search),
-    Route("GET", "/rooms/{room}/members", "List the people in a room.", wire.Members, wire.MemberPage, Api.members),
-    Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.Stream, wire.LogEntry, Api.stream),
+    Route("GET", "/rooms", "List the rooms.", wire.RoomsQuery, wire.RoomPage, Api.rooms),
+    Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
+    Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
+    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.PostQuery, wire.Posted, Api.post, 201),
+    Route("GET", "/rooms/{room}/search", "Search in a room.", wire.SearchQuery, wire.Page, Api.search),
+    Route(
+        "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members
+    ),
+    Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, wire.LogEntry, Api.stream),
 )

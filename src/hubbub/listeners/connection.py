@@ -1,12 +1,12 @@
 """The socket side of a peer: bytes in and out, back-pressure both ways, deadlines, an orderly end.
 
-What the bytes mean is the dialogue's business (listeners/line.py, listeners/echo.py). The rules here:
+What the bytes mean is the dialogue's business (listeners/line_client.py, listeners/echo.py). The rules here:
 
  1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
     not taken stays where it is, and the socket is not read: one read's bytes wait here, the rest in the kernel. Of TLS
     the kernel's bytes could not be decrypted later, so up to AHEAD bytes more are read meanwhile.
- 2. Output goes straight to the socket (listeners/outflow.py). What that does not take goes to the transport, which
-    says so; the writer then must stop until it is gone. So what a peer that does not read can hold is one write.
+ 2. Output goes straight to the socket (listeners/socket_writer.py). The transport buffers the rest and pauses the
+    writer until it is sent, so a peer that does not read holds at most one write in memory.
  3. Every wait on the peer has a deadline, then `transport.abort()`.
  4. Complete lines that arrived are taken in their own time, whatever the peer does after them: close, reset, vanish.
     After a FIN the dialogue ends; after anything else it is forgotten, with the line that has no end.
@@ -26,8 +26,8 @@ from typing import Any, Protocol, cast
 from hubbub.config import Settings
 from hubbub.core.budget import Budget
 from hubbub.core.throttle import Throttle
-from hubbub.listeners.deadlines import Deadlines
-from hubbub.listeners.outflow import Outflow
+from hubbub.listeners.socket_writer import SocketWriter
+from hubbub.listeners.timer_wheel import TimerWheel
 
 READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
 AHEAD = 64 * 1024  # bytes that are kept besides: of TLS, and of any peer that is gone
@@ -38,10 +38,10 @@ RESET = b"\x07"  # TCP_CLOSE, the first byte of Linux's tcp_info
 STOPPING = "The server is shutting down"
 
 
-class Dialogue(Protocol):
+class ClientProtocol(Protocol):
     """What is talked about over a connection. Every method is called on the loop and returns at once."""
 
-    counted_as: str  # the name under which its connections are counted
+    wire_name: str  # the name under which its connections are counted
 
     def begin(self, connection: Connection) -> None:
         """Greet: the transport is there."""
@@ -56,21 +56,21 @@ class Dialogue(Protocol):
         ...
 
     def ready(self) -> bool:
-        """Whether an item may be taken; if not, `Connection.go_on` is called later."""
+        """Whether an item may be taken; if not, `Connection.resume_input` is called later."""
         ...
 
-    def take(self, item: Any) -> None:
+    def handle(self, item: Any) -> None:
         """Do what an item says."""
         ...
 
     def ended(self) -> bool:
         """Come to an end: the peer has said all it will, and all of it was taken.
 
-        Return whether that is done; if not, `Connection.go_on` is called later.
+        Return whether that is done; if not, `Connection.resume_input` is called later.
         """
         ...
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """Forget the peer: nothing can be written any more."""
         ...
 
@@ -82,15 +82,15 @@ class Dialogue(Protocol):
         """Write again."""
         ...
 
-    def farewell(self) -> None:
+    def shut_down(self) -> None:
         """Say that the server stops, and close."""
         ...
 
-    def ask(self) -> bool:
+    def ask_sign_of_life(self) -> bool:
         """Send what makes the peer answer, if the wire has something of the kind; return whether it will."""
         ...
 
-    def tick(self, now: float, quiet: float) -> float:
+    def check_deadlines(self, now: float, quiet: float) -> float:
         """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next one.
 
         0 or less means that the dialogue has ended or is ending: it is not called again.
@@ -98,7 +98,7 @@ class Dialogue(Protocol):
         ...
 
 
-class State(Enum):
+class ConnectionState(Enum):
     """Where a connection is in its life; it only goes forward."""
 
     OPEN = auto()
@@ -113,7 +113,7 @@ class Shared:
     loop: asyncio.AbstractEventLoop
     settings: Settings
     clock: Callable[[], float]  # seconds that never go back
-    deadlines: Deadlines
+    deadlines: TimerWheel
     cloak: Callable[[str], str] = lambda address: "hidden"  # what others are shown of an address
     # Counts a connection from another address than before; returns why that may not be, "" if it may.
     recount: Callable[[str, str], str] = lambda before, after: ""
@@ -122,7 +122,7 @@ class Shared:
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
 
-class Connection(Outflow, asyncio.BufferedProtocol):
+class Connection(SocketWriter, asyncio.BufferedProtocol):
     """One peer's socket.
 
     Args:
@@ -136,16 +136,16 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     __slots__ = (
         "_ahead", "_arrived", "_eof", "_gone", "_held", "_items", "_last_call", "_lost_at", "_more", "_over",
         "_paused_at", "_paused_size", "_pumping", "_reading", "_shared", "_sock", "_throttle", "_throttled",
-        "dialogue", "made", "origin", "peer", "slot", "state",
+        "client", "made", "origin", "peer", "slot", "state",
     )  # fmt: skip
 
     def __init__(
-        self, shared: Shared, dialogue: Dialogue, sock: socket.socket | None, gone: Callable[[Connection], None]
+        self, shared: Shared, client: ClientProtocol, sock: socket.socket | None, gone: Callable[[Connection], None]
     ) -> None:
         super().__init__(sock)
         now = shared.clock()
-        self.dialogue = dialogue
-        self.state = State.OPEN
+        self.client = client
+        self.state = ConnectionState.OPEN
         self.peer: Any = None  # its socket address; who accepts it says so
         self.origin = ""  # what counts as its address; likewise
         self.slot = 0
@@ -176,10 +176,10 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         """Begin."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self.made = True
-        self.attach(self._shared.settings.buffer // 2)
+        self.start(self._shared.settings.buffer // 2)
         self._shared.connections.add(self)
-        self.dialogue.begin(self)
-        self.tick()
+        self.client.begin(self)
+        self.on_timer()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read to: one buffer serves all, it is emptied at once."""
@@ -187,7 +187,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
-        if self.state is not State.OPEN:
+        if self.state is not ConnectionState.OPEN:
             return
         now = self._arrived = self._shared.clock()
         data = bytes(self._shared.buffer[:nbytes])
@@ -196,9 +196,9 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             self._read(self._has_room)
             return
         before = self._items
-        self.dialogue.feed(data)
-        self.pump()
-        if self._items == before and not self._throttled and self.state is State.OPEN:
+        self.client.feed(data)
+        self.process_input()
+        if self._items == before and not self._throttled and self.state is ConnectionState.OPEN:
             # Bytes without an end have their price too: a line's worth of them that of a line.
             if self._is_over_the_rate(nbytes / self._shared.settings.line_limit, now):
                 self._read(False)
@@ -206,8 +206,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         """Take the rest of the input, then end; the transport stays open for what is still to be said."""
         self._eof = True
-        if self.state is State.OPEN:
-            self.pump()
+        if self.state is ConnectionState.OPEN:
+            self.process_input()
         else:
             self.transport.close()
         return self._sock is not None  # there is no half-closed TLS
@@ -216,28 +216,28 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         """Stop writing: the peer does not read."""
         self._paused_at = self._shared.clock()
         self._paused_size = self.transport.get_write_buffer_size()
-        self.dialogue.pause()
-        self._shared.deadlines.hasten(self, self._shared.settings.stall_timeout / 4)
+        self.client.pause()
+        self._shared.deadlines.advance(self, self._shared.settings.stall_timeout / 4)
 
     def resume_writing(self) -> None:
         """Write again."""
         self._paused_at = 0.0
-        self._left = False
-        self.dialogue.resume()
+        self._has_buffered = False
+        self.client.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the peer, once the complete lines that it sent are taken."""
         self.stop()
         self._ahead += self._drain()
-        if self.state is not State.OPEN or not (self._more or self._ahead):
+        if self.state is not ConnectionState.OPEN or not (self._more or self._ahead):
             self._forget()
             return
         self._lost_at = self._shared.clock()
         if self._paused_at:
             self.resume_writing()
         self._more = True
-        self._shared.deadlines.hasten(self, self._shared.settings.stall_timeout)
-        self.go_on()
+        self._shared.deadlines.advance(self, self._shared.settings.stall_timeout)
+        self.resume_input()
 
     def _drain(self) -> bytes:
         """Return what the kernel still holds of a peer that is gone, of TLS nothing; it may be a little over AHEAD."""
@@ -247,29 +247,29 @@ class Connection(Outflow, asyncio.BufferedProtocol):
                 data += piece
         return data
 
-    def hand_over(self, dialogue: Dialogue) -> None:
+    def hand_over(self, client: ClientProtocol) -> None:
         """Let another dialogue go on with the peer."""
-        self.dialogue = dialogue
+        self.client = client
         self._over = False
-        dialogue.begin(self)
+        client.begin(self)
         if self._paused_at:
-            dialogue.pause()
-        if self.state is State.OPEN:
-            self.tick()
+            client.pause()
+        if self.state is ConnectionState.OPEN:
+            self.on_timer()
 
     def _forget(self) -> None:
-        if self.state is State.CLOSED:
+        if self.state is ConnectionState.CLOSED:
             return
-        self.state = State.CLOSED
+        self.state = ConnectionState.CLOSED
         if self._throttled:
             self._throttled.cancel()
             self._throttled = None
         self._shared.deadlines.clear(self)
         self._shared.connections.discard(self)
-        self.dialogue.lost()
+        self.client.connection_lost()
         self._gone(self)
 
-    def speak_for(self, peer: Any, origin: str) -> str:
+    def set_origin(self, peer: Any, origin: str) -> str:
         """Take another address for the peer's, as its gateway says; return why that may not be, "" if it may."""
         refusal = self._shared.recount(self.origin, origin)
         if not refusal:
@@ -310,12 +310,12 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     # --- input ----------------------------------------------------------------------------------------------
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         """Take the input that waits, if there is any: the dialogue is ready again."""
         if self._more and not self._pumping:
-            self.pump()
+            self.process_input()
 
-    def pump(self) -> None:
+    def process_input(self) -> None:
         """Take input until there is no more, the dialogue must wait, the rate is used up, or others have their turn."""
         if self._pumping or self._throttled:
             self._more = True
@@ -323,22 +323,22 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         self._pumping = True
         try:
             for _ in range(AT_ONCE):
-                if self.state is not State.OPEN:
+                if self.state is not ConnectionState.OPEN:
                     break
                 self._more = True
-                if not self.dialogue.ready() or not self._take_one():
+                if not self.client.ready() or not self._take_one():
                     break
             else:
-                self._shared.loop.call_soon(self.go_on)
+                self._shared.loop.call_soon(self.resume_input)
         finally:
             self._pumping = False
-        if self.state is State.OPEN:
+        if self.state is ConnectionState.OPEN:
             self._read(self._has_room)
 
     @property
     def waiting(self) -> bool:
         """Whether there may be input that was not taken yet."""
-        return self._more and self.state is State.OPEN
+        return self._more and self.state is ConnectionState.OPEN
 
     @property
     def _has_room(self) -> bool:
@@ -350,9 +350,9 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
         item, self._held = self._held, None
         if item is None:
-            item = self.dialogue.next_item()
+            item = self.client.next_item()
             if item is None and self._ahead:
-                self.dialogue.feed(self._ahead)
+                self.client.feed(self._ahead)
                 self._ahead = b""
                 return True
             if item is None:
@@ -362,7 +362,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
                 self._held = item
                 return False
         self._items += 1
-        self.dialogue.take(item)
+        self.client.handle(item)
         return True
 
     def _is_over_the_rate(self, lines: float, now: float) -> bool:
@@ -376,13 +376,13 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     def _all_taken(self) -> None:
         """Wait for more input; if there will be none, come to an end."""
-        self._more = self._eof and not self.dialogue.ended()
+        self._more = self._eof and not self.client.ended()
         if self._lost_at:
             self._forget()
 
     def _rate_allows(self) -> None:
         self._throttled = None
-        self.pump()
+        self.process_input()
 
     def _read(self, wanted: bool) -> None:
         settled = self._eof or self._last_call or self.transport.is_closing()
@@ -393,7 +393,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
             else:
                 self.transport.pause_reading()
 
-    def last_call(self) -> None:
+    def take_last_input(self) -> None:
         """Take all that came in, however fast it came, and read no more: the server is stopping.
 
         `waiting` says when that is done.
@@ -411,13 +411,13 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
         A FIN, not a close: closing a socket with unread input would reset it and take our last bytes with it.
         """
-        if self.state is not State.OPEN:
+        if self.state is not ConnectionState.OPEN:
             return
         self.write(farewell)
         if self._lost_at:
             self._forget()
             return
-        self.state = State.CLOSING
+        self.state = ConnectionState.CLOSING
         self.stop()  # nothing is written after a FIN
         if self.transport.is_closing():
             return  # a write has found it broken: connection_lost is on its way
@@ -433,8 +433,8 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         """Close at once; what is not written yet is lost, and so is what was not taken."""
         if self._lost_at:
             self._forget()
-        elif self.state is not State.CLOSED:
-            self.state = State.CLOSING
+        elif self.state is not ConnectionState.CLOSED:
+            self.state = ConnectionState.CLOSING
             self.transport.abort()
 
     def _give_up(self) -> None:
@@ -445,17 +445,17 @@ class Connection(Outflow, asyncio.BufferedProtocol):
 
     # --- deadlines ------------------------------------------------------------------------------------------
 
-    def tick(self) -> None:
+    def on_timer(self) -> None:
         """Look at the deadlines, and say when to look again: always later than now."""
-        if self.state is State.CLOSING:
+        if self.state is ConnectionState.CLOSING:
             self._give_up()
-        if self.state is not State.OPEN:
+        if self.state is not ConnectionState.OPEN:
             return
         now = self._shared.clock()
         delay = TICK
         if not self._over:
             late = self._more and not self._paused_at  # what waits because of us does not make the peer idle
-            delay = self.dialogue.tick(now, 0.0 if late else now - self._arrived)
+            delay = self.client.check_deadlines(now, 0.0 if late else now - self._arrived)
             self._over = delay <= 0
         elif not self._paused_at:  # what it waits for does not come: a full disk, say
             self.finish()
@@ -465,7 +465,7 @@ class Connection(Outflow, asyncio.BufferedProtocol):
         if self._paused_at or self._lost_at:
             delay = min(delay, self._shared.settings.stall_timeout / 4)
             self._check_stall(now)
-        if self.state is State.OPEN:
+        if self.state is ConnectionState.OPEN:
             self._shared.deadlines.set(self, min(delay, TICK))
 
     def _check_stall(self, now: float) -> None:

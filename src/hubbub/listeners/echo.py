@@ -10,10 +10,10 @@ from hubbub.listeners.connection import Connection
 log = logging.getLogger("hubbub")
 
 
-class EchoDialogue:
+class EchoClient:
     """Sends back what comes in, byte for byte, and reads no more while the peer takes nothing."""
 
-    counted_as = "echo"
+    wire_name = "echo"
     __slots__ = ("_connection", "_data", "_discard", "_paused", "_settings")
 
     def __init__(self, settings: Settings) -> None:
@@ -53,7 +53,7 @@ class EchoDialogue:
         """Whether the peer takes bytes."""
         return not self._paused
 
-    def take(self, item: bytes) -> None:
+    def handle(self, item: bytes) -> None:
         """Send it back."""
         self._connection.write(item or self._too_long)
 
@@ -63,7 +63,7 @@ class EchoDialogue:
         self._connection.finish(rest if len(rest) <= self._settings.line_limit else self._too_long)
         return True
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """Say so on the console."""
         log.info("Connection from %s closed", self._connection.peer)
 
@@ -74,17 +74,17 @@ class EchoDialogue:
     def resume(self) -> None:
         """Read on."""
         self._paused = False
-        self._connection.go_on()
+        self._connection.resume_input()
 
-    def farewell(self) -> None:
+    def shut_down(self) -> None:
         """Close, after what is still to be sent back."""
         self._connection.finish()
 
-    def ask(self) -> bool:
+    def ask_sign_of_life(self) -> bool:
         """Return that there is nothing to ask."""
         return False
 
-    def tick(self, now: float, quiet: float) -> float:
+    def check_deadlines(self, now: float, quiet: float) -> float:
         """End it with who sends nothing for too long."""
         timeout = self._settings.idle_timeout
         if timeout and quiet >= timeout:

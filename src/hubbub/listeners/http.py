@@ -17,7 +17,7 @@ from typing import Any, NoReturn, cast
 from aiohttp import web
 
 from hubbub.errors import Refused
-from hubbub.listeners.connection import TICK, Connection, Dialogue, Shared, State
+from hubbub.listeners.connection import TICK, ClientProtocol, Connection, ConnectionState, Shared
 from hubbub.wire import http as wire
 
 log = logging.getLogger("hubbub")
@@ -60,14 +60,14 @@ def _as_debug(record: logging.LogRecord) -> bool:
     return log.isEnabledFor(logging.DEBUG)
 
 
-def dialogue_of(request: web.BaseRequest) -> HttpDialogue:
+def dialogue_of(request: web.BaseRequest) -> HttpClient:
     """Return the dialogue on whose connection a request came. Raises ConnectionError when that is closed."""
     if request.transport is None:
         raise ConnectionResetError("the peer has gone")
     return cast(_Transport, request.transport).dialogue
 
 
-class HttpDialogue:
+class HttpClient:
     """One peer that speaks HTTP.
 
     Args:
@@ -77,7 +77,7 @@ class HttpDialogue:
 
     """
 
-    counted_as = "http"
+    wire_name = "http"
 
     def __init__(self, server: web.Server, shared: Shared, headers: Mapping[str, str]) -> None:
         self.connection: Connection
@@ -113,7 +113,7 @@ class HttpDialogue:
         """Whether aiohttp takes more, or the peer is gone, and with it the reason to take anything."""
         return not self._transport.held or self.connection.transport.is_closing()
 
-    def take(self, item: object) -> None:
+    def handle(self, item: object) -> None:
         """Do nothing: there are no items."""
 
     def ended(self) -> bool:
@@ -127,7 +127,7 @@ class HttpDialogue:
                 self._cut_off(*self._body)
         return False
 
-    def lost(self) -> None:
+    def connection_lost(self) -> None:
         """End what is under way: the peer is gone."""
         self._protocol.connection_lost(None)
 
@@ -139,18 +139,18 @@ class HttpDialogue:
         """Let it write again."""
         self._protocol.resume_writing()
 
-    def farewell(self) -> None:
+    def shut_down(self) -> None:
         """Close, after the answer that is under way."""
         if self._answers:
             self._end()
         else:
             self.connection.finish()
 
-    def ask(self) -> bool:
+    def ask_sign_of_life(self) -> bool:
         """Return that there is nothing to ask."""
         return False
 
-    def tick(self, now: float, quiet: float) -> float:
+    def check_deadlines(self, now: float, quiet: float) -> float:
         """Close when no request came in time, or the peer has ended its side and no answer is ready."""
         if self._ending:
             if not self._replies and now - self._since >= HALF:
@@ -221,7 +221,7 @@ class HttpDialogue:
         if not request.content.is_eof():
             patience.reschedule(0)
 
-    async def give_way(self, dialogue: Dialogue, answer: bytes) -> NoReturn:
+    async def give_way(self, dialogue: ClientProtocol, answer: bytes) -> NoReturn:
         """Write the head of an answer, and let another dialogue have the connection. The request's handler ends."""
         self._transport.detach()
         self.connection.write(answer)
@@ -234,12 +234,12 @@ class HttpDialogue:
         """Answer no further request, and wait a little for the answer that is under way."""
         self._ending = True
         self._since = self._shared.clock()
-        self._shared.deadlines.hasten(self.connection, HALF)
+        self._shared.deadlines.advance(self.connection, HALF)
 
     def hold(self) -> None:
         """Look now and then whether the peer is gone: while the socket is not read, nothing else would tell."""
-        if self.connection.state is State.OPEN:
-            self._shared.deadlines.hasten(self.connection, HELD)
+        if self.connection.state is ConnectionState.OPEN:
+            self._shared.deadlines.advance(self.connection, HELD)
 
     @property
     def is_quiet(self) -> bool:
@@ -266,18 +266,18 @@ class Call:
     """
 
     request: web.BaseRequest
-    dialogue: HttpDialogue
+    dialogue: HttpClient
     peer: Any
     origin: str
 
-    async def give_way(self, dialogue: Dialogue, status: str, headers: Mapping[str, str]) -> NoReturn:
+    async def give_way(self, dialogue: ClientProtocol, status: str, headers: Mapping[str, str]) -> NoReturn:
         """Write the head of an answer, and let another dialogue have the connection. The request's handler ends.
 
         Raises:
             Refused: there are too many connections from the client's address.
 
         """
-        if refusal := self.dialogue.connection.speak_for(self.peer, self.origin):
+        if refusal := self.dialogue.connection.set_origin(self.peer, self.origin):
             raise Refused("too-many", refusal)
         await self.dialogue.give_way(dialogue, wire.head(status, {**self.dialogue.headers, **headers}))
 
@@ -285,7 +285,7 @@ class Call:
 class _Transport(asyncio.Transport):
     """What aiohttp takes for the transport."""
 
-    def __init__(self, dialogue: HttpDialogue) -> None:
+    def __init__(self, dialogue: HttpClient) -> None:
         super().__init__()
         self.dialogue = dialogue
         self.held = False  # aiohttp takes no more bytes for now
@@ -300,7 +300,7 @@ class _Transport(asyncio.Transport):
             self.dialogue.write(bytes(data))
 
     def is_closing(self) -> bool:
-        return self._detached or self.dialogue.connection.state is not State.OPEN
+        return self._detached or self.dialogue.connection.state is not ConnectionState.OPEN
 
     def close(self) -> None:
         if not self._detached:
@@ -315,7 +315,7 @@ class _Transport(asyncio.Transport):
     def resume_reading(self) -> None:
         self.held = False
         if not self._detached:
-            self.dialogue.connection.go_on()
+            self.dialogue.connection.resume_input()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """Return what the connection's transport knows; the socket is kept from aiohttp: its options are set."""

@@ -14,11 +14,11 @@ from hubbub.core.names import key_of
 from hubbub.core.room import Room
 from hubbub.errors import BrokerError, Refused
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import channel, formatted
+from hubbub.wire.irc_encoder import channel, formatted
 from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 ROOMS = 1_000_000  # that a list may have
 NAMES_LINE = 400  # bytes of names in a line
@@ -32,15 +32,15 @@ def room_name(name: str) -> str:
     return names.check_room(name)
 
 
-def find_room(client: IrcDialogue, name: str) -> Room | None:
+def find_room(client: IrcClient, name: str) -> Room | None:
     """Return a channel that exists for a client: somebody is in it, and the client may know of it."""
-    room = client.hub.rooms.awake.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
+    room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
     if room is None or not room.count or not client.hub.may(client.session, Action.LIST, room):
         return None
     return room
 
 
-def room_at(client: IrcDialogue, name: str) -> Room | None:
+def room_at(client: IrcClient, name: str) -> Room | None:
     """Return the same; None after the answer that there is none."""
     room = find_room(client, name)
     if room is None:
@@ -48,7 +48,7 @@ def room_at(client: IrcDialogue, name: str) -> Room | None:
     return room
 
 
-def room_of(client: IrcDialogue, name: str) -> Room | None:
+def room_of(client: IrcClient, name: str) -> Room | None:
     """Return a channel that the client is in; None after the answer that it is not."""
     room = room_at(client, name)
     if room and client.session not in room.members:
@@ -60,7 +60,7 @@ def room_of(client: IrcDialogue, name: str) -> Room | None:
 # --- in and out -----------------------------------------------------------------------------------------------------
 
 
-def join(client: IrcDialogue, params: list[str]) -> None:
+def join(client: IrcClient, params: list[str]) -> None:
     """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all."""
     if params == ["0"]:
         for name in list(client.session.rooms):
@@ -69,10 +69,10 @@ def join(client: IrcDialogue, params: list[str]) -> None:
     keys = params[1].split(",") if len(params) > 1 else []
     for number, name in enumerate(params[0].split(",")):
         if name:
-            client.rest.append(partial(_join, client, name, keys[number] if number < len(keys) else ""))
+            client.continuation.append(partial(_join, client, name, keys[number] if number < len(keys) else ""))
 
 
-def _join(client: IrcDialogue, name: str, key: str) -> None:
+def _join(client: IrcClient, name: str, key: str) -> None:
     try:
         room = room_name(name)
         if room not in client.session.rooms:
@@ -86,7 +86,7 @@ def _join(client: IrcDialogue, name: str, key: str) -> None:
             client.numeric(403, name)
 
 
-def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
+def greeting(client: IrcClient, room: Room) -> list[bytes]:
     """Return what follows one's own JOIN: topic, read marker, names."""
     name = channel(room.name)
     lines = topic_lines(client, room) if room.topic else []
@@ -98,7 +98,7 @@ def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
     return lines
 
 
-def topic_lines(client: IrcDialogue, room: Room) -> list[bytes]:
+def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
     """Return a room's topic, and who set it when."""
     nick, name = client.nick, channel(room.name)
     rules = room.rules
@@ -108,11 +108,11 @@ def topic_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     ]
 
 
-def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
+def names_lines(client: IrcClient, room: Room) -> list[bytes]:
     """Return who is in a room. The lines are made once for all who ask before that changes."""
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
     inside = client.session in room.members
-    key = (room.end.seq, len(room.members), len(room.elsewhere), multi, hosts)
+    key = (room.end.seq, len(room.members), len(room.remote_members), multi, hosts)
     cached = client.network.names.get(room.name) if inside else None  # who is invisible is in no log
     if cached is None or cached[0] != key:
         words = []
@@ -134,7 +134,7 @@ def names_lines(client: IrcDialogue, room: Room) -> list[bytes]:
     return data.splitlines(keepends=True) if client.label else [data] if data else []
 
 
-def part(client: IrcDialogue, params: list[str]) -> None:
+def part(client: IrcClient, params: list[str]) -> None:
     """PART #a,#b [reason]: leave channels."""
     reason = params[1] if len(params) > 1 else ""
     for name in params[0].split(","):
@@ -142,7 +142,7 @@ def part(client: IrcDialogue, params: list[str]) -> None:
             client.hub.rooms.leave(client.session, name, reason)
 
 
-def topic(client: IrcDialogue, params: list[str]) -> None:
+def topic(client: IrcClient, params: list[str]) -> None:
     """TOPIC #channel [text]: show a topic, or set it."""
     room = room_at(client, params[0])
     if room is None:
@@ -160,10 +160,10 @@ def topic(client: IrcDialogue, params: list[str]) -> None:
         client.hub.set_topic(client.session, params[1], room.name, cuts=True)
 
 
-def invite(client: IrcDialogue, params: list[str]) -> None:
+def invite(client: IrcClient, params: list[str]) -> None:
     """INVITE nick #channel: let somebody come in; without parameters, list who invited."""
     if not params:
-        for one in client.hub.rooms.awake.values():
+        for one in client.hub.rooms.loaded.values():
             if one.name in client.session.invited:
                 client.reply("336", client.nick, channel(one.name))
         client.numeric(337)
@@ -190,7 +190,7 @@ def invite(client: IrcDialogue, params: list[str]) -> None:
             other.send(other.event(client.session, "INVITE", target.nick, channel(room.name)))
 
 
-def knock(client: IrcDialogue, params: list[str]) -> None:
+def knock(client: IrcClient, params: list[str]) -> None:
     """KNOCK #channel: ask its operators to be let in."""
     name = params[0]
     room = room_at(client, name)
@@ -208,7 +208,7 @@ def knock(client: IrcDialogue, params: list[str]) -> None:
         _knock(client, room)
 
 
-def _knock(client: IrcDialogue, room: Room) -> None:
+def _knock(client: IrcClient, room: Room) -> None:
     name = channel(room.name)
     operators = [member for member in room.people if "@" in room.rules.prefixes(member)]
     if not operators:
@@ -219,11 +219,11 @@ def _knock(client: IrcDialogue, room: Room) -> None:
         return
     for member in operators:
         if not member.paused:
-            member.outlet.tell(Knocked(client.nick, client.session.host, room.name))
+            member.client.send_event(Knocked(client.nick, client.session.host, room.name))
     client.numeric(711, name)
 
 
-def kick(client: IrcDialogue, params: list[str]) -> None:
+def kick(client: IrcClient, params: list[str]) -> None:
     """KICK #channel nick[,nick] [reason]: throw people out."""
     channels, nicks = params[0].split(","), params[1].split(",")
     reason = params[2] if len(params) > 2 else ""
@@ -239,7 +239,7 @@ def kick(client: IrcDialogue, params: list[str]) -> None:
             client.numeric(code, *{401: [nick], 441: [nick, name], 482: [name]}[code])
 
 
-def redact(client: IrcDialogue, params: list[str]) -> None:
+def redact(client: IrcClient, params: list[str]) -> None:
     """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
     target, id = params[0], params[1]
     room = find_room(client, target)
@@ -255,7 +255,7 @@ def redact(client: IrcDialogue, params: list[str]) -> None:
     moderation.redact(client.hub, client.session, room, id, reason, refuse)
 
 
-def rename(client: IrcDialogue, params: list[str]) -> None:
+def rename(client: IrcClient, params: list[str]) -> None:
     """RENAME #old #new [reason]: give a channel another name (draft/channel-rename)."""
     before, to = params[0], params[1]
     room = room_of(client, before)
@@ -281,7 +281,7 @@ def rename(client: IrcDialogue, params: list[str]) -> None:
 # --- lists ----------------------------------------------------------------------------------------------------------
 
 
-def names_of(client: IrcDialogue, params: list[str]) -> None:
+def names_of(client: IrcClient, params: list[str]) -> None:
     """NAMES #channel[,#channel]: list the people there."""
     if not params:
         client.numeric(366, "*")
@@ -297,7 +297,7 @@ def _is_number(text: str) -> bool:
     return text.isascii() and text.isdigit()
 
 
-class Listed(NamedTuple):
+class ListedChannel(NamedTuple):
     """A room in a list; the times are 0 if they are not known here."""
 
     name: str
@@ -307,7 +307,7 @@ class Listed(NamedTuple):
     topic_at: float = 0.0
 
 
-def _condition(text: str, now: float) -> Callable[[Listed], bool] | None:
+def _condition(text: str, now: float) -> Callable[[ListedChannel], bool] | None:
     """Return what one condition of ELIST asks of a room; None if it is a name."""
     if text[:1] in "<>" and _is_number(text[1:]):
         number = int(text[1:10])
@@ -318,7 +318,7 @@ def _condition(text: str, now: float) -> Callable[[Listed], bool] | None:
         older = text[1] == ">"
         topic = text[0].upper() == "T"
 
-        def fits(room: Listed) -> bool:
+        def fits(room: ListedChannel) -> bool:
             then = room.topic_at if topic else room.created
             if topic and not room.topic:
                 return False
@@ -335,7 +335,7 @@ def _condition(text: str, now: float) -> Callable[[Listed], bool] | None:
     return None
 
 
-def list_channels(client: IrcDialogue, params: list[str]) -> None:
+def list_channels(client: IrcClient, params: list[str]) -> None:
     """LIST [#channel,...] [conditions]: list channels (ELIST=CMNTU)."""
     hub = client.hub
     words = [word for param in params for word in param.split(",") if word]
@@ -348,24 +348,26 @@ def list_channels(client: IrcDialogue, params: list[str]) -> None:
         else:
             wanted.add(key_of(word.removeprefix("#")))
 
-    def row(room: Listed) -> bytes:
+    def row(room: ListedChannel) -> bytes:
         fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
         return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
 
-    awake = set(hub.rooms.awake)
+    awake = set(hub.rooms.loaded)
     viewer = hub.viewer(client.session)
 
     def elsewhere(found: RoomList | BrokerError) -> None:
         if not isinstance(found, BrokerError):
-            counts = {name: len(people) for name, people in hub.abroad.rooms.items() if name not in awake}
-            client.emit(*(row(Listed(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name)))
+            counts = {name: len(people) for name, people in hub.remote.rooms.items() if name not in awake}
+            client.emit(
+                *(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name))
+            )
 
     client.reply("321", client.nick, "Channel", "Users  Name")
-    for room in list(hub.rooms.awake.values()):
+    for room in list(hub.rooms.loaded.values()):
         if room.count and not may(viewer, Action.LIST, room.rules):
             rules = room.rules
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
-            client.send(row(Listed(room.name, room.count, shown, rules.created, rules.topic_at)))
-    if any(name not in awake for name in hub.abroad.rooms):  # only people of other nodes are there
+            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic_at)))
+    if any(name not in awake for name in hub.remote.rooms):  # only people of other nodes are there
         hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
     client.numeric(323)

@@ -12,18 +12,18 @@ from hubbub.errors import Refused
 from hubbub.listeners import (
     irc_channels,
     irc_history,
+    irc_messages,
     irc_metadata,
     irc_modes,
     irc_people,
     irc_registration,
     irc_server,
-    irc_talking,
 )
 from hubbub.wire import irc as wire
 from hubbub.wire.irc_numerics import REFUSALS
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 VISITED = 10  # rooms that a message may wake
 HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PRI"})
@@ -31,23 +31,23 @@ _WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # comma
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
+class IrcCommand:
     """A row: how many parameters it needs, and whether it may be sent before the client is registered."""
 
-    run: Callable[[IrcDialogue, list[str]], None]
+    run: Callable[[IrcClient, list[str]], None]
     needs: int = 0
     early: bool = False
     operators: bool = False  # of the server only
 
 
-def continues_batch(client: IrcDialogue, item: wire.Message | wire.Broken) -> bool:
+def continues_batch(client: IrcClient, item: wire.Message | wire.Broken) -> bool:
     """Return whether a message is a part of a multi-line one: its label is that of the first part."""
     if client.batch is None or isinstance(item, wire.Broken):
         return False
     return "batch" in item.tags or (item.verb == "BATCH" and bool(item.params) and item.params[0].startswith("-"))
 
 
-def run(client: IrcDialogue, message: wire.Message) -> None:
+def run(client: IrcClient, message: wire.Message) -> None:
     """Do what a message asks for; what the core refuses is answered."""
     try:
         _take(client, message)
@@ -55,19 +55,19 @@ def run(client: IrcDialogue, message: wire.Message) -> None:
         refuse(client, refusal, message.params)
 
 
-def _take(client: IrcDialogue, message: wire.Message) -> None:
+def _take(client: IrcClient, message: wire.Message) -> None:
     if irc_history.takes(client, message):
         return
     if asleep := _asleep(client, message):
         hub, session = client.hub, client.session
-        client.rest.append(partial(hub.rooms.visit, session, asleep, lambda: None))
-        client.rest.append(partial(_run_later, client, message))
-        client.rest.append(partial(hub.rooms.end_visit, session))
+        client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
+        client.continuation.append(partial(_run_later, client, message))
+        client.continuation.append(partial(hub.rooms.end_visit, session))
     else:
         _run(client, message)
 
 
-def _run_later(client: IrcDialogue, message: wire.Message) -> None:
+def _run_later(client: IrcClient, message: wire.Message) -> None:
     client.session.label = "irc" if client.label else ""
     try:
         _run(client, message)
@@ -76,17 +76,17 @@ def _run_later(client: IrcDialogue, message: wire.Message) -> None:
     client.session.label = ""
 
 
-def _asleep(client: IrcDialogue, message: wire.Message) -> list[str]:
+def _asleep(client: IrcClient, message: wire.Message) -> list[str]:
     """Return the rooms that a message names, and that only people on other nodes are in: they are to be woken first."""
     hub = client.hub
     if not client.registered or message.verb == "JOIN":  # that wakes a room itself
         return []
     words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
     names = dict.fromkeys(key_of(word[1:]) for word in words if word.startswith("#"))
-    return [name for name in names if name not in hub.rooms.awake and hub.abroad.rooms.get(name)][:VISITED]
+    return [name for name in names if name not in hub.rooms.loaded and hub.remote.rooms.get(name)][:VISITED]
 
 
-def _run(client: IrcDialogue, message: wire.Message) -> None:
+def _run(client: IrcClient, message: wire.Message) -> None:
     params = message.params
     if not client.registered and not is_early(message.verb):
         _run_too_early(client, message.verb)
@@ -98,8 +98,8 @@ def _run(client: IrcDialogue, message: wire.Message) -> None:
         client.numeric(481)
     elif len(params) < command.needs or (command.needs and not params[0]):
         client.numeric(461, message.verb)
-    elif command.run in (irc_talking.privmsg, irc_talking.notice, irc_talking.tagmsg):
-        irc_talking.say(client, message)
+    elif command.run in (irc_messages.privmsg, irc_messages.notice, irc_messages.tagmsg):
+        irc_messages.say(client, message)
     else:
         command.run(client, params)
 
@@ -110,7 +110,7 @@ def is_early(verb: str) -> bool:
     return command is not None and command.early
 
 
-def _run_too_early(client: IrcDialogue, verb: str) -> None:
+def _run_too_early(client: IrcClient, verb: str) -> None:
     if verb in HTTP:
         irc_registration.http(client)
     else:
@@ -118,7 +118,7 @@ def _run_too_early(client: IrcDialogue, verb: str) -> None:
         client.count_stray()
 
 
-def refuse(client: IrcDialogue, refusal: Refused, params: Sequence[str]) -> None:
+def refuse(client: IrcClient, refusal: Refused, params: Sequence[str]) -> None:
     """Answer what the core refuses."""
     code = REFUSALS.get(refusal.code)
     if code in (401, 403, 404, 442, 482) and params:
@@ -127,7 +127,7 @@ def refuse(client: IrcDialogue, refusal: Refused, params: Sequence[str]) -> None
         client.notice(refusal.text)
 
 
-def _help(client: IrcDialogue, params: list[str]) -> None:
+def _help(client: IrcClient, params: list[str]) -> None:
     subject = params[0] if params else "*"
     if subject == "*":
         lines = ["These commands are known:", *wire.fill(sorted(COMMANDS), 350)]
@@ -142,11 +142,11 @@ def _help(client: IrcDialogue, params: list[str]) -> None:
         client.reply(code, client.nick, subject, text)
 
 
-def _early(run: Callable[[IrcDialogue, list[str]], None], needs: int = 0) -> Command:
-    return Command(run, needs, early=True)
+def _early(run: Callable[[IrcClient, list[str]], None], needs: int = 0) -> IrcCommand:
+    return IrcCommand(run, needs, early=True)
 
 
-COMMANDS: dict[str, Command] = {
+COMMANDS: dict[str, IrcCommand] = {
     "CAP": _early(irc_registration.cap),
     "PASS": _early(irc_registration.password, 1),
     "NICK": _early(irc_registration.nick),
@@ -157,52 +157,52 @@ COMMANDS: dict[str, Command] = {
     "AUTHENTICATE": _early(irc_registration.authenticate, 1),
     "WEBIRC": _early(irc_registration.webirc, 4),
     "STARTTLS": _early(irc_registration.starttls),
-    "LUSERS": Command(irc_server.lusers),
-    "MOTD": Command(irc_server.motd),
-    "VERSION": Command(irc_server.version),
-    "TIME": Command(irc_server.time),
-    "INFO": Command(irc_server.info),
-    "ADMIN": Command(irc_server.admin),
-    "LINKS": Command(irc_server.links),
-    "STATS": Command(irc_server.stats, 1),
-    "HELP": Command(_help),
-    "HELPOP": Command(_help),
-    "OPER": Command(irc_server.oper, 2),
-    "KILL": Command(irc_server.kill, 1, operators=True),
-    "WALLOPS": Command(irc_server.wallops, 1, operators=True),
-    "REHASH": Command(irc_server.rehash, operators=True),
-    "CONNECT": Command(irc_registration.nothing, operators=True),
-    "SQUIT": Command(irc_registration.nothing, operators=True),
-    "DIE": Command(irc_registration.nothing, operators=True),
-    "RESTART": Command(irc_registration.nothing, operators=True),
-    "NS": Command(irc_server.services),
-    "NICKSERV": Command(irc_server.services),
-    "CS": Command(irc_server.services),
-    "CHANSERV": Command(irc_server.services),
-    "JOIN": Command(irc_channels.join, 1),
-    "PART": Command(irc_channels.part, 1),
-    "TOPIC": Command(irc_channels.topic, 1),
-    "NAMES": Command(irc_channels.names_of),
-    "LIST": Command(irc_channels.list_channels),
-    "INVITE": Command(irc_channels.invite),
-    "KNOCK": Command(irc_channels.knock, 1),
-    "KICK": Command(irc_channels.kick, 2),
-    "REDACT": Command(irc_channels.redact, 2),
-    "RENAME": Command(irc_channels.rename, 2),
-    "MODE": Command(irc_modes.mode, 1),
-    "PRIVMSG": Command(irc_talking.privmsg),
-    "NOTICE": Command(irc_talking.notice),
-    "TAGMSG": Command(irc_talking.tagmsg),
-    "WHO": Command(irc_people.who),
-    "WHOIS": Command(irc_people.whois),
-    "WHOWAS": Command(irc_people.whowas),
-    "USERHOST": Command(irc_people.userhost, 1),
-    "ISON": Command(irc_people.ison, 1),
+    "LUSERS": IrcCommand(irc_server.lusers),
+    "MOTD": IrcCommand(irc_server.motd),
+    "VERSION": IrcCommand(irc_server.version),
+    "TIME": IrcCommand(irc_server.time),
+    "INFO": IrcCommand(irc_server.info),
+    "ADMIN": IrcCommand(irc_server.admin),
+    "LINKS": IrcCommand(irc_server.links),
+    "STATS": IrcCommand(irc_server.stats, 1),
+    "HELP": IrcCommand(_help),
+    "HELPOP": IrcCommand(_help),
+    "OPER": IrcCommand(irc_server.oper, 2),
+    "KILL": IrcCommand(irc_server.kill, 1, operators=True),
+    "WALLOPS": IrcCommand(irc_server.wallops, 1, operators=True),
+    "REHASH": IrcCommand(irc_server.rehash, operators=True),
+    "CONNECT": IrcCommand(irc_registration.nothing, operators=True),
+    "SQUIT": IrcCommand(irc_registration.nothing, operators=True),
+    "DIE": IrcCommand(irc_registration.nothing, operators=True),
+    "RESTART": IrcCommand(irc_registration.nothing, operators=True),
+    "NS": IrcCommand(irc_server.services),
+    "NICKSERV": IrcCommand(irc_server.services),
+    "CS": IrcCommand(irc_server.services),
+    "CHANSERV": IrcCommand(irc_server.services),
+    "JOIN": IrcCommand(irc_channels.join, 1),
+    "PART": IrcCommand(irc_channels.part, 1),
+    "TOPIC": IrcCommand(irc_channels.topic, 1),
+    "NAMES": IrcCommand(irc_channels.names_of),
+    "LIST": IrcCommand(irc_channels.list_channels),
+    "INVITE": IrcCommand(irc_channels.invite),
+    "KNOCK": IrcCommand(irc_channels.knock, 1),
+    "KICK": IrcCommand(irc_channels.kick, 2),
+    "REDACT": IrcCommand(irc_channels.redact, 2),
+    "RENAME": IrcCommand(irc_channels.rename, 2),
+    "MODE": IrcCommand(irc_modes.mode, 1),
+    "PRIVMSG": IrcCommand(irc_messages.privmsg),
+    "NOTICE": IrcCommand(irc_messages.notice),
+    "TAGMSG": IrcCommand(irc_messages.tagmsg),
+    "WHO": IrcCommand(irc_people.who),
+    "WHOIS": IrcCommand(irc_people.whois),
+    "WHOWAS": IrcCommand(irc_people.whowas),
+    "USERHOST": IrcCommand(irc_people.userhost, 1),
+    "ISON": IrcCommand(irc_people.ison, 1),
     "AWAY": _early(irc_people.away),
-    "SETNAME": Command(irc_people.setname),
+    "SETNAME": IrcCommand(irc_people.setname),
     "METADATA": _early(irc_metadata.metadata, 2),
-    "MONITOR": Command(irc_people.monitor, 1),
-    "CHATHISTORY": Command(irc_history.chathistory),
-    "MARKREAD": Command(irc_history.markread),
-    "BATCH": Command(irc_history.stray_batch),
+    "MONITOR": IrcCommand(irc_people.monitor, 1),
+    "CHATHISTORY": IrcCommand(irc_history.chathistory),
+    "MARKREAD": IrcCommand(irc_history.markread),
+    "BATCH": IrcCommand(irc_history.stray_batch),
 }

@@ -13,25 +13,25 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
 from hubbub.core.formatting import CUT
-from hubbub.core.model import SAID, Around, Page, Past
+from hubbub.core.model import SAID, Around, HistoryShown, LogPage
 from hubbub.core.names import key_of
 from hubbub.core.text import clean_exactly, is_blank
-from hubbub.core.when import shown_time
+from hubbub.core.timeparse import shown_time
 from hubbub.errors import BrokerError
-from hubbub.listeners import irc_talking
+from hubbub.listeners import irc_messages
 from hubbub.listeners.irc_channels import find_room
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import MULTILINE, channel, stamp
+from hubbub.wire.irc_encoder import MULTILINE, channel, stamp
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 HISTORY = 100  # entries of an answer to CHATHISTORY
 MARKERS = 200
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
-def replay(client: IrcDialogue, past: Past) -> list[bytes]:
+def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
     """Return what was said before a client came, unless it asks for that itself, or is a bot: bots would act on it.
 
     It is marked as old: by a batch of the type chathistory, by its time, or by the time in front of the text.
@@ -46,7 +46,7 @@ def replay(client: IrcDialogue, past: Past) -> list[bytes]:
     return _in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
 
 
-def _in_batch(client: IrcDialogue, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
+def _in_batch(client: IrcClient, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
     """Return lines of a channel's history between the marks of their batch, if it has a name."""
     if not ref:
         return list(lines)
@@ -68,7 +68,7 @@ def _parse_time(text: str) -> float | None:
         return None
 
 
-def chathistory(client: IrcDialogue, params: list[str]) -> None:
+def chathistory(client: IrcClient, params: list[str]) -> None:
     """CHATHISTORY verb target bound... limit: read what was said."""
     verb = params[0].upper() if params else "*"
     form = _FORMS.get(verb)
@@ -99,7 +99,7 @@ def chathistory(client: IrcDialogue, params: list[str]) -> None:
 _FORMS = {"LATEST": 1, "BEFORE": 1, "AFTER": 1, "AROUND": 1, "BETWEEN": 2, "TARGETS": 2}  # verb: number of bounds
 
 
-def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | str | None:
+def _bound(client: IrcClient, verb: str, target: str, text: str) -> float | str | None:
     """Return a bound: a time, an id, or "*"; None after the answer that it is none."""
     if text == "*" and verb == "LATEST":
         return "*"
@@ -118,7 +118,7 @@ def _bound(client: IrcDialogue, verb: str, target: str, text: str) -> float | st
     return None
 
 
-def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
+def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
     room = find_room(client, target)
     if target.startswith("#") and (room is None or client.session not in room.members):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
@@ -130,7 +130,7 @@ def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str]
     given = tuple(bound for bound in bounds if bound != "*")
     query = Around(room.name, verb.lower(), given, limit, every, viewer=client.hub.viewer(client.session))
 
-    def answer(page: Page | BrokerError) -> None:
+    def answer(page: LogPage | BrokerError) -> None:
         server = client.network.name
         if isinstance(page, BrokerError):
             why = "Messages could not be retrieved"
@@ -143,7 +143,7 @@ def _read(client: IrcDialogue, verb: str, target: str, bounds: list[float | str]
     client.hub.ask_raw(client.session, query, answer)
 
 
-def _targets(client: IrcDialogue, bounds: list[float], limit: int) -> None:
+def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
     if len(bounds) < 2:
         return
     found = []
@@ -165,7 +165,7 @@ def _targets(client: IrcDialogue, bounds: list[float], limit: int) -> None:
 # --- read markers ---------------------------------------------------------------------------------------------------
 
 
-def markread(client: IrcDialogue, params: list[str]) -> None:
+def markread(client: IrcClient, params: list[str]) -> None:
     """MARKREAD target [timestamp=...]: remember how far one has read (as long as one is here)."""
     if not params:
         client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
@@ -201,11 +201,11 @@ class Multiline:
     broken: bool = False
 
 
-def stray_batch(client: IrcDialogue, params: list[str]) -> None:
+def stray_batch(client: IrcClient, params: list[str]) -> None:
     """BATCH +ref draft/multiline target, BATCH -ref: say a message of several lines."""
 
 
-def takes(client: IrcDialogue, message: wire.Message) -> bool:
+def takes(client: IrcClient, message: wire.Message) -> bool:
     """Take a message that is part of a multi-line one; return whether it was."""
     batch: Multiline | None = client.batch
     if message.verb == "BATCH" and client.registered:
@@ -223,21 +223,21 @@ def takes(client: IrcDialogue, message: wire.Message) -> bool:
     return True
 
 
-def _break(client: IrcDialogue, batch: Multiline, code: str, *params: str) -> None:
+def _break(client: IrcClient, batch: Multiline, code: str, *params: str) -> None:
     if not batch.broken:
         client.go_on_answering()
         client.fail("BATCH", code, *params)
     batch.broken = True
 
 
-def _batch(client: IrcDialogue, message: wire.Message) -> None:
+def _batch(client: IrcClient, message: wire.Message) -> None:
     params = message.params
     ref = params[0] if params else ""
     batch: Multiline | None = client.batch
     free = batch is None or batch.broken  # who was told that a batch is refused may leave it open, and begin again
     if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and free:
-        client.batch = Multiline(ref[1:], params[2], irc_talking.client_tags(message))
-        client.hold_answer()
+        client.batch = Multiline(ref[1:], params[2], irc_messages.client_tags(message))
+        client.defer_response()
         return
     if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
         client.batch = None
@@ -245,7 +245,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
         if not batch.broken and is_blank(clean_exactly(batch.text)):
             _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
         if not batch.broken:
-            irc_talking.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
+            irc_messages.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
         return
     if batch is not None:
         _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
@@ -253,7 +253,7 @@ def _batch(client: IrcDialogue, message: wire.Message) -> None:
         client.fail("BATCH", "MULTILINE_INVALID", "That is no batch")
 
 
-def _line(client: IrcDialogue, batch: Multiline, message: wire.Message) -> None:
+def _line(client: IrcClient, batch: Multiline, message: wire.Message) -> None:
     concat = f"{MULTILINE}-concat" in message.tags
     if message.verb not in ("PRIVMSG", "NOTICE") or len(message.params) < 2 or batch.verb not in ("", message.verb):
         _break(client, batch, "MULTILINE_INVALID", "A batch holds PRIVMSG or NOTICE alone")

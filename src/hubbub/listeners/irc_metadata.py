@@ -21,11 +21,11 @@ from hubbub.core.text import clean
 from hubbub.core.users import User
 from hubbub.listeners.irc_channels import find_room
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_encoder import channel
 from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 SECOND, THIRD = "draft/metadata-2", "draft/metadata-3"
 LIMITS = (
@@ -74,14 +74,14 @@ class Values:
 
 
 @dataclass(slots=True)
-class Own:
+class MetadataSubscriptions:
     """What one client has: the keys that it subscribes to, in order, and its values until it is registered."""
 
     subscribed: dict[str, None] = field(default_factory=dict)
     early: dict[str, str] = field(default_factory=dict)
 
 
-class Target(NamedTuple):
+class MetadataTarget(NamedTuple):
     """Whom a command is about, by the name that is shown: somebody, or a room."""
 
     name: str
@@ -92,13 +92,13 @@ class Target(NamedTuple):
 # --- hooks of the dialogue ------------------------------------------------------------------------------------------
 
 
-def recap(client: IrcDialogue, caps: frozenset[str]) -> None:
+def on_caps_changed(client: IrcClient, caps: frozenset[str]) -> None:
     """End the subscriptions of a client that is about to lose a capability which they need."""
     if "batch" not in caps or not (client.caps & caps & CAPS.keys()):
         client.metadata.subscribed.clear()
 
 
-def welcome(client: IrcDialogue) -> None:
+def welcome(client: IrcClient) -> None:
     """Show who has just registered what it has said about itself, and those who watch for its nick."""
     assert client.user is not None
     values = client.network.metadata.users[client.user] = client.metadata.early
@@ -106,10 +106,10 @@ def welcome(client: IrcDialogue) -> None:
         rows = [_news(client, client.nick, key, value) for key, value in values.items()]
         client.send(*_batch(client, client.nick, rows))
     for key, value in values.items():
-        _spread(client, Target(client.nick, client.session, None), key, value)
+        _notify(client, MetadataTarget(client.nick, client.session, None), key, value)
 
 
-def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
+def greeting(client: IrcClient, room: Room) -> list[bytes]:
     """Return what follows one's own JOIN: the values of the room, and of who is there."""
     name = channel(room.name)
     rows = list(islice(_current(client, _around(client, [room])), AT_ONCE + 1))
@@ -118,23 +118,23 @@ def greeting(client: IrcDialogue, room: Room) -> list[bytes]:
     return _batch(client, name, rows) if rows else []
 
 
-def introduce(client: IrcDialogue, room: Room) -> None:
+def announce(client: IrcClient, room: Room) -> None:
     """Tell the others in a room what a newcomer says about itself."""
-    values = _values(client, Target(client.nick, client.session, None))
+    values = _values(client, MetadataTarget(client.nick, client.session, None))
     for member in room.people if values else ():
         other = client.network.client(member)
         if other and other is not client:
             _catch_up(other, client.nick, values)
 
 
-def watched(client: IrcDialogue, nicks: Iterable[str]) -> None:
+def watched(client: IrcClient, nicks: Iterable[str]) -> None:
     """Tell a client what those say about themselves for whom it watches from now on."""
     for nick in nicks if client.metadata.subscribed else ():
         if target := _target(client, nick):
             _catch_up(client, target.name, _values(client, target))
 
 
-def whois(client: IrcDialogue, user: User) -> None:
+def whois(client: IrcClient, user: User) -> None:
     """Answer a WHOIS with what somebody says about itself that people read."""
     values = client.network.metadata.users.get(user, {})
     for key in IN_WHOIS:
@@ -145,24 +145,24 @@ def whois(client: IrcDialogue, user: User) -> None:
 # --- lines ----------------------------------------------------------------------------------------------------------
 
 
-def _value(client: IrcDialogue, name: str, key: str, value: str) -> Row:
+def _value(client: IrcClient, name: str, key: str, value: str) -> Row:
     """Return the answer that somebody or a channel has this value, or none."""
     return ("761", client.nick, name, key, "*", value) if value else ("766", client.nick, name, key, TEXTS[766])
 
 
-def _news(client: IrcDialogue, name: str, key: str, value: str) -> Row:
+def _news(client: IrcClient, name: str, key: str, value: str) -> Row:
     """Return the same as it is told unasked."""
     if THIRD in client.caps:
         return _value(client, name, key, value)
     return ("METADATA", name, key, "*", *([value] if value else []))
 
 
-def _later(client: IrcDialogue, name: str) -> Row:
+def _later(client: IrcClient, name: str) -> Row:
     """Return that the client must ask for values."""
     return ("774", client.nick, name, *(["0", LATER] if THIRD in client.caps else []))
 
 
-def _batch(client: IrcDialogue, name: str, rows: Iterable[Row], kind: str = "metadata") -> list[bytes]:
+def _batch(client: IrcClient, name: str, rows: Iterable[Row], kind: str = "metadata") -> list[bytes]:
     """Return lines as a batch, as they are if the client reads none."""
     server, ref = client.network.name, client.new_ref() if "batch" in client.caps else ""
     tags = {"batch": ref, **client.time} if ref else client.time
@@ -173,7 +173,7 @@ def _batch(client: IrcDialogue, name: str, rows: Iterable[Row], kind: str = "met
     return [start, *lines, wire.line(server, "BATCH", f"-{ref}")]
 
 
-def _keys(client: IrcDialogue, code: str, keys: Sequence[str]) -> list[Row]:
+def _keys(client: IrcClient, code: str, keys: Sequence[str]) -> list[Row]:
     """Return a list of keys in lines."""
     return [(code, client.nick, *keys[start : start + IN_LINE]) for start in range(0, len(keys), IN_LINE)]
 
@@ -186,38 +186,38 @@ def _shown(word: str) -> str:
 # --- what fails -----------------------------------------------------------------------------------------------------
 
 
-def _bad_key(client: IrcDialogue, key: str, reply: str = "WARN") -> Row:
+def _bad_key(client: IrcClient, key: str, reply: str = "WARN") -> Row:
     if THIRD in client.caps:
         return (reply, "METADATA", "INVALID_KEY", _shown(key), "That is no valid key")
     return ("FAIL", "METADATA", "KEY_INVALID", _shown(key), "That is no valid key")
 
 
-def _bad_value(client: IrcDialogue, key: str) -> None:
+def _bad_value(client: IrcClient, key: str) -> None:
     text = f"A value has at most {bounds.METADATA_VALUE_BYTES} bytes of UTF-8, and no control characters alone"
     code = ["INVALID_VALUE", key] if THIRD in client.caps else ["VALUE_INVALID"]
     client.fail("METADATA", *code, text)
 
 
-def _bad_target(client: IrcDialogue, word: str) -> None:
+def _bad_target(client: IrcClient, word: str) -> None:
     client.fail("METADATA", "INVALID_TARGET", _shown(word), "There is no such target, or it is not yours to see")
 
 
-def _bad_verb(client: IrcDialogue, verb: str) -> None:
+def _bad_verb(client: IrcClient, verb: str) -> None:
     code = "INVALID_PARAMS" if THIRD in client.caps else "SUBCOMMAND_INVALID"
     client.fail("METADATA", code, _shown(verb), "That is no subcommand, or it needs more parameters")
 
 
-def _not_allowed(client: IrcDialogue, target: Target, key: str) -> None:
+def _not_allowed(client: IrcClient, target: MetadataTarget, key: str) -> None:
     text = "Only operators of a channel set its metadata, and everybody their own"
     client.fail("METADATA", "KEY_NO_PERMISSION", target.name, _shown(key), text)
 
 
-def _full(client: IrcDialogue, target: Target) -> None:
+def _full(client: IrcClient, target: MetadataTarget) -> None:
     code = ["SET", target.name, str(bounds.METADATA_KEYS)] if THIRD in client.caps else [target.name]
     client.fail("METADATA", "LIMIT_REACHED", *code, f"No more than {bounds.METADATA_KEYS} keys can be set")
 
 
-def _too_many(client: IrcDialogue, key: str) -> None:
+def _too_many(client: IrcClient, key: str) -> None:
     code = (
         ["LIMIT_REACHED", "SUB", key, str(bounds.METADATA_SUBSCRIPTIONS)]
         if THIRD in client.caps
@@ -229,27 +229,27 @@ def _too_many(client: IrcDialogue, key: str) -> None:
 # --- who, and what --------------------------------------------------------------------------------------------------
 
 
-def _key(client: IrcDialogue, word: str) -> str | None:
+def _key(client: IrcClient, word: str) -> str | None:
     """Return a key as it is kept, None if it is none; draft/metadata-2 knows no case."""
     key = word if THIRD in client.caps else word.lower()
     return key if len(key) <= bounds.METADATA_KEY_BYTES and re.fullmatch("[a-z0-9_./-]+", key) else None
 
 
-def _target(client: IrcDialogue, word: str) -> Target | None:
+def _target(client: IrcClient, word: str) -> MetadataTarget | None:
     """Return whom a word means: "*" for oneself, a nick, or a channel that the client may see into."""
     hub = client.hub
     if word == "*" or key_of(word) == key_of(client.nick):
-        return Target(client.nick, client.session, None)
+        return MetadataTarget(client.nick, client.session, None)
     if not word.startswith("#"):
         session = hub.directory.find(word)
-        return Target(session.nick, session, None) if session else None
+        return MetadataTarget(session.nick, session, None) if session else None
     room = find_room(client, word)
     if room is None or not hub.may(client.session, Action.SEE_TOPIC, room):
         return None
-    return Target(channel(room.name), None, room)
+    return MetadataTarget(channel(room.name), None, room)
 
 
-def _values(client: IrcDialogue, target: Target) -> dict[str, str]:
+def _values(client: IrcClient, target: MetadataTarget) -> dict[str, str]:
     """Return what a target has; somebody's is what is kept, a room's may be empty and kept nowhere."""
     kept = client.network.metadata
     if target.room:
@@ -260,13 +260,13 @@ def _values(client: IrcDialogue, target: Target) -> dict[str, str]:
     return kept.users.get(user, {}) if user else {}
 
 
-def _may_set(client: IrcDialogue, target: Target) -> bool:
+def _may_set(client: IrcClient, target: MetadataTarget) -> bool:
     if target.room:
         return client.hub.may(client.session, Action.SET_MODES, target.room)
     return target.session is client.session
 
 
-def _around(client: IrcDialogue, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:
+def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Return rooms with their values, and the others who are there with theirs, each once."""
     kept = client.network.metadata
     seen = {client.user}
@@ -279,7 +279,7 @@ def _around(client: IrcDialogue, rooms: Iterable[Room]) -> Iterator[tuple[str, M
                 yield user.nick, kept.users.get(user, {})
 
 
-def _current(client: IrcDialogue, about: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Row]:
+def _current(client: IrcClient, about: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Row]:
     """Return the values that a client subscribes to."""
     subscribed = client.metadata.subscribed
     for name, values in about if subscribed else ():
@@ -287,13 +287,13 @@ def _current(client: IrcDialogue, about: Iterable[tuple[str, Mapping[str, str]]]
             yield from (_news(client, name, key, values[key]) for key in subscribed if key in values)
 
 
-def _catch_up(client: IrcDialogue, name: str, values: Mapping[str, str]) -> None:
+def _catch_up(client: IrcClient, name: str, values: Mapping[str, str]) -> None:
     """Tell a client those values of somebody that it subscribes to."""
     if rows := list(_current(client, [(name, values)])):
         client.send(*_batch(client, name, rows))
 
 
-def _follows(client: IrcDialogue, target: Target) -> bool:
+def _follows(client: IrcClient, target: MetadataTarget) -> bool:
     """Return whether a client is told what changes: it is there, shares a room, or watches for the nick."""
     rooms = client.session.rooms
     if target.room:
@@ -302,14 +302,14 @@ def _follows(client: IrcDialogue, target: Target) -> bool:
     return not rooms.keys().isdisjoint(target.session.rooms) or key_of(target.name) in client.monitored
 
 
-def _spread(client: IrcDialogue, target: Target, key: str, value: str) -> None:
+def _notify(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
     """Tell the others who subscribe to a key that a client has changed a value."""
     for other in list(client.network.clients):
         if other is not client and key in other.metadata.subscribed and _follows(other, target):
             other.reply(*_news(other, target.name, key, value))
 
 
-def _change(client: IrcDialogue, target: Target, key: str, value: str) -> None:
+def _change(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
     """Keep a value, or with "" forget it."""
     kept = client.network.metadata
     values = kept.open(target.room.name) if target.room else _values(client, target)
@@ -319,13 +319,13 @@ def _change(client: IrcDialogue, target: Target, key: str, value: str) -> None:
     if target.room and not values:
         del kept.rooms[target.room.name]
     if value != before:
-        _spread(client, target, key, value)
+        _notify(client, target, key, value)
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
 
 
-def metadata(client: IrcDialogue, params: list[str]) -> None:
+def metadata(client: IrcClient, params: list[str]) -> None:
     """METADATA target GET|LIST|SET|CLEAR|SUB|UNSUB|SUBS|SYNC [keys]: what people and channels tell of themselves."""
     word, verb, rest = params[0], params[1].upper(), params[2:]
     if not client.registered and not (word == "*" and client.caps & CAPS.keys()):
@@ -344,7 +344,7 @@ def metadata(client: IrcDialogue, params: list[str]) -> None:
             _VERBS[verb].run(client, target, rest)
 
 
-def _get(client: IrcDialogue, target: Target, words: list[str]) -> None:
+def _get(client: IrcClient, target: MetadataTarget, words: list[str]) -> None:
     values = _values(client, target)
     keys = [(word, _key(client, word)) for word in words]
     rows = [
@@ -353,12 +353,12 @@ def _get(client: IrcDialogue, target: Target, words: list[str]) -> None:
     client.send(*_batch(client, target.name, rows))
 
 
-def _list(client: IrcDialogue, target: Target, _: list[str]) -> None:
+def _list(client: IrcClient, target: MetadataTarget, _: list[str]) -> None:
     rows = [_value(client, target.name, key, value) for key, value in _values(client, target).items()]
     client.send(*_batch(client, target.name, rows))
 
 
-def _set(client: IrcDialogue, target: Target, params: list[str]) -> None:
+def _set(client: IrcClient, target: MetadataTarget, params: list[str]) -> None:
     key, said = _key(client, params[0]), params[1] if len(params) > 1 else ""
     value = clean(said)
     values = _values(client, target)
@@ -375,7 +375,7 @@ def _set(client: IrcDialogue, target: Target, params: list[str]) -> None:
         _change(client, target, key, value)
 
 
-def _clear(client: IrcDialogue, target: Target, _: list[str]) -> None:
+def _clear(client: IrcClient, target: MetadataTarget, _: list[str]) -> None:
     if not _may_set(client, target):
         _not_allowed(client, target, "*")
         return
@@ -385,7 +385,7 @@ def _clear(client: IrcDialogue, target: Target, _: list[str]) -> None:
         _change(client, target, key, "")
 
 
-def _sub(client: IrcDialogue, _: Target, words: list[str]) -> None:
+def _sub(client: IrcClient, _: MetadataTarget, words: list[str]) -> None:
     subscribed = client.metadata.subscribed
     before, done, bad, over = len(subscribed), [], [], ""
     for word in words:
@@ -406,7 +406,7 @@ def _sub(client: IrcDialogue, _: Target, words: list[str]) -> None:
         client.reply(*_later(client, ALL))
 
 
-def _unsub(client: IrcDialogue, _: Target, words: list[str]) -> None:
+def _unsub(client: IrcClient, _: MetadataTarget, words: list[str]) -> None:
     keys = [(word, _key(client, word)) for word in words]
     done = [key for _, key in keys if key]
     for key in done:
@@ -415,7 +415,7 @@ def _unsub(client: IrcDialogue, _: Target, words: list[str]) -> None:
         client.reply(*row)
 
 
-def _subs(client: IrcDialogue, _target: Target, _words: list[str]) -> None:
+def _subs(client: IrcClient, _target: MetadataTarget, _words: list[str]) -> None:
     rows = _keys(client, "772", list(client.metadata.subscribed))
     if THIRD in client.caps:
         client.send(*_batch(client, "", rows, "metadata-subs"))
@@ -424,12 +424,12 @@ def _subs(client: IrcDialogue, _target: Target, _words: list[str]) -> None:
             client.reply(*row)
 
 
-def _sync(client: IrcDialogue, target: Target, _: list[str]) -> None:
+def _sync(client: IrcClient, target: MetadataTarget, _: list[str]) -> None:
     about = _around(client, [target.room]) if target.room else [(target.name, _values(client, target))]
     client.send(*_batch(client, target.name, _current(client, about)))
 
 
-def _sync_all(client: IrcDialogue) -> None:
+def _sync_all(client: IrcClient) -> None:
     watched = [target for nick in client.monitored.values() if (target := _target(client, nick))]
     about = dict(_around(client, client.session.rooms.values()))
     about |= {target.name: _values(client, target) for target in watched}
@@ -439,7 +439,7 @@ def _sync_all(client: IrcDialogue) -> None:
 class _Verb(NamedTuple):
     """A subcommand: how many parameters it needs, and whether it is about the client itself only."""
 
-    run: Callable[[IrcDialogue, Target, list[str]], None]
+    run: Callable[[IrcClient, MetadataTarget, list[str]], None]
     needs: int = 0
     own: bool = False
 

@@ -6,25 +6,25 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hubbub.core import moderation, places
+from hubbub.core import mask_targets, moderation
 from hubbub.core.access import Action
-from hubbub.core.lists import LISTS
+from hubbub.core.mask_lists import LISTS
 from hubbub.core.names import key_of
 from hubbub.core.room import Room
-from hubbub.core.rules import LETTERS, PREFIXES, Change
+from hubbub.core.room_modes import LETTERS, PREFIXES, ModeChange
 from hubbub.core.users import User
 from hubbub.errors import Refused
 from hubbub.listeners.irc_channels import room_at
-from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_encoder import channel
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 USER_MODES = "Biow"
 MODES = 20  # changes in one command
 
 
-def mode(client: IrcDialogue, params: list[str]) -> None:
+def mode(client: IrcClient, params: list[str]) -> None:
     """MODE target [changes]: show or change the modes of a channel or of oneself."""
     if params[0].startswith("#"):
         _mode_of_channel(client, params[0], params[1:])
@@ -32,7 +32,7 @@ def mode(client: IrcDialogue, params: list[str]) -> None:
         _mode_of_user(client, params[0], params[1:])
 
 
-def _mode_of_user(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
+def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
     user = client.user
     assert user is not None
     if key_of(name) != key_of(user.nick):
@@ -68,7 +68,7 @@ def _change_user(user: User, letters: str) -> tuple[str, bool]:
     return text, unknown
 
 
-def _mode_of_channel(client: IrcDialogue, name: str, params: Sequence[str]) -> None:
+def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> None:
     room = room_at(client, name)
     if room is None:
         return
@@ -95,10 +95,10 @@ def _mode_of_channel(client: IrcDialogue, name: str, params: Sequence[str]) -> N
         _complain(client, room, change, refusal)
 
 
-def _read(client: IrcDialogue, room: Room, params: Sequence[str]) -> tuple[list[Change], list[str]]:
+def _read(client: IrcClient, room: Room, params: Sequence[str]) -> tuple[list[ModeChange], list[str]]:
     """Return the changes that a MODE asks for, and the lists that it wants to see."""
     letters, rest = params[0], list(params[1:])
-    changes: list[Change] = []
+    changes: list[ModeChange] = []
     asked: list[str] = []
     on = True
     for letter in letters:
@@ -109,19 +109,19 @@ def _read(client: IrcDialogue, room: Room, params: Sequence[str]) -> tuple[list[
         if row is None:
             client.numeric(472, letter)
             continue
-        wants = row.takes == "always" or (row.takes == "set" and on)
+        wants = row.parameter == "always" or (row.parameter == "set" and on)
         if wants and not rest:
             if letter in LISTS and letter not in asked:
                 asked.append(letter)
             elif letter == "k" and not on:
-                changes.append(Change(False, letter, "*"))
+                changes.append(ModeChange(False, letter, "*"))
             continue
         if len(changes) < MODES:
-            changes.append(Change(on, letter, rest.pop(0) if wants else ""))
+            changes.append(ModeChange(on, letter, rest.pop(0) if wants else ""))
     return changes, asked
 
 
-def _complain(client: IrcDialogue, room: Room, change: Change, refusal: Refused) -> None:
+def _complain(client: IrcClient, room: Room, change: ModeChange, refusal: Refused) -> None:
     name = channel(room.name)
     if refusal.code == "no-such-name":
         client.numeric(401, change.param)
@@ -136,11 +136,11 @@ def _complain(client: IrcDialogue, room: Room, change: Change, refusal: Refused)
 _LISTS = {"b": (367, 368), "e": (348, 349), "I": (346, 347)}
 
 
-def _list(client: IrcDialogue, room: Room, letter: str) -> None:
+def _list(client: IrcClient, room: Room, letter: str) -> None:
     one, end = _LISTS[letter]
     now = client.hub.clock()
     for mask, listed in room.rules.lists[letter].items():
         if not listed.until or listed.until > now:
-            shown = mask if client.user and client.user.operator else places.shown(mask)
+            shown = mask if client.user and client.user.operator else mask_targets.shown(mask)
             client.reply(str(one), client.nick, channel(room.name), shown, listed.by, str(int(listed.at)))
     client.numeric(end, channel(room.name))

@@ -18,7 +18,7 @@ from hubbub.listeners.address import contains, network
 from hubbub.listeners.irc_metadata import Values
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 REMEMBERED = 500  # people who were here
 CROWD = 200  # users from which on they are not all looked at for every newcomer
@@ -27,7 +27,7 @@ KNOCKS_AFTER = 60.0  # seconds between two from one host for one room
 WATCHED = 100  # nicks that a client may watch for
 
 
-class Past(NamedTuple):
+class WhowasEntry(NamedTuple):
     """Somebody who was here under a nick."""
 
     nick: str
@@ -36,7 +36,7 @@ class Past(NamedTuple):
     at: float
 
 
-class Network:
+class IrcNetwork:
     """The IRC side of the server.
 
     Args:
@@ -54,23 +54,23 @@ class Network:
         self.name = settings.server_name
         self.started = hub.clock()
         self.most = 0  # users at one time
-        self.unregistered: set[IrcDialogue] = set()
-        self.clients: set[IrcDialogue] = set()
-        self.was: deque[Past] = deque(maxlen=REMEMBERED)  # the newest last
+        self.unregistered: set[IrcClient] = set()
+        self.clients: set[IrcClient] = set()
+        self.was: deque[WhowasEntry] = deque(maxlen=REMEMBERED)  # the newest last
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
-        self._watchers: dict[str, set[IrcDialogue]] = {}  # by folded nick
+        self._watchers: dict[str, set[IrcClient]] = {}  # by folded nick
         self._here: dict[User, None] = {}
         self._knocks: dict[tuple[str, str], float] = {}  # when somebody asked to be let in, by room and host
         self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
-        self.metadata = Values(hub.rooms.awake)
+        self.metadata = Values(hub.rooms.loaded)
         if settings.webirc_password and not settings.webirc_password.startswith("$argon2"):
             raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
         self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
         # Asked whether a password is that of the web gateways; calls back, perhaps later, with the answer.
         self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
-        hub.abroad.described.append(self._described)
-        hub.abroad.came.append(self.tell_away)
+        hub.remote.described.append(self._described)
+        hub.remote.on_arrival.append(self.tell_away)
         hub.moves.append(self.metadata.move)
 
     @property
@@ -92,11 +92,11 @@ class Network:
 
     # --- MONITOR --------------------------------------------------------------------------------------------------
 
-    def watch(self, nick: str, client: IrcDialogue) -> None:
+    def watch(self, nick: str, client: IrcClient) -> None:
         """Tell a client when somebody of that name comes or goes."""
         self._watchers.setdefault(key_of(nick), set()).add(client)
 
-    def unwatch(self, nick: str, client: IrcDialogue) -> None:
+    def unwatch(self, nick: str, client: IrcClient) -> None:
         """Tell it no more."""
         watchers = self._watchers.get(key_of(nick))
         if watchers:
@@ -104,7 +104,7 @@ class Network:
             if not watchers:
                 del self._watchers[key_of(nick)]
 
-    def watchers(self, nick: str) -> Iterable[IrcDialogue]:
+    def watchers(self, nick: str) -> Iterable[IrcClient]:
         """Return who watches for a name."""
         return list(self._watchers.get(key_of(nick), ()))
 
@@ -119,7 +119,7 @@ class Network:
         if before or not here:
             nick = before or user.nick
             host = session.host if session else user.host
-            self.was.append(Past(nick, host, user.real or nick, self.hub.clock()))
+            self.was.append(WhowasEntry(nick, host, user.real or nick, self.hub.clock()))
         if before and key_of(before) == key_of(user.nick):
             return
         gone = before or ("" if here else user.nick)
@@ -164,7 +164,7 @@ class Network:
 
     # --- what the others see --------------------------------------------------------------------------------------
 
-    def sharers(self, session: object, cap: str) -> Iterator[IrcDialogue]:
+    def sharers(self, session: object, cap: str) -> Iterator[IrcClient]:
         """Return the clients with a capability who share a room with a session, each once, without its own."""
         seen = {session}
         for room in getattr(session, "rooms", {}).values():
@@ -175,7 +175,7 @@ class Network:
                     if client and cap in client.caps:
                         yield client
 
-    def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcDialogue]:
+    def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcClient]:
         """Return the same, and those who watch for the session's nick with extended-monitor."""
         seen = set()
         for client in self.sharers(session, cap):
@@ -186,9 +186,9 @@ class Network:
                 yield client
 
     @staticmethod
-    def client(session: object) -> IrcDialogue | None:
+    def client(session: object) -> IrcClient | None:
         """Return the IRC client that a session is of, if it is of one."""
-        outlet = getattr(session, "outlet", None)
+        outlet = getattr(session, "client", None)
         return outlet if getattr(outlet, "is_irc", False) else None
 
 

@@ -17,26 +17,26 @@ from hubbub.listeners import irc_metadata
 from hubbub.listeners.irc_channels import find_room
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import channel
+from hubbub.wire.irc_encoder import channel
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 FIELDS = "tcuihsnfdlaor"  # of WHOX, in the order in which they are answered
 
 
-def common(client: IrcDialogue, session: Session) -> list[Room]:
+def common(client: IrcClient, session: Session) -> list[Room]:
     """Return the rooms that a client shares with somebody."""
     return [room for name, room in session.rooms.items() if name in client.session.rooms]
 
 
-def visible(client: IrcDialogue, session: Session) -> bool:
+def visible(client: IrcClient, session: Session) -> bool:
     """Return whether a client is shown somebody whom it does not ask for by name."""
     user = session.user
     return user is client.user or "i" not in (user.modes if user else "") or bool(common(client, session))
 
 
-def flags(client: IrcDialogue, session: Session, room: Room | None) -> str:
+def flags(client: IrcClient, session: Session, room: Room | None) -> str:
     """Return H or G (away), * of an operator, the signs in a room, B of a bot."""
     user = session.user
     assert user is not None
@@ -45,7 +45,7 @@ def flags(client: IrcDialogue, session: Session, room: Room | None) -> str:
     return ("G" if user.away else "H") + "*" * user.operator + signs + "B" * ("B" in user.modes)
 
 
-def who(client: IrcDialogue, params: list[str]) -> None:
+def who(client: IrcClient, params: list[str]) -> None:
     """WHO mask [%fields[,token]]: list people, those of a channel or those whose name fits."""
     mask = params[0] if params and params[0] else "*"
     option = params[1] if len(params) > 1 else ""
@@ -61,7 +61,7 @@ def who(client: IrcDialogue, params: list[str]) -> None:
     client.numeric(315, mask)
 
 
-def _found(client: IrcDialogue, mask: str) -> Iterable[tuple[Session, Room | None]]:
+def _found(client: IrcClient, mask: str) -> Iterable[tuple[Session, Room | None]]:
     hub = client.hub
     if mask.startswith("#"):
         room = find_room(client, mask)
@@ -88,7 +88,7 @@ def _parts(session: Session) -> tuple[str, str]:
     return username or "~unknown", host or "hubbub"
 
 
-def _who(client: IrcDialogue, session: Session, room: Room | None) -> None:
+def _who(client: IrcClient, session: Session, room: Room | None) -> None:
     user = session.user
     assert user is not None
     where = channel(room.name) if room else "*"
@@ -97,7 +97,7 @@ def _who(client: IrcDialogue, session: Session, room: Room | None) -> None:
     client.reply("352", client.nick, where, *_parts(session), client.network.name, user.nick, shown, tail)
 
 
-def _whox(client: IrcDialogue, session: Session, room: Room | None, letters: str, token: str) -> None:
+def _whox(client: IrcClient, session: Session, room: Room | None, letters: str, token: str) -> None:
     user = session.user
     assert user is not None
     username, host = _parts(session)
@@ -120,7 +120,7 @@ def _whox(client: IrcDialogue, session: Session, room: Room | None, letters: str
     client.reply("354", client.nick, *(values[field] for field in FIELDS if field in letters))
 
 
-def whois(client: IrcDialogue, params: list[str]) -> None:
+def whois(client: IrcClient, params: list[str]) -> None:
     """WHOIS nick: tell about somebody."""
     if not params or not params[-1]:
         client.numeric(431)
@@ -138,7 +138,7 @@ def whois(client: IrcDialogue, params: list[str]) -> None:
     client.numeric(318, asked)
 
 
-def _whois(client: IrcDialogue, session: Session, user: User) -> None:
+def _whois(client: IrcClient, session: Session, user: User) -> None:
     nick = user.nick
     client.reply("311", client.nick, nick, *_parts(session), "*", user.real or nick)
     own = user is client.user
@@ -168,7 +168,7 @@ def _whois(client: IrcDialogue, session: Session, user: User) -> None:
     client.reply("317", client.nick, nick, str(idle), str(int(user.since)), "seconds idle, signon time")
 
 
-def whowas(client: IrcDialogue, params: list[str]) -> None:
+def whowas(client: IrcClient, params: list[str]) -> None:
     """WHOWAS nick [count]: tell who was here under a name, the newest first."""
     if not params or not params[0]:
         client.numeric(431)
@@ -185,7 +185,7 @@ def whowas(client: IrcDialogue, params: list[str]) -> None:
     client.numeric(369, nick)
 
 
-def userhost(client: IrcDialogue, params: list[str]) -> None:
+def userhost(client: IrcClient, params: list[str]) -> None:
     """USERHOST nick...: tell from where up to five people come."""
     replies = []
     for nick in params[:5]:
@@ -196,7 +196,7 @@ def userhost(client: IrcDialogue, params: list[str]) -> None:
     client.reply("302", client.nick, " ".join(replies))
 
 
-def ison(client: IrcDialogue, params: list[str]) -> None:
+def ison(client: IrcClient, params: list[str]) -> None:
     """ISON nick...: tell who of these is here."""
     asked = " ".join(params).split()
     here = [session.nick for nick in asked if (session := client.hub.directory.find(nick))]
@@ -204,7 +204,7 @@ def ison(client: IrcDialogue, params: list[str]) -> None:
         client.reply("303", client.nick, line)
 
 
-def away(client: IrcDialogue, params: list[str]) -> None:
+def away(client: IrcClient, params: list[str]) -> None:
     """AWAY [text]: say that one is away, or back."""
     text = wire.cut(clean(params[0]).strip(), bounds.AWAY_BYTES) if params else ""
     if not client.registered:
@@ -225,7 +225,7 @@ def away(client: IrcDialogue, params: list[str]) -> None:
             other.send(other.event(client.session, "AWAY", *filter(None, [text])))
 
 
-def setname(client: IrcDialogue, params: list[str]) -> None:
+def setname(client: IrcClient, params: list[str]) -> None:
     """SETNAME text: take another real name (IRCv3 setname)."""
     if not params:
         client.numeric(461, "SETNAME")
@@ -244,7 +244,7 @@ def setname(client: IrcDialogue, params: list[str]) -> None:
         other.send(other.event(client.session, "SETNAME", real))
 
 
-def monitor(client: IrcDialogue, params: list[str]) -> None:
+def monitor(client: IrcClient, params: list[str]) -> None:
     """MONITOR + - C L S: be told when people come and go (IRCv3 monitor)."""
     verb = params[0].upper()
     nicks = [nick for nick in (params[1] if len(params) > 1 else "").split(",") if nick]
@@ -266,7 +266,7 @@ def monitor(client: IrcDialogue, params: list[str]) -> None:
         _status(client, list(client.monitored.values()))
 
 
-def _monitor_add(client: IrcDialogue, nicks: list[str]) -> None:
+def _monitor_add(client: IrcClient, nicks: list[str]) -> None:
     added: list[str] = []
     for number, nick in enumerate(nicks):
         if key_of(nick) not in client.monitored:
@@ -281,7 +281,7 @@ def _monitor_add(client: IrcDialogue, nicks: list[str]) -> None:
     irc_metadata.watched(client, added)
 
 
-def _status(client: IrcDialogue, nicks: list[str]) -> None:
+def _status(client: IrcClient, nicks: list[str]) -> None:
     here, gone = [], []
     for nick in nicks:
         session = client.hub.directory.find(nick)

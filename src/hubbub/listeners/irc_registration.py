@@ -12,18 +12,18 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
-from hubbub.core.lists import LISTS
-from hubbub.core.rules import LETTERS
+from hubbub.core.mask_lists import LISTS
+from hubbub.core.room_modes import LETTERS
 from hubbub.core.text import real_name, reason_of
 from hubbub.errors import Refused
 from hubbub.listeners import irc_metadata, irc_modes, irc_server
 from hubbub.listeners.address import is_loopback, origin
 from hubbub.listeners.irc_network import human
 from hubbub.wire import irc as wire
-from hubbub.wire.irc_form import MULTILINE
+from hubbub.wire.irc_encoder import MULTILINE
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 CAPS_LINE = 400  # bytes of capabilities in a line of an answer to CAP REQ
 # By name: what it means when it has a value. Those of drafts under the names that clients know.
@@ -59,7 +59,7 @@ CAPS = {
 UNLISTED = frozenset({"draft/no-implicit-names", irc_metadata.SECOND})
 
 
-def welcome(client: IrcDialogue) -> None:
+def welcome(client: IrcClient) -> None:
     """Greet a client that has just registered, in the order that RFC 2812 gives (5.1).
 
     The welcome tells the nick alone: some clients resolve a host there for DCC, and a cloak is none.
@@ -78,7 +78,7 @@ def welcome(client: IrcDialogue) -> None:
     irc_server.motd(client, [])
 
 
-def password(client: IrcDialogue, params: list[str]) -> None:
+def password(client: IrcClient, params: list[str]) -> None:
     """PASS password: what the server asks for before it lets you in."""
     if client.registered:
         client.numeric(462)
@@ -86,7 +86,7 @@ def password(client: IrcDialogue, params: list[str]) -> None:
         client.password = " ".join(params)
 
 
-def nick(client: IrcDialogue, params: list[str]) -> None:
+def nick(client: IrcClient, params: list[str]) -> None:
     """NICK name: be called that."""
     if not params or not params[0]:
         client.numeric(431)
@@ -103,7 +103,7 @@ def nick(client: IrcDialogue, params: list[str]) -> None:
         client.refuse_name(refusal, name)
 
 
-def user(client: IrcDialogue, params: list[str]) -> None:
+def user(client: IrcClient, params: list[str]) -> None:
     """USER name 0 * :real name: who you are, said once."""
     if client.registered:
         client.numeric(462)
@@ -123,12 +123,12 @@ def _username(text: str) -> str:
     return kept[: bounds.USER_NAME_CHARS] or "user"
 
 
-def authenticate(client: IrcDialogue, params: list[str]) -> None:
+def authenticate(client: IrcClient, params: list[str]) -> None:
     """AUTHENTICATE mechanism: log in. There are no accounts, so that fails; the client goes on without one."""
     client.numeric(906 if params[0] == "*" else 904)
 
 
-def webirc(client: IrcDialogue, params: list[str]) -> None:
+def webirc(client: IrcClient, params: list[str]) -> None:
     """WEBIRC password gateway host address [options]: a web gateway tells for whom it speaks.
 
     Source: https://ircv3.net/specs/extensions/webirc
@@ -149,46 +149,46 @@ def webirc(client: IrcDialogue, params: list[str]) -> None:
         client.hub.ask_for(client.session, start, partial(_speak_for, client, address, safe))
 
 
-def _speak_for(client: IrcDialogue, address: str, safe: bool, right: bool) -> None:
+def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None:
     if not right:
         client.end("WEBIRC password incorrect")
-    elif refusal := client.connection.speak_for((address, 0), origin(address)):
+    elif refusal := client.connection.set_origin((address, 0), origin(address)):
         client.end(refusal)
     else:
         client.session.address = client.connection.origin
         client.session.secure = safe
 
 
-def starttls(client: IrcDialogue, params: list[str]) -> None:
+def starttls(client: IrcClient, params: list[str]) -> None:
     """STARTTLS: encrypt from here on. It is refused: connect by TLS."""
     client.numeric(691)
 
 
-def http(client: IrcDialogue) -> None:
+def http(client: IrcClient) -> None:
     """End a client that speaks HTTP: what a web page lets a browser send must not be taken for IRC."""
     client.end("This is IRC, not HTTP")
 
 
-def quit(client: IrcDialogue, params: list[str]) -> None:
+def quit(client: IrcClient, params: list[str]) -> None:
     """QUIT :why: leave."""
     why = reason_of(params[0]) if params else ""
     client.end(f"Quit: {why}", why)
 
 
-def ping(client: IrcDialogue, params: list[str]) -> None:
+def ping(client: IrcClient, params: list[str]) -> None:
     """PING token: PONG comes back, after all that you said before was given to the others."""
     if not params or not params[0]:
         client.numeric(409)
     else:
-        client.hub.after_all(client.session)
+        client.hub.after_earlier_entries(client.session)
         client.reply("PONG", client.network.name, params[0])
 
 
-def nothing(client: IrcDialogue, params: list[str]) -> None:
+def nothing(client: IrcClient, params: list[str]) -> None:
     """PONG, and what only servers say."""
 
 
-def cap(client: IrcDialogue, params: list[str]) -> None:
+def cap(client: IrcClient, params: list[str]) -> None:
     """CAP LS, LIST, REQ or END: which capabilities there are, and which you use."""
     if not params:
         client.numeric(461, "CAP")
@@ -201,7 +201,7 @@ def cap(client: IrcDialogue, params: list[str]) -> None:
         act(client, rest[-1] if rest else "")
 
 
-def _cap_ls(client: IrcDialogue, argument: str) -> None:
+def _cap_ls(client: IrcClient, argument: str) -> None:
     if not client.registered:
         client.negotiating = True
     asked = int(argument[:6]) if argument.isascii() and argument.isdigit() else 0
@@ -215,17 +215,17 @@ def _cap_ls(client: IrcDialogue, argument: str) -> None:
     _tell_caps(client, "LS", [f"{name}={value}" if value else name for name, value in listed.items()])
 
 
-def _cap_list(client: IrcDialogue, _: str) -> None:
+def _cap_list(client: IrcClient, _: str) -> None:
     shown = [name for name in CAPS if name in client.caps and (name != "cap-notify" or client.version < 302)]
     _tell_caps(client, "LIST", shown)
 
 
-def _space_for_caps(client: IrcDialogue, verb: str) -> int:
+def _space_for_caps(client: IrcClient, verb: str) -> int:
     """Return how many bytes of capabilities fit in a line."""
     return wire.MAX_LINE - len(f":{client.network.name} CAP {client.nick} {verb} :\r\n".encode())
 
 
-def _tell_caps(client: IrcDialogue, verb: str, caps: Sequence[str]) -> None:
+def _tell_caps(client: IrcClient, verb: str, caps: Sequence[str]) -> None:
     """Tell capabilities: in one line if they fit, else in several, with a `*` in all but the last."""
     text, space = " ".join(caps), _space_for_caps(client, verb)
     lines = [text] if len(text.encode()) <= space else wire.fill(caps, space - len("* "))
@@ -233,7 +233,7 @@ def _tell_caps(client: IrcDialogue, verb: str, caps: Sequence[str]) -> None:
         client.reply("CAP", client.nick, verb, *(["*"] if number < len(lines) else []), text)
 
 
-def _cap_req(client: IrcDialogue, argument: str) -> None:
+def _cap_req(client: IrcClient, argument: str) -> None:
     if not client.registered:
         client.negotiating = True
     caps = set(client.caps)
@@ -249,7 +249,7 @@ def _cap_req(client: IrcDialogue, argument: str) -> None:
         client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))
 
 
-def _cap_end(client: IrcDialogue, _: str) -> None:
+def _cap_end(client: IrcClient, _: str) -> None:
     if client.negotiating:
         client.negotiating = False
         client.register()

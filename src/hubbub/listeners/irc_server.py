@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING
 
 from hubbub.core import bounds
 from hubbub.core.access import Action, may
-from hubbub.core.lists import LISTS
+from hubbub.core.mask_lists import LISTS
 from hubbub.core.names import key_of
-from hubbub.core.rules import LETTERS
+from hubbub.core.room_modes import LETTERS
 from hubbub.core.text import clean
 from hubbub.listeners import irc_history, irc_modes
 from hubbub.listeners.irc_network import WATCHED, human
 from hubbub.wire.irc_numerics import TEXTS
 
 if TYPE_CHECKING:
-    from hubbub.listeners.irc import IrcDialogue
+    from hubbub.listeners.irc_client import IrcClient
 
 log = logging.getLogger("hubbub")
 
 VERSION = f"hubbub-{version_of('hubbub')}"
 
 
-def isupport(client: IrcDialogue) -> None:
+def isupport(client: IrcClient) -> None:
     """Tell what the server can do, 12 tokens a line (005)."""
     settings = client.settings
-    simple = "".join(letter for letter, row in LETTERS.items() if not row.takes)
+    simple = "".join(letter for letter, row in LETTERS.items() if not row.parameter)
     tokens = [
         f"AWAYLEN={bounds.AWAY_BYTES}",
         "BOT=B",
@@ -64,15 +64,15 @@ def isupport(client: IrcDialogue) -> None:
         client.reply("005", client.nick, *tokens[start : start + 12], "are supported by this server")
 
 
-def lusers(client: IrcDialogue, _: list[str]) -> None:
+def lusers(client: IrcClient, _: list[str]) -> None:
     """Tell how many there are."""
     network = client.network
     count = len(network.users)
     invisible, operators = network.count()
-    awake = client.hub.rooms.awake
+    awake = client.hub.rooms.loaded
     viewer = client.hub.viewer(client.session)
     rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.rules) for room in awake.values())
-    rooms += sum(bool(people) and name not in awake for name, people in client.hub.abroad.rooms.items())
+    rooms += sum(bool(people) and name not in awake for name, people in client.hub.remote.rooms.items())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
     client.reply("251", nick, seen)
@@ -86,7 +86,7 @@ def lusers(client: IrcDialogue, _: list[str]) -> None:
         client.reply(code, nick, str(count), str(network.most), text)
 
 
-def _elsewhere(client: IrcDialogue, params: list[str]) -> bool:
+def _elsewhere(client: IrcClient, params: list[str]) -> bool:
     """Answer 402 if another server is asked; return whether that is so."""
     if params and key_of(params[0]) not in (key_of(client.network.name), key_of(client.nick)):
         client.numeric(402, params[0])
@@ -94,12 +94,12 @@ def _elsewhere(client: IrcDialogue, params: list[str]) -> bool:
     return False
 
 
-def services(client: IrcDialogue, params: list[str]) -> None:
+def services(client: IrcClient, params: list[str]) -> None:
     """NS, CS and their long names: what services do elsewhere. There are none."""
     client.notice("There are no services and no accounts here: a nick is free as soon as its user has left.")
 
 
-def motd(client: IrcDialogue, params: list[str]) -> None:
+def motd(client: IrcClient, params: list[str]) -> None:
     """Show the message of the day."""
     if _elsewhere(client, params):
         return
@@ -113,7 +113,7 @@ def motd(client: IrcDialogue, params: list[str]) -> None:
     client.numeric(376)
 
 
-def version(client: IrcDialogue, params: list[str]) -> None:
+def version(client: IrcClient, params: list[str]) -> None:
     """VERSION: which server this is, and what it can do."""
     if not _elsewhere(client, params):
         client.reply(
@@ -122,13 +122,13 @@ def version(client: IrcDialogue, params: list[str]) -> None:
         isupport(client)
 
 
-def time(client: IrcDialogue, params: list[str]) -> None:
+def time(client: IrcClient, params: list[str]) -> None:
     """TIME: what time it is at the server."""
     if not _elsewhere(client, params):
         client.reply("391", client.nick, client.network.name, human(client.hub.clock()))
 
 
-def info(client: IrcDialogue, params: list[str]) -> None:
+def info(client: IrcClient, params: list[str]) -> None:
     """INFO: what this server is."""
     if not _elsewhere(client, params):
         client.reply("371", client.nick, f"{VERSION}: one room for nc, telnet, browsers, curl and IRC")
@@ -136,7 +136,7 @@ def info(client: IrcDialogue, params: list[str]) -> None:
         client.numeric(374)
 
 
-def admin(client: IrcDialogue, params: list[str]) -> None:
+def admin(client: IrcClient, params: list[str]) -> None:
     """ADMIN: who looks after it."""
     if _elsewhere(client, params):
         return
@@ -148,14 +148,14 @@ def admin(client: IrcDialogue, params: list[str]) -> None:
         client.reply(code, client.nick, client.settings.admin)
 
 
-def links(client: IrcDialogue, _: list[str]) -> None:
+def links(client: IrcClient, _: list[str]) -> None:
     """LINKS: which servers there are."""
     name = client.network.name
     client.reply("364", client.nick, name, name, f"0 {client.settings.description}")
     client.numeric(365, "*")
 
 
-def stats(client: IrcDialogue, params: list[str]) -> None:
+def stats(client: IrcClient, params: list[str]) -> None:
     """STATS u or o: for how long it has run; for operators, who they are."""
     letter = params[0][0]
     if letter == "u":
@@ -169,7 +169,7 @@ def stats(client: IrcDialogue, params: list[str]) -> None:
     client.reply("219", client.nick, letter, "End of /STATS report")
 
 
-def oper(client: IrcDialogue, params: list[str]) -> None:
+def oper(client: IrcClient, params: list[str]) -> None:
     """OPER name password: be an operator of the server."""
 
     def answer(right: bool) -> None:
@@ -183,7 +183,7 @@ def oper(client: IrcDialogue, params: list[str]) -> None:
     client.hub.check_password(client.session, params[0], params[1], answer)
 
 
-def kill(client: IrcDialogue, params: list[str]) -> None:
+def kill(client: IrcClient, params: list[str]) -> None:
     """KILL nick :why: cut somebody off."""
     name, reason = params[0], clean(params[1]) if len(params) > 1 else "no reason given"
     if key_of(name) == key_of(client.network.name):
@@ -203,14 +203,14 @@ def kill(client: IrcDialogue, params: list[str]) -> None:
         client.hub.expel(target, text)
 
 
-def wallops(client: IrcDialogue, params: list[str]) -> None:
+def wallops(client: IrcClient, params: list[str]) -> None:
     """WALLOPS :text: tell it to all who have mode +w."""
     for other in list(client.network.clients):
         if other.user and "w" in other.user.modes:
             other.send(other.event(client.session, "WALLOPS", clean(params[0])))
 
 
-def rehash(client: IrcDialogue, _: list[str]) -> None:
+def rehash(client: IrcClient, _: list[str]) -> None:
     """REHASH: settings are read when the server starts, certificates on SIGHUP."""
     client.numeric(382, "hubbub.toml")
     client.notice("Certificates are read anew on SIGHUP; everything else at the next start.")

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from hubbub.listeners.readings import BOUNDS, Readings
+from hubbub.listeners.stats import BOUNDS, Stats
 
 
-def _metrics(now: Readings) -> Iterable[Metric]:
+def _metrics(now: Stats) -> Iterable[Metric]:
     connections = GaugeMetricFamily("hubbub_connections", "Open connections, by what they speak.", labels=["wire"])
     for wire, count in now.connections.items():
         connections.add_metric([wire], count)
@@ -40,14 +40,14 @@ def _metrics(now: Readings) -> Iterable[Metric]:
 
 
 class _Collector:
-    def __init__(self, now: Readings) -> None:
+    def __init__(self, now: Stats) -> None:
         self._now = now
 
     def collect(self) -> Iterable[Metric]:
         return _metrics(self._now)
 
 
-def exposition(now: Readings, accept: str) -> tuple[bytes, str]:
+def exposition(now: Stats, accept: str) -> tuple[bytes, str]:
     """Return the readings and the process's own figures, in a form that `accept` names, and its content type."""
     registry = CollectorRegistry()
     registry.register(_Collector(now))

@@ -69,7 +69,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "description": f"The text, up to {wire.MAX_BODY} bytes in UTF-8; an object if it is application/json.",
             "content": {
                 "text/plain": {"schema": {"type": "string"}},
-                "application/json": {"schema": _ref(wire.Said)},
+                "application/json": {"schema": _ref(wire.MessageBody)},
             },
         }
     return operation
@@ -80,7 +80,7 @@ def describe() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = _operation(route)
-    answers = list(dict.fromkeys([*(route.answer for route in ROUTES), wire.Said, wire.Problem]))
+    answers = list(dict.fromkeys([*(route.answer for route in ROUTES), wire.MessageBody, wire.Problem]))
     _, schemas = msgspec.json.schema_components(answers, ref_template=REF)
     return {
         "openapi": "3.1.0",

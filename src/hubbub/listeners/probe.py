@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hubbub.core.session import Session
 from hubbub.listeners.address import KEEPALIVE, origin
-from hubbub.listeners.connection import Connection, Shared, State
+from hubbub.listeners.connection import Connection, ConnectionState, Shared
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered is gone
 LOOK = 0.1  # seconds between two looks
@@ -45,12 +45,12 @@ class Probes:
         else:
             self._asking[connection] = [answer]
             _keep_alive(connection, idle=1, interval=1)
-            answers = _is_relayed(connection) and connection.dialogue.ask()
+            answers = _is_relayed(connection) and connection.client.ask_sign_of_life()
             self._look(connection, answers, self._shared.clock())
 
     def _look(self, connection: Connection, answers: bool, since: float) -> None:
         elapsed = self._shared.clock() - since
-        if connection.state is State.CLOSED:
+        if connection.state is ConnectionState.CLOSED:
             self._tell(connection, False)
         elif connection.is_lost:  # its last lines are being said, then it leaves by itself
             self._look_again(connection, answers, since, True)

@@ -20,10 +20,10 @@ from hubbub.errors import BrokerError, Refused
 from hubbub.listeners.address import contains, network, origin
 from hubbub.listeners.api import PREFIX, Api
 from hubbub.listeners.connection import Connection, Shared
-from hubbub.listeners.http import Call, HttpDialogue, dialogue_of, server
+from hubbub.listeners.http import Call, HttpClient, dialogue_of, server
 from hubbub.listeners.metrics import exposition
-from hubbub.listeners.readings import Readings
-from hubbub.listeners.talk import Talk, Tokens
+from hubbub.listeners.stats import Stats
+from hubbub.listeners.websocket_client import Tokens, WebSocketClient
 from hubbub.wire import forwarded, site, websocket
 from hubbub.wire import web as wire
 from hubbub.wire.http import ENCRYPTED, HEADERS
@@ -51,7 +51,7 @@ class Web:
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, probe: Probe, readings: Callable[[], Readings]) -> None:
+    def __init__(self, hub: Hub, shared: Shared, probe: Probe, readings: Callable[[], Stats]) -> None:
         self._hub = hub
         self._probe = probe
         self._readings = readings
@@ -75,7 +75,7 @@ class Web:
         """Answer /healthz and /metrics to everybody on these sockets, and nothing else."""
 
         def protocol() -> Connection:
-            dialogue = HttpDialogue(self._operators, self._shared, HEADERS)
+            dialogue = HttpClient(self._operators, self._shared, HEADERS)
             return Connection(self._shared, dialogue, None, lambda connection: None)
 
         loop = self._shared.loop
@@ -92,7 +92,7 @@ class Web:
         self, sock: socket.socket | None, peer: Any, where: str, gone: Callable[[Connection], None]
     ) -> Connection:
         """Return the protocol of a new connection that speaks HTTP."""
-        dialogue = HttpDialogue(self._server, self._shared, HEADERS if sock else ENCRYPTED)
+        dialogue = HttpClient(self._server, self._shared, HEADERS if sock else ENCRYPTED)
         connection = Connection(self._shared, dialogue, sock, gone)
         connection.peer, connection.origin = peer, where
         return connection
@@ -247,7 +247,7 @@ class Web:
             return text(400, "A frame must not come before the answer to the handshake.")
         headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
         reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
-        talk = Talk(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
+        talk = WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
         await call.give_way(talk, "101 Switching Protocols", headers)
 
 

@@ -11,8 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hubbub.core import tags
 from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
-from hubbub.core.listing import MAX_LISTED
-from hubbub.core.model import Entry, Form
+from hubbub.core.list_pages import MAX_LISTED
+from hubbub.core.model import Encoder, Entry
 from hubbub.wire import line
 
 MAX_LAST = 200  # messages of an answer
@@ -40,7 +40,7 @@ Mark = Annotated[
 # --- what may be asked: the fields are the query's -------------------------------------------------------------
 
 
-class Messages(Struct):
+class MessagesQuery(Struct):
     """The newest messages, those before a number, or those that follow one."""
 
     last: Last = 50
@@ -48,7 +48,7 @@ class Messages(Struct):
     after: Mark | None = None
 
 
-class Search(Struct):
+class SearchQuery(Struct):
     """The newest messages with all these words; a star at the end of one finds words that begin with it."""
 
     q: Words
@@ -56,26 +56,26 @@ class Search(Struct):
     before: Seq = 0
 
 
-class Post(Struct):
+class PostQuery(Struct):
     """The name under which the message is said."""
 
     name: Name
 
 
-class Stream(Struct):
+class StreamQuery(Struct):
     """What follows a number, and then what comes."""
 
     after: Mark | None = None
 
 
-class Rooms(Struct):
+class RoomsQuery(Struct):
     """The liveliest rooms; with `after`, also if it is empty, those whose names follow it, by name."""
 
     after: Name | None = None
     limit: Limit = MAX_LISTED
 
 
-class Members(Struct):
+class MembersQuery(Struct):
     """The people in a room, by name; with `after` those whose names follow it."""
 
     after: Name | None = None
@@ -105,7 +105,7 @@ def place(mark: str, log: str) -> int | None:
     return int(number) if of in ("", log) else None
 
 
-class Said(Struct):
+class MessageBody(Struct):
     """A message as a JSON body, as Slack's webhooks take it."""
 
     text: str
@@ -228,7 +228,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 ALIVE = b":\n\n"  # a comment, so that a peer that is gone is noticed
 
 
-class EventForm:
+class EventStreamEncoder:
     """How entries look as server-sent events: the event's id is the log's identity and the number.
 
     Args:
@@ -239,12 +239,12 @@ class EventForm:
     def __init__(self, log: Callable[[], str]) -> None:
         self._log = log
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the entry's event."""
         data = msgspec.json.encode(shown(entry))
         return b"id: %b-%d\ndata: %b\n\n" % (self._log().encode(), entry.seq, data)
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return an event that says that entries were left out."""
         return b"event: skipped\ndata: %d\n\n" % count
 
@@ -253,23 +253,23 @@ class EventForm:
         return b"event: other-log\ndata: %b\n\n" % self._log().encode()
 
 
-class LineForm:
+class TextEncoder:
     """How entries look as lines in a terminal."""
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the entry's lines."""
-        return line.RAW.render(entry)
+        return line.RAW.encode(entry)
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return a line that says that entries were left out."""
-        return line.RAW.skipped(room, count)
+        return line.RAW.encode_skipped(room, count)
 
     def other_log(self) -> bytes:
         """Return a line that says that the number from which the client wants to go on is of another log."""
         return line.encode(line.notice("The log is another one than before: this begins with what comes next"), "\n")
 
 
-class Streamed:
+class StreamEncoder:
     """A form in a body without a length.
 
     Args:
@@ -279,22 +279,22 @@ class Streamed:
     """
 
     echo = True
-    once = False
+    dedupes = False
 
-    def __init__(self, form: EventForm | LineForm, cut: Callable[[bytes], bytes]) -> None:
+    def __init__(self, form: EventStreamEncoder | TextEncoder, cut: Callable[[bytes], bytes]) -> None:
         self._form = form
         self.cut = cut
 
     @property
-    def elsewhere(self) -> Form:
+    def for_other_room(self) -> Encoder:
         """Return the same: a stream is of one room."""
         return self
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the entry as the form shows it."""
-        return self._form.render(entry)
+        return self._form.encode(entry)
 
-    def mine(self, entry: Entry) -> bytes:
+    def encode_own(self, entry: Entry) -> bytes:
         """Return nothing: a stream's session says nothing."""
         return b""
 
@@ -302,9 +302,9 @@ class Streamed:
         """Return a part with all of them."""
         return self.cut(b"".join(entries))
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return the form's notice as a part."""
-        return self.cut(self._form.skipped(room, count))
+        return self.cut(self._form.encode_skipped(room, count))
 
     def other_log(self) -> bytes:
         """Return the form's notice as a part."""
@@ -313,7 +313,7 @@ class Streamed:
     @property
     def alive(self) -> bytes:
         """A sign of life that nobody is shown; b"" where there is none."""
-        return self.cut(ALIVE) if isinstance(self._form, EventForm) else b""
+        return self.cut(ALIVE) if isinstance(self._form, EventStreamEncoder) else b""
 
     @property
     def end(self) -> bytes:

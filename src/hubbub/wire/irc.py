@@ -31,7 +31,7 @@ class Message(NamedTuple):
     tags: dict[str, str]
 
 
-class Signal(Enum):
+class IrcFault(Enum):
     """What came in instead of a message."""
 
     TOO_LONG = auto()
@@ -41,7 +41,7 @@ class Signal(Enum):
 class Broken(NamedTuple):
     """A line that is none: why, and of which command, as far as that can be seen."""
 
-    why: Signal
+    why: IrcFault
     verb: str = "*"
     label: str = ""
 
@@ -112,18 +112,18 @@ class Reader:
         elif len(self._data) > MAX_TAGS + MAX_LINE:
             self._skipping = True
             self._data = b""
-            return Broken(Signal.TOO_LONG)
+            return Broken(IrcFault.TOO_LONG)
         return None
 
     def _message(self, line: bytes) -> Message | Broken | None:
         if len(line) > MAX_TAGS + MAX_LINE:  # as if it had come in pieces: whatever it ends with
-            return Broken(Signal.TOO_LONG)
+            return Broken(IrcFault.TOO_LONG)
         line = line.rstrip(b"\r")
         tags, rest = b"", line
         if line.startswith(b"@"):
             tags, _, rest = line.partition(b" ")
         if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
-            return Broken(Signal.TOO_LONG)
+            return Broken(IrcFault.TOO_LONG)
         try:
             return parse(_text(line))
         except UnicodeDecodeError:
@@ -131,7 +131,7 @@ class Reader:
             if known and known.verb in ADORNED:
                 return known
             verb = known.verb if known and "\ufffd" not in known.verb else "*"
-            return Broken(Signal.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
+            return Broken(IrcFault.NOT_UTF8, verb, known.tags.get("label", "") if known else "")
 
 
 def line(source: str, verb: str, *params: str, tags: Mapping[str, str] | None = None) -> bytes:

@@ -12,29 +12,29 @@ import regex
 
 from hubbub.core.model import (
     LOBBY,
-    Answer,
+    Acknowledged,
     Clock,
+    Encoder,
     Entry,
     Event,
-    Form,
     Goodbye,
+    HistoryShown,
     Invited,
     Joined,
     Kind,
     Knocked,
     Left,
-    Members,
-    Moved,
-    Named,
+    MembersListed,
+    NickChanged,
     Notice,
-    Past,
     Private,
+    QueryResult,
     Refusal,
-    Rooms,
-    Stored,
+    RoomRenamed,
+    RoomsListed,
 )
-from hubbub.core.rules import told
-from hubbub.core.when import shown_time
+from hubbub.core.room_modes import describe
+from hubbub.core.timeparse import shown_time
 from hubbub.wire.telnet import Telnet
 from hubbub.wire.wrap import columns, wrap
 
@@ -48,7 +48,7 @@ _CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
 LONG_CLUSTER = 64  # bytes; no script has longer ones, and where they are cut decides nobody's text
 
 
-class Signal(Enum):
+class LineSignal(Enum):
     """What a peer does to its line besides ending it."""
 
     TOO_LONG = auto()  # it is over the limit, and discarded up to its end
@@ -103,7 +103,7 @@ class LineReader:
         """The line so far, undecodable bytes replaced; not cleaned."""
         return self._line.decode("utf-8", "replace")
 
-    def next_line(self) -> str | Signal | None:
+    def next_line(self) -> str | LineSignal | None:
         """Return the next line without its end, or a signal, or None when more bytes are needed."""
         data = self._data
         while self._pos < len(data):
@@ -114,7 +114,7 @@ class LineReader:
                 run = data[self._pos : end]
                 self._pos = end
                 if not self._keep(run):
-                    return Signal.TOO_LONG
+                    return LineSignal.TOO_LONG
             if stop:
                 self._pos = stop.end()
                 if data[end] in (BS, DEL):
@@ -152,7 +152,7 @@ class LineReader:
         self._line += run
         return True
 
-    def _control(self, byte: int) -> str | Signal | None:
+    def _control(self, byte: int) -> str | LineSignal | None:
         ended_by, self._ended_by = self._ended_by, 0
         if byte in (LF, CR):
             if ended_by and ended_by != byte:  # the second half of CR LF, or of LF CR
@@ -166,9 +166,9 @@ class LineReader:
                 self._clear()
                 self._discard = False
             case 18:
-                return Signal.REPRINT
+                return LineSignal.REPRINT
             case _ if not self._line and not self._discard:  # ^D
-                return Signal.QUIT
+                return LineSignal.QUIT
         return None
 
     def _finish(self, byte: int) -> str | None:
@@ -241,29 +241,31 @@ ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.RENAME: lambda entry: f"*** {entry.nick} is now {entry.text} ***",
     Kind.TOPIC: _topic,
     Kind.NOTICE: lambda entry: _in_front(f"-{entry.nick}- ", entry.text),
-    Kind.MODE: lambda entry: f"*** {entry.nick} {told(entry.text)} ***",
+    Kind.MODE: lambda entry: f"*** {entry.nick} {describe(entry.text)} ***",
     Kind.KICK: _kick,
-    Kind.MOVE: lambda entry: f"*** {entry.nick} has renamed {entry.room}: it is {entry.text.partition(' ')[0]} now ***",
+    Kind.ROOM_RENAMED: lambda entry: (
+        f"*** {entry.nick} has renamed {entry.room}: it is {entry.text.partition(' ')[0]} now ***"
+    ),
     Kind.REDACT: lambda entry: f"*** {entry.nick} has taken a message back ***",
-    Kind.GONE: lambda entry: "",
-    Kind.SIGNAL: lambda entry: "",
+    Kind.REDACTED: lambda entry: "",
+    Kind.EPHEMERAL: lambda entry: "",
 }
 
 
-class LineForm:
+class LineEncoder:
     """How entries look in a terminal: one line each, with the room in front where it is not the current one."""
 
-    __slots__ = ("_end", "_prefixed", "elsewhere")
+    __slots__ = ("_end", "_prefixed", "for_other_room")
 
     echo = False
-    once = False
+    dedupes = False
 
     def __init__(self, end: str, prefixed: bool = False) -> None:
         self._end = end
         self._prefixed = prefixed
-        self.elsewhere: Form = self if prefixed else LineForm(end, True)
+        self.for_other_room: Encoder = self if prefixed else LineEncoder(end, True)
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the entry's line."""
         text = ENTRIES[entry.kind](entry)
         if not text:
@@ -272,22 +274,22 @@ class LineForm:
             text = _in_front(f"[{entry.room}] ", text)
         return encode(text, self._end)
 
-    def mine(self, entry: Entry) -> bytes:
+    def encode_own(self, entry: Entry) -> bytes:
         """Return nothing, because the author has it on the screen; but what one has done to others, as they see it."""
-        return self.render(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
+        return self.encode(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
         return b"".join(entries)
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return the line that says that entries are not shown."""
         prefix = f"[{room}] " if self._prefixed else ""
         return encode(f"{prefix}*** {count} messages skipped; /history shows the latest ***", self._end)
 
 
-RAW = LineForm("\n")
-TELNET = LineForm("\r\n")
+RAW = LineEncoder("\n")
+TELNET = LineEncoder("\r\n")
 
 
 def encode(text: str, end: str) -> bytes:
@@ -332,7 +334,7 @@ def _folded(text: str) -> str:
     return "\n".join([*lines[:FOLDED], f"… {len(lines) - FOLDED} more lines, /history shows them"])
 
 
-def _past(event: Past) -> str:
+def _past(event: HistoryShown) -> str:
     lines = [stamped(entry, event.now) for entry in event.entries]
     if event.folds:
         lines = [_folded(line) for line in lines]
@@ -340,7 +342,7 @@ def _past(event: Past) -> str:
     return "\n".join(lines)
 
 
-def _members(event: Members, width: int = 78) -> str:
+def _members(event: MembersListed, width: int = 78) -> str:
     count = len(event.nicks) + event.more
     lines = [f"*** In {event.room}: {count} ***"]
     for nick in event.nicks:
@@ -352,7 +354,7 @@ def _members(event: Members, width: int = 78) -> str:
     return "\n".join(lines + ([f"  and {event.more} more"] if event.more else []))
 
 
-def _rooms(event: Rooms) -> str:
+def _rooms(event: RoomsListed) -> str:
     lines = []
     for room in event.rooms:
         here = "*" if room.name == event.current else " "
@@ -383,24 +385,24 @@ def _notice(event: Notice) -> str:
 EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Notice: _notice,
     Refusal: lambda event: event.text,
-    Stored: lambda event: "",
-    Answer: lambda event: "",
+    Acknowledged: lambda event: "",
+    QueryResult: lambda event: "",
     Joined: _joined,
     Left: _left,
-    Moved: lambda event: "",
-    Named: lambda event: notice(f"You are {event.nick} now"),
+    RoomRenamed: lambda event: "",
+    NickChanged: lambda event: notice(f"You are {event.nick} now"),
     Private: lambda event: _in_front(f"{event.nick} (private): ", event.text) if event.text else "",
     Invited: lambda event: notice(f"{event.nick} invites you to {event.room}. Type /join {event.room}"),
     Knocked: lambda event: notice(event.text),
-    Past: _past,
-    Members: _members,
-    Rooms: _rooms,
+    HistoryShown: _past,
+    MembersListed: _members,
+    RoomsListed: _rooms,
     Clock: lambda event: notice(datetime.fromtimestamp(event.now).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")),
     Goodbye: lambda event: "",
 }
 
 
-MESSAGES = (Past, Private)  # are shown as they were written
+MESSAGES = (HistoryShown, Private)  # are shown as they were written
 
 
 def render(event: Event, end: str, width: int = 0) -> bytes:
@@ -412,7 +414,7 @@ def render(event: Event, end: str, width: int = 0) -> bytes:
         width: columns of the terminal, at which the server's own lines are cut at words; 0 if it is not known.
 
     """
-    text = _members(event, width) if width and isinstance(event, Members) else EVENTS[type(event)](event)
+    text = _members(event, width) if width and isinstance(event, MembersListed) else EVENTS[type(event)](event)
     if width and not isinstance(event, MESSAGES):
         text = wrap(text, width)
     return encode(text, end) if text else b""

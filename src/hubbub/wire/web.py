@@ -10,35 +10,35 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.core.bounds import FOLDED_CHARS, MESSAGE_BYTES
-from hubbub.core.listing import MAX_LISTED
+from hubbub.core.list_pages import MAX_LISTED
 from hubbub.core.model import (
-    Answer,
+    Acknowledged,
     Clock,
+    Encoder,
     Entry,
     Event,
-    Form,
     Goodbye,
+    HistoryShown,
     Invited,
     Joined,
     Kind,
     Knocked,
     Left,
-    Members,
-    Moved,
-    Named,
+    LogPage,
+    MembersListed,
+    NickChanged,
     Notice,
-    Page,
-    Past,
     Private,
+    QueryResult,
     Refusal,
-    RoomInfo,
-    Rooms,
-    Stored,
+    RoomRenamed,
+    RoomsListed,
+    RoomSummary,
 )
-from hubbub.core.rules import told
+from hubbub.core.room_modes import describe
 from hubbub.core.tags import shown
 
-UNSEEN = frozenset({Kind.SIGNAL, Kind.GONE})  # kinds that a browser is not told of
+UNSEEN = frozenset({Kind.EPHEMERAL, Kind.REDACTED})  # kinds that a browser is not told of
 MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
 MAX_TEXT = MESSAGE_BYTES
 MAX_PAGE = 200  # entries of an answer
@@ -77,7 +77,7 @@ class Say(Struct, tag="say", tag_field="type"):
     label: Label = ""
 
 
-class Command(Struct, tag="command", tag_field="type"):
+class ClientCommand(Struct, tag="command", tag_field="type"):
     """Do what a line says in a room, as in a terminal; a `room` that begins with @ is a private talk, and no room."""
 
     line: Text
@@ -156,7 +156,7 @@ class AskMembers(Struct, tag="members", tag_field="type"):
     label: Label = ""
 
 
-Request = Hello | Say | Command | Join | Leave | Msg | Redact | History | Find | AskRooms | AskMembers
+Request = Hello | Say | ClientCommand | Join | Leave | Msg | Redact | History | Find | AskRooms | AskMembers
 _decode = msgspec.json.Decoder(Request).decode
 
 
@@ -204,22 +204,22 @@ def encode(type: str, /, **fields: Any) -> bytes:
     return frame(msgspec.json.encode({"type": type, **fields}))
 
 
-class WebForm:
+class JsonEncoder:
     """How entries look to a browser: all of a batch in one frame, its own among them."""
 
     echo = True
-    once = False
+    dedupes = False
 
     @property
-    def elsewhere(self) -> Form:
+    def for_other_room(self) -> Encoder:
         """Return the same: each entry tells its room."""
         return self
 
-    def render(self, entry: Entry) -> bytes:
+    def encode(self, entry: Entry) -> bytes:
         """Return the entry's object."""
         return msgspec.json.encode(_object(entry)) if entry.kind not in UNSEEN else b""
 
-    def mine(self, entry: Entry) -> bytes:
+    def encode_own(self, entry: Entry) -> bytes:
         """Return nothing: it is given its own as others are."""
         return b""
 
@@ -228,36 +228,38 @@ class WebForm:
         inner = b",".join(filter(None, entries))
         return frame(b'{"type":"entries","entries":[' + inner + b"]}") if inner else b""
 
-    def skipped(self, room: str, count: int) -> bytes:
+    def encode_skipped(self, room: str, count: int) -> bytes:
         """Return a frame that says that entries were left out; the peer can ask for them."""
         return encode("skipped", room=room, count=count)
 
 
-FORM = WebForm()
+FORM = JsonEncoder()
 
 EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Notice: lambda event: encode("notice", lines=event.lines),
     Refusal: lambda event: _refusal(event),
-    Stored: lambda event: _stored(event),
+    Acknowledged: lambda event: _stored(event),
     Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
     Left: lambda event: encode("left", room=event.room),
-    Moved: lambda event: (
+    RoomRenamed: lambda event: (
         encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic=event.topic)
     ),
-    Named: lambda event: encode("nick", nick=event.nick),
+    NickChanged: lambda event: encode("nick", nick=event.nick),
     Private: lambda event: _private(event) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Knocked: lambda event: encode("notice", lines=[event.text]),
-    Answer: lambda event: encode("page", label=event.label, **_page(event.page)),
-    Past: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
-    Members: lambda event: _members(event),
-    Rooms: lambda event: encode("rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)),
+    QueryResult: lambda event: encode("page", label=event.label, **_page(event.page)),
+    HistoryShown: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
+    MembersListed: lambda event: _members(event),
+    RoomsListed: lambda event: encode(
+        "rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)
+    ),
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
 }
 
 
-def _page(page: Page) -> dict[str, Any]:
+def _page(page: LogPage) -> dict[str, Any]:
     note = {"note": page.note} if page.note else {}
     return {"entries": _objects(page.entries), "more": page.more, **note}
 
@@ -271,7 +273,7 @@ def _refusal(event: Refusal) -> bytes:
     return encode("error", code=event.code, text=event.text, label=event.label, **more)
 
 
-def _stored(event: Stored) -> bytes:
+def _stored(event: Acknowledged) -> bytes:
     entry = event.entry
     if event.to:
         return encode("sent", label=event.label, nick=entry.room.removeprefix("@"), user=event.to)
@@ -283,7 +285,7 @@ def _private(event: Private) -> bytes:
     return encode("private", nick=event.nick, text=event.text, **user)
 
 
-def _members(event: Members) -> bytes:
+def _members(event: MembersListed) -> bytes:
     fields: dict[str, object] = {"nicks": event.nicks, "more": event.more, "operators": event.operators}
     if event.users:
         fields["users"] = event.users
@@ -292,7 +294,7 @@ def _members(event: Members) -> bytes:
     return encode("members", room=event.room, **fields, **_label(event))
 
 
-def _label(event: Members | Rooms) -> dict[str, str]:
+def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
 
 
@@ -301,18 +303,18 @@ def _object(entry: Entry) -> dict[str, Any]:
     fields = entry._asdict()
     fields["tags"] = shown(entry.tags)
     if entry.kind is Kind.MODE:
-        fields["words"] = told(entry.text)
+        fields["words"] = describe(entry.text)
     elif entry.kind is Kind.KICK:
         whom, _, why = entry.text.partition(" ")
         fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
     elif entry.kind is Kind.REDACT:
         fields["words"] = "has taken a message back"
-    elif entry.kind is Kind.MOVE:
+    elif entry.kind is Kind.ROOM_RENAMED:
         fields["words"] = f"has renamed the room: it is {entry.text.partition(' ')[0]} now"
     return fields
 
 
-def _room(room: RoomInfo) -> dict[str, Any]:
+def _room(room: RoomSummary) -> dict[str, Any]:
     return {"name": room.name, "members": room.members, "topic": room.topic}
 
 

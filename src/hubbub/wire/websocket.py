@@ -18,7 +18,7 @@ PING = b"\x89\x00"
 REPLACED = 4001  # close code: the session goes on in another connection
 
 
-class Signal(Enum):
+class FrameSignal(Enum):
     """What comes instead of a message."""
 
     CONTROL = auto()  # a ping or pong; or a part of a message
@@ -77,7 +77,7 @@ class FrameReader:
         pong, self._pong = self._pong, b""
         return pong
 
-    def next_item(self) -> str | Signal | None:
+    def next_item(self) -> str | FrameSignal | None:
         """Return the next text, or what came instead of one; None until more bytes come."""
         while not self._frames and self._data and not self.last_words:
             piece, self._data = self._data[:PIECE], self._data[PIECE:]
@@ -86,7 +86,7 @@ class FrameReader:
             return self._take(self._frames.popleft())
         if self.last_words and not self._ended:
             self._ended = True
-            return Signal.END
+            return FrameSignal.END
         return None
 
     def _read(self, piece: bytes) -> None:
@@ -98,18 +98,18 @@ class FrameReader:
         elif writes:
             self._pong = writes[-1]
 
-    def _take(self, frame: Frame) -> str | Signal | None:
+    def _take(self, frame: Frame) -> str | FrameSignal | None:
         """Return what a frame is, or completes."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._binary = frame.opcode is Opcode.BINARY
         elif frame.opcode is not Opcode.CONT:
-            return Signal.CONTROL
+            return FrameSignal.CONTROL
         self._parts.append(bytes(frame.data))
         if not frame.fin:
-            return Signal.CONTROL
+            return FrameSignal.CONTROL
         message, self._parts = b"".join(self._parts), []
         if self._binary:
-            return Signal.BINARY
+            return FrameSignal.BINARY
         try:
             return message.decode()
         except UnicodeDecodeError:

@@ -8,19 +8,19 @@ from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
 from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.batches import STEP, RoomSnapshot, decode, entries, read_state
 from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.messages import Message
-from hubbub.brokers.jetstream.packs import STEP, State, decode, entries, read_state
-from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.jetstream.connection import NatsConnection
+from hubbub.brokers.jetstream.messages import NatsMessage
+from hubbub.brokers.jetstream.room_feed import RoomFeed
+from hubbub.brokers.jetstream.supervisor import Supervisor
 from hubbub.brokers.keys import room_of
 from hubbub.core.model import Entry, Kind
 
 AT_ONCE = 32  # rooms that are written to at the same time
 
 
-class Reading:
+class StreamReader:
     """All that is in the stream when `begin` returns.
 
     Args:
@@ -28,10 +28,10 @@ class Reading:
 
     """
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: NatsConnection) -> None:
         self._link = link
         self.first = self.last = 0  # messages
-        self._feeds: dict[str, Feed] = {}  # rooms, by key
+        self._feeds: dict[str, RoomFeed] = {}  # rooms, by key
         self._names: dict[str, str] = {}  # what they are called at the place that is being read
 
     async def begin(self) -> None:
@@ -40,16 +40,18 @@ class Reading:
         state = (await self._link.ask(f"STREAM.INFO.{streams.LOG}", question))["state"]
         self.first, self.last = (int(state[name]) if state["messages"] else 0 for name in ("first_seq", "last_seq"))
         noted = await self._noted()
-        tasks = Tasks()
+        tasks = Supervisor()
         for subject in state.get("subjects") or {}:
             key = subject.removeprefix(streams.ROOM)
-            feed = Feed(self._link, noted.get(key) or State(key, room_of(key)), lambda found: None, tasks, _nothing)
+            feed = RoomFeed(
+                self._link, noted.get(key) or RoomSnapshot(key, room_of(key)), lambda found: None, tasks, _nothing
+            )
             await feed.look()
             self._feeds[key] = feed
             self._names[key] = await self._name_at_first(feed.state)
 
-    async def _noted(self) -> dict[str, State]:
-        found: dict[str, State] = {}
+    async def _noted(self) -> dict[str, RoomSnapshot]:
+        found: dict[str, RoomSnapshot] = {}
         newest = await self._link.last(streams.NOW, f"{streams.STATE}*")
         last = newest.number if newest else 0
         async with aclosing(_forward(self._link, streams.NOW, f"{streams.STATE}*", 1, last)) as messages:
@@ -60,7 +62,7 @@ class Reading:
                     found[state.key] = state
         return found
 
-    async def _name_at_first(self, state: State) -> str:
+    async def _name_at_first(self, state: RoomSnapshot) -> str:
         """Return what a room was called where the stream begins: its first name unless that was forgotten."""
         name = room_of(state.key)
         if self.first <= 1 or state.name == name:
@@ -68,7 +70,7 @@ class Reading:
         subject = f"{streams.ROOM}{state.key}"
         async with aclosing(_forward(self._link, streams.LOG, subject, self.first, self.last)) as messages:
             async for one in messages:
-                if any(line.kind is Kind.MOVE for line in decode(*one.parts).entries):
+                if any(line.kind is Kind.ROOM_RENAMED for line in decode(*one.parts).entries):
                     return name
         return state.name
 
@@ -96,18 +98,18 @@ class Reading:
                 if page[-1].number >= self.last:
                     return
 
-    def _entries(self, message: Message) -> Iterator[Entry]:
+    def _entries(self, message: NatsMessage) -> Iterator[Entry]:
         key = message.subject.removeprefix(streams.ROOM)
         feed = self._feeds.get(key)
         if feed is None:  # a room that was opened since
             return
         for entry in feed.shown(entries("", message.number, 0, decode(*message.parts))):
             yield entry._replace(room=self._names[key])
-            if entry.kind is Kind.MOVE:
+            if entry.kind is Kind.ROOM_RENAMED:
                 self._names[key] = entry.text.partition(" ")[0]
 
 
-class Taking:
+class StreamImport:
     """Takes entries in from elsewhere, in their order, while other nodes are at work.
 
     Args:
@@ -139,7 +141,7 @@ class Taking:
         part: dict[str, list[Entry]] = {}
         for entry in fresh:
             part.setdefault(entry.room, []).append(entry)
-            if entry.kind is Kind.MOVE:  # names mean other rooms from here on
+            if entry.kind is Kind.ROOM_RENAMED:  # names mean other rooms from here on
                 await self._store(part)
                 part = {}
         await self._store(part)
@@ -178,7 +180,9 @@ class Ids:
         return {id for id in ids if self._db.execute("SELECT 1 FROM id WHERE id = ?", (id,)).fetchone()}
 
 
-async def _forward(link: Link, stream: str, subject: str, first: int, last: int) -> AsyncGenerator[Message, None]:
+async def _forward(
+    link: NatsConnection, stream: str, subject: str, first: int, last: int
+) -> AsyncGenerator[NatsMessage, None]:
     """Yield the messages of a subject from number `first` to number `last`. Raises BrokerError."""
     if first > last or not last:
         return

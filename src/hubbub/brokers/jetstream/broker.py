@@ -20,23 +20,23 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.brokers.base import Committed, Failed, readable
 from hubbub.brokers.jetstream import reading, streams
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.following import Following
+from hubbub.brokers.jetstream.batches import RoomSnapshot, end_of
+from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials
 from hubbub.brokers.jetstream.lease import Lease
-from hubbub.brokers.jetstream.link import Access, Link
 from hubbub.brokers.jetstream.messages import GONE
-from hubbub.brokers.jetstream.packs import State, end_of
 from hubbub.brokers.jetstream.presence import Presence
-from hubbub.brokers.jetstream.projection import Projection
-from hubbub.brokers.jetstream.sending import MISTAKE, SHORTER, Sending
-from hubbub.brokers.jetstream.tasks import Tasks
-from hubbub.brokers.keep import Keep
-from hubbub.brokers.searches import Searches
+from hubbub.brokers.jetstream.publisher import MISTAKE, SHORTER, Publisher
+from hubbub.brokers.jetstream.room_feed import RoomFeed
+from hubbub.brokers.jetstream.search_index import SearchIndex
+from hubbub.brokers.jetstream.subscriptions import Subscriptions
+from hubbub.brokers.jetstream.supervisor import Supervisor
+from hubbub.brokers.retention import Retention
+from hubbub.brokers.search_scheduler import SearchScheduler
 from hubbub.core.absent import LOOKED_BACK
 from hubbub.core.access import Action, may
-from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, Page, Query, RoomList, RoomState, Search
+from hubbub.core.model import After, AllRooms, Draft, Entry, Kind, Latest, LogPage, Query, RoomList, RoomState, Search
 from hubbub.core.names import key_of
-from hubbub.core.rules import Rules
+from hubbub.core.room_modes import RoomModes
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError, Closed
 
@@ -69,10 +69,10 @@ class JetStreamBroker:
 
     def __init__(
         self,
-        access: Access,
+        access: NatsCredentials,
         clock: Callable[[], float],
         replicas: int = 0,
-        keep: Keep | None = None,
+        keep: Retention | None = None,
         folder: Path | None = None,
     ) -> None:
         self.gathers = True
@@ -81,20 +81,20 @@ class JetStreamBroker:
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
         self.node = secrets.token_hex(6)
-        self.link = Link(access, f"hubbub-{self.node}", self._link_changed)
-        self.tasks = Tasks()
+        self.link = NatsConnection(access, f"hubbub-{self.node}", self._link_changed)
+        self.tasks = Supervisor()
         self._where = access.shown
         self._replicas = replicas
-        self._bounds = keep or Keep()
+        self._bounds = keep or Retention()
         self.lease = Lease(self.link, self.tasks)
         self.presence: Presence | None = None
         self._hub: Hub | None = None
         self._told = True  # people were told last that the servers can be reached
         self._loop = asyncio.get_running_loop()
-        self._sending = Sending(self, clock)
-        self.following = Following(self.link, self.tasks, self._hand_on)
-        self._projection = Projection(self.link, folder) if folder else None
-        self._searches = Searches(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
+        self._sending = Publisher(self, clock)
+        self.following = Subscriptions(self.link, self.tasks, self._hand_on)
+        self._projection = SearchIndex(self.link, folder) if folder else None
+        self._searches = SearchScheduler(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
         self._stopping = False
         self._short = 0  # how often in a row the log ended before what was shown from here
         self._created = ""  # when the log was made
@@ -144,10 +144,10 @@ class JetStreamBroker:
         self._hub = hub
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
-        self.lease.lost = hub.naming.lose
+        self.lease.lost = hub.naming.lose_name
         self.lease.speaking = lambda: {key_of(draft.nick) for draft in hub.outbox}
         self.lease.returned = self._returned
-        hub.abroad.may_speak = lambda: self.lease.valid
+        hub.remote.may_speak = lambda: self.lease.valid
         self.presence = Presence(self.link, self.lease, hub, self.tasks)
         await self.presence.begin()
 
@@ -160,10 +160,10 @@ class JetStreamBroker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 await self.following.catch_up()
-        hub.abroad.come_again()
+        hub.remote.rejoin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
-                while hub.outbox.waiting:  # noqa: ASYNC110 - they come in again, should they have left
+                while hub.outbox.queued:  # noqa: ASYNC110 - they come in again, should they have left
                     await asyncio.sleep(0.005)
 
     def start(self, committed: Committed, failed: Failed) -> None:
@@ -268,7 +268,7 @@ class JetStreamBroker:
 
         self._ask(state(), done)
 
-    async def _older(self, feed: Feed, known: Sequence[Entry], count: int, every: bool = False) -> Sequence[Entry]:
+    async def _older(self, feed: RoomFeed, known: Sequence[Entry], count: int, every: bool = False) -> Sequence[Entry]:
         """Return entries that are before those that are known, of `count` that are wanted. Raises BrokerError."""
         if len(known) >= count or feed.whole:
             return ()
@@ -283,7 +283,7 @@ class JetStreamBroker:
         self._sending.newest = max(self._sending.newest, entries[-1].time)
         for entry in entries:
             self._sending.unseen.discard(entry.id)
-            if entry.kind is Kind.MOVE:
+            if entry.kind is Kind.ROOM_RENAMED:
                 to = entry.text.partition(" ")[0]
                 self.following.moved(entry.room, to)
                 self._sending.moved(entry.room, to)
@@ -375,7 +375,7 @@ class JetStreamBroker:
 
         self.tasks.spawn(answer())
 
-    async def _answer_in_time(self, query: Query | AllRooms) -> Page | RoomList:
+    async def _answer_in_time(self, query: Query | AllRooms) -> LogPage | RoomList:
         """Answer; what a reader missed is looked for until the servers are back: else he would go without it."""
         end = self._loop.time() + PATIENT
         while True:
@@ -388,19 +388,19 @@ class JetStreamBroker:
                     raise
                 await self._sending.wait()
 
-    async def _answer(self, query: Query | AllRooms) -> Page | RoomList:
+    async def _answer(self, query: Query | AllRooms) -> LogPage | RoomList:
         if isinstance(query, AllRooms):
             return await reading.all_rooms(self.link, query, [feed.state for feed in self.following.feeds.values()])
         if isinstance(query, Search):
             if self._projection is None:
                 raise BrokerError("this node keeps no index to search in")
-            return await self._search(self._projection, query) if query.words.strip() else Page(())
+            return await self._search(self._projection, query) if query.words.strip() else LogPage(())
         feed = await self.following.room(query.room)
         if feed is None or not (query.viewer.system or readable(query.viewer, _rules(feed.state))):
-            return Page(())
+            return LogPage(())
         return await reading.answer(feed, query)
 
-    async def _search(self, projection: Projection, query: Search) -> Page:
+    async def _search(self, projection: SearchIndex, query: Search) -> LogPage:
         """Search; which rooms are closed is in their states, also when retention took the messages that say so."""
         states = await reading.states_of(self.link, [feed.state for feed in self.following.feeds.values()])
         rooms = {state.name: state for state in states}
@@ -410,13 +410,13 @@ class JetStreamBroker:
             return room in rooms and may(query.viewer, Action.READ, _rules(rooms[room])) is None
 
         if query.room in rooms and not readable(query.viewer, _rules(rooms[query.room])):
-            return Page(())
+            return LogPage(())
         page = await projection.search(replace(query, viewer=SYSTEM))
         return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])
 
 
-def _rules(state: State) -> Rules:
-    return Rules(state.name, state.rules(state.name))
+def _rules(state: RoomSnapshot) -> RoomModes:
+    return RoomModes(state.name, state.rules(state.name))
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

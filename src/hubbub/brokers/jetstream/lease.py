@@ -19,9 +19,9 @@ from collections.abc import Awaitable, Callable, Collection
 from nats.aio.subscription import Subscription
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import FULL_DISK, Link, Taken, is_full
-from hubbub.brokers.jetstream.messages import GONE, Message
-from hubbub.brokers.jetstream.tasks import Tasks
+from hubbub.brokers.jetstream.connection import FULL_DISK, NatsConnection, Taken, is_full
+from hubbub.brokers.jetstream.messages import GONE, NatsMessage
+from hubbub.brokers.jetstream.supervisor import Supervisor
 from hubbub.brokers.keys import encode_name
 from hubbub.errors import BrokerError, Refused
 
@@ -57,7 +57,7 @@ class Lease:
 
     """
 
-    def __init__(self, link: Link, tasks: Tasks) -> None:
+    def __init__(self, link: NatsConnection, tasks: Supervisor) -> None:
         self._link = link
         self._tasks = tasks
         self.node = ""
@@ -238,7 +238,7 @@ class Lease:
             expected = found.number  # nobody's any more
         raise BrokerError(GONE)
 
-    async def _put(self, subject: str, token: bytes, expected: int) -> tuple[int, Message | None]:
+    async def _put(self, subject: str, token: bytes, expected: int) -> tuple[int, NatsMessage | None]:
         """Store a claim, and return its number; or 0, and the claim that is there instead."""
         try:
             return await self._link.replace(subject, token, expected), None

@@ -14,7 +14,7 @@ GONE = "the chat's servers cannot be reached just now"
 HIGHEST = 1 << 53  # a number of a message: a stream of 10,000 messages a second has it after 28,000 years
 
 
-class Message(NamedTuple):
+class NatsMessage(NamedTuple):
     """A message of a stream: number, subject, what is in it, and when it was stored."""
 
     number: int
@@ -28,14 +28,14 @@ class Message(NamedTuple):
         return self.data, self.number, self.time
 
 
-class Copy(NamedTuple):
+class LiveCopy(NamedTuple):
     """A message as a server sends it on, and the number of the message before it in its subject."""
 
-    message: Message
+    message: NatsMessage
     before: int
 
 
-def copied(message: Msg) -> Copy:
+def copied(message: Msg) -> LiveCopy:
     """Return what is in a message that a server has copied from a stream. Raises ValueError for what is none."""
     headers = message.headers or {}
     try:
@@ -45,7 +45,7 @@ def copied(message: Msg) -> Copy:
     if not 0 <= before < number <= HIGHEST:
         raise ValueError("it has an impossible number")
     subject = headers.get("Nats-Subject", "")
-    return Copy(Message(number, subject, message.data, _epoch(headers.get("Nats-Time-Stamp", ""))), before)
+    return LiveCopy(NatsMessage(number, subject, message.data, _epoch(headers.get("Nats-Time-Stamp", ""))), before)
 
 
 def _epoch(stamp: str) -> float:
@@ -56,10 +56,10 @@ def _epoch(stamp: str) -> float:
         return 0.0
 
 
-def answered(found: Any) -> Message:
+def answered(found: Any) -> NatsMessage:
     """Return a message that JetStream's interface has answered. Raises BrokerError if it is none."""
     try:
         data = base64.b64decode(found.get("data", ""))
-        return Message(int(found["seq"]), str(found["subject"]), data, _epoch(found["time"]))
+        return NatsMessage(int(found["seq"]), str(found["subject"]), data, _epoch(found["time"]))
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         raise BrokerError(GONE) from error

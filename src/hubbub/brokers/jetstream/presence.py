@@ -17,16 +17,16 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
-from hubbub.brokers.jetstream import heard
-from hubbub.brokers.jetstream.forward import EXPEL, INVITED, KNOCK, NO_FORM, TO, Forward, Told
-from hubbub.brokers.jetstream.heard import News, Signal
+from hubbub.brokers.jetstream import inbound
+from hubbub.brokers.jetstream.batches import entry, line
+from hubbub.brokers.jetstream.connection import NatsConnection
+from hubbub.brokers.jetstream.inbound import NewsMessage, SignalMessage
 from hubbub.brokers.jetstream.lease import Lease
-from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.packs import entry, line
-from hubbub.brokers.jetstream.tasks import Tasks
-from hubbub.core.abroad import Person, person
+from hubbub.brokers.jetstream.remote_client import EXPEL, INVITED, KNOCK, NO_FORM, TO, ForwardedEvent, RemoteClient
+from hubbub.brokers.jetstream.supervisor import Supervisor
 from hubbub.core.hub import Hub
 from hubbub.core.model import Draft, Entry, Invited, Kind, Knocked, Private
+from hubbub.core.remote_users import Person, person
 from hubbub.core.session import Session
 from hubbub.core.users import User
 from hubbub.errors import BrokerError
@@ -52,7 +52,7 @@ SILENT = 3.0  # seconds without one after which the lease is looked at
 class Peer:
     """Another node, as this one knows it."""
 
-    def __init__(self, news: News, now: float) -> None:
+    def __init__(self, news: NewsMessage, now: float) -> None:
         self.lease = news.lease
         self.number = -1  # of its last news; unknown
         self.people: dict[int, Session] = {}
@@ -72,7 +72,7 @@ class Presence:
 
     """
 
-    def __init__(self, link: Link, lease: Lease, hub: Hub, tasks: Tasks) -> None:
+    def __init__(self, link: NatsConnection, lease: Lease, hub: Hub, tasks: Supervisor) -> None:
         self._link = link
         self._lease = lease
         self._hub = hub
@@ -86,11 +86,11 @@ class Presence:
         self.peers: dict[str, Peer] = {}
         self._planned = False
         self._loop = asyncio.get_running_loop()
-        hub.touched = self._touch
+        hub.on_user_changed = self._touch
         lease.buried = self._bury
-        hub.abroad.signal = self._signal
-        hub.abroad.deliver = self._deliver
-        hub.abroad.expel = lambda session, reason: _forward(session).expel(reason)
+        hub.remote.signal = self._signal
+        hub.remote.deliver = self._deliver
+        hub.remote.expel = lambda session, reason: _forward(session).expel(reason)
 
     async def begin(self) -> None:
         """Listen to the others, and ask who is there."""
@@ -110,9 +110,9 @@ class Presence:
         while True:
             await asyncio.sleep(BEAT)
             if self._lease.valid:
-                self._hub.abroad.come_again()
+                self._hub.remote.rejoin()
             if self._link.up:
-                await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told)))
+                await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told)))
                 now = self._loop.time()
                 for node, peer in list(self.peers.items()):
                     if now - peer.heard > SILENT:
@@ -120,7 +120,7 @@ class Presence:
 
     async def end(self) -> None:
         """Say goodbye: others need not wait for the lease to end."""
-        await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, bye=True)))
+        await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told, bye=True)))
 
     # --- what happens here ----------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Presence:
                 del self._people[number]
         for part in _parts(people) if people or not gone else [[]]:
             self._told += 1
-            await self._link.tell(NEWS, _encode(News(self.node, self._lease.node, self._told, part, gone)))
+            await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told, part, gone)))
             gone = []
 
     def _number(self, user: User) -> int:
@@ -154,19 +154,19 @@ class Presence:
         return number
 
     async def _on_ask(self, message: Msg) -> None:
-        asker = heard.node(message.data)
+        asker = inbound.node(message.data)
         if asker == self.node:
             return
         people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
         parts = list(_parts(people)) or [[]]
         for part in parts:
-            news = News(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
+            news = NewsMessage(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
             await self._link.tell(f"{ALL}{asker}", _encode(news))
 
     # --- what happens elsewhere -----------------------------------------------------------------------------------
 
     async def _on_news(self, message: Msg) -> None:
-        news = heard.news(message.data, self._hub.clock())
+        news = inbound.news(message.data, self._hub.clock())
         if news.node == self.node:
             return
         now = self._loop.time()
@@ -189,7 +189,7 @@ class Presence:
             peer.named.clear()
             await self._link.tell(f"{ASK}.{news.node}", self.node.encode())
 
-    def _take_answer(self, peer: Peer, news: News) -> None:
+    def _take_answer(self, peer: Peer, news: NewsMessage) -> None:
         self._take(peer, news)
         peer.named.update(number for number, _ in news.people)
         if news.last:
@@ -197,27 +197,27 @@ class Presence:
             peer.named.clear()
             peer.number = news.number
 
-    def _take_next(self, peer: Peer, news: News) -> None:
+    def _take_next(self, peer: Peer, news: NewsMessage) -> None:
         self._forget(peer, news.gone)  # before who comes under the name of one of them
         self._take(peer, news)
         peer.number = news.number
         if not news.people and not news.gone:  # a sign of life: all that it said before is here
-            self._hub.abroad.review(lambda one: isinstance(one.outlet, Forward) and one.outlet.node == news.node)
+            self._hub.remote.review(lambda one: isinstance(one.client, RemoteClient) and one.client.node == news.node)
 
-    def _take(self, peer: Peer, news: News) -> None:
+    def _take(self, peer: Peer, news: NewsMessage) -> None:
         for number, who in news.people:
             if session := peer.people.get(number):
-                self._hub.abroad.update(session, who)
+                self._hub.remote.update(session, who)
             elif len(peer.people) >= PEOPLE:
                 raise ValueError("a node has too many people")
             else:
-                outlet = Forward(self._send, news.node, number)
-                peer.people[number] = self._hub.abroad.arrive(outlet, outlet, NO_FORM, who)
+                outlet = RemoteClient(self._send, news.node, number)
+                peer.people[number] = self._hub.remote.add(outlet, outlet, NO_FORM, who)
 
     def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
         for number in list(numbers):
             if session := peer.people.pop(number, None):
-                self._hub.abroad.leave(session)
+                self._hub.remote.remove(session)
 
     async def _look_at(self, node: str, peer: Peer) -> None:
         """See whether a node that says nothing still has its lease."""
@@ -241,11 +241,11 @@ class Presence:
         """Forget a node."""
         del self.peers[node]
         for session in peer.people.values():
-            self._hub.abroad.leave(session)
+            self._hub.remote.remove(session)
 
     def _say_gone(self, lease: str, number: int, session: Session) -> None:
         # The lease is in the id, not the node: that may be given up again, and an id is stored once.
-        rooms = [name for name, inside in self._hub.abroad.rooms.items() if session in inside]
+        rooms = [name for name, inside in self._hub.remote.rooms.items() if session in inside]
         for index, room in enumerate(rooms):
             draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{lease}.{number:x}~{index}", insist=True)
             draft.host = session.host
@@ -265,12 +265,12 @@ class Presence:
         self._tasks.spawn(deliver())
 
     async def _on_told(self, message: Msg) -> None:
-        told = heard.told(message.data, self._hub.clock())
+        told = inbound.told(message.data, self._hub.clock())
         user = self._people.get(told.to)
         done = bool(user and user.sessions) and self._pass_on(told, user.sessions[0])  # type: ignore[union-attr]
         await self._link.reply(message, TOLD if done else NOT_TOLD)
 
-    def _pass_on(self, told: Told, session: Session) -> bool:
+    def _pass_on(self, told: ForwardedEvent, session: Session) -> bool:
         """Tell somebody here what comes from another node; return whether he takes it."""
         if told.what == EXPEL:
             self._hub.expel(session, told.text)
@@ -280,20 +280,20 @@ class Presence:
         if session.paused:
             return False
         if told.what == INVITED:
-            session.outlet.tell(Invited(told.nick, told.host, told.room, told.opens))
+            session.client.send_event(Invited(told.nick, told.host, told.room, told.opens))
         elif told.what == KNOCK:
-            session.outlet.tell(Knocked(told.nick, told.host, told.room))
+            session.client.send_event(Knocked(told.nick, told.host, told.room))
         else:
             said = entry(told.room, 0, 0, told.line) if told.line else None
-            session.outlet.tell(Private(told.nick, told.text, said, told.user))
+            session.client.send_event(Private(told.nick, told.text, said, told.user))
         return True
 
     def _signal(self, said: Entry) -> None:
-        self._send(SIGNAL, _encode(Signal(self.node, said.room, line(said, said.time))))
+        self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time))))
 
     async def _on_signal(self, message: Msg) -> None:
-        signal = heard.signal(message.data, self._hub.clock())
-        room = self._hub.rooms.awake.get(signal.room)
+        signal = inbound.signal(message.data, self._hub.clock())
+        room = self._hub.rooms.loaded.get(signal.room)
         if signal.node != self.node and room:
             self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
 
@@ -313,6 +313,6 @@ def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]
         yield part
 
 
-def _forward(session: Session) -> Forward:
-    assert isinstance(session.outlet, Forward)
-    return session.outlet
+def _forward(session: Session) -> RemoteClient:
+    assert isinstance(session.client, RemoteClient)
+    return session.client

@@ -8,17 +8,17 @@ from operator import attrgetter
 
 from hubbub.brokers.base import END, MAX_PAGE, Span, page, windows
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.feed import Feed
-from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.packs import State, end_of, read_state
+from hubbub.brokers.jetstream.batches import RoomSnapshot, end_of, read_state
+from hubbub.brokers.jetstream.connection import NatsConnection
+from hubbub.brokers.jetstream.room_feed import RoomFeed
 from hubbub.core.access import Action, sees
-from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, Page, RoomList, Since
+from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, LogPage, RoomList, Since
 
 FIND = 20_000  # entries that are read back at most to find one by its id
 ALL = frozenset(Kind)
 
 
-async def answer(feed: Feed, query: Latest | After | Since | Around) -> Page:
+async def answer(feed: RoomFeed, query: Latest | After | Since | Around) -> LogPage:
     """Return what a query asks of a room. Raises BrokerError."""
     match query:
         case Latest():
@@ -36,7 +36,7 @@ async def answer(feed: Feed, query: Latest | After | Since | Around) -> Page:
             return await _around(feed, query)
 
 
-async def _around(feed: Feed, query: Around) -> Page:
+async def _around(feed: RoomFeed, query: Around) -> LogPage:
     kinds = ALL if query.every else SAID
     spans = {bound: await _find(feed, bound) for bound in query.bounds}
     found: list[Entry] = []
@@ -44,14 +44,14 @@ async def _around(feed: Feed, query: Around) -> Page:
         entries = feed.before(min(high, end_of(feed.last) + 1)) if newest else feed.after(max(low - 1, 0))
         part = await _gather(entries, limit, lambda e: e.kind in kinds, _outside(low, high), newest)
         found += part.entries
-    return Page(found)
+    return LogPage(found)
 
 
 def _outside(low: int, high: int) -> Callable[[Entry], bool]:
     return lambda entry: not low <= entry.seq < high
 
 
-async def _find(feed: Feed, bound: float | str) -> Span[int] | None:
+async def _find(feed: RoomFeed, bound: float | str) -> Span[int] | None:
     if not isinstance(bound, str):
         at = round(bound * 1000)
         return await feed.first_at(at), await feed.first_at(at + 1)
@@ -66,7 +66,7 @@ async def _find(feed: Feed, bound: float | str) -> Span[int] | None:
     return None
 
 
-async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> RoomList:
+async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[RoomSnapshot]) -> RoomList:
     """Return the rooms that have a log. Raises BrokerError."""
     states = await states_of(link, followed)
     who = query.viewer
@@ -77,7 +77,7 @@ async def all_rooms(link: Link, query: AllRooms, followed: Iterable[State]) -> R
     return RoomList([(one.name, topic) for one, topic in zip(shown, topics, strict=True)], len(known))
 
 
-async def states_of(link: Link, followed: Iterable[State]) -> Collection[State]:
+async def states_of(link: NatsConnection, followed: Iterable[RoomSnapshot]) -> Collection[RoomSnapshot]:
     """Return what became of all rooms that have a log; of those that are followed that is known at once.
 
     Raises BrokerError.
@@ -87,7 +87,7 @@ async def states_of(link: Link, followed: Iterable[State]) -> Collection[State]:
     logs = info["state"].get("subjects") or {}
     newest = await link.last(streams.NOW, f"{streams.STATE}*")
     last = newest.number if newest else 0
-    rooms: dict[str, State] = {}  # by key: of what is being renamed two names are noted
+    rooms: dict[str, RoomSnapshot] = {}  # by key: of what is being renamed two names are noted
     async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
         async for found in pages:
             for one in found:
@@ -107,7 +107,7 @@ async def _gather(
     wanted: Callable[[Entry], bool],
     over: Callable[[Entry], bool] = lambda entry: False,
     newest_first: bool = False,
-) -> Page:
+) -> LogPage:
     """Return a page of the entries that are wanted, until one is over."""
     found: list[Entry] = []
     size = 0

@@ -8,9 +8,9 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 
 from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.link import Link
-from hubbub.brokers.jetstream.messages import GONE, Message
-from hubbub.brokers.jetstream.packs import WINDOW, Pack, State, decode, end_of, entries, message_of
+from hubbub.brokers.jetstream.batches import WINDOW, EntryBatch, RoomSnapshot, decode, end_of, entries, message_of
+from hubbub.brokers.jetstream.connection import NatsConnection
+from hubbub.brokers.jetstream.messages import GONE, NatsMessage
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
@@ -26,7 +26,7 @@ class RoomLog:
 
     """
 
-    def __init__(self, link: Link, state: State) -> None:
+    def __init__(self, link: NatsConnection, state: RoomSnapshot) -> None:
         self.link = link
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
@@ -42,14 +42,14 @@ class RoomLog:
         """The newest message of the room, all of which up to it were handed on."""
         return self.state.upto
 
-    def _pages(self, start: int, known: int) -> AsyncGenerator[list[Message], None]:
+    def _pages(self, start: int, known: int) -> AsyncGenerator[list[NatsMessage], None]:
         return streams.forward(self.link, streams.LOG, self.subject, start, known)
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries as they are after what was taken back."""
         gone = self.state.gone
         for one in found:
-            yield one._replace(kind=Kind.GONE, text="", tags="") if one.id in gone or one.id in self.sealed else one
+            yield one._replace(kind=Kind.REDACTED, text="", tags="") if one.id in gone or one.id in self.sealed else one
 
     async def after(self, number: int) -> AsyncGenerator[Entry, None]:
         """Yield the entries that follow a number, oldest first. Raises BrokerError."""
@@ -88,7 +88,7 @@ class RoomLog:
                 return
             end, pack = packs[0][0] - 1, packs[0][1]
 
-    async def _packs(self, start: int, end: int) -> AsyncGenerator[tuple[int, Pack], None]:
+    async def _packs(self, start: int, end: int) -> AsyncGenerator[tuple[int, EntryBatch], None]:
         async with aclosing(self._pages(start, end)) as pages:
             async for page in pages:
                 for one in page:
@@ -97,15 +97,15 @@ class RoomLog:
                 if page[-1].number >= end:
                     return
 
-    async def _window(self, start: int, end: int) -> list[tuple[int, Pack]]:
+    async def _window(self, start: int, end: int) -> list[tuple[int, EntryBatch]]:
         """Return the packs of a window: the newest MOST of them, if a hint of the log is wrong."""
-        found: deque[tuple[int, Pack]] = deque(maxlen=MOST)
+        found: deque[tuple[int, EntryBatch]] = deque(maxlen=MOST)
         async with aclosing(self._packs(start, end)) as packs:
             async for pair in packs:
                 found.append(pair)
         return list(found)
 
-    async def _first_from(self, start: int) -> Message | None:
+    async def _first_from(self, start: int) -> NatsMessage | None:
         """Return the room's first message from a number on."""
         question = {"seq": max(start, 1), "next_by_subj": self.subject, "batch": 1}
         for tries in range(streams.TRIES):

@@ -9,9 +9,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, NamedTuple, TypeVar
 
 from hubbub.brokers.base import new_log_id
-from hubbub.brokers.jetstream.link import FULL, Link, Rejected, Taken
-from hubbub.brokers.jetstream.messages import GONE, Message
-from hubbub.brokers.keep import Keep
+from hubbub.brokers.jetstream.connection import FULL, NatsConnection, Rejected, Taken
+from hubbub.brokers.jetstream.messages import GONE, NatsMessage
+from hubbub.brokers.retention import Retention
 from hubbub.errors import BrokerError, SettingsError
 
 LOG = "HUBBUB"
@@ -43,7 +43,7 @@ NOT_ENABLED = frozenset({10039, 10076})
 T = TypeVar("T")
 
 
-async def set_up(link: Link, replicas: int, keep: Keep) -> None:
+async def set_up(link: NatsConnection, replicas: int, keep: Retention) -> None:
     """Make the streams if they are not there. Raises SettingsError."""
     log = {
         "name": LOG,
@@ -60,7 +60,7 @@ async def set_up(link: Link, replicas: int, keep: Keep) -> None:
         await _make(link, {**common, **config, "num_replicas": replicas or 1}, bool(replicas))
 
 
-async def are_there(link: Link) -> bool:
+async def are_there(link: NatsConnection) -> bool:
     """Return whether the streams have been made. Raises BrokerError."""
     for name in (LOG, NOW):
         try:
@@ -72,7 +72,7 @@ async def are_there(link: Link) -> bool:
     return True
 
 
-async def _make(link: Link, config: dict[str, Any], insists: bool) -> None:
+async def _make(link: NatsConnection, config: dict[str, Any], insists: bool) -> None:
     name = config["name"]
     loop = asyncio.get_running_loop()
     end = loop.time() + START
@@ -116,7 +116,7 @@ async def patiently(store: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(AGAIN)
 
 
-async def secret(link: Link) -> bytes:
+async def secret(link: NatsConnection) -> bytes:
     """Return what all nodes share, made by the first one.
 
     Raises:
@@ -135,7 +135,7 @@ async def secret(link: Link) -> bytes:
             await link.replace(SECRET, secrets.token_bytes(SECRET_BYTES), 0)
 
 
-async def log_id(link: Link, created: str) -> str:
+async def log_id(link: NatsConnection, created: str) -> str:
     """Return the identity of the log that was made then: the same on every node, made by the first one.
 
     Raises BrokerError.
@@ -148,7 +148,7 @@ async def log_id(link: Link, created: str) -> str:
             await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number if found else 0)
 
 
-async def renew_log_id(link: Link, known: str) -> None:
+async def renew_log_id(link: NatsConnection, known: str) -> None:
     """Give the log another identity than the one that is known: it has lost its end. Raises BrokerError."""
     found = await link.last(NOW, IDENTITY)
     noted = _identity(found) if found else None
@@ -157,13 +157,13 @@ async def renew_log_id(link: Link, known: str) -> None:
             await link.replace(IDENTITY, f"{new_log_id()} {noted[1]}".encode(), found.number)
 
 
-def _identity(found: Message) -> tuple[str, str] | None:
+def _identity(found: NatsMessage) -> tuple[str, str] | None:
     """Return the identity that is noted, and when the stream was made that has it; None if it cannot be read."""
     known, _, created = found.data.decode("utf-8", "replace").partition(" ")
     return (known, created) if known.isascii() and known.isalnum() and len(known) <= 32 else None
 
 
-async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
+async def _adapt(link: NatsConnection, config: dict[str, Any], insists: bool) -> None:
     """See that a stream that is there will do, and give it our bounds."""
     name = config["name"]
     have = (await link.ask(f"STREAM.INFO.{name}"))["config"]
@@ -184,7 +184,9 @@ async def _adapt(link: Link, config: dict[str, Any], insists: bool) -> None:
             raise SettingsError(f"The bounds of the stream {name} cannot be set: {refusal}.") from None
 
 
-async def forward(link: Link, stream: str, subject: str, start: int, known: int) -> AsyncGenerator[list[Message], None]:
+async def forward(
+    link: NatsConnection, stream: str, subject: str, start: int, known: int
+) -> AsyncGenerator[list[NatsMessage], None]:
     """Yield the messages of a subject from number `start` on, in pages; at least up to number `known`.
 
     A replica that lags behind is asked again. Raises BrokerError.
@@ -208,7 +210,7 @@ async def forward(link: Link, stream: str, subject: str, start: int, known: int)
             await asyncio.sleep(LAG)
 
 
-class Log(NamedTuple):
+class StreamLog(NamedTuple):
     """The log as a stream: when it was made, and its first and last message, whether that is still there or not."""
 
     created: str
@@ -216,16 +218,16 @@ class Log(NamedTuple):
     last: int
 
 
-async def log(link: Link) -> Log:
+async def log(link: NatsConnection) -> StreamLog:
     """Return what the servers say of the log. Raises BrokerError."""
     found = await link.ask(f"STREAM.INFO.{LOG}")
     try:
-        return Log(str(found["created"]), int(found["state"]["first_seq"]), int(found["state"]["last_seq"]))
+        return StreamLog(str(found["created"]), int(found["state"]["first_seq"]), int(found["state"]["last_seq"]))
     except (LookupError, TypeError, ValueError) as error:
         raise BrokerError(GONE) from error
 
 
-async def is_empty(link: Link, stream: str, subject: str, start: int) -> bool:
+async def is_empty(link: NatsConnection, stream: str, subject: str, start: int) -> bool:
     """Return whether a subject has no message from number `start` on: it fell to the bounds of the stream, say.
 
     Raises BrokerError.

@@ -1,0 +1,157 @@
+"""The log as a file of this node: NATS has no search, so what is in the stream is kept up with in an SQLite store.
+
+It can be deleted at any time, and is then made anew. It is read and written on a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from pathlib import Path
+from typing import TypeVar
+
+from hubbub.brokers.jetstream import streams
+from hubbub.brokers.jetstream.batches import STEP, decode, entries
+from hubbub.brokers.jetstream.connection import NatsConnection
+from hubbub.brokers.jetstream.messages import NatsMessage
+from hubbub.brokers.replica_store import ReplicaStore
+from hubbub.brokers.sqlite import lock
+from hubbub.brokers.store import FILE
+from hubbub.core.model import LogPage, Search
+from hubbub.errors import BrokerError, HubbubError, SettingsError
+from hubbub.files import write_file_durably
+
+log = logging.getLogger(__name__)
+
+EVERY = 1.0  # seconds between two looks for what is new
+PATIENCE = 2.0  # seconds that a search waits for the newest
+INDEXED = 4_000  # entries that are put into the text index at once; a search reads what is not in it yet
+
+T = TypeVar("T")
+
+
+class SearchIndex:
+    """What is in the stream, to search in.
+
+    Args:
+        link: the connection.
+        folder: where its file is, or shall be.
+
+    """
+
+    def __init__(self, link: NatsConnection, folder: Path) -> None:
+        self._link = link
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1, "hubbub-projection")
+        self._lock = asyncio.Lock()
+        self._store: ReplicaStore | None = None
+        self._held: int | None = None  # a file descriptor
+        self._fresh = 0  # entries that may not be in the text index
+        self.upto = 0  # the last message that is in it
+        self.last = 0  # the last one of the stream, when that was looked at
+
+    def begin(self) -> None:
+        """Take the folder for this process alone. Raises SettingsError if that cannot be."""
+        self._held = lock(self._folder)
+
+    async def run(self) -> None:
+        """Keep up with the stream."""
+        while True:
+            try:
+                await self.sync()
+            except HubbubError as error:
+                log.debug("the projection waits: %s", error)
+            await asyncio.sleep(EVERY)
+
+    async def close(self) -> None:
+        """Let go of the file, when the thread has done what it was given."""
+        await self._do(self._shut)
+        self._thread.shutdown(wait=False)
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    async def sync(self) -> None:
+        """Take in what is new. Raises BrokerError."""
+        async with self._lock:
+            info = await self._link.ask(f"STREAM.INFO.{streams.LOG}")
+            state = info["state"]
+            self.last = int(state["last_seq"] if state["messages"] else 0)
+            if self._store is None or self.upto > int(state["last_seq"]):
+                created = str(info["created"])
+                origin = f"{created} {await streams.log_id(self._link, created)}"  # it changes with the log's past
+                await self._do(lambda: self._open(origin, self.last))
+            await self._do(lambda: self._forget(int(state["first_seq"])))
+            if self.upto >= self.last:
+                await self._do(lambda: self._index(1))
+                return
+            async with aclosing(
+                streams.forward(self._link, streams.LOG, f"{streams.ROOM}*", self.upto + 1, self.last)
+            ) as pages:
+                async for page in pages:
+                    await self._do(lambda page=page: self._take(page))  # type: ignore[misc]
+                    if self.upto >= self.last:
+                        break
+
+    async def search(self, query: Search) -> LogPage:
+        """Return what is found, also of what was stored just now. Raises BrokerError."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.sync()
+        except SettingsError as error:
+            raise BrokerError("the index cannot be used just now") from error
+        except TimeoutError:
+            done = 100 * self.upto // max(self.last, 1)
+            raise BrokerError(f"the index is being made: {done} % of the log is in it") from None
+        store = self._store
+        assert store is not None
+        return await self._do(lambda: store.answer(query))
+
+    async def _do(self, what: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+
+    def _open(self, origin: str, last: int) -> None:
+        """Open the file; anew if it is of another stream, or knows more than there is."""
+        self._shut()
+        mark = self._folder / "origin"
+        store = ReplicaStore(self._folder, write=True)
+        if not mark.exists() or mark.read_text() != origin or store.mirrored > last:
+            store.close()
+            for file in self._folder.glob(f"{FILE}*"):
+                file.unlink()
+            store = ReplicaStore(self._folder, write=True)
+            write_file_durably(mark, origin.encode())
+        self._store, self.upto, self._fresh = store, store.mirrored, 1
+
+    def _shut(self) -> None:
+        if self._store:
+            self._store.close()
+            self._store = None
+
+    def _forget(self, first: int) -> None:
+        assert self._store is not None
+        self._store.trim_before(first * STEP)
+
+    def _take(self, page: list[NatsMessage]) -> None:
+        store = self._store
+        assert store is not None
+        found = [
+            (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(*one.parts))))
+            for one in page
+        ]
+        store.mirror(found, page[-1].number)
+        self._fresh += sum(len(said) for _, said in found)
+        self._index(INDEXED)
+        self.upto = page[-1].number
+
+    def _index(self, least: int) -> None:
+        """Put what is new into the text index if it is much, or nothing comes just now: each time costs a commit."""
+        assert self._store is not None
+        if self._fresh >= least:
+            while self._store.index_some(INDEXED):
+                pass
+            self._fresh = 0
