@@ -1,4 +1,4 @@
-"""A load for a running server: clients that join one room, some talk, all listen and check what they get."""
+"""A load test for a running server: clients join one room, some of them send, all of them check what they receive."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ import msgspec
 
 from hubbub.errors import HubbubError
 
-MARK = b"^"  # a message is  ^run^number^nanoseconds^padding
-WINDOW = 200  # messages that may be on their way when there is no rate
-JOINING = 64  # clients that are on their way in at a time
-PATIENCE = 30.0  # seconds without any delivery, after which the rest counts as missing
+MARK = b"^"  # separator: a message is  ^run^number^nanoseconds^padding
+WINDOW = 200  # undelivered messages at a time if there is no rate
+JOINING = 64  # clients that join at the same time
+PATIENCE = 30.0  # seconds without a delivery after which the rest counts as missing
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: see `hubbub bench --help`. `rate` is in messages per second, `payload` in bytes."""
+    """The parameters of a load test, see `hubbub bench --help`.
+
+    `rate` is in messages per second, 0 for as fast as WINDOW allows; `payload` is in bytes.
+    """
 
     address: str
     clients: int
@@ -42,7 +45,8 @@ class _Client(asyncio.Protocol):
         self._order = hashlib.blake2b(digest_size=16)
         self.name = name
         self.got = 0
-        self.sum = 0  # of the numbers got, and of those said: each number must come once
+        # The sum of all received and sent numbers, which shows whether each number came exactly once.
+        self.sum = 0
         self.said = 0
         self.joined: asyncio.Future[None] = run.loop.create_future()
 
@@ -95,7 +99,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Told(msgspec.Struct):
-    """What a WebSocket's frame says, as far as it matters here."""
+    """The fields of a WebSocket frame that this test needs."""
 
     type: str
     room: str = ""
@@ -107,7 +111,7 @@ _told = msgspec.json.Decoder(_Told).decode
 
 
 class _WebClient(_Client):
-    """The same over a WebSocket; what it said itself comes back to it, and is passed over."""
+    """A client over a WebSocket. Its own messages come back to it, and are not counted."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -248,14 +252,14 @@ class _Run:
 
 
 async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
-    """Load a server after a plan, and return the figures: counts, deliveries/s, latency in milliseconds.
+    """Run a load test, and return its figures: counts, deliveries per second, and latencies in milliseconds.
 
     Args:
-        plan: what to do.
-        progress: called with 0 when all are in, and with 1 for each message that everybody has.
+        plan: the parameters of the test.
+        progress: called with 0 when all clients have joined, and with 1 for each message that all clients have.
 
     Raises:
-        HubbubError: the server cannot be reached, or lets a client not in.
+        HubbubError: the server cannot be reached, or does not admit a client.
 
     """
     load = _Run(plan, progress)
@@ -266,7 +270,7 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
     try:
         await load.talk(talkers)
     except TimeoutError:
-        pass  # what is missing shows in the figures
+        pass  # the figures show the missing messages
     finally:
         for client in clients:
             client.transport.abort()
@@ -287,7 +291,7 @@ async def run(plan: Plan, progress: Callable[[int], object]) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> str:
-    """Return the figures as lines for people."""
+    """Return the figures as a table of two columns, for the terminal."""
     rows = {
         "clients": f"{figures['clients']:,}",
         "messages": f"{figures['messages']:,}",

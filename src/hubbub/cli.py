@@ -52,7 +52,7 @@ LISTS = {"listen": "[WIRE:]HOST:PORT", "host": "NAME", "trust_proxy": "ADDRESS",
 
 
 class Sentence(click.ClickException):
-    """What went wrong, in one sentence on standard error; no traceback."""
+    """An error, shown as one sentence on standard error and without a traceback."""
 
     def __init__(self, text: str, exit_code: int = 2) -> None:
         super().__init__(text)
@@ -64,7 +64,7 @@ class Sentence(click.ClickException):
 
 
 class Command(click.Command):
-    """A command whose epilog is an example, kept as it is written; what hubbub raises becomes a sentence."""
+    """A command whose epilog is an example, kept as it is written; errors of hubbub become sentences."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run it. What the terminal has no character for is printed as a question mark."""
@@ -119,7 +119,7 @@ def main() -> None:
 
 def _open_standard_streams() -> None:
     """Open /dev/null where standard input, output or error is closed: else a socket or the log would get its number."""
-    for number in (0, 1, 2):  # what is opened gets the lowest number that is free
+    for number in (0, 1, 2):  # a new descriptor gets the lowest free number
         try:
             os.fstat(number)
         except OSError:

@@ -32,7 +32,7 @@ def _secret(description: str) -> Meta:
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What `hubbub serve` can be told. The type and the note of a field say all there is about it."""
+    """The settings of `hubbub serve`. The type and the note of a field say all there is about it."""
 
     listen: Annotated[
         list[str],

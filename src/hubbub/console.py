@@ -1,6 +1,6 @@
-"""The server's console: lines of log that never make the server wait.
+"""The server's console: log lines that never block the server.
 
-Whoever reads them may stop (Ctrl-S, a full pipe): then lines are dropped and counted, and the chat goes on.
+If the reader of the console stops (Ctrl-S, a full pipe), lines are dropped and counted, and the chat goes on.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import stat
 import threading
 import time
 
-KEPT = 10_000  # lines that wait for who reads them
+KEPT = 10_000  # maximum lines that wait to be written
 
 
 class Console(logging.Handler):
     """Writes log records to a file descriptor from a thread of its own.
 
-    `times` is whether each line begins with the time; in a file it does.
+    The attribute `times` says whether each line begins with the time; it is true at first if the target is a file.
 
     Args:
-        fd: where to.
+        fd: the file descriptor.
 
     """
 
@@ -31,11 +31,11 @@ class Console(logging.Handler):
         self._fd = fd
         self._lines: queue.Queue[str] = queue.Queue(KEPT)
         self._dropped = 0
-        # A daemon: who does not read must not keep the server from ending.
+        # A daemon thread, because a blocked console must not keep the server from ending.
         threading.Thread(target=self._write, name="hubbub-console", daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a record to the thread; drop it if too many wait."""
+        """Queue a record for the thread; drop it if KEPT lines are waiting."""
         try:
             text = self.format(record)
             if record.levelno != logging.INFO:
@@ -49,7 +49,7 @@ class Console(logging.Handler):
             self.handleError(record)
 
     def drain(self, seconds: float) -> None:
-        """Wait until everything is written, so long at most."""
+        """Wait until all queued lines are written, at most `seconds` seconds."""
         end = time.monotonic() + seconds
         while self._lines.unfinished_tasks and time.monotonic() < end:
             time.sleep(0.005)
@@ -65,7 +65,7 @@ class Console(logging.Handler):
                 while data:
                     data = data[os.write(self._fd, data) :]
             except OSError:
-                pass  # nobody is there any more
+                pass  # the reader is gone
             self._lines.task_done()
 
 
@@ -77,7 +77,13 @@ def _is_file(fd: int) -> bool:
 
 
 def set_up(level: str, times: bool = False) -> Console:
-    """Send the log of the whole program to the console, from this level on; with the time in each line if asked."""
+    """Send the log of the whole program to a new console on standard output, and return the console.
+
+    Args:
+        level: the name of the lowest level that is shown.
+        times: whether each line begins with the time even if the output is no file.
+
+    """
     console = Console()
     console.times |= times
     logging.basicConfig(level=level.upper(), format="%(message)s", handlers=[console], force=True)

@@ -1,41 +1,41 @@
-"""Everything that hubbub raises on purpose.
+"""All exceptions that hubbub raises on purpose.
 
     HubbubError
-    +-- SettingsError    a setting, an address or the data folder is unusable: say it, exit 2
-    +-- BrokerError      the log could not be read or written just now: say it to who asked, go on
-    |   +-- Closed       only members of a room can read it
-    |   +-- Busy         too much is asked, by one address or in all; a moment later it works again
-    +-- Refused          valid, but not allowed now: say it to the session that asked, it stays
+    +-- SettingsError    a setting, an address or the data folder is unusable: print it, exit with status 2
+    +-- BrokerError      the log could not be read or written at the moment: report it to the caller, go on
+    |   +-- Closed       a room's log is not open to the caller
+    |   +-- Busy         one address or all together have too many requests; it works again in a moment
+    +-- Refused          valid, but not allowed now: report it to the session, which stays connected
 
-Anything else that leaves a function is a bug.
+Any other exception that leaves a function is a bug.
 """
 
 import os
 
 
 class HubbubError(Exception):
-    """The root of the tree; its text is one sentence that a person can act upon."""
+    """The base class of hubbub's exceptions; the text is one sentence that a person can act upon."""
 
 
 class SettingsError(HubbubError):
-    """The server cannot start as it was told to."""
+    """The program cannot work with its settings or arguments."""
 
 
 class BrokerError(HubbubError):
-    """The broker could not do what it was asked; its text may be shown to people (no path, no trace)."""
+    """The broker could not fulfil a request; the text may be shown to users (no path, no trace)."""
 
 
 class Busy(BrokerError):
-    """So much is asked of the log that this is not even begun; it may be asked again in a moment."""
+    """Too many requests wait for the log, so this one was not started; it may be repeated in a moment."""
 
 
 class Refused(HubbubError):
-    """A session asked for what it may not have.
+    """A session requested something that it may not do.
 
     Args:
         code: a stable word for programs, such as `name-taken`.
-        text: one sentence for people.
-        offer: what could be asked for instead, a name say; "" if nothing is known.
+        text: one sentence for users.
+        offer: an alternative that could be requested instead, such as another name; "" if none is known.
 
     """
 
@@ -47,10 +47,10 @@ class Refused(HubbubError):
 
 
 class Closed(BrokerError):
-    """A room is not open to whoever asks; the text is that of the refusal, without its full stop.
+    """A room is not open to the viewer of a query; the text is that of the refusal, without its full stop.
 
     Args:
-        refused: why.
+        refused: the refusal.
 
     """
 
@@ -60,5 +60,5 @@ class Closed(BrokerError):
 
 
 def reason(error: OSError) -> str:
-    """Return what the system says about an error: no path, no number."""
+    """Return the system's text for an error, without a path or a number."""
     return os.strerror(error.errno or 0)

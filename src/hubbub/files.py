@@ -1,8 +1,8 @@
 """Files that survive a power cut, and that only their owner can read.
 
-A new file is not durable when its bytes are: its name is an entry of its folder, and the folder has to be synced as
-well. So a file is written beside its place, synced, renamed into it, and its folder synced. Everything that hubbub
-writes for itself goes through here, except what SQLite writes.
+Syncing the bytes of a new file does not make it durable: its name is an entry of its folder, which must be synced too.
+So a file is written under a temporary name, synced and renamed, and then its folder is synced. All files that hubbub
+writes for itself go through this module, except those of SQLite.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ PRIVATE_FOLDER = 0o700
 
 
 def write_file_durably(path: Path, data: bytes) -> None:
-    """Make a file, or replace it, so that after a power cut it holds all of `data` or what it held before.
+    """Make or replace a file; after a power cut it has either all of `data` or its former content.
 
     Raises:
-        OSError: the file is as it was.
+        OSError: the write failed. The file has its former content, unless only the last sync of the folder failed.
 
     """
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
@@ -37,13 +37,13 @@ def write_file_durably(path: Path, data: bytes) -> None:
 
 
 def replace_durably(source: Path, target: Path) -> None:
-    """Rename a synced file or folder to `target`, in the same folder, so that a power cut does not undo it."""
+    """Rename a synced file or folder to `target` in the same folder, durably against a power cut. Raises OSError."""
     os.replace(source, target)
     sync_folder(target.parent)
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the names in a folder. Raises OSError."""
+    """Sync a folder, which makes the names of its files durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -52,7 +52,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Sync what another program, or SQLite, wrote into a file. Raises OSError."""
+    """Sync a file that SQLite or another program has written. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -61,7 +61,7 @@ def sync_file(path: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder that only its owner can enter, with the folders above it, if it is not there. Raises OSError."""
+    """Make a folder that only its owner can enter, with its missing parents, unless it exists. Raises OSError."""
     missing = []
     at = folder.absolute()
     while not at.exists():
@@ -73,14 +73,14 @@ def make_folder(folder: Path) -> None:
 
 
 def make_private(path: Path) -> None:
-    """Take a file from everybody but its owner; nothing happens if it is not there, or belongs to somebody else."""
+    """Set a file to mode 0600 if others have any access; do nothing if it is missing or has another owner."""
     with contextlib.suppress(OSError):
         if path.stat().st_mode & 0o077:
             path.chmod(PRIVATE)
 
 
 def is_open_to_others(folder: Path) -> bool:
-    """Return whether other users of this machine may enter or read a folder."""
+    """Return whether other users of this machine have any access to a folder; False if the folder is missing."""
     try:
         return bool(folder.stat().st_mode & 0o077)
     except OSError:

@@ -1,4 +1,4 @@
-"""Gather, commit, fan out: what turns the hub's wheel."""
+"""Group commit: the cycle that gathers the hub's drafts, commits them as a batch and delivers the entries."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from hubbub.core.model import SAID, Draft, Entry, Kind
 
 log = logging.getLogger("hubbub")
 
-ENOUGH = 0.05  # seconds after which a broker that makes batches itself is given more
-RETRY = 0.25  # seconds before something is published again after the broker failed
+ENOUGH = 0.05  # seconds until the next batch, for a broker that gathers batches itself
+RETRY = 0.25  # seconds until the next batch after the broker failed
 
 
 class GroupCommit:
-    """Gather, commit, fan out: one batch with the broker, the next one gathering meanwhile.
+    """Run the cycle of gathering, commit and fan-out: one batch is with the broker while the next one is gathered.
 
-    After a fan-out that took d seconds, what the next one will deliver is gathered for d seconds more: so half
-    of the time is left for those who come in, and a storm of joins is a few big writes instead of millions.
+    After a fan-out that took d seconds, the next batch is gathered for at least d seconds more. This leaves half of the
+    time for new connections, and turns a burst of joins into a few big writes instead of millions of small ones.
 
     Args:
         loop: the running loop.
-        log_messages: whether what is said is shown on the console.
-        commit, fan_out: are told how long each took, in seconds.
+        log_messages: whether messages are shown on the console.
+        commit: called with the duration of each commit, in seconds.
+        fan_out: called with the duration of each fan-out, in seconds.
 
     """
 
@@ -41,24 +42,25 @@ class GroupCommit:
         self._log_messages = log_messages
         self._note_commit = commit
         self._note_fan_out = fan_out
-        self._published = 0.0  # when the batch went to the broker; 0 if that is settled
-        self.entries = 0  # stored since the start
-        self.not_stored = 0
+        self._published = 0.0  # time.perf_counter() of the last publication; 0 after its commit
+        self.entries = 0  # entries stored since the start
+        self.not_stored = 0  # drafts not stored since the start
         self._busy = False  # a batch is with the broker, or being delivered
-        self._planned = False  # the next batch will be gathered by a call that is under way
-        self._earliest = 0.0
+        self._planned = False  # a call of `_publish` is scheduled
+        self._earliest = 0.0  # time.perf_counter() before which no batch is published
         self.hub: Hub
         self.broker: Broker
 
     def wake(self) -> None:
-        """Publish what was gathered, as soon as may be."""
+        """Schedule the publication of the gathered drafts as early as possible, unless a batch is under way."""
         if self._busy or self._planned:
             return
         self._planned = True
         delay = self._earliest - time.perf_counter()
         if delay > 0:
             self._loop.call_later(delay, self._publish)
-        else:  # not at once: what came in with it belongs to the same batch
+        else:
+            # Not at once: other drafts of this loop iteration belong to the same batch.
             self._loop.call_soon(self._publish)
 
     def _publish(self) -> None:
@@ -66,13 +68,14 @@ class GroupCommit:
         batch = self.hub.outbox.gather()
         if batch:
             self._busy = True
-            if self.broker.gathers:  # it need not be done with this batch: nobody waits longer for that
+            # A broker that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
+            if self.broker.gathers:
                 self._loop.call_later(ENOUGH, self._next)
             self._published = time.perf_counter()
             self.broker.publish(batch)
 
     def committed(self, entries: Sequence[Entry]) -> None:
-        """Deliver what is stored."""
+        """Deliver stored entries, and schedule the next batch when the loop has written them."""
         start = time.perf_counter()
         if self._published:
             self._note_commit(start - self._published)
@@ -85,8 +88,9 @@ class GroupCommit:
                     log.info(encoder, entry.nick, entry.text)
         try:
             self.hub.commits.stored(entries)
-        finally:  # even a bug there must not stand in the way of the next batch
-            self._loop.call_soon(self._delivered, start)  # after the loop has flushed what was written
+        finally:
+            # The next batch follows even after a bug in the delivery. It starts when the loop has flushed the writes.
+            self._loop.call_soon(self._delivered, start)
 
     def _delivered(self, start: float) -> None:
         now = time.perf_counter()
@@ -95,7 +99,10 @@ class GroupCommit:
         self._next()
 
     def failed(self, drafts: Sequence[Draft], reason: str, sure: bool) -> None:
-        """Tell the senders, and try again a little later; unless it is sure, they may be stored still."""
+        """Report the failed drafts to the hub; the next batch follows after RETRY seconds.
+
+        If the failure is not `sure`, the drafts may still be stored.
+        """
         self._earliest = time.perf_counter() + RETRY
         self.not_stored += len(drafts)
         try:

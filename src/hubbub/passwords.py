@@ -1,36 +1,36 @@
-"""Passwords: kept as hashes that are slow to try (argon2id, RFC 9106), and who may try them how often."""
+"""Passwords of operators: their hashes, which are slow to try (argon2id, RFC 9106), and limits for login attempts."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
-WRONG_LIMIT = 5  # wrong passwords in a row, then an address waits
-LOCK_SECONDS = 300.0
-MAX_PENDING = 3  # attempts of an address that wait for their turn or are being looked at
-MAX_ADDRESSES = 10_000  # that are remembered; the oldest are forgotten
-# A hash of nothing that anybody knows: a name that no operator has takes as long as one that some operator has.
+WRONG_LIMIT = 5  # consecutive wrong passwords after which an address is locked
+LOCK_SECONDS = 300.0  # duration of the lock
+MAX_PENDING = 3  # attempts of an address that wait or are being checked
+MAX_ADDRESSES = 10_000  # remembered addresses with wrong passwords; the oldest are dropped
+# The hash of an unknown password. It makes the check of an unknown name take as long as that of an operator's name.
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$kyQKAnkjFjHHzhBX9ue3tA$VfDnMaxzgqse2r5LuDrN3S/xUn5G3aupsczkDZFFQVM"
 
 
 def make(password: str) -> str:
-    """Return the hash of a password, for the settings."""
+    """Return the argon2id hash of a password, for the settings."""
     from argon2 import PasswordHasher
 
     return PasswordHasher().hash(password)
 
 
 def is_operator(operators: Sequence[str], name: str, password: str) -> bool:
-    """Return whether a name and password are those of one of the operators, each NAME:HASH.
+    """Return whether a name and a password belong to one of the operators, which are given as NAME:HASH.
 
-    It takes the same time for a name that nobody has.
+    The check of an unknown name takes the same time as that of a known one.
     """
     kept = next((one.partition(":")[2] for one in operators if one.partition(":")[0] == name), "")
     return verify(kept or NOBODY, password) and bool(kept)
 
 
 def verify(kept: str, password: str) -> bool:
-    """Return whether a password is the one whose hash is kept."""
+    """Return whether a password matches a stored hash; False if the hash is invalid."""
     from argon2 import PasswordHasher
     from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -41,15 +41,15 @@ def verify(kept: str, password: str) -> bool:
 
 
 class Attempts:
-    """Attempts to log in as an operator: one after the other, an address with fewer wrong ones first.
+    """Attempts to log in as an operator, checked one at a time; the address with the fewest wrong attempts is next.
 
-    An address has MAX_PENDING attempts at a time: an operator may be at the same one as somebody who guesses. After
-    WRONG_LIMIT wrong ones in a row it waits LOCK_SECONDS.
+    An address may have MAX_PENDING attempts at a time, because an operator may share it with a user who guesses
+    passwords. After WRONG_LIMIT consecutive wrong attempts the address is locked for LOCK_SECONDS.
 
     Args:
-        clock: returns seconds that never go back.
-        check: begins to look whether a password is right, and calls back with that, later and once.
-        locks: whether an address ever waits.
+        clock: returns the seconds of a monotonic clock.
+        check: starts the check of a name and a password, and calls back with the result, later and once.
+        locks: whether addresses are ever locked.
 
     """
 
@@ -59,12 +59,14 @@ class Attempts:
         self._clock = clock
         self._check = check
         self._locks = locks
-        self._wrong: dict[str, tuple[int, float]] = {}  # by address: wrong ones in a row, when the last was
-        self._waiting: list[tuple[str, str, str, Callable[[bool], None]]] = []  # with their addresses, the oldest first
-        self._under_way = ""  # the address whose attempt is being looked at
+        # By address: the number of consecutive wrong attempts, and the time of the last one.
+        self._wrong: dict[str, tuple[int, float]] = {}
+        # Waiting attempts, the oldest first: address, name, password, and the callback for the outcome.
+        self._waiting: list[tuple[str, str, str, Callable[[bool], None]]] = []
+        self._under_way = ""  # address of the attempt that is being checked
 
     def refusal(self, address: str) -> str:
-        """Return why an address may not try now, as a sentence; "" if it may."""
+        """Return the reason why an address may not try now, as a sentence; "" if it may."""
         pending = [waiting[0] for waiting in self._waiting].count(address) + (address == self._under_way)
         if pending >= MAX_PENDING:
             return "Other attempts from your address are under way; wait for their answers."
@@ -73,7 +75,7 @@ class Attempts:
         return ""
 
     def add(self, address: str, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Let an address that is not refused try a name and a password; `done` is called with the outcome, later."""
+        """Queue the attempt of an address without a refusal; `done` is called with True if the password is right."""
         self._waiting.append((address, name, password, done))
         self._next()
 
@@ -106,7 +108,7 @@ class Attempts:
         if right:
             return
         now = self._clock()
-        fresh = now - last >= LOCK_SECONDS  # what was long ago does not count
+        fresh = now - last >= LOCK_SECONDS  # older attempts do not count
         self._wrong[address] = (1 if fresh else wrong + 1), now
         while len(self._wrong) > MAX_ADDRESSES:
             del self._wrong[next(iter(self._wrong))]

@@ -1,4 +1,4 @@
-"""Puts the house together, runs it, and takes it down in order."""
+"""Build the chat server from its parts, run it, and shut it down in order."""
 
 from __future__ import annotations
 
@@ -58,66 +58,69 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 SECRET_BYTES = 32
-FREE = 60.0  # seconds between two looks at what memory need not be held any more
-SETTLE = 2.0  # seconds that a stopping server gives what was said to be stored and delivered
-PART = 1.5  # seconds that it gives its peers to take the last bytes
-ECHO = 0.2  # seconds in which a signal is the first one again: make, say, passes on what its child has got as well
-GRACE = 0.05  # seconds in which a stopping server still reads what has arrived
-WIRES = ("line", "irc", "websocket", "stream", "http")  # by which connections are counted
-WRONG_AFTER = 2.0  # seconds until a wrong password is told, so that guessing takes time; its connection waits
+FREE = 60.0  # seconds between two attempts to release unused memory
+SETTLE = 2.0  # seconds that a stopping server waits until the last messages are stored and delivered
+PART = 1.5  # seconds that a stopping server gives its peers to receive the last bytes
+# A second signal within this many seconds counts as the first one: `make`, for example, sends its child a signal that
+# the child has received from the terminal already.
+ECHO = 0.2
+GRACE = 0.05  # seconds for which a stopping server still reads arrived input
+WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
+# Seconds before a wrong password is reported. The connection waits meanwhile, which slows down guessing.
+WRONG_AFTER = 2.0
 
 
 class EchoProtocols:
-    """What the echo server speaks: lines."""
+    """Makes the clients of the echo server, which speaks plain lines only."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
     def line_client(self, caller: Caller) -> ClientProtocol:
-        """Return a dialogue that echoes."""
+        """Return a client that echoes its input."""
         return EchoClient(self._settings)
 
     def irc_client(self, caller: Caller) -> ClientProtocol:
-        """Return the same: it echoes whatever comes."""
+        """Return a client that echoes its input, whatever protocol the peer speaks."""
         return self.line_client(caller)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
     ) -> Connection | None:
-        """Return None: it has no web page."""
+        """Return None: the echo server does not serve HTTP."""
         return None
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return None: it is not encrypted."""
+        """Return None: the echo server does not serve TLS."""
         return None
 
 
 class ChatProtocols:
-    """What the chat server speaks."""
+    """Makes the clients of the chat server for each wire."""
 
     def __init__(self, hub: Hub, shared: Shared) -> None:
-        self.web: Web | None = None  # until it is there
+        self.web: Web | None = None  # None until the web server is loaded
         self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
         self.network = IrcNetwork(hub, shared.settings)
 
     def line_client(self, caller: Caller) -> ClientProtocol:
-        """Return a dialogue of chat lines."""
+        """Return the client for a new connection on the line wire."""
         return LineClient(self._hub, self._shared.settings, caller.since, caller.prompted)
 
     def irc_client(self, caller: Caller) -> ClientProtocol:
-        """Return a dialogue with an IRC client."""
+        """Return the client for a new IRC connection."""
         return IrcClient(self._hub, self.network, caller.since)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
     ) -> Connection | None:
-        """Return the web server's protocol."""
+        """Return the web server's protocol for a new connection; None if there is no web server."""
         return self.web.protocol(sock, peer, origin, gone) if self.web else None
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return what new connections are encrypted with, if there is a certificate."""
+        """Return the TLS context for new connections; None if there is no certificate."""
         return self.certificate.context if self.certificate else None
 
 
@@ -132,7 +135,7 @@ def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
 
 
 def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> None:
-    """Say how to join, and show the page's address as a QR code if that is wanted."""
+    """Log how to join, and the page's address as a QR code if the settings ask for it."""
     clear = settings.plaintext == "yes"
     found = ways.doors(addresses, ways.own_addresses())
     for line in ways.lines(found, clear, encrypts, settings.host):
@@ -146,8 +149,8 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
 
 
 async def _keep_up(hub: Hub, certificate: Certificate | None) -> None:
-    """Do what is due from time to time: take a new certificate, and give back memory that is not needed any more."""
-    # glibc keeps free memory that lies between what is used, unless it is asked.
+    """Check for a changed certificate every LOOK seconds, and release unused memory every FREE seconds."""
+    # glibc returns free memory between used blocks to the system only on request.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     free_at = time.monotonic() + FREE
     while True:
@@ -161,11 +164,11 @@ async def _keep_up(hub: Hub, certificate: Certificate | None) -> None:
 
 
 def _secret(folder: Path) -> bytes:
-    """Return the secret that is kept in the data folder, made if there is none.
+    """Return the secret in the data folder. Create it if there is none.
 
     Raises:
-        SettingsError: it cannot be read or written, or is not what was written once. Cloaks are made with it, and
-            bans and operators depend on them, so nobody may be let in with another one by accident.
+        SettingsError: the secret cannot be read or written, or has the wrong size. Cloaks are made with it, and bans
+            and room operators depend on cloaks, so the server must not start with another secret by accident.
 
     """
     file = folder / "secret"
@@ -185,7 +188,7 @@ def _secret(folder: Path) -> bytes:
 
 
 def limits(settings: Settings) -> Limits:
-    """Return the core's limits, out of the settings."""
+    """Return the core's limits according to the settings."""
     return Limits(
         history=settings.history,
         max_behind=settings.max_behind,
@@ -196,7 +199,7 @@ def limits(settings: Settings) -> Limits:
 
 
 def budget(settings: Settings) -> Budget:
-    """Return what each address may do, out of the settings."""
+    """Return the budget of each address according to the settings."""
     if settings.no_limits:
         return Budget(time.monotonic)
     return Budget(
@@ -209,10 +212,10 @@ def budget(settings: Settings) -> Budget:
 
 
 class App:
-    """What a chat server is made of.
+    """The parts of a chat server, connected with each other.
 
     Args:
-        loop: the running loop.
+        loop: the running event loop.
         settings: the settings in force.
 
     """
@@ -228,19 +231,21 @@ class App:
         self.hub.check_login, self.hub.cloak = self._login, self._cloak
         self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
         self._loop = loop
-        self._checker = ThreadPoolExecutor(1, "hubbub-passwords")  # slow on purpose, and one at a time
+        # Hashing a password is slow on purpose, so it runs on a thread, one password at a time.
+        self._checker = ThreadPoolExecutor(1, "hubbub-passwords")
         self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self._cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
         self.hub.probe = Probes(self.shared).ask
         self._secret = b""
         self._key = secrets.token_bytes(32)
-        self._gateway = b""  # digest of the web gateways' password, once they gave it: hashing is slow on purpose
+        # A fast digest of the web gateways' password, after it was verified once with the slow hash; b"" before.
+        self._gateway = b""
         self.front: Acceptor
         self.web: Web | None = None
 
     def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Look whether a name and password are an operator's, on a thread of its own; say no late."""
+        """Check on a thread whether a name and password are an operator's; then call `done` with the result."""
         work = self._loop.run_in_executor(self._checker, is_operator, self.settings.operator, name, password)
 
         def checked(outcome: asyncio.Future[bool]) -> None:
@@ -249,7 +254,10 @@ class App:
         work.add_done_callback(checked)
 
     def verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
-        """Look whether a password is that of the web gateways; at once if it was the right one before."""
+        """Check whether a password is that of the web gateways; then call `done` with the result.
+
+        A password that was verified before is accepted at once. Another one is checked on a thread.
+        """
         digest = hashlib.blake2b(password.encode(), key=self._key).digest()
         if hmac.compare_digest(digest, self._gateway):
             done(True)
@@ -265,7 +273,10 @@ class App:
         work.add_done_callback(checked)
 
     def _login(self, session: Session, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Let somebody try to become an operator of the server, and log it; what is wrong is told late."""
+        """Check a login as operator of the server, log it, and call `done` with the result.
+
+        A failure is reported after WRONG_AFTER seconds, unless the server runs without limits.
+        """
         late = 0.0 if self.settings.no_limits else WRONG_AFTER
         who, name = f"{session.nick} ({session.address})", clean(name[:SHOWN])
         if refusal := self._attempts.refusal(session.address):
@@ -285,18 +296,25 @@ class App:
         self._attempts.add(session.address, name, password, checked)
 
     def load_secret(self) -> None:
-        """Take the secret that cloaks are made with: the cluster's, or the one beside the log. Raises SettingsError."""
+        """Load the secret that cloaks are made with: the cluster's, or the one in the data folder.
+
+        An ephemeral server makes a new secret at each start.
+
+        Raises:
+            SettingsError: the secret in the data folder cannot be used.
+
+        """
         if self.settings.ephemeral:
             self._secret = secrets.token_bytes(SECRET_BYTES)
         else:
             self._secret = self.broker.secret or _secret(Path(self.settings.data))
 
     def _cloak(self, address: str) -> str:
-        """Return what others are shown of an address."""
+        """Return the public form of an address: a keyed hash of 10 hexadecimal digits."""
         return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """See whether the log can be committed to, and is whole as far as is known."""
+        """Check whether the broker can commit and knows of no damage to its log; call `done` with the error or None."""
 
         def tried(error: BrokerError | None) -> None:
             done(error or (BrokerError(self.broker.health) if self.broker.health else None))
@@ -304,7 +322,7 @@ class App:
         self.broker.probe(tried)
 
     def readings(self) -> Stats:
-        """Return what was counted."""
+        """Return the current counts and timings."""
         hub = self.hub
         return Stats(
             connections=dict.fromkeys(WIRES, 0)
@@ -325,8 +343,8 @@ class App:
         )
 
     async def open_web(self) -> Web:
-        """Load and start the web server."""
-        # Half of the start would be for it, so it comes when who wants to join can wait in the kernel already.
+        """Load the web server, and start the metrics listener if the settings name its address."""
+        # The import takes half of the start time. By now the sockets listen, so clients can wait in the kernel's queue.
         from hubbub.listeners.web import Web
 
         self.web = Web(self.hub, self.shared, self.probe, self.readings)
@@ -341,7 +359,7 @@ async def serve(settings: Settings) -> None:
     """Run the chat server until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError: it cannot start.
+        SettingsError: the server cannot start.
         BrokerError: the log cannot be written any more.
 
     """
@@ -364,7 +382,8 @@ async def serve(settings: Settings) -> None:
             front = house.front = Acceptor(shared, tasks, wires)
             await house.broker.connect()
             await house.broker.meet(hub)
-            # The folder comes last: no other failure leaves a new one. Nobody is accepted before the next await.
+            # The data folder is created after everything else that may fail, so no other failure leaves a new folder.
+            # No connection is accepted before the next await.
             addresses = front.listen()
             wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None
             house.broker.start(house.pump.committed, house.pump.failed)
@@ -374,7 +393,7 @@ async def serve(settings: Settings) -> None:
             web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 web = wires.web = await house.open_web()
-            # Not before: loading the web server takes its time, and nobody is in yet.
+            # The watchdog starts late, because loading the web server blocks the loop while no user is connected.
             ending.enter_context(Watchdog(house.lag.note))
             _tell_ways(settings, addresses, certificate is not None)
             if certificate:
@@ -386,25 +405,28 @@ async def serve(settings: Settings) -> None:
             manager.tell("STOPPING=1")
             upkeep.cancel()
             front.close()
-            await asyncio.sleep(GRACE)  # what has arrived is read
+            await asyncio.sleep(GRACE)  # time to read arrived input
             await _settle(hub, shared)
             await house.broker.give_up()
-            hub.closing = not settings.broker  # nobody is left who needs to know who leaves; or they are elsewhere
+            # Without a cluster, no user remains to be shown who leaves. In a cluster, the users of other nodes remain.
+            hub.closing = not settings.broker
             await _part(shared)
             if web:
                 await web.stop()
             if broken:
                 raise BrokerError(f"The server ends, because {broken[0]}.")
-    except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
+    # No `except*`: before Python 3.11.4 an exception raised in one is wrapped in a group again.
+    except BaseExceptionGroup as group:
         raise _single(group) from None
 
 
 async def echo(settings: Settings) -> None:
-    """Run the echo server until SIGTERM or SIGINT. Raises SettingsError."""
+    """Run the echo server until SIGTERM or SIGINT. Raise SettingsError if it cannot start."""
     loop = asyncio.get_running_loop()
     stop = _stop_on_signals(loop)
     _prepare_process()
-    settings = msgspec.structs.replace(settings, rate=0.0)  # a peer that reads no answers is not read: that is enough
+    # The echo server needs no rate limit: it stops reading from a peer that does not read.
+    settings = msgspec.structs.replace(settings, rate=0.0)
     shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic))
     try:
         with Watchdog(lambda lag: None):
@@ -414,7 +436,8 @@ async def echo(settings: Settings) -> None:
                 await stop.wait()
                 front.close()
                 await _part(shared)
-    except BaseExceptionGroup as group:  # no `except*`: before Python 3.11.4 what is raised in one is a group again
+    # No `except*`: before Python 3.11.4 an exception raised in one is wrapped in a group again.
+    except BaseExceptionGroup as group:
         raise _single(group) from None
 
 
@@ -425,14 +448,17 @@ def _single(group: BaseException) -> BaseException:
 
 
 async def _settle(hub: Hub, shared: Shared) -> None:
-    """Take all that was received, and wait until it is stored and delivered."""
+    """Process all received input, and wait at most SETTLE seconds until it is stored and delivered."""
     for connection in list(shared.connections):
         connection.take_last_input()
     await _until(lambda: hub.settled and not any(connection.waiting for connection in shared.connections), SETTLE)
 
 
 async def _part(shared: Shared) -> None:
-    """Tell everybody that it is over, and close all connections."""
+    """Tell all clients that the server is stopping, and close their connections.
+
+    Connections that are still open after PART seconds are aborted.
+    """
     for connection in list(shared.connections):
         connection.client.shut_down()
     await _until(lambda: not shared.connections, PART)
@@ -457,10 +483,10 @@ def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
             first = loop.time()
             stop.set()
         elif loop.time() - first > ECHO:
-            os._exit(1)  # the second one: at once
+            os._exit(1)  # a second signal ends the process at once
 
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal is closed; nohup would ignore that
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # closed terminal; nohup ignores SIGHUP
         numbers.append(signal.SIGHUP)
     for number in numbers:
         loop.add_signal_handler(number, on_signal)
@@ -468,13 +494,14 @@ def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
 
 
 def _prepare_process() -> None:
-    """Ask the system for all files it gives, and to be scheduled as what works in batches.
+    """Raise the limit of open files to the maximum, and select the batch scheduling policy.
 
-    A woken batch process does not break into what runs on its core, so it and who woke it share one instead of
-    waking another for each write: a quarter less CPU time for each delivery at the same latency, as measured.
+    A batch process that wakes up does not preempt the process that runs on its core. So it shares a core with the
+    process that woke it, and no other core is woken for each write. As measured, this takes a quarter less CPU time per
+    delivery at the same latency.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # a service manager sets it, and may forbid to change it
+    with contextlib.suppress(OSError, ValueError):  # a service manager may forbid the change
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
         with contextlib.suppress(OSError):  # some sandboxes forbid it

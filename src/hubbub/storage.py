@@ -1,4 +1,4 @@
-"""Which broker the settings ask for, and how it is reached."""
+"""The choice of the broker by the settings, and its construction."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MIB = 1024 * 1024
 
 
 def broker(settings: Settings) -> Broker:
-    """Return the broker that the settings ask for. Raises SettingsError if they ask for two."""
+    """Return the broker that the settings select. Raises SettingsError if they select two."""
     if settings.ephemeral and settings.broker:
         raise SettingsError("The settings broker and ephemeral exclude each other.")
     if settings.ephemeral:
@@ -34,15 +34,15 @@ def broker(settings: Settings) -> Broker:
 
 
 def cluster(settings: Settings, copy: Path | None = None) -> JetStreamBroker:
-    """Return the broker of many nodes; with a `copy` of the log in a folder, to search in."""
-    # Only who has a cluster needs the library.
+    """Return the broker of a cluster; `copy` is the folder of its search index, None for no search."""
+    # Only clusters need the library nats-py, so it is imported here.
     from hubbub.brokers.jetstream.broker import JetStreamBroker
 
     return JetStreamBroker(access(settings), time.time, settings.replicas, keep(settings), copy)
 
 
 def access(settings: Settings) -> NatsCredentials:
-    """Return how the NATS servers are reached."""
+    """Return the addresses of the NATS servers and the credentials from the settings."""
     from hubbub.brokers.jetstream.connection import NatsCredentials
 
     return NatsCredentials(
@@ -56,5 +56,5 @@ def access(settings: Settings) -> NatsCredentials:
 
 
 def keep(settings: Settings) -> Retention:
-    """Return the bounds of the log."""
+    """Return the retention of the log from the settings: days become seconds, MiB become bytes."""
     return Retention(settings.keep_days * DAY, settings.keep_entries, settings.keep_size * MIB)

@@ -1,8 +1,8 @@
-"""A history as lines of JSON: out of one log, and into another.
+"""Export and import of a log as lines of JSON.
 
-The first line says what this is; each other one is an entry, in the order of the log. The name of an entry's room is
-the one that it had then, so that who reads the lines in order sees it renamed where that happened. An entry is known by
-its id: what is in a log already is left out, so an import that was interrupted is begun again.
+The first line is a header; each other line is an entry, in the order of the log. An entry has the name that its room
+had at its time, so a reader of the lines sees each rename in its place. Entries are identified by their ids, and an
+import leaves out entries that are already in the log. So an interrupted import can simply be started again.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ from hubbub.files import replace_durably
 
 VERSION = 1
 AHEAD = 24 * 60 * 60.0  # seconds that a line's time may be ahead of the clock
-STEP = 10_000  # entries that are taken in at once: what is in memory, and what an interruption undoes
-STEP_BYTES = 16 * 1024 * 1024  # at most
+STEP = 10_000  # maximum entries of an import step, which are in memory and which an interruption undoes
+STEP_BYTES = 16 * 1024 * 1024  # bytes of lines after which a step ends
 MAX_LINE = 4 * 1024 * 1024  # bytes
 BUFFER = 1024 * 1024  # bytes that are written at once
 
-Progress = Callable[[int, int], None]  # is told how much is done, and of how much; 0 if that is not known
+Progress = Callable[[int, int], None]  # called with the amount that is done, and the total (0 if unknown)
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The first line."""
+    """The first line of an export."""
 
     hubbub: str
     version: Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ExportedLine(msgspec.Struct, frozen=True):
-    """Every other line."""
+    """The line of an entry."""
 
     room: str
     seq: int
@@ -64,21 +64,21 @@ class ExportedLine(msgspec.Struct, frozen=True):
 
 
 class Exported(NamedTuple):
-    """How many entries an export has, and how many are damaged, or unreadable, and were left out."""
+    """The number of entries in an export, and of damaged or unreadable entries that were left out."""
 
     entries: int
     left_out: int = 0
 
 
 class Outcome(NamedTuple):
-    """How many entries an import added, and how many were there already."""
+    """The number of entries that an import added, and of those that were already in the log."""
 
     added: int
     known: int
 
 
 class Lines(NamedTuple):
-    """What an import reads: the file, what it is called, and how many bytes it has, 0 if that is not known."""
+    """The input of an import: the file, its name for messages, and its size in bytes (0 if unknown)."""
 
     file: IO[bytes]
     name: str
@@ -93,13 +93,13 @@ _decoder = msgspec.json.Decoder(ExportedLine)
 
 
 class Output:
-    """What is exported to; an export that was interrupted goes on behind the last entry that it had written.
+    """The output of an export. An interrupted export continues after the last entry in its file.
 
     Args:
-        file: where to write.
-        part: what it is called until all is there.
+        file: the file.
+        part: the name of the file until the export is complete.
         seq: the number of the last entry in it, 0 if there is none.
-        id: that entry's id: the same number in another log is another entry.
+        id: the id of that entry; in another log, the same number has another id.
 
     """
 
@@ -111,12 +111,15 @@ class Output:
         self._known = not seq
 
     def begin(self) -> None:
-        """Write the first line, if it is not there."""
+        """Write the header, unless the file already has one."""
         if not self._seq:
             self._file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
 
     def write(self, entries: list[Entry]) -> None:
-        """Write those of the next entries that are not there yet. Raises SettingsError if they are of another log."""
+        """Write those of the given entries that the file does not have yet.
+
+        Raises SettingsError if the entries in the file come from another log.
+        """
         for entry in entries if not self._known else ():
             self._known = self._known or (entry.seq, entry.id) == (self._seq, self._id)
             if entry.seq > self._seq and not self._known:
@@ -128,10 +131,10 @@ class Output:
 
 @contextlib.contextmanager
 def output(target: str) -> Iterator[Output]:
-    """Open what is exported to, `-` for standard output; the file has its name when all of it is there.
+    """Open the output of an export, `-` for standard output; a file gets its name when the export is complete.
 
     Raises:
-        SettingsError: it cannot be written.
+        SettingsError: the output cannot be written.
 
     """
     part = f"{target}.part"
@@ -140,7 +143,7 @@ def output(target: str) -> Iterator[Output]:
             yield Output(sys.stdout.buffer)
             sys.stdout.buffer.flush()
             return
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)  # private rooms are in it, too
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)  # it has private rooms too
         with open(descriptor, "r+b", BUFFER) as file:
             yield Output(file, part, *_left(file))
             file.flush()
@@ -157,7 +160,12 @@ def output(target: str) -> Iterator[Output]:
 
 
 def _left(file: IO[bytes]) -> tuple[int, str]:
-    """Go behind the last whole line that is left in a file; return the number and the id of its entry, 0 if none."""
+    """Seek to the end of the last complete line of a file, and cut the rest off.
+
+    Returns:
+        The number and the id of the last entry; 0 and "" if there is none, and then the file is empty.
+
+    """
     end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - 2 * MAX_LINE))
     tail = file.read()
@@ -179,7 +187,7 @@ def _called(name: str) -> str:
 
 @contextlib.contextmanager
 def source(name: str) -> Iterator[Lines]:
-    """Open what is imported from, `-` for standard input. Raises SettingsError."""
+    """Open the input of an import, `-` for standard input. Raises SettingsError."""
     if name == "-":
         yield Lines(sys.stdin.buffer, "standard input", 0)
         return
@@ -193,10 +201,10 @@ def source(name: str) -> Iterator[Lines]:
 
 
 def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
-    """Yield the entries of a file in steps, and how many bytes were read.
+    """Yield the entries of a file in steps, each with the number of bytes that were read so far.
 
     Raises:
-        SettingsError: a line is broken; what is before it was yielded.
+        SettingsError: a line is broken; all entries before it were yielded.
 
     """
     _check_header(lines)
@@ -236,7 +244,7 @@ def _check_header(lines: Lines) -> None:
 
 
 def _entry(data: bytes, latest: float) -> Entry:
-    """Return the entry of a line: as safe for terminals as what people type. Raises MsgspecError or Refused."""
+    """Return the entry of a line, cleaned for terminals like the input of users. Raises MsgspecError or Refused."""
     line = _decoder.decode(data)
     if line.time > latest:
         when = datetime.fromtimestamp(line.time)
@@ -252,7 +260,7 @@ def _entry(data: bytes, latest: float) -> Entry:
 
 
 def export(settings: Settings, file: Output, progress: Progress, salvage: bool = False) -> Exported:
-    """Write all that is in a log, as it is now; with `salvage` all that can be read of one that is damaged.
+    """Write all entries that are in the log at the start; with `salvage`, all readable entries of a damaged log.
 
     Raises:
         SettingsError: there is no log, or it cannot be read.
@@ -268,10 +276,10 @@ def export(settings: Settings, file: Output, progress: Progress, salvage: bool =
 
 
 def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
-    """Append what is not in a log yet.
+    """Append the entries that are not in the log yet.
 
     Raises:
-        SettingsError: the log cannot be had or written, or a line is broken: what is before that is in the log.
+        SettingsError: the log cannot be opened or written, or a line is broken; all entries before it are in the log.
 
     """
     try:
@@ -300,7 +308,8 @@ def _export_file(folder: Path, file: Output, progress: Progress, salvage: bool) 
 
 def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
     if (copy := folder / COPY).exists():
-        os.close(lock(copy))  # not that of a node of a cluster that runs: it would not read what is written here
+        # A running cluster node holds this lock. It does not read the log that is written here, so this import fails.
+        os.close(lock(copy))
     held = lock(folder)
     try:
         with contextlib.closing(Archive(folder, write=True)) as archive:
@@ -320,7 +329,7 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
 
 
 async def _export_stream(settings: Settings, file: Output, progress: Progress) -> Exported:
-    # Only who has a cluster needs the library.
+    # Only clusters need the library nats-py, so it is imported here.
     from hubbub.brokers.jetstream import streams
     from hubbub.brokers.jetstream.archive import StreamReader
     from hubbub.brokers.jetstream.connection import NatsConnection

@@ -33,7 +33,7 @@ def test_answer_to_somebody_who_has_left_is_dropped() -> None:
     al.types("/history")
     al.leave()
     house.settle()
-    assert bo.sees() == ["-Al"] and not [event for event in al.sees() if type(event).__name__ == "Past"]
+    assert bo.sees() == ["-Al"] and not [event for event in al.sees() if type(event).__name__ == "HistoryShown"]
 
 
 def test_log_of_a_closed_room_is_refused_with_the_rooms_own_code() -> None:

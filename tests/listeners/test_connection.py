@@ -44,14 +44,14 @@ class Noting:
     def ready(self) -> bool:
         return self.willing
 
-    def take(self, item: bytes) -> None:
+    def handle(self, item: bytes) -> None:
         self.taken.append(item)
 
-    def tick(self, now: float, quiet: float) -> float:
+    def check_deadlines(self, now: float, quiet: float) -> float:
         return self.next_tick
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        if name not in ("ended", "lost", "pause", "resume", "farewell"):
+        if name not in ("ended", "connection_lost", "pause", "resume", "shut_down"):
             raise AttributeError(name)
         return lambda: self.calls.append(name)
 
@@ -190,7 +190,7 @@ def test_peer_that_takes_no_byte_is_aborted_after_the_stall_timeout(run: Run) ->
         await listener.connect()  # another one, whose deadline is far: it must not matter
         await fill(dialogue)
         await until(lambda: dialogue.connection in listener.gone)
-        assert dialogue.calls[-1] == "lost"
+        assert dialogue.calls[-1] == "connection_lost"
         assert dialogue.connection.state is ConnectionState.CLOSED
 
     run(scene, small=True, stall_timeout=1)
@@ -225,7 +225,7 @@ def test_fin_ends_the_dialogue_after_the_last_item(run: Run) -> None:
         dialogue.connection.finish(b"bye\n")
         assert await peer.rest() == b"you get this, too\nbye\n"
         await until(lambda: listener.gone)
-        assert dialogue.calls == ["begin", "ended", "lost"]
+        assert dialogue.calls == ["begin", "ended", "connection_lost"]
 
     run(scene)
 
@@ -236,7 +236,7 @@ def test_reset_ends_without_ended(run: Run) -> None:
         await until(lambda: dialogue.fed)
         peer.reset()
         await until(lambda: listener.gone)
-        assert dialogue.calls == ["begin", "lost"]
+        assert dialogue.calls == ["begin", "connection_lost"]
         assert listener.gone == [dialogue.connection]
         dialogue.connection.write(b"nobody is there")  # does nothing
         dialogue.connection.abort()
@@ -265,7 +265,7 @@ def test_lines_that_arrived_are_taken_though_the_peer_is_gone(run: Run, end: str
         connection.resume_input()
         await until(lambda: listener.gone)
         assert dialogue.taken == lines
-        assert dialogue.calls[-1] == "lost"
+        assert dialogue.calls[-1] == "connection_lost"
         assert connection.state is ConnectionState.CLOSED and not listener.shared.connections
 
     run(scene, no_limits=True)
@@ -308,7 +308,7 @@ def test_a_peer_that_is_gone_is_kept_so_long_and_no_longer(run: Run) -> None:
         await until(lambda: dialogue.connection._lost_at)
         assert not listener.gone
         await until(lambda: listener.gone)
-        assert dialogue.taken == [] and dialogue.calls == ["begin", "lost"]
+        assert dialogue.taken == [] and dialogue.calls == ["begin", "connection_lost"]
 
     run(scene, stall_timeout=1)
 
@@ -389,7 +389,7 @@ def test_tick_comes_when_the_dialogue_wants_it(run: Run) -> None:
             ticks.append(quiet)
             return 0.2
 
-        dialogue.tick = tick  # type: ignore[method-assign]
+        dialogue.check_deadlines = tick  # type: ignore[method-assign]
         dialogue.connection.on_timer()
         await until(lambda: len(ticks) >= 3)
         assert ticks == sorted(ticks)
@@ -411,12 +411,12 @@ def test_dialogue_that_is_over_is_not_asked_again_and_is_closed_in_time(
             ticks.append(quiet)
             return left
 
-        dialogue.tick = tick  # type: ignore[method-assign]
+        dialogue.check_deadlines = tick  # type: ignore[method-assign]
         dialogue.connection.on_timer()
         dialogue.connection.write(b"bye\n")
         assert await peer.rest() == b"bye\n"
         await until(lambda: listener.gone)
-        assert len(ticks) == 1 and dialogue.calls == ["begin", "lost"]
+        assert len(ticks) == 1 and dialogue.calls == ["begin", "connection_lost"]
 
     run(scene)
 

@@ -38,7 +38,7 @@ class Wire:
         self.out += data
         self.ended = True
 
-    def go_on(self) -> None:
+    def resume_input(self) -> None:
         pass
 
 

@@ -143,16 +143,16 @@ def test_idle_is_told_once_a_minute_before_and_then_the_end() -> None:
             alice = await listener.join("Alice")
             now = listener.shared.clock()
             dialogue = alice.connection.client
-            assert dialogue.tick(now + 239, 239.0) == pytest.approx(1)
-            assert 0 < dialogue.tick(now + 241, 241.0) <= 59
+            assert dialogue.check_deadlines(now + 239, 239.0) == pytest.approx(1)
+            assert 0 < dialogue.check_deadlines(now + 241, 241.0) <= 59
             await alice.sees(r"\*\*\* Say something within 59 s, [^\n]+ \*\*\*\n")
-            dialogue.tick(now + 260, 260.0)  # not again
+            dialogue.check_deadlines(now + 260, 260.0)  # not again
             await alice.send(b"\n")  # input of any kind: a new start, and a new warning
             await alice.send(b"/time\n")
             await alice.sees(r"\*\*\* \d{4}-[^\n]+\n")
-            dialogue.tick(now + 500, 245.0)
+            dialogue.check_deadlines(now + 500, 245.0)
             await alice.sees(r"\*\*\* Say something within 55 s, [^\n]+ \*\*\*\n")
-            dialogue.tick(now + 560, 300.0)
+            dialogue.check_deadlines(now + 560, 300.0)
             assert await alice.rest() == b"Disconnected: idle timeout.\n"
 
     run_on("asyncio", scene)

@@ -1,13 +1,13 @@
-"""How old a log is, by a clock that may be wrong: what decides which entries have become too old to be kept.
+"""The time of a log, from which the age of its entries is counted although the system's clock may be wrong.
 
-A clock that jumps ahead must not erase a history. So the log has a time of its own, which follows the system's clock,
-but not faster than PACE seconds for each second that the server runs, and at most SLACK seconds behind it are believed
-at once. It is kept with the log's mark (watermark.py), so that it holds over a restart, too:
+A clock that jumps ahead must not erase a history. So the log has a time of its own. It follows the system's clock, but
+moves at most PACE seconds for each second that the server runs. A clock that is up to SLACK seconds ahead of it counts
+at once. The time is stored in the log's mark file (watermark.py), so that it continues after a restart:
 
-- The clock goes as it should: both are the same.
-- The clock is a year ahead for some hours: a few days, at most, are forgotten too early.
-- The server was down for a month: what has become too old meanwhile is forgotten within ten days.
-- The clock goes back: nothing is forgotten until it is right again.
+- The clock is right: both times are the same.
+- The clock is a year ahead for some hours: entries are deleted a few days too early at most.
+- The server was down for a month: the entries that have become too old meanwhile are deleted within ten days.
+- The clock goes back: nothing is deleted until it is right again.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from hubbub.brokers.retention import Retention
 
 log = logging.getLogger("hubbub")
 
-PACE = 4.0  # seconds that the log may age for each second that the server runs
-SLACK = 60 * 60.0  # seconds that the clock may be ahead, and is believed: summer time, a machine that slept
+PACE = 4.0  # maximum seconds of the log's time for each second that the server runs
+SLACK = 60 * 60.0  # seconds by which the clock may be ahead and still counts: summer time, a machine that slept
 
 
 DAY = 24 * 60 * 60.0
-PATIENCE = DAY  # seconds that the clock may be ahead before that is worth a word
-SOON = 60.0  # seconds until what is forgotten is told though more of it is being forgotten
-EVERY = 60 * 60.0  # seconds between two words about what was forgotten
+PATIENCE = DAY  # seconds that the clock may be ahead without a warning
+SOON = 60.0  # seconds after which deleted entries are reported although the deletion goes on
+EVERY = 60 * 60.0  # minimum seconds between two reports of deleted entries
 
 
 class Ageing:
     """The time of a log.
 
     Args:
-        time: where it stood, in epoch seconds; 0 if that is not known.
-        clock: what the system's clock shows, in epoch seconds.
-        uptime: a clock that is never set, in seconds.
+        time: the last stored time of the log, in epoch seconds; 0 if unknown.
+        clock: the time of the system's clock, in epoch seconds.
+        uptime: the time of a monotonic clock, in seconds.
 
     """
 
@@ -44,7 +44,10 @@ class Ageing:
         self._uptime = uptime
 
     def advance(self, clock: float, uptime: float) -> float:
-        """Return the time by which entries are too old, when the clocks show this."""
+        """Advance the log's time to new readings of both clocks; return the time from which ages are counted.
+
+        All times are in seconds. The result is at most SLACK seconds after the log's time, and never after the clock.
+        """
         most = PACE * max(0.0, uptime - self._uptime)
         self._uptime = uptime
         self.time = min(clock, self.time + most) if clock > self.time else max(clock, self.time - most)
@@ -52,23 +55,28 @@ class Ageing:
 
 
 class Forgetting:
-    """Says on the console what is forgotten, and what is not though the clock says that it is old."""
+    """Reports on the console the entries that retention deletes, and a clock that is far ahead of the log's time.
+
+    Args:
+        keep: the retention of the log.
+
+    """
 
     def __init__(self, keep: Retention) -> None:
         self._age = keep.age
-        self._told = 0  # entries of which was told that they are forgotten
-        self._when = float("-inf")  # that was told
-        self._since: float | None = None  # something is forgotten that was not told yet
-        self._doubted = False
+        self._told = 0  # deleted entries that were reported
+        self._when = float("-inf")  # time of the last report
+        self._since: float | None = None  # time of the first deletion that is not reported yet
+        self._doubted = False  # whether the clock was far ahead at the last call
 
     def tell(self, forgotten: int, more: bool, clock: float, time: float) -> None:
-        """Say what is new.
+        """Report newly deleted entries, at most every EVERY seconds, and a clock that has become far ahead.
 
         Args:
-            forgotten: entries since the start.
-            more: whether there are more to be forgotten just now.
-            clock: what the system's clock shows, in epoch seconds.
-            time: the time of the log.
+            forgotten: the entries deleted since the start.
+            more: whether more entries are about to be deleted.
+            clock: the time of the system's clock, in epoch seconds.
+            time: the time of the log, in epoch seconds.
 
         """
         doubted = bool(self._age) and clock - time > PATIENCE

@@ -1,4 +1,4 @@
-"""The log in an SQLite file as a whole: all of it read as one view, and entries taken in that were made elsewhere."""
+"""The complete log in an SQLite file: the export of all its entries, and the import of entries from another log."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ from hubbub.errors import BrokerError
 
 EFFECTIVE = frozenset({Kind.TOPIC, Kind.ROOM_RENAMED, Kind.REDACT})
 PAGE = 2_000  # entries that are read at once
-CACHE = 64 * 1024  # KiB of the file that are kept in memory: ids of a large log are all over it
+CACHE = 64 * 1024  # KiB of the file in memory: the ids of a large log are spread over all of it
 
 
 class Archive(Store):
-    """A log to be moved or kept elsewhere.
+    """A log that is exported or receives an import.
 
     Args:
-        folder: where the file is, or shall be.
-        write: whether entries are taken in.
-        salvage: whether to read what can be read though the log as such cannot be: entries of rooms whose names are
-            lost, say.
+        folder: the folder of the file.
+        write: whether entries are imported.
+        salvage: whether to read all readable entries of a damaged log, for example those of rooms with lost names.
 
     """
 
@@ -50,16 +49,16 @@ class Archive(Store):
             self.last, self.newest = 0, 0.0
 
     def count(self) -> int:
-        """Return how many entries there are, about."""
+        """Return the number of entries; of a damaged log its last number instead."""
         try:
             return self._count("entry")
         except sqlite3.Error:
             return self.last
 
     def pages(self) -> Iterator[list[Entry]]:
-        """Yield all entries in their order, as they are when this begins; each with the name that its room had then.
+        """Yield all entries that are in the log at the start, in their order, in lists.
 
-        Those that are damaged are left out. Raises BrokerError.
+        Each entry has the name that its room had at its time. Damaged entries are left out. Raises BrokerError.
         """
         try:
             self._db.execute("BEGIN")
@@ -85,7 +84,10 @@ class Archive(Store):
             return {}
 
     def _former_names(self) -> dict[int, list[tuple[int, str]]]:
-        """Return, by room that was renamed, up to which number it was called what, the newest first."""
+        """Return the former names of each renamed room, the newest first.
+
+        Each is a pair: the number of the entry that ended the name, and the name.
+        """
         found: dict[int, list[tuple[int, str]]] = {}
         noted: dict[int, str] = {}
         moves = (
@@ -99,8 +101,9 @@ class Archive(Store):
                 found.setdefault(room, []).insert(0, (seq, noted.get(seq) or before.get(room, now)))
                 before[room] = text.partition(" ")[0]
         except sqlite3.Error as error:
+            # In a damaged log, some entries get the present name of their room instead of the former one.
             if not salvage.is_damage(error):
-                raise  # else some entries are told to be of the room that they are of now
+                raise
         return found
 
     def _as_it_was(
@@ -117,10 +120,10 @@ class Archive(Store):
         return entry
 
     def take_in(self, entries: Sequence[Entry]) -> int:
-        """Append entries that are not here yet, in one transaction: with new numbers, their own times and ids.
+        """Append the entries that are not in the log yet, in one transaction, with new numbers and their times and ids.
 
         Returns:
-            How many that were.
+            The number of appended entries.
 
         Raises:
             BrokerError: none of them is stored.
@@ -167,7 +170,7 @@ class Archive(Store):
         return {entry.id for entry in entries if self._db.execute(found, (entry.id,)).fetchone()}
 
     def _free(self, entry: Entry) -> None:
-        """See that no other room has the name that a room is given. Raises BrokerError."""
+        """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""
         to = entry.text.partition(" ")[0]
         if to != entry.room and self._db.execute("SELECT 1 FROM room WHERE name = ?", (to,)).fetchone():
             raise BrokerError(f"{entry.room} was renamed to {to}, but there is another room of this name here")

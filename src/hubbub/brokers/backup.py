@@ -1,8 +1,8 @@
-"""A copy of a log in an SQLite file, made while a server writes it: by SQLite's own backup, of one view of the log.
+"""The backup of a log in an SQLite file, which may run while a server writes the log.
 
-It is made beside its place, checked as a whole, synced, and then called by its name, so that there is never half a
-backup of that name. The copy has no identity: the server that is started on it gives it one, because numbers that were
-given since will be given again.
+SQLite's own backup copies one view of the log. The copy is made under a temporary name, checked completely, synced,
+and then renamed, so that a backup never exists in part under its name. The copy has no identity. A server that starts
+on it gives it a new one, because the numbers of entries after the backup will be used again.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from hubbub.brokers.store import FILE, Size, Store
 from hubbub.errors import SettingsError, reason
 from hubbub.files import PRIVATE, make_folder, replace_durably, sync_file, sync_folder, write_file_durably
 
-BESIDE = ("secret", "tls-cert.pem", "tls-key.pem")  # what is kept beside a log, and belongs to it
-PAGES = 1024  # of the file that are copied at once
+BESIDE = ("secret", "tls-cert.pem", "tls-key.pem")  # files beside a log that belong to it
+PAGES = 1024  # pages of the file that are copied at once
 
-Progress = Callable[[int, int], None]  # called with how much is done, and of how much
+Progress = Callable[[int, int], None]  # called with the amount that is done, and the total
 
 
 def back_up(folder: Path, target: Path, copying: Progress, verifying: Progress) -> Size:
-    """Make a copy of the log in a folder, with what is kept beside it.
+    """Copy the log of a folder, with the files beside it that belong to it.
 
     Args:
-        folder: where the log is.
+        folder: the folder of the log.
         target: a folder that does not exist, or is empty.
-        copying: called with how far the copying is, in pages of the file.
-        verifying: called with how far the check of the copy is, in entries.
+        copying: called with the progress of the copy, in pages of the file.
+        verifying: called with the progress of the check, in entries.
 
     Returns:
-        How much the copy holds.
+        The size of the copy.
 
     Raises:
-        SettingsError: there is no copy.
+        SettingsError: the backup failed; there is no copy.
 
     """
     try:
@@ -75,9 +75,10 @@ def _damaged(what: str) -> str:
 def _copy(folder: Path, part: Path, copying: Progress, verifying: Progress) -> Size:
     os.close(os.open(part / FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
     with contextlib.closing(Store(folder)) as log, contextlib.closing(sqlite3.connect(part / FILE)) as copy:
-        count = log.begin_view()  # else each commit of the server would begin the backup again
+        # Without a fixed view, each commit of the server would restart the backup.
+        count = log.begin_view()
         log.copy_to(copy, PAGES, copying)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file
+        copy.execute("PRAGMA journal_mode = DELETE")  # makes it a single file
         with copy:
             copy.execute("CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
             copy.execute("DELETE FROM note WHERE name IN ('log_id', 'marked')")

@@ -1,25 +1,26 @@
-"""What a broker promises.
+"""The contract of a broker.
 
-A broker orders, stores and distributes; the hub decides everything else. The same contract test runs against
+A broker orders, stores and distributes entries; the hub decides everything else. The same contract test runs against
 every broker (tests/brokers/test_contract.py).
 
- 1. `publish(drafts)` returns at once. Later, each draft is either handed to `committed` as an entry, after it
-    is stored so that killing the process cannot undo it, or to `failed`: with True when it is sure that it is not
-    stored and will not be; with False when that is not known, and then it may be handed to `committed` still.
- 2. `committed` is called with the entries of each room in their one order. In a room their seqs rise (not densely),
-    and each entry's `prev` is the seq of the entry before it. Nothing is handed over twice.
- 3. Drafts of one room are stored in the order in which they were published, those of one batch too.
- 4. `open(room, latest, done)`: `done` gets the room's state; from then on nothing of the room is missed.
+ 1. `publish(drafts)` returns at once. Later, each draft goes either to `committed` as an entry, or to `failed`. An
+    entry is stored before that, so that killing the process cannot undo it. `failed` gets True if the draft is
+    certainly not stored and never will be. It gets False if that is unknown; the draft may then still go to
+    `committed`.
+ 2. `committed` gets the entries of each room in the order of the room. The seqs of a room rise (not densely), and the
+    `prev` of each entry is the seq of the entry before it. No entry is delivered twice.
+ 3. Drafts of one room are stored in the order in which they were published, also within one batch.
+ 4. `open(room, latest, done)`: `done` gets the room's state; from then on every entry of the room is delivered.
     `close(room)` ends that.
- 5. `read(query, done)`: `done` gets a Page (for AllRooms a RoomList), of what is committed and of what core/access.py
-    lets the query's viewer see: Closed if a room is not open to it, nothing of a room that is hidden. A page holds at
-    most MAX_PAGE characters of text, and at least one entry if there is one. A search finds the same messages on
-    every broker (words.py), also those that were stored just now. Of an address one search is done at a time; if
-    too many wait, `done` gets Busy.
- 6. `probe(done)`: `done` gets None once something was committed, which is no entry.
- 7. Every `done` is called later, never from within the call, once, on the loop's thread; with a BrokerError
-    whose text may be shown to people when it cannot be done.
- 8. `stop` returns when what was published has its outcome, at the latest after its deadline.
+ 5. `read(query, done)`: `done` gets a LogPage (for AllRooms a RoomList) of committed entries that core/access.py lets
+    the query's viewer see. It gets Closed if a room is not open to the viewer, and an empty page for a hidden room. A
+    page holds at most MAX_PAGE characters of text, but at least one entry if there is one. A search finds the same
+    messages on every broker (words.py), including the newest ones. Each address has one search at a time; if too
+    many searches wait, `done` gets Busy.
+ 6. `probe(done)`: `done` gets None after the broker has committed a test record, which is no entry.
+ 7. Every `done` is called exactly once, later and not from within the call, on the loop's thread. If the request
+    fails, it gets a BrokerError whose text may be shown to users.
+ 8. `stop` returns when all published drafts have their outcome, or after its deadline.
 """
 
 from __future__ import annotations
@@ -41,85 +42,82 @@ MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of m
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # none that is taken for another one
+_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # without characters that look alike
 
 Committed = Callable[[Sequence[Entry]], None]
 Failed = Callable[[Sequence[Draft], str, bool], None]
 
 
 class Broker(delivery.LogReader, Protocol):
-    """The hub's view of a broker, and what the server does with it.
-
-    `gathers` says whether it makes batches of what it is given: then it may have more before it is done with the last.
-    """
+    """The interface of a broker for the hub and the server."""
 
     @property
     def gathers(self) -> bool:
-        """Whether it makes batches itself."""
+        """Whether the broker forms batches itself: it then accepts more drafts before it has stored the last ones."""
         ...
 
     @property
     def log_id(self) -> str:
-        """The identity of the log, once the broker has started; letters and digits.
+        """The identity of the log, in letters and digits; valid once the broker has started.
 
-        Numbers of entries mean something only within one identity: it changes when the log is not the continuation
-        of the one that clients saw (a new log, a lost end, a restored backup).
+        Entry numbers are comparable only within one identity. The identity changes when the log does not continue the
+        log that clients saw: a new log, a lost end, a restored backup.
         """
         ...
 
     @property
     def health(self) -> str:
-        """What is wrong with the log though it can be committed to, for the server's operator; "" if nothing."""
+        """A fault of the log, for the server's operator, although the log can still be written; "" if there is none."""
         ...
 
-    # Called once, on the loop's thread, with the reason if nothing can be stored any more: the server has to end.
+    # Called once, on the loop's thread, with the reason when nothing can be stored any more: the server must then end.
     broken: Callable[[str], None]
 
     @property
     def secret(self) -> bytes:
-        """What all nodes share and nobody else knows, once it is connected; b"" if there is only this one."""
+        """The secret that only the nodes of the cluster share, once connected; b"" for a single node."""
         ...
 
     async def connect(self) -> None:
-        """Find what it needs elsewhere, before anybody comes. Raises SettingsError when that cannot be."""
+        """Connect to the external servers that the broker needs, before any client connects. Raises SettingsError."""
         ...
 
     async def meet(self, hub: Hub) -> None:
-        """Let the hub know who is here by other ways than through it. Raises SettingsError when that cannot be."""
+        """Give the hub the users of other nodes, and keep them up to date. Raises SettingsError."""
         ...
 
     def start(self, committed: Committed, failed: Failed) -> None:
-        """Begin to work for the running loop. Raises SettingsError when that cannot be."""
+        """Start work on the running loop, and deliver outcomes to `committed` and `failed`. Raises SettingsError."""
         ...
 
     def publish(self, drafts: Sequence[Draft]) -> None:
-        """Order and store drafts."""
+        """Order and store drafts; return at once."""
         ...
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """See whether it can commit."""
+        """Check that the broker can commit; call `done` later with None or a BrokerError."""
         ...
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Return what it counts for who watches the server: by name, with an explanation."""
+        """Return statistics for monitoring: by name, each with an explanation and a value."""
         ...
 
     async def give_up(self) -> None:
-        """Tell of what cannot be stored just now that it is not, or not for sure: soon nobody is there to be told."""
+        """Report an outcome now for drafts that cannot be stored at the moment: the clients are about to disconnect."""
         ...
 
     async def stop(self, deadline: float) -> None:
-        """Finish what was published, at most `deadline` seconds long, and let go of everything."""
+        """Store the published drafts, within `deadline` seconds, and release all resources."""
         ...
 
 
 def new_log_id() -> str:
-    """Return an identity that no other log has: 10 letters and digits."""
+    """Return a new random identity for a log: 10 letters and digits."""
     return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
 def readable(viewer: Viewer, rules: RoomModes) -> bool:
-    """Return whether somebody may read a room's log; False if it is to seem that there is no such room.
+    """Return whether a viewer may read a room's log; False if the room is hidden and must seem not to exist.
 
     Raises:
         Closed: the room is not open to the viewer.
@@ -132,9 +130,10 @@ def readable(viewer: Viewer, rules: RoomModes) -> bool:
 
 
 def stamp(clock: float, newest: float) -> float:
-    """Return the time of the next entry: the clock's, or that of the newest entry if the clock is a little behind it.
+    """Return the time of the next entry, in epoch seconds.
 
-    So times rise when a clock is adjusted by a second, and a clock that was wrong once does not date what comes later.
+    It is the clock's time, or the time of the newest entry if the clock is at most LEAD seconds behind that. So the
+    times do not fall when the clock is set back by a second, and one wrong time does not affect all later entries.
     """
     return newest if clock < newest <= clock + LEAD else clock
 
@@ -157,19 +156,19 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> LogPage:
 
 # A place in a room's log: a number, or a time and a number among the entries of that time.
 Place = TypeVar("Place", int, tuple[float, int])
-Span = tuple[Place, Place]  # from the first, up to but without the second
-END = 1 << 62  # after every number
+Span = tuple[Place, Place]  # from the first place, up to but not including the second
+END = 1 << 62  # higher than every number
 DAWN = (float("-inf"), 0)
 DOOM = (float("inf"), END)
 
 
 def is_by_time(query: Around) -> bool:
-    """Return whether a query is about times: then entries are in the order of these, and not of their numbers."""
+    """Return whether a bound of a query is a time: the entries are then ordered by time, not by number."""
     return any(isinstance(bound, float) for bound in query.bounds)
 
 
 def millisecond(bound: float) -> Span[tuple[float, int]]:
-    """Return the places of all entries in the millisecond of a time."""
+    """Return the span of all entries in the millisecond of a time, which is in epoch seconds."""
     at = round(bound * 1000)
     first, second = (then / 1000 - 1e-6 for then in (at, at + 1))
     return (first, 0), (second, 0)
@@ -178,12 +177,12 @@ def millisecond(bound: float) -> Span[tuple[float, int]]:
 def windows(
     query: Around, find: Callable[[float | str], Span[Place] | None], first: Place, last: Place
 ) -> list[tuple[Span[Place], bool, int]]:
-    """Return what to read for a query: spans, whether their newest are wanted, and how many.
+    """Return the parts of a log to read for a query: spans, whether the newest entries are wanted, and how many.
 
     Args:
         query: the query.
-        find: returns the span that a bound covers: of an id its entry, of a time all of that millisecond; None if
-            the id is not known.
+        find: returns the span of a bound: for an id its entry, for a time the whole millisecond; None for an unknown
+            id.
         first: the place before all entries.
         last: the place after all entries.
 
@@ -212,7 +211,7 @@ def windows(
 
 
 def around(entries: Iterable[Entry], query: Around) -> LogPage:
-    """Return what a query asks of all entries of its room."""
+    """Return the entries that a query asks for, selected from all entries of its room."""
     by_time = is_by_time(query)
     found: list[Entry] = []
     log = [((entry.time, entry.seq) if by_time else (0.0, entry.seq), entry) for entry in entries]

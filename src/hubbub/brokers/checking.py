@@ -1,4 +1,4 @@
-"""Whether a log in an SQLite file is whole: everything in it is read, and compared with what else is known of it."""
+"""The check of a log in an SQLite file: it reads everything, and compares the entries with the tables beside them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from hubbub.core.room_modes import parse
 if TYPE_CHECKING:
     from hubbub.brokers.store import Store
 
-LISTED = 20  # faults of one sort that are told one by one
-AHEAD = 60.0  # seconds that the newest entry may be ahead of the clock before that is worth a word
-LATEST = 1e11  # seconds since the epoch: no entry can be from then
-BUCKETS = 1 << 16  # of tokens that are counted together, so that any log can be checked in little memory
-LONG = 4_000  # characters; the index cuts such tokens off
+LISTED = 20  # faults of one kind that are listed one by one
+AHEAD = 60.0  # seconds that the newest entry may be ahead of the clock without a warning
+LATEST = 1e11  # seconds since the epoch; no entry can have this time or a later one
+BUCKETS = 1 << 16  # counters for tokens; a fixed number, so that any log can be checked in little memory
+LONG = 4_000  # characters; the index cuts tokens of this length
 
-Progress = Callable[[int, int], None]  # called with how much is done, and of how much
+Progress = Callable[[int, int], None]  # called with the amount that is done, and the total
 
-# Versions of SQLite in which the bug is mended that two connections that write may lose commits of each other.
+# The first fixed versions of SQLite. In older ones, two connections that write may lose commits of each other.
 _MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
 
 
 def sqlite_warning(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
-    """Return a sentence about the bug of SQLite that this version has, "" if it has none."""
+    """Return a warning if this version of SQLite has the bug with two writers, else ""."""
     if any(version[:2] == mended[:2] and version >= mended for mended in _MENDED) or version > _MENDED[-1]:
         return ""
     return (
@@ -42,7 +42,7 @@ def sqlite_warning(version: tuple[int, int, int] = sqlite3.sqlite_version_info) 
 
 
 def future_warning(newest: float, clock: float) -> str:
-    """Return a sentence about a newest entry that is from the future, "" if it is not."""
+    """Return a warning if the time of the newest entry is more than AHEAD seconds after the clock, else ""."""
     if newest <= clock + AHEAD:
         return ""
     try:
@@ -56,13 +56,13 @@ def future_warning(newest: float, clock: float) -> str:
 
 
 def warnings(log: Store, clock: float) -> list[str]:
-    """Return what should be known about a log though it is whole."""
+    """Return the warnings about a log that is intact."""
     past = "" if log.past.level > logging.WARNING else log.past.text
     return [text for text in (sqlite_warning(), past, future_warning(log.newest, clock)) if text]
 
 
 def faults(log: Store, progress: Progress = lambda done, whole: None) -> list[str]:
-    """Return what is wrong with a log, a sentence each; nothing if it is whole."""
+    """Return the faults of a log, a sentence each; an empty list if it is intact."""
     db = log._db
     db.text_factory = lenient
     found = [log.past.text] if log.past.level > logging.WARNING else []
@@ -81,14 +81,17 @@ def faults(log: Store, progress: Progress = lambda done, whole: None) -> list[st
 
 
 def _pages(db: sqlite3.Connection) -> Iterator[str]:
-    """What SQLite itself knows of its file."""
+    """Yield the faults that SQLite finds in its file."""
     for (fault,) in db.execute(f"PRAGMA integrity_check({LISTED})"):
         if fault != "ok":
             yield str(fault)
 
 
 def _links(db: sqlite3.Connection) -> Iterator[str]:
-    """Each entry names the one before it in its room; of what was forgotten (trimming.py), some are left."""
+    """Yield a fault for each entry whose `prev` is not the entry before it in its room.
+
+    Some entries stay among those that retention has deleted (trimming.py); gaps between them are no fault.
+    """
     chain = (
         "SELECT name, seq FROM"
         " (SELECT room, seq, prev, lag(seq, 1, 0) OVER (PARTITION BY room ORDER BY seq) AS before FROM entry)"
@@ -100,9 +103,10 @@ def _links(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _rulings(db: sqlite3.Connection) -> Iterator[str]:
-    """What holds in a room (ruling.py) is what its entries said, or a part of it."""
+    """Yield a fault for each row of a room's state (room_state.py) that is not an entry or a part of one."""
     known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ruling'").fetchone()
-    if not known or mark(db, "mirrored"):  # a copy (copy.py) answers nobody who may not see all
+    # The copy of a cluster's log (replica_store.py) keeps no such state: all its queries may see everything.
+    if not known or mark(db, "mirrored"):
         return
     made = (
         "SELECT name, ruling.seq, ruling.kind, ruling.text, entry.kind, entry.text FROM ruling"
@@ -119,7 +123,7 @@ def _rulings(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _rows(log: Store, counts: array[int], progress: Progress) -> Iterator[str]:
-    """Every entry can be read; what the index should know of those that it holds is counted."""
+    """Yield a fault for each damaged entry, and for unreadable ones; count the tokens that the index should have."""
     db = log._db
     names = dict(db.execute("SELECT id, name FROM room"))
     indexed, unindexed = (mark(db, "indexed"), mark(db, "unindexed")) if log._version == VERSION else (0, 0)
@@ -158,7 +162,7 @@ def _count(entry: Entry, counts: array[int]) -> None:
 
 
 def _index(log: Store, counts: array[int]) -> Iterator[str]:
-    """The text index knows as many tokens of each kind as there are in the entries, if those can be read."""
+    """Yield a fault if the text index has other numbers of tokens than the entries; skip this in a damaged log."""
     if log._version < VERSION or log.damage:
         return
     log._db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab (main, entry_text, row)")

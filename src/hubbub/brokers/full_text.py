@@ -1,9 +1,9 @@
-"""Searching a log in an SQLite file: its text index, how that is filled, and what is not in it yet.
+"""Searching a log in an SQLite file: the text index, how it is filled, and the search of entries outside of it.
 
-The index (schema.py) holds the tokens of everything said from the mark `unindexed`, without it, up to the mark
-`indexed`. It is filled apart from the write path: doing so in the same transaction would cost most of the throughput.
-What is newer than `indexed` is found by reading it. What is older than `unindexed`, after an upgrade, waits to be
-indexed, the newest first; a search says so.
+The index (schema.py) holds the tokens of all messages with numbers above the mark `unindexed`, up to the mark
+`indexed`. It is filled separately from the writes, because doing so in the same transaction would cost most of the
+throughput. Messages newer than `indexed` are found by reading them. After an upgrade, the messages up to `unindexed`
+wait to be indexed, the newest first; until then a search says that it is incomplete.
 """
 
 from __future__ import annotations
@@ -31,17 +31,20 @@ _NOT_ASCII = "entry.text GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Let SQL know what the index holds of a text; to be called on connections that write."""
+    """Define the SQL function that returns the tokens of a text; call it on each connection that writes."""
     db.create_function("search_tokens", 1, _tokens, deterministic=True)
 
 
 def _tokens(text: bytes) -> str:
-    # Bytes: a damaged text, which is not UTF-8, must not stand in the way of all that follow it.
+    # The argument has bytes, because a damaged text that is not UTF-8 must not stop the indexing of later ones.
     return tokens(search_form(text.decode("utf-8", "replace")))
 
 
 def feed(db: sqlite3.Connection, last: int, limit: int) -> bool:
-    """Index at most `limit` entries more, in a transaction that is under way; return whether there is more to do."""
+    """Index at most `limit` further entries, within an open transaction; return whether there is more to do.
+
+    `last` is the number of the newest entry. New entries come first, then those up to `unindexed`.
+    """
     done, behind = mark(db, "indexed"), mark(db, "unindexed")
     if done < last:
         row = db.execute("SELECT seq FROM entry WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?", (done, limit - 1))
@@ -57,7 +60,7 @@ def feed(db: sqlite3.Connection, last: int, limit: int) -> bool:
 
 
 def is_fed(db: sqlite3.Connection, last: int) -> bool:
-    """Return whether everything is in the index."""
+    """Return whether all entries up to number `last` are in the index."""
     return mark(db, "indexed") >= last and not mark(db, "unindexed")
 
 
@@ -70,7 +73,7 @@ def _index(db: sqlite3.Connection, after: int, upto: int) -> None:
 
 
 def forget(db: sqlite3.Connection, after: int, upto: int) -> None:
-    """Take the entries from one number, without it, up to another out of the index, as long as they are in the log."""
+    """Remove the entries after one number, up to another, from the index; call it while they are still in the log."""
     after, upto = max(after, mark(db, "unindexed")), min(upto, mark(db, "indexed"))
     db.execute(
         "INSERT INTO entry_text (entry_text, rowid, text) "
@@ -84,7 +87,7 @@ def forget(db: sqlite3.Connection, after: int, upto: int) -> None:
 
 
 def search(log: QueryReader, query: Search) -> LogPage:
-    """Return the newest messages that hold all words. Raises sqlite3.Error."""
+    """Return the newest messages that contain all words of a query. Raises sqlite3.Error."""
     words = Words(query.words)
     if not words:
         return LogPage(())
@@ -107,14 +110,14 @@ def search(log: QueryReader, query: Search) -> LogPage:
 
 
 def indexed(log: QueryReader) -> tuple[int, int]:
-    """Return up to which number the index holds everything, and from where on."""
+    """Return the marks `indexed` and `unindexed`: the index holds the entries after the second, up to the first."""
     if log._version < VERSION:
         return 0, 0
     return mark(log._db, "indexed"), mark(log._db, "unindexed")
 
 
 def share(log: QueryReader, behind: int) -> int:
-    """Return how many percent of the log are behind a number."""
+    """Return the percentage of the log that comes after a number, at most 99."""
     first, last = (log._db.execute(f"SELECT {edge}(seq) FROM entry").fetchone()[0] or 0 for edge in ("min", "max"))
     return min(99, 100 * (last - behind) // max(1, last - first + 1))
 
@@ -122,9 +125,9 @@ def share(log: QueryReader, behind: int) -> int:
 def _unindexed(
     log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]
 ) -> Iterator[Entry]:
-    """Yield what is newer than the index and may hold the words, the newest first.
+    """Yield the messages newer than the index that may contain the words, the newest first.
 
-    A text of ASCII is compared by SQLite, so that few are left for the slower comparison here.
+    SQLite compares texts of ASCII itself, which leaves few texts for the slower comparison in Python.
     """
     likes = " AND ".join([r"entry.text LIKE ? ESCAPE '\'"] * len(words.likes))
     where = f"WHERE seq > ? AND seq < ? AND {SAID} AND (({likes}) OR {_NOT_ASCII}) {which} ORDER BY seq DESC"
@@ -132,7 +135,7 @@ def _unindexed(
 
 
 def _indexed(log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]) -> Iterator[Entry]:
-    """Yield what may hold the words as the index says, the newest first: ranking would read them all."""
+    """Yield the messages that may contain the words by the index, the newest first: a ranking would read them all."""
     if done:
         join = "JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ?"
         where = f"{join} AND found.rowid <= ? AND found.rowid < ? AND {SAID} {which} ORDER BY found.rowid DESC"

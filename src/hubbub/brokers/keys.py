@@ -1,4 +1,4 @@
-"""Rooms in subjects: a name as one token, and back."""
+"""Room names in NATS subjects: the encoding of a name as one token, and its decoding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 
 
 def encode_name(name: str) -> str:
-    """Return a name as one token of a subject: what is no plain letter or digit as =XX, byte for byte of its UTF-8."""
+    """Return a name as one token of a subject.
+
+    Lower-case ASCII letters, digits, `_` and `-` stay; each byte of the UTF-8 of any other character becomes =XX.
+    """
     return "".join(
         char if char in _PLAIN else "".join(f"={byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
         for char in name
@@ -14,7 +17,7 @@ def encode_name(name: str) -> str:
 
 
 def room_of(key: str) -> str:
-    """Return the first name of the room with a key; the key itself if it is none of ours."""
+    """Return the first name of the room with a key; the key's token itself if hubbub did not make it."""
     token = key.partition("==")[0]
     try:
         return decode_name(token)
@@ -23,7 +26,7 @@ def room_of(key: str) -> str:
 
 
 def decode_name(token: str) -> str:
-    """Return the name of a token. Raises ValueError for what is none."""
+    """Return the name that a token encodes. Raises ValueError if the token is invalid."""
     parts = token.split("=")
     data = parts[0].encode()
     for part in parts[1:]:

@@ -1,4 +1,4 @@
-"""A broker that forgets: for tests, and for rooms that shall leave no trace (`--ephemeral`)."""
+"""A broker that keeps the log only in memory: for tests, and for servers that store nothing (`--ephemeral`)."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from hubbub.errors import BrokerError, Closed
 if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
-SLICE = 500  # entries that a search looks at in a turn of the loop: a few milliseconds
-ENTRY_COST = 500  # bytes that an entry takes besides its text, about
+SLICE = 500  # entries that a search checks in one iteration of the loop: a few milliseconds
+ENTRY_COST = 500  # approximate bytes of an entry besides its text
 
 
 class MemoryBroker:
@@ -49,7 +49,7 @@ class MemoryBroker:
 
     Args:
         clock: returns epoch seconds.
-        bound: bytes of entries that are kept; beyond it the oldest go.
+        bound: bytes of entries that are kept; beyond it the oldest entries are dropped.
 
     """
 
@@ -71,30 +71,30 @@ class MemoryBroker:
         self._rules: dict[str, list[Entry]] = {}  # by room, as RoomState has them
 
     async def connect(self) -> None:
-        """Nothing is elsewhere."""
+        """Do nothing: this broker needs no other servers."""
 
     async def meet(self, hub: Hub) -> None:
-        """Nobody is elsewhere."""
+        """Do nothing: there are no users on other nodes."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
-        """Begin to work for the running loop."""
+        """Deliver outcomes on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._searches = SearchScheduler(self._search, 1)
         self._committed = committed
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Nothing besides."""
+        """Return an empty mapping: this broker has no statistics of its own."""
         return {}
 
     async def give_up(self) -> None:
-        """Do nothing: everything has its outcome soon."""
+        """Do nothing: every draft gets its outcome in the next iteration of the loop."""
 
     async def stop(self, deadline: float) -> None:
-        """Nothing waits here for longer than a turn of the loop."""
+        """Wait for one iteration of the loop, in which all published drafts get their outcome."""
         await asyncio.sleep(0)
 
     def publish(self, drafts: Sequence[Draft]) -> None:
-        """Order drafts, and keep them while there is room."""
+        """Order drafts, and store them as entries; drop the oldest entries beyond the bound."""
         now = self._now = stamp(self._clock(), self._now)
         moved: dict[str, str] = {}  # rooms that this batch renames
         entries = []
@@ -106,7 +106,7 @@ class MemoryBroker:
         self._loop.call_soon(self._committed, entries)
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
-        """Start to follow a room."""
+        """Call `done` later with the state of a room and its `latest` newest messages."""
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
         recent = list(islice(reversed(self._rooms.get(room, ())), LOOKED_BACK))[::-1]
         rules = self._rules.get(room, ())
@@ -114,10 +114,10 @@ class MemoryBroker:
         self._loop.call_soon(done, state)
 
     def close(self, room: str) -> None:
-        """Follow a room no more."""
+        """Do nothing: `open` made no subscription."""
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query, in the loop's next turn."""
+        """Answer a query in the next iteration of the loop; a search may take several."""
         if isinstance(query, AllRooms):
             self._loop.call_soon(done, self._all_rooms(query))
             return
@@ -146,7 +146,7 @@ class MemoryBroker:
         return RoomModes(room, self._rules.get(room, ()))
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """Say that it can commit: memory always can."""
+        """Call `done` later with None: memory can always commit."""
         self._loop.call_soon(done, None)
 
     def _append(self, draft: Draft, room: str, now: float) -> Entry:
@@ -172,7 +172,7 @@ class MemoryBroker:
         return entry
 
     def _move(self, room: str, to: str) -> None:
-        """Call a room by another name, in all that was said in it, too."""
+        """Rename a room, also in all its entries."""
         self._last[to], self._topics[to] = self._last.pop(room), self._topics.pop(room, "")
         self._rules[to] = self._rules.pop(room, [])
         self._rooms[to] = deque(entry._replace(room=to) for entry in self._rooms.pop(room))
@@ -185,7 +185,7 @@ class MemoryBroker:
                     log[index] = entry._replace(kind=Kind.REDACTED, text="", tags="")
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
-        """Search a slice of the log in each turn of the loop: all of it at once would hold up everybody."""
+        """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""
         words = Words(query.words)
         entries = iter(list(self._newest(query.room, query.before)) if words else ())
         reads = cache(lambda room: may(query.viewer, Action.READ, self._rules_of(room)) is None)

@@ -1,7 +1,7 @@
-"""What is read of a log in an SQLite file.
+"""Queries of a log in an SQLite file.
 
-Damaged entries are left out, and an answer says how many. Should the file itself be so damaged that a query fails, the
-log is read by its numbers instead (salvage.py), as far as time allows.
+Damaged entries are left out, and the answer says how many. If the file is so damaged that a query fails, the log is
+read entry by entry in the order of its numbers instead (salvage.py), as far as the time limit allows.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from hubbub.core.viewer import SYSTEM, Viewer
 from hubbub.errors import BrokerError
 
 PATIENCE = 3.0  # seconds that a query may take
-STEPS = 10_000  # of SQLite's machine, about a millisecond: so often is looked whether it takes too long
+STEPS = 10_000  # steps of SQLite's virtual machine, about 1 ms, between two checks of the time limit
 DAMAGED = "the log is damaged"
 
 
 def sentence(error: sqlite3.Error) -> str:
-    """Return what to tell people about an error of the database: no path, no SQL."""
+    """Return the text of a database error in a form for users, without a path or SQL."""
     text = str(error)
     if salvage.is_damage(error):
         return DAMAGED
@@ -65,24 +65,24 @@ T = TypeVar("T")
 
 
 class QueryReader:
-    """A connection to a log, as far as it is read."""
+    """The reading part of a connection to a log."""
 
     _db: sqlite3.Connection
-    _version: int  # of its tables
-    _select: str  # the columns of an entry, and from where
-    damage = ""  # what was found to be damaged, as soon as something is
-    _skipped = 0  # damaged entries that are left out of an answer
-    left_out = 0  # of all answers
+    _version: int  # version of the tables
+    _select: str  # SELECT clause with the columns of an entry, and its tables
+    damage = ""  # the first damage that was found, "" if there is none
+    _skipped = 0  # damaged entries that are left out of the present answer
+    left_out = 0  # damaged entries that were left out of all answers
 
     @overload
     def answer(self, query: Query) -> LogPage: ...
     @overload
     def answer(self, query: AllRooms) -> RoomList: ...
     def answer(self, query: Query | AllRooms) -> LogPage | RoomList:
-        """Return what a query asks for, of what is committed now.
+        """Return the committed entries or rooms that a query asks for and its viewer may see.
 
         Raises:
-            BrokerError: the log cannot be read, that takes longer than PATIENCE, or the asker has gone.
+            BrokerError: the log cannot be read, that takes longer than PATIENCE seconds, or the asker has gone.
 
         """
         asker = query.asker if isinstance(query, Search) else None
@@ -106,17 +106,17 @@ class QueryReader:
         return found
 
     def state(self, name: str, latest: int) -> RoomState:
-        """Return what the log says of a room. Raises BrokerError."""
+        """Return the state of a room with its `latest` newest messages. Raises BrokerError."""
         return self._read(lambda: self._state(name, latest), lambda: self._salvaged_state(name, latest))
 
     def _read(self, *ways: Callable[[], T]) -> T:
-        """Return what is read of one view of the log: it is written, and indexed, meanwhile.
+        """Return the result of a read in one transaction, so that writes and indexing do not affect it.
 
         Args:
-            ways: how to read it; the next one is taken where the file is damaged.
+            ways: functions that read; the next one is called if the file is damaged.
 
         Raises:
-            BrokerError: it cannot be read.
+            BrokerError: the log cannot be read.
 
         """
         left = list(ways)
@@ -125,7 +125,7 @@ class QueryReader:
                 return self._view(left[0])
             except sqlite3.Error as error:
                 if str(error).startswith("Could not decode to UTF-8") and self._db.text_factory is not lenient:
-                    self._db.text_factory = lenient  # from now on
+                    self._db.text_factory = lenient  # for all later queries
                     continue
                 if not salvage.is_damage(error):
                     raise BrokerError(sentence(error)) from error
@@ -164,14 +164,14 @@ class QueryReader:
         return RoomList(shown, int(count))
 
     def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
-        """Return the closed rooms of which somebody may not see something."""
+        """Return the ids of the closed rooms in which a viewer may not do `action`."""
         if viewer.system:
             return set()
         closed = room_state.closed(self._db)
         return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
 
     def _allowed(self, query: Query, answer: Callable[..., LogPage]) -> LogPage:
-        """Return what is found, of what the viewer may read. Raises Closed."""
+        """Return the entries of an answer that the viewer may read. Raises Closed."""
         viewer = query.viewer
         if viewer.system:
             return answer(self, query)
@@ -186,11 +186,12 @@ class QueryReader:
         return RoomModes(name, room_state.made_of(self._db, row[0], name) if row else ())
 
     def called_before(self, move: Entry) -> str:
-        """Return what a room was called before an entry that renamed it; today's name if that is not known."""
+        """Return the name of a room before the entry that renamed it; the present name if that is unknown."""
         row = None
         if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
             row = self._db.execute("SELECT name FROM former WHERE seq = ?", (move.seq,)).fetchone()
-        if row is None:  # of an older log: what it was renamed to before that
+        # Older logs have no table of former names: the rename before this one tells the name.
+        if row is None:
             before = (
                 "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
                 " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
@@ -209,7 +210,7 @@ class QueryReader:
     # --- entries ----------------------------------------------------------------------------------------------------
 
     def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
-        """Yield the entries that a query finds; those that are damaged are counted."""
+        """Yield the entries that a query finds; skip and count damaged ones."""
         for row in self._db.execute(f"{self._select} {sql}", values):
             if entry := self._entry(*row):
                 yield entry
@@ -240,7 +241,7 @@ class QueryReader:
         return page(False, entries, query.limit)
 
     def _around(self, query: Around) -> LogPage:
-        """Return entries by number; if one of the bounds is a time, by time, and by number where that is the same."""
+        """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
         by_time = is_by_time(query)
         kinds = "" if query.every else f"AND {SAID}"
         place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(0.0, seq)", "seq {0}")
@@ -264,7 +265,7 @@ class QueryReader:
         return LogPage(found)
 
     def _since(self, query: Since) -> LogPage:
-        """Return the first messages by time, in the order of their numbers."""
+        """Return the messages with the earliest times, in the order of their numbers."""
         where = (
             f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND time BETWEEN ? AND ? "
             "ORDER BY time, seq LIMIT ?"
@@ -283,12 +284,12 @@ class QueryReader:
         Search: _search,
     }
 
-    # --- what can be read of a damaged file ------------------------------------------------------------------------
+    # --- reading a damaged file ------------------------------------------------------------------------------------
 
     def _walk(
         self, start: int, newest_first: bool, room: str | None = None, without: Collection[int] = ()
     ) -> Iterator[Entry]:
-        """Yield all entries of a room, or of all `without` some, that can be read from number `start` on."""
+        """Yield the readable entries from number `start` on, of one room or of all rooms except those in `without`."""
         names = dict(self._db.execute("SELECT id, name FROM room").fetchall())
 
         def lost(count: int) -> None:
@@ -301,7 +302,7 @@ class QueryReader:
                 yield entry
 
     def _salvaged(self, query: Query) -> LogPage:
-        """Return what a query asks for, by looking at one entry after another."""
+        """Return the entries that a query asks for, by a look at one entry after another."""
         match query:
             case Latest():
                 kinds = query.kinds or (Kind if query.every else model.SAID)

@@ -1,4 +1,4 @@
-"""A log in an SQLite file that follows one which is kept elsewhere."""
+"""A copy of a log in an SQLite file; the log itself is stored on other servers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from hubbub.errors import BrokerError
 
 
 class ReplicaStore(Store):
-    """A log whose entries have their numbers from elsewhere; it can be made anew, so nothing is kept beside it."""
+    """A copy of a log, whose entries keep the numbers of the original. It can be made again, so it has no mark file."""
 
     _marked = False
 
     def mirror(self, messages: Sequence[tuple[str, Sequence[Entry]]], upto: int) -> None:
-        """Take in entries that were numbered elsewhere, each with the key of its room; note up to where that goes.
+        """Store entries under their own numbers, except those that are already stored. Raises BrokerError.
 
-        What is here already is left out. Raises BrokerError.
+        Args:
+            messages: the key of a room and entries of that room, in the order of the log.
+            upto: the number of the last message, which is stored as `mirrored`.
+
         """
         db = self._db
         try:
@@ -49,7 +52,10 @@ class ReplicaStore(Store):
             raise BrokerError(sentence(error)) from error
 
     def _room_of(self, key: str) -> int:
-        """Return the room of a key, made if there is none: it is called as the key says until it is renamed."""
+        """Return the id of the room with a key; make the room if needed, with the name that the key encodes.
+
+        If another room with a key has that name now, the new room is named by its key.
+        """
         self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
         row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
         if row is None:
@@ -61,11 +67,11 @@ class ReplicaStore(Store):
 
     @property
     def mirrored(self) -> int:
-        """Up to where `mirror` was called; 0 if it was not."""
+        """The number of the last message that was mirrored; 0 if there is none."""
         return schema.mark(self._db, "mirrored")
 
     def trim_before(self, number: int) -> None:
-        """Forget all that is before a number: who keeps the log itself has forgotten it. Raises BrokerError."""
+        """Delete all entries before a number, as the servers of the original have done. Raises BrokerError."""
         if number - 1 <= schema.mark(self._db, "trimmed"):
             return
         try:

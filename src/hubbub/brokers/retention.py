@@ -1,4 +1,4 @@
-"""How long and how much of a log is kept, whoever keeps it."""
+"""The retention of a log: how long entries are kept and how many, on every broker."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Bounds of a log: seconds, entries (on NATS: messages) and bytes; 0 for no bound."""
+    """The bounds of a log: its age in seconds, its entries (on NATS: messages) and its bytes; 0 for no bound."""
 
     age: float = 0
     count: int = 0

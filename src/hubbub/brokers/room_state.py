@@ -1,8 +1,8 @@
-"""What holds in the rooms of an SQLite log, kept as state beside it.
+"""The present state of the rooms in an SQLite log, in tables of its own.
 
-The entries that make a room's rules are copied into the table `ruling`, without what was overruled; the letters that
-close rooms are in `shut`. So a room opens as fast after fifty thousand changes of its modes as after five, and which
-rooms are closed need not be found out from all changes that there ever were.
+The table `ruling` has copies of the entries that set a room's modes and topic, without the overruled ones. The table
+`shut` has the mode letters that close rooms. So a room opens as fast after fifty thousand mode changes as after five,
+and the closed rooms are known without reading all mode changes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIELDS = "seq, prev, time, kind, nick, text, id, host, tags"
 
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the tables, if there are none, from what the log says."""
+    """Make the tables if they do not exist, and fill them from the log."""
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ruling'").fetchone():
         return
     db.executescript(f"BEGIN; {_SCHEMA}")
@@ -47,7 +47,7 @@ def prepare(db: sqlite3.Connection) -> None:
 
 
 def note(db: sqlite3.Connection, room: int, entry: Entry) -> None:
-    """Note what an entry changes that is about to be stored in a room, in the same transaction."""
+    """Update the state of a room for an entry that is being stored in the same transaction."""
     if entry.kind not in CHANGING or not _matters(db, room, entry):
         return
     (count,) = db.execute("SELECT count(*) FROM ruling WHERE room = ?", (room,)).fetchone()
@@ -63,7 +63,7 @@ def note(db: sqlite3.Connection, room: int, entry: Entry) -> None:
 
 
 def _matters(db: sqlite3.Connection, room: int, entry: Entry) -> bool:
-    """Return False for most joins and renames, without looking at all that holds in the room."""
+    """Return False for most joins and renames, without reading the whole state of the room."""
     if entry.kind is Kind.JOIN:
         return not db.execute("SELECT 1 FROM ruling WHERE room = ? AND kind = 'join'", (room,)).fetchone()
     if entry.kind is Kind.RENAME:
@@ -73,9 +73,13 @@ def _matters(db: sqlite3.Connection, room: int, entry: Entry) -> bool:
 
 
 def made_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
-    """Return the entries that make a room's rules, in their order. Raises sqlite3.Error, also if one is damaged."""
+    """Return the entries that set a room's modes and topic, in their order.
+
+    Raises sqlite3.Error, also if one of the entries is damaged.
+    """
     made = list(_entries(db, name, f"SELECT {_FIELDS} FROM ruling WHERE room = :room ORDER BY seq", room))
-    if None in made:  # a closed room must not become an open one by it
+    # Without this error, damage could open a closed room.
+    if None in made:
         error = sqlite3.DatabaseError("what holds in a room is damaged")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
@@ -88,7 +92,7 @@ def closed(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
 
 
 def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator[Entry | None]:
-    """Yield the entries of rows, None for those that are damaged."""
+    """Yield the entry of each row, None for a damaged one."""
     for seq, prev, time, *texts in db.execute(sql, {"room": room}):
         yield entry_of(name, seq, prev, time, tuple(texts), None)
 

@@ -1,7 +1,6 @@
-"""Reading a log in an SQLite file that is damaged: what can be read of it, and how much cannot.
+"""Reading a damaged log in an SQLite file: the readable entries, and the count of the others.
 
-The text index and the other indices are left alone: an entry is reached by its number only. Where a page of the file
-cannot be read, the numbers on it are skipped.
+No index is used: each entry is read by its number. If a page of the file cannot be read, the numbers on it are skipped.
 """
 
 from __future__ import annotations
@@ -12,11 +11,11 @@ from functools import partial
 from typing import Any
 
 PAGE = 512  # rows that are read at once where nothing is damaged
-LAST = (1 << 63) - 1
+LAST = (1 << 63) - 1  # highest row number of SQLite
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Return whether SQLite says that the file itself is damaged."""
+    """Return whether an error of SQLite means that the file itself is damaged."""
     code = getattr(error, "sqlite_errorcode", None) or 0
     return code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -24,17 +23,17 @@ def is_damage(error: sqlite3.Error) -> bool:
 def walk(
     db: sqlite3.Connection, columns: str, start: int, newest_first: bool, lost: Callable[[int], None]
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of all entries from number `start` on, or back from it.
+    """Yield the rows of all readable entries from number `start` on, upwards or downwards.
 
     Args:
-        db: the connection; its reading is one view of the log only within a transaction.
-        columns: what to read of each; the first is the number.
+        db: the connection; only within a transaction do all reads see the same log.
+        columns: the columns to read; the first one is the number.
         start: the first number.
-        newest_first: whether to go back.
-        lost: called with how many numbers in a row cannot be read; 0 if that is all the rest.
+        newest_first: whether to go downwards.
+        lost: called with the count of consecutive numbers that cannot be read; with 0 if the whole rest cannot.
 
     Raises:
-        sqlite3.Error: it is not damage that keeps the log from being read.
+        sqlite3.Error: the log cannot be read for another reason than damage.
 
     """
     order, compare, step = ("DESC", "<=", -1) if newest_first else ("ASC", ">=", 1)
@@ -56,7 +55,8 @@ def walk(
             at, limit = rows[-1][0] + step, min(PAGE, 4 * limit)
         elif rows is not None:
             return
-        elif limit > 1:  # the rows before the damaged one, first
+        # Smaller reads get the rows before the damaged one.
+        elif limit > 1:
             limit = max(1, limit // 8)
         else:
             behind = _behind(partial(_is_readable, read, at, step), LAST - abs(at))
@@ -71,16 +71,16 @@ def _is_readable(read: Callable[[int, int], object], at: int, step: int, distanc
 
 
 def _behind(is_readable: Callable[[int], bool], most: int) -> int:
-    """Return the least distance at which something can be read, 0 if there is none up to `most`.
+    """Return the smallest distance at which a row can be read, 0 if there is none up to `most`.
 
-    What is damaged is taken to be one piece: a page, or all that hangs on it.
+    The search assumes that the damage is contiguous: one page, or a page and all pages below it in the tree.
     """
     distance = 1
     while not is_readable(distance):
         distance *= 2
         if distance > most:
             return 0
-    low, high = distance // 2, distance  # that one fails, this one does not
+    low, high = distance // 2, distance  # unreadable, readable
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if is_readable(middle) else (middle, high)

@@ -1,7 +1,7 @@
-"""The tables of a log in an SQLite file, how an older log is brought up to date, and what a row of it is.
+"""The tables of a log in an SQLite file, their upgrade from older versions, and the conversion of rows to entries.
 
-Of an entry's row, `sum` is a checksum of its texts: SQLite itself has none, so a damaged byte in a text would be shown
-as if it had been said. It is NULL in rows that an older version wrote.
+The column `sum` of an entry is a checksum of its texts. SQLite itself has none, so without it a text with a damaged
+byte would be shown as if a user had written it. It is NULL in rows of an older version.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ CREATE INDEX entry_room ON entry (room, seq);
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO mark VALUES ('indexed', 0); -- the text index holds all from `unindexed` (without it) up to this number
 """
-# From where people come, and what was done to whom.
+# The hosts of users and the tags of entries; indices of messages, and of modes and topics.
 _SECOND = f"""
 DROP INDEX IF EXISTS entry_said;
 ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
@@ -41,8 +41,8 @@ ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
 CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
 CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
 """
-# Checksums; history by time, which need not rise with the numbers; a text index of tokens (words.py), which is filled
-# from the newest entry back while the log is in use; the log's identity.
+# Checksums; an index by time, because times need not rise with the numbers; a text index of tokens (words.py), which
+# is filled backwards from the newest entry while the log is in use; and the log's identity.
 _THIRD = f"""
 CREATE INDEX IF NOT EXISTS entry_renames ON entry (room, seq) WHERE {RENAMES};
 ALTER TABLE entry ADD COLUMN sum INTEGER;
@@ -60,7 +60,7 @@ Texts = tuple[str, str, str, str, str, str]  # kind, nick, text, id, host, tags
 
 
 def upgrade(db: sqlite3.Connection, version: int) -> None:
-    """Bring the tables from a version, 0 for none, up to this one, in one transaction. Raises sqlite3.Error."""
+    """Upgrade the tables from a version (0 for no tables) to VERSION, in one transaction. Raises sqlite3.Error."""
     if version < VERSION:
         db.executescript(f"BEGIN; {' '.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT")
 
@@ -72,25 +72,32 @@ def mark(db: sqlite3.Connection, name: str) -> int:
 
 
 def notes(db: sqlite3.Connection) -> dict[str, str]:
-    """Return what is noted of the log as such: its identity, say."""
+    """Return the notes about the log as a whole by name, such as its identity."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'note'").fetchone():
         return {}
     return dict(db.execute("SELECT name, value FROM note"))
 
 
 def fields(version: int) -> str:
-    """Return the columns of an entry after its room, in a log of this version."""
+    """Return the SQL columns of an entry without its room, for a log with tables of this version."""
     later = {1: "'', '', NULL", 2: "host, tags, NULL"}.get(version, "host, tags, sum")
     return f"seq, prev, time, kind, nick, entry.text, entry.id, {later}"
 
 
 def checksum(texts: Texts) -> int:
-    """Return the checksum of a row's texts. Raises UnicodeEncodeError if one of them is no text."""
+    """Return the checksum of a row's texts. Raises UnicodeEncodeError if one of them was not valid UTF-8."""
     return zlib.crc32("\0".join(texts).encode())
 
 
 def row(entry: Entry, room: int, prev: int) -> tuple[Any, ...]:
-    """Return the row of an entry, for INSERT; `room` is the id of its room, `prev` the number before it there."""
+    """Return the row of an entry for INSERT.
+
+    Args:
+        entry: the entry.
+        room: the id of its room.
+        prev: the number of the entry before it in the room.
+
+    """
     texts = (entry.kind.value, *entry[5:])
     return entry.seq, room, prev, entry.time, *texts, checksum(texts)
 
@@ -100,11 +107,11 @@ def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int
     try:
         if checksum(texts) == sum or sum is None:
             return Entry(room, seq, prev, time, Kind(texts[0]), *texts[1:])
-    except ValueError:  # a kind that there is not, or no UTF-8: see `lenient`
+    except ValueError:  # an unknown kind, or invalid UTF-8 (see `lenient`)
         pass
     return None
 
 
 def lenient(data: bytes) -> str:
-    """Return the text of a column that may be damaged: what is no UTF-8 in it is made such that checksum() raises."""
+    """Return the text of a column that may be damaged: invalid UTF-8 becomes characters for which checksum() raises."""
     return data.decode("utf-8", "surrogateescape")

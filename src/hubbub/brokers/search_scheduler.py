@@ -1,6 +1,7 @@
-"""Which searches are done when: one at a time for each address, a few in all, and not too many that wait.
+"""The order of searches: one at a time for each address, a few in all, and a bounded number that wait.
 
-A search may have to look at much of the log. So that one peer's searches delay nobody else's, addresses take turns.
+A search may have to read much of the log. The addresses take turns, so that the searches of one address do not delay
+those of all others.
 """
 
 from __future__ import annotations
@@ -14,30 +15,30 @@ from typing import Any
 from hubbub.core.model import Search
 from hubbub.errors import BrokerError, Busy
 
-WAITING = 32  # searches of an address that may wait: everybody in a class behind one router searches at once
-WAITING_IN_ALL = 128
+WAITING = 32  # waiting searches of one address, which may be a whole class behind one router
+WAITING_IN_ALL = 128  # waiting searches of all addresses
 
 Done = Callable[[Any], None]
 
 
 class SearchScheduler:
-    """The searches of a broker. All calls are on the loop's thread.
+    """Starts the searches of a broker in turn. All calls are on the loop's thread.
 
     Args:
-        start: begins a search, and calls back, later, with a Page or a BrokerError.
-        at_once: how many may be under way.
+        start: begins a search, and calls back later with a LogPage or a BrokerError.
+        at_once: the number of searches that may run at the same time.
 
     """
 
     def __init__(self, start: Callable[[Search, Done], None], at_once: int) -> None:
         self._start = start
         self._at_once = at_once
-        self._waiting: dict[str, deque[tuple[Search, Done]]] = {}  # by address; the first one has the next turn
-        self._under_way: set[str] = set()  # addresses
+        self._waiting: dict[str, deque[tuple[Search, Done]]] = {}  # by address; the first address is next
+        self._under_way: set[str] = set()  # addresses whose search is running
         self._loop = asyncio.get_running_loop()
 
     def ask(self, query: Search, done: Done) -> None:
-        """Do a search when it has its turn; `done` gets Busy at once if too many wait already."""
+        """Queue a search, and call `done` later with its result; with Busy if too many searches wait already."""
         address = query.asker.address if query.asker else ""
         if len(self._waiting.get(address, ())) >= WAITING:
             self._loop.call_soon(done, Busy("too many searches from your address are waiting"))

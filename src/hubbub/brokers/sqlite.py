@@ -1,12 +1,12 @@
-"""The broker of one machine: an SQLite file, a thread that writes it, and some that read.
+"""The broker of a single machine: an SQLite file, one thread that writes it, and several threads that read.
 
-The disk is never touched on the loop's thread. The writer takes a batch, commits it, and hands it back by one
-call on the loop; the hub gathers the next batch meanwhile, so batches grow with the load and nobody waits for
-a timer. Searches have threads of their own, so that nobody who comes in or reads on waits for them.
+The loop's thread never touches the disk. The writer takes a batch, commits it, and returns the entries by one call on
+the loop. The hub collects the next batch meanwhile, so batches grow with the load and no draft waits for a timer.
+Searches have their own threads, so that joins and history requests do not wait for them.
 
-A commit that the disk does not confirm may be in the file or not, and what the system has in memory of the file is
-not to be trusted. So the writer opens the file again, writes over what it wrote last, and looks what is there before
-anybody is told how it ended. If that does not work either, the server ends.
+A commit that the disk does not confirm may be in the file or not, and the system's cache of the file is not reliable
+then. So the writer opens the file again, overwrites the last commit, and reads what is stored before it reports any
+outcome. If that fails too, the server ends.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-READERS = 2  # so that a long answer does not hold up who joins
-SEARCHERS = 2
-PAUSE = 0.2  # seconds without a batch, after which the text index is fed
-REPEAT = 10.0  # seconds between two lines on the console about a disk that fails
-INDEX_STEP = 1_000  # entries that are indexed at once: a few milliseconds that a batch may have to wait
-INDEX_LAG = 20_000  # entries; further behind, the index is fed between batches too
-TRIM_STEP = 100  # entries that are forgotten at once: a few milliseconds likewise
-TRIM_EVERY = 60.0  # seconds without a batch after which is looked what has become too old
-MARK_EVERY = 5.0  # seconds in which what was noted of the log's end is synced at least
+READERS = 2  # reading threads; more than one, so that a long answer does not delay joins
+SEARCHERS = 2  # searching threads
+PAUSE = 0.2  # seconds without a batch, after which entries are indexed
+REPEAT = 10.0  # seconds between two lines on the console about a failing disk
+INDEX_STEP = 1_000  # entries that are indexed at once; a batch may wait a few milliseconds for it
+INDEX_LAG = 20_000  # unindexed entries above which indexing also runs between batches
+TRIM_STEP = 100  # entries that are deleted at once; a batch may wait a few milliseconds for it
+TRIM_EVERY = 60.0  # seconds without a batch, after which the retention is checked
+MARK_EVERY = 5.0  # maximum seconds between two syncs of the mark file under load
 HOUR = 60 * 60.0
-SYNC_TRIES = 10  # times that a disk is tried which does not confirm what is written
-SYNC_PAUSE = 0.3  # seconds between them
+SYNC_TRIES = 10  # attempts to reopen the log after an unconfirmed commit
+SYNC_PAUSE = 0.3  # seconds between two attempts
 LOST_DISK = "the disk does not confirm what is written to it"
 
 Job = Callable[[Store], None]
 
 
 class SqliteBroker:
-    """Keeps everything in a folder that no other server uses.
+    """Stores the log in a folder that no other server uses.
 
     Args:
-        folder: made if it does not exist.
+        folder: the data folder; it is made if it does not exist.
         clock: returns epoch seconds.
-        keep: how much is kept.
-        uptime: returns seconds, and is never set.
+        keep: the retention of the log.
+        uptime: returns the seconds of a monotonic clock.
 
     """
 
@@ -85,23 +85,23 @@ class SqliteBroker:
         self._batches: queue.SimpleQueue[Sequence[Draft] | Job | None] = queue.SimpleQueue()
         self._questions: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._searching: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._quiet_until = 0.0  # on the loop's clock
+        self._quiet_until = 0.0  # end of silence about a failing disk, on the loop's clock
         self._forgetting = Forgetting(self._keep)
-        self._told_of = 0.0  # the time of the entry that was looked at last, whether it is from the future
-        self._fault = ""  # why nothing is stored any more
+        self._told_of = 0.0  # time of the entry that was last checked for a time in the future
+        self._fault = ""  # the reason why nothing is stored any more
         self._threads: list[threading.Thread] = []
 
     async def connect(self) -> None:
-        """Nothing is elsewhere."""
+        """Do nothing: this broker needs no other servers."""
 
     async def meet(self, hub: Hub) -> None:
-        """Nobody is elsewhere."""
+        """Do nothing: there are no users on other nodes."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
-        """Open the file and begin to work for the running loop.
+        """Open the file, start the threads, and deliver outcomes on the running loop.
 
         Raises:
-            SettingsError: the folder cannot be written, or another server uses it.
+            SettingsError: the folder cannot be written, another server uses it, or the log cannot be opened.
 
         """
         self._loop = asyncio.get_running_loop()
@@ -125,7 +125,7 @@ class SqliteBroker:
         self._spawn(self._check)
 
     def _warn(self) -> None:
-        """Say what is wrong with the log and around it, though it can be used."""
+        """Log warnings about the log and its folder that do not prevent its use."""
         warnings = [checking.sqlite_warning(), self._future(self._clock())]
         if is_open_to_others(self._folder):
             folder = self._folder
@@ -134,14 +134,14 @@ class SqliteBroker:
             log.warning("%s", text)
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Nothing besides."""
+        """Return an empty mapping: this broker has no statistics of its own."""
         return {}
 
     async def give_up(self) -> None:
-        """Do nothing: everything has its outcome soon."""
+        """Do nothing: every draft gets its outcome soon."""
 
     async def stop(self, deadline: float) -> None:
-        """Commit what was published, and close the file; after `deadline` seconds leave both to the system."""
+        """Commit the published drafts and close the file; stop waiting for that after `deadline` seconds."""
         writer, *readers = self._threads
         end = self._loop.time() + deadline
         for _ in range(READERS):
@@ -149,25 +149,26 @@ class SqliteBroker:
         for _ in range(SEARCHERS):
             self._searching.put(None)
         self._checked.interrupt()
-        await _join(readers, end)  # first: the last one to close puts all into one file, and it must be able to write
+        # The readers close first: the last connection merges all into one file, so it must be the one that writes.
+        await _join(readers, end)
         self._batches.put(None)
         await _join([writer], end)
-        await asyncio.sleep(0)  # the last outcome is handed over by a call that is waiting
+        await asyncio.sleep(0)  # the last outcome is a waiting call of the loop
         os.close(self._lock)
 
     def publish(self, drafts: Sequence[Draft]) -> None:
-        """Store drafts in one transaction."""
+        """Queue drafts for the writing thread, which stores them in one transaction."""
         self._batches.put(drafts)
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
-        """Start to follow a room: all of it passes through here, so there is nothing to subscribe to."""
+        """Read the state of a room and call `done` with it; no subscription is needed, since all entries are local."""
         self._ask(lambda store: store.state(room, latest), done, self._questions)
 
     def close(self, room: str) -> None:
-        """Follow a room no more."""
+        """Do nothing: `open` made no subscription."""
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query from a thread that reads."""
+        """Answer a query in a reading thread, a search in a searching thread; call `done` later with the result."""
         if isinstance(query, Search):
             self._searches.ask(query, done)
         else:
@@ -177,7 +178,7 @@ class SqliteBroker:
         self._ask(lambda store: store.answer(query), done, self._searching)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """Commit something that is no entry, after what is waiting."""
+        """Commit a mark that is no entry, after the waiting batches; call `done` with None or a BrokerError."""
         self._ask(self._try_to_commit, done, self._batches)
 
     def _try_to_commit(self, store: Store) -> None:
@@ -208,17 +209,17 @@ class SqliteBroker:
         where.put(job)
 
     def _is_damaged(self, what: str) -> None:
-        """Say once that the log is damaged."""
+        """Report damage of the log: in `health`, and once on the console."""
         if not self.health:
             self.health = "the log is damaged; hubbub check says more"
             log.error("The log is damaged: %s. hubbub check says more, hubbub export --salvage saves the rest", what)
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits for it any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits any more
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _spawn(self, target: Callable[..., None], *values: object) -> None:
-        # Daemons: a disk that does not answer must not keep the process from ending.
+        # Daemon threads, because a disk that does not answer must not keep the process from ending.
         thread = threading.Thread(target=target, args=values, name="hubbub-sqlite", daemon=True)
         self._threads.append(thread)
         thread.start()
@@ -231,7 +232,7 @@ class SqliteBroker:
         store.close()
 
     def _check(self) -> None:
-        """See once whether the file is whole, behind everything else that the machine has to do."""
+        """Check the file's pages once, with the lowest priority (nice 19)."""
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         if fault := self._checked.quick_check():
@@ -242,8 +243,8 @@ class SqliteBroker:
 
     def _write(self) -> None:
         store = self._store
-        lag = INDEX_LAG  # entries that the text index may lack; unknown at first
-        added = 0  # entries since something was forgotten
+        lag = INDEX_LAG  # entries that the text index may lack; unknown at the start
+        added = 0  # stored entries that are not matched by trimming yet
         marked = self._uptime()
         while True:
             try:
@@ -267,14 +268,14 @@ class SqliteBroker:
             added += len(batch)
             if lag > 2 * INDEX_LAG and not self._index_some(store):
                 lag = 0
-            if added > TRIM_STEP // 2:  # twice as fast as it grows
+            if added > TRIM_STEP // 2:  # trims twice as fast as the log grows
                 added = max(0, added - TRIM_STEP // 2)
                 self._trim_some(store)
         self._mark(store, marked, 0.0)
         store.close()
 
     def _mark(self, store: Store, last: float, every: float) -> float:
-        """Let a power cut not take what is noted of the log's end; return when that was done last."""
+        """Sync the mark file if `every` seconds have passed since `last`; return the time of the last sync."""
         now = self._uptime()
         if now - last < every:
             return last
@@ -297,7 +298,7 @@ class SqliteBroker:
     def _index_some(self, store: Store) -> bool:
         try:
             return store.index_some(INDEX_STEP)
-        except Exception:  # searching does without the index; the log must go on
+        except Exception:  # searches work without the index; the log must go on
             log.exception("the text index could not be fed")
             return False
 
@@ -315,12 +316,12 @@ class SqliteBroker:
         except BrokerError as error:
             self._complain(len(batch), error)
             self._tell(self._failed, batch, str(error), True)
-        except Exception:  # a bug must not end this thread: everybody would wait for ever
+        except Exception:  # a bug must not end this thread, on which all users wait
             log.exception("a batch of %d could not be stored", len(batch))
             self._tell(self._failed, batch, "the server made a mistake", True)
 
     def _future(self, clock: float) -> str:
-        """Return a sentence if the newest entry is from the future: once until another one is."""
+        """Return a warning if the newest entry has a time in the future; only once for each newest entry."""
         newest = self._store.newest
         if newest == self._told_of:
             return ""
@@ -334,7 +335,7 @@ class SqliteBroker:
             log.error("%d entries could not be stored: %s (%s)", count, error, error.__cause__)
 
     def _find_out(self, store: Store, batch: Sequence[Draft], error: BrokerError) -> None:
-        """Tell what became of a batch that the disk did not confirm, once that is sure."""
+        """Find out and report the outcome of a batch that the disk did not confirm."""
         self._complain(len(batch), error)
         try:
             there = self._recover(store, batch)
@@ -347,10 +348,10 @@ class SqliteBroker:
             self._tell(self._failed, batch, str(error), True)
 
     def _recover(self, store: Store, batch: Sequence[Draft] = ()) -> list[Entry]:
-        """Open the file again, and return what is there of a batch.
+        """Open the file again, and return the entries of a batch that are stored.
 
         Raises:
-            BrokerError: the disk confirms nothing any more, so the server ends.
+            BrokerError: the disk still confirms nothing after SYNC_TRIES attempts, so the server ends.
 
         """
         for attempt in range(SYNC_TRIES):
@@ -373,10 +374,10 @@ async def _join(threads: list[threading.Thread], end: float) -> None:
 
 
 def lock(folder: Path) -> int:
-    """Return a file descriptor that holds the folder for this process alone.
+    """Make a folder if needed, lock it for this process, and return the file descriptor that holds the lock.
 
     Raises:
-        SettingsError: it cannot be made, written or had.
+        SettingsError: the folder cannot be made or written, or another process has the lock.
 
     """
     try:

@@ -1,8 +1,8 @@
-"""The log in an SQLite file: what is written and read, without threads or loops.
+"""The log in an SQLite file: its writes and reads, without threads or event loops.
 
-One row an entry. Its number is the row's, so numbers rise over all rooms and are not dense within one. Of all
-connections to a log one writes, the server's or, while no server runs, an import's; all others are opened read-only.
-SQLite before 3.51.3 may lose what is stored when two of them write (checking.py).
+Each entry is one row. Its number is the row's number, so numbers rise over all rooms and are not dense within a room.
+Only one connection to a log writes: the server's or, while no server runs, that of an import. All other connections
+are opened read-only, because SQLite before 3.51.3 may lose stored data when two connections write (checking.py).
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from hubbub.files import PRIVATE, make_private, sync_folder
 log = logging.getLogger("hubbub")
 
 FILE = "hubbub.db"
-COPY = "projection"  # the folder, in the data folder, of a copy of what other servers keep
-NOWHERE = (0, 0)  # a room that was renamed: nothing is written to it under its old name
+COPY = "projection"  # folder in the data folder for the copy of a cluster's log
+NOWHERE = (0, 0)  # old name of a renamed room; nothing is written to it
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
-EMPTY = 4096  # bytes of a file in which nothing was stored: a header
+EMPTY = 4096  # bytes of a file without content: only a header
 NOT_SYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
 
 class NotSynced(BrokerError):
-    """A commit was written, but the disk did not confirm it: it may be there after a crash, or not."""
+    """A commit was written, but the disk did not confirm it: after a crash it may be lost or not."""
 
 
 class Size(NamedTuple):
-    """How much a log holds."""
+    """The size of a log: its number of entries and of rooms, and the bytes of its file."""
 
     entries: int
     rooms: int
@@ -52,15 +52,15 @@ class Store(QueryReader):
     """One connection to the log.
 
     Args:
-        folder: where the file is, or shall be.
-        write: whether this connection appends. Only one may, at any time; any number may read beside it.
+        folder: the folder of the file.
+        write: whether this connection appends. Only one connection may do so at a time; any number may read.
 
     Raises:
-        SettingsError: the file cannot be opened, is no log of ours, or there is none to read.
+        SettingsError: the file cannot be opened, is no log of hubbub, or there is none to read.
 
     """
 
-    _marked = True  # whether a file beside the log tells how far it got
+    _marked = True  # whether the log has a mark file (watermark.py)
 
     def __init__(self, folder: Path, write: bool = False) -> None:
         self._folder = folder
@@ -69,14 +69,14 @@ class Store(QueryReader):
         self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
         self._tidying = trimming.Trimming()
         self._mark: Watermark | None = None
-        self.forgotten = 0  # entries since it was opened
+        self.forgotten = 0  # entries deleted by retention since the log was opened
         if not write and not self._path.exists():
             raise SettingsError(f"There is no log in {folder}.")
         try:
             try:
                 self._open("rwc" if write else "ro")
             except sqlite3.Error:
-                # To read beside a writer, SQLite makes a file; where it cannot, there must be no writer to read beside.
+                # SQLite makes a file to read beside a writer. Where it cannot, there must be no writer.
                 if write or os.access(folder, os.W_OK):
                     raise
                 if self._unmerged():
@@ -89,7 +89,8 @@ class Store(QueryReader):
             raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
 
     def _open(self, mode: str) -> None:
-        found = watermark.read(self._folder) if self._marked else None  # before the log, which may grow meanwhile
+        # The mark is read before the log, because the log may grow meanwhile.
+        found = watermark.read(self._folder) if self._marked else None
         if mode == "rwc":
             self._make_private()
         with contextlib.ExitStack() as undo:
@@ -106,9 +107,9 @@ class Store(QueryReader):
             undo.pop_all()
 
     def _make_private(self) -> None:
-        """See that only the owner can read the log: SQLite gives all its files the mode of the first."""
+        """Make the log readable for its owner only: SQLite gives all its files the mode of the first one."""
         if not self._path.exists():
-            with contextlib.suppress(OSError):  # SQLite says it better
+            with contextlib.suppress(OSError):  # SQLite has the better message
                 os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
                 sync_folder(self._folder)
         for end in ("", "-wal", "-shm"):
@@ -146,13 +147,13 @@ class Store(QueryReader):
         self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
 
     def _look(self) -> None:
-        """Find out where the log ends. Numbers are never given twice."""
+        """Read where the log ends: numbers continue after it, and no number is used twice."""
         newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
         self.last = max(newest[0], schema.mark(self._db, "trimmed"), schema.mark(self._db, "given"))
-        self.newest: float = newest[1]  # the time of the newest entry
+        self.newest: float = newest[1]  # time of the newest entry, in epoch seconds
 
     def _begin(self, found: Mark | None) -> None:
-        """Go on with a log that is whole, or begin another one with what is left of it."""
+        """Continue the log if it is complete; else give it a new identity, and continue above all used numbers."""
         if self.past.text:
             log.log(self.past.level, "%s", self.past.text)
         if not self.past.same:
@@ -167,7 +168,7 @@ class Store(QueryReader):
             self._db.execute("INSERT OR IGNORE INTO note VALUES ('marked', 'yes')")
 
     def _check_in_place(self) -> None:
-        """See that the file is still where it was: what is written into a removed one is lost. Raises BrokerError."""
+        """Check that the file is still in its place: entries written to a removed file are lost. Raises BrokerError."""
         try:
             if self._path.stat().st_ino == self._inode:
                 return
@@ -178,22 +179,22 @@ class Store(QueryReader):
 
     @property
     def aged(self) -> float:
-        """Until when the age of the log was sure when it was opened, in epoch seconds; 0 if that is not known."""
+        """The time of the log (ageing.py) when it was opened, in epoch seconds; 0 if unknown."""
         return self._mark.time if self._mark else 0.0
 
     @property
     def is_ahead_of_mark(self) -> bool:
-        """Whether a power cut may take back what is noted of the log's end."""
+        """Whether the mark file has changes that a power cut could lose."""
         return bool(self._mark and self._mark.dirty)
 
     def sync_mark(self, aged: float) -> None:
-        """Note until when the log's age is sure, and let what is noted survive a power cut."""
+        """Write the log's end and its time (ageing.py) to the mark file, and sync the file against a power cut."""
         if self._mark:
             self._mark.note(self.last, aged)
             self._mark.sync()
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the log and its mark file."""
         self._db.close()
         if self._mark:
             self._mark.close()
@@ -202,10 +203,10 @@ class Store(QueryReader):
     # --- writing --------------------------------------------------------------------------------------------
 
     def append(self, drafts: Sequence[Draft], now: float) -> list[Entry]:
-        """Store drafts in one transaction; when this returns, not even a power cut can undo it.
+        """Store drafts in one transaction, and return their entries; not even a power cut can undo it then.
 
         Raises:
-            NotSynced: it is not sure whether they are stored: `reopen` the log before anything else.
+            NotSynced: it is unknown whether they are stored; call `reopen` before anything else.
             BrokerError: none of them is stored.
 
         """
@@ -265,12 +266,12 @@ class Store(QueryReader):
             self._forget(room, first)
 
     def _note_name(self, seq: int, name: str) -> None:
-        """Note what a room was called up to the entry that renamed it: who takes the log elsewhere tells it again."""
+        """Store the name that a room had before the entry that renamed it: an export needs the former names."""
         self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
     def _forget(self, room: int, id: str) -> None:
-        """Take a message's text out of the log and out of the index."""
+        """Remove a redacted message's text from the log and from the text index."""
         row = self._db.execute("SELECT seq, nick, host FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
         if row is None:
             return
@@ -286,7 +287,7 @@ class Store(QueryReader):
         return row[0], self._last_of(row[0])
 
     def _recover(self) -> None:
-        """Give up the transaction; with a new connection if this one cannot even do that."""
+        """Roll the transaction back; open a new connection if even that fails."""
         try:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
@@ -295,10 +296,10 @@ class Store(QueryReader):
                 self._db.close()
                 self._db = self._connect()
             except sqlite3.Error:
-                pass  # the next append fails as well, and tries again
+                pass  # the next append fails too, and tries again
 
     def probe(self, now: float) -> None:
-        """Commit something that is no entry, to see that it can be done. Raises BrokerError."""
+        """Commit a mark that is no entry, to check that the log can be written. Raises BrokerError."""
         self._check_in_place()
         try:
             self._db.execute("INSERT OR REPLACE INTO mark VALUES ('probed', ?)", (int(now),))
@@ -307,10 +308,10 @@ class Store(QueryReader):
             raise _failure(error) from error
 
     def reopen(self) -> None:
-        """Close the file and open it again, after the disk did not confirm what was written.
+        """Close the file and open it again, after the disk did not confirm a commit.
 
-        Nothing that was read of it before, here or by the system, is trusted. What was written last is overwritten by
-        something that is no entry, so that it cannot come back after a crash. Raises BrokerError.
+        Caches of the old connection are not trusted. A new commit that is no entry overwrites the unconfirmed one, so
+        that it cannot reappear after a crash. Raises BrokerError.
         """
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
@@ -323,7 +324,7 @@ class Store(QueryReader):
             raise _failure(error) from error
 
     def stored(self, drafts: Sequence[Draft]) -> list[Entry]:
-        """Return the entries that became of drafts, in their order. Raises BrokerError."""
+        """Return the stored entries of drafts, in the order of their numbers. Raises BrokerError."""
         ids = json.dumps([draft.id for draft in drafts])
         where = "WHERE entry.id IN (SELECT value FROM json_each(?)) ORDER BY seq"
         try:
@@ -345,13 +346,13 @@ class Store(QueryReader):
         return more
 
     def trim_some(self, keep: Retention, now: float, limit: int, clock: float = 0.0) -> bool:
-        """Forget the oldest entries beyond what is to be kept, at most `limit` of them.
+        """Delete the oldest entries that exceed the retention, at most `limit` of them.
 
         Args:
-            keep: the bounds.
-            now: the time by which entries are too old, in epoch seconds.
+            keep: the retention.
+            now: the time of the log from which the age of entries is counted (ageing.py), in epoch seconds.
             limit: a number of entries.
-            clock: what the system's clock shows, if that is another time.
+            clock: the time of the system's clock in epoch seconds, if it differs from `now`.
 
         Returns:
             Whether there is more to do.
@@ -359,7 +360,8 @@ class Store(QueryReader):
         """
         db = self._db
         try:
-            if self._tidying.step(db):  # before more is forgotten: what it frees counts
+            # The index is merged before more is deleted, because the freed space counts for the retention.
+            if self._tidying.step(db):
                 return True
             upto = trimming.bound(db, keep, now, limit, clock)
             if upto == schema.mark(db, "trimmed"):
@@ -374,30 +376,30 @@ class Store(QueryReader):
         self.forgotten += count
         return True
 
-    # --- looking after it -----------------------------------------------------------------------------------
+    # --- maintenance ----------------------------------------------------------------------------------------
 
     def size(self) -> Size:
-        """Return how much there is."""
+        """Return the number of entries and rooms, and the bytes of the file."""
         return Size(self._count("entry"), self._count("room"), self._path.stat().st_size + self._unmerged())
 
     def _unmerged(self) -> int:
-        """Return the bytes that were written and are not in the file itself yet."""
+        """Return the bytes of the write-ahead log, which are not in the main file yet."""
         try:
             return self._path.with_name(f"{FILE}-wal").stat().st_size
         except OSError:
             return 0
 
     def begin_view(self) -> int:
-        """Let this connection see the log as it is now, until it is closed; return how many entries that are."""
+        """Keep the present view of the log for this connection until it is closed; return its number of entries."""
         self._db.execute("BEGIN")
         return self._count("entry")
 
     def copy_to(self, other: sqlite3.Connection, pages: int, progress: checking.Progress) -> None:
-        """Copy the file into another one, so many pages at a time. Raises sqlite3.Error."""
+        """Copy the file to another database, `pages` pages at a time. Raises sqlite3.Error."""
         self._db.backup(other, pages=pages, progress=lambda _, left, whole: progress(whole - left, whole))
 
     def quick_check(self) -> str:
-        """Return what is wrong with the file's pages, "" if nothing; the entries in them are not looked at."""
+        """Return a fault of the file's pages, "" if there is none; the entries are not checked."""
         try:
             (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         except sqlite3.Error as error:
@@ -405,16 +407,16 @@ class Store(QueryReader):
         return "" if found == "ok" else str(found).strip().replace("\n", " ")
 
     def interrupt(self) -> None:
-        """End what is asked of this connection on another thread."""
-        with contextlib.suppress(sqlite3.ProgrammingError):  # it is closed already
+        """End a query that runs on this connection in another thread."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # already closed
             self._db.interrupt()
 
     def check(self, progress: checking.Progress = lambda done, whole: None) -> list[str]:
-        """Return what is wrong with the log, a sentence each; nothing if it is whole."""
+        """Return the faults of the log, a sentence each; an empty list if it is intact."""
         return checking.faults(self, progress)
 
 
 def _failure(error: sqlite3.Error) -> BrokerError:
-    """Return what it means that something could not be written."""
+    """Return the BrokerError for a failed write: NotSynced if its outcome is unknown."""
     unsure = getattr(error, "sqlite_errorcode", 0) in NOT_SYNCED
     return (NotSynced if unsure else BrokerError)(sentence(error))

@@ -1,8 +1,8 @@
-"""How the oldest entries of an SQLite log are forgotten: in steps that hold up nobody.
+"""The deletion of the oldest entries of an SQLite log, in steps that are too short to delay users.
 
-What was forgotten goes out of the text index too. Of it stays what makes a room's rules: its first join, its last
-topic, and those changes of its modes that were not overruled. The mark `trimmed` tells up to which number all else is
-gone, so that it is not missed. The pages that become free are used again; the file does not shrink.
+Deleted entries also leave the text index. The entries that set a room's modes and topic stay: its first join, its last
+topic, and the mode changes that are not overruled. Up to the number in the mark `trimmed` all other entries are
+deleted, so a check does not report them as missing. Free pages are used again; the file does not shrink.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from hubbub.brokers import full_text
 from hubbub.brokers.retention import Retention
 from hubbub.brokers.schema import checksum, mark
 
-AHEAD = 24 * 60 * 60.0  # seconds; what is dated further ahead was dated by a wrong clock
-MERGED = 8  # pages of the text index that are written by one step of tidying it
-LEAST = 5_000  # entries that must be forgotten before the text index is tidied
-SHARE = 4  # and as many as a quarter of those that are left
+AHEAD = 24 * 60 * 60.0  # seconds ahead of the clock; a later time comes from a wrong clock
+MERGED = 8  # pages of the text index that one merge step writes
+LEAST = 5_000  # minimum deleted entries before the text index is merged
+SHARE = 4  # the deleted entries must also be a quarter of the remaining ones
 
 _STALE_TOPICS = """
 DELETE FROM entry WHERE kind = 'topic' AND kind IN ('mode', 'topic') AND seq <= :done
 AND room IN (SELECT room FROM entry WHERE seq > :done AND seq <= :upto AND kind = 'topic')
 """
-# Of the changes of a room's rules those stay that still hold in part, and then with that part alone (ruling.py).
+# Mode changes that are still valid in part stay, reduced to the valid part (room_state.py).
 _OVERRULED = """
 DELETE FROM entry WHERE {which} AND seq <= :done
 AND room IN (SELECT room FROM entry WHERE {which} AND seq > :done AND seq <= :upto)
@@ -46,7 +46,7 @@ ELSE 1 END
 
 
 def used(db: sqlite3.Connection) -> int:
-    """Return the bytes of the file that hold something."""
+    """Return the bytes of the file's pages that are in use."""
     pages, free, size = (
         db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
     )
@@ -54,14 +54,14 @@ def used(db: sqlite3.Connection) -> int:
 
 
 def bound(db: sqlite3.Connection, keep: Retention, now: float, limit: int, clock: float = 0.0) -> int:
-    """Return up to which number is to be forgotten next: at most `limit` entries beyond what is forgotten already.
+    """Return the number up to which entries are to be deleted next: at most `limit` further entries.
 
     Args:
         db: the connection.
-        keep: the bounds.
-        now: the time by which entries are too old (ageing.py), in epoch seconds.
+        keep: the retention.
+        now: the time of the log from which the age of entries is counted (ageing.py), in epoch seconds.
         limit: a number of entries.
-        clock: what the system's clock shows, if that is another time.
+        clock: the time of the system's clock in epoch seconds, if it differs from `now`.
 
     """
     done = mark(db, "trimmed")
@@ -82,10 +82,10 @@ def bound(db: sqlite3.Connection, keep: Retention, now: float, limit: int, clock
 
 
 def _too_old(db: sqlite3.Connection, rows: Sequence[tuple[int, float]], since: float, until: float) -> int:
-    """Return how many of the oldest rows are too old, up to the first that was said in a time.
+    """Return how many of the oldest rows are too old: the rows before the first one with a time in the given range.
 
-    That one is young enough, though an import may have brought older ones behind it. What a wrong clock has dated after
-    that time is as old as what follows it.
+    That row is young enough, and so is everything after it, although an import may have added older entries there.
+    A row that a wrong clock has dated after `until` counts as old as the rows that follow it.
     """
     old = 0
     for index, (_, time) in enumerate(rows):
@@ -93,7 +93,7 @@ def _too_old(db: sqlite3.Connection, rows: Sequence[tuple[int, float]], since: f
             return old
         if time < since:
             old = index + 1
-    if old < len(rows):  # all others are dated ahead
+    if old < len(rows):  # all other rows have a time after `until`
         sql = "SELECT time FROM entry WHERE seq > ? AND time <= ? ORDER BY seq LIMIT 1"
         following = db.execute(sql, (rows[-1][0], until)).fetchone()
         if following and following[0] < since:
@@ -102,7 +102,7 @@ def _too_old(db: sqlite3.Connection, rows: Sequence[tuple[int, float]], since: f
 
 
 def trim(db: sqlite3.Connection, upto: int) -> int:
-    """Forget up to a number, within a transaction that is under way; return how many entries that was at most."""
+    """Delete entries up to a number within an open transaction; return the number of deleted entries."""
     done = mark(db, "trimmed")
     if upto <= done:
         return 0
@@ -117,7 +117,7 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
 
 
 def _rewrite(db: sqlite3.Connection, upto: int) -> None:
-    """Leave of what makes a room's rules only what still holds."""
+    """Reduce the mode changes and renames up to a number to their parts that are still valid."""
     which = "entry.seq = ruling.seq AND entry.room = ruling.room WHERE entry.seq <= ? AND entry.text <> ruling.text"
     texts = "ruling.kind, entry.nick, ruling.text, entry.id, entry.host, entry.tags"
     for seq, *row in db.execute(f"SELECT entry.seq, {texts} FROM ruling JOIN entry ON {which}", (upto,)).fetchall():
@@ -126,23 +126,23 @@ def _rewrite(db: sqlite3.Connection, upto: int) -> None:
 
 
 class Trimming:
-    """Takes what was forgotten out of the text index for good: until it is tidied, that grows by what is deleted."""
+    """Merges the text index, so that it frees the space of deleted entries: each deletion makes it larger at first."""
 
     def __init__(self) -> None:
         self._forgotten = 0
         self._busy = False
 
     def note(self, count: int) -> None:
-        """Note how many entries were forgotten."""
+        """Add to the number of entries that were deleted since the last merge."""
         self._forgotten += count
 
     def step(self, db: sqlite3.Connection) -> bool:
-        """Do a little of it if it is worth it, in a transaction; return whether there is more to do."""
+        """Merge a few pages if enough entries were deleted; return whether there is more to do."""
         if not self._busy:
             (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             if self._forgotten < max(LEAST, (left - mark(db, "trimmed")) // SHARE):
                 return False
-        pages = MERGED if self._busy else -MERGED  # a negative number begins with all of the index
+        pages = MERGED if self._busy else -MERGED  # a negative number starts a merge of the whole index
         before = db.total_changes
         db.execute("INSERT INTO entry_text (entry_text, rank) VALUES ('merge', ?)", (pages,))
         self._busy = db.total_changes - before >= 2

@@ -1,12 +1,12 @@
-"""How far a log got, kept apart from it: a log that lost its end does not know that it had one.
+"""The mark file of a log, which records its end: a log that has lost its end shows no trace of the loss itself.
 
-The file `hubbub.mark` beside the log has the log's identity and the newest number that was stored. Each batch writes
-it into the same few bytes, which survive the end of the process; it is synced every few seconds, and when the log is
-closed. When a log is opened, both are compared:
+The file `hubbub.mark` beside the log has the log's identity and the newest stored number. Each batch overwrites the
+same few bytes, which survive the end of the process. The file is synced every few seconds, and when the log is closed.
+When a log is opened, it is compared with its mark:
 
-- The log ends before the mark: entries are missing. Numbers go on above the mark, and the log gets another identity.
-- There is no mark though the log had one, or the mark is another log's: the log was copied or restored, and what was
-  said since is not in it. It gets another identity, because its numbers are given again.
+- The log ends before the mark: entries are missing. Numbers continue above the mark, and the log gets a new identity.
+- The log had a mark that is missing now, or the mark belongs to another log: the log was copied or restored, and lacks
+  all later entries. It gets a new identity, because their numbers will be used again.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ NAME = "hubbub.mark"
 
 
 class Mark(NamedTuple):
-    """What is in the file: the log's identity, its newest number, and until when its age is sure (ageing.py)."""
+    """The content of the file: the log's identity, its newest number, and the time of the log (ageing.py)."""
 
     log_id: str
     newest: int
-    time: int = 0  # epoch seconds
+    time: int = 0  # epoch seconds; 0 if unknown
 
     def encode(self) -> bytes:
-        """Return the file's content: one line, always of the same length."""
+        """Return the file's content: one line with a CRC-32, always of the same length."""
         line = f"hubbub-mark 1 {self.log_id:<16} {self.newest:020} {self.time:012}"
         return f"{line} {zlib.crc32(line.encode()):08x}\n".encode()
 
 
 def read(folder: Path) -> Mark | None:
-    """Return the mark in a folder, None if there is none that can be read."""
+    """Return the mark in a folder, None if it is missing or cannot be read."""
     try:
         line, _, checksum = (folder / NAME).read_text("ascii").rstrip("\n").rpartition(" ")
         _, _, log_id, newest, time = line.split()
@@ -50,7 +50,7 @@ def read(folder: Path) -> Mark | None:
 
 
 class Continuity(NamedTuple):
-    """Whether a log is what it was when it was last written; if not, a sentence about it and how bad that is."""
+    """Whether a log continues the one that was last written; if not, a message about it and its logging level."""
 
     same: bool
     level: int = logging.INFO
@@ -58,13 +58,13 @@ class Continuity(NamedTuple):
 
 
 def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Continuity:
-    """Return what a mark says of a log.
+    """Return whether a log continues the one that its mark describes.
 
     Args:
         log_id: the log's identity, "" if it has none: it is new, or a backup.
-        had_mark: whether there was a mark beside it once.
-        last: its newest number.
-        mark: the mark beside it now.
+        had_mark: whether the log had a mark before.
+        last: the log's newest number.
+        mark: the present mark, None if there is none.
 
     """
     if not log_id:
@@ -87,32 +87,32 @@ def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Continui
 
 
 class Watermark:
-    """The mark of a log that is written.
+    """The open mark file of a log that is being written.
 
     Args:
-        folder: where the log is.
-        mark: what is to be in the file.
+        folder: the folder of the log.
+        mark: the first content of the file.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
 
     """
 
     def __init__(self, folder: Path, mark: Mark) -> None:
         self._path = folder / NAME
         self._mark = mark
-        self.dirty = False  # what was noted is not synced yet
+        self.dirty = False  # whether the file has unsynced changes
         write_file_durably(self._path, mark.encode())
         self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
         self._failed = self._told = False
 
     @property
     def time(self) -> float:
-        """Until when the log's age is sure, in epoch seconds; 0 if that is not known."""
+        """The time of the log (ageing.py), in epoch seconds; 0 if unknown."""
         return self._mark.time
 
     def note(self, newest: int, time: float = 0.0) -> None:
-        """Write the newest number, and until when the log's age is sure if that is known."""
+        """Write the newest number, and the time of the log unless it is 0; do not sync the file."""
         self._mark = self._mark._replace(newest=newest, time=int(time) or self._mark.time)
         self.dirty = True
         try:
@@ -121,11 +121,12 @@ class Watermark:
             self._complain(error)
 
     def sync(self) -> None:
-        """Let what was noted survive a power cut."""
+        """Sync the file, so that its content survives a power cut."""
         if self.dirty:
             self.dirty = False
             try:
-                if self._failed:  # the file, and what the system has in memory of it, is not to be trusted
+                # After a failure, neither the file nor the system's cache of it is reliable.
+                if self._failed:
                     write_file_durably(self._path, self._mark.encode())
                     os.close(self._file)
                     self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
@@ -136,12 +137,12 @@ class Watermark:
                 self._complain(error)
 
     def close(self) -> None:
-        """Sync it and let go of it."""
+        """Sync and close the file."""
         self.sync()
         os.close(self._file)
 
     def _complain(self, error: OSError) -> None:
-        """Say once that it cannot be written; the log goes on without it."""
+        """Log once that the file cannot be written; the log continues without it."""
         self._failed = True
         if not self._told:
             self._told = True

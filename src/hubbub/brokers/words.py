@@ -1,13 +1,13 @@
-"""What a search means, for every broker: which texts hold which words.
+"""The meaning of a search on every broker: which texts contain which words.
 
-Words are separated by spaces, and a text must hold all of them. Case, accents and the forms of a character do not
-matter: both are compared in their search form. A word is found as a whole word; with a star behind it, words that
-begin with it are found, too. Signs and emoji are found as they are written, also inside a word (`C++`, `->`). Scripts
-that put no space between words are found anywhere in a text.
+Words are separated by spaces, and a text must contain all of them. Case, accents and the variants of a character do
+not matter, because texts and words are compared in their search form. A word matches a whole word; with a star at its
+end it also matches words that begin with it. Signs and emoji match as they are written, also inside a word (`C++`,
+`->`). Words in scripts without spaces between words match anywhere in a text.
 
-A text index knows tokens: runs of letters and digits, and every other character alone. A search of an index for the
-tokens of each word, next to each other, finds all texts that hold the words, and seldom another one; so what an index
-finds is compared once more.
+A text index has tokens: runs of letters and digits, and every other character alone. A search of the index for the
+adjacent tokens of each word finds all texts that contain the words, and a few other texts; so each text that the index
+finds is compared again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]"  # a character of a word, in scripts with spaces
-_ALONE = regex.compile(rf"[\S--{_LETTER}]", regex.V1)  # a character that is a token alone
+_ALONE = regex.compile(rf"[\S--{_LETTER}]", regex.V1)  # a character that is a token by itself
 _ASCII_ALONE = re.compile(r"[^\sa-z0-9]")
 _ENDS = regex.compile(_LETTER, regex.V1)
 _ACCENTS = regex.compile("[\u0300-\u036f]+")
@@ -37,7 +37,7 @@ _ALIKE = str.maketrans(
 
 
 def search_form(text: str) -> str:
-    """Return a text as searches compare it: without case and accents, quotes and dashes of one kind."""
+    """Return the search form of a text: without case and accents, and with one kind of quotes and dashes."""
     if text.isascii():
         return text.lower()
     folded = unicodedata.normalize("NFD", " ".join(fold_text(text).translate(_ALIKE).split()))
@@ -47,7 +47,7 @@ def search_form(text: str) -> str:
 def tokens(form: str) -> str:
     """Return the tokens of a text in search form, with spaces between them.
 
-    They are for FTS5's tokenizer `ascii`, which splits at ASCII signs; so those are replaced by private characters.
+    They are for FTS5's tokenizer `ascii`, which splits at ASCII signs; so these signs become private-use characters.
     """
     return _ASCII_ALONE.sub(_apart, form) if form.isascii() else _ALONE.sub(_apart, form)
 
@@ -61,7 +61,7 @@ class Word:
     """One word of a search.
 
     Args:
-        word: in search form, without spaces.
+        word: the word in search form, without spaces.
 
     """
 
@@ -74,7 +74,7 @@ class Word:
         self.match = f'"{tokens(self.text)}"' + (" *" if starred else "")
 
     def is_in(self, form: str) -> bool:
-        """Return whether a text in search form holds this word."""
+        """Return whether a text in search form contains this word."""
         return self.text in form and (self._found is None or self._found.search(form) is not None)
 
 
@@ -82,7 +82,7 @@ class Words:
     """All words of a search.
 
     Args:
-        words: as people type them.
+        words: the words as a user types them.
 
     """
 
@@ -94,15 +94,15 @@ class Words:
 
     @property
     def match(self) -> str:
-        """What to ask an FTS5 index of tokens for."""
+        """The MATCH expression for an FTS5 index of tokens."""
         return " ".join(word.match for word in self._words)
 
     @property
     def likes(self) -> list[str]:
-        """Patterns for SQL's LIKE with a backslash as its escape: a text of ASCII that holds the words is like all."""
+        """Patterns for SQL's LIKE with backslash as escape: an ASCII text with all words matches all of them."""
         return ["%" + re.sub(r"([\\%_])", r"\\\1", word.text) + "%" for word in self._words]
 
     def are_in(self, text: str) -> bool:
-        """Return whether a text holds all words."""
+        """Return whether a text contains all words; it need not be in search form."""
         form = search_form(text)
         return all(word.is_in(form) for word in self._words)

@@ -1,4 +1,7 @@
-"""Who has left a room, and how far they were given its log: whoever comes back soon goes on from there."""
+"""Find out which users have left a room, and how much of its log each of them had received by then.
+
+A user who comes back within a day continues from there.
+"""
 
 from __future__ import annotations
 
@@ -9,26 +12,27 @@ from typing import NamedTuple
 from hubbub.core.model import Entry, Kind
 from hubbub.core.names import key_of
 
-LOOKED_BACK = 400  # newest entries of a room from which it is known who has left
-DAY = 86_400.0  # seconds after which somebody is a newcomer again
-Key = tuple[str, str]  # a folded nick, and the host that others see
+LOOKED_BACK = 400  # newest log entries of a room that are searched for leaves
+DAY = 86_400.0  # seconds after which a returning user counts as new
+Key = tuple[str, str]  # a folded nick, and the host that other users see
 
 
 class Absence(NamedTuple):
-    """Up to which number somebody was given a room's log, and when that was, in seconds since the epoch."""
+    """The number of the last log entry that a user received, and the time of their leaving in epoch seconds."""
 
     seq: int
     at: float
 
 
 def absences(entries: Sequence[Entry]) -> dict[Key, Absence]:
-    """Return who has left a room in which nobody is, from the newest entries of its log, oldest first.
+    """Return the users who have left an empty room, from the newest entries of its log, oldest first.
 
-    People who were in when their server was stopped or killed have no leave. They were given what that process stored
-    last in the room, and it ended before the next entry; the ids of a process have their beginning in common.
+    A user who was in the room when their server was stopped or killed has no leave entry. Such a user had received all
+    that this process stored in the room, and the process had ended by the time of the next entry. All ids that one
+    process assigns begin with the same prefix.
     """
-    newest: dict[str, int] = {}  # of each process, by index
-    doing: dict[Key, int] = {}  # what people did last, by index
+    newest: dict[str, int] = {}  # index of the newest entry, by process
+    doing: dict[Key, int] = {}  # index of a user's last entry
     for index, entry in enumerate(entries):
         newest[_process(entry)] = index
         key = key_of(entry.nick), entry.host

@@ -1,10 +1,10 @@
-"""Who may see and do what: `may` decides it for every wire, every query and the API.
+"""Decide what a user may see and do: `may` holds the rules for every wire, every query and the API.
 
-Wires ask, and say no in their own words; they never look at the modes of a room themselves. docs/access.md shows the
-same as a table, and a test tries each of its cells on every wire.
+Wires call `may` and phrase the refusal in their own protocol; they never look at the modes of a room themselves.
+docs/access.md shows the same rules as a table, and a test tries each of its cells on every wire.
 
-A room with a key, invite-only or secret is *closed*: its members alone see into it. A *secret* one is not even known to
-exist: `hidden` is the code of that refusal, and a wire answers it as if there were no such room.
+A room that has a key, is invite-only or is secret is *closed*: only its members see into it. The existence of a
+*secret* room is hidden, too: `hidden` is the code of that refusal, and a wire answers it as if the room did not exist.
 """
 
 from __future__ import annotations
@@ -25,37 +25,37 @@ HIDDEN = "hidden"
 
 
 class Action(StrEnum):
-    """What somebody may want of a room."""
+    """An action on a room that needs permission."""
 
-    LIST = "list"  # know that it exists
-    READ = "read"  # its log: history, search, what was missed
-    WATCH = "watch"  # be given what is said from now on without being a member
+    LIST = "list"  # know that the room exists
+    READ = "read"  # its log: history, search, missed entries
+    WATCH = "watch"  # receive new messages without being a member
     SEE_TOPIC = "see topic"
     SEE_MEMBERS = "see members"
     SEE_MODES = "see modes"
     SEE_MASKS = "see masks"  # the lists of bans, exemptions and standing invitations
     JOIN = "join"
     SPEAK = "speak"  # as a member, or from outside
-    SIGNAL = "signal"  # let the others know that one is typing, say: as speaking, but as often as one likes
-    CTCP = "ctcp"  # let one's client ask other people's clients something
+    SIGNAL = "signal"  # ephemeral events such as typing: as SPEAK, but without slow mode
+    CTCP = "ctcp"  # send a client-to-client request (CTCP)
     INVITE = "invite"
     SET_TOPIC = "set topic"
     SET_MODES = "set modes"
     KICK = "kick"
-    REDACT = "redact"  # what somebody else said
+    REDACT = "redact"  # a message of another user
     REDACT_OWN = "redact own"
     RENAME = "rename"
-    CHANGE_NAME = "change name"  # take another nick while one is a member
+    CHANGE_NAME = "change name"  # take another nick while being a member
 
 
 def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Refused | None:
-    """Return None if somebody may do something in a room, else why not.
+    """Return None if a user may do something in a room, else the refusal.
 
     Args:
-        viewer: who asks.
-        action: what it wants.
-        rules: what holds in the room.
-        coming: for JOIN: how many people are in the room or on their way into it.
+        viewer: the user who asks.
+        action: the action that the user asks for.
+        rules: the modes of the room.
+        coming: for JOIN: the number of users who are in the room or on their way into it.
 
     """
     if viewer.system:
@@ -71,11 +71,13 @@ def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Re
 
 
 def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
-    """Return the same, for LIST, READ, WATCH and the SEE_ actions, of a room of which no more is known than its name.
+    """Return None if a user may see something of a room, else the refusal; only its name and closing modes are needed.
+
+    The actions are LIST, READ, WATCH and those that begin with SEE_.
 
     Args:
-        viewer: who asks.
-        action: what it wants to see.
+        viewer: the user who asks.
+        action: the part of the room that the user asks to see.
         room: the room's name.
         closed: those of the letters in CLOSED that are set.
 
@@ -83,7 +85,8 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | No
     if viewer.system or room in viewer.rooms:
         return None
     if viewer.operator and action not in (Action.READ, Action.WATCH):
-        return None  # an operator of the server looks after all rooms; what is said is for those who are in them
+        # A server operator looks after all rooms, but the messages are for the members alone.
+        return None
     if SECRET in closed and not viewer.operator:
         return Refused(HIDDEN, f"There is no room {room}.")
     if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
@@ -109,7 +112,7 @@ def _is_member(viewer: Viewer, rules: RoomModes) -> bool:
 
 
 def _rights(viewer: Viewer, rules: RoomModes) -> str:
-    """Return the letters that a member has in a room."""
+    """Return the mode letters that a member has in a room; "" for a user who is not a member."""
     return rules.status.get(viewer.session, "") if viewer.session and _is_member(viewer, rules) else ""
 
 
@@ -118,7 +121,7 @@ def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
 
 
 def _former(viewer: Viewer, rules: RoomModes) -> list[Viewer]:
-    """Return somebody as whom it was in a room before: leaving it, and another name, are no way around a ban."""
+    """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
     masks = viewer.session.former.get(rules.room, ()) if viewer.session else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
@@ -128,7 +131,7 @@ def _is_banned(viewer: Viewer, rules: RoomModes) -> bool:
 
 
 def _is_silenced(viewer: Viewer, rules: RoomModes) -> bool:
-    """Return whether somebody is banned or muted."""
+    """Return whether a user is banned or muted."""
     return _bars(viewer, rules) or is_known(viewer, rules)
 
 
@@ -138,12 +141,12 @@ def _bars(viewer: Viewer, rules: RoomModes) -> bool:
 
 
 def is_known(viewer: Viewer, rules: RoomModes) -> bool:
-    """Return whether somebody is banned or muted under a name that it had in the room before."""
+    """Return whether a user is banned or muted under a name that they had in the room earlier."""
     return any(_bars(one, rules) for one in _former(viewer, rules))
 
 
 def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
-    """Keep who is banned from reading from outside; a member reads until somebody throws it out."""
+    """Refuse a banned user who reads from outside; a banned member can read until an operator kicks them."""
     reads = action in (Action.READ, Action.WATCH)
     if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
         return Refused("banned", f"You are banned from {rules.room}.")
@@ -157,15 +160,14 @@ def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
         return None
     if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
         return Refused("banned", f"You are banned from {room}.")
-    if invited:  # by an operator; whatever anybody else says opens nothing
+    if invited:  # by an operator; no other invitation opens a room
         return None
     if session and "o" in rules.regained(session):
-        return None  # it comes back as an operator: there may be nobody else to let it in
+        # The user returns as an operator: possibly no other operator is there to let them in.
+        return None
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
         return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
-    if (
-        viewer.key and not rules.key and not (session and session.preserves_spaces)
-    ):  # somebody typed a name of two words
+    if viewer.key and not rules.key and not (session and session.preserves_spaces):  # a room name of two words
         text = f"Room names can't contain spaces. Perhaps you mean {room}-{key_of(viewer.key)}."
         return Refused("room-invalid", text)
     if rules.key and not rules.accepts_key(viewer.key):
@@ -180,7 +182,7 @@ def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
 
 
 def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
-    """Let scripts, and IRC clients that have not joined, speak in open rooms that are not kept for their members."""
+    """Let scripts, and IRC clients that have not joined, speak in open rooms that are not reserved for members."""
     if _is_member(viewer, rules):
         return None
     room = rules.room
@@ -244,7 +246,7 @@ def _may_take_back(viewer: Viewer, rules: RoomModes) -> Refused | None:
 
 
 def _keeps_no_name(viewer: Viewer, rules: RoomModes) -> Refused | None:
-    """Let nobody who is banned or muted go on under a name that is not."""
+    """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
     if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
         return None
     return Refused("name-kept", f"Your name stays as it is while you may not speak in {rules.room}.")

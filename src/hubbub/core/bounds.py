@@ -1,6 +1,6 @@
-"""How much of each text hubbub takes: every bound is checked before the text is folded, normalised, matched or stored.
+"""The longest texts that hubbub accepts; each bound is checked before a text is folded, normalised, matched or stored.
 
-The units are in the names: `_CHARS` are code points, `_BYTES` are bytes of UTF-8. TABLE says what happens to longer
+The suffixes are the units: `_CHARS` are code points, `_BYTES` are bytes of UTF-8. TABLE lists the treatment of longer
 texts; docs/protocol.md shows it.
 """
 
@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 # Names are as long as most IRC networks allow, and short enough to read in a line.
 NAME_CHARS = 32
-# Whatever is typed where a name or a mask is expected. Normalising is quadratic in a run of combining marks, so
-# this is checked before it. A whole mask (32 for the nick, 20 for the user, 64 for the host) fits.
+# Any input where a name or a mask is expected. Normalising is quadratic in a run of combining marks, so this bound is
+# checked before it. A whole mask (32 for the nick, 20 for the user, 64 for the host) fits.
 FOLDED_CHARS = 128
 KEY_CHARS = 32
 MASKS_IN_LIST = 100
-COMMAND_CHARS = 32  # the word behind the slash; the longest that exists has 7
-ARGUMENT_CHARS = 256  # what follows it where that is no text: names, masks, numbers, passwords
+COMMAND_CHARS = 32  # the word behind the slash; the longest existing one has 7
+ARGUMENT_CHARS = 256  # any argument but a text: names, masks, numbers, passwords
 
-# IRC clients cut what they send to what ISUPPORT announces. With its source before it, each fits in an IRC line.
+# IRC clients cut their texts to the limits that ISUPPORT announces. With its source before it, each fits in an IRC
+# line.
 TOPIC_BYTES = 390
 REASON_BYTES = 300
 AWAY_BYTES = 300
@@ -30,17 +31,18 @@ METADATA_SUBSCRIPTIONS = 50
 
 MESSAGE_BYTES = 16 * 1024
 MULTILINE_BYTES = 4096  # of an IRC message of several lines; announced as max-bytes
-MULTILINE_LINES = 100  # likewise, as max-lines
+MULTILINE_LINES = 100  # likewise, announced as max-lines
 
-FORMAT_CHARS = 4096  # of a message's formatting as it is stored; an IRC line of codes alone has less
-MARKS_IN_ROW = 4  # the longest stacks that languages have (Burmese, Hebrew with accents); more hides other lines
+FORMAT_CHARS = 4096  # of a message's formatting as it is stored; an IRC line that holds only codes has fewer
+# The longest stacks of marks in any language (Burmese, Hebrew with accents); higher stacks cover other lines.
+MARKS_IN_ROW = 4
 
 SEARCH_CHARS = 1024
 SEARCH_WORDS = 32
 
 
 class Bound(NamedTuple):
-    """A row of the table: what has at most so many of a unit, and what happens to more."""
+    """A row of the table: a text, its greatest length in a unit, and the treatment of a longer one."""
 
     what: str
     most: int

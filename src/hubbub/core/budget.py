@@ -1,7 +1,7 @@
-"""What everything from one address may do together, beside what each connection may.
+"""Limit the acts of all connections from one address together, in addition to the limits of each connection.
 
-The sizes let a class behind one router, or thirty browsers that open four connections each, notice nothing. A bucket
-that is full again need not be remembered, so memory is bounded by what is going on, and by MOST.
+The limits are high enough for a class behind one router, or for thirty browsers that open four connections each. A full
+bucket is forgotten, so the memory is bounded by the current activity, and by MOST.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from itertools import islice
 from hubbub.core.throttle import Throttle
 from hubbub.errors import Refused
 
-MOST = 4096  # buckets of a kind that are kept; those that were used longest ago go first
-WIDER = 4  # times as much as a /64 of IPv6 may do, all of its /56 may together
+MOST = 4096  # buckets of a kind; the least recently used ones are removed first
+WIDER = 4  # a /56 of IPv6 may do this many times as much as one of its /64
 
 # Seconds in which an empty bucket is full again.
 LINES_SECONDS = 10.0
@@ -26,10 +26,10 @@ ROOMS_SECONDS = 3600.0
 
 @lru_cache(1024)
 def scopes(address: str) -> tuple[tuple[str, int], ...]:
-    """Return what an address is counted as, and how many times as much as one address each of these may do.
+    """Return the scopes that an address is counted in, each with its limit as a multiple of one address's limit.
 
     Args:
-        address: an IPv4 address, or a network of IPv6 (the /64 that a household has).
+        address: an IPv4 address, or a network of IPv6 (the /64 of a household).
 
     """
     if "/" not in address:
@@ -43,7 +43,7 @@ class Buckets:
 
     Args:
         burst: acts at once; 0 means without limit.
-        seconds: in which an empty bucket is full again.
+        seconds: the time in which an empty bucket is full again.
         clock: returns seconds that never go back.
 
     """
@@ -58,9 +58,9 @@ class Buckets:
         return len(self._buckets)
 
     def charge(self, address: str, cost: float = 1.0) -> float:
-        """Note an act, and return the seconds until nothing is owed for it: the next act should wait so long.
+        """Count an act, and return the seconds to wait before the next one, until the debt is paid.
 
-        At most one burst is owed, so that nobody waits longer than it takes to fill a bucket.
+        The debt is at most one burst, so the wait is never longer than the time in which a bucket fills.
         """
         delay = 0.0
         for bucket in self._of(address):
@@ -70,7 +70,7 @@ class Buckets:
         return delay
 
     def take(self, address: str) -> float:
-        """Note an act and return 0.0; or note none, and return the seconds until it may be done."""
+        """Count an act and return 0.0, or count none and return the seconds until it is allowed."""
         now = self._clock()
         buckets = self._of(address)
         delay = max((bucket.charge(1.0, now) for bucket in buckets), default=0.0)
@@ -80,7 +80,7 @@ class Buckets:
         return delay
 
     def _of(self, address: str) -> list[Throttle]:
-        """Return the buckets of an address; of none, or without limit, there are none."""
+        """Return the buckets of an address; an empty list without an address or without a limit."""
         if not self._burst or not address:
             return []
         now = self._clock()
@@ -91,7 +91,7 @@ class Buckets:
                 self._make_room(now)
                 burst = self._burst * times
                 bucket = Throttle(burst / self._seconds, burst, now)
-            self._buckets[scope] = bucket  # the last one to be forgotten
+            self._buckets[scope] = bucket  # the most recently used one
             found.append(bucket)
         return found
 
@@ -104,14 +104,14 @@ class Buckets:
 
 
 class Budget:
-    """The buckets of a server.
+    """All buckets of a server.
 
     Args:
         clock: returns seconds that never go back.
-        lines: taken at once from an address; more are taken later.
-        connections: accepted at once.
-        joins: of rooms, at once; after more, the next command is taken later.
-        rooms: opened at once.
+        lines: lines that are read at once from an address; further lines are read later.
+        connections: connections that are accepted at once.
+        joins: joins of rooms at once; after more of them, the next command is read later.
+        rooms: rooms that are opened at once.
 
     """
 
@@ -124,10 +124,10 @@ class Budget:
         self.rooms = Buckets(rooms, ROOMS_SECONDS, clock)
 
     def open_room(self, address: str) -> None:
-        """Note that a new room is opened from an address.
+        """Count the opening of a new room from an address.
 
         Raises:
-            Refused: too many were opened from there; none may be opened now.
+            Refused: too many rooms were opened from this address; another one may be opened later.
 
         """
         if seconds := self.rooms.take(address):

@@ -1,7 +1,7 @@
-"""What may be typed after a slash: one table, for every wire on which people type lines.
+"""The slash commands: one table for every protocol in which people type lines.
 
-A row has what /help shows and the function that does it. `run` looks a line up and does it; what is not a
-command is said.
+A row holds the text for /help and the function of the command. `run` finds and runs the command of a line; a line
+that is not a command is sent as a message.
 """
 
 from __future__ import annotations
@@ -43,20 +43,20 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
     from hubbub.core.viewer import Viewer
 
-MAX_HISTORY = 200  # messages that one command shows
+MAX_HISTORY = 200  # most messages of one command
 BEGINNING = ListPart()
-FOUND = 20  # messages that /search shows
-DAY = 24 * 60 * 60.0  # seconds; what is dated further ahead than this was dated by a wrong clock
+FOUND = 20  # most messages of /search
+DAY = 24 * 60 * 60.0  # seconds; a message dated further ahead has its time from a wrong clock
 
 
 _COMMAND = re.compile(r"\s*/(?!/)(\S*)\s*(.*)", re.DOTALL)
 
 
 def parse(line: str) -> tuple[str, str] | None:
-    """Return the name and the argument of a command; None for a line that is something to say.
+    """Return the name and the argument of a command; None for a line that is a message.
 
-    What begins like a path (`/etc/hosts: ...`), a comment (`/* so */`) or a face is said: a command's name has neither
-    slash nor backslash in it, and begins with a letter.
+    The name of a command begins with a letter and contains neither a slash nor a backslash. So a line that begins with
+    a path (`/etc/hosts: ...`), a comment (`/* so */`) or an emoticon is a message.
     """
     match = _COMMAND.fullmatch(clean_exactly(line)) if "/" in line else None
     if match is None:
@@ -67,12 +67,12 @@ def parse(line: str) -> tuple[str, str] | None:
 
 
 def run(hub: Hub, session: Session, line: str) -> None:
-    """Do what a line says: a command, or something to say in the current room.
+    """Run the command of a line, or send the line as a message to the current room.
 
-    Two slashes at its beginning are one to say.
+    A message that begins with two slashes is sent with one.
 
     Raises:
-        Refused: there is no such command, its argument is missing, or it is not allowed now.
+        Refused: there is no such command; its argument is missing, too long or invalid; or it is not allowed now.
 
     """
     parsed = parse(line)
@@ -116,7 +116,7 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
 
 
 def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
-    """Return the people in a room, by name; of one that is not awake here, those on other nodes."""
+    """Return the members of a room, sorted by nick; for a room that is not loaded here, those on other nodes."""
     room = hub.rooms.loaded.get(name)
     people = room.people if room else hub.remote.rooms.get(name, ())
     ids = {member.nick: member.user.id for member in people if member.user}
@@ -133,7 +133,13 @@ def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed
 
 
 def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEGINNING) -> None:
-    """Reply with the people in a room, the current one by default. Raises Refused when the session may not see them."""
+    """Reply with the members of a room, the current one by default.
+
+    Raises:
+        Refused: the session may not see the members, or there is no such room. If the room must be loaded first, a
+            refusal follows as a reply instead.
+
+    """
 
     def reply() -> None:
         room = hub.rooms.seen(session, argument) if argument else hub.rooms.of(session)
@@ -148,27 +154,28 @@ def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEG
         hub.rooms.end_visit(session)
 
     name = key_of(clean(argument).removeprefix("#"))
-    if name not in hub.rooms.loaded and hub.remote.rooms.get(name):  # its people are on other nodes
+    # A room that is not loaded here may have members on other nodes: it is loaded to check its modes.
+    if name not in hub.rooms.loaded and hub.remote.rooms.get(name):
         hub.rooms.visit(session, [name], woken)
     else:
         reply()
 
 
 def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: ListPart = BEGINNING) -> RoomsListed:
-    """Return the rooms that somebody may know of, those with most members first.
+    """Return the rooms that a viewer may know of, those with most members first; a later part is sorted by name.
 
     Args:
         hub: the hub.
-        stored: those that have a log, by name: the part of them that is asked for.
-        viewer: who asks.
+        stored: the requested part of the rooms that have a log, by name.
+        viewer: the viewer that asks.
         current: the room in which the viewer speaks, if it is in one.
-        part: the part that is asked for.
+        part: the requested part of the list.
 
     """
     topics = dict(stored.rooms)
     for name, room in hub.rooms.loaded.items():
         if may(viewer, Action.LIST, room.rules):
-            topics.pop(name, None)  # it is secret since the log was read
+            topics.pop(name, None)  # hidden since the log was read
         else:
             topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.rules) else room.topic
     counts = {name: len(people) for name, people in hub.remote.rooms.items()}
@@ -176,17 +183,19 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
     rooms = [RoomSummary(name, counts.get(name, 0), topic) for name, topic in topics.items()]
     if part.after is None:
         rooms.sort(key=lambda room: (-room.members, room.name))
-    else:  # what is stored may end before the last of those that are awake
+    else:
+        # Loaded rooms behind the last stored one of this part belong to a later part.
         last = stored.rooms[-1][0] if len(stored.rooms) < stored.count else None
         rooms = [room for room in rooms if room.name > part.after and (last is None or room.name <= last)]
         rooms.sort(key=lambda room: room.name)
     listed = page(rooms, part.limit, lambda room: len(room.name.encode()) + len(room.topic.encode()) + 48)
-    more = max(stored.count, len(rooms)) - len(listed)  # those that are awake are stored, or will be soon
+    # Every loaded room is stored already, or will be soon, so the two numbers are not added.
+    more = max(stored.count, len(rooms)) - len(listed)
     return RoomsListed(listed, current, more)
 
 
 def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNING) -> None:
-    """Reply with the rooms that there are."""
+    """Reply with the rooms that the session may know of, with their topics and numbers of members."""
     viewer = hub.viewer(session)
     query = AllRooms(part.limit, part.after or "", viewer=viewer)
     hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current, part))
@@ -237,7 +246,12 @@ def _delete(hub: Hub, session: Session, argument: str) -> None:
 
 
 def words_of(text: str) -> str:
-    """Return what to search for, as somebody typed it. Raises Refused when that is too much."""
+    """Return the cleaned words of a search.
+
+    Raises:
+        Refused: the search has more than SEARCH_CHARS characters or SEARCH_WORDS words.
+
+    """
     if len(text) > SEARCH_CHARS:
         raise Refused("too-many-words", f"A search has at most {SEARCH_CHARS} characters.")
     words = clean(text)
@@ -285,9 +299,9 @@ _ROWS = (
     SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
-# Commands that take a text, or look at the length of what they take themselves.
+# Commands that take a text, or check the length of their argument themselves.
 LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick"})
-# What people type who come from other chats.
+# Names of the same commands in other chat systems.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
     "pm": "msg", "tell": "msg", "whisper": "msg", "exit": "quit", "bye": "quit", "action": "me",

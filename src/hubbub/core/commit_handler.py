@@ -1,4 +1,4 @@
-"""What comes back from the broker: it is given to every member, takes effect, and its sender is told."""
+"""The commit handler delivers the broker's results: entries to members, effects to rooms, outcomes to senders."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from hubbub.core.hub import Hub
 
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
-SHARED = 1_000  # events of other nodes that are remembered, so that one in several rooms is told once
+SHARED = 1_000  # events of other nodes that are remembered, to show each only once
 
 Effect = Callable[[Draft, Room, CommittedBatch, int, Sequence[Entry]], None]
 
 
 class CommitHandler:
-    """What a hub does with entries, and with drafts that became none."""
+    """Handle stored entries and failed drafts for a hub."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms in which they were told
-        # What an entry changes for the session that published it.
+        self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms that have shown them
+        # The effect of an entry on the session that published it, by kind. A kind with an empty effect is listed
+        # because its session waits until the entry is stored: its next command then sees the stored state.
         self._effects: dict[Kind, Effect] = {
             Kind.JOIN: hub.rooms.joined,
             Kind.LEAVE: hub.rooms.left,
             Kind.RENAME: hub.naming.rename_stored,
-            # What is asked next is answered from what is stored.
             Kind.TOPIC: lambda *_: None,
             Kind.MODE: self._changed,
             Kind.KICK: lambda *_: None,
@@ -41,7 +41,10 @@ class CommitHandler:
         }
 
     def stored(self, entries: Sequence[Entry]) -> None:
-        """Deliver what the broker has stored, in its order, to every member of its rooms; settle its drafts."""
+        """Deliver the entries that the broker has stored to the members of their rooms, and settle their drafts.
+
+        The entries must come in the broker's order.
+        """
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
             if entry.kind is Kind.REDACT:
@@ -60,14 +63,15 @@ class CommitHandler:
         self._hub.delivery.drop_caches()
 
     def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
-        """Tell the senders that these were not stored, or that it is not `sure`: then they may come in `stored` yet.
+        """Settle drafts whose commit failed, and send the reason to their sessions.
 
-        What must be known to others is gathered again, first.
+        If the failure is not `sure`, the drafts may still arrive in `stored` later. Drafts with `must_store` are put at
+        the head of the next batch.
         """
         self._settle(self._hub.outbox.refused(drafts, reason, sure))
 
     def _confirm(self, entries: Iterable[Entry]) -> None:
-        """Tell who was told that it is not sure whether something is stored: it is."""
+        """Tell the senders of drafts that were reported as not confirmed that the drafts are stored after all."""
         for draft in self._hub.outbox.confirmed(entries):
             if draft.session and not draft.session.closed:
                 if draft.label and draft.entry:
@@ -75,7 +79,7 @@ class CommitHandler:
                 self._hub.reply(draft.session, Notice((f"This was sent after all: {beginning(draft.text)}",)))
 
     def _settle(self, drafts: Sequence[Draft]) -> None:
-        """Tell the sessions of these drafts how they ended, and let them go on."""
+        """Send the outcomes of these drafts to their sessions, and let the sessions take their next commands."""
         touched: dict[Session, None] = {}
         watchers: list[Session] = []
         for draft in drafts:
@@ -92,7 +96,7 @@ class CommitHandler:
                 session.client.resume_input()
 
     def _undo(self, session: Session, draft: Draft) -> None:
-        """Take back what was prepared for a draft that is not stored."""
+        """Undo the preparations for a draft that is not stored."""
         if draft.kind is Kind.JOIN:
             session.joining = without(session.joining, draft.room)
             self._hub.rooms.close_if_empty(draft.room)
@@ -108,12 +112,13 @@ class CommitHandler:
         self._hub.release(session)
 
     def advance(self, room: Room, entries: Sequence[Entry]) -> None:
-        """Append committed entries to a room, write them to its members, and let them take effect.
+        """Append committed entries to a room, write them to its members, and apply their effects.
 
-        The sessions that published them are told nothing yet: that is done in their turn, when everybody was given
-        the whole batch.
+        The sessions that published them get no replies yet: those follow in order when all members have received the
+        whole batch.
         """
-        if entries[0].seq <= room.end.seq:  # the room was read from the log after their commit
+        # The room was loaded after the commit of these entries, so its state includes them already.
+        if entries[0].seq <= room.end.seq:
             self._missed(entry for entry in entries if entry.seq <= room.end.seq)
             entries = [entry for entry in entries if entry.seq > room.end.seq]
         if not entries:
@@ -133,7 +138,7 @@ class CommitHandler:
                     self._go_on(draft)
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
-        """Let an entry take effect on who is where."""
+        """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
         entry = batch.entries[index]
         if entry.kind in COMING:
             self._hub.remote.follow(entry)
@@ -146,15 +151,15 @@ class CommitHandler:
 
     @staticmethod
     def _changed(draft: Draft, room: Room, *_: object) -> None:
-        """Remember a new key as it was typed."""
+        """Remember a new room key as the session typed it: the stored entry has only its hash."""
         for change in parse(draft.unblocks)[0]:
             if change.letter == "k":
                 room.rules.learn_key(change.param)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
-        """Let those go on who were thrown out of a room before what they did there was stored.
+        """Complete the drafts of sessions that were removed from a room before their entries were stored.
 
-        It sleeps since then, or was opened again by others.
+        The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
             draft = self._hub.outbox.find(entry.id)
@@ -165,12 +170,15 @@ class CommitHandler:
 
     @staticmethod
     def _go_on(draft: Draft) -> None:
-        """Let the sender of what is stored wait for that no more: who was told that it is not sure went on already."""
+        """End the pending operation of a stored draft.
+
+        The session of a draft that was reported as not confirmed has ended it already.
+        """
         if draft.session and not draft.error:
             draft.session.pending_operations -= 1
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
-        """Return the other rooms in which an event on another node was told already."""
+        """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""
         if not entry.shared:
             return ()
         rooms = self._shared.setdefault(entry.shared, ())

@@ -1,8 +1,8 @@
-"""Fan-out: each chunk of a room's log is written to every member once, and nobody waits for anybody.
+"""Fan-out: each committed batch of a room is written to every member once, and no member waits for another.
 
-A member is *live* (it was given all there is, and is written each new chunk) or *behind* (its transport takes
-no bytes, or did not until now): then only its cursor is kept, and it is brought up to date from the chunks in
-memory or, where they reach not back that far, from the broker.
+A member is either *live* or *behind*. A live member has received everything, and each new batch is written to it at
+once. A member is behind while its transport takes no bytes, and until it has caught up: only its cursor is kept, and it
+catches up from the batches in memory or, if they do not reach back far enough, from the broker's log.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from hubbub.core.session import Session
 from hubbub.core.viewer import SYSTEM
 from hubbub.errors import BrokerError
 
-PAGE = 256  # entries that are read from the log at once for a session that is behind
+PAGE = 256  # entries per log page for a session that is behind
 
 
 class LogReader(Protocol):
-    """What the core needs of a broker; the promises are told in brokers/base.py."""
+    """The part of a broker that the core needs; brokers/base.py documents its guarantees."""
 
     @property
     def log_id(self) -> str:
@@ -30,48 +30,48 @@ class LogReader(Protocol):
         ...
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
-        """Start to follow a room."""
+        """Start to follow a room, and call `done` later with its state and its `latest` newest messages."""
         ...
 
     def close(self, room: str) -> None:
-        """Follow a room no more."""
+        """Stop following a room that `open` has opened."""
         ...
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query, later."""
+        """Call `done` later with the answer to a query, or with a BrokerError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the core bounds; the settings of the same names tell more."""
+    """The limits of the core; the settings of the same names explain them."""
 
-    history: int = 20  # messages a newcomer is shown
+    history: int = 20  # messages for a newcomer
     max_behind: int = 10_000  # entries; a session further behind skips ahead
-    max_rooms: int = 50  # rooms a session may be in
-    write_bytes: int = 32 * 1024  # bytes written to a member at once
-    recent: int = 16 * 1024 * 1024  # bytes of entries kept in memory, all rooms together
-    gathered: int = 32 * 1024 * 1024  # characters of text that may wait for a commit, all sessions together
+    max_rooms: int = 50  # rooms per session
+    write_bytes: int = 32 * 1024  # bytes per write to a member
+    recent: int = 16 * 1024 * 1024  # bytes of entries in memory, all rooms together
+    gathered: int = 32 * 1024 * 1024  # characters of uncommitted text, all sessions together
 
 
 class Delivery:
-    """Writes chunks to members, and remembers the newest ones for those who are a little behind.
+    """Write committed batches to members, and keep the newest batches for members that are a little behind.
 
     Args:
         read: answers a query from the log, later.
-        limits: what is bounded.
+        limits: the limits of the core.
 
     """
 
     def __init__(self, read: Callable[[Query, Callable[[Any], None]], None], limits: Limits) -> None:
         self._query = read
         self._limits = limits
-        self._recent: deque[tuple[Room, CommittedBatch]] = deque()  # what all rings hold, oldest first
-        self._cost = 0
-        self._stale = 0  # of those, how many no ring holds any more
-        self._aged = 0  # of those, how many were there at the last call of `expire`
-        self._rendered: list[CommittedBatch] = []  # those that may hold more than their whole
-        self.behind: dict[Session, dict[Room, Cursor]] = {}  # who misses something, and from where on
+        self._recent: deque[tuple[Room, CommittedBatch]] = deque()  # all remembered batches, oldest first
+        self._cost = 0  # bytes of memory, as CommittedBatch.cost estimates them
+        self._stale = 0  # batches in `_recent` that no room holds any more
+        self._aged = 0  # batches in `_recent` since before the last `expire`
+        self._rendered: list[CommittedBatch] = []  # batches whose partial caches are to be dropped
+        self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
         self.delivered = 0  # entries times members, since the start
 
     def fan_out(
@@ -81,20 +81,22 @@ class Delivery:
         authors: Collection[Session | None],
         doubled: Mapping[int, Sequence[str]] | None = None,
     ) -> CommittedBatch:
-        """Append entries to the room and write them to its live members; return them as a chunk.
+        """Append entries to the room and write them to its live members; return them as a batch.
 
         Args:
-            room: the room of all of them.
-            entries: what was committed, in order.
-            authors: the sessions that published some of them: they are not given their own.
-            doubled: of some of them, by index, the rooms in which the same was told before.
+            room: the room of all entries.
+            entries: the committed entries, in order.
+            authors: the sessions that published some of the entries. An author is not written its own entries, unless
+                its encoder echoes them.
+            doubled: for some entries, by index, the other rooms in which the same event was shown before.
 
         """
         batch = room.append(entries, doubled)
         self._remember(room, batch)
         self._rendered.append(batch)
         for encoder, group in list(room.live.items()):
-            others = dict(group)  # writing may make a member fall behind, which changes the group
+            # The group is copied: a write may make a member fall behind, which changes the group.
+            others = dict(group)
             self.delivered += len(entries) * len(others)
             apart = [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
             if batch.duplicates and encoder.dedupes:
@@ -108,23 +110,23 @@ class Delivery:
         return batch
 
     def signal(self, room: Room, entry: Entry, author: Session | None) -> None:
-        """Write what is not stored to the live members, but for its author."""
+        """Write an ephemeral entry to the live members except its author; members that are behind miss it."""
         for encoder, group in list(room.live.items()):
             if data := encoder.encode(entry):
                 _send(data, {session: send for session, send in group.items() if session is not author})
 
     def start(self, session: Session, room: Room, cursor: Cursor) -> None:
-        """Give a new member what follows the cursor, and everything from then on."""
+        """Start to write to a new member: the entries after the cursor first, then every new batch."""
         if session.rooms.get(room.name) is room:
             self.behind.setdefault(session, {})[room] = cursor
             self.catch_up(session)
 
     def delivered_up_to(self, session: Session, room: Room) -> int:
-        """Return up to which number a member was given a room's log."""
+        """Return the number of the last entry of a room that a member has received."""
         return self.behind.get(session, {}).get(room, room.end).seq
 
     def end(self, session: Session, room: Room) -> None:
-        """Give a session nothing more of a room: it is no member any longer."""
+        """Remove a session from a room's members, and write nothing more of the room to it."""
         room.remove_member(session)
         cursors = self.behind.get(session)
         if cursors is not None:
@@ -133,19 +135,22 @@ class Delivery:
                 del self.behind[session]
 
     def forget(self, room: Room) -> None:
-        """Drop from memory what was remembered of a room."""
+        """Drop the batches of a room from memory."""
         self._cost -= sum(batch.cost for batch in room.recent_batches.values())
         self._stale += len(room.recent_batches)
         room.recent_batches.clear()
-        if self._stale * 2 > len(self._recent):  # seldom enough to cost nothing, often enough to hold nothing
+        # The queue is filtered when half of it is stale: rarely enough to be cheap, and often enough to save memory.
+        if self._stale * 2 > len(self._recent):
             self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].recent_batches)
             self._stale = self._aged = 0
 
     def expire(self) -> bool:
-        """Drop the chunks that were remembered already at the last call, unless somebody is behind: the log has them.
+        """Drop the batches that were in memory at the last call already, unless a session is behind.
+
+        The log still has them.
 
         Returns:
-            Whether there were any.
+            Whether any batch was dropped.
 
         """
         count = 0 if self.behind else self._aged
@@ -155,19 +160,19 @@ class Delivery:
         return count > 0
 
     def suspend(self, session: Session) -> None:
-        """Write nothing more to a session until `start` says from where on, in each of its rooms."""
+        """Write nothing more to a session until `start` is called for each of its rooms; forget its positions."""
         self.behind.pop(session, None)
         for room in session.rooms.values():
             room.mark_behind(session)
 
     def fall_behind(self, session: Session) -> None:
-        """Write nothing more to a session: from here on it is behind in all its rooms."""
+        """Write nothing more to a session, and remember its position in each room where it was live."""
         for room in session.rooms.values():
             if room.mark_behind(session):
                 self.behind.setdefault(session, {})[room] = room.end
 
     def catch_up(self, session: Session) -> None:
-        """Write what the session missed, until it has all there is or its transport says pause."""
+        """Write the entries that the session missed, until it is live in all rooms, is paused, or waits for the log."""
         while (cursors := self.behind.get(session)) and not session.paused and not session.reading:
             room, cursor = next(iter(cursors.items()))
             if cursor.seq != room.end.seq:
@@ -179,7 +184,7 @@ class Delivery:
             room.mark_live(session)
 
     def drop_caches(self) -> None:
-        """Forget what was rendered besides whole chunks; to be called when a batch, or a session, was given all."""
+        """Drop the rendered parts of batches; call this after a fan-out, or after a session has caught up."""
         for batch in self._rendered:
             batch.drop_cache()
         self._rendered.clear()
@@ -212,15 +217,17 @@ class Delivery:
             session.sink.write(data)
 
     def _read(self, session: Session, room: Room, cursor: Cursor) -> None:
-        """Read what is no longer in memory; where that page ends, memory or the next page begins."""
+        """Read entries that are no longer in memory; the batches in memory or the next page follow them."""
 
         def done(result: LogPage | BrokerError) -> None:
             session.reading = False
             if session.paused or self.behind.get(session, {}).get(room) != cursor:
-                pass  # it left, or must wait again: the page is read again when it is wanted
+                # The session left, or its transport takes no bytes again: the page is read again when it is needed.
+                pass
             elif isinstance(result, BrokerError):
-                self._skip(session, room, cursor)  # rather say that something is missing than stand still for ever
-            elif not result.entries:  # the log has forgotten it
+                # A notice about skipped entries is better than a session that never catches up.
+                self._skip(session, room, cursor)
+            elif not result.entries:  # past the retention
                 self._skip(session, room, cursor, room.cursor_at(upto))
             else:
                 for piece in slices(result.entries, self._limits.write_bytes):
@@ -233,11 +240,11 @@ class Delivery:
 
         session.reading = True
         upto = room.newest_uncached()
-        # It was let in: as a member, or to watch for as long as it may.
+        # The session has access already, as a member or as a watcher, so the read needs no permission check.
         self._query(After(room.name, cursor.seq, upto, PAGE, viewer=SYSTEM), done)
 
     def _remember(self, room: Room, batch: CommittedBatch) -> None:
-        """Keep a chunk in memory, and drop the oldest of all rooms beyond the bound."""
+        """Keep a batch in memory, and drop the oldest ones of all rooms above `Limits.recent` bytes."""
         self._recent.append((room, batch))
         self._cost += batch.cost
         while self._cost > self._limits.recent and len(self._recent) > 1:
@@ -254,7 +261,10 @@ class Delivery:
 
 
 def _send(data: bytes, group: Mapping[Session, Send]) -> None:
-    """Write to many: where most of the server's time is spent, so without a call of our own for each."""
+    """Write the same bytes to many sessions.
+
+    The server spends most of its time here, so the loop calls the socket's `send` directly, with no method between.
+    """
     size = len(data)
     for session, send in group.items():
         sent = 0

@@ -1,4 +1,4 @@
-"""What is told to some and stored nowhere: private messages, and signals like who is typing."""
+"""Messages that are delivered but not stored: private messages, and ephemeral entries such as typing notices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
-    """Return what a session says as an entry that is in no log: without a number."""
+    """Return a message of a session as an entry that is in no log: its numbers are 0, and its time is now."""
     session.next_id += 1
     id = f"{session.id_prefix}{session.next_id:x}"
     tags = join(session.tags, tags)
@@ -26,21 +26,22 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
 
 
 def check_present(hub: Hub, name: str, user: str) -> None:
-    """Raise Refused if somebody holds a name who is not the user with this id."""
+    """Raise Refused if a user with another id than `user` holds a name; a free name is no error."""
     holder = hub.directory.find(name)
     if holder and holder.user and holder.user.id != user:
         raise Refused("somebody-else", f"Not sent: the {holder.nick} who is here now may be somebody else.")
 
 
-def send_private(  # noqa: PLR0913 - what may be said
+def send_private(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
 ) -> None:
-    """Tell a user something that nobody else hears. Between guests it is stored nowhere.
+    """Send a private message to a user. Between guests it is stored nowhere.
 
-    With a label the session is told `Stored` when that is done.
+    The message keeps its place among the session's replies. With a label the session gets an `Acknowledged` reply when
+    the message is delivered. A failed delivery is reported by a Refusal in any case.
 
     Raises:
-        Refused: nobody has that name, or the text is empty.
+        Refused: no user has that name, or the text is empty and the message is not ephemeral.
 
     """
     text, formatting = said(text, session.preserves_spaces)
@@ -59,7 +60,8 @@ def send_private(  # noqa: PLR0913 - what may be said
             partial(_arrived, target, entry, label),
         )
         return
-    session.pending_operations += 1  # what it says next must not overtake this
+    # The session's next message must not overtake this one.
+    session.pending_operations += 1
     session.replies.append(partial(_hand_over, session, target, entry, label))
     session.flush()
 
@@ -80,7 +82,7 @@ def _private(session: Session, entry: Entry) -> Private:
 
 
 def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) -> Event | None:
-    """Return what the sender is told; the outcome is None if nobody knows."""
+    """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
         return Refusal("not-confirmed", f"Not confirmed: {nick} cannot be reached just now.", label)
@@ -89,12 +91,12 @@ def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) ->
     return Acknowledged(label, entry, target.user.id if target.user else "") if label else None
 
 
-def message_members_apart(  # noqa: PLR0913 - what may be said to some of many
+def message_members_apart(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, members: Sequence[Session], to: str, text: str, kind: Kind, tags: str, label: str = ""
 ) -> None:
-    """Tell some members of a room what is said `to` them, and stored nowhere.
+    """Send a message to some members of a room, without storing it; `to` is the target that the message names.
 
-    With a label the session is told `Stored` when that is done.
+    Members that are closed or paused miss it. With a label the session gets an `Acknowledged` reply afterwards.
     """
     text, formatting = said(text, exact=True)
     entry = _entry(hub, session, to, kind, text, join(tags, formatting))
@@ -110,9 +112,17 @@ def message_members_apart(  # noqa: PLR0913 - what may be said to some of many
 
 
 def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
-    """Tell the members of a room who can show it something that is not stored. Raises Refused."""
+    """Send an ephemeral entry to the members of a room whose protocol can show it, on all nodes.
+
+    With a label the session gets an `Acknowledged` reply afterwards.
+
+    Raises:
+        Refused: the session is not in the room or may not send it: with a text it needs the right to speak.
+
+    """
     where = hub.rooms.of(session, room)
-    if text:  # it is read like what is said
+    # A text is read like a message, so the same checks apply, slow mode included.
+    if text:
         hub.speak(hub.viewer(session), where)
     else:
         hub.check(session, Action.SIGNAL, where)

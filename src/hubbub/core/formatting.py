@@ -1,8 +1,8 @@
-"""IRC's formatting (bold, colours): taken out of what is said, and kept beside it for clients that can show it.
+"""IRC's formatting (bold, colours): removed from the text, and kept beside it for clients that can show it.
 
-A text is stored plain. Its codes are a tag of its entry, with the places where they stood: `0b+5c04-01+9o` is bold at
-the beginning, red on black from the sixth character on, and none from the tenth. So wires without formatting need not
-know of it, and what is shown with formatting is never another text. Sources: https://modern.ircdocs.horse/formatting
+A text is stored plain. Its codes and their positions are a tag of its entry: `0b+5c04-01+9o` is bold at the beginning,
+red on black from the sixth character on, and plain from the tenth. So wires without formatting can ignore it, and a
+text never differs from its formatted version in anything but the codes. Source: https://modern.ircdocs.horse/formatting
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import NamedTuple
 
 from hubbub.core.bounds import FORMAT_CHARS
 
-# A colour takes its numbers along: up to two digits, a comma and up to two more; behind \x04 six hex digits likewise.
+# A colour code includes its numbers: up to two digits, then a comma and up to two more; after \x04, six hex digits
+# likewise.
 CODE = r"\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x04(?:[0-9A-Fa-f]{6}(?:,[0-9A-Fa-f]{6})?)?|[\x02\x0f\x11\x16\x1c-\x1f]"
 _CODE = re.compile(CODE)
-TAG = "format"  # of an entry; its value is what `store` returns
-PLACE = "\x02"  # what stands for a code while the text around it is cleaned
+TAG = "format"  # of an entry; its value comes from `store`
+PLACE = "\x02"  # placeholder of a code while the text around it is cleaned
 
 LETTERS = {
     "b": "\x02",
@@ -26,19 +27,19 @@ LETTERS = {
     "o": "\x0f",
     "m": "\x11",
     "r": "\x16",
-    "k": "\x1c",  # no formatting: here its author began another line that goes on in the same one
+    "k": "\x1c",  # no formatting: marks where the author's lines were joined to one
     "i": "\x1d",
     "s": "\x1e",
     "u": "\x1f",
 }
 CUT = LETTERS["k"]
-APART = "\x02\x02"  # keeps digits of a text from a code before them
+APART = "\x02\x02"  # separates digits of a text from a code before them
 _LETTERS = {char: letter for letter, char in LETTERS.items()}
 _STORED = re.compile(r"([0-9]{1,5})([a-z])([0-9A-Fa-f]{0,6})(?:-([0-9A-Fa-f]{1,6}))?")
 
 
 class Code(NamedTuple):
-    """A code, and before which character of the plain text it stands."""
+    """A code, and the index of the character in the plain text that it precedes."""
 
     at: int
     code: str
@@ -47,11 +48,12 @@ class Code(NamedTuple):
 def mark(line: str) -> tuple[str, list[str]]:
     """Return a line with PLACE for each of its codes, and the codes.
 
-    Digits behind a colour code are its own, but for two cases in which it would do nothing: behind another such code
-    without effect, and 99 (the default) behind one. There they are text, which that other code keeps apart.
+    Digits after a colour code belong to it, except in two cases in which the code would have no effect: after another
+    colour code without effect, and for 99 (the default) after one. There they are text, which that other code
+    separates.
     """
     codes: list[str] = []
-    coloured = noop = False  # whether a colour is set, and the last thing was a code for the end of one that was not
+    coloured = noop = False  # coloured: a colour is set; noop: the last code ended no colour
     end = -1  # of the last code
 
     def place(match: re.Match[str]) -> str:
@@ -75,14 +77,14 @@ def strip(line: str) -> str:
 
 
 def store(codes: Iterable[Code]) -> str:
-    """Return codes as a tag's value; "" for none, and for more than are kept."""
+    """Return codes as a tag's value; "" if there are none, or if the value is longer than FORMAT_CHARS."""
     words = (f"{at}{_LETTERS[code[0]]}{code[1:].replace(',', '-')}" for at, code in codes)
     value = "+".join(words)
     return value if len(value) <= FORMAT_CHARS else ""
 
 
 def read(value: str) -> list[Code]:
-    """Return the codes that a tag's value tells; what is not understood is left out."""
+    """Return the codes in a tag's value; invalid ones are left out."""
     codes = []
     for word in value[:FORMAT_CHARS].split("+"):
         match = _STORED.fullmatch(word)
@@ -95,7 +97,7 @@ def read(value: str) -> list[Code]:
 
 
 def put_in(text: str, codes: Iterable[Code]) -> str:
-    """Return a plain text with its codes: one that is the same text without them."""
+    """Return a plain text with its codes, so that removing them from the result gives the same text again."""
     known = [one for one in codes if one.at <= len(text)]
     formatted = _put_in(text, known, "")
     return formatted if strip(formatted) == text else _put_in(text, known, APART)

@@ -1,16 +1,16 @@
-"""The hub: who is here, what they may do, and who is given what.
+"""The hub holds all sessions, users and rooms of one process; it checks permissions and publishes drafts.
 
 Rules of this file:
 
- 1. Every method is a plain `def`: the event loop is the lock, there is no other. What must wait for the
-    broker ends later in another call; meanwhile the session's next commands wait (`Session.waiting`), and
-    nobody else does.
- 2. What a session does becomes a draft. Nobody is shown anything of it before `committed` brings it back
-    as an entry.
- 3. What a session is told goes through `reply`, which keeps its place behind the drafts before it: what you
-    caused, others have, when you get your answer.
+ 1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the broker
+    ends later in another call. Meanwhile the next commands of that session wait (`Session.is_blocked`), and no
+    other session does.
+ 2. Every action of a session becomes a draft. No session sees any of it until `CommitHandler.stored` brings it
+    back as an entry.
+ 3. Every reply to a session goes through `reply`, which keeps its place behind the earlier drafts of the session:
+    when a session gets its reply, the others have already received the entries that it published before.
  4. Delivery never waits. A session whose transport takes no bytes is skipped, and is brought up to date from
-    the log when the transport says so.
+    the log when the transport is ready again.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Hub:
     """All rooms and all sessions of this process.
 
     Args:
-        broker: orders and stores.
+        broker: orders and stores the entries.
         clock: returns the seconds since the epoch.
-        boot: differs for every start of every server; begins every id.
-        wake: called when there is something to publish; the owner then calls `outbox.gather`.
-        limits: what the core bounds.
-        ticks: returns seconds on a clock that never goes back: durations are measured by it.
+        boot: a prefix of every id; it differs for every start of every server.
+        wake: called when there are drafts to publish; the owner then calls `outbox.gather`.
+        limits: the limits of the core.
+        ticks: returns seconds on a monotonic clock, which measures durations; `clock` by default.
 
     """
 
@@ -86,25 +86,27 @@ class Hub:
         self.limits = limits or Limits()
         self.directory = Directory()
         self.users = self.directory.users
-        # Called with a user who came, left (no sessions any more), or was renamed, and the name before or "".
+        # Called with a user who arrived, left (it has no sessions any more) or was renamed, and with the name before
+        # a rename, else "".
         self.presence: list[Callable[[User, str], None]] = []
-        self.moves: list[Callable[[str, str], None]] = []  # called with a room's name before, and its new one
-        # Asked whether a name and password are a server operator's; calls back, later, with the answer.
+        self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
+        # Checks whether a name and password belong to a server operator; calls back later with the result.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
-        # The same, of a session that asks; it may be refused to try.
+        # The same check for one session; the attempt itself may be refused.
         self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
             lambda session, name, password, done: self.verify(name, password, done)
         )
-        # Returns what others are shown of an address, for masks.
+        # Returns the form of an address that other users see, for masks.
         self.cloak: Callable[[str], str] = lambda address: "hidden"
-        # Called with a user of this node of whom something has changed that other nodes are told.
+        # Called with a user of this node when one of the details that other nodes receive has changed.
         self.on_user_changed: Callable[[User], None] = lambda user: None
-        # Asked whether a session's peer is there; calls back, later, with the answer.
+        # Checks whether the peer of a session still responds; calls back later with the result.
         self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
-        self.budget = Budget(lambda: 0.0)  # of each address; without limits until the owner sets them
-        # Calls something in so many seconds. What is not set waits for nothing.
+        self.budget = Budget(lambda: 0.0)  # per address; unlimited until the owner sets limits
+        # Calls a function after a number of seconds; until the owner sets it, it calls at once.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
-        self.closing = False  # everybody leaves: nobody needs to be told who does
+        # The server shuts down: all sessions leave, and their leaves are not published.
+        self.closing = False
         self._boot = boot
         self._sessions = 0
         self.outbox = Outbox(wake, self.limits.gathered)
@@ -118,26 +120,26 @@ class Hub:
     # --- sessions -------------------------------------------------------------------------------------------
 
     def connect(self, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = "") -> Session:
-        """Return the session of a new connection; it has no name yet and is in no room."""
+        """Return the session of a new connection; it has no nick yet and is in no room."""
         self._sessions += 1
         session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
         session.redactions = self.redactions
         return session
 
     def touch(self, session: Session) -> None:
-        """Note that something has changed about the session's user that other nodes are told."""
+        """Report a change to the session's user that other nodes must receive; do nothing without a user."""
         if session.user:
             self.on_user_changed(session.user)
 
     def session_ready(self, session: Session) -> bool:
-        """Return whether the session's next command may be taken; if not, `Client.resume_input` follows."""
+        """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
         return not (session.closed or session.is_blocked) and not self.outbox.full(session)
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
-        """Take the session out of all its rooms and free its name; nothing more is delivered to it.
+        """Take the session out of all its rooms and free its nick; no more entries are delivered to it.
 
-        `asked` says that its user wanted to leave; otherwise the connection was lost, or others ended it. Replies that
-        wait are still told, then Goodbye. Calling it again does nothing.
+        `asked` says that the user wanted to leave; otherwise the connection was lost, or others ended the session.
+        Replies that wait are still sent, followed by Goodbye. A second call does nothing.
         """
         if session.closed:
             return
@@ -147,7 +149,7 @@ class Hub:
         drafts: list[Draft] = []
         joining = [room for room, draft in (session.joining or {}).items() if draft]
         for room in () if self.closing or not session.user else (*session.rooms, *joining):
-            # Insisted on: the others must learn of it even if the disk is full just now.
+            # `must_store`: the other members must see the leave even if the disk is full at the moment.
             if leave := session.leave_of(room):
                 leave.must_store = True
             else:
@@ -166,19 +168,25 @@ class Hub:
         self.reply(session, Goodbye())
 
     def expel(self, session: Session, reason: str) -> None:
-        """End somebody's session, here or on another node."""
+        """End a session, on this node or on another one, and give it the reason."""
         if session in self.remote:
             self.remote.expel(session, reason)
         elif not session.closed:
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
 
-    # --- who may see and do what ----------------------------------------------------------------------------
+    # --- permissions ----------------------------------------------------------------------------------------
 
     def viewer(self, session: Session, nick: str = "", key: str = "") -> Viewer:
-        """Return a session as somebody who asks: under a name that it does not hold, with a key that it offers.
+        """Return the viewer for a session: the subject of its permission checks and log queries.
 
-        One that only watches a room is no member of it.
+        A session without a user only watches its rooms, and does not count as a member of them.
+
+        Args:
+            session: the session that asks.
+            nick: a nick that the session does not hold but wants to speak under, for its mask.
+            key: a room key that the session offers.
+
         """
         user = session.user
         rooms = tuple(session.rooms) if user else ()
@@ -187,29 +195,29 @@ class Hub:
         return Viewer(rooms, mask, operator, self.clock(), self.ticks(), session, session.address, key)
 
     def stranger(self, host: str, address: str) -> Viewer:
-        """Return somebody without a name and a session as one who asks; `host` is what others see of the address."""
+        """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""
         return Viewer(mask=f"!{host}", now=self.clock(), ticks=self.ticks(), address=address)
 
     def may(self, session: Session, action: Action, room: Room) -> bool:
-        """Return whether a session may see or do something in a room."""
+        """Return whether a session may perform an action in a room."""
         return may(self.viewer(session), action, room.rules) is None
 
     def check(self, session: Session, action: Action, room: Room) -> None:
-        """Raise Refused unless a session may see or do something in a room."""
+        """Raise Refused unless a session may perform an action in a room."""
         if refused := may(self.viewer(session), action, room.rules):
             raise refused
 
     def reason(self, session: Session, room: Room | None, text: str) -> str:
-        """Return the reason that a session gives for something in a room; "" if it may say nothing there."""
+        """Return the reason that a session gives for an action in a room; "" if it may not speak there."""
         return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
 
     def speak(self, viewer: Viewer, room: Room) -> None:
-        """Raise Refused unless somebody may speak in a room; note that it does, for slow mode."""
+        """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""
         if refused := may(viewer, Action.SPEAK, room.rules):
             raise refused
         room.rules.note_message(viewer)
 
-    # --- what sessions do -----------------------------------------------------------------------------------
+    # --- actions of sessions --------------------------------------------------------------------------------
 
     def say(
         self,
@@ -220,14 +228,14 @@ class Hub:
         label: str = "",
         tags: str = "",
     ) -> None:
-        """Publish what the session says (or does, for Kind.ACTION) in a room, its current one by default.
+        """Publish a message of the session (or an action, for Kind.ACTION) in a room, its current one by default.
 
-        With a label it is told `Stored` when that is done, and the entry's id ends with it: letters, digits and
-        hyphens, which it uses once.
+        A label consists of letters, digits and hyphens, and the session uses it only once. With a label the session
+        gets an `Acknowledged` reply when the entry is stored, and the id of the entry ends with the label.
 
         Raises:
-            Refused: it is not in that room; or there is a label, and nothing to say. Without a label an empty text is
-                no error and says nothing.
+            Refused: the session is not in that room or may not speak there; or there is a label, and the text is empty.
+                Without a label an empty text is no error, and nothing is published.
 
         """
         text, formatting = said(text, session.preserves_spaces)
@@ -243,13 +251,14 @@ class Hub:
             set_label(draft, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
-        """Publish a message under a name that nobody holds, in a room that the session need not be in.
+        """Publish a message under a nick that no user holds, in a room that the session need not be in.
 
-        It is told `Stored` with the label when that is done, or a Refusal: by the room's rules, say. The name is not
-        held by it.
+        The session gets an `Acknowledged` reply with the label when the message is stored, or a Refusal, for example
+        because of the room's modes. The session does not hold the nick afterwards.
 
         Raises:
-            Refused: the name is invalid or taken, the room's is invalid or just being given, or the text is empty.
+            Refused: the nick is invalid or taken; the room's name is invalid, or another room is being renamed to it;
+                or the text is empty.
 
         """
         self.directory.free(name)
@@ -278,12 +287,12 @@ class Hub:
         self.rooms.visit(session, [room], publish)
 
     def set_topic(self, session: Session, text: str, room: str = "", cuts: bool = False) -> None:
-        """Publish a new topic for a room: none, if it shows nothing.
+        """Publish a new topic for a room; a blank text removes the topic.
 
-        One that is too long is cut if its sender expects that.
+        With `cuts` a topic longer than TOPIC_BYTES bytes is cut to that size instead of refused.
 
         Raises:
-            Refused: the session is not in that room, may not, or the topic is too long.
+            Refused: the session is not in that room or may not set its topic, or the topic is too long.
 
         """
         text, formatting = one_line(text)
@@ -300,7 +309,12 @@ class Hub:
     def say_from_outside(
         self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
     ) -> None:
-        """Publish a message in a room that the session is not in. Raises Refused."""
+        """Publish a message in a room that the session is not in; a blank text publishes nothing.
+
+        Raises:
+            Refused: the session may not speak in the room.
+
+        """
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
@@ -309,14 +323,17 @@ class Hub:
             set_label(draft, label)
 
     def announce(self, text: str) -> None:
-        """Tell everybody here something."""
+        """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""
         for user in dict.fromkeys(self.users.values()):
             for session in user.sessions:
                 if session not in self.remote and not session.paused:
                     session.client.send_event(Notice((text,)))
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query, later: with what its viewer may see, without the keys of rooms and what was taken back."""
+        """Call `done` later with the answer to a query, or with a BrokerError.
+
+        The answer holds only entries that the viewer may see, without room keys and redacted texts.
+        """
 
         def show(result: LogPage | RoomList | BrokerError) -> None:
             if isinstance(result, LogPage):
@@ -326,7 +343,10 @@ class Hub:
         self.broker.read(query, show)
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
-        """Read the log for a session, and reply with what `answer` makes of the page."""
+        """Read the log for a session, and reply with the event that `answer` makes of the result.
+
+        A BrokerError becomes a Refusal. The session's next commands wait until the reply.
+        """
         session.pending_operations += 1
 
         def done(result: LogPage | RoomList | BrokerError) -> None:
@@ -346,10 +366,13 @@ class Hub:
         session.flush()
 
     def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
-        """Read the log for a session, and let `answer` tell it what was found: in the place of the question."""
+        """Read the log for a session, and call `answer` with the result, a BrokerError included.
+
+        The call takes the place of the query among the session's replies.
+        """
 
         def current(result: LogPage | RoomList | BrokerError) -> None:
-            """Answer: it may have waited until the session took bytes again."""
+            """Apply the newest redactions: the result may have waited until the session took bytes again."""
             if isinstance(result, LogPage):
                 result = replace(result, entries=self.redactions.apply(result.entries))
             answer(result)
@@ -359,41 +382,54 @@ class Hub:
     def check_password(
         self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
     ) -> None:
-        """Ask whether a name and password are a server operator's; `answer` is told in the place of the question."""
+        """Check whether a name and password belong to a server operator, and call `answer` with the result.
+
+        The call takes the place of the check among the session's replies.
+        """
         self.ask_for(session, partial(self.check_login, session, name, password), answer)
 
     def ask_for(
         self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event | None]
     ) -> None:
-        """Begin something when a session has its turn; it is told what `answer` makes of the outcome, in that place.
+        """Start an asynchronous operation in the session's reply order, and reply with its outcome in the same place.
 
-        `start` is given what to call with the outcome, later and once; meanwhile the session waits.
+        The session's next commands wait meanwhile.
+
+        Args:
+            session: the session that asks.
+            start: starts the operation. It receives a callback that it must call once, now or later, with the outcome.
+            answer: turns the outcome into the reply, or returns None for no reply; not called for a closed session.
+
         """
         session.pending_operations += 1
         hold = Placeholder()
 
         def done(outcome: Any) -> None:
             hold.action = lambda: None if session.closed else answer(outcome)
-            session.flush()  # also if it is gone: its Goodbye waits behind this
+            # This is needed for a closed session, too: its Goodbye waits behind the placeholder.
+            session.flush()
             self.release(session)
 
         session.replies += [partial(start, done), hold]
         session.flush()
 
     def reply(self, session: Session, event: Event) -> None:
-        """Tell the session something, after what it published before is settled."""
+        """Send an event to the session after the outcomes of all drafts that it published before."""
         session.replies += self.pieces(event)
         session.flush()
 
     def after_earlier_entries(self, session: Session) -> None:
-        """Let what the session is told from here on wait until all that anybody said before was given to the others."""
+        """Hold back the session's next replies until all drafts made so far, of all sessions, have their outcome."""
         if newest := self.outbox.newest:
             newest.watchers = newest.watchers or []
             newest.watchers.append(session)
             session.replies.append(Placeholder(newest))
 
     def pieces(self, event: Event) -> Sequence[Event]:
-        """Cut what is long, so that a session that takes no bytes is not written all of it."""
+        """Return an event as a list of events, with a long history cut into pieces of about `write_bytes` bytes.
+
+        Between two pieces the session may pause: not all of a long history is written to a slow transport.
+        """
         if not isinstance(event, HistoryShown) or len(event.entries) < 2:
             return (event,)
         pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.write_bytes)]
@@ -401,22 +437,26 @@ class Hub:
         return pieces
 
     def set_encoder(self, session: Session, encoder: Encoder) -> None:
-        """Write to the session in another form from now on, in all its rooms."""
+        """Use another encoder for the session from now on, in all its rooms."""
         session.encoder = encoder
         for name, room in session.rooms.items():
             room.set_encoder(session, session.encoder_in(name))
 
     def has_unsettled(self, session: Session) -> bool:
-        """Return whether the session misses something; when it does no longer, `Client.resume_input` is called."""
+        """Return whether the session is behind in a room; `Client.resume_input` is called when it has caught up."""
         return session in self.delivery.behind
 
     @property
     def settled(self) -> bool:
-        """Whether all that was said is stored, and given to every member."""
+        """Whether every draft has its outcome, and every member has received every entry."""
         return self.outbox.idle and not self.delivery.behind
 
     def draft(self, session: Session, room: str, kind: Kind, text: str, insist: bool = False) -> Draft:
-        """Gather something that a session does, and return it."""
+        """Add a draft of a session to the outbox, and return it.
+
+        The draft gets the session's next id, its tags and its label. With `insist` it is published again after every
+        failed commit, until it is stored.
+        """
         session.next_id += 1
         draft = Draft(room, kind, session.nick, text, f"{session.id_prefix}{session.next_id:x}", session, insist)
         draft.tags = session.tags
@@ -425,7 +465,7 @@ class Hub:
         return draft
 
     def rejoin(self, session: Session, room: str) -> None:
-        """Tell the others that somebody is in a room of whom they were told that he has left."""
+        """Publish a join for a member that has left the room according to the log, but is still in it."""
         session.next_id += 1
         real = session.user.real if session.user else ""
         draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.id_prefix}{session.next_id:x}", insist=True)
@@ -433,7 +473,7 @@ class Hub:
         self.outbox.add(draft)
 
     def release(self, session: Session) -> None:
-        """Let a session go on: one of the calls that it waits for has ended."""
+        """End one of the session's pending operations; after the last one, let the client take the next command."""
         if session.closed:
             return
         session.pending_operations -= 1
@@ -441,21 +481,21 @@ class Hub:
             session.client.resume_input()
 
     def block(self, session: Session, seconds: float) -> None:
-        """Take the session's next command no sooner than in so many seconds."""
+        """Delay the session's next command by a number of seconds; 0 does nothing."""
         if seconds:
             session.pending_operations += 1
             self.later(seconds, partial(self.release, session))
 
-    # --- readers that stall ---------------------------------------------------------------------------------
+    # --- slow readers ---------------------------------------------------------------------------------------
 
     def pause(self, session: Session) -> None:
-        """Note that the session's transport takes no bytes: from here on it is behind in all its rooms."""
+        """Mark the session as paused, because its transport takes no bytes: it is now behind in all its rooms."""
         session.paused = True
         if not session.closed:
             self.delivery.fall_behind(session)
 
     def resume(self, session: Session) -> None:
-        """Bring a session up to date whose transport takes bytes again."""
+        """Send the waiting replies and missed entries to a session whose transport takes bytes again."""
         session.paused = False
         session.flush()
         if session.closed:

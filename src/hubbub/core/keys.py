@@ -1,6 +1,6 @@
-"""Keys of rooms: kept as salted hashes, so that whoever reads the log does not learn them.
+"""Keys of rooms, stored as salted hashes, so that a reader of the log does not learn them.
 
-A log of before may hold a key as it was typed: that works as well. No key that can be typed is as long as a hash.
+An older log may hold a key in plain text, which is accepted as well. No key that a user can type is as long as a hash.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ def hashed(key: str, salt: str) -> str:
     """Return a key as it is stored.
 
     Args:
-        key: as it was typed.
-        salt: differs for each key that is set; it is stored with it, and has no space and no `$`.
+        key: the key in plain text.
+        salt: different for each key that is set; it is stored with the hash, and has no space and no `$`.
 
     """
     return f"{_MARK}{salt}${_digest(key, salt)}"
 
 
 def fits(key: str, stored: str) -> bool:
-    """Return whether a key that somebody offers is the one that is stored; that takes as long for each."""
+    """Return whether a key is the stored one. The comparison takes the same time for each key."""
     if stored.startswith(_MARK):
         _, _, salt, digest = (stored.split("$", 3) + [""] * 4)[:4]
         return hmac.compare_digest(_digest(key, salt), digest)

@@ -1,4 +1,4 @@
-"""Lists that are shown page by page: no page is longer than what may wait for a reader that stalls."""
+"""Lists in pages, each short enough to wait in memory for a reader that stalls."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 MAX_LISTED = 500  # items of a page
-PAGE_BYTES = 32 * 1024  # of UTF-8 in a page, about; at least one item is on it
+PAGE_BYTES = 32 * 1024  # approximate bytes of UTF-8 in a page; it has at least one item
 
 Item = TypeVar("Item")
 
 
 class ListPart(NamedTuple):
-    """The part of a list that is asked for.
+    """The requested part of a list.
 
-    That is its beginning, in the list's own order. With `after` it is what follows a name, in the order of names: so
-    all of a list is read page by page, whatever changes meanwhile; `after=""` begins with the first name.
+    Without `after` it is the beginning of the list in the list's own order. With `after` it is the items that follow a
+    name in the order of names, so a whole list can be read page by page although it changes meanwhile; `after=""`
+    begins with the first name.
     """
 
     after: str | None = None
@@ -23,7 +24,7 @@ class ListPart(NamedTuple):
 
 
 def page(items: Sequence[Item], limit: int, size: Callable[[Item], int]) -> Sequence[Item]:
-    """Return the first items of a list: at most `limit`, and at most PAGE_BYTES by what `size` says of each."""
+    """Return the first items of a list: one at least, `limit` at most, within PAGE_BYTES as `size` measures them."""
     total = 0
     for count, item in enumerate(items[:limit]):
         total += size(item)

@@ -1,4 +1,4 @@
-"""The lists of masks that a room has (bans, exemptions, standing invitations), and the people whom they mean."""
+"""The lists of masks of a room (bans, exemptions, standing invitations), and the users whom they match."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from hubbub.core.viewer import Viewer
 
 LISTS = "beI"
-VERDICTS = 256  # people of whom a room remembers whether its lists mean them
+VERDICTS = 256  # users whose verdict a room remembers
 
 
 class ListedMask(NamedTuple):
-    """A mask in a list: who set it, when, and until when it holds (0: for ever); in seconds since the epoch."""
+    """A mask in a list: its setter, its time, and the time when it ends (0: never); in epoch seconds."""
 
     by: str
     at: float
@@ -26,7 +26,7 @@ class ListedMask(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Whether the lists of a room bar somebody, and until when (seconds since the epoch) that holds."""
+    """Whether the lists of a room bar a user, and until when (epoch seconds) this is valid."""
 
     banned: bool
     muted: bool
@@ -37,11 +37,11 @@ NOTHING = Verdict(False, False, inf)
 
 
 class MaskLists:
-    """The lists of one room."""
+    """The mask lists of one room."""
 
     def __init__(self) -> None:
         self._masks: dict[str, dict[str, ListedMask]] = {letter: {} for letter in LISTS}
-        self._verdicts: dict[tuple[str, str], Verdict] = {}  # about those who were looked at last, until a list changes
+        self._verdicts: dict[tuple[str, str], Verdict] = {}  # of the users who were checked last, until a list changes
 
     def __getitem__(self, letter: str) -> dict[str, ListedMask]:
         return self._masks[letter]
@@ -50,25 +50,25 @@ class MaskLists:
         return isinstance(other, MaskLists) and self._masks == other._masks
 
     def add(self, letter: str, mask: str, by: str, at: float, until: float) -> None:
-        """Put a mask into a list, once."""
+        """Add a mask to a list; an earlier one that is equal is replaced."""
         self.remove(letter, mask)
         self._masks[letter][mask] = ListedMask(by, at, until, read_target(mask.removeprefix(MUTE)))
 
     def remove(self, letter: str, mask: str) -> None:
-        """Take a mask out of a list, if it is there."""
+        """Remove a mask from a list, if it is there."""
         self._verdicts.clear()
         if known := self.find(letter, mask):
             del self._masks[letter][known]
 
     def find(self, letter: str, mask: str) -> str | None:
-        """Return a mask of a list as it was set; in any case."""
+        """Return a mask of a list as it was set, ignoring case; None if it is not there."""
         masks = self._masks[letter]
         mute, read = mask.startswith(MUTE), read_mask(mask.removeprefix(MUTE))
         known = (one for one in masks if masks[one].target.whole == read != NOBODY and one.startswith(MUTE) is mute)
         return mask if mask in masks else next(known, None)
 
     def after(self, letter: str, mask: str) -> str | None:
-        """Return the mask that was set together with another one, right after it."""
+        """Return the mask that directly follows another one and was set together with it; None if there is none."""
         masks = self._masks[letter]
         following = iter(masks)
         known = self.find(letter, mask)
@@ -78,15 +78,15 @@ class MaskLists:
         return later if later and masks[later][:2] == masks[known][:2] else None
 
     def hits(self, letter: str, viewer: Viewer, since: float = 0.0) -> Iterator[str]:
-        """Yield the masks of a list that mean somebody now, and were set after `since`."""
+        """Yield the masks of a list that match a user now and were set after `since` (epoch seconds)."""
         for mask, one in self._masks[letter].items():
             if not 0 < one.until <= viewer.now and one.at > since and one.target.means(viewer):
                 yield mask
 
     def verdict(self, viewer: Viewer) -> Verdict:
-        """Return whether somebody is banned or muted, and not exempt from both.
+        """Return whether a user is banned or muted, and not exempt.
 
-        For whoever was looked at since the lists changed, a hundred bans cost as little as one.
+        The verdict is remembered until the lists change, so a hundred bans cost as little as one.
         """
         if not self._masks["b"]:
             return NOTHING
@@ -99,7 +99,7 @@ class MaskLists:
         return known
 
     def is_banned_since(self, viewer: Viewer, since: float) -> bool:
-        """Return whether somebody is banned, and not exempt, by bans that were set after a point in time."""
+        """Return whether a user is banned, and not exempt, by bans that were set after `since` (epoch seconds)."""
         if not self.verdict(viewer).banned:
             return False
         return any(not mask.startswith(MUTE) for mask in self.hits("b", viewer, since))

@@ -1,8 +1,8 @@
-"""Where people come from, as masks name it: by cloak, and never by an address that others could find out by asking.
+"""Match the origin of a user: masks name a cloak, never an address that other users could guess by trying.
 
-An operator of a room who types a whole address bans the cloak that belongs to it. Masks of networks, and addresses with
-stars in them, are for operators of the server alone: such a mask is stored as `nick!user@ip:PATTERN`, and others are
-shown `ip:*` in its place.
+When an operator of a room types a whole address, its cloak is banned. Only operators of the server can set masks of
+networks, and addresses with wildcards: such a mask is stored as `nick!user@ip:PATTERN`, and other users are shown
+`ip:*` in its place.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from hubbub.errors import Refused
 if TYPE_CHECKING:
     from hubbub.core.viewer import Viewer
 
-IP = "ip:"  # begins the host of a mask that means addresses
+IP = "ip:"  # prefix of the host in a mask of addresses
 _HIDDEN = f"{IP}*"
-# Digits in groups as in an IPv4 address, or hexadecimal ones as in IPv6, with stars or a prefix: not a cloak.
+# Groups of digits as in an IPv4 address, or hexadecimal ones as in IPv6, with wildcards or a prefix length: not a
+# cloak.
 _PATTERN = re.compile(
     r"(?=.*\d)[\d*?]{1,3}(\.[\d*?]{1,3}){1,3}(/\d{1,2})?|[0-9a-f*?]*:[0-9a-f:.*?]*(/\d{1,3})?", re.IGNORECASE
 )
@@ -32,7 +33,10 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def one_address(text: str) -> str | None:
-    """Return what counts as one address, if a text is a whole one: of IPv6, the /64 that a household has."""
+    """Return the address that a text names, in the form in which it is counted: for IPv6, the /64 of a household.
+
+    Return None if the text is not a whole address, or is a larger network.
+    """
     network = _network(text)
     if network is None or network.prefixlen < (32 if network.version == 4 else 64):
         return None
@@ -44,7 +48,7 @@ def one_address(text: str) -> str | None:
 
 
 def is_pattern(host: str) -> bool:
-    """Return whether the host of a mask means several addresses."""
+    """Return whether the host of a mask matches several addresses."""
     return host not in _ALL and _PATTERN.fullmatch(host) is not None
 
 
@@ -62,10 +66,10 @@ def by_cloak(mask: str, cloak: Callable[[str], str], of_server: bool) -> str:
     Args:
         mask: `nick!user@host`, as it was typed.
         cloak: returns the cloak of an address.
-        of_server: whether it was typed by an operator of the server.
+        of_server: whether an operator of the server typed it.
 
     Raises:
-        Refused: it means addresses, and only operators of the server may set such a mask.
+        Refused: the mask matches several addresses, and only operators of the server may set such a mask.
 
     """
     who, _, host = mask.rpartition("@")
@@ -80,36 +84,36 @@ def by_cloak(mask: str, cloak: Callable[[str], str], of_server: bool) -> str:
 
 
 def shown(mask: str) -> str:
-    """Return a mask without the addresses in it, as it is shown to people who do not run the server."""
+    """Return a mask without its addresses, as it is shown to users who are not operators of the server."""
     who, at, host = mask.rpartition("@")
     return f"{who}{at}{_HIDDEN}" if host.startswith(IP) or one_address(host) else mask
 
 
 class MaskTarget(NamedTuple):
-    """Whom a mask of a list means."""
+    """The users whom a mask of a list matches."""
 
-    whole: Mask  # by name and cloak
+    whole: Mask  # matched against name and cloak
     who: Mask  # `nick!user` of a mask whose host is an address
     host: str  # of such a mask; "" of others
 
     def means(self, viewer: Viewer) -> bool:
-        """Return whether that is somebody."""
+        """Return whether the mask matches a user."""
         if self.host and has_address(self.host, viewer.address):
             return self.who.matches([fold_text(viewer.mask.rpartition("@")[0])])
         return self.whole.matches([fold_text(viewer.mask)])
 
 
 def read_target(mask: str) -> MaskTarget:
-    """Return whom a mask means; the MUTE before it is gone."""
+    """Return the target of a mask, from which the MUTE prefix was removed."""
     who, _, host = mask.rpartition("@")
     by_address = host.startswith(IP) or one_address(host) is not None
     return MaskTarget(read_mask(mask), read_mask(who) if by_address else NOBODY, host if by_address else "")
 
 
 def has_address(host: str, address: str) -> bool:
-    """Return whether the host of a mask means an address.
+    """Return whether the host of a mask matches an address.
 
-    Without IP before it, it is of an older log, and means the very address that it names.
+    A host without the prefix IP comes from an older log, and matches only the exact address that it names.
     """
     if not host.startswith(IP):
         return bool(address) and host == address

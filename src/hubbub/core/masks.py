@@ -1,4 +1,4 @@
-"""Masks with `*` and `?`, as bans and lists have them: `nick!user@host`."""
+"""Masks with the wildcards `*` and `?`, as in bans and other lists: `nick!user@host`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 from hubbub.core import bounds
 from hubbub.core.text import fold
 
-MUTE = "m:"  # before a mask in the list of bans: may be there, may not speak
+MUTE = "m:"  # prefix of a mask in the list of bans: may be there, but not speak
 
 
 def whole_mask(mask: str) -> str:
-    """Return a mask as `nick!user@host`, with `*` for what was left out."""
+    """Return a mask as `nick!user@host`, with `*` for each part that is missing."""
     mute = MUTE if mask.startswith(MUTE) else ""
     mask = mask.removeprefix(MUTE)
     nick, _, rest = mask.partition("!") if "!" in mask else ("", "", mask) if "@" in mask else (mask, "!", "")
@@ -21,21 +21,21 @@ def whole_mask(mask: str) -> str:
 
 
 class Mask(NamedTuple):
-    """A folded mask, and the longest part of it without wildcards: whatever it matches holds that."""
+    """A folded mask, and its longest part without wildcards: every text that the mask matches contains this part."""
 
     folded: str
     literal: str
 
     def matches(self, folded: Sequence[str]) -> bool:
-        """Return whether it matches one of some folded texts."""
+        """Return whether the mask matches one of the folded texts."""
         return any(self.literal in text and _matches(self.folded, text) for text in folded)
 
 
-NOBODY = Mask("\0", "\0")  # matches nothing: no text that is clean holds this
+NOBODY = Mask("\0", "\0")  # matches nothing: no clean text contains this
 
 
 def read_mask(mask: str) -> Mask:
-    """Return a mask that somebody typed, ready to match: folded once, when it is set. NOBODY if it is too long."""
+    """Return a mask in the form for matching, folded once when it is set; NOBODY if it is too long."""
     if len(mask) > bounds.FOLDED_CHARS:
         return NOBODY
     folded = fold(mask)
@@ -47,11 +47,11 @@ def read_mask(mask: str) -> Mask:
 def _matches(folded: str, text: str) -> bool:
     """Return whether a folded mask matches all of a folded text.
 
-    The time is proportional to the sum of the two lengths, whatever is in them: all the ways in which the mask can
-    match are followed at once, as bits. Bit n is set while the first n characters of the mask,
-    without its stars, match.
+    The time is proportional to the sum of the two lengths, whatever their content: all the ways in which the mask can
+    match are followed at once, as bits. Bit n is set while the first n characters of the mask, without its stars,
+    match.
     """
-    accepts: dict[str, int] = {}  # by character, the positions in the mask that take it
+    accepts: dict[str, int] = {}  # by character: the positions in the mask that accept it
     any_character = stars = 0
     position = 1
     for char in folded:

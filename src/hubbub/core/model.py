@@ -1,6 +1,6 @@
-"""The words of the house: entries of a room's log, drafts of them, and what a session is told beside them.
+"""The data model: entries of a room's log, drafts of entries, events for a session, and queries of the log.
 
-Nothing here does anything; every layer may import it.
+The module holds only data types and protocols, no behaviour; every layer may import it.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
     from hubbub.core.viewer import Viewer
 
-LOBBY = "lobby"  # the room in which everybody starts
-BOT = "bot"  # among the tags of what a bot does
-LOST = "lost"  # among the tags of a leave that its author did not ask for: the connection ended
+LOBBY = "lobby"  # the default room
+BOT = "bot"  # tag of all entries of a bot
+LOST = "lost"  # tag of a leave without the user's request, such as a lost connection
 
 
 class Kind(StrEnum):
-    """What an entry tells."""
+    """The kind of event that an entry records."""
 
     MESSAGE = "message"
     ACTION = "action"
@@ -32,32 +32,31 @@ class Kind(StrEnum):
     MODE = "mode"
     KICK = "kick"
     REDACT = "redact"
-    ROOM_RENAMED = "move"  # the room is called `text` from now on
-    REDACTED = "gone"  # what a message becomes that was taken back
-    EPHEMERAL = "signal"  # not stored: who is typing, say
+    ROOM_RENAMED = "move"  # `text` begins with the room's new name
+    REDACTED = "gone"  # a message after its redaction
+    EPHEMERAL = "signal"  # not stored, such as a typing notice
 
 
-# What a newcomer is shown, /history lists and search finds.
+# The kinds that newcomers are shown, /history lists and search finds.
 SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
-RULING = frozenset(
-    {Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED}
-)  # what was done to a room or to somebody in it
+# The kinds that record an action on a room or on one of its members.
+RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED})
 
 
 class Draft:
-    """What a session wants in a room's log: it has no number yet, and nobody has seen it.
+    """An entry before its commit: it has no number yet, and no other session has seen it.
 
     Args:
         room: the room's name.
-        kind: what it tells.
-        nick: who.
-        text: depends on the kind: the message; the reason of a leave; the new nick; the topic; mode changes as
-            core/room_modes.py writes them; the nick of the member who was kicked, a space and the reason; the id of the
-            redacted entry, a space and the reason; the room's new name, a space and the reason.
-        id: unique for ever, given before the commit, so that a retry can be recognised. It begins with the tag of its
-            session; what is one event in several rooms (a rename, somebody's end) is the same up to a `~`.
-        session: who waits for the outcome; None for nobody.
-        insist: a failed commit is tried again until it succeeds (a leave: the session is gone anyway).
+        kind: the kind of the entry.
+        nick: the nick of the author.
+        text: depends on the kind: the message; the user's real name for a join; the reason of a leave; the new nick;
+            the topic; mode changes in the syntax of core/room_modes.py; the nick of the kicked member, a space and the
+            reason; the id of the redacted entry, a space and the reason; the room's new name, a space and the reason.
+        id: unique for ever, and assigned before the commit to recognise a retry. It begins with the id prefix of its
+            session. One event in several rooms (a rename, the end of a session) has ids that are the same up to a `~`.
+        session: the session that waits for the outcome, or None.
+        insist: repeat a failed commit until it succeeds (for example a leave: the session is gone anyway).
 
     """
 
@@ -102,25 +101,27 @@ class Draft:
         self.must_store = insist
         self.host = session.host if session else ""  # as in an entry
         self.tags = ""  # likewise
-        self.earlier: tuple[str, ...] = ()  # other rooms in which the same event was told before
-        self.unblocks = ""  # the text as its own session is shown it, if that is another: with a key as it was typed
-        self.label = ""  # its session's own word for it, which it is told back; stored nowhere
-        self.after: int | None = None  # a join's: the number after which its session wants to go on
-        self.entry: Entry | None = None  # once it is stored
+        self.earlier: tuple[str, ...] = ()  # other rooms that show the same event first
+        # The text for its own session, if it differs from the stored one: with a room key as the session typed it.
+        self.unblocks = ""
+        # The session's own identifier for it: the reply repeats it, and the stored id ends with it.
+        self.label = ""
+        self.after: int | None = None  # of a join: the number after which its session wants to go on
+        self.entry: Entry | None = None  # the stored entry
         self.settled = False
         self.detached = False  # its session does not wait for its outcome
-        self.error: str | None = None  # why it was not stored
-        self.definite = True  # of the error: it will not be stored
-        self.watchers: list[Session] | None = None  # other sessions that wait until it has its outcome
+        self.error: str | None = None  # reason of the failed commit
+        self.definite = True  # with an error: it is certain that the draft is not stored
+        self.watchers: list[Session] | None = None  # other sessions that wait for its outcome
 
 
 class Entry(NamedTuple):
     """One line of a room's log.
 
-    `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0
-    for the first. `time` is in seconds since the epoch. `id` is its draft's. `host` tells from where `nick` comes,
-    like `~nc@1f2e3d4c5a.nc`: never an address, but the same for the same one. `tags` are what a client
-    said beside the text, as IRC writes them (`+draft/reply=x.1`), and BOT, LOST and where lines were joined (`cut=`).
+    `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0 for the first.
+    `time` is in seconds since the epoch. `id` is the id of its draft. `host` stands for the author's address, like
+    `~nc@1f2e3d4c5a.nc`: it never shows the address, but is the same for the same address. `tags` are the client's tags
+    in IRC syntax (`+draft/reply=x.1`), besides BOT, LOST and the places where lines were joined (`cut=`).
     """
 
     room: str
@@ -136,38 +137,41 @@ class Entry(NamedTuple):
 
     @property
     def shared(self) -> str:
-        """What is the same in the ids of one event in several rooms; "" if it is of this room alone."""
+        """The common part of the ids of one event in several rooms; "" if the event is in this room alone."""
         return self.id.partition("~")[0] if "~" in self.id else ""
 
 
-# --- what a session is told beside the log; each wire has a renderer for each -------------------------------
+# --- events for a session besides the entries; each protocol renders each of them ---------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """The server says something: one sentence, or several lines that belong together."""
+    """A notice from the server: one sentence, or several lines that belong together."""
 
     lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What was asked is not done; `code` is for programs, `text` for people, `label` the asker's word for it."""
+    """A request is refused; `code` is for programs, `text` for people, `label` is the label of the request."""
 
     code: str
     text: str
     label: str = ""
-    room: str = field(default="", compare=False)  # that it is about
-    offer: str = field(default="", compare=False)  # what could be asked for instead: a name
+    room: str = field(default="", compare=False)  # the room of the request
+    offer: str = field(default="", compare=False)  # a name that could be used instead
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """What the session said under `label` is stored, and was given to everybody."""
+    """The session's draft with this `label` is stored and delivered.
+
+    A message that is not stored, such as a private or ephemeral one, is delivered.
+    """
 
     label: str
     entry: Entry
-    to: str = field(default="", compare=False)  # of a private message: the id of the user who was told it
+    to: str = field(default="", compare=False)  # of a private message: the id of its recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +186,9 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """The session is a member of a room no more, and speaks in `current` now, "" for nowhere.
+    """The session is no longer a member of a room, and speaks in `current` now, "" for no room.
 
-    `kick` is the entry of who threw it out.
+    `kick` is the entry of the kick that removed it, if the session has not received that entry.
     """
 
     room: str
@@ -194,7 +198,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class RoomRenamed:
-    """A room that the session is in is called `to` now; `entry` says who renamed it, and why."""
+    """A room that the session is in has the new name `to`; `entry` holds the author and the reason of the rename."""
 
     room: str
     to: str
@@ -208,24 +212,24 @@ class NickChanged:
 
     nick: str
     before: str = field(default="", compare=False)
-    alone: bool = field(default=False, compare=False)  # no entry tells it
+    alone: bool = field(default=False, compare=False)  # no entry records the change
 
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """`nick` says `text` to this session alone."""
+    """A private message with this `text` from `nick` to this session."""
 
     nick: str
     text: str
-    entry: Entry | None = field(default=None, compare=False)  # the same as an entry; its room is "@" and for whom it is
-    user: str = field(default="", compare=False)  # the id of the user who says it
+    entry: Entry | None = field(default=None, compare=False)  # the message as an entry; its room is "@NICK"
+    user: str = field(default="", compare=False)  # the id of the author
 
 
 @dataclass(frozen=True, slots=True)
 class Invited:
-    """`nick`, who comes from `host`, asks the session into a room.
+    """`nick` with this `host` invites the session to a room.
 
-    `opens` is when an operator did so (epoch seconds): the room is open to the session then. Else it is 0.
+    `opens` is the time of an operator's invitation (epoch seconds), which opens the room to the session; else it is 0.
     """
 
     nick: str
@@ -236,7 +240,7 @@ class Invited:
 
 @dataclass(frozen=True, slots=True)
 class Knocked:
-    """`nick`, who comes from `host`, asks an operator of a room to be let in."""
+    """`nick` with this `host` asks an operator of a room for an invitation."""
 
     nick: str
     host: str
@@ -244,15 +248,16 @@ class Knocked:
 
     @property
     def text(self) -> str:
-        """The same as a sentence."""
+        """The request as a sentence for people, with the command that admits the user."""
         return f"{self.nick} asks to be let into {self.room}. To let them in, type /invite {self.nick} there"
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryShown:
-    """Entries from the log, oldest first, shown with their time; `now` (epoch seconds) decides about the date.
+    """Entries from the log, oldest first, shown with their times.
 
-    `tail` is a notice behind them. If it `folds`, nobody asked for it: of messages with many lines the first ones do.
+    `now` (epoch seconds) decides whether a date is shown as well. `tail` is a notice behind the entries. `folds` marks
+    a history that the session did not ask for: only the first lines of a long message are shown.
     """
 
     entries: Sequence[Entry]
@@ -263,15 +268,15 @@ class HistoryShown:
 
 @dataclass(frozen=True, slots=True)
 class MembersListed:
-    """Who is in a room, sorted by name; `more` of them are not listed."""
+    """The members of a room, sorted by nick; `more` is the number of members that are not listed."""
 
     room: str
     nicks: Sequence[str]
     more: int = 0
     operators: Sequence[str] = ()
     users: Sequence[str] = field(default=(), compare=False)  # the ids of the users with these nicks
-    label: str = ""  # the asker's word for the question
-    watching: int = 0  # how many read along without being in it
+    label: str = ""  # the label of the request
+    watching: int = 0  # watchers, besides the members
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,12 +290,15 @@ class RoomSummary:
 
 @dataclass(frozen=True, slots=True)
 class RoomsListed:
-    """The rooms there are, the liveliest first; `current` is the session's own."""
+    """The rooms that exist, those with most members first, or a later part of the list by name.
+
+    `current` is the session's current room; `more` is the number of rooms that are not listed.
+    """
 
     rooms: Sequence[RoomSummary]
     current: str
     more: int = 0
-    label: str = ""  # the asker's word for the question
+    label: str = ""  # the label of the request
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,12 +310,12 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Goodbye:
-    """The session has left: whatever was before this is told, and the connection may be closed."""
+    """The session has left and all its replies are sent: the connection may be closed."""
 
 
 # --- reading the log ----------------------------------------------------------------------------------------
 
-# Every query tells who asks, and is answered with what `access.may` lets that viewer see.
+# Every query names its viewer, and the answer holds only entries that `access.may` lets that viewer see.
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,13 +326,13 @@ class Latest:
     limit: int
     before: int = 0
     every: bool = False
-    kinds: tuple[Kind, ...] = ()  # only these, if there are any
+    kinds: tuple[Kind, ...] = ()  # only entries of these kinds, unless empty
     viewer: Viewer = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """Up to `limit` entries from the one after number `seq` up to number `upto`: all, or only what was `said`."""
+    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
 
     room: str
     seq: int
@@ -336,37 +344,38 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """Up to `limit` messages said at or after `time` and not after `until` (epoch seconds), the oldest first.
+    """Up to `limit` messages with a time from `time` to `until` (epoch seconds), both included, the oldest first.
 
-    Times need not rise with the numbers: clocks are set, and imports bring older entries.
+    Times need not rise with the numbers, because clocks are set, and imports bring older entries. `until` leaves out
+    messages that a wrong clock has dated far ahead.
     """
 
     room: str
     time: float
     limit: int
-    until: float = float("inf")  # what a clock that was wrong has dated far ahead is left out by it
+    until: float = float("inf")
     viewer: Viewer = field(kw_only=True)
 
 
 class Asker(Protocol):
-    """The peer that waits for a search: a session, say. Both are read from other threads."""
+    """The peer that waits for a search, for example a session. Other threads read both attributes."""
 
     @property
     def address(self) -> str:
-        """From where it comes: one search at a time is done for each address."""
+        """The address of the peer: only one search at a time runs for each address."""
         ...
 
     @property
     def closed(self) -> bool:
-        """Whether it does not wait any more."""
+        """Whether the peer does not wait any more."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """The newest `limit` messages that hold all of `words`, before number `before` (0: the end).
+    """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
 
-    In every room if `room` is None. What a word is, and when a text holds it, is told in brokers/words.py.
+    The search covers every room if `room` is None. brokers/words.py defines words and their matches.
     """
 
     words: str
@@ -381,7 +390,7 @@ class Search:
 class AllRooms:
     """Up to `limit` rooms that have a log, by name, with those of their topics that the viewer may see.
 
-    With `after` they are those whose names follow it.
+    With `after` the list begins behind that name.
     """
 
     limit: int
@@ -391,7 +400,7 @@ class AllRooms:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Up to `limit` messages of a room, or entries of `every` kind, where IRC's CHATHISTORY means them.
+    """Up to `limit` messages of a room, or entries of `every` kind, selected as by IRC's CHATHISTORY.
 
     `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
     """
@@ -409,9 +418,9 @@ Query = Latest | After | Since | Search | Around
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """The answer to a query: entries, oldest first; `more` if the limit or the byte bound cut it.
+    """The answer to a query: entries, oldest first; `more` is set if the limit or the byte bound cut the answer.
 
-    `note` is a sentence for people if something is missing in it: damaged entries, or a part that was not searched.
+    `note` is a sentence for people if entries are missing: damaged ones, or a part of the log that was not searched.
     """
 
     entries: Sequence[Entry]
@@ -421,7 +430,7 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True)
 class QueryResult:
-    """A page that a program asked for, with its word for the question. No terminal shows it."""
+    """A page that a program asked for, with the label of the request. No terminal shows it."""
 
     label: str
     page: LogPage
@@ -429,7 +438,7 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True)
 class RoomList:
-    """The answer to AllRooms: names and topics; `count` is how many there are after its `after`, listed or not."""
+    """The answer to AllRooms: names and topics; `count` is the number of rooms after its `after`, listed or not."""
 
     rooms: Sequence[tuple[str, str]]
     count: int
@@ -437,11 +446,11 @@ class RoomList:
 
 @dataclass(frozen=True, slots=True)
 class RoomState:
-    """What the log says of a room when it wakes: its last number, topic, and newest messages.
+    """The state of a room according to its log when it is loaded: its last number, topic and newest messages.
 
-    `rules` are the entries that made its rules: the first join, who set the topic last, all of Kind.MODE, and the
-    renames of those who may do something. On many nodes the last are entries of Kind.MODE as well. `recent` are the
-    newest entries of every kind, from which it is known who has left; none if that is not known.
+    `rules` are the entries that made its modes: the first join, the last change of the topic, all of Kind.MODE, and the
+    renames of users with rights. In a cluster those renames are entries of Kind.MODE as well. `recent` are the newest
+    entries of every kind, which show the members that have left; it is empty if that is not known.
     """
 
     seq: int
@@ -471,18 +480,18 @@ Event = (
 )
 
 
-# --- what the hub needs from a listener ---------------------------------------------------------------------
+# --- the interface of a listener for the hub ----------------------------------------------------------------
 
 
 class Encoder(Protocol):
-    """One way in which entries look on a wire; members with the same form are written the same bytes.
+    """Render entries in one format of a protocol; members with the same encoder are written the same bytes.
 
-    Forms are compared by identity, so a wire makes each of them once.
+    Encoders are compared by identity, so a protocol creates each of them only once.
     """
 
     @property
     def echo(self) -> bool:
-        """Whether a session is given its own entries too."""
+        """Whether a session receives its own entries like those of others."""
         ...
 
     @property
@@ -492,43 +501,46 @@ class Encoder(Protocol):
 
     @property
     def for_other_room(self) -> Encoder:
-        """The form for rooms that are not the session's current one."""
+        """The encoder for rooms that are not the session's current one."""
         ...
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the bytes of one entry, b"" if this wire does not show it."""
+        """Return the bytes of one entry, b"" if this protocol does not show it."""
         ...
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return the bytes of an entry for its own session, if `echo` does not give it what others get."""
+        """Return the bytes of an entry for the session that published it, if `echo` is not set."""
         ...
 
     def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return the bytes of several rendered entries, b"" of none."""
+        """Return the bytes of several rendered entries, b"" for none."""
         ...
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return what a session is told that was too far behind: `count` entries are not shown to it."""
+        """Return the bytes of a notice that `count` entries of a room were skipped: the session was too far behind."""
         ...
 
 
-Send = Callable[[bytes], int]  # as a socket's own
+Send = Callable[[bytes], int]  # like socket.send
 
 
 class ByteSink(Protocol):
-    """Where the bytes of a session go. Nothing of it waits."""
+    """The output of a session. None of its methods blocks."""
 
     @property
     def send(self) -> Send:
-        """Takes what it can at once and returns how many bytes that was; raises OSError if it can take none."""
+        """A function that takes as many bytes as possible at once and returns their number.
+
+        It raises OSError if it can take none.
+        """
         ...
 
     def write_rest(self, data: bytes, sent: int) -> None:
-        """Keep what `send` did not take; the hub is told to pause until it is gone."""
+        """Keep the bytes of `data` that `send` did not take; the session is paused until they are written."""
         ...
 
     def write(self, data: bytes) -> None:
-        """Do both."""
+        """Send the bytes, and keep those that cannot be written at once."""
         ...
 
 
@@ -540,5 +552,5 @@ class Client(Protocol):
         ...
 
     def resume_input(self) -> None:
-        """Take the next command: what the session waited for is there."""
+        """Take the next command: the session need not wait any more."""
         ...

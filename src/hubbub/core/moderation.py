@@ -1,4 +1,4 @@
-"""What operators do: change a room's rules, kick, invite. Decided here, once for all wires."""
+"""The acts of operators on every wire: change the modes of a room, kick, invite, rename, redact."""
 
 from __future__ import annotations
 
@@ -23,22 +23,31 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
 
 MAX_NUMBER = 1_000_000
-LOOKED_AT = 200  # messages among which one may be named by its place
+LOOKED_AT = 200  # newest messages that `delete` can count back through
 
 
 def change(
     hub: Hub, session: Session, room: Room, changes: Sequence[ModeChange], until: float = 0.0
 ) -> list[tuple[ModeChange, Refused]]:
-    """Publish changes of a room's rules: those that are valid and change something. Return those that are not valid.
+    """Publish the valid changes among some changes of a room's modes, and return the invalid ones with their refusals.
+
+    A change that has no effect is left out.
+
+    Args:
+        hub: the hub.
+        session: the operator who asks.
+        room: the room.
+        changes: the changes, in order.
+        until: epoch seconds at which new masks end; 0 for never.
 
     Raises:
-        Refused: the session may not change them.
+        Refused: the session may not change the modes of this room.
 
     """
     hub.check(session, Action.SET_MODES, room)
     good: list[ModeChange] = []
     bad: list[tuple[ModeChange, Refused]] = []
-    made: dict[object, object] = {}  # what the changes before have made of what they are about
+    made: dict[object, object] = {}  # by subject: its value after the changes so far
     for one in changes:
         try:
             step = _step(hub, session, room, one)
@@ -50,19 +59,19 @@ def change(
             made[step.about] = step.then
     if good:
         session.pending_operations += 1
-        salt = f"{session.id_prefix}{session.next_id:x}"  # what it published last: unique for ever
+        salt = f"{session.id_prefix}{session.next_id:x}"  # the session's last id: unique for ever
         draft = hub.draft(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
         draft.unblocks = write(good, until) if any(one.letter == "k" for one in good) else ""
     return bad
 
 
 def _hashed(change: ModeChange, salt: str) -> ModeChange:
-    """Return a change as it is stored: keys are not."""
+    """Return a change as it is stored: a key becomes a hash."""
     return change._replace(param=keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
 
 
 class Step(NamedTuple):
-    """A change as it is stored: what it is about, how that is now, and how it is then."""
+    """A change as it is stored, with its subject, and the subject's value now and after the change."""
 
     change: ModeChange
     about: object
@@ -71,7 +80,7 @@ class Step(NamedTuple):
 
 
 def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
-    """Return what a change does, None for nothing. Raises Refused."""
+    """Return the effect of a change, None if it has none. Raises Refused."""
     on, letter, param = change
     rules = room.rules
     if letter in PREFIXES:
@@ -85,7 +94,7 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
             return Step(ModeChange(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
             raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, and no spaces or commas.")
-        if param.startswith(":"):  # IRC could not tell it before other parameters
+        if param.startswith(":"):  # IRC could not separate it from other parameters
             raise Refused("bad-value", "A key can't begin with a colon.")
         return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
     if LETTERS[letter].parameter:
@@ -94,7 +103,7 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
 
 
 def placed(hub: Hub, session: Session, mask: str) -> str:
-    """Return a whole mask as it is stored: with a cloak in the place of an address. Raises Refused."""
+    """Return a whole mask as it is stored: an address becomes a cloak. Raises Refused."""
     return mask_targets.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
 
 
@@ -102,7 +111,7 @@ def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
     on, letter, param = change
     masks = room.rules.lists[letter]
     mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
-    if not room.rules.lists.find(letter, mask):  # one of an older log may have an address
+    if not room.rules.lists.find(letter, mask):  # a mask from an older log may hold an address
         mask = placed(hub, session, mask)
     read = read_mask(mask.removeprefix(MUTE))
     if read is NOBODY:
@@ -127,7 +136,7 @@ def _number(change: ModeChange, now: int) -> Step:
 
 
 def member(hub: Hub, room: Room, name: str) -> Session:
-    """Return the session of a member by its name. Raises Refused."""
+    """Return the session of a member by name. Raises Refused."""
     session = hub.directory.find(clean(name))
     if session is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
@@ -137,7 +146,7 @@ def member(hub: Hub, room: Room, name: str) -> Session:
 
 
 def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") -> None:
-    """Publish that somebody is thrown out of a room. Raises Refused."""
+    """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
     session.pending_operations += 1
@@ -145,7 +154,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
-    """Ask somebody into a room; an operator's invitation opens it. Return who was asked. Raises Refused."""
+    """Invite a user into a room and return their session; an operator's invitation admits them. Raises Refused."""
     target = hub.directory.find(clean(name))
     if target is None:
         raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
@@ -160,10 +169,18 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
 
 
 def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse: Callable[[Refused], None]) -> None:
-    """Give a room another name; its log and all that belongs to it go along.
+    """Give a room another name; its log, members and modes go with it.
+
+    Args:
+        hub: the hub.
+        session: the operator who asks.
+        room: the room.
+        name: the new name.
+        reason: the reason that the other members are shown; may be "".
+        refuse: is called later if the new name is in use, or if the broker fails.
 
     Raises:
-        Refused: the session is no operator, or the name cannot be.
+        Refused: the session is no operator, or the name is not allowed.
 
     """
     hub.check(session, Action.RENAME, room)
@@ -191,20 +208,20 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
             hub.draft(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
 
-    # A name that a secret room has is taken, too: two rooms cannot be called the same.
+    # The name of a secret room is in use, too: two rooms cannot have the same name.
     hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
 
 
 def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:
-    """Take a message back: one's own, or as an operator anybody's. Its text leaves the log.
+    """Redact a message: authors redact their own, operators any. Its text leaves the log.
 
     Args:
         hub: the hub.
-        session: who asks.
-        room: where it was said.
-        id: the message's.
-        reason: why, for the others.
-        refuse: is called, in the place of the question, if there is no such message or it may not be.
+        session: the session that asks.
+        room: the room of the message.
+        id: the message's id.
+        reason: the reason that the other members are shown.
+        refuse: is called instead if there is no such message, or if the session may not redact it.
 
     """
     take_back = _taking_back(hub, session, room, reason, refuse)
@@ -213,15 +230,16 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
 
 
 def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refuse: Callable[[Refused], None]) -> None:
-    """Take a message back that is among the newest in a room, as `redact` does.
+    """Redact one of the newest messages in a room, found by its position; otherwise like `redact`.
 
     Args:
         hub: the hub.
-        session: who asks.
-        room: where it was said.
-        name: under which it was said; "" for what the session said.
-        number: 1 for the newest of these messages, 2 for the one before it, up to LOOKED_AT.
-        refuse: is called, in the place of the question, if there is no such message or it may not be.
+        session: the session that asks.
+        room: the room of the message.
+        name: the author's nick; "" for the session's own messages.
+        number: 1 for the newest of the author's messages, 2 for the one before it; found among the LOOKED_AT newest
+            messages.
+        refuse: is called instead if there is no such message, or if the session may not redact it.
 
     """
     left = number
@@ -239,7 +257,7 @@ def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refus
 def _taking_back(
     hub: Hub, session: Session, room: Room, reason: str, refuse: Callable[[Refused], None]
 ) -> Callable[[LogPage | BrokerError, Callable[[Entry], bool]], None]:
-    """Return what takes the newest message of a page back that is meant: for what the session asks now."""
+    """Return a function that redacts the newest matching message of a page, with the label of the current request."""
     label = session.label
 
     def take_back(page: LogPage | BrokerError, is_meant: Callable[[Entry], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What operators type after a slash: rows of the table of commands (core/commands.py)."""
+"""The slash commands of operators: rows of the table of commands (core/commands.py)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SlashCommand:
-    """A row: `usage` is what follows the name, in capitals what to fill in, in brackets what may be left out.
+    """A row of the table: `usage` shows the arguments, placeholders in capitals and optional parts in brackets.
 
-    /help tells about commands that have no `group`; of others it lists the names, and `/help GROUP` tells about them.
+    /help explains the commands that have no `group`; of the others it lists the names, and `/help GROUP` explains them.
     """
 
     name: str
@@ -36,12 +36,12 @@ class SlashCommand:
 
     @property
     def synopsis(self) -> str:
-        """Return the command as it is typed."""
+        """Return the command with its arguments, as it is typed."""
         return f"/{self.name} {self.usage}".rstrip()
 
     @property
     def line(self) -> str:
-        """Return what /help says of it."""
+        """Return the line of /help for this command."""
         return f"{self.synopsis}: {self.help}"
 
 
@@ -67,7 +67,12 @@ def _tell(hub: Hub, session: Session, text: str) -> None:
 
 
 def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0) -> None:
-    """Change the current room's rules; say what cannot be, or that nothing changes."""
+    """Change the modes of the current room; reply if nothing changes.
+
+    Raises:
+        Refused: a change is invalid, or the session may not make it.
+
+    """
     room = hub.rooms.of(session)
     before = session.pending_operations
     for _, refusal in moderation.change(hub, session, room, changes, until):
@@ -101,7 +106,7 @@ def _rename(hub: Hub, session: Session, argument: str) -> None:
 
 
 def mask_of(hub: Hub, text: str) -> str:
-    """Return the mask that somebody means: by name, by cloak, by address, or whole."""
+    """Return the mask for a name, a cloak, an address or a whole mask."""
     if mask_targets.one_address(text) or mask_targets.is_pattern(text):
         return f"*!*@{text}"
     if set(text) & set("!@*?"):
@@ -113,10 +118,10 @@ def mask_of(hub: Hub, text: str) -> str:
 
 
 def masks_of(hub: Hub, session: Session, room: Room, text: str) -> list[str]:
-    """Return the masks that bar somebody from a room: by name, also by cloak if nobody else there has it.
+    """Return the masks that bar a user from a room: the name, and also the cloak if no other member shares it.
 
-    So another connection under another name is no way back in, and nobody in a class behind one router is meant who
-    was not named. Raises Refused.
+    So the user cannot return under another name from another connection, and no other user in a class behind one router
+    is barred. Raises Refused.
     """
     mask = moderation.placed(hub, session, mask_of(hub, text))
     person = hub.directory.find(text)
@@ -133,7 +138,7 @@ def _cloak(person: Session) -> str:
 
 
 def hit_by(hub: Hub, room: Room, masks: Sequence[str]) -> list[Session]:
-    """Return the members of a room whom one of these masks means."""
+    """Return the members of a room whom one of the masks matches."""
     targets = [mask_targets.read_target(mask) for mask in masks]
     return [member for member in room.people if any(target.means(hub.viewer(member)) for target in targets)]
 
@@ -167,7 +172,7 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
 
 
 def _described(mask: str) -> str:
-    """Return whom a mask means, in words where it is a name or a cloak."""
+    """Return a description of the users whom a mask matches, in plain words if it is a name or a cloak."""
     if _BY_CLOAK.fullmatch(mask):
         return f"anyone from the address {mask.removeprefix('*!*@').removesuffix('.*')}"
     nick = mask.removesuffix("!*@*")
@@ -176,7 +181,7 @@ def _described(mask: str) -> str:
 
 
 def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[Session]) -> None:
-    """Say whom a ban would hit before it does."""
+    """Reply with the users whom a ban would hit; it takes effect after a confirmation."""
     names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody"
     whom = " and ".join(_described(mask) for mask in masks)
     lines = [f"This would {verb} {whom} (here now: {names}). Type /{verb} {typed} yes to go ahead."]
@@ -265,7 +270,7 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
     hub.check_password(session, name, password, answer)
 
 
-OPERATORS = "operators"  # the group of what they type
+OPERATORS = "operators"  # the /help group of these commands
 
 
 def _row(name: str, usage: str, help: str, run: Callable[[Hub, Session, str], None]) -> SlashCommand:

@@ -1,4 +1,4 @@
-"""What a user or a room may be called."""
+"""The rules for the names of users and rooms."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from hubbub.errors import Refused
 
 NAME_PUNCTUATION = "-_.[]{}|^`\\"
 ROOM_PUNCTUATION = "-_."
-# Signs within names of people (UAX #31, table 3a): O'Brien, D’Arcy, Gal·la, レオ・ホー; the Hebrew one ends some, too.
+# Signs within names of people (UAX #31, table 3a): O'Brien, D’Arcy, Gal·la, レオ・ホー. The Hebrew one also
+# stands at the end of some names.
 BETWEEN = "'’·״・‧་֊"
 GERESH = "׳"
 
-# Words with which programs greet a server that they take for another one: a mail server, a cache, a web server.
+# Words with which programs greet a server that they mistake for another one: a mail server, a cache, a web server.
 GREETINGS = frozenset(
     "connect delete ehlo get head helo help info lhlo options patch post put ruok stat stats trace version".split()
 )
-# Words that could be taken for the server, for everybody or for a program. Compared folded, and by what they look like.
+# Words that users could mistake for the server, for all users or for a program. They are compared folded, and by their
+# looks.
 RESERVED = GREETINGS | frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
@@ -33,12 +35,12 @@ _SSH = regex.compile(r"ssh-[0-9]+\.[0-9]+-")  # how SSH clients begin (RFC 4253,
 _RESERVED_LOOKS = {look: word for word in sorted(RESERVED) for look in looks(word)}
 _LOBBY_LOOKS = looks(LOBBY)
 
-# Alphabets with letters that look the same. Names of one of them alone cannot be taken for a name of another as easily.
+# Alphabets with letters that look the same. A name in only one of them is harder to mistake for a name in another.
 _ALPHABETS = {name: regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
 
-# Joiners stand only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that would
-# join, both between letters behind a sign that kills a vowel, ZWJ before such a sign in Bengali, and behind one in
-# Malayalam also where no letter follows. Names are compared without them.
+# Joiners are allowed only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that
+# would join, both joiners between letters after a sign that kills a vowel, ZWJ before such a sign in Bengali, and after
+# one in Malayalam even if no letter follows. Names are compared without joiners.
 _INDIC = r"[\p{L}--\p{InSC=Other}]"
 _JOINER = (
     r"(?<=[\p{jt=L}\p{jt=D}]\p{jt=T}*)\u200c(?=\p{jt=T}*[\p{jt=R}\p{jt=D}])"
@@ -53,11 +55,14 @@ _SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETT
 _TOO_LONG = f"have at most {NAME_CHARS} characters"
 _STACKED = f"have at most {MARKS_IN_ROW} marks in a row"
 _INVISIBLE = "can't contain invisible characters"
-_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that show nothing
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are invisible
 
 
 class _Kind(NamedTuple):
-    """A kind of names: what they are called, an example, what cannot be in them, and what must be."""
+    """A kind of name: the word for it, an example, the signs allowed anywhere, and two patterns.
+
+    `wrong` matches a character that is not allowed, `needed` a character that a name must have.
+    """
 
     what: str
     example: str
@@ -66,7 +71,7 @@ class _Kind(NamedTuple):
     needed: regex.Pattern[str]
 
     def fault(self, name: str) -> str:
-        """Return what is wrong with a name, as the end of a sentence; "" for nothing."""
+        """Return the fault of a name as the end of a sentence; "" if it has none."""
         if not name:
             return "can't be empty"
         if len(name) > NAME_CHARS:
@@ -78,28 +83,30 @@ class _Kind(NamedTuple):
                 return _STACKED
             if wrong := self.wrong.search(name):
                 return _unwanted(wrong[0])
-            # regex may know letters of a later Unicode than Python, which would show and fold them as nothing.
+            # The regex library may know letters of a later Unicode version than Python, which would show and fold them
+            # as nothing.
             if any(unicodedata.category(char) == "Cn" for char in name):
                 return _INVISIBLE
         return "" if self.needed.search(name) else "need a letter or a digit"
 
     def _is_plain(self, name: str) -> bool:
-        """Return whether all is letters, digits and signs that may be anywhere: nearly always, and seen at once."""
+        """Return whether a name has only letters, digits and signs that may stand anywhere: usual, and quick to see."""
         if name.isascii():
             return self.signs.issuperset(name)
         return all(char in self.signs or (char.isalpha() and char not in _FILLERS) for char in name)
 
     def refusal(self, code: str, fault: str, typed: str) -> Refused:
-        """Return the refusal of what somebody typed, with an offer."""
+        """Return the refusal of a typed name, with an offer of a similar one."""
         offer = self.offer(typed)
         like = offer or self.example
         text = f"{self.what} {fault}. Use letters, digits and - _ . (up to {NAME_CHARS}), like {like}."
         return Refused(code, text, offer)
 
     def offer(self, typed: str) -> str:
-        """Return a name that is like what somebody typed; "" if there is none."""
+        """Return a valid name that is similar to a typed one; "" if there is none."""
         text = "-".join(clean(typed[:FOLDED_CHARS]).split())
-        for _ in range(2):  # what a sign stood beside may have gone
+        # Removing a character can make a sign beside it invalid.
+        for _ in range(2):
             text = self.wrong.sub("", unicodedata.normalize("NFC", text)).lstrip("-_.").rstrip("-")
         text = text[:NAME_CHARS]
         return text if text != typed and not self.fault(text) and not _mixed(fold(text)) else ""
@@ -124,7 +131,7 @@ def _unwanted(char: str) -> str:
 
 
 def _mixed(text: str) -> str:
-    """Return that a folded text mixes alphabets, as the end of a sentence; "" if it does not."""
+    """Return the fault of a folded text that mixes alphabets, as the end of a sentence; "" if it mixes none."""
     if text.isascii():
         return ""
     found = [name for name, letter in _ALPHABETS.items() if letter.search(text)]
@@ -132,12 +139,12 @@ def _mixed(text: str) -> str:
 
 
 def key_of(name: str) -> str:
-    """Return what a name that somebody typed is looked up by; "" if it is too long to be one."""
+    """Return the key by which a typed name is looked up; "" if it is too long to be a name."""
     return fold(name) if len(name) <= FOLDED_CHARS else ""
 
 
 def typed_name(text: str) -> str:
-    """Return the name that somebody typed as it will be shown; what shows nothing is taken off. Raises Refused."""
+    """Return a typed name as it will be shown, without its invisible characters. Raises Refused."""
     if len(text) > FOLDED_CHARS:
         raise _NAMES.refusal("name-invalid", _TOO_LONG, text)
     if not text.isascii() and STACK.search(unicodedata.normalize("NFC", text)):
@@ -149,7 +156,7 @@ def check_name(name: str) -> str:
     """Return the name as it will be shown (NFC).
 
     Raises:
-        Refused: `name-invalid`; its text says what is wrong, and it may have an offer.
+        Refused: `name-invalid`; its text tells the fault, and it may have an offer.
 
     """
     shown = unicodedata.normalize("NFC", name) if len(name) <= FOLDED_CHARS else name
@@ -165,10 +172,10 @@ def check_name(name: str) -> str:
 
 
 def check_room(name: str) -> str:
-    """Return the room's one name: folded, without the `#` that IRC's people write before it.
+    """Return the canonical name of a room: folded, without the `#` that IRC users write before it.
 
     Raises:
-        Refused: `room-invalid`; its text says what is wrong, and it may have an offer.
+        Refused: `room-invalid`; its text tells the fault, and it may have an offer.
 
     """
     typed = name.removeprefix("#")
@@ -179,12 +186,12 @@ def check_room(name: str) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Return whether a name could be somebody's; also one that is reserved by now, for logs have older names."""
+    """Return whether a name is well-formed; reserved names are, because older logs may contain them."""
     return not _fault(_NAMES, name)
 
 
 def is_room(name: str) -> bool:
-    """Return whether this is the one name of a room that could be there."""
+    """Return whether a text is the canonical name of a possible room."""
     try:
         return check_room(name) == name
     except Refused:
@@ -192,7 +199,7 @@ def is_room(name: str) -> bool:
 
 
 def check_new_room(room: str) -> None:
-    """Raise Refused if nobody may open a room of this name, because it would be taken for another one."""
+    """Raise Refused if a new room of this name could be mistaken for another one."""
     if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):
         raise _ROOMS.refusal("room-invalid", fault, "")
     if room != LOBBY and looks(room) & _LOBBY_LOOKS:
@@ -200,7 +207,7 @@ def check_new_room(room: str) -> None:
 
 
 def _fault(kind: _Kind, shown: str) -> str:
-    """Return what is wrong with a name, as it is shown or when it is folded."""
+    """Return the fault of a name, as it is shown or folded; "" if it has none."""
     fault = kind.fault(shown) or kind.fault(fold(shown))
     if fault and not kind.fault(shown):
         strange = (char for char in shown if kind.wrong.search(fold(char)))

@@ -1,4 +1,4 @@
-"""Who is called what: coming in under a name, taking another, losing one. On a cluster the other nodes agree first."""
+"""Naming: sessions enter under a name, change it or lose it. In a cluster the other nodes must agree first."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from hubbub.core.hub import Hub
     from hubbub.core.room import Room
 
-LAST_NUMBER = 99  # behind a name that was lost
+LAST_NUMBER = 99  # highest number appended to a lost name
 
 
 class Naming:
-    """The names of a hub's sessions."""
+    """Give the sessions of a hub their names, and change them."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.losing: set[str] = set()  # folded names that others have taken: their users here are about to be renamed
+        # The folded names that users of other nodes have taken: their holders here are about to be renamed.
+        self.losing: set[str] = set()
 
     def enter(
         self,
@@ -40,13 +41,21 @@ class Naming:
         outcome: Callable[[Refused | None], None] = lambda refusal: None,
         key: str = "",
     ) -> None:
-        """Give the session a name of its own and take it into a room, the lobby by default (see `join`).
+        """Give the session a name of its own, and let it join a room.
 
-        `outcome` is called with None when it has the name; or, later, with why it has not: another node's user has it,
-        or somebody here who was asked and is still there.
+        Args:
+            session: the session, which has no user yet.
+            name: the name that it asks for.
+            room: the room to join, the lobby by default.
+            after: show the entries after this number, as in `Rooms.join`.
+            outcome: called now or later, unless the session closes: with None when it has the name, or with the
+                refusal. A later refusal means that a user of another node holds the name, or that its holder here was
+                probed and is still connected.
+            key: the room key that the session offers.
 
         Raises:
-            Refused: a name is invalid, or the session's is taken here; it may try another.
+            Refused: the name or the room's name is invalid, or the name is taken on this node. The session may try
+                another one.
 
         """
         room = names.check_room(clean(room))
@@ -86,18 +95,18 @@ class Naming:
         self.reserve(session, nick, held)
 
     def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
-        """Find out whether the holder of a name that was refused is still there, if it came from the same address.
+        """Probe the holder of a taken name, if it came from the same address, and end its session if it is gone.
 
-        A connection may have vanished without a word: the network was lost, or the machine sleeps.
+        A connection can disappear without a notice: the network was lost, or the machine sleeps.
 
         Args:
-            session: wants the name; it waits meanwhile.
+            session: the session that asks for the name; its next commands wait meanwhile.
             name: the name.
-            refusal: why it was refused.
-            again: called, later, when that is known; the name is free if the holder was gone.
+            refusal: the refusal of the name.
+            again: called later, after the probe; the name is free then if the holder was gone.
 
         Returns:
-            False if nobody is asked.
+            Whether the holder is probed. If not, `again` is never called.
 
         """
         holder = self._hub.directory.find(name) if refusal.code == "name-taken" else None
@@ -118,9 +127,10 @@ class Naming:
         return True
 
     def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
-        """Hold a name for a session that it claimed here, everywhere: `held` is called with why not, or None.
+        """Claim a name in the cluster that the session has claimed on this node already.
 
-        That is at once if nobody else need be asked; meanwhile the session waits.
+        `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
+        session's next commands wait meanwhile.
         """
         if self._hub.directory.names is None:
             held(None)
@@ -129,7 +139,8 @@ class Naming:
 
         def done(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":
-                refusal = Refused(refusal.code, f"The name {nick} is taken.")  # as it was typed
+                # The cluster refuses the folded name; the user sees the name as it was typed.
+                refusal = Refused(refusal.code, f"The name {nick} is taken.")
             held(refusal)
             self._hub.release(session)
 
@@ -140,7 +151,7 @@ class Naming:
         self._hub.directory.names.claim(key_of(nick), done, wait)
 
     def attach(self, session: Session, user: User) -> None:
-        """Make a session that of a user, who holds a name already; it is in no room yet."""
+        """Give a session to a user that holds a name already, and announce the user; the session is in no room yet."""
         session.user = user
         user.id = user.id or session.user_id
         user.since = user.active = self._hub.clock()
@@ -152,10 +163,12 @@ class Naming:
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
         """Give the session's user another name.
 
-        If it turns out later that another node's user has it, `refused` is called, or the session is told.
+        If the name is refused later, because a user of another node holds it or its holder here is still connected,
+        `refused` is called. Without `refused` the session gets a Refusal.
 
         Raises:
-            Refused: the name is invalid, or taken here; or the session may not speak in a room of its own.
+            Refused: the name is invalid or taken on this node, or a room of the session does not allow it to change its
+                name.
 
         """
         for room in session.rooms.values():
@@ -210,9 +223,14 @@ class Naming:
             self.reserve(session, nick, held)
 
     def lose_name(self, key: str) -> None:
-        """Give a user whose name another node's user took meanwhile the next one that is free.
+        """Rename a user whose name a user of another node has taken meanwhile: append the first number that is free.
 
-        Others were told that he has left, so he comes in again under it: a rename would look like the new holder's.
+        The log says already that the user has left, so the user joins the rooms again under the new name: a rename
+        would look like one of the new holder.
+
+        Args:
+            key: the folded name.
+
         """
         user = self._hub.users.get(key)
         if user is None or user.is_remote or not user.sessions:
@@ -254,12 +272,14 @@ class Naming:
         link_drafts([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def rename_stored(self, draft: Draft, room: Room | None = None, *_: object) -> None:
-        """Call a user by his new name: that is stored."""
+        """Give a user the new name after a rename was stored, and move its status in the room to that name."""
         session = author(draft)
-        if session.nick != draft.text:  # one entry a room, one new name
+        # A rename has one entry for each room; the first one changes the name.
+        if session.nick != draft.text:
             self._renamed(session, draft.text, False)
         if room:
-            room.rules.move_status(session, draft.nick)  # what came with it is about the new name
+            # Later entries of the same batch use the new name already.
+            room.rules.move_status(session, draft.nick)
 
     def _renamed(self, session: Session, nick: str, alone: bool) -> None:
         before = session.nick
@@ -271,6 +291,6 @@ class Naming:
             tell(session.user, before)
 
     def set_nick(self, session: Session, nick: str) -> None:
-        """Let a user who claimed two names have this one, and the other only while a rename is under way."""
+        """Set a user's nick, and release its other names except those of renames that are not stored yet."""
         assert session.user is not None
         self._hub.directory.set_nick(session.user, nick, session.held_names())

@@ -1,4 +1,4 @@
-"""What was said and is not yet in the log: gathered for the next batch, or with the broker."""
+"""Drafts that are not in the log yet: gathered for the next batch, or being committed by the broker."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from hubbub.core.model import Draft, Entry, Kind
 from hubbub.core.session import Session
 
-MAX_UNSURE = 10_000
+MAX_UNSURE = 10_000  # drafts without a definite outcome that are remembered
 
 
 class Outbox:
-    """Drafts from the moment they are made until their outcome is known.
+    """Hold drafts from their creation until their outcome is known.
 
     Args:
-        wake: called when there is something to gather.
-        bound: characters of text that may wait here before sessions must wait.
+        wake: called when there are drafts to gather.
+        bound: the number of characters of text in the outbox above which sessions must wait.
 
     """
 
     def __init__(self, wake: Callable[[], None], bound: int) -> None:
-        self.in_flight: dict[str, Draft] = {}  # with the broker, by id
-        self._unsure: dict[str, Draft] = {}  # those whose sender was told that it is not sure what became of them
+        self.in_flight: dict[str, Draft] = {}  # drafts with the broker, by id
+        self._unsure: dict[str, Draft] = {}  # drafts reported as not confirmed, by id
         self._drafts: list[Draft] = []  # gathered for the next batch
         self._wake = wake
         self._bound = bound
-        self._size = 0  # characters of text in both
-        self._joins: Counter[str] = Counter()  # of drafts in both, by room
-        self._starved: dict[Session, None] = {}  # sessions that were told to wait because of the bound
+        self._size = 0  # characters of text in `in_flight` and `_drafts`
+        self._joins: Counter[str] = Counter()  # joins in `in_flight` and `_drafts`, by room
+        self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
 
     def add(self, draft: Draft) -> None:
-        """Gather a draft; its session's turn keeps the place for its outcome."""
+        """Add a draft to the next batch; the session's replies keep a place for its outcome."""
         size = len(draft.text)
         self._size += size
         if draft.session:
@@ -44,61 +44,67 @@ class Outbox:
             self._wake()
 
     def gather(self) -> Sequence[Draft]:
-        """Return what waits to be published, and start anew. Each draft must come back, stored or refused."""
+        """Return the next batch of drafts, and begin an empty one.
+
+        Each draft of the batch must come back later, by `stored` or `refused`.
+        """
         batch, self._drafts = self._drafts, []
         self.in_flight.update((draft.id, draft) for draft in batch)
         return batch
 
     def __iter__(self) -> Iterator[Draft]:
-        """Yield what has no outcome yet."""
+        """Yield the drafts that have no outcome yet, those with the broker first."""
         yield from self.in_flight.values()
         yield from self._drafts
 
     @property
     def newest(self) -> Draft | None:
-        """The newest draft that has no outcome yet: when it has one, so have all that are here now."""
+        """The newest draft that has no outcome yet: when it has one, all drafts that are here now have one as well."""
         return self._drafts[-1] if self._drafts else next(reversed(self.in_flight.values()), None)
 
     @property
     def queued(self) -> bool:
-        """Whether `gather` would return something."""
+        """Whether `gather` would return any drafts."""
         return bool(self._drafts)
 
     @property
     def count(self) -> int:
-        """How many have no outcome yet."""
+        """The number of drafts that have no outcome yet."""
         return len(self._drafts) + len(self.in_flight)
 
     @property
     def idle(self) -> bool:
-        """Whether everything that was said has its outcome."""
+        """Whether every draft has its outcome."""
         return not self.count
 
     def full(self, session: Session) -> bool:
-        """Whether a session must wait until less waits here; then it is among `relieved` one day."""
+        """Return whether the outbox is over its bound, so that a session must wait.
+
+        If so, `on_room_in_queue` returns the session when it need not wait any more.
+        """
         if self._size <= self._bound:
             return False
         self._starved[session] = None
         return True
 
     def on_room_in_queue(self) -> Iterable[Session]:
-        """Return the sessions that need not wait any more."""
+        """Return the sessions that had to wait because of the bound, once the outbox is below it again."""
         if not self._starved or self._size > self._bound:
             return ()
         starved, self._starved = self._starved, {}
         return starved
 
     def joins(self, room: str) -> bool:
-        """Whether a join of this room is here."""
+        """Return whether a join of this room has no outcome yet."""
         return room in self._joins
 
     def pending_joins(self, room: str) -> int:
-        """Return how many people are on the way into a room, and not in it yet."""
+        """Return the number of connected sessions whose join of a room has no outcome yet."""
         joins = (draft for draft in self if draft.kind is Kind.JOIN and draft.room == room)
         return sum(bool(draft.session and not draft.session.closed) for draft in joins)
 
     def move(self, room: str, to: str) -> None:
-        """Let what waits for a room go to it under its new name."""
+        """Redirect the drafts for a renamed room to its new name."""
         for draft in (*self._drafts, *self.in_flight.values()):
             if draft.room == room:
                 draft.room = to
@@ -106,7 +112,7 @@ class Outbox:
             self._joins[to] += count
 
     def stored(self, entries: Sequence[Entry]) -> Sequence[Draft]:
-        """Settle the drafts that became these entries, and return them."""
+        """Settle the drafts of these stored entries, and return them."""
         drafts = []
         for entry in entries:
             if draft := self.in_flight.pop(entry.id, None):
@@ -116,11 +122,11 @@ class Outbox:
         return drafts
 
     def find(self, id: str) -> Draft | None:
-        """Return the draft that has become an entry, if it is of this process."""
+        """Return the draft of the entry with this id, if this process published it."""
         return self.in_flight.get(id) or self._unsure.get(id)
 
     def confirmed(self, entries: Iterable[Entry]) -> Sequence[Draft]:
-        """Return those of which it was not sure whether they would become entries, and which are among these."""
+        """Return the drafts of these entries that were reported as not confirmed before: they are stored after all."""
         drafts = []
         for entry in entries if self._unsure else ():
             if draft := self._unsure.pop(entry.id, None):
@@ -129,12 +135,13 @@ class Outbox:
         return drafts
 
     def refused(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> Sequence[Draft]:
-        """Settle drafts that will not be stored, keep those that insist for the next batch, and return both.
+        """Settle drafts after a failed commit, keep those with `must_store` for the next batch, and return both.
 
-        Unless it is sure, they may be stored still: they are remembered for that, the newest MAX_UNSURE.
+        If the failure is not `sure`, the drafts may still be stored later: the newest MAX_UNSURE of them are
+        remembered, for `confirmed`.
 
-        What nobody needs any more is settled with them: the leave of somebody whose join was not stored. Who left
-        does not wait until there is room on the disk for that.
+        A leave whose join was not stored is settled as well, because no log needs it: the session that left does not
+        have to wait until the disk has space for it.
         """
         lost, insisting = [], []
         for draft in drafts:
@@ -183,7 +190,7 @@ def _never_joined(draft: Draft) -> bool:
 
 
 def link_drafts(drafts: Sequence[Draft]) -> None:
-    """Give the drafts of one event the id of one, told apart by what follows a `~`."""
+    """Give the drafts of one event in several rooms the id of the first, with a `~` and a different number each."""
     first = drafts[0].id if drafts else ""
     for number, draft in enumerate(drafts):
         draft.id = f"{first}~{number:x}"
@@ -191,7 +198,7 @@ def link_drafts(drafts: Sequence[Draft]) -> None:
 
 
 def set_label(draft: Draft, label: str) -> None:
-    """Let a draft carry its session's word for it; its id ends with that."""
+    """Set the label of a draft and append it to the id; do nothing if it has a label, or `label` is empty."""
     if label and not draft.label:
         draft.label = label
         draft.id += f"-{label}"

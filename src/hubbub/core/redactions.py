@@ -1,4 +1,4 @@
-"""Messages that were taken back a short while ago: what was read of the log before that is shown without them."""
+"""Recent redactions: entries that were read from the log before a redaction are shown without the redacted text."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import Sequence
 
 from hubbub.core.model import SAID, Entry, Kind
 
-REMEMBERED = 10_000  # ids: more than are taken back while an answer of the log waits for a slow reader
+REMEMBERED = 10_000  # ids: more than are redacted while an answer from the log waits for a slow reader
 
 
 def gone(entry: Entry) -> Entry:
-    """Return what is left of a message that was taken back."""
+    """Return a redacted message without its text and tags."""
     return entry._replace(kind=Kind.REDACTED, text="", tags="")
 
 
 class Redactions:
-    """Ids of messages that were taken back, the newest."""
+    """The ids of the newest REMEMBERED redacted messages."""
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
 
     def note(self, id: str) -> None:
-        """Note that a message was taken back."""
+        """Record that a message was redacted."""
         self._ids[id] = None
         if len(self._ids) > REMEMBERED:
             del self._ids[next(iter(self._ids))]
 
     def apply(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Return entries as they are now."""
+        """Return entries with the recorded redactions applied."""
         ids = self._ids
         if not ids or not any(entry.id in ids for entry in entries):
             return entries

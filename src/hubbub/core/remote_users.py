@@ -1,7 +1,7 @@
-"""People of other nodes: they hold their names and are in rooms here too, and nothing is written to them.
+"""Users of other nodes: they hold names and are members of rooms here as well, but no entries are written to them.
 
-Each has a session like everybody else, so that lists, masks and rules need not know the difference. What is told to
-it goes to its own node.
+Each of them has a session like a user of this node, so lists, masks and room modes treat both alike. Events for such a
+session go to its own node.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def _nowhere(session: Session, event: Private, done: Callable[[bool | None], Non
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What is known of somebody on another node; the fields are those of User and Session."""
+    """The description of a user that nodes exchange; the fields are those of User and Session."""
 
     nick: str
     host: str = ""
@@ -42,7 +42,7 @@ class Person:
 
 
 def person(user: User) -> Person:
-    """Return what other nodes are told of somebody here."""
+    """Return the description of a user of this node for other nodes; the user must have a session."""
     session = user.sessions[0]
     return Person(
         user.nick,
@@ -60,33 +60,39 @@ def person(user: User) -> Person:
 
 
 class RemoteUsers:
-    """Everybody who is on another node."""
+    """The users of all other nodes, their sessions and their rooms."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self.rooms: dict[str, dict[Session, None]] = {}  # who is in which; of every room that has somebody, or is awake
-        self._places: dict[Session, tuple[str, ...]] = {}
-        self._told: dict[Session, tuple[str, ...]] = {}  # where somebody is, as his node said last
-        self._doubted: dict[Session, bool] = {}  # of whom the log said otherwise; whether it did before a sign of life
-        # Called with a session of another node, and its user's away text and real name before one of them has changed.
+        # The remote members of rooms, by room: of each room that has any of them, or is loaded.
+        self.rooms: dict[str, dict[Session, None]] = {}
+        self._places: dict[Session, tuple[str, ...]] = {}  # the rooms of each remote session, as used here
+        self._told: dict[Session, tuple[str, ...]] = {}  # the rooms in the last report of its node
+        # The sessions whose rooms the log may have changed against the reports of their node. The value says whether a
+        # heartbeat of the node has arrived since then.
+        self._doubted: dict[Session, bool] = {}
+        # Called with a remote session, and its user's old away text and real name, after one of them has changed.
         self.described: list[Callable[[Session, str, str], None]] = []
-        # Called with a session of another node, and the room here of which it became one of the people.
+        # Called with a remote session, and the loaded room of which it became a member.
         self.on_arrival: list[Callable[[Session, Room], None]] = []
-        # Called with an entry that is stored nowhere (who is typing), for the members that are elsewhere.
+        # Called with an ephemeral entry (such as a typing notice), for the members on other nodes.
         self.signal: Callable[[Entry], None] = lambda entry: None
-        # Called with a session of another node, what to tell it, and whom to tell whether it was told: None if unknown.
+        # Called with a remote session, a private message for it, and a callback for the result: whether the message was
+        # delivered, or None if that is not known.
         self.deliver: Callable[[Session, Private, Callable[[bool | None], None]], None] = _nowhere
-        # Returns whether this node may say anything of its people; if not, `come_again` is called when it may.
+        # Returns whether this node may publish joins of its users; if not, `rejoin` is called when it may.
         self.may_speak: Callable[[], bool] = lambda: True
-        self._absent: dict[tuple[Session, Room], None] = {}  # who is in a room of which others were told that he left
-        # Called with a session of another node that shall end, and why.
+        # The sessions of this node that are in a room, although the log says that they have left it.
+        self._absent: dict[tuple[Session, Room], None] = {}
+        # Called with a remote session that is to be ended, and the reason.
         self.expel: Callable[[Session, str], None] = lambda session, reason: None
 
     def __contains__(self, session: Session) -> bool:
-        return not session.id_prefix  # it publishes nothing here
+        # A remote session publishes nothing on this node, so it has no id prefix.
+        return not session.id_prefix
 
     def add(self, client: Client, sink: ByteSink, encoder: Encoder, who: Person) -> Session:
-        """Take somebody in who came on another node, and return the session."""
+        """Add a user that arrived on another node, and return the new session."""
         session = Session("", client, sink, encoder, who.host, who.address)
         session.user = User(who.nick)
         session.user.is_remote = True
@@ -99,7 +105,7 @@ class RemoteUsers:
         return session
 
     def update(self, session: Session, who: Person) -> None:
-        """Note what has become of somebody."""
+        """Apply a new description of a remote user: its details, a rename, and its rooms."""
         user = session.user
         assert user is not None
         before, away, real = user.nick, user.away, user.real
@@ -118,7 +124,7 @@ class RemoteUsers:
                 described(session, away, real)
 
     def remove(self, session: Session) -> None:
-        """Forget somebody who has left, or whose node has."""
+        """Remove a remote user that has left, or whose node is gone."""
         user = session.user
         assert user is not None
         session.closed = True
@@ -131,22 +137,22 @@ class RemoteUsers:
             tell(user, "")
 
     def room_loaded(self, name: str) -> dict[Session, None]:
-        """Return who is in a room elsewhere: what becomes of that shows in it."""
+        """Return the remote members of a room that is being loaded; the dict follows all later changes."""
         return self.rooms.setdefault(name, {})
 
     def forget_stale(self, name: str) -> None:
-        """Forget a room that nobody elsewhere is in, unless it is awake."""
+        """Drop the entry of a room without remote members, unless the room is loaded."""
         if name not in self._hub.rooms.loaded and not self.rooms.get(name, True):
             del self.rooms[name]
 
     def room_unloaded(self, name: str) -> None:
-        """Let a room sleep: nobody here is in it."""
+        """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for session in self.rooms.get(name, ()):
             session.rooms.pop(name, None)
         self.forget_stale(name)
 
     def move(self, before: str, to: str) -> None:
-        """Call a room by its new name. Of some it was told already that they are in a room of that name."""
+        """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
         if before == to:
             return
         early = self.rooms.pop(to, {})
@@ -162,10 +168,15 @@ class RemoteUsers:
         self.forget_stale(to)
 
     def review(self, of: Callable[[Session], bool]) -> None:
-        """Believe what a node says of its people again of whom the log said otherwise before its last sign of life.
+        """Apply a node's last report again to its users whose rooms the log has changed, after its second heartbeat.
 
-        A node that is ahead of this one means other people and rooms by their names than this one's log does. `of`
-        returns whether somebody is one of them.
+        A node that is ahead of this one can mean other users and rooms by the same names than the log here does. So the
+        log overrides a report at first, and the report counts again for a session if no newer entry concerns it between
+        two calls.
+
+        Args:
+            of: returns whether a session belongs to the node.
+
         """
         for session, due in list(self._doubted.items()):
             if of(session):
@@ -182,9 +193,10 @@ class RemoteUsers:
         user.id, user.since, user.active = who.id, who.since, who.active
 
     def follow(self, entry: Entry) -> None:
-        """Let a join, a leave or a kick in a room's log take effect at once; what his node tells of him comes later.
+        """Apply a join, leave or kick from a room's log to a remote user at once; the report of its node comes later.
 
-        Should others say that somebody has left who is here (his node was cut off, say), it is told that he is.
+        If another node has published a leave for a user of this node that is still here (for example because this node
+        was cut off), publish a join for that user.
         """
         nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
         user = self._hub.users.get(key_of(nick))
@@ -192,7 +204,8 @@ class RemoteUsers:
             return
         session = user.sessions[0]
         if user.is_remote:
-            self._doubted[session] = False  # it may be about somebody else who had his name before
+            # The entry may concern a former holder of the same name.
+            self._doubted[session] = False
             rooms = dict.fromkeys(self._places.get(session, ()))
             if entry.kind is Kind.JOIN:
                 self._place(session, (*rooms, entry.room))
@@ -205,7 +218,10 @@ class RemoteUsers:
                 self.rejoin()
 
     def rejoin(self) -> None:
-        """Tell the others who is here, though they were told that he has left; who lost his name is not, under it."""
+        """Publish joins for users of this node that are still here, although the log says that they have left.
+
+        A user that is about to lose its name is left out: `Naming.lose_name` lets it join under the new name.
+        """
         absent, self._absent = self._absent, {}
         for session, room in absent:
             here = not session.closed and room.name in session.rooms
@@ -217,7 +233,7 @@ class RemoteUsers:
         self._place(session, rooms)
 
     def _place(self, session: Session, rooms: Iterable[str]) -> None:
-        """Let somebody be in these rooms and no others."""
+        """Set the rooms of a remote session: leave all others, and join those that are new."""
         wanted = dict.fromkeys(rooms)
         for name in self._places.pop(session, ()):
             if name not in wanted and session in self.rooms.get(name, ()):

@@ -1,4 +1,4 @@
-"""A session that goes on in another connection: its first one is lost, or given up. Nobody else sees anything of it."""
+"""Continue a session in another connection after the first one was lost or given up; other users notice nothing."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ if TYPE_CHECKING:
 
 
 def replace(hub: Hub, session: Session, new: Session) -> None:
-    """Let the connection of `new`, which has no name, take the place of the session's own.
+    """Let the connection of `new`, which has no name yet, replace the session's own connection.
 
-    The session keeps its name, rooms, rights, and what it waits for. It is written nothing until `go_on` is called.
+    The session keeps its name, rooms, rights and pending replies. Nothing is written to it until `go_on` is called.
     """
     session.client, session.sink = new.client, new.sink
     session.host, session.address, session.secure = new.host, new.address, new.secure
     session.paused = new.paused
     new.closed = True
     hub.delivery.suspend(session)
-    # What was to begin when it had its turn begins anew, after the numbers that the peer knows.
+    # Deliveries that were still to start are removed; `go_on` starts them again after the numbers that the peer knows.
     session.replies = [item for item in session.replies if getattr(item, "func", None) != hub.delivery.start]
     hub.touch(session)
 
 
 def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
-    """Show a session whose connection was replaced its rooms, and what it missed there.
+    """Show a session whose connection was replaced its rooms, and the entries that it missed there.
 
     Args:
         hub: the hub.
         session: the session.
-        seen: by the name of a room, the last number that the peer was given there. In a room that is not named, or has
-            no number, it is shown what a newcomer is. Rooms that the session is not in any more are joined.
+        seen: by room name, the number of the last entry that the peer received there. In a room without a number, or
+            missing here, the session is shown the same as a new member. A room that the session has left meanwhile is
+            joined.
 
     """
     after: dict[str, int | None] = {}

@@ -1,4 +1,4 @@
-"""A room is a log; this is the part of it that is awake: its newest chunks, and who is given the next one."""
+"""A room is a log. This is the loaded part of it: its newest committed batches, and the members who get the next."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hubbub.core.room_modes import CHANGING, RoomModes, without_secrets
 if TYPE_CHECKING:
     from hubbub.core.session import Session
 
-ENDING = frozenset({Kind.KICK, Kind.MODE})  # what may end somebody's being in a room
+ENDING = frozenset({Kind.KICK, Kind.MODE})  # entries that may remove a member or a watcher
 _seq = attrgetter("seq")
-ABSENT = 1_000  # people who have left a room that it knows of
-ENTRY_COST = 400  # bytes that an entry takes in memory besides its text, as measured
-CHUNK_COST = 800  # and those of a chunk besides its entries
+ABSENT = 1_000  # absences that a room remembers
+ENTRY_COST = 400  # bytes of an entry in memory besides its text, as measured
+CHUNK_COST = 800  # bytes of a batch in memory besides its entries, as measured
 
 
 class Cursor(NamedTuple):
-    """How far a member has been given a room's log: up to the entry with number `seq`.
+    """A member's position in a room's log: it has received everything up to the entry with number `seq`.
 
-    Numbers are not dense, so `ordinal` counts the room's entries since it woke.
+    The numbers are not dense, so `ordinal` counts the room's entries since it was loaded.
     """
 
     seq: int
@@ -37,8 +37,13 @@ class Cursor(NamedTuple):
 class CommittedBatch:
     """Entries of one room that were committed together and are written together.
 
-    What it looks like in a form is rendered once and kept, for the members who are written to now and for
-    those who catch up later.
+    Its bytes are rendered once for each encoder and cached, for the live members now and for those who catch up later.
+
+    Args:
+        entries: the entries, in order of their numbers.
+        after: the position of a member that has received everything before the batch.
+        doubled: for some entries, by index, the other rooms in which the same event was shown before.
+
     """
 
     __slots__ = ("_lines", "_own", "_whole", "after", "cost", "duplicates", "end", "entries")
@@ -47,8 +52,8 @@ class CommittedBatch:
         self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
     ) -> None:
         self.entries = without_secrets(entries)
-        self.duplicates = doubled or {}  # of entries by index: rooms in which the same was told before
-        self.after = after  # the cursor of who was given everything before it
+        self.duplicates = doubled or {}
+        self.after = after
         self.end = self.cursor(len(entries) - 1)
         self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
         self._own: dict[str, list[int]] | None = None
@@ -56,15 +61,15 @@ class CommittedBatch:
         self._whole: dict[Encoder, bytes] = {}
 
     def cursor(self, index: int) -> Cursor:
-        """Return the cursor of who was given everything up to the entry at `index`."""
+        """Return the position of a member that has received everything up to the entry at `index`."""
         return Cursor(self.entries[index].seq, self.after.ordinal + index + 1)
 
     def index_after(self, seq: int) -> int:
-        """Return the index of the first entry that follows a number."""
+        """Return the index of the first entry whose number is greater than `seq`."""
         return 0 if seq <= self.after.seq else bisect_right(self.entries, seq, key=_seq)
 
     def authored_by(self, tag: str) -> Sequence[int]:
-        """Return which of the entries the session with this tag published."""
+        """Return the indexes of the entries that the session with the id prefix `tag` published."""
         if self._own is None:
             self._own = {}
             for index, entry in enumerate(self.entries):
@@ -79,25 +84,26 @@ class CommittedBatch:
         return lines
 
     def encoded(self, encoder: Encoder) -> bytes:
-        """Return all of it."""
+        """Return the bytes of the whole batch, rendered once and cached for each encoder."""
         whole = self._whole.get(encoder)
         if whole is None:
             whole = self._whole[encoder] = encoder.join(self._rendered(encoder))
         return whole
 
     def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
-        """Return which entries a session was told in another room."""
+        """Return the indexes of the entries whose event the session was shown in another of its rooms.
+
+        There are none if the encoder shows an event in every room.
+        """
         if not self.duplicates or not encoder.dedupes or len(session.rooms) < 2:
             return ()
         return [index for index, rooms in self.duplicates.items() if any(room in session.rooms for room in rooms)]
 
     def encoded_for(self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
-        """Return the entries from index `start` on as one session is shown them; its own by `Encoder.encode_own`.
+        """Return the bytes of the entries from index `start` on for one session; its own by `Encoder.encode_own`.
 
-        Entries at the indexes `seen` are left out, and so are the session's own that have a label: it gets those with
-        `Acknowledged`, in order with its other replies.
-
-        After its own leave of the room a session sees nothing.
+        Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
+        those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
         """
         lines = self._rendered(encoder)
         own = () if encoder.echo else self.authored_by(tag)
@@ -114,7 +120,7 @@ class CommittedBatch:
         return encoder.join(pieces + lines[start:])
 
     def take_back(self, id: str) -> bool:
-        """Forget what a message said, and how it looked; return whether it is one of these entries."""
+        """Redact the message with this id, and drop the rendered bytes; return whether it is in the batch."""
         index = next((index for index, entry in enumerate(self.entries) if entry.id == id), None)
         if index is None:
             return False
@@ -124,19 +130,22 @@ class CommittedBatch:
         return True
 
     def drop_cache(self) -> None:
-        """Forget what a part needs: the fan-out is over, from now on the whole is asked for, or rarely a part."""
+        """Drop the caches that only parts of the batch need.
+
+        After the fan-out nearly all members that catch up need the whole batch, and rarely a part of it.
+        """
         self._lines.clear()
         self._own = None
 
 
 class Room:
-    """A room that has members: where its log ends, the newest of it, and the members as cursors.
+    """A loaded room: the end of its log, its newest entries, its modes and its members.
 
     Args:
-        name: its one name, folded.
-        state: what the log says of it.
-        history: how many messages a newcomer is shown.
-        elsewhere: who is in it on other nodes; that changes without its doing.
+        name: the folded name.
+        state: the state of the room according to its log.
+        history: the number of newest messages to keep for newcomers.
+        elsewhere: the members on other nodes; the caller changes this dict afterwards.
 
     """
 
@@ -163,15 +172,18 @@ class Room:
         self.absent = absences(state.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
         self.members: dict[Session, Encoder] = {}
-        self.watchers: set[Session] = set()  # those of them whom others do not see: they have no name
-        # The members that were given all there is, by form: a chunk is written to them without another look.
+        self.watchers: set[Session] = set()  # members without a user, invisible to others
+        # The members that have received everything, by encoder: a batch is written to them without any more checks.
         self.live: dict[Encoder, dict[Session, Send]] = {}
         self.remote_members = {} if elsewhere is None else elsewhere
         for session in self.remote_members:
             self.receive(session)
 
     def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
-        """Append what was committed, in order, and return it as a chunk. Nobody is given it yet."""
+        """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
+
+        The entries also change the room's topic, modes, newest messages and absences.
+        """
         batch = CommittedBatch(entries, self.end, doubled)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
@@ -181,7 +193,8 @@ class Room:
             elif entry.kind in CHANGING:
                 if entry.kind is Kind.TOPIC:
                     self.topic = entry.text
-                # Who joins here is no member yet; all are looked at only where somebody is named.
+                # A session that joins on this node is not a member yet, so a join concerns remote members alone. Only
+                # entries that name a user need to search the members.
                 apart = () if entry.kind is Kind.JOIN else self.members
                 self.rules.apply(entry, (*apart, *self.remote_members))
             elif entry.kind is Kind.LEAVE:
@@ -191,28 +204,29 @@ class Room:
         return batch
 
     def _take_back(self, id: str) -> None:
-        """Forget what a message said, in all that is in memory."""
+        """Redact a message in everything that the room holds in memory."""
         self.latest = deque((one for one in self.latest if one.id != id), self.latest.maxlen)
         for batch in reversed(self.recent_batches.values()):
             if batch.take_back(id):
                 return
 
     def forget_oldest(self) -> None:
-        """Drop the oldest chunk from memory; it stays in the log."""
+        """Drop the oldest batch from memory; it stays in the log."""
         del self.recent_batches[next(iter(self.recent_batches))]
 
     def following(self, cursor: Cursor) -> CommittedBatch | None:
-        """Return the chunk in memory that holds what follows the cursor, None if that is on disk alone."""
+        """Return the batch in memory that holds the entry after the cursor; None if only the log has that entry."""
         batch = self.recent_batches.get(cursor.seq)
-        if batch is None:  # in the middle of one: who joined there, but could not be written to
+        if batch is None:
+            # The cursor is inside a batch if the session joined there while its transport took no bytes.
             inside = (c for c in reversed(self.recent_batches.values()) if c.after.seq < cursor.seq < c.end.seq)
             batch = next(inside, None)
         return batch
 
     def cursor_at(self, seq: int) -> Cursor:
-        """Return the cursor of who was given everything up to a number, as it says.
+        """Return the position of a client that claims to have received everything up to number `seq`.
 
-        How much it misses is not known if that reaches back further than memory; it counts as little.
+        If `seq` lies before the batches in memory, the number of missed entries is not known, and a small one is used.
         """
         if seq >= self.end.seq:
             return self.end
@@ -222,60 +236,69 @@ class Room:
         return Cursor(seq, batch.after.ordinal + batch.index_after(seq))
 
     def newest_uncached(self) -> int:
-        """Return the number at which the log in memory begins: what is before it is on disk alone."""
+        """Return the number after which the log is in memory: entries up to it are only in the broker's log."""
         return next(iter(self.recent_batches), self.end.seq)
 
     @property
     def people(self) -> list[Session]:
-        """The members that others see: who has a name. The rest only watch."""
+        """The members that others see, on all nodes: those with a user. The rest only watch."""
         return [*(session for session in self.members if session.user), *self.remote_members]
 
     @property
     def count(self) -> int:
-        """How many people there are, without looking at each of them."""
+        """The number of `people`, in constant time."""
         return len(self.members) - len(self.watchers) + len(self.remote_members)
 
     def has_member(self, session: Session) -> bool:
-        """Whether somebody is a member, here or on another node."""
+        """Return whether a session is a member, on this node or on another one."""
         return session in self.members or session in self.remote_members
 
     def receive(self, session: Session) -> None:
-        """Note that somebody came in on another node."""
+        """Let a remote session that has joined the room take part in its modes and absences."""
         session.rooms[self.name] = self
         self.absent.pop((key_of(session.nick), session.host), None)
         self.rules.admit(session)
 
     def add_member(self, session: Session, encoder: Encoder) -> None:
-        """Make a session a member that is given nothing yet; `go_live` or `session.behind` says from where."""
+        """Make a session a member that receives no entries yet.
+
+        `mark_live` or a cursor in `Delivery.behind` then sets the entry from which on it receives them.
+        """
         self.members[session] = encoder
         if not session.user:
             self.watchers.add(session)
 
     def remove_member(self, session: Session) -> None:
-        """Make it a member no more."""
+        """Remove a session of this node from the members; raise KeyError if it is not one of them."""
         self.rules.dismiss(session)
         self.watchers.discard(session)
         self.mark_behind(session, self.members.pop(session))
 
     def note_absence(self, session: Session, seq: int, now: float) -> None:
-        """Note that a member leaves who was given the log up to a number, less what may not have arrived."""
+        """Remember that a member leaves at `now` (epoch seconds), and the number up to which it has received the log.
+
+        Messages that were written within the member's last `unheard` seconds may not have arrived, and do not count.
+        """
         unsure = (entry.seq - 1 for entry in self.latest if entry.time >= now - session.unheard)
         seq = min(seq, next(unsure, seq)) if session.unheard else seq
         self._note((key_of(session.nick), session.host), Absence(seq, now))
 
     def _note(self, key: Key, absence: Absence) -> None:
-        """Note an absence: of two of one person, which are the dismissal and the leave, the smaller number counts."""
+        """Remember an absence; if the user has one already, the smaller of the two numbers counts.
+
+        One departure makes two absences: one when the member is dismissed, one when its leave is stored.
+        """
         known = self.absent.pop(key, absence)
         self.absent[key] = absence._replace(seq=min(known.seq, absence.seq))
         if len(self.absent) > ABSENT:
             del self.absent[next(iter(self.absent))]
 
     def mark_live(self, session: Session) -> None:
-        """Give the session every chunk from now on: it has all there is."""
+        """Write every batch to the session from now on; it has received everything before."""
         self.live.setdefault(self.members[session], {})[session] = session.sink.send
 
     def mark_behind(self, session: Session, encoder: Encoder | None = None) -> bool:
-        """Give the session nothing for now; return whether it was live."""
+        """Stop writing batches to the session; return whether it was live."""
         encoder = encoder or self.members[session]
         group = self.live.get(encoder)
         if group is None or group.pop(session, None) is None:
@@ -285,7 +308,7 @@ class Room:
         return True
 
     def set_encoder(self, session: Session, encoder: Encoder) -> None:
-        """Write to the session in another form from now on."""
+        """Use another encoder for the session from now on."""
         live = self.mark_behind(session)
         self.members[session] = encoder
         if live:
@@ -293,14 +316,15 @@ class Room:
 
 
 def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
-    """Cut entries so that each piece is at most `limit` bytes of text, or one entry.
+    """Yield the entries in pieces of at most `limit` bytes each, or of one entry.
 
-    A piece ends with a kick or a change of modes: whoever is thrown out by it is given nothing that follows.
+    A piece also ends after a kick or a change of modes: a session that loses access by it gets none of the entries
+    that follow.
     """
     start = size = 0
     for index, entry in enumerate(entries):
         text = entry.text
-        cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # what a wire adds
+        cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # protocol overhead
         if size and (size + cost > limit or entries[index - 1].kind in ENDING):
             yield entries[start:index]
             start, size = index, 0

@@ -1,4 +1,4 @@
-"""The rooms that are awake: those that have members, and those that the broker is asked for."""
+"""The room loader keeps the loaded rooms, and loads a room from the broker when a session needs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Then = Callable[[Room | BrokerError], None]
 
 
 class _Opening:
-    """A room that the broker is asked for: who waits, and what was committed to it meanwhile."""
+    """A room that is being loaded: the waiting sessions, and the entries committed to it meanwhile."""
 
     __slots__ = ("meanwhile", "waiters")
 
@@ -28,14 +28,14 @@ class _Opening:
 
 
 class RoomLoader:
-    """Wakes rooms.
+    """Load and unload rooms.
 
     Args:
-        broker: knows what the log says of them.
-        history: messages that a newcomer is shown.
-        take_in: appends entries to a room that has just woken.
-        settle: lets it sleep again if nobody needs it.
-        abroad: knows who is in it elsewhere.
+        broker: reads the state of a room from its log.
+        history: the number of newest messages to load for newcomers.
+        take_in: appends the entries that were committed during the load to the room.
+        settle: unloads a room by its name if it is not needed.
+        abroad: the remote users, with the members of rooms on other nodes.
 
     """
 
@@ -54,11 +54,15 @@ class RoomLoader:
         self._settle = settle
         self._abroad = abroad
         self._opening: dict[str, _Opening] = {}
-        # The room that is just being given to who waited for it, or "": it must not sleep before all of them have it.
+        # The room that is being handed to its waiting sessions, or "": it must stay loaded until all of them have it.
         self.handing = ""
 
     def load(self, name: str, session: Session, then: Then) -> None:
-        """Call `then` with a room: at once if it is awake; a session that leaves before that is not called."""
+        """Call `then` with a room, or with a BrokerError if it cannot be loaded.
+
+        The call comes at once if the room is loaded, otherwise later; not at all after `withdraw`. While the room is
+        being loaded, a second `then` of the same session replaces the first.
+        """
         if room := self.loaded.get(name):
             then(room)
             return
@@ -69,21 +73,21 @@ class RoomLoader:
         opening.waiters[session] = then
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a room is awake, or is being opened."""
+        """Return whether a room is loaded or being loaded."""
         return name in self.loaded or name in self._opening
 
     def withdraw(self, session: Session) -> None:
-        """Forget that a session waits for rooms."""
+        """Cancel all loads that a session waits for; their callbacks are not called."""
         for opening in self._opening.values():
             opening.waiters.pop(session, None)
 
     def hold_entries(self, name: str, entries: Sequence[Entry]) -> None:
-        """Remember what was committed to a room, if it is being opened."""
+        """Hold committed entries for a room that is being loaded; do nothing for other rooms."""
         if opening := self._opening.get(name):
             opening.meanwhile += entries
 
     def unload(self, name: str) -> None:
-        """Let a room sleep."""
+        """Remove a room from memory, and stop following its log."""
         del self.loaded[name]
         self._abroad.room_unloaded(name)
         self._broker.close(name)
@@ -94,12 +98,13 @@ class RoomLoader:
             for then in opening.waiters.values():
                 then(state)
             return
-        room = self.loaded.get(name)  # one that was given this name meanwhile
+        room = self.loaded.get(name)  # a room renamed to this name meanwhile
         if room is None:
             room = self.loaded[name] = Room(name, state, self._history, self._abroad.room_loaded(name))
             end, meanwhile = state.seq, []
             for entry in opening.meanwhile:
-                if entry.seq > end >= entry.prev:  # else it was in another room that had this name before
+                # Other entries belong to another room that had this name before, or to the loaded state already.
+                if entry.seq > end >= entry.prev:
                     end = entry.seq
                     meanwhile.append(entry)
             if meanwhile:
@@ -110,7 +115,8 @@ class RoomLoader:
                 if room.name == name:
                     then(room)
                 else:
-                    self.load(name, session, then)  # it has another name by now
+                    # An earlier callback has renamed the room: load the next one of this name.
+                    self.load(name, session, then)
         finally:
             self.handing = ""
         self._settle(room.name)

@@ -1,7 +1,7 @@
-"""What holds in a room: who may speak, come in and change that. Made from the log's entries of Kind.MODE.
+"""The modes of a room: the rights to speak, to enter and to change modes. They result from the log's MODE entries.
 
-A change is written as IRC writes it, `+o-k Bo!~nc@1f2e3d4c5a.nc *`: letters with a sign, then their parameters. A ban
-that ends has `until=SECONDS` (since the epoch) behind all that. LETTERS says what there is.
+A change is written as in IRC, `+o-k Bo!~nc@1f2e3d4c5a.nc *`: letters with a sign, then their parameters. For a ban that
+ends, `until=SECONDS` (since the epoch) follows. LETTERS lists all letters.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from hubbub.core.session import Session
     from hubbub.core.viewer import Viewer
 
-SPEAKERS = 2000  # names of people of whom slow mode remembers when they spoke
-MAX_STANDING = 500  # people whose rights a room remembers, present or not
-# What makes a room's rules; of the joins only the first, of the renames those of people who may do something.
+SPEAKERS = 2000  # names for which slow mode remembers the time of the last message
+MAX_STANDING = 500  # users whose rights a room remembers, present or not
+# The kinds of entries that determine a room's modes; of the joins only the first, of the renames those of users with
+# rights.
 CHANGING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME})
 
 
 class ModeLetter(NamedTuple):
-    """What a letter means; the words are for people, with `{}` for the parameter."""
+    """The meaning of a letter; the words are for users, with `{}` for the parameter."""
 
-    parameter: str  # a parameter: "always", "set" (when it is set), or "" for never
+    parameter: str  # "always", "set" (only when it is set), or "" for none
     on: str
     off: str
 
@@ -51,9 +52,9 @@ LETTERS = {
     "C": ModeLetter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),
 }
 PREFIXES = {"o": "@", "v": "+"}  # the highest first
-CLOSED = "kis"  # letters of a room that is read by its members only
+CLOSED = "kis"  # letters that let only members read the room
 SECRET = "s"
-SHOWN_KEY = "*"  # what is shown in the place of a key
+SHOWN_KEY = "*"  # shown in place of a key
 
 
 class ModeChange(NamedTuple):
@@ -65,9 +66,9 @@ class ModeChange(NamedTuple):
 
 
 def parse(text: str) -> tuple[list[ModeChange], float]:
-    """Return the changes that an entry tells, and until when its bans hold, 0 for ever.
+    """Return the changes in an entry, and the time when its bans end (epoch seconds), 0 for never.
 
-    What is not known is left out: the log may come from elsewhere, or from a newer version.
+    Unknown letters are left out: the log may come from another server, or from a newer version.
     """
     letters, *params = text.split(" ")
     changes = []
@@ -81,7 +82,7 @@ def parse(text: str) -> tuple[list[ModeChange], float]:
         takes = LETTERS[letter].parameter
         wants = takes == "always" or (takes == "set" and on)
         changes.append(ModeChange(on, letter, params.pop(0) if wants and params else ""))
-    # What the letters leave over: a key or a mask may begin with the same word.
+    # The parameters that no letter has taken: a key or a mask may begin with the same word.
     until = params[0].removeprefix("until=") if params else ""
     return changes, float(_number(until))
 
@@ -91,7 +92,7 @@ def _number(text: str) -> int:
 
 
 def closed_after(letters: str, text: str) -> str:
-    """Return which of the letters in CLOSED are set after the changes of an entry."""
+    """Return the letters of CLOSED that are set after the changes of an entry."""
     on = set(letters)
     for change in parse(text)[0]:
         if change.letter in CLOSED:
@@ -100,7 +101,7 @@ def closed_after(letters: str, text: str) -> str:
 
 
 def write(changes: Iterable[ModeChange], until: float = 0.0) -> str:
-    """Return changes as an entry tells them."""
+    """Return changes as the text of an entry."""
     letters, params, sign = "", [], None
     for change in changes:
         if change.on is not sign:
@@ -113,7 +114,7 @@ def write(changes: Iterable[ModeChange], until: float = 0.0) -> str:
 
 
 def without_secrets(entries: Sequence[Entry]) -> Sequence[Entry]:
-    """Return entries as they are shown: without the keys of rooms, hashed or not, and without addresses in masks."""
+    """Return entries as they are shown: without keys of rooms, hashed or not, and without addresses in masks."""
     if not any(entry.kind is Kind.MODE for entry in entries):
         return entries
     return [_without_secrets(entry) if entry.kind is Kind.MODE else entry for entry in entries]
@@ -132,7 +133,7 @@ def _shown(change: ModeChange) -> str:
 
 
 def describe(text: str) -> str:
-    """Return in words what the changes of an entry do."""
+    """Return a description in words of the changes in an entry."""
     changes, _ = parse(text)
     words = []
     for on, letter, param in changes:
@@ -146,11 +147,11 @@ def describe(text: str) -> str:
 
 
 class RoomModes:
-    """The rules of one room, and what its members may do.
+    """The modes of one room, and the rights of its members.
 
     Args:
         room: its name.
-        entries: what the log says of its rules (RoomState.rules).
+        entries: the log entries that determine its modes (RoomState.rules).
 
     """
 
@@ -173,26 +174,27 @@ class RoomModes:
 
     def __init__(self, room: str, entries: Sequence[Entry] = ()) -> None:
         self.room = room
-        self.flags = set() if room == LOBBY else {"n"}  # the lobby has nobody who could open it to scripts
+        # The lobby has no operator who could open it to scripts.
+        self.flags = set() if room == LOBBY else {"n"}
         self.key = ""  # as it is stored
-        self.known_key = ""  # as it is typed, if somebody did that since the room woke
+        self.known_key = ""  # in plain text, if a user typed it since the room was loaded
         self.limit = 0  # members; 0: any number
         self.slow_seconds = 0  # seconds between two messages of a member
         self.lists = MaskLists()
         self.created = 0.0
         self.topic_by = ""
         self.topic_at = 0.0
-        self.topic_tags = ""  # its formatting
-        self.saved_status: dict[tuple[str, str], str] = {}  # by folded nick and host: o or v, for who comes back
-        self.status: dict[Session, str] = {}  # of members that have one: letters of PREFIXES
-        self.last_message_at: dict[Hashable, float] = {}  # when, in slow mode, on a clock that never goes back
+        self.topic_tags = ""  # the topic's formatting
+        self.saved_status: dict[tuple[str, str], str] = {}  # o or v of returning users, by folded nick and host
+        self.status: dict[Session, str] = {}  # of members with rights: letters of PREFIXES
+        self.last_message_at: dict[Hashable, float] = {}  # in slow mode, seconds on a clock that never goes back
         for entry in entries:
             self.apply(entry, ())
 
     # --- what the log says ----------------------------------------------------------------------------------------
 
     def apply(self, entry: Entry, members: Iterable[Session]) -> None:
-        """Let an entry take effect."""
+        """Apply an entry of the log to the modes."""
         if entry.kind is Kind.TOPIC:
             self.topic_by, self.topic_at, self.topic_tags = entry.nick, entry.time, entry.tags
         elif entry.kind is Kind.JOIN:
@@ -208,10 +210,10 @@ class RoomModes:
                     self._set(change, entry, until)
 
     def _opened(self, entry: Entry, members: Iterable[Session]) -> None:
-        """Who comes first is the room's operator; the lobby is everybody's."""
+        """Make the first member the room's operator, except in the lobby."""
         if not self.created:
             self.created = entry.time
-            if entry.prev:  # scripts have posted here before anybody came
+            if entry.prev:  # scripts posted here before the first member came
                 self.flags.discard("n")
             if self.room != LOBBY:
                 self.saved_status[key_of(entry.nick), entry.host] = "o"
@@ -220,35 +222,36 @@ class RoomModes:
                         self.status[session] = "o"
 
     def _renamed(self, entry: Entry, members: Iterable[Session]) -> None:
-        """What somebody may do here goes with him to his new name."""
+        """Move the rights of a renamed user to the new name."""
         before, now = key_of(entry.nick), key_of(entry.text)
         letters = self.saved_status.pop((before, entry.host), "")
         had = self.saved_status.get((now, entry.host), "")
         if letters := letters + "".join(letter for letter in had if letter not in letters):
             self.saved_status[now, entry.host] = letters
             self._bound_standing()
-        for session in members:  # he may be known by either name just now
+        for session in members:  # a member may have either name at this moment
             if session.host == entry.host and key_of(session.nick) in (before, now) and self._trusts(session):
                 self._stand(session, letters)
 
     def move_status(self, session: Session, before: str) -> None:
-        """Note that a member is known by a new name; of what its rename has made of the log, nothing may have come."""
+        """Record the new name of a member; the log entry of the rename may not have arrived yet."""
         if (key_of(before), session.host) not in self.saved_status:
             self.restore_status(session)
 
     def regained(self, session: Session) -> str:
-        """Return the letters that somebody of a session's name and host has who comes back.
+        """Return the rights that were saved for a returning user with this session's name and host.
 
-        Others have the same address, and anybody can take a name. So in a closed room these two alone give nothing.
+        Other users may share the address, and any user can take a name. So in a closed room, name and host alone give
+        no rights.
         """
         return self.saved_status.get((key_of(session.nick), session.host), "") if self._trusts(session) else ""
 
     def _trusts(self, session: Session) -> bool:
-        abroad = session.user and session.user.is_remote  # there, its own node has decided
+        abroad = session.user and session.user.is_remote  # for remote users, their own node has decided
         return not self.closed or self.room in session.trusted or bool(abroad)
 
     def restore_status(self, session: Session) -> None:
-        """Give a member what somebody of its name and host may do."""
+        """Give a member the rights that were saved for their name and host."""
         if self._trusts(session):
             self._stand(session, self.regained(session))
 
@@ -267,7 +270,7 @@ class RoomModes:
                 _toggle(self.status, session, change)
 
     def _bound_standing(self) -> None:
-        """Forget the oldest of those who may do something, first those who have a voice only, if they are too many."""
+        """Forget the oldest saved rights if there are too many, at first those of users who have only a voice."""
         if len(self.saved_status) > MAX_STANDING:
             voiced = (key for key, letters in self.saved_status.items() if "o" not in letters)
             del self.saved_status[next(voiced, next(iter(self.saved_status)))]
@@ -292,52 +295,52 @@ class RoomModes:
             self.flags.discard(letter)
 
     def admit(self, session: Session) -> None:
-        """Give a new member what it had before; an invitation is used up."""
+        """Give a new member their saved rights, and use up their invitation."""
         session.invited.pop(self.room, None)
         if status := self.regained(session):
             self.status[session] = status
 
     def dismiss(self, session: Session) -> None:
-        """Forget who is no member any more."""
+        """Forget the rights of a session that has left the room."""
         self.status.pop(session, None)
 
     # --- what is shown --------------------------------------------------------------------------------------------
 
     def prefixes(self, session: Session) -> str:
-        """Return a member's signs, the highest first."""
+        """Return a member's prefix signs, the highest first."""
         status = self.status.get(session, "")
         return "".join(sign for letter, sign in PREFIXES.items() if letter in status)
 
     def is_operator(self, session: Session) -> bool:
-        """Return whether a session may change the rules: an operator of the room or of the server."""
+        """Return whether a session may change the modes: an operator of the room or of the server."""
         return "o" in self.status.get(session, "") or bool(session.user and session.user.operator)
 
     # --- what access.py asks --------------------------------------------------------------------------------------
 
     @property
     def closed(self) -> str:
-        """Those of the letters in CLOSED that are set: "" for a room that everybody reads."""
+        """The letters of CLOSED that are set: "" for a room that all users can read."""
         return "".join(sorted(self.flags.intersection(CLOSED) | ({"k"} if self.key else set())))
 
     @property
     def is_secret(self) -> bool:
-        """Whether it is hidden from everybody who is not in it."""
+        """Whether the room is hidden from all users but its members."""
         return SECRET in self.flags
 
     @property
     def members_only(self) -> bool:
-        """Whether only members speak here; as long as nobody has opened the room, there are none to say so."""
+        """Whether only members speak here; false until a first member has opened the room."""
         return "n" in self.flags and self.created > 0
 
     def slow_for(self, viewer: Viewer) -> float:
-        """Return for how many seconds slow mode still keeps somebody from speaking."""
+        """Return the seconds until slow mode lets a user speak again; not positive if they may speak now."""
         if not self.slow_seconds:
             return 0.0
         last = max(self.last_message_at.get(key, -inf) for key in _names(viewer))
         return last + self.slow_seconds - viewer.ticks
 
     def note_message(self, viewer: Viewer) -> None:
-        """Note for slow mode that somebody speaks."""
+        """Record the time of a user's message for slow mode."""
         if not self.slow_seconds:
             return
         for key in _names(viewer):
@@ -351,12 +354,17 @@ class RoomModes:
         return bool(self.key) and keys.fits(key, self.key)
 
     def learn_key(self, key: str) -> None:
-        """Remember how the key is typed, for operators who ask."""
+        """Remember the room's key in plain text, to show it to operators."""
         if self.accepts_key(key):
             self.known_key = key
 
     def modes(self, shows_key: bool) -> str:
-        """Return the room's settings as a change would make them, without lists; with the key, if it is known."""
+        """Return the room's settings in the form of a change, without its lists; with the plain key if it is known.
+
+        Args:
+            shows_key: whether to show the key; otherwise SHOWN_KEY stands in its place.
+
+        """
         changes = [ModeChange(True, letter, "") for letter in LETTERS if letter in self.flags]
         key = (self.known_key if shows_key else "") or SHOWN_KEY
         for letter, value in (("k", key if self.key else ""), ("l", self.limit or ""), ("d", self.slow_seconds or "")):
@@ -366,9 +374,9 @@ class RoomModes:
 
 
 def _names(viewer: Viewer) -> list[Hashable]:
-    """Return by what slow mode knows a speaker, so that leaving, and coming back, is no way around it.
+    """Return the keys under which slow mode remembers a speaker, so that leaving and returning does not evade it.
 
-    The name of somebody who posts from outside is made up for each message: the address counts.
+    The name of a user who posts from outside can differ in each message, so only the address counts.
     """
     nick, _, host = viewer.mask.partition("!")
     session = viewer.session

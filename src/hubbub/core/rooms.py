@@ -1,4 +1,4 @@
-"""Who is in which room: joining, watching, leaving, and the room in which a session speaks."""
+"""The loaded rooms and their members: sessions join, watch and leave rooms, and each speaks in its current room."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from hubbub.core.hub import Hub
     from hubbub.core.session import Session
 
-RETURNING = 200  # messages that somebody who comes back is shown at most
+RETURNING = 200  # most messages for a member that comes back
 COMING = "Another room is just being renamed to {}; try again."
 
 
 class Rooms:
-    """The rooms of a hub, and who is in them."""
+    """The rooms of a hub, with the operations that change their members."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
@@ -48,20 +48,21 @@ class Rooms:
         self._delivery = hub.delivery
         self._waking = RoomLoader(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.remote)
         self.loaded = self._waking.loaded
-        self._visits: dict[Session, set[str]] = {}  # rooms that stay awake for who need not be in them
-        # Sessions that wait to watch a room which is hidden from them: for them it is not there yet.
+        self._visits: dict[Session, set[str]] = {}  # rooms that stay loaded for a session, member or not
+        # Sessions that asked to watch a room that is hidden from them. They begin when it becomes visible: until then a
+        # hidden room must look like one that does not exist yet.
         self._parked: dict[Session, str] = {}
 
-    # --- asked by a session -----------------------------------------------------------------------------------
+    # --- operations of a session ------------------------------------------------------------------------------
 
     def join(self, session: Session, name: str, after: int | None = None, key: str = "") -> None:
-        """Make the session a member of a room and the room its current one; it is shown the newest messages.
+        """Make the session a member of a room and the room its current one, and show it the newest messages.
 
-        With `after` it is shown everything that follows that number instead.
+        With `after` the session is shown all entries after that number instead.
 
         Raises:
-            Refused: the name is invalid, or the session is in too many rooms. Whether the room's rules let it in is
-                told when the room is awake.
+            Refused: the name is invalid, or the session is in too many rooms. A refusal by the room's modes follows as
+                a reply when the room is loaded.
 
         """
         room = names.check_room(clean(name))
@@ -83,12 +84,12 @@ class Rooms:
         self._waking.load(room, session, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
-        """Give a session that has no name what is committed to a room from now on, or what follows number `after`.
+        """Write a room's entries to a session without a user: all from now on, or all after number `after`.
 
-        That ends when the room is closed to it: it is told a Refusal, and nothing more.
+        When the room becomes closed to the session, it gets a Refusal, and no more entries.
 
         Raises:
-            Refused: the room's name is invalid, or just being given to another room.
+            Refused: the room's name is invalid, or another room is being renamed to it.
 
         """
         room = names.check_room(clean(name))
@@ -97,9 +98,10 @@ class Rooms:
         self._waking.load(room, session, partial(self._watched, session, after))
 
     def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
-        """Call `then` when these rooms are awake: at least until `end_visit`, whether or not the session is in them.
+        """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
 
-        One that cannot be read is asleep still. A session that leaves before that is not called.
+        The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
+        not called if the session leaves before that.
         """
         session.pending_operations += 1
         self._visits[session] = set(names)
@@ -115,31 +117,31 @@ class Rooms:
             self._waking.load(name, session, partial(opened, name))
 
     def end_visit(self, session: Session) -> None:
-        """Let the rooms sleep that a session visited, and nobody is in."""
+        """End a session's visit: unload the visited rooms that are not needed otherwise."""
         for name in self._visits.pop(session, ()):
             self.close_if_empty(name)
 
     def is_free(self, name: str) -> bool:
-        """Return whether nobody here is in a room of this name, or opens one, or gives the name to one."""
+        """Return whether no room of this name is loaded or being loaded here, and none is being renamed to it."""
         return name not in self._waking and not self._is_coming(name)
 
     def check_not_coming(self, name: str) -> None:
-        """Raise Refused if a room is just being given this name."""
+        """Raise Refused if a room is being renamed to this name."""
         if self._is_coming(name):
             raise Refused("name-in-use", COMING.format(name))
 
     def check_may_open(self, session: Session, room: Room) -> None:
-        """Note that a session opens a room, unless it is open, or just being opened.
+        """Charge the budget of the session's address for a new room; do nothing if the room exists or is being created.
 
         Raises:
-            Refused: too many were opened from its address.
+            Refused: too many rooms were opened from that address.
 
         """
         if not room.end.seq and room.name != LOBBY and not self._hub.outbox.pending_joins(room.name):
             self._hub.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:
-        """Return whether a room is just being given this name: one that is opened now would be in its way."""
+        """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
         if name in self._waking:
             return False
         moves = (draft for draft in self._hub.outbox if draft.kind is Kind.ROOM_RENAMED)
@@ -175,29 +177,29 @@ class Rooms:
         return room
 
     def seen(self, session: Session, name: str) -> Room:
-        """Return a room that somebody may know of.
+        """Return a loaded room that the session may know of.
 
         Raises:
-            Refused: there is none of that name, or it is hidden from the session: which of both is not said.
+            Refused: there is no room of that name, or it is hidden from the session; both refusals look the same.
 
         """
         room = self.loaded.get(key_of(clean(name).removeprefix("#")))
         return room if room and self._hub.may(session, Action.LIST, room) else self.of(session, name)
 
     def focus(self, session: Session, name: str) -> None:
-        """Let the session speak in a room that it is in."""
+        """Make a room of the session its current one, and change the encoders of the old and the new one."""
         before, session.current = session.current, name
         for room in (before, name):
             if room in session.rooms:
                 session.rooms[room].set_encoder(session, session.encoder_in(room))
 
     def withdraw(self, session: Session) -> None:
-        """Forget that a session waits for rooms."""
+        """Cancel a session's pending loads and watches, and end its visit."""
         self._waking.withdraw(session)
         self._parked.pop(session, None)
         self.end_visit(session)
 
-    # --- on the way in, and out -------------------------------------------------------------------------------
+    # --- steps of joining and leaving -------------------------------------------------------------------------
 
     def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
         assert session.joining is not None
@@ -242,7 +244,7 @@ class Rooms:
         self._delivery.drop_caches()
 
     def review_watchers(self, room: Room, kind: Kind) -> None:
-        """End the watching of those to whom a room has just been closed; begin it where it was opened."""
+        """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
         for session in list(room.watchers) if kind is Kind.MODE else ():
             if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
                 self.dismiss(session, room.name)
@@ -253,7 +255,11 @@ class Rooms:
                 self._let_watch(session, room, room.end)
 
     def joined(self, draft: Draft, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
-        """The newcomer is at number n: show what was said up to n, and give it the rest from n+1 on."""
+        """Make the session of a stored join a member of the room.
+
+        If the join has number n, the session is shown the newest messages before n, and is written all entries from
+        n+1 on. With `after` it is written all entries after that number instead.
+        """
         session = author(draft)
         session.joining = without(session.joining, room.name)
         first, session.never_joined = session.never_joined, False
@@ -272,12 +278,17 @@ class Rooms:
         session.replies.append(partial(self._delivery.start, session, room, cursor))
 
     def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
-        """Show a newcomer the newest messages; or what it has missed, if it was here within a day and keeps those."""
+        """Show a newcomer the newest messages.
+
+        If its client keeps the history and it left the room less than a day ago, show it only the messages that it
+        missed.
+        """
         now = self._hub.clock()
         left = room.absent.pop((key_of(session.nick), session.host), None)
         if left and session.keeps_history and now - left.at < DAY:
             missed = [entry for entry in past if entry.seq > left.seq]
-            if len(missed) == self._limits.history:  # perhaps more than is in memory
+            # If all messages in memory were missed, there may be more of them in the log.
+            if len(missed) == self._limits.history:
                 self._replay_more(session, room, missed, left.seq, upto)
                 return
             past = missed
@@ -285,7 +296,7 @@ class Rooms:
             session.replies += self._hub.pieces(HistoryShown(past, now, folds=True))
 
     def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
-        """Show what follows a number, at most RETURNING messages: the newest ones if the log cannot be read."""
+        """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
 
         def answer(page: LogPage | BrokerError) -> HistoryShown:
             known = newest if isinstance(page, BrokerError) else page.entries
@@ -295,15 +306,15 @@ class Rooms:
         self._hub.ask_for(session, partial(self._hub.read, query), answer)
 
     def left(self, draft: Draft, room: Room, *_: object) -> None:
-        """Take out who asked to leave: that is stored."""
+        """Remove the session of a stored leave from the room."""
         session = author(draft)
         if room.name not in session.rooms:
-            return  # it was thrown out before
+            return  # removed before, by a kick for example
         self.dismiss(session, room.name)
         session.replies.append(Left(room.name, session.current))
 
     def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
-        """Take out who was thrown out: that is stored."""
+        """Remove the member that a stored kick names from the room, if it is on this node."""
         entry = batch.entries[index]
         session = self._hub.directory.find(entry.text.partition(" ")[0])
         if session and session in room.members:
@@ -312,7 +323,7 @@ class Rooms:
             self._hub.reply(session, Left(room.name, session.current, entry if unread else None))
 
     def moved(self, room: Room, entry: Entry) -> None:
-        """Call a room by its new name: that is stored."""
+        """Rename a room after the rename was stored, here and in all that refers to it by name."""
         before, to = room.name, entry.text.partition(" ")[0]
         del self.loaded[before]
         self.loaded[to] = room
@@ -324,7 +335,8 @@ class Rooms:
                 visited.add(to)
         for tell in self._hub.moves:
             tell(before, to)
-        for session in list(room.members):  # a stream ends when it is told of it
+        # The members are copied: an event stream of the API ends when it gets RoomRenamed.
+        for session in list(room.members):
             session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
             session.current = to if session.current == before else session.current
             self._hub.touch(session)
@@ -333,11 +345,12 @@ class Rooms:
             for session in user.sessions:
                 session.move(before, to)
                 if before in (session.joining or {}):
-                    joining = (session.joining or {}).items()  # one without a draft opens the next room of that name
+                    # A join without a draft still waits for the load of a room: it will open a new one of the old name.
+                    joining = (session.joining or {}).items()
                     session.joining = {to if name == before and draft else name: draft for name, draft in joining}
 
     def dismiss(self, session: Session, name: str) -> None:
-        """Make a session a member of a room no more; it speaks in another one of its own."""
+        """Remove a session from a room; if that was its current room, the last of its other rooms becomes current."""
         room = session.rooms.pop(name)
         if session.user and not is_known(self._hub.viewer(session), room.rules):
             session.remember(name)
@@ -354,7 +367,7 @@ class Rooms:
         self.close_if_empty(name)
 
     def close_if_empty(self, name: str) -> None:
-        """Let a room sleep that has no members, no visitors, and nobody on the way in."""
+        """Unload a room that has no members on this node, no visitors and no pending joins."""
         room = self.loaded.get(name)
         if room is None or room.members or name == self._waking.handing or self._hub.outbox.joins(name):
             return
@@ -367,10 +380,10 @@ class Rooms:
         self._hub.commits.advance(room, entries)
 
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
-        """Remember what was committed to a room that is being opened."""
+        """Hold committed entries of a room that is being loaded, until it is loaded."""
         self._waking.hold_entries(name, entries)
 
 
 def without(joining: dict[str, Draft | None] | None, room: str) -> dict[str, Draft | None] | None:
-    """Return what a session still asks for, but for one room."""
+    """Return a session's pending joins without one room; None if no other is left."""
     return {name: draft for name, draft in (joining or {}).items() if name != room} or None

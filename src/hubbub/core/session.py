@@ -1,4 +1,4 @@
-"""The hub's side of a connection."""
+"""A session is the hub's side of a connection: its rooms, its pending replies and its state."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
     from hubbub.core.room_modes import ModeChange
     from hubbub.core.users import User
 
-TURN_LIMIT = 256  # outcomes a session may wait for before its next command has to wait
-INVITATIONS = 100  # that a session remembers
-FORMER_ROOMS = 1_000  # rooms of which a session remembers under which names it was in them
-FORMER_NAMES = 4
-UNSETTLED_LIMIT = 64 * 1024  # characters of text that may wait for their commit before it has to wait
+TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
+INVITATIONS = 100  # invitations that a session remembers
+FORMER_ROOMS = 1_000  # rooms for which a session remembers its former masks, and its trust
+FORMER_NAMES = 4  # former masks per room
+UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
 
 
 class Placeholder:
-    """A place in a session's turn that is kept until what belongs there is known: then it is done.
+    """A place among a session's replies that is held until its `action` is set; the action then makes the reply.
 
     Args:
-        until: whose outcome frees the place, with nothing to be done.
+        until: a draft whose outcome frees the place without an action.
 
     """
 
@@ -51,11 +51,12 @@ class Placeholder:
 
     @property
     def kept(self) -> bool:
-        """Whether what follows must still wait."""
+        """Whether the replies behind the placeholder must still wait."""
         return self.action is None and not (self.until and (self.until.settled or self.until.detached))
 
 
-# What has its place in a session's turn: what it published, what it is told, and what happens between them.
+# An item among a session's replies: a draft that it published, an event for it, a placeholder, or a function that is
+# called in its place and may return an event.
 Turn = Draft | Event | Placeholder | Callable[[], Event | None]
 
 
@@ -63,12 +64,12 @@ class Session:
     """One peer, as the hub knows it.
 
     Args:
-        tag: begins the id of everything that this session publishes, and of nothing else.
-        outlet: the listener's side.
-        sink: where its bytes go.
-        form: how entries look to it in its current room.
-        host: from where it comes, as in an entry.
-        address: the same as operators know it.
+        id_prefix: the prefix of the ids of this session's drafts, and of no others; "" for a user of another node.
+        client: the listener's side of the connection.
+        sink: receives the bytes for the peer.
+        encoder: renders the entries of the session's current room.
+        host: the public form of the peer's address, as entries show it.
+        address: the peer's address, which only operators see.
 
     """
 
@@ -113,65 +114,73 @@ class Session:
         self.encoder = encoder
         self.host = host
         self.address = address
-        self.last_ban: tuple[str, list[ModeChange]] | None = None  # whom it banned last, and where
-        # Rooms that it was invited to, and when an operator did so (epoch seconds), which opens the room; else 0.
+        self.last_ban: tuple[str, list[ModeChange]] | None = None  # room and changes of its last ban
+        # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
+        # opens the room to the session, or 0 for an invitation by another member.
         self.invited: dict[str, float] = {}
-        # By rooms that it has left: as whom a ban may mean it there, besides as whom it is now.
+        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
         self.former: dict[str, tuple[str, ...]] = {}
-        # Rooms of which it is known that it is who it says: it had rights there, or knows the key.
+        # The rooms in which its identity is known: it had rights there, or knows the key.
         self.trusted: dict[str, None] = {}
-        self.preserves_spaces = False  # what it says is kept with its spaces
-        self.keeps_history = False  # its client does: when it comes back to a room, it goes on from where it left
-        self.unheard = 0.0  # seconds before its end from which on nothing may have arrived
-        self.secure = False  # its connection is encrypted
+        self.preserves_spaces = False  # the spaces in its messages are kept
+        # Its client keeps the history: after a return to a room it is shown only the messages that it missed.
+        self.keeps_history = False
+        # The last seconds before its end, in which entries written to it may not have arrived.
+        self.unheard = 0.0
+        self.secure = False  # encrypted connection
         self.user: User | None = None
-        self.user_id = id_prefix.rstrip(".")  # of the user that it becomes
+        self.user_id = id_prefix.rstrip(".")  # the id that its user will have
         self.rooms: dict[str, Room] = {}
-        self.joining: dict[str, Draft | None] | None = None  # asked for, not yet in; None until published
-        self.label = ""  # given to what it publishes now, so that it is told of each
+        # The rooms that it has asked to join and is not in yet, with the draft of the join, None until it is published.
+        self.joining: dict[str, Draft | None] | None = None
+        # The label for the drafts that it publishes now: each of them is acknowledged under it.
+        self.label = ""
         self.current = ""  # the room in which it speaks; "" for none
-        # Drafts whose outcome is open and what follows them, in the order in which they are to be told.
+        # Its drafts without an outcome and the replies behind them, in the order in which they are sent.
         self.replies: list[Turn] = []
         self.next_id = 0
-        self.unsettled = 0  # characters of text in `turn` that wait for a commit
-        self.pending_operations = 0  # hub calls that must end before its next command is taken
+        self.unsettled = 0  # characters of text in `replies` that wait for a commit
+        self.pending_operations = 0  # operations that must end before its next command
         self.paused = False  # the transport takes no bytes
-        self.reading = False  # a page of the log is on its way to it
-        self.never_joined = True  # it was in no room yet
+        self.reading = False  # a log page is being read for it
+        self.never_joined = True  # no room joined yet
         self.redactions = Redactions()
-        self.closed = False  # it has left, and is told what it may still know
+        self.closed = False  # it has left; only its pending replies are still sent
 
     @property
     def nick(self) -> str:
-        """Its user's nick; "" before it has one."""
+        """The nick of its user; "" before it has a user."""
         return self.user.nick if self.user else ""
 
     @property
     def mask(self) -> str:
-        """Who it is, as a ban may mean it: never by its address."""
+        """Its `nick!~user@host` mask, which bans are matched against; the mask never holds its address."""
         return f"{self.nick}!{self.host}"
 
     def invite(self, room: str, opens: float) -> None:
-        """Note an invitation to a room; by an operator, that is at `opens` (epoch seconds), or else 0."""
+        """Remember an invitation to a room; only the newest INVITATIONS are kept.
+
+        `opens` is the time (epoch seconds) of an invitation by an operator, or 0 for one by another member.
+        """
         self.invited[room] = max(opens, self.invited.pop(room, 0.0))
         while len(self.invited) > INVITATIONS:
             del self.invited[next(iter(self.invited))]
 
     def remember(self, room: str) -> None:
-        """Note under which name it was in a room: bans and mutes of that name go on to mean it."""
+        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
         known = self.former.pop(room, ())
         self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
         if len(self.former) > FORMER_ROOMS:
             del self.former[next(iter(self.former))]
 
     def trust(self, room: str) -> None:
-        """Note that it is known to be who it says in a room."""
+        """Remember that its identity is known in a room."""
         self.trusted[room] = None
         if len(self.trusted) > FORMER_ROOMS:
             del self.trusted[next(iter(self.trusted))]
 
     def move(self, before: str, to: str) -> None:
-        """Note that a room has another name."""
+        """Carry its invitation, former masks and trust over to the new name of a room."""
         if before in self.invited:
             self.invite(to, self.invited.pop(before))
         if before in self.former:
@@ -181,12 +190,12 @@ class Session:
 
     @property
     def tags(self) -> str:
-        """What marks all that it does: that its user is a bot."""
+        """The tags of all its entries: BOT if its user is a bot, else ""."""
         return BOT if self.user and "B" in self.user.modes else ""
 
     @property
     def is_blocked(self) -> bool:
-        """Whether its next command must wait for what it did before, or until it reads what it is told."""
+        """Whether its next command must wait for its earlier operations, or until it reads its replies."""
         if self.pending_operations:
             return True
         turn = self.replies
@@ -197,7 +206,7 @@ class Session:
         return self.paused and any(type(item) is not Draft for item in turn)
 
     def flush(self) -> None:
-        """Tell it what has its turn: all that does not follow a draft whose outcome is open."""
+        """Send the replies that are ready: all before the first draft or placeholder without an outcome."""
         turn = self.replies
         while turn and not self.paused:
             item = turn[0]
@@ -211,7 +220,7 @@ class Session:
                 self.client.send_event(self._current(event))
 
     def _current(self, event: Event) -> Event:
-        """Return an event without what was taken back while it waited."""
+        """Return an event without the texts that were redacted while it waited."""
         if isinstance(event, HistoryShown):
             now = self.redactions.apply(event.entries)
             return event if now is event.entries else replace(event, entries=[one for one in now if one.kind in SAID])
@@ -228,25 +237,25 @@ class Session:
         return item() if callable(item) else item
 
     def held_names(self) -> list[str]:
-        """Return the new names of its renames that are on their way into the log."""
+        """Return the new nicks of its renames that are not stored yet."""
         drafts = (item for item in self.replies if isinstance(item, Draft) and not item.settled)
         return [draft.text for draft in drafts if draft.kind is Kind.RENAME]
 
     def leave_of(self, room: str) -> Draft | None:
-        """Return its leave of a room that is on its way into the log."""
+        """Return the draft of its leave of a room, if it is not stored yet."""
         for item in self.replies:
             if isinstance(item, Draft) and item.kind is Kind.LEAVE and item.room == room and not item.settled:
                 return item
         return None
 
     def encoder_in(self, room: str) -> Encoder:
-        """Return how entries of a room look to it."""
+        """Return the encoder for the entries of a room: the current room may have another one than the rest."""
         return self.encoder if room == self.current else self.encoder.for_other_room
 
 
 def _outcome(draft: Draft) -> Event | None:
     if draft.error and not draft.definite:
-        # Who gave no label does not know otherwise what it is about.
+        # Without a label, the text itself tells the user which message the refusal is about.
         what = f"It may be shown yet: {beginning(draft.text)}" if draft.kind in SAID else "It may be shown yet."
         return Refusal("not-confirmed", f"Not confirmed: {draft.error}. {what}", draft.label)
     if draft.error:
@@ -259,6 +268,6 @@ def _outcome(draft: Draft) -> Event | None:
 
 
 def author(draft: Draft) -> Session:
-    """Return the session that made a draft."""
+    """Return the session that made a draft; the draft must have one."""
     assert draft.session is not None
     return draft.session

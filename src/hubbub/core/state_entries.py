@@ -1,4 +1,4 @@
-"""The entries that make a room's rules: as few as will do, however often its modes were changed."""
+"""The entries that determine a room's modes: a bounded number, however often the modes were changed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hubbub.core.names import key_of
 from hubbub.core.room_modes import PREFIXES, ModeChange, RoomModes, parse, write
 from hubbub.core.text import fold_text
 
-MAX_RULING = 256  # entries of a room's rules from which on they are compacted
+MAX_RULING = 256  # entries of a room's modes from which they are compacted
 RULING_STEP = 64
 
 
 def state_entries(room: str, entries: Iterable[Entry]) -> list[Entry]:
-    """Return of entries those that make a room's rules: of the renames, those of people who may do something."""
+    """Return the entries that determine a room's modes: of the renames, only those of users with rights."""
     rules = RoomModes(room)
     made = []
     for entry in entries:
@@ -26,9 +26,9 @@ def state_entries(room: str, entries: Iterable[Entry]) -> list[Entry]:
 
 
 def with_ruling(room: str, made: list[Entry], entry: Entry) -> list[Entry]:
-    """Return the entries that make a room's rules once another one of the kinds in CHANGING has followed.
+    """Return the entries that determine a room's modes after another entry of the kinds in CHANGING.
 
-    However often the modes of a room are changed, that is a bounded number.
+    Their number is bounded, however often the modes of a room are changed.
     """
     if entry.kind is Kind.TOPIC:
         return [*(one for one in made if one.kind is not Kind.TOPIC), entry]
@@ -41,14 +41,14 @@ def with_ruling(room: str, made: list[Entry], entry: Entry) -> list[Entry]:
 
 
 def is_long(count: int) -> bool:
-    """Return whether so many entries of a room's rules are to be compacted: now and then, for all may be in force."""
+    """Return whether this many entries are to be compacted now; not on every change, as all may still be in force."""
     return count >= MAX_RULING and not count % RULING_STEP
 
 
 def compact(room: str, made: Iterable[Entry]) -> list[Entry]:
-    """Return entries that make the same rules as others, without what was overruled.
+    """Return entries that determine the same modes as the given ones, without changes that later ones overrule.
 
-    An entry of which a part still holds is left with that part. A rename becomes what it has made of somebody's rights.
+    An entry that is still partly in force keeps only that part. A rename becomes the change of rights that it caused.
     """
     rules = RoomModes(room)
     changed: list[tuple[Entry, list[ModeChange], float]] = []
@@ -66,7 +66,7 @@ def compact(room: str, made: Iterable[Entry]) -> list[Entry]:
         left = []
         for change in reversed(changes):
             key = _about(change)
-            by_default = change.letter == "n" or key == ("o", opener)  # is on unless it is said to be off
+            by_default = change.letter == "n" or key == ("o", opener)  # on unless an entry turns it off
             if key not in known and (change.on or by_default):
                 left.append(change)
             known.add(key)
@@ -76,7 +76,7 @@ def compact(room: str, made: Iterable[Entry]) -> list[Entry]:
 
 
 def _changes(rules: RoomModes, entry: Entry) -> tuple[list[ModeChange], float]:
-    """Return what an entry changes where these rules hold, and until when."""
+    """Return the changes that an entry makes to the given modes, and when they end (epoch seconds, 0: never)."""
     if entry.kind is Kind.MODE:
         return parse(entry.text)
     if entry.kind is not Kind.RENAME:
@@ -87,7 +87,7 @@ def _changes(rules: RoomModes, entry: Entry) -> tuple[list[ModeChange], float]:
 
 
 def _about(change: ModeChange) -> tuple[str, str]:
-    """Return what a change is about: of two about the same, the later one holds."""
+    """Return the subject of a change: of two changes with the same subject, the later one is in force."""
     if change.letter in PREFIXES:
         nick, _, host = change.param.partition("!")
         return change.letter, f"{key_of(nick)}!{host}"

@@ -1,4 +1,4 @@
-"""Tags of entries, as IRC writes them: what a client said beside the text, and what hubbub keeps for itself."""
+"""Tags of entries in IRC's notation: those that a client sent with the text, and hubbub's own."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hubbub.core import formatting
 from hubbub.core.model import BOT, LOST
 from hubbub.core.text import clean
 
-CUT = "cut"  # where lines were joined to one, in logs that were written before that was a part of the formatting
-OWN = frozenset({formatting.TAG, CUT, LOST})  # hubbub's own, which no client is shown or can give
+CUT = "cut"  # where lines were joined to one, in logs older than `formatting.CUT`
+OWN = frozenset({formatting.TAG, CUT, LOST})  # hubbub's own: no client is shown them or can set them
 
-_OF_CLIENTS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names, as message-tags has them
-_OF_HUBBUB = re.compile(r"[0-9A-Za-z.+-]*")  # the values of its own
+_OF_CLIENTS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names, according to message-tags
+_OF_HUBBUB = re.compile(r"[0-9A-Za-z.+-]*")  # values of hubbub's own tags
 _ESCAPES = {";": r"\:", " ": r"\s", "\\": r"\\", "\r": r"\r", "\n": r"\n"}
 _UNESCAPES = {":": ";", "s": " ", "\\": "\\", "r": "\r", "n": "\n"}
 _SPECIAL = re.compile(r"[; \\\r\n]")
@@ -22,22 +22,22 @@ _ESCAPED = re.compile(r"\\(.?)", re.DOTALL)
 
 
 def escape(value: str) -> str:
-    """Return a tag's value as it is sent."""
+    """Return a tag's value escaped, as it is sent."""
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], value)
 
 
 def unescape(value: str) -> str:
-    """Return a tag's value as it is meant."""
+    """Return a tag's value without its escapes."""
     return _ESCAPED.sub(lambda match: _UNESCAPES.get(match[1], match[1]), value)
 
 
 def join(*tags: str) -> str:
-    """Return several texts of tags as one."""
+    """Return several texts of tags as one text."""
     return ";".join(filter(None, tags))
 
 
 def value(tags: str, name: str) -> str:
-    """Return the value of one of hubbub's own tags, "" if it is not there."""
+    """Return the value of one of hubbub's own tags, "" if it is missing."""
     return next((tag[len(name) + 1 :] for tag in tags.split(";") if tag.startswith(f"{name}=")), "")
 
 
@@ -47,20 +47,20 @@ def shown(tags: str) -> str:
 
 
 def of_client(given: Iterable[tuple[str, str]]) -> str:
-    """Return those of the tags that a client gives, names and values, that others are given: clean."""
+    """Return the tags that may be passed on to other clients, cleaned, from the names and values of a client."""
     return join(*_clean(given))
 
 
 def _clean(given: Iterable[tuple[str, str]]) -> Iterator[str]:
     for name, text in given:
         if _OF_CLIENTS.fullmatch(name):
-            # Ends of lines are harmless here: wherever tags are written they are escaped.
+            # Line ends are harmless here: tags are escaped wherever they are written.
             cleaned = escape("".join(part if part in "\r\n" else clean(part) for part in _LINES.split(text)))
             yield f"{name}={cleaned}" if cleaned else name
 
 
 def clean_tags(tags: str) -> str:
-    """Return the tags of an entry that comes from elsewhere as those of a client are kept, and hubbub's own."""
+    """Return the tags of an entry from another source: hubbub's own, and the others cleaned like those of a client."""
     kept = []
     for tag in tags.split(";"):
         name, _, text = tag.partition("=")

@@ -1,4 +1,4 @@
-"""Text from outside, made safe for every terminal. The only place that knows what is unsafe."""
+"""Make text from outside safe for every terminal. Only this module knows which text is unsafe."""
 
 import re
 import unicodedata
@@ -11,11 +11,11 @@ from hubbub.core import bounds, formatting
 from hubbub.core.formatting import PLACE, Code
 from hubbub.errors import Refused
 
-SHOWN = 60  # characters of a message by which its sender knows it
+SHOWN = 60  # characters of a message that let its sender recognise it
 
-# Whole escape sequences (ECMA-48): strings (DCS, SOS, OSC, PM, APC) with their content up to BEL or ST or
-# the end, then CSI, SS2/SS3 with the character they shift, nF escapes, and the two-character ones. Each also
-# in its one-character C1 form.
+# Whole escape sequences (ECMA-48): strings (DCS, SOS, OSC, PM, APC) with their content up to BEL or ST or the end, then
+# CSI, SS2/SS3 with the character they shift, nF escapes, and the two-character ones. Each also in its one-character C1
+# form.
 _ESCAPES = re.compile(
     r"(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f]).*?(?:\x07|\x1b\\|\x9c|\Z)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
@@ -24,7 +24,7 @@ _ESCAPES = re.compile(
     r"|\x1b[0-~]?",
     re.DOTALL,
 )
-_FRAME = re.compile(r"\A\x02[ \t]+(?=[^\x02]*\Z)")  # how a scale begins what it says (STX): no indentation follows it
+_FRAME = re.compile(r"\A\x02[ \t]+(?=[^\x02]*\Z)")  # how a scale begins its output (STX): no indentation
 _NEWLINE = re.compile(r"\r\n|[\n\r\x85\u2028\u2029]")
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]  # embeddings, overrides, isolates (UAX #9)
 _ODD = [*range(0xFFF9, 0xFFFC), *range(0xFDD0, 0xFDF0)]  # interlinear annotations, noncharacters
@@ -37,9 +37,9 @@ _MAP: dict[int, str | None] = {
     0x2029: " ",
 }
 
-# What shows nothing (Unicode's Default_Ignorable_Code_Point) could hide words from people and show them to programs.
-# Some of it changes how its neighbours look, and is kept beside those: variation selectors behind an emoji, joiners
-# within words and emoji, Mongolian's own selectors, and tags in the flags that have some (England, Scotland, Wales).
+# Invisible characters (Unicode's Default_Ignorable_Code_Point) could hide words from people and show them to programs.
+# Some of them change how their neighbours look, and are kept beside those: variation selectors after an emoji, joiners
+# within words and emoji, Mongolian's own selectors, and tags in the flags of England, Scotland and Wales.
 _HIDDEN = regex.compile(
     r"(?<=\p{Emoji})[\ufe0e\ufe0f](*SKIP)(*FAIL)"
     r"|(?<=[\u1820-\u18aa])[\u180b-\u180f](*SKIP)(*FAIL)"
@@ -48,30 +48,31 @@ _HIDDEN = regex.compile(
     r"|[\u200c\u200d](*SKIP)(*FAIL)"
     r"|\p{DI}"
 )
-# Marks that are drawn over, under or through their neighbours. Each of them would go further from the line.
+# Marks that are drawn over, under or through their neighbours. Each further one would be drawn further from the line.
 _MARK = r"[[\p{Mn}\p{Me}]||\P{ccc=0}]"
 STACK = regex.compile(rf"(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}", regex.V1)
 _IS_MARK = regex.compile(_MARK, regex.V1)
-# Joiners change nothing but between letters, behind a sign that kills a vowel, behind an Arabic letter, in an emoji.
+# Joiners have an effect only between letters, after a sign that kills a vowel, after an Arabic letter, and in an emoji.
 _JOINER = regex.compile(
     r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=[\p{L}\p{M}])(*SKIP)(*FAIL)"
     r"|(?<=[\p{ccc=9}\p{Arabic}])\u200d(*SKIP)(*FAIL)"
     r"|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])\u200d(?=\p{Extended_Pictographic})(*SKIP)(*FAIL)"
     r"|[\u200c\u200d]"
 )
-_FROM_MARKS_ON = re.compile("[\u0300-\U0010ffff]")  # what Latin letters with accents are not
+# The first combining mark and all later characters; Latin letters with accents come before them.
+_FROM_MARKS_ON = re.compile("[\u0300-\U0010ffff]")
 _ODD_ONES = regex.compile(rf"\p{{DI}}|{_MARK}{{{bounds.MARKS_IN_ROW + 1}}}", regex.V1)
-_INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # not Braille's and others' blanks
+_INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # all but spaces and blank signs such as Braille's
 _CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
 
 
 def _is_plain(text: str) -> bool:
-    """Return whether there is nothing to clean in a text of one line; nearly always, and at next to no cost."""
+    """Return whether a text of one line is clean already: the usual case, with a fast check."""
     return text.isprintable() and not (_FROM_MARKS_ON.search(text) and _ODD_ONES.search(text))
 
 
 def _unstack(run: regex.Match[str]) -> str:
-    """Return a run of marks with as many as there may be."""
+    """Return a run of marks cut to MARKS_IN_ROW."""
     left = bounds.MARKS_IN_ROW
     kept = []
     for char in run[0]:
@@ -84,7 +85,7 @@ def _unstack(run: regex.Match[str]) -> str:
 
 
 def _tidy(line: str) -> str:
-    """Return a line without escape sequences and formatting as it is shown; tabs and PLACE are left in it."""
+    """Return a line, already without escape sequences, as it is shown; tabs and PLACE stay in it."""
     text = line.translate(_MAP)
     if text.isascii():
         return text
@@ -92,10 +93,10 @@ def _tidy(line: str) -> str:
 
 
 def clean(text: str) -> str:
-    """Return `text` without what could move a cursor, ring, recolour, reorder, hide or forge a line.
+    """Return `text` without anything that could move a cursor, ring, recolour, reorder, hide or forge a line.
 
-    Whole escape sequences go, and IRC's formatting; then C0 and C1 controls (a tab becomes a space), bidi marks, what
-    shows nothing, and marks stacked on marks. What is left is one line; cleaning it again changes nothing.
+    It removes whole escape sequences and IRC's formatting, then C0 and C1 controls (a tab becomes a space), bidi marks,
+    invisible characters, and marks stacked on marks. The result is one line; cleaning it again changes nothing.
     """
     if _is_plain(text):
         return text
@@ -103,18 +104,18 @@ def clean(text: str) -> str:
 
 
 class CleanedText(NamedTuple):
-    """A message: its plain text, and its formatting as a tag, "" without any."""
+    """A message: its plain text, and its formatting as a tag, "" if it has none."""
 
     text: str
     tag: str
 
 
 def said(text: str, exact: bool = False) -> CleanedText:
-    """Return a message as it is stored: each of its lines clean, with its tabs and the spaces before it.
+    """Return a message as it is stored: each line clean, with its tabs and its indentation.
 
     Args:
-        text: as it came in.
-        exact: keep the spaces behind its lines, and empty lines around it, too.
+        text: the text as it was received.
+        exact: also keep spaces at the ends of lines, and empty lines before and after the text.
 
     """
     if _is_plain(text):
@@ -137,7 +138,7 @@ def said(text: str, exact: bool = False) -> CleanedText:
 
 
 def one_line(text: str) -> CleanedText:
-    """Return a text of one line, a topic say: without spaces around it, tabs as spaces."""
+    """Return a text of one line, such as a topic: without spaces around it, and with spaces for tabs."""
     line, codes = _line(text)
     ahead = len(line) - len(line.lstrip())
     left = line.strip()
@@ -151,7 +152,7 @@ def _tag(codes: Iterable[Code]) -> str:
 
 
 def _line(raw: str) -> tuple[str, list[Code]]:
-    """Return a line, and its formatting."""
+    """Return a clean line, and its formatting codes."""
     if _is_plain(raw):
         return raw, []
     marked, codes = formatting.mark(_ESCAPES.sub("", raw))
@@ -166,28 +167,28 @@ def _line(raw: str) -> tuple[str, list[Code]]:
 
 
 def clean_lines(text: str) -> str:
-    """Return a message of several lines without its formatting."""
+    """Return a message of several lines, clean and without its formatting."""
     return said(text).text
 
 
 def clean_exactly(text: str) -> str:
-    """Return the same with all spaces and empty lines as they are."""
+    """Return a message like `clean_lines`, with all its spaces and empty lines."""
     return said(text, exact=True).text
 
 
 def is_blank(text: str) -> bool:
-    """Return whether a clean text shows nothing."""
+    """Return whether a clean text is invisible."""
     return _INK.search(text) is None
 
 
 def beginning(text: str) -> str:
-    """Return as much of a message as its sender needs to know it: of its first line, SHOWN characters."""
+    """Return the beginning of a message for its sender to recognise it: at most SHOWN characters of its first line."""
     line = text.partition("\n")[0]
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
 def cut(text: str, size: int) -> str:
-    """Return as much of a text as fits in `size` bytes of UTF-8, in whole characters as people see them."""
+    """Return the longest beginning of a text that fits in `size` bytes of UTF-8, without cutting a character in two."""
     data = text.encode("utf-8", "replace")
     if len(data) <= size:
         return text
@@ -195,20 +196,21 @@ def cut(text: str, size: int) -> str:
     end = len(head)
     if text[: end + 1].isascii():
         return head
-    clusters = _CLUSTER.finditer(text[: end + 1])  # one character more: it may belong to the last cluster that fits
+    # One character more than fits, because it may belong to the last cluster.
+    clusters = _CLUSTER.finditer(text[: end + 1])
     last = max((cluster.end() for cluster in clusters if cluster.end() <= end), default=0)
     return text[:last] if last else head
 
 
 def reason_of(text: str) -> str:
-    """Return why somebody leaves, is kicked and the like, clean and cut to its bound; "" for what shows nothing."""
+    """Return the reason of a leave, a kick and the like, clean and cut to its bound; "" if it is invisible."""
     return _visible(text, bounds.REASON_BYTES)
 
 
 def real_name(text: str) -> str:
-    """Return the real name that somebody gives, clean and cut to its bound; "" for one that shows nothing.
+    """Return the real name that a user gives, clean and cut to its bound; "" if it is invisible.
 
-    Any text gives one: nobody is kept out for an ornament. Decode bytes with errors="replace".
+    Any text is accepted: no user is refused because of decoration in their name. Decode bytes with errors="replace".
     """
     return _visible(text, bounds.REAL_NAME_BYTES)
 
@@ -231,7 +233,7 @@ def fold(text: str) -> str:
 
 
 def fold_text(text: str) -> str:
-    """Return the same of a text of any length: runs of marks are cut, so that this takes linear time."""
+    """Return a text of any length folded like a name: runs of marks are cut, so the time is linear."""
     return _fold(text if text.isascii() else STACK.sub(_unstack, text))
 
 

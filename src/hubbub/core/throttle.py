@@ -1,8 +1,8 @@
-"""How often a peer may act: a token bucket. Over the rate nothing is dropped, the answer is how long to wait."""
+"""Limit the rate of a peer's acts with a token bucket: nothing is dropped, the result is a time to wait."""
 
 
 class Throttle:
-    """A bucket of `burst` tokens that fills at `rate` a second; each act takes one.
+    """A bucket of `burst` tokens that fills at `rate` tokens a second; each act takes one.
 
     Args:
         rate: acts per second in the long run; 0 means without limit.
@@ -20,7 +20,7 @@ class Throttle:
         self.since = now
 
     def charge(self, cost: float, now: float) -> float:
-        """Take `cost` tokens, whether they are there or not, and return the seconds until none is owed."""
+        """Take `cost` tokens, even if there are too few, and return the seconds until none is owed."""
         if not self.rate:
             return 0.0
         self.tokens = min(self.burst, self.tokens + (now - self.since) * self.rate) - cost
@@ -28,7 +28,7 @@ class Throttle:
         return max(0.0, -self.tokens / self.rate)
 
     def missing(self, now: float) -> float:
-        """Return how many tokens the bucket lacks; 0.0 if it is full."""
+        """Return the number of tokens that the bucket lacks; 0.0 if it is full."""
         return max(0.0, self.burst - self.tokens - (now - self.since) * self.rate)
 
     def delay(self, now: float) -> float:

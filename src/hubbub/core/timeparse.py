@@ -1,4 +1,4 @@
-"""Points in time as people type and read them."""
+"""Points in time in the forms that users type and read."""
 
 import re
 from datetime import datetime, time, timedelta, tzinfo
@@ -13,13 +13,13 @@ _RULE = "Give a time like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, toda
 def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
     """Return the epoch seconds that `text` means.
 
-    A time of day alone is its last occurrence; `2h` is two hours ago; a date is its midnight. A time that the clock
-    never showed, because it was set forward, is the moment when that happened.
+    A time of day alone means its last occurrence; `2h` is two hours ago; a date is its midnight. A time that the clock
+    skipped when it was set forward means the moment of the change.
 
     Args:
         text: one of the forms that the refusal lists.
         now: epoch seconds.
-        tz: whose clock; None for the system's.
+        tz: the time zone; None for the system's.
 
     Raises:
         Refused: `time-invalid`; its text lists the forms.
@@ -42,12 +42,12 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
 
 
 def shown_time(then: float, now: float, tz: tzinfo | None = None) -> str:
-    """Return a point in time as it stands before an old message: with the date unless that is today's.
+    """Return a point in time as it is shown before an old message, with the date unless that is today's.
 
     Args:
-        then: epoch seconds.
-        now: the same; what today is.
-        tz: whose clock; None for the system's.
+        then: epoch seconds of the message.
+        now: epoch seconds; they determine the current day.
+        tz: the time zone; None for the system's.
 
     """
     local = datetime.fromtimestamp(then, tz)
@@ -56,13 +56,13 @@ def shown_time(then: float, now: float, tz: tzinfo | None = None) -> str:
 
 
 def _shown(moment: float, wall: datetime) -> datetime:
-    """Return what the clock of `wall` shows at a moment."""
+    """Return the local time at a moment, in the time zone of `wall`."""
     return datetime.fromtimestamp(moment, wall.tzinfo).replace(fold=0)
 
 
 def _last(wall: datetime, now: float) -> float:
     """Return the last moment until now at which the clock showed this time of day."""
-    second = wall.replace(fold=1).timestamp()  # when the clock is set back, it shows some times twice
+    second = wall.replace(fold=1).timestamp()  # some times occur twice when the clock is set back
     if second <= now and _shown(second, wall) == wall:
         return second
     first = _first(wall)
@@ -70,7 +70,7 @@ def _last(wall: datetime, now: float) -> float:
 
 
 def _first(wall: datetime) -> float:
-    """Return the first moment at which the clock shows this time, or a later one if it is set forward over it."""
+    """Return the first moment at which the clock shows this time; if the clock skips it, the moment of the change."""
     moment = wall.timestamp()
     if _shown(moment, wall) == wall:
         return moment

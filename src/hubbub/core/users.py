@@ -1,4 +1,4 @@
-"""Who is here, and who holds which name."""
+"""The users of this process, and the directory of the names that they hold."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 class Names(Protocol):
-    """Who else must agree that somebody holds a name: the other nodes of a cluster."""
+    """The name registry of a cluster: the other nodes must agree before a user may hold a name."""
 
     def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
-        """Ask for a folded name; `done` is called later, with None if it is held for this node now.
+        """Claim a folded name for this node; `done` is called later, with None on success or with the refusal.
 
-        `wait` is called before that if it takes long, because the node that holds it does not answer.
+        `wait` is called before that if the claim takes long, because the node that holds the name does not respond.
         """
         ...
 
     def release(self, key: str) -> None:
-        """Let a name go that is held for this node; of another one nothing happens."""
+        """Release a folded name that this node holds; do nothing if another node holds it."""
         ...
 
 
 class User:
-    """Who a nick belongs to. A guest has one session; who has an account may have several."""
+    """The owner of a nick. A guest has one session; a user with an account may have several."""
 
     __slots__ = (
         "active",
@@ -49,33 +49,37 @@ class User:
 
     def __init__(self, nick: str) -> None:
         self.nick = nick
-        self.id = ""  # stays the same whatever the user is called, and belongs to nobody else; others may know it
+        self.id = ""  # unique and public; a rename does not change it
         self.is_remote = False  # on another node
-        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two while it is renamed
+        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
         self.sessions: list[Session] = []
-        self.real = ""  # a longer name, for people
-        self.host = ""  # from where it was here last
-        self.away = ""  # why; "" if it is here
+        self.real = ""  # real name
+        self.host = ""  # host of its last session
+        self.away = ""  # away message; "" if it is not away
         self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
-        self.since = self.active = 0.0  # when it came, and last said something; seconds since the epoch
-        self.operator = False  # of the server: may act in every room
+        self.since = self.active = 0.0  # times of its arrival and its last message; seconds since the epoch
+        self.operator = False  # server operator: may act in every room
 
 
 class Directory:
-    """All users of this process, by the folded names that they hold."""
+    """All users that this process knows, by the folded names that they hold."""
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
-        self.names: Names | None = None  # who must be asked besides; nobody on a node that is alone
-        # Users of other nodes whose name somebody else has, as it seems: they may have lost it, or it is not known yet
-        # that they have left. The newest is the last.
+        self.names: Names | None = None  # the cluster's registry; None on a single node
+        # Users of other nodes whose name another user seems to hold, by folded name, the newest last. They may have
+        # lost the name, or they have left and this node does not know it yet.
         self._shadowed: dict[str, list[User]] = {}
         self._lookalikes = Lookalikes()
 
     def check_free(self, name: str) -> str:
-        """Return a name as it would be shown, if it is valid and nobody here holds it. Raises Refused.
+        """Return a name in its displayed form, if it is valid and no user of this node holds it.
 
-        Whether people of other nodes hold it is known when it is claimed.
+        Only a claim finds out whether a user of another node holds it.
+
+        Raises:
+            Refused: the name is invalid, taken, or looks like another user's.
+
         """
         nick = names.typed_name(name)
         holder = self.users.get(key_of(nick))
@@ -85,7 +89,12 @@ class Directory:
         return nick
 
     def free(self, name: str, owner: User | None = None) -> str:
-        """Return a name as it is shown, if it is valid and nobody but its owner holds it. Raises Refused."""
+        """Return a name in its displayed form, if it is valid and no user other than `owner` holds it.
+
+        Raises:
+            Refused: the name is invalid, taken, or looks like another user's.
+
+        """
         nick = names.typed_name(name)
         self._check(nick, owner)
         return nick
@@ -96,7 +105,7 @@ class Directory:
         self._check_looks(nick, owner)
 
     def _check_looks(self, nick: str, owner: User | None = None) -> None:
-        """Raise Refused if a name looks like that of somebody else who is here."""
+        """Raise Refused if a name looks like the name of another user."""
         key = self._lookalikes.find(nick, (key_of(nick), *(owner.keys if owner else ())))
         if key is not None:
             other = self.users[key].nick
@@ -104,16 +113,19 @@ class Directory:
             raise Refused("name-taken", f"The name {nick} looks like {shown}, who is here. Use another.")
 
     def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
-        """Let a user, a new one by default, hold a name beside what it holds; return it and the name as it is shown.
+        """Let a user hold a name besides those it holds already; return the user and the name's displayed form.
+
+        Without an owner, create a new user.
 
         Raises:
-            Refused: the name is invalid or taken.
+            Refused: the name is invalid, taken, or looks like another user's.
 
         """
         nick = names.typed_name(name)
         key = key_of(nick)
         if (holder := self.users.get(key)) and holder.is_remote and self.names:
-            self._shadow(key, self.users.pop(key))  # whether he has it still is for all nodes to say
+            # Only the registry of the cluster knows whether the remote user still holds the name.
+            self._shadow(key, self.users.pop(key))
         self._check(nick, owner)
         user = owner or User(nick)
         if key not in user.keys:
@@ -122,7 +134,7 @@ class Directory:
         return user, nick
 
     def set_nick(self, user: User, nick: str, claimed: Iterable[str]) -> None:
-        """Let a user be called `nick`, and hold this name and those it claimed, and no other."""
+        """Set a user's nick; release all names that it holds except the nick and those in `claimed`."""
         user.nick = nick
         kept = {key_of(nick), *(key_of(name) for name in claimed)}
         for key in user.keys:
@@ -131,19 +143,23 @@ class Directory:
         user.keys = tuple(kept)
 
     def release_all(self, user: User) -> None:
-        """Let a user who has left, or never came, hold no name."""
+        """Release all names of a user that has left, or whose claim failed."""
         for key in user.keys:
             self._let_go(key)
         user.keys = ()
 
     def release(self, nick: str) -> None:
-        """Let a name go that is held for somebody who left meanwhile; unless somebody else here wants it."""
+        """Release a name in the cluster whose user left during the claim, unless a user of this node holds it."""
         holder = self.users.get(key_of(nick))
         if self.names and (holder is None or holder.is_remote):
             self.names.release(key_of(nick))
 
     def note(self, user: User) -> None:
-        """Put a user of another node on the list: who has his name here keeps it, elsewhere who is heard of last."""
+        """Add a user of another node to the directory.
+
+        A user of this node with the same name keeps the name here. A user of another node with the same name is
+        shadowed by the new one.
+        """
         key = key_of(user.nick)
         user.keys = (key,)
         holder = self.users.get(key)
@@ -155,7 +171,7 @@ class Directory:
         self._hold(key, user, user.nick)
 
     def forget(self, user: User) -> None:
-        """Take a user of another node off the list: what it holds is not ours to let go."""
+        """Remove a user of another node from the directory; its own node releases its names in the cluster."""
         for key in user.keys:
             if self.users.get(key) is user:
                 self._pass_on(key)
@@ -171,7 +187,7 @@ class Directory:
         self._shadowed.setdefault(key, []).append(user)
 
     def _pass_on(self, key: str) -> None:
-        """Let who is said to have a name elsewhere have it, now that somebody does no more."""
+        """Remove a name's holder; the newest shadowed user of that name becomes the holder."""
         self.users.pop(key, None)
         self._lookalikes.remove(key)
         if shadowed := self._shadowed.get(key):
@@ -186,16 +202,17 @@ class Directory:
             self.names.release(key)
 
     def leave(self, session: Session) -> None:
-        """Take a session from its user; who has none left is here no more."""
+        """Remove a session from its user; release the user's names after the last one."""
         if user := session.user:
             user.sessions.remove(session)
             if not user.sessions:
                 self.release_all(user)
 
     def find(self, name: str) -> Session | None:
-        """Return a session of the user who holds a name."""
+        """Return a session of the user that holds a name; None if there is none."""
         key = key_of(name)
         user = self.users.get(key)
-        if user and not user.sessions and key in self._shadowed:  # somebody here asks for it, and has it not yet
+        # A user without sessions is still waiting for the cluster's answer to its claim.
+        if user and not user.sessions and key in self._shadowed:
             user = self._shadowed[key][-1]
         return user.sessions[0] if user and user.sessions else None

@@ -1,4 +1,4 @@
-"""The one door: accepts who comes, within the limits, and gives each to the wire that it speaks."""
+"""Accept connections within the limits, and pass each one to the protocol ("wire") that its client speaks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ from hubbub.wire.sniff import Wire
 
 log = logging.getLogger("hubbub")
 
-AT_ONCE = 64  # accepted in a turn of the loop, so that a storm leaves time for who is in already
-RETRY = 0.5  # seconds before accepting again after files or memory ran out
-REPEAT = 10.0  # seconds between two lines in the log about that
-TURNED_AWAY = 64  # connections that are being told that there is no place; more are closed without a word
-FAREWELL = 2.0  # seconds they have to read it
+# Connections accepted in one iteration of the event loop. A connection storm thus leaves time for the existing clients.
+AT_ONCE = 64
+RETRY = 0.5  # seconds until the next attempt to accept after file descriptors or memory ran out
+REPEAT = 10.0  # seconds between two log lines about that
+# Refused connections that may be open at the same time to receive the reason. Further ones are closed without it.
+TURNED_AWAY = 64
+FAREWELL = 2.0  # seconds that a refused client has to read the reason
 HANDSHAKE = 10.0  # seconds that a TLS handshake may take
-HANDSHAKES = 128  # that may be unfinished from one address: a class behind one router opens its pages at once
+# Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
+HANDSHAKES = 128
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 FULL = "The chat is full just now; try again later."
@@ -51,7 +54,7 @@ NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
 
 
 def _in_words_of(wire: Wire, refusal: str) -> str:
-    """Return a sentence as a client that speaks this wire can show it, without the end of its last line."""
+    """Return a sentence in a form that a client of this wire can show, without the last newline."""
     if wire is Wire.IRC:
         return f"ERROR :{refusal}\r"
     if wire is Wire.HTTP:
@@ -61,41 +64,41 @@ def _in_words_of(wire: Wire, refusal: str) -> str:
 
 
 class Counted(Protocol):
-    """A connection that the front counts."""
+    """A connection that the acceptor counts."""
 
     origin: str
 
 
 class ProtocolFactory(Protocol):
-    """What the front needs of the server."""
+    """The part of the server that the acceptor uses: it makes the clients for new connections."""
 
     def line_client(self, caller: Caller) -> ClientProtocol:
-        """Return the dialogue of a new connection on the line wire."""
+        """Return the client for a new connection on the line wire."""
         ...
 
     def irc_client(self, caller: Caller) -> ClientProtocol:
-        """Return the dialogue of a new IRC client."""
+        """Return the client for a new IRC connection."""
         ...
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
     ) -> Connection | None:
-        """Return the protocol of a new connection that speaks HTTP; None where that is not served."""
+        """Return the protocol for a new HTTP connection; None if the server does not serve HTTP."""
         ...
 
     def tls(self) -> ssl.SSLContext | None:
-        """Return what new connections are encrypted with; None where that is not served."""
+        """Return the TLS context for new connections; None if the server does not serve TLS."""
         ...
 
 
 class Acceptor:
-    """Listens, and makes a connection of everybody who comes.
+    """Listens on the configured addresses, applies the limits, and starts a connection for each client.
 
     Args:
-        shared: the server's.
-        tasks: owns the moment in which a connection is made.
-        wires: makes what speaks each wire.
-        sniffs: whether the first bytes decide about the wire; if not, all is the line wire.
+        shared: the state that all connections share.
+        tasks: runs the short tasks in which connections and TLS handshakes are set up.
+        wires: makes the client for each wire.
+        sniffs: whether the first bytes decide about the wire. If not, every connection is on the line wire.
 
     """
 
@@ -107,20 +110,23 @@ class Acceptor:
         self._trusted = [network(text) for text in shared.settings.trust_proxy]
         self._sockets: dict[socket.socket, Wire | None] = {}
         self._count = 0
-        self.turned_away = 0  # since the start
+        self.turned_away = 0  # connections refused since the start
         self._by_address: Counter[str] = Counter()
         self._told = -REPEAT
         self._leaving: set[socket.socket] = set()
         self._handshakes: set[asyncio.Task[None]] = set()
-        self._encrypting: Counter[str] = Counter()  # unfinished handshakes by address
+        self._encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
         self._arrivals: set[Undecided] = set()
         shared.recount = self.recount
 
     def listen(self) -> list[tuple[str, Wire | None]]:
-        """Listen on the addresses of the settings; return them with the ports they got and what they are fixed to.
+        """Listen on the addresses of the settings.
+
+        Returns:
+            Each address with its actual port, and the wire that it is restricted to (None for every wire).
 
         Raises:
-            SettingsError: one cannot be understood, found, or had.
+            SettingsError: an address is malformed, cannot be resolved, or cannot be bound.
 
         """
         try:
@@ -135,7 +141,7 @@ class Acceptor:
         return [(show(sock.getsockname()), wire) for sock, wire in self._sockets.items()]
 
     def close(self) -> None:
-        """Accept nobody any more, and let go of those who have not shown yet what they speak."""
+        """Stop listening, and close the connections whose protocol is not known yet."""
         for sock in self._sockets:
             self.shared.loop.remove_reader(sock)
             sock.close()
@@ -164,7 +170,10 @@ class Acceptor:
             self._take(sock, peer, self._sockets[listener])
 
     def _wait(self, listener: socket.socket, error: OSError) -> None:
-        """Leave who comes now in the kernel's queue until there are files again."""
+        """Stop accepting for RETRY seconds because file descriptors or memory ran out.
+
+        New connections wait in the kernel's queue meanwhile.
+        """
         now = self.shared.clock()
         if now - self._told >= REPEAT:
             self._told = now
@@ -179,7 +188,8 @@ class Acceptor:
     def _take(self, sock: socket.socket, peer: Any, wire: Wire | None) -> None:
         where = origin(peer[0])
         trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
-        if refusal := self.enter(where, new=not trusted):  # all that a balancer's clients do comes from its address
+        # All clients behind a load balancer arrive from its address, so its connections cost no connection budget here.
+        if refusal := self.enter(where, new=not trusted):
             self.turn_away(sock, refusal)
             return
         caller = Caller(peer, where, self.shared.clock(), wire)
@@ -191,11 +201,14 @@ class Acceptor:
     # --- counting -------------------------------------------------------------------------------------------------
 
     def enter(self, where: str, new: bool = True) -> str:
-        """Count a connection from an address; return why that may not be, "" if it may.
+        """Count a connection from an address, if the limits allow it.
 
         Args:
             where: the address.
-            new: whether it is to be counted among the new connections from there, too.
+            new: whether the connection is also charged to the address's budget of new connections.
+
+        Returns:
+            The reason for a refusal; "" if the connection is counted.
 
         """
         settings = self.shared.settings
@@ -215,7 +228,7 @@ class Acceptor:
             self._by_address[scope] += 1
 
     def leave(self, where: str) -> None:
-        """Count a connection from an address no more."""
+        """Remove a connection from the count of an address."""
         self._count -= 1
         for scope, _ in scopes(where):
             self._by_address[scope] -= 1
@@ -223,7 +236,10 @@ class Acceptor:
                 del self._by_address[scope]
 
     def recount(self, before: str, after: str) -> str:
-        """Count a connection from another address than before; return why that may not be, "" if it may."""
+        """Move a connection from the count of one address to that of another.
+
+        Return the reason for a refusal (then the connection stays in the old count); "" if it was moved.
+        """
         self.leave(before)
         if refusal := self.enter(after):
             self._count_in(before)
@@ -234,21 +250,29 @@ class Acceptor:
 
     @property
     def arriving(self) -> int:
-        """How many connections have not shown yet what they speak."""
+        """The number of connections whose protocol is not known yet."""
         return len(self._arrivals)
 
-    # --- arrivals -------------------------------------------------------------------------------------------------
+    # --- sniffers -------------------------------------------------------------------------------------------------
 
     def await_first_bytes(self, arrival: Undecided) -> None:
-        """Keep who has not shown yet what it speaks."""
+        """Register a connection whose protocol is not known yet."""
         self._arrivals.add(arrival)
 
     def decided(self, arrival: Undecided) -> None:
-        """Let go of it: it has."""
+        """Remove a connection from the undecided ones: its protocol is known, or it is closed."""
         self._arrivals.discard(arrival)
 
     def hand(self, wire: Wire, sock: socket.socket, caller: Caller, refusal: str = "") -> None:
-        """Give a counted socket to a wire; or turn it away in the wire's words, with a refusal or the front's own."""
+        """Pass a counted socket to a wire, or refuse it in a form that the wire's clients can show.
+
+        Args:
+            wire: the wire that the client speaks.
+            sock: the socket.
+            caller: the peer.
+            refusal: the reason to refuse it in any case; "" if only the acceptor's own rules decide.
+
+        """
         if wire is Wire.TLS:
             self._encrypt(sock, caller)
             return
@@ -266,9 +290,10 @@ class Acceptor:
         if refused or (crowded and not self.shared.settings.no_limits):
             self.turned_away += crowded
             self.leave(caller.where)
-            sock.close()  # a client that has sent a TLS hello can read no sentence, and no answer behind the prompt
+            # A TLS client cannot read a plain sentence, nor a TLS answer that follows the prompt.
+            sock.close()
             return
-        caller.only = None  # whatever is spoken inside
+        caller.only = None  # inside TLS every wire is allowed
         patience = min(HANDSHAKE, self.shared.settings.name_timeout)
         options = {"ssl": context, "ssl_handshake_timeout": patience}
         where = caller.where
@@ -280,18 +305,18 @@ class Acceptor:
         def done(task: asyncio.Task[None]) -> None:
             self._handshakes.discard(task)
             self._encrypting.subtract(scope for scope, _ in scopes(where))
-            self._encrypting += Counter()  # forgets those of which there are none
+            self._encrypting += Counter()  # removes the addresses whose count is 0
 
         task.add_done_callback(done)
 
     def protocol(self, wire: Wire, caller: Caller, sock: socket.socket | None, refusal: str = "") -> Connection | str:
-        """Return what speaks a wire with a peer, or the sentence that it is turned away with.
+        """Return the connection that speaks a wire with a peer, or the sentence that refuses the peer.
 
         Args:
             wire: the wire.
             caller: the peer.
-            sock: where to write to; None if that is encrypted.
-            refusal: why it is turned away in any case; "" if it is not.
+            sock: the socket to write to; None if the connection is encrypted.
+            refusal: the reason to refuse the peer in any case; "" if there is none.
 
         """
         if refusal := refusal or self.refusal(wire, caller, sock is not None):
@@ -304,7 +329,14 @@ class Acceptor:
         return connection
 
     def refusal(self, wire: Wire, caller: Caller, plain: bool) -> str:
-        """Return why a peer is turned away by what it speaks, "" if it is not."""
+        """Return the reason to refuse a peer that speaks this wire; "" if it is allowed.
+
+        Args:
+            wire: the wire.
+            caller: the peer.
+            plain: whether the connection is unencrypted.
+
+        """
         if plain and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
             return ENCRYPTED_ONLY
         if caller.only not in (None, wire):
@@ -315,7 +347,7 @@ class Acceptor:
         try:
             await self.shared.loop.connect_accepted_socket(lambda: protocol, sock, **options)
         except (OSError, asyncio.CancelledError) as error:
-            # It went away again, its handshake failed, there are no files, or the server stops.
+            # The peer has left, its handshake failed, file descriptors ran out, or the server is stopping.
             sock.close()
             if not getattr(protocol, "made", False):
                 self.leave(where)
@@ -323,18 +355,22 @@ class Acceptor:
                 raise
 
     def turn_away(self, sock: socket.socket, sentence: str) -> None:
-        """Say a sentence to a socket that is not counted, and close it."""
+        """Send a sentence to a socket that is not counted, and close it."""
         self.turned_away += 1
         self.shut_down(sock, f"{sentence}\n".encode())
 
     def shut_down(self, sock: socket.socket, last: bytes) -> None:
-        """Send the last bytes to a socket that is not counted, and close it; at once if there are too many of them."""
+        """Send the last bytes to a socket that is not counted, and close it after FAREWELL seconds.
+
+        If TURNED_AWAY sockets are waiting for their close already, close it at once without sending.
+        """
         if len(self._leaving) >= TURNED_AWAY:
             sock.close()
             return
         with contextlib.suppress(OSError):
             sock.send(last)
-            sock.shutdown(socket.SHUT_WR)  # a close would reset it, if it has sent something, and take our last bytes
+            # A close would reset a connection with unread input, and the peer would lose the last bytes.
+            sock.shutdown(socket.SHUT_WR)
         self._leaving.add(sock)
         self.shared.loop.call_later(FAREWELL, self._let_go, sock)
 

@@ -1,4 +1,4 @@
-"""Addresses to listen on: what they mean, and sockets that listen on them."""
+"""Addresses to listen on: their syntax, and the sockets that listen on them; also the comparison of peer addresses."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import socket
 from hubbub.errors import SettingsError, reason
 from hubbub.wire.sniff import Wire
 
-BACKLOG = 4096  # connections that the kernel keeps until they are accepted
-RECEIVED = 32 * 1024  # bytes that the kernel keeps of what a peer sends, about; the rest waits with the peer
-KEEPALIVE = (30, 10)  # seconds of silence after which the kernel asks whether the peer is there, and between two times
-TRIES = 10  # free ports that are tried until one is free for every IP version
+BACKLOG = 4096  # connections that the kernel queues until they are accepted
+RECEIVED = 32 * 1024  # size of the kernel's receive buffer in bytes
+KEEPALIVE = (30, 10)  # seconds of silence before the first keepalive probe, and between two probes
+TRIES = 10  # attempts to find a port that is free for every IP version
 NOT_HERE = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL})
 _ADDRESS = re.compile(
     r"(?:(?P<wire>line|http|ircs|irc|tls):)?(?:\[(?P<v6>[^\[\]\0]+)\]|(?P<host>[^\[\]:\0]*)):(?P<port>[0-9]{1,5})"
@@ -28,10 +28,10 @@ def _parts(address: str) -> re.Match[str]:
 
 
 def wire_of(address: str) -> Wire | None:
-    """Return the wire that an address is fixed to, as `line:127.0.0.1:8888` is; None for whatever comes.
+    """Return the only wire that an address serves, as in `line:127.0.0.1:8888`; None if it serves every wire.
 
     Raises:
-        SettingsError: it is no address.
+        SettingsError: the text is not a valid address.
 
     """
     wire = _parts(address)["wire"]
@@ -42,7 +42,7 @@ def host_of(address: str) -> str:
     """Return the host of an address to listen on; "" if it means every interface.
 
     Raises:
-        SettingsError: it is no address.
+        SettingsError: the text is not a valid address.
 
     """
     parts = _parts(address)
@@ -51,10 +51,10 @@ def host_of(address: str) -> str:
 
 
 def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
-    """Return the sockets that an address means: HOST:PORT, [IPV6]:PORT, or :PORT for every interface.
+    """Return the socket addresses of an address: HOST:PORT, [IPV6]:PORT, or :PORT for every interface.
 
     Raises:
-        SettingsError: it means none.
+        SettingsError: the text is not a valid address, or its host is not known.
 
     """
     parts = _parts(address)
@@ -67,9 +67,18 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
 
 
 def bind_all(address: str, buffer: int) -> list[socket.socket]:
-    """Listen on all that an address means; of two IP versions, one may be missing on this machine.
+    """Return listening sockets for all socket addresses of an address.
 
-    Port 0 is a free one, the same for all of them.
+    An IP version that this machine does not have is skipped if the other one works. Port 0 stands for a free port, the
+    same for both versions.
+
+    Args:
+        address: the address.
+        buffer: size of the kernel's send buffer for each connection, in bytes.
+
+    Raises:
+        SettingsError: the address is not valid, in use, or cannot be listened on.
+
     """
     tries = 1 if int(_parts(address)["port"]) else TRIES
     while True:
@@ -116,10 +125,11 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
 def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        # Accepted sockets inherit these. Inline: urgent data that vanished would leave half a telnet command.
+        # Accepted sockets inherit these options. Without SO_OOBINLINE, urgent data would be lost, and with it half of a
+        # telnet command.
         for level, option, value in _OPTIONS:
             sock.setsockopt(level, option, value)
-        # The kernel would keep megabytes for a peer that does not read, and fetching them costs those who do.
+        # By default, the kernel would buffer megabytes for a peer that does not read, at the cost of the other peers.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED)
         if family == socket.AF_INET6:
@@ -151,12 +161,15 @@ if hasattr(socket, "TCP_USER_TIMEOUT"):
 
 
 def show(name: tuple[object, ...]) -> str:
-    """Return a socket's name as people write it."""
+    """Return a socket address as HOST:PORT or [IPV6]:PORT."""
     return f"[{name[0]}]:{name[1]}" if ":" in str(name[0]) else f"{name[0]}:{name[1]}"
 
 
 def origin(host: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 that one household has of IPv6."""
+    """Return the address under which a host is counted: the IPv4 address, or the /64 network of an IPv6 address.
+
+    A household usually has a whole /64 of IPv6 addresses.
+    """
     if ":" not in host:
         return host
     address = ipaddress.IPv6Address(host.partition("%")[0])
@@ -171,7 +184,16 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 def network(text: str, whose: str = "a balancer") -> Network:
-    """Return the addresses that a text names: one, or all of a network like 10.0.0.0/8. Raises SettingsError."""
+    """Return the network that a text names: one address, or a network like 10.0.0.0/8.
+
+    Args:
+        text: the text.
+        whose: the owner of the address, for the error message.
+
+    Raises:
+        SettingsError: the text is not valid.
+
+    """
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
@@ -187,5 +209,5 @@ def contains(where: Network, host: str) -> bool:
 
 
 def is_loopback(where: str) -> bool:
-    """Return whether what `origin` returned is this machine."""
+    """Return whether a result of `origin` is a loopback address."""
     return where.startswith("127.") or where == "::1"

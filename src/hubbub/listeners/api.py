@@ -1,6 +1,6 @@
-"""The API: asking the log and saying something over plain HTTP, and following a room in a stream.
+"""The HTTP API: reading and searching the log, sending messages, and following a room in a stream.
 
-A route is a row of ROUTES: from it come the path, the check of the query, and docs/openapi.json.
+Each row of ROUTES defines a route: its path, the check of its query, and its part of docs/openapi.json.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ from hubbub.wire import line
 from hubbub.wire.negotiation import decode, preferred
 
 PREFIX = "/api/v1"
-BODY = 10.0  # seconds that a body may take to come in
+BODY = 10.0  # seconds in which a body must arrive
 ANSWER = 30.0  # seconds that the log may take to answer
-OUTCOME = 15.0  # seconds after which it is said of a post that its outcome is not known
-PATIENCE = 1.0  # seconds that a request waits because of the rate; one that had to wait longer is refused
-ADDRESSES = 1024  # whose rates are remembered at once
+OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unknown
+PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
+ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
 JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
-STATUS = {  # of refusals; 400 for the others
+STATUS = {  # HTTP status by refusal code; 400 for the others
     "name-taken": HTTPStatus.CONFLICT,
     "text-too-long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "charset-unknown": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -76,7 +76,7 @@ STATUS = {  # of refusals; 400 for the others
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A row: what is asked by which query, and what is answered."""
+    """A route: method, path, summary, the types of its query and answer, its handler, and its success status."""
 
     method: str
     path: str
@@ -88,40 +88,40 @@ class Route:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """What a path of this route looks like, escaped as it came."""
+        """The pattern for percent-encoded paths of this route."""
         return re.compile(re.escape(PREFIX + self.path).replace(r"\{room\}", "(?P<room>[^/]+)"))
 
 
 @dataclass(slots=True)
 class _Asker:
-    """The peer that waits for a search."""
+    """The client that waits for a search; `closed` once it no longer waits."""
 
     address: str
     closed: bool = False
 
 
 class _Waiting(SocketWriter):
-    """The outlet of a session that waits for one outcome, and is written nothing."""
+    """The client and sink of a session that waits for one outcome. Its output is discarded."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(None)
         self.outcome: asyncio.Future[Event] = loop.create_future()
 
     def send_event(self, event: Event) -> None:
-        """Note the outcome."""
+        """Store the outcome: the first acknowledgement or refusal."""
         if isinstance(event, Acknowledged | Refusal) and not self.outcome.done():
             self.outcome.set_result(event)
 
     def resume_input(self) -> None:
-        """Do nothing: there is no next command."""
+        """Do nothing: no input waits."""
 
 
 class Api:
-    """Answers what is asked under PREFIX.
+    """Answers the requests under PREFIX.
 
     Args:
         hub: the hub.
-        shared: the server's.
+        shared: the state that all connections share.
 
     """
 
@@ -134,7 +134,8 @@ class Api:
             TEXT: wire.TextEncoder(),
             EVENTS: wire.EventStreamEncoder(lambda: hub.broker.log_id),
         }
-        # By media type, and whether the client takes chunks. Forms are compared by identity: each is made once.
+        # By media type, and whether the client supports chunked encoding. Encoders are compared by identity, so each is
+        # made only once.
         self._forms = {
             (kind, cut is wire.chunk): wire.StreamEncoder(form, cut)
             for kind, form in forms.items()
@@ -142,7 +143,7 @@ class Api:
         }
 
     async def answer(self, call: Call) -> web.StreamResponse:
-        """Answer a request."""
+        """Return the response to a request. Refusals and errors become problem documents (RFC 9457)."""
         path, method = call.request.rel_url.raw_path, call.request.method
         found = {route.method: (route, match) for pattern, route in self._routes if (match := pattern.fullmatch(path))}
         if not found:
@@ -175,14 +176,14 @@ class Api:
     def _delay(self, where: str) -> float:
         """Return the seconds until the rate of an address allows another request.
 
-        A request that need not wait longer than PATIENCE is charged, another one costs nothing.
+        A request with a delay of at most PATIENCE seconds is charged. Another one is refused and costs nothing.
         """
         settings = self._shared.settings
         if settings.no_limits:
             return 0.0
         now = self._shared.clock()
         throttle = self._throttles.pop(where, None) or Throttle(settings.rate, settings.burst, now)
-        self._throttles[where] = throttle  # the last one to be forgotten
+        self._throttles[where] = throttle  # now the newest entry
         if len(self._throttles) > ADDRESSES:
             del self._throttles[next(iter(self._throttles))]
         delay = throttle.charge(1, now)
@@ -208,10 +209,10 @@ class Api:
         return f"~api@{self._shared.cloak(call.origin)}.api"
 
     async def _may(self, call: Call, action: Action, room: str) -> bool:
-        """Return whether somebody may see something of a room; no if it is to seem that there is no such room.
+        """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
 
         Raises:
-            Refused: it may not.
+            Refused: the caller may not.
             BrokerError: the log cannot be read.
 
         """
@@ -238,7 +239,7 @@ class Api:
     # --- one method a route ---------------------------------------------------------------------------------------
 
     async def messages(self, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
-        """Answer with messages of a room."""
+        """Return messages of a room."""
         after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
         viewer = self._viewer(call)
         if after is None:
@@ -247,13 +248,13 @@ class Api:
         return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
-        """Answer with messages of a room, or of all, that hold words."""
+        """Return the messages of a room, or of all rooms, that contain the given words."""
         words = commands.words_of(query.q)
         asker = _Asker(call.origin)
         search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
         try:
             found = await self._read(search)
-        finally:  # also if the peer goes, which ends this
+        finally:  # also if the client leaves, which cancels this task
             asker.closed = True
         return self._page(call, found)
 
@@ -269,16 +270,16 @@ class Api:
         return self._numbered(web.Response(text=text, status=status))
 
     def _numbered(self, response: web.Response) -> web.Response:
-        """Say to which log the numbers in an answer belong."""
+        """Add the header with the id of the log that the numbers in a response belong to."""
         response.headers["Hubbub-Log"] = self._hub.broker.log_id
         return response
 
     async def rooms(self, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:
-        """Answer with the rooms."""
+        """Return a list of rooms."""
         viewer = self._viewer(call)
         stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
         listed = commands.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
-        # The liveliest are followed by nothing: all rooms are read by name, from the beginning.
+        # The list of the liveliest rooms has no next page. The list of all rooms is read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
         headers = _next(call, follow, query.limit) if listed.more else {}
         if plain(call):
@@ -288,7 +289,7 @@ class Api:
         return answer(wire.RoomPage(rooms, listed.more), headers=headers)
 
     async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
-        """Answer with the people in a room."""
+        """Return a list of a room's members."""
         seen = await self._may(call, Action.SEE_MEMBERS, room)
         part = ListPart(query.after, query.limit)
         listed = commands.members_of(self._hub, room, part) if seen else MembersListed(room, ())
@@ -299,7 +300,7 @@ class Api:
         return answer(page, headers=headers)
 
     async def post(self, call: Call, query: wire.PostQuery, room: str) -> web.Response:
-        """Say something, and answer when it is stored."""
+        """Send a message to a room, and return the stored entry once it is stored."""
         text = await self._text(call)
         if len(text.encode()) > wire.MAX_BODY:
             raise _too_long()
@@ -327,7 +328,7 @@ class Api:
         return self._numbered(answer(posted, 201))
 
     async def _text(self, call: Call) -> str:
-        """Return the text that a request's body says."""
+        """Return the text in a request's body. Raise Refused if the body is too long or cannot be decoded."""
         request = call.request
         body = await call.dialogue.read(request, wire.MAX_READ, min(BODY, self._shared.settings.name_timeout))
         if body is None:
@@ -338,16 +339,16 @@ class Api:
         return _message(text) if request.content_type == JSON else text
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
-        """Follow a room."""
+        """Hand the connection over to a stream of a room's entries."""
         await self._may(call, Action.WATCH, room)
-        # A client that prefers JSON wants what a program can read.
+        # A client that prefers JSON is a program, so it gets events, not lines.
         lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
         kind = TEXT if lines else EVENTS
         form = self._forms[kind, call.request.version >= (1, 1)]
         headers = {
             "Content-Type": f"{kind}; charset=utf-8",
             "Cache-Control": "no-store",
-            "X-Accel-Buffering": "no",  # so that nginx passes on each part at once
+            "X-Accel-Buffering": "no",  # makes nginx forward each part at once
         }
         if call.request.method == "HEAD":
             return web.Response(headers=headers)
@@ -363,13 +364,13 @@ class Api:
 
     @staticmethod
     def _mark(call: Call, query: wire.StreamQuery) -> str:
-        """Return where a client wants to go on; a header that comes from elsewhere means nothing."""
+        """Return the mark after which a client continues, "" for none. Ignore a Last-Event-ID that is no mark."""
         last = call.request.headers.get("Last-Event-ID", "")
         return last if wire.is_mark(last) else query.after or ""
 
 
 def plain(call: Call) -> bool:
-    """Return whether a client prefers lines as in a terminal."""
+    """Return whether a client prefers plain text to JSON."""
     return preferred(call.request.headers.get("Accept", ""), (JSON, TEXT)) == TEXT
 
 
@@ -378,7 +379,7 @@ def _too_long() -> Refused:
 
 
 def _message(text: str) -> str:
-    """Return the text of a JSON body. Raises Refused."""
+    """Return the text of a JSON body. Raise Refused if the body is not valid."""
     try:
         return msgspec.json.decode(text, type=wire.MessageBody).text
     except msgspec.ValidationError:
@@ -388,18 +389,18 @@ def _message(text: str) -> str:
 
 
 def _next(call: Call, after: str, limit: int) -> dict[str, str]:
-    """Return the header that says where a list goes on (RFC 8288): relative, so that it is right behind a proxy."""
+    """Return the Link header to the next page of a list (RFC 8288). It is relative, so it is valid behind a proxy."""
     path = call.request.rel_url.raw_path.rpartition("/")[2]
     return {"Link": f'<{path}?after={quote(after, safe="")}&limit={limit}>; rel="next"'}
 
 
 def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return an answer."""
+    """Return a response with a JSON body."""
     return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
 
 
 def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return why something was not done."""
+    """Return a problem document with a refusal's code and text."""
     status = HTTPStatus(STATUS.get(code, HTTPStatus.BAD_REQUEST))
     body = msgspec.json.encode(wire.Problem(status.value, status.phrase, text, code)) + b"\n"
     return web.Response(body=body, content_type="application/problem+json", status=status, headers=headers)

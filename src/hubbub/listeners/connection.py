@@ -1,15 +1,17 @@
-"""The socket side of a peer: bytes in and out, back-pressure both ways, deadlines, an orderly end.
+"""The socket side of a peer: input, output, back-pressure in both directions, deadlines and the orderly close.
 
-What the bytes mean is the dialogue's business (listeners/line_client.py, listeners/echo.py). The rules here:
+The client (listeners/line_client.py, listeners/echo.py and others) interprets the bytes. The rules of this module:
 
- 1. Input is taken one item at a time, and only when the dialogue is ready for it and the rate allows. What is
-    not taken stays where it is, and the socket is not read: one read's bytes wait here, the rest in the kernel. Of TLS
-    the kernel's bytes could not be decrypted later, so up to AHEAD bytes more are read meanwhile.
- 2. Output goes straight to the socket (listeners/socket_writer.py). The transport buffers the rest and pauses the
-    writer until it is sent, so a peer that does not read holds at most one write in memory.
- 3. Every wait on the peer has a deadline, then `transport.abort()`.
- 4. Complete lines that arrived are taken in their own time, whatever the peer does after them: close, reset, vanish.
-    After a FIN the dialogue ends; after anything else it is forgotten, with the line that has no end.
+ 1. Input is processed one item at a time, and only when the client is ready and the rate limit allows it. Unprocessed
+    input stays where it is and the socket is not read: the bytes of one read wait in the process, the rest waits in
+    the kernel. The kernel's bytes of a TLS connection could not be decrypted later, so up to AHEAD more bytes are read.
+ 2. Output goes directly to the socket (listeners/socket_writer.py). The transport buffers the bytes that the socket
+    did not accept and pauses the writer until they are sent, so a peer that does not read holds at most one write in
+    memory.
+ 3. Every wait for the peer has a deadline. When it passes, the connection is closed with `transport.abort()`.
+ 4. Complete lines that have arrived are processed at the normal pace, even if the peer then closes, resets or loses
+    the connection. After a FIN the client ends in order. After anything else the connection is dropped, and an
+    unfinished last line is discarded.
 """
 
 from __future__ import annotations
@@ -29,95 +31,107 @@ from hubbub.core.throttle import Throttle
 from hubbub.listeners.socket_writer import SocketWriter
 from hubbub.listeners.timer_wheel import TimerWheel
 
-READ = 16 * 1024  # bytes read at once: what a connection that is held back keeps
-AHEAD = 64 * 1024  # bytes that are kept besides: of TLS, and of any peer that is gone
-AT_ONCE = 256  # items that are taken in one turn of the loop
-LINGER = 10.0  # seconds that a peer has to take the last bytes, and to close
-TICK = 60.0  # seconds between two looks at a connection's deadlines, at most
+# Bytes per read. A connection whose input is held back keeps at most this much in memory.
+READ = 16 * 1024
+# Bytes kept in addition to READ: of TLS connections, and of any connection that the peer has closed.
+AHEAD = 64 * 1024
+AT_ONCE = 256  # items processed in one iteration of the event loop
+LINGER = 10.0  # seconds that the peer has to receive the last bytes and to close
+TICK = 60.0  # maximum seconds between two checks of a connection's deadlines
 RESET = b"\x07"  # TCP_CLOSE, the first byte of Linux's tcp_info
 STOPPING = "The server is shutting down"
 
 
 class ClientProtocol(Protocol):
-    """What is talked about over a connection. Every method is called on the loop and returns at once."""
+    """The protocol spoken over a connection. Every method is called on the event loop and must not block."""
 
-    wire_name: str  # the name under which its connections are counted
+    wire_name: str  # name under which the stats count its connections
 
     def begin(self, connection: Connection) -> None:
-        """Greet: the transport is there."""
+        """Start the conversation. Called once the connection has its transport."""
         ...
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in, until they are taken by `next_item`."""
+        """Buffer received bytes until `next_item` returns the items in them."""
         ...
 
     def next_item(self) -> Any:
-        """Return what came in next, None if nothing is complete."""
+        """Return the next complete item of the input, or None if there is none."""
         ...
 
     def ready(self) -> bool:
-        """Whether an item may be taken; if not, `Connection.resume_input` is called later."""
+        """Return whether the next item may be processed. If not, `Connection.resume_input` is called later."""
         ...
 
     def handle(self, item: Any) -> None:
-        """Do what an item says."""
+        """Process one item that `next_item` returned."""
         ...
 
     def ended(self) -> bool:
-        """Come to an end: the peer has said all it will, and all of it was taken.
+        """End the conversation: the peer has closed its side, and all of its input is processed.
 
-        Return whether that is done; if not, `Connection.resume_input` is called later.
+        Return whether the end is complete. If not, `Connection.resume_input` is called later.
         """
         ...
 
     def connection_lost(self) -> None:
-        """Forget the peer: nothing can be written any more."""
+        """Release everything held for the peer. Nothing can be written any more."""
         ...
 
     def pause(self) -> None:
-        """Write nothing: the peer does not read."""
+        """Stop writing because the peer does not read. `resume` follows when it reads again."""
         ...
 
     def resume(self) -> None:
-        """Write again."""
+        """Continue writing after `pause`."""
         ...
 
     def shut_down(self) -> None:
-        """Say that the server stops, and close."""
+        """Tell the peer that the server is stopping, and close."""
         ...
 
     def ask_sign_of_life(self) -> bool:
-        """Send what makes the peer answer, if the wire has something of the kind; return whether it will."""
+        """Send a message that the peer must answer, such as a ping. Return whether an answer is to be expected.
+
+        Protocols without such a message send nothing and return False.
+        """
         ...
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """Keep the dialogue's deadlines, `quiet` seconds after the last input; return seconds until the next one.
+        """Enforce the client's deadlines, and return the seconds until the next check.
 
-        0 or less means that the dialogue has ended or is ending: it is not called again.
+        Args:
+            now: seconds on the connection's clock.
+            quiet: seconds since the last input.
+
+        Returns:
+            Seconds until the next check. 0 or less means that the client has ended or is ending; then this method is
+            not called again.
+
         """
         ...
 
 
 class ConnectionState(Enum):
-    """Where a connection is in its life; it only goes forward."""
+    """The phases of a connection's life, in order. A connection never returns to an earlier one."""
 
     OPEN = auto()
-    CLOSING = auto()  # our last bytes are on their way, what comes in is discarded
+    CLOSING = auto()  # the last bytes are being sent, further input is discarded
     CLOSED = auto()
 
 
 @dataclass(slots=True)
 class Shared:
-    """What all connections of a server have in common."""
+    """The state that all connections of a server share."""
 
     loop: asyncio.AbstractEventLoop
     settings: Settings
-    clock: Callable[[], float]  # seconds that never go back
+    clock: Callable[[], float]  # monotonic seconds
     deadlines: TimerWheel
-    cloak: Callable[[str], str] = lambda address: "hidden"  # what others are shown of an address
-    # Counts a connection from another address than before; returns why that may not be, "" if it may.
+    cloak: Callable[[str], str] = lambda address: "hidden"  # the public form of an address
+    # Moves a connection from one address's count to another's. Returns the reason for a refusal, "" if allowed.
     recount: Callable[[str, str], str] = lambda before, after: ""
-    budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0))  # of each address; without limits
+    budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0))  # per address; this default has no limits
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
 
@@ -126,10 +140,10 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
     """One peer's socket.
 
     Args:
-        shared: the server's.
-        dialogue: what is talked about.
-        sock: the transport's socket; None if what is written must pass through the transport (TLS).
-        gone: called once with this connection, when the socket is closed.
+        shared: the state that all connections share.
+        client: the protocol spoken over the connection.
+        sock: the transport's socket; None if output must pass through the transport (TLS).
+        gone: called once with this connection, when the connection is closed.
 
     """
 
@@ -146,23 +160,25 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         now = shared.clock()
         self.client = client
         self.state = ConnectionState.OPEN
-        self.peer: Any = None  # its socket address; who accepts it says so
-        self.origin = ""  # what counts as its address; likewise
+        # The acceptor sets both: the peer's socket address, and the address under which the peer is counted.
+        self.peer: Any = None
+        self.origin = ""
         self.slot = 0
         self.made = False
         self._shared = shared
         self._gone = gone
         self._sock = sock
-        self._lost_at = 0.0  # when the transport closed while input was not yet taken; 0: it has not
-        self._ahead = b""  # read, and not yet given to the dialogue
-        self._items = 0  # taken so far
-        self._arrived = now  # when the last input came
+        self._lost_at = 0.0  # time at which the transport closed with input unprocessed; 0: open
+        self._ahead = b""  # bytes read but not yet passed to the client
+        self._items = 0  # number of items processed
+        self._arrived = now  # time of the last input
         self._eof = False
         self._last_call = False  # the server is stopping: nothing more is read
-        self._held: Any = None  # an item that is paid for, and taken when the rate allows
-        self._more = False  # there may be input to take
-        self._over = False  # the dialogue has no deadlines any more: it only waits for its goodbye
-        self._paused_at = 0.0  # when it last took a byte while it takes no more; 0: it does
+        self._held: Any = None  # an item already charged to the rate limit, processed when the limit allows
+        self._more = False  # there may be unprocessed input
+        self._over = False  # the client has no more deadlines, it only waits for its goodbye
+        # While writing is paused: the time at which the peer last took a byte (0: not paused), and the bytes buffered.
+        self._paused_at = 0.0
         self._paused_size = 0
         self._pumping = False
         self._reading = True
@@ -173,8 +189,9 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
     # --- the transport's calls ------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        """Start the client and the deadlines. The transport calls this once, before any input."""
+        # uvloop's transport does not inherit from asyncio.Transport.
+        self.transport = cast(asyncio.Transport, transport)
         self.made = True
         self.start(self._shared.settings.buffer // 2)
         self._shared.connections.add(self)
@@ -182,11 +199,14 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self.on_timer()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to read to: one buffer serves all, it is emptied at once."""
+        """Return the read buffer. All connections share one, because `buffer_updated` copies its bytes at once."""
         return self._shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was read."""
+        """Process `nbytes` bytes that were read into the shared buffer.
+
+        They are kept for later if earlier input is not processed yet, and discarded if the connection is closing.
+        """
         if self.state is not ConnectionState.OPEN:
             return
         now = self._arrived = self._shared.clock()
@@ -199,34 +219,40 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self.client.feed(data)
         self.process_input()
         if self._items == before and not self._throttled and self.state is ConnectionState.OPEN:
-            # Bytes without an end have their price too: a line's worth of them that of a line.
+            # Input without a line end counts too: as many bytes as the longest line holds cost as much as one line.
             if self._is_over_the_rate(nbytes / self._shared.settings.line_limit, now):
                 self._read(False)
 
     def eof_received(self) -> bool:
-        """Take the rest of the input, then end; the transport stays open for what is still to be said."""
+        """Process the rest of the input, then end the client. The transport stays open for the remaining output.
+
+        Return whether the transport stays open: with TLS it cannot.
+        """
         self._eof = True
         if self.state is ConnectionState.OPEN:
             self.process_input()
         else:
             self.transport.close()
-        return self._sock is not None  # there is no half-closed TLS
+        return self._sock is not None  # TLS connections cannot be half-closed
 
     def pause_writing(self) -> None:
-        """Stop writing: the peer does not read."""
+        """Pause the client because the peer does not read, and start the stall deadline."""
         self._paused_at = self._shared.clock()
         self._paused_size = self.transport.get_write_buffer_size()
         self.client.pause()
         self._shared.deadlines.advance(self, self._shared.settings.stall_timeout / 4)
 
     def resume_writing(self) -> None:
-        """Write again."""
+        """Let the client write again: the transport has sent everything that it buffered."""
         self._paused_at = 0.0
         self._has_buffered = False
         self.client.resume()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the peer, once the complete lines that it sent are taken."""
+        """Drop the connection once the complete lines that the peer sent are processed.
+
+        This takes at most `stall_timeout` seconds; then the rest is discarded.
+        """
         self.stop()
         self._ahead += self._drain()
         if self.state is not ConnectionState.OPEN or not (self._more or self._ahead):
@@ -240,7 +266,10 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self.resume_input()
 
     def _drain(self) -> bytes:
-        """Return what the kernel still holds of a peer that is gone, of TLS nothing; it may be a little over AHEAD."""
+        """Return the bytes that the kernel still holds after the peer has gone; nothing for TLS.
+
+        The result may exceed AHEAD by less than READ bytes.
+        """
         data = b""
         with contextlib.suppress(OSError):
             while self._sock and len(data) < AHEAD and (piece := self._sock.recv(READ)):
@@ -248,7 +277,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         return data
 
     def hand_over(self, client: ClientProtocol) -> None:
-        """Let another dialogue go on with the peer."""
+        """Replace the client by another one, which continues with the same peer."""
         self.client = client
         self._over = False
         client.begin(self)
@@ -270,7 +299,16 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self._gone(self)
 
     def set_origin(self, peer: Any, origin: str) -> str:
-        """Take another address for the peer's, as its gateway says; return why that may not be, "" if it may."""
+        """Replace the peer's address by the one that its gateway reports, and count the connection there.
+
+        Args:
+            peer: the new socket address.
+            origin: the address under which the peer is counted from now on.
+
+        Returns:
+            The reason if the limits refuse the new address (then nothing changes); "" if the address was replaced.
+
+        """
         refusal = self._shared.recount(self.origin, origin)
         if not refusal:
             self.peer, self.origin = peer, origin
@@ -278,45 +316,51 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
 
     @property
     def socket(self) -> Any:
-        """The socket, for its options."""
+        """The transport's socket, for reading and setting socket options."""
         return self._sock or self.transport.get_extra_info("socket")
 
     @property
     def is_lost(self) -> bool:
-        """Whether the peer is gone, and its last lines are being taken."""
+        """Whether the peer is gone and its last lines are still being processed."""
         return self._lost_at > 0
 
     @property
     def is_reset(self) -> bool:
-        """Whether the peer has reset the connection: seen also while the socket is not read, if the system tells."""
+        """Whether the peer has reset the connection. The kernel reports this even while the socket is not read.
+
+        Always False on systems without TCP_INFO.
+        """
         with contextlib.suppress(OSError, AttributeError):
             return bool(self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == RESET)
         return False
 
     @property
     def heard_at(self) -> float:
-        """When the last input came, on the server's clock."""
+        """The time of the last input, in seconds on the server's clock."""
         return self._arrived
 
     @property
     def encrypted(self) -> bool:
-        """Whether what is written passes through TLS."""
+        """Whether the connection uses TLS."""
         return self._sock is None
 
     @property
     def cloak(self) -> str:
-        """What others are shown of its address: the same for the same one, and no way back."""
+        """The public form of the peer's address. Equal addresses have equal cloaks; a cloak reveals no address."""
         return self._shared.cloak(self.origin)
 
     # --- input ----------------------------------------------------------------------------------------------
 
     def resume_input(self) -> None:
-        """Take the input that waits, if there is any: the dialogue is ready again."""
+        """Process waiting input, if there is any. Called when the client is ready again."""
         if self._more and not self._pumping:
             self.process_input()
 
     def process_input(self) -> None:
-        """Take input until there is no more, the dialogue must wait, the rate is used up, or others have their turn."""
+        """Process input until none is left, the client is not ready, or the rate limit is reached.
+
+        After AT_ONCE items, the rest waits for the next iteration of the event loop: other connections come first.
+        """
         if self._pumping or self._throttled:
             self._more = True
             return
@@ -337,17 +381,18 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
 
     @property
     def waiting(self) -> bool:
-        """Whether there may be input that was not taken yet."""
+        """Whether there may be unprocessed input."""
         return self._more and self.state is ConnectionState.OPEN
 
     @property
     def _has_room(self) -> bool:
-        """Whether more may be read: of TLS also while the dialogue is not ready for it."""
+        """Whether more may be read. TLS connections also read ahead while the client is not ready."""
         return not self._more or (self._sock is None and len(self._ahead) < AHEAD)
 
     def _take_one(self) -> bool:
-        """Take an item; return whether another may follow."""
-        now = self._arrived = self._shared.clock()  # what waited because of us is no idleness of the peer
+        """Process one item; return whether another may follow."""
+        # Input that waited because of the server must not make the peer count as idle.
+        now = self._arrived = self._shared.clock()
         item, self._held = self._held, None
         if item is None:
             item = self.client.next_item()
@@ -366,7 +411,10 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         return True
 
     def _is_over_the_rate(self, lines: float, now: float) -> bool:
-        """Charge for lines; return whether the peer must wait for that, until `_rate_allows` is called."""
+        """Charge a number of lines to the rate limits of the connection and of its address.
+
+        Return whether the peer is over a limit. Then `_rate_allows` is called when it is within the limits again.
+        """
         if self._last_call:
             return False
         delay = max(self._throttle.charge(lines, now), self._shared.budget.lines.charge(self.origin, lines))
@@ -375,7 +423,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         return delay > 0
 
     def _all_taken(self) -> None:
-        """Wait for more input; if there will be none, come to an end."""
+        """Wait for more input, or end the client if the peer has closed its side."""
         self._more = self._eof and not self.client.ended()
         if self._lost_at:
             self._forget()
@@ -394,9 +442,9 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
                 self.transport.pause_reading()
 
     def take_last_input(self) -> None:
-        """Take all that came in, however fast it came, and read no more: the server is stopping.
+        """Process all input received so far without a rate limit, and read no more: the server is stopping.
 
-        `waiting` says when that is done.
+        `waiting` is False when this is done.
         """
         self._read(False)
         self._last_call = True
@@ -407,9 +455,10 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
     # --- output, and the end --------------------------------------------------------------------------------
 
     def finish(self, farewell: bytes = b"") -> None:
-        """Write the last bytes, let the peer take them, and close.
+        """Write the last bytes, and close the connection once the peer has received them, within LINGER seconds.
 
-        A FIN, not a close: closing a socket with unread input would reset it and take our last bytes with it.
+        A FIN is sent first. Closing a socket with unread input at once would reset the connection, and the peer would
+        lose the last bytes.
         """
         if self.state is not ConnectionState.OPEN:
             return
@@ -420,7 +469,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self.state = ConnectionState.CLOSING
         self.stop()  # nothing is written after a FIN
         if self.transport.is_closing():
-            return  # a write has found it broken: connection_lost is on its way
+            return  # a write found the socket broken: the loop will call connection_lost
         if not self._reading and not self._eof:
             self.transport.resume_reading()
         if self._eof or not self.transport.can_write_eof():
@@ -430,7 +479,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self._shared.deadlines.set(self, LINGER)
 
     def abort(self) -> None:
-        """Close at once; what is not written yet is lost, and so is what was not taken."""
+        """Close at once. Unsent output and unprocessed input are lost."""
         if self._lost_at:
             self._forget()
         elif self.state is not ConnectionState.CLOSED:
@@ -438,7 +487,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
             self.transport.abort()
 
     def _give_up(self) -> None:
-        """Close at once, by a reset: the kernel would keep what the peer does not take for minutes."""
+        """Close at once with a reset. After a normal close, the kernel would keep the unsent bytes for minutes."""
         with contextlib.suppress(OSError):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.abort()
@@ -446,7 +495,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
     # --- deadlines ------------------------------------------------------------------------------------------
 
     def on_timer(self) -> None:
-        """Look at the deadlines, and say when to look again: always later than now."""
+        """Enforce the deadlines, and set the time of the next check, which is always in the future."""
         if self.state is ConnectionState.CLOSING:
             self._give_up()
         if self.state is not ConnectionState.OPEN:
@@ -454,10 +503,12 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         now = self._shared.clock()
         delay = TICK
         if not self._over:
-            late = self._more and not self._paused_at  # what waits because of us does not make the peer idle
+            # Input that waits because of the server does not make the peer idle.
+            late = self._more and not self._paused_at
             delay = self.client.check_deadlines(now, 0.0 if late else now - self._arrived)
             self._over = delay <= 0
-        elif not self._paused_at:  # what it waits for does not come: a full disk, say
+        # The goodbye that the client waits for has not come, because the disk is full, for example.
+        elif not self._paused_at:
             self.finish()
             return
         if self._over:

@@ -1,4 +1,4 @@
-"""The how-to's first system, made robust: every line comes back as it was."""
+"""The first system of the how-to, made robust: an echo server, which sends every line back unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ log = logging.getLogger("hubbub")
 
 
 class EchoClient:
-    """Sends back what comes in, byte for byte, and reads no more while the peer takes nothing."""
+    """Sends all input back byte for byte, and stops reading while the peer does not read."""
 
     wire_name = "echo"
     __slots__ = ("_connection", "_data", "_discard", "_paused", "_settings")
@@ -24,16 +24,19 @@ class EchoClient:
         self._paused = False
 
     def begin(self, connection: Connection) -> None:
-        """Say nothing."""
+        """Log the new connection. The server sends no greeting."""
         self._connection = connection
         log.info("New connection from %s", connection.peer)
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in."""
+        """Buffer received bytes until their line is complete."""
         self._data += data
 
     def next_item(self) -> bytes | None:
-        """Return the next line with its end; b"" for one over the limit, which is discarded up to its end."""
+        """Return the next line with its end, or None.
+
+        A line over the limit is returned as b"", and its bytes are discarded up to its end.
+        """
         end = self._data.find(b"\n") + 1
         if self._discard:
             self._discard = not end
@@ -50,42 +53,42 @@ class EchoClient:
         return f"Not sent back: a line has at most {self._settings.line_limit} bytes.\n".encode()
 
     def ready(self) -> bool:
-        """Whether the peer takes bytes."""
+        """Return whether the peer reads, so the next line may be sent back."""
         return not self._paused
 
     def handle(self, item: bytes) -> None:
-        """Send it back."""
+        """Send a line back; for b"", the message that the line was too long."""
         self._connection.write(item or self._too_long)
 
     def ended(self) -> bool:
-        """Send back what has no end of line, as the how-to's server does, and close."""
+        """Send back an unfinished last line, as the how-to's server does, and close."""
         rest = b"" if self._discard else self._data
         self._connection.finish(rest if len(rest) <= self._settings.line_limit else self._too_long)
         return True
 
     def connection_lost(self) -> None:
-        """Say so on the console."""
+        """Log the end of the connection."""
         log.info("Connection from %s closed", self._connection.peer)
 
     def pause(self) -> None:
-        """Read no more."""
+        """Stop reading because the peer does not read."""
         self._paused = True
 
     def resume(self) -> None:
-        """Read on."""
+        """Continue reading: the peer reads again."""
         self._paused = False
         self._connection.resume_input()
 
     def shut_down(self) -> None:
-        """Close, after what is still to be sent back."""
+        """Close once the lines still being sent back are delivered."""
         self._connection.finish()
 
     def ask_sign_of_life(self) -> bool:
-        """Return that there is nothing to ask."""
+        """Send nothing and return False: the echo protocol has no ping."""
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """End it with who sends nothing for too long."""
+        """Disconnect a peer that exceeds the idle timeout. Return the seconds until the next check."""
         timeout = self._settings.idle_timeout
         if timeout and quiet >= timeout:
             self._connection.finish(b"Disconnected: idle timeout.\n")

@@ -1,4 +1,4 @@
-"""A room that is followed over HTTP: a session that watches, in a body without an end."""
+"""A room's entries as an endless HTTP response. The stream's session watches the room without joining it."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from hubbub.errors import Refused
 from hubbub.listeners.connection import Connection
 from hubbub.wire.http import StreamEncoder
 
-ALIVE = 20.0  # seconds between two signs of life
+ALIVE = 20.0  # seconds between two keep-alive messages
 
 
 class EventStreamClient:
-    """A stream to one peer: the hub's outlet for a session that watches a room.
+    """A stream of one room's entries to one peer.
 
     Args:
         hub: the hub.
-        form: how entries look.
+        encoder: the format of the stream.
         room: the room's name.
-        after: the number that the peer was given last; None for what comes from now on.
-        other: whether the peer has asked for what follows a number of another log.
+        after: the sequence number of the last entry that the peer has; None to start with new entries.
+        other: whether the number that the peer gave belongs to another log. The stream then begins with a notice.
 
     """
 
@@ -32,12 +32,12 @@ class EventStreamClient:
         self._after = after
         self._other = other
         self._connection: Connection
-        self._alive_at = 0.0  # when the last sign of life was sent
+        self._alive_at = 0.0  # time of the last keep-alive message
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Follow the room."""
+        """Connect a session to the hub, and watch the room. End the stream if the hub refuses that."""
         self._connection = connection
         if self._other:
             connection.write(self._form.other_log())
@@ -49,46 +49,46 @@ class EventStreamClient:
             self._end()
 
     def feed(self, data: bytes) -> None:
-        """Do nothing: the answer to the request before has no end, so there is none to another."""
+        """Discard input: the response has no end, so a further request could not be answered."""
 
     def next_item(self) -> None:
-        """Return nothing: the peer has nothing to say."""
+        """Return None: all input is discarded."""
 
     def ready(self) -> bool:
-        """Whether anything may be taken."""
+        """Return True: input is discarded at any time."""
         return True
 
     def handle(self, item: object) -> None:
-        """Do nothing: there are no items."""
+        """Do nothing: `next_item` never returns an item."""
 
     def ended(self) -> bool:
-        """End: the peer is gone."""
+        """End the stream: the peer has closed its side."""
         self._end()
         return True
 
     def connection_lost(self) -> None:
-        """Leave."""
+        """Remove the session from the hub."""
         self._hub.depart(self._session)
 
     def pause(self) -> None:
-        """Let the hub write nothing."""
+        """Stop the hub's output to this session because the peer does not read."""
         self._hub.pause(self._session)
 
     def resume(self) -> None:
-        """Let the hub write again."""
+        """Let the hub write to this session again."""
         self._hub.resume(self._session)
 
     def shut_down(self) -> None:
-        """End: the server stops."""
+        """End the stream: the server is stopping."""
         self._end()
 
     def ask_sign_of_life(self) -> bool:
-        """Return that there is nothing to ask."""
+        """Send nothing and return False: a stream's peer sends no answers."""
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """Send a sign of life, now and then."""
-        self._alive_at = self._alive_at or now  # when it began
+        """Send a keep-alive message every ALIVE seconds. Return the seconds until the next check."""
+        self._alive_at = self._alive_at or now
         if now - self._alive_at >= ALIVE and not self._session.paused:
             self._alive_at = now
             if alive := self._form.alive:
@@ -98,11 +98,11 @@ class EventStreamClient:
     # --- the hub's calls ------------------------------------------------------------------------------------
 
     def send_event(self, event: Event) -> None:
-        """End: a stream is told nothing but that it cannot go on."""
+        """End the stream: the hub sends a watching session an event only if it cannot go on."""
         self._end()
 
     def resume_input(self) -> None:
-        """Do nothing: there is no next command."""
+        """Do nothing: no input waits."""
 
     def _end(self) -> None:
         self._connection.finish(self._form.end)

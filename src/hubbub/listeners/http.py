@@ -1,9 +1,9 @@
-"""HTTP on a connection: aiohttp reads requests and writes answers, the connection is ours.
+"""HTTP on a connection of this server: aiohttp parses the requests and writes the responses.
 
-aiohttp's protocol is given a transport that stands for the connection. So everything that holds for a connection holds
-for HTTP too: back-pressure both ways, the deadline for a peer that does not read, the orderly end. What aiohttp says
-about bytes that are no request is replaced by an answer of ours. A handler may give the connection to another dialogue:
-the WebSocket, or a stream.
+aiohttp's protocol gets a transport object that forwards to the Connection. So HTTP has the same back-pressure in both
+directions, the same deadline for a peer that does not read, and the same orderly close as the other protocols.
+aiohttp's response to malformed requests is replaced by the server's own. A request handler may hand the connection over
+to another client: a WebSocket or an event stream.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ from hubbub.wire import http as wire
 
 log = logging.getLogger("hubbub")
 
-HEAD = 10.0  # seconds in which a peer's first request must have come
-IDLE = 60.0  # seconds that a connection is kept between two requests
-HELD = 1.0  # seconds between two looks at a peer whose requests wait
-HALF = 1.0  # seconds that an answer may take after the peer has ended its side: it may have gone
+HEAD = 10.0  # seconds that a peer has to send its first request
+IDLE = 60.0  # seconds that a connection stays open between two requests
+HELD = 1.0  # seconds between two checks whether a peer with waiting requests has reset the connection
+# Seconds that a response may take after the peer has closed its side, because the peer may have gone.
+HALF = 1.0
 READ = 16 * 1024  # bytes of a body that are read ahead
-LINE = 16 * 1024  # bytes of a request's first line: the words of a search may have twelve for each character
+# Maximum bytes of a request line. In a search, one character may take twelve bytes (percent-encoded UTF-8).
+LINE = 16 * 1024
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 def server(handler: Handler) -> web.Server:
-    """Return aiohttp's server for a handler: it makes a protocol for each connection; to be called on the loop."""
+    """Return aiohttp's server for a handler, which makes a protocol for each connection. Call it on the event loop."""
     return web.Server(
         handler,
-        handler_cancellation=True,  # work ends with the connection that asked for it
-        auto_decompress=False,  # no body is worth that before the request is accepted
+        handler_cancellation=True,  # a handler is cancelled when its connection is lost
+        auto_decompress=False,  # a body must not cost CPU time before its request is accepted
         keepalive_timeout=IDLE,
-        lingering_time=0,  # the connection lingers itself
-        tcp_keepalive=False,  # the socket has it
+        lingering_time=0,  # Connection.finish lingers
+        tcp_keepalive=False,  # set on the listening socket already
         access_log=None,
         read_bufsize=READ,
         max_line_size=LINE,
@@ -49,7 +51,10 @@ def server(handler: Handler) -> web.Server:
 
 
 def _logger() -> logging.Logger:
-    """Return aiohttp's log. It is about faults of peers: those of ours are caught, and logged, before it sees them."""
+    """Return aiohttp's logger, with all its records lowered to DEBUG.
+
+    aiohttp logs faults of peers only: the server's own exceptions are caught and logged before they reach it.
+    """
     faults = logging.getLogger("aiohttp.server")
     faults.addFilter(_as_debug)
     return faults
@@ -61,19 +66,19 @@ def _as_debug(record: logging.LogRecord) -> bool:
 
 
 def dialogue_of(request: web.BaseRequest) -> HttpClient:
-    """Return the dialogue on whose connection a request came. Raises ConnectionError when that is closed."""
+    """Return the client that a request came from. Raise ConnectionResetError if its connection is closed."""
     if request.transport is None:
         raise ConnectionResetError("the peer has gone")
     return cast(_Transport, request.transport).dialogue
 
 
 class HttpClient:
-    """One peer that speaks HTTP.
+    """A peer that speaks HTTP.
 
     Args:
-        server: makes aiohttp's protocol.
-        shared: the server's.
-        headers: of every answer.
+        server: aiohttp's server, which makes the protocol.
+        shared: the state that all connections share.
+        headers: the headers that every response gets.
 
     """
 
@@ -82,42 +87,42 @@ class HttpClient:
     def __init__(self, server: web.Server, shared: Shared, headers: Mapping[str, str]) -> None:
         self.connection: Connection
         self.headers = headers
-        self._ending = False  # the peer sends nothing more, or the server stops: no request follows
+        self._ending = False  # the peer has closed its side or the server is stopping: no request follows
         self._shared = shared
         self._protocol: asyncio.Protocol = server()
         self._transport = _Transport(self)
-        self._since = shared.clock()  # when the connection began, or the peer ended its side
-        self._asked = False  # a whole request has come
-        self._answers = 0  # requests that are being answered
-        self._replies = False  # an answer is being written
-        self._tail = b""  # the last bytes that came in
-        self._body: tuple[web.BaseRequest, asyncio.Timeout] | None = None  # that is being read
+        self._since = shared.clock()  # time at which the connection, or `_ending`, began
+        self._asked = False  # the head of a request has arrived
+        self._answers = 0  # requests being answered
+        self._replies = False  # a response is being written
+        self._tail = b""  # the last four bytes received
+        self._body: tuple[web.BaseRequest, asyncio.Timeout] | None = None  # the body being read
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Wait for a request."""
+        """Start aiohttp's protocol, which waits for a request."""
         self.connection = connection
         connection.peer = connection.peer or connection.transport.get_extra_info("peername")
         self._protocol.connection_made(self._transport)
 
     def feed(self, data: bytes) -> None:
-        """Let aiohttp have what came in; it keeps at most a few requests and the beginning of a body."""
+        """Pass received bytes to aiohttp, which buffers at most a few requests and the beginning of a body."""
         self._tail = (self._tail + data)[-4:]
         self._protocol.data_received(data)
 
     def next_item(self) -> None:
-        """Return nothing: `feed` has taken it."""
+        """Return None: `feed` has passed all input to aiohttp."""
 
     def ready(self) -> bool:
-        """Whether aiohttp takes more, or the peer is gone, and with it the reason to take anything."""
+        """Return whether aiohttp accepts more input. If the peer is gone, the input no longer matters: return True."""
         return not self._transport.held or self.connection.transport.is_closing()
 
     def handle(self, item: object) -> None:
-        """Do nothing: there are no items."""
+        """Do nothing: `next_item` never returns an item."""
 
     def ended(self) -> bool:
-        """Let the answer that is under way be given, if that does not take long; then close."""
+        """Let the current response finish within HALF seconds, then close. Stop waiting for the rest of a body."""
         if self.connection.transport.is_closing():
             self.connection.finish()
             return True
@@ -128,30 +133,34 @@ class HttpClient:
         return False
 
     def connection_lost(self) -> None:
-        """End what is under way: the peer is gone."""
+        """Let aiohttp cancel the running handler: the peer is gone."""
         self._protocol.connection_lost(None)
 
     def pause(self) -> None:
-        """Let aiohttp wait: the peer does not read."""
+        """Make aiohttp stop writing because the peer does not read."""
         self._protocol.pause_writing()
 
     def resume(self) -> None:
-        """Let it write again."""
+        """Let aiohttp write again."""
         self._protocol.resume_writing()
 
     def shut_down(self) -> None:
-        """Close, after the answer that is under way."""
+        """Close, after the current response if there is one."""
         if self._answers:
             self._end()
         else:
             self.connection.finish()
 
     def ask_sign_of_life(self) -> bool:
-        """Return that there is nothing to ask."""
+        """Send nothing and return False: HTTP has no ping."""
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """Close when no request came in time, or the peer has ended its side and no answer is ready."""
+        """Close if no request came in time, or no response is ready HALF seconds after the peer has closed its side.
+
+        Also close if the peer has reset the connection while its input is not read. Return the seconds until the next
+        check; 0 or less if the client has ended.
+        """
         if self._ending:
             if not self._replies and now - self._since >= HALF:
                 self.connection.finish()
@@ -169,7 +178,10 @@ class HttpClient:
     # --- the handler's calls --------------------------------------------------------------------------------
 
     async def answer(self, request: web.BaseRequest, find: Handler) -> web.StreamResponse:
-        """Find the answer to a request, and write it; what aiohttp writes at any other time is about no request."""
+        """Get the response to a request from `find`, and write it.
+
+        All that aiohttp writes while no request is being answered concerns input that is not a valid request.
+        """
         self._asked = True
         self._answers += 1
         try:
@@ -187,10 +199,18 @@ class HttpClient:
         return response
 
     async def read(self, request: web.BaseRequest, limit: int, seconds: float) -> bytes | None:
-        """Return a request's body; None if it has more than `limit` bytes: then not all of it was read.
+        """Return a request's body.
+
+        Args:
+            request: the request.
+            limit: maximum bytes of the body.
+            seconds: time in which the complete body must arrive.
+
+        Returns:
+            The body; None if it exceeds the limit. Then part of it is left unread.
 
         Raises:
-            Refused: it did not come in time, or not whole.
+            Refused: the body did not arrive in time, was cut off, or is not valid HTTP.
 
         """
         if (request.content_length or 0) > limit:
@@ -217,12 +237,18 @@ class HttpClient:
 
     @staticmethod
     def _cut_off(request: web.BaseRequest, patience: asyncio.Timeout) -> None:
-        """Wait no more for a body of which no more will come."""
+        """Stop waiting for the rest of a body, because no more input will come."""
         if not request.content.is_eof():
             patience.reschedule(0)
 
     async def give_way(self, dialogue: ClientProtocol, answer: bytes) -> NoReturn:
-        """Write the head of an answer, and let another dialogue have the connection. The request's handler ends."""
+        """Write the head of a response, and hand the connection over to another client. The handler is cancelled.
+
+        Args:
+            dialogue: the client that continues.
+            answer: the head of the response.
+
+        """
         self._transport.detach()
         self.connection.write(answer)
         self.connection.hand_over(dialogue)
@@ -231,25 +257,25 @@ class HttpClient:
         raise AssertionError("the handler was not cancelled")
 
     def _end(self) -> None:
-        """Answer no further request, and wait a little for the answer that is under way."""
+        """Accept no further request, and give the current response HALF seconds."""
         self._ending = True
         self._since = self._shared.clock()
         self._shared.deadlines.advance(self.connection, HALF)
 
     def hold(self) -> None:
-        """Look now and then whether the peer is gone: while the socket is not read, nothing else would tell."""
+        """Check every HELD seconds whether the peer is gone. Nothing else shows it while the socket is not read."""
         if self.connection.state is ConnectionState.OPEN:
             self._shared.deadlines.advance(self.connection, HELD)
 
     @property
     def is_quiet(self) -> bool:
-        """Whether nothing came in behind the head of the request."""
+        """Whether no input has arrived after the head of the request."""
         return self._tail == b"\r\n\r\n"
 
     # --- aiohttp's calls ------------------------------------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        """Write what is a part of an answer of ours; else refuse what came in, and close."""
+        """Write bytes of a response. While no request is being answered, send 400 Bad Request instead, and close."""
         if self._answers:
             self.connection.write(data)
         else:
@@ -261,8 +287,8 @@ class HttpClient:
 class Call:
     """A request that is being answered.
 
-    `peer` is the socket address of the client, as far as it is known, `origin` what counts as its address: behind a
-    proxy they are not those of the connection.
+    `peer` is the client's socket address as far as it is known, and `origin` the address under which the client is
+    counted. Behind a proxy they differ from those of the connection.
     """
 
     request: web.BaseRequest
@@ -271,7 +297,12 @@ class Call:
     origin: str
 
     async def give_way(self, dialogue: ClientProtocol, status: str, headers: Mapping[str, str]) -> NoReturn:
-        """Write the head of an answer, and let another dialogue have the connection. The request's handler ends.
+        """Write the head of a response, and hand the connection over to another client. The handler is cancelled.
+
+        Args:
+            dialogue: the client that continues.
+            status: the status line's code and phrase.
+            headers: the headers in addition to those that every response gets.
 
         Raises:
             Refused: there are too many connections from the client's address.
@@ -283,16 +314,16 @@ class Call:
 
 
 class _Transport(asyncio.Transport):
-    """What aiohttp takes for the transport."""
+    """The transport object that aiohttp writes to. It forwards to the client's Connection."""
 
     def __init__(self, dialogue: HttpClient) -> None:
         super().__init__()
         self.dialogue = dialogue
-        self.held = False  # aiohttp takes no more bytes for now
+        self.held = False  # aiohttp has paused reading
         self._detached = False
 
     def detach(self) -> None:
-        """Let nothing through any more."""
+        """Ignore all further calls of aiohttp: another client has the connection."""
         self._detached = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -318,7 +349,7 @@ class _Transport(asyncio.Transport):
             self.dialogue.connection.resume_input()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the connection's transport knows; the socket is kept from aiohttp: its options are set."""
+        """Return the transport's information, but not the socket: aiohttp must not change its options."""
         if name == "socket":
             return default
         return self.dialogue.connection.transport.get_extra_info(name, default)

@@ -1,4 +1,4 @@
-"""IRC's channels: joining, talking, topics, lists, kicks. A channel is a room, `#` in front."""
+"""The IRC commands for channels: JOIN, PART, TOPIC, INVITE, KICK, lists. A channel is a room with `#` in front."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from hubbub.wire.irc_numerics import TEXTS
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-ROOMS = 1_000_000  # that a list may have
-NAMES_LINE = 400  # bytes of names in a line
-NAMES_KEPT = 1000  # rooms whose names are kept for the next who asks
+ROOMS = 1_000_000  # maximum number of rooms in a list
+NAMES_LINE = 400  # maximum bytes of names in a line
+NAMES_KEPT = 1000  # maximum number of rooms whose NAMES lines are cached
 
 
 def room_name(name: str) -> str:
-    """Return what a channel's room is called. Raises Refused."""
+    """Return the name of a channel's room. Raise Refused if it is no valid channel name."""
     if not name.startswith("#"):
         raise Refused("room-invalid", "A channel begins with #.")
     return names.check_room(name)
 
 
 def find_room(client: IrcClient, name: str) -> Room | None:
-    """Return a channel that exists for a client: somebody is in it, and the client may know of it."""
+    """Return a channel's room if it has members and the client may see that it exists; else None."""
     room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
     if room is None or not room.count or not client.hub.may(client.session, Action.LIST, room):
         return None
@@ -41,7 +41,7 @@ def find_room(client: IrcClient, name: str) -> Room | None:
 
 
 def room_at(client: IrcClient, name: str) -> Room | None:
-    """Return the same; None after the answer that there is none."""
+    """Return a channel's room as `find_room` does. If there is none, reply with 403 and return None."""
     room = find_room(client, name)
     if room is None:
         client.numeric(403, name)
@@ -49,7 +49,7 @@ def room_at(client: IrcClient, name: str) -> Room | None:
 
 
 def room_of(client: IrcClient, name: str) -> Room | None:
-    """Return a channel that the client is in; None after the answer that it is not."""
+    """Return a channel's room if the client is a member. If not, reply with 403 or 442 and return None."""
     room = room_at(client, name)
     if room and client.session not in room.members:
         client.numeric(442, name)
@@ -87,7 +87,7 @@ def _join(client: IrcClient, name: str, key: str) -> None:
 
 
 def greeting(client: IrcClient, room: Room) -> list[bytes]:
-    """Return what follows one's own JOIN: topic, read marker, names."""
+    """Return the lines that follow the client's own JOIN: topic, read marker, names."""
     name = channel(room.name)
     lines = topic_lines(client, room) if room.topic else []
     if "draft/read-marker" in client.caps:
@@ -99,7 +99,7 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
 
 
 def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
-    """Return a room's topic, and who set it when."""
+    """Return the lines with a room's topic, its author and its time (332, 333)."""
     nick, name = client.nick, channel(room.name)
     rules = room.rules
     return [
@@ -109,11 +109,14 @@ def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
 
 
 def names_lines(client: IrcClient, room: Room) -> list[bytes]:
-    """Return who is in a room. The lines are made once for all who ask before that changes."""
+    """Return the lines with a room's members (353).
+
+    The lines for members of the room are cached until the room changes.
+    """
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
     inside = client.session in room.members
     key = (room.end.seq, len(room.members), len(room.remote_members), multi, hosts)
-    cached = client.network.names.get(room.name) if inside else None  # who is invisible is in no log
+    cached = client.network.names.get(room.name) if inside else None  # the log does not show who is invisible
     if cached is None or cached[0] != key:
         words = []
         for member in room.people:
@@ -290,7 +293,7 @@ def names_of(client: IrcClient, params: list[str]) -> None:
         room = find_room(client, name)
         if room and client.hub.may(client.session, Action.SEE_MEMBERS, room):
             client.send(*names_lines(client, room))
-    client.numeric(366, params[0])  # one end for all, as RFC 1459 has it and conformance tests expect
+    client.numeric(366, params[0])  # one end for all channels, as in RFC 1459 and conformance tests
 
 
 def _is_number(text: str) -> bool:
@@ -298,7 +301,7 @@ def _is_number(text: str) -> bool:
 
 
 class ListedChannel(NamedTuple):
-    """A room in a list; the times are 0 if they are not known here."""
+    """A room in a list. The times are in seconds since 1970, 0 if this node does not know them."""
 
     name: str
     people: int
@@ -308,7 +311,7 @@ class ListedChannel(NamedTuple):
 
 
 def _condition(text: str, now: float) -> Callable[[ListedChannel], bool] | None:
-    """Return what one condition of ELIST asks of a room; None if it is a name."""
+    """Return the test for one ELIST condition; None if the text is a channel name."""
     if text[:1] in "<>" and _is_number(text[1:]):
         number = int(text[1:10])
         more = text[0] == ">"
@@ -368,6 +371,6 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
             rules = room.rules
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
             client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic_at)))
-    if any(name not in awake for name in hub.remote.rooms):  # only people of other nodes are there
+    if any(name not in awake for name in hub.remote.rooms):  # rooms with remote users only
         hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
     client.numeric(323)

@@ -1,4 +1,4 @@
-"""The dialogue with an IRC client, from its registration to its end. What commands do is in irc_*.py."""
+"""An IRC client's connection, from registration to the end. The commands are in the other irc_*.py files."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from hubbub.wire.irc_numerics import REFUSALS
 
 log = logging.getLogger("hubbub")
 
-PING_AFTER = 120.0  # seconds of silence after which a client is asked whether it is there
-PONG_WITHIN = 60.0
-STRAYS = 3  # commands that a client may send too early before it is taken for something else and ended
+PING_AFTER = 120.0  # seconds of silence after which the server sends a PING
+PONG_WITHIN = 60.0  # seconds that the client then has to send anything
+STRAYS = 3  # commands that need registration and come before it; at this number the client is disconnected
 
 
 class IrcClient(IrcReplies):
@@ -31,8 +31,8 @@ class IrcClient(IrcReplies):
 
     Args:
         hub: the hub.
-        network: what all IRC clients share.
-        now: seconds on the connection's clock.
+        network: the state that all IRC clients share.
+        now: the current time, in seconds on the connection's clock.
 
     """
 
@@ -44,16 +44,16 @@ class IrcClient(IrcReplies):
         self.settings = network.settings
         self.username = ""
         self.real = ""
-        self.away = ""  # before it is registered
-        self.strays = 0  # commands before it is registered that need that
+        self.away = ""  # the away message set before registration
+        self.strays = 0  # commands sent before registration that need it
         self.negotiating = False
-        self.version = 0  # of CAP LS, the highest asked for
+        self.version = 0  # the highest CAP LS version that the client asked for
         self.password = ""
         self.registered = False
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
         self.markers: dict[str, str] = {}
         self.metadata = irc_metadata.MetadataSubscriptions()
-        self.batch: Any = None  # a multi-line message that is coming in
+        self.batch: Any = None  # the multi-line message that is being received
         self._reader = wire.Reader()
         self._opened = now
         self._pinged = False
@@ -62,7 +62,7 @@ class IrcClient(IrcReplies):
     # --- the connection's calls -----------------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Wait for it to speak."""
+        """Connect a session to the hub. The server sends nothing before the client does."""
         self.connection = connection
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
@@ -71,21 +71,21 @@ class IrcClient(IrcReplies):
         self.session.secure = connection.encrypted
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in."""
+        """Buffer received bytes. Any input answers a PING."""
         self._pinged = False
         self._reader.feed(data)
 
     def next_item(self) -> wire.Message | wire.Broken | None:
-        """Return the next message."""
+        """Return the next message, complete or malformed, or None."""
         return self._reader.next_message()
 
     def ready(self) -> bool:
-        """Whether the next message may be taken."""
+        """Continue the current command, and return whether the next message may be processed."""
         self.go_on_with_it()
         return self.hub.session_ready(self.session)
 
     def handle(self, item: wire.Message | wire.Broken) -> None:
-        """Do what a message asks for, between the marks of its label."""
+        """Run the command of a message. Its answer is labelled if the message has a label (IRCv3 labeled-response)."""
         label = item.label if isinstance(item, wire.Broken) else item.tags.get("label", "")
         label = label if "labeled-response" in self.caps and len(label) <= wire.MAX_LABEL else ""
         self.begin_command("" if label and irc_commands.continues_batch(self, item) else label)
@@ -96,12 +96,12 @@ class IrcClient(IrcReplies):
         self.end_command()
 
     def ended(self) -> bool:
-        """End: it says nothing more."""
+        """Let the user leave: the client has closed its side."""
         self.hub.depart(self.session, "Connection closed")
         return True
 
     def connection_lost(self) -> None:
-        """Forget it."""
+        """Remove the client from the network's lists, and let the user leave."""
         self.network.unregistered.discard(self)
         self.network.clients.discard(self)
         for nick in self.monitored.values():
@@ -111,27 +111,30 @@ class IrcClient(IrcReplies):
         self.hub.depart(self.session, self._reason)
 
     def pause(self) -> None:
-        """Let the hub write nothing."""
+        """Stop the hub's output to this session because the client does not read."""
         self.hub.pause(self.session)
 
     def resume(self) -> None:
-        """Let the hub write again."""
+        """Let the hub write to this session again."""
         self.hub.resume(self.session)
 
     def shut_down(self) -> None:
-        """Say that the server stops, and close."""
+        """Send an ERROR that the server is stopping, and close."""
         self.connection.finish(wire.line("", "ERROR", "The server is shutting down"))
 
     def ask_sign_of_life(self) -> bool:
-        """Ask for a PONG, unless the client does not read."""
+        """Send a PING, unless the client does not read. Return whether it was sent."""
         if self.session.paused or self.session.closed:
             return False
         self.emit(wire.line("", "PING", self.network.name))
         return True
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """End clients that do not register in time, or answer no PING."""
-        if self.session.closed:  # its goodbye waits until its leave is stored
+        """Disconnect a client that does not register in time or does not answer a PING; send the PING when it is due.
+
+        Return the seconds until the next check; 0 or less if the client has ended.
+        """
+        if self.session.closed:  # the goodbye follows once the leave is stored
             return 0
         if not self.registered:
             left, why = self.settings.name_timeout - (now - self._opened), "Registration timed out"
@@ -151,7 +154,7 @@ class IrcClient(IrcReplies):
     # --- the hub's calls ------------------------------------------------------------------------------------------
 
     def send_event(self, event: Event) -> None:
-        """Show an event; after a goodbye, close."""
+        """Write an event as IRC messages. A goodbye closes the connection."""
         if isinstance(event, Goodbye):
             self.write()
             self.connection.finish()
@@ -159,14 +162,14 @@ class IrcClient(IrcReplies):
             teller(self, event)
 
     def resume_input(self) -> None:
-        """Take the next message."""
+        """Continue the current command and the input: the session is ready again."""
         self.go_on_with_it()
         self.connection.resume_input()
 
     # --- registration, and the end --------------------------------------------------------------------------------
 
     def refuse_name(self, refusal: Refused, name: str) -> None:
-        """Say that a name cannot be had."""
+        """Send the numeric for a refused nick: 437 if the other nodes could not be asked, else that of the refusal."""
         shown = name if name and " " not in name and not name.startswith(":") else "*"
         if refusal.code in REFUSALS:
             self.numeric(REFUSALS[refusal.code], shown)
@@ -174,7 +177,7 @@ class IrcClient(IrcReplies):
             self.reply("437", self.nick or "*", shown, refusal.text)
 
     def want(self, name: str) -> None:
-        """Note what a client wants to be called once it is registered; nobody holds a name before that."""
+        """Note the nick that the client asks for, and register it if possible. The nick is reserved at registration."""
         try:
             self.wanted = self.hub.directory.check_free(name)
         except Refused as refusal:
@@ -192,7 +195,10 @@ class IrcClient(IrcReplies):
             self.register()
 
     def register(self) -> None:
-        """Let the client in once it has said all that is needed."""
+        """Register the client once NICK and USER have come and CAP negotiation is over.
+
+        A wrong server password disconnects the client. A nick that is taken by now is refused.
+        """
         if self.registered or self.negotiating or not self.wanted or not self.username:
             return
         if self.settings.irc_password and self.password != self.settings.irc_password:
@@ -207,7 +213,7 @@ class IrcClient(IrcReplies):
             self.hub.naming.reserve(self.session, nick, partial(self._come_in, user))
 
     def _come_in(self, user: User, refusal: Refused | None) -> None:
-        """Let the client in under the name that it wanted, or ask for another one."""
+        """Complete the registration with the reserved nick, or send the refusal of the nick."""
         if refusal or self.session.closed:
             self.hub.directory.release_all(user)
             if refusal and not self.session.closed:
@@ -230,15 +236,20 @@ class IrcClient(IrcReplies):
         self.refuse_name(refusal, name)
 
     def take_caps(self, caps: frozenset[str]) -> None:
-        """Use these capabilities from now on."""
+        """Replace the client's capabilities, and the encoder of its session to match."""
         irc_metadata.on_caps_changed(self, caps)
         self.caps = caps
         self.hub.set_encoder(self.session, form_of(caps & SHOWING))
 
     def end(self, reason: str, quit: str | None = None) -> None:
-        """Say why, and close, whether the client reads or not.
+        """Send an ERROR with the reason, and close the connection even if the client does not read.
 
-        The others see the same; or `quit`, if it asked for that. Ending a client that has left already does nothing.
+        Do nothing if the client has left already.
+
+        Args:
+            reason: shown to the client, and to the other users if there is no `quit`.
+            quit: the message of the client's own QUIT, shown to the other users; None if it did not ask to leave.
+
         """
         if self.session.closed:
             return
@@ -257,7 +268,10 @@ class IrcClient(IrcReplies):
         self.hub.depart(self.session, self._reason, asked)
 
     def count_stray(self) -> None:
-        """Count what a client sends before it is registered and may not; end what seems to be no IRC client."""
+        """Count a command that needs registration and came before it.
+
+        After STRAYS of them, disconnect: the peer is probably no IRC client.
+        """
         self.strays += 1
         if self.strays >= STRAYS:
             self.end("Register first, by NICK and USER")

@@ -1,4 +1,7 @@
-"""What an IRC client may ask: the table of commands. What they do is in the other irc_*.py."""
+"""The table of IRC commands, and the checks before one runs. The commands are in the other irc_*.py files.
+
+HELP shows the first line of a command's docstring to the user.
+"""
 
 from __future__ import annotations
 
@@ -25,30 +28,30 @@ from hubbub.wire.irc_numerics import REFUSALS
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-VISITED = 10  # rooms that a message may wake
+VISITED = 10  # maximum number of rooms that one message may load
 HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PRI"})
 _WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
 @dataclass(frozen=True, slots=True)
 class IrcCommand:
-    """A row: how many parameters it needs, and whether it may be sent before the client is registered."""
+    """A command: its function, the parameters it needs, and whether it is allowed before registration."""
 
     run: Callable[[IrcClient, list[str]], None]
     needs: int = 0
     early: bool = False
-    operators: bool = False  # of the server only
+    operators: bool = False  # for server operators only
 
 
 def continues_batch(client: IrcClient, item: wire.Message | wire.Broken) -> bool:
-    """Return whether a message is a part of a multi-line one: its label is that of the first part."""
+    """Return whether a message belongs to an open multi-line message, whose first part has the label."""
     if client.batch is None or isinstance(item, wire.Broken):
         return False
     return "batch" in item.tags or (item.verb == "BATCH" and bool(item.params) and item.params[0].startswith("-"))
 
 
 def run(client: IrcClient, message: wire.Message) -> None:
-    """Do what a message asks for; what the core refuses is answered."""
+    """Run the command of a message, and reply to refusals of the core."""
     try:
         _take(client, message)
     except Refused as refusal:
@@ -77,9 +80,9 @@ def _run_later(client: IrcClient, message: wire.Message) -> None:
 
 
 def _asleep(client: IrcClient, message: wire.Message) -> list[str]:
-    """Return the rooms that a message names, and that only people on other nodes are in: they are to be woken first."""
+    """Return the rooms that a message names and that have remote users only: they must be loaded first."""
     hub = client.hub
-    if not client.registered or message.verb == "JOIN":  # that wakes a room itself
+    if not client.registered or message.verb == "JOIN":  # JOIN loads a room itself
         return []
     words = (word.lstrip("@+") for param in message.params[:2] for word in param.split(","))
     names = dict.fromkeys(key_of(word[1:]) for word in words if word.startswith("#"))
@@ -105,7 +108,7 @@ def _run(client: IrcClient, message: wire.Message) -> None:
 
 
 def is_early(verb: str) -> bool:
-    """Return whether a command may be sent before the client is registered."""
+    """Return whether a command is allowed before registration."""
     command = COMMANDS.get(verb)
     return command is not None and command.early
 
@@ -119,7 +122,7 @@ def _run_too_early(client: IrcClient, verb: str) -> None:
 
 
 def refuse(client: IrcClient, refusal: Refused, params: Sequence[str]) -> None:
-    """Answer what the core refuses."""
+    """Reply to a refusal of the core with its numeric, or with a notice if it has none."""
     code = REFUSALS.get(refusal.code)
     if code in (401, 403, 404, 442, 482) and params:
         client.numeric(code, params[0])

@@ -1,4 +1,4 @@
-"""How an IRC client is shown what the hub tells it."""
+"""The conversion of the hub's events into IRC messages for one client."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _stored(client: IrcClient, event: Acknowledged) -> None:
         shown = "echo-message" in client.caps and event.label != "quiet"
     else:
         shown = entry.kind is not Kind.JOIN
-    again = "~" in entry.id and not entry.id.endswith("~0")  # the same in another room
+    again = "~" in entry.id and not entry.id.endswith("~0")  # a copy of the entry in another room
     if shown and not again:
         client.emit(*client.form.lines(entry))
 
@@ -76,7 +76,7 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
     about = [channel(event.room)] if event.room else []
     code = REFUSALS.get(event.code)
     if event.code == "broker" and event.room and event.room not in client.session.rooms:
-        code = 437  # it is not in
+        code = 437  # the join failed
     if code and (about or code == 412):
         text = TEXTS[code] if code in (471, 473, 474, 475) else event.text
         client.emit(client.line(f"{code:03d}", client.nick, *about, text))
@@ -87,7 +87,8 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
 def _private(client: IrcClient, event: Private) -> None:
     if event.entry:
         lines = client.form.lines(event.entry)
-        if event.entry.id.startswith(client.session.id_prefix):  # to itself: after the echo, and no part of an answer
+        if event.entry.id.startswith(client.session.id_prefix):
+            # A message to oneself follows the echo and is not part of the answer.
             client.after_response(lines)
         else:
             client.connection.write(b"".join(lines))
@@ -97,7 +98,7 @@ def _invited(client: IrcClient, event: Invited) -> None:
     author = client.hub.directory.find(event.nick)
     if author and author.host == event.host:
         client.emit(client.event(author, "INVITE", client.nick, channel(event.room)))
-    else:  # it has left, or has another name, by now
+    else:  # the author has left or renamed since
         client.emit(wire.line(f"{event.nick}!{event.host}", "INVITE", client.nick, channel(event.room)))
 
 

@@ -1,4 +1,4 @@
-"""IRC's past: CHATHISTORY, read markers, the replay for those who cannot ask, and messages of several lines.
+"""IRC history: CHATHISTORY, read markers, the replay for clients without CHATHISTORY, and multi-line messages.
 
 Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, draft/multiline.
 """
@@ -26,15 +26,16 @@ from hubbub.wire.irc_encoder import MULTILINE, channel, stamp
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-HISTORY = 100  # entries of an answer to CHATHISTORY
-MARKERS = 200
+HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
+MARKERS = 200  # maximum number of read markers per client
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
 def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
-    """Return what was said before a client came, unless it asks for that itself, or is a bot: bots would act on it.
+    """Return the lines that replay earlier messages to a client that has joined.
 
-    It is marked as old: by a batch of the type chathistory, by its time, or by the time in front of the text.
+    Clients with CHATHISTORY get none, because they ask for it. Bots get none, because they would act on old messages.
+    The lines are marked as old by a batch of the type chathistory, by the tag server-time, or by the time in the text.
     """
     if "draft/chathistory" in client.caps or (client.user and "B" in client.user.modes):
         return []
@@ -47,7 +48,7 @@ def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
 
 
 def _in_batch(client: IrcClient, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
-    """Return lines of a channel's history between the marks of their batch, if it has a name."""
+    """Return history lines between the start and the end of their batch; without a reference, the lines alone."""
     if not ref:
         return list(lines)
     server = client.network.name
@@ -100,7 +101,7 @@ _FORMS = {"LATEST": 1, "BEFORE": 1, "AFTER": 1, "AROUND": 1, "BETWEEN": 2, "TARG
 
 
 def _bound(client: IrcClient, verb: str, target: str, text: str) -> float | str | None:
-    """Return a bound: a time, an id, or "*"; None after the answer that it is none."""
+    """Return a bound: a time in seconds since 1970, an id, or "*". If it is not valid, reply FAIL and return None."""
     if text == "*" and verb == "LATEST":
         return "*"
     if text.startswith("msgid=") and verb != "TARGETS":
@@ -123,7 +124,7 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
     if target.startswith("#") and (room is None or client.session not in room.members):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
-    if room is None:  # private messages between guests are stored nowhere
+    if room is None:  # private messages are not stored
         client.end_batch(client.begin_batch("chathistory", target))
         return
     every = "draft/event-playback" in client.caps
@@ -184,12 +185,12 @@ def markread(client: IrcClient, params: list[str]) -> None:
     client.reply("MARKREAD", target, client.markers.get(key, "*"))
 
 
-# --- messages of several lines --------------------------------------------------------------------------------------
+# --- multi-line messages --------------------------------------------------------------------------------------------
 
 
 @dataclass(slots=True)
 class Multiline:
-    """A message of several lines that is coming in; `broken`: its rest is passed over."""
+    """A multi-line message that is being received. If it is `broken`, the rest of its lines is ignored."""
 
     ref: str
     target: str
@@ -197,7 +198,7 @@ class Multiline:
     verb: str = ""
     text: str = ""
     lines: int = 0
-    size: int = 0  # bytes, as they are counted for max-bytes
+    size: int = 0  # bytes as max-bytes counts them
     broken: bool = False
 
 
@@ -206,7 +207,7 @@ def stray_batch(client: IrcClient, params: list[str]) -> None:
 
 
 def takes(client: IrcClient, message: wire.Message) -> bool:
-    """Take a message that is part of a multi-line one; return whether it was."""
+    """Process a message if it belongs to a multi-line message; return whether it does."""
     batch: Multiline | None = client.batch
     if message.verb == "BATCH" and client.registered:
         _batch(client, message)
@@ -234,7 +235,7 @@ def _batch(client: IrcClient, message: wire.Message) -> None:
     params = message.params
     ref = params[0] if params else ""
     batch: Multiline | None = client.batch
-    free = batch is None or batch.broken  # who was told that a batch is refused may leave it open, and begin again
+    free = batch is None or batch.broken  # a refused batch may stay open
     if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and free:
         client.batch = Multiline(ref[1:], params[2], irc_messages.client_tags(message))
         client.defer_response()

@@ -1,4 +1,4 @@
-"""Talking over IRC: PRIVMSG, NOTICE and TAGMSG, to channels, to those of them with a sign, and to people."""
+"""PRIVMSG, NOTICE and TAGMSG: messages to channels, to members of a channel with a status, and to users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hubbub.wire.irc_encoder import channel
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-TARGETS = 4  # of one message
+TARGETS = 4  # maximum number of targets of one message
 
 
 def privmsg(client: IrcClient, params: list[str]) -> None:
@@ -34,12 +34,12 @@ def tagmsg(client: IrcClient, params: list[str]) -> None:
 
 
 def client_tags(message: wire.Message) -> str:
-    """Return the tags that a client gives to others, as they are sent: with clean values, without odd names."""
+    """Return the client-only tags of a message in the form sent to others: clean values, valid names only."""
     return of_client(message.tags.items())
 
 
 def say(client: IrcClient, message: wire.Message) -> None:
-    """Do what PRIVMSG, NOTICE and TAGMSG ask for."""
+    """Run PRIVMSG, NOTICE or TAGMSG for each target. A NOTICE gets no error replies."""
     verb, params = message.verb, message.params
     quiet = verb == "NOTICE"
     signal = verb == "TAGMSG"
@@ -62,11 +62,11 @@ def say(client: IrcClient, message: wire.Message) -> None:
 
 
 def say_to(client: IrcClient, target: str, text: str, verb: str, tags: str) -> None:
-    """Say something to one target."""
+    """Send a message to one target, and reply to a refusal unless it is a NOTICE."""
     kind = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.EPHEMERAL}.get(verb, Kind.MESSAGE)
     if kind is Kind.MESSAGE and text.startswith("\x01ACTION ") and len(text.strip("\x01")) > 7:
         kind, text = Kind.ACTION, text[8:].rstrip("\x01")
-    elif text.startswith("\x01"):  # a client's command to a client: shown to nobody, stored nowhere
+    elif text.startswith("\x01"):  # CTCP: not shown to users, not stored
         kind, text = Kind.EPHEMERAL, f"{verb} {clean(text)}"
     try:
         if target.lstrip("@+").startswith("#"):
@@ -102,10 +102,10 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
         hub.say(session, text, room.name, kind, tags=tags)
 
 
-def _say_to_status(  # noqa: PLR0913 - what may be said to some of many
+def _say_to_status(  # noqa: PLR0913 - the parts of one message
     client: IrcClient, room: Room, status: str, text: str, kind: Kind, tags: str, label: str
 ) -> None:
-    """Say something to those members of a room who have a sign: privately, it is in no log."""
+    """Send a message to the members of a room with a status, as private messages that no log stores."""
     client.hub.speak(client.hub.viewer(client.session), room)
     wanted = "o" if status[0] == "@" and "+" not in status else "ov"
     others = (member for member in room.people if member is not client.session)

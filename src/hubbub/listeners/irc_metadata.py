@@ -1,7 +1,7 @@
-"""METADATA: what people and channels tell about themselves under keys, and who is told when that changes.
+"""The IRC command METADATA: values that users and channels publish under keys, and the subscriptions to changes.
 
-Source: https://ircv3.net/specs/extensions/metadata, as draft/metadata-2 and as draft/metadata-3. A client has one of
-them at most: they differ in how news is told (METADATA, or 761 and 766), and in the codes of what fails.
+Source: https://ircv3.net/specs/extensions/metadata, as draft/metadata-2 and as draft/metadata-3. A client has at most
+one of them. They differ in the form of notifications (METADATA, or 761 and 766) and in the error codes.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ LIMITS = (
     f"max-value-bytes={bounds.METADATA_VALUE_BYTES}"
 )
 CAPS = {SECOND: LIMITS, THIRD: f"{LIMITS},max-key-bytes={bounds.METADATA_KEY_BYTES}"}
-ROOMS = 10_000  # that have values; beyond that those are forgotten where nobody is
-AT_ONCE = 500  # values that come with a channel; who is owed more is told to ask for them
-IN_LINE = 6  # keys of any length that fit in a line
-IN_WHOIS = ("display-name", "pronouns", "status", "location", "homepage")  # what people read
-ALL = "*ALL"  # a target: every one of which the client is told news
+ROOMS = 10_000  # rooms with values; at this number, the values of rooms that are not loaded are dropped
+AT_ONCE = 500  # maximum values sent at a JOIN; with more, the client is asked to request them
+IN_LINE = 6  # keys of maximum length that fit in a line
+IN_WHOIS = ("display-name", "pronouns", "status", "location", "homepage")  # keys that WHOIS shows
+ALL = "*ALL"  # a target: all users and rooms whose changes the client is sent
 LATER = f"Ask by METADATA {ALL} SYNC"
 
 Row = tuple[str, ...]  # the verb of a line, and its parameters
 
 
 class Values:
-    """What people and rooms tell about themselves, by key.
+    """The metadata values of users and rooms, by key.
 
-    It is in memory only, and in no log: a nick is somebody's no longer than the connection is, and what a room tells
-    is told anew after a restart by who runs it.
+    They are in memory only and not in the log. A user's nick is theirs only while they are connected, and after a
+    restart the operators of a room set its values again.
 
     Args:
-        awake: the rooms that are awake, by name.
+        awake: the loaded rooms, by name.
 
     """
 
@@ -60,14 +60,14 @@ class Values:
         self._awake = awake
 
     def open(self, name: str) -> dict[str, str]:
-        """Return a room's values, to be changed."""
+        """Return a room's values for a change. Drop those of rooms that are not loaded if there are too many."""
         if name not in self.rooms and len(self.rooms) >= ROOMS:
             for other in [other for other in self.rooms if other not in self._awake]:
                 del self.rooms[other]
         return self.rooms.setdefault(name, {})
 
     def move(self, before: str, to: str) -> None:
-        """Keep a room's values under its new name."""
+        """Move a room's values to its new name."""
         self.rooms.pop(to, None)
         if values := self.rooms.pop(before, None):
             self.rooms[to] = values
@@ -75,31 +75,31 @@ class Values:
 
 @dataclass(slots=True)
 class MetadataSubscriptions:
-    """What one client has: the keys that it subscribes to, in order, and its values until it is registered."""
+    """A client's state: the keys that it subscribes to, in order, and its values set before registration."""
 
     subscribed: dict[str, None] = field(default_factory=dict)
     early: dict[str, str] = field(default_factory=dict)
 
 
 class MetadataTarget(NamedTuple):
-    """Whom a command is about, by the name that is shown: somebody, or a room."""
+    """The user or room that a command is about, with the name to show."""
 
     name: str
     session: Session | None
     room: Room | None
 
 
-# --- hooks of the dialogue ------------------------------------------------------------------------------------------
+# --- hooks of the client --------------------------------------------------------------------------------------------
 
 
 def on_caps_changed(client: IrcClient, caps: frozenset[str]) -> None:
-    """End the subscriptions of a client that is about to lose a capability which they need."""
+    """End a client's subscriptions if its new capabilities lack one that they need."""
     if "batch" not in caps or not (client.caps & caps & CAPS.keys()):
         client.metadata.subscribed.clear()
 
 
 def welcome(client: IrcClient) -> None:
-    """Show who has just registered what it has said about itself, and those who watch for its nick."""
+    """Send a newly registered client its own values, and notify the clients that monitor its nick."""
     assert client.user is not None
     values = client.network.metadata.users[client.user] = client.metadata.early
     if client.caps & CAPS.keys():
@@ -110,7 +110,7 @@ def welcome(client: IrcClient) -> None:
 
 
 def greeting(client: IrcClient, room: Room) -> list[bytes]:
-    """Return what follows one's own JOIN: the values of the room, and of who is there."""
+    """Return the lines that follow the client's own JOIN: the subscribed values of the room and of its members."""
     name = channel(room.name)
     rows = list(islice(_current(client, _around(client, [room])), AT_ONCE + 1))
     if len(rows) > AT_ONCE:
@@ -119,7 +119,7 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
 
 
 def announce(client: IrcClient, room: Room) -> None:
-    """Tell the others in a room what a newcomer says about itself."""
+    """Send the values of a client that has joined to the other members of the room."""
     values = _values(client, MetadataTarget(client.nick, client.session, None))
     for member in room.people if values else ():
         other = client.network.client(member)
@@ -128,14 +128,14 @@ def announce(client: IrcClient, room: Room) -> None:
 
 
 def watched(client: IrcClient, nicks: Iterable[str]) -> None:
-    """Tell a client what those say about themselves for whom it watches from now on."""
+    """Send a client the values of the users that it has begun to monitor."""
     for nick in nicks if client.metadata.subscribed else ():
         if target := _target(client, nick):
             _catch_up(client, target.name, _values(client, target))
 
 
 def whois(client: IrcClient, user: User) -> None:
-    """Answer a WHOIS with what somebody says about itself that people read."""
+    """Add a user's values for the keys in IN_WHOIS to the answer to WHOIS."""
     values = client.network.metadata.users.get(user, {})
     for key in IN_WHOIS:
         if key in values:
@@ -146,24 +146,24 @@ def whois(client: IrcClient, user: User) -> None:
 
 
 def _value(client: IrcClient, name: str, key: str, value: str) -> Row:
-    """Return the answer that somebody or a channel has this value, or none."""
+    """Return the reply with the value of a key (761), or that there is none (766) if it is ""."""
     return ("761", client.nick, name, key, "*", value) if value else ("766", client.nick, name, key, TEXTS[766])
 
 
 def _news(client: IrcClient, name: str, key: str, value: str) -> Row:
-    """Return the same as it is told unasked."""
+    """Return the notification of a value: METADATA in draft/metadata-2, 761 or 766 in draft/metadata-3."""
     if THIRD in client.caps:
         return _value(client, name, key, value)
     return ("METADATA", name, key, "*", *([value] if value else []))
 
 
 def _later(client: IrcClient, name: str) -> Row:
-    """Return that the client must ask for values."""
+    """Return the reply that the client must request the values itself (774)."""
     return ("774", client.nick, name, *(["0", LATER] if THIRD in client.caps else []))
 
 
 def _batch(client: IrcClient, name: str, rows: Iterable[Row], kind: str = "metadata") -> list[bytes]:
-    """Return lines as a batch, as they are if the client reads none."""
+    """Return rows as lines in a batch; without the batch if the client does not support batches."""
     server, ref = client.network.name, client.new_ref() if "batch" in client.caps else ""
     tags = {"batch": ref, **client.time} if ref else client.time
     lines = [wire.line(server, *row, tags=tags) for row in rows]
@@ -174,16 +174,16 @@ def _batch(client: IrcClient, name: str, rows: Iterable[Row], kind: str = "metad
 
 
 def _keys(client: IrcClient, code: str, keys: Sequence[str]) -> list[Row]:
-    """Return a list of keys in lines."""
+    """Return rows with IN_LINE keys each."""
     return [(code, client.nick, *keys[start : start + IN_LINE]) for start in range(0, len(keys), IN_LINE)]
 
 
 def _shown(word: str) -> str:
-    """Return a parameter so that it can stand in the middle of a line."""
+    """Return a parameter in a form that is valid before the last one, cut to the length of a key; else "*"."""
     return wire.cut(word, bounds.METADATA_KEY_BYTES) if word and " " not in word and word[0] != ":" else "*"
 
 
-# --- what fails -----------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def _bad_key(client: IrcClient, key: str, reply: str = "WARN") -> Row:
@@ -226,17 +226,17 @@ def _too_many(client: IrcClient, key: str) -> None:
     client.fail("METADATA", *code, f"You can subscribe to no more than {bounds.METADATA_SUBSCRIPTIONS} keys")
 
 
-# --- who, and what --------------------------------------------------------------------------------------------------
+# --- targets, values ------------------------------------------------------------------------------------------------
 
 
 def _key(client: IrcClient, word: str) -> str | None:
-    """Return a key as it is kept, None if it is none; draft/metadata-2 knows no case."""
+    """Return a key in its stored form; None if it is not valid. In draft/metadata-2 keys are case-insensitive."""
     key = word if THIRD in client.caps else word.lower()
     return key if len(key) <= bounds.METADATA_KEY_BYTES and re.fullmatch("[a-z0-9_./-]+", key) else None
 
 
 def _target(client: IrcClient, word: str) -> MetadataTarget | None:
-    """Return whom a word means: "*" for oneself, a nick, or a channel that the client may see into."""
+    """Return the target that a word names: "*" for the client itself, a nick, or a channel whose topic it may see."""
     hub = client.hub
     if word == "*" or key_of(word) == key_of(client.nick):
         return MetadataTarget(client.nick, client.session, None)
@@ -250,7 +250,7 @@ def _target(client: IrcClient, word: str) -> MetadataTarget | None:
 
 
 def _values(client: IrcClient, target: MetadataTarget) -> dict[str, str]:
-    """Return what a target has; somebody's is what is kept, a room's may be empty and kept nowhere."""
+    """Return a target's values. A user's dict is the stored one; a room without values gets a new, unstored dict."""
     kept = client.network.metadata
     if target.room:
         return kept.rooms.get(target.room.name, {})
@@ -267,7 +267,7 @@ def _may_set(client: IrcClient, target: MetadataTarget) -> bool:
 
 
 def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Return rooms with their values, and the others who are there with theirs, each once."""
+    """Yield rooms with their values, and the other members of the client's own rooms with theirs, each user once."""
     kept = client.network.metadata
     seen = {client.user}
     for room in rooms:
@@ -280,7 +280,7 @@ def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Map
 
 
 def _current(client: IrcClient, about: Iterable[tuple[str, Mapping[str, str]]]) -> Iterator[Row]:
-    """Return the values that a client subscribes to."""
+    """Yield notifications of the values that a client subscribes to."""
     subscribed = client.metadata.subscribed
     for name, values in about if subscribed else ():
         if values:
@@ -288,13 +288,13 @@ def _current(client: IrcClient, about: Iterable[tuple[str, Mapping[str, str]]]) 
 
 
 def _catch_up(client: IrcClient, name: str, values: Mapping[str, str]) -> None:
-    """Tell a client those values of somebody that it subscribes to."""
+    """Send a client the values of a user that it subscribes to."""
     if rows := list(_current(client, [(name, values)])):
         client.send(*_batch(client, name, rows))
 
 
 def _follows(client: IrcClient, target: MetadataTarget) -> bool:
-    """Return whether a client is told what changes: it is there, shares a room, or watches for the nick."""
+    """Return whether a client is notified of changes: it is in the room, shares a room with or monitors the user."""
     rooms = client.session.rooms
     if target.room:
         return target.room.name in rooms
@@ -303,14 +303,14 @@ def _follows(client: IrcClient, target: MetadataTarget) -> bool:
 
 
 def _notify(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
-    """Tell the others who subscribe to a key that a client has changed a value."""
+    """Notify the other clients that subscribe to a key of a changed value."""
     for other in list(client.network.clients):
         if other is not client and key in other.metadata.subscribed and _follows(other, target):
             other.reply(*_news(other, target.name, key, value))
 
 
 def _change(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
-    """Keep a value, or with "" forget it."""
+    """Store a value, or delete it if it is "", and notify the subscribers if it has changed."""
     kept = client.network.metadata
     values = kept.open(target.room.name) if target.room else _values(client, target)
     before = values.pop(key, "")
@@ -437,7 +437,7 @@ def _sync_all(client: IrcClient) -> None:
 
 
 class _Verb(NamedTuple):
-    """A subcommand: how many parameters it needs, and whether it is about the client itself only."""
+    """A subcommand: its function, the parameters it needs, and whether its target must be the client itself."""
 
     run: Callable[[IrcClient, MetadataTarget, list[str]], None]
     needs: int = 0

@@ -1,4 +1,4 @@
-"""IRC's modes: of channels, which are the rules of rooms, and of users."""
+"""The IRC command MODE: channel modes, which are the modes of rooms, and user modes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
 USER_MODES = "Biow"
-MODES = 20  # changes in one command
+MODES = 20  # maximum number of changes in one command
 
 
 def mode(client: IrcClient, params: list[str]) -> None:
@@ -50,7 +50,7 @@ def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
 
 
 def _change_user(user: User, letters: str) -> tuple[str, bool]:
-    """Change a user's modes; return what changed, and whether a letter is not known."""
+    """Change a user's modes; return the changes made and whether an unknown letter was given."""
     on, unknown, text, sign = True, False, "", None
     for letter in letters:
         if letter in "+-":
@@ -89,14 +89,15 @@ def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> Non
     if not changes:
         return
     if any(change.letter == "k" for change in changes):
-        session.label = session.label or "irc"  # the others are not shown the key: its setter is, by an answer
+        # The key is hidden from the other members, so the member who set it is shown it by an answer.
+        session.label = session.label or "irc"
     bad = moderation.change(hub, session, room, changes)
     for change, refusal in bad:
         _complain(client, room, change, refusal)
 
 
 def _read(client: IrcClient, room: Room, params: Sequence[str]) -> tuple[list[ModeChange], list[str]]:
-    """Return the changes that a MODE asks for, and the lists that it wants to see."""
+    """Return the changes in a MODE command, and the letters of the lists that it asks for."""
     letters, rest = params[0], list(params[1:])
     changes: list[ModeChange] = []
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""What all IRC clients of a server share: who was here, who watches for whom, and what the server is called."""
+"""The state that all IRC clients of a server share: past users, MONITOR lists, knocks and the server's name."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from hubbub.listeners.irc_metadata import Values
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-REMEMBERED = 500  # people who were here
-CROWD = 200  # users from which on they are not all looked at for every newcomer
-KNOCKS = 200  # that are remembered; more are refused
-KNOCKS_AFTER = 60.0  # seconds between two from one host for one room
-WATCHED = 100  # nicks that a client may watch for
+REMEMBERED = 500  # past users kept for WHOWAS
+CROWD = 200  # number of users from which on their modes are counted at most once a second
+KNOCKS = 200  # maximum number of remembered knocks; further knocks are refused
+KNOCKS_AFTER = 60.0  # seconds between two knocks from one host on one room
+WATCHED = 100  # maximum number of nicks that a client may monitor
 
 
 class WhowasEntry(NamedTuple):
-    """Somebody who was here under a nick."""
+    """A past user of a nick, as WHOWAS shows it; `at` is the time of the end in seconds since 1970."""
 
     nick: str
     host: str
@@ -37,14 +37,14 @@ class WhowasEntry(NamedTuple):
 
 
 class IrcNetwork:
-    """The IRC side of the server.
+    """The state that all IRC clients share.
 
     Args:
-        hub: the hub; it tells who comes and goes, whatever they speak.
+        hub: the hub, which reports users of every protocol that come and go.
         settings: the settings in force.
 
     Raises:
-        SettingsError: those about web gateways cannot be.
+        SettingsError: the settings about web gateways are not valid.
 
     """
 
@@ -53,20 +53,20 @@ class IrcNetwork:
         self.settings = settings
         self.name = settings.server_name
         self.started = hub.clock()
-        self.most = 0  # users at one time
+        self.most = 0  # maximum number of users at the same time
         self.unregistered: set[IrcClient] = set()
         self.clients: set[IrcClient] = set()
-        self.was: deque[WhowasEntry] = deque(maxlen=REMEMBERED)  # the newest last
-        self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # NAMES of rooms, as they were asked for last
+        self.was: deque[WhowasEntry] = deque(maxlen=REMEMBERED)  # newest last
+        self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # cached NAMES lines by room
         self._watchers: dict[str, set[IrcClient]] = {}  # by folded nick
         self._here: dict[User, None] = {}
-        self._knocks: dict[tuple[str, str], float] = {}  # when somebody asked to be let in, by room and host
-        self._counted = (-1.0, 0, 0)  # when, and how many were invisible and operators
+        self._knocks: dict[tuple[str, str], float] = {}  # time of the last knock, by room and host
+        self._counted = (-1.0, 0, 0)  # time of the last count, invisible users, operators
         self.metadata = Values(hub.rooms.loaded)
         if settings.webirc_password and not settings.webirc_password.startswith("$argon2"):
             raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
         self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
-        # Asked whether a password is that of the web gateways; calls back, perhaps later, with the answer.
+        # Checks whether a password is that of the web gateways, and calls back with the result, perhaps later.
         self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
         hub.remote.described.append(self._described)
@@ -75,11 +75,14 @@ class IrcNetwork:
 
     @property
     def users(self) -> Collection[User]:
-        """Everybody who is here, by whatever they came."""
+        """All users that are connected, with any protocol."""
         return self._here
 
     def count(self) -> tuple[int, int]:
-        """Return how many are invisible, and operators of the server; in a crowd, as of a second ago."""
+        """Return the number of invisible users and that of server operators.
+
+        From CROWD users on, the numbers may be up to a second old.
+        """
         now = self.hub.clock()
         if len(self._here) < CROWD or not self._counted[0] <= now < self._counted[0] + 1:
             invisible = sum("i" in user.modes for user in self._here)
@@ -93,11 +96,11 @@ class IrcNetwork:
     # --- MONITOR --------------------------------------------------------------------------------------------------
 
     def watch(self, nick: str, client: IrcClient) -> None:
-        """Tell a client when somebody of that name comes or goes."""
+        """Notify a client from now on when a user with this nick comes or goes."""
         self._watchers.setdefault(key_of(nick), set()).add(client)
 
     def unwatch(self, nick: str, client: IrcClient) -> None:
-        """Tell it no more."""
+        """Stop notifying a client about this nick."""
         watchers = self._watchers.get(key_of(nick))
         if watchers:
             watchers.discard(client)
@@ -105,7 +108,7 @@ class IrcNetwork:
                 del self._watchers[key_of(nick)]
 
     def watchers(self, nick: str) -> Iterable[IrcClient]:
-        """Return who watches for a name."""
+        """Return the clients that monitor a nick."""
         return list(self._watchers.get(key_of(nick), ()))
 
     def _presence(self, user: User, before: str) -> None:
@@ -123,7 +126,7 @@ class IrcNetwork:
         if before and key_of(before) == key_of(user.nick):
             return
         gone = before or ("" if here else user.nick)
-        if gone and not self.hub.directory.find(gone):  # on a cluster who came anew may be known before that
+        if gone and not self.hub.directory.find(gone):  # in a cluster, the nick may be in use again already
             for client in self.watchers(gone):
                 client.numeric(731, gone)
         if session:
@@ -133,7 +136,7 @@ class IrcNetwork:
         self.most = max(self.most, len(self._here))
 
     def _described(self, session: Session, away: str, real: str) -> None:
-        """Tell the clients here what has changed with somebody on another node."""
+        """Send this node's clients the changed away state or real name of a remote user."""
         user = session.user
         assert user is not None
         for cap, verb, before, now in (
@@ -145,7 +148,10 @@ class IrcNetwork:
                     client.send(client.event(session, verb, *filter(None, [now])))
 
     def tell_away(self, session: Session, room: Room) -> None:
-        """Tell the clients in a room that who came into it is away, if so: https://ircv3.net/specs/extensions/away-notify."""
+        """Tell a room's clients that a user who has just joined is away, if so.
+
+        Source: https://ircv3.net/specs/extensions/away-notify
+        """
         user = session.user
         if user and user.away:
             for member in room.people:
@@ -154,7 +160,10 @@ class IrcNetwork:
                     client.send(client.event(session, "AWAY", user.away))
 
     def may_knock(self, room: str, host: str) -> bool:
-        """Return whether somebody from a host may ask to be let into a room now, and note that; once a minute."""
+        """Return whether a user from a host may knock on a room now. If so, note the knock.
+
+        A host may knock on a room once in KNOCKS_AFTER seconds.
+        """
         now = self.hub.clock()
         self._knocks = {key: then for key, then in self._knocks.items() if 0 <= now - then < KNOCKS_AFTER}
         if (room, host) in self._knocks or len(self._knocks) >= KNOCKS:
@@ -162,10 +171,10 @@ class IrcNetwork:
         self._knocks[room, host] = now
         return True
 
-    # --- what the others see --------------------------------------------------------------------------------------
+    # --- notified clients -----------------------------------------------------------------------------------------
 
     def sharers(self, session: object, cap: str) -> Iterator[IrcClient]:
-        """Return the clients with a capability who share a room with a session, each once, without its own."""
+        """Return the clients that have a capability and share a room with a session, each once, without its own."""
         seen = {session}
         for room in getattr(session, "rooms", {}).values():
             for member in room.people:
@@ -176,7 +185,7 @@ class IrcNetwork:
                         yield client
 
     def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcClient]:
-        """Return the same, and those who watch for the session's nick with extended-monitor."""
+        """Return the clients of `sharers`, and those that monitor the nick and have extended-monitor."""
         seen = set()
         for client in self.sharers(session, cap):
             seen.add(client)
@@ -187,7 +196,7 @@ class IrcNetwork:
 
     @staticmethod
     def client(session: object) -> IrcClient | None:
-        """Return the IRC client that a session is of, if it is of one."""
+        """Return the IRC client of a session; None if the session uses another protocol."""
         outlet = getattr(session, "client", None)
         return outlet if getattr(outlet, "is_irc", False) else None
 
@@ -196,5 +205,5 @@ Clock = Callable[[], float]
 
 
 def human(seconds: float) -> str:
-    """Return a point in time as people read it."""
+    """Return a time, in seconds since 1970, as readable UTC text."""
     return time.strftime("%a %b %d %Y %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,4 +1,4 @@
-"""IRC's questions about people: WHO and WHOX, WHOIS, WHOWAS, AWAY, MONITOR and the like."""
+"""The IRC commands about users: WHO and WHOX, WHOIS, WHOWAS, USERHOST, ISON, AWAY, SETNAME, MONITOR."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from hubbub.wire.irc_encoder import channel
 if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
-FIELDS = "tcuihsnfdlaor"  # of WHOX, in the order in which they are answered
+FIELDS = "tcuihsnfdlaor"  # WHOX fields in the order of the reply
 
 
 def common(client: IrcClient, session: Session) -> list[Room]:
-    """Return the rooms that a client shares with somebody."""
+    """Return the rooms that a client shares with another session."""
     return [room for name, room in session.rooms.items() if name in client.session.rooms]
 
 
 def visible(client: IrcClient, session: Session) -> bool:
-    """Return whether a client is shown somebody whom it does not ask for by name."""
+    """Return whether WHO with a mask shows a user to a client: not invisible, itself, or in a shared room."""
     user = session.user
     return user is client.user or "i" not in (user.modes if user else "") or bool(common(client, session))
 
 
 def flags(client: IrcClient, session: Session, room: Room | None) -> str:
-    """Return H or G (away), * of an operator, the signs in a room, B of a bot."""
+    """Return a user's WHO flags: H (here) or G (away), * for a server operator, the room prefixes, B for a bot."""
     user = session.user
     assert user is not None
     signs = room.rules.prefixes(session) if room else ""

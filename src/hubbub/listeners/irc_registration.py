@@ -1,4 +1,4 @@
-"""What an IRC client says to come in, to stay and to go: names, passwords, capabilities, pings.
+"""The IRC commands for registration and connection: NICK, USER, PASS, CAP, WEBIRC, PING, QUIT.
 
 Sources: https://modern.ircdocs.horse; ircv3.net for capabilities.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hubbub.listeners.irc_client import IrcClient
 
 CAPS_LINE = 400  # bytes of capabilities in a line of an answer to CAP REQ
-# By name: what it means when it has a value. Those of drafts under the names that clients know.
+# The value of each capability, "" for none. Draft capabilities have the names that clients know.
 CAPS = {
     "message-tags": "",
     "server-time": "",
@@ -54,15 +54,16 @@ CAPS = {
     MULTILINE: f"max-bytes={bounds.MULTILINE_BYTES},max-lines={bounds.MULTILINE_LINES}",
     **irc_metadata.CAPS,
 }
-# Older names of others in the table: granted to clients that ask, and not listed. Some clients do not know that a list
-# may have several lines and take no capability at all, so it has to fit in one.
+# Older names of other capabilities: granted on request, but not listed. The list must fit in one line, because some
+# clients do not understand a list of several lines and then use no capability at all.
 UNLISTED = frozenset({"draft/no-implicit-names", irc_metadata.SECOND})
 
 
 def welcome(client: IrcClient) -> None:
-    """Greet a client that has just registered, in the order that RFC 2812 gives (5.1).
+    """Send the welcome to a newly registered client, in the order of RFC 2812, section 5.1.
 
-    The welcome tells the nick alone: some clients resolve a host there for DCC, and a cloak is none.
+    The first line contains the nick without a host. Some clients would resolve a host there for DCC, and a cloak cannot
+    be resolved.
     """
     network = client.network
     name = network.name
@@ -117,7 +118,7 @@ def user(client: IrcClient, params: list[str]) -> None:
 
 
 def _username(text: str) -> str:
-    """Return a valid user name that is like what a client sent: accents are taken off, other letters left out."""
+    """Return a valid user name like the one that a client sent: without accents and without invalid characters."""
     plain = unicodedata.normalize("NFKD", text[: 4 * bounds.USER_NAME_CHARS])
     kept = "".join(char for char in plain if char.isascii() and (char.isalnum() or char in "_.-"))
     return kept[: bounds.USER_NAME_CHARS] or "user"
@@ -165,7 +166,7 @@ def starttls(client: IrcClient, params: list[str]) -> None:
 
 
 def http(client: IrcClient) -> None:
-    """End a client that speaks HTTP: what a web page lets a browser send must not be taken for IRC."""
+    """Disconnect a client that speaks HTTP: a request that a web page triggers must not run as IRC commands."""
     client.end("This is IRC, not HTTP")
 
 
@@ -221,12 +222,12 @@ def _cap_list(client: IrcClient, _: str) -> None:
 
 
 def _space_for_caps(client: IrcClient, verb: str) -> int:
-    """Return how many bytes of capabilities fit in a line."""
+    """Return the number of bytes of capabilities that fit in a line."""
     return wire.MAX_LINE - len(f":{client.network.name} CAP {client.nick} {verb} :\r\n".encode())
 
 
 def _tell_caps(client: IrcClient, verb: str, caps: Sequence[str]) -> None:
-    """Tell capabilities: in one line if they fit, else in several, with a `*` in all but the last."""
+    """Send capabilities in one line if they fit, else in several lines, with a `*` in all but the last."""
     text, space = " ".join(caps), _space_for_caps(client, verb)
     lines = [text] if len(text.encode()) <= space else wire.fill(caps, space - len("* "))
     for number, text in enumerate(lines, 1):
@@ -242,8 +243,8 @@ def _cap_req(client: IrcClient, argument: str) -> None:
         change = caps.discard if word.startswith("-") else caps.add
         change(word.removeprefix("-"))
     known = all(word.removeprefix("-") in CAPS for word in words)
-    agreed = known and not irc_metadata.CAPS.keys() <= caps  # each of those excludes the other
-    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the same words, in more than one line if need be
+    agreed = known and not irc_metadata.CAPS.keys() <= caps  # the two versions exclude each other
+    for part in wire.fill(argument.split(" "), CAPS_LINE):  # the requested words, in several lines if necessary
         client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
     if agreed:
         client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))

@@ -1,7 +1,8 @@
-"""What an IRC client is answered: in its place, and with the label that it gave.
+"""The replies to an IRC client: sent in the right order, and with the label of the command that they answer.
 
-An answer keeps its place: it goes through the session's turn, so a PONG comes after everything that the client said
-before was given to the others. With labeled-response, what comes between two marks in the turn is the answer.
+Replies keep their order because they pass through the queue `session.replies`. A PONG, for example, is sent after all
+earlier messages of the client were delivered. With labeled-response, two entries in this queue mark the beginning and
+the end of an answer, and everything written between them belongs to it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from hubbub.wire.irc_numerics import TEXTS
 
 
 class IrcReplies:
-    """An IRC client, as far as it is answered.
+    """The part of an IRC client that sends replies. IrcClient inherits from it.
 
     Args:
         hub: the hub.
-        network: what all IRC clients share.
+        network: the state that all IRC clients share.
 
     """
 
@@ -37,41 +38,45 @@ class IrcReplies:
         self.caps: frozenset[str] = frozenset()
         self.session: Session
         self.connection: Connection
-        self.user: User | None = None  # once it is registered
-        self.wanted = ""  # the nick that it asked for before that
-        self.label = ""  # of the command that is being done
-        self.continuation: deque[Callable[[], None]] = (
-            deque()
-        )  # of the command that is being done: each waits for the last
-        self._resting = False  # a part of that is being done
-        self._held = ""  # the label of a command that goes on in the next messages
-        self._after: list[bytes] = []  # what comes after that answer, though it came up within it
-        self._written: list[bytes] | None = None  # what the message that is being done has brought
-        self._collected: list[bytes] | None = None  # the answer to a labelled command, so far
+        self.user: User | None = None  # set at registration
+        self.wanted = ""  # the nick asked for before registration
+        self.label = ""  # the label of the current command
+        # The remaining steps of the current command. Each step waits until the operations of the step before are done.
+        self.continuation: deque[Callable[[], None]] = deque()
+        self._resting = False  # a step of the continuation is running
+        self._held = ""  # the label of a command that continues in the next messages
+        self._after: list[bytes] = []  # lines to write after the current answer
+        self._written: list[bytes] | None = None  # lines that the current message has produced; None between messages
+        self._collected: list[bytes] | None = None  # the answer to a labelled command so far; None outside one
         self._refs = 0
 
     # --- one message at a time ------------------------------------------------------------------------------------
 
     def begin_command(self, label: str) -> None:
-        """Begin to do what a message asks for; the answer gets a label, "" for none."""
+        """Start the command of a message.
+
+        Args:
+            label: the label for the answer; "" for none.
+
+        """
         if label:
             self._begin_answer(label)
         self._written = []
 
     def end_command(self) -> None:
-        """Write what it has brought at once; the rest of it may wait for the hub."""
+        """Write the lines that the command has produced so far. The rest of the command may wait for the hub."""
         self.session.label = ""
         self.go_on_with_it()
         self.write()
 
     def write(self) -> None:
-        """Write what the message that is being done has brought."""
+        """Write the lines that the current message has produced in one call."""
         lines, self._written = self._written, None
         if lines:
             self.connection.write(b"".join(lines))
 
     def go_on_with_it(self) -> None:
-        """Do the rest of a command, as far as the hub is ready; end the answer to a labelled one after it."""
+        """Run the remaining steps of a command until one waits for the hub. After the last one, end the answer."""
         if self._resting:
             return
         self._resting = True
@@ -82,19 +87,19 @@ class IrcReplies:
             self.end_answer()
 
     def defer_response(self) -> None:
-        """Answer later: the command goes on in the next messages. What is said until then is no part of the answer."""
+        """Postpone the answer: the command continues in the next messages. Lines until then do not belong to it."""
         self._held, self.label = self.label, ""
         if self._held:
             self.later(self._drop_answer)
 
     def go_on_answering(self) -> None:
-        """Answer the command that was held, unless another one is being answered."""
+        """Resume the answer that `defer_response` postponed, unless another command is being answered."""
         if self._held and not self.label:
             held, self._held = self._held, ""
             self._begin_answer(held)
 
     def end_answer(self) -> None:
-        """End the answer to a labelled command, if one is being given."""
+        """End the answer to the current labelled command, if there is one."""
         if self.label:
             self.later(partial(self._give_answer, self.label))
             self.label = ""
@@ -126,7 +131,7 @@ class IrcReplies:
         self._after = []
 
     def after_response(self, lines: list[bytes]) -> None:
-        """Write lines that came up within an answer, and are no part of it."""
+        """Write lines after the current answer: they were produced during it, but do not belong to it."""
         self._after += lines
         self.later(self._give_after)
 
@@ -135,69 +140,69 @@ class IrcReplies:
             lines, self._after = self._after, []
             self.emit(*lines)
 
-    # --- what it is told ------------------------------------------------------------------------------------------
+    # --- the replies ----------------------------------------------------------------------------------------------
 
     @property
     def nick(self) -> str:
-        """What the client is called, or wants to be; "*" if that is not known."""
+        """The client's nick; before registration, the nick that it asked for, or "*"."""
         return self.user.nick if self.user else self.wanted or "*"
 
     @property
     def source(self) -> str:
-        """Who it is, as IRC writes it."""
+        """The source of the client's messages: `nick!user@host`."""
         return f"{self.nick}!{self.session.host}"
 
     @property
     def form(self) -> Any:
-        """How entries look to it."""
+        """The encoder of the client's session."""
         return self.session.encoder
 
     def later(self, act: Callable[[], Event | None]) -> None:
-        """Do something in the session's turn: after what it said before was given to the others."""
+        """Call `act` in the session's reply order: after the client's earlier messages were delivered."""
         self.session.replies.append(act)
         self.session.flush()
 
     def send(self, *lines: bytes) -> None:
-        """Answer, in the session's turn."""
+        """Send lines in the session's reply order."""
         self.later(partial(self.emit, *lines))
 
     def reply(self, verb: str, *params: str) -> None:
-        """Answer with a message of the server."""
+        """Send a message from the server in the session's reply order."""
         self.send(self.line(verb, *params))
 
     def line(self, verb: str, *params: str) -> bytes:
-        """Return a message of the server. What cannot stand in the middle of a line is a `*` there."""
+        """Return a message from the server. A parameter that is not allowed before the last one is replaced by `*`."""
         middle = [word if word and " " not in word and word[0] != ":" else "*" for word in params[:-1]]
         return wire.line(self.network.name, verb, *middle, *params[-1:], tags=self.time)
 
     @property
     def time(self) -> dict[str, str]:
-        """The time as a tag, if the client reads that."""
+        """The tag with the current time, if the client has the capability server-time; else no tags."""
         return {"time": stamp(self.hub.clock())} if "server-time" in self.caps else {}
 
     def event(self, author: Session, verb: str, *params: str) -> bytes:
-        """Return what somebody does that is in no log, as this client is shown it."""
+        """Return a message that shows this client another session's action that is not stored in a log."""
         return wire.line(f"{author.nick}!{author.host}", verb, *params, tags=self.marks(author))
 
     def marks(self, author: Session) -> dict[str, str]:
-        """Return the tags of what somebody does that is in no log."""
+        """Return the tags for such an action: the bot tag, if the author is a bot and the client reads tags."""
         return {BOT: ""} if author.tags and "message-tags" in self.caps else {}
 
     def numeric(self, code: int, *params: str) -> None:
-        """Answer with a numeric; its usual text comes last."""
+        """Send a numeric. Its standard text, if it has one, is added as the last parameter."""
         text = TEXTS.get(code)
         self.reply(f"{code:03d}", self.nick, *params, *([text] if text else []))
 
     def fail(self, verb: str, code: str, *params: str) -> None:
-        """Answer with a standard reply: the last parameter is for people (IRCv3 standard-replies)."""
+        """Send a FAIL (IRCv3 standard-replies). The last parameter is the description for the user."""
         self.reply("FAIL", verb, code, *params)
 
     def notice(self, text: str) -> None:
-        """Let the server say something."""
+        """Send a NOTICE from the server."""
         self.reply("NOTICE", self.nick, text)
 
     def emit(self, *lines: bytes) -> None:
-        """Write lines now, or add them to the answer that is being collected. What shows nothing is no line."""
+        """Write lines, or add them to the labelled answer or to the output of the current message. Skip empty lines."""
         lines = tuple(filter(None, lines))
         if self._collected is not None:
             self._collected += lines
@@ -207,12 +212,12 @@ class IrcReplies:
             self.connection.write(b"".join(lines))
 
     def new_ref(self) -> str:
-        """Return a name for a batch."""
+        """Return a batch reference that is unique within this connection."""
         self._refs += 1
         return f"r{self._refs:x}"
 
     def begin_batch(self, kind: str, *params: str) -> str:
-        """Open a batch in the answer, and return its name; "" if the client reads none."""
+        """Open a batch in the answer, and return its reference; "" if the client does not support batches."""
         if "batch" not in self.caps:
             return ""
         ref = self.new_ref()
@@ -220,13 +225,13 @@ class IrcReplies:
         return ref
 
     def end_batch(self, ref: str) -> None:
-        """Close it."""
+        """Close the batch with this reference; do nothing for ""."""
         if ref:
             self.send(wire.line(self.network.name, "BATCH", f"-{ref}"))
 
 
 def _batch(line: bytes, sign: bytes) -> bytes:
-    """Return the name of the batch that a line opens (+) or closes (-), b"" for another line."""
+    """Return the reference of the batch that a line opens (sign +) or closes (sign -); b"" for another line."""
     words = line.split(b" ")
     words = words[1:] if words[0].startswith(b"@") else words
     if len(words) > 2 and words[1] == b"BATCH" and words[2].startswith(sign):

@@ -1,4 +1,4 @@
-"""What an IRC client may ask about the server, and what its operators may do to it."""
+"""The IRC commands about the server, and those of its operators."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VERSION = f"hubbub-{version_of('hubbub')}"
 
 
 def isupport(client: IrcClient) -> None:
-    """Tell what the server can do, 12 tokens a line (005)."""
+    """Send the server's supported features, 12 tokens a line (005)."""
     settings = client.settings
     simple = "".join(letter for letter, row in LETTERS.items() if not row.parameter)
     tokens = [
@@ -87,7 +87,7 @@ def lusers(client: IrcClient, _: list[str]) -> None:
 
 
 def _elsewhere(client: IrcClient, params: list[str]) -> bool:
-    """Answer 402 if another server is asked; return whether that is so."""
+    """Return whether a command names another server; if so, reply with 402."""
     if params and key_of(params[0]) not in (key_of(client.network.name), key_of(client.nick)):
         client.numeric(402, params[0])
         return True

@@ -1,4 +1,4 @@
-"""The dialogue with who types lines: nc, telnet, and every pipe."""
+"""The line wire: clients that send plain lines, such as nc, telnet and pipes."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from hubbub.wire.line import PROMPT, RAW, TELNET, LineReader, LineSignal
 log = logging.getLogger("hubbub")
 
 NAME_TRIES = 5
-# A refused name is told after a pause: a line that comes within it was sent before anybody could read the refusal, so
-# it comes from a program, and is no other name. The name of such a program is tried again for a while, because its
-# holder may be another run of it that is about to end.
+# The refusal of a name is sent after a pause. A line that arrives during the pause was sent before anyone could read
+# the refusal, so it comes from a program and is not another try at a name. A program's name is tried again for
+# NAME_RETRY_SECONDS, because its holder may be a previous run of the same program that is about to end.
 READING_PAUSE_SECONDS = 0.25
 NAME_RETRY_SECONDS = 3.0
-MAX_LINES_TOLD = 10  # lines of a pipe that are named when they were not sent
-WARNING = 60.0  # seconds before the idle timeout at which it is announced
+MAX_LINES_TOLD = 10  # lines of a program that are listed as not sent
+WARNING = 60.0  # seconds between the warning and the idle timeout
 UNFINISHED = "[the line was cut off here]"
 
 
 class LineClient:
-    """One peer at the line wire: asks for a name, then takes lines and shows entries.
+    """A client on the line wire: asks for a name, then runs the lines it receives and shows the room's entries.
 
     Args:
         hub: the hub.
         settings: the settings in force.
-        opened: when the peer came, in seconds on the connection's clock.
-        prompted: whether it was asked for a name already.
+        opened: when the peer was accepted, in seconds on the connection's clock.
+        prompted: whether the peer was sent the prompt for a name already.
 
     """
 
@@ -58,17 +58,17 @@ class LineClient:
         self._opened = opened
         self._prompted = prompted
         self._warned = False
-        self._name = ""  # that was asked for last
-        self._asking = False  # whether the name is free is not known yet
+        self._name = ""  # the last name that the peer asked for
+        self._asking = False  # the hub has not answered yet whether the name is free
         self._refusals = 0
-        self._refused: Refused | None = None  # why the name was refused, until the peer is told
-        self._refused_at = 0.0  # when, on the connection's clock; 0.0 until the next tick
-        self._early: list[str] = []  # lines that were sent before the refusal could be read
+        self._refused: Refused | None = None  # the refusal of the name that is not sent yet
+        self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
+        self._early: list[str] = []  # lines sent before the refusal could be read
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Ask for a name."""
+        """Connect a session to the hub, and send the prompt for a name unless the sniffer has sent it."""
         self._connection = connection
         self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
         self._session.secure = connection.encrypted
@@ -76,7 +76,10 @@ class LineClient:
             connection.write(PROMPT.encode())
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in; answer telnet's negotiation."""
+        """Buffer received bytes, and answer telnet option negotiation in them.
+
+        The first telnet command, or the first line that ends in CR LF, switches the output to CR LF line ends.
+        """
         self._warned = False
         telnet = self._reader.telnet
         self._reader.feed(self._incoming.feed(data, telnet is not None and telnet.spoken))
@@ -87,17 +90,20 @@ class LineClient:
             self._connection.write(telnet.take_replies())
 
     def next_item(self) -> str | LineSignal | None:
-        """Return the next line or signal."""
+        """Return the next line or signal, or None. Lines kept during a refused name come first."""
         if self._early and self._refused is None:
             return self._early.pop(0)
         return self._reader.next_line()
 
     def ready(self) -> bool:
-        """Whether the next line may be taken; of those that came early, only as many as would be named."""
+        """Return whether the next line may be processed.
+
+        While a refusal waits, only as many lines are read ahead as the message about unsent lines lists.
+        """
         return (self._refused is None or len(self._early) <= MAX_LINES_TOLD) and self._hub.session_ready(self._session)
 
     def handle(self, item: str | LineSignal) -> None:
-        """Do what a line says."""
+        """Process a line: a name before the user has one, else a message or a command. Send refusals to the peer."""
         session = self._session
         try:
             if isinstance(item, LineSignal):
@@ -112,10 +118,10 @@ class LineClient:
             self._hub.reply(session, Refusal(refusal.code, refusal.text))
 
     def ended(self) -> bool:
-        """Take the line that was cut off, and leave once it was given all that it was still to be given."""
+        """Process an unfinished last line, and leave once the peer was sent everything that it waits for."""
         rest = self._reader.end()
         if rest.strip() and (self._session.user or self._refused):
-            # Said, but not as if it were whole; and no command is run that may have been meant otherwise.
+            # A message is sent with a mark that it is incomplete. A command is not run: the rest may change its effect.
             if commands.parse(rest):
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
@@ -130,31 +136,35 @@ class LineClient:
         return True
 
     def connection_lost(self) -> None:
-        """Leave."""
+        """Let the user leave, and log it."""
         self._hub.depart(self._session)
         if self._session.user:
             log.info("%s (%s) has left", self._session.nick, self._connection.peer)
 
     def pause(self) -> None:
-        """Let the hub write nothing."""
+        """Stop the hub's output to this session because the peer does not read."""
         self._hub.pause(self._session)
 
     def resume(self) -> None:
-        """Let the hub write again."""
+        """Send the telnet replies that waited, and let the hub write again."""
         if self._reader.telnet is not None:
             self._connection.write(self._reader.telnet.take_replies())
         self._hub.resume(self._session)
 
     def shut_down(self) -> None:
-        """Say that the server stops, and close."""
+        """Send a notice that the server is stopping, and close."""
         self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
 
     def ask_sign_of_life(self) -> bool:
-        """Return that there is nothing to ask: nc shows all that it is sent."""
+        """Send nothing and return False: nc would show every byte to its user."""
         return False
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """End the dialogue with a peer that gives no name, or says nothing for too long."""
+        """Disconnect a peer that gives no name in time or exceeds the idle timeout; warn it WARNING seconds before.
+
+        Also retry a refused name, or send its refusal, when the time for that has come. Return the seconds until the
+        next check; 0 or less if the client has ended.
+        """
         if self._session.closed:
             return 0
         if self._refused is not None:
@@ -180,7 +190,7 @@ class LineClient:
     # --- the hub's calls ------------------------------------------------------------------------------------
 
     def send_event(self, event: Event) -> None:
-        """Show an event; after a goodbye, close."""
+        """Write an event to the peer as text lines. A goodbye closes the connection."""
         if isinstance(event, Goodbye):
             self._connection.finish()
         else:
@@ -188,10 +198,10 @@ class LineClient:
             self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
 
     def resume_input(self) -> None:
-        """Take the next line."""
+        """Process waiting input: the session is ready again."""
         self._connection.resume_input()
 
-    # --- its own --------------------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------------------
 
     @property
     def _end_of_line(self) -> str:
@@ -213,7 +223,7 @@ class LineClient:
         first, self._refused = self._refused is None, refusal
         if refusal is None:
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-            self._connection.on_timer()  # the deadline was that for a name
+            self._connection.on_timer()  # replaces the deadline for a name
             if self._early:
                 self._connection.process_input()
         elif first:
@@ -221,14 +231,21 @@ class LineClient:
             self._connection.on_timer()
 
     def _keep_early(self, line: str) -> None:
-        """Keep a line that was sent before the refusal could be read, while the name may still become free."""
+        """Keep a line that was sent before the refusal could be read: the name may still become free.
+
+        Empty lines are ignored. `/quit` as the first line disconnects.
+        """
         if line.strip() == "/quit" and not self._early:
             self._hub.depart(self._session)
         elif line.strip():
             self._early.append(line)
 
     def _try_again(self, now: float) -> float:
-        """Ask for the refused name again, or say at last that it is refused; return seconds until the next look."""
+        """Ask for the refused name again, or send its refusal. Return the seconds until the next check.
+
+        Before the refusal, a person waits READING_PAUSE_SECONDS, a program NAME_RETRY_SECONDS. A program whose name is
+        not valid gets its refusal at once.
+        """
         self._refused_at = self._refused_at or now
         if self._asking:
             return READING_PAUSE_SECONDS
@@ -243,7 +260,11 @@ class LineClient:
         return READING_PAUSE_SECONDS
 
     def _tell_refusal(self, refused: Refused) -> None:
-        """Say why there is no name; and of lines that came early that they are not sent: they are no names."""
+        """Send the refusal of the name, then ask again or disconnect.
+
+        A program that has sent lines already is disconnected with a list of the unsent lines, because they are not
+        names. Another peer is disconnected after NAME_TRIES refusals.
+        """
         self._refused = None
         if self._early:
             self._end("\n".join([refused.text, *self._not_sent()]))
@@ -255,7 +276,7 @@ class LineClient:
             self._connection.write(wire.encode(refused.text, self._end_of_line) + PROMPT.encode())
 
     def _not_sent(self) -> list[str]:
-        """Return a sentence for each line that came early, as far as they were read; at most MAX_LINES_TOLD."""
+        """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""
         sentences: list[str] = []
         for line in chain(self._early, iter(self._reader.next_line, None)):
             if len(sentences) == MAX_LINES_TOLD:
@@ -278,6 +299,6 @@ class LineClient:
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 
     def _end(self, sentence: str) -> None:
-        """Say why, and close; whether the peer reads or not."""
+        """Send the reason, and close the connection even if the peer does not read. The user leaves."""
         self._connection.finish(wire.encode(sentence, self._end_of_line))
         self._hub.depart(self._session)

@@ -1,4 +1,4 @@
-"""What the service manager is told, if one asked for it (sd_notify's protocol: `Type=notify` of systemd)."""
+"""Notifications to a service manager that asks for them (the sd_notify protocol, `Type=notify` of systemd)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 def tell(state: str) -> None:
-    """Tell the service manager a state, such as READY=1 or STOPPING=1; without one, nothing happens."""
+    """Send a state, such as READY=1 or STOPPING=1, to the service manager; do nothing if there is none."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return

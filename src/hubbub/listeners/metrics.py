@@ -1,4 +1,4 @@
-"""What the server counts, as Prometheus wants it."""
+"""The export of the server's stats in the formats of Prometheus."""
 
 from __future__ import annotations
 
@@ -48,7 +48,13 @@ class _Collector:
 
 
 def exposition(now: Stats, accept: str) -> tuple[bytes, str]:
-    """Return the readings and the process's own figures, in a form that `accept` names, and its content type."""
+    """Return the stats and the process metrics in a format that `accept` names, and the content type.
+
+    Args:
+        now: the current stats.
+        accept: the Accept header of the request.
+
+    """
     registry = CollectorRegistry()
     registry.register(_Collector(now))
     ProcessCollector(registry=registry)

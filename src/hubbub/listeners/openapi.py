@@ -1,4 +1,4 @@
-"""The API's description for programs, made from its routes (OpenAPI 3.1). docs/openapi.json holds it."""
+"""The API's OpenAPI 3.1 description, made from its routes. It is stored in docs/openapi.json."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _operation(route: Route) -> dict[str, Any]:
 
 
 def describe() -> dict[str, Any]:
-    """Return the description."""
+    """Return the OpenAPI description of all routes as a JSON object."""
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
         paths.setdefault(PREFIX + route.path, {})[route.method.lower()] = _operation(route)

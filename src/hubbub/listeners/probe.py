@@ -1,7 +1,7 @@
-"""Whether a peer is still there: a connection whose other end has vanished looks like one that says nothing.
+"""Check whether a peer is still there: a connection whose other end has vanished looks like an idle one.
 
-The kernel asks the peer's kernel, by a keepalive that it sends at once. Behind a proxy or a gateway that is only the
-proxy's, so there the wire's own question counts, if it has one. A peer that is there answers within a round trip.
+The kernel sends the peer's kernel a keepalive probe. Behind a proxy or a gateway, only the proxy's kernel would answer,
+so there the protocol's own ping counts, if it has one. A peer that is there answers within a round trip.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from hubbub.core.session import Session
 from hubbub.listeners.address import KEEPALIVE, origin
 from hubbub.listeners.connection import Connection, ConnectionState, Shared
 
-PATIENCE = 6.0  # seconds after which a peer that has not answered is gone
-LOOK = 0.1  # seconds between two looks
-TICK = 0.02  # seconds by which the kernel may be wrong about when it was answered
-_ACK = struct.Struct("56xI")  # of the kernel's tcp_info: milliseconds since the peer's kernel answered last
+PATIENCE = 6.0  # seconds after which a peer that has not answered counts as gone
+LOOK = 0.1  # seconds between two checks for the answer
+TICK = 0.02  # inaccuracy of the kernel's time of the last answer, in seconds
+_ACK = struct.Struct("56xI")  # milliseconds since the last ACK of the peer's kernel, in the kernel's tcp_info
 
 Answer = Callable[[bool], None]
 
 
 class Probes:
-    """Asks peers whether they are there, each at most once at a time.
+    """Probes peers. A peer is probed once at a time; further questions about it wait for the same result.
 
     Args:
-        shared: the server's.
+        shared: the state that all connections share.
 
     """
 
@@ -36,7 +36,10 @@ class Probes:
         self._asking: dict[Connection, list[Answer]] = {}
 
     def ask(self, session: Session, answer: Answer) -> None:
-        """Call `answer` with whether the session's peer is there: soon if it is, within PATIENCE if it is not."""
+        """Probe a session's peer, and call `answer` with whether it is there.
+
+        A peer that is there takes about a round trip. One that is gone takes at most PATIENCE seconds.
+        """
         connection = session.sink
         if not isinstance(connection, Connection):
             answer(True)
@@ -52,7 +55,7 @@ class Probes:
         elapsed = self._shared.clock() - since
         if connection.state is ConnectionState.CLOSED:
             self._tell(connection, False)
-        elif connection.is_lost:  # its last lines are being said, then it leaves by itself
+        elif connection.is_lost:  # it leaves once its last lines are processed
             self._look_again(connection, answers, since, True)
         elif _has_answered(connection, answers and not connection.waiting, since, elapsed):
             self._tell(connection, True)
@@ -60,7 +63,7 @@ class Probes:
             self._look_again(connection, answers, since, False)
 
     def _look_again(self, connection: Connection, answers: bool, since: float, otherwise: bool) -> None:
-        """Look again in a moment; if the time is over, answer otherwise."""
+        """Check again after LOOK seconds; once PATIENCE seconds have passed, answer `otherwise`."""
         if self._shared.clock() - since >= PATIENCE:
             self._tell(connection, otherwise)
         else:
@@ -73,14 +76,22 @@ class Probes:
 
 
 def _is_relayed(connection: Connection) -> bool:
-    """Return whether the socket's other end is not the peer, but a proxy or a gateway that speaks for it."""
+    """Return whether the socket's other end is a proxy or a gateway and not the peer itself."""
     with contextlib.suppress(OSError):
         return origin(connection.socket.getpeername()[0]) != connection.origin
     return False
 
 
 def _has_answered(connection: Connection, answers: bool, since: float, elapsed: float) -> bool:
-    """Return whether a peer has given a sign of life since then; of systems that cannot tell, it has."""
+    """Return whether a peer has answered since a time. Systems without TCP_INFO cannot tell; there return True.
+
+    Args:
+        connection: the peer's connection.
+        answers: whether the peer's answer to the protocol's own ping counts, and not that of its kernel.
+        since: when the probe was sent, in seconds on the server's clock.
+        elapsed: seconds since then.
+
+    """
     if answers:
         return connection.heard_at > since
     with contextlib.suppress(OSError, AttributeError, struct.error):
@@ -90,7 +101,7 @@ def _has_answered(connection: Connection, answers: bool, since: float, elapsed: 
 
 
 def _keep_alive(connection: Connection, idle: int, interval: int) -> None:
-    """Let the kernel ask the peer's after so many seconds of silence, and again after so many."""
+    """Set the keepalive times of a connection: seconds of silence before a probe, and between two probes."""
     with contextlib.suppress(OSError, AttributeError):
         # The idle time comes last: setting it starts the clock.
         connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)

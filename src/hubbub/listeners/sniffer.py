@@ -1,8 +1,8 @@
-"""The moment between accepting a connection and knowing what it speaks.
+"""Detect which protocol ("wire") a new connection speaks, from its first bytes.
 
-The first line decides, and it is only looked at: the wire that it belongs to reads it as if nobody had. A person at a
-terminal waits for the prompt, so silence brings the prompt. It decides nothing: a program whose first bytes come late,
-through a tunnel or after a lost packet, is given to its own wire all the same.
+The first line decides. It is only peeked at, so the chosen wire still reads it from the start. A person at a terminal
+waits for the prompt, so a silent connection is sent the prompt after a short wait. The prompt does not fix the wire: a
+program whose first bytes come late, through a tunnel or after a lost packet, is still passed to its own wire.
 """
 
 from __future__ import annotations
@@ -23,31 +23,34 @@ from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
 if TYPE_CHECKING:
     from hubbub.listeners.acceptor import Acceptor
 
-# How long a peer may say nothing before it is shown the prompt: a client whose first bytes come after the prompt may
-# not understand it. Of a tunnel, such as `ssh -L`, the kernel knows the near end only.
-PATIENCE = 0.25  # seconds, and these round trips
+# A peer that has sent nothing is sent the prompt after PATIENCE seconds plus ROUND_TRIPS round trips, at most
+# MAX_PATIENCE seconds. The wait is this long because a program whose first bytes come after the prompt may not
+# understand the prompt. A round trip counts as at least HIDDEN_TRIP seconds: for a tunnel, such as `ssh -L`, the kernel
+# measures the round trip to the near end only.
+PATIENCE = 0.25  # seconds
 ROUND_TRIPS = 4
-HIDDEN_TRIP = 0.1  # seconds: a round trip is taken for at least this
+HIDDEN_TRIP = 0.1  # seconds
 MAX_PATIENCE = 3.0  # seconds
 TOO_LATE = "This request came so late that it was taken for a person at a terminal, and it was not done; try again."
-DEADLINE = 10.0  # seconds in which a peer that has begun its first line must end it
-_RTT = struct.Struct("68xI")  # of the kernel's tcp_info, in microseconds
+DEADLINE = 10.0  # seconds that a peer has to complete a first line that it has begun
+_RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in microseconds
 
 
-SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by what ALPN calls it
-LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")  # requests that are answered behind the prompt: they change nothing
+SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by ALPN protocol name
+# Requests that are answered even after the prompt was sent, because they change nothing on the server.
+LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")
 
 
 @dataclass
 class Caller:
-    """A peer that is counted.
+    """A new peer, which the acceptor has counted.
 
     Args:
         peer: its socket address.
-        where: what counts as its address.
-        since: when it was accepted, on the server's clock.
-        only: what the address that it has reached is fixed to; None for every wire.
-        prompted: whether it was shown the prompt.
+        where: the address under which it is counted.
+        since: when it was accepted, in seconds on the server's clock.
+        only: the only wire that the listening address serves; None for every wire.
+        prompted: whether the peer was sent the prompt.
 
     """
 
@@ -59,29 +62,29 @@ class Caller:
 
 
 class Undecided:
-    """A peer that has not shown yet what it speaks, over a socket or inside TLS.
+    """A connection whose protocol is not known yet, plain or inside TLS.
 
     Args:
-        front: the front, which has counted it.
+        front: the acceptor, which has counted the peer.
         caller: the peer.
 
     """
 
-    _plain = True  # it is not encrypted
+    _plain = True  # not encrypted
 
     def __init__(self, front: Acceptor, caller: Caller) -> None:
         self.slot = 0
         self._front = front
         self._caller = caller
-        self._seen = 0  # bytes of a first line that has no end yet
-        self._begun = 0.0  # when the first of them came
+        self._seen = 0  # bytes received of the unfinished first line
+        self._begun = 0.0  # time at which the first of these bytes came
 
     def consider(self, data: bytes, ended: bool) -> None:
-        """Decide by what came so far, or wait for more.
+        """Choose a wire from the input so far, or wait for more input.
 
         Args:
-            data: all that came.
-            ended: whether that is all that will come.
+            data: all bytes received so far.
+            ended: whether no more bytes will come.
 
         """
         wire = sniff(data + b"\n" if ended else data)
@@ -93,7 +96,7 @@ class Undecided:
             self._decide(wire, data)
 
     def on_timer(self) -> None:
-        """Show the prompt, or decide: nothing more came in time."""
+        """Send the prompt, or choose the line wire: no more input came in time."""
         if self._seen or self._caller.prompted or not self._prompts:
             self._decide(Wire.LINE, b"")
         else:
@@ -101,11 +104,17 @@ class Undecided:
             self._await_more(b"")
 
     def farewell(self) -> None:
-        """Close: the server stops."""
+        """Close the connection because the server is stopping."""
         raise NotImplementedError
 
     def _give(self, wire: Wire, refusal: str) -> None:
-        """Let this wire go on with the peer, or turn it away in the wire's words if there is a refusal."""
+        """Pass the peer to this wire, or refuse it in a form that the wire's clients can show.
+
+        Args:
+            wire: the wire that the peer speaks.
+            refusal: the reason to refuse the peer; "" if it is allowed.
+
+        """
         raise NotImplementedError
 
     def _write(self, data: bytes) -> None:
@@ -117,7 +126,7 @@ class Undecided:
 
     @property
     def _prompts(self) -> bool:
-        """Whether a person may be there who waits for the prompt."""
+        """Whether the peer may be a person who waits for the prompt: the line wire is allowed on this connection."""
         return not self._front.refusal(Wire.LINE, self._caller, self._plain)
 
     def _prompt(self) -> None:
@@ -130,22 +139,26 @@ class Undecided:
         front.shared.deadlines.clear(self)
         if caller.only in (Wire.HTTP, Wire.TLS):
             wire = caller.only
-        elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):  # HELP and INFO are commands there
+        # The first line may be an IRC command that looks like plain text, such as HELP or INFO.
+        elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):
             wire = Wire.IRC
         late = wire is Wire.HTTP and caller.prompted and not data.lstrip().startswith(LATE_IS_SAFE)
         self._give(wire, TOO_LATE if late else "")
 
     def _await_more(self, data: bytes) -> None:
-        """Keep the peer until more bytes come than these, or it is time to do something about it."""
+        """Wait for more bytes than these, and set the deadline for them.
+
+        The deadline is that for the prompt, that for the end of a first line, or that for a name (`name_timeout`).
+        """
         front, caller = self._front, self._caller
         now = front.shared.clock()
         if data and not self._seen:
             self._begun = now
         self._seen = len(data)
         if caller.only is Wire.LINE and not (data or caller.prompted):
-            self._prompt()  # nobody else is expected there
+            self._prompt()  # only line clients use this address
         if data:
-            # An empty line may come before a program's first one; a person who typed it waits for an answer.
+            # A program may send an empty line before its first one. A person who has typed it waits for an answer.
             longest = min(DEADLINE, front.shared.settings.name_timeout)
             deadline = self._begun + (longest if data.strip(b"\r\n") else self._patience())
         elif caller.prompted or caller.only in (Wire.IRC, Wire.TLS):
@@ -156,21 +169,21 @@ class Undecided:
         front.shared.deadlines.set(self, deadline - now)
 
     def _patience(self) -> float:
-        """Return the seconds that the peer may say nothing before it is shown the prompt."""
+        """Return the seconds that the peer may send nothing before it is sent the prompt."""
         rtt = 0.0
-        with contextlib.suppress(OSError, AttributeError, struct.error):  # another system, or no TCP
+        with contextlib.suppress(OSError, AttributeError, struct.error):  # not Linux, or not TCP
             rtt = _RTT.unpack(self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT.size))[0] / 1e6
         return min(MAX_PATIENCE, PATIENCE + ROUND_TRIPS * max(rtt, HIDDEN_TRIP))
 
 
 class Sniffer(Undecided):
-    """A socket that has not shown yet what it speaks.
+    """A socket whose protocol is not known yet.
 
     Args:
-        front: the front, which has counted it.
+        front: the acceptor, which has counted the peer.
         caller: the peer.
         sock: the socket.
-        trusted: whether it may say by the PROXY protocol for whom it speaks.
+        trusted: whether the peer is a trusted proxy, which may report its client's address by the PROXY protocol.
 
     """
 
@@ -178,8 +191,9 @@ class Sniffer(Undecided):
         super().__init__(front, caller)
         self._sock = sock
         self._trusted = trusted
-        self._size = PEEK  # bytes that are looked at
-        self._half = False  # a header or a TLS hello has begun: who does not end it can read no sentence
+        self._size = PEEK  # maximum number of bytes to peek at
+        # A PROXY header or a TLS hello has begun. A peer that does not complete it could not read a sentence either.
+        self._half = False
         self._reading = False
 
     @property
@@ -187,31 +201,32 @@ class Sniffer(Undecided):
         return self._sock
 
     def look(self) -> None:
-        """Look at the first bytes, and decide or wait."""
+        """Peek at the first bytes, and choose a wire or wait for more."""
         try:
             data = self._sock.recv(self._size, socket.MSG_PEEK)
         except BlockingIOError:
             self.consider(b"", False)
         except OSError:
             self.drop()
-        else:  # it is read when there is more than was seen; if there is not, there will be no more
+        else:
+            # The socket becomes readable when there are more bytes than last time, or at the end of the input.
             self.consider(data, len(data) <= self._seen)
 
     def on_timer(self) -> None:
-        """Show the prompt, or decide: nothing more came in time."""
+        """Send the prompt, choose the line wire, or drop an unfinished header: no more input came in time."""
         if self._half or (self._caller.only is Wire.TLS and not self._seen):
             self.drop()
         else:
             super().on_timer()
 
     def drop(self) -> None:
-        """Close it without a word."""
+        """Close the connection without a message."""
         self._forget()
         self._front.leave(self._caller.where)
         self._sock.close()
 
     def farewell(self) -> None:
-        """Say that the server stops, to a peer that may be a person, and close."""
+        """Close because the server is stopping. A peer that may be a person is sent a notice first."""
         if self._seen or not self._prompts:
             self.drop()
         else:
@@ -225,7 +240,7 @@ class Sniffer(Undecided):
         self._front.shared.loop.remove_reader(self._sock)
 
     def _write(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # what is read next says so
+        with contextlib.suppress(OSError):  # the next read reports the error
             self._sock.send(data)
 
     def _await_more(self, data: bytes) -> None:
@@ -246,7 +261,10 @@ class Sniffer(Undecided):
             super()._decide(wire, data)
 
     def _hear(self, wire: Wire) -> None:
-        """Let a TLS client in once all of its hello is there: until then it costs next to nothing."""
+        """Start TLS once the complete ClientHello has arrived. Until then the peer costs almost no memory or CPU time.
+
+        A client whose ALPN list contains none of the server's protocols is refused with a TLS alert.
+        """
         self._size = hello.MAX_RECORD
         try:
             data = self._sock.recv(self._size, socket.MSG_PEEK)
@@ -260,7 +278,7 @@ class Sniffer(Undecided):
             self._forget()
             self._front.leave(self._caller.where)
             self._front.shut_down(self._sock, hello.NO_PROTOCOL)
-        elif len(data) <= self._seen:  # there will be no more
+        elif len(data) <= self._seen:  # no more bytes will come
             self.drop()
         else:
             self._half = True
@@ -274,7 +292,10 @@ class Sniffer(Undecided):
         self._front.hand(wire, self._sock, self._caller, refusal)
 
     def _unwrap(self, data: bytes) -> None:
-        """Take the balancer's header off, and look at what the peer itself says."""
+        """Remove the load balancer's PROXY header, and peek at the bytes of the client itself.
+
+        From here on the client's own address is counted. Drop the connection if the header is malformed.
+        """
         front, caller = self._front, self._caller
         try:
             length = proxy.need(data)
@@ -304,10 +325,10 @@ class Sniffer(Undecided):
 
 
 class TlsSniffer(Undecided, asyncio.Protocol):
-    """An encrypted connection that has not shown yet what it speaks within.
+    """A TLS connection whose inner protocol is not known yet.
 
     Args:
-        front: the front, which has counted it.
+        front: the acceptor, which has counted the peer.
         caller: the peer.
 
     """
@@ -317,16 +338,17 @@ class TlsSniffer(Undecided, asyncio.Protocol):
     def __init__(self, front: Acceptor, caller: Caller) -> None:
         super().__init__(front, caller)
         self._data = b""
-        self._over = False  # it was turned away
+        self._over = False  # the wire is chosen, or the peer is refused
         self._ended = False
-        self.made = False  # its end is told by `connection_lost`, of this or of what follows
+        # Once True, `connection_lost` of this protocol or of its successor removes the connection from the count.
+        self.made = False
 
     @property
     def _socket(self) -> Any:
         return self._transport.get_extra_info("socket")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask ALPN; wait for the first bytes if that says nothing."""
+        """Choose the wire by ALPN, or wait for the first bytes if the client has negotiated no protocol."""
         self.made = True
         self._transport = cast(asyncio.Transport, transport)
         tls = transport.get_extra_info("ssl_object")
@@ -337,26 +359,26 @@ class TlsSniffer(Undecided, asyncio.Protocol):
             self._await_more(b"")
 
     def data_received(self, data: bytes) -> None:
-        """Look at the first bytes, and decide or wait."""
+        """Choose the wire by the bytes so far, or wait for more."""
         if not self._over:
             self._data += data
             self.consider(self._data, False)
 
     def eof_received(self) -> bool:
-        """Decide: it says nothing more."""
+        """Choose the wire by the bytes so far: no more will come."""
         if not self._over:
             self._ended = True
             self.consider(self._data, True)
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it: it went before it showed anything."""
+        """Remove the connection from the count: it was lost before its protocol was known."""
         self._front.decided(self)
         self._front.shared.deadlines.clear(self)
         self._front.leave(self._caller.where)
 
     def farewell(self) -> None:
-        """Close it without a word."""
+        """Close the connection without a message."""
         self._transport.abort()
 
     def _write(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
-"""Bytes to a peer: what its socket takes goes there at once, the rest through the transport.
+"""Output to a peer: directly to its socket, and through the transport for the bytes that the socket does not accept.
 
-Most of the server's time is spent here and in the loop of `core.delivery` that calls `send`. The socket's own
-`send` takes a fifth less CPU time than the transport's `write`, which does the same after some bookkeeping.
+The server spends most of its CPU time here and in the loop of `core.delivery` that calls `send`. The socket's own
+`send` needs a fifth less CPU time than the transport's `write`, which does the same after some bookkeeping.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ def _nothing(data: bytes) -> int:
 
 
 class SocketWriter:
-    """The core's Sink, over a socket and its transport.
+    """Implements the core's Sink with a socket and its transport.
 
-    The transport must be told to say pause as soon as anything is left with it: then whoever writes stops, and what a
-    peer that does not read can hold is one write.
+    The transport is configured to pause the writer as soon as it buffers anything. So a peer that does not read holds
+    at most one write in memory.
     """
 
     __slots__ = ("_has_buffered", "send", "transport")
@@ -28,12 +28,17 @@ class SocketWriter:
     transport: asyncio.Transport
 
     def __init__(self, sock: socket.socket | None) -> None:
-        """Begin; `sock` is None if what is written must pass through the transport (TLS)."""
+        """Create a writer that cannot be used before `start`.
+
+        Args:
+            sock: the socket; None if output must pass through the transport (TLS).
+
+        """
         self.send: Send = sock.send if sock else _nothing
-        self._has_buffered = False  # the transport holds bytes: what is written now belongs behind them
+        self._has_buffered = False  # the transport buffers bytes: later output must queue behind them
 
     def write(self, data: bytes) -> None:
-        """Write bytes, unless it is too late."""
+        """Write bytes. They are discarded if the connection is broken or closing."""
         sent = 0
         if not self._has_buffered:
             try:
@@ -44,17 +49,25 @@ class SocketWriter:
             self.write_rest(data, sent)
 
     def write_rest(self, data: bytes, sent: int) -> None:
-        """Keep what the socket did not take; if it is broken, the transport finds that out here, and says so."""
+        """Pass the bytes from index `sent` on to the transport, because the socket did not accept them.
+
+        If the socket is broken, the transport notices here and closes the connection.
+        """
         if not self.transport.is_closing():
             self.transport.write(data[sent:])
             self._has_buffered = self.transport.get_write_buffer_size() > 0
 
     def stop(self) -> None:
-        """Write nothing from now on."""
+        """Discard all later output."""
         self.send = len
         self._has_buffered = False
 
     def start(self, high: int) -> None:
-        """Let the transport, which others have written to, say pause as it must; at `high` bytes if it encrypts."""
+        """Set the transport's buffer limits, and note whether it buffers bytes already.
+
+        Args:
+            high: bytes that a TLS transport may buffer before it pauses the writer; a plain one pauses at once.
+
+        """
         self.transport.set_write_buffer_limits(high if self.send is _nothing else 0, 0)
         self._has_buffered = self.transport.get_write_buffer_size() > 0

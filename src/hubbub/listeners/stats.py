@@ -1,4 +1,4 @@
-"""What the server counts while it works; listeners/metrics.py shows it."""
+"""The server's counts and timings, which listeners/metrics.py exports."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 
 @dataclass(slots=True)
 class Timing:
-    """How long something took, each time it was done."""
+    """A histogram of durations, with the bounds in BOUNDS."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
     sum: float = 0.0
 
     def note(self, seconds: float) -> None:
-        """Count one more."""
+        """Add one duration, in seconds."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
 
 
 @dataclass(slots=True)
 class Stats:
-    """What the server counts. The names of the metrics are in listeners/metrics.py."""
+    """A snapshot of the server's counts and timings. listeners/metrics.py names and explains them."""
 
     connections: dict[str, int]
     users: int
@@ -38,4 +38,4 @@ class Stats:
     commit: Timing
     fan_out: Timing
     lag: Timing  # of the event loop
-    broker: Mapping[str, tuple[str, float]]  # what the broker counts besides: by name, with an explanation
+    broker: Mapping[str, tuple[str, float]]  # the broker's metrics by name: help text, value

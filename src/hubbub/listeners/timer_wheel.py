@@ -1,4 +1,4 @@
-"""One timer for the deadlines of all connections: a timer each would be an eighth of what a connection costs."""
+"""One timer for the deadlines of all connections. A timer for each would make up an eighth of a connection's cost."""
 
 from __future__ import annotations
 
@@ -7,29 +7,30 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Protocol
 
-STEP = 1 / 16  # seconds: a deadline is kept at most this much too late; a power of two, so that nothing is rounded
-AT_ONCE = 100  # entries that are served in one turn of the loop; the others wait for the next turn
+# Seconds per slot. A deadline is served at most this much too late. A power of two avoids rounding errors.
+STEP = 1 / 16
+AT_ONCE = 100  # deadlines served in one iteration of the event loop; the others wait for the next one
 
 
 class Timed(Protocol):
-    """What has a deadline."""
+    """An object that has a deadline."""
 
-    slot: int  # when it is due, in steps of the clock; 0: never. Only Deadlines writes it.
+    slot: int  # due time in steps of the clock, 0 for never; only TimerWheel writes it
 
     def on_timer(self) -> None:
-        """Keep the deadline: it is over."""
+        """Handle the deadline, which has passed and is cleared."""
         ...
 
 
 class TimerWheel:
-    """Calls `tick` on every entry that is due.
+    """Calls `on_timer` on every object whose deadline has passed.
 
-    One turn of the loop serves an entry at most once, and a bounded number of entries: whatever `tick` does, the loop
-    gets back to its other work.
+    One iteration of the event loop serves an object at most once, and at most AT_ONCE objects. So the loop returns to
+    its other work even if every `on_timer` sets a new deadline.
 
     Args:
-        loop: the running loop.
-        clock: returns seconds that never go back.
+        loop: the running event loop.
+        clock: returns monotonic seconds.
 
     """
 
@@ -41,7 +42,7 @@ class TimerWheel:
         self._next = 0  # the slot for which the timer is set
 
     def set(self, due: Timed, seconds: float) -> None:
-        """Call `due.on_timer` in so many seconds, and no longer when it was to be called before.
+        """Call `due.on_timer` after a number of seconds, instead of at its earlier deadline.
 
         The deadline always lies in the future: a negative number of seconds counts as 0.
         """
@@ -52,7 +53,7 @@ class TimerWheel:
             self._arm(slot)
 
     def clear(self, due: Timed) -> None:
-        """Do not call `due.on_timer`."""
+        """Remove the deadline of `due`, if it has one."""
         slot = self._slots.get(due.slot)
         if slot is not None:
             slot.pop(due, None)
@@ -67,21 +68,21 @@ class TimerWheel:
         self._timer = self._loop.call_later(max(0.0, slot * STEP - self._clock()), self._run)
 
     def advance(self, due: Timed, seconds: float) -> None:
-        """Call `due.on_timer` in so many seconds, unless it is to be called before."""
+        """Call `due.on_timer` after a number of seconds, unless its deadline is earlier already."""
         if not due.slot or self._slot(seconds) < due.slot:
             self.set(due, seconds)
 
     def _slot(self, seconds: float) -> int:
-        """Return the first slot that begins after this time from now."""
+        """Return the first slot that begins more than this number of seconds from now."""
         return int((self._clock() + max(0.0, seconds)) / STEP) + 1
 
     def _run(self) -> None:
         self._timer = None
-        now = int(self._clock() / STEP)  # entries that are set from here on get a later slot
+        now = int(self._clock() / STEP)  # deadlines set from here on get a later slot
         past = (due for slot in sorted(slot for slot in self._slots if slot <= now) for due in self._slots[slot])
         try:
             for due in list(islice(past, AT_ONCE)):
-                if 0 < due.slot <= now:  # not cleared or put off by a tick before it
+                if 0 < due.slot <= now:  # an earlier on_timer may have cleared or postponed it
                     self.clear(due)
                     due.on_timer()
         finally:

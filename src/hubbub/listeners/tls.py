@@ -1,4 +1,4 @@
-"""Certificates: read at the start, and again when their files change or SIGHUP says so."""
+"""Certificates: read at the start, and again on SIGHUP or when their files change."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ from hubbub.wire.hello import OURS
 
 log = logging.getLogger("hubbub")
 
-LOOK = 10.0  # seconds between two looks at the files
-LASTS = datetime.timedelta(days=825)  # as long as clients accept a self-signed certificate
-RENEWAL = datetime.timedelta(days=30)  # before its end, when a new one is made
+LOOK = 10.0  # seconds between two checks of the files
+LASTS = datetime.timedelta(days=825)  # the longest validity that clients accept for a self-signed certificate
+RENEWAL = datetime.timedelta(days=30)  # time before its end at which a new one is made
 SELF_SIGNED = "self-signed"
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2: those that also authenticate what they encrypt; 1.3 has no others
+# The ciphers of TLS 1.2 with authenticated encryption. TLS 1.3 has no others.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 
 class Certificate:
-    """What new connections are encrypted with.
+    """The server's certificate, with the TLS context for new connections.
 
     Args:
-        settings: name the files, or say `self-signed`.
+        settings: the settings, which name the files or ask for a self-signed certificate.
 
     Raises:
         SettingsError: there is no usable certificate.
@@ -65,7 +66,7 @@ class Certificate:
         return _colons(hashlib.sha256(der).hexdigest())
 
     def look(self) -> None:
-        """Take a new certificate if the files have changed; make one if the server's own is about to end."""
+        """Load the certificate again if its files have changed. Renew a self-signed one RENEWAL before its end."""
         if self.self_signed and _now() >= self._renewal:
             try:
                 self._make_if_outdated()
@@ -78,7 +79,10 @@ class Certificate:
             self.reload()
 
     def reload(self) -> None:
-        """Take the certificate that the files hold now; keep the old one if that is not usable. Nobody is dropped."""
+        """Load the certificate from its files. Keep the old one, and log an error, if the new one is not usable.
+
+        Existing connections are not affected.
+        """
         try:
             self.context = self._load()
         except SettingsError as error:
@@ -87,7 +91,7 @@ class Certificate:
             log.info("The certificate was read anew; its SHA-256 fingerprint is %s", self.fingerprint)
 
     def _make_if_outdated(self) -> None:
-        """Make a certificate if there is none, if it ends soon, or if people reach the server under other names now."""
+        """Make a certificate if there is none, if it ends within RENEWAL, or if the server has names that it lacks."""
         names, ends = _read(self._cert, self._key)
         if ends < _now() + RENEWAL or not names.issuperset(self._names):
             if names:
@@ -111,7 +115,7 @@ class Certificate:
         context.set_ciphers(CIPHERS)
         context.set_alpn_protocols(list(OURS))
         try:
-            # Never ask for a passphrase: nobody sits at the server's terminal.
+            # Give an empty passphrase, so OpenSSL does not ask for one on the terminal.
             context.load_cert_chain(self._cert, self._key, password=lambda: "")
         except ssl.SSLError as error:
             why = (error.reason or "unreadable").replace("_", " ").lower()
@@ -134,13 +138,13 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _names(settings: Settings) -> list[str]:
-    """Return the names and addresses under which the settings say that people reach the server."""
+    """Return the server's names and addresses according to the settings, and those of the loopback interface."""
     listening = filter(None, map(host_of, settings.listen))
     return [_written(host) for host in ("localhost", "127.0.0.1", "::1", *settings.host, *listening)]
 
 
 def _own_names() -> list[str]:
-    """Return what this machine is called, and the addresses of its interfaces: they may be others tomorrow."""
+    """Return this machine's name and the addresses of its interfaces, which may change."""
     found = []
     for host in (socket.gethostname(), *own_addresses()):
         with contextlib.suppress(SettingsError):
@@ -149,7 +153,7 @@ def _own_names() -> list[str]:
 
 
 def _written(host: str) -> str:
-    """Return an address or a name as a certificate has it. Raises SettingsError: it is neither."""
+    """Return an address or a name in the form that certificates use. Raise SettingsError if it is not valid."""
     try:
         return str(ipaddress.ip_address(host))
     except ValueError:
@@ -160,8 +164,8 @@ def _written(host: str) -> str:
 
 
 def _read(cert: Path, key: Path) -> tuple[set[str], datetime.datetime]:
-    """Return for which names a certificate is, and when it ends; none and long ago if it cannot be used."""
-    # Slow to import, and needed only here and to make one.
+    """Return a certificate's names and the time of its end; no names and 1970 if it cannot be used."""
+    # The import is slow, and needed only here and in `_make`.
     from cryptography import x509
 
     try:
@@ -175,7 +179,7 @@ def _read(cert: Path, key: Path) -> tuple[set[str], datetime.datetime]:
 
 
 def _make(cert: Path, key: Path, hosts: list[str]) -> None:
-    """Write a new key and a certificate for it that it signed itself."""
+    """Write a new key and a self-signed certificate for these hosts. Raise SettingsError if that fails."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

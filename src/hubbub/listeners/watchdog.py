@@ -1,6 +1,6 @@
-"""Watches the event loop: how late it is, and what it was doing when it stood still for more than a second.
+"""Watch the event loop: measure its lag, and log the call that has blocked it for more than a second.
 
-The loop beats ten times a second; a thread looks at the beat. Neither costs anything for a message.
+A timer of the loop runs ten times a second, and a thread checks it. Messages cost nothing extra.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from types import FrameType
 
 log = logging.getLogger("hubbub")
 
-BEAT = 0.1  # seconds between two beats of the loop
-LIMIT = 1.0  # seconds: a beat that is later than this is an incident
-GIVE_UP = 5.0  # seconds after which an incident is logged though it is not over
-FRAMES = 8  # of the stack that are logged, the innermost ones
+BEAT = 0.1  # seconds between two beats of the loop's timer
+LIMIT = 1.0  # a beat that is at least this many seconds late is an incident
+GIVE_UP = 5.0  # seconds after which an unfinished incident is logged
+FRAMES = 8  # innermost stack frames that are logged
 
 
 class Watchdog:
-    """A context in which the running loop is watched.
+    """A context manager that watches the running event loop.
 
     Args:
-        note: called with the lag of each beat, in seconds.
+        note: called on the loop with the lag of each beat, in seconds.
 
     """
 
@@ -35,11 +35,11 @@ class Watchdog:
         self._note = note
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="hubbub-watchdog", daemon=True)
-        self._lock = threading.Lock()  # an incident is logged by the thread or by the loop, and once
-        self._due = 0.0  # when the next beat is due
+        self._lock = threading.Lock()  # the thread or the loop logs an incident, only once
+        self._due = 0.0  # due time of the next beat
         self._cpu = 0.0  # CPU time of the loop's thread at the last beat
-        self._stack = ""  # what the loop was seen doing in this incident
-        self._told = False  # this incident is in the log
+        self._stack = ""  # the loop's stack in this incident
+        self._told = False  # this incident is logged
 
     def __enter__(self) -> Watchdog:
         self._loop = asyncio.get_running_loop()
@@ -60,8 +60,8 @@ class Watchdog:
         lag = max(0.0, time.monotonic() - self._due)
         self._note(lag)
         if lag >= LIMIT:
-            # Without a stack the thread did not run either: one long call kept all threads from running, or the whole
-            # process was stopped or starved, which is no fault of a callback.
+            # Without a stack, the watching thread did not run either. Either one long call has held the GIL, or the
+            # whole process was stopped or got no CPU time, which is not the fault of a callback.
             busy = time.thread_time() - self._cpu >= LIMIT / 2
             if self._stack or busy:
                 self._tell(self._due, lag, "")
@@ -82,7 +82,7 @@ class Watchdog:
             if self._over.wait(BEAT):
                 return
             now, due = time.monotonic(), self._due
-            if now - due < LIMIT or now - before > LIMIT / 2:  # a late thread knows nothing about the loop
+            if now - due < LIMIT or now - before > LIMIT / 2:  # the thread itself was late
                 continue
             stack = self._stack or summary(sys._current_frames().get(self._ident))
             with self._lock:

@@ -1,4 +1,4 @@
-"""How people join: what a server says when it starts, of the addresses at which other machines reach it."""
+"""The lines that a starting server logs about how to join, with the addresses at which other machines reach it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 from hubbub.wire.sniff import Wire
 
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # what listens on every interface, and how it is reached at least
-# Interfaces between this machine and what runs on it: no other machine is behind them.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # wildcard addresses, with loopback
+# Interfaces to containers and virtual machines on this machine. No other machine is reached through them.
 INNER = ("docker", "br-", "veth", "virbr", "podman", "cni", "lo")
 FAR = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
 
 
 class Door(NamedTuple):
-    """One way in: a host as others reach it, a port, and what alone is spoken there, if anything."""
+    """An address to join at: host, port, and the only wire that is served there (None for every wire)."""
 
     host: str
     port: str
@@ -25,27 +25,27 @@ class Door(NamedTuple):
 
     @property
     def target(self) -> str:
-        """Return both as a URL has them."""
+        """The host and port in the form that URLs use."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def is_near(self) -> bool:
-        """Whether only this machine reaches it."""
+        """Whether only this machine reaches the address."""
         with contextlib.suppress(ValueError):
             return ipaddress.ip_address(self.host).is_loopback
         return self.host == "localhost"
 
 
 def own_addresses() -> list[str]:
-    """Return the addresses of this machine's interfaces: first those that the way to other networks begins at."""
+    """Return the addresses of this machine's interfaces, first those with the route to other networks."""
     import ifaddr
 
     found = []
     for family, far in FAR:
         with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.connect((far, 9))  # sends nothing: it only picks the way
+            sock.connect((far, 9))  # sends nothing, only selects the route
             found.append(sock.getsockname()[0])
-    with contextlib.suppress(OSError):  # a sandbox may forbid to ask
+    with contextlib.suppress(OSError):  # a sandbox may forbid the query
         for adapter in ifaddr.get_adapters():
             if not str(adapter.name).startswith(INNER):
                 found += [ip.ip if ip.is_IPv4 else ip.ip[0] for ip in adapter.ips]
@@ -58,10 +58,10 @@ def _is_inner(text: str) -> bool:
 
 
 def doors(listening: Iterable[tuple[str, Wire | None]], own: Sequence[str]) -> list[Door]:
-    """Return the ways in, those that other machines reach first.
+    """Return the addresses to join at; those that other machines reach come first.
 
     Args:
-        listening: each address as `address.show` writes it, and the wire that it is fixed to.
+        listening: each address in the form of `address.show`, with the only wire that it serves (None for every wire).
         own: the addresses of this machine.
 
     """
@@ -77,12 +77,12 @@ def doors(listening: Iterable[tuple[str, Wire | None]], own: Sequence[str]) -> l
 
 
 def url(found: Sequence[Door], clear: bool, names: Sequence[str]) -> str:
-    """Return the page's address under the server's name if it has one, "" if no browser is welcome.
+    """Return the page's URL, with the server's name if it has one; "" if no address serves browsers.
 
     Args:
-        found: the ways in.
-        clear: whether what is not encrypted is welcome.
-        names: those that the settings tell.
+        found: the addresses to join at.
+        clear: whether unencrypted connections are allowed.
+        names: the server's names in the settings.
 
     """
     for door in found:
@@ -93,13 +93,13 @@ def url(found: Sequence[Door], clear: bool, names: Sequence[str]) -> str:
 
 
 def lines(found: Sequence[Door], clear: bool, encrypts: bool, names: Sequence[str] = ()) -> Iterator[str]:
-    """Yield how to join: a line for each way, then the other addresses.
+    """Yield the lines about how to join: one for each kind of client, then the other addresses.
 
     Args:
-        found: the ways in.
-        clear: whether what is not encrypted is welcome.
-        encrypts: whether TLS is spoken.
-        names: those that the settings tell.
+        found: the addresses to join at.
+        clear: whether unencrypted connections are allowed.
+        encrypts: whether the server serves TLS.
+        names: the server's names in the settings.
 
     """
     used: set[str] = set()

@@ -1,4 +1,4 @@
-"""The web server: which requests are answered at all, the page, the WebSocket, and what operators watch."""
+"""The web server: the check of requests, the page, the WebSocket, and the health check and metrics for operators."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from hubbub.wire.http import ENCRYPTED, HEADERS
 
 log = logging.getLogger("hubbub")
 
-PART = 0.5  # seconds that a stopping server gives its peers to take the last bytes
-PROBE = 2.0  # seconds after which a broker that has not committed is said to fail
-WARNINGS = 16  # refusals that are told on the console, each once
-SHOWN = 100  # characters of a header that are told
-PATH = 2048  # characters of a path: a name as it is typed may have twelve for each of its own
+PART = 0.5  # seconds that a stopping server gives its peers to receive the last bytes
+PROBE = 2.0  # seconds after which a broker that has not committed counts as failed
+WARNINGS = 16  # maximum number of different refusals that are logged
+SHOWN = 100  # characters of a header that are logged
+PATH = 2048  # maximum characters of a path; a name may take twelve for each of its characters
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
@@ -45,9 +45,9 @@ class Web:
 
     Args:
         hub: the hub.
-        shared: the server's.
-        probe: whether the broker can commit; calls back with None or the reason.
-        readings: what /metrics shows.
+        shared: the state that all connections share.
+        probe: checks whether the broker can commit, and calls back with None or the error.
+        readings: returns the stats that /metrics shows.
 
     """
 
@@ -72,7 +72,7 @@ class Web:
         self._listeners: list[asyncio.Server] = []
 
     async def start_metrics(self, sockets: Sequence[socket.socket]) -> None:
-        """Answer /healthz and /metrics to everybody on these sockets, and nothing else."""
+        """Serve /healthz and /metrics on these sockets to every peer, and nothing else."""
 
         def protocol() -> Connection:
             dialogue = HttpClient(self._operators, self._shared, HEADERS)
@@ -82,7 +82,7 @@ class Web:
         self._listeners = [await loop.create_server(protocol, sock=sock) for sock in sockets]
 
     async def stop(self) -> None:
-        """Close what is open."""
+        """Close the metrics listeners, and shut down the HTTP connections within PART seconds each."""
         for listener in self._listeners:
             listener.close()
         await self._server.shutdown(PART)
@@ -100,7 +100,7 @@ class Web:
     # --- requests -------------------------------------------------------------------------------------------
 
     async def _serve(self, find: Handler, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer a request, whatever happens."""
+        """Answer a request. An exception of the handler is logged and answered as an internal error."""
         dialogue = dialogue_of(request)
         connection = dialogue.connection
         peer, where = self._client(connection, request.headers)
@@ -120,7 +120,7 @@ class Web:
         return await dialogue.answer(request, found)
 
     def _client(self, connection: Connection, headers: CIMultiDictProxy[str]) -> tuple[Any, str]:
-        """Return the socket address for which a request is made, and what counts as its address."""
+        """Return the socket address of the client behind a request, and the address under which it is counted."""
         peer = connection.peer
         if not self._trusts(peer[0]):
             return peer, connection.origin
@@ -132,7 +132,7 @@ class Web:
         return any(contains(trusted, host) for trusted in self._trusted)
 
     async def _find(self, call: Call) -> web.StreamResponse:
-        """Find the answer to a request, or refuse it: before its body is read."""
+        """Return the response to a request, or refuse the request before its body is read."""
         request = call.request
         path = request.rel_url.raw_path
         if len(path) > PATH:
@@ -150,12 +150,14 @@ class Web:
         return await handler(call)
 
     def _refuse(self, request: web.BaseRequest, public: bool, navigable: bool) -> web.StreamResponse | None:
-        """Refuse a browser that a foreign page sends: by a name that is not ours, or from its own origin.
+        """Refuse a browser's request that a foreign page makes: the host name or the origin is not this server's.
+
+        Also refuse requests without a host, and encodings of the body that the server does not support.
 
         Args:
             request: the request.
-            public: whether the answer is the same for everybody: where it comes from does not matter then.
-            navigable: whether links from other sites are followed.
+            public: whether the response is the same for every client. Then the request's origin does not matter.
+            navigable: whether links from other sites to this path are allowed.
 
         """
         host = request.headers.get("Host", "")
@@ -181,16 +183,16 @@ class Web:
         return None
 
     def _tell(self, sentence: str, *values: str | None) -> None:
-        """Say on the console why requests are refused; the same only once, and not everything."""
+        """Log why a request is refused: each message once, and at most WARNINGS messages."""
         line = sentence % tuple(clean(value or "")[:SHOWN] for value in values)
         if line not in self._told and len(self._told) < WARNINGS:
             self._told.add(line)
             log.warning("%s", line)
 
-    # --- what operators watch ---------------------------------------------------------------------------------
+    # --- health and metrics -----------------------------------------------------------------------------------
 
     async def _find_for_operators(self, call: Call) -> web.StreamResponse:
-        """Find the answer to a request at the address of --metrics-listen."""
+        """Return the response to a request at the address of --metrics-listen."""
         handler = {"/healthz": self._health, "/metrics": self._metrics}.get(call.request.rel_url.raw_path)
         if handler is None:
             return text(404, "There is no such page.")
@@ -199,9 +201,9 @@ class Web:
         return await handler(call)
 
     def _for_operators(self, handler: Handler) -> Handler:
-        """Answer only requests that are made on this machine, and not by a proxy for somebody else.
+        """Return a handler that answers only requests from this machine, and refuses those that a proxy relays.
 
-        A proxy cannot always be told from curl. So nothing is answered where the settings say that there is one.
+        A proxy cannot always be distinguished from curl. So all requests are refused if the settings name a proxy.
         """
         settings = self._shared.settings
         proxied = bool(settings.host or settings.trust_proxy)
@@ -218,7 +220,7 @@ class Web:
         return guarded
 
     async def _health(self, call: Call) -> web.Response:
-        """Answer whether the broker commits."""
+        """Return whether the broker can commit. A broker that does not answer within PROBE seconds has failed."""
         outcome: asyncio.Future[BrokerError | None] = self._shared.loop.create_future()
         self._probe(lambda result: None if outcome.done() else outcome.set_result(result))
         try:
@@ -230,7 +232,7 @@ class Web:
         return web.json_response({"status": "ok"})
 
     async def _metrics(self, call: Call) -> web.Response:
-        """Answer with what is counted, in the form that is asked for."""
+        """Return the stats in the format that the request accepts."""
         body, kind = exposition(self._readings(), call.request.headers.get("Accept", ""))
         return web.Response(body=body, headers={"Content-Type": kind})
 
@@ -251,25 +253,28 @@ class Web:
         await call.give_way(talk, "101 Switching Protocols", headers)
 
 
-# Of the websockets library: what it says is about faults of peers.
+# The logger for the websockets library. It is disabled, because the library logs faults of peers only.
 _quiet = logging.getLogger("hubbub.websockets")
 _quiet.disabled = True
 
 
 def text(status: int, sentence: str, **headers: str) -> web.Response:
-    """Return an answer for people."""
+    """Return a response with one sentence of plain text."""
     return web.Response(status=status, text=f"{sentence}\n", headers=headers)
 
 
 def _names(named: Sequence[str]) -> frozenset[str]:
-    """Return the names of this server: those of --host, and the machine's own, which no attacker can give away."""
+    """Return the host names of this server: those of --host and the machine's own.
+
+    The machine's own names are safe, because no attacker can register them.
+    """
     own = socket.gethostname().lower().removesuffix(".local")
     short = own.partition(".")[0]
     return frozenset(host.lower().removesuffix(".") for host in (*named, own, short, f"{short}.local", f"{own}.local"))
 
 
 async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
-    """Answer with a file of the page, unless the client has it."""
+    """Return a file of the page; 304 Not Modified if the client has it already."""
     body, kind, tag = file
     headers = {"ETag": tag, "Cache-Control": "no-cache"}
     if tag in call.request.headers.get("If-None-Match", ""):
@@ -278,7 +283,7 @@ async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
 
 
 def _files() -> dict[str, tuple[bytes, str, str]]:
-    """Return the page's files by their paths: content, type, tag."""
+    """Return the page's files by their paths, each with content, media type and ETag."""
     found = {}
     top = resources.files("hubbub") / "page"
     for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):

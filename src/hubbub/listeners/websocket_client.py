@@ -1,4 +1,4 @@
-"""The dialogue over a WebSocket: JSON requests in, events and entries out."""
+"""A client on a WebSocket: it sends JSON requests, and the server sends events and entries."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ from hubbub.wire.websocket import FrameReader, FrameSignal, close_frame
 
 log = logging.getLogger("hubbub")
 
-PING_AFTER = 20.0  # seconds without input after which a peer is asked whether it is there
-PONG_WITHIN = 10.0  # seconds that it has to answer
+PING_AFTER = 20.0  # seconds without input after which the server sends a ping
+PONG_WITHIN = 10.0  # seconds that the peer has to answer it
 
 
-Tokens = dict[str, "WebSocketClient"]  # by the secret of a session: the dialogue in which it goes on
+Tokens = dict[str, "WebSocketClient"]  # the client that now has a session, by the session's secret resume token
 
 
 class WebSocketClient:
-    """What is talked about over a WebSocket: the hub's outlet for its session.
+    """A client on a WebSocket: runs its requests, and sends it the session's events.
 
     Args:
         hub: the hub.
         settings: the settings in force.
-        tokens: of all WebSockets.
-        reader: of the peer's frames.
-        now: seconds on the connection's clock.
+        tokens: the resume tokens of all WebSocket sessions.
+        reader: the reader of the peer's frames.
+        now: the current time, in seconds on the connection's clock.
 
     """
 
@@ -67,60 +67,60 @@ class WebSocketClient:
         self._connection: Connection
         self._session: Session
         self._token = secrets.token_urlsafe(24)
-        self._pinged_at = 0.0  # when a ping was sent that is not answered; 0: there is none
-        self._replaced = False  # its session goes on in another connection
-        self._code = CloseCode.POLICY_VIOLATION  # that it is closed with after a goodbye
-        self._asked = ""  # the label of a request that is being done
-        self._label = ""  # the label of the request that is being answered, as long as nothing with it was sent
-        self._answer: type[Event] | None = None  # the event that this request is answered by
+        self._pinged_at = 0.0  # time of the unanswered ping; 0: none
+        self._replaced = False  # another connection has taken over the session
+        self._code = CloseCode.POLICY_VIOLATION  # the close code after a goodbye
+        self._asked = ""  # the label of the request that is running
+        self._label = ""  # the label of the request being answered, until an event with this label is sent
+        self._answer: type[Event] | None = None  # the type of event that answers this request
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
     def begin(self, connection: Connection) -> None:
-        """Wait for a hello."""
+        """Connect a session to the hub. The server sends nothing before the client's hello."""
         self._connection = connection
         host = f"~web@{connection.cloak}.web"
         self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
         self._session.secure = connection.encrypted
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in."""
+        """Buffer received bytes. Any input answers a ping."""
         self._pinged_at = 0.0
         self._reader.feed(data)
 
     def next_item(self) -> str | FrameSignal | None:
-        """Return the next message, or what came instead; answer pings."""
+        """Return the next text message or signal (end, binary frame), or None. Answer pings unless paused."""
         item = self._reader.next_item()
         if not self._session.paused and (pong := self._reader.take_pong()):
             self._connection.write(pong)
         return item
 
     def ready(self) -> bool:
-        """Whether the next message may be taken."""
+        """End the answer of a finished request, and return whether the next message may be processed."""
         self._end_answer()
         return self._hub.session_ready(self._session) and not self._session.paused
 
     def handle(self, item: str | FrameSignal) -> None:
-        """Do what a message asks for."""
+        """Run the request in a message. Refuse binary frames; the end of the frames makes the user leave."""
         if item is FrameSignal.END:
             self._hub.depart(self._session)
         elif item is FrameSignal.BINARY:
             self._refuse("bad-frame", "Frames are text.")
         elif isinstance(item, str):
-            self._code = CloseCode.NORMAL_CLOSURE  # if that ends it
+            self._code = CloseCode.NORMAL_CLOSURE  # if this request ends the session
             self._request(item)
             self._end_answer()
             if not self._session.closed:
                 self._code = CloseCode.POLICY_VIOLATION
 
     def ended(self) -> bool:
-        """Leave: the peer is gone."""
+        """Let the user leave, unless another connection has taken over the session."""
         if not self._replaced:
             self._hub.depart(self._session)
         return True
 
     def connection_lost(self) -> None:
-        """Leave."""
+        """Let the user leave and forget the resume token, unless another connection has taken over the session."""
         if self._replaced:
             return
         if self._tokens.get(self._token) is self:
@@ -130,30 +130,33 @@ class WebSocketClient:
         self._hub.depart(self._session)
 
     def pause(self) -> None:
-        """Let the hub write nothing."""
+        """Stop the hub's output to this session because the peer does not read."""
         if not self._replaced:
             self._hub.pause(self._session)
 
     def resume(self) -> None:
-        """Let the hub write again."""
+        """Send a pong that waited, and let the hub write again."""
         if not self._replaced:
             if pong := self._reader.take_pong():
                 self._connection.write(pong)
             self._hub.resume(self._session)
 
     def shut_down(self) -> None:
-        """Say that the server stops, and close."""
+        """Send a notice that the server is stopping, and close with code 1001 (going away)."""
         self._connection.finish(wire.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
 
     def ask_sign_of_life(self) -> bool:
-        """Ask for a pong, unless the peer does not read."""
+        """Send a ping, unless the peer does not read. Return whether it was sent."""
         if self._session.paused or self._replaced:
             return False
         self._connection.write(websocket.PING)
         return True
 
     def check_deadlines(self, now: float, quiet: float) -> float:
-        """End it with a peer that gives no name in time, or answers no ping."""
+        """Disconnect a peer that gives no name in time or does not answer a ping; send the ping when it is due.
+
+        Return the seconds until the next check; 0 or less if the client has ended.
+        """
         if self._session.closed or self._replaced:
             return 0
         if self._session.user is None:
@@ -162,7 +165,7 @@ class WebSocketClient:
                 self._end(CloseCode.POLICY_VIOLATION, "No name was given in time.")
             return left
         if not self.ready():
-            return PING_AFTER  # nothing is read from it just now
+            return PING_AFTER  # a pong could not be read at the moment
         if quiet < PING_AFTER:
             return PING_AFTER - quiet
         if not self._pinged_at:
@@ -176,7 +179,10 @@ class WebSocketClient:
     # --- the hub's calls ------------------------------------------------------------------------------------
 
     def send_event(self, event: Event) -> None:
-        """Send an event; after a goodbye, close."""
+        """Send an event as JSON. A goodbye closes the connection.
+
+        The first event that answers the current request, or a refusal, carries the request's label.
+        """
         if isinstance(event, Goodbye):
             self._connection.finish(self._reader.last_words or close_frame(self._code))
             return
@@ -188,14 +194,14 @@ class WebSocketClient:
         self._connection.write(wire.render(event))
 
     def resume_input(self) -> None:
-        """Take the next message."""
+        """End the answer of a finished request, and process waiting input: the session is ready again."""
         self._end_answer()
         self._connection.resume_input()
 
-    # --- its own --------------------------------------------------------------------------------------------
+    # --- internals --------------------------------------------------------------------------------------------
 
     def _end(self, code: int, reason: str) -> None:
-        """Say why, and close, whether the peer reads or not."""
+        """Close with a code and a reason even if the peer does not read. The user leaves."""
         self._connection.finish(close_frame(code, reason))
         self._hub.depart(self._session)
 
@@ -218,7 +224,7 @@ class WebSocketClient:
             self._hub.reply(self._session, Refusal(refusal.code, refusal.text, request.label, offer=refusal.offer))
 
     def _begin_answer(self, request: wire.Request) -> None:
-        """Mark in the session's turn where the answer to a request begins."""
+        """Mark in the session's reply queue where the answer to a request begins."""
         self._asked = request.label
 
         def begin() -> None:
@@ -228,7 +234,7 @@ class WebSocketClient:
         self._session.flush()
 
     def _end_answer(self) -> None:
-        """Say that a request is done, once it is, unless it was answered by something else."""
+        """Send `done` once the request's operations are finished, unless another event with its label was sent."""
         if not self._asked or self._session.pending_operations or self._session.closed:
             return
         self._asked = ""
@@ -241,21 +247,21 @@ class WebSocketClient:
         self._session.replies.append(end)
         self._session.flush()
 
-    # --- what a peer asks for -------------------------------------------------------------------------------
+    # --- the requests ---------------------------------------------------------------------------------------
 
     def _hello(self, request: wire.Hello) -> None:
         if self._session.user is not None:
             raise Refused("named-already", "You have a name; /nick takes another.")
         known = self._hub.broker.log_id
         rooms: dict[str, int | None] = dict(request.rooms)
-        if request.log and request.log != known:  # these numbers are about another log
+        if request.log and request.log != known:  # the sequence numbers belong to another log
             rooms = dict.fromkeys(rooms)
         talk = self._tokens.get(request.resume)
         if talk and not talk._session.closed:
             self._resume(talk, rooms)
             return
         if len(request.resume) >= len(self._token):
-            self._token = request.resume  # its session has ended, but it is the same user who comes
+            self._token = request.resume  # the session has ended, but the token still identifies the user
         self._session.user_id = hashlib.blake2b(self._token.encode(), digest_size=9).hexdigest()
         (room, after), *others = rooms.items() or [(LOBBY, None)]
 
@@ -274,7 +280,7 @@ class WebSocketClient:
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
 
     def _welcome(self) -> None:
-        self._connection.on_timer()  # the deadline was that for a name
+        self._connection.on_timer()  # replaces the deadline for a name
         self._tokens[self._token] = self
         fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.broker.log_id}
         label = {"label": self._label} if self._label else {}
@@ -282,7 +288,7 @@ class WebSocketClient:
         self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))
 
     def _resume(self, talk: WebSocketClient, rooms: dict[str, int | None]) -> None:
-        """Go on with the session of another connection, which is closed."""
+        """Take over the session of another connection, and close that connection."""
         new, self._session, self._token = self._session, talk._session, talk._token
         talk._replaced = True
         resuming.replace(self._hub, self._session, new)

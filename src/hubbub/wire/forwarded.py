@@ -1,7 +1,7 @@
-"""The client for whom an HTTP proxy asks: X-Forwarded-For, and Forwarded (RFC 7239).
+"""Find the client behind an HTTP proxy: X-Forwarded-For, and Forwarded (RFC 7239).
 
-A proxy appends the address that it was asked from. What stands before that is what the client has said, and may be
-made up. So the header is read from its end, as far as the addresses there are those of proxies that are trusted.
+A proxy appends the address of its own peer. The entries before that come from the client, and may be forged. So the
+header is read from its end, as long as the addresses there are those of trusted proxies.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-HOPS = 16  # addresses at the end of the header that are looked at
+HOPS = 16  # addresses that are read at the end of the header
 
-# A request with a header that begins so, or is called so, was passed on by a proxy.
+# A proxy passed on a request with a header whose name begins so, or equals one of these.
 BEGINNINGS = ("x-forwarded", "forwarded", "x-original-", "x-envoy-", "cf-", "x-amzn-", "x-arr-")
 SIGNS = {"via", "x-real-ip", "x-client-ip", "x-cluster-client-ip", "true-client-ip", "fly-client-ip", "cdn-loop"}
 
@@ -20,15 +20,15 @@ _FOR = re.compile(r"(?:^|;)\s*for\s*=\s*(\"[^\"]*\"|[^;]*)", re.IGNORECASE)
 
 
 def client(peer: str, hops: Sequence[str], trusted: Callable[[str], bool]) -> str:
-    """Return the address for which a trusted peer asks: the last one that is not trusted itself.
+    """Return the address of the client of a trusted peer: the last address that is not trusted itself.
 
-    If all of them are trusted, it is the first one. What is no address ends the search: then it is that of the proxy
-    that said so.
+    If all of them are trusted, it is the first one. An entry that is not an address ends the search: then it is the
+    address of the proxy that added the entry.
 
     Args:
         peer: the address of the connection's other end.
-        hops: what the proxies have said, in the order of the header.
-        trusted: returns whether an address is that of a proxy that is believed.
+        hops: the entries that the proxies added, in the order of the header.
+        trusted: returns whether an address is that of a trusted proxy.
 
     """
     found = peer
@@ -43,12 +43,12 @@ def client(peer: str, hops: Sequence[str], trusted: Callable[[str], bool]) -> st
 def hops(x_forwarded_for: Sequence[str], forwarded: Sequence[str]) -> list[str]:
     """Return the addresses in the values of the two headers, as they are written.
 
-    X-Forwarded-For is believed alone if it is there: most proxies append to it, and pass on what the client says in
-    the other one.
+    If X-Forwarded-For is there, Forwarded is ignored: most proxies append to the former, and pass on the client's own
+    value of the latter.
     """
     if x_forwarded_for:
         return ",".join(x_forwarded_for).split(",")
-    # The end of the header is the proxy's, so an open quote in front of it, which is the client's, must not hide it.
+    # The end of the header is the proxy's: an open quote of the client's before it must not hide it.
     elements = ",".join(forwarded).split(",") if forwarded else []
     return [match[1] if (match := _FOR.search(element)) else "" for element in elements]
 
@@ -60,7 +60,7 @@ def is_forwarded(headers: Mapping[str, str]) -> bool:
 
 
 def _address(text: str) -> str | None:
-    """Return an address as it is normally written; None for what is none, like `unknown` or `_hidden`."""
+    """Return an address in its normal form; None for anything else, like `unknown` or `_hidden`."""
     text = text.strip().strip('"')
     if text.startswith("["):
         text = text[1:].partition("]")[0]

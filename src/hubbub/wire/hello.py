@@ -1,7 +1,7 @@
-"""A TLS ClientHello: whether all of it is there, and which protocols the client asks for inside.
+"""A TLS ClientHello: check that it is complete, and find the protocols that the client requests in it.
 
-It is looked at before TLS begins, so that a client that sends half of one costs next to nothing, and so that one which
-asks for a protocol that is not spoken is told so. What is malformed is left to the TLS library to refuse.
+It is read before TLS begins, so a client that sends half of one costs next to nothing, and a client that requests an
+unsupported protocol gets an alert. Malformed ones are left to the TLS library to refuse.
 Sources: RFC 8446 (4.1.2, 5.1), RFC 7301.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-OURS = ("http/1.1", "irc")  # what may be asked for by ALPN
-MAX_RECORD = 5 + 16 * 1024  # bytes of a record with its head
+OURS = ("http/1.1", "irc")  # supported protocols in ALPN
+MAX_RECORD = 5 + 16 * 1024  # bytes of a record with its header
 # A fatal alert: no_application_protocol.
 NO_PROTOCOL = b"\x15\x03\x03\x00\x02\x02\x78"
 
@@ -19,14 +19,17 @@ _HANDSHAKE, _CLIENT_HELLO, _ALPN = 22, 1, 16
 
 
 def need(data: bytes) -> int:
-    """Return how long the first record is; 0 if that is not known yet, as much as there is if it is no TLS."""
+    """Return the length of the first record in bytes; 0 if it is not known yet.
+
+    If the data is not TLS, that is the length of the data.
+    """
     if data[:1] not in (b"", b"\x16"):
         return len(data)
     return min(5 + int(struct.unpack_from("!H", data, 3)[0]), MAX_RECORD) if len(data) >= 5 else 0
 
 
 def is_refused(record: bytes) -> bool:
-    """Return whether a ClientHello asks for protocols, and for none of ours."""
+    """Return whether a ClientHello requests protocols, and none of them is supported."""
     try:
         asked = list(_protocols(record))
     except (struct.error, IndexError):
@@ -35,10 +38,10 @@ def is_refused(record: bytes) -> bool:
 
 
 def _protocols(record: bytes) -> Iterator[str]:
-    """Return the names of the ALPN extension. Raises struct.error or IndexError: it is cut off."""
+    """Yield the protocol names in the ALPN extension. Raises struct.error or IndexError if the record is cut off."""
     if record[0] != _HANDSHAKE or record[5] != _CLIENT_HELLO:
         return
-    at = 5 + 4 + 2 + 32  # the heads of record and message, version, random
+    at = 5 + 4 + 2 + 32  # headers of record and message, version, random
     at += 1 + record[at]  # session
     at += 2 + _number(record, at)  # cipher suites
     at += 1 + record[at]  # compression

@@ -1,14 +1,14 @@
-"""What programs and devices send where a terminal would send lines: UTF-16, 8-bit text, framing bytes, progress bars.
+"""Convert the input of programs and devices to lines as a terminal sends them.
 
-`LineReader` reads what a person types, and the result does not depend on how the network cut the bytes. Whether a
-byte was typed by a person or sent by a program can only be told from how it arrived, so that is decided here, before
-the bytes are cut into lines:
+Such input has UTF-16, 8-bit text, framing bytes or progress bars. `LineReader` reads the lines of a person, and its
+result does not depend on how the network cut the bytes. But only the way in which a byte arrived can tell whether a
+person typed it or a program sent it, so this module decides that, before the bytes are cut into lines:
 
  1. A stream that begins as UTF-16 becomes UTF-8.
  2. Byte 255 begins a telnet command, unless the peer sends 8-bit text: then it is a letter.
- 3. ^C ^D ^R ^U ^W are editing keys if they come alone, or at the beginning of what arrived. A program sends them
-    within its lines, and there they mean nothing. BS and DEL erase wherever they come.
- 4. A line that a carriage return overwrites, as progress bars do, is only what it says at last.
+ 3. ^C ^D ^R ^U ^W are editing keys if they arrive alone, or at the beginning of the data. A program sends them within
+    its lines, and there they are removed. BS and DEL erase wherever they stand.
+ 4. Of a line that carriage returns overwrite, as in progress bars, only the final text is kept.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ import re
 from hubbub.wire.telnet import EOF, IAC, SE, Telnet
 
 ENCODINGS = {"little": "utf-16-le", "big": "utf-16-be"}
-MAX_HELD = 80  # bytes that are looked at before a stream is known to be UTF-16 or not
+MAX_HELD = 80  # bytes after which a stream is certainly UTF-16 or not
 _HIGHEST_OPTION = 49  # of telnet, among those that clients name first
 
 _KEYS = b"\x03\x04\x08\x12\x15\x17\x7f"
-_SIGNS = b"\x03\x04\x12\x15\x17"  # keys that frame what devices send; BS and DEL erase wherever they stand
+_SIGNS = b"\x03\x04\x12\x15\x17"  # keys that frame a device's data; BS and DEL always erase
 _SIGN = re.compile(rb"[\x03\x04\x12\x15\x17]")
-_COLOUR = re.compile(rb"\x03[0-9]{1,2}(?:,[0-9]{1,2})?")  # of IRC: its number goes with it
+_COLOUR = re.compile(rb"\x03[0-9]{1,2}(?:,[0-9]{1,2})?")  # of IRC: its number belongs to it
 
-# Negotiation about an option whose number is no letter, space, tab or line end: no text has that.
+# Negotiation about an option whose number is no letter, space, tab or line end: this never occurs in text.
 _NEGOTIATION = re.compile(rb"\xff[\xfb-\xfe][\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Commands that no telnet client sends before it has negotiated anything.
 _NEVER_FIRST = (bytes([EOF]), b"\xef", bytes([SE]))
 _COMMAND = re.compile(rb"\xff([\xec-\xfe])")
 
-# A line up to its last carriage return that text follows, if it ends with a line feed; and a carriage return that comes
-# first, with the line before it. Lines that each end with a carriage return are none of these, and commands are not.
+# Matches overwritten text: a line that ends with a line feed, up to its last carriage return that text follows; or a
+# carriage return at the beginning of the data, with the line after it that is overwritten again. Lines that each end
+# with a carriage return do not match, and commands (with a slash) do not either.
 _OVERWRITTEN = re.compile(
     rb"^(?!/)[^\n]*\r(?=[^\r\n\0/][^\r\n]*\r?\n)|\A\r(?:[^\n]*\r)?(?=[^\r\n\0/][^\r\n]*\Z)", re.MULTILINE
 )
@@ -45,25 +46,25 @@ _ERASE_LINE = b"\x15"
 class Incoming:
     """Bytes of one peer on their way to its `LineReader`.
 
-    `ends_crlf` tells whether the peer ended its first line with CR LF, so its terminal needs that, too.
+    `ends_crlf` tells whether the peer ended its first line with CR LF: then its terminal needs that, too.
     """
 
     __slots__ = ("_decoder", "_eight_bit", "_first_end", "_half_command", "_held", "_line_feeds", "ends_crlf")
 
     def __init__(self) -> None:
         self.ends_crlf = False
-        self._held: bytes | None = b""  # the beginning, until it is known whether it is UTF-16; None from then on
+        self._held: bytes | None = b""  # the beginning, until it is recognised as UTF-16 or not; then None
         self._decoder: codecs.IncrementalDecoder | None = None
         self._eight_bit = False
         self._half_command = False  # the last byte was a 255 that may begin a command
-        self._line_feeds = False  # the peer has ended a line with one
+        self._line_feeds = False  # the peer has ended a line with a line feed
         self._first_end: bytes | None = b""  # a CR that may be half of the first line's end; None once that is known
 
     def feed(self, data: bytes, telnet: bool) -> bytes:
-        """Return what the line reader is to be fed.
+        """Return the bytes for the line reader.
 
         Args:
-            data: what arrived at once.
+            data: bytes that arrived together.
             telnet: whether the peer has proved to speak telnet: then a person types, and the bytes stay as they are.
 
         """
@@ -85,7 +86,10 @@ class Incoming:
     # --- UTF-16 -----------------------------------------------------------------------------------------------
 
     def _begin(self, data: bytes) -> bytes:
-        """Return what is known to be no byte order mark of the beginning; hold it back while it may be UTF-16."""
+        """Return the beginning without its byte order mark.
+
+        Hold the data back, and return b"", while it may still be UTF-16.
+        """
         order = _order_of(data)
         if order is None and len(data) < MAX_HELD:
             self._held = data
@@ -99,7 +103,7 @@ class Incoming:
     # --- 8-bit text -------------------------------------------------------------------------------------------
 
     def _letters(self, data: bytes) -> tuple[bytes, bool]:
-        """Return the data with each 255 that is a letter doubled, as telnet writes it, and whether it is telnet."""
+        """Return the data with each byte 255 that is a letter doubled, as in telnet, and whether the data is telnet."""
         half, self._half_command = self._half_command, False
         if not self._eight_bit and _is_eight_bit(data, half):
             self._eight_bit = True
@@ -118,7 +122,7 @@ class Incoming:
             self._first_end = b"\r" if end[0] == b"\r" and end.end() == len(data) else None
 
     def _without_overwritten(self, data: bytes) -> bytes:
-        """Return the data with each line that is overwritten erased; not before the peer has used a line feed."""
+        """Return the data with each overwritten line erased, from the first line feed of the peer on."""
         start = 0 if self._line_feeds else data.find(b"\n") + 1
         self._line_feeds = self._line_feeds or start > 0
         if not self._line_feeds or b"\r" not in data:
@@ -127,12 +131,13 @@ class Incoming:
 
 
 def _order_of(data: bytes) -> str | None:
-    """Return the byte order of what begins as UTF-16, "" if it is something else, None if that is not known yet."""
+    """Return the byte order of a UTF-16 beginning, "" if it is not UTF-16, None if that is not known yet."""
     marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
     if len(data) < 4 and any(mark.startswith(data[:2]) for mark in marks):
         return None
     if data.startswith(codecs.BOM_UTF16_BE):
-        return "big" if data[2] < 0xC0 else ""  # above are no letters; in 8-bit text there are
+        # A higher byte is taken for a letter of 8-bit text, not for the first byte of a UTF-16 character.
+        return "big" if data[2] < 0xC0 else ""
     if data.startswith(codecs.BOM_UTF16_LE):
         return _order_of_marked(data[2:])
     if data[:1] == b"\0":
@@ -141,11 +146,13 @@ def _order_of(data: bytes) -> str | None:
 
 
 def _order_of_latin(low: bytes, high: bytes, order: str) -> str | None:
-    """Return the same of what has no mark: its name is in the Latin alphabet, so every other byte is 0.
+    """Return the byte order of a beginning without a mark, which is a Latin name: every other byte is 0.
+
+    The result is that of `_order_of`.
 
     Args:
-        low: the bytes that are not 0.
-        high: the bytes that are.
+        low: the bytes that are not 0 in UTF-16.
+        high: the bytes that are 0 in UTF-16.
         order: the byte order that this would be.
 
     """
@@ -158,7 +165,7 @@ def _order_of_latin(low: bytes, high: bytes, order: str) -> str | None:
 
 
 def _order_of_marked(units: bytes) -> str | None:
-    """Return the same of what follows the bytes FF FE, which telnet's DONT begins with as well."""
+    """Return the result of `_order_of` for the data after the bytes FF FE, with which telnet's DONT begins, too."""
     if units[1] == IAC:
         return ""
     if not units[1] or units[0] > _HIGHEST_OPTION:
@@ -171,7 +178,7 @@ def _order_of_marked(units: bytes) -> str | None:
 def _is_eight_bit(data: bytes, half: bool) -> bool:
     """Return whether data is text of an 8-bit encoding: without telnet's commands it is not UTF-8.
 
-    A character may lack its beginning or its end, because the network cut there.
+    The first or last character may be incomplete, because the network cut it.
     """
     if half or b"\xff" in data:
         data = b"\xff" + data if half else data
@@ -197,7 +204,7 @@ def _speaks_telnet(data: bytes, half: bool) -> bool:
 
 
 def _without_signs(data: bytes) -> bytes:
-    """Return the data without the control bytes of devices, which are the same as the keys that edit a line."""
+    """Return the data without the control bytes of devices, which are the same bytes as the keys that edit a line."""
     if not _SIGN.search(data):
         return data
     rest = data.lstrip(_KEYS)
@@ -205,8 +212,8 @@ def _without_signs(data: bytes) -> bytes:
     if rest[:1] in (b"\r", b"\n"):
         keys = keys.translate(None, _SIGNS)
     elif rest:
-        keys = keys.replace(b"\x04", b"")  # whoever goes types nothing more
-    # Somebody who asks to see the line waits for the answer. It does no harm, whoever sends that.
+        keys = keys.replace(b"\x04", b"")  # no text follows the ^D of a user who quits
+    # A user who asks for the line with ^R waits for the answer. It does no harm if a program sends the byte.
     asks = rest[-1:] if rest.endswith(b"\x12") else b""
     rest = _COLOUR.sub(b"", rest)
     return keys + rest.translate(None, _SIGNS) + asks

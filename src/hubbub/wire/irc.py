@@ -1,4 +1,4 @@
-"""IRC's lines: bytes to messages and back, with tags and limits. Pure; what they mean is in listeners/irc*.py.
+"""IRC's lines: bytes to messages and back, with tags and limits. No I/O; listeners/irc*.py interpret the messages.
 
 Sources: https://modern.ircdocs.horse, RFC 1459 and 2812 where that is silent, and ircv3.net's message-tags.
 """
@@ -17,14 +17,14 @@ from hubbub.core.text import cut as cut
 MAX_LINE = 512  # bytes of a line without its tags, with CR LF
 MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
 MAX_LABEL = 64
-# Commands whose text only adorns them: bytes of it that are not UTF-8 become U+FFFD, so that the command is done.
+# Commands that are executed even if their text is not valid UTF-8: the bytes in question become U+FFFD.
 ADORNED = frozenset({"USER", "PASS", "QUIT", "PART", "KICK", "AWAY", "SETNAME"})
 
 _SPACES = re.compile(" +")
 
 
 class Message(NamedTuple):
-    """One line: the command in capitals, its parameters, and its tags (without a value: "")."""
+    """One line: the command in capitals, its parameters, and its tags (a tag without a value has "")."""
 
     verb: str
     params: list[str]
@@ -32,14 +32,14 @@ class Message(NamedTuple):
 
 
 class IrcFault(Enum):
-    """What came in instead of a message."""
+    """The fault of a line that is not a message."""
 
     TOO_LONG = auto()
     NOT_UTF8 = auto()
 
 
 class Broken(NamedTuple):
-    """A line that is none: why, and of which command, as far as that can be seen."""
+    """A line that is not a message: its fault, and its command and label as far as they are known."""
 
     why: IrcFault
     verb: str = "*"
@@ -47,7 +47,7 @@ class Broken(NamedTuple):
 
 
 def parse_tags(text: str) -> dict[str, str]:
-    """Return tags by name; of two with one name the last."""
+    """Return tags by name; of two with the same name, the last one."""
     tags = {}
     for tag in text.split(";"):
         name, _, value = tag.partition("=")
@@ -57,7 +57,7 @@ def parse_tags(text: str) -> dict[str, str]:
 
 
 def parse(line: str) -> Message | None:
-    """Return the message that a line is, None for an empty one. The source that a client gives is left out."""
+    """Return the message in a line, None for an empty line. The source that a client gives is ignored."""
     tags: dict[str, str] = {}
     if line.startswith("@"):
         text, _, line = line[1:].partition(" ")
@@ -77,25 +77,25 @@ def _text(line: bytes, errors: str = "strict") -> str:
 
 
 class Reader:
-    """Cuts bytes into messages, however the network cut them. `feed` keeps them, `next_message` gives the next.
+    """Cuts bytes into messages, however the network cut them.
 
-    A line that is longer than MAX_LINE without its tags, or whose tags are longer than MAX_TAGS, is discarded up to its
-    end, and told once.
+    `feed` adds bytes, `next_message` returns the next message. A line that is longer than MAX_LINE without its tags, or
+    whose tags are longer than MAX_TAGS, is discarded up to its end, and reported once.
     """
 
     __slots__ = ("_data", "_pos", "_skipping")
 
     def __init__(self) -> None:
-        self._data = b""  # what was fed and not yet looked at, from _pos on
+        self._data = b""  # bytes that are not read yet, from _pos on
         self._pos = 0
         self._skipping = False
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes."""
+        """Add bytes to the buffer."""
         self._data += data
 
     def next_message(self) -> Message | Broken | None:
-        """Return the next message, or what is wrong with the next line; None when no line is whole."""
+        """Return the next message, or the fault of the next line; None if no line is complete."""
         while (end := self._data.find(b"\n", self._pos)) >= 0:
             line = self._data[self._pos : end]
             self._pos = end + 1
@@ -116,7 +116,8 @@ class Reader:
         return None
 
     def _message(self, line: bytes) -> Message | Broken | None:
-        if len(line) > MAX_TAGS + MAX_LINE:  # as if it had come in pieces: whatever it ends with
+        # The result must be the same as if the line had arrived in pieces.
+        if len(line) > MAX_TAGS + MAX_LINE:
             return Broken(IrcFault.TOO_LONG)
         line = line.rstrip(b"\r")
         tags, rest = b"", line
@@ -147,14 +148,14 @@ def line(source: str, verb: str, *params: str, tags: Mapping[str, str] | None = 
 
 
 def tag_text(tags: Mapping[str, str] | None) -> str:
-    """Return tags as they stand before a message, with the space; "" for none."""
+    """Return tags with the @ and the space, as they stand before a message; "" if there are none."""
     if not tags:
         return ""
     return "@" + ";".join(f"{name}={escape(value)}" if value else name for name, value in tags.items()) + " "
 
 
 def fill(words: Iterable[str], size: int, between: str = " ") -> list[str]:
-    """Return words in lines of at most `size` bytes each, as many in a line as fit."""
+    """Return words joined to lines of at most `size` bytes each, with as many words in a line as fit."""
     lines: list[str] = []
     length = 0
     current: list[str] = []

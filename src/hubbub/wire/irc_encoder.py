@@ -1,4 +1,4 @@
-"""How entries look to an IRC client: one form for each set of capabilities in use."""
+"""Encode entries for IRC clients: one encoder for each set of capabilities in use."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hubbub.core.room_modes import PREFIXES, parse, write
 from hubbub.core.tags import CUT, shown, value
 from hubbub.wire.irc import MAX_LINE, line, tag_text
 
-FOREIGN = "~unknown@hubbub"  # of entries that were stored before hosts were
-CLOSED = "Connection closed"  # why somebody has left, if nothing else is known
+FOREIGN = "~unknown@hubbub"  # of entries from before hosts were stored
+CLOSED = "Connection closed"  # reason of a quit without another one
 MULTILINE = "draft/multiline"
-# The capabilities that change how entries look.
+# The capabilities that change how entries are encoded.
 REDACTION = "draft/message-redaction"
 RENAMING = "draft/channel-rename"
 SHOWING = frozenset(
@@ -27,23 +27,23 @@ SHOWING = frozenset(
 
 
 def channel(room: str) -> str:
-    """Return what IRC calls a room."""
+    """Return the IRC channel of a room."""
     return f"#{room}"
 
 
 def source(entry: Entry) -> str:
-    """Return an entry's author as IRC writes it."""
+    """Return an entry's author as the source of an IRC message."""
     return f"{entry.nick}!{entry.host or FOREIGN}"
 
 
 def stamp(time: float) -> str:
-    """Return epoch seconds as server-time has them: to the millisecond, the rest cut off."""
+    """Return epoch seconds in the format of server-time: to the millisecond, rounded down."""
     whole = datetime.fromtimestamp(int(time * 1000) / 1000 + 0.0001, UTC)
     return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(time * 1000) % 1000:03d}Z"
 
 
 def target(entry: Entry) -> str:
-    """Return to whom or where something is said: a private entry's room is the nick behind an @."""
+    """Return the target of an entry: a channel, or a nick (the room of a private entry is the nick after an @)."""
     return entry.room[1:] if entry.room.startswith("@") else channel(entry.room)
 
 
@@ -57,11 +57,11 @@ def mode_text(text: str) -> list[str]:
     return write(shown).split(" ")
 
 
-_UNIT = regex.compile(rf"{formatting.CODE}|\X")  # what is not cut: a code, a character as people see it
+_UNIT = regex.compile(rf"{formatting.CODE}|\X")  # units that are not cut: a code, a character as people see it
 
 
 def _pieces(text: str, room_for: int) -> list[str]:
-    """Cut a line so that each piece fits: between characters as people see them, at a space where there is one."""
+    """Cut a line so that each piece fits: between characters as people see them, at a space if there is one."""
     if len(text.encode()) <= room_for:
         return [text]
     pieces = []
@@ -82,23 +82,23 @@ def _pieces(text: str, room_for: int) -> list[str]:
 
 def _units(text: str, room_for: int) -> Iterator[str]:
     for match in _UNIT.finditer(text):
-        if len(match[0]) * 4 > room_for:  # nobody writes such a one
+        if len(match[0]) * 4 > room_for:  # longer than in any real text
             yield from match[0]
         else:
             yield match[0]
 
 
 def formatted(text: str, tags: str) -> str:
-    """Return a text with the formatting that the tags of its entry tell."""
+    """Return a text with the formatting in the tags of its entry."""
     codes = formatting.read(value(tags, formatting.TAG)) if tags else ()
     return formatting.put_in(text, codes) if codes else text
 
 
 class IrcEncoder:
-    """Entries as IRC lines.
+    """Encode entries as IRC lines.
 
     Args:
-        caps: those of SHOWING that a client has.
+        caps: the capabilities of SHOWING that a client has.
 
     """
 
@@ -114,22 +114,28 @@ class IrcEncoder:
 
     @property
     def for_other_room(self) -> Encoder:
-        """Return the same: each line tells its channel."""
+        """Return this encoder: each line names its channel."""
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry's lines."""
+        """Return the entry's lines as one text of bytes."""
         return b"".join(self.lines(entry))
 
     def _client(self, entry: Entry) -> str:
-        """Return the tags that an entry's author gave it, as they are sent; and that it is a bot."""
+        """Return the tags that an entry's author set, as they are sent, and the tag of a bot.
+
+        Return "" for a client without tags.
+        """
         if not entry.tags or not self._tags:
             return ""
         tags = shown(entry.tags)
         return f";{tags}" if tags else ""
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return what its own session is shown: what it said with echo-message, its joins never (it is told those)."""
+        """Return the entry's lines for its author.
+
+        Messages are returned only with echo-message; joins never, because the join itself has replies.
+        """
         if entry.kind is Kind.JOIN or (entry.kind in SAYING and not self._echo):
             return b""
         return self.encode(entry)
@@ -139,7 +145,7 @@ class IrcEncoder:
         return b"".join(entries)
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return a notice that entries are not shown."""
+        """Return a notice that entries were skipped."""
         return line("", "NOTICE", channel(room), f"{count} messages skipped; see the channel's history")
 
     def tags(self, entry: Entry, batch: str = "") -> dict[str, str]:
@@ -152,9 +158,14 @@ class IrcEncoder:
         return tags
 
     def lines(self, entry: Entry, batch: str = "", label: str = "", clock: str = "") -> list[bytes]:
-        """Return the entry's lines, the first one labelled; in a batch, if that has a name.
+        """Return the entry's lines, the first one with the label.
 
-        `clock` is put in front of each line of a text.
+        Args:
+            entry: the entry.
+            batch: the name of the batch that the lines belong to; "" for none.
+            label: the label of the request that this answers; "" for none.
+            clock: a text before each line of a message.
+
         """
         tags = self.tags(entry, batch)
         if label:
@@ -218,14 +229,15 @@ class IrcEncoder:
 
     def _move(self, entry: Entry) -> bytes:
         if RENAMING not in self.caps:
-            return b""  # it is told by a PART and a JOIN of its own
+            return b""  # a PART and a JOIN are sent instead
         to, _, why = entry.text.partition(" ")
         if to == entry.room:
-            return b""  # of the past, where what it was called before is not told
+            # In the history the room has its new name already, and the former one is not shown.
+            return b""
         return line(source(entry), "RENAME", channel(entry.room), channel(to), why)
 
     def _signal(self, entry: Entry) -> bytes:
-        if entry.text:  # a client's command to a client (CTCP)
+        if entry.text:  # a client-to-client request (CTCP)
             verb, _, text = entry.text.partition(" ")
             return line(source(entry), verb, target(entry), f"\x01{text}\x01")
         return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
@@ -260,7 +272,7 @@ _OTHERS: dict[Kind, Callable[[IrcEncoder, Entry], bytes]] = {
 
 
 def tagged(tags: dict[str, str], data: bytes, client: str = "") -> bytes:
-    """Return a line with tags before it."""
+    """Return a line with tags before it; b"" if there is no line."""
     return _with(tags, client).encode() + data if data else b""
 
 
@@ -273,5 +285,5 @@ def _with(tags: dict[str, str], client: str) -> str:
 
 @lru_cache(256)
 def form_of(caps: frozenset[str]) -> IrcEncoder:
-    """Return the form for these capabilities: the same one for the same ones."""
+    """Return the encoder for a set of capabilities: the same one for equal sets."""
     return IrcEncoder(caps)

@@ -1,7 +1,7 @@
-"""IRC's numeric replies: the texts that end them, and those for what is refused (https://modern.ircdocs.horse)."""
+"""IRC's numeric replies: their closing texts, and the numerics of refusals (https://modern.ircdocs.horse)."""
 
 TEXTS = {
-    251: "",  # told with its numbers
+    251: "",  # its text contains numbers
     305: "You are no longer marked as being away",
     306: "You have been marked as being away",
     313: "is an IRC operator",
@@ -76,7 +76,7 @@ TEXTS = {
     906: "SASL authentication aborted",
 }
 
-REFUSALS = {  # what the core refuses, by its codes; the room or what else it is about comes before the text
+REFUSALS = {  # refusals of the core, by code; the room or another subject stands before the text
     "name-taken": 433,
     "name-invalid": 432,
     "too-long": 401,

@@ -45,27 +45,29 @@ PROMPT = "Enter your name: "
 CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 3, 4, 8, 10, 13, 18, 21, 23, 127
 _STOP = re.compile(rb"[\x08\x7f]+|[\x03\x04\n\r\x12\x15\x17]")
 _CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
-LONG_CLUSTER = 64  # bytes; no script has longer ones, and where they are cut decides nobody's text
+LONG_CLUSTER = 64  # bytes; longer than in any script, so cutting one harms no real text
 
 
 class LineSignal(Enum):
-    """What a peer does to its line besides ending it."""
+    """An event in a peer's line other than its end."""
 
-    TOO_LONG = auto()  # it is over the limit, and discarded up to its end
-    QUIT = auto()  # ^D on an empty line
-    REPRINT = auto()  # ^R: show me what I typed; `LineReader.pending` is that
+    TOO_LONG = auto()  # the line is over the limit, and discarded up to its end
+    # D on an empty line
+    QUIT = auto()
+    # R: the peer asks to see `LineReader.pending`
+    REPRINT = auto()
 
 
 class LineReader:
-    """Cut a byte stream into lines, with telnet and the editing bytes of a terminal taken out.
+    """Cut a byte stream into lines, and remove telnet and the editing bytes of a terminal.
 
-    LF, CR LF, CR NUL and a lone CR end a line. Text is UTF-8, other bytes become U+FFFD. BS and DEL erase
-    the last character as people see it, ^W a word, ^U and ^C the line. Feed bytes, then take lines until
-    None; what comes out does not depend on where the network cut the bytes. The time that it takes is proportional to
-    the bytes that are fed, whatever they erase.
+    LF, CR LF, CR NUL and a lone CR end a line. Text is UTF-8, other bytes become U+FFFD. BS and DEL erase the last
+    character as people see it, ^W a word, ^U and ^C the line. Feed bytes, then take lines until None; the result does
+    not depend on where the network cut the bytes. The time is proportional to the number of bytes, whatever they erase.
 
     Args:
-        max_line: longest line, in bytes without its end. Never is more kept than this and what was fed last.
+        max_line: longest line, in bytes without its end. The buffers hold at most this and the bytes that were fed
+            last.
 
     """
 
@@ -73,29 +75,29 @@ class LineReader:
 
     def __init__(self, max_line: int) -> None:
         self._max = max_line
-        self._data = b""  # what was fed and not yet looked at, from _pos on
+        self._data = b""  # bytes that are not read yet, from _pos on
         self._pos = 0
         self._line = bytearray()  # the line so far
-        self._starts: list[int] = []  # where in it characters as people see them begin, up to _split
+        self._starts: list[int] = []  # indexes in _line of visible characters, up to _split
         self._split = 0
         self._discard = False  # up to the line's end
-        self._ended_by = 0  # the byte that ended the last line, if nothing came since
+        self._ended_by = 0  # the byte that ended the last line, if no byte followed yet
         self.telnet: Telnet | None = None  # from the first byte 255 on
 
     def feed(self, data: bytes) -> None:
-        """Take bytes from the network."""
+        """Add bytes from the network."""
         if self.telnet is None and b"\xff" in data:
             self.telnet = Telnet()
         if self.telnet is not None:
             data = self.telnet.feed(data)
         if b"\0" in data:
-            data = data.replace(b"\0", b"")  # CR NUL ends a line by its CR, a lone NUL is somebody's keepalive
+            data = data.replace(b"\0", b"")  # CR NUL ends a line by its CR, a lone NUL is a keepalive
         self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
         self._pos = 0
 
     @property
     def waiting(self) -> bool:
-        """Whether there are bytes that were not looked at yet."""
+        """Whether there are bytes that were not read yet."""
         return self._pos < len(self._data)
 
     @property
@@ -104,7 +106,7 @@ class LineReader:
         return self._line.decode("utf-8", "replace")
 
     def next_line(self) -> str | LineSignal | None:
-        """Return the next line without its end, or a signal, or None when more bytes are needed."""
+        """Return the next line without its end, or a signal, or None if more bytes are needed."""
         data = self._data
         while self._pos < len(data):
             stop = _STOP.search(data, self._pos)
@@ -128,7 +130,7 @@ class LineReader:
         return None
 
     def end(self) -> str:
-        """Return the line that has no end, because the peer has said all it will; "" if there is none."""
+        """Return the unfinished last line when the peer has closed its side; "" if there is none."""
         return self._take_line()
 
     def _take_line(self) -> str:
@@ -142,7 +144,7 @@ class LineReader:
         self._split = 0
 
     def _keep(self, run: bytes) -> bool:
-        """Add to the line; return False when that makes it too long."""
+        """Add to the line; return False if that makes it too long."""
         if self._discard:
             return True
         if len(self._line) + len(run) > self._max:
@@ -167,7 +169,8 @@ class LineReader:
                 self._discard = False
             case 18:
                 return LineSignal.REPRINT
-            case _ if not self._line and not self._discard:  # ^D
+            # D
+            case _ if not self._line and not self._discard:
                 return LineSignal.QUIT
         return None
 
@@ -179,9 +182,9 @@ class LineReader:
         return self._take_line()
 
     def _erase(self, count: int) -> None:
-        """Take the last characters, as people see them, from the line. A byte that is not UTF-8 is one.
+        """Erase the last characters, as people see them, from the line. A byte that is not UTF-8 counts as one.
 
-        Each byte is split once. Only the last character is looked at again: what was added may belong to it.
+        Each byte is split once. Only the last character is split again, because later bytes may belong to it.
         """
         line = self._line
         if count == 1 and len(line) > 1 and line[-1] < 128 and line[-2] < 128:
@@ -198,7 +201,7 @@ class LineReader:
         self._cut_at(self._starts[-count] if count < len(self._starts) else 0)
 
     def _cut_at(self, end: int) -> None:
-        """Keep the line up to a byte at which a character begins."""
+        """Cut the line at a byte where a character begins."""
         del self._line[end:]
         self._split = min(self._split, end)
         while self._starts and self._starts[-1] >= end:
@@ -213,7 +216,8 @@ def _where(entry: Entry) -> str:
 
 
 def _message(entry: Entry) -> str:
-    if "\n" in entry.text:  # each line says who speaks, or it could pose as somebody else's
+    # Each line names its author; otherwise it could pose as another user's message.
+    if "\n" in entry.text:
         return "\n".join(f"{entry.nick}: {line}" for line in entry.text.split("\n"))
     return f"{entry.nick}: {entry.text}"
 
@@ -253,7 +257,7 @@ ENTRIES: dict[Kind, Callable[[Entry], str]] = {
 
 
 class LineEncoder:
-    """How entries look in a terminal: one line each, with the room in front where it is not the current one."""
+    """Encode entries for a terminal: one line each, with the room before it if it is not the current one."""
 
     __slots__ = ("_end", "_prefixed", "for_other_room")
 
@@ -266,7 +270,7 @@ class LineEncoder:
         self.for_other_room: Encoder = self if prefixed else LineEncoder(end, True)
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry's line."""
+        """Return the entry's line; b"" for a kind that a terminal does not show."""
         text = ENTRIES[entry.kind](entry)
         if not text:
             return b""
@@ -275,7 +279,7 @@ class LineEncoder:
         return encode(text, self._end)
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return nothing, because the author has it on the screen; but what one has done to others, as they see it."""
+        """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
         return self.encode(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
@@ -283,7 +287,7 @@ class LineEncoder:
         return b"".join(entries)
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return the line that says that entries are not shown."""
+        """Return a line that tells how many entries were skipped."""
         prefix = f"[{room}] " if self._prefixed else ""
         return encode(f"{prefix}*** {count} messages skipped; /history shows the latest ***", self._end)
 
@@ -293,7 +297,7 @@ TELNET = LineEncoder("\r\n")
 
 
 def encode(text: str, end: str) -> bytes:
-    """Return lines as bytes, each with its end."""
+    """Return a text as bytes, with `end` after each of its lines."""
     if end != "\n":
         text = text.replace("\n", end)
     return (text + end).encode("utf-8", "replace")
@@ -304,30 +308,30 @@ def _in_front(prefix: str, text: str) -> str:
 
 
 def notice(text: str) -> str:
-    """Return a line that the server says."""
+    """Return a line that comes from the server."""
     return f"*** {text} ***"
 
 
 def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
-    """Return an entry's line with its time in front: of day, with the date unless that is today's.
+    """Return an entry's line with its time before it; the date is included unless it is today's.
 
-    What was taken back has a line here, though no terminal is shown it: whoever reads the log sees where it was.
+    A redacted message has a line here, although no terminal shows one: a reader of the log sees where it was.
 
     Args:
-        entry: any.
+        entry: an entry of any kind.
         now: epoch seconds.
-        tz: whose clock; None for the system's.
+        tz: the time zone; None for the system's.
 
     """
     text = ENTRIES[entry.kind](entry) or notice(f"A message of {entry.nick} was taken back")
     return _in_front(shown_time(entry.time, now, tz), text)
 
 
-FOLDED = 4  # lines of a message that a newcomer is shown, if it has more
+FOLDED = 4  # lines of a longer message that a new member is shown
 
 
 def _folded(text: str) -> str:
-    """Return the first lines of a message, and how many more there are."""
+    """Return the first lines of a message, and the number of further ones."""
     lines = text.split("\n")
     if len(lines) <= FOLDED + 1:
         return text
@@ -402,16 +406,16 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
 }
 
 
-MESSAGES = (HistoryShown, Private)  # are shown as they were written
+MESSAGES = (HistoryShown, Private)  # shown without wrapping
 
 
 def render(event: Event, end: str, width: int = 0) -> bytes:
-    """Return what a session is told as bytes; b"" for what a terminal does not show.
+    """Return an event as bytes; b"" if a terminal does not show it.
 
     Args:
-        event: any.
-        end: what ends a line.
-        width: columns of the terminal, at which the server's own lines are cut at words; 0 if it is not known.
+        event: an event of any type.
+        end: the end of a line.
+        width: columns of the terminal, at which the server's own lines are wrapped at words; 0 if unknown.
 
     """
     text = _members(event, width) if width and isinstance(event, MembersListed) else EVENTS[type(event)](event)

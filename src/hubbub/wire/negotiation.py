@@ -1,13 +1,13 @@
-"""What a client prefers to be sent, and in which charset it writes: the headers of RFC 9110, sections 8 and 12."""
+"""The media type that a client prefers, and the charset of its text: the headers of RFC 9110, sections 8 and 12."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAX_RANGES = 64  # media ranges of an Accept header that are looked at
+MAX_RANGES = 64  # media ranges of an Accept header that are read
 
-# The charsets that are decoded, by their names in HTTP: those of the browsers' encoding standard. Python knows more
-# codecs, some of which are no charsets; and it remembers each name that it does not know for ever.
+# The supported charsets by their names in HTTP: those of the browsers' encoding standard. Python has more codecs, but
+# some of them are not charsets, and Python remembers each unknown name for ever.
 CHARSETS = {
     **{name: "utf-8" for name in ("", "utf-8", "utf8", "us-ascii", "ascii")},
     **{f"iso-8859-{part}": f"iso8859-{part}" for part in (*range(1, 12), 13, 14, 15, 16)},
@@ -21,10 +21,10 @@ CHARSETS = {
 
 
 def preferred(accept: str, offered: Sequence[str]) -> str:
-    """Return the one of the offered media types that a client likes best.
+    """Return the offered media type that a client prefers.
 
-    The quality decides, then which of them the header names more exactly. The first one is returned when neither
-    does, or when the client accepts none of them.
+    The quality decides, then how exactly the header names a type. The first type is returned if neither decides, or if
+    the client accepts none of them.
 
     Args:
         accept: the value of the Accept header; "" if there is none.
@@ -42,7 +42,7 @@ def preferred(accept: str, offered: Sequence[str]) -> str:
 
 
 def _range(text: str) -> tuple[str, int, float]:
-    """Return a media range, how exact it is (2: one type, 1: all of a kind, 0: everything), and its quality."""
+    """Return a media range, its exactness (2: one type, 1: all types of a kind, 0: any type), and its quality."""
     name, *parameters = (part.strip() for part in text.split(";"))
     quality = 1.0
     for parameter in parameters:
@@ -53,7 +53,7 @@ def _range(text: str) -> tuple[str, int, float]:
 
 
 def _quality(text: str) -> float:
-    """Return a quality from 0 to 1; 0 for what is none."""
+    """Return a quality from 0 to 1; 0 if the text is invalid."""
     digits = text.replace(".", "", 1)
     return min(1.0, float(text)) if digits.isascii() and digits.isdecimal() and len(text) < 8 else 0.0
 
@@ -63,6 +63,6 @@ def _fits(name: str, kind: str) -> bool:
 
 
 def decode(body: bytes, charset: str) -> str | None:
-    """Return a body's text, with U+FFFD for what the charset does not have; None if the charset is not known."""
+    """Return a body's text, with U+FFFD for invalid bytes; None if the charset is not supported."""
     codec = CHARSETS.get(charset.strip().lower())
     return None if codec is None else body.decode(codec, "replace")

@@ -1,4 +1,4 @@
-"""The PROXY protocol: what a balancer says about the peer before the peer's own bytes.
+"""The PROXY protocol: a balancer's header about the peer, before the peer's own bytes.
 
 Source: https://www.haproxy.org/download/2.9/doc/proxy-protocol.txt, versions 1 and 2.
 """
@@ -10,20 +10,20 @@ import struct
 
 from hubbub.wire.sniff import PROXY_V2
 
-MAX_V1 = 107  # bytes of a version 1 header, its CR LF among them
-MAX_V2 = 536  # bytes of a version 2 header that are believed: addresses of a UNIX socket and some extensions
-ADDRESSES = {0x1: (4, "!4s4sHH"), 0x2: (16, "!16s16sHH")}  # by family: length of an address, all of them
+MAX_V1 = 107  # bytes of a version 1 header, including its CR LF
+MAX_V2 = 536  # bytes of an accepted version 2 header: addresses of a UNIX socket, and some extensions
+ADDRESSES = {0x1: (4, "!4s4sHH"), 0x2: (16, "!16s16sHH")}  # by family: bytes of an address, format of all of them
 
 
 class BadHeader(ValueError):
-    """It is no PROXY header."""
+    """The bytes are not a valid PROXY header."""
 
 
 def need(data: bytes) -> int:
-    """Return how long the header is that begins so; 0 if that is not known yet.
+    """Return the length in bytes of the header that begins so; 0 if it is not known yet.
 
     Raises:
-        BadHeader: it is none, or too long.
+        BadHeader: it is not a header, or it is too long.
 
     """
     if PROXY_V2.startswith(data[: len(PROXY_V2)]):
@@ -40,13 +40,13 @@ def need(data: bytes) -> int:
 
 
 def parse(header: bytes) -> tuple[str, int] | None:
-    """Return the peer's address and port; None if the balancer speaks for itself (a health check).
+    """Return the peer's address and port; None if the balancer itself is the peer (a health check).
 
     Args:
-        header: all of it and nothing else, see `need`.
+        header: the whole header and nothing else, see `need`.
 
     Raises:
-        BadHeader: it is none.
+        BadHeader: it is not a valid header.
 
     """
     return _version_2(header) if header.startswith(PROXY_V2) else _version_1(header)

@@ -1,23 +1,23 @@
-"""Which site a browser's request comes from, and which one it is for."""
+"""Compare the site that a browser's request comes from with the site that it is for."""
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Collection, Mapping
 
-PORTS = {"http": ":80", "https": ":443"}  # which a browser leaves out
+PORTS = {"http": ":80", "https": ":443"}  # left out by browsers
 
 
 def host_name(host: str) -> str:
-    """Return the name or address in a Host header: without port, brackets and the dot at its end, in lower case."""
+    """Return the name or address in a Host header, in lower case, without port, brackets and final dot."""
     name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
     return name.removeprefix("[").removesuffix("]").lower().removesuffix(".")
 
 
 def is_ours(host: str, names: Collection[str]) -> bool:
-    """Return whether a request is for this server by a name that no attacker can point to it (DNS rebinding).
+    """Return whether a request names this server by a name that no attacker can redirect to it (DNS rebinding).
 
-    Those are addresses, localhost and what is below it, and the names that are given.
+    Such names are addresses, localhost and its subdomains, and the given names.
     """
     name = host_name(host)
     return name in names or is_localhost(name) or _is_address(name)
@@ -51,11 +51,11 @@ def is_foreign(origin: str | None, host: str) -> bool:
 
 
 def is_cross_site(headers: Mapping[str, str], navigable: bool) -> bool:
-    """Return whether a browser says that another site's page makes it ask (Fetch metadata).
+    """Return whether a browser says that a page of another site caused a request (Fetch metadata).
 
     Args:
-        headers: the request's.
-        navigable: whether links to it from other sites are followed.
+        headers: the request's headers.
+        navigable: whether links to it from other sites are allowed.
 
     """
     if headers.get("Sec-Fetch-Site") != "cross-site":

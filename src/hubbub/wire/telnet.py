@@ -1,6 +1,6 @@
-"""Telnet under a line of text: negotiation out, plain bytes in (RFC 854, 855, 1143).
+"""Telnet below the lines of text: it removes negotiation, and returns plain bytes (RFC 854, 855, 1143).
 
-The server says nothing in telnet before the peer does: most who join speak none, and nc would show it.
+The server sends no telnet before the peer does: most peers do not speak it, and nc would show it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ EOF, SUSP, NOP, BRK, IP, AO, AYT, EC, EL = 236, 237, 241, 243, 244, 245, 246, 24
 SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
 
-# What the peer may do when it offers (its WILL is answered DO), and what we do when asked (DO: WILL).
-# Not SGA: a client that is granted it sends each key as it is typed and waits for its echo, and we echo nothing.
+# The options that the peer may use when it offers them (its WILL gets a DO), and those that the server uses when asked
+# (a DO gets a WILL). SGA is not among them: a client that is granted it sends each key as it is typed and waits for its
+# echo, but the server echoes nothing.
 THEIRS = frozenset({BINARY, TTYPE, NAWS})
 OURS = frozenset({BINARY})
-# Commands that stand for an editing byte of the line (wire/line.py): cancel, erase, quit.
+# Commands that are equivalent to an editing byte of the line (wire/line.py): cancel, erase, quit.
 AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
 
 # A bug of a widespread client (GNU inetutils' telnet, Debian's): it takes these bytes for ^C, ^O, ^Z and ^\, although
-# they are parts of a UTF-8 character, and sends the command. In such a place nobody sends one on purpose.
+# they are parts of a UTF-8 character, and sends the command. No user sends one on purpose within a character.
 SWALLOWED = {IP: 0x83, AO: 0x8F, SUSP: 0x9A, BRK: 0x9C}
 
-MAX_SB = 256  # bytes kept of a subnegotiation; more is discarded up to its IAC SE
-MAX_REPLIES = 64  # answers to negotiation in a session's life: nobody needs more, and loops end
-MAX_SENDS = 3  # questions for the terminal's type
+MAX_SB = 256  # bytes of a subnegotiation; more are discarded up to its IAC SE
+MAX_REPLIES = 64  # answers to negotiation in a session; more would be a loop
+MAX_SENDS = 3  # requests for the terminal's type
 MAX_OWED = 256  # bytes of answers that wait for a peer that does not read
 
 
@@ -37,11 +38,11 @@ class _State(Enum):
 
 
 class Telnet:
-    """Takes telnet out of a byte stream, wherever the network cut it.
+    """Removes telnet from a byte stream, wherever the network cut it.
 
-    `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are its window's size,
-    80 x 24 until it says otherwise; `width` is the same as `columns`, but 0 until it says it. `terminal` is its type,
-    "" until it says.
+    `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are the size of its window, 80 x 24
+    until the peer sends it; `width` is the same as `columns`, but 0 until then. `terminal` is the terminal's type, ""
+    until the peer sends it.
     """
 
     __slots__ = (
@@ -57,22 +58,22 @@ class Telnet:
         self._state = _State.TEXT
         self._command = 0
         self._sb = bytearray()
-        self._theirs: set[int] = set()  # options that the peer does
-        self._ours: set[int] = set()  # options that we do
-        self._asked: set[int] = set()  # DOs of ours that are not answered
+        self._theirs: set[int] = set()  # options that the peer uses
+        self._ours: set[int] = set()  # options that the server uses
+        self._asked: set[int] = set()  # the server's DOs without an answer yet
         self._replies = 0
-        self._sends = 0  # questions for the terminal's type
+        self._sends = 0  # requests for the terminal's type
         self._owed = bytearray()
-        self._tail = b""  # the last text, as much as may be a part of a character
+        self._tail = b""  # the last text: up to 3 bytes of a character
 
     def take_replies(self) -> bytes:
-        """Return what is to be sent to the peer, and forget it; at most MAX_OWED bytes."""
+        """Return the answers to send to the peer, and remove them from the buffer; at most MAX_OWED bytes."""
         owed = bytes(self._owed)
         self._owed.clear()
         return owed
 
     def feed(self, data: bytes) -> bytes:
-        """Return the data without telnet; commands that edit a line become the bytes that do so."""
+        """Return the data without telnet; commands that edit a line become the equivalent bytes."""
         out = bytearray()
         at = 0
         while at < len(data):
@@ -91,7 +92,7 @@ class Telnet:
         return bytes(out)
 
     def _step(self, byte: int, out: bytearray) -> bool:
-        """Take one byte after an IAC; return whether it is used up."""
+        """Process one byte after an IAC; return whether it is consumed."""
         match self._state:
             case _State.IAC:
                 return self._after_iac(byte, out)
@@ -110,7 +111,7 @@ class Telnet:
                 elif byte == SE:
                     self._state = _State.TEXT
                     self._subnegotiated(bytes(self._sb))
-                else:  # the peer forgot its SE
+                else:  # the peer omitted its SE
                     self._state = _State.IAC
                     return False
         return True
@@ -118,10 +119,10 @@ class Telnet:
     def _after_iac(self, byte: int, out: bytearray) -> bool:
         self._state = _State.TEXT
         if byte == IAC:
-            out.append(IAC)  # a doubled 255 is data: cp1251's last letter, say
+            out.append(IAC)  # a doubled 255 is data, such as the last letter of cp1251
             return True
         if byte < EOF:
-            out.append(IAC)  # no telnet at all, but a byte of some 8-bit text
+            out.append(IAC)  # not telnet, but a byte of some 8-bit text
             return False
         self._speak()
         if byte in (WILL, WONT, DO, DONT):
@@ -149,7 +150,7 @@ class Telnet:
             self._sb.append(byte)
 
     def _negotiate(self, command: int, option: int) -> None:
-        """Answer a change of state, and nothing else: never an answer (RFC 1143)."""
+        """Answer a change of state, and nothing else; never answer an answer (RFC 1143)."""
         if command == DO and option == TM:
             self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
         elif command == DO:

@@ -1,4 +1,4 @@
-"""JSON over a WebSocket: what a browser or a program says, and what it is told. docs/protocol.md tells it for users."""
+"""JSON over a WebSocket: the requests of a browser or a program, and the replies. Users read docs/protocol.md."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from hubbub.core.model import (
 from hubbub.core.room_modes import describe
 from hubbub.core.tags import shown
 
-UNSEEN = frozenset({Kind.EPHEMERAL, Kind.REDACTED})  # kinds that a browser is not told of
-MAX_FRAME = 64 * 1024  # bytes of a frame that a peer sends
+UNSEEN = frozenset({Kind.EPHEMERAL, Kind.REDACTED})  # kinds that a browser does not get
+MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
 MAX_TEXT = MESSAGE_BYTES
 MAX_PAGE = 200  # entries of an answer
 
@@ -55,10 +55,10 @@ Listed = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
 
 
 class Hello(Struct, tag="hello", tag_field="type"):
-    """Take a name, and enter the lobby, or the rooms in which one was, and go on there after these numbers.
+    """Take a name, and enter the lobby, or enter earlier rooms and continue there after the given numbers.
 
-    A room whose number is null is entered like a new one. `keys` are those of the rooms that have one. `log` is the
-    identity of the log that the numbers belong to; `resume` the secret of a session to go on with.
+    A room whose number is null is entered like a new one. `keys` holds the keys of rooms that need one. `log` is the
+    identity of the log that the numbers belong to; `resume` is the secret of a session to continue.
     """
 
     name: Name
@@ -70,7 +70,7 @@ class Hello(Struct, tag="hello", tag_field="type"):
 
 
 class Say(Struct, tag="say", tag_field="type"):
-    """Say a text in a room; its lines stay one message."""
+    """Say a text in a room; a text of several lines stays one message."""
 
     room: Name
     text: Text
@@ -78,7 +78,7 @@ class Say(Struct, tag="say", tag_field="type"):
 
 
 class ClientCommand(Struct, tag="command", tag_field="type"):
-    """Do what a line says in a room, as in a terminal; a `room` that begins with @ is a private talk, and no room."""
+    """Run a line in a room, as if typed in a terminal; a `room` that begins with @ is a private conversation."""
 
     line: Text
     room: Name = ""
@@ -86,7 +86,7 @@ class ClientCommand(Struct, tag="command", tag_field="type"):
 
 
 class Join(Struct, tag="join", tag_field="type"):
-    """Become a member of a room, and go on there after a number."""
+    """Become a member of a room, and continue there after a number."""
 
     room: Name
     key: Name = ""
@@ -95,14 +95,14 @@ class Join(Struct, tag="join", tag_field="type"):
 
 
 class Leave(Struct, tag="leave", tag_field="type"):
-    """Leave a room."""
+    """Leave a room; its other members get a leave entry."""
 
     room: Name
     label: Label = ""
 
 
 class Msg(Struct, tag="msg", tag_field="type"):
-    """Send a private message: to whoever has the name, or only to the user with an id."""
+    """Send a private message to the user with a name; with `user`, only if that user has this id."""
 
     to: Name
     text: Text
@@ -111,7 +111,7 @@ class Msg(Struct, tag="msg", tag_field="type"):
 
 
 class Redact(Struct, tag="redact", tag_field="type"):
-    """Take a message back."""
+    """Redact a message by its id."""
 
     room: Name
     id: Name
@@ -120,7 +120,7 @@ class Redact(Struct, tag="redact", tag_field="type"):
 
 
 class History(Struct, tag="history", tag_field="type"):
-    """Ask for the entries of a room before a number (0: the newest), or for those after one; of every kind."""
+    """Request the entries of a room, of every kind, before a number (0: the newest) or after one."""
 
     room: Name
     before: Seq = 0
@@ -130,7 +130,7 @@ class History(Struct, tag="history", tag_field="type"):
 
 
 class Find(Struct, tag="search", tag_field="type"):
-    """Ask for the newest messages with all these words, in a room or in all."""
+    """Request the newest messages with all these words, in one room or in all."""
 
     words: Text
     room: Name = ""
@@ -140,7 +140,7 @@ class Find(Struct, tag="search", tag_field="type"):
 
 
 class AskRooms(Struct, tag="rooms", tag_field="type"):
-    """Ask for the liveliest rooms; with `after`, also if it is empty, for those whose names follow it, by name."""
+    """Request the busiest rooms; with `after`, even if it is "", the rooms whose names follow it, ordered by name."""
 
     after: Name | None = None
     limit: Listed = MAX_LISTED
@@ -148,7 +148,7 @@ class AskRooms(Struct, tag="rooms", tag_field="type"):
 
 
 class AskMembers(Struct, tag="members", tag_field="type"):
-    """Ask for the people in a room, by name; with `after` for those whose names follow it."""
+    """Request the members of a room, in order of names; with `after`, those whose names follow it."""
 
     room: Name
     after: Name | None = None
@@ -164,7 +164,7 @@ _LABEL = re.compile(r'"label"\s*:\s*"([A-Za-z0-9-]{1,36})"')
 
 
 class BadFrame(ValueError):
-    """A peer sent what is not a request; the text says why, `label` is the peer's word for it as far as it is known."""
+    """A frame is not a request; the text tells the fault, and `label` is the request's label as far as it is known."""
 
     def __init__(self, text: str, label: str) -> None:
         super().__init__(text)
@@ -172,10 +172,10 @@ class BadFrame(ValueError):
 
 
 def parse(data: str) -> Request:
-    """Return what a frame asks for.
+    """Return the request in a frame.
 
     Raises:
-        BadFrame: it is not a request; the peer may go on with the next.
+        BadFrame: it is not a request; the peer may continue with the next one.
 
     """
     try:
@@ -200,36 +200,36 @@ def frame(payload: bytes) -> bytes:
 
 
 def encode(type: str, /, **fields: Any) -> bytes:
-    """Return an object as a frame."""
+    """Return an object of the given type and fields as a JSON frame."""
     return frame(msgspec.json.encode({"type": type, **fields}))
 
 
 class JsonEncoder:
-    """How entries look to a browser: all of a batch in one frame, its own among them."""
+    """Encode entries for a browser: all entries of a batch in one frame, including its own."""
 
     echo = True
     dedupes = False
 
     @property
     def for_other_room(self) -> Encoder:
-        """Return the same: each entry tells its room."""
+        """Return this encoder: each entry names its room."""
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry's object."""
+        """Return the entry as a JSON object; b"" for the kinds in UNSEEN."""
         return msgspec.json.encode(_object(entry)) if entry.kind not in UNSEEN else b""
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return nothing: it is given its own as others are."""
+        """Return b"": the author gets their own entries in the same form as the others (`echo`)."""
         return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return a frame with all of them."""
+        """Return one frame with all entries; b"" if there are none."""
         inner = b",".join(filter(None, entries))
         return frame(b'{"type":"entries","entries":[' + inner + b"]}") if inner else b""
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return a frame that says that entries were left out; the peer can ask for them."""
+        """Return a frame that tells how many entries were skipped; the peer can request them."""
         return encode("skipped", room=room, count=count)
 
 
@@ -299,7 +299,7 @@ def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
 
 
 def _object(entry: Entry) -> dict[str, Any]:
-    """Return an entry as an object; what was done to a room or somebody in it is told in words, too."""
+    """Return an entry as an object; an act on a room or its members also gets a description in words."""
     fields = entry._asdict()
     fields["tags"] = shown(entry.tags)
     if entry.kind is Kind.MODE:
@@ -319,5 +319,5 @@ def _room(room: RoomSummary) -> dict[str, Any]:
 
 
 def render(event: Event) -> bytes:
-    """Return what a session is told as a frame; b"" for what it is told by closing."""
+    """Return an event as frames; b"" if the peer gets no frame for it, as when the connection is closed."""
     return EVENTS[type(event)](event)

@@ -1,4 +1,4 @@
-"""What a peer sends over a WebSocket, message by message (RFC 6455); the frames are read by the websockets library."""
+"""Read the messages of a peer over a WebSocket (RFC 6455); the websockets library decodes the frames."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ from websockets.http11 import Request
 from websockets.protocol import SERVER, Protocol
 from websockets.server import ServerProtocol
 
-PIECE = 1024  # bytes that are read at once: a frame that is read takes more memory than its bytes
+PIECE = 1024  # bytes that are read at once: a decoded frame takes more memory
 PING = b"\x89\x00"
-REPLACED = 4001  # close code: the session goes on in another connection
+REPLACED = 4001  # close code: the session continues in another connection
 
 
 class FrameSignal(Enum):
-    """What comes instead of a message."""
+    """An event other than a text message."""
 
     CONTROL = auto()  # a ping or pong; or a part of a message
     BINARY = auto()
-    END = auto()  # the peer closes, or breaks the protocol; nothing more is read
+    # The peer closes the connection, or breaks the protocol; nothing more is read.
+    END = auto()
 
 
 class BadHandshake(ValueError):
-    """A request is not the beginning of a WebSocket."""
+    """A request is not a valid WebSocket handshake."""
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
@@ -37,7 +38,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 
 def accept(method: str, path: str, headers: Iterable[tuple[str, str]], logger: Any) -> str:
-    """Return the value that a request's Sec-WebSocket-Key is answered with.
+    """Return the value of Sec-WebSocket-Accept for a request's Sec-WebSocket-Key.
 
     Raises:
         BadHandshake: the request is not for a WebSocket of version 13.
@@ -50,35 +51,35 @@ def accept(method: str, path: str, headers: Iterable[tuple[str, str]], logger: A
 
 
 class FrameReader:
-    """Reads messages, keeps what the peer is owed for its pings, and says how to close.
+    """Reads messages, and holds the answer to the last ping and the close frame.
 
     Args:
-        max_size: bytes of a message.
-        logger: of the websockets library.
+        max_size: greatest size of a message in bytes.
+        logger: the logger for the websockets library.
 
     """
 
     def __init__(self, max_size: int, logger: Any) -> None:
         self._protocol = Protocol(SERVER, max_size=max_size, logger=logger)
-        self._data = b""  # what is not read yet
+        self._data = b""  # bytes that are not read yet
         self._frames: deque[Frame] = deque()
-        self._parts: list[bytes] = []  # of a message that is not complete
-        self._binary = False  # so is the message that these are of
+        self._parts: list[bytes] = []  # of an incomplete message
+        self._binary = False  # whether the incomplete message is binary
         self._ended = False
         self._pong = b""
-        self.last_words = b""  # to be written when END is taken: the close frame
+        self.last_words = b""  # the close frame, to be written when END is taken
 
     def feed(self, data: bytes) -> None:
-        """Keep bytes that came in."""
+        """Add bytes from the network."""
         self._data += data
 
     def take_pong(self) -> bytes:
-        """Return the answer to the last ping that is not answered yet, b"" if there is none."""
+        """Return the answer to the last ping that has none yet, b"" if there is none."""
         pong, self._pong = self._pong, b""
         return pong
 
     def next_item(self) -> str | FrameSignal | None:
-        """Return the next text, or what came instead of one; None until more bytes come."""
+        """Return the next text or signal; None if more bytes are needed."""
         while not self._frames and self._data and not self.last_words:
             piece, self._data = self._data[:PIECE], self._data[PIECE:]
             self._read(piece)
@@ -99,7 +100,7 @@ class FrameReader:
             self._pong = writes[-1]
 
     def _take(self, frame: Frame) -> str | FrameSignal | None:
-        """Return what a frame is, or completes."""
+        """Return the message that a frame completes, or a signal for any other frame."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._binary = frame.opcode is Opcode.BINARY
         elif frame.opcode is not Opcode.CONT:

@@ -1,4 +1,4 @@
-"""Lines of text cut at words to the width of a terminal."""
+"""Wrap lines of text at words to the width of a terminal."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 
 
 def wrap(text: str, width: int) -> str:
-    """Return text with each of its lines cut at spaces to `width` columns; what follows stands below its first word.
+    """Return text with each line cut at spaces to `width` columns; further lines get the indentation of the first.
 
-    A word that is longer than a line stays whole: the terminal cuts it, and it can be copied.
+    A word that is longer than a line stays whole: the terminal cuts it, and it can still be copied.
     """
     return "\n".join(piece for line in text.split("\n") for piece in _pieces(line, width))
 
 
 def columns(text: str) -> int:
-    """Return how many columns a terminal needs for a text: wide characters (UAX #11) take two, marks take none."""
+    """Return the width of a text in terminal columns: wide characters (UAX #11) take two, marks take none."""
     if text.isascii():
         return len(text)
     return sum(_columns_of(char) for char in text)

@@ -1,4 +1,4 @@
-"""The log in the stream as a whole: all of it read as one view, and entries taken in that were made elsewhere."""
+"""The complete log in the stream: the export of all its entries, and the import of entries from another log."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ AT_ONCE = 32  # rooms that are written to at the same time
 
 
 class StreamReader:
-    """All that is in the stream when `begin` returns.
+    """Reads all entries that are in the stream when `begin` returns.
 
     Args:
-        link: the connection.
+        link: the connection to the NATS servers.
 
     """
 
     def __init__(self, link: NatsConnection) -> None:
         self._link = link
-        self.first = self.last = 0  # messages
-        self._feeds: dict[str, RoomFeed] = {}  # rooms, by key
-        self._names: dict[str, str] = {}  # what they are called at the place that is being read
+        self.first = self.last = 0  # message numbers
+        self._feeds: dict[str, RoomFeed] = {}  # rooms by key
+        self._names: dict[str, str] = {}  # their names at the message that is being read
 
     async def begin(self) -> None:
-        """Find out where it ends, and what became of each room. Raises BrokerError."""
+        """Read the bounds of the stream, and the state and first name of each room. Raises BrokerError."""
         question = {"subjects_filter": f"{streams.ROOM}*"}
         state = (await self._link.ask(f"STREAM.INFO.{streams.LOG}", question))["state"]
         self.first, self.last = (int(state[name]) if state["messages"] else 0 for name in ("first_seq", "last_seq"))
@@ -63,7 +63,10 @@ class StreamReader:
         return found
 
     async def _name_at_first(self, state: RoomSnapshot) -> str:
-        """Return what a room was called where the stream begins: its first name unless that was forgotten."""
+        """Return the name that a room had at the beginning of the stream.
+
+        That is its first name, unless retention has deleted the entry of its rename.
+        """
         name = room_of(state.key)
         if self.first <= 1 or state.name == name:
             return name
@@ -75,9 +78,10 @@ class StreamReader:
         return state.name
 
     async def pages(self) -> AsyncGenerator[tuple[list[Entry], int], None]:
-        """Yield all entries, each with the name that its room had then, and up to which message that goes.
+        """Yield pages of entries, each with the number of its last message. Raises BrokerError.
 
-        The first are those that made rooms' rules and are in no message any more. Raises BrokerError.
+        An entry has the name that its room had at that time. The first page has the entries that set the rooms' modes
+        and topics and whose messages retention has deleted.
         """
         rules = [
             rule
@@ -101,7 +105,7 @@ class StreamReader:
     def _entries(self, message: NatsMessage) -> Iterator[Entry]:
         key = message.subject.removeprefix(streams.ROOM)
         feed = self._feeds.get(key)
-        if feed is None:  # a room that was opened since
+        if feed is None:  # the room is newer than `begin`
             return
         for entry in feed.shown(entries("", message.number, 0, decode(*message.parts))):
             yield entry._replace(room=self._names[key])
@@ -110,7 +114,7 @@ class StreamReader:
 
 
 class StreamImport:
-    """Takes entries in from elsewhere, in their order, while other nodes are at work.
+    """Imports entries from another log in their order, while the nodes of the cluster may run.
 
     Args:
         broker: attached to the servers.
@@ -122,7 +126,7 @@ class StreamImport:
         self._known = Ids()
 
     async def begin(self) -> None:
-        """Find out what is there already. Raises BrokerError."""
+        """Read the ids of all entries that are already in the log. Raises BrokerError."""
         state = (await self._broker.link.ask(f"STREAM.INFO.{streams.LOG}"))["state"]
         if not state["messages"]:
             return
@@ -135,13 +139,13 @@ class StreamImport:
                     return
 
     async def take_in(self, found: Sequence[Entry]) -> int:
-        """Store what is not there yet, and return how many entries that were. Raises BrokerError."""
+        """Store the entries that are not in the log yet, and return their number. Raises BrokerError."""
         known = self._known.among(entry.id for entry in found)
         fresh = list({entry.id: entry for entry in found if entry.id not in known}.values())
         part: dict[str, list[Entry]] = {}
         for entry in fresh:
             part.setdefault(entry.room, []).append(entry)
-            if entry.kind is Kind.ROOM_RENAMED:  # names mean other rooms from here on
+            if entry.kind is Kind.ROOM_RENAMED:  # after this, names may mean other rooms
                 await self._store(part)
                 part = {}
         await self._store(part)
@@ -162,7 +166,7 @@ class StreamImport:
 
 
 class Ids:
-    """Ids, as many as there may be: in a temporary file, not in memory."""
+    """A set of ids in a temporary file instead of memory, so that it may be of any size."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
@@ -170,13 +174,13 @@ class Ids:
         self._db.execute("CREATE TABLE id (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def add(self, ids: Iterable[str]) -> None:
-        """Keep some."""
+        """Add ids to the set."""
         self._db.execute("BEGIN")
         self._db.executemany("INSERT OR IGNORE INTO id VALUES (?)", ((id,) for id in ids))
         self._db.execute("COMMIT")
 
     def among(self, ids: Iterable[str]) -> set[str]:
-        """Return which of these are kept."""
+        """Return those of the ids that are in the set."""
         return {id for id in ids if self._db.execute("SELECT 1 FROM id WHERE id = ?", (id,)).fetchone()}
 
 
@@ -196,4 +200,4 @@ async def _forward(
 
 
 async def _nothing(subject: str, number: int) -> None:
-    """Wait for no other room: nothing is followed."""
+    """Return at once: this reader follows no rooms, so a rename need not wait for any."""

@@ -1,15 +1,17 @@
-"""How a room's log looks in a stream: a message is a pack of entries that one node published together.
+"""The format of a room's log in a stream: a message is a batch of entries that one node published together.
 
-Pure. A message has the stream's number; its entries count up to the last of its STEP numbers, so that the number
-before an entry is known without reading the message before it: the entry numbers of a room rise and are not dense.
+This module does no I/O. A message has a number in the stream, and its entries take the last of the STEP numbers that
+belong to the message. So the number of the entry before a message's first one follows from the number of the message
+before it, without reading that message. The entry numbers of a room rise and are not dense.
 
-JetStream cannot be read backwards, and knows no state of a room. So each pack tells what its node knew of the room
-when it was published: up to where it had seen all (`after`), where the newest WINDOW entries begin (`back`), which
-message was the last that changed the room's state (`ruling`), and the latest time of an entry (`high`). It also has
-the checksum of the message `after` (`sum`): nodes that have seen another message there notice it.
+JetStream cannot be read backwards, and knows no state of a room. Therefore each batch records what its node knew of
+the room at the time of publishing: the last message that the node had seen (`after`), the message that begins the
+newest WINDOW entries (`back`), the last message that changed the room's state (`ruling`), and the latest time of an
+entry (`high`). It also has the checksum of the message `after` (`sum`), by which other nodes notice that they have
+seen a different message there.
 
-Not only hubbub may write to the stream. So everything is checked when it is decoded, and what cannot be shown keeps its
-place and shows nothing.
+Other programs may also write to the stream. So every message is checked when it is decoded. An entry that cannot be
+shown keeps its number and has no text.
 """
 
 from __future__ import annotations
@@ -29,34 +31,36 @@ from hubbub.core.room_modes import PREFIXES, ModeChange, RoomModes, closed_after
 from hubbub.core.state_entries import MAX_RULING, compact
 from hubbub.core.text import fold_text
 
-STEP = 1024  # numbers that a message has for its entries: products with it stay exact in JavaScript for 8e12 messages
-MAX_ENTRIES = 512
-MAX_BYTES = 256 * 1024  # of text in a pack; the server's own default for a message is 1 MiB
-PART_CHARS = 128 * 1024  # of ids of what was taken back: from then on they are a message of their own
-WINDOW = 64  # entries that the hint `back` reaches back
+# Entry numbers that belong to a message. Products with it stay exact in JavaScript for 8e12 messages.
+STEP = 1024
+MAX_ENTRIES = 512  # entries of a batch
+MAX_BYTES = 256 * 1024  # bytes of text in a batch; the server's default for a message is 1 MiB
+PART_CHARS = 128 * 1024  # characters of redacted ids that are stored as a message of their own
+WINDOW = 64  # entries that the hint `back` covers
 T = TypeVar("T", Draft, Entry)
-# What changes a room's state. Of the joins, only its first; of the renames, those of people who may do something.
+# Kinds that change a room's state. Only the first join counts, and only the renames of users with rights.
 RULING = frozenset({Kind.JOIN, Kind.TOPIC, Kind.MODE, Kind.RENAME, Kind.REDACT, Kind.ROOM_RENAMED})
 
 
 class EntryBatch(msgspec.Struct, frozen=True):
-    """A message of the stream. `after`, `back` and `ruling` are numbers of messages, 0 for none."""
+    """A message of the stream. The fields `after`, `back` and `ruling` are message numbers, 0 for none."""
 
     entries: list[PackedEntry]
     after: int = 0
     back: int = 0
     ruling: int = 0
-    high: float = 0.0  # the latest time of an entry of the room, up to the end of this pack; 0 if that is not known
-    sum: int | None = None  # of the message `after`, None if that is not known
+    # The latest time of an entry of the room up to the end of this batch, in epoch seconds; 0 if unknown.
+    high: float = 0.0
+    sum: int | None = None  # checksum of the message `after`, None if unknown
 
     @property
     def reached(self) -> float:
-        """The latest time of an entry of the room up to here, as far as its node knew: it rises from pack to pack."""
+        """The latest time of an entry up to the end of this batch, as its node knew it: it never falls in a room."""
         return max([self.high, *(one.time for one in self.entries)])
 
 
 class _Newer(msgspec.Struct):
-    """A pack of which not every entry is known."""
+    """An entry batch in which some entries may have kinds that this version does not know."""
 
     entries: list[Any]
     after: int = 0
@@ -72,19 +76,19 @@ _newer_decoder = msgspec.json.Decoder(_Newer)
 
 
 def encode(pack: EntryBatch) -> bytes:
-    """Return the message of a pack."""
+    """Return the message data of an entry batch."""
     return _encoder.encode(pack)
 
 
 def decode(data: bytes, number: int, stored: float) -> EntryBatch:
-    """Return the pack of a message, checked; an empty one for what hubbub did not write.
+    """Return the checked entry batch of a message; an empty batch if hubbub did not write the message.
 
-    An entry of a kind that only newer versions know keeps its place, and shows nothing.
+    An entry of a kind that only newer versions know keeps its number and has no text.
 
     Args:
-        data: what is in the message.
-        number: the message's.
-        stored: when the servers stored it, in epoch seconds; 0 if that is not known.
+        data: the data of the message.
+        number: the number of the message.
+        stored: the time at which the servers stored it, in epoch seconds; 0 if unknown.
 
     """
     try:
@@ -96,7 +100,8 @@ def decode(data: bytes, number: int, stored: float) -> EntryBatch:
             return EntryBatch([])
         known = [_known(one) for one in newer.entries]
         pack = EntryBatch(known, newer.after, newer.back, newer.ruling, newer.high, newer.sum)
-    if len(pack.entries) > MAX_ENTRIES:  # they would have numbers of other messages
+    # More entries could take numbers that belong to other messages.
+    if len(pack.entries) > MAX_ENTRIES:
         return EntryBatch([])
     after, back, ruling = (hint if 0 <= hint <= number else 0 for hint in (pack.after, pack.back, pack.ruling))
     lines = [checked(one, stored) for one in pack.entries]
@@ -104,7 +109,7 @@ def decode(data: bytes, number: int, stored: float) -> EntryBatch:
 
 
 def checksum(data: bytes) -> int:
-    """Return what tells two messages apart."""
+    """Return the CRC-32 of a message's data, by which two messages are told apart."""
     return zlib.crc32(data)
 
 
@@ -121,17 +126,17 @@ def _known(one: object) -> PackedEntry:
 
 
 def line(what: Draft | Entry, time: float) -> PackedEntry:
-    """Return a draft, or an entry, as it is stored."""
+    """Return a draft or an entry in its stored form, with the given time in epoch seconds."""
     return PackedEntry(what.kind, time, what.nick, what.text, what.id, what.host, what.tags)
 
 
 def entry(room: str, number: int, prev: int, one: PackedEntry) -> Entry:
-    """Return what is stored as an entry of a room."""
+    """Return a stored entry as an entry of a room, with its number and the number of the entry before it."""
     return Entry(room, number, prev, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
 
 
 def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
-    """Return the first of some drafts that fit in one pack: of one sort, as many as its bounds allow, at least one."""
+    """Return the first drafts that fit in one batch: all with the same result of `same`, at least one draft."""
     sort = same(drafts[0])
     size = 0
     for index, draft in enumerate(drafts):
@@ -165,24 +170,24 @@ def entries(room: str, message: int, previous: int, pack: EntryBatch) -> Iterato
 
 
 class RoomSnapshot(msgspec.Struct):
-    """What the entries of a room up to message `upto` made of it."""
+    """The state of a room that follows from its entries up to message `upto`."""
 
-    key: str  # in the subject of its messages: its first name, encoded
-    name: str  # its name now: a room may be renamed
+    key: str  # last token of its subject: its first name, encoded
+    name: str  # current name, which a rename changes
     upto: int = 0
-    ruling: int = 0  # the last message that changed it
+    ruling: int = 0  # number of the last message that changed the state
     topic: str = ""
-    opened: tuple[int, PackedEntry] | None = None  # with the entry's number
-    scripted: bool = False  # something was said before that: by scripts
-    closed: str | None = None  # the letters that close it; None in what older versions have noted
+    opened: tuple[int, PackedEntry] | None = None  # the first join, with its entry number
+    scripted: bool = False  # whether scripts said something before the first join
+    closed: str | None = None  # mode letters that close the room; None in a state from an older version
     titled: tuple[int, PackedEntry] | None = None
     modes: list[tuple[int, PackedEntry]] = []
-    gone: dict[str, None] = {}  # ids of what was taken back, but for those that are in parts of their own
-    sealed: int = 0  # of these parts: how many there have been
-    sum: int | None = None  # the checksum of message `upto`, None if that is not known
+    gone: dict[str, None] = {}  # ids of redacted entries that are not in separate parts
+    sealed: int = 0  # number of separate parts that were written
+    sum: int | None = None  # checksum of message `upto`, None if unknown
 
     def fold(self, made: Entry) -> bool:
-        """Let an entry take effect; return whether it changed anything. It must follow all others."""
+        """Apply an entry to the state; return whether it changed anything. Entries must be applied in their order."""
         kind = made.kind
         if kind not in RULING or (kind is Kind.JOIN and self.opened):
             return False
@@ -209,7 +214,7 @@ class RoomSnapshot(msgspec.Struct):
         return True
 
     def cut(self, last: int) -> None:
-        """Forget what is behind a message: the log ends there."""
+        """Drop the part of the state that comes from messages after `last`: the log ends there."""
         end = end_of(last)
         self.upto, self.ruling = last, min(last, self.ruling)
         self.modes = [one for one in self.modes if one[0] <= end]
@@ -220,7 +225,7 @@ class RoomSnapshot(msgspec.Struct):
             self.opened = None
 
     def _taken_along(self, made: Entry) -> list[ModeChange]:
-        """Return what somebody's rename changes: what he may do goes with him to his new name."""
+        """Return the mode changes of a user's rename: the user's rights move to the new name."""
         nick = key_of(made.nick)
         letters: dict[str, bool] = {}
         if self.opened and self.name != LOBBY:
@@ -237,25 +242,25 @@ class RoomSnapshot(msgspec.Struct):
         return [ModeChange(on, letter, who) for on, who in ((False, before), (True, now)) for letter in has]
 
     def rules(self, room: str) -> list[Entry]:
-        """Return the entries that made the room's rules, as RoomState has them."""
+        """Return the entries that set the room's modes and topic, in the form that RoomState has."""
         first = [entry(room, number, int(self.scripted), one) for number, one in filter(None, [self.opened])]
         kept = sorted((one for one in (self.titled, *self.modes) if one), key=itemgetter(0))
         return [*first, *(entry(room, number, 0, one) for number, one in kept)]
 
     @property
     def letters(self) -> str:
-        """The letters that close the room."""
+        """The mode letters that close the room."""
         if self.closed is None:
             self.closed = RoomModes(self.name, self.rules(self.name)).closed
         return self.closed
 
     def _compact(self) -> None:
-        """Forget what was overruled of the modes."""
+        """Drop the mode changes that later ones have overruled."""
         kept = compact(self.name, self.rules(self.name))
         self.modes = [(one.seq, line(one, one.time)) for one in kept if one.kind is Kind.MODE]
 
     def sealable(self) -> list[str]:
-        """Return the oldest ids of what was taken back that make a part of its own; none if they are too few yet."""
+        """Return the oldest redacted ids that fill a separate part of PART_CHARS; an empty list if they are too few."""
         ids = []
         size = 0
         for id in self.gone:
@@ -266,17 +271,17 @@ class RoomSnapshot(msgspec.Struct):
         return []
 
     def seal(self, ids: Iterable[str]) -> None:
-        """Note that these ids are in a part of their own."""
+        """Record that these ids are now stored in a separate part."""
         self.sealed += 1
         for id in ids:
             self.gone.pop(id, None)
 
     def seen(self, room: str, latest: Sequence[Entry], recent: Sequence[Entry]) -> RoomState:
-        """Return what the hub is told of the room."""
+        """Return the state of the room for the hub."""
         return RoomState(end_of(self.upto), self.topic, latest, self.rules(room), recent)
 
     def encode(self) -> bytes:
-        """Return it for the stream of states."""
+        """Return the message data of the state for the stream of states."""
         return _encoder.encode(self)
 
 
@@ -284,7 +289,7 @@ _state_decoder = msgspec.json.Decoder(RoomSnapshot)
 
 
 def read_state(data: bytes) -> RoomSnapshot | None:
-    """Return a state, checked; None for what hubbub did not write."""
+    """Return the checked state of a message; None if hubbub did not write the message."""
     try:
         state = _state_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -302,7 +307,7 @@ def _checked(one: tuple[int, PackedEntry]) -> tuple[int, PackedEntry]:
 
 
 class SnapshotPart(msgspec.Struct):
-    """Ids of what was taken back in a room, and a message behind all of it."""
+    """Ids of redacted entries of a room, and the number of a message that comes after all of those entries."""
 
     ids: list[str]
     upto: int
@@ -312,12 +317,12 @@ _part_decoder = msgspec.json.Decoder(SnapshotPart)
 
 
 def encode_part(part: SnapshotPart) -> bytes:
-    """Return a part for the stream of states."""
+    """Return the message data of a part for the stream of states."""
     return _encoder.encode(part)
 
 
 def decode_part(data: bytes) -> SnapshotPart:
-    """Return a part; an empty one for what hubbub did not write."""
+    """Return the part of a message; an empty one if hubbub did not write the message."""
     try:
         return _part_decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -1,8 +1,9 @@
-"""The broker of many nodes: one stream of NATS JetStream, in which every room has a subject.
+"""The broker of a cluster: one stream of NATS JetStream, in which every room has a subject.
 
-A room is followed before anything is published to it or read of it. What this node publishes comes back to it as it
-does to all others, so there is one way in which entries arrive (feed.py). In each room one pack is under way, and
-what is said meanwhile is the next: batches grow with the load, and a room's order is never at risk.
+A node follows a room before it publishes to it or reads from it. The entries that a node publishes come back to it as
+they come to all other nodes, so entries arrive in only one way (room_feed.py). Each room has at most one entry batch
+under way, and the drafts that arrive meanwhile form the next one. So batches grow with the load, and the order of a
+room is always kept.
 """
 
 from __future__ import annotations
@@ -45,25 +46,25 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubbub")
 
-AUDIT = 2.0  # seconds between two looks whether the newest message of a quiet room is here
-SURE = 3  # looks in a row at a log that ends too early: a server that has just become leader may lag behind
-CATCH_UP = 2.0  # seconds within which a node that comes back reads what it missed, before its people speak again
-PATIENT = 120.0  # seconds that who was behind waits for servers that are gone
-PATIENCE = 0.5  # seconds in which another server may be found before people are told
+AUDIT = 2.0  # seconds between two checks that the newest message of every room was delivered
+SURE = 3  # consecutive checks that must find the log too short: a new leader may lag behind
+CATCH_UP = 2.0  # seconds in which a returning node reads missed entries before its users may speak
+PATIENT = 120.0  # seconds that a request for missed entries waits for unreachable servers
+PATIENCE = 0.5  # seconds in which another server may be found before users get a notice
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
 ANOTHER = "the log is not the one that was shown from here; the server must be started again"
 
 
 class JetStreamBroker:
-    """Keeps everything on NATS servers, and knows what other nodes say.
+    """Stores the log on NATS servers, and exchanges users and events with the other nodes.
 
     Args:
-        access: how to reach them.
+        access: the addresses of the servers and the credentials.
         clock: returns epoch seconds.
-        replicas: copies of the log, 0 for as many as there are, or one.
-        keep: its bounds.
-        folder: where this node keeps what it searches in; None for nowhere.
+        replicas: the copies of the log; 0 to keep the number that an existing log has, or else make one.
+        keep: the retention of the log.
+        folder: the folder of this node's search index; None for no search.
 
     """
 
@@ -89,22 +90,22 @@ class JetStreamBroker:
         self.lease = Lease(self.link, self.tasks)
         self.presence: Presence | None = None
         self._hub: Hub | None = None
-        self._told = True  # people were told last that the servers can be reached
+        self._told = True  # whether the last notice to users says that the servers can be reached
         self._loop = asyncio.get_running_loop()
         self._sending = Publisher(self, clock)
         self.following = Subscriptions(self.link, self.tasks, self._hand_on)
         self._projection = SearchIndex(self.link, folder) if folder else None
         self._searches = SearchScheduler(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
         self._stopping = False
-        self._short = 0  # how often in a row the log ended before what was shown from here
-        self._created = ""  # when the log was made
-        self.fault = ""  # why nothing can be stored until this node is started again
+        self._short = 0  # consecutive checks in which the log lacked delivered messages
+        self._created = ""  # creation time of the log
+        self.fault = ""  # the reason why this node can store nothing until a restart
         self._committed: Committed = _nobody
 
     # --- beginning and end ----------------------------------------------------------------------------------------
 
     async def connect(self) -> None:
-        """Find the servers and make the streams. Raises SettingsError."""
+        """Connect to the servers, make the streams if needed, and take a lease. Raises SettingsError."""
         if self._projection:
             self._projection.begin()
         await self.link.connect()
@@ -116,31 +117,32 @@ class JetStreamBroker:
         self.lease.changed = self._look
 
     async def attach(self) -> None:
-        """Connect only to read the log and to take entries in: as no node, and without changing bounds that are set.
+        """Connect only to read the log and to import entries, without a lease and without changing the log's retention.
 
-        Raises SettingsError.
+        Make the streams if they do not exist. Raises SettingsError.
         """
         await self.link.connect()
         try:
             there = await streams.are_there(self.link)
         except BrokerError:
-            there = False  # to make them says best what is wrong
+            there = False  # set_up raises the better error message
         if not there:
             await streams.set_up(self.link, self._replicas, self._bounds)
-            self.secret = await streams.patiently(lambda: streams.secret(self.link))  # and so something is stored
+            # Storing the secret also proves that the new streams can store messages.
+            self.secret = await streams.patiently(lambda: streams.secret(self.link))
         self.tasks.insist(self._audit)
 
     async def take_in(self, room: str, entries: Sequence[Entry]) -> None:
-        """Store entries that were made elsewhere, with their times and ids; what renames the room is the last.
+        """Store entries of a room that come from another log, with their times and ids.
 
-        Raises BrokerError.
+        An entry that renames the room must be the last one. Raises BrokerError.
         """
         feed = await self.following.room(room, make=True)
         assert feed is not None
         await self._sending.take_in(feed, entries)
 
     async def meet(self, hub: Hub) -> None:
-        """Let the hub know the people of other nodes, and them its own."""
+        """Connect the hub to the cluster: remote users become known here, and the users of this node elsewhere."""
         self._hub = hub
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
@@ -152,7 +154,11 @@ class JetStreamBroker:
         await self.presence.begin()
 
     async def _returned(self, lost: Collection[str]) -> None:
-        """Learn what others were told of people here while this node had no lease: before they speak again."""
+        """Recover from a time without a lease, before the users of this node may speak again.
+
+        Read the entries that were missed, and let users that other nodes have reported as gone join again. Each of
+        the two steps takes at most CATCH_UP seconds. `lost` has the folded names that other nodes have taken.
+        """
         hub = self._hub
         assert hub is not None
         hub.naming.losing |= set(lost)
@@ -163,11 +169,11 @@ class JetStreamBroker:
         hub.remote.rejoin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
-                while hub.outbox.queued:  # noqa: ASYNC110 - they come in again, should they have left
+                while hub.outbox.queued:  # noqa: ASYNC110 - their new joins
                     await asyncio.sleep(0.005)
 
     def start(self, committed: Committed, failed: Failed) -> None:
-        """Begin to work for the running loop."""
+        """Start the background tasks on the running loop."""
         self._committed = committed
         self._sending.failed = failed
         self.tasks.spawn(self._tidy())
@@ -178,12 +184,12 @@ class JetStreamBroker:
                 self.tasks.insist(part.run)
 
     async def give_up(self) -> None:
-        """Tell of what cannot be stored just now that it is not, or not for sure."""
+        """Report an outcome for all waiting drafts if the servers cannot be reached: not stored, or not confirmed."""
         if not self.reachable:
             await self._sending.give_up()
 
     async def stop(self, deadline: float) -> None:
-        """Finish what was published, and let go of everything."""
+        """Wait up to `deadline` seconds for the published drafts; then give up the lease and close the connection."""
         end = self._loop.time() + deadline
         while self._sending.outgoing and self._loop.time() < end:  # noqa: ASYNC110 - once
             await asyncio.sleep(0.005)
@@ -212,12 +218,15 @@ class JetStreamBroker:
 
     @property
     def reachable(self) -> bool:
-        """Whether the servers answer, and this node may speak for its people; a full disk is told at each message."""
+        """Whether the servers answer and this node has a lease; also true if the servers' disk is full.
+
+        A full disk is reported for each message instead.
+        """
         answers = self.lease.answers and self._sending.answers
         return self.link.up and (self.lease.full or (answers and self.lease.valid))
 
     def look_soon(self) -> None:
-        """See whether people are to be told that the servers can be reached no more, or again."""
+        """Check in PATIENCE seconds whether users need a notice that the servers are unreachable or reachable again."""
         self._loop.call_later(PATIENCE, self._look)
 
     def _look(self) -> None:
@@ -226,7 +235,7 @@ class JetStreamBroker:
             self._hub.announce(BACK if self._told else AWAY)
 
     def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Return what is known of the cluster."""
+        """Return statistics of the cluster by name, each with an explanation and a value."""
         nodes = 1 + (len(self.presence.peers) if self.presence else 0)
         found = {
             "cluster_messages_ignored": (
@@ -248,7 +257,7 @@ class JetStreamBroker:
     # --- rooms ----------------------------------------------------------------------------------------------------
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
-        """Start to follow a room."""
+        """Follow a room, and call `done` with its state and the `latest` newest messages, or with a BrokerError."""
 
         async def state() -> RoomState:
             feed = await self.following.room(room, make=True)
@@ -260,7 +269,7 @@ class JetStreamBroker:
             except BrokerError:
                 feed.open = wanted
                 raise
-            if feed.room != room:  # it was renamed meanwhile
+            if feed.room != room:  # the room was renamed meanwhile
                 feed.open = wanted
                 return await state()
             said, recent = [*older, *feed.recent], [*every, *feed.newest]
@@ -269,14 +278,14 @@ class JetStreamBroker:
         self._ask(state(), done)
 
     async def _older(self, feed: RoomFeed, known: Sequence[Entry], count: int, every: bool = False) -> Sequence[Entry]:
-        """Return entries that are before those that are known, of `count` that are wanted. Raises BrokerError."""
+        """Return the entries before the known ones that are needed to make `count` in all. Raises BrokerError."""
         if len(known) >= count or feed.whole:
             return ()
         before = known[0].seq if known else end_of(feed.last) + 1
         return (await reading.answer(feed, Latest(feed.room, count - len(known), before, every, viewer=SYSTEM))).entries
 
     def close(self, room: str) -> None:
-        """Follow a room no more, unless it is needed again soon."""
+        """Mark a room as unused: it is not followed any more after a while without use."""
         self.following.let_go(room)
 
     def _hand_on(self, entries: Sequence[Entry]) -> None:
@@ -292,10 +301,10 @@ class JetStreamBroker:
     # --- publishing -----------------------------------------------------------------------------------------------
 
     def publish(self, drafts: Sequence[Draft]) -> None:
-        """Send drafts into the log, each room's in their order."""
+        """Publish drafts to the log, those of each room in their order."""
         self._sending.publish(drafts)
 
-    # --- looking after it -----------------------------------------------------------------------------------------
+    # --- checks of the log ----------------------------------------------------------------------------------------
 
     async def _audit(self) -> None:
         while True:
@@ -308,7 +317,7 @@ class JetStreamBroker:
                 await self.following.keep_late()
 
     async def _check_log(self) -> None:
-        """See that the log is the one that was shown from here, with all of it."""
+        """Check that the log is the one that this node has delivered, and that it has all delivered messages."""
         newest = max((feed.last for feed in self.following.feeds.values()), default=0)
         with contextlib.suppress(BrokerError):
             now = await streams.log(self.link)
@@ -324,10 +333,15 @@ class JetStreamBroker:
                 self.log_id = await streams.log_id(self.link, now.created)
 
     def mistrust(self, fault: str, why: str) -> None:
-        """Store nothing more, and let the server end: the log is not the one that was shown from here.
+        """Stop storing and end the server, because the log differs from the one that this node has delivered.
 
-        Numbers of entries mean something else now, so the log has another identity from here on. A server that is
-        started again reads everything anew from what the servers have.
+        Entry numbers have changed their meaning, so the log gets a new identity. After a restart the server reads
+        everything again from the NATS servers.
+
+        Args:
+            fault: the reason for users.
+            why: the details for the console.
+
         """
         if not self.fault:
             self.fault = fault
@@ -342,14 +356,14 @@ class JetStreamBroker:
     # --- reading --------------------------------------------------------------------------------------------------
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query from the stream, or from its copy."""
+        """Answer a query from the stream, a search from the search index; call `done` later with the result."""
         if isinstance(query, Search):
             self._searches.ask(query, done)
         else:
             self._ask(self._answer_in_time(query), done)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """Commit something that is no entry, after what is waiting."""
+        """Store a message that is no entry, after the waiting drafts; call `done` with None or a BrokerError."""
         self._ask(self._probe(list(self._sending.outgoing.values())), done)
 
     async def _probe(self, waiting: Sequence[deque[Draft]]) -> None:
@@ -376,7 +390,10 @@ class JetStreamBroker:
         self.tasks.spawn(answer())
 
     async def _answer_in_time(self, query: Query | AllRooms) -> LogPage | RoomList:
-        """Answer; what a reader missed is looked for until the servers are back: else he would go without it."""
+        """Answer a query. Retry a query for missed entries (After) for up to PATIENT seconds.
+
+        The client would never get those entries otherwise.
+        """
         end = self._loop.time() + PATIENT
         while True:
             try:
@@ -401,7 +418,10 @@ class JetStreamBroker:
         return await reading.answer(feed, query)
 
     async def _search(self, projection: SearchIndex, query: Search) -> LogPage:
-        """Search; which rooms are closed is in their states, also when retention took the messages that say so."""
+        """Search in the index, and keep the entries of rooms that the viewer may read.
+
+        The rooms' states say which rooms are closed, even after retention has deleted the entries that closed them.
+        """
         states = await reading.states_of(self.link, [feed.state for feed in self.following.feeds.values()])
         rooms = {state.name: state for state in states}
 
@@ -420,4 +440,4 @@ def _rules(state: RoomSnapshot) -> RoomModes:
 
 
 def _nobody(entries: Sequence[Entry]) -> None:
-    """Deliver nothing: nobody is here."""
+    """Do nothing: the default before `start` sets the receiver of entries."""

@@ -1,7 +1,7 @@
 """The connection to the NATS servers: requests to JetStream, with every wait bounded.
 
-nats-py brings connecting, reconnecting, credentials and TLS. What it has no call for (batched direct get, CAS with a
-time to live, an outcome that tells "unknown" from "rejected") are a few requests over it, made here.
+nats-py connects, reconnects, and handles credentials and TLS. It lacks the batched direct get, compare-and-swap with a
+time to live, and outcomes that distinguish "unknown" from "rejected"; this module implements them as plain requests.
 """
 
 from __future__ import annotations
@@ -28,42 +28,48 @@ from hubbub.errors import BrokerError, SettingsError, reason
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 3.0  # seconds that a question may take
-ATTEMPT = 1.5  # seconds until a publish is tried again
+PATIENCE = 3.0  # seconds that a request may take
+ATTEMPT = 1.5  # seconds that a publish waits for its answer
 START = 6.0  # seconds in which a server must be found when hubbub starts
-OLDEST = (2, 11)  # versions before it have no time to live for single messages, and no batched direct get
-INBOX = "_INBOX."  # begins the subjects at which answers are waited for
+OLDEST = (2, 11)  # first version with a time to live for single messages and batched direct get
+INBOX = "_INBOX."  # prefix of the subjects of replies
 SCHEMES = frozenset({"nats", "tls", "ws", "wss"})
 FULL_DISK = "the disk is full"
 REFUSED = "the chat's servers refuse it"
 
-WRONG_LAST = 10071  # err_code: not the sequence that was expected
-UNDER_WAY = 10164  # the same, of a cluster: somebody else's message is being stored
-SETTLING = 0.02  # seconds in which that is likely to be decided
-# Checked before anything is written: nothing is stored. Of other failures of the storage that is not sure.
+WRONG_LAST = 10071  # err_code: the last sequence is not the expected one
+UNDER_WAY = 10164  # err_code of a cluster: another client's message is being stored
+SETTLING = 0.02  # seconds in which that message is likely to be stored
+# The server checks for these before it writes, so nothing is stored. After other storage failures that is not certain.
 FULL = frozenset({10023, 10047})
-DISTRUSTED = 100  # kinds of messages that hubbub did not write, of each of which the console has a line
+DISTRUSTED = 100  # maximum kinds of foreign messages that the console reports
 SUBJECT_SHOWN = 80  # characters of a subject on the console
-NO_MESSAGE = 10037
-NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # there is no message of that number
+NO_MESSAGE = 10037  # err_code: no message of that subject or number
+NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # err_codes: no message of that number
 
 
 class Unknown(BrokerError):
-    """A message may be stored, or not: its server did not say."""
+    """A message may be stored or not: the server did not answer, or its answer does not say it."""
 
     def __init__(self) -> None:
         super().__init__(GONE)
 
 
 class Unsent(BrokerError):
-    """A message was not even sent."""
+    """A message was not sent, so it is not stored."""
 
     def __init__(self) -> None:
         super().__init__(GONE)
 
 
 class Rejected(BrokerError):
-    """A message is not stored; the text says why, in a form for people."""
+    """A message is not stored.
+
+    Args:
+        text: the reason, in a form for users.
+        code: the server's err_code, 0 if there is none.
+
+    """
 
     def __init__(self, text: str, code: int = 0) -> None:
         super().__init__(text)
@@ -71,20 +77,23 @@ class Rejected(BrokerError):
 
 
 class Taken(BrokerError):
-    """What was to be replaced is not what was expected; or that is not known, because an answer was lost."""
+    """The message to replace is not the expected one; or that is unknown, because an answer was lost."""
 
     def __init__(self) -> None:
         super().__init__(GONE)
 
 
 def is_full(error: BrokerError) -> bool:
-    """Return whether something was not stored because the servers have no space left."""
+    """Return whether a message was not stored because the servers have no space left."""
     return isinstance(error, Rejected) and error.code in FULL
 
 
 @dataclass(frozen=True, slots=True)
 class NatsCredentials:
-    """How to reach the servers: addresses, and files or none of credentials, NKEY seed, CA, certificate and key."""
+    """The addresses of the servers, separated by commas, and the files for the login and TLS; "" for no file.
+
+    The files are: NATS credentials, an NKEY seed, the CA's certificate, the client's certificate and its key.
+    """
 
     servers: str
     creds: str = ""
@@ -95,7 +104,7 @@ class NatsCredentials:
 
     @property
     def shown(self) -> str:
-        """The addresses without passwords."""
+        """The addresses without users and passwords, for messages."""
         return ",".join(
             one.rpartition("@")[2] if "@" in one else one.partition("://")[2] or one for one in self.servers.split(",")
         )
@@ -105,9 +114,9 @@ class NatsConnection:
     """One connection of this node to the servers.
 
     Args:
-        access: where they are, and who this is.
-        name: what the servers call this client.
-        changed: called with whether they can be reached, when that has changed.
+        access: the addresses and credentials.
+        name: the name of this client in the servers' view.
+        changed: called with True when the servers can be reached again, and with False when the connection is lost.
 
     """
 
@@ -120,26 +129,27 @@ class NatsConnection:
         self._pages: dict[str, tuple[list[NatsMessage], asyncio.Future[None]]] = {}
         self._asked = 0
         self.ignored = 0  # messages that hubbub did not write
-        self._told: set[tuple[str, str]] = set()  # of which kinds of these the console has a line
+        self._told: set[tuple[str, str]] = set()  # kinds of these that the console has reported
 
     @property
     def up(self) -> bool:
-        """Whether the connection is there."""
+        """Whether the connection is established."""
         return self._nats.is_connected
 
     async def connect(self) -> None:
-        """Connect, and see that the server will do. Raises SettingsError."""
+        """Connect within START seconds, and check the server's version. Raises SettingsError."""
         access = self._access
-        options: dict[str, Any] = {"reconnect_time_wait": 0.25}  # seconds; a whole number by the library's types
+        options: dict[str, Any] = {"reconnect_time_wait": 0.25}  # seconds; typed as int by nats-py
         client = Client()
         if access.creds:
-            # Read again for each connection: credentials expire, and are replaced while the node runs.
+            # The file is read again for each connection, because credentials expire and are replaced meanwhile.
             options["user_jwt_cb"] = lambda: from_credentials(access.creds)[0]
             options["signature_cb"] = lambda nonce: from_credentials(access.creds)[1].sign(nonce)
             from_credentials(access.creds)
         elif access.nkey:
             identity = from_file(access.nkey)
-            client._public_nkey = identity.public  # there is an option for it only with the library nkeys
+            # nats-py has an option for the public key only if the library nkeys is installed.
+            client._public_nkey = identity.public
             options["signature_cb"] = identity.sign
         if context := self._tls():
             options["tls"] = context
@@ -160,7 +170,8 @@ class NatsConnection:
                     connect_timeout=2,
                     ping_interval=2,
                     max_outstanding_pings=2,
-                    pending_size=0,  # or what was given up as not sent would be sent after all
+                    # With a send buffer, a message that was given up as not sent could still be sent later.
+                    pending_size=0,
                     **options,
                 )
                 self._nats = client
@@ -192,26 +203,27 @@ class NatsConnection:
         return context
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection within one second; ignore errors."""
         with contextlib.suppress(errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(1):
                 await self._nats.close()
 
     async def leave_server(self) -> None:
-        """Connect to another server: this one is there, and does nothing."""
+        """Reconnect to another server, because the current one accepts requests but does not answer them."""
         with contextlib.suppress(errors.Error, OSError, TimeoutError):
             async with asyncio.timeout(2):
                 await self._nats.force_reconnect()
 
     async def flush(self) -> None:
-        """Wait until the server has all that was sent. Raises BrokerError."""
+        """Wait until the server has received everything that was sent, at most 2 seconds. Raises BrokerError."""
         try:
             await self._nats.flush(timeout=2)
         except (errors.Error, OSError, TimeoutError):
             raise BrokerError(GONE) from None
 
     async def _on_error(self, error: Exception) -> None:
-        if not (self._error and isinstance(error, OSError)):  # a reset connection says less than what came before it
+        # A reset connection tells less than the error that came before it.
+        if not (self._error and isinstance(error, OSError)):
             self._error = _plain(error)
         log.debug("nats: %r", error)
 
@@ -224,9 +236,10 @@ class NatsConnection:
     # --- messages -------------------------------------------------------------------------------------------------
 
     async def subscribe(self, subject: str, callback: Callable[[Msg], Awaitable[None]]) -> Subscription:
-        """Let `callback`, which must not wait, have every message of a subject; nothing is dropped on the way.
+        """Call `callback` with every message of a subject; no message is dropped.
 
-        Whatever somebody sends there, the next message is taken. What `callback` refuses with ValueError is ignored.
+        `callback` must not wait. A message for which it raises ValueError is ignored, and any other exception is
+        logged; the next message is delivered in each case.
         """
 
         async def guarded(message: Msg) -> None:
@@ -240,7 +253,10 @@ class NatsConnection:
         return await self._nats.subscribe(subject, cb=guarded, pending_msgs_limit=0, pending_bytes_limit=0)
 
     def distrust(self, subject: str, why: str) -> None:
-        """Say that a message is ignored, because hubbub did not write it: once for each kind of subject and reason."""
+        """Count a message that is ignored because hubbub did not write it, and log it once for each subject and reason.
+
+        A subject counts by its first two tokens, and at most DISTRUSTED kinds are logged.
+        """
         self.ignored += 1
         kind = ".".join(subject.split(".")[:2])[:SUBJECT_SHOWN], why[:SUBJECT_SHOWN]
         if kind not in self._told and len(self._told) < DISTRUSTED:
@@ -249,22 +265,25 @@ class NatsConnection:
             log.warning("A message on %s is ignored, because hubbub did not write it: %s", shown, clean(kind[1]))
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """Have no more of it."""
+        """End a subscription; ignore errors."""
         with contextlib.suppress(errors.Error, OSError):
             await subscription.unsubscribe()
 
     async def tell(self, subject: str, data: bytes, reply: str = "") -> None:
-        """Send what is stored nowhere. It is lost if the servers cannot be reached."""
+        """Send a message that is not stored. It is lost if the servers cannot be reached."""
         with contextlib.suppress(errors.Error, OSError):
             await self._nats.publish(subject, data, reply=reply)
 
     async def reply(self, message: Msg, data: bytes) -> None:
-        """Answer a message, if whoever sent it waits for that: it could name any other subject to be written to."""
+        """Answer a message if its reply subject is an inbox: a foreign message could name any other subject there."""
         if message.reply.startswith(INBOX):
             await self.tell(message.reply, data)
 
     async def answer(self, subject: str) -> Subscription:
-        """Answer whoever asks there that this node is alive, until that is unsubscribed."""
+        """Answer every request to a subject with an empty message, as a sign that this node is alive.
+
+        Return the subscription; it ends that.
+        """
 
         async def reply(message: Msg) -> None:
             await self.reply(message, b"")
@@ -272,7 +291,7 @@ class NatsConnection:
         return await self.subscribe(subject, reply)
 
     async def request(self, subject: str, data: bytes = b"", patience: float = 1.0) -> bytes | None:
-        """Return what is answered there within `patience` seconds, None if nothing is."""
+        """Send a request to a subject; return the answer, or None if there is none within `patience` seconds."""
         try:
             return bytes((await self._nats.request(subject, data, timeout=patience)).data)
         except (errors.Error, OSError, TimeoutError):
@@ -282,7 +301,7 @@ class NatsConnection:
         """Store a message, and return its number in the stream.
 
         Raises:
-            Unsent: there is no connection, or nobody who stores: it is not stored.
+            Unsent: there is no connection, or no server that stores it: it is not stored.
             Rejected: it is not stored, and never will be.
             Unknown: there was no answer in time.
 
@@ -310,20 +329,20 @@ class NatsConnection:
         return number
 
     async def replace(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
-        """Store a message if the last one of its subject is the one with number `expected`, 0 for none.
+        """Store a message if the last one of its subject has the number `expected`.
 
         Args:
             subject: the subject.
-            data: what to store.
-            expected: a number.
-            seconds: after which the servers forget it; 0 for never.
+            data: the data of the message.
+            expected: the number of the last message, 0 if the subject must have none.
+            seconds: the time after which the servers delete the message; 0 for never.
 
         Returns:
-            Its number.
+            The number of the stored message.
 
         Raises:
-            Taken: the last one is another.
-            BrokerError: it could not be done.
+            Taken: the last message has another number, or the outcome is unknown.
+            BrokerError: the message could not be stored.
 
         """
         headers = {"Nats-Expected-Last-Subject-Sequence": str(expected)}
@@ -341,21 +360,27 @@ class NatsConnection:
             raise
 
     async def delete(self, stream: str, number: int) -> bool:
-        """Delete a message; return whether it was there. Raises BrokerError."""
+        """Delete a message of a stream; return whether it existed. Raises BrokerError."""
         try:
             await self.ask(f"STREAM.MSG.DELETE.{stream}", {"seq": number, "no_erase": True})
         except Rejected as refusal:
-            if refusal.code not in NOT_THERE:  # there is no leader just now, say
+            # For example, the stream has no leader at the moment.
+            if refusal.code not in NOT_THERE:
                 raise BrokerError(GONE) from refusal
             return False
         return True
 
     async def ask(self, what: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
-        """Ask JetStream's interface something, and return the answer.
+        """Send a request to the JetStream API, and return its answer.
+
+        Args:
+            what: the subject of the request, without its prefix `$JS.API.`.
+            question: the content of the request; None for none.
+            patience: the time to wait for an answer, in seconds.
 
         Raises:
-            Rejected: it says no.
-            BrokerError: it does not answer.
+            Rejected: the answer is an error.
+            BrokerError: there is no answer.
 
         """
         data = b"" if question is None else msgspec.json.encode(question)
@@ -369,17 +394,18 @@ class NatsConnection:
         return outcome
 
     async def last(self, stream: str, subject: str) -> NatsMessage | None:
-        """Return the last message of a subject, as the stream's leader knows it. Raises BrokerError."""
+        """Return the last message of a subject from the stream's leader; None if there is none. Raises BrokerError."""
         try:
             found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})).get("message")
         except Rejected as refusal:
             if refusal.code == NO_MESSAGE:
                 return None
-            raise BrokerError(GONE) from refusal  # of a stream that is not there, say, nothing is known
+            # Any other refusal, such as a missing stream, does not show that the subject is empty.
+            raise BrokerError(GONE) from refusal
         return answered(found)
 
     async def at(self, stream: str, number: int) -> NatsMessage | None:
-        """Return a message of a stream, as its leader knows it; None if it is not there. Raises BrokerError."""
+        """Return the message of a number from the stream's leader; None if there is none. Raises BrokerError."""
         try:
             found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": number})).get("message")
         except Rejected as refusal:
@@ -389,7 +415,10 @@ class NatsConnection:
         return answered(found)
 
     async def batch(self, stream: str, question: object) -> list[NatsMessage]:
-        """Return messages by batched direct get (ADR-31): a replica that lags behind may answer. Raises BrokerError."""
+        """Return messages by a batched direct get (ADR-31): a replica that lags behind may answer.
+
+        Raises BrokerError.
+        """
         self._asked += 1
         token = f"{self._asked:x}"
         page: list[NatsMessage] = []
@@ -399,7 +428,8 @@ class NatsConnection:
             await self._nats.publish(
                 f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
             )
-            async with asyncio.timeout(PATIENCE):  # not around the publish: nats-py swallows what ends it from outside
+            # The timeout must not cover the publish above: nats-py swallows a cancellation from outside.
+            async with asyncio.timeout(PATIENCE):
                 await done
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error
@@ -418,21 +448,24 @@ class NatsConnection:
                 page.append(copied(message).message)
             except ValueError:
                 done.set_exception(BrokerError(GONE))
-        elif status in ("204", "404"):  # no more, or nothing
+        elif status in ("204", "404"):  # end of the batch, or no message
             done.set_result(None)
         else:
             done.set_exception(BrokerError(GONE))
 
 
 class _Trouble(msgspec.Struct):
-    """What is wrong, as JetStream's interface says it."""
+    """The error object in an answer of the JetStream API."""
 
     code: int
     err_code: int = 0
 
 
 def _decode(answer: Msg) -> dict[str, Any]:
-    """Return what the servers answer; nothing if somebody else does, who answers something else."""
+    """Return a decoded answer of the JetStream API; an error 503 if the answer has another format.
+
+    Other programs may answer on the same subject.
+    """
     try:
         outcome = msgspec.json.decode(answer.data, type=dict[str, Any])
         msgspec.convert(outcome.get("error"), _Trouble | None)
@@ -443,8 +476,8 @@ def _decode(answer: Msg) -> dict[str, Any]:
 
 
 def _plain(error: Exception) -> str:
-    """Return what is wrong, without the library's prefixes."""
-    if isinstance(error, TimeoutError):  # that of nats-py is one as well
+    """Return the text of an error in a form for users, without the library's prefixes."""
+    if isinstance(error, TimeoutError):  # also the base class of nats-py's own
         return "there is no answer as of a NATS server"
     if isinstance(error, socket.gaierror):
         return "the name of the host is not known"

@@ -1,6 +1,6 @@
-"""Who a node is to NATS: an NKEY, an Ed25519 key in NATS's own writing.
+"""The identity of a node for NATS: an NKEY, which is an Ed25519 key in the encoding of NATS.
 
-The library `nkeys` does the same, but it comes as source code alone, which cannot be installed without a network.
+The library `nkeys` does the same, but it is published only as source code, which cannot be installed without a network.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hubbub.errors import SettingsError, reason
 
-SEED, USER = 18 << 3, 20 << 3  # first bytes, so that the writing begins with S and U
+SEED, USER = 18 << 3, 20 << 3  # first bytes; in base32 they become S and U
 _TOKEN = re.compile(rb"BEGIN NATS USER JWT-+\s+(\S+)")
 _SEED = re.compile(rb"BEGIN USER NKEY SEED-+\s+(\S+)")
 
 
 class Identity:
-    """A user's key.
+    """The key pair of a NATS user.
 
     Args:
-        seed: its private half as NATS writes it: `SU…`, in base32.
+        seed: the private key in the encoding of NATS: base32 that begins with `SU`.
 
     Raises:
-        ValueError: it is no user's seed.
+        ValueError: the seed is not that of a user.
 
     """
 
@@ -39,17 +39,17 @@ class Identity:
         self.public = base64.b32encode(public + _checksum(public)).rstrip(b"=").decode()
 
     def sign(self, nonce: str) -> bytes:
-        """Return the signature under what a server sent, in base64."""
+        """Return the signature of a server's nonce, in base64."""
         return base64.b64encode(self._key.sign(nonce.encode()))
 
 
 def from_file(file: str) -> Identity:
-    """Return the identity whose seed a file has. Raises SettingsError."""
+    """Return the identity whose seed is in a file. Raises SettingsError."""
     return _identity(file, _read(file).strip())
 
 
 def from_credentials(file: str) -> tuple[bytes, Identity]:
-    """Return the token and the identity of a file of credentials, as `nsc` writes it. Raises SettingsError."""
+    """Return the token (JWT) and the identity in a file of credentials, as `nsc` writes it. Raises SettingsError."""
     content = _read(file)
     token, seed = _TOKEN.search(content), _SEED.search(content)
     if not token or not seed:

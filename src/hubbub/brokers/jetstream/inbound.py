@@ -1,6 +1,7 @@
-"""What nodes tell each other beside the log, as it comes in: decoded, and checked like what people type.
+"""Incoming messages of other nodes that are not part of the log: decoded, and checked like the input of users.
 
-Pure. Whoever may write to these subjects may say anything; nothing reaches clients that no client could have sent.
+This module does no I/O. Any program with access to these subjects may write anything to them, so the result contains
+only content that a client could have sent.
 """
 
 from __future__ import annotations
@@ -29,27 +30,27 @@ from hubbub.core.names import is_name, is_room
 from hubbub.core.remote_users import Person
 from hubbub.core.text import clean, cut, real_name, reason_of
 
-HIGHEST = 1 << 53  # a number of a node's news, or of somebody on it
-MODES = "Biw"  # of users; who is an operator is told apart
-ROOMS = 1000  # rooms of one person: the most that --max-rooms allows
-_NODE = re.compile(r"[0-9a-f]{12}")  # as secrets.token_hex makes it: it becomes a part of subjects
+HIGHEST = 1 << 53  # upper bound of the numbers of news and of users
+MODES = "Biw"  # user modes; the operator flag is a separate field
+ROOMS = 1000  # rooms of one user: the maximum of --max-rooms
+_NODE = re.compile(r"[0-9a-f]{12}")  # as secrets.token_hex makes it; it becomes part of subjects
 
 
 class NewsMessage(msgspec.Struct, omit_defaults=True):
-    """What a node tells: its lease, a number, people who came or changed, and those who left, by their numbers."""
+    """News of a node: its lease, the number of the news, new or changed users, and the numbers of users who left."""
 
     node: str
     lease: str
     number: int
     people: list[tuple[int, Person]] = []
     gone: list[int] = []
-    answer: bool = False  # a part of all there is
-    last: bool = False  # the last part
-    bye: bool = False
+    answer: bool = False  # whether this is a part of the full list
+    last: bool = False  # whether this is the last part
+    bye: bool = False  # whether the node is stopping
 
 
 class SignalMessage(msgspec.Struct):
-    """What is not stored, for the members of a room."""
+    """An ephemeral entry for the members of a room; it is not stored."""
 
     node: str
     room: str
@@ -62,23 +63,26 @@ _signal = msgspec.json.Decoder(SignalMessage)
 
 
 def is_node(text: str) -> bool:
-    """Return whether this is how a node, or a lease, is called."""
+    """Return whether a text has the form of a node id or a lease id: 12 hexadecimal digits."""
     return _NODE.fullmatch(text) is not None
 
 
 def node(data: bytes) -> str:
-    """Return the node that asks for news. Raises ValueError for what is none."""
+    """Return the id of the node that asks for news. Raises ValueError if the data is no node id."""
     text = data.decode("ascii", "replace")
     _need(is_node(text), "it names no node")
     return text
 
 
 def news(data: bytes, now: float) -> NewsMessage:
-    """Return what a node tells of its people; those who cannot be are left out. Raises ValueError.
+    """Return the checked news of a node, without users whose number or nick is impossible.
 
     Args:
-        data: what is in the message.
-        now: the time, in epoch seconds.
+        data: the data of the message.
+        now: the current time, in epoch seconds.
+
+    Raises:
+        ValueError: the message is no news of a node.
 
     """
     found = _news.decode(data)
@@ -109,7 +113,7 @@ def _person(who: Person, now: float) -> Person:
 
 
 def told(data: bytes, now: float) -> ForwardedEvent:
-    """Return what somebody here is told from another node. Raises ValueError."""
+    """Return a checked event from another node for one local user. Raises ValueError."""
     one = _told.decode(data)
     if one.what == EXPEL:
         return ForwardedEvent(one.to, text=reason_of(one.text[: 4 * bounds.REASON_BYTES]), what=EXPEL)
@@ -125,20 +129,20 @@ def told(data: bytes, now: float) -> ForwardedEvent:
 
 
 def signal(data: bytes, now: float) -> SignalMessage:
-    """Return what another node tells the members of a room, and is stored nowhere. Raises ValueError."""
+    """Return a checked ephemeral entry from another node for the members of a room. Raises ValueError."""
     found = _signal.decode(data)
     _need(is_node(found.node) and is_room(found.room) and found.line.kind is Kind.EPHEMERAL, "it is no signal")
     return SignalMessage(found.node, found.room, _aside(found.line, now))
 
 
 def _aside(line: PackedEntry, now: float) -> PackedEntry:
-    """Return something that is said and not stored. Raises ValueError."""
+    """Return a checked entry that is delivered but not stored. Raises ValueError."""
     if line.kind is not Kind.EPHEMERAL:
         one = checked(line, now)
         _need(one.kind is not Kind.REDACTED, "it is not known what it says")
         return one
     text = clean(cut(line.text, TEXT_BYTES))
-    # What a client says to a client (CTCP) begins with its IRC command, and wires write it as it is.
+    # A message between two clients (CTCP) begins with its IRC command, and encoders write it unchanged.
     _need(not text or text.partition(" ")[0] in ("PRIVMSG", "NOTICE"), "it is no command of a client to a client")
     one = checked(msgspec.structs.replace(line, kind=Kind.MESSAGE, text=text), now)
     _need(one.kind is not Kind.REDACTED, "it has no id")

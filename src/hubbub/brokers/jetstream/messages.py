@@ -1,4 +1,4 @@
-"""Messages of a stream, as the servers send them: checked, for others may answer in their place."""
+"""Messages of a stream as the servers send them, checked, because other programs may answer instead of the servers."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from nats.aio.msg import Msg
 from hubbub.errors import BrokerError
 
 GONE = "the chat's servers cannot be reached just now"
-HIGHEST = 1 << 53  # a number of a message: a stream of 10,000 messages a second has it after 28,000 years
+HIGHEST = 1 << 53  # highest message number: reached after 28,000 years at 10,000 messages per second
 
 
 class NatsMessage(NamedTuple):
-    """A message of a stream: number, subject, what is in it, and when it was stored."""
+    """A message of a stream: its number, its subject, its data, and the time at which it was stored."""
 
     number: int
     subject: str
     data: bytes
-    time: float = 0.0  # epoch seconds, by the servers; 0 if that is not known
+    time: float = 0.0  # epoch seconds on the servers' clock; 0 if unknown
 
     @property
     def parts(self) -> tuple[bytes, int, float]:
-        """What decodes it: data, number and time."""
+        """The arguments of `batches.decode`: data, number and time."""
         return self.data, self.number, self.time
 
 
 class LiveCopy(NamedTuple):
-    """A message as a server sends it on, and the number of the message before it in its subject."""
+    """A republished copy of a stored message, and the number of the message before it in its subject."""
 
     message: NatsMessage
     before: int
 
 
 def copied(message: Msg) -> LiveCopy:
-    """Return what is in a message that a server has copied from a stream. Raises ValueError for what is none."""
+    """Return the stored message that a server has copied. Raises ValueError if the message is no such copy."""
     headers = message.headers or {}
     try:
         number, before = (int(headers[name]) for name in ("Nats-Sequence", "Nats-Last-Sequence"))
@@ -49,7 +49,7 @@ def copied(message: Msg) -> LiveCopy:
 
 
 def _epoch(stamp: str) -> float:
-    """Return a time that a server writes in epoch seconds, 0 for what is none."""
+    """Return a server's time stamp in epoch seconds, 0 if it cannot be read."""
     try:
         return datetime.fromisoformat(stamp).timestamp()
     except (ValueError, OverflowError):
@@ -57,7 +57,7 @@ def _epoch(stamp: str) -> float:
 
 
 def answered(found: Any) -> NatsMessage:
-    """Return a message that JetStream's interface has answered. Raises BrokerError if it is none."""
+    """Return the stream message in an answer of the JetStream API. Raises BrokerError if there is none."""
     try:
         data = base64.b64decode(found.get("data", ""))
         return NatsMessage(int(found["seq"]), str(found["subject"]), data, _epoch(found["time"]))

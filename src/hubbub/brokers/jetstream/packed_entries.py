@@ -1,6 +1,6 @@
-"""Entries as they come from NATS: cleaned and checked like an import, for not only hubbub may write there.
+"""Entries as they come from NATS: cleaned and checked like an import, because other programs may write there.
 
-Pure. Whatever a message holds, nothing of it reaches clients that no client could have sent.
+This module does no I/O. A checked entry contains only content that a client could have sent.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from hubbub.core.names import RESERVED, is_name, is_room, key_of
 from hubbub.core.tags import clean_tags
 from hubbub.core.text import clean, clean_exactly, cut, real_name, reason_of
 
-UNKNOWN = "unknown"  # the nick of a sender whose nick is none
+UNKNOWN = "unknown"  # the nick of a sender with an invalid nick
 SKEW = 60.0  # seconds that the author's clock may be ahead of the servers' clock
-LATEST = 1e11  # the latest time there is, in epoch seconds: the year 5138
-TEXT_BYTES = 64 * 1024  # of a message: the most that --line-limit allows
-CHANGES_CHARS = 4096  # of the changes of a room's modes
+LATEST = 1e11  # latest valid time, in epoch seconds: the year 5138
+TEXT_BYTES = 64 * 1024  # bytes of a message: the maximum of --line-limit
+CHANGES_CHARS = 4096  # characters of mode changes
 ID_CHARS = 128
 HOST_CHARS = 128
-TAGS_CHARS = 2 * 4096 + bounds.FORMAT_CHARS  # what a client may send, escaped once more, and the formatting
+TAGS_CHARS = 2 * 4096 + bounds.FORMAT_CHARS  # a client's tags, escaped once more, and the formatting
 
-# Nearly all entries that hubbub wrote look like this, and need no further look.
+# Nearly all entries that hubbub writes match these patterns, and need no further check.
 _PLAIN_NICK = re.compile(r"[A-Za-z][0-9A-Za-z_-]{0,31}")
 _PLAIN_ID = re.compile(r"[0-9A-Za-z.~_-]{1,128}")
 _PLAIN_HOST = re.compile(r"(?:~[0-9A-Za-z._-]{1,40}@[0-9A-Za-z.:-]{1,80})?")
@@ -36,7 +36,7 @@ _STATUS = re.compile(r"[@+]*#")
 
 
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
-    """An entry without what is known from its place."""
+    """A stored entry without its room and its numbers, which follow from its message."""
 
     kind: Kind
     time: float
@@ -48,11 +48,11 @@ class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
 
 
 def checked(one: PackedEntry, stored: float) -> PackedEntry:
-    """Return an entry as clients may be shown it; what cannot be shown keeps its place, and shows nothing.
+    """Return an entry in a form that is safe for clients; a REDACTED entry without text if it cannot be shown.
 
     Args:
         one: the entry, as it is in a message.
-        stored: when the servers stored the message, in epoch seconds; 0 if that is not known.
+        stored: the time at which the servers stored the message, in epoch seconds; 0 if unknown.
 
     """
     time = when(one.time, stored)
@@ -63,25 +63,28 @@ def checked(one: PackedEntry, stored: float) -> PackedEntry:
     if text is None or not id:
         return PackedEntry(Kind.REDACTED, time, UNKNOWN, "", id or "-")
     tags = clean_tags(one.tags) if 0 < len(one.tags) <= TAGS_CHARS else ""
-    if text != one.text:  # the places of its formatting may not be there any more
+    if text != one.text:  # positions of its formatting may be wrong now
         tags = ";".join(tag for tag in tags.split(";") if not tag.startswith(f"{TAG}="))
     return PackedEntry(one.kind, time, clean_nick(one.nick), text, id, clean_host(one.host), tags)
 
 
 def when(time: float, stored: float) -> float:
-    """Return when something happened, as its author says: unless its clock is wrong, or it lies."""
+    """Return the author's time of an entry, in epoch seconds; a corrected one if that is impossible.
+
+    A time more than SKEW seconds after `stored` becomes `stored`, a time outside of 0 to LATEST becomes 0.
+    """
     if stored and not time <= stored + SKEW:
         return stored
     return time if 0 <= time <= LATEST else 0.0
 
 
 def clean_id(id: str) -> str:
-    """Return an id as one word of at most ID_CHARS; "" if it has none."""
+    """Return an id as one word of at most ID_CHARS; "" if no valid character is left."""
     return id if _PLAIN_ID.fullmatch(id) else _SPACE.sub("", clean(id[:ID_CHARS]))
 
 
 def clean_host(host: str) -> str:
-    """Return a host as others are shown it, "" for what is none."""
+    """Return a host that is valid for display; "" if it is not."""
     if _PLAIN_HOST.fullmatch(host):
         return host
     return host if len(host) <= HOST_CHARS and not _SPACE.search(host) and clean(host) == host else ""
@@ -89,14 +92,14 @@ def clean_host(host: str) -> str:
 
 @lru_cache(4096)
 def clean_nick(nick: str) -> str:
-    """Return a nick, UNKNOWN for what is none; names that are reserved are marked."""
+    """Return a valid nick, or UNKNOWN if it is not valid; a reserved name gets a `_` at its end."""
     if not is_name(nick):
         return UNKNOWN
     return f"{nick}_" if key_of(nick) in RESERVED else nick
 
 
 def is_target(name: str) -> bool:
-    """Return whether something may be said to this, as asides.py writes it: a user, or some members of a room."""
+    """Return whether a name is `@` and a target as core/direct.py writes it: a user, or some members of a room."""
     to = name.removeprefix("@")
     return to != name and (is_name(to) or is_room(_STATUS.sub("", to)))
 
@@ -115,21 +118,21 @@ def _is_plain(one: PackedEntry) -> bool:
     )
 
 
-# --- the texts of each kind: None for what is not an entry of it ------------------------------------------------------
+# --- the texts of each kind; None if the text is invalid for the kind -------------------------------------------------
 
 
 def _none(text: str) -> str | None:
-    """Return nothing: no log has such an entry."""
+    """Return None: no log has an entry of this kind."""
     return None
 
 
 def said(text: str) -> str:
-    """Return a message as it may be shown."""
+    """Return the text of a message, cleaned and cut to TEXT_BYTES."""
     return cut(clean_exactly(cut(text, TEXT_BYTES)), TEXT_BYTES)
 
 
 def _named(fits: Callable[[str], bool]) -> Callable[[str], str | None]:
-    """Return what checks a text that is a name of some kind, a space and a reason."""
+    """Return a function that checks a text of a name, a space and a reason; `fits` checks the name."""
 
     def text(text: str) -> str | None:
         name, space, reason = text.partition(" ")

@@ -1,9 +1,9 @@
-"""Who is on which node: each node tells the others what changes with its people, and keeps a copy of theirs.
+"""The users of every node: each node publishes the changes of its users, and keeps a copy of the other nodes' users.
 
-Nothing of it is stored. A node numbers what it tells; who misses a number asks for all of it. A node whose lease is
-gone takes its people with it. What is told to somebody elsewhere goes to his node by the same way.
+None of this is stored. A node numbers its news; a node that misses a number asks for the full list. The users of a
+node whose lease has ended are removed. Events for a remote user go to the user's node over the same connection.
 
-Whatever comes in is checked (heard.py): not only hubbub may write there.
+All incoming messages are checked (inbound.py), because other programs may write to these subjects.
 """
 
 from __future__ import annotations
@@ -35,40 +35,46 @@ log = logging.getLogger(__name__)
 
 NEWS = "hubbub.who.news"
 ASK = "hubbub.who.ask"
-ALL = "hubbub.who.all."  # + who asked
+ALL = "hubbub.who.all."  # + the node that asked
 SIGNAL = "hubbub.who.signal"
 TOLD, NOT_TOLD = b"+", b"-"
 _encode = msgspec.json.Encoder().encode
-WITHIN = 3.0  # seconds in which another node says whether it could tell somebody something
-SOON = 0.002  # seconds in which changes are gathered: a storm of joins is a few messages
-TOGETHER = 500  # people in a message
-BYTES = 256 * 1024  # of them, in a message; the servers' own bound for one is 1 MiB
-BEAT = 1.0  # seconds between two signs of life
-PEERS = 256  # other nodes that are known at once
-PEOPLE = 50_000  # people of one of them
-SILENT = 3.0  # seconds without one after which the lease is looked at
+WITHIN = 3.0  # seconds within which another node must confirm a forwarded event
+SOON = 0.002  # seconds in which changes are collected: many joins become a few messages
+TOGETHER = 500  # maximum users in a message
+BYTES = 256 * 1024  # maximum bytes of users in a message; the servers' own bound is 1 MiB
+BEAT = 1.0  # seconds between two heartbeats
+PEERS = 256  # maximum number of other nodes
+PEOPLE = 50_000  # maximum users of one other node
+SILENT = 3.0  # seconds without a heartbeat after which the node's lease is checked
 
 
 class Peer:
-    """Another node, as this one knows it."""
+    """The state of another node, as this node knows it.
+
+    Args:
+        news: the first news of that node.
+        now: the time on the loop's clock.
+
+    """
 
     def __init__(self, news: NewsMessage, now: float) -> None:
         self.lease = news.lease
-        self.number = -1  # of its last news; unknown
+        self.number = -1  # number of its last news; -1 if unknown
         self.people: dict[int, Session] = {}
-        self.named: set[int] = set()  # in the answer that is coming in
+        self.named: set[int] = set()  # users in the answer that is being received
         self.heard = now
         self.asked = 0.0
 
 
 class Presence:
-    """The people of all nodes, as far as this one knows.
+    """The users of all nodes that this node knows.
 
     Args:
-        link: the connection.
-        lease: this node's.
-        hub: is told of the people of others.
-        tasks: owns what is done in the background.
+        link: the connection to the NATS servers.
+        lease: the lease of this node.
+        hub: receives the remote users.
+        tasks: owns the background tasks.
 
     """
 
@@ -77,7 +83,7 @@ class Presence:
         self._lease = lease
         self._hub = hub
         self._tasks = tasks
-        self.node = secrets.token_hex(6)  # for as long as this process lives
+        self.node = secrets.token_hex(6)  # id of this process
         self._numbers: dict[User, int] = {}
         self._people: dict[int, User] = {}
         self._next = count(1)
@@ -93,7 +99,7 @@ class Presence:
         hub.remote.expel = lambda session, reason: _forward(session).expel(reason)
 
     async def begin(self) -> None:
-        """Listen to the others, and ask who is there."""
+        """Subscribe to the news of the other nodes, and ask them for their users."""
         for subject, hear in (
             (NEWS, self._on_news),
             (f"{ALL}{self.node}", self._on_news),
@@ -106,7 +112,7 @@ class Presence:
         await self._link.tell(ASK, self.node.encode())
 
     async def run(self) -> None:
-        """Give signs of life, and look after the others'."""
+        """Send a heartbeat every BEAT seconds, and check the lease of each node that has been silent for too long."""
         while True:
             await asyncio.sleep(BEAT)
             if self._lease.valid:
@@ -119,7 +125,7 @@ class Presence:
                         await self._look_at(node, peer)
 
     async def end(self) -> None:
-        """Say goodbye: others need not wait for the lease to end."""
+        """Announce the end of this node: the other nodes then need not wait for its lease to expire."""
         await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told, bye=True)))
 
     # --- what happens here ----------------------------------------------------------------------------------------
@@ -184,7 +190,7 @@ class Presence:
             self._take_answer(peer, news)
         elif news.number == peer.number + bool(news.people or news.gone):
             self._take_next(peer, news)
-        elif now - peer.asked > BEAT / 2:  # something was missed
+        elif now - peer.asked > BEAT / 2:  # some news was missed
             peer.asked = now
             peer.named.clear()
             await self._link.tell(f"{ASK}.{news.node}", self.node.encode())
@@ -198,10 +204,12 @@ class Presence:
             peer.number = news.number
 
     def _take_next(self, peer: Peer, news: NewsMessage) -> None:
-        self._forget(peer, news.gone)  # before who comes under the name of one of them
+        # A new user may have the name of one who left.
+        self._forget(peer, news.gone)
         self._take(peer, news)
         peer.number = news.number
-        if not news.people and not news.gone:  # a sign of life: all that it said before is here
+        # A heartbeat shows that all earlier news of that node has been received.
+        if not news.people and not news.gone:
             self._hub.remote.review(lambda one: isinstance(one.client, RemoteClient) and one.client.node == news.node)
 
     def _take(self, peer: Peer, news: NewsMessage) -> None:
@@ -220,7 +228,7 @@ class Presence:
                 self._hub.remote.remove(session)
 
     async def _look_at(self, node: str, peer: Peer) -> None:
-        """See whether a node that says nothing still has its lease."""
+        """Remove a silent node if its lease has ended. Ignore a BrokerError: the next heartbeat checks again."""
         try:
             over = await self._lease.over(peer.lease)
         except BrokerError:
@@ -229,7 +237,7 @@ class Presence:
             self._lose(node, peer)
 
     def _bury(self, lease: str) -> None:
-        """Tell the rooms that the people of a dead node have left: before anybody takes their names."""
+        """Store leave entries for the users of a dead node, before other users may take their names."""
         for node, peer in list(self.peers.items()):
             if peer.lease == lease:
                 log.warning("another node is gone; its %d people have left", len(peer.people))
@@ -238,20 +246,20 @@ class Presence:
                 self._lose(node, peer)
 
     def _lose(self, node: str, peer: Peer) -> None:
-        """Forget a node."""
+        """Remove a node and all its users."""
         del self.peers[node]
         for session in peer.people.values():
             self._hub.remote.remove(session)
 
     def _say_gone(self, lease: str, number: int, session: Session) -> None:
-        # The lease is in the id, not the node: that may be given up again, and an id is stored once.
+        # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
         rooms = [name for name, inside in self._hub.remote.rooms.items() if session in inside]
         for index, room in enumerate(rooms):
             draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{lease}.{number:x}~{index}", insist=True)
             draft.host = session.host
             self._hub.outbox.add(draft)
 
-    # --- for one person, or for those in a room -------------------------------------------------------------------
+    # --- for one user, or for the members of a room ---------------------------------------------------------------
 
     def _send(self, subject: str, data: bytes) -> None:
         self._tasks.spawn(self._link.tell(subject, data))
@@ -271,7 +279,7 @@ class Presence:
         await self._link.reply(message, TOLD if done else NOT_TOLD)
 
     def _pass_on(self, told: ForwardedEvent, session: Session) -> bool:
-        """Tell somebody here what comes from another node; return whether he takes it."""
+        """Deliver an event from another node to a local session; return False if its client is paused."""
         if told.what == EXPEL:
             self._hub.expel(session, told.text)
             return True
@@ -299,7 +307,7 @@ class Presence:
 
 
 def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]]]:
-    """Cut a list so that each part fits in a message."""
+    """Yield parts of a list, each of which fits in a message: at most TOGETHER users and BYTES bytes."""
     part: list[tuple[int, Person]] = []
     size = 0
     for one in people:

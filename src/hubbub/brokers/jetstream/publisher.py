@@ -1,4 +1,4 @@
-"""The way into the log: in each room one pack at a time, tried until its outcome is known or can wait no longer."""
+"""Publishing to the log: one entry batch at a time in each room, retried until its outcome is known or time is up."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GIVE_UP = 12.0  # seconds after which a message that may be stored or not is told to be not confirmed
-INSIST = 60.0  # seconds in which a pack that is taken in must be stored: people do not wait for it
+GIVE_UP = 12.0  # seconds after which a message of unknown outcome is reported as not confirmed
+INSIST = 60.0  # seconds within which an imported entry batch must be stored; no user waits for it
 MISTAKE = "the server made a mistake"
 SHORTER = "the log has lost its end; the server must be started again"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
-COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that say who somebody is, and where
+COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that record the presence or name of a user
 
 
 class InUse(Rejected):
-    """A room has the name that another one was to be given."""
+    """Another room has the new name of a rename."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a room {name} already")
 
 
 class QueuedBatch(deque[Draft]):
-    """What is to be stored in a room, in its order."""
+    """The drafts that wait to be stored in a room, in their order."""
 
-    under_way = 0  # how many of the first may have been sent
+    under_way = 0  # number of drafts at the front that may have been sent
 
 
 class Publisher:
-    """What this node has to publish.
+    """Publishes the drafts of this node.
 
     Args:
-        broker: follows rooms, and has the connection and the lease.
+        broker: follows the rooms, and has the connection and the lease.
         clock: returns epoch seconds.
 
     """
@@ -61,12 +61,12 @@ class Publisher:
         self._loop = asyncio.get_running_loop()
         self._tasks = Supervisor()
         self.failed: Failed
-        self.outgoing: dict[str, QueuedBatch] = {}  # what is to be stored, by room; a task empties each
-        self.unseen: set[str] = set()  # first ids of the packs that are under way
-        self.forsaken: set[str] = set()  # ids of what is not to be stored any more
-        self.newest = 0.0  # time of an entry
-        self.back = asyncio.Event()  # the servers can be reached again
-        self.answers = True  # nothing waits because the servers do not answer
+        self.outgoing: dict[str, QueuedBatch] = {}  # waiting drafts by room; one task empties each queue
+        self.unseen: set[str] = set()  # first ids of the entry batches under way
+        self.forsaken: set[str] = set()  # ids of drafts that must not be stored any more
+        self.newest = 0.0  # time of the newest entry, in epoch seconds
+        self.back = asyncio.Event()  # set while the servers can be reached
+        self.answers = True  # False while drafts wait because the servers do not answer
 
     def _hear(self, answers: bool) -> None:
         if answers is not self.answers:
@@ -74,12 +74,12 @@ class Publisher:
             self._broker.look_soon()
 
     def moved(self, before: str, to: str) -> None:
-        """Go on with a room under its new name."""
+        """Move the queue of a renamed room to its new name."""
         if outgoing := self.outgoing.pop(before, None):
             self.outgoing[to] = outgoing
 
     async def give_up(self) -> None:
-        """Say of all that was not sent that it is not stored, and of what is under way that it may be."""
+        """Stop publishing: report unsent drafts as not stored, and drafts under way as not confirmed."""
         await self._tasks.stop()
         given_up, self.outgoing = self.outgoing, {}
         for outgoing in given_up.values():
@@ -87,22 +87,24 @@ class Publisher:
                 self.failed(list(outgoing), "the server stops", True)
 
     def forsake(self, waiting: Iterable[Draft], lost: Collection[str]) -> None:
-        """Store nothing more of what its sender may have said again at another node, or in a name that is not his now.
+        """Mark the drafts that must not be stored any more.
+
+        These are drafts that their user may have sent again on another node, and drafts under a lost name.
 
         Args:
-            waiting: all that has no outcome yet.
-            lost: folded names that others have taken while this node had no lease.
+            waiting: all drafts without an outcome.
+            lost: folded names that other nodes have taken while this node had no lease.
 
         """
         for draft in waiting:
             if draft.session and draft.kind not in COMING:
-                # Who gives labels is promised that what is not in the log when he is back never will be.
+                # Clients that send labels rely on this: a draft that is not in the log when they return never will be.
                 again = draft.label and draft.session.closed and draft.kind in SAID
                 if again or key_of(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
     def _drop(self, outgoing: QueuedBatch) -> None:
-        """Say of what is not to be stored any more, and was not sent yet, that it is not."""
+        """Remove the forsaken drafts from a queue, and report them as not stored."""
         dropped = [draft for draft in outgoing if draft.id in self.forsaken]
         if dropped:
             kept = [draft for draft in outgoing if draft.id not in self.forsaken]
@@ -112,24 +114,25 @@ class Publisher:
             self.failed(dropped, FORSAKEN, True)
 
     def publish(self, drafts: Sequence[Draft]) -> None:
-        """Send drafts into the log, each room's in their order."""
+        """Queue drafts for the log, those of each room in their order; one task for each room publishes them."""
         for draft in drafts:
             outgoing = self.outgoing.get(draft.room)
             if outgoing is None:
                 outgoing = self.outgoing[draft.room] = QueuedBatch()
                 self._tasks.spawn(self._send(draft.room, outgoing))
-            if draft.kind is Kind.JOIN and draft.must_store:  # who was told to have left comes in, and then speaks
+            # A user who was reported as gone joins again before the user's waiting messages are stored.
+            if draft.kind is Kind.JOIN and draft.must_store:
                 outgoing.insert(outgoing.under_way, draft)
             else:
                 outgoing.append(draft)
 
     async def _send(self, room: str, outgoing: QueuedBatch) -> None:
-        """Publish what is said in a room until nothing is left; tell what becomes of it, whatever happens."""
+        """Publish the queue of a room until it is empty; report an outcome for every draft, even after a bug."""
         try:
             await self._empty(await self._opened(room), outgoing)
         except BrokerError as error:
             self.failed(list(outgoing), str(error), True)
-        except Exception:  # a bug: people would wait for ever
+        except Exception:  # a bug must not leave users without an outcome
             log.exception("what is said in a room cannot be sent")
             self.failed(list(outgoing), MISTAKE, False)
         for name in [name for name, one in self.outgoing.items() if one is outgoing]:
@@ -139,7 +142,7 @@ class Publisher:
             self._hear(True)
 
     async def _opened(self, room: str) -> RoomFeed:
-        """Return a room when it can be followed. Raises BrokerError if there is no space for a new one."""
+        """Return the feed of a room, once it can be followed. Raises BrokerError if the servers' disk is full."""
         while True:
             try:
                 feed = await self._broker.following.room(room, make=True)
@@ -152,7 +155,7 @@ class Publisher:
                 return feed
 
     async def _empty(self, feed: RoomFeed, outgoing: QueuedBatch) -> None:
-        """Publish a pack at a time until nothing is left."""
+        """Publish one entry batch after another until the queue is empty."""
         while outgoing:
             feed.used = self._loop.time()
             if self.forsaken:
@@ -169,7 +172,8 @@ class Publisher:
             if feed.state.ruling != ruling:
                 keeping = self._broker.following.keep(feed, before)
                 if feed.room != before:
-                    await keeping  # before anybody may open another room under the old name
+                    # The old name must not be free for another room before this is stored.
+                    await keeping
                 else:
                     self._broker.tasks.spawn(keeping)
 
@@ -178,17 +182,20 @@ class Publisher:
         return batches.encode(feed.pack([batches.line(draft, now) for draft in batch]))
 
     async def _store(self, feed: RoomFeed, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
-        """Publish one pack until its outcome is known, or as long as it may last; tell what became of it.
+        """Publish one entry batch until its outcome is known; report the outcome.
 
-        Returns False, and has told nothing, if it was not sent and is not what is to be stored next any more.
+        A batch of messages is reported as not confirmed GIVE_UP seconds after its first attempt without an answer.
+        Return False, without a report, if the batch was not sent and is no longer the next one to store.
         """
         id, data = batch[0].id, b""
-        first = 0.0  # when it was sent first without an answer: from then on it must stay as it is
+        # The time of the first attempt without an answer. From then on the data must not change.
+        first = 0.0
         self.unseen.add(id)
         try:
             while self._wanted(outgoing, batch):
                 start = self._loop.time()
-                if not first:  # what is kept back is said when it is sent
+                # A batch that waited gets the time and the room state of the moment at which it is sent.
+                if not first:
                     data = self._pack(feed, batch)
                 elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
                     break
@@ -221,7 +228,7 @@ class Publisher:
         return True
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes) -> None:
-        """Store a pack, and wait until it came back. Raises Unsent, Rejected or Unknown."""
+        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or Unknown."""
         lease = self._broker.lease
         if first.kind is Kind.ROOM_RENAMED:
             await self._claim(feed, first)
@@ -230,12 +237,13 @@ class Publisher:
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
-        if first.id in self.unseen and not first.entry:  # it has a number that another message had before
+        # The batch got a number that another message had before.
+        if first.id in self.unseen and not first.entry:
             self._broker.mistrust(SHORTER, "a number was given that another message had")
             raise Unknown
 
     async def _claim(self, feed: RoomFeed, move: Draft | Entry) -> None:
-        """Claim the name that a room is to be given. Raises Rejected or Unsent."""
+        """Claim the new name of a room. Raises Rejected or Unsent."""
         to = move.text.partition(" ")[0]
         try:
             free = to != feed.room and await self._broker.following.claim(feed, to)
@@ -247,21 +255,24 @@ class Publisher:
             raise InUse(to)
 
     def _wanted(self, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
-        """Return whether a pack is to be sent, once more if need be."""
+        """Return whether an entry batch is still to be sent or sent again."""
         wanted = not self.forsaken or self.forsaken.isdisjoint(draft.id for draft in batch)
         return wanted and batch[0].id in self.unseen and outgoing[0] is batch[0]
 
     def _ended(self, batch: Sequence[Draft], sent: bool) -> bool:
-        """Return whether a pack that is not wanted any more has its outcome."""
+        """Return whether an entry batch that is no longer wanted has its outcome; report it if it is unknown."""
         if batch[0].id in self.unseen and sent:
-            self.failed(batch, UNSURE, False)  # it may be there; to send it again would make that sure
+            # It may be stored already. Sending it again would store it for certain.
+            self.failed(batch, UNSURE, False)
         return sent or batch[0].id not in self.unseen
 
     async def take_in(self, feed: RoomFeed, entries: Sequence[Entry]) -> None:
-        """Store entries of one room that were made elsewhere, with their times and ids; what renames it is the last.
+        """Store entries of one room that come from another log, with their times and ids.
+
+        An entry that renames the room must be the last one.
 
         Raises:
-            BrokerError: from some entry on they are not stored, or that is not known.
+            BrokerError: some of the last entries are not stored, or their outcome is unknown.
 
         """
         while entries:
@@ -290,7 +301,10 @@ class Publisher:
             await self.wait()
 
     async def _came(self, feed: RoomFeed, id: str) -> bool:
-        """Return whether a pack is in the log that the servers may have forgotten to have seen, once that is known."""
+        """Return whether an entry batch is in the log; wait until that is known.
+
+        The servers forget the ids of messages after FORGET_IDS seconds, so a second copy could then be stored.
+        """
         while True:
             try:
                 await feed.sync()
@@ -299,8 +313,9 @@ class Publisher:
                 await self.wait()
 
     async def wait(self) -> None:
-        """Wait until it is worth another try."""
-        await asyncio.sleep(streams.AGAIN)  # in any case: that the connection is lost is noticed by others on this loop
+        """Wait AGAIN seconds, and up to one second more until the servers can be reached again."""
+        # The pause is always needed: other tasks on this loop must run to notice a lost connection.
+        await asyncio.sleep(streams.AGAIN)
         if not self._broker.link.up:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
@@ -312,5 +327,8 @@ def _is_said(draft: Draft) -> bool:
 
 
 def _sort(draft: Draft) -> object:
-    """Return what the drafts of one pack have in common: what is said waits for less long, a new name is alone."""
+    """Return the property that all drafts of one batch share.
+
+    Messages and other entries are separate because messages are given up earlier. A room rename is always alone.
+    """
     return draft.id if draft.kind is Kind.ROOM_RENAMED else _is_said(draft)

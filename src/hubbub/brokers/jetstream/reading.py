@@ -1,4 +1,4 @@
-"""Answers to queries, out of the stream."""
+"""Answers to queries about rooms and their entries, read from the streams."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hubbub.brokers.jetstream.room_feed import RoomFeed
 from hubbub.core.access import Action, sees
 from hubbub.core.model import SAID, After, AllRooms, Around, Entry, Kind, Latest, LogPage, RoomList, Since
 
-FIND = 20_000  # entries that are read back at most to find one by its id
+FIND = 20_000  # maximum entries that are read backwards to find one by its id
 ALL = frozenset(Kind)
 
 
 async def answer(feed: RoomFeed, query: Latest | After | Since | Around) -> LogPage:
-    """Return what a query asks of a room. Raises BrokerError."""
+    """Return the entries of a room that a query asks for. Raises BrokerError."""
     match query:
         case Latest():
             kinds = frozenset(query.kinds) or (ALL if query.every else SAID)
@@ -67,7 +67,14 @@ async def _find(feed: RoomFeed, bound: float | str) -> Span[int] | None:
 
 
 async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[RoomSnapshot]) -> RoomList:
-    """Return the rooms that have a log. Raises BrokerError."""
+    """Return the rooms that have a log and that the query's viewer may list, with their topics. Raises BrokerError.
+
+    Args:
+        link: the connection.
+        query: the query.
+        followed: the states of the followed rooms, which are newer than the stored ones.
+
+    """
     states = await states_of(link, followed)
     who = query.viewer
     listed = (one for one in states if one.name > query.after and not sees(who, Action.LIST, one.name, one.letters))
@@ -78,7 +85,7 @@ async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[Ro
 
 
 async def states_of(link: NatsConnection, followed: Iterable[RoomSnapshot]) -> Collection[RoomSnapshot]:
-    """Return what became of all rooms that have a log; of those that are followed that is known at once.
+    """Return the states of all rooms that have a log: of the `followed` ones as given, of all others as stored.
 
     Raises BrokerError.
     """
@@ -87,7 +94,8 @@ async def states_of(link: NatsConnection, followed: Iterable[RoomSnapshot]) -> C
     logs = info["state"].get("subjects") or {}
     newest = await link.last(streams.NOW, f"{streams.STATE}*")
     last = newest.number if newest else 0
-    rooms: dict[str, RoomSnapshot] = {}  # by key: of what is being renamed two names are noted
+    # By key: a room that is being renamed has a stored state under each of its two names.
+    rooms: dict[str, RoomSnapshot] = {}
     async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
         async for found in pages:
             for one in found:
@@ -108,7 +116,7 @@ async def _gather(
     over: Callable[[Entry], bool] = lambda entry: False,
     newest_first: bool = False,
 ) -> LogPage:
-    """Return a page of the entries that are wanted, until one is over."""
+    """Return a page of the wanted entries; stop at the first entry for which `over` is true."""
     found: list[Entry] = []
     size = 0
     async with aclosing(entries):

@@ -1,4 +1,4 @@
-"""What somebody on another node is told: it goes to that node, which passes it on. Nothing is written to him here."""
+"""Clients of remote users: their events go to the user's node, which delivers them. Nothing is written here."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hubbub.brokers.jetstream.packed_entries import PackedEntry
 from hubbub.core.model import Encoder, Entry, Event, Invited, Knocked, Private
 
 TO = "hubbub.to."  # + node
-PRIVATE, INVITED, EXPEL, KNOCK = "private", "invited", "expel", "knock"  # what somebody is told
+PRIVATE, INVITED, EXPEL, KNOCK = "private", "invited", "expel", "knock"  # values of ForwardedEvent.what
 _encode = msgspec.json.Encoder().encode
 
 
 class ForwardedEvent(msgspec.Struct, omit_defaults=True):
-    """Something for one person: an event, or his end."""
+    """An event for one remote user, or the order to end the user's session. `to` is the user's number on that node."""
 
     to: int
     nick: str = ""
@@ -26,32 +26,32 @@ class ForwardedEvent(msgspec.Struct, omit_defaults=True):
     what: str = PRIVATE
     line: PackedEntry | None = None
     user: str = ""
-    opens: float = 0.0  # of an invitation
+    opens: float = 0.0  # epoch seconds of an operator's invitation, which opens the room; else 0
 
 
 class NullEncoder:
-    """Nothing is written to people on other nodes."""
+    """An encoder that returns no bytes, because nothing is written to remote users here."""
 
     echo = False
     dedupes = False
 
     @property
     def for_other_room(self) -> Encoder:
-        """The same."""
+        """This encoder itself, as the room makes no difference."""
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return nothing."""
+        """Return no bytes: the user's node encodes the entry."""
         return b""
 
     encode_own = encode
 
     def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return nothing."""
+        """Return no bytes for any entries."""
         return b""
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return nothing."""
+        """Return no bytes: the user's node reports skipped entries."""
         return b""
 
 
@@ -59,7 +59,14 @@ NO_FORM = NullEncoder()
 
 
 class RemoteClient:
-    """The outlet of somebody on another node: what he is told goes there; nothing is written to him."""
+    """The client of a remote user: it sends events to the user's node, and writes nothing.
+
+    Args:
+        send: sends data to a subject.
+        node: the id of the user's node.
+        number: the user's number on that node.
+
+    """
 
     def __init__(self, send: Callable[[str, bytes], None], node: str, number: int) -> None:
         self._send = send
@@ -67,7 +74,7 @@ class RemoteClient:
         self.number = number
 
     def send_event(self, event: Event) -> None:
-        """Send an event to his node, if it is one that somebody else caused."""
+        """Send a private message, an invitation or a knock to the user's node; ignore all other events."""
         if isinstance(event, Private):
             self._send(f"{TO}{self.node}", self.private(event))
         elif isinstance(event, Invited):
@@ -78,7 +85,7 @@ class RemoteClient:
             self._send(f"{TO}{self.node}", _encode(told))
 
     def private(self, event: Private) -> bytes:
-        """Return what his node is sent of a private message."""
+        """Return the data of a private message for the user's node."""
         said = event.entry
         told = ForwardedEvent(self.number, event.nick, text=event.text, user=event.user)
         if said:
@@ -86,18 +93,18 @@ class RemoteClient:
         return _encode(told)
 
     def expel(self, reason: str) -> None:
-        """End his session."""
+        """Order the user's node to end the session, with a reason."""
         self._send(f"{TO}{self.node}", _encode(ForwardedEvent(self.number, text=reason, what=EXPEL)))
 
     def resume_input(self) -> None:
-        """Do nothing: his commands are taken elsewhere."""
+        """Do nothing: the user's node reads the user's commands."""
 
     def send(self, data: bytes) -> int:
-        """Write nothing."""
+        """Write nothing, and return the length of the data as if all of it was written."""
         return len(data)
 
     def write_rest(self, data: bytes, sent: int) -> None:
-        """Write nothing."""
+        """Write nothing: `send` never leaves a rest."""
 
     def write(self, data: bytes) -> None:
-        """Write nothing."""
+        """Write nothing: the user's node writes to the user."""

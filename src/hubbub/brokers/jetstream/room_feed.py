@@ -1,10 +1,10 @@
-"""One room as one node follows it: what is live in order, gaps repaired, the room's state, and the way into the log.
+"""A room that a node follows: its live entries in order, the repair of gaps, the room's state, and reads of its log.
 
-Every pack that is stored comes back as a copy with its number and the number before it in the room, so the copies
-are a chain. What is missing in it is read from the stream before anything later is handed on.
+Every stored entry batch comes back as a copy with its message number and the number of the room's message before it,
+so the copies form a chain. A missing link is read from the stream before any later entry is delivered.
 
-Between rooms there is no order, but one: a rename waits until all rooms have come as far, or names of rooms would not
-mean here what they meant when it was said.
+There is no order between rooms, with one exception: a rename waits until every followed room has been delivered up to
+the same message. Otherwise a room name would not mean here what it meant when the entries were published.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from hubbub.errors import BrokerError
 
 log = logging.getLogger("hubbub")
 
-RECENT = 200  # messages that are kept for who comes in: the most that --history allows
-SOON = 0.15  # seconds in which a copy of what was stored must be here before it is looked for
-HELD = 10_000  # packs that are kept while what is before them is missing; beyond it they are read again
+RECENT = 200  # messages that are kept for new members: the maximum of --history
+SOON = 0.15  # seconds to wait for the copy of a stored message before it is read from the stream
+HELD = 10_000  # entry batches that are held while an earlier one is missing; more are read again
 
-FAR = 10_000  # messages that a copy may be ahead of the room: what is further is read from the stream
-DOUBTS = 100  # messages of which it is to be seen whether the stream has them as they were handed on
+FAR = 10_000  # messages that a copy may be ahead of the room; a copy beyond that is read from the stream
+DOUBTS = 100  # messages that wait for a check whether the stream has them as they were delivered
 
 Told = Callable[[Sequence[Entry]], None]
 
@@ -52,11 +52,11 @@ class RoomFeed(RoomLog):
     """A room that this node follows.
 
     Args:
-        link: the connection.
-        state: what is known of it, up to some message.
-        told: is given its entries, once and in order.
-        tasks: owns what it does in the background.
-        reach_all: waits until every room that is followed was handed on up to the message of a subject.
+        link: the connection to the NATS servers.
+        state: the known state of the room, up to some message.
+        told: receives the room's entries, each once and in order.
+        tasks: owns the background tasks of the feed.
+        reach_all: waits until every followed room was delivered up to a message of a subject.
 
     """
 
@@ -71,29 +71,35 @@ class RoomFeed(RoomLog):
         super().__init__(link, state)
         self._tasks = tasks
         self._reach_all = reach_all
-        self.open = False  # the hub wants all of it
-        self.noted = 0  # the last message that changed its state, of those whose outcome is noted as far as is known
-        self.used = 0.0  # when it was last needed, on the loop's clock
+        self.open = False  # whether the hub has the room loaded
+        # The last message that changed the room's state and is known to be part of the stored state.
+        self.noted = 0
+        self.used = 0.0  # time of the last use, on the loop's clock
         self.recent: deque[Entry] = deque(maxlen=RECENT)
-        self.newest: deque[Entry] = deque(maxlen=LOOKED_BACK)  # likewise, entries of every kind
-        self.whole = False  # both begin with the room
+        self.newest: deque[Entry] = deque(maxlen=LOOKED_BACK)  # entries of every kind
+        self.whole = False  # whether both begin with the room's first entry
         self._told = told
         self._ready = False
         self._held: dict[int, tuple[int, NatsMessage]] = {}
         self._repairing: asyncio.Task[None] | None = None
         self._waiting: asyncio.Task[None] | None = None
-        self._waits = self._passes = 0  # messages that rename it: the one that waits, and the last one that need not
-        self._marks: deque[tuple[int, int]] = deque()  # messages and how many entries they have: the newest WINDOW
-        self._marked = 0
-        self._high = 0.0  # the latest time of an entry, as far as is known
-        # By number, the checksums of messages that the stream may have otherwise than they were handed on.
+        # Messages that rename the room: the one that waits for other rooms, and the last one that need not wait.
+        self._waits = self._passes = 0
+        # The newest messages with their entry counts: as many as hold at least WINDOW entries.
+        self._marks: deque[tuple[int, int]] = deque()
+        self._marked = 0  # number of entries in _marks
+        self._high = 0.0  # the latest known time of an entry
+        # By number, the checksums of delivered messages that may differ from those in the stream.
         self.doubts: dict[int, int] = {}
         self._news: list[tuple[int, asyncio.Future[None]]] = []
 
     # --- beginning ------------------------------------------------------------------------------------------------
 
     async def begin(self) -> None:
-        """Hold what is said from now on; find out what is behind `state`. Raises BrokerError."""
+        """Subscribe and hold the new copies; read the stored messages that `state` does not cover yet.
+
+        Raises BrokerError. The subscription has then been ended.
+        """
         self._subscription = await self.link.subscribe(f"{streams.LIVE}{self.state.key}", self._on_live)
         try:
             await self.link.flush()
@@ -109,25 +115,32 @@ class RoomFeed(RoomLog):
             raise
 
     async def _check(self, last: int) -> None:
-        """See that what is noted of it is of this log: in a power cut one that is not synced always loses its end."""
+        """Check the stored state against the log, and cut the state if the log has lost its end or is another log.
+
+        An unsynced log loses its end in a power cut. `last` is the number of the room's newest message, or 0.
+        """
         state = self.state
         if last < state.upto:
             lost = bool(last) or state.upto > (await streams.log(self.link)).last
         else:
             lost = bool(state.upto) and await self.differs(state.upto, state.sum)
             first = await self._first_from(1) if lost else None
-            last = first.number - 1 if first else 0  # from where on they differ is not known: all of it is read again
+            # It is unknown where the two logs begin to differ, so everything is read again.
+            last = first.number - 1 if first else 0
         if lost:
             log.warning("the log has lost what came last in %s, or is another one", self.room)
             state.cut(last)
 
     async def differs(self, number: int, sum: int | None) -> bool:
-        """Return whether the stream has another message at a number than that with a checksum. Raises BrokerError."""
+        """Return whether the stream has a message with another checksum at a number. Raises BrokerError.
+
+        Return False if the stream has no message there, or if the checksum is None.
+        """
         found = await self.link.at(streams.LOG, number) if sum is not None else None
         return found is not None and (found.subject != self.subject or checksum(found.data) != sum)
 
     async def _unseal(self) -> None:
-        """Read the ids of what was taken back that are not in the state. Raises BrokerError."""
+        """Read the ids of redacted entries that are stored apart from the state. Raises BrokerError."""
         if not self.state.sealed:
             return
         subject = f"{streams.GONE_IDS}{self.state.key}.*"
@@ -138,7 +151,7 @@ class RoomFeed(RoomLog):
             async for page in pages:
                 for one in page:
                     part = decode_part(one.data)
-                    if part.upto < first:  # all of that has fallen to the bounds of the stream
+                    if part.upto < first:  # retention has deleted all those entries
                         await self.link.delete(streams.NOW, one.number)
                     else:
                         self.sealed.update(part.ids)
@@ -146,18 +159,18 @@ class RoomFeed(RoomLog):
                     return
 
     def go_on(self) -> None:
-        """Hand on what was held, and what comes."""
+        """Deliver the held entry batches, and from now on each new one when it arrives."""
         self._ready = True
         self._let_go()
 
     async def look(self) -> None:
-        """Find out what has become of it, without following it. Raises BrokerError."""
+        """Read the newest entries and the state of the room without following it. Raises BrokerError."""
         await self._unseal()
         if last := await self.link.last(streams.LOG, self.subject):
             await self._look_back(last)
 
     async def end(self) -> None:
-        """Follow it no more."""
+        """Stop following the room: end the subscription and the background tasks."""
         self._ready = False
         await self.link.unsubscribe(self._subscription)
         for task in (self._repairing, self._waiting):
@@ -165,7 +178,7 @@ class RoomFeed(RoomLog):
                 task.cancel()
 
     async def _look_back(self, last: NatsMessage) -> None:
-        """Read the newest of the room, and all that changed its state since that was noted."""
+        """Read the newest window of the room, and all messages that changed its state since the stored state."""
         newest = decode(*last.parts)
         before = newest.back
         packs = await self._window(before or 1, last.number)
@@ -185,7 +198,7 @@ class RoomFeed(RoomLog):
         self._see(last)
 
     def _see(self, newest: NatsMessage) -> None:
-        """Note that all up to a message was handed on, or is known."""
+        """Record that everything up to a message was delivered or is known."""
         self.state.upto, self.state.sum = newest.number, checksum(newest.data)
 
     def _fold(self, number: int, pack: EntryBatch, previous: int, known: int) -> None:
@@ -205,7 +218,7 @@ class RoomFeed(RoomLog):
         if number <= self.last:
             return
         if self._ready and before < self.last:
-            self.doubt()  # the stream does not have what was handed on last
+            self.doubt()  # the stream lacks the last delivered message
         if self._ready and not self._held and self._follows(number, before) and self._hand_on(copy):
             return
         if len(self._held) < HELD:
@@ -214,11 +227,17 @@ class RoomFeed(RoomLog):
                 self._let_go()
 
     def _follows(self, number: int, before: int) -> bool:
-        """Return whether a copy is the next of the room, as it says: only then it is believed without another look."""
+        """Return whether a copy claims to be the room's next message, at most FAR numbers ahead.
+
+        Any other copy is confirmed by a read of the stream.
+        """
         return before == self.last and number - self.last <= FAR
 
     def _hand_on(self, message: NatsMessage) -> bool:
-        """Hand a pack on, unless it renames the room and other rooms have not come as far."""
+        """Deliver an entry batch and return True.
+
+        Return False, and deliver nothing, if the batch renames the room and other rooms are not up to it yet.
+        """
         number = message.number
         pack = decode(*message.parts)
         if number > self._passes and pack.entries and pack.entries[-1].kind is Kind.ROOM_RENAMED:
@@ -228,7 +247,7 @@ class RoomFeed(RoomLog):
             return False
         previous = self.last
         if pack.after == previous and pack.sum not in (None, self.state.sum):
-            self.doubt()  # its node has seen another message there
+            self.doubt()  # the publishing node saw another message there
         self._see(message)
         self._mark(number, len(pack.entries))
         self._high = max(self._high, pack.reached)
@@ -237,7 +256,8 @@ class RoomFeed(RoomLog):
         found = []
         for entry in entries(self.room, number, previous, pack):
             found.append(entry if entry.room == self.room else entry._replace(room=self.room))
-            self.state.fold(entry)  # a move: what is behind it is in the room of the new name
+            # A room rename takes effect here: the entries after it belong to the new name.
+            self.state.fold(entry)
             self._remember(found[-1])
         if found:
             self._told(found)
@@ -252,7 +272,7 @@ class RoomFeed(RoomLog):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Hand on what was held as far as the chain goes; repair it where it is broken."""
+        """Deliver the held entry batches as far as the chain is complete; start a repair at the first gap."""
         for number in sorted(self._held):
             before, message = self._held[number]
             if number > self.last:
@@ -265,7 +285,7 @@ class RoomFeed(RoomLog):
             self.repair(min(self._held))
 
     def repair(self, upto: int) -> None:
-        """Read what is missing up to a message from the stream, and hand it on; unless that is being done."""
+        """Read the missing messages up to a number from the stream and deliver them, unless a repair is running."""
         if self._repairing is None or self._repairing.done():
             self._repairing = self._tasks.spawn(self._repair(upto))
 
@@ -284,14 +304,17 @@ class RoomFeed(RoomLog):
             if self._held and min(self._held) <= upto and self.last < upto:
                 await self._take_held(min(self._held))
         except BrokerError:
-            return  # the next audit tries again
+            return  # the next audit tries it again
         self._repairing = None
         self._let_go()
 
     async def _take_held(self, number: int) -> None:
-        """Hand on a copy whose message is not in the stream any more: it fell to its bounds, and all before it."""
+        """Deliver a copy whose message is no longer in the stream: retention deleted it and all messages before it.
+
+        Drop a copy whose number belongs to no message of this room.
+        """
         found = await self.link.at(streams.LOG, number)
-        if found and found.subject == self.subject:  # who was asked before lags behind
+        if found and found.subject == self.subject:  # the replica that answered before lags behind
             message = found
         elif found or number > (await streams.log(self.link)).last:
             del self._held[number]
@@ -303,12 +326,12 @@ class RoomFeed(RoomLog):
             del self._held[number]
 
     async def sync(self) -> None:
-        """Wait until everything that is stored now was handed on. Raises BrokerError."""
+        """Wait until every message of the room that is stored now was delivered. Raises BrokerError."""
         if last := await self.link.last(streams.LOG, self.subject):
             await self.reach(last.number)
 
     async def reach(self, number: int) -> None:
-        """Wait until everything up to a message that is stored was handed on."""
+        """Wait until everything up to a stored message was delivered; start a repair every SOON seconds."""
         while number > self.last:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._news.append((number, future))
@@ -320,7 +343,7 @@ class RoomFeed(RoomLog):
             finally:
                 self._news = [pair for pair in self._news if pair[1] is not future]
 
-    # --- what is remembered ---------------------------------------------------------------------------------------
+    # --- the newest entries ---------------------------------------------------------------------------------------
 
     def _remember(self, entry: Entry) -> None:
         self.newest.append(entry)
@@ -335,7 +358,7 @@ class RoomFeed(RoomLog):
             self.recent = deque((one for one in self.recent if one.id != gone), RECENT)
 
     def doubt(self) -> None:
-        """Let it be seen whether the stream has the newest message as it was handed on."""
+        """Request a check whether the stream has the newest message as it was delivered."""
         if self.state.sum is not None and len(self.doubts) < DOUBTS:
             self.doubts[self.last] = self.state.sum
 
@@ -347,10 +370,10 @@ class RoomFeed(RoomLog):
 
     @property
     def back(self) -> int:
-        """The message with which the newest entries begin, as a hint for who reads backwards."""
+        """The message that begins the newest WINDOW entries: a hint for backward reads."""
         return self._marks[0][0] if self._marks else self.last
 
     def pack(self, lines: list[PackedEntry]) -> EntryBatch:
-        """Return lines as the room's next pack."""
+        """Return entries as the room's next entry batch."""
         high = max([self._high, *(line.time for line in lines)])
         return EntryBatch(lines, self.last, self.back, self.state.ruling, high, self.state.sum)

@@ -1,4 +1,4 @@
-"""The way into a room's log: its entries from a place on, forwards and backwards."""
+"""Reads of a room's log: the entries from a number on, forwards and backwards."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hubbub.brokers.jetstream.messages import GONE, NatsMessage
 from hubbub.core.model import Entry, Kind
 from hubbub.errors import BrokerError
 
-MOST = 16 * WINDOW  # packs of a window: more are in none that hubbub wrote
+MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 
 
 class RoomLog:
-    """What was said in a room.
+    """The stored entries of a room.
 
     Args:
-        link: the connection.
-        state: what is known of the room, up to some message; it changes with the room.
+        link: the connection to the NATS servers.
+        state: the known state of the room, up to some message; it changes with the room.
 
     """
 
@@ -30,23 +30,23 @@ class RoomLog:
         self.link = link
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
-        self.sealed: set[str] = set()  # ids of what was taken back, besides those in the state
+        self.sealed: set[str] = set()  # ids of redacted entries that are not in the state
 
     @property
     def room(self) -> str:
-        """Its name now."""
+        """The current name of the room."""
         return self.state.name
 
     @property
     def last(self) -> int:
-        """The newest message of the room, all of which up to it were handed on."""
+        """The number of the room's last message that was delivered, with all messages before it."""
         return self.state.upto
 
     def _pages(self, start: int, known: int) -> AsyncGenerator[list[NatsMessage], None]:
         return streams.forward(self.link, streams.LOG, self.subject, start, known)
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
-        """Yield entries as they are after what was taken back."""
+        """Yield entries, each redacted one without its text and tags."""
         gone = self.state.gone
         for one in found:
             yield one._replace(kind=Kind.REDACTED, text="", tags="") if one.id in gone or one.id in self.sealed else one
@@ -98,7 +98,10 @@ class RoomLog:
                     return
 
     async def _window(self, start: int, end: int) -> list[tuple[int, EntryBatch]]:
-        """Return the packs of a window: the newest MOST of them, if a hint of the log is wrong."""
+        """Return the entry batches between two messages, with their numbers: at most the newest MOST.
+
+        There are more only if a hint in the log is wrong.
+        """
         found: deque[tuple[int, EntryBatch]] = deque(maxlen=MOST)
         async with aclosing(self._packs(start, end)) as packs:
             async for pair in packs:
@@ -106,7 +109,7 @@ class RoomLog:
         return list(found)
 
     async def _first_from(self, start: int) -> NatsMessage | None:
-        """Return the room's first message from a number on."""
+        """Return the room's first message from a number on; None if there is none. Raises BrokerError."""
         question = {"seq": max(start, 1), "next_by_subj": self.subject, "batch": 1}
         for tries in range(streams.TRIES):
             if page := await self.link.batch(streams.LOG, question):
@@ -117,8 +120,9 @@ class RoomLog:
         raise BrokerError(GONE)
 
     async def first_at(self, milliseconds: int) -> int:
-        """Return the number of the first entry that was made at a time or later; later ones need not be.
+        """Return the number of the first entry with a time of `milliseconds` or later, in epoch milliseconds.
 
+        Entries after it may have earlier times. Return the number after the last entry if there is none.
         Raises BrokerError.
         """
         low, high = 1, self.last + 1

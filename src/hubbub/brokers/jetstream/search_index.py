@@ -1,6 +1,6 @@
-"""The log as a file of this node: NATS has no search, so what is in the stream is kept up with in an SQLite store.
+"""A copy of the log for searches: NATS has no search, so each node mirrors the stream in an SQLite store.
 
-It can be deleted at any time, and is then made anew. It is read and written on a thread of its own.
+The copy can be deleted while the node is stopped, and is then made again. A thread of its own reads and writes it.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from hubbub.files import write_file_durably
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0  # seconds between two looks for what is new
-PATIENCE = 2.0  # seconds that a search waits for the newest
-INDEXED = 4_000  # entries that are put into the text index at once; a search reads what is not in it yet
+EVERY = 1.0  # seconds between two reads of new messages
+PATIENCE = 2.0  # seconds that a search waits for the newest messages
+INDEXED = 4_000  # entries that are put into the text index at once; a search reads newer ones directly
 
 T = TypeVar("T")
 
 
 class SearchIndex:
-    """What is in the stream, to search in.
+    """A searchable copy of the stream.
 
     Args:
-        link: the connection.
-        folder: where its file is, or shall be.
+        link: the connection to the NATS servers.
+        folder: the folder of its file.
 
     """
 
@@ -49,17 +49,17 @@ class SearchIndex:
         self._thread = ThreadPoolExecutor(1, "hubbub-projection")
         self._lock = asyncio.Lock()
         self._store: ReplicaStore | None = None
-        self._held: int | None = None  # a file descriptor
+        self._held: int | None = None  # file descriptor of the folder's lock
         self._fresh = 0  # entries that may not be in the text index
-        self.upto = 0  # the last message that is in it
-        self.last = 0  # the last one of the stream, when that was looked at
+        self.upto = 0  # number of the last message in the copy
+        self.last = 0  # number of the stream's last message at the last sync
 
     def begin(self) -> None:
-        """Take the folder for this process alone. Raises SettingsError if that cannot be."""
+        """Lock the folder for this process. Raises SettingsError if another process has it or it cannot be written."""
         self._held = lock(self._folder)
 
     async def run(self) -> None:
-        """Keep up with the stream."""
+        """Read new messages every EVERY seconds, until the task is cancelled."""
         while True:
             try:
                 await self.sync()
@@ -68,7 +68,7 @@ class SearchIndex:
             await asyncio.sleep(EVERY)
 
     async def close(self) -> None:
-        """Let go of the file, when the thread has done what it was given."""
+        """Close the file after the thread has finished its work, and unlock the folder."""
         await self._do(self._shut)
         self._thread.shutdown(wait=False)
         if self._held is not None:
@@ -76,14 +76,15 @@ class SearchIndex:
             self._held = None
 
     async def sync(self) -> None:
-        """Take in what is new. Raises BrokerError."""
+        """Copy all new messages of the stream. Raises BrokerError."""
         async with self._lock:
             info = await self._link.ask(f"STREAM.INFO.{streams.LOG}")
             state = info["state"]
             self.last = int(state["last_seq"] if state["messages"] else 0)
             if self._store is None or self.upto > int(state["last_seq"]):
                 created = str(info["created"])
-                origin = f"{created} {await streams.log_id(self._link, created)}"  # it changes with the log's past
+                # The identity changes when the log loses its end, so the copy is then made again.
+                origin = f"{created} {await streams.log_id(self._link, created)}"
                 await self._do(lambda: self._open(origin, self.last))
             await self._do(lambda: self._forget(int(state["first_seq"])))
             if self.upto >= self.last:
@@ -98,7 +99,7 @@ class SearchIndex:
                         break
 
     async def search(self, query: Search) -> LogPage:
-        """Return what is found, also of what was stored just now. Raises BrokerError."""
+        """Return the messages that match, including the newest ones. Raises BrokerError."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self.sync()
@@ -115,7 +116,7 @@ class SearchIndex:
         return await asyncio.get_running_loop().run_in_executor(self._thread, what)
 
     def _open(self, origin: str, last: int) -> None:
-        """Open the file; anew if it is of another stream, or knows more than there is."""
+        """Open the file; make a new one if it belongs to another log or has messages that the stream lacks."""
         self._shut()
         mark = self._folder / "origin"
         store = ReplicaStore(self._folder, write=True)
@@ -149,7 +150,7 @@ class SearchIndex:
         self.upto = page[-1].number
 
     def _index(self, least: int) -> None:
-        """Put what is new into the text index if it is much, or nothing comes just now: each time costs a commit."""
+        """Put new entries into the text index if there are at least `least` of them: each time costs a commit."""
         assert self._store is not None
         if self._fresh >= least:
             while self._store.index_some(INDEXED):

@@ -1,4 +1,7 @@
-"""The two streams: the log of all rooms, and what is true now (states of rooms, names, nodes). Made and read here."""
+"""The two streams of a cluster: the log of all rooms, and the current state (of rooms, names and nodes).
+
+This module makes both streams and reads them.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +19,45 @@ from hubbub.errors import BrokerError, SettingsError
 
 LOG = "HUBBUB"
 NOW = "HUBBUB_STATE"
-ROOM = "hubbub.room."  # + key: a room's packs
-LIVE = "hubbub.live."  # + key: the same, as they were stored, with their numbers
-STATE = "hubbub.state.room."  # + name: where a room's log is, and what its entries made of it
-GONE_IDS = "hubbub.state.gone."  # + key and a number: ids of what was taken back there, the oldest
-NAME = "hubbub.state.name."  # + name: who holds it
+ROOM = "hubbub.room."  # + key: the entry batches of a room
+LIVE = "hubbub.live."  # + key: copies of the stored batches, with their numbers
+STATE = "hubbub.state.room."  # + name: the subject key and the state of a room
+GONE_IDS = "hubbub.state.gone."  # + key and a number: the oldest redacted ids of a room
+NAME = "hubbub.state.name."  # + name: the lease that holds it
 NODE = "hubbub.state.node."  # + node: its lease
-SECRET = "hubbub.state.secret"  # what cloaks are made with: the same on every node
-IDENTITY = "hubbub.state.log"  # the log's identity, and when the stream was made that has it
+SECRET = "hubbub.state.secret"  # the key of cloaked hosts: the same on every node
+IDENTITY = "hubbub.state.log"  # the log's identity, and the creation time of its stream
 SECRET_BYTES = 32
 PROBE = "hubbub.state.probe"
 
-PAGE = 256  # messages that are asked for at once
-PAGE_BYTES = 1024 * 1024
-FORGET_IDS = 300  # seconds in which a message that comes again is known; longer than anybody tries
-LAG = 0.025  # seconds after which a replica that lags behind is asked again
-TRIES = 80
-AGAIN = 0.1  # seconds after which something is tried again that could not be done
-START = 10.0  # seconds in which servers that have just started must have chosen a leader
+PAGE = 256  # messages of one request
+PAGE_BYTES = 1024 * 1024  # bytes of one request
+FORGET_IDS = 300  # seconds in which the servers recognize a repeated message; longer than any retry
+LAG = 0.025  # seconds before a replica that lags behind is asked again
+TRIES = 80  # requests to replicas that lag behind
+AGAIN = 0.1  # seconds before a failed operation is tried again
+START = 10.0  # seconds in which newly started servers must have chosen a leader
 
 NO_STREAM = 10059  # err_code
-IN_USE = 10058  # the stream is there, with other settings
-TOO_MANY_COPIES = frozenset({10005, 10074})
-NOT_ENABLED = frozenset({10039, 10076})
+IN_USE = 10058  # err_code: the stream exists with other settings
+TOO_MANY_COPIES = frozenset({10005, 10074})  # err_codes
+NOT_ENABLED = frozenset({10039, 10076})  # err_codes
 
 T = TypeVar("T")
 
 
 async def set_up(link: NatsConnection, replicas: int, keep: Retention) -> None:
-    """Make the streams if they are not there. Raises SettingsError."""
+    """Make the two streams if they do not exist; else check their settings and set the log's retention.
+
+    Args:
+        link: the connection.
+        replicas: the copies of each stream; 0 to keep the number of an existing stream, or else make one.
+        keep: the retention of the log.
+
+    Raises:
+        SettingsError: the streams cannot be made or used.
+
+    """
     log = {
         "name": LOG,
         "subjects": [f"{ROOM}*"],
@@ -61,7 +74,7 @@ async def set_up(link: NatsConnection, replicas: int, keep: Retention) -> None:
 
 
 async def are_there(link: NatsConnection) -> bool:
-    """Return whether the streams have been made. Raises BrokerError."""
+    """Return whether both streams exist. Raises BrokerError."""
     for name in (LOG, NOW):
         try:
             await link.ask(f"STREAM.INFO.{name}")
@@ -100,10 +113,10 @@ async def _make(link: NatsConnection, config: dict[str, Any], insists: bool) -> 
 
 
 async def patiently(store: Callable[[], Awaitable[T]]) -> T:
-    """Return what comes of storing something; a stream that is new, or has no leader yet, is given time.
+    """Return the result of `store`, which is retried for START seconds while it raises BrokerError.
 
-    For some ms after one server has made a stream, others still say that there is nobody who stores. Raises
-    SettingsError.
+    A new stream may have no leader yet, and for some milliseconds after one server has made a stream, other servers
+    still report that no stream takes the message. Raises SettingsError.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + START
@@ -117,11 +130,11 @@ async def patiently(store: Callable[[], Awaitable[T]]) -> T:
 
 
 async def secret(link: NatsConnection) -> bytes:
-    """Return what all nodes share, made by the first one.
+    """Return the secret of SECRET_BYTES that all nodes share; the first node makes it.
 
     Raises:
-        BrokerError: it cannot be had.
-        SettingsError: it is not what was written once.
+        BrokerError: it cannot be read or stored.
+        SettingsError: it is damaged.
 
     """
     while True:
@@ -136,7 +149,7 @@ async def secret(link: NatsConnection) -> bytes:
 
 
 async def log_id(link: NatsConnection, created: str) -> str:
-    """Return the identity of the log that was made then: the same on every node, made by the first one.
+    """Return the identity of the log whose stream was made at `created`; the first node makes it for all nodes.
 
     Raises BrokerError.
     """
@@ -144,27 +157,31 @@ async def log_id(link: NatsConnection, created: str) -> str:
         found = await link.last(NOW, IDENTITY)
         if found and (noted := _identity(found)) and noted[1] == created:
             return noted[0]
-        with contextlib.suppress(Taken):  # the log is new, though what was noted beside it may be old
+        # A new log stream may exist beside the identity of an older one.
+        with contextlib.suppress(Taken):
             await link.replace(IDENTITY, f"{new_log_id()} {created}".encode(), found.number if found else 0)
 
 
 async def renew_log_id(link: NatsConnection, known: str) -> None:
-    """Give the log another identity than the one that is known: it has lost its end. Raises BrokerError."""
+    """Give the log a new identity if it still has the `known` one, because it has lost its end. Raises BrokerError."""
     found = await link.last(NOW, IDENTITY)
     noted = _identity(found) if found else None
     if found and noted and noted[0] == known:
-        with contextlib.suppress(Taken):  # another node has done it
+        with contextlib.suppress(Taken):  # another node was faster
             await link.replace(IDENTITY, f"{new_log_id()} {noted[1]}".encode(), found.number)
 
 
 def _identity(found: NatsMessage) -> tuple[str, str] | None:
-    """Return the identity that is noted, and when the stream was made that has it; None if it cannot be read."""
+    """Return the stored identity and the creation time of its stream; None if they cannot be read."""
     known, _, created = found.data.decode("utf-8", "replace").partition(" ")
     return (known, created) if known.isascii() and known.isalnum() and len(known) <= 32 else None
 
 
 async def _adapt(link: NatsConnection, config: dict[str, Any], insists: bool) -> None:
-    """See that a stream that is there will do, and give it our bounds."""
+    """Check the settings of an existing stream, and set its retention. Raises SettingsError or BrokerError.
+
+    `insists` is whether the number of copies must be that of `config`.
+    """
     name = config["name"]
     have = (await link.ask(f"STREAM.INFO.{name}"))["config"]
     for what in ("subjects", "republish", "max_msgs_per_subject"):
@@ -187,9 +204,10 @@ async def _adapt(link: NatsConnection, config: dict[str, Any], insists: bool) ->
 async def forward(
     link: NatsConnection, stream: str, subject: str, start: int, known: int
 ) -> AsyncGenerator[list[NatsMessage], None]:
-    """Yield the messages of a subject from number `start` on, in pages; at least up to number `known`.
+    """Yield the messages of a subject from number `start` on, in pages, at least up to the number `known`.
 
-    A replica that lags behind is asked again. Raises BrokerError.
+    A replica that lags behind is asked again. The pages end earlier if retention has deleted the rest.
+    Raises BrokerError.
     """
     tries = 0
     while True:
@@ -211,7 +229,10 @@ async def forward(
 
 
 class StreamLog(NamedTuple):
-    """The log as a stream: when it was made, and its first and last message, whether that is still there or not."""
+    """The log as a stream: its creation time and the numbers of its first and last message.
+
+    The last number stays the same if retention deletes that message.
+    """
 
     created: str
     first: int
@@ -219,7 +240,7 @@ class StreamLog(NamedTuple):
 
 
 async def log(link: NatsConnection) -> StreamLog:
-    """Return what the servers say of the log. Raises BrokerError."""
+    """Return the creation time and the bounds of the log from the servers. Raises BrokerError."""
     found = await link.ask(f"STREAM.INFO.{LOG}")
     try:
         return StreamLog(str(found["created"]), int(found["state"]["first_seq"]), int(found["state"]["last_seq"]))
@@ -228,7 +249,7 @@ async def log(link: NatsConnection) -> StreamLog:
 
 
 async def is_empty(link: NatsConnection, stream: str, subject: str, start: int) -> bool:
-    """Return whether a subject has no message from number `start` on: it fell to the bounds of the stream, say.
+    """Return whether a subject has no message from number `start` on, for example because of retention.
 
     Raises BrokerError.
     """

@@ -1,9 +1,9 @@
-"""The rooms that this node follows, and where each has its log.
+"""The rooms that this node follows, and the subjects of their logs.
 
-A room's messages have a subject of their own, which it keeps when it is renamed; what a name means now, and what the
-room's entries made of it, is noted in the stream of states. That note may lag behind the log, and is mended by who
-opens the room. Before a room is renamed, its state is noted under its new name as well: there is one note of a name,
-so nobody opens another room under it meanwhile.
+Each room has its own subject, which it keeps after a rename. The stream of states has a message for each room name,
+with the room's subject and state. This stored state may lag behind the log; the node that opens the room corrects it.
+Before a room is renamed, its state is also stored under its new name. A name has only one such message, so no node can
+open another room under the new name meanwhile.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from hubbub.errors import BrokerError
 
 log = logging.getLogger("hubbub")
 
-LINGER = 30.0  # seconds that a room is followed which nobody needs
-ABANDONED = 15.0  # seconds after which a claim that was not renewed is no more: the log does not say that it was used
-LOOK = 0.05  # seconds between two looks whether it was
-AUDITED = 500  # rooms that are looked at by one request; the server's limit is 1,024
+LINGER = 30.0  # seconds that an unused room is still followed
+ABANDONED = 15.0  # seconds without renewal after which an unused claim of a name is invalid
+LOOK = 0.05  # seconds between two checks of a claim
+AUDITED = 500  # rooms in one request; the server's limit is 1,024
 
 
 class Subscriptions:
-    """Rooms that are followed, by name.
+    """The followed rooms, by name.
 
     Args:
-        link: the connection.
-        tasks: owns what is done in the background.
-        told: is given the entries of all of them, each room's once and in order.
+        link: the connection to the NATS servers.
+        tasks: owns the background tasks.
+        told: receives the entries of all followed rooms, each once and in the order of its room.
 
     """
 
@@ -46,12 +46,15 @@ class Subscriptions:
         self._link = link
         self._tasks = tasks
         self._told = told
-        self._locks: dict[str, asyncio.Lock] = {}  # of rooms that are being opened
+        self._locks: dict[str, asyncio.Lock] = {}  # for rooms that are being opened
         self._loop = asyncio.get_running_loop()
         self.feeds: dict[str, RoomFeed] = {}
 
     async def room(self, name: str, make: bool = False) -> RoomFeed | None:
-        """Return a room, followed; None if it is not there and shall not be made. Raises BrokerError."""
+        """Return the feed of a room, and follow the room; None if there is no such room and `make` is false.
+
+        Raises BrokerError.
+        """
         if feed := self.feeds.get(name):
             feed.used = self._loop.time()
             return feed
@@ -62,36 +65,37 @@ class Subscriptions:
         return feed
 
     def moved(self, before: str, to: str) -> None:
-        """Follow a room under its new name."""
+        """Move the feed of a renamed room to its new name."""
         if feed := self.feeds.pop(before, None):
             self.feeds[to] = feed
             self._locks.pop(before, None)
 
     def let_go(self, name: str) -> None:
-        """Follow a room no more, unless it is needed again soon."""
+        """Mark a room as unused: after LINGER seconds without use it is not followed any more."""
         if feed := self.feeds.get(name):
             feed.open = False
             feed.used = self._loop.time()
 
     async def tidy(self, busy: Container[str]) -> None:
-        """Follow those no more that nobody has needed for a while, and that are not busy."""
+        """Stop following the rooms that are not open, not busy, and were not used for LINGER seconds."""
         now = self._loop.time()
         for feed in list(self.feeds.values()):
-            name = feed.room  # now: it may be renamed while another one ends
+            # The current name: a rename may happen while another feed ends.
+            name = feed.room
             if not feed.open and name not in busy and now - feed.used > LINGER and self.feeds.get(name) is feed:
                 del self.feeds[name]
                 self._locks.pop(name, None)
                 await feed.end()
 
     async def catch_up(self) -> None:
-        """Wait until all that is stored now was handed on, as far as the servers answer."""
+        """Wait until every message that is stored now was delivered; ignore errors of the servers."""
         await asyncio.gather(*(feed.sync() for feed in list(self.feeds.values())), return_exceptions=True)
 
     async def audit(self) -> str:
-        """See that the newest message of each room is here: nothing that follows would show that it is missing.
+        """Check that the newest message of each room was delivered: no later message would show that it is missing.
 
         Returns:
-            A room in which the log is not the one that was handed on; "" if there is none, as far as is known.
+            The name of a room whose log differs from the delivered messages; "" if no such room is known.
 
         """
         feeds = {feed.subject: feed for feed in self.feeds.values()}
@@ -110,7 +114,7 @@ class Subscriptions:
         return ""
 
     async def _has_another(self, feed: RoomFeed) -> bool:
-        """Return whether the log has another message than what was handed on. Raises BrokerError."""
+        """Return whether the log has another message in place of a delivered one. Raises BrokerError."""
         for number, sum in list(feed.doubts.items()):
             if await feed.differs(number, sum):
                 return True
@@ -118,8 +122,9 @@ class Subscriptions:
         return False
 
     async def _reach_all(self, subject: str, number: int) -> None:
-        """Wait until every room was handed on up to a message, the last one of its subject up to there."""
-        lags = streams.TRIES  # of who answers, behind that message; or it is not there any more
+        """Wait until every other room was delivered up to the message `number`, which belongs to `subject`."""
+        # Retries while the answering replica lags behind that message, or the message is no longer there.
+        lags = streams.TRIES
         while True:
             behind = False
             try:
@@ -145,7 +150,7 @@ class Subscriptions:
         question: dict[str, object] = {"multi_last": subjects, "batch": len(subjects)}
         return await self._link.batch(streams.LOG, {**question, "up_to_seq": upto} if upto else question)
 
-    # --- what is noted of a room ----------------------------------------------------------------------------------
+    # --- the stored state of a room -------------------------------------------------------------------------------
 
     async def _begin(self, name: str, make: bool) -> RoomFeed | None:
         subject = f"{streams.STATE}{encode_name(name)}"
@@ -165,7 +170,8 @@ class Subscriptions:
             noted, ruling = state.name, state.ruling
             feed = await self._follow(state)
             feed.noted = max(feed.noted, ruling)
-            if noted != feed.room:  # it was renamed, and who did it could not note that
+            # The room was renamed, and the renaming node could not store that.
+            if noted != feed.room:
                 await self._keep_state(feed)
             if feed.room == name:
                 return feed
@@ -177,7 +183,7 @@ class Subscriptions:
                 await asyncio.sleep(LOOK)
 
     async def _follow(self, noted: RoomSnapshot) -> RoomFeed:
-        """Follow the room of which this was noted, under whatever name it has now."""
+        """Follow the room of a stored state, under the name that the room has now. Raises BrokerError."""
         for _ in range(streams.TRIES):
             state = copy.deepcopy(noted)
             if known := self._by_key(state.key):
@@ -203,18 +209,22 @@ class Subscriptions:
 
     async def _new_state(self, name: str) -> RoomSnapshot:
         key = encode_name(name)
-        if await self._link.last(streams.LOG, f"{streams.ROOM}{key}"):  # of a room that is called otherwise now
+        # A room that has another name now uses this subject.
+        if await self._link.last(streams.LOG, f"{streams.ROOM}{key}"):
             key += f"=={secrets.token_hex(4)}"
         return RoomSnapshot(key, name)
 
     async def _restored_state(self, name: str) -> RoomSnapshot:
-        """Return the state of a room of which what was noted is lost, as the log tells it. Raises BrokerError."""
+        """Return the state of a room whose stored state is lost, rebuilt from its log. Raises BrokerError."""
         feed = RoomFeed(self._link, RoomSnapshot(encode_name(name), name), self._told, self._tasks, self._reach_all)
         await feed.look()
         return RoomSnapshot(feed.state.key, name) if feed.room == name else await self._new_state(name)
 
     async def _note(self, subject: str, state: RoomSnapshot, expected: int) -> bool:
-        """Store a room's state, if the last one is what is expected; return whether it is. Raises BrokerError."""
+        """Store a room's state if the subject's last message has the expected number; return whether it was stored.
+
+        Raises BrokerError.
+        """
         try:
             await self._link.replace(subject, state.encode(), expected)
         except Taken:
@@ -222,9 +232,9 @@ class Subscriptions:
         return True
 
     async def claim(self, feed: RoomFeed, name: str) -> bool:
-        """Let nobody open another room under the name that a room is about to be given; return False if one is there.
+        """Reserve the new name of a room, so that no node opens another room under it; return False if a room has it.
 
-        A claim is to be renewed before each try: who waits for it takes it for abandoned after a while.
+        Renew the claim before each attempt to rename: other nodes treat it as abandoned after ABANDONED seconds.
         Raises BrokerError.
         """
         subject = f"{streams.STATE}{encode_name(name)}"
@@ -233,16 +243,17 @@ class Subscriptions:
             if found:
                 known = batches.read_state(found.data)
                 if known and known.key == feed.state.key and known.ruling > feed.state.ruling:
-                    return True  # others have seen already that the name was given
+                    return True  # another node has already seen the rename
                 if known and known.key != feed.state.key:
-                    if known.name != name or await self.room(name):  # it has that name, or is just being given it
+                    # Another room has the name or is about to get it.
+                    if known.name != name or await self.room(name):
                         return False
                     continue
             if await self._note(subject, feed.state, found.number if found else 0):
                 return True
 
     async def _keep_state(self, feed: RoomFeed) -> None:
-        """Note what has become of a room, so that who opens it need not read it all. Raises BrokerError."""
+        """Store the state of a room, so that a node that opens it need not read its whole log. Raises BrokerError."""
         state, ruling = feed.state, feed.state.ruling
         subject = f"{streams.STATE}{encode_name(state.name)}"
         while True:
@@ -257,9 +268,10 @@ class Subscriptions:
         feed.noted = max(feed.noted, ruling)
 
     async def _seal(self, feed: RoomFeed) -> None:
-        """Note ids of what was taken back apart from the state, if they are many: a message has a bound.
+        """Store redacted ids in separate messages if they are many: the size of one message is limited.
 
-        What a part has follows from the log, so nodes that do this at the same time do the same. Raises BrokerError.
+        The content of a part follows from the log, so nodes that do this at the same time write the same parts.
+        Raises BrokerError.
         """
         state = feed.state
         while ids := state.sealable():
@@ -278,26 +290,34 @@ class Subscriptions:
                 state.seal(ids)
 
     async def keep(self, feed: RoomFeed, before: str) -> None:
-        """Note what has become of a room, and its name before as free if it was renamed."""
+        """Store the state of a room, and free its former name after a rename. Log a BrokerError."""
         try:
             await self._keep_state(feed)
             if before != feed.room:
                 found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
                 noted = batches.read_state(found.data) if found else None
-                if found and noted and (noted.key, noted.name) == (feed.state.key, before):  # no claim of it
+                # A claim of the name by another room must stay.
+                if found and noted and (noted.key, noted.name) == (feed.state.key, before):
                     await self._link.delete(streams.NOW, found.number)
         except BrokerError:
             log.warning("the state of a room could not be noted yet")
 
     async def keep_late(self) -> None:
-        """Note what has become of rooms where who did it could not: retention may take what tells it."""
+        """Store the state of rooms that no node could store before: retention may delete the messages it comes from."""
         for feed in list(self.feeds.values()):
             if feed.noted < feed.state.ruling:
                 await self.keep(feed, feed.room)
 
 
 def _look(feed: RoomFeed, known: int, newest: NatsMessage) -> None:
-    """Compare the newest message of a room with what was handed on up to number `known` when it was asked for."""
+    """Compare the newest message of a room with the delivered ones; repair or doubt the feed if they differ.
+
+    Args:
+        feed: the room.
+        known: the last delivered message at the time of the request.
+        newest: the newest message of the room.
+
+    """
     if newest.number > feed.last:
         feed.repair(newest.number)
     elif newest.number < known or (newest.number == feed.last and checksum(newest.data) != feed.state.sum):

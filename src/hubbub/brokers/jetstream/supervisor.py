@@ -1,4 +1,4 @@
-"""Who owns what is done in the background."""
+"""The owner of background tasks: it logs their failures, restarts endless ones, and ends them all."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-AGAIN = 1.0  # seconds after which what must go on for ever is begun again, should it fail
-PATIENCE = 20  # tenths of a second in which they must have ended
+AGAIN = 1.0  # seconds before a failed endless task is restarted
+PATIENCE = 20  # tenths of a second that `stop` waits for the tasks
 
 log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Tasks that are done until `stop`; one that fails is told on the console, and nothing else ends with it."""
+    """Tasks that run until `stop`. A failure of a task is logged, and does not end any other task."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def spawn(self, what: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Do something in the background."""
+        """Run a coroutine as a background task, and return the task."""
         task = asyncio.get_running_loop().create_task(what)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def insist(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do something for ever: it is begun again whatever happens."""
+        """Run `work` as a background task until it returns; restart it AGAIN seconds after each exception."""
 
         async def go_on() -> None:
             while True:
@@ -46,11 +46,12 @@ class Supervisor:
             log.error("something in the background failed", exc_info=error)
 
     async def stop(self) -> None:
-        """End them all."""
+        """Cancel all tasks, and wait up to 2 seconds until they have ended."""
         for _ in range(PATIENCE):
             tasks = list(self._tasks)
             if not tasks:
                 return
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=0.1)  # nats-py swallows what comes while it writes: then once more
+            # nats-py swallows a cancellation that comes while it writes, so the loop cancels again.
+            await asyncio.wait(tasks, timeout=0.1)
