@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write src/hubbub/core/confusables.py from Unicode's confusables.txt (UTS #39).
+"""Write src/hubbub/text/confusables.py from Unicode's confusables.txt (UTS #39).
 
     scripts/confusables.py confusables.txt
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import regex
 
-from hubbub.core.names import BETWEEN, GERESH, NAME_PUNCTUATION
+from hubbub.text.names import BETWEEN, GERESH, NAME_PUNCTUATION
 
 TARGET = Path(__file__).parent.parent / "src" / "hubbub" / "core" / "confusables.py"
 HEAD = '''"""Which characters look like which: Unicode's prototypes for what can be in a name (UTS #39).

@@ -15,8 +15,8 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Rejected
+from hubbub.cluster.nats import streams
+from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Rejected
 
 BINARY = Path(sys.executable).with_name("nats-server")
 SECONDS = 90.0  # in which servers must be ready

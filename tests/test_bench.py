@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from hubbub import bench
-from hubbub.bench import Plan
 from hubbub.errors import HubbubError
+from hubbub.tools import bench
+from hubbub.tools.bench import Plan
 from programs import SECONDS, Server, hubbub, sentence, serving
 
 

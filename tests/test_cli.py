@@ -17,10 +17,10 @@ import pytest
 from click.testing import CliRunner
 
 from hubbub import config
-from hubbub.brokers.store import FILE, Store
 from hubbub.cli import main
-from hubbub.core.model import Draft, Kind
+from hubbub.model.entries import Draft, Kind
 from hubbub.passwords import is_operator, verify
+from hubbub.storage.sqlite.store import FILE, Store
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 
 COMMANDS = ("serve", "echo", "history", "search", "export", "backup", "import", "check", "bench")

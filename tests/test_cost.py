@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
 from core.doubles import House, Peer
+
 from costing import least, worst
-from hubbub.core import commands, direct, names
-from hubbub.core.commands import COMMANDS
-from hubbub.core.masks import read_mask
-from hubbub.core.model import Kind
-from hubbub.core.text import beginning, clean, clean_exactly, clean_lines, cut, fold_text, reason_of
+from hubbub.chat import commands, direct
+from hubbub.chat.commands import COMMANDS
 from hubbub.errors import Refused
-from hubbub.wire.line import LineReader
+from hubbub.model.entries import Kind
+from hubbub.model.masks import read_mask
+from hubbub.text import names
+from hubbub.text.cleaning import beginning, clean, clean_exactly, clean_lines, cut, fold_text, reason_of
+from hubbub.wire.line.encoder import LineReader
 
 SIZE = 16 * 1024  # bytes: as long as a line may be on any wire
 PLAIN = "What do you think: shall we meet at nine, or rather at ten again?"

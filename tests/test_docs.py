@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hubbub.cli import main
-from hubbub.core import bounds
+from hubbub.text import bounds
 
 TOP = Path(__file__).parent.parent
 PAGES = [TOP / "README.md", TOP / "CONTRIBUTING.md", TOP / "CHANGELOG.md", *sorted((TOP / "docs").glob("*.md"))]

@@ -1,4 +1,4 @@
-"""The imports point one way: server -> listeners -> wire -> core, server -> brokers -> core."""
+"""The imports point one way: server -> serve -> wire -> chat -> model -> text, server -> cluster -> storage -> chat."""
 
 import ast
 from pathlib import Path
@@ -6,36 +6,28 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "hubbub"
+PURE = ("text", "model", "chat", "wire")
+CHAT = {"chat", "model", "text", "errors"}
 BELOW = {  # layer: what it may import of ours besides itself
     "errors": set(),
     "config": {"errors"},
     "console": set(),
     "files": set(),
     "passwords": set(),
-    "bench": {"errors"},
-    "core": {"errors"},
-    "wire": {"core", "errors"},
-    "brokers": {"core", "errors", "files"},
-    "listeners": {"wire", "core", "errors", "config", "passwords", "files"},
-    "storage": {"brokers", "errors", "config"},
-    "transfer": {"storage", "brokers", "core", "errors", "config", "files"},
-    "group_commit": {"brokers", "core"},
-    "server": {
-        "storage",
-        "passwords",
-        "group_commit",
-        "listeners",
-        "wire",
-        "brokers",
-        "core",
-        "errors",
-        "config",
-        "files",
-    },
-    "cli": {"server", "transfer", "bench", "console", "passwords", "wire", "brokers", "core", "errors", "config"},
+    "text": {"errors"},
+    "model": {"text", "errors", "chat"},
+    "chat": {"model", "text", "errors"},
+    "wire": CHAT,
+    "storage": {*CHAT, "files"},
+    "cluster": {*CHAT, "storage", "files"},
+    "serve": {*CHAT, "wire", "config", "passwords", "files"},
+    "group_commit": {*CHAT, "storage"},
+    "brokers": {"storage", "cluster", "errors", "config"},
+    "tools": {*CHAT, "brokers", "storage", "cluster", "config", "files"},
+    "server": {*CHAT, "serve", "wire", "brokers", "storage", "config", "files", "passwords", "group_commit"},
+    "cli": {*CHAT, "server", "tools", "storage", "wire", "config", "console", "passwords"},
     "__main__": {"cli"},
 }
-PURE = {"core", "wire"}
 IMPURE = {
     "asyncio",
     "socket",

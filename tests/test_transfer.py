@@ -15,17 +15,17 @@ from pathlib import Path
 import pexpect
 import pytest
 
-from hubbub.brokers.archive import Archive
-from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.broker import JetStreamBroker
-from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials, Unsent
-from hubbub.brokers.retention import Retention
-from hubbub.brokers.store import COPY, FILE, Store
-from hubbub.core.model import Draft, Entry, Kind
-from hubbub.transfer import STEP
+from hubbub.cluster.nats import streams
+from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
+from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.storage.retention import Retention
+from hubbub.storage.sqlite.archive import Archive
+from hubbub.storage.sqlite.store import COPY, FILE, Store
+from hubbub.tools.transfer import STEP
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
-from queries import AllRooms, Search, Since
+from system_queries import AllRooms, Search, Since
 
 NOON = 1_700_000_000.0
 

@@ -22,20 +22,21 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubbub import config, console
-from hubbub.brokers import checking
-from hubbub.brokers.backup import back_up
-from hubbub.brokers.store import COPY, FILE, Size, Store
-from hubbub.core.model import LOBBY, RULING, Entry, Kind, Latest, Search
-from hubbub.core.names import check_room
-from hubbub.core.room_modes import without_secrets
-from hubbub.core.tags import shown
-from hubbub.core.text import clean
-from hubbub.core.viewer import SYSTEM
 from hubbub.errors import HubbubError, Refused, reason
-from hubbub.wire.line import stamped
+from hubbub.model.entries import RULING, Entry, Kind
+from hubbub.model.queries import Latest, Search
+from hubbub.model.room_modes import without_secrets
+from hubbub.model.viewer import SYSTEM
+from hubbub.storage.sqlite import checking
+from hubbub.storage.sqlite.backup import back_up
+from hubbub.storage.sqlite.store import COPY, FILE, Size, Store
+from hubbub.text.cleaning import clean
+from hubbub.text.names import LOBBY, check_room
+from hubbub.text.tags import shown
+from hubbub.wire.line.encoder import stamped
 
 if TYPE_CHECKING:
-    from hubbub.transfer import Progress
+    from hubbub.tools.transfer import Progress
 
 # A command imports what it alone needs: to load the server takes longer than to print a history.
 
@@ -361,7 +362,7 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
     again with the same FILE: it goes on where it was. Damaged entries are left out; then it ends with exit code 1,
     unless --salvage is given.
     """
-    from hubbub import transfer
+    from hubbub.tools import transfer
 
     settings = config.read(flags, file)
     with _progress("Exporting") as progress, transfer.output(target) as output:
@@ -404,7 +405,7 @@ def import_command(file: str | None, source: str, **flags: Any) -> None:
 
     If it was interrupted, start it again. No server may run on --data meanwhile; on --broker nodes may.
     """
-    from hubbub import transfer
+    from hubbub.tools import transfer
 
     settings = config.read(flags, file)
     with _progress("Importing") as progress, transfer.source(source) as lines:
@@ -479,7 +480,7 @@ def bench_command(address: str, as_json: bool, **plan: Any) -> None:
 
     Its limits hold for this, too: start it with --no-limits to measure the server and not the limits.
     """
-    from hubbub import bench
+    from hubbub.tools import bench
 
     load = bench.Plan(address, **plan)
     bar = click.progressbar(length=load.messages, label="Messages", file=sys.stderr)

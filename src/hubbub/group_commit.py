@@ -7,9 +7,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from hubbub.brokers.base import Broker
-from hubbub.core.hub import Hub
-from hubbub.core.model import SAID, Draft, Entry, Kind
+from hubbub.chat.hub import Hub
+from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.storage.ports import Broker
 
 log = logging.getLogger("hubbub")
 

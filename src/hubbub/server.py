@@ -24,36 +24,36 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hubbub import storage
+from hubbub import brokers
+from hubbub.chat.budget import Budget
+from hubbub.chat.delivery import Limits
+from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
 from hubbub.config import Settings
-from hubbub.core.budget import Budget
-from hubbub.core.delivery import Limits
-from hubbub.core.hub import Hub
-from hubbub.core.model import Notice
-from hubbub.core.session import Session
-from hubbub.core.text import SHOWN, clean
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import make_private, write_file_durably
 from hubbub.group_commit import GroupCommit
-from hubbub.listeners import manager, ways
-from hubbub.listeners.acceptor import Acceptor, Counted
-from hubbub.listeners.address import bind_all, show, wire_of
-from hubbub.listeners.connection import ClientProtocol, Connection, Shared
-from hubbub.listeners.echo import EchoClient
-from hubbub.listeners.irc_client import IrcClient
-from hubbub.listeners.irc_network import IrcNetwork
-from hubbub.listeners.line_client import LineClient
-from hubbub.listeners.probe import Probes
-from hubbub.listeners.sniffer import Caller
-from hubbub.listeners.stats import Stats, Timing
-from hubbub.listeners.timer_wheel import TimerWheel
-from hubbub.listeners.tls import LOOK, SELF_SIGNED, Certificate
-from hubbub.listeners.watchdog import Watchdog
+from hubbub.model.events import Notice
 from hubbub.passwords import Attempts, is_operator, verify
+from hubbub.serve import service_manager, ways
+from hubbub.serve.acceptor import Acceptor, Counted
+from hubbub.serve.address import bind_all, show, wire_of
+from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.echo import EchoClient
+from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.network import IrcNetwork
+from hubbub.serve.line_client import LineClient
+from hubbub.serve.probe import Probes
+from hubbub.serve.sniffer import Caller
+from hubbub.serve.stats import Stats, Timing
+from hubbub.serve.timer_wheel import TimerWheel
+from hubbub.serve.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.serve.watchdog import Watchdog
+from hubbub.text.cleaning import SHOWN, clean
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
-    from hubbub.listeners.web import Web
+    from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")
 
@@ -222,7 +222,7 @@ class App:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         self.settings = settings
-        self.broker = storage.broker(settings)
+        self.broker = brokers.broker(settings)
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
         self.pump = GroupCommit(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         boot = f"{secrets.token_hex(5)}-"
@@ -345,7 +345,7 @@ class App:
     async def open_web(self) -> Web:
         """Load the web server, and start the metrics listener if the settings name its address."""
         # The import takes half of the start time. By now the sockets listen, so clients can wait in the kernel's queue.
-        from hubbub.listeners.web import Web
+        from hubbub.serve.web.site import Web
 
         self.web = Web(self.hub, self.shared, self.probe, self.readings)
         if self.settings.metrics_listen:
@@ -400,9 +400,9 @@ async def serve(settings: Settings) -> None:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
             upkeep = tasks.create_task(_keep_up(hub, certificate))
-            manager.tell("READY=1")
+            service_manager.tell("READY=1")
             await stop.wait()
-            manager.tell("STOPPING=1")
+            service_manager.tell("STOPPING=1")
             upkeep.cancel()
             front.close()
             await asyncio.sleep(GRACE)  # time to read arrived input

@@ -21,10 +21,10 @@ from typing import Any
 import holders
 from holders import Holder
 
-from hubbub.brokers.jetstream import streams
-from hubbub.brokers.jetstream.batches import decode, entries
-from hubbub.brokers.jetstream.connection import NatsConnection, NatsCredentials
-from hubbub.core.model import SAID, Entry
+from hubbub.cluster.nats import streams
+from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
+from hubbub.cluster.nats.log.batches import decode, entries
+from hubbub.model.entries import SAID, Entry
 from nats_servers import NatsServers
 
 CALM = 6  # halves of a second in which nothing new comes, at the end

@@ -18,7 +18,7 @@ from crowd import PATIENCE, Crowd, Node, entries_of, pace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from hubbub.core.model import SAID, Entry
+from hubbub.model.entries import SAID, Entry
 
 WAITING, STORED, NOT_STORED, NOT_CONFIRMED = "waiting", "stored", "not-stored", "not-confirmed"
 AGAIN = frozenset({"name-taken", "broker", "not-stored", "not-confirmed"})  # of a hello: it may be said again

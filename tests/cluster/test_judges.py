@@ -13,7 +13,7 @@ from crowd import Voice
 from holders import Span
 from pages import NOT_STORED, STORED, Page
 
-from hubbub.core.model import Entry, Kind
+from hubbub.model.entries import Entry, Kind
 
 
 def entry(seq: int, nick: str = "b", label: str = "") -> Entry:

@@ -10,7 +10,7 @@ from crowd import Wire, crowd
 from load import SOAK
 from pages import STORED, pages, settle
 
-from hubbub.core.model import Kind
+from hubbub.model.entries import Kind
 from nats_servers import NatsServers
 
 ROUNDS = 6 if SOAK else 1

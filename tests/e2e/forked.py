@@ -140,7 +140,7 @@ def _serve(control: socket.socket) -> bool:
 
 
 if __name__ == "__main__":
-    import hubbub.listeners.web
+    import hubbub.serve.web.site
     import hubbub.server  # noqa: F401
     from hubbub.cli import main
 

@@ -20,7 +20,7 @@ import jsonschema
 import pytest
 from scene import PATIENCE, Server, stored, wait_until
 
-from hubbub.brokers.store import FILE
+from hubbub.storage.sqlite.store import FILE
 
 CURL = shutil.which("curl")
 DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))

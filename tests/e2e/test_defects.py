@@ -270,7 +270,7 @@ def test_05_a_dead_peer_disconnects_nobody_else(serve: Callable[..., Server]) ->
 
 
 def test_10_readers_are_warned_before_they_are_thrown_out(serve: Callable[..., Server]) -> None:
-    """With a timeout over two minutes the warning comes one minute before; see tests/listeners for the moment."""
+    """With a timeout over two minutes the warning comes one minute before; see tests/serve for the moment."""
     reader, alice = serve("--idle-timeout", "0").join_all("Reader", "Alice")
     for i in range(5):
         alice.say(str(i))

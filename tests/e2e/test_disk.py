@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from scene import Server, stored
 
-from hubbub.brokers.store import FILE, Store
+from hubbub.storage.sqlite.store import FILE, Store
 
 Serve = Callable[..., Server]
 SHIM = Path(__file__).parent.parent / "faulty_disk.c"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from scene import PATIENCE, Server
 
-from hubbub.brokers.store import FILE
+from hubbub.storage.sqlite.store import FILE
 
 SAID = ("release 🎉 party", "a -> b", "x != y", "I like C++", "a?b=c", "Größe und Straße", "pages of tea", "日本語です")
 FOUND = [

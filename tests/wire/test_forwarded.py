@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.wire.forwarded import HOPS, client, hops, is_forwarded
+from hubbub.wire.web.forwarded import HOPS, client, hops, is_forwarded
 
 PROXIES = {"127.0.0.1", "10.0.0.1", "10.0.0.2", "::1"}
 

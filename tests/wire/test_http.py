@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from hubbub.core.model import Entry, Kind
-from hubbub.wire import http as wire
-from hubbub.wire.line import RAW
+from hubbub.model.entries import Entry, Kind
+from hubbub.wire.line.encoder import RAW
+from hubbub.wire.web import http as wire
 
 ENTRY = Entry("ops", 7, 5, 12.5, Kind.MESSAGE, "Al", "hi\nthere: ü", "x.1")
 DATA = json.dumps(ENTRY._asdict(), ensure_ascii=False, separators=(",", ":")).encode()

@@ -3,9 +3,9 @@ from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.text import clean
-from hubbub.wire.incoming import MAX_HELD, Incoming
-from hubbub.wire.line import LineReader, LineSignal
+from hubbub.text.cleaning import clean
+from hubbub.wire.line.encoder import LineReader, LineSignal
+from hubbub.wire.line.incoming import MAX_HELD, Incoming
 
 Item = str | LineSignal
 NAME, CODE = "klaus\r\nBericht fertig: über 90 %\r\n", "utf-16-le"

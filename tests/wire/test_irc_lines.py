@@ -9,9 +9,21 @@ from cutting import cuts
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hubbub.wire import irc
-from hubbub.wire.irc import Broken, IrcFault, Message, Reader, cut, escape, fill, line, parse, parse_tags, unescape
-from hubbub.wire.irc_numerics import TEXTS
+from hubbub.wire.irc import lines
+from hubbub.wire.irc.lines import (
+    Broken,
+    IrcFault,
+    Message,
+    Reader,
+    cut,
+    escape,
+    fill,
+    line,
+    parse,
+    parse_tags,
+    unescape,
+)
+from hubbub.wire.irc.numerics import TEXTS
 
 LINES = [
     ("PING x", Message("PING", ["x"], {})),
@@ -170,8 +182,8 @@ def test_message_that_is_too_long_is_cut_between_characters() -> None:
 
 
 def test_tags_are_written() -> None:
-    assert irc.tag_text(None) == irc.tag_text({}) == ""
-    assert irc.tag_text({"a": "", "b": "x; y"}) == r"@a;b=x\:\sy "
+    assert lines.tag_text(None) == lines.tag_text({}) == ""
+    assert lines.tag_text({"a": "", "b": "x; y"}) == r"@a;b=x\:\sy "
 
 
 @pytest.mark.parametrize(("size", "text"), [(3, "abc"), (2, "ab"), (0, "")])
@@ -204,7 +216,7 @@ def test_what_is_written_is_read(words: list[str], last: str) -> None:
 
 @given(st.dictionaries(st.from_regex(r"\+?[a-z/-]{1,8}", fullmatch=True), st.text(max_size=10), min_size=1, max_size=4))
 def test_tags_survive(tags: dict[str, str]) -> None:
-    text = irc.tag_text(tags)
+    text = lines.tag_text(tags)
     assert parse_tags(text[1:-1]) == tags
 
 

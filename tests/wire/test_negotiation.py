@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.negotiation import decode, preferred
+from hubbub.wire.web.negotiation import decode, preferred
 
 JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
 

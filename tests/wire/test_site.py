@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hubbub.wire import site
+from hubbub.wire.web import site
 
 NAMES = frozenset({"chat.example"})
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.names import GREETINGS
+from hubbub.text.names import GREETINGS
 from hubbub.wire.sniff import PEEK, PROXY_V2, Wire, may_be_typed, sniff
 
 CASES = [

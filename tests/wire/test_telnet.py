@@ -3,7 +3,7 @@ from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.telnet import MAX_OWED, MAX_REPLIES, MAX_SB, Telnet
+from hubbub.wire.line.telnet import MAX_OWED, MAX_REPLIES, MAX_SB, Telnet
 
 NAWS = b"\xff\xfd\x1f"  # what is asked of who speaks telnet, before anything else
 SEND = b"\xff\xfa\x18\x01\xff\xf0"

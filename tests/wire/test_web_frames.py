@@ -7,18 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.core.model import (
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.events import (
     Acknowledged,
     Clock,
-    Entry,
     Event,
     Goodbye,
     HistoryShown,
     Joined,
-    Kind,
     Knocked,
     Left,
-    LogPage,
     MembersListed,
     NickChanged,
     Notice,
@@ -29,7 +27,8 @@ from hubbub.core.model import (
     RoomsListed,
     RoomSummary,
 )
-from hubbub.wire.web import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
+from hubbub.model.queries import LogPage
+from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
 
 ENTRY = Entry("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")
 OBJECT = {

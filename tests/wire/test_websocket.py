@@ -9,7 +9,7 @@ import pytest
 from cutting import cuts
 from websockets.frames import Frame, Opcode
 
-from hubbub.wire.websocket import BadHandshake, FrameReader, FrameSignal, accept, close_frame
+from hubbub.wire.web.websocket import BadHandshake, FrameReader, FrameSignal, accept, close_frame
 
 LOG = logging.getLogger("test")
 

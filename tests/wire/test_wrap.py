@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.wrap import columns, wrap
+from hubbub.wire.line.wrap import columns, wrap
 
 
 @pytest.mark.parametrize(

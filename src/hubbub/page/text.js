@@ -3,7 +3,7 @@ import { html } from "./vendor/htm-preact.js";
 
 // --- cleaning ---
 
-// What core/text.py takes out of each line: escape sequences as a whole, IRC's colours, controls, marks that reorder text.
+// What text/cleaning.py takes out of each line: escape sequences as a whole, IRC's colours, controls, marks that reorder text.
 const ESCAPES = new RegExp([
   String.raw`(?:\x1b[PX\]^_]|[\x90\x98\x9d\x9e\x9f])[^]*?(?:\x07|\x1b\\|\x9c|$)`,
   String.raw`(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?`,

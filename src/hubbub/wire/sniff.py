@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from hubbub.core.names import GREETINGS
+from hubbub.text.names import GREETINGS
 
 PEEK = 1024  # bytes of a first line that are read
 PROXY_V2 = b"\r\n\r\n\x00\r\nQUIT\n"

@@ -1,0 +1,294 @@
+"""The slash commands: one table for every protocol in which people type lines.
+
+A row holds the text for /help and the function of the command. `run` finds and runs the command of a line; a line
+that is not a command is sent as a message.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.chat import direct, moderation
+from hubbub.chat.moderation_commands import ROWS, SlashCommand
+from hubbub.errors import Refused
+from hubbub.model.access import Action, may
+from hubbub.model.entries import Kind
+from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, Refusal, RoomsListed, RoomSummary
+from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Search, Since
+from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
+from hubbub.text.cleaning import beginning, clean, clean_exactly
+from hubbub.text.list_pages import ListPart, page
+from hubbub.text.names import key_of
+from hubbub.text.timeparse import parse_time
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+    from hubbub.model.viewer import Viewer
+
+MAX_HISTORY = 200  # most messages of one command
+BEGINNING = ListPart()
+FOUND = 20  # most messages of /search
+DAY = 24 * 60 * 60.0  # seconds; a message dated further ahead has its time from a wrong clock
+
+
+_COMMAND = re.compile(r"\s*/(?!/)(\S*)\s*(.*)", re.DOTALL)
+
+
+def parse(line: str) -> tuple[str, str] | None:
+    """Return the name and the argument of a command; None for a line that is a message.
+
+    The name of a command begins with a letter and contains neither a slash nor a backslash. So a line that begins with
+    a path (`/etc/hosts: ...`), a comment (`/* so */`) or an emoticon is a message.
+    """
+    match = _COMMAND.fullmatch(clean_exactly(line)) if "/" in line else None
+    if match is None:
+        return None
+    name, argument = match.groups()
+    is_command = not name or (name[0].isalpha() and not set(name) & set("/\\"))
+    return (name, argument.strip()) if is_command else None
+
+
+def run(hub: Hub, session: Session, line: str) -> None:
+    """Run the command of a line, or send the line as a message to the current room.
+
+    A message that begins with two slashes is sent with one.
+
+    Raises:
+        Refused: there is no such command; its argument is missing, too long or invalid; or it is not allowed now.
+
+    """
+    parsed = parse(line)
+    if parsed is None:
+        hub.say(session, line[1:] if line.startswith("//") else line)
+        return
+    command = _find(parsed[0])
+    argument = parsed[1]
+    if not argument and command.usage and not command.usage.startswith("["):
+        raise Refused("argument-missing", f"Usage: {command.synopsis}")
+    is_long = command.name in LONG
+    most = MESSAGE_BYTES if is_long else ARGUMENT_CHARS
+    if len(argument) > most:
+        raise Refused("argument-too-long", f"/{command.name} takes at most {most} characters.")
+    command.run(hub, session, argument if is_long else clean(argument))
+
+
+def _find(name: str) -> SlashCommand:
+    command = COMMANDS.get(ALIASES.get(name.lower(), name.lower())) if len(name) <= COMMAND_CHARS else None
+    if command is None:
+        raise Refused("no-such-command", f"There is no command /{beginning(name)}; /help lists the commands.")
+    return command
+
+
+def _help(hub: Hub, session: Session, argument: str) -> None:
+    groups: dict[str, list[SlashCommand]] = {}
+    for command in COMMANDS.values():
+        groups.setdefault(command.group, []).append(command)
+    asked = argument.removeprefix("/").lower()
+    if asked and asked in groups:
+        lines = [command.line for command in groups[asked]]
+    elif asked:
+        lines = [_find(asked).line]
+    else:
+        lines = [command.line for command in groups.pop("")]
+        lines.append("//TEXT: Say a text that begins with a slash.")
+        for group, commands in groups.items():
+            names = " ".join(f"/{command.name}" for command in commands)
+            lines.append(f"For {group} (/help {group} tells more): {names}")
+    hub.reply(session, Notice(tuple(lines)))
+
+
+def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
+    """Return the members of a room, sorted by nick; for a room that is not loaded here, those on other nodes."""
+    room = hub.rooms.loaded.get(name)
+    people = room.people if room else hub.remote.rooms.get(name, ())
+    ids = {member.nick: member.user.id for member in people if member.user}
+    nicks = sorted(ids, key=str.casefold)
+    if part.after is not None:
+        nicks = nicks[bisect_right(nicks, part.after.casefold(), key=str.casefold) :]
+    operators = {member.nick for member, status in room.rules.status.items() if "o" in status} if room else set()
+    listed = page(nicks, part.limit, lambda nick: len(nick.encode()) + len(ids[nick]) + 8)
+    ruling = tuple(nick for nick in listed if nick in operators)
+    watching = len(room.watchers) if room else 0
+    return MembersListed(
+        name, listed, len(nicks) - len(listed), ruling, [ids[nick] for nick in listed], watching=watching
+    )
+
+
+def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEGINNING) -> None:
+    """Reply with the members of a room, the current one by default.
+
+    Raises:
+        Refused: the session may not see the members, or there is no such room. If the room must be loaded first, a
+            refusal follows as a reply instead.
+
+    """
+
+    def reply() -> None:
+        room = hub.rooms.seen(session, argument) if argument else hub.rooms.of(session)
+        hub.check(session, Action.SEE_MEMBERS, room)
+        hub.reply(session, members_of(hub, room.name, part))
+
+    def woken() -> None:
+        try:
+            reply()
+        except Refused as refusal:
+            hub.reply(session, Refusal(refusal.code, refusal.text))
+        hub.rooms.end_visit(session)
+
+    name = key_of(clean(argument).removeprefix("#"))
+    # A room that is not loaded here may have members on other nodes: it is loaded to check its modes.
+    if name not in hub.rooms.loaded and hub.remote.rooms.get(name):
+        hub.rooms.visit(session, [name], woken)
+    else:
+        reply()
+
+
+def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part: ListPart = BEGINNING) -> RoomsListed:
+    """Return the rooms that a viewer may know of, those with most members first; a later part is sorted by name.
+
+    Args:
+        hub: the hub.
+        stored: the requested part of the rooms that have a log, by name.
+        viewer: the viewer that asks.
+        current: the room in which the viewer speaks, if it is in one.
+        part: the requested part of the list.
+
+    """
+    topics = dict(stored.rooms)
+    for name, room in hub.rooms.loaded.items():
+        if may(viewer, Action.LIST, room.rules):
+            topics.pop(name, None)  # hidden since the log was read
+        else:
+            topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.rules) else room.topic
+    counts = {name: len(people) for name, people in hub.remote.rooms.items()}
+    counts |= {name: room.count for name, room in hub.rooms.loaded.items()}
+    rooms = [RoomSummary(name, counts.get(name, 0), topic) for name, topic in topics.items()]
+    if part.after is None:
+        rooms.sort(key=lambda room: (-room.members, room.name))
+    else:
+        # Loaded rooms behind the last stored one of this part belong to a later part.
+        last = stored.rooms[-1][0] if len(stored.rooms) < stored.count else None
+        rooms = [room for room in rooms if room.name > part.after and (last is None or room.name <= last)]
+        rooms.sort(key=lambda room: room.name)
+    listed = page(rooms, part.limit, lambda room: len(room.name.encode()) + len(room.topic.encode()) + 48)
+    # Every loaded room is stored already, or will be soon, so the two numbers are not added.
+    more = max(stored.count, len(rooms)) - len(listed)
+    return RoomsListed(listed, current, more)
+
+
+def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNING) -> None:
+    """Reply with the rooms that the session may know of, with their topics and numbers of members."""
+    viewer = hub.viewer(session)
+    query = AllRooms(part.limit, part.after or "", viewer=viewer)
+    hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current, part))
+
+
+def _topic(hub: Hub, session: Session, argument: str) -> None:
+    if argument:
+        hub.set_topic(session, "" if argument == "off" else argument)
+    else:
+        topic = hub.rooms.of(session).topic
+        hub.reply(session, Notice((f"Topic: {topic}" if topic else "There is no topic",)))
+
+
+def _msg(hub: Hub, session: Session, argument: str) -> None:
+    name, *text = argument.split(maxsplit=1)
+    if not text:
+        raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
+    direct.send_private(hub, session, name, text[0])
+
+
+def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
+    notes = [page.note] if page.note else []
+    if not page.entries:
+        return Notice((none, *notes))
+    return HistoryShown(page.entries, hub.clock(), tail=(*([more] if page.more and more else []), *notes))
+
+
+def _history(hub: Hub, session: Session, argument: str) -> None:
+    if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
+        raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
+    room = hub.rooms.of(session)
+    query = Latest(room.name, int(argument or hub.limits.history or 20), viewer=hub.viewer(session))
+    hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
+
+
+def _delete(hub: Hub, session: Session, argument: str) -> None:
+    words = argument.split()
+    number = words.pop() if words and words[-1].isdecimal() else "1"
+    if len(words) > 1:
+        raise Refused("argument-invalid", f"Usage: {COMMANDS['delete'].synopsis}")
+    if not (len(number) < 5 and 1 <= int(number) <= moderation.LOOKED_AT):
+        raise Refused("number-invalid", f"/delete takes a number from 1 to {moderation.LOOKED_AT}.")
+
+    def refuse(refused: Refused) -> None:
+        hub.reply(session, Refusal(refused.code, refused.text))
+
+    moderation.delete(hub, session, hub.rooms.of(session), "".join(words), int(number), refuse)
+
+
+def words_of(text: str) -> str:
+    """Return the cleaned words of a search.
+
+    Raises:
+        Refused: the search has more than SEARCH_CHARS characters or SEARCH_WORDS words.
+
+    """
+    if len(text) > SEARCH_CHARS:
+        raise Refused("too-many-words", f"A search has at most {SEARCH_CHARS} characters.")
+    words = clean(text)
+    if len(words.split()) > SEARCH_WORDS:
+        raise Refused("too-many-words", f"A search has at most {SEARCH_WORDS} words.")
+    return words
+
+
+def _search(hub: Hub, session: Session, argument: str) -> None:
+    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name, viewer=hub.viewer(session), asker=session)
+    more = f"Only the newest {FOUND} are shown"
+    hub.ask(session, query, partial(_past, hub, "Nothing found", more))
+
+
+def _since(hub: Hub, session: Session, argument: str) -> None:
+    now = hub.clock()
+    time = parse_time(argument, now)
+    query = Since(hub.rooms.of(session).name, time, MAX_HISTORY, until=now + DAY, viewer=hub.viewer(session))
+    more = "More was said after that; ask again with a later time"
+    hub.ask(session, query, partial(_past, hub, "Nothing was said since then", more))
+
+
+_ROWS = (
+    SlashCommand("help", "[COMMAND]", "List the commands, or explain one.", _help),
+    SlashCommand("nick", "NAME", "Change your name.", lambda hub, session, name: hub.naming.rename(session, name)),
+    SlashCommand("who", "[ROOM]", "List the people in the room.", list_members),
+    SlashCommand("rooms", "", "List the rooms.", list_rooms),
+    SlashCommand(
+        "join",
+        "ROOM [KEY]",
+        "Join a room, or go to one you are in.",
+        lambda hub, session, text: hub.rooms.join(session, text.split()[0], key="".join(text.split()[1:2])),
+    ),
+    SlashCommand("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
+    SlashCommand("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
+    SlashCommand("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
+    SlashCommand(
+        "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
+    ),
+    SlashCommand("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
+    SlashCommand("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
+    SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
+    SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
+    SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
+    SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
+)
+COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
+# Commands that take a text, or check the length of their argument themselves.
+LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick"})
+# Names of the same commands in other chat systems.
+ALIASES = {
+    "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
+    "pm": "msg", "tell": "msg", "whisper": "msg", "exit": "quit", "bye": "quit", "action": "me",
+}  # fmt: skip

@@ -1,0 +1,278 @@
+"""Fan-out: each committed batch of a room is written to every member once, and no member waits for another.
+
+A member is either *live* or *behind*. A live member has received everything, and each new batch is written to it at
+once. A member is behind while its transport takes no bytes, and until it has caught up: only its cursor is kept, and it
+catches up from the batches in memory or, if they do not reach back far enough, from the broker's log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hubbub.chat.room import CommittedBatch, Cursor, Room, slices
+from hubbub.chat.session import Session
+from hubbub.errors import BrokerError
+from hubbub.model.client import Send
+from hubbub.model.entries import Entry
+from hubbub.model.queries import After, AllRooms, LogPage, Query, RoomState
+from hubbub.model.viewer import SYSTEM
+
+PAGE = 256  # entries per log page for a session that is behind
+
+
+class LogReader(Protocol):
+    """The part of a broker that the core needs; storage/ports.py documents its guarantees."""
+
+    @property
+    def log_id(self) -> str:
+        """The identity of the log that the numbers of its entries belong to."""
+        ...
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        """Start to follow a room, and call `done` later with its state and its `latest` newest messages."""
+        ...
+
+    def close(self, room: str) -> None:
+        """Stop following a room that `open` has opened."""
+        ...
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Call `done` later with the answer to a query, or with a BrokerError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of the core; the settings of the same names explain them."""
+
+    history: int = 20  # messages for a newcomer
+    max_behind: int = 10_000  # entries; a session further behind skips ahead
+    max_rooms: int = 50  # rooms per session
+    write_bytes: int = 32 * 1024  # bytes per write to a member
+    recent: int = 16 * 1024 * 1024  # bytes of entries in memory, all rooms together
+    gathered: int = 32 * 1024 * 1024  # characters of uncommitted text, all sessions together
+
+
+class Delivery:
+    """Write committed batches to members, and keep the newest batches for members that are a little behind.
+
+    Args:
+        read: answers a query from the log, later.
+        limits: the limits of the core.
+
+    """
+
+    def __init__(self, read: Callable[[Query, Callable[[Any], None]], None], limits: Limits) -> None:
+        self._query = read
+        self._limits = limits
+        self._recent: deque[tuple[Room, CommittedBatch]] = deque()  # all remembered batches, oldest first
+        self._cost = 0  # bytes of memory, as CommittedBatch.cost estimates them
+        self._stale = 0  # batches in `_recent` that no room holds any more
+        self._aged = 0  # batches in `_recent` since before the last `expire`
+        self._rendered: list[CommittedBatch] = []  # batches whose partial caches are to be dropped
+        self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
+        self.delivered = 0  # entries times members, since the start
+
+    def fan_out(
+        self,
+        room: Room,
+        entries: Sequence[Entry],
+        authors: Collection[Session | None],
+        doubled: Mapping[int, Sequence[str]] | None = None,
+    ) -> CommittedBatch:
+        """Append entries to the room and write them to its live members; return them as a batch.
+
+        Args:
+            room: the room of all entries.
+            entries: the committed entries, in order.
+            authors: the sessions that published some of the entries. An author is not written its own entries, unless
+                its encoder echoes them.
+            doubled: for some entries, by index, the other rooms in which the same event was shown before.
+
+        """
+        batch = room.append(entries, doubled)
+        self._remember(room, batch)
+        self._rendered.append(batch)
+        for encoder, group in list(room.live.items()):
+            # The group is copied: a write may make a member fall behind, which changes the group.
+            others = dict(group)
+            self.delivered += len(entries) * len(others)
+            apart = [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
+            if batch.duplicates and encoder.dedupes:
+                apart += [s for s in others if batch.already_shown(encoder, s)]
+                others = {s: send for s, send in others.items() if s not in apart}
+            if whole := batch.encoded(encoder):
+                _send(whole, others)
+            for session in apart:
+                if part := batch.encoded_for(encoder, session.id_prefix, 0, batch.already_shown(encoder, session)):
+                    session.sink.write(part)
+        return batch
+
+    def signal(self, room: Room, entry: Entry, author: Session | None) -> None:
+        """Write an ephemeral entry to the live members except its author; members that are behind miss it."""
+        for encoder, group in list(room.live.items()):
+            if data := encoder.encode(entry):
+                _send(data, {session: send for session, send in group.items() if session is not author})
+
+    def start(self, session: Session, room: Room, cursor: Cursor) -> None:
+        """Start to write to a new member: the entries after the cursor first, then every new batch."""
+        if session.rooms.get(room.name) is room:
+            self.behind.setdefault(session, {})[room] = cursor
+            self.catch_up(session)
+
+    def delivered_up_to(self, session: Session, room: Room) -> int:
+        """Return the number of the last entry of a room that a member has received."""
+        return self.behind.get(session, {}).get(room, room.end).seq
+
+    def end(self, session: Session, room: Room) -> None:
+        """Remove a session from a room's members, and write nothing more of the room to it."""
+        room.remove_member(session)
+        cursors = self.behind.get(session)
+        if cursors is not None:
+            cursors.pop(room, None)
+            if not cursors:
+                del self.behind[session]
+
+    def forget(self, room: Room) -> None:
+        """Drop the batches of a room from memory."""
+        self._cost -= sum(batch.cost for batch in room.recent_batches.values())
+        self._stale += len(room.recent_batches)
+        room.recent_batches.clear()
+        # The queue is filtered when half of it is stale: rarely enough to be cheap, and often enough to save memory.
+        if self._stale * 2 > len(self._recent):
+            self._recent = deque(pair for pair in self._recent if pair[1].after.seq in pair[0].recent_batches)
+            self._stale = self._aged = 0
+
+    def expire(self) -> bool:
+        """Drop the batches that were in memory at the last call already, unless a session is behind.
+
+        The log still has them.
+
+        Returns:
+            Whether any batch was dropped.
+
+        """
+        count = 0 if self.behind else self._aged
+        for _ in range(count):
+            self._drop_oldest()
+        self._aged = len(self._recent)
+        return count > 0
+
+    def suspend(self, session: Session) -> None:
+        """Write nothing more to a session until `start` is called for each of its rooms; forget its positions."""
+        self.behind.pop(session, None)
+        for room in session.rooms.values():
+            room.mark_behind(session)
+
+    def fall_behind(self, session: Session) -> None:
+        """Write nothing more to a session, and remember its position in each room where it was live."""
+        for room in session.rooms.values():
+            if room.mark_behind(session):
+                self.behind.setdefault(session, {})[room] = room.end
+
+    def catch_up(self, session: Session) -> None:
+        """Write the entries that the session missed, until it is live in all rooms, is paused, or waits for the log."""
+        while (cursors := self.behind.get(session)) and not session.paused and not session.reading:
+            room, cursor = next(iter(cursors.items()))
+            if cursor.seq != room.end.seq:
+                self._next(session, room, cursor)
+                continue
+            del cursors[room]
+            if not cursors:
+                del self.behind[session]
+            room.mark_live(session)
+
+    def drop_caches(self) -> None:
+        """Drop the rendered parts of batches; call this after a fan-out, or after a session has caught up."""
+        for batch in self._rendered:
+            batch.drop_cache()
+        self._rendered.clear()
+
+    def _next(self, session: Session, room: Room, cursor: Cursor) -> None:
+        if room.end.ordinal - cursor.ordinal > self._limits.max_behind:
+            self._skip(session, room, cursor)
+        elif batch := room.following(cursor):
+            self._give(session, room, batch)
+        else:
+            self._read(session, room, cursor)
+
+    def _skip(self, session: Session, room: Room, cursor: Cursor, to: Cursor | None = None) -> None:
+        to = to or room.end
+        self.behind[session][room] = to
+        if to.ordinal > cursor.ordinal:
+            session.sink.write(room.members[session].encode_skipped(room.name, to.ordinal - cursor.ordinal))
+
+    def _give(self, session: Session, room: Room, batch: CommittedBatch) -> None:
+        self._rendered.append(batch)
+        cursor = self.behind[session][room]
+        self.behind[session][room] = batch.end
+        self.delivered += len(batch.entries)
+        encoder = room.members[session]
+        start = batch.index_after(cursor.seq)
+        seen = batch.already_shown(encoder, session)
+        whole = not (start or seen or batch.authored_by(session.id_prefix))
+        data = batch.encoded(encoder) if whole else batch.encoded_for(encoder, session.id_prefix, start, seen)
+        if data:
+            session.sink.write(data)
+
+    def _read(self, session: Session, room: Room, cursor: Cursor) -> None:
+        """Read entries that are no longer in memory; the batches in memory or the next page follow them."""
+
+        def done(result: LogPage | BrokerError) -> None:
+            session.reading = False
+            if session.paused or self.behind.get(session, {}).get(room) != cursor:
+                # The session left, or its transport takes no bytes again: the page is read again when it is needed.
+                pass
+            elif isinstance(result, BrokerError):
+                # A notice about skipped entries is better than a session that never catches up.
+                self._skip(session, room, cursor)
+            elif not result.entries:  # past the retention
+                self._skip(session, room, cursor, room.cursor_at(upto))
+            else:
+                for piece in slices(result.entries, self._limits.write_bytes):
+                    if not session.paused:
+                        self._give(session, room, CommittedBatch(piece, self.behind[session][room]))
+            self.catch_up(session)
+            self.drop_caches()
+            if session not in self.behind:
+                session.client.resume_input()
+
+        session.reading = True
+        upto = room.newest_uncached()
+        # The session has access already, as a member or as a watcher, so the read needs no permission check.
+        self._query(After(room.name, cursor.seq, upto, PAGE, viewer=SYSTEM), done)
+
+    def _remember(self, room: Room, batch: CommittedBatch) -> None:
+        """Keep a batch in memory, and drop the oldest ones of all rooms above `Limits.recent` bytes."""
+        self._recent.append((room, batch))
+        self._cost += batch.cost
+        while self._cost > self._limits.recent and len(self._recent) > 1:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        room, batch = self._recent.popleft()
+        self._aged = max(0, self._aged - 1)
+        if batch.after.seq in room.recent_batches:
+            room.forget_oldest()
+            self._cost -= batch.cost
+        else:
+            self._stale -= 1
+
+
+def _send(data: bytes, group: Mapping[Session, Send]) -> None:
+    """Write the same bytes to many sessions.
+
+    The server spends most of its time here, so the loop calls the socket's `send` directly, with no method between.
+    """
+    size = len(data)
+    for session, send in group.items():
+        sent = 0
+        try:
+            sent = send(data)
+        except OSError:
+            pass
+        if sent != size:
+            session.sink.write_rest(data, sent)

@@ -1,0 +1,139 @@
+"""Messages that are delivered but not stored: private messages, and ephemeral entries such as typing notices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.errors import Refused
+from hubbub.model.access import Action
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.events import Acknowledged, Event, Private, Refusal
+from hubbub.text.cleaning import beginning, clean, is_blank, said
+from hubbub.text.tags import join
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+
+
+def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
+    """Return a message of a session as an entry that is in no log: its numbers are 0, and its time is now."""
+    session.next_id += 1
+    id = f"{session.id_prefix}{session.next_id:x}"
+    tags = join(session.tags, tags)
+    return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
+
+
+def check_present(hub: Hub, name: str, user: str) -> None:
+    """Raise Refused if a user with another id than `user` holds a name; a free name is no error."""
+    holder = hub.directory.find(name)
+    if holder and holder.user and holder.user.id != user:
+        raise Refused("somebody-else", f"Not sent: the {holder.nick} who is here now may be somebody else.")
+
+
+def send_private(  # noqa: PLR0913 - the parts of a message
+    hub: Hub, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
+) -> None:
+    """Send a private message to a user. Between guests it is stored nowhere.
+
+    The message keeps its place among the session's replies. With a label the session gets an `Acknowledged` reply when
+    the message is delivered. A failed delivery is reported by a Refusal in any case.
+
+    Raises:
+        Refused: no user has that name, or the text is empty and the message is not ephemeral.
+
+    """
+    text, formatting = said(text, session.preserves_spaces)
+    target = hub.directory.find(name)
+    if target is None:
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+    if is_blank(text) and kind is not Kind.EPHEMERAL:
+        raise Refused("no-text", "There is nothing to send.")
+    assert session.user is not None
+    session.user.active = hub.clock()
+    entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
+    if target in hub.remote:
+        hub.ask_for(
+            session,
+            partial(hub.remote.deliver, target, _private(session, entry)),
+            partial(_arrived, target, entry, label),
+        )
+        return
+    # The session's next message must not overtake this one.
+    session.pending_operations += 1
+    session.replies.append(partial(_hand_over, session, target, entry, label))
+    session.flush()
+
+
+def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> Event | None:
+    session.pending_operations -= 1
+    if target.closed:
+        return Refusal("no-such-name", "Not sent: who it was for has left.")
+    if target.paused:
+        return _arrived(target, entry, label, False)
+    target.client.send_event(_private(session, entry))
+    return _arrived(target, entry, label, True)
+
+
+def _private(session: Session, entry: Entry) -> Private:
+    assert session.user is not None
+    return Private(entry.nick, entry.text, entry, session.user.id)
+
+
+def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) -> Event | None:
+    """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
+    nick = entry.room.removeprefix("@")
+    if outcome is None:
+        return Refusal("not-confirmed", f"Not confirmed: {nick} cannot be reached just now.", label)
+    if not outcome:
+        return Refusal("not-reading", f"Not sent: {nick} does not read just now.", label)
+    return Acknowledged(label, entry, target.user.id if target.user else "") if label else None
+
+
+def message_members_apart(  # noqa: PLR0913 - the parts of a message
+    hub: Hub, session: Session, members: Sequence[Session], to: str, text: str, kind: Kind, tags: str, label: str = ""
+) -> None:
+    """Send a message to some members of a room, without storing it; `to` is the target that the message names.
+
+    Members that are closed or paused miss it. With a label the session gets an `Acknowledged` reply afterwards.
+    """
+    text, formatting = said(text, exact=True)
+    entry = _entry(hub, session, to, kind, text, join(tags, formatting))
+
+    def give() -> Event | None:
+        for member in members:
+            if not (member.closed or member.paused):
+                member.client.send_event(_private(session, entry))
+        return Acknowledged(label, entry) if label else None
+
+    session.replies.append(give)
+    session.flush()
+
+
+def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
+    """Send an ephemeral entry to the members of a room whose protocol can show it, on all nodes.
+
+    With a label the session gets an `Acknowledged` reply afterwards.
+
+    Raises:
+        Refused: the session is not in the room or may not send it: with a text it needs the right to speak.
+
+    """
+    where = hub.rooms.of(session, room)
+    # A text is read like a message, so the same checks apply, slow mode included.
+    if text:
+        hub.speak(hub.viewer(session), where)
+    else:
+        hub.check(session, Action.SIGNAL, where)
+    entry = _entry(hub, session, where.name, Kind.EPHEMERAL, text, tags)
+
+    def give() -> Event | None:
+        hub.delivery.signal(where, entry, session)
+        if where.remote_members:
+            hub.remote.signal(entry)
+        return Acknowledged(label, entry) if label else None
+
+    session.replies.append(give)
+    session.flush()

@@ -1,0 +1,493 @@
+"""The hub holds all sessions, users and rooms of one process; it checks permissions and publishes drafts.
+
+Rules of this file:
+
+ 1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the broker
+    ends later in another call. Meanwhile the next commands of that session wait (`Session.is_blocked`), and no
+    other session does.
+ 2. Every action of a session becomes a draft. No session sees any of it until `CommitHandler.stored` brings it
+    back as an entry.
+ 3. Every reply to a session goes through `reply`, which keeps its place behind the earlier drafts of the session:
+    when a session gets its reply, the others have already received the entries that it published before.
+ 4. Delivery never waits. A session whose transport takes no bytes is skipped, and is brought up to date from
+    the log when the transport is ready again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from hubbub.chat.budget import Budget
+from hubbub.chat.commit_handler import CommitHandler
+from hubbub.chat.delivery import Delivery, Limits, LogReader
+from hubbub.chat.naming import Naming
+from hubbub.chat.outbox import Outbox, link_drafts, set_label
+from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.room import Room, slices
+from hubbub.chat.rooms import Rooms
+from hubbub.chat.session import Placeholder, Session
+from hubbub.chat.users import Directory, User
+from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model.access import Action, may
+from hubbub.model.client import ByteSink, Client, Encoder
+from hubbub.model.entries import Draft, Kind
+from hubbub.model.events import Event, Goodbye, HistoryShown, Notice, Refusal
+from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
+from hubbub.model.redactions import Redactions
+from hubbub.model.room_modes import without_secrets
+from hubbub.model.viewer import Viewer
+from hubbub.text import names
+from hubbub.text.bounds import TOPIC_BYTES
+from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
+from hubbub.text.tags import LOST, join
+
+
+class Hub:
+    """All rooms and all sessions of this process.
+
+    Args:
+        broker: orders and stores the entries.
+        clock: returns the seconds since the epoch.
+        boot: a prefix of every id; it differs for every start of every server.
+        wake: called when there are drafts to publish; the owner then calls `outbox.gather`.
+        limits: the limits of the core.
+        ticks: returns seconds on a monotonic clock, which measures durations; `clock` by default.
+
+    """
+
+    def __init__(
+        self,
+        broker: LogReader,
+        clock: Callable[[], float],
+        boot: str,
+        wake: Callable[[], None],
+        limits: Limits | None = None,
+        ticks: Callable[[], float] | None = None,
+    ) -> None:
+        self.broker = broker
+        self.clock = clock
+        self.ticks = ticks or clock
+        self.limits = limits or Limits()
+        self.directory = Directory()
+        self.users = self.directory.users
+        # Called with a user who arrived, left (it has no sessions any more) or was renamed, and with the name before
+        # a rename, else "".
+        self.presence: list[Callable[[User, str], None]] = []
+        self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
+        # Checks whether a name and password belong to a server operator; calls back later with the result.
+        self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
+        # The same check for one session; the attempt itself may be refused.
+        self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
+            lambda session, name, password, done: self.verify(name, password, done)
+        )
+        # Returns the form of an address that other users see, for masks.
+        self.cloak: Callable[[str], str] = lambda address: "hidden"
+        # Called with a user of this node when one of the details that other nodes receive has changed.
+        self.on_user_changed: Callable[[User], None] = lambda user: None
+        # Checks whether the peer of a session still responds; calls back later with the result.
+        self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
+        self.budget = Budget(lambda: 0.0)  # per address; unlimited until the owner sets limits
+        # Calls a function after a number of seconds; until the owner sets it, it calls at once.
+        self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
+        # The server shuts down: all sessions leave, and their leaves are not published.
+        self.closing = False
+        self._boot = boot
+        self._sessions = 0
+        self.outbox = Outbox(wake, self.limits.gathered)
+        self.redactions = Redactions()
+        self.delivery = Delivery(self.read, self.limits)
+        self.remote = RemoteUsers(self)
+        self.rooms = Rooms(self)
+        self.naming = Naming(self)
+        self.commits = CommitHandler(self)
+
+    # --- sessions -------------------------------------------------------------------------------------------
+
+    def connect(self, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = "") -> Session:
+        """Return the session of a new connection; it has no nick yet and is in no room."""
+        self._sessions += 1
+        session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
+        session.redactions = self.redactions
+        return session
+
+    def touch(self, session: Session) -> None:
+        """Report a change to the session's user that other nodes must receive; do nothing without a user."""
+        if session.user:
+            self.on_user_changed(session.user)
+
+    def session_ready(self, session: Session) -> bool:
+        """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
+        return not (session.closed or session.is_blocked) and not self.outbox.full(session)
+
+    def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
+        """Take the session out of all its rooms and free its nick; no more entries are delivered to it.
+
+        `asked` says that the user wanted to leave; otherwise the connection was lost, or others ended the session.
+        Replies that wait are still sent, followed by Goodbye. A second call does nothing.
+        """
+        if session.closed:
+            return
+        session.closed = True
+        session.pending_operations = 0
+        self.rooms.withdraw(session)
+        drafts: list[Draft] = []
+        joining = [room for room, draft in (session.joining or {}).items() if draft]
+        for room in () if self.closing or not session.user else (*session.rooms, *joining):
+            # `must_store`: the other members must see the leave even if the disk is full at the moment.
+            if leave := session.leave_of(room):
+                leave.must_store = True
+            else:
+                text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
+                drafts.append(self.draft(session, room, Kind.LEAVE, text, insist=True))
+                drafts[-1].nick = next(iter(session.held_names()), session.nick)
+                drafts[-1].tags = join(session.tags, "" if asked else LOST)
+        link_drafts(drafts)
+        for name in list(session.rooms):
+            self.rooms.dismiss(session, name)
+        self.directory.leave(session)
+        self.touch(session)
+        if session.user and not session.user.sessions:
+            for tell in self.presence:
+                tell(session.user, "")
+        self.reply(session, Goodbye())
+
+    def expel(self, session: Session, reason: str) -> None:
+        """End a session, on this node or on another one, and give it the reason."""
+        if session in self.remote:
+            self.remote.expel(session, reason)
+        elif not session.closed:
+            self.reply(session, Notice((f"You are cut off: {reason}",)))
+            self.depart(session, reason)
+
+    # --- permissions ----------------------------------------------------------------------------------------
+
+    def viewer(self, session: Session, nick: str = "", key: str = "") -> Viewer:
+        """Return the viewer for a session: the subject of its permission checks and log queries.
+
+        A session without a user only watches its rooms, and does not count as a member of them.
+
+        Args:
+            session: the session that asks.
+            nick: a nick that the session does not hold but wants to speak under, for its mask.
+            key: a room key that the session offers.
+
+        """
+        user = session.user
+        rooms = tuple(session.rooms) if user else ()
+        operator = bool(user and user.operator)
+        mask = nick + session.mask
+        return Viewer(rooms, mask, operator, self.clock(), self.ticks(), session, session.address, key)
+
+    def stranger(self, host: str, address: str) -> Viewer:
+        """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""
+        return Viewer(mask=f"!{host}", now=self.clock(), ticks=self.ticks(), address=address)
+
+    def may(self, session: Session, action: Action, room: Room) -> bool:
+        """Return whether a session may perform an action in a room."""
+        return may(self.viewer(session), action, room.rules) is None
+
+    def check(self, session: Session, action: Action, room: Room) -> None:
+        """Raise Refused unless a session may perform an action in a room."""
+        if refused := may(self.viewer(session), action, room.rules):
+            raise refused
+
+    def reason(self, session: Session, room: Room | None, text: str) -> str:
+        """Return the reason that a session gives for an action in a room; "" if it may not speak there."""
+        return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
+
+    def speak(self, viewer: Viewer, room: Room) -> None:
+        """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""
+        if refused := may(viewer, Action.SPEAK, room.rules):
+            raise refused
+        room.rules.note_message(viewer)
+
+    # --- actions of sessions --------------------------------------------------------------------------------
+
+    def say(
+        self,
+        session: Session,
+        text: str,
+        room: str = "",
+        kind: Kind = Kind.MESSAGE,
+        label: str = "",
+        tags: str = "",
+    ) -> None:
+        """Publish a message of the session (or an action, for Kind.ACTION) in a room, its current one by default.
+
+        A label consists of letters, digits and hyphens, and the session uses it only once. With a label the session
+        gets an `Acknowledged` reply when the entry is stored, and the id of the entry ends with the label.
+
+        Raises:
+            Refused: the session is not in that room or may not speak there; or there is a label, and the text is empty.
+                Without a label an empty text is no error, and nothing is published.
+
+        """
+        text, formatting = said(text, session.preserves_spaces)
+        if label and is_blank(text):
+            raise Refused("no-text", "There is nothing to send.")
+        if not is_blank(text):
+            where = self.rooms.of(session, room)
+            self.speak(self.viewer(session), where)
+            assert session.user is not None
+            session.user.active = self.clock()
+            draft = self.draft(session, where.name, kind, text)
+            draft.tags = join(session.tags, tags, formatting)
+            set_label(draft, label)
+
+    def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
+        """Publish a message under a nick that no user holds, in a room that the session need not be in.
+
+        The session gets an `Acknowledged` reply with the label when the message is stored, or a Refusal, for example
+        because of the room's modes. The session does not hold the nick afterwards.
+
+        Raises:
+            Refused: the nick is invalid or taken; the room's name is invalid, or another room is being renamed to it;
+                or the text is empty.
+
+        """
+        self.directory.free(name)
+        room = names.check_room(clean(room))
+        self.rooms.check_not_coming(room)
+        text, formatting = said(text)
+        if is_blank(text):
+            raise Refused("no-text", "There is nothing to send.")
+
+        def publish() -> None:
+            try:
+                if (awake := self.rooms.loaded.get(room)) is None:
+                    raise Refused("broker", f"Not sent: {room} cannot be read just now.")
+                nick = self.directory.free(name)
+                if not awake.end.seq:
+                    names.check_new_room(room)
+                self.speak(self.viewer(session, nick), awake)
+                self.rooms.check_may_open(session, awake)
+                draft = self.draft(session, room, Kind.MESSAGE, text)
+                draft.nick, draft.tags = nick, formatting
+                set_label(draft, label)
+            except Refused as refusal:
+                self.reply(session, Refusal(refusal.code, refusal.text, label, room))
+            self.rooms.end_visit(session)
+
+        self.rooms.visit(session, [room], publish)
+
+    def set_topic(self, session: Session, text: str, room: str = "", cuts: bool = False) -> None:
+        """Publish a new topic for a room; a blank text removes the topic.
+
+        With `cuts` a topic longer than TOPIC_BYTES bytes is cut to that size instead of refused.
+
+        Raises:
+            Refused: the session is not in that room or may not set its topic, or the topic is too long.
+
+        """
+        text, formatting = one_line(text)
+        if is_blank(text):
+            text = formatting = ""
+        if (size := len(text.encode())) > TOPIC_BYTES and not cuts:
+            raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
+        where = self.rooms.of(session, room)
+        self.check(session, Action.SET_TOPIC, where)
+        session.pending_operations += 1
+        draft = self.draft(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES))
+        draft.tags = join(session.tags, formatting)
+
+    def say_from_outside(
+        self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
+    ) -> None:
+        """Publish a message in a room that the session is not in; a blank text publishes nothing.
+
+        Raises:
+            Refused: the session may not speak in the room.
+
+        """
+        self.speak(self.viewer(session), room)
+        text, formatting = said(text, exact=True)
+        if not is_blank(text):
+            draft = self.draft(session, room.name, kind, text)
+            draft.tags = join(session.tags, tags, formatting)
+            set_label(draft, label)
+
+    def announce(self, text: str) -> None:
+        """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""
+        for user in dict.fromkeys(self.users.values()):
+            for session in user.sessions:
+                if session not in self.remote and not session.paused:
+                    session.client.send_event(Notice((text,)))
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Call `done` later with the answer to a query, or with a BrokerError.
+
+        The answer holds only entries that the viewer may see, without room keys and redacted texts.
+        """
+
+        def show(result: LogPage | RoomList | BrokerError) -> None:
+            if isinstance(result, LogPage):
+                result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
+            done(result)
+
+        self.broker.read(query, show)
+
+    def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
+        """Read the log for a session, and reply with the event that `answer` makes of the result.
+
+        A BrokerError becomes a Refusal. The session's next commands wait until the reply.
+        """
+        session.pending_operations += 1
+
+        def done(result: LogPage | RoomList | BrokerError) -> None:
+            if session.closed:
+                return
+            if isinstance(result, Closed):
+                self.reply(session, Refusal(result.code, f"{result}."))
+            elif isinstance(result, Busy):
+                self.reply(session, Refusal("busy", f"Not done: {result}; try again in a while."))
+            elif isinstance(result, BrokerError):
+                self.reply(session, Refusal("broker", f"The log cannot be read: {result}."))
+            else:
+                self.reply(session, answer(result))
+            self.release(session)
+
+        session.replies.append(partial(self.read, query, done))
+        session.flush()
+
+    def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
+        """Read the log for a session, and call `answer` with the result, a BrokerError included.
+
+        The call takes the place of the query among the session's replies.
+        """
+
+        def current(result: LogPage | RoomList | BrokerError) -> None:
+            """Apply the newest redactions: the result may have waited until the session took bytes again."""
+            if isinstance(result, LogPage):
+                result = replace(result, entries=self.redactions.apply(result.entries))
+            answer(result)
+
+        self.ask_for(session, partial(self.read, query), current)
+
+    def check_password(
+        self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
+    ) -> None:
+        """Check whether a name and password belong to a server operator, and call `answer` with the result.
+
+        The call takes the place of the check among the session's replies.
+        """
+        self.ask_for(session, partial(self.check_login, session, name, password), answer)
+
+    def ask_for(
+        self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event | None]
+    ) -> None:
+        """Start an asynchronous operation in the session's reply order, and reply with its outcome in the same place.
+
+        The session's next commands wait meanwhile.
+
+        Args:
+            session: the session that asks.
+            start: starts the operation. It receives a callback that it must call once, now or later, with the outcome.
+            answer: turns the outcome into the reply, or returns None for no reply; not called for a closed session.
+
+        """
+        session.pending_operations += 1
+        hold = Placeholder()
+
+        def done(outcome: Any) -> None:
+            hold.action = lambda: None if session.closed else answer(outcome)
+            # This is needed for a closed session, too: its Goodbye waits behind the placeholder.
+            session.flush()
+            self.release(session)
+
+        session.replies += [partial(start, done), hold]
+        session.flush()
+
+    def reply(self, session: Session, event: Event) -> None:
+        """Send an event to the session after the outcomes of all drafts that it published before."""
+        session.replies += self.pieces(event)
+        session.flush()
+
+    def after_earlier_entries(self, session: Session) -> None:
+        """Hold back the session's next replies until all drafts made so far, of all sessions, have their outcome."""
+        if newest := self.outbox.newest:
+            newest.watchers = newest.watchers or []
+            newest.watchers.append(session)
+            session.replies.append(Placeholder(newest))
+
+    def pieces(self, event: Event) -> Sequence[Event]:
+        """Return an event as a list of events, with a long history cut into pieces of about `write_bytes` bytes.
+
+        Between two pieces the session may pause: not all of a long history is written to a slow transport.
+        """
+        if not isinstance(event, HistoryShown) or len(event.entries) < 2:
+            return (event,)
+        pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.write_bytes)]
+        pieces[-1] = replace(pieces[-1], tail=event.tail)
+        return pieces
+
+    def set_encoder(self, session: Session, encoder: Encoder) -> None:
+        """Use another encoder for the session from now on, in all its rooms."""
+        session.encoder = encoder
+        for name, room in session.rooms.items():
+            room.set_encoder(session, session.encoder_in(name))
+
+    def has_unsettled(self, session: Session) -> bool:
+        """Return whether the session is behind in a room; `Client.resume_input` is called when it has caught up."""
+        return session in self.delivery.behind
+
+    @property
+    def settled(self) -> bool:
+        """Whether every draft has its outcome, and every member has received every entry."""
+        return self.outbox.idle and not self.delivery.behind
+
+    def draft(self, session: Session, room: str, kind: Kind, text: str, insist: bool = False) -> Draft:
+        """Add a draft of a session to the outbox, and return it.
+
+        The draft gets the session's next id, its tags and its label. With `insist` it is published again after every
+        failed commit, until it is stored.
+        """
+        session.next_id += 1
+        draft = Draft(room, kind, session.nick, text, f"{session.id_prefix}{session.next_id:x}", session, insist)
+        draft.tags = session.tags
+        set_label(draft, session.label)
+        self.outbox.add(draft)
+        return draft
+
+    def rejoin(self, session: Session, room: str) -> None:
+        """Publish a join for a member that has left the room according to the log, but is still in it."""
+        session.next_id += 1
+        real = session.user.real if session.user else ""
+        draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.id_prefix}{session.next_id:x}", insist=True)
+        draft.host, draft.tags = session.host, session.tags
+        self.outbox.add(draft)
+
+    def release(self, session: Session) -> None:
+        """End one of the session's pending operations; after the last one, let the client take the next command."""
+        if session.closed:
+            return
+        session.pending_operations -= 1
+        if not session.pending_operations:
+            session.client.resume_input()
+
+    def block(self, session: Session, seconds: float) -> None:
+        """Delay the session's next command by a number of seconds; 0 does nothing."""
+        if seconds:
+            session.pending_operations += 1
+            self.later(seconds, partial(self.release, session))
+
+    # --- slow readers ---------------------------------------------------------------------------------------
+
+    def pause(self, session: Session) -> None:
+        """Mark the session as paused, because its transport takes no bytes: it is now behind in all its rooms."""
+        session.paused = True
+        if not session.closed:
+            self.delivery.fall_behind(session)
+
+    def resume(self, session: Session) -> None:
+        """Send the waiting replies and missed entries to a session whose transport takes bytes again."""
+        session.paused = False
+        session.flush()
+        if session.closed:
+            return
+        self.delivery.catch_up(session)
+        self.delivery.drop_caches()
+        if not session.paused:
+            session.client.resume_input()

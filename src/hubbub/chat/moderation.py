@@ -1,0 +1,281 @@
+"""The acts of operators on every wire: change the modes of a room, kick, invite, rename, redact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.errors import BrokerError, Refused
+from hubbub.model import mask_targets, room_keys
+from hubbub.model.access import Action, may
+from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.events import Invited
+from hubbub.model.mask_lists import LISTS
+from hubbub.model.masks import MUTE, NOBODY, read_mask, whole_mask
+from hubbub.model.queries import Around, Latest, LogPage
+from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange, write
+from hubbub.model.viewer import SYSTEM
+from hubbub.text import names
+from hubbub.text.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
+from hubbub.text.cleaning import beginning, clean, reason_of
+from hubbub.text.names import LOBBY, key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.room import Room
+    from hubbub.chat.session import Session
+
+MAX_NUMBER = 1_000_000
+LOOKED_AT = 200  # newest messages that `delete` can count back through
+
+
+def change(
+    hub: Hub, session: Session, room: Room, changes: Sequence[ModeChange], until: float = 0.0
+) -> list[tuple[ModeChange, Refused]]:
+    """Publish the valid changes among some changes of a room's modes, and return the invalid ones with their refusals.
+
+    A change that has no effect is left out.
+
+    Args:
+        hub: the hub.
+        session: the operator who asks.
+        room: the room.
+        changes: the changes, in order.
+        until: epoch seconds at which new masks end; 0 for never.
+
+    Raises:
+        Refused: the session may not change the modes of this room.
+
+    """
+    hub.check(session, Action.SET_MODES, room)
+    good: list[ModeChange] = []
+    bad: list[tuple[ModeChange, Refused]] = []
+    made: dict[object, object] = {}  # by subject: its value after the changes so far
+    for one in changes:
+        try:
+            step = _step(hub, session, room, one)
+        except Refused as refusal:
+            bad.append((one, refusal))
+            continue
+        if step and made.get(step.about, step.now) != step.then:
+            good.append(step.change)
+            made[step.about] = step.then
+    if good:
+        session.pending_operations += 1
+        salt = f"{session.id_prefix}{session.next_id:x}"  # the session's last id: unique for ever
+        draft = hub.draft(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
+        draft.unblocks = write(good, until) if any(one.letter == "k" for one in good) else ""
+    return bad
+
+
+def _hashed(change: ModeChange, salt: str) -> ModeChange:
+    """Return a change as it is stored: a key becomes a hash."""
+    return change._replace(param=room_keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
+
+
+class Step(NamedTuple):
+    """A change as it is stored, with its subject, and the subject's value now and after the change."""
+
+    change: ModeChange
+    about: object
+    now: object
+    then: object
+
+
+def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
+    """Return the effect of a change, None if it has none. Raises Refused."""
+    on, letter, param = change
+    rules = room.rules
+    if letter in PREFIXES:
+        target = member(hub, room, param)
+        named = ModeChange(on, letter, f"{target.nick}!{target.host}")
+        return Step(named, (letter, target), letter in rules.status.get(target, ""), on)
+    if letter in LISTS:
+        return _mask(hub, session, room, change)
+    if letter == "k":
+        if not on:
+            return Step(ModeChange(False, letter, "*"), letter, rules.key, "")
+        if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
+            raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, and no spaces or commas.")
+        if param.startswith(":"):  # IRC could not separate it from other parameters
+            raise Refused("bad-value", "A key can't begin with a colon.")
+        return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
+    if LETTERS[letter].parameter:
+        return _number(change, rules.limit if letter == "l" else rules.slow_seconds)
+    return Step(ModeChange(on, letter, ""), letter, letter in rules.flags, on)
+
+
+def placed(hub: Hub, session: Session, mask: str) -> str:
+    """Return a whole mask as it is stored: an address becomes a cloak. Raises Refused."""
+    return mask_targets.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
+
+
+def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
+    on, letter, param = change
+    masks = room.rules.lists[letter]
+    mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
+    if not room.rules.lists.find(letter, mask):  # a mask from an older log may hold an address
+        mask = placed(hub, session, mask)
+    read = read_mask(mask.removeprefix(MUTE))
+    if read is NOBODY:
+        raise Refused("bad-value", f"A mask has at most {FOLDED_CHARS} characters.")
+    if not param or " " in mask or (on and mask.startswith(":")):
+        return None
+    known = room.rules.lists.find(letter, mask)
+    if on and not known and len(masks) >= MASKS_IN_LIST:
+        raise Refused("list-full", f"There are {MASKS_IN_LIST} masks in that list already.")
+    return Step(ModeChange(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
+
+
+def _number(change: ModeChange, now: int) -> Step:
+    on, letter, param = change
+    if not on:
+        return Step(ModeChange(False, letter, ""), letter, now, 0)
+    if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
+        what = "slow takes a number of seconds" if letter == "d" else "limit takes a number of people"
+        raise Refused("bad-value", f"{what} (1 to {MAX_NUMBER}), or off.")
+    number = int(param[:9])
+    return Step(ModeChange(True, letter, str(number)), letter, now, number)
+
+
+def member(hub: Hub, room: Room, name: str) -> Session:
+    """Return the session of a member by name. Raises Refused."""
+    session = hub.directory.find(clean(name))
+    if session is None:
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+    if not room.has_member(session):
+        raise Refused("not-there", f"{session.nick} is not in {room.name}.")
+    return session
+
+
+def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") -> None:
+    """Publish the kick of a member from a room. Raises Refused."""
+    hub.check(session, Action.KICK, room)
+    target = member(hub, room, name)
+    session.pending_operations += 1
+    hub.draft(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
+
+
+def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
+    """Invite a user into a room and return their session; an operator's invitation admits them. Raises Refused."""
+    target = hub.directory.find(clean(name))
+    if target is None:
+        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+    if room.has_member(target):
+        raise Refused("there-already", f"{target.nick} is already in {room.name}.")
+    hub.check(session, Action.INVITE, room)
+    opens = hub.clock() if room.rules.is_operator(session) else 0.0
+    target.invite(room.name, opens)
+    if not target.paused:
+        target.client.send_event(Invited(session.nick, session.host, room.name, opens))
+    return target
+
+
+def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse: Callable[[Refused], None]) -> None:
+    """Give a room another name; its log, members and modes go with it.
+
+    Args:
+        hub: the hub.
+        session: the operator who asks.
+        room: the room.
+        name: the new name.
+        reason: the reason that the other members are shown; may be "".
+        refuse: is called later if the new name is in use, or if the broker fails.
+
+    Raises:
+        Refused: the session is no operator, or the name is not allowed.
+
+    """
+    hub.check(session, Action.RENAME, room)
+    try:
+        to = names.check_room(clean(name))
+        names.check_new_room(to)
+    except Refused as refusal:
+        raise Refused("cannot-rename", refusal.text) from None
+    if room.name == LOBBY:
+        raise Refused("cannot-rename", "The lobby keeps its name.")
+    if to == LOBBY:
+        raise Refused("cannot-rename", f"There is already a room called {LOBBY}.")
+    if to == room.name:
+        raise Refused("cannot-rename", f"The room is called {to} already.")
+    label = session.label
+
+    def found(page: LogPage | BrokerError) -> None:
+        if isinstance(page, BrokerError):
+            refuse(Refused("broker", f"Not done: {page}."))
+        elif page.entries or not hub.rooms.is_free(to):
+            refuse(Refused("name-in-use", f"There is already a room called {to}."))
+        else:
+            session.pending_operations += 1
+            session.label, before = label, session.label
+            hub.draft(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
+            session.label = before
+
+    # The name of a secret room is in use, too: two rooms cannot have the same name.
+    hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
+
+
+def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:
+    """Redact a message: authors redact their own, operators any. Its text leaves the log.
+
+    Args:
+        hub: the hub.
+        session: the session that asks.
+        room: the room of the message.
+        id: the message's id.
+        reason: the reason that the other members are shown.
+        refuse: is called instead if there is no such message, or if the session may not redact it.
+
+    """
+    take_back = _taking_back(hub, session, room, reason, refuse)
+    query = Around(room.name, "around", (id,), 1, True, viewer=hub.viewer(session))
+    hub.ask_raw(session, query, lambda page: take_back(page, lambda entry: entry.id == id))
+
+
+def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refuse: Callable[[Refused], None]) -> None:
+    """Redact one of the newest messages in a room, found by its position; otherwise like `redact`.
+
+    Args:
+        hub: the hub.
+        session: the session that asks.
+        room: the room of the message.
+        name: the author's nick; "" for the session's own messages.
+        number: 1 for the newest of the author's messages, 2 for the one before it; found among the LOOKED_AT newest
+            messages.
+        refuse: is called instead if there is no such message, or if the session may not redact it.
+
+    """
+    left = number
+
+    def is_meant(entry: Entry) -> bool:
+        nonlocal left
+        left -= key_of(entry.nick) == key_of(name) if name else entry.id.startswith(session.id_prefix)
+        return left == 0
+
+    take_back = _taking_back(hub, session, room, "", refuse)
+    query = Latest(room.name, LOOKED_AT, viewer=hub.viewer(session))
+    hub.ask_raw(session, query, lambda page: take_back(page, is_meant))
+
+
+def _taking_back(
+    hub: Hub, session: Session, room: Room, reason: str, refuse: Callable[[Refused], None]
+) -> Callable[[LogPage | BrokerError, Callable[[Entry], bool]], None]:
+    """Return a function that redacts the newest matching message of a page, with the label of the current request."""
+    label = session.label
+
+    def take_back(page: LogPage | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
+        said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, LogPage) else []
+        entry = next(filter(is_meant, reversed(said)), None)
+        if entry is None:
+            refuse(Refused("no-such-message", "There is no such message here."))
+            return
+        own = entry.id.startswith(session.id_prefix)
+        if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
+            refuse(refused)
+        else:
+            session.pending_operations += 1
+            session.label, before = label, session.label
+            hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
+            session.label = before
+
+    return take_back

@@ -1,0 +1,297 @@
+"""The slash commands of operators: rows of the table of commands (chat/commands.py)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hubbub.chat import moderation
+from hubbub.errors import Refused
+from hubbub.model import mask_targets
+from hubbub.model.access import Action
+from hubbub.model.events import Notice, Refusal
+from hubbub.model.masks import MUTE, whole_mask
+from hubbub.model.room_modes import LETTERS, ModeChange
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.room import Room
+    from hubbub.chat.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class SlashCommand:
+    """A row of the table: `usage` shows the arguments, placeholders in capitals and optional parts in brackets.
+
+    /help explains the commands that have no `group`; of the others it lists the names, and `/help GROUP` explains them.
+    """
+
+    name: str
+    usage: str
+    help: str
+    run: Callable[[Hub, Session, str], None]
+    group: str = ""
+
+    @property
+    def synopsis(self) -> str:
+        """Return the command with its arguments, as it is typed."""
+        return f"/{self.name} {self.usage}".rstrip()
+
+    @property
+    def line(self) -> str:
+        """Return the line of /help for this command."""
+        return f"{self.synopsis}: {self.help}"
+
+
+SETTINGS = {
+    "invite-only": "i",
+    "moderated": "m",
+    "members-only": "n",
+    "secret": "s",
+    "topic-lock": "t",
+    "key": "k",
+    "limit": "l",
+    "slow": "d",
+}
+ON, OFF = ("on", "yes", "1"), ("off", "no", "0", "")
+_DURATION = re.compile(r"(\d{1,4})([mhd])")
+_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+_CLOAK = re.compile(r"[0-9a-f]{10}")
+_BY_CLOAK = re.compile(rf"\*!\*@{_CLOAK.pattern}\.\*")
+
+
+def _tell(hub: Hub, session: Session, text: str) -> None:
+    hub.reply(session, Notice((text,)))
+
+
+def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float = 0.0) -> None:
+    """Change the modes of the current room; reply if nothing changes.
+
+    Raises:
+        Refused: a change is invalid, or the session may not make it.
+
+    """
+    room = hub.rooms.of(session)
+    before = session.pending_operations
+    for _, refusal in moderation.change(hub, session, room, changes, until):
+        raise refusal
+    if session.pending_operations == before:
+        _tell(hub, session, "That is already so")
+
+
+def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
+    def run(hub: Hub, session: Session, name: str) -> None:
+        _change(hub, session, [ModeChange(on, letter, name)])
+
+    return run
+
+
+def _kick(hub: Hub, session: Session, argument: str) -> None:
+    name, *why = argument.split(maxsplit=1)
+    moderation.kick(hub, session, hub.rooms.of(session), name, *why)
+
+
+def _invite(hub: Hub, session: Session, name: str) -> None:
+    target = moderation.invite(hub, session, hub.rooms.of(session), name)
+    _tell(hub, session, f"{target.nick} is invited")
+
+
+def _rename(hub: Hub, session: Session, argument: str) -> None:
+    def refuse(refused: Refused) -> None:
+        hub.reply(session, Refusal(refused.code, refused.text))
+
+    moderation.move(hub, session, hub.rooms.of(session), argument.removeprefix("#"), "", refuse)
+
+
+def mask_of(hub: Hub, text: str) -> str:
+    """Return the mask for a name, a cloak, an address or a whole mask."""
+    if mask_targets.one_address(text) or mask_targets.is_pattern(text):
+        return f"*!*@{text}"
+    if set(text) & set("!@*?"):
+        return whole_mask(text)
+    if _CLOAK.fullmatch(text):
+        return f"*!*@{text}.*"
+    found = hub.directory.find(text)
+    return f"{found.nick if found else text}!*@*"
+
+
+def masks_of(hub: Hub, session: Session, room: Room, text: str) -> list[str]:
+    """Return the masks that bar a user from a room: the name, and also the cloak if no other member shares it.
+
+    So the user cannot return under another name from another connection, and no other user in a class behind one router
+    is barred. Raises Refused.
+    """
+    mask = moderation.placed(hub, session, mask_of(hub, text))
+    person = hub.directory.find(text)
+    if person is None or mask != f"{person.nick}!*@*":
+        return [mask]
+    cloak = _cloak(person)
+    if not cloak or any(_cloak(other) == cloak for other in (*room.people, session) if other is not person):
+        return [mask]
+    return [mask, f"*!*@{cloak}.*"]
+
+
+def _cloak(person: Session) -> str:
+    return person.host.rpartition("@")[2].partition(".")[0]
+
+
+def hit_by(hub: Hub, room: Room, masks: Sequence[str]) -> list[Session]:
+    """Return the members of a room whom one of the masks matches."""
+    targets = [mask_targets.read_target(mask) for mask in masks]
+    return [member for member in room.people if any(target.means(hub.viewer(member)) for target in targets)]
+
+
+def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
+    verb = "mute" if mute else "ban"
+
+    def run(hub: Hub, session: Session, argument: str) -> None:
+        room = hub.rooms.of(session)
+        hub.check(session, Action.SET_MODES, room)
+        words = argument.split()
+        sure = words[-1] == "yes" and len(words) > 1
+        words = words[:-1] if sure else words
+        length = _DURATION.fullmatch(words[1]) if len(words) == 2 else None
+        if len(words) > 2 or (len(words) == 2 and not length):
+            raise Refused("argument-invalid", f"Usage: /{verb} NAME [30m|2h|1d] [yes]")
+        masks = masks_of(hub, session, room, words[0])
+        hit = hit_by(hub, room, masks)
+        if not sure:
+            _warn(hub, session, verb, " ".join(words), masks, hit)
+            return
+        until = hub.clock() + int(length[1]) * _SECONDS[length[2]] if length else 0.0
+        changes = [ModeChange(True, "b", MUTE + mask if mute else mask) for mask in masks]
+        session.last_ban = (room.name, changes)
+        _change(hub, session, changes, until)
+        for member in [] if mute else hit:
+            if member is not session and not room.rules.is_operator(member):
+                moderation.kick(hub, session, room, member.nick, "banned")
+
+    return run
+
+
+def _described(mask: str) -> str:
+    """Return a description of the users whom a mask matches, in plain words if it is a name or a cloak."""
+    if _BY_CLOAK.fullmatch(mask):
+        return f"anyone from the address {mask.removeprefix('*!*@').removesuffix('.*')}"
+    nick = mask.removesuffix("!*@*")
+    is_name = nick != mask and not set(nick) & set("*?")
+    return f"anyone called {nick}" if is_name else f"anyone who matches {mask}"
+
+
+def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[Session]) -> None:
+    """Reply with the users whom a ban would hit; it takes effect after a confirmation."""
+    names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody"
+    whom = " and ".join(_described(mask) for mask in masks)
+    lines = [f"This would {verb} {whom} (here now: {names}). Type /{verb} {typed} yes to go ahead."]
+    if len(hit) == len(masks) == 1:
+        cloak = _cloak(hit[0])
+        lines.append(f"For everybody who comes from the same address as {hit[0].nick}: /{verb} {cloak}")
+    hub.reply(session, Notice(tuple(lines)))
+
+
+def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
+    def run(hub: Hub, session: Session, argument: str) -> None:
+        mask = MUTE + mask_of(hub, argument) if mute else mask_of(hub, argument)
+        masks = [mask]
+        along = hub.rooms.of(session).rules.lists.after("b", mask)
+        if along and mask.endswith("!*@*") and _BY_CLOAK.fullmatch(along.removeprefix(MUTE if mute else "")):
+            masks.append(along)
+        _change(hub, session, [ModeChange(False, "b", one) for one in masks])
+
+    return run
+
+
+def _undo(hub: Hub, session: Session, _: str) -> None:
+    if session.last_ban is None:
+        raise Refused("nothing-to-undo", "There is nothing to undo.")
+    name, changes = session.last_ban
+    room = hub.rooms.of(session, name)
+    session.last_ban = None
+    moderation.change(hub, session, room, [change._replace(on=False) for change in changes])
+
+
+def _bans(hub: Hub, session: Session, _: str) -> None:
+    room = hub.rooms.of(session)
+    now = hub.clock()
+    lines = []
+    for mask, listed in room.rules.lists["b"].items():
+        if listed.until and listed.until <= now:
+            continue
+        what = "muted" if mask.startswith(MUTE) else "banned"
+        left = f", for {(listed.until - now) / 60:.0f} minutes more" if listed.until else ""
+        shown = mask if session.user and session.user.operator else mask_targets.shown(mask)
+        lines.append(f"{what}: {shown.removeprefix(MUTE)} (by {listed.by}{left})")
+    hub.reply(session, Notice(tuple(lines or ["Nobody is banned or muted here"])))
+
+
+def _set(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.rooms.of(session)
+    if not argument:
+        hub.reply(session, Notice(tuple(_settings(room, session))))
+        return
+    name, _, value = argument.partition(" ")
+    letter = SETTINGS.get(key_of(name))
+    if letter is None:
+        raise Refused("no-such-setting", f"The settings are {', '.join(SETTINGS)}.")
+    off = value.lower() in OFF
+    if not LETTERS[letter].parameter and not off and value.lower() not in ON:
+        raise Refused("value-invalid", f"/set {name} takes on or off.")
+    closed = room.rules.closed
+    _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
+    if off and closed == letter:
+        text = f"Everybody can read {room.name} now, also what was said in it while it was closed"
+        session.replies.append(lambda: None if room.rules.closed else Notice((text,)))
+        session.flush()
+
+
+def _settings(room: Room, session: Session) -> list[str]:
+    rules = room.rules
+    values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow_seconds or "off")}
+    lines = [
+        f"{name}: {values.get(letter) or ('on' if letter in rules.flags else 'off')}"
+        for name, letter in SETTINGS.items()
+    ]
+    operators = sorted(member.nick for member, status in rules.status.items() if "o" in status)
+    lines.append(f"operators: {', '.join(operators) or 'none here'}")
+    return [*lines, f"watching over HTTP: {len(room.watchers)}"] if room.watchers else lines
+
+
+def _oper(hub: Hub, session: Session, argument: str) -> None:
+    name, _, password = argument.partition(" ")
+
+    def answer(right: bool) -> Notice:
+        if right and session.user:
+            session.user.operator = True
+            hub.touch(session)
+        return Notice(("You may act in every room now" if right else "Wrong name or password",))
+
+    hub.check_password(session, name, password, answer)
+
+
+OPERATORS = "operators"  # the /help group of these commands
+
+
+def _row(name: str, usage: str, help: str, run: Callable[[Hub, Session, str], None]) -> SlashCommand:
+    return SlashCommand(name, usage, help, run, group=OPERATORS)
+
+
+ROWS = (
+    _row("op", "NAME", "Make somebody an operator of the room.", _status(True, "o")),
+    _row("deop", "NAME", "Remove somebody's operator rights.", _status(False, "o")),
+    _row("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
+    _row("devoice", "NAME", "Remove somebody's right to speak in a moderated room.", _status(False, "v")),
+    _row("kick", "NAME [REASON]", "Remove somebody from the room.", _kick),
+    _row("ban", "NAME [TIME] [yes]", "Keep out a name, cloak or mask (for 30m, 2h, 1d).", _bar(False)),
+    _row("unban", "NAME", "Let somebody in again.", _unbar(False)),
+    _row("mute", "NAME [TIME] [yes]", "Stop somebody from posting.", _bar(True)),
+    _row("unmute", "NAME", "Let somebody post again.", _unbar(True)),
+    _row("undo", "", "Undo your last ban or mute.", _undo),
+    _row("bans", "", "List bans and mutes.", _bans),
+    _row("invite", "NAME", "Invite somebody to the room.", _invite),
+    _row("set", "[SETTING VALUE]", f"Show or change the room's settings: {', '.join(SETTINGS)}.", _set),
+    _row("rename", "ROOM", "Give the room another name.", _rename),
+    _row("oper", "NAME PASSWORD", "Log in as a server operator.", _oper),
+)

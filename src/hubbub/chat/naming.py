@@ -1,0 +1,297 @@
+"""Naming: sessions enter under a name, change it or lose it. In a cluster the other nodes must agree first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.chat.outbox import link_drafts
+from hubbub.chat.session import Session, author
+from hubbub.chat.users import User
+from hubbub.errors import Refused
+from hubbub.model.access import Action
+from hubbub.model.entries import Draft, Kind
+from hubbub.model.events import NickChanged, Notice, Refusal
+from hubbub.text import names
+from hubbub.text.bounds import NAME_CHARS
+from hubbub.text.cleaning import clean
+from hubbub.text.names import LOBBY, key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.room import Room
+
+LAST_NUMBER = 99  # highest number appended to a lost name
+
+
+class Naming:
+    """Give the sessions of a hub their names, and change them."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        # The folded names that users of other nodes have taken: their holders here are about to be renamed.
+        self.losing: set[str] = set()
+
+    def enter(
+        self,
+        session: Session,
+        name: str,
+        room: str = LOBBY,
+        after: int | None = None,
+        outcome: Callable[[Refused | None], None] = lambda refusal: None,
+        key: str = "",
+    ) -> None:
+        """Give the session a name of its own, and let it join a room.
+
+        Args:
+            session: the session, which has no user yet.
+            name: the name that it asks for.
+            room: the room to join, the lobby by default.
+            after: show the entries after this number, as in `Rooms.join`.
+            outcome: called now or later, unless the session closes: with None when it has the name, or with the
+                refusal. A later refusal means that a user of another node holds the name, or that its holder here was
+                probed and is still connected.
+            key: the room key that the session offers.
+
+        Raises:
+            Refused: the name or the room's name is invalid, or the name is taken on this node. The session may try
+                another one.
+
+        """
+        room = names.check_room(clean(room))
+
+        join = partial(self._hub.rooms.join, session, room, after, key)
+
+        def again() -> None:
+            try:
+                self._enter(session, name, join, outcome)
+            except Refused as refusal:
+                outcome(refusal)
+
+        try:
+            self._enter(session, name, join, outcome)
+        except Refused as refusal:
+            if not self.make_free(session, name, refusal, again):
+                raise
+
+    def _enter(
+        self,
+        session: Session,
+        name: str,
+        join: Callable[[], None],
+        outcome: Callable[[Refused | None], None],
+    ) -> None:
+        user, nick = self._hub.directory.claim(name)
+
+        def held(refusal: Refused | None) -> None:
+            if refusal or session.closed:
+                self._hub.directory.release_all(user)
+            else:
+                self.attach(session, user)
+                join()
+            if not session.closed:
+                outcome(refusal)
+
+        self.reserve(session, nick, held)
+
+    def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
+        """Probe the holder of a taken name, if it came from the same address, and end its session if it is gone.
+
+        A connection can disappear without a notice: the network was lost, or the machine sleeps.
+
+        Args:
+            session: the session that asks for the name; its next commands wait meanwhile.
+            name: the name.
+            refusal: the refusal of the name.
+            again: called later, after the probe; the name is free then if the holder was gone.
+
+        Returns:
+            Whether the holder is probed. If not, `again` is never called.
+
+        """
+        holder = self._hub.directory.find(name) if refusal.code == "name-taken" else None
+        if holder is None or holder is session or not session.address or holder.address != session.address:
+            return False
+        if holder in self._hub.remote:
+            return False
+        session.pending_operations += 1
+
+        def known(there: bool) -> None:
+            if not there:
+                self._hub.depart(holder)
+            if not session.closed:
+                again()
+            self._hub.release(session)
+
+        self._hub.probe(holder, known)
+        return True
+
+    def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+        """Claim a name in the cluster that the session has claimed on this node already.
+
+        `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
+        session's next commands wait meanwhile.
+        """
+        if self._hub.directory.names is None:
+            held(None)
+            return
+        session.pending_operations += 1
+
+        def done(refusal: Refused | None) -> None:
+            if refusal and refusal.code == "name-taken":
+                # The cluster refuses the folded name; the user sees the name as it was typed.
+                refusal = Refused(refusal.code, f"The name {nick} is taken.")
+            held(refusal)
+            self._hub.release(session)
+
+        def wait() -> None:
+            if not session.closed:
+                self._hub.reply(session, Notice((f"One moment: it is not sure whether {nick} is still here",)))
+
+        self._hub.directory.names.claim(key_of(nick), done, wait)
+
+    def attach(self, session: Session, user: User) -> None:
+        """Give a session to a user that holds a name already, and announce the user; the session is in no room yet."""
+        session.user = user
+        user.id = user.id or session.user_id
+        user.since = user.active = self._hub.clock()
+        user.sessions.append(session)
+        self._hub.on_user_changed(user)
+        for tell in self._hub.presence:
+            tell(user, "")
+
+    def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
+        """Give the session's user another name.
+
+        If the name is refused later, because a user of another node holds it or its holder here is still connected,
+        `refused` is called. Without `refused` the session gets a Refusal.
+
+        Raises:
+            Refused: the name is invalid or taken on this node, or a room of the session does not allow it to change its
+                name.
+
+        """
+        for room in session.rooms.values():
+            self._hub.check(session, Action.CHANGE_NAME, room)
+        try:
+            self._rename(session, name, refused)
+        except Refused as refusal:
+            if not self.make_free(session, name, refusal, partial(self._rename_again, session, name, refused)):
+                raise
+
+    def _rename_again(self, session: Session, name: str, refused: Callable[[Refused], None] | None) -> None:
+        try:
+            self._rename(session, name, refused)
+        except Refused as refusal:
+            if refused:
+                refused(refusal)
+            else:
+                self._hub.reply(session, Refusal(refusal.code, refusal.text))
+
+    def _rename(
+        self,
+        session: Session,
+        name: str,
+        refused: Callable[[Refused], None] | None,
+        publish: Callable[[Session, str], None] | None = None,
+    ) -> None:
+        publish = publish or self._publish
+        user = session.user
+        assert user is not None
+        had = user.keys
+        _, nick = self._hub.directory.claim(name, user)
+        if nick == user.nick:
+            self._hub.reply(session, Notice((f"You are {nick} already",)))
+            return
+
+        def held(refusal: Refused | None) -> None:
+            if session.closed:
+                self.losing.discard(key_of(user.nick))
+                self._hub.directory.release(nick)
+            elif refusal is None:
+                publish(session, nick)
+            else:
+                self.set_nick(session, session.nick)
+                if refused:
+                    refused(refusal)
+                else:
+                    self._hub.reply(session, Refusal(refusal.code, refusal.text))
+
+        if key_of(nick) in had:
+            publish(session, nick)
+        else:
+            self.reserve(session, nick, held)
+
+    def lose_name(self, key: str) -> None:
+        """Rename a user whose name a user of another node has taken meanwhile: append the first number that is free.
+
+        The log says already that the user has left, so the user joins the rooms again under the new name: a rename
+        would look like one of the new holder.
+
+        Args:
+            key: the folded name.
+
+        """
+        user = self._hub.users.get(key)
+        if user is None or user.is_remote or not user.sessions:
+            self.losing.discard(key)
+            return
+        session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
+        self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+        numbers = iter(range(2, LAST_NUMBER + 1))
+
+        def next_one(refusal: Refused | None = None) -> None:
+            number = next(numbers, None)
+            if number is None or (refusal and refusal.code != "name-taken"):
+                self.losing.discard(key)
+                self._hub.depart(session, "no name")
+                return
+            if key_of(f"{name}{number}") == key:
+                next_one()
+                return
+            try:
+                self._rename(session, f"{name}{number}", next_one, self._come_again)
+            except Refused as taken:
+                next_one(taken)
+
+        next_one()
+
+    def _come_again(self, session: Session, nick: str) -> None:
+        self.losing.discard(key_of(session.nick))
+        self._renamed(session, nick, True)
+        session.flush()
+        for room in session.rooms.values():
+            room.rules.restore_status(session)
+            self._hub.rejoin(session, room.name)
+
+    def _publish(self, session: Session, nick: str) -> None:
+        if not session.rooms:
+            self._renamed(session, nick, True)
+            session.flush()
+        session.pending_operations += len(session.rooms)
+        link_drafts([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
+
+    def rename_stored(self, draft: Draft, room: Room | None = None, *_: object) -> None:
+        """Give a user the new name after a rename was stored, and move its status in the room to that name."""
+        session = author(draft)
+        # A rename has one entry for each room; the first one changes the name.
+        if session.nick != draft.text:
+            self._renamed(session, draft.text, False)
+        if room:
+            # Later entries of the same batch use the new name already.
+            room.rules.move_status(session, draft.nick)
+
+    def _renamed(self, session: Session, nick: str, alone: bool) -> None:
+        before = session.nick
+        self.set_nick(session, nick)
+        session.replies.append(NickChanged(nick, before, alone))
+        assert session.user is not None
+        self._hub.on_user_changed(session.user)
+        for tell in self._hub.presence:
+            tell(session.user, before)
+
+    def set_nick(self, session: Session, nick: str) -> None:
+        """Set a user's nick, and release its other names except those of renames that are not stored yet."""
+        assert session.user is not None
+        self._hub.directory.set_nick(session.user, nick, session.held_names())

@@ -1,0 +1,68 @@
+"""Continue a session in another connection after the first one was lost or given up; other users notice nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.errors import Refused
+from hubbub.model.events import HistoryShown, Joined, Refusal
+from hubbub.text import names
+from hubbub.text.cleaning import clean
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.room import Room
+    from hubbub.chat.session import Session
+
+
+def replace(hub: Hub, session: Session, new: Session) -> None:
+    """Let the connection of `new`, which has no name yet, replace the session's own connection.
+
+    The session keeps its name, rooms, rights and pending replies. Nothing is written to it until `go_on` is called.
+    """
+    session.client, session.sink = new.client, new.sink
+    session.host, session.address, session.secure = new.host, new.address, new.secure
+    session.paused = new.paused
+    new.closed = True
+    hub.delivery.suspend(session)
+    # Deliveries that were still to start are removed; `go_on` starts them again after the numbers that the peer knows.
+    session.replies = [item for item in session.replies if getattr(item, "func", None) != hub.delivery.start]
+    hub.touch(session)
+
+
+def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
+    """Show a session whose connection was replaced its rooms, and the entries that it missed there.
+
+    Args:
+        hub: the hub.
+        session: the session.
+        seen: by room name, the number of the last entry that the peer received there. In a room without a number, or
+            missing here, the session is shown the same as a new member. A room that the session has left meanwhile is
+            joined.
+
+    """
+    after: dict[str, int | None] = {}
+    for name, seq in seen.items():
+        try:
+            after[names.check_room(clean(name))] = seq
+        except Refused as refusal:
+            hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+    for name, room in list(session.rooms.items()):
+        _show(hub, session, room, after.pop(name, None))
+    session.flush()
+    for name, seq in after.items():
+        try:
+            hub.rooms.join(session, name, seq)
+        except Refused as refusal:
+            hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+
+
+def _show(hub: Hub, session: Session, room: Room, seq: int | None) -> None:
+    session.replies.append(Joined(room.name, room.end.seq, room.topic, False))
+    past = list(room.latest)
+    if seq is None and past:
+        session.replies += hub.pieces(HistoryShown(past, hub.clock()))
+    cursor = room.end if seq is None else room.cursor_at(seq)
+    session.replies.append(partial(hub.delivery.start, session, room, cursor))

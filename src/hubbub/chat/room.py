@@ -1,0 +1,334 @@
+"""A room is a log. This is the loaded part of it: its newest committed batches, and the members who get the next."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.model.absent import Absence, Key, absences
+from hubbub.model.client import Encoder, Send
+from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.queries import RoomState
+from hubbub.model.redactions import gone
+from hubbub.model.room_modes import CHANGING, RoomModes, without_secrets
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.session import Session
+
+ENDING = frozenset({Kind.KICK, Kind.MODE})  # entries that may remove a member or a watcher
+_seq = attrgetter("seq")
+ABSENT = 1_000  # absences that a room remembers
+ENTRY_COST = 400  # bytes of an entry in memory besides its text, as measured
+CHUNK_COST = 800  # bytes of a batch in memory besides its entries, as measured
+
+
+class Cursor(NamedTuple):
+    """A member's position in a room's log: it has received everything up to the entry with number `seq`.
+
+    The numbers are not dense, so `ordinal` counts the room's entries since it was loaded.
+    """
+
+    seq: int
+    ordinal: int
+
+
+class CommittedBatch:
+    """Entries of one room that were committed together and are written together.
+
+    Its bytes are rendered once for each encoder and cached, for the live members now and for those who catch up later.
+
+    Args:
+        entries: the entries, in order of their numbers.
+        after: the position of a member that has received everything before the batch.
+        doubled: for some entries, by index, the other rooms in which the same event was shown before.
+
+    """
+
+    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "duplicates", "end", "entries")
+
+    def __init__(
+        self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
+    ) -> None:
+        self.entries = without_secrets(entries)
+        self.duplicates = doubled or {}
+        self.after = after
+        self.end = self.cursor(len(entries) - 1)
+        self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
+        self._own: dict[str, list[int]] | None = None
+        self._lines: dict[Encoder, list[bytes]] = {}
+        self._whole: dict[Encoder, bytes] = {}
+
+    def cursor(self, index: int) -> Cursor:
+        """Return the position of a member that has received everything up to the entry at `index`."""
+        return Cursor(self.entries[index].seq, self.after.ordinal + index + 1)
+
+    def index_after(self, seq: int) -> int:
+        """Return the index of the first entry whose number is greater than `seq`."""
+        return 0 if seq <= self.after.seq else bisect_right(self.entries, seq, key=_seq)
+
+    def authored_by(self, tag: str) -> Sequence[int]:
+        """Return the indexes of the entries that the session with the id prefix `tag` published."""
+        if self._own is None:
+            self._own = {}
+            for index, entry in enumerate(self.entries):
+                self._own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
+        return self._own.get(tag, ())
+
+    def _rendered(self, encoder: Encoder) -> list[bytes]:
+        lines = self._lines.get(encoder)
+        if lines is None:
+            render = encoder.encode
+            lines = self._lines[encoder] = [render(entry) for entry in self.entries]
+        return lines
+
+    def encoded(self, encoder: Encoder) -> bytes:
+        """Return the bytes of the whole batch, rendered once and cached for each encoder."""
+        whole = self._whole.get(encoder)
+        if whole is None:
+            whole = self._whole[encoder] = encoder.join(self._rendered(encoder))
+        return whole
+
+    def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
+        """Return the indexes of the entries whose event the session was shown in another of its rooms.
+
+        There are none if the encoder shows an event in every room.
+        """
+        if not self.duplicates or not encoder.dedupes or len(session.rooms) < 2:
+            return ()
+        return [index for index, rooms in self.duplicates.items() if any(room in session.rooms for room in rooms)]
+
+    def encoded_for(self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
+        """Return the bytes of the entries from index `start` on for one session; its own by `Encoder.encode_own`.
+
+        Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
+        those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
+        """
+        lines = self._rendered(encoder)
+        own = () if encoder.echo else self.authored_by(tag)
+        pieces = []
+        for index in sorted({*own, *seen}) if seen else own:
+            if index >= start:
+                pieces += lines[start:index]
+                start = index + 1
+                entry = self.entries[index]
+                if index in own and index not in seen and "-" not in entry.id[len(tag) :]:
+                    pieces.append(encoder.encode_own(entry))
+                if entry.kind is Kind.LEAVE and index in own:
+                    return encoder.join(pieces)
+        return encoder.join(pieces + lines[start:])
+
+    def take_back(self, id: str) -> bool:
+        """Redact the message with this id, and drop the rendered bytes; return whether it is in the batch."""
+        index = next((index for index, entry in enumerate(self.entries) if entry.id == id), None)
+        if index is None:
+            return False
+        self.entries = [*self.entries[:index], gone(self.entries[index]), *self.entries[index + 1 :]]
+        self._lines.clear()
+        self._whole.clear()
+        return True
+
+    def drop_cache(self) -> None:
+        """Drop the caches that only parts of the batch need.
+
+        After the fan-out nearly all members that catch up need the whole batch, and rarely a part of it.
+        """
+        self._lines.clear()
+        self._own = None
+
+
+class Room:
+    """A loaded room: the end of its log, its newest entries, its modes and its members.
+
+    Args:
+        name: the folded name.
+        state: the state of the room according to its log.
+        history: the number of newest messages to keep for newcomers.
+        elsewhere: the members on other nodes; the caller changes this dict afterwards.
+
+    """
+
+    __slots__ = (
+        "absent",
+        "end",
+        "latest",
+        "live",
+        "members",
+        "name",
+        "recent_batches",
+        "remote_members",
+        "rules",
+        "topic",
+        "watchers",
+    )  # fmt: skip
+
+    def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
+        self.name = name
+        self.end = Cursor(state.seq, 0)
+        self.topic = state.topic
+        self.rules = RoomModes(name, state.rules)
+        self.latest: deque[Entry] = deque(state.latest, maxlen=history)
+        self.absent = absences(state.recent)
+        self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
+        self.members: dict[Session, Encoder] = {}
+        self.watchers: set[Session] = set()  # members without a user, invisible to others
+        # The members that have received everything, by encoder: a batch is written to them without any more checks.
+        self.live: dict[Encoder, dict[Session, Send]] = {}
+        self.remote_members = {} if elsewhere is None else elsewhere
+        for session in self.remote_members:
+            self.receive(session)
+
+    def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
+        """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
+
+        The entries also change the room's topic, modes, newest messages and absences.
+        """
+        batch = CommittedBatch(entries, self.end, doubled)
+        self.recent_batches[self.end.seq] = batch
+        self.end = batch.end
+        for entry in entries:
+            if entry.kind in SAID:
+                self.latest.append(entry)
+            elif entry.kind in CHANGING:
+                if entry.kind is Kind.TOPIC:
+                    self.topic = entry.text
+                # A session that joins on this node is not a member yet, so a join concerns remote members alone. Only
+                # entries that name a user need to search the members.
+                apart = () if entry.kind is Kind.JOIN else self.members
+                self.rules.apply(entry, (*apart, *self.remote_members))
+            elif entry.kind is Kind.LEAVE:
+                self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
+            elif entry.kind is Kind.REDACT:
+                self._take_back(entry.text.partition(" ")[0])
+        return batch
+
+    def _take_back(self, id: str) -> None:
+        """Redact a message in everything that the room holds in memory."""
+        self.latest = deque((one for one in self.latest if one.id != id), self.latest.maxlen)
+        for batch in reversed(self.recent_batches.values()):
+            if batch.take_back(id):
+                return
+
+    def forget_oldest(self) -> None:
+        """Drop the oldest batch from memory; it stays in the log."""
+        del self.recent_batches[next(iter(self.recent_batches))]
+
+    def following(self, cursor: Cursor) -> CommittedBatch | None:
+        """Return the batch in memory that holds the entry after the cursor; None if only the log has that entry."""
+        batch = self.recent_batches.get(cursor.seq)
+        if batch is None:
+            # The cursor is inside a batch if the session joined there while its transport took no bytes.
+            inside = (c for c in reversed(self.recent_batches.values()) if c.after.seq < cursor.seq < c.end.seq)
+            batch = next(inside, None)
+        return batch
+
+    def cursor_at(self, seq: int) -> Cursor:
+        """Return the position of a client that claims to have received everything up to number `seq`.
+
+        If `seq` lies before the batches in memory, the number of missed entries is not known, and a small one is used.
+        """
+        if seq >= self.end.seq:
+            return self.end
+        batch = self.following(Cursor(seq, 0)) or next(iter(self.recent_batches.values()), None)
+        if batch is None or seq < batch.after.seq:
+            return Cursor(seq, (batch.after if batch else self.end).ordinal - 1)
+        return Cursor(seq, batch.after.ordinal + batch.index_after(seq))
+
+    def newest_uncached(self) -> int:
+        """Return the number after which the log is in memory: entries up to it are only in the broker's log."""
+        return next(iter(self.recent_batches), self.end.seq)
+
+    @property
+    def people(self) -> list[Session]:
+        """The members that others see, on all nodes: those with a user. The rest only watch."""
+        return [*(session for session in self.members if session.user), *self.remote_members]
+
+    @property
+    def count(self) -> int:
+        """The number of `people`, in constant time."""
+        return len(self.members) - len(self.watchers) + len(self.remote_members)
+
+    def has_member(self, session: Session) -> bool:
+        """Return whether a session is a member, on this node or on another one."""
+        return session in self.members or session in self.remote_members
+
+    def receive(self, session: Session) -> None:
+        """Let a remote session that has joined the room take part in its modes and absences."""
+        session.rooms[self.name] = self
+        self.absent.pop((key_of(session.nick), session.host), None)
+        self.rules.admit(session)
+
+    def add_member(self, session: Session, encoder: Encoder) -> None:
+        """Make a session a member that receives no entries yet.
+
+        `mark_live` or a cursor in `Delivery.behind` then sets the entry from which on it receives them.
+        """
+        self.members[session] = encoder
+        if not session.user:
+            self.watchers.add(session)
+
+    def remove_member(self, session: Session) -> None:
+        """Remove a session of this node from the members; raise KeyError if it is not one of them."""
+        self.rules.dismiss(session)
+        self.watchers.discard(session)
+        self.mark_behind(session, self.members.pop(session))
+
+    def note_absence(self, session: Session, seq: int, now: float) -> None:
+        """Remember that a member leaves at `now` (epoch seconds), and the number up to which it has received the log.
+
+        Messages that were written within the member's last `unheard` seconds may not have arrived, and do not count.
+        """
+        unsure = (entry.seq - 1 for entry in self.latest if entry.time >= now - session.unheard)
+        seq = min(seq, next(unsure, seq)) if session.unheard else seq
+        self._note((key_of(session.nick), session.host), Absence(seq, now))
+
+    def _note(self, key: Key, absence: Absence) -> None:
+        """Remember an absence; if the user has one already, the smaller of the two numbers counts.
+
+        One departure makes two absences: one when the member is dismissed, one when its leave is stored.
+        """
+        known = self.absent.pop(key, absence)
+        self.absent[key] = absence._replace(seq=min(known.seq, absence.seq))
+        if len(self.absent) > ABSENT:
+            del self.absent[next(iter(self.absent))]
+
+    def mark_live(self, session: Session) -> None:
+        """Write every batch to the session from now on; it has received everything before."""
+        self.live.setdefault(self.members[session], {})[session] = session.sink.send
+
+    def mark_behind(self, session: Session, encoder: Encoder | None = None) -> bool:
+        """Stop writing batches to the session; return whether it was live."""
+        encoder = encoder or self.members[session]
+        group = self.live.get(encoder)
+        if group is None or group.pop(session, None) is None:
+            return False
+        if not group:
+            del self.live[encoder]
+        return True
+
+    def set_encoder(self, session: Session, encoder: Encoder) -> None:
+        """Use another encoder for the session from now on."""
+        live = self.mark_behind(session)
+        self.members[session] = encoder
+        if live:
+            self.mark_live(session)
+
+
+def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
+    """Yield the entries in pieces of at most `limit` bytes each, or of one entry.
+
+    A piece also ends after a kick or a change of modes: a session that loses access by it gets none of the entries
+    that follow.
+    """
+    start = size = 0
+    for index, entry in enumerate(entries):
+        text = entry.text
+        cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # protocol overhead
+        if size and (size + cost > limit or entries[index - 1].kind in ENDING):
+            yield entries[start:index]
+            start, size = index, 0
+        size += cost
+    yield entries if not start else entries[start:]

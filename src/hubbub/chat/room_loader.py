@@ -1,0 +1,123 @@
+"""The room loader keeps the loaded rooms, and loads a room from the broker when a session needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.chat.room import Room
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Entry
+from hubbub.model.queries import RoomState
+
+if TYPE_CHECKING:
+    from hubbub.chat.delivery import LogReader
+    from hubbub.chat.remote_users import RemoteUsers
+    from hubbub.chat.session import Session
+
+Then = Callable[[Room | BrokerError], None]
+
+
+class _Opening:
+    """A room that is being loaded: the waiting sessions, and the entries committed to it meanwhile."""
+
+    __slots__ = ("meanwhile", "waiters")
+
+    def __init__(self) -> None:
+        self.waiters: dict[Session, Then] = {}
+        self.meanwhile: list[Entry] = []
+
+
+class RoomLoader:
+    """Load and unload rooms.
+
+    Args:
+        broker: reads the state of a room from its log.
+        history: the number of newest messages to load for newcomers.
+        take_in: appends the entries that were committed during the load to the room.
+        settle: unloads a room by its name if it is not needed.
+        abroad: the remote users, with the members of rooms on other nodes.
+
+    """
+
+    def __init__(
+        self,
+        broker: LogReader,
+        history: int,
+        take_in: Callable[[Room, Sequence[Entry]], None],
+        settle: Callable[[str], None],
+        abroad: RemoteUsers,
+    ) -> None:
+        self.loaded: dict[str, Room] = {}
+        self._broker = broker
+        self._history = history
+        self._take_in = take_in
+        self._settle = settle
+        self._abroad = abroad
+        self._opening: dict[str, _Opening] = {}
+        # The room that is being handed to its waiting sessions, or "": it must stay loaded until all of them have it.
+        self.handing = ""
+
+    def load(self, name: str, session: Session, then: Then) -> None:
+        """Call `then` with a room, or with a BrokerError if it cannot be loaded.
+
+        The call comes at once if the room is loaded, otherwise later; not at all after `withdraw`. While the room is
+        being loaded, a second `then` of the same session replaces the first.
+        """
+        if room := self.loaded.get(name):
+            then(room)
+            return
+        opening = self._opening.get(name)
+        if opening is None:
+            opening = self._opening[name] = _Opening()
+            self._broker.open(name, self._history, lambda state: self._opened(name, state))
+        opening.waiters[session] = then
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether a room is loaded or being loaded."""
+        return name in self.loaded or name in self._opening
+
+    def withdraw(self, session: Session) -> None:
+        """Cancel all loads that a session waits for; their callbacks are not called."""
+        for opening in self._opening.values():
+            opening.waiters.pop(session, None)
+
+    def hold_entries(self, name: str, entries: Sequence[Entry]) -> None:
+        """Hold committed entries for a room that is being loaded; do nothing for other rooms."""
+        if opening := self._opening.get(name):
+            opening.meanwhile += entries
+
+    def unload(self, name: str) -> None:
+        """Remove a room from memory, and stop following its log."""
+        del self.loaded[name]
+        self._abroad.room_unloaded(name)
+        self._broker.close(name)
+
+    def _opened(self, name: str, state: RoomState | BrokerError) -> None:
+        opening = self._opening.pop(name)
+        if isinstance(state, BrokerError):
+            for then in opening.waiters.values():
+                then(state)
+            return
+        room = self.loaded.get(name)  # a room renamed to this name meanwhile
+        if room is None:
+            room = self.loaded[name] = Room(name, state, self._history, self._abroad.room_loaded(name))
+            end, meanwhile = state.seq, []
+            for entry in opening.meanwhile:
+                # Other entries belong to another room that had this name before, or to the loaded state already.
+                if entry.seq > end >= entry.prev:
+                    end = entry.seq
+                    meanwhile.append(entry)
+            if meanwhile:
+                self._take_in(room, meanwhile)
+        self.handing = name
+        try:
+            for session, then in list(opening.waiters.items()):
+                if room.name == name:
+                    then(room)
+                else:
+                    # An earlier callback has renamed the room: load the next one of this name.
+                    self.load(name, session, then)
+        finally:
+            self.handing = ""
+        self._settle(room.name)

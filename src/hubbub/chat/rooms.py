@@ -1,0 +1,377 @@
+"""The loaded rooms and their members: sessions join, watch and leave rooms, and each speaks in its current room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.chat.room import CommittedBatch, Cursor, Room
+from hubbub.chat.room_loader import RoomLoader
+from hubbub.chat.session import author
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.absent import DAY
+from hubbub.model.access import HIDDEN, Action, is_known, may
+from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.model.events import HistoryShown, Joined, Left, Notice, Refusal, RoomRenamed
+from hubbub.model.queries import Latest, LogPage
+from hubbub.text import names
+from hubbub.text.cleaning import beginning, clean
+from hubbub.text.names import LOBBY, key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+
+RETURNING = 200  # most messages for a member that comes back
+COMING = "Another room is just being renamed to {}; try again."
+
+
+class Rooms:
+    """The rooms of a hub, with the operations that change their members."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._limits = hub.limits
+        self._delivery = hub.delivery
+        self._waking = RoomLoader(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.remote)
+        self.loaded = self._waking.loaded
+        self._visits: dict[Session, set[str]] = {}  # rooms that stay loaded for a session, member or not
+        # Sessions that asked to watch a room that is hidden from them. They begin when it becomes visible: until then a
+        # hidden room must look like one that does not exist yet.
+        self._parked: dict[Session, str] = {}
+
+    # --- operations of a session ------------------------------------------------------------------------------
+
+    def join(self, session: Session, name: str, after: int | None = None, key: str = "") -> None:
+        """Make the session a member of a room and the room its current one, and show it the newest messages.
+
+        With `after` the session is shown all entries after that number instead.
+
+        Raises:
+            Refused: the name is invalid, or the session is in too many rooms. A refusal by the room's modes follows as
+                a reply when the room is loaded.
+
+        """
+        room = names.check_room(clean(name))
+        if room in session.rooms:
+            self.focus(session, room)
+            self._hub.reply(session, Notice((f"You are in {room}",)))
+            return
+        joining = session.joining or {}
+        if room in joining:
+            return
+        if len(session.rooms) + len(joining) >= self._limits.max_rooms:
+            raise Refused("too-many-rooms", f"You are in {self._limits.max_rooms} rooms; /leave one first.")
+        if self._is_coming(room):
+            self._hub.reply(session, Refusal("name-in-use", COMING.format(room), room=room))
+            return
+        self._hub.block(session, self._hub.budget.joins.charge(session.address))
+        session.pending_operations += 1
+        session.joining = {**joining, room: None}
+        self._waking.load(room, session, partial(self._ask_in, session, room, after, key))
+
+    def watch(self, session: Session, name: str, after: int | None = None) -> None:
+        """Write a room's entries to a session without a user: all from now on, or all after number `after`.
+
+        When the room becomes closed to the session, it gets a Refusal, and no more entries.
+
+        Raises:
+            Refused: the room's name is invalid, or another room is being renamed to it.
+
+        """
+        room = names.check_room(clean(name))
+        self.check_not_coming(room)
+        session.pending_operations += 1
+        self._waking.load(room, session, partial(self._watched, session, after))
+
+    def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
+        """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
+
+        The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
+        not called if the session leaves before that.
+        """
+        session.pending_operations += 1
+        self._visits[session] = set(names)
+        asleep = set(names)
+
+        def opened(name: str, _: Room | BrokerError) -> None:
+            asleep.discard(name)
+            if not asleep:
+                then()
+                self._hub.release(session)
+
+        for name in names:
+            self._waking.load(name, session, partial(opened, name))
+
+    def end_visit(self, session: Session) -> None:
+        """End a session's visit: unload the visited rooms that are not needed otherwise."""
+        for name in self._visits.pop(session, ()):
+            self.close_if_empty(name)
+
+    def is_free(self, name: str) -> bool:
+        """Return whether no room of this name is loaded or being loaded here, and none is being renamed to it."""
+        return name not in self._waking and not self._is_coming(name)
+
+    def check_not_coming(self, name: str) -> None:
+        """Raise Refused if a room is being renamed to this name."""
+        if self._is_coming(name):
+            raise Refused("name-in-use", COMING.format(name))
+
+    def check_may_open(self, session: Session, room: Room) -> None:
+        """Charge the budget of the session's address for a new room; do nothing if the room exists or is being created.
+
+        Raises:
+            Refused: too many rooms were opened from that address.
+
+        """
+        if not room.end.seq and room.name != LOBBY and not self._hub.outbox.pending_joins(room.name):
+            self._hub.budget.open_room(session.address)
+
+    def _is_coming(self, name: str) -> bool:
+        """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
+        if name in self._waking:
+            return False
+        moves = (draft for draft in self._hub.outbox if draft.kind is Kind.ROOM_RENAMED)
+        return any(draft.text.partition(" ")[0] == name for draft in moves)
+
+    def leave(self, session: Session, name: str = "", reason: str = "") -> None:
+        """Take the session out of a room, its current one by default.
+
+        Raises:
+            Refused: it is not in that room.
+
+        """
+        room = self.of(session, name)
+        session.pending_operations += 1
+        self._hub.draft(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
+
+    def of(self, session: Session, name: str = "") -> Room:
+        """Return a room that the session is in, its current one by default.
+
+        Raises:
+            Refused: it is not in that room.
+
+        """
+        room = session.rooms.get(key_of(clean(name).removeprefix("#")) if name else session.current)
+        if room is None and session.rooms and not name:
+            raise Refused("not-a-room", "This is not a room. Go to the room that you mean, and do it there.")
+        if room is None:
+            where = beginning(clean(name)).removeprefix("#")
+            there = f"You are not in {where}. Type /join {where} first."
+            raise Refused(
+                "not-in-room", there if name else "You are not in a room. Type /join and a room's name first."
+            )
+        return room
+
+    def seen(self, session: Session, name: str) -> Room:
+        """Return a loaded room that the session may know of.
+
+        Raises:
+            Refused: there is no room of that name, or it is hidden from the session; both refusals look the same.
+
+        """
+        room = self.loaded.get(key_of(clean(name).removeprefix("#")))
+        return room if room and self._hub.may(session, Action.LIST, room) else self.of(session, name)
+
+    def focus(self, session: Session, name: str) -> None:
+        """Make a room of the session its current one, and change the encoders of the old and the new one."""
+        before, session.current = session.current, name
+        for room in (before, name):
+            if room in session.rooms:
+                session.rooms[room].set_encoder(session, session.encoder_in(room))
+
+    def withdraw(self, session: Session) -> None:
+        """Cancel a session's pending loads and watches, and end its visit."""
+        self._waking.withdraw(session)
+        self._parked.pop(session, None)
+        self.end_visit(session)
+
+    # --- steps of joining and leaving -------------------------------------------------------------------------
+
+    def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
+        assert session.joining is not None
+        try:
+            if isinstance(room, BrokerError):
+                raise Refused("broker", f"Not joined: {room}.")
+            count = room.count + self._hub.outbox.pending_joins(room.name) if room.rules.limit else 0
+            if not room.end.seq:
+                names.check_new_room(name)
+            if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
+                raise refused
+            self.check_may_open(session, room)
+            room.rules.learn_key(key)
+            if room.rules.accepts_key(key):
+                session.trust(name)
+        except Refused as refusal:
+            session.joining = without(session.joining, name)
+            self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+            self._hub.release(session)
+            return
+        real = session.user.real if session.user else ""
+        draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, real)
+        draft.after = after
+
+    def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
+        if isinstance(room, BrokerError):
+            self._hub.reply(session, Refusal("broker", f"The log cannot be read: {room}."))
+        elif refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+            if refused.code == HIDDEN:
+                self._parked[session] = room.name
+            else:
+                self._hub.reply(session, Refusal(refused.code, refused.text))
+        else:
+            self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
+        self._hub.release(session)
+
+    def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
+        session.rooms[room.name] = room
+        session.current = room.name
+        room.add_member(session, session.encoder)
+        self._delivery.start(session, room, cursor)
+        self._delivery.drop_caches()
+
+    def review_watchers(self, room: Room, kind: Kind) -> None:
+        """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
+        for session in list(room.watchers) if kind is Kind.MODE else ():
+            if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+                self.dismiss(session, room.name)
+                self._hub.reply(session, Refusal(refused.code, refused.text))
+        for session in [one for one, name in self._parked.items() if name == room.name]:
+            if self._hub.may(session, Action.WATCH, room):
+                del self._parked[session]
+                self._let_watch(session, room, room.end)
+
+    def joined(self, draft: Draft, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
+        """Make the session of a stored join a member of the room.
+
+        If the join has number n, the session is shown the newest messages before n, and is written all entries from
+        n+1 on. With `after` it is written all entries after that number instead.
+        """
+        session = author(draft)
+        session.joining = without(session.joining, room.name)
+        first, session.never_joined = session.never_joined, False
+        session.rooms[room.name] = room
+        room.add_member(session, session.encoder_in(room.name))
+        room.rules.admit(session)
+        self._hub.touch(session)
+        self.focus(session, room.name)
+        cursor = batch.cursor(index)
+        session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
+        if draft.after is not None and draft.after <= cursor.seq:
+            cursor = room.cursor_at(draft.after)
+        elif self._limits.history:
+            past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
+            self._replay(session, room, past[-self._limits.history :], cursor.seq)
+        session.replies.append(partial(self._delivery.start, session, room, cursor))
+
+    def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
+        """Show a newcomer the newest messages.
+
+        If its client keeps the history and it left the room less than a day ago, show it only the messages that it
+        missed.
+        """
+        now = self._hub.clock()
+        left = room.absent.pop((key_of(session.nick), session.host), None)
+        if left and session.keeps_history and now - left.at < DAY:
+            missed = [entry for entry in past if entry.seq > left.seq]
+            # If all messages in memory were missed, there may be more of them in the log.
+            if len(missed) == self._limits.history:
+                self._replay_more(session, room, missed, left.seq, upto)
+                return
+            past = missed
+        if past:
+            session.replies += self._hub.pieces(HistoryShown(past, now, folds=True))
+
+    def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
+        """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
+
+        def answer(page: LogPage | BrokerError) -> HistoryShown:
+            known = newest if isinstance(page, BrokerError) else page.entries
+            return HistoryShown([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
+
+        query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
+        self._hub.ask_for(session, partial(self._hub.read, query), answer)
+
+    def left(self, draft: Draft, room: Room, *_: object) -> None:
+        """Remove the session of a stored leave from the room."""
+        session = author(draft)
+        if room.name not in session.rooms:
+            return  # removed before, by a kick for example
+        self.dismiss(session, room.name)
+        session.replies.append(Left(room.name, session.current))
+
+    def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
+        """Remove the member that a stored kick names from the room, if it is on this node."""
+        entry = batch.entries[index]
+        session = self._hub.directory.find(entry.text.partition(" ")[0])
+        if session and session in room.members:
+            unread = session in self._delivery.behind
+            self.dismiss(session, room.name)
+            self._hub.reply(session, Left(room.name, session.current, entry if unread else None))
+
+    def moved(self, room: Room, entry: Entry) -> None:
+        """Rename a room after the rename was stored, here and in all that refers to it by name."""
+        before, to = room.name, entry.text.partition(" ")[0]
+        del self.loaded[before]
+        self.loaded[to] = room
+        room.name = room.rules.room = to
+        self._hub.outbox.move(before, to)
+        self._hub.remote.move(before, to)
+        for visited in self._visits.values():
+            if before in visited:
+                visited.add(to)
+        for tell in self._hub.moves:
+            tell(before, to)
+        # The members are copied: an event stream of the API ends when it gets RoomRenamed.
+        for session in list(room.members):
+            session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
+            session.current = to if session.current == before else session.current
+            self._hub.touch(session)
+            self._hub.reply(session, RoomRenamed(before, to, entry, room.topic))
+        for user in self._hub.users.values():
+            for session in user.sessions:
+                session.move(before, to)
+                if before in (session.joining or {}):
+                    # A join without a draft still waits for the load of a room: it will open a new one of the old name.
+                    joining = (session.joining or {}).items()
+                    session.joining = {to if name == before and draft else name: draft for name, draft in joining}
+
+    def dismiss(self, session: Session, name: str) -> None:
+        """Remove a session from a room; if that was its current room, the last of its other rooms becomes current."""
+        room = session.rooms.pop(name)
+        if session.user and not is_known(self._hub.viewer(session), room.rules):
+            session.remember(name)
+        if room.rules.status.get(session):
+            session.trust(name)
+        if session.user and session.keeps_history:
+            room.note_absence(session, self._delivery.delivered_up_to(session, room), self._hub.clock())
+        self._delivery.end(session, room)
+        self._hub.touch(session)
+        if session.current == name:
+            session.current = ""
+            if session.rooms and not session.closed:
+                self.focus(session, next(reversed(session.rooms)))
+        self.close_if_empty(name)
+
+    def close_if_empty(self, name: str) -> None:
+        """Unload a room that has no members on this node, no visitors and no pending joins."""
+        room = self.loaded.get(name)
+        if room is None or room.members or name == self._waking.handing or self._hub.outbox.joins(name):
+            return
+        if any(name in visited for visited in self._visits.values()):
+            return
+        self._delivery.forget(room)
+        self._waking.unload(name)
+
+    def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
+        self._hub.commits.advance(room, entries)
+
+    def keep(self, name: str, entries: Sequence[Entry]) -> None:
+        """Hold committed entries of a room that is being loaded, until it is loaded."""
+        self._waking.hold_entries(name, entries)
+
+
+def without(joining: dict[str, Draft | None] | None, room: str) -> dict[str, Draft | None] | None:
+    """Return a session's pending joins without one room; None if no other is left."""
+    return {name: draft for name, draft in (joining or {}).items() if name != room} or None

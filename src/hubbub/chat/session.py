@@ -1,0 +1,263 @@
+"""A session is the hub's side of a connection: its rooms, its pending replies and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hubbub.model.client import ByteSink, Client, Encoder
+from hubbub.model.entries import SAID, Draft, Kind
+from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
+from hubbub.model.redactions import Redactions
+from hubbub.text.cleaning import beginning
+from hubbub.text.tags import BOT
+
+if TYPE_CHECKING:
+    from hubbub.chat.room import Room
+    from hubbub.chat.users import User
+    from hubbub.model.room_modes import ModeChange
+
+TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
+INVITATIONS = 100  # invitations that a session remembers
+FORMER_ROOMS = 1_000  # rooms for which a session remembers its former masks, and its trust
+FORMER_NAMES = 4  # former masks per room
+UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
+
+
+class Placeholder:
+    """A place among a session's replies that is held until its `action` is set; the action then makes the reply.
+
+    Args:
+        until: a draft whose outcome frees the place without an action.
+
+    """
+
+    __slots__ = ("action", "until")
+
+    def __init__(self, until: Draft | None = None) -> None:
+        self.action: Callable[[], Event | None] | None = None
+        self.until = until
+
+    @property
+    def kept(self) -> bool:
+        """Whether the replies behind the placeholder must still wait."""
+        return self.action is None and not (self.until and (self.until.settled or self.until.detached))
+
+
+# An item among a session's replies: a draft that it published, an event for it, a placeholder, or a function that is
+# called in its place and may return an event.
+Turn = Draft | Event | Placeholder | Callable[[], Event | None]
+
+
+class Session:
+    """One peer, as the hub knows it.
+
+    Args:
+        id_prefix: the prefix of the ids of this session's drafts, and of no others; "" for a user of another node.
+        client: the listener's side of the connection.
+        sink: receives the bytes for the peer.
+        encoder: renders the entries of the session's current room.
+        host: the public form of the peer's address, as entries show it.
+        address: the peer's address, which only operators see.
+
+    """
+
+    __slots__ = (
+        "address",
+        "client",
+        "closed",
+        "current",
+        "encoder",
+        "former",
+        "host",
+        "id_prefix",
+        "invited",
+        "joining",
+        "keeps_history",
+        "label",
+        "last_ban",
+        "never_joined",
+        "next_id",
+        "paused",
+        "pending_operations",
+        "preserves_spaces",
+        "reading",
+        "redactions",
+        "replies",
+        "rooms",
+        "secure",
+        "sink",
+        "trusted",
+        "unheard",
+        "unsettled",
+        "user",
+        "user_id",
+    )
+
+    def __init__(
+        self, id_prefix: str, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = ""
+    ) -> None:
+        self.id_prefix = id_prefix
+        self.client = client
+        self.sink = sink
+        self.encoder = encoder
+        self.host = host
+        self.address = address
+        self.last_ban: tuple[str, list[ModeChange]] | None = None  # room and changes of its last ban
+        # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
+        # opens the room to the session, or 0 for an invitation by another member.
+        self.invited: dict[str, float] = {}
+        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
+        self.former: dict[str, tuple[str, ...]] = {}
+        # The rooms in which its identity is known: it had rights there, or knows the key.
+        self.trusted: dict[str, None] = {}
+        self.preserves_spaces = False  # the spaces in its messages are kept
+        # Its client keeps the history: after a return to a room it is shown only the messages that it missed.
+        self.keeps_history = False
+        # The last seconds before its end, in which entries written to it may not have arrived.
+        self.unheard = 0.0
+        self.secure = False  # encrypted connection
+        self.user: User | None = None
+        self.user_id = id_prefix.rstrip(".")  # the id that its user will have
+        self.rooms: dict[str, Room] = {}
+        # The rooms that it has asked to join and is not in yet, with the draft of the join, None until it is published.
+        self.joining: dict[str, Draft | None] | None = None
+        # The label for the drafts that it publishes now: each of them is acknowledged under it.
+        self.label = ""
+        self.current = ""  # the room in which it speaks; "" for none
+        # Its drafts without an outcome and the replies behind them, in the order in which they are sent.
+        self.replies: list[Turn] = []
+        self.next_id = 0
+        self.unsettled = 0  # characters of text in `replies` that wait for a commit
+        self.pending_operations = 0  # operations that must end before its next command
+        self.paused = False  # the transport takes no bytes
+        self.reading = False  # a log page is being read for it
+        self.never_joined = True  # no room joined yet
+        self.redactions = Redactions()
+        self.closed = False  # it has left; only its pending replies are still sent
+
+    @property
+    def nick(self) -> str:
+        """The nick of its user; "" before it has a user."""
+        return self.user.nick if self.user else ""
+
+    @property
+    def mask(self) -> str:
+        """Its `nick!~user@host` mask, which bans are matched against; the mask never holds its address."""
+        return f"{self.nick}!{self.host}"
+
+    def invite(self, room: str, opens: float) -> None:
+        """Remember an invitation to a room; only the newest INVITATIONS are kept.
+
+        `opens` is the time (epoch seconds) of an invitation by an operator, or 0 for one by another member.
+        """
+        self.invited[room] = max(opens, self.invited.pop(room, 0.0))
+        while len(self.invited) > INVITATIONS:
+            del self.invited[next(iter(self.invited))]
+
+    def remember(self, room: str) -> None:
+        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
+        known = self.former.pop(room, ())
+        self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
+        if len(self.former) > FORMER_ROOMS:
+            del self.former[next(iter(self.former))]
+
+    def trust(self, room: str) -> None:
+        """Remember that its identity is known in a room."""
+        self.trusted[room] = None
+        if len(self.trusted) > FORMER_ROOMS:
+            del self.trusted[next(iter(self.trusted))]
+
+    def move(self, before: str, to: str) -> None:
+        """Carry its invitation, former masks and trust over to the new name of a room."""
+        if before in self.invited:
+            self.invite(to, self.invited.pop(before))
+        if before in self.former:
+            self.former[to] = self.former.pop(before)
+        if before in self.trusted:
+            self.trusted[to] = self.trusted.pop(before)
+
+    @property
+    def tags(self) -> str:
+        """The tags of all its entries: BOT if its user is a bot, else ""."""
+        return BOT if self.user and "B" in self.user.modes else ""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether its next command must wait for its earlier operations, or until it reads its replies."""
+        if self.pending_operations:
+            return True
+        turn = self.replies
+        if not turn:
+            return False
+        if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
+            return True
+        return self.paused and any(type(item) is not Draft for item in turn)
+
+    def flush(self) -> None:
+        """Send the replies that are ready: all before the first draft or placeholder without an outcome."""
+        turn = self.replies
+        while turn and not self.paused:
+            item = turn[0]
+            if type(item) is Draft and not (item.settled or item.detached):
+                return
+            if type(item) is Placeholder and item.kept:
+                return
+            del turn[0]
+            event = self._outcome(item)
+            if event is not None:
+                self.client.send_event(self._current(event))
+
+    def _current(self, event: Event) -> Event:
+        """Return an event without the texts that were redacted while it waited."""
+        if isinstance(event, HistoryShown):
+            now = self.redactions.apply(event.entries)
+            return event if now is event.entries else replace(event, entries=[one for one in now if one.kind in SAID])
+        if isinstance(event, QueryResult):
+            now = self.redactions.apply(event.page.entries)
+            return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
+        return event
+
+    def _outcome(self, item: Turn) -> Event | None:
+        if isinstance(item, Draft):
+            return _outcome(item)
+        if isinstance(item, Placeholder):
+            return item.action() if item.action else None
+        return item() if callable(item) else item
+
+    def held_names(self) -> list[str]:
+        """Return the new nicks of its renames that are not stored yet."""
+        drafts = (item for item in self.replies if isinstance(item, Draft) and not item.settled)
+        return [draft.text for draft in drafts if draft.kind is Kind.RENAME]
+
+    def leave_of(self, room: str) -> Draft | None:
+        """Return the draft of its leave of a room, if it is not stored yet."""
+        for item in self.replies:
+            if isinstance(item, Draft) and item.kind is Kind.LEAVE and item.room == room and not item.settled:
+                return item
+        return None
+
+    def encoder_in(self, room: str) -> Encoder:
+        """Return the encoder for the entries of a room: the current room may have another one than the rest."""
+        return self.encoder if room == self.current else self.encoder.for_other_room
+
+
+def _outcome(draft: Draft) -> Event | None:
+    if draft.error and not draft.definite:
+        # Without a label, the text itself tells the user which message the refusal is about.
+        what = f"It may be shown yet: {beginning(draft.text)}" if draft.kind in SAID else "It may be shown yet."
+        return Refusal("not-confirmed", f"Not confirmed: {draft.error}. {what}", draft.label)
+    if draft.error:
+        what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
+        again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""
+        return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
+    if not (draft.label and draft.entry):
+        return None
+    return Acknowledged(draft.label, draft.entry._replace(text=draft.unblocks) if draft.unblocks else draft.entry)
+
+
+def author(draft: Draft) -> Session:
+    """Return the session that made a draft; the draft must have one."""
+    assert draft.session is not None
+    return draft.session

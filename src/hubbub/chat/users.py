@@ -1,0 +1,218 @@
+"""The users of this process, and the directory of the names that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from hubbub.errors import Refused
+from hubbub.text import names
+from hubbub.text.lookalikes import Lookalikes
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.chat.session import Session
+
+
+class Names(Protocol):
+    """The name registry of a cluster: the other nodes must agree before a user may hold a name."""
+
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
+        """Claim a folded name for this node; `done` is called later, with None on success or with the refusal.
+
+        `wait` is called before that if the claim takes long, because the node that holds the name does not respond.
+        """
+        ...
+
+    def release(self, key: str) -> None:
+        """Release a folded name that this node holds; do nothing if another node holds it."""
+        ...
+
+
+class User:
+    """The owner of a nick. A guest has one session; a user with an account may have several."""
+
+    __slots__ = (
+        "active",
+        "away",
+        "host",
+        "id",
+        "is_remote",
+        "keys",
+        "modes",
+        "nick",
+        "operator",
+        "real",
+        "sessions",
+        "since",
+    )
+
+    def __init__(self, nick: str) -> None:
+        self.nick = nick
+        self.id = ""  # unique and public; a rename does not change it
+        self.is_remote = False  # on another node
+        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
+        self.sessions: list[Session] = []
+        self.real = ""  # real name
+        self.host = ""  # host of its last session
+        self.away = ""  # away message; "" if it is not away
+        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
+        self.since = self.active = 0.0  # times of its arrival and its last message; seconds since the epoch
+        self.operator = False  # server operator: may act in every room
+
+
+class Directory:
+    """All users that this process knows, by the folded names that they hold."""
+
+    def __init__(self) -> None:
+        self.users: dict[str, User] = {}
+        self.names: Names | None = None  # the cluster's registry; None on a single node
+        # Users of other nodes whose name another user seems to hold, by folded name, the newest last. They may have
+        # lost the name, or they have left and this node does not know it yet.
+        self._shadowed: dict[str, list[User]] = {}
+        self._lookalikes = Lookalikes()
+
+    def check_free(self, name: str) -> str:
+        """Return a name in its displayed form, if it is valid and no user of this node holds it.
+
+        Only a claim finds out whether a user of another node holds it.
+
+        Raises:
+            Refused: the name is invalid, taken, or looks like another user's.
+
+        """
+        nick = names.typed_name(name)
+        holder = self.users.get(key_of(nick))
+        if holder and not holder.is_remote:
+            raise Refused("name-taken", f"The name {nick} is taken.")
+        self._check_looks(nick)
+        return nick
+
+    def free(self, name: str, owner: User | None = None) -> str:
+        """Return a name in its displayed form, if it is valid and no user other than `owner` holds it.
+
+        Raises:
+            Refused: the name is invalid, taken, or looks like another user's.
+
+        """
+        nick = names.typed_name(name)
+        self._check(nick, owner)
+        return nick
+
+    def _check(self, nick: str, owner: User | None) -> None:
+        if self.users.get(key_of(nick), owner) is not owner:
+            raise Refused("name-taken", f"The name {nick} is taken.")
+        self._check_looks(nick, owner)
+
+    def _check_looks(self, nick: str, owner: User | None = None) -> None:
+        """Raise Refused if a name looks like the name of another user."""
+        key = self._lookalikes.find(nick, (key_of(nick), *(owner.keys if owner else ())))
+        if key is not None:
+            other = self.users[key].nick
+            shown = other if key_of(other) == key else key
+            raise Refused("name-taken", f"The name {nick} looks like {shown}, who is here. Use another.")
+
+    def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
+        """Let a user hold a name besides those it holds already; return the user and the name's displayed form.
+
+        Without an owner, create a new user.
+
+        Raises:
+            Refused: the name is invalid, taken, or looks like another user's.
+
+        """
+        nick = names.typed_name(name)
+        key = key_of(nick)
+        if (holder := self.users.get(key)) and holder.is_remote and self.names:
+            # Only the registry of the cluster knows whether the remote user still holds the name.
+            self._shadow(key, self.users.pop(key))
+        self._check(nick, owner)
+        user = owner or User(nick)
+        if key not in user.keys:
+            user.keys += (key,)
+        self._hold(key, user, nick)
+        return user, nick
+
+    def set_nick(self, user: User, nick: str, claimed: Iterable[str]) -> None:
+        """Set a user's nick; release all names that it holds except the nick and those in `claimed`."""
+        user.nick = nick
+        kept = {key_of(nick), *(key_of(name) for name in claimed)}
+        for key in user.keys:
+            if key not in kept:
+                self._let_go(key)
+        user.keys = tuple(kept)
+
+    def release_all(self, user: User) -> None:
+        """Release all names of a user that has left, or whose claim failed."""
+        for key in user.keys:
+            self._let_go(key)
+        user.keys = ()
+
+    def release(self, nick: str) -> None:
+        """Release a name in the cluster whose user left during the claim, unless a user of this node holds it."""
+        holder = self.users.get(key_of(nick))
+        if self.names and (holder is None or holder.is_remote):
+            self.names.release(key_of(nick))
+
+    def note(self, user: User) -> None:
+        """Add a user of another node to the directory.
+
+        A user of this node with the same name keeps the name here. A user of another node with the same name is
+        shadowed by the new one.
+        """
+        key = key_of(user.nick)
+        user.keys = (key,)
+        holder = self.users.get(key)
+        if holder and not holder.is_remote:
+            self._shadow(key, user)
+            return
+        if holder:
+            self._shadow(key, holder)
+        self._hold(key, user, user.nick)
+
+    def forget(self, user: User) -> None:
+        """Remove a user of another node from the directory; its own node releases its names in the cluster."""
+        for key in user.keys:
+            if self.users.get(key) is user:
+                self._pass_on(key)
+            elif others := [one for one in self._shadowed.pop(key, ()) if one is not user]:
+                self._shadowed[key] = others
+        user.keys = ()
+
+    def _hold(self, key: str, user: User, nick: str) -> None:
+        self.users[key] = user
+        self._lookalikes.add(key, nick)
+
+    def _shadow(self, key: str, user: User) -> None:
+        self._shadowed.setdefault(key, []).append(user)
+
+    def _pass_on(self, key: str) -> None:
+        """Remove a name's holder; the newest shadowed user of that name becomes the holder."""
+        self.users.pop(key, None)
+        self._lookalikes.remove(key)
+        if shadowed := self._shadowed.get(key):
+            user = shadowed.pop()
+            self._hold(key, user, user.nick)
+            if not shadowed:
+                del self._shadowed[key]
+
+    def _let_go(self, key: str) -> None:
+        self._pass_on(key)
+        if self.names:
+            self.names.release(key)
+
+    def leave(self, session: Session) -> None:
+        """Remove a session from its user; release the user's names after the last one."""
+        if user := session.user:
+            user.sessions.remove(session)
+            if not user.sessions:
+                self.release_all(user)
+
+    def find(self, name: str) -> Session | None:
+        """Return a session of the user that holds a name; None if there is none."""
+        key = key_of(name)
+        user = self.users.get(key)
+        # A user without sessions is still waiting for the cluster's answer to its claim.
+        if user and not user.sessions and key in self._shadowed:
+            user = self._shadowed[key][-1]
+        return user.sessions[0] if user and user.sessions else None

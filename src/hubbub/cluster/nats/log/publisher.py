@@ -1,0 +1,335 @@
+"""Publishing to the log: one entry batch at a time in each room, retried until its outcome is known or time is up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from hubbub.cluster.nats import streams
+from hubbub.cluster.nats.connection import FULL_DISK, Rejected, Unknown, Unsent, is_full
+from hubbub.cluster.nats.log import batches
+from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.supervisor import Supervisor
+from hubbub.errors import BrokerError
+from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.storage.ports import Failed, stamp
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.cluster.nats.broker import JetStreamBroker
+
+log = logging.getLogger(__name__)
+
+GIVE_UP = 12.0  # seconds after which a message of unknown outcome is reported as not confirmed
+INSIST = 60.0  # seconds within which an imported entry batch must be stored; no user waits for it
+MISTAKE = "the server made a mistake"
+SHORTER = "the log has lost its end; the server must be started again"
+UNSURE = "the chat's servers did not confirm it"
+FORSAKEN = "the chat could not be reached"
+COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that record the presence or name of a user
+
+
+class InUse(Rejected):
+    """Another room has the new name of a rename."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a room {name} already")
+
+
+class QueuedBatch(deque[Draft]):
+    """The drafts that wait to be stored in a room, in their order."""
+
+    under_way = 0  # number of drafts at the front that may have been sent
+
+
+class Publisher:
+    """Publishes the drafts of this node.
+
+    Args:
+        broker: follows the rooms, and has the connection and the lease.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(self, broker: JetStreamBroker, clock: Callable[[], float]) -> None:
+        self._broker = broker
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._tasks = Supervisor()
+        self.failed: Failed
+        self.outgoing: dict[str, QueuedBatch] = {}  # waiting drafts by room; one task empties each queue
+        self.unseen: set[str] = set()  # first ids of the entry batches under way
+        self.forsaken: set[str] = set()  # ids of drafts that must not be stored any more
+        self.newest = 0.0  # time of the newest entry, in epoch seconds
+        self.back = asyncio.Event()  # set while the servers can be reached
+        self.answers = True  # False while drafts wait because the servers do not answer
+
+    def _hear(self, answers: bool) -> None:
+        if answers is not self.answers:
+            self.answers = answers
+            self._broker.look_soon()
+
+    def moved(self, before: str, to: str) -> None:
+        """Move the queue of a renamed room to its new name."""
+        if outgoing := self.outgoing.pop(before, None):
+            self.outgoing[to] = outgoing
+
+    async def give_up(self) -> None:
+        """Stop publishing: report unsent drafts as not stored, and drafts under way as not confirmed."""
+        await self._tasks.stop()
+        given_up, self.outgoing = self.outgoing, {}
+        for outgoing in given_up.values():
+            if outgoing:
+                self.failed(list(outgoing), "the server stops", True)
+
+    def forsake(self, waiting: Iterable[Draft], lost: Collection[str]) -> None:
+        """Mark the drafts that must not be stored any more.
+
+        These are drafts that their user may have sent again on another node, and drafts under a lost name.
+
+        Args:
+            waiting: all drafts without an outcome.
+            lost: folded names that other nodes have taken while this node had no lease.
+
+        """
+        for draft in waiting:
+            if draft.session and draft.kind not in COMING:
+                # Clients that send labels rely on this: a draft that is not in the log when they return never will be.
+                again = draft.label and draft.session.closed and draft.kind in SAID
+                if again or key_of(draft.nick) in lost:
+                    self.forsaken.add(draft.id)
+
+    def _drop(self, outgoing: QueuedBatch) -> None:
+        """Remove the forsaken drafts from a queue, and report them as not stored."""
+        dropped = [draft for draft in outgoing if draft.id in self.forsaken]
+        if dropped:
+            kept = [draft for draft in outgoing if draft.id not in self.forsaken]
+            outgoing.clear()
+            outgoing.extend(kept)
+            self.forsaken.difference_update(draft.id for draft in dropped)
+            self.failed(dropped, FORSAKEN, True)
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Queue drafts for the log, those of each room in their order; one task for each room publishes them."""
+        for draft in drafts:
+            outgoing = self.outgoing.get(draft.room)
+            if outgoing is None:
+                outgoing = self.outgoing[draft.room] = QueuedBatch()
+                self._tasks.spawn(self._send(draft.room, outgoing))
+            # A user who was reported as gone joins again before the user's waiting messages are stored.
+            if draft.kind is Kind.JOIN and draft.must_store:
+                outgoing.insert(outgoing.under_way, draft)
+            else:
+                outgoing.append(draft)
+
+    async def _send(self, room: str, outgoing: QueuedBatch) -> None:
+        """Publish the queue of a room until it is empty; report an outcome for every draft, even after a bug."""
+        try:
+            await self._empty(await self._opened(room), outgoing)
+        except BrokerError as error:
+            self.failed(list(outgoing), str(error), True)
+        except Exception:  # a bug must not leave users without an outcome
+            log.exception("what is said in a room cannot be sent")
+            self.failed(list(outgoing), MISTAKE, False)
+        for name in [name for name, one in self.outgoing.items() if one is outgoing]:
+            del self.outgoing[name]
+        self.forsaken.difference_update([draft.id for draft in outgoing])
+        if not self.outgoing:
+            self._hear(True)
+
+    async def _opened(self, room: str) -> RoomFeed:
+        """Return the feed of a room, once it can be followed. Raises BrokerError if the servers' disk is full."""
+        while True:
+            try:
+                feed = await self._broker.following.room(room, make=True)
+            except BrokerError as error:
+                if is_full(error):
+                    raise
+                await self.wait()
+            else:
+                assert feed is not None
+                return feed
+
+    async def _empty(self, feed: RoomFeed, outgoing: QueuedBatch) -> None:
+        """Publish one entry batch after another until the queue is empty."""
+        while outgoing:
+            feed.used = self._loop.time()
+            if self.forsaken:
+                self._drop(outgoing)
+                if not outgoing:
+                    break
+            batch = batches.cut(list(islice(outgoing, batches.MAX_ENTRIES)), _sort)
+            before, ruling = feed.room, feed.state.ruling
+            if not await self._store(feed, outgoing, batch):
+                continue
+            outgoing.under_way = 0
+            for _ in batch:
+                self.forsaken.discard(outgoing.popleft().id)
+            if feed.state.ruling != ruling:
+                keeping = self._broker.following.keep(feed, before)
+                if feed.room != before:
+                    # The old name must not be free for another room before this is stored.
+                    await keeping
+                else:
+                    self._broker.tasks.spawn(keeping)
+
+    def _pack(self, feed: RoomFeed, batch: Sequence[Draft]) -> bytes:
+        now = self.newest = stamp(self._clock(), self.newest)
+        return batches.encode(feed.pack([batches.line(draft, now) for draft in batch]))
+
+    async def _store(self, feed: RoomFeed, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
+        """Publish one entry batch until its outcome is known; report the outcome.
+
+        A batch of messages is reported as not confirmed GIVE_UP seconds after its first attempt without an answer.
+        Return False, without a report, if the batch was not sent and is no longer the next one to store.
+        """
+        id, data = batch[0].id, b""
+        # The time of the first attempt without an answer. From then on the data must not change.
+        first = 0.0
+        self.unseen.add(id)
+        try:
+            while self._wanted(outgoing, batch):
+                start = self._loop.time()
+                # A batch that waited gets the time and the room state of the moment at which it is sent.
+                if not first:
+                    data = self._pack(feed, batch)
+                elif start - first > streams.FORGET_IDS / 2 and await self._came(feed, id):
+                    break
+                outgoing.under_way = len(batch)
+                try:
+                    await self._try(feed, batch[0], data)
+                    self._hear(True)
+                    break
+                except Unsent:
+                    outgoing.under_way = len(batch) if first else 0
+                    self._hear(False)
+                except (Rejected, Unknown) as outcome:
+                    self._hear(isinstance(outcome, Rejected))
+                    if isinstance(outcome, Rejected) and (not first or isinstance(outcome, InUse)):
+                        self.failed(batch, str(outcome), not first)
+                        break
+                    first = first or start
+                if first and _is_said(batch[0]) and self._loop.time() - first > GIVE_UP:
+                    self.failed(batch, UNSURE, False)
+                    break
+                await self.wait()
+            else:
+                return self._ended(batch, bool(first))
+        except asyncio.CancelledError:
+            if under_way := [outgoing.popleft() for _ in range(outgoing.under_way)]:
+                self.failed(under_way, UNSURE, False)
+            raise
+        finally:
+            self.unseen.discard(id)
+        return True
+
+    async def _try(self, feed: RoomFeed, first: Draft, data: bytes) -> None:
+        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or Unknown."""
+        lease = self._broker.lease
+        if first.kind is Kind.ROOM_RENAMED:
+            await self._claim(feed, first)
+        if self._broker.fault:
+            raise Rejected(self._broker.fault)
+        if not lease.valid:
+            raise Rejected(FULL_DISK) if lease.full else Unsent
+        await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
+        # The batch got a number that another message had before.
+        if first.id in self.unseen and not first.entry:
+            self._broker.mistrust(SHORTER, "a number was given that another message had")
+            raise Unknown
+
+    async def _claim(self, feed: RoomFeed, move: Draft | Entry) -> None:
+        """Claim the new name of a room. Raises Rejected or Unsent."""
+        to = move.text.partition(" ")[0]
+        try:
+            free = to != feed.room and await self._broker.following.claim(feed, to)
+        except Rejected:
+            raise
+        except BrokerError as error:
+            raise Unsent from error
+        if not free:
+            raise InUse(to)
+
+    def _wanted(self, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
+        """Return whether an entry batch is still to be sent or sent again."""
+        wanted = not self.forsaken or self.forsaken.isdisjoint(draft.id for draft in batch)
+        return wanted and batch[0].id in self.unseen and outgoing[0] is batch[0]
+
+    def _ended(self, batch: Sequence[Draft], sent: bool) -> bool:
+        """Return whether an entry batch that is no longer wanted has its outcome; report it if it is unknown."""
+        if batch[0].id in self.unseen and sent:
+            # It may be stored already. Sending it again would store it for certain.
+            self.failed(batch, UNSURE, False)
+        return sent or batch[0].id not in self.unseen
+
+    async def take_in(self, feed: RoomFeed, entries: Sequence[Entry]) -> None:
+        """Store entries of one room that come from another log, with their times and ids.
+
+        An entry that renames the room must be the last one.
+
+        Raises:
+            BrokerError: some of the last entries are not stored, or their outcome is unknown.
+
+        """
+        while entries:
+            batch = batches.cut(entries[: batches.MAX_ENTRIES], lambda entry: None)
+            before, ruling = feed.room, feed.state.ruling
+            lines = [batches.line(entry, entry.time) for entry in batch]
+            await self._insist(feed, batch, batches.encode(feed.pack(lines)))
+            if feed.state.ruling != ruling:
+                await self._broker.following.keep(feed, before)
+            entries = entries[len(batch) :]
+
+    async def _insist(self, feed: RoomFeed, batch: Sequence[Entry], data: bytes) -> None:
+        end = self._loop.time() + INSIST
+        while True:
+            try:
+                if batch[-1].kind is Kind.ROOM_RENAMED and batch[-1].text.partition(" ")[0] != feed.room:
+                    await self._claim(feed, batch[-1])
+                await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
+                return
+            except (Unknown, Unsent):
+                if self._loop.time() > end:
+                    raise
+            except InUse:
+                was, to = batch[-1].room, batch[-1].text.partition(" ")[0]
+                raise BrokerError(f"{was} was renamed to {to}, but there is another room of this name here") from None
+            await self.wait()
+
+    async def _came(self, feed: RoomFeed, id: str) -> bool:
+        """Return whether an entry batch is in the log; wait until that is known.
+
+        The servers forget the ids of messages after FORGET_IDS seconds, so a second copy could then be stored.
+        """
+        while True:
+            try:
+                await feed.sync()
+                return id not in self.unseen
+            except BrokerError:
+                await self.wait()
+
+    async def wait(self) -> None:
+        """Wait AGAIN seconds, and up to one second more until the servers can be reached again."""
+        # The pause is always needed: other tasks on this loop must run to notice a lost connection.
+        await asyncio.sleep(streams.AGAIN)
+        if not self._broker.link.up:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await self.back.wait()
+
+
+def _is_said(draft: Draft) -> bool:
+    return draft.kind in SAID
+
+
+def _sort(draft: Draft) -> object:
+    """Return the property that all drafts of one batch share.
+
+    Messages and other entries are separate because messages are given up earlier. A room rename is always alone.
+    """
+    return draft.id if draft.kind is Kind.ROOM_RENAMED else _is_said(draft)

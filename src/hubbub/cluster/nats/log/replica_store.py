@@ -1,0 +1,83 @@
+"""A copy of a log in an SQLite file; the log itself is stored on other servers."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from hubbub.cluster.nats.subjects import room_of
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Entry, Kind
+from hubbub.storage.sqlite import schema, trimming
+from hubbub.storage.sqlite.queries import sentence
+from hubbub.storage.sqlite.schema import INSERT
+from hubbub.storage.sqlite.store import Store
+
+
+class ReplicaStore(Store):
+    """A copy of a log, whose entries keep the numbers of the original. It can be made again, so it has no mark file."""
+
+    _marked = False
+
+    def mirror(self, messages: Sequence[tuple[str, Sequence[Entry]]], upto: int) -> None:
+        """Store entries under their own numbers, except those that are already stored. Raises BrokerError.
+
+        Args:
+            messages: the key of a room and entries of that room, in the order of the log.
+            upto: the number of the last message, which is stored as `mirrored`.
+
+        """
+        db = self._db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for key, entries in messages:
+                room = self._room_of(key)
+                prev = self._last_of(room)
+                rows: list[tuple[Any, ...]] = []
+                for entry in entries:
+                    if entry.seq > self.last:
+                        rows.append(schema.row(entry, room, prev))
+                        prev = self.last = entry.seq
+                db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
+                for entry in entries if rows else ():
+                    if entry.kind is Kind.ROOM_RENAMED and entry.seq >= rows[0][0]:
+                        (name,) = db.execute("SELECT name FROM room WHERE id = ?", (room,)).fetchone()
+                        self._note_name(entry.seq, name)
+                    self._take_effect(room, entry)
+            db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
+
+    def _room_of(self, key: str) -> int:
+        """Return the id of the room with a key; make the room if needed, with the name that the key encodes.
+
+        If another room with a key has that name now, the new room is named by its key.
+        """
+        self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
+        row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            name = room_of(key)
+            taken = self._db.execute("SELECT 1 FROM origin JOIN room ON room = id WHERE name = ?", (name,)).fetchone()
+            row = self._room(key if taken else name)
+            self._db.execute("INSERT INTO origin VALUES (?, ?)", (key, row[0]))
+        return int(row[0])
+
+    @property
+    def mirrored(self) -> int:
+        """The number of the last message that was mirrored; 0 if there is none."""
+        return schema.mark(self._db, "mirrored")
+
+    def trim_before(self, number: int) -> None:
+        """Delete all entries before a number, as the servers of the original have done. Raises BrokerError."""
+        if number - 1 <= schema.mark(self._db, "trimmed"):
+            return
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._tidying.note(trimming.trim(self._db, number - 1))
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error

@@ -1,0 +1,325 @@
+"""The rooms that this node follows, and the subjects of their logs.
+
+Each room has its own subject, which it keeps after a rename. The stream of states has a message for each room name,
+with the room's subject and state. This stored state may lag behind the log; the node that opens the room corrects it.
+Before a room is renamed, its state is also stored under its new name. A name has only one such message, so no node can
+open another room under the new name meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import logging
+import secrets
+from collections.abc import Callable, Container, Sequence
+
+from hubbub.cluster.nats import streams
+from hubbub.cluster.nats.connection import NatsConnection, Taken
+from hubbub.cluster.nats.log import batches
+from hubbub.cluster.nats.log.batches import RoomSnapshot, SnapshotPart, checksum
+from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.messages import GONE, NatsMessage
+from hubbub.cluster.nats.subjects import encode_name
+from hubbub.cluster.nats.supervisor import Supervisor
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Entry
+
+log = logging.getLogger("hubbub")
+
+LINGER = 30.0  # seconds that an unused room is still followed
+ABANDONED = 15.0  # seconds without renewal after which an unused claim of a name is invalid
+LOOK = 0.05  # seconds between two checks of a claim
+AUDITED = 500  # rooms in one request; the server's limit is 1,024
+
+
+class Subscriptions:
+    """The followed rooms, by name.
+
+    Args:
+        link: the connection to the NATS servers.
+        tasks: owns the background tasks.
+        told: receives the entries of all followed rooms, each once and in the order of its room.
+
+    """
+
+    def __init__(self, link: NatsConnection, tasks: Supervisor, told: Callable[[Sequence[Entry]], None]) -> None:
+        self._link = link
+        self._tasks = tasks
+        self._told = told
+        self._locks: dict[str, asyncio.Lock] = {}  # for rooms that are being opened
+        self._loop = asyncio.get_running_loop()
+        self.feeds: dict[str, RoomFeed] = {}
+
+    async def room(self, name: str, make: bool = False) -> RoomFeed | None:
+        """Return the feed of a room, and follow the room; None if there is no such room and `make` is false.
+
+        Raises BrokerError.
+        """
+        if feed := self.feeds.get(name):
+            feed.used = self._loop.time()
+            return feed
+        async with self._locks.setdefault(name, asyncio.Lock()):
+            feed = self.feeds.get(name) or await self._begin(name, make)
+        if name not in self.feeds:
+            self._locks.pop(name, None)
+        return feed
+
+    def moved(self, before: str, to: str) -> None:
+        """Move the feed of a renamed room to its new name."""
+        if feed := self.feeds.pop(before, None):
+            self.feeds[to] = feed
+            self._locks.pop(before, None)
+
+    def let_go(self, name: str) -> None:
+        """Mark a room as unused: after LINGER seconds without use it is not followed any more."""
+        if feed := self.feeds.get(name):
+            feed.open = False
+            feed.used = self._loop.time()
+
+    async def tidy(self, busy: Container[str]) -> None:
+        """Stop following the rooms that are not open, not busy, and were not used for LINGER seconds."""
+        now = self._loop.time()
+        for feed in list(self.feeds.values()):
+            # The current name: a rename may happen while another feed ends.
+            name = feed.room
+            if not feed.open and name not in busy and now - feed.used > LINGER and self.feeds.get(name) is feed:
+                del self.feeds[name]
+                self._locks.pop(name, None)
+                await feed.end()
+
+    async def catch_up(self) -> None:
+        """Wait until every message that is stored now was delivered; ignore errors of the servers."""
+        await asyncio.gather(*(feed.sync() for feed in list(self.feeds.values())), return_exceptions=True)
+
+    async def audit(self) -> str:
+        """Check that the newest message of each room was delivered: no later message would show that it is missing.
+
+        Returns:
+            The name of a room whose log differs from the delivered messages; "" if no such room is known.
+
+        """
+        feeds = {feed.subject: feed for feed in self.feeds.values()}
+        known = {subject: feed.last for subject, feed in feeds.items()}
+        subjects = list(feeds)
+        try:
+            for start in range(0, len(subjects), AUDITED):
+                for found in await self._last_of(subjects[start : start + AUDITED]):
+                    if feed := feeds.get(found.subject):
+                        _look(feed, known[found.subject], found)
+            for feed in feeds.values():
+                if await self._has_another(feed):
+                    return feed.room
+        except BrokerError as error:
+            log.debug("no audit: %s", error)
+        return ""
+
+    async def _has_another(self, feed: RoomFeed) -> bool:
+        """Return whether the log has another message in place of a delivered one. Raises BrokerError."""
+        for number, sum in list(feed.doubts.items()):
+            if await feed.differs(number, sum):
+                return True
+            feed.doubts.pop(number, None)
+        return False
+
+    async def _reach_all(self, subject: str, number: int) -> None:
+        """Wait until every other room was delivered up to the message `number`, which belongs to `subject`."""
+        # Retries while the answering replica lags behind that message, or the message is no longer there.
+        lags = streams.TRIES
+        while True:
+            behind = False
+            try:
+                feeds = {feed.subject: feed for feed in self.feeds.values() if feed.subject != subject}
+                others = list(feeds)
+                for start in range(0, max(len(others), 1), AUDITED):
+                    part = [*others[start : start + AUDITED], subject]
+                    last = {one.subject: one.number for one in await self._last_of(part, number)}
+                    if last.get(subject) != number and lags:
+                        lags -= 1
+                        behind = True
+                    for other in part[:-1]:
+                        if last.get(other, 0) > feeds[other].last:
+                            feeds[other].repair(last[other])
+                            behind = True
+            except BrokerError:
+                behind = True
+            if not behind:
+                return
+            await asyncio.sleep(streams.LAG)
+
+    async def _last_of(self, subjects: Sequence[str], upto: int = 0) -> list[NatsMessage]:
+        question: dict[str, object] = {"multi_last": subjects, "batch": len(subjects)}
+        return await self._link.batch(streams.LOG, {**question, "up_to_seq": upto} if upto else question)
+
+    # --- the stored state of a room -------------------------------------------------------------------------------
+
+    async def _begin(self, name: str, make: bool) -> RoomFeed | None:
+        subject = f"{streams.STATE}{encode_name(name)}"
+        claim, since = 0, 0.0
+        while True:
+            found = await self._link.last(streams.NOW, subject)
+            if found is None:
+                if not make:
+                    return None
+                await self._note(subject, await self._new_state(name), 0)
+                continue
+            state = batches.read_state(found.data)
+            if state is None:
+                self._link.distrust(subject, "what is noted of a room cannot be read")
+                await self._note(subject, await self._restored_state(name), found.number)
+                continue
+            noted, ruling = state.name, state.ruling
+            feed = await self._follow(state)
+            feed.noted = max(feed.noted, ruling)
+            # The room was renamed, and the renaming node could not store that.
+            if noted != feed.room:
+                await self._keep_state(feed)
+            if feed.room == name:
+                return feed
+            if noted != name and found.number != claim:
+                claim, since = found.number, self._loop.time()
+            if noted == name or self._loop.time() - since > ABANDONED:
+                await self._link.delete(streams.NOW, found.number)
+            else:
+                await asyncio.sleep(LOOK)
+
+    async def _follow(self, noted: RoomSnapshot) -> RoomFeed:
+        """Follow the room of a stored state, under the name that the room has now. Raises BrokerError."""
+        for _ in range(streams.TRIES):
+            state = copy.deepcopy(noted)
+            if known := self._by_key(state.key):
+                known.used = self._loop.time()
+                await known.sync()
+                return known
+            feed = RoomFeed(self._link, state, self._told, self._tasks, self._reach_all)
+            await feed.begin()
+            other = self.feeds.get(feed.room)
+            if other is None and self._by_key(state.key) is None:
+                feed.used = self._loop.time()
+                self.feeds[feed.room] = feed
+                feed.go_on()
+                return feed
+            await feed.end()
+            if other:
+                await other.sync()
+            await asyncio.sleep(streams.LAG)
+        raise BrokerError(GONE)
+
+    def _by_key(self, key: str) -> RoomFeed | None:
+        return next((feed for feed in self.feeds.values() if feed.state.key == key), None)
+
+    async def _new_state(self, name: str) -> RoomSnapshot:
+        key = encode_name(name)
+        # A room that has another name now uses this subject.
+        if await self._link.last(streams.LOG, f"{streams.ROOM}{key}"):
+            key += f"=={secrets.token_hex(4)}"
+        return RoomSnapshot(key, name)
+
+    async def _restored_state(self, name: str) -> RoomSnapshot:
+        """Return the state of a room whose stored state is lost, rebuilt from its log. Raises BrokerError."""
+        feed = RoomFeed(self._link, RoomSnapshot(encode_name(name), name), self._told, self._tasks, self._reach_all)
+        await feed.look()
+        return RoomSnapshot(feed.state.key, name) if feed.room == name else await self._new_state(name)
+
+    async def _note(self, subject: str, state: RoomSnapshot, expected: int) -> bool:
+        """Store a room's state if the subject's last message has the expected number; return whether it was stored.
+
+        Raises BrokerError.
+        """
+        try:
+            await self._link.replace(subject, state.encode(), expected)
+        except Taken:
+            return False
+        return True
+
+    async def claim(self, feed: RoomFeed, name: str) -> bool:
+        """Reserve the new name of a room, so that no node opens another room under it; return False if a room has it.
+
+        Renew the claim before each attempt to rename: other nodes treat it as abandoned after ABANDONED seconds.
+        Raises BrokerError.
+        """
+        subject = f"{streams.STATE}{encode_name(name)}"
+        while True:
+            found = await self._link.last(streams.NOW, subject)
+            if found:
+                known = batches.read_state(found.data)
+                if known and known.key == feed.state.key and known.ruling > feed.state.ruling:
+                    return True  # another node has already seen the rename
+                if known and known.key != feed.state.key:
+                    # Another room has the name or is about to get it.
+                    if known.name != name or await self.room(name):
+                        return False
+                    continue
+            if await self._note(subject, feed.state, found.number if found else 0):
+                return True
+
+    async def _keep_state(self, feed: RoomFeed) -> None:
+        """Store the state of a room, so that a node that opens it need not read its whole log. Raises BrokerError."""
+        state, ruling = feed.state, feed.state.ruling
+        subject = f"{streams.STATE}{encode_name(state.name)}"
+        while True:
+            found = await self._link.last(streams.NOW, subject)
+            if found:
+                known = batches.read_state(found.data)
+                if known and known.key == state.key and known.ruling >= state.ruling:
+                    break
+            await self._seal(feed)
+            if await self._note(subject, state, found.number if found else 0):
+                break
+        feed.noted = max(feed.noted, ruling)
+
+    async def _seal(self, feed: RoomFeed) -> None:
+        """Store redacted ids in separate messages if they are many: the size of one message is limited.
+
+        The content of a part follows from the log, so nodes that do this at the same time write the same parts.
+        Raises BrokerError.
+        """
+        state = feed.state
+        while ids := state.sealable():
+            part = batches.encode_part(SnapshotPart(ids, state.upto))
+            subject = f"{streams.GONE_IDS}{state.key}.{state.sealed}"
+            try:
+                await self._link.replace(subject, part, 0)
+            except Taken:
+                found = await self._link.last(streams.NOW, subject)
+                if found is None:
+                    raise BrokerError(GONE) from None
+                if batches.decode_part(found.data).ids != ids:
+                    await self._link.replace(subject, part, found.number)
+            if ids == state.sealable():
+                feed.sealed.update(ids)
+                state.seal(ids)
+
+    async def keep(self, feed: RoomFeed, before: str) -> None:
+        """Store the state of a room, and free its former name after a rename. Log a BrokerError."""
+        try:
+            await self._keep_state(feed)
+            if before != feed.room:
+                found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
+                noted = batches.read_state(found.data) if found else None
+                # A claim of the name by another room must stay.
+                if found and noted and (noted.key, noted.name) == (feed.state.key, before):
+                    await self._link.delete(streams.NOW, found.number)
+        except BrokerError:
+            log.warning("the state of a room could not be noted yet")
+
+    async def keep_late(self) -> None:
+        """Store the state of rooms that no node could store before: retention may delete the messages it comes from."""
+        for feed in list(self.feeds.values()):
+            if feed.noted < feed.state.ruling:
+                await self.keep(feed, feed.room)
+
+
+def _look(feed: RoomFeed, known: int, newest: NatsMessage) -> None:
+    """Compare the newest message of a room with the delivered ones; repair or doubt the feed if they differ.
+
+    Args:
+        feed: the room.
+        known: the last delivered message at the time of the request.
+        newest: the newest message of the room.
+
+    """
+    if newest.number > feed.last:
+        feed.repair(newest.number)
+    elif newest.number < known or (newest.number == feed.last and checksum(newest.data) != feed.state.sum):
+        feed.doubt()

@@ -1,0 +1,327 @@
+"""The users of every node: each node publishes the changes of its users, and keeps a copy of the other nodes' users.
+
+None of this is stored. A node numbers its news; a node that misses a number asks for the full list. The users of a
+node whose lease has ended are removed. Events for a remote user go to the user's node over the same connection.
+
+All incoming messages are checked (inbound.py), because other programs may write to these subjects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count
+
+import msgspec
+from nats.aio.msg import Msg
+
+from hubbub.chat.hub import Hub
+from hubbub.chat.remote_users import Person, person
+from hubbub.chat.session import Session
+from hubbub.chat.users import User
+from hubbub.cluster.nats import inbound
+from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.inbound import NewsMessage, SignalMessage
+from hubbub.cluster.nats.lease import Lease
+from hubbub.cluster.nats.log.batches import entry, line
+from hubbub.cluster.nats.remote_client import EXPEL, INVITED, KNOCK, NO_FORM, TO, ForwardedEvent, RemoteClient
+from hubbub.cluster.nats.supervisor import Supervisor
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.events import Invited, Knocked, Private
+
+log = logging.getLogger(__name__)
+
+NEWS = "hubbub.who.news"
+ASK = "hubbub.who.ask"
+ALL = "hubbub.who.all."  # + the node that asked
+SIGNAL = "hubbub.who.signal"
+TOLD, NOT_TOLD = b"+", b"-"
+_encode = msgspec.json.Encoder().encode
+WITHIN = 3.0  # seconds within which another node must confirm a forwarded event
+SOON = 0.002  # seconds in which changes are collected: many joins become a few messages
+TOGETHER = 500  # maximum users in a message
+BYTES = 256 * 1024  # maximum bytes of users in a message; the servers' own bound is 1 MiB
+BEAT = 1.0  # seconds between two heartbeats
+PEERS = 256  # maximum number of other nodes
+PEOPLE = 50_000  # maximum users of one other node
+SILENT = 3.0  # seconds without a heartbeat after which the node's lease is checked
+
+
+class Peer:
+    """The state of another node, as this node knows it.
+
+    Args:
+        news: the first news of that node.
+        now: the time on the loop's clock.
+
+    """
+
+    def __init__(self, news: NewsMessage, now: float) -> None:
+        self.lease = news.lease
+        self.number = -1  # number of its last news; -1 if unknown
+        self.people: dict[int, Session] = {}
+        self.named: set[int] = set()  # users in the answer that is being received
+        self.heard = now
+        self.asked = 0.0
+
+
+class Presence:
+    """The users of all nodes that this node knows.
+
+    Args:
+        link: the connection to the NATS servers.
+        lease: the lease of this node.
+        hub: receives the remote users.
+        tasks: owns the background tasks.
+
+    """
+
+    def __init__(self, link: NatsConnection, lease: Lease, hub: Hub, tasks: Supervisor) -> None:
+        self._link = link
+        self._lease = lease
+        self._hub = hub
+        self._tasks = tasks
+        self.node = secrets.token_hex(6)  # id of this process
+        self._numbers: dict[User, int] = {}
+        self._people: dict[int, User] = {}
+        self._next = count(1)
+        self._changed: dict[User, None] = {}
+        self._told = 0
+        self.peers: dict[str, Peer] = {}
+        self._planned = False
+        self._loop = asyncio.get_running_loop()
+        hub.on_user_changed = self._touch
+        lease.buried = self._bury
+        hub.remote.signal = self._signal
+        hub.remote.deliver = self._deliver
+        hub.remote.expel = lambda session, reason: _forward(session).expel(reason)
+
+    async def begin(self) -> None:
+        """Subscribe to the news of the other nodes, and ask them for their users."""
+        for subject, hear in (
+            (NEWS, self._on_news),
+            (f"{ALL}{self.node}", self._on_news),
+            (ASK, self._on_ask),
+            (f"{ASK}.{self.node}", self._on_ask),
+            (f"{TO}{self.node}", self._on_told),
+            (SIGNAL, self._on_signal),
+        ):
+            await self._link.subscribe(subject, hear)
+        await self._link.tell(ASK, self.node.encode())
+
+    async def run(self) -> None:
+        """Send a heartbeat every BEAT seconds, and check the lease of each node that has been silent for too long."""
+        while True:
+            await asyncio.sleep(BEAT)
+            if self._lease.valid:
+                self._hub.remote.rejoin()
+            if self._link.up:
+                await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told)))
+                now = self._loop.time()
+                for node, peer in list(self.peers.items()):
+                    if now - peer.heard > SILENT:
+                        await self._look_at(node, peer)
+
+    async def end(self) -> None:
+        """Announce the end of this node: the other nodes then need not wait for its lease to expire."""
+        await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told, bye=True)))
+
+    # --- what happens here ----------------------------------------------------------------------------------------
+
+    def _touch(self, user: User) -> None:
+        self._changed[user] = None
+        if not self._planned:
+            self._planned = True
+            self._loop.call_later(SOON, lambda: self._tasks.spawn(self._tell()))
+
+    async def _tell(self) -> None:
+        self._planned = False
+        changed = list(self._changed)
+        self._changed.clear()
+        people, gone = [], []
+        for user in changed:
+            if user.sessions:
+                people.append((self._number(user), person(user)))
+            elif number := self._numbers.pop(user, 0):
+                gone.append(number)
+                del self._people[number]
+        for part in _parts(people) if people or not gone else [[]]:
+            self._told += 1
+            await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told, part, gone)))
+            gone = []
+
+    def _number(self, user: User) -> int:
+        number = self._numbers.get(user)
+        if number is None:
+            number = self._numbers[user] = next(self._next)
+            self._people[number] = user
+        return number
+
+    async def _on_ask(self, message: Msg) -> None:
+        asker = inbound.node(message.data)
+        if asker == self.node:
+            return
+        people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
+        parts = list(_parts(people)) or [[]]
+        for part in parts:
+            news = NewsMessage(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
+            await self._link.tell(f"{ALL}{asker}", _encode(news))
+
+    # --- what happens elsewhere -----------------------------------------------------------------------------------
+
+    async def _on_news(self, message: Msg) -> None:
+        news = inbound.news(message.data, self._hub.clock())
+        if news.node == self.node:
+            return
+        now = self._loop.time()
+        peer = self.peers.get(news.node)
+        if news.bye:
+            if peer:
+                self._lose(news.node, peer)
+            return
+        if peer is None:
+            if len(self.peers) >= PEERS:
+                raise ValueError("there are too many nodes")
+            peer = self.peers[news.node] = Peer(news, now)
+        peer.heard, peer.lease = now, news.lease
+        if news.answer:
+            self._take_answer(peer, news)
+        elif news.number == peer.number + bool(news.people or news.gone):
+            self._take_next(peer, news)
+        elif now - peer.asked > BEAT / 2:  # some news was missed
+            peer.asked = now
+            peer.named.clear()
+            await self._link.tell(f"{ASK}.{news.node}", self.node.encode())
+
+    def _take_answer(self, peer: Peer, news: NewsMessage) -> None:
+        self._take(peer, news)
+        peer.named.update(number for number, _ in news.people)
+        if news.last:
+            self._forget(peer, peer.people.keys() - peer.named)
+            peer.named.clear()
+            peer.number = news.number
+
+    def _take_next(self, peer: Peer, news: NewsMessage) -> None:
+        # A new user may have the name of one who left.
+        self._forget(peer, news.gone)
+        self._take(peer, news)
+        peer.number = news.number
+        # A heartbeat shows that all earlier news of that node has been received.
+        if not news.people and not news.gone:
+            self._hub.remote.review(lambda one: isinstance(one.client, RemoteClient) and one.client.node == news.node)
+
+    def _take(self, peer: Peer, news: NewsMessage) -> None:
+        for number, who in news.people:
+            if session := peer.people.get(number):
+                self._hub.remote.update(session, who)
+            elif len(peer.people) >= PEOPLE:
+                raise ValueError("a node has too many people")
+            else:
+                outlet = RemoteClient(self._send, news.node, number)
+                peer.people[number] = self._hub.remote.add(outlet, outlet, NO_FORM, who)
+
+    def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
+        for number in list(numbers):
+            if session := peer.people.pop(number, None):
+                self._hub.remote.remove(session)
+
+    async def _look_at(self, node: str, peer: Peer) -> None:
+        """Remove a silent node if its lease has ended. Ignore a BrokerError: the next heartbeat checks again."""
+        try:
+            over = await self._lease.over(peer.lease)
+        except BrokerError:
+            return
+        if over and node in self.peers and self._loop.time() - peer.heard > SILENT:
+            self._lose(node, peer)
+
+    def _bury(self, lease: str) -> None:
+        """Store leave entries for the users of a dead node, before other users may take their names."""
+        for node, peer in list(self.peers.items()):
+            if peer.lease == lease:
+                log.warning("another node is gone; its %d people have left", len(peer.people))
+                for number, session in peer.people.items():
+                    self._say_gone(lease, number, session)
+                self._lose(node, peer)
+
+    def _lose(self, node: str, peer: Peer) -> None:
+        """Remove a node and all its users."""
+        del self.peers[node]
+        for session in peer.people.values():
+            self._hub.remote.remove(session)
+
+    def _say_gone(self, lease: str, number: int, session: Session) -> None:
+        # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
+        rooms = [name for name, inside in self._hub.remote.rooms.items() if session in inside]
+        for index, room in enumerate(rooms):
+            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{lease}.{number:x}~{index}", insist=True)
+            draft.host = session.host
+            self._hub.outbox.add(draft)
+
+    # --- for one user, or for the members of a room ---------------------------------------------------------------
+
+    def _send(self, subject: str, data: bytes) -> None:
+        self._tasks.spawn(self._link.tell(subject, data))
+
+    def _deliver(self, session: Session, event: Private, done: Callable[[bool | None], None]) -> None:
+        async def deliver() -> None:
+            outlet = _forward(session)
+            answer = await self._link.request(f"{TO}{outlet.node}", outlet.private(event), WITHIN)
+            done(None if answer is None else answer == TOLD)
+
+        self._tasks.spawn(deliver())
+
+    async def _on_told(self, message: Msg) -> None:
+        told = inbound.told(message.data, self._hub.clock())
+        user = self._people.get(told.to)
+        done = bool(user and user.sessions) and self._pass_on(told, user.sessions[0])  # type: ignore[union-attr]
+        await self._link.reply(message, TOLD if done else NOT_TOLD)
+
+    def _pass_on(self, told: ForwardedEvent, session: Session) -> bool:
+        """Deliver an event from another node to a local session; return False if its client is paused."""
+        if told.what == EXPEL:
+            self._hub.expel(session, told.text)
+            return True
+        if told.what == INVITED:
+            session.invite(told.room, told.opens)
+        if session.paused:
+            return False
+        if told.what == INVITED:
+            session.client.send_event(Invited(told.nick, told.host, told.room, told.opens))
+        elif told.what == KNOCK:
+            session.client.send_event(Knocked(told.nick, told.host, told.room))
+        else:
+            said = entry(told.room, 0, 0, told.line) if told.line else None
+            session.client.send_event(Private(told.nick, told.text, said, told.user))
+        return True
+
+    def _signal(self, said: Entry) -> None:
+        self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time))))
+
+    async def _on_signal(self, message: Msg) -> None:
+        signal = inbound.signal(message.data, self._hub.clock())
+        room = self._hub.rooms.loaded.get(signal.room)
+        if signal.node != self.node and room:
+            self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
+
+
+def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]]]:
+    """Yield parts of a list, each of which fits in a message: at most TOGETHER users and BYTES bytes."""
+    part: list[tuple[int, Person]] = []
+    size = 0
+    for one in people:
+        length = len(_encode(one))
+        if part and (size + length > BYTES or len(part) == TOGETHER):
+            yield part
+            part, size = [], 0
+        part.append(one)
+        size += length
+    if part:
+        yield part
+
+
+def _forward(session: Session) -> RemoteClient:
+    assert isinstance(session.client, RemoteClient)
+    return session.client

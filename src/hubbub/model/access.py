@@ -1,0 +1,268 @@
+"""Decide what a user may see and do: `may` holds the rules for every wire, every query and the API.
+
+Wires call `may` and phrase the refusal in their own protocol; they never look at the modes of a room themselves.
+docs/access.md shows the same rules as a table, and a test tries each of its cells on every wire.
+
+A room that has a key, is invite-only or is secret is *closed*: only its members see into it. The existence of a
+*secret* room is hidden, too: `hidden` is the code of that refusal, and a wire answers it as if the room did not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from hubbub.errors import Refused
+from hubbub.model.room_modes import SECRET
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.model.room_modes import RoomModes
+    from hubbub.model.viewer import Viewer
+
+HIDDEN = "hidden"
+
+
+class Action(StrEnum):
+    """An action on a room that needs permission."""
+
+    LIST = "list"  # know that the room exists
+    READ = "read"  # its log: history, search, missed entries
+    WATCH = "watch"  # receive new messages without being a member
+    SEE_TOPIC = "see topic"
+    SEE_MEMBERS = "see members"
+    SEE_MODES = "see modes"
+    SEE_MASKS = "see masks"  # the lists of bans, exemptions and standing invitations
+    JOIN = "join"
+    SPEAK = "speak"  # as a member, or from outside
+    SIGNAL = "signal"  # ephemeral events such as typing: as SPEAK, but without slow mode
+    CTCP = "ctcp"  # send a client-to-client request (CTCP)
+    INVITE = "invite"
+    SET_TOPIC = "set topic"
+    SET_MODES = "set modes"
+    KICK = "kick"
+    REDACT = "redact"  # a message of another user
+    REDACT_OWN = "redact own"
+    RENAME = "rename"
+    CHANGE_NAME = "change name"  # take another nick while being a member
+
+
+def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Refused | None:
+    """Return None if a user may do something in a room, else the refusal.
+
+    Args:
+        viewer: the user who asks.
+        action: the action that the user asks for.
+        rules: the modes of the room.
+        coming: for JOIN: the number of users who are in the room or on their way into it.
+
+    """
+    if viewer.system:
+        return None
+    if action is Action.JOIN:
+        return _join(viewer, rules, coming)
+    if action in _SEEING:
+        return sees(viewer, action, rules.room, rules.closed) or _barred(viewer, action, rules)
+    for check in _CHECKS[action]:
+        if refused := check(viewer, rules):
+            return refused
+    return None
+
+
+def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
+    """Return None if a user may see something of a room, else the refusal; only its name and closing modes are needed.
+
+    The actions are LIST, READ, WATCH and those that begin with SEE_.
+
+    Args:
+        viewer: the user who asks.
+        action: the part of the room that the user asks to see.
+        room: the room's name.
+        closed: those of the letters in CLOSED that are set.
+
+    """
+    if viewer.system or room in viewer.rooms:
+        return None
+    if viewer.operator and action not in (Action.READ, Action.WATCH):
+        # A server operator looks after all rooms, but the messages are for the members alone.
+        return None
+    if SECRET in closed and not viewer.operator:
+        return Refused(HIDDEN, f"There is no room {room}.")
+    if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
+        return Refused("closed", f"Only members of {room} can read it.")
+    return None
+
+
+_SEEING = frozenset(
+    {
+        Action.LIST,
+        Action.READ,
+        Action.WATCH,
+        Action.SEE_TOPIC,
+        Action.SEE_MEMBERS,
+        Action.SEE_MODES,
+        Action.SEE_MASKS,
+    }
+)
+
+
+def _is_member(viewer: Viewer, rules: RoomModes) -> bool:
+    return rules.room in viewer.rooms
+
+
+def _rights(viewer: Viewer, rules: RoomModes) -> str:
+    """Return the mode letters that a member has in a room; "" for a user who is not a member."""
+    return rules.status.get(viewer.session, "") if viewer.session and _is_member(viewer, rules) else ""
+
+
+def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
+    return viewer.operator or "o" in _rights(viewer, rules)
+
+
+def _former(viewer: Viewer, rules: RoomModes) -> list[Viewer]:
+    """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
+    masks = viewer.session.former.get(rules.room, ()) if viewer.session else ()
+    return [viewer._replace(mask=mask) for mask in masks]
+
+
+def _is_banned(viewer: Viewer, rules: RoomModes) -> bool:
+    return any(rules.lists.verdict(one).banned for one in (viewer, *_former(viewer, rules)))
+
+
+def _is_silenced(viewer: Viewer, rules: RoomModes) -> bool:
+    """Return whether a user is banned or muted."""
+    return _bars(viewer, rules) or is_known(viewer, rules)
+
+
+def _bars(viewer: Viewer, rules: RoomModes) -> bool:
+    verdict = rules.lists.verdict(viewer)
+    return verdict.banned or verdict.muted
+
+
+def is_known(viewer: Viewer, rules: RoomModes) -> bool:
+    """Return whether a user is banned or muted under a name that they had in the room earlier."""
+    return any(_bars(one, rules) for one in _former(viewer, rules))
+
+
+def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
+    """Refuse a banned user who reads from outside; a banned member can read until an operator kicks them."""
+    reads = action in (Action.READ, Action.WATCH)
+    if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
+        return Refused("banned", f"You are banned from {rules.room}.")
+    return None
+
+
+def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
+    room, session = rules.room, viewer.session
+    invited = session.invited.get(room, 0.0) if session else 0.0
+    if viewer.operator:
+        return None
+    if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
+        return Refused("banned", f"You are banned from {room}.")
+    if invited:  # by an operator; no other invitation opens a room
+        return None
+    if session and "o" in rules.regained(session):
+        # The user returns as an operator: possibly no other operator is there to let them in.
+        return None
+    if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
+        return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
+    if viewer.key and not rules.key and not (session and session.preserves_spaces):  # a room name of two words
+        text = f"Room names can't contain spaces. Perhaps you mean {room}-{key_of(viewer.key)}."
+        return Refused("room-invalid", text)
+    if rules.key and not rules.accepts_key(viewer.key):
+        text = f"That is not the key of {room}." if viewer.key else f"{room} needs its key: /join {room} KEY"
+        return Refused("bad-key", text)
+    if rules.limit and coming >= rules.limit:
+        return Refused("room-full", f"{room} is full.")
+    return None
+
+
+# --- checks: each returns a refusal, or None if it does not object ----------------------------------------------------
+
+
+def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    """Let scripts, and IRC clients that have not joined, speak in open rooms that are not reserved for members."""
+    if _is_member(viewer, rules):
+        return None
+    room = rules.room
+    if rules.closed or "m" in rules.flags or _is_silenced(viewer, rules):
+        return Refused("not-allowed", f"Not sent: only people in {room} can post there.")
+    if rules.members_only:
+        text = f"Only people in {room} can post there (/set members-only off lets scripts post)."
+        return Refused("not-allowed", text)
+    return None
+
+
+def _has_a_voice(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if viewer.operator or _rights(viewer, rules):
+        return None
+    room = rules.room
+    if "m" in rules.flags:
+        text = f"Not sent: only people chosen by the room's operators can speak in {room} right now."
+        return Refused("moderated", text)
+    return Refused("muted", f"Not sent: you may not speak in {room}.") if _is_silenced(viewer, rules) else None
+
+
+def _is_not_too_fast(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if viewer.operator or _rights(viewer, rules):
+        return None
+    wait = rules.slow_for(viewer)
+    return Refused("slow-mode", f"Not sent: {rules.room} is in slow mode; wait {wait:.0f} s.") if wait > 0 else None
+
+
+def _may_ask_clients(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if "C" in rules.flags:
+        return Refused("not-allowed", "Client commands are not allowed here.")
+    return None
+
+
+def _is_inside(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if _is_member(viewer, rules):
+        return None
+    return Refused("not-in-room", f"You are not in {rules.room}. Type /join {rules.room} first.")
+
+
+def _rules_the_room(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if _is_operator(viewer, rules):
+        return None
+    return Refused("not-operator", f"You are not an operator of {rules.room}.")
+
+
+def _may_invite(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    return _rules_the_room(viewer, rules) if "i" in rules.flags else None
+
+
+def _may_set_the_topic(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if "t" in rules.flags and not _is_operator(viewer, rules):
+        return Refused("not-operator", f"The topic of {rules.room} is locked; its operators set it.")
+    return None
+
+
+def _may_take_back(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    if _is_operator(viewer, rules):
+        return None
+    return Refused("not-yours", "Only its author and operators can take a message back.")
+
+
+def _keeps_no_name(viewer: Viewer, rules: RoomModes) -> Refused | None:
+    """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
+    if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
+        return None
+    return Refused("name-kept", f"Your name stays as it is while you may not speak in {rules.room}.")
+
+
+_Check = Callable[["Viewer", "RoomModes"], "Refused | None"]
+_CHECKS: dict[Action, tuple[_Check, ...]] = {
+    Action.SPEAK: (_from_outside, _has_a_voice, _is_not_too_fast),
+    Action.SIGNAL: (_from_outside, _has_a_voice),
+    Action.CTCP: (_may_ask_clients,),
+    Action.INVITE: (_is_inside, _may_invite),
+    Action.SET_TOPIC: (_is_inside, _may_set_the_topic, _has_a_voice),
+    Action.SET_MODES: (_is_inside, _rules_the_room),
+    Action.KICK: (_is_inside, _rules_the_room),
+    Action.REDACT: (_is_inside, _may_take_back),
+    Action.REDACT_OWN: (_is_inside,),
+    Action.RENAME: (_is_inside, _rules_the_room),
+    Action.CHANGE_NAME: (_keeps_no_name,),
+}

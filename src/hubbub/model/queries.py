@@ -1,0 +1,147 @@
+"""Queries of the log, and their answers.
+
+Every query names its viewer, and the answer holds only entries that `access.may` lets that viewer see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.viewer import Viewer
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """The newest `limit` messages of a room, or entries of `every` kind, before number `before` (0: the end)."""
+
+    room: str
+    limit: int
+    before: int = 0
+    every: bool = False
+    kinds: tuple[Kind, ...] = ()  # only entries of these kinds, unless empty
+    viewer: Viewer = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
+
+    room: str
+    seq: int
+    upto: int
+    limit: int
+    said: bool = False
+    viewer: Viewer = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Up to `limit` messages with a time from `time` to `until` (epoch seconds), both included, the oldest first.
+
+    Times need not rise with the numbers, because clocks are set, and imports bring older entries. `until` leaves out
+    messages that a wrong clock has dated far ahead.
+    """
+
+    room: str
+    time: float
+    limit: int
+    until: float = float("inf")
+    viewer: Viewer = field(kw_only=True)
+
+
+class Asker(Protocol):
+    """The peer that waits for a search, for example a session. Other threads read both attributes."""
+
+    @property
+    def address(self) -> str:
+        """The address of the peer: only one search at a time runs for each address."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the peer does not wait any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
+
+    The search covers every room if `room` is None. storage/words.py defines words and their matches.
+    """
+
+    words: str
+    limit: int
+    room: str | None = None
+    before: int = 0
+    viewer: Viewer = field(kw_only=True)
+    asker: Asker | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AllRooms:
+    """Up to `limit` rooms that have a log, by name, with those of their topics that the viewer may see.
+
+    With `after` the list begins behind that name.
+    """
+
+    limit: int
+    after: str = ""
+    viewer: Viewer = field(kw_only=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Up to `limit` messages of a room, or entries of `every` kind, selected as by IRC's CHATHISTORY.
+
+    `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
+    """
+
+    room: str
+    verb: str
+    bounds: tuple[float | str, ...]
+    limit: int
+    every: bool
+    viewer: Viewer = field(kw_only=True)
+
+
+Query = Latest | After | Since | Search | Around
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """The answer to a query: entries, oldest first; `more` is set if the limit or the byte bound cut the answer.
+
+    `note` is a sentence for people if entries are missing: damaged ones, or a part of the log that was not searched.
+    """
+
+    entries: Sequence[Entry]
+    more: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RoomList:
+    """The answer to AllRooms: names and topics; `count` is the number of rooms after its `after`, listed or not."""
+
+    rooms: Sequence[tuple[str, str]]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RoomState:
+    """The state of a room according to its log when it is loaded: its last number, topic and newest messages.
+
+    `rules` are the entries that made its modes: the first join, the last change of the topic, all of Kind.MODE, and the
+    renames of users with rights. In a cluster those renames are entries of Kind.MODE as well. `recent` are the newest
+    entries of every kind, which show the members that have left; it is empty if that is not known.
+    """
+
+    seq: int
+    topic: str
+    latest: Sequence[Entry]
+    rules: Sequence[Entry] = ()
+    recent: Sequence[Entry] = ()

@@ -1,0 +1,378 @@
+"""The IRC commands for channels: JOIN, PART, TOPIC, INVITE, KICK, lists. A channel is a room with `#` in front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.chat import moderation
+from hubbub.chat.room import Room
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.access import Action, may
+from hubbub.model.events import Knocked
+from hubbub.model.masks import read_mask
+from hubbub.model.queries import AllRooms, RoomList
+from hubbub.text import names
+from hubbub.text.names import key_of
+from hubbub.wire.irc import lines as wire
+from hubbub.wire.irc.encoder import channel, formatted
+from hubbub.wire.irc.numerics import TEXTS
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+ROOMS = 1_000_000  # maximum number of rooms in a list
+NAMES_LINE = 400  # maximum bytes of names in a line
+NAMES_KEPT = 1000  # maximum number of rooms whose NAMES lines are cached
+
+
+def room_name(name: str) -> str:
+    """Return the name of a channel's room. Raise Refused if it is no valid channel name."""
+    if not name.startswith("#"):
+        raise Refused("room-invalid", "A channel begins with #.")
+    return names.check_room(name)
+
+
+def find_room(client: IrcClient, name: str) -> Room | None:
+    """Return a channel's room if it has members and the client may see that it exists; else None."""
+    room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
+    if room is None or not room.count or not client.hub.may(client.session, Action.LIST, room):
+        return None
+    return room
+
+
+def room_at(client: IrcClient, name: str) -> Room | None:
+    """Return a channel's room as `find_room` does. If there is none, reply with 403 and return None."""
+    room = find_room(client, name)
+    if room is None:
+        client.numeric(403, name)
+    return room
+
+
+def room_of(client: IrcClient, name: str) -> Room | None:
+    """Return a channel's room if the client is a member. If not, reply with 403 or 442 and return None."""
+    room = room_at(client, name)
+    if room and client.session not in room.members:
+        client.numeric(442, name)
+        return None
+    return room
+
+
+# --- in and out -----------------------------------------------------------------------------------------------------
+
+
+def join(client: IrcClient, params: list[str]) -> None:
+    """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all."""
+    if params == ["0"]:
+        for name in list(client.session.rooms):
+            client.hub.rooms.leave(client.session, name)
+        return
+    keys = params[1].split(",") if len(params) > 1 else []
+    for number, name in enumerate(params[0].split(",")):
+        if name:
+            client.continuation.append(partial(_join, client, name, keys[number] if number < len(keys) else ""))
+
+
+def _join(client: IrcClient, name: str, key: str) -> None:
+    try:
+        room = room_name(name)
+        if room not in client.session.rooms:
+            client.hub.rooms.join(client.session, room, key=key)
+    except Refused as refusal:
+        if refusal.code == "too-many-rooms":
+            client.numeric(405, name)
+        elif name.startswith("#") and " " not in name:
+            client.reply("476", client.nick, name, f"{TEXTS[476]}. {refusal.text}")
+        else:
+            client.numeric(403, name)
+
+
+def greeting(client: IrcClient, room: Room) -> list[bytes]:
+    """Return the lines that follow the client's own JOIN: topic, read marker, names."""
+    name = channel(room.name)
+    lines = topic_lines(client, room) if room.topic else []
+    if "draft/read-marker" in client.caps:
+        lines.append(client.line("MARKREAD", name, client.markers.get(room.name, "*")))
+    if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
+        lines += names_lines(client, room)
+        lines.append(client.line("366", client.nick, name, "End of /NAMES list"))
+    return lines
+
+
+def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
+    """Return the lines with a room's topic, its author and its time (332, 333)."""
+    nick, name = client.nick, channel(room.name)
+    rules = room.rules
+    return [
+        client.line("332", nick, name, formatted(room.topic, rules.topic_tags)),
+        client.line("333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
+    ]
+
+
+def names_lines(client: IrcClient, room: Room) -> list[bytes]:
+    """Return the lines with a room's members (353).
+
+    The lines for members of the room are cached until the room changes.
+    """
+    multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
+    inside = client.session in room.members
+    key = (room.end.seq, len(room.members), len(room.remote_members), multi, hosts)
+    cached = client.network.names.get(room.name) if inside else None  # the log does not show who is invisible
+    if cached is None or cached[0] != key:
+        words = []
+        for member in room.people:
+            if not inside and member.user and "i" in member.user.modes:
+                continue
+            signs = room.rules.prefixes(member) if room.rules.status else ""
+            words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
+        symbol = "@" if room.rules.is_secret else "="
+        server, name = client.network.name, channel(room.name)
+        lines = [f"\1:{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
+        cached = (key, "".join(lines).encode())
+        if inside:
+            if len(client.network.names) >= NAMES_KEPT:
+                client.network.names.clear()
+            client.network.names[room.name] = cached
+    tag = wire.tag_text(client.time).encode()
+    data = cached[1].replace(b"\0", client.nick.encode()).replace(b"\1", tag)
+    return data.splitlines(keepends=True) if client.label else [data] if data else []
+
+
+def part(client: IrcClient, params: list[str]) -> None:
+    """PART #a,#b [reason]: leave channels."""
+    reason = params[1] if len(params) > 1 else ""
+    for name in params[0].split(","):
+        if name and room_of(client, name):
+            client.hub.rooms.leave(client.session, name, reason)
+
+
+def topic(client: IrcClient, params: list[str]) -> None:
+    """TOPIC #channel [text]: show a topic, or set it."""
+    room = room_at(client, params[0])
+    if room is None:
+        return
+    if len(params) == 1:
+        if not client.hub.may(client.session, Action.SEE_TOPIC, room):
+            client.numeric(442, params[0])
+        elif room.topic:
+            client.send(*topic_lines(client, room))
+        else:
+            client.numeric(331, channel(room.name))
+    elif client.session not in room.members:
+        client.numeric(442, params[0])
+    else:
+        client.hub.set_topic(client.session, params[1], room.name, cuts=True)
+
+
+def invite(client: IrcClient, params: list[str]) -> None:
+    """INVITE nick #channel: let somebody come in; without parameters, list who invited."""
+    if not params:
+        for one in client.hub.rooms.loaded.values():
+            if one.name in client.session.invited:
+                client.reply("336", client.nick, channel(one.name))
+        client.numeric(337)
+        return
+    if len(params) < 2:
+        client.numeric(461, "INVITE")
+        return
+    nick, name = params[0], params[1]
+    room = room_of(client, name)
+    if room is None:
+        return
+    try:
+        target = moderation.invite(client.hub, client.session, room, nick)
+    except Refused as refusal:
+        code = {"no-such-name": 401, "there-already": 443, "not-operator": 482}[refusal.code]
+        client.numeric(code, *{401: [nick], 443: [nick, name], 482: [name]}[code])
+        return
+    client.reply("341", client.nick, target.nick, channel(room.name))
+    if target.user and target.user.away:
+        client.reply("301", client.nick, target.nick, target.user.away)
+    for member in room.people:
+        other = client.network.client(member)
+        if other and other is not client and "invite-notify" in other.caps:
+            other.send(other.event(client.session, "INVITE", target.nick, channel(room.name)))
+
+
+def knock(client: IrcClient, params: list[str]) -> None:
+    """KNOCK #channel: ask its operators to be let in."""
+    name = params[0]
+    room = room_at(client, name)
+    if room is None:
+        return
+    if client.session in room.members:
+        client.numeric(714, name)
+        return
+    refused = may(client.hub.viewer(client.session), Action.JOIN, room.rules, room.count)
+    if refused is None:
+        client.numeric(713, name)
+    elif refused.code == "banned":
+        client.numeric(474, name)
+    else:
+        _knock(client, room)
+
+
+def _knock(client: IrcClient, room: Room) -> None:
+    name = channel(room.name)
+    operators = [member for member in room.people if "@" in room.rules.prefixes(member)]
+    if not operators:
+        client.numeric(480, name)
+        return
+    if not client.network.may_knock(room.name, client.session.host):
+        client.numeric(712, name)
+        return
+    for member in operators:
+        if not member.paused:
+            member.client.send_event(Knocked(client.nick, client.session.host, room.name))
+    client.numeric(711, name)
+
+
+def kick(client: IrcClient, params: list[str]) -> None:
+    """KICK #channel nick[,nick] [reason]: throw people out."""
+    channels, nicks = params[0].split(","), params[1].split(",")
+    reason = params[2] if len(params) > 2 else ""
+    pairs = zip(channels if len(channels) > 1 else channels * len(nicks), nicks, strict=False)
+    for name, nick in {(key_of(name), key_of(nick)): (name, nick) for name, nick in pairs}.values():
+        room = room_of(client, name)
+        if room is None:
+            continue
+        try:
+            moderation.kick(client.hub, client.session, room, nick, reason)
+        except Refused as refusal:
+            code = {"no-such-name": 401, "not-there": 441, "not-operator": 482}[refusal.code]
+            client.numeric(code, *{401: [nick], 441: [nick, name], 482: [name]}[code])
+
+
+def redact(client: IrcClient, params: list[str]) -> None:
+    """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
+    target, id = params[0], params[1]
+    room = find_room(client, target)
+    if room is None or client.session not in room.members:
+        client.fail("REDACT", "INVALID_TARGET", target, "You cannot take back messages there")
+        return
+
+    def refuse(refusal: Refused) -> None:
+        code = {"no-such-message": "UNKNOWN_MSGID", "not-yours": "REDACT_FORBIDDEN"}[refusal.code]
+        client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
+
+    reason = params[2] if len(params) > 2 else ""
+    moderation.redact(client.hub, client.session, room, id, reason, refuse)
+
+
+def rename(client: IrcClient, params: list[str]) -> None:
+    """RENAME #old #new [reason]: give a channel another name (draft/channel-rename)."""
+    before, to = params[0], params[1]
+    room = room_of(client, before)
+    if room is None:
+        return
+
+    def refuse(refusal: Refused) -> None:
+        code = "CHANNEL_NAME_IN_USE" if refusal.code == "name-in-use" else "CANNOT_RENAME"
+        client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
+
+    reason = params[2] if len(params) > 2 else ""
+    try:
+        if not to.startswith("#"):
+            raise Refused("cannot-rename", "A channel begins with #.")
+        moderation.move(client.hub, client.session, room, to, reason, refuse)
+    except Refused as refusal:
+        if refusal.code == "not-operator":
+            client.numeric(482, before)
+        else:
+            refuse(refusal)
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+def names_of(client: IrcClient, params: list[str]) -> None:
+    """NAMES #channel[,#channel]: list the people there."""
+    if not params:
+        client.numeric(366, "*")
+        return
+    for name in list(dict.fromkeys(params[0].split(",")))[: client.settings.max_rooms]:
+        room = find_room(client, name)
+        if room and client.hub.may(client.session, Action.SEE_MEMBERS, room):
+            client.send(*names_lines(client, room))
+    client.numeric(366, params[0])  # one end for all channels, as in RFC 1459 and conformance tests
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+class ListedChannel(NamedTuple):
+    """A room in a list. The times are in seconds since 1970, 0 if this node does not know them."""
+
+    name: str
+    people: int
+    topic: str
+    created: float = 0.0
+    topic_at: float = 0.0
+
+
+def _condition(text: str, now: float) -> Callable[[ListedChannel], bool] | None:
+    """Return the test for one ELIST condition; None if the text is a channel name."""
+    if text[:1] in "<>" and _is_number(text[1:]):
+        number = int(text[1:10])
+        more = text[0] == ">"
+        return lambda room: room.people > number if more else room.people < number
+    if text[:1].upper() in "CT" and text[1:2] in ("<", ">") and _is_number(text[2:]):
+        minutes = int(text[2:11])
+        older = text[1] == ">"
+        topic = text[0].upper() == "T"
+
+        def fits(room: ListedChannel) -> bool:
+            then = room.topic_at if topic else room.created
+            if topic and not room.topic:
+                return False
+            age = now - then
+            return age > minutes * 60 if older else age < minutes * 60
+
+        return fits
+    if text.startswith("!"):
+        unwanted = read_mask(text[1:])
+        return lambda room: not unwanted.matches([channel(room.name)])
+    if set(text) & set("*?"):
+        wanted = read_mask(text)
+        return lambda room: wanted.matches([channel(room.name)])
+    return None
+
+
+def list_channels(client: IrcClient, params: list[str]) -> None:
+    """LIST [#channel,...] [conditions]: list channels (ELIST=CMNTU)."""
+    hub = client.hub
+    words = [word for param in params for word in param.split(",") if word]
+    conditions = []
+    wanted: set[str] = set()
+    for word in words:
+        condition = _condition(word, hub.clock())
+        if condition:
+            conditions.append(condition)
+        else:
+            wanted.add(key_of(word.removeprefix("#")))
+
+    def row(room: ListedChannel) -> bytes:
+        fits = (not wanted or room.name in wanted) and all(condition(room) for condition in conditions)
+        return client.line("322", client.nick, channel(room.name), str(room.people), room.topic) if fits else b""
+
+    awake = set(hub.rooms.loaded)
+    viewer = hub.viewer(client.session)
+
+    def elsewhere(found: RoomList | BrokerError) -> None:
+        if not isinstance(found, BrokerError):
+            counts = {name: len(people) for name, people in hub.remote.rooms.items() if name not in awake}
+            client.emit(
+                *(row(ListedChannel(name, counts[name], topic)) for name, topic in found.rooms if counts.get(name))
+            )
+
+    client.reply("321", client.nick, "Channel", "Users  Name")
+    for room in list(hub.rooms.loaded.values()):
+        if room.count and not may(viewer, Action.LIST, room.rules):
+            rules = room.rules
+            shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
+            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic_at)))
+    if any(name not in awake for name in hub.remote.rooms):  # rooms with remote users only
+        hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
+    client.numeric(323)

@@ -1,0 +1,279 @@
+"""IRC history: CHATHISTORY, read markers, the replay for clients without CHATHISTORY, and multi-line messages.
+
+Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, draft/multiline.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hubbub.errors import BrokerError
+from hubbub.model.entries import SAID
+from hubbub.model.events import HistoryShown
+from hubbub.model.queries import Around, LogPage
+from hubbub.serve.irc import messages
+from hubbub.serve.irc.channels import find_room
+from hubbub.text import bounds
+from hubbub.text.cleaning import clean_exactly, is_blank
+from hubbub.text.formatting import CUT
+from hubbub.text.names import key_of
+from hubbub.text.timeparse import shown_time
+from hubbub.wire.irc import lines as wire
+from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
+MARKERS = 200  # maximum number of read markers per client
+_TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+
+
+def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
+    """Return the lines that replay earlier messages to a client that has joined.
+
+    Clients with CHATHISTORY get none, because they ask for it. Bots get none, because they would act on old messages.
+    The lines are marked as old by a batch of the type chathistory, by the tag server-time, or by the time in the text.
+    """
+    if "draft/chathistory" in client.caps or (client.user and "B" in client.user.modes):
+        return []
+    lines: list[bytes] = []
+    ref = client.new_ref() if "batch" in client.caps else ""
+    for entry in past.entries:
+        clock = "" if "server-time" in client.caps else shown_time(entry.time, past.now)
+        lines += client.form.lines(entry, ref, clock=clock)
+    return _in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
+
+
+def _in_batch(client: IrcClient, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
+    """Return history lines between the start and the end of their batch; without a reference, the lines alone."""
+    if not ref:
+        return list(lines)
+    server = client.network.name
+    begin = wire.line(server, "BATCH", f"+{ref}", "chathistory", target)
+    return [begin, *lines, wire.line(server, "BATCH", f"-{ref}")]
+
+
+# --- CHATHISTORY ----------------------------------------------------------------------------------------------------
+
+
+def _parse_time(text: str) -> float | None:
+    match = _TIME.fullmatch(text)
+    if not match:
+        return None
+    try:
+        return datetime.fromisoformat(match[1].replace("Z", "+00:00")).timestamp()
+    except ValueError:
+        return None
+
+
+def chathistory(client: IrcClient, params: list[str]) -> None:
+    """CHATHISTORY verb target bound... limit: read what was said."""
+    verb = params[0].upper() if params else "*"
+    form = _FORMS.get(verb)
+    if form is None:
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, "Unknown command")
+        return
+    if len(params) != form + 2 + (verb != "TARGETS"):
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, "Insufficient parameters")
+        return
+    limit = params[-1]
+    if not (limit.isascii() and limit.isdigit() and int(limit[:9])):
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, limit, "Invalid limit")
+        return
+    bounds = params[1:-1] if verb == "TARGETS" else params[2:-1]
+    read = []
+    for bound in bounds:
+        value = _bound(client, verb, params[1], bound)
+        if value is None:
+            return
+        read.append(value)
+    count = min(int(limit[:9]), HISTORY)
+    if verb == "TARGETS":
+        _targets(client, [value for value in read if isinstance(value, float)], count)
+    else:
+        _read(client, verb, params[1], read, count)
+
+
+_FORMS = {"LATEST": 1, "BEFORE": 1, "AFTER": 1, "AROUND": 1, "BETWEEN": 2, "TARGETS": 2}  # verb: number of bounds
+
+
+def _bound(client: IrcClient, verb: str, target: str, text: str) -> float | str | None:
+    """Return a bound: a time in seconds since 1970, an id, or "*". If it is not valid, reply FAIL and return None."""
+    if text == "*" and verb == "LATEST":
+        return "*"
+    if text.startswith("msgid=") and verb != "TARGETS":
+        return text.removeprefix("msgid=")
+    if text.startswith("timestamp="):
+        value = _parse_time(text)
+        if value is not None:
+            return value
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid timestamp")
+    elif "=" in text:
+        code, about = ("INVALID_PARAMS", text) if verb == "TARGETS" else ("INVALID_MSGREFTYPE", target)
+        client.fail("CHATHISTORY", code, verb, about, "Only msgid and timestamp are known")
+    else:
+        client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid bound")
+    return None
+
+
+def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
+    room = find_room(client, target)
+    if target.startswith("#") and (room is None or client.session not in room.members):
+        client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
+        return
+    if room is None:  # private messages are not stored
+        client.end_batch(client.begin_batch("chathistory", target))
+        return
+    every = "draft/event-playback" in client.caps
+    given = tuple(bound for bound in bounds if bound != "*")
+    query = Around(room.name, verb.lower(), given, limit, every, viewer=client.hub.viewer(client.session))
+
+    def answer(page: LogPage | BrokerError) -> None:
+        server = client.network.name
+        if isinstance(page, BrokerError):
+            why = "Messages could not be retrieved"
+            client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
+            return
+        ref = client.new_ref() if "batch" in client.caps else ""
+        lines = [line for entry in page.entries for line in client.form.lines(entry, ref)]
+        client.emit(*_in_batch(client, ref, target, lines))
+
+    client.hub.ask_raw(client.session, query, answer)
+
+
+def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
+    if len(bounds) < 2:
+        return
+    found = []
+    newest = bounds[0] > bounds[1]
+    bounds = sorted(bounds)
+    for room in client.session.rooms.values():
+        said = [entry for entry in room.latest if entry.kind in SAID]
+        if said and round(bounds[0] * 1000) < int(said[-1].time * 1000) < round(bounds[1] * 1000):
+            found.append((said[-1].time, channel(room.name)))
+    ref = client.begin_batch("draft/chathistory-targets")
+    lines = [
+        wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
+        for then, name in (sorted(found)[-limit:] if newest else sorted(found)[:limit])
+    ]
+    client.send(*([b"@batch=" + ref.encode() + b" " + line for line in lines] if ref else lines))
+    client.end_batch(ref)
+
+
+# --- read markers ---------------------------------------------------------------------------------------------------
+
+
+def markread(client: IrcClient, params: list[str]) -> None:
+    """MARKREAD target [timestamp=...]: remember how far one has read (as long as one is here)."""
+    if not params:
+        client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
+        return
+    target = params[0]
+    key = key_of(target.removeprefix("#"))
+    if len(params) > 1:
+        then = _parse_time(params[1])
+        if then is None:
+            client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
+            return
+        if then > (_parse_time(client.markers.get(key, "")) or float("-inf")):
+            if key not in client.markers and len(client.markers) >= MARKERS:
+                del client.markers[next(iter(client.markers))]
+            client.markers[key] = f"timestamp={stamp(then)}"
+    client.reply("MARKREAD", target, client.markers.get(key, "*"))
+
+
+# --- multi-line messages --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Multiline:
+    """A multi-line message that is being received. If it is `broken`, the rest of its lines is ignored."""
+
+    ref: str
+    target: str
+    tags: str
+    verb: str = ""
+    text: str = ""
+    lines: int = 0
+    size: int = 0  # bytes as max-bytes counts them
+    broken: bool = False
+
+
+def stray_batch(client: IrcClient, params: list[str]) -> None:
+    """BATCH +ref draft/multiline target, BATCH -ref: say a message of several lines."""
+
+
+def takes(client: IrcClient, message: wire.Message) -> bool:
+    """Process a message if it belongs to a multi-line message; return whether it does."""
+    batch: Multiline | None = client.batch
+    if message.verb == "BATCH" and client.registered:
+        _batch(client, message)
+        return True
+    if batch is None:
+        return False
+    ref = message.tags.get("batch")
+    if ref is None:
+        return False
+    if ref != batch.ref:
+        _break(client, batch, "MULTILINE_INVALID", "That is no part of the open batch")
+    elif not batch.broken:
+        _line(client, batch, message)
+    return True
+
+
+def _break(client: IrcClient, batch: Multiline, code: str, *params: str) -> None:
+    if not batch.broken:
+        client.go_on_answering()
+        client.fail("BATCH", code, *params)
+    batch.broken = True
+
+
+def _batch(client: IrcClient, message: wire.Message) -> None:
+    params = message.params
+    ref = params[0] if params else ""
+    batch: Multiline | None = client.batch
+    free = batch is None or batch.broken  # a refused batch may stay open
+    if ref.startswith("+") and len(params) >= 3 and params[1] == MULTILINE and free:
+        client.batch = Multiline(ref[1:], params[2], messages.client_tags(message))
+        client.defer_response()
+        return
+    if ref.startswith("-") and batch is not None and ref[1:] == batch.ref:
+        client.batch = None
+        client.go_on_answering()
+        if not batch.broken and is_blank(clean_exactly(batch.text)):
+            _break(client, batch, "MULTILINE_INVALID", "There is nothing to send")
+        if not batch.broken:
+            messages.say_to(client, batch.target, batch.text, batch.verb, batch.tags)
+        return
+    if batch is not None:
+        _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
+    else:
+        client.fail("BATCH", "MULTILINE_INVALID", "That is no batch")
+
+
+def _line(client: IrcClient, batch: Multiline, message: wire.Message) -> None:
+    concat = f"{MULTILINE}-concat" in message.tags
+    if message.verb not in ("PRIVMSG", "NOTICE") or len(message.params) < 2 or batch.verb not in ("", message.verb):
+        _break(client, batch, "MULTILINE_INVALID", "A batch holds PRIVMSG or NOTICE alone")
+        return
+    target, text = message.params[0], message.params[1]
+    if key_of(target) != key_of(batch.target):
+        _break(client, batch, "MULTILINE_INVALID_TARGET", batch.target, target, "All lines go to one target")
+        return
+    if concat and not text:
+        _break(client, batch, "MULTILINE_INVALID", "An empty line cannot be joined to another")
+        return
+    batch.size += len(text.encode()) + bool(batch.lines and not concat)
+    between = CUT if concat else "\n"
+    batch.text += f"{between}{text}" if batch.lines else text
+    batch.lines += 1
+    batch.verb = message.verb
+    if batch.lines > bounds.MULTILINE_LINES:
+        _break(client, batch, "MULTILINE_MAX_LINES", str(bounds.MULTILINE_LINES), "There are too many lines")
+    elif batch.size > bounds.MULTILINE_BYTES:
+        _break(client, batch, "MULTILINE_MAX_BYTES", str(bounds.MULTILINE_BYTES), "There are too many bytes")

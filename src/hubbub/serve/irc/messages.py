@@ -1,0 +1,123 @@
+"""PRIVMSG, NOTICE and TAGMSG: messages to channels, to members of a channel with a status, and to users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hubbub.chat import direct
+from hubbub.chat.room import Room
+from hubbub.errors import Refused
+from hubbub.model.access import Action
+from hubbub.model.entries import Kind
+from hubbub.serve.irc.channels import find_room
+from hubbub.text.cleaning import clean, clean_exactly, is_blank
+from hubbub.text.tags import of_client
+from hubbub.wire.irc import lines as wire
+from hubbub.wire.irc.encoder import channel
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+TARGETS = 4  # maximum number of targets of one message
+
+
+def privmsg(client: IrcClient, params: list[str]) -> None:
+    """PRIVMSG target[,target] text: say something in a channel or to somebody."""
+
+
+def notice(client: IrcClient, params: list[str]) -> None:
+    """NOTICE target[,target] text: the same, without any answer."""
+
+
+def tagmsg(client: IrcClient, params: list[str]) -> None:
+    """TAGMSG target[,target]: tell tags alone, like who is typing."""
+
+
+def client_tags(message: wire.Message) -> str:
+    """Return the client-only tags of a message in the form sent to others: clean values, valid names only."""
+    return of_client(message.tags.items())
+
+
+def say(client: IrcClient, message: wire.Message) -> None:
+    """Run PRIVMSG, NOTICE or TAGMSG for each target. A NOTICE gets no error replies."""
+    verb, params = message.verb, message.params
+    quiet = verb == "NOTICE"
+    signal = verb == "TAGMSG"
+    if not params or not params[0]:
+        if signal:
+            client.numeric(461, verb)
+        elif not quiet:
+            client.reply("411", client.nick, f"No recipient given ({verb})")
+        return
+    text = "" if signal or len(params) < 2 else params[1]
+    if not signal and is_blank(clean_exactly(text)):
+        if not quiet:
+            client.numeric(412)
+        return
+    targets = list(dict.fromkeys(params[0].split(",")))
+    for target in targets[:TARGETS]:
+        say_to(client, target, text, verb, client_tags(message))
+    if len(targets) > TARGETS and not quiet:
+        client.numeric(407, targets[TARGETS])
+
+
+def say_to(client: IrcClient, target: str, text: str, verb: str, tags: str) -> None:
+    """Send a message to one target, and reply to a refusal unless it is a NOTICE."""
+    kind = {"NOTICE": Kind.NOTICE, "TAGMSG": Kind.EPHEMERAL}.get(verb, Kind.MESSAGE)
+    if kind is Kind.MESSAGE and text.startswith("\x01ACTION ") and len(text.strip("\x01")) > 7:
+        kind, text = Kind.ACTION, text[8:].rstrip("\x01")
+    elif text.startswith("\x01"):  # CTCP: not shown to users, not stored
+        kind, text = Kind.EPHEMERAL, f"{verb} {clean(text)}"
+    try:
+        if target.lstrip("@+").startswith("#"):
+            _say_in(client, target, text, kind, tags)
+        else:
+            _say_privately(client, target, text, kind, tags)
+    except Refused as refusal:
+        if verb == "NOTICE":
+            return
+        code = {"no-such-name": 401, "room-invalid": 403, "no-text": 412}.get(refusal.code, 404)
+        client.numeric(code, *([] if code == 412 else [target]))
+
+
+def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:
+    hub, session = client.hub, client.session
+    status = target[: len(target) - len(target.lstrip("@+"))]
+    name = target[len(status) :]
+    room = find_room(client, name)
+    if room is None:
+        raise Refused("room-invalid", "There is no such channel.")
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    if kind is Kind.EPHEMERAL and text:
+        hub.check(session, Action.CTCP, room)
+    if status:
+        _say_to_status(client, room, status, text, kind, tags, label)
+        return
+    if session not in room.members:
+        hub.say_from_outside(session, room, text, kind, "irc", tags)
+        return
+    if kind is Kind.EPHEMERAL:
+        direct.signal(hub, session, room.name, tags, label, text)
+    else:
+        hub.say(session, text, room.name, kind, tags=tags)
+
+
+def _say_to_status(  # noqa: PLR0913 - the parts of one message
+    client: IrcClient, room: Room, status: str, text: str, kind: Kind, tags: str, label: str
+) -> None:
+    """Send a message to the members of a room with a status, as private messages that no log stores."""
+    client.hub.speak(client.hub.viewer(client.session), room)
+    wanted = "o" if status[0] == "@" and "+" not in status else "ov"
+    others = (member for member in room.people if member is not client.session)
+    to = [member for member in others if set(wanted) & set(room.rules.status.get(member, ""))]
+    direct.message_members_apart(
+        client.hub, client.session, to, f"@{status}{channel(room.name)}", text, kind, tags, label
+    )
+
+
+def _say_privately(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:
+    found = client.hub.directory.find(target)
+    label = "irc" if client.label or "echo-message" in client.caps else ""
+    direct.send_private(client.hub, client.session, target, text, kind, label, tags)
+    if found and found.user and found.user.away and kind in (Kind.MESSAGE, Kind.ACTION):
+        client.reply("301", client.nick, found.nick, found.user.away)

@@ -1,0 +1,148 @@
+"""The IRC command MODE: channel modes, which are the modes of rooms, and user modes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubbub.chat import moderation
+from hubbub.chat.room import Room
+from hubbub.chat.users import User
+from hubbub.errors import Refused
+from hubbub.model import mask_targets
+from hubbub.model.access import Action
+from hubbub.model.mask_lists import LISTS
+from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange
+from hubbub.serve.irc.channels import room_at
+from hubbub.text.names import key_of
+from hubbub.wire.irc.encoder import channel
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+USER_MODES = "Biow"
+MODES = 20  # maximum number of changes in one command
+
+
+def mode(client: IrcClient, params: list[str]) -> None:
+    """MODE target [changes]: show or change the modes of a channel or of oneself."""
+    if params[0].startswith("#"):
+        _mode_of_channel(client, params[0], params[1:])
+    else:
+        _mode_of_user(client, params[0], params[1:])
+
+
+def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
+    user = client.user
+    assert user is not None
+    if key_of(name) != key_of(user.nick):
+        known = client.hub.directory.find(name) is not None
+        client.numeric(502 if known else 401, *([] if known else [name]))
+    elif not params:
+        client.reply("221", client.nick, "+" + "".join(sorted(user.modes | ({"o"} if user.operator else set()))))
+    else:
+        done, unknown = _change_user(user, params[0])
+        if done:
+            client.hub.touch(client.session)
+            client.send(client.event(client.session, "MODE", client.nick, done))
+        if unknown:
+            client.numeric(501)
+
+
+def _change_user(user: User, letters: str) -> tuple[str, bool]:
+    """Change a user's modes; return the changes made and whether an unknown letter was given."""
+    on, unknown, text, sign = True, False, "", None
+    for letter in letters:
+        if letter in "+-":
+            on = letter == "+"
+            continue
+        if letter in "iwB" and (letter in user.modes) is not on:
+            user.modes = user.modes | {letter} if on else user.modes - {letter}
+        elif letter == "o" and user.operator and not on:
+            user.operator = False
+        else:
+            unknown = unknown or letter not in USER_MODES
+            continue
+        text += ("" if on is sign else "+" if on else "-") + letter
+        sign = on
+    return text, unknown
+
+
+def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> None:
+    room = room_at(client, name)
+    if room is None:
+        return
+    hub, session = client.hub, client.session
+    shown = channel(room.name)
+    if not params:
+        hub.check(session, Action.SEE_MODES, room)
+        modes = room.rules.modes(room.rules.is_operator(session)).split(" ")
+        client.reply("324", client.nick, shown, *modes)
+        client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
+        return
+    changes, asked = _read(client, room, params)
+    if asked and not hub.may(session, Action.SEE_MASKS, room):
+        client.numeric(442, name)
+        return
+    for letter in asked:
+        _list(client, room, letter)
+    if not changes:
+        return
+    if any(change.letter == "k" for change in changes):
+        # The key is hidden from the other members, so the member who set it is shown it by an answer.
+        session.label = session.label or "irc"
+    bad = moderation.change(hub, session, room, changes)
+    for change, refusal in bad:
+        _complain(client, room, change, refusal)
+
+
+def _read(client: IrcClient, room: Room, params: Sequence[str]) -> tuple[list[ModeChange], list[str]]:
+    """Return the changes in a MODE command, and the letters of the lists that it asks for."""
+    letters, rest = params[0], list(params[1:])
+    changes: list[ModeChange] = []
+    asked: list[str] = []
+    on = True
+    for letter in letters:
+        if letter in "+-":
+            on = letter == "+"
+            continue
+        row = LETTERS.get(letter)
+        if row is None:
+            client.numeric(472, letter)
+            continue
+        wants = row.parameter == "always" or (row.parameter == "set" and on)
+        if wants and not rest:
+            if letter in LISTS and letter not in asked:
+                asked.append(letter)
+            elif letter == "k" and not on:
+                changes.append(ModeChange(False, letter, "*"))
+            continue
+        if len(changes) < MODES:
+            changes.append(ModeChange(on, letter, rest.pop(0) if wants else ""))
+    return changes, asked
+
+
+def _complain(client: IrcClient, room: Room, change: ModeChange, refusal: Refused) -> None:
+    name = channel(room.name)
+    if refusal.code == "no-such-name":
+        client.numeric(401, change.param)
+    elif refusal.code == "not-there":
+        client.numeric(441, change.param, name)
+    elif refusal.code == "list-full":
+        client.numeric(478, name, change.letter)
+    elif change.letter not in PREFIXES:
+        client.reply("696", client.nick, name, change.letter, "*", refusal.text)
+
+
+_LISTS = {"b": (367, 368), "e": (348, 349), "I": (346, 347)}
+
+
+def _list(client: IrcClient, room: Room, letter: str) -> None:
+    one, end = _LISTS[letter]
+    now = client.hub.clock()
+    for mask, listed in room.rules.lists[letter].items():
+        if not listed.until or listed.until > now:
+            shown = mask if client.user and client.user.operator else mask_targets.shown(mask)
+            client.reply(str(one), client.nick, channel(room.name), shown, listed.by, str(int(listed.at)))
+    client.numeric(end, channel(room.name))

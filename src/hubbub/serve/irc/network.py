@@ -1,0 +1,209 @@
+"""The state that all IRC clients of a server share: past users, MONITOR lists, knocks and the server's name."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from hubbub.chat.hub import Hub
+from hubbub.chat.room import Room
+from hubbub.chat.session import Session
+from hubbub.chat.users import User
+from hubbub.config import Settings
+from hubbub.errors import SettingsError
+from hubbub.serve.address import contains, network
+from hubbub.serve.irc.metadata import Values
+from hubbub.text.names import key_of
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+REMEMBERED = 500  # past users kept for WHOWAS
+CROWD = 200  # number of users from which on their modes are counted at most once a second
+KNOCKS = 200  # maximum number of remembered knocks; further knocks are refused
+KNOCKS_AFTER = 60.0  # seconds between two knocks from one host on one room
+WATCHED = 100  # maximum number of nicks that a client may monitor
+
+
+class WhowasEntry(NamedTuple):
+    """A past user of a nick, as WHOWAS shows it; `at` is the time of the end in seconds since 1970."""
+
+    nick: str
+    host: str
+    real: str
+    at: float
+
+
+class IrcNetwork:
+    """The state that all IRC clients share.
+
+    Args:
+        hub: the hub, which reports users of every protocol that come and go.
+        settings: the settings in force.
+
+    Raises:
+        SettingsError: the settings about web gateways are not valid.
+
+    """
+
+    def __init__(self, hub: Hub, settings: Settings) -> None:
+        self.hub = hub
+        self.settings = settings
+        self.name = settings.server_name
+        self.started = hub.clock()
+        self.most = 0  # maximum number of users at the same time
+        self.unregistered: set[IrcClient] = set()
+        self.clients: set[IrcClient] = set()
+        self.was: deque[WhowasEntry] = deque(maxlen=REMEMBERED)  # newest last
+        self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # cached NAMES lines by room
+        self._watchers: dict[str, set[IrcClient]] = {}  # by folded nick
+        self._here: dict[User, None] = {}
+        self._knocks: dict[tuple[str, str], float] = {}  # time of the last knock, by room and host
+        self._counted = (-1.0, 0, 0)  # time of the last count, invisible users, operators
+        self.metadata = Values(hub.rooms.loaded)
+        if settings.webirc_password and not settings.webirc_password.startswith("$argon2"):
+            raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
+        self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
+        # Checks whether a password is that of the web gateways, and calls back with the result, perhaps later.
+        self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
+        hub.presence.append(self._presence)
+        hub.remote.described.append(self._described)
+        hub.remote.on_arrival.append(self.tell_away)
+        hub.moves.append(self.metadata.move)
+
+    @property
+    def users(self) -> Collection[User]:
+        """All users that are connected, with any protocol."""
+        return self._here
+
+    def count(self) -> tuple[int, int]:
+        """Return the number of invisible users and that of server operators.
+
+        From CROWD users on, the numbers may be up to a second old.
+        """
+        now = self.hub.clock()
+        if len(self._here) < CROWD or not self._counted[0] <= now < self._counted[0] + 1:
+            invisible = sum("i" in user.modes for user in self._here)
+            self._counted = (now, invisible, sum(user.operator for user in self._here))
+        return self._counted[1:]
+
+    def is_gateway(self, address: str) -> bool:
+        """Return whether a web gateway may connect from an address."""
+        return bool(self.settings.webirc_password) and any(contains(where, address) for where in self._gateways)
+
+    # --- MONITOR --------------------------------------------------------------------------------------------------
+
+    def watch(self, nick: str, client: IrcClient) -> None:
+        """Notify a client from now on when a user with this nick comes or goes."""
+        self._watchers.setdefault(key_of(nick), set()).add(client)
+
+    def unwatch(self, nick: str, client: IrcClient) -> None:
+        """Stop notifying a client about this nick."""
+        watchers = self._watchers.get(key_of(nick))
+        if watchers:
+            watchers.discard(client)
+            if not watchers:
+                del self._watchers[key_of(nick)]
+
+    def watchers(self, nick: str) -> Iterable[IrcClient]:
+        """Return the clients that monitor a nick."""
+        return list(self._watchers.get(key_of(nick), ()))
+
+    def _presence(self, user: User, before: str) -> None:
+        here = bool(user.sessions)
+        if here:
+            self._here[user] = None
+        else:
+            self._here.pop(user, None)
+            self.metadata.users.pop(user, None)
+        session = user.sessions[0] if here else None
+        if before or not here:
+            nick = before or user.nick
+            host = session.host if session else user.host
+            self.was.append(WhowasEntry(nick, host, user.real or nick, self.hub.clock()))
+        if before and key_of(before) == key_of(user.nick):
+            return
+        gone = before or ("" if here else user.nick)
+        if gone and not self.hub.directory.find(gone):  # in a cluster, the nick may be in use again already
+            for client in self.watchers(gone):
+                client.numeric(731, gone)
+        if session:
+            user.host = session.host
+            for client in self.watchers(user.nick):
+                client.numeric(730, f"{user.nick}!{session.host}")
+        self.most = max(self.most, len(self._here))
+
+    def _described(self, session: Session, away: str, real: str) -> None:
+        """Send this node's clients the changed away state or real name of a remote user."""
+        user = session.user
+        assert user is not None
+        for cap, verb, before, now in (
+            ("away-notify", "AWAY", away, user.away),
+            ("setname", "SETNAME", real, user.real),
+        ):
+            if before != now:
+                for client in self.interested(session, user.nick, cap):
+                    client.send(client.event(session, verb, *filter(None, [now])))
+
+    def tell_away(self, session: Session, room: Room) -> None:
+        """Tell a room's clients that a user who has just joined is away, if so.
+
+        Source: https://ircv3.net/specs/extensions/away-notify
+        """
+        user = session.user
+        if user and user.away:
+            for member in room.people:
+                client = self.client(member)
+                if client and member is not session and "away-notify" in client.caps:
+                    client.send(client.event(session, "AWAY", user.away))
+
+    def may_knock(self, room: str, host: str) -> bool:
+        """Return whether a user from a host may knock on a room now. If so, note the knock.
+
+        A host may knock on a room once in KNOCKS_AFTER seconds.
+        """
+        now = self.hub.clock()
+        self._knocks = {key: then for key, then in self._knocks.items() if 0 <= now - then < KNOCKS_AFTER}
+        if (room, host) in self._knocks or len(self._knocks) >= KNOCKS:
+            return False
+        self._knocks[room, host] = now
+        return True
+
+    # --- notified clients -----------------------------------------------------------------------------------------
+
+    def sharers(self, session: object, cap: str) -> Iterator[IrcClient]:
+        """Return the clients that have a capability and share a room with a session, each once, without its own."""
+        seen = {session}
+        for room in getattr(session, "rooms", {}).values():
+            for member in room.people:
+                if member not in seen:
+                    seen.add(member)
+                    client = self.client(member)
+                    if client and cap in client.caps:
+                        yield client
+
+    def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcClient]:
+        """Return the clients of `sharers`, and those that monitor the nick and have extended-monitor."""
+        seen = set()
+        for client in self.sharers(session, cap):
+            seen.add(client)
+            yield client
+        for client in self.watchers(nick):
+            if client not in seen and {cap, "extended-monitor"} <= client.caps and client.session is not session:
+                yield client
+
+    @staticmethod
+    def client(session: object) -> IrcClient | None:
+        """Return the IRC client of a session; None if the session uses another protocol."""
+        outlet = getattr(session, "client", None)
+        return outlet if getattr(outlet, "is_irc", False) else None
+
+
+Clock = Callable[[], float]
+
+
+def human(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as readable UTC text."""
+    return time.strftime("%a %b %d %Y %H:%M:%S UTC", time.gmtime(seconds))

@@ -1,0 +1,216 @@
+"""The IRC commands about the server, and those of its operators."""
+
+from __future__ import annotations
+
+import logging
+from importlib.metadata import version as version_of
+from typing import TYPE_CHECKING
+
+from hubbub.model.access import Action, may
+from hubbub.model.mask_lists import LISTS
+from hubbub.model.room_modes import LETTERS
+from hubbub.serve.irc import history, modes
+from hubbub.serve.irc.network import WATCHED, human
+from hubbub.text import bounds
+from hubbub.text.cleaning import clean
+from hubbub.text.names import key_of
+from hubbub.wire.irc.numerics import TEXTS
+
+if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
+
+log = logging.getLogger("hubbub")
+
+VERSION = f"hubbub-{version_of('hubbub')}"
+
+
+def isupport(client: IrcClient) -> None:
+    """Send the server's supported features, 12 tokens a line (005)."""
+    settings = client.settings
+    simple = "".join(letter for letter, row in LETTERS.items() if not row.parameter)
+    tokens = [
+        f"AWAYLEN={bounds.AWAY_BYTES}",
+        "BOT=B",
+        "CASEMAPPING=ascii",
+        f"CHANLIMIT=#:{settings.max_rooms}",
+        f"CHANMODES={LISTS},k,dl,{simple}",
+        f"CHANNELLEN={bounds.NAME_CHARS + 1}",
+        "CHANTYPES=#",
+        f"CHATHISTORY={history.HISTORY}",
+        "ELIST=CMNTU",
+        "EXCEPTS=e",
+        "EXTBAN=,m",
+        f"HOSTLEN={64}",
+        "INVEX=I",
+        f"KICKLEN={bounds.REASON_BYTES}",
+        "KNOCK",
+        f"MAXLIST={LISTS}:{bounds.MASKS_IN_LIST}",
+        f"MODES={modes.MODES}",
+        f"MONITOR={WATCHED}",
+        "MSGREFTYPES=msgid,timestamp",
+        f"NAMELEN={bounds.REAL_NAME_BYTES}",
+        "NETWORK=" + settings.network.replace(" ", r"\x20"),
+        f"NICKLEN={bounds.NAME_CHARS}",
+        "PREFIX=(ov)@+",
+        "SAFELIST",
+        "STATUSMSG=@+",
+        "TARGMAX=JOIN:,PART:,KICK:,NAMES:,WHOIS:1,WHOWAS:1,PRIVMSG:4,NOTICE:4,TAGMSG:4,MONITOR:",
+        f"TOPICLEN={bounds.TOPIC_BYTES}",
+        f"USERLEN={bounds.USER_NAME_CHARS}",
+        "UTF8ONLY",
+        "WHOX",
+    ]
+    for start in range(0, len(tokens), 12):
+        client.reply("005", client.nick, *tokens[start : start + 12], "are supported by this server")
+
+
+def lusers(client: IrcClient, _: list[str]) -> None:
+    """Tell how many there are."""
+    network = client.network
+    count = len(network.users)
+    invisible, operators = network.count()
+    awake = client.hub.rooms.loaded
+    viewer = client.hub.viewer(client.session)
+    rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.rules) for room in awake.values())
+    rooms += sum(bool(people) and name not in awake for name, people in client.hub.remote.rooms.items())
+    nick = client.nick
+    seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
+    client.reply("251", nick, seen)
+    client.reply("252", nick, str(operators), "operator(s) online")
+    waiting = sum(other is not client for other in network.unregistered if other.wanted or other.username)
+    client.reply("253", nick, str(waiting), "unknown connection(s)")
+    client.reply("254", nick, str(rooms), "channels formed")
+    client.reply("255", nick, f"I have {count} clients and 0 servers")
+    for code, kind in (("265", "local"), ("266", "global")):
+        text = f"Current {kind} users {count}, max {network.most}"
+        client.reply(code, nick, str(count), str(network.most), text)
+
+
+def _elsewhere(client: IrcClient, params: list[str]) -> bool:
+    """Return whether a command names another server; if so, reply with 402."""
+    if params and key_of(params[0]) not in (key_of(client.network.name), key_of(client.nick)):
+        client.numeric(402, params[0])
+        return True
+    return False
+
+
+def services(client: IrcClient, params: list[str]) -> None:
+    """NS, CS and their long names: what services do elsewhere. There are none."""
+    client.notice("There are no services and no accounts here: a nick is free as soon as its user has left.")
+
+
+def motd(client: IrcClient, params: list[str]) -> None:
+    """Show the message of the day."""
+    if _elsewhere(client, params):
+        return
+    text = client.settings.motd
+    if not text:
+        client.numeric(422)
+        return
+    client.reply("375", client.nick, f"- {client.network.name} Message of the day - ")
+    for one in text.splitlines():
+        client.reply("372", client.nick, f"- {clean(one)}")
+    client.numeric(376)
+
+
+def version(client: IrcClient, params: list[str]) -> None:
+    """VERSION: which server this is, and what it can do."""
+    if not _elsewhere(client, params):
+        client.reply(
+            "351", client.nick, VERSION, client.network.name, "a chat server for every client you already have"
+        )
+        isupport(client)
+
+
+def time(client: IrcClient, params: list[str]) -> None:
+    """TIME: what time it is at the server."""
+    if not _elsewhere(client, params):
+        client.reply("391", client.nick, client.network.name, human(client.hub.clock()))
+
+
+def info(client: IrcClient, params: list[str]) -> None:
+    """INFO: what this server is."""
+    if not _elsewhere(client, params):
+        client.reply("371", client.nick, f"{VERSION}: one room for nc, telnet, browsers, curl and IRC")
+        client.reply("371", client.nick, f"Running since {human(client.network.started)}")
+        client.numeric(374)
+
+
+def admin(client: IrcClient, params: list[str]) -> None:
+    """ADMIN: who looks after it."""
+    if _elsewhere(client, params):
+        return
+    if not client.settings.admin:
+        client.numeric(423, client.network.name)
+        return
+    client.reply("256", client.nick, client.network.name, "Administrative info")
+    for code in ("257", "258", "259"):
+        client.reply(code, client.nick, client.settings.admin)
+
+
+def links(client: IrcClient, _: list[str]) -> None:
+    """LINKS: which servers there are."""
+    name = client.network.name
+    client.reply("364", client.nick, name, name, f"0 {client.settings.description}")
+    client.numeric(365, "*")
+
+
+def stats(client: IrcClient, params: list[str]) -> None:
+    """STATS u or o: for how long it has run; for operators, who they are."""
+    letter = params[0][0]
+    if letter == "u":
+        seconds = int(client.hub.clock() - client.network.started)
+        days, rest = divmod(seconds, 86400)
+        hours, rest = divmod(rest, 3600)
+        client.reply("242", client.nick, f"Server Up {days} days {hours}:{rest // 60:02d}:{rest % 60:02d}")
+    elif letter == "o" and client.user and client.user.operator:
+        for operator in client.settings.operator:
+            client.reply("243", client.nick, "O", "*", "*", operator.partition(":")[0])
+    client.reply("219", client.nick, letter, "End of /STATS report")
+
+
+def oper(client: IrcClient, params: list[str]) -> None:
+    """OPER name password: be an operator of the server."""
+
+    def answer(right: bool) -> None:
+        code = 381 if right else 464
+        client.emit(client.line(str(code), client.nick, TEXTS[code]))
+        if right and client.user and not client.user.operator:
+            client.user.operator = True
+            client.hub.touch(client.session)
+            client.emit(client.event(client.session, "MODE", client.nick, "+o"))
+
+    client.hub.check_password(client.session, params[0], params[1], answer)
+
+
+def kill(client: IrcClient, params: list[str]) -> None:
+    """KILL nick :why: cut somebody off."""
+    name, reason = params[0], clean(params[1]) if len(params) > 1 else "no reason given"
+    if key_of(name) == key_of(client.network.name):
+        client.numeric(483)
+        return
+    target = client.hub.directory.find(name)
+    if target is None:
+        client.numeric(401, name)
+        return
+    text = f"Killed ({client.nick} ({reason}))"
+    log.warning("%s (%s) has cut off %s: %s", client.nick, client.session.address, target.nick, reason)
+    other = client.network.client(target)
+    if other:
+        other.send(other.event(client.session, "KILL", other.nick, reason))
+        other.end(text)
+    else:
+        client.hub.expel(target, text)
+
+
+def wallops(client: IrcClient, params: list[str]) -> None:
+    """WALLOPS :text: tell it to all who have mode +w."""
+    for other in list(client.network.clients):
+        if other.user and "w" in other.user.modes:
+            other.send(other.event(client.session, "WALLOPS", clean(params[0])))
+
+
+def rehash(client: IrcClient, _: list[str]) -> None:
+    """REHASH: settings are read when the server starts, certificates on SIGHUP."""
+    client.numeric(382, "hubbub.toml")
+    client.notice("Certificates are read anew on SIGHUP; everything else at the next start.")

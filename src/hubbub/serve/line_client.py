@@ -1,0 +1,304 @@
+"""The line wire: clients that send plain lines, such as nc, telnet and pipes."""
+
+from __future__ import annotations
+
+import logging
+from itertools import chain
+
+from hubbub.chat import commands
+from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
+from hubbub.config import Settings
+from hubbub.errors import Refused
+from hubbub.model.events import Event, Goodbye, Notice, Refusal
+from hubbub.serve.connection import STOPPING, Connection
+from hubbub.text.bounds import NAME_CHARS
+from hubbub.text.cleaning import beginning, clean
+from hubbub.wire.line import encoder as wire
+from hubbub.wire.line.encoder import PROMPT, RAW, TELNET, LineReader, LineSignal
+from hubbub.wire.line.incoming import Incoming
+
+log = logging.getLogger("hubbub")
+
+NAME_TRIES = 5
+# The refusal of a name is sent after a pause. A line that arrives during the pause was sent before anyone could read
+# the refusal, so it comes from a program and is not another try at a name. A program's name is tried again for
+# NAME_RETRY_SECONDS, because its holder may be a previous run of the same program that is about to end.
+READING_PAUSE_SECONDS = 0.25
+NAME_RETRY_SECONDS = 3.0
+MAX_LINES_TOLD = 10  # lines of a program that are listed as not sent
+WARNING = 60.0  # seconds between the warning and the idle timeout
+UNFINISHED = "[the line was cut off here]"
+
+
+class LineClient:
+    """A client on the line wire: asks for a name, then runs the lines it receives and shows the room's entries.
+
+    Args:
+        hub: the hub.
+        settings: the settings in force.
+        opened: when the peer was accepted, in seconds on the connection's clock.
+        prompted: whether the peer was sent the prompt for a name already.
+
+    """
+
+    wire_name = "line"
+    __slots__ = (
+        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_prompted", "_reader",
+        "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned",
+    )  # fmt: skip
+
+    def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._incoming = Incoming()
+        self._reader = LineReader(settings.line_limit)
+        self._connection: Connection
+        self._session: Session
+        self._opened = opened
+        self._prompted = prompted
+        self._warned = False
+        self._name = ""  # the last name that the peer asked for
+        self._asking = False  # the hub has not answered yet whether the name is free
+        self._refusals = 0
+        self._refused: Refused | None = None  # the refusal of the name that is not sent yet
+        self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
+        self._early: list[str] = []  # lines sent before the refusal could be read
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Connect a session to the hub, and send the prompt for a name unless the sniffer has sent it."""
+        self._connection = connection
+        self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
+        self._session.secure = connection.encrypted
+        if not self._prompted:
+            connection.write(PROMPT.encode())
+
+    def feed(self, data: bytes) -> None:
+        """Buffer received bytes, and answer telnet option negotiation in them.
+
+        The first telnet command, or the first line that ends in CR LF, switches the output to CR LF line ends.
+        """
+        self._warned = False
+        telnet = self._reader.telnet
+        self._reader.feed(self._incoming.feed(data, telnet is not None and telnet.spoken))
+        telnet = self._reader.telnet
+        if self._session.encoder is RAW and (self._incoming.ends_crlf or (telnet and telnet.spoken)):
+            self._hub.set_encoder(self._session, TELNET)
+        if telnet and not self._session.paused:
+            self._connection.write(telnet.take_replies())
+
+    def next_item(self) -> str | LineSignal | None:
+        """Return the next line or signal, or None. Lines kept during a refused name come first."""
+        if self._early and self._refused is None:
+            return self._early.pop(0)
+        return self._reader.next_line()
+
+    def ready(self) -> bool:
+        """Return whether the next line may be processed.
+
+        While a refusal waits, only as many lines are read ahead as the message about unsent lines lists.
+        """
+        return (self._refused is None or len(self._early) <= MAX_LINES_TOLD) and self._hub.session_ready(self._session)
+
+    def handle(self, item: str | LineSignal) -> None:
+        """Process a line: a name before the user has one, else a message or a command. Send refusals to the peer."""
+        session = self._session
+        try:
+            if isinstance(item, LineSignal):
+                self._signal(item)
+            elif session.user is None and self._refused is not None:
+                self._keep_early(item)
+            elif session.user is None:
+                self._ask_for(item.strip())
+            else:
+                commands.run(self._hub, session, item)
+        except Refused as refusal:
+            self._hub.reply(session, Refusal(refusal.code, refusal.text))
+
+    def ended(self) -> bool:
+        """Process an unfinished last line, and leave once the peer was sent everything that it waits for."""
+        rest = self._reader.end()
+        if rest.strip() and (self._session.user or self._refused):
+            # A message is sent with a mark that it is incomplete. A command is not run: the rest may change its effect.
+            if commands.parse(rest):
+                self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
+            else:
+                self.handle(f"{rest.rstrip()} {UNFINISHED}")
+        if self._early:
+            return False
+        if self._refused is not None:
+            self._tell_refusal(self._refused)
+        if self._hub.has_unsettled(self._session):
+            return False
+        self._hub.depart(self._session)
+        return True
+
+    def connection_lost(self) -> None:
+        """Let the user leave, and log it."""
+        self._hub.depart(self._session)
+        if self._session.user:
+            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
+
+    def pause(self) -> None:
+        """Stop the hub's output to this session because the peer does not read."""
+        self._hub.pause(self._session)
+
+    def resume(self) -> None:
+        """Send the telnet replies that waited, and let the hub write again."""
+        if self._reader.telnet is not None:
+            self._connection.write(self._reader.telnet.take_replies())
+        self._hub.resume(self._session)
+
+    def shut_down(self) -> None:
+        """Send a notice that the server is stopping, and close."""
+        self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
+
+    def ask_sign_of_life(self) -> bool:
+        """Send nothing and return False: nc would show every byte to its user."""
+        return False
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Disconnect a peer that gives no name in time or exceeds the idle timeout; warn it WARNING seconds before.
+
+        Also retry a refused name, or send its refusal, when the time for that has come. Return the seconds until the
+        next check; 0 or less if the client has ended.
+        """
+        if self._session.closed:
+            return 0
+        if self._refused is not None:
+            return self._try_again(now)
+        if self._session.user is None:
+            left = self._settings.name_timeout - (now - self._opened)
+            if left <= 0:
+                self._end("\nDisconnected: no name was given in time.")
+            return left
+        timeout = self._settings.idle_timeout
+        if not timeout:
+            return WARNING
+        left = timeout - quiet
+        if left <= 0:
+            self._end("Disconnected: idle timeout.")
+        elif timeout > 2 * WARNING and left > WARNING:
+            return left - WARNING
+        elif timeout > 2 * WARNING and not self._warned:
+            self._warned = True
+            self._hub.reply(self._session, Notice((f"Say something within {left:.0f} s, or you will be disconnected",)))
+        return left
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
+
+    def send_event(self, event: Event) -> None:
+        """Write an event to the peer as text lines. A goodbye closes the connection."""
+        if isinstance(event, Goodbye):
+            self._connection.finish()
+        else:
+            telnet = self._reader.telnet
+            self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
+
+    def resume_input(self) -> None:
+        """Process waiting input: the session is ready again."""
+        self._connection.resume_input()
+
+    # --- internals --------------------------------------------------------------------------------------------
+
+    @property
+    def _end_of_line(self) -> str:
+        return "\r\n" if self._session.encoder is not RAW else "\n"
+
+    def _ask_for(self, name: str) -> None:
+        self._name = name
+        self._asking = True
+        try:
+            self._hub.naming.enter(self._session, name, outcome=self._entered)
+        except Refused as refusal:
+            if name == "/quit":
+                self._hub.depart(self._session)
+            else:
+                self._entered(refusal)
+
+    def _entered(self, refusal: Refused | None) -> None:
+        self._asking = False
+        first, self._refused = self._refused is None, refusal
+        if refusal is None:
+            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+            self._connection.on_timer()  # replaces the deadline for a name
+            if self._early:
+                self._connection.process_input()
+        elif first:
+            self._refused_at = 0.0
+            self._connection.on_timer()
+
+    def _keep_early(self, line: str) -> None:
+        """Keep a line that was sent before the refusal could be read: the name may still become free.
+
+        Empty lines are ignored. `/quit` as the first line disconnects.
+        """
+        if line.strip() == "/quit" and not self._early:
+            self._hub.depart(self._session)
+        elif line.strip():
+            self._early.append(line)
+
+    def _try_again(self, now: float) -> float:
+        """Ask for the refused name again, or send its refusal. Return the seconds until the next check.
+
+        Before the refusal, a person waits READING_PAUSE_SECONDS, a program NAME_RETRY_SECONDS. A program whose name is
+        not valid gets its refusal at once.
+        """
+        self._refused_at = self._refused_at or now
+        if self._asking:
+            return READING_PAUSE_SECONDS
+        refused = self._refused
+        waited = now - self._refused_at
+        hopeless = bool(self._early) and refused and refused.code == "name-invalid"
+        patience = NAME_RETRY_SECONDS if self._early else READING_PAUSE_SECONDS
+        if refused and (hopeless or waited >= patience):
+            self._tell_refusal(refused)
+        elif waited and refused and refused.code != "name-invalid":
+            self._ask_for(self._name)
+        return READING_PAUSE_SECONDS
+
+    def _tell_refusal(self, refused: Refused) -> None:
+        """Send the refusal of the name, then ask again or disconnect.
+
+        A program that has sent lines already is disconnected with a list of the unsent lines, because they are not
+        names. Another peer is disconnected after NAME_TRIES refusals.
+        """
+        self._refused = None
+        if self._early:
+            self._end("\n".join([refused.text, *self._not_sent()]))
+            return
+        self._refusals += 1
+        if self._refusals >= NAME_TRIES:
+            self._end(f"{refused.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
+        else:
+            self._connection.write(wire.encode(refused.text, self._end_of_line) + PROMPT.encode())
+
+    def _not_sent(self) -> list[str]:
+        """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""
+        sentences: list[str] = []
+        for line in chain(self._early, iter(self._reader.next_line, None)):
+            if len(sentences) == MAX_LINES_TOLD:
+                return [*sentences, "Not sent: all that followed."]
+            if isinstance(line, str) and line.strip():
+                sentences.append(f"Not sent: {beginning(clean(line.strip()))}")
+        return sentences
+
+    def _signal(self, signal: LineSignal) -> None:
+        if signal is LineSignal.QUIT:
+            self._hub.depart(self._session, asked=True)
+        elif signal is LineSignal.TOO_LONG:
+            if self._session.user is None and self._refused is None:
+                self._entered(Refused("name-invalid", f"Names have at most {NAME_CHARS} characters."))
+                return
+            limit = self._settings.line_limit
+            raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")
+        else:
+            line = clean(self._reader.pending)
+            self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
+
+    def _end(self, sentence: str) -> None:
+        """Send the reason, and close the connection even if the peer does not read. The user leaves."""
+        self._connection.finish(wire.encode(sentence, self._end_of_line))
+        self._hub.depart(self._session)

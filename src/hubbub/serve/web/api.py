@@ -1,0 +1,410 @@
+"""The HTTP API: reading and searching the log, sending messages, and following a room in a stream.
+
+Each row of ROUTES defines a route: its path, the check of its query, and its part of docs/openapi.json.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+from urllib.parse import quote, unquote
+
+import msgspec
+from aiohttp import web
+
+from hubbub.chat import commands
+from hubbub.chat.hub import Hub
+from hubbub.chat.throttle import Throttle
+from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model.access import HIDDEN, Action
+from hubbub.model.entries import Entry
+from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
+from hubbub.model.queries import After, AllRooms, Latest, Query, RoomList, Search
+from hubbub.model.queries import LogPage as Found
+from hubbub.model.viewer import Viewer
+from hubbub.serve.connection import Shared
+from hubbub.serve.socket_writer import SocketWriter
+from hubbub.serve.web.event_stream import EventStreamClient
+from hubbub.serve.web.http import Call
+from hubbub.text import names
+from hubbub.text.list_pages import ListPart
+from hubbub.text.names import LOBBY
+from hubbub.wire.line import encoder
+from hubbub.wire.web import http as wire
+from hubbub.wire.web.negotiation import decode, preferred
+
+PREFIX = "/api/v1"
+BODY = 10.0  # seconds in which a body must arrive
+ANSWER = 30.0  # seconds that the log may take to answer
+OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unknown
+PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
+ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
+JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
+STATUS = {  # HTTP status by refusal code; 400 for the others
+    "name-taken": HTTPStatus.CONFLICT,
+    "text-too-long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "charset-unknown": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
+    "broker": HTTPStatus.SERVICE_UNAVAILABLE,
+    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
+    "not-known": HTTPStatus.GATEWAY_TIMEOUT,
+    "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
+    "too-slow": HTTPStatus.REQUEST_TIMEOUT,
+    "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many-new-rooms": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
+    "not-found": HTTPStatus.NOT_FOUND,
+    "closed": HTTPStatus.FORBIDDEN,
+    "banned": HTTPStatus.FORBIDDEN,
+    "method": HTTPStatus.METHOD_NOT_ALLOWED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route: method, path, summary, the types of its query and answer, its handler, and its success status."""
+
+    method: str
+    path: str
+    summary: str
+    query: type[msgspec.Struct]
+    answer: type[msgspec.Struct]
+    run: Callable[[Api, Call, Any, str], Awaitable[web.StreamResponse]]
+    status: int = 200
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The pattern for percent-encoded paths of this route."""
+        return re.compile(re.escape(PREFIX + self.path).replace(r"\{room\}", "(?P<room>[^/]+)"))
+
+
+@dataclass(slots=True)
+class _Asker:
+    """The client that waits for a search; `closed` once it no longer waits."""
+
+    address: str
+    closed: bool = False
+
+
+class _Waiting(SocketWriter):
+    """The client and sink of a session that waits for one outcome. Its output is discarded."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(None)
+        self.outcome: asyncio.Future[Event] = loop.create_future()
+
+    def send_event(self, event: Event) -> None:
+        """Store the outcome: the first acknowledgement or refusal."""
+        if isinstance(event, Acknowledged | Refusal) and not self.outcome.done():
+            self.outcome.set_result(event)
+
+    def resume_input(self) -> None:
+        """Do nothing: no input waits."""
+
+
+class Api:
+    """Answers the requests under PREFIX.
+
+    Args:
+        hub: the hub.
+        shared: the state that all connections share.
+
+    """
+
+    def __init__(self, hub: Hub, shared: Shared) -> None:
+        self._hub = hub
+        self._shared = shared
+        self._throttles: dict[str, Throttle] = {}
+        self._routes = [(route.pattern, route) for route in ROUTES]
+        forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
+            TEXT: wire.TextEncoder(),
+            EVENTS: wire.EventStreamEncoder(lambda: hub.broker.log_id),
+        }
+        # By media type, and whether the client supports chunked encoding. Encoders are compared by identity, so each is
+        # made only once.
+        self._forms = {
+            (kind, cut is wire.chunk): wire.StreamEncoder(form, cut)
+            for kind, form in forms.items()
+            for cut in (wire.chunk, wire.whole)
+        }
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Return the response to a request. Refusals and errors become problem documents (RFC 9457)."""
+        path, method = call.request.rel_url.raw_path, call.request.method
+        found = {route.method: (route, match) for pattern, route in self._routes if (match := pattern.fullmatch(path))}
+        if not found:
+            return problem("not-found", "No such endpoint. See docs/openapi.json.")
+        if method == "HEAD" and "GET" in found:
+            method = "GET"
+        if method not in found:
+            allowed = ", ".join(sorted({*found, "HEAD"} if "GET" in found else found))
+            return problem("method", f"{method} is not possible here; {allowed} are.", {"Allow": allowed})
+        route, match = found[method]
+        try:
+            if (delay := self._delay(call.origin)) > PATIENCE:
+                later = {"Retry-After": str(ceil(delay))}
+                return problem("too-fast", "Too many requests came from your address.", later)
+            await asyncio.sleep(delay)
+            query = msgspec.convert(dict(call.request.query), route.query, strict=False)
+            room = names.check_room(unquote(match["room"])) if "{room}" in route.path else ""
+            return await route.run(self, call, query, room)
+        except msgspec.ValidationError as error:
+            return problem("query-invalid", wire.explain(error, route.query))
+        except Refused as refusal:
+            return problem(refusal.code, refusal.text)
+        except Closed as error:
+            return problem(error.code, f"{error}.")
+        except Busy as error:
+            return problem("busy", f"Not done: {error}; try again in a while.", {"Retry-After": "1"})
+        except BrokerError as error:
+            return problem("broker", f"The log cannot be read: {error}.")
+
+    def _delay(self, where: str) -> float:
+        """Return the seconds until the rate of an address allows another request.
+
+        A request with a delay of at most PATIENCE seconds is charged. Another one is refused and costs nothing.
+        """
+        settings = self._shared.settings
+        if settings.no_limits:
+            return 0.0
+        now = self._shared.clock()
+        throttle = self._throttles.pop(where, None) or Throttle(settings.rate, settings.burst, now)
+        self._throttles[where] = throttle  # now the newest entry
+        if len(self._throttles) > ADDRESSES:
+            del self._throttles[next(iter(self._throttles))]
+        delay = throttle.charge(1, now)
+        if delay > PATIENCE:
+            throttle.charge(-1, now)
+        return delay
+
+    async def _read(self, query: Query | AllRooms) -> Any:
+        answer: asyncio.Future[Any] = self._shared.loop.create_future()
+        self._hub.read(query, lambda result: None if answer.done() else answer.set_result(result))
+        try:
+            result = await asyncio.wait_for(answer, ANSWER)
+        except TimeoutError:
+            raise BrokerError("it does not answer") from None
+        if isinstance(result, BrokerError):
+            raise result
+        return result
+
+    def _viewer(self, call: Call) -> Viewer:
+        return self._hub.stranger(self._host(call), call.origin)
+
+    def _host(self, call: Call) -> str:
+        return f"~api@{self._shared.cloak(call.origin)}.api"
+
+    async def _may(self, call: Call, action: Action, room: str) -> bool:
+        """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
+
+        Raises:
+            Refused: the caller may not.
+            BrokerError: the log cannot be read.
+
+        """
+        hub, awake = self._hub, self._hub.rooms.loaded
+        waiting = _Waiting(self._shared.loop)
+        session = hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        came: asyncio.Future[None] = self._shared.loop.create_future()
+        try:
+            hub.rooms.visit(session, [room], lambda: None if came.done() else came.set_result(None))
+            await asyncio.wait_for(came, ANSWER)
+            if room not in awake:
+                raise BrokerError("it does not answer")
+            hub.check(session, action, awake[room])
+        except TimeoutError:
+            raise BrokerError("it does not answer") from None
+        except Refused as refusal:
+            if refusal.code == HIDDEN:
+                return False
+            raise
+        finally:
+            hub.depart(session)
+        return True
+
+    # --- one method a route ---------------------------------------------------------------------------------------
+
+    async def messages(self, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
+        """Return messages of a room."""
+        after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
+        viewer = self._viewer(call)
+        if after is None:
+            return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
+        upto = query.before - 1 if query.before else (1 << 62) - 1
+        return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
+
+    async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
+        """Return the messages of a room, or of all rooms, that contain the given words."""
+        words = commands.words_of(query.q)
+        asker = _Asker(call.origin)
+        search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
+        try:
+            found = await self._read(search)
+        finally:  # also if the client leaves, which cancels this task
+            asker.closed = True
+        return self._page(call, found)
+
+    def _page(self, call: Call, page: Found) -> web.Response:
+        if plain(call):
+            return self._lines(page.entries, note=page.note)
+        return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more, page.note)))
+
+    def _lines(self, entries: list[Entry] | Any, status: int = 200, note: str = "") -> web.Response:
+        now = self._hub.clock()
+        lines = [encoder.stamped(entry, now) for entry in entries] + ([encoder.notice(note)] if note else [])
+        text = "".join(f"{one}\n" for one in lines)
+        return self._numbered(web.Response(text=text, status=status))
+
+    def _numbered(self, response: web.Response) -> web.Response:
+        """Add the header with the id of the log that the numbers in a response belong to."""
+        response.headers["Hubbub-Log"] = self._hub.broker.log_id
+        return response
+
+    async def rooms(self, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:
+        """Return a list of rooms."""
+        viewer = self._viewer(call)
+        stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
+        listed = commands.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
+        # The list of the liveliest rooms has no next page. The list of all rooms is read by name, from the beginning.
+        follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
+        headers = _next(call, follow, query.limit) if listed.more else {}
+        if plain(call):
+            lines = (f"{room.name} ({room.members}) {room.topic}".rstrip() for room in listed.rooms)
+            return web.Response(text="".join(encoder + "\n" for encoder in lines), headers=headers)
+        rooms = [wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms]
+        return answer(wire.RoomPage(rooms, listed.more), headers=headers)
+
+    async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
+        """Return a list of a room's members."""
+        seen = await self._may(call, Action.SEE_MEMBERS, room)
+        part = ListPart(query.after, query.limit)
+        listed = commands.members_of(self._hub, room, part) if seen else MembersListed(room, ())
+        headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
+        if plain(call):
+            return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
+        page = wire.MemberPage(room, list(listed.nicks), listed.more, listed.watching)
+        return answer(page, headers=headers)
+
+    async def post(self, call: Call, query: wire.PostQuery, room: str) -> web.Response:
+        """Send a message to a room, and return the stored entry once it is stored."""
+        text = await self._text(call)
+        if len(text.encode()) > wire.MAX_BODY:
+            raise _too_long()
+        waiting = _Waiting(self._shared.loop)
+        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        try:
+            self._hub.post(session, query.name, room, text, "r")
+            outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
+        except TimeoutError:
+            return problem("not-known", "It is not known whether this was sent; look before you send it again.")
+        finally:
+            self._hub.depart(session)
+        if not isinstance(outcome, Acknowledged):
+            assert isinstance(outcome, Refusal)
+            later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
+            return problem(outcome.code, outcome.text, later)
+        return self._posted(call, outcome.entry)
+
+    def _posted(self, call: Call, entry: Entry) -> web.Response:
+        if plain(call):
+            return self._lines([entry], 201)
+        posted = wire.Posted(*entry)
+        if not entry.prev and entry.room != LOBBY and not commands.members_of(self._hub, entry.room).nicks:
+            posted.people = 0
+        return self._numbered(answer(posted, 201))
+
+    async def _text(self, call: Call) -> str:
+        """Return the text in a request's body. Raise Refused if the body is too long or cannot be decoded."""
+        request = call.request
+        body = await call.dialogue.read(request, wire.MAX_READ, min(BODY, self._shared.settings.name_timeout))
+        if body is None:
+            raise _too_long()
+        text = decode(body, request.charset or "")
+        if text is None:
+            raise Refused("charset-unknown", f"The charset {request.charset} is not known here; UTF-8 is.")
+        return _message(text) if request.content_type == JSON else text
+
+    async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
+        """Hand the connection over to a stream of a room's entries."""
+        await self._may(call, Action.WATCH, room)
+        # A client that prefers JSON is a program, so it gets events, not lines.
+        lines = preferred(call.request.headers.get("Accept", ""), (EVENTS, JSON, TEXT)) == TEXT
+        kind = TEXT if lines else EVENTS
+        form = self._forms[kind, call.request.version >= (1, 1)]
+        headers = {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",  # makes nginx forward each part at once
+        }
+        if call.request.method == "HEAD":
+            return web.Response(headers=headers)
+        known = self._hub.broker.log_id
+        after, other = None, False
+        if mark := self._mark(call, query):
+            after = wire.place(mark, known)
+            other = after is None
+        if form.cut is wire.chunk:
+            headers["Transfer-Encoding"] = "chunked"
+        stream = EventStreamClient(self._hub, form, room, after, other)
+        await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
+
+    @staticmethod
+    def _mark(call: Call, query: wire.StreamQuery) -> str:
+        """Return the mark after which a client continues, "" for none. Ignore a Last-Event-ID that is no mark."""
+        last = call.request.headers.get("Last-Event-ID", "")
+        return last if wire.is_mark(last) else query.after or ""
+
+
+def plain(call: Call) -> bool:
+    """Return whether a client prefers plain text to JSON."""
+    return preferred(call.request.headers.get("Accept", ""), (JSON, TEXT)) == TEXT
+
+
+def _too_long() -> Refused:
+    return Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_BODY} bytes.")
+
+
+def _message(text: str) -> str:
+    """Return the text of a JSON body. Raise Refused if the body is not valid."""
+    try:
+        return msgspec.json.decode(text, type=wire.MessageBody).text
+    except msgspec.ValidationError:
+        raise Refused("body-invalid", 'The JSON body must have a text, as in {"text": "hello"}.') from None
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("body-invalid", "The body is not JSON, though the Content-Type says so.") from None
+
+
+def _next(call: Call, after: str, limit: int) -> dict[str, str]:
+    """Return the Link header to the next page of a list (RFC 8288). It is relative, so it is valid behind a proxy."""
+    path = call.request.rel_url.raw_path.rpartition("/")[2]
+    return {"Link": f'<{path}?after={quote(after, safe="")}&limit={limit}>; rel="next"'}
+
+
+def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a response with a JSON body."""
+    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
+
+
+def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    """Return a problem document with a refusal's code and text."""
+    status = HTTPStatus(STATUS.get(code, HTTPStatus.BAD_REQUEST))
+    body = msgspec.json.encode(wire.Problem(status.value, status.phrase, text, code)) + b"\n"
+    return web.Response(body=body, content_type="application/problem+json", status=status, headers=headers)
+
+
+ROUTES = (
+    Route("GET", "/rooms", "List the rooms.", wire.RoomsQuery, wire.RoomPage, Api.rooms),
+    Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
+    Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
+    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.PostQuery, wire.Posted, Api.post, 201),
+    Route("GET", "/rooms/{room}/search", "Search in a room.", wire.SearchQuery, wire.Page, Api.search),
+    Route(
+        "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members
+    ),
+    Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, wire.LogEntry, Api.stream),
+)

@@ -1,0 +1,109 @@
+"""A room's entries as an endless HTTP response. The stream's session watches the room without joining it."""
+
+from __future__ import annotations
+
+from hubbub.chat.hub import Hub
+from hubbub.errors import Refused
+from hubbub.model.events import Event
+from hubbub.serve.connection import Connection
+from hubbub.wire.web.http import StreamEncoder
+
+ALIVE = 20.0  # seconds between two keep-alive messages
+
+
+class EventStreamClient:
+    """A stream of one room's entries to one peer.
+
+    Args:
+        hub: the hub.
+        encoder: the format of the stream.
+        room: the room's name.
+        after: the sequence number of the last entry that the peer has; None to start with new entries.
+        other: whether the number that the peer gave belongs to another log. The stream then begins with a notice.
+
+    """
+
+    wire_name = "stream"
+
+    def __init__(self, hub: Hub, encoder: StreamEncoder, room: str, after: int | None, other: bool) -> None:
+        self._hub = hub
+        self._form = encoder
+        self._room = room
+        self._after = after
+        self._other = other
+        self._connection: Connection
+        self._alive_at = 0.0  # time of the last keep-alive message
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Connect a session to the hub, and watch the room. End the stream if the hub refuses that."""
+        self._connection = connection
+        if self._other:
+            connection.write(self._form.other_log())
+        host = f"~api@{connection.cloak}.api"
+        self._session = self._hub.connect(self, connection, self._form, host, connection.origin)
+        try:
+            self._hub.rooms.watch(self._session, self._room, self._after)
+        except Refused:
+            self._end()
+
+    def feed(self, data: bytes) -> None:
+        """Discard input: the response has no end, so a further request could not be answered."""
+
+    def next_item(self) -> None:
+        """Return None: all input is discarded."""
+
+    def ready(self) -> bool:
+        """Return True: input is discarded at any time."""
+        return True
+
+    def handle(self, item: object) -> None:
+        """Do nothing: `next_item` never returns an item."""
+
+    def ended(self) -> bool:
+        """End the stream: the peer has closed its side."""
+        self._end()
+        return True
+
+    def connection_lost(self) -> None:
+        """Remove the session from the hub."""
+        self._hub.depart(self._session)
+
+    def pause(self) -> None:
+        """Stop the hub's output to this session because the peer does not read."""
+        self._hub.pause(self._session)
+
+    def resume(self) -> None:
+        """Let the hub write to this session again."""
+        self._hub.resume(self._session)
+
+    def shut_down(self) -> None:
+        """End the stream: the server is stopping."""
+        self._end()
+
+    def ask_sign_of_life(self) -> bool:
+        """Send nothing and return False: a stream's peer sends no answers."""
+        return False
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Send a keep-alive message every ALIVE seconds. Return the seconds until the next check."""
+        self._alive_at = self._alive_at or now
+        if now - self._alive_at >= ALIVE and not self._session.paused:
+            self._alive_at = now
+            if alive := self._form.alive:
+                self._connection.write(alive)
+        return ALIVE
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
+
+    def send_event(self, event: Event) -> None:
+        """End the stream: the hub sends a watching session an event only if it cannot go on."""
+        self._end()
+
+    def resume_input(self) -> None:
+        """Do nothing: no input waits."""
+
+    def _end(self) -> None:
+        self._connection.finish(self._form.end)
+        self._hub.depart(self._session)

@@ -1,0 +1,296 @@
+"""The web server: the check of requests, the page, the WebSocket, and the health check and metrics for operators."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from importlib import resources
+from typing import Any
+
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from hubbub.chat.hub import Hub
+from hubbub.errors import BrokerError, Refused
+from hubbub.serve.address import contains, network, origin
+from hubbub.serve.connection import Connection, Shared
+from hubbub.serve.stats import Stats
+from hubbub.serve.web.api import PREFIX, Api
+from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
+from hubbub.serve.web.metrics import exposition
+from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
+from hubbub.text.cleaning import clean
+from hubbub.wire.web import forwarded, site, websocket
+from hubbub.wire.web import frames as wire
+from hubbub.wire.web.http import ENCRYPTED, HEADERS
+
+log = logging.getLogger("hubbub")
+
+PART = 0.5  # seconds that a stopping server gives its peers to receive the last bytes
+PROBE = 2.0  # seconds after which a broker that has not committed counts as failed
+WARNINGS = 16  # maximum number of different refusals that are logged
+SHOWN = 100  # characters of a header that are logged
+PATH = 2048  # maximum characters of a path; a name may take twelve for each of its characters
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
+Probe = Callable[[Callable[[BrokerError | None], None]], None]
+Handler = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+class Web:
+    """The web server.
+
+    Args:
+        hub: the hub.
+        shared: the state that all connections share.
+        probe: checks whether the broker can commit, and calls back with None or the error.
+        readings: returns the stats that /metrics shows.
+
+    """
+
+    def __init__(self, hub: Hub, shared: Shared, probe: Probe, readings: Callable[[], Stats]) -> None:
+        self._hub = hub
+        self._probe = probe
+        self._readings = readings
+        self._shared = shared
+        self._files = _files()
+        self._names = _names(shared.settings.host)
+        self._trusted = [network(text) for text in shared.settings.trust_proxy]
+        self._told: set[str] = set()
+        self._tokens = Tokens()
+        self._api = Api(hub, shared)
+        self._paths: dict[str, Handler] = {
+            "/ws": self._websocket,
+            "/healthz": self._for_operators(self._health),
+            "/metrics": self._for_operators(self._metrics),
+        }
+        self._server = server(partial(self._serve, self._find))
+        self._operators = server(partial(self._serve, self._find_for_operators))
+        self._listeners: list[asyncio.Server] = []
+
+    async def start_metrics(self, sockets: Sequence[socket.socket]) -> None:
+        """Serve /healthz and /metrics on these sockets to every peer, and nothing else."""
+
+        def protocol() -> Connection:
+            dialogue = HttpClient(self._operators, self._shared, HEADERS)
+            return Connection(self._shared, dialogue, None, lambda connection: None)
+
+        loop = self._shared.loop
+        self._listeners = [await loop.create_server(protocol, sock=sock) for sock in sockets]
+
+    async def stop(self) -> None:
+        """Close the metrics listeners, and shut down the HTTP connections within PART seconds each."""
+        for listener in self._listeners:
+            listener.close()
+        await self._server.shutdown(PART)
+        await self._operators.shutdown(PART)
+
+    def protocol(
+        self, sock: socket.socket | None, peer: Any, where: str, gone: Callable[[Connection], None]
+    ) -> Connection:
+        """Return the protocol of a new connection that speaks HTTP."""
+        dialogue = HttpClient(self._server, self._shared, HEADERS if sock else ENCRYPTED)
+        connection = Connection(self._shared, dialogue, sock, gone)
+        connection.peer, connection.origin = peer, where
+        return connection
+
+    # --- requests -------------------------------------------------------------------------------------------
+
+    async def _serve(self, find: Handler, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request. An exception of the handler is logged and answered as an internal error."""
+        dialogue = dialogue_of(request)
+        connection = dialogue.connection
+        peer, where = self._client(connection, request.headers)
+        call = Call(request, dialogue, peer, where)
+
+        async def found(request: web.BaseRequest) -> web.StreamResponse:
+            try:
+                return await find(call)
+            except Refused as refusal:
+                return text(503, refusal.text)
+            except ConnectionError:  # the peer has gone
+                raise
+            except Exception:
+                log.exception("A request for %s could not be answered", clean(request.path))
+                return text(500, "Something went wrong; the server's log says what.")
+
+        return await dialogue.answer(request, found)
+
+    def _client(self, connection: Connection, headers: CIMultiDictProxy[str]) -> tuple[Any, str]:
+        """Return the socket address of the client behind a request, and the address under which it is counted."""
+        peer = connection.peer
+        if not self._trusts(peer[0]):
+            return peer, connection.origin
+        hops = forwarded.hops(headers.getall("X-Forwarded-For", ()), headers.getall("Forwarded", ()))
+        host = forwarded.client(peer[0], hops, self._trusts)
+        return (peer, connection.origin) if host == peer[0] else ((host, 0), origin(host))
+
+    def _trusts(self, host: str) -> bool:
+        return any(contains(trusted, host) for trusted in self._trusted)
+
+    async def _find(self, call: Call) -> web.StreamResponse:
+        """Return the response to a request, or refuse the request before its body is read."""
+        request = call.request
+        path = request.rel_url.raw_path
+        if len(path) > PATH:
+            return text(414, "There is no such page: its address is too long.")
+        file = self._files.get(path)
+        if refusal := self._refuse(request, public=file is not None, navigable=path == "/"):
+            return refusal
+        if path.startswith(f"{PREFIX}/"):
+            return await self._api.answer(call)
+        handler = partial(_file, file) if file else self._paths.get(path)
+        if handler is None:
+            return text(404, "There is no such page.")
+        if request.method not in ("GET", "HEAD"):
+            return text(405, f"{request.method} is not possible here.", Allow="GET, HEAD")
+        return await handler(call)
+
+    def _refuse(self, request: web.BaseRequest, public: bool, navigable: bool) -> web.StreamResponse | None:
+        """Refuse a browser's request that a foreign page makes: the host name or the origin is not this server's.
+
+        Also refuse requests without a host, and encodings of the body that the server does not support.
+
+        Args:
+            request: the request.
+            public: whether the response is the same for every client. Then the request's origin does not matter.
+            navigable: whether links from other sites to this path are allowed.
+
+        """
+        host = request.headers.get("Host", "")
+        if not host and request.version >= (1, 1):
+            return text(400, "The request lacks a Host.")
+        if host and not site.is_ours(host, self._names):
+            self._tell("Refused a request for the host %s: name it with --host, if it is this server's", host)
+            return text(421, "This server is not known by that name; see --host.")
+        origin = request.headers.get("Origin")
+        if not public and site.is_foreign(origin, host):
+            self._tell(
+                "Refused a request: its Origin is %s, its Host %s; a proxy must pass on the Host unchanged",
+                origin,
+                host,
+            )
+            return text(403, "Requests from other sites are refused.")
+        if site.is_cross_site(request.headers, navigable):
+            return text(403, "Requests from other sites are refused.")
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return text(415, "Encoded bodies are not taken.", **{"Accept-Encoding": "identity"})
+        if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+            return text(501, "Of the transfer codings, only chunked is known here.")
+        return None
+
+    def _tell(self, sentence: str, *values: str | None) -> None:
+        """Log why a request is refused: each message once, and at most WARNINGS messages."""
+        line = sentence % tuple(clean(value or "")[:SHOWN] for value in values)
+        if line not in self._told and len(self._told) < WARNINGS:
+            self._told.add(line)
+            log.warning("%s", line)
+
+    # --- health and metrics -----------------------------------------------------------------------------------
+
+    async def _find_for_operators(self, call: Call) -> web.StreamResponse:
+        """Return the response to a request at the address of --metrics-listen."""
+        handler = {"/healthz": self._health, "/metrics": self._metrics}.get(call.request.rel_url.raw_path)
+        if handler is None:
+            return text(404, "There is no such page.")
+        if call.request.method not in ("GET", "HEAD"):
+            return text(405, f"{call.request.method} is not possible here.", Allow="GET, HEAD")
+        return await handler(call)
+
+    def _for_operators(self, handler: Handler) -> Handler:
+        """Return a handler that answers only requests from this machine, and refuses those that a proxy relays.
+
+        A proxy cannot always be distinguished from curl. So all requests are refused if the settings name a proxy.
+        """
+        settings = self._shared.settings
+        proxied = bool(settings.host or settings.trust_proxy)
+
+        async def guarded(call: Call) -> web.StreamResponse:
+            request = call.request
+            peer = call.dialogue.connection.peer
+            here = site.is_loopback(peer[0]) and site.is_loopback(site.host_name(request.headers.get("Host", "")))
+            old = request.version < (1, 1)  # as nginx asks
+            if proxied or old or not here or forwarded.is_forwarded(request.headers):
+                return text(403, "This is answered on loopback only, or at --metrics-listen; see docs/operations.md.")
+            return await handler(call)
+
+        return guarded
+
+    async def _health(self, call: Call) -> web.Response:
+        """Return whether the broker can commit. A broker that does not answer within PROBE seconds has failed."""
+        outcome: asyncio.Future[BrokerError | None] = self._shared.loop.create_future()
+        self._probe(lambda result: None if outcome.done() else outcome.set_result(result))
+        try:
+            error = await asyncio.wait_for(outcome, PROBE)
+        except TimeoutError:
+            return web.json_response({"status": "failing", "reason": "the log does not answer"}, status=503)
+        if error:
+            return web.json_response({"status": "failing", "reason": str(error)}, status=503)
+        return web.json_response({"status": "ok"})
+
+    async def _metrics(self, call: Call) -> web.Response:
+        """Return the stats in the format that the request accepts."""
+        body, kind = exposition(self._readings(), call.request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": kind})
+
+    # --- the WebSocket ----------------------------------------------------------------------------------------
+
+    async def _websocket(self, call: Call) -> web.StreamResponse:
+        request = call.request
+        try:
+            accept = websocket.accept(request.method, request.path, request.headers.items(), _quiet)
+        except websocket.BadHandshake:
+            headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
+            return text(426, "This is the WebSocket; see docs/protocol.md.", **headers)
+        if not call.dialogue.is_quiet:
+            return text(400, "A frame must not come before the answer to the handshake.")
+        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
+        reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
+        talk = WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
+        await call.give_way(talk, "101 Switching Protocols", headers)
+
+
+# The logger for the websockets library. It is disabled, because the library logs faults of peers only.
+_quiet = logging.getLogger("hubbub.websockets")
+_quiet.disabled = True
+
+
+def text(status: int, sentence: str, **headers: str) -> web.Response:
+    """Return a response with one sentence of plain text."""
+    return web.Response(status=status, text=f"{sentence}\n", headers=headers)
+
+
+def _names(named: Sequence[str]) -> frozenset[str]:
+    """Return the host names of this server: those of --host and the machine's own.
+
+    The machine's own names are safe, because no attacker can register them.
+    """
+    own = socket.gethostname().lower().removesuffix(".local")
+    short = own.partition(".")[0]
+    return frozenset(host.lower().removesuffix(".") for host in (*named, own, short, f"{short}.local", f"{own}.local"))
+
+
+async def _file(file: tuple[bytes, str, str], call: Call) -> web.Response:
+    """Return a file of the page; 304 Not Modified if the client has it already."""
+    body, kind, tag = file
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if tag in call.request.headers.get("If-None-Match", ""):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type=kind, charset="utf-8", headers=headers)
+
+
+def _files() -> dict[str, tuple[bytes, str, str]]:
+    """Return the page's files by their paths, each with content, media type and ETag."""
+    found = {}
+    top = resources.files("hubbub") / "page"
+    for prefix, folder in (("/page/", top), ("/page/vendor/", top / "vendor")):
+        for file in folder.iterdir():
+            kind = TYPES.get(file.name.rpartition(".")[2])
+            if file.is_file() and kind:
+                body = file.read_bytes()
+                found[prefix + file.name] = body, kind, f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    found["/"] = found["/page/index.html"]
+    return found

@@ -1,0 +1,359 @@
+"""A client on a WebSocket: it sends JSON requests, and the server sends events and entries."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from websockets.frames import CloseCode
+
+from hubbub.chat import commands, direct, moderation, resuming
+from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
+from hubbub.config import Settings
+from hubbub.errors import Refused
+from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refusal, RoomsListed
+from hubbub.model.queries import After, Latest, Search
+from hubbub.model.viewer import Viewer
+from hubbub.serve.connection import STOPPING, Connection
+from hubbub.text import names
+from hubbub.text.list_pages import ListPart
+from hubbub.text.names import LOBBY
+from hubbub.wire.web import frames as wire
+from hubbub.wire.web import websocket
+from hubbub.wire.web.websocket import FrameReader, FrameSignal, close_frame
+
+log = logging.getLogger("hubbub")
+
+PING_AFTER = 20.0  # seconds without input after which the server sends a ping
+PONG_WITHIN = 10.0  # seconds that the peer has to answer it
+
+
+Tokens = dict[str, "WebSocketClient"]  # the client that now has a session, by the session's secret resume token
+
+
+class WebSocketClient:
+    """A client on a WebSocket: runs its requests, and sends it the session's events.
+
+    Args:
+        hub: the hub.
+        settings: the settings in force.
+        tokens: the resume tokens of all WebSocket sessions.
+        reader: the reader of the peer's frames.
+        now: the current time, in seconds on the connection's clock.
+
+    """
+
+    wire_name = "websocket"
+
+    def __init__(self, hub: Hub, settings: Settings, tokens: Tokens, reader: FrameReader, now: float) -> None:
+        self._hub = hub
+        self._settings = settings
+        self._tokens = tokens
+        self._reader = reader
+        self._opened = now
+        self._connection: Connection
+        self._session: Session
+        self._token = secrets.token_urlsafe(24)
+        self._pinged_at = 0.0  # time of the unanswered ping; 0: none
+        self._replaced = False  # another connection has taken over the session
+        self._code = CloseCode.POLICY_VIOLATION  # the close code after a goodbye
+        self._asked = ""  # the label of the request that is running
+        self._label = ""  # the label of the request being answered, until an event with this label is sent
+        self._answer: type[Event] | None = None  # the type of event that answers this request
+
+    # --- the connection's calls -----------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Connect a session to the hub. The server sends nothing before the client's hello."""
+        self._connection = connection
+        host = f"~web@{connection.cloak}.web"
+        self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
+        self._session.secure = connection.encrypted
+
+    def feed(self, data: bytes) -> None:
+        """Buffer received bytes. Any input answers a ping."""
+        self._pinged_at = 0.0
+        self._reader.feed(data)
+
+    def next_item(self) -> str | FrameSignal | None:
+        """Return the next text message or signal (end, binary frame), or None. Answer pings unless paused."""
+        item = self._reader.next_item()
+        if not self._session.paused and (pong := self._reader.take_pong()):
+            self._connection.write(pong)
+        return item
+
+    def ready(self) -> bool:
+        """End the answer of a finished request, and return whether the next message may be processed."""
+        self._end_answer()
+        return self._hub.session_ready(self._session) and not self._session.paused
+
+    def handle(self, item: str | FrameSignal) -> None:
+        """Run the request in a message. Refuse binary frames; the end of the frames makes the user leave."""
+        if item is FrameSignal.END:
+            self._hub.depart(self._session)
+        elif item is FrameSignal.BINARY:
+            self._refuse("bad-frame", "Frames are text.")
+        elif isinstance(item, str):
+            self._code = CloseCode.NORMAL_CLOSURE  # if this request ends the session
+            self._request(item)
+            self._end_answer()
+            if not self._session.closed:
+                self._code = CloseCode.POLICY_VIOLATION
+
+    def ended(self) -> bool:
+        """Let the user leave, unless another connection has taken over the session."""
+        if not self._replaced:
+            self._hub.depart(self._session)
+        return True
+
+    def connection_lost(self) -> None:
+        """Let the user leave and forget the resume token, unless another connection has taken over the session."""
+        if self._replaced:
+            return
+        if self._tokens.get(self._token) is self:
+            del self._tokens[self._token]
+        if self._session.user:
+            log.info("%s (%s) has left", self._session.nick, self._connection.peer)
+        self._hub.depart(self._session)
+
+    def pause(self) -> None:
+        """Stop the hub's output to this session because the peer does not read."""
+        if not self._replaced:
+            self._hub.pause(self._session)
+
+    def resume(self) -> None:
+        """Send a pong that waited, and let the hub write again."""
+        if not self._replaced:
+            if pong := self._reader.take_pong():
+                self._connection.write(pong)
+            self._hub.resume(self._session)
+
+    def shut_down(self) -> None:
+        """Send a notice that the server is stopping, and close with code 1001 (going away)."""
+        self._connection.finish(wire.encode("notice", lines=[STOPPING]) + close_frame(CloseCode.GOING_AWAY, STOPPING))
+
+    def ask_sign_of_life(self) -> bool:
+        """Send a ping, unless the peer does not read. Return whether it was sent."""
+        if self._session.paused or self._replaced:
+            return False
+        self._connection.write(websocket.PING)
+        return True
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Disconnect a peer that gives no name in time or does not answer a ping; send the ping when it is due.
+
+        Return the seconds until the next check; 0 or less if the client has ended.
+        """
+        if self._session.closed or self._replaced:
+            return 0
+        if self._session.user is None:
+            left = self._settings.name_timeout - (now - self._opened)
+            if left <= 0:
+                self._end(CloseCode.POLICY_VIOLATION, "No name was given in time.")
+            return left
+        if not self.ready():
+            return PING_AFTER  # a pong could not be read at the moment
+        if quiet < PING_AFTER:
+            return PING_AFTER - quiet
+        if not self._pinged_at:
+            self._pinged_at = now
+            self._connection.write(websocket.PING)
+        left = self._pinged_at + PONG_WITHIN - now
+        if left <= 0:
+            self._end(CloseCode.INTERNAL_ERROR, "No answer to a ping.")
+        return left
+
+    # --- the hub's calls ------------------------------------------------------------------------------------
+
+    def send_event(self, event: Event) -> None:
+        """Send an event as JSON. A goodbye closes the connection.
+
+        The first event that answers the current request, or a refusal, carries the request's label.
+        """
+        if isinstance(event, Goodbye):
+            self._connection.finish(self._reader.last_words or close_frame(self._code))
+            return
+        if self._label and isinstance(event, Refusal | MembersListed | RoomsListed) and not event.label:
+            if isinstance(event, Refusal) or type(event) is self._answer:
+                event = replace(event, label=self._label)
+        if self._label and getattr(event, "label", "") == self._label:
+            self._label = ""
+        self._connection.write(wire.render(event))
+
+    def resume_input(self) -> None:
+        """End the answer of a finished request, and process waiting input: the session is ready again."""
+        self._end_answer()
+        self._connection.resume_input()
+
+    # --- internals --------------------------------------------------------------------------------------------
+
+    def _end(self, code: int, reason: str) -> None:
+        """Close with a code and a reason even if the peer does not read. The user leaves."""
+        self._connection.finish(close_frame(code, reason))
+        self._hub.depart(self._session)
+
+    def _refuse(self, code: str, text: str, label: str = "") -> None:
+        self._hub.reply(self._session, Refusal(code, text, label))
+
+    def _request(self, data: str) -> None:
+        try:
+            request = wire.parse(data)
+        except wire.BadFrame as error:
+            self._refuse("bad-frame", f"That is not a request: {error}.", error.label)
+            return
+        if request.label and not isinstance(request, wire.Say):
+            self._begin_answer(request)
+        try:
+            if self._session.user is None and not isinstance(request, wire.Hello):
+                raise Refused("no-name", "Say hello first.")
+            _REQUESTS[type(request)](self, request)
+        except Refused as refusal:
+            self._hub.reply(self._session, Refusal(refusal.code, refusal.text, request.label, offer=refusal.offer))
+
+    def _begin_answer(self, request: wire.Request) -> None:
+        """Mark in the session's reply queue where the answer to a request begins."""
+        self._asked = request.label
+
+        def begin() -> None:
+            self._label, self._answer = request.label, _ANSWERS.get(type(request))
+
+        self._session.replies.append(begin)
+        self._session.flush()
+
+    def _end_answer(self) -> None:
+        """Send `done` once the request's operations are finished, unless another event with its label was sent."""
+        if not self._asked or self._session.pending_operations or self._session.closed:
+            return
+        self._asked = ""
+
+        def end() -> None:
+            if self._label:
+                self._connection.write(wire.encode("done", label=self._label))
+            self._label = ""
+
+        self._session.replies.append(end)
+        self._session.flush()
+
+    # --- the requests ---------------------------------------------------------------------------------------
+
+    def _hello(self, request: wire.Hello) -> None:
+        if self._session.user is not None:
+            raise Refused("named-already", "You have a name; /nick takes another.")
+        known = self._hub.broker.log_id
+        rooms: dict[str, int | None] = dict(request.rooms)
+        if request.log and request.log != known:  # the sequence numbers belong to another log
+            rooms = dict.fromkeys(rooms)
+        talk = self._tokens.get(request.resume)
+        if talk and not talk._session.closed:
+            self._resume(talk, rooms)
+            return
+        if len(request.resume) >= len(self._token):
+            self._token = request.resume  # the session has ended, but the token still identifies the user
+        self._session.user_id = hashlib.blake2b(self._token.encode(), digest_size=9).hexdigest()
+        (room, after), *others = rooms.items() or [(LOBBY, None)]
+
+        def entered(refusal: Refused | None) -> None:
+            if refusal:
+                self._refuse(refusal.code, refusal.text)
+                return
+            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+            self._welcome()
+            for room, after in others:
+                try:
+                    self._hub.rooms.join(self._session, room, after, request.keys.get(room, ""))
+                except Refused as refusal:
+                    self._hub.reply(self._session, Refusal(refusal.code, refusal.text, room=room))
+
+        self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
+
+    def _welcome(self) -> None:
+        self._connection.on_timer()  # replaces the deadline for a name
+        self._tokens[self._token] = self
+        fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.broker.log_id}
+        label = {"label": self._label} if self._label else {}
+        self._label = ""
+        self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))
+
+    def _resume(self, talk: WebSocketClient, rooms: dict[str, int | None]) -> None:
+        """Take over the session of another connection, and close that connection."""
+        new, self._session, self._token = self._session, talk._session, talk._token
+        talk._replaced = True
+        resuming.replace(self._hub, self._session, new)
+        talk._connection.finish(close_frame(websocket.REPLACED, "The session goes on in another connection."))
+        log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)
+        self._welcome()
+        resuming.go_on(self._hub, self._session, rooms)
+
+    def _say(self, request: wire.Say) -> None:
+        if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
+            raise Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_TEXT} bytes.")
+        self._hub.say(self._session, request.text, request.room, label=request.label)
+
+    def _command(self, request: wire.ClientCommand) -> None:
+        rooms = self._hub.rooms
+        if request.room.startswith("@"):
+            rooms.focus(self._session, "")
+        elif request.room:
+            rooms.focus(self._session, rooms.of(self._session, request.room).name)
+        commands.run(self._hub, self._session, request.line)
+
+    def _msg(self, request: wire.Msg) -> None:
+        if request.user:
+            direct.check_present(self._hub, request.to, request.user)
+        direct.send_private(self._hub, self._session, request.to, request.text, label=request.label)
+
+    def _redact(self, request: wire.Redact) -> None:
+        def refuse(refusal: Refused) -> None:
+            self._refuse(refusal.code, refusal.text, request.label)
+
+        room = self._hub.rooms.of(self._session, request.room)
+        self._session.label = request.label
+        try:
+            moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)
+        finally:
+            self._session.label = ""
+
+    def _history(self, request: wire.History) -> None:
+        room = names.check_room(request.room)
+        if request.after is None:
+            query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=self._viewer)
+        else:
+            query = After(room, request.after, (1 << 62) - 1, request.limit, viewer=self._viewer)
+        self._hub.ask(self._session, query, lambda page: QueryResult(request.label, page))
+
+    @property
+    def _viewer(self) -> Viewer:
+        return self._hub.viewer(self._session)
+
+    def _find(self, request: wire.Find) -> None:
+        room = names.check_room(request.room) if request.room else None
+        words = commands.words_of(request.words)
+        query = Search(words, request.limit, room, request.before, viewer=self._viewer, asker=self._session)
+        self._hub.ask(self._session, query, lambda page: QueryResult(request.label, page))
+
+
+def _part(request: wire.AskRooms | wire.AskMembers) -> ListPart:
+    return ListPart(request.after, request.limit)
+
+
+_ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: RoomsListed, wire.AskMembers: MembersListed}
+_REQUESTS: dict[type[wire.Request], Callable[[WebSocketClient, Any], None]] = {
+    wire.Hello: WebSocketClient._hello,
+    wire.Say: WebSocketClient._say,
+    wire.ClientCommand: WebSocketClient._command,
+    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room, request.after, request.key),
+    wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
+    wire.Msg: WebSocketClient._msg,
+    wire.Redact: WebSocketClient._redact,
+    wire.History: WebSocketClient._history,
+    wire.Find: WebSocketClient._find,
+    wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session, part=_part(request)),
+    wire.AskMembers: lambda talk, request: commands.list_members(
+        talk._hub, talk._session, request.room, _part(request)
+    ),
+}

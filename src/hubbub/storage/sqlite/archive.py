@@ -1,0 +1,176 @@
+"""The complete log in an SQLite file: the export of all its entries, and the import of entries from another log."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Entry, Kind
+from hubbub.storage.sqlite import room_state, salvage, schema
+from hubbub.storage.sqlite.queries import sentence
+from hubbub.storage.sqlite.schema import INSERT
+from hubbub.storage.sqlite.store import Store
+
+EFFECTIVE = frozenset({Kind.TOPIC, Kind.ROOM_RENAMED, Kind.REDACT})
+PAGE = 2_000  # entries that are read at once
+CACHE = 64 * 1024  # KiB of the file in memory: the ids of a large log are spread over all of it
+
+
+class Archive(Store):
+    """A log that is exported or receives an import.
+
+    Args:
+        folder: the folder of the file.
+        write: whether entries are imported.
+        salvage: whether to read all readable entries of a damaged log, for example those of rooms with lost names.
+
+    """
+
+    def __init__(self, folder: Path, write: bool = False, salvage: bool = False) -> None:
+        self._salvage = salvage
+        super().__init__(folder, write)
+
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        db = super()._connect(mode)
+        db.execute(f"PRAGMA cache_size = -{CACHE}")
+        db.text_factory = schema.lenient
+        return db
+
+    def _look(self) -> None:
+        try:
+            super()._look()
+        except sqlite3.Error:
+            if not self._salvage:
+                raise
+            self.last, self.newest = 0, 0.0
+
+    def count(self) -> int:
+        """Return the number of entries; of a damaged log its last number instead."""
+        try:
+            return self._count("entry")
+        except sqlite3.Error:
+            return self.last
+
+    def pages(self) -> Iterator[list[Entry]]:
+        """Yield all entries that are in the log at the start, in their order, in lists.
+
+        Each entry has the name that its room had at its time. Damaged entries are left out. Raises BrokerError.
+        """
+        try:
+            self._db.execute("BEGIN")
+            names, former = self._names(), self._former_names()
+            rows = salvage.walk(self._db, f"{schema.fields(self._version)}, room", 0, False, self._lost)
+            while page := list(islice(rows, PAGE)):
+                yield [entry for row in page if (entry := self._as_it_was(names, former, *row))]
+        except sqlite3.Error as error:
+            raise BrokerError(sentence(error)) from error
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    def _lost(self, count: int) -> None:
+        self.left_out += max(1, count)
+
+    def _names(self) -> dict[int, str]:
+        try:
+            return dict(self._db.execute("SELECT id, name FROM room"))
+        except sqlite3.Error:
+            if not self._salvage:
+                raise
+            return {}
+
+    def _former_names(self) -> dict[int, list[tuple[int, str]]]:
+        """Return the former names of each renamed room, the newest first.
+
+        Each is a pair: the number of the entry that ended the name, and the name.
+        """
+        found: dict[int, list[tuple[int, str]]] = {}
+        noted: dict[int, str] = {}
+        moves = (
+            "SELECT room, seq, entry.text, name FROM entry JOIN room ON room.id = room WHERE kind = 'move' ORDER BY seq"
+        )
+        before: dict[int, str] = {}
+        try:
+            if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+                noted = dict(self._db.execute("SELECT seq, name FROM former"))
+            for room, seq, text, now in self._db.execute(moves):
+                found.setdefault(room, []).insert(0, (seq, noted.get(seq) or before.get(room, now)))
+                before[room] = text.partition(" ")[0]
+        except sqlite3.Error as error:
+            # In a damaged log, some entries get the present name of their room instead of the former one.
+            if not salvage.is_damage(error):
+                raise
+        return found
+
+    def _as_it_was(
+        self, names: dict[int, str], former: dict[int, list[tuple[int, str]]], seq: int, *rest: Any
+    ) -> Entry | None:
+        *fields, room = rest
+        name = names.get(room) or (f"lost-{room}" if self._salvage else "")
+        for until, called in former.get(room, ()):
+            if seq > until:
+                break
+            name = called
+        entry = self._entry(name, seq, *fields) if name else None
+        self.left_out += entry is None
+        return entry
+
+    def take_in(self, entries: Sequence[Entry]) -> int:
+        """Append the entries that are not in the log yet, in one transaction, with new numbers and their times and ids.
+
+        Returns:
+            The number of appended entries.
+
+        Raises:
+            BrokerError: none of them is stored.
+
+        """
+        db = self._db
+        self._check_in_place()
+        seq = self.last
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            known = self._known(entries)
+            rooms: dict[str, tuple[int, int]] = {}
+            for entry in entries:
+                if entry.id in known:
+                    continue
+                known.add(entry.id)
+                seq += 1
+                room, prev = rooms.get(entry.room) or self._room(entry.room)
+                stored = entry._replace(seq=seq, prev=prev)
+                db.execute(INSERT, schema.row(stored, room, prev))
+                room_state.note(db, room, stored)
+                rooms[entry.room] = room, seq
+                if entry.kind is Kind.ROOM_RENAMED:
+                    self._free(entry)
+                    self._note_name(seq, entry.room)
+                    rooms.clear()
+                if entry.kind in EFFECTIVE:
+                    self._take_effect(room, entry)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise BrokerError(sentence(error)) from error
+        except BrokerError:
+            self._recover()
+            raise
+        count, self.last = seq - self.last, seq
+        self._rooms.clear()
+        if self._mark:
+            self._mark.note(seq)
+        return count
+
+    def _known(self, entries: Sequence[Entry]) -> set[str]:
+        found = "SELECT 1 FROM entry WHERE id = ?"
+        return {entry.id for entry in entries if self._db.execute(found, (entry.id,)).fetchone()}
+
+    def _free(self, entry: Entry) -> None:
+        """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""
+        to = entry.text.partition(" ")[0]
+        if to != entry.room and self._db.execute("SELECT 1 FROM room WHERE name = ?", (to,)).fetchone():
+            raise BrokerError(f"{entry.room} was renamed to {to}, but there is another room of this name here")

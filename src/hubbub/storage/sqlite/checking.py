@@ -1,0 +1,173 @@
+"""The check of a log in an SQLite file: it reads everything, and compares the entries with the tables beside them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.room_modes import parse
+from hubbub.storage.sqlite import salvage
+from hubbub.storage.sqlite.schema import VERSION, fields, lenient, mark
+from hubbub.storage.words import search_form, tokens
+
+if TYPE_CHECKING:
+    from hubbub.storage.sqlite.store import Store
+
+LISTED = 20  # faults of one kind that are listed one by one
+AHEAD = 60.0  # seconds that the newest entry may be ahead of the clock without a warning
+LATEST = 1e11  # seconds since the epoch; no entry can have this time or a later one
+BUCKETS = 1 << 16  # counters for tokens; a fixed number, so that any log can be checked in little memory
+LONG = 4_000  # characters; the index cuts tokens of this length
+
+Progress = Callable[[int, int], None]  # called with the amount that is done, and the total
+
+# The first fixed versions of SQLite. In older ones, two connections that write may lose commits of each other.
+_MENDED = ((3, 44, 6), (3, 50, 7), (3, 51, 3))
+
+
+def sqlite_warning(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
+    """Return a warning if this version of SQLite has the bug with two writers, else ""."""
+    if any(version[:2] == mended[:2] and version >= mended for mended in _MENDED) or version > _MENDED[-1]:
+        return ""
+    return (
+        f"SQLite {'.'.join(map(str, version))} can damage a log that two programs write at the same time. Let no other "
+        "program (Litestream, the sqlite3 shell) write to hubbub.db, or use SQLite 3.51.3, 3.50.7, 3.44.6 or newer."
+    )
+
+
+def future_warning(newest: float, clock: float) -> str:
+    """Return a warning if the time of the newest entry is more than AHEAD seconds after the clock, else ""."""
+    if newest <= clock + AHEAD:
+        return ""
+    try:
+        when = datetime.fromtimestamp(newest).strftime("%Y-%m-%d %H:%M")
+    except (ValueError, OverflowError, OSError):
+        when = "a time that no calendar has"
+    return (
+        f"The newest entry is from the future ({when}): the clock was wrong then, or is wrong now. New entries have "
+        "the time of the clock."
+    )
+
+
+def warnings(log: Store, clock: float) -> list[str]:
+    """Return the warnings about a log that is intact."""
+    past = "" if log.past.level > logging.WARNING else log.past.text
+    return [text for text in (sqlite_warning(), past, future_warning(log.newest, clock)) if text]
+
+
+def faults(log: Store, progress: Progress = lambda done, whole: None) -> list[str]:
+    """Return the faults of a log, a sentence each; an empty list if it is intact."""
+    db = log._db
+    db.text_factory = lenient
+    found = [log.past.text] if log.past.level > logging.WARNING else []
+    counts = array("q", bytes(8 * BUCKETS))
+    try:
+        db.execute("BEGIN")
+        for part in (_pages(db), _links(db), _rulings(db), _rows(log, counts, progress), _index(log, counts)):
+            try:
+                found += part
+            except sqlite3.Error as error:
+                found.append(f"{error}.")
+    finally:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+    return list(dict.fromkeys(found))
+
+
+def _pages(db: sqlite3.Connection) -> Iterator[str]:
+    """Yield the faults that SQLite finds in its file."""
+    for (fault,) in db.execute(f"PRAGMA integrity_check({LISTED})"):
+        if fault != "ok":
+            yield str(fault)
+
+
+def _links(db: sqlite3.Connection) -> Iterator[str]:
+    """Yield a fault for each entry whose `prev` is not the entry before it in its room.
+
+    Some entries stay among those that retention has deleted (trimming.py); gaps between them are no fault.
+    """
+    chain = (
+        "SELECT name, seq FROM"
+        " (SELECT room, seq, prev, lag(seq, 1, 0) OVER (PARTITION BY room ORDER BY seq) AS before FROM entry)"
+        " AS chain JOIN room ON room.id = chain.room"
+        f" WHERE seq > :trimmed AND prev <> before AND NOT (prev <= :trimmed AND before <= prev) LIMIT {LISTED}"
+    )
+    for room, seq in db.execute(chain, {"trimmed": mark(db, "trimmed")}):
+        yield f"In {room}, something is missing before number {seq}."
+
+
+def _rulings(db: sqlite3.Connection) -> Iterator[str]:
+    """Yield a fault for each row of a room's state (room_state.py) that is not an entry or a part of one."""
+    known = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ruling'").fetchone()
+    # The copy of a cluster's log (replica_store.py) keeps no such state: all its queries may see everything.
+    if not known or mark(db, "mirrored"):
+        return
+    made = (
+        "SELECT name, ruling.seq, ruling.kind, ruling.text, entry.kind, entry.text FROM ruling"
+        " JOIN room ON room.id = ruling.room"
+        " LEFT JOIN entry ON entry.seq = ruling.seq AND entry.room = ruling.room AND entry.id = ruling.id"
+    )
+    for room, seq, kind, text, said_kind, said in db.execute(made):
+        if kind == said_kind == Kind.MODE:
+            whole = set(parse(text)[0]) <= set(parse(said)[0])
+        else:
+            whole = (kind, text) == (said_kind, said) or (kind, said_kind) == (Kind.MODE, Kind.RENAME)
+        if not whole:
+            yield f"What holds in {room} is not what number {seq} said."
+
+
+def _rows(log: Store, counts: array[int], progress: Progress) -> Iterator[str]:
+    """Yield a fault for each damaged entry, and for unreadable ones; count the tokens that the index should have."""
+    db = log._db
+    names = dict(db.execute("SELECT id, name FROM room"))
+    indexed, unindexed = (mark(db, "indexed"), mark(db, "unindexed")) if log._version == VERSION else (0, 0)
+    whole, bad, unreadable = log._count("entry"), 0, 0
+
+    def lost(count: int) -> None:
+        nonlocal unreadable
+        unreadable += max(count, 1)
+        log.damage = log.damage or "pages cannot be read"
+
+    rows = salvage.walk(db, f"{fields(log._version)}, room", 0, False, lost)
+    for done, (seq, prev, when, *rest, room) in enumerate(rows, 1):
+        entry = log._entry(names.get(room, ""), seq, prev, when, *rest)
+        if entry is None or not entry.room or not _is_time(when):
+            bad += 1
+            if bad <= LISTED:
+                yield f"The entry with number {seq} is damaged."
+        if entry and entry.kind in SAID and unindexed < seq <= indexed:
+            _count(entry, counts)
+        if not done % 1_000:
+            progress(done, whole)
+    if bad > LISTED:
+        yield f"So are {bad - LISTED:,} others."
+    if unreadable:
+        yield f"{unreadable:,} entries or more cannot be read; hubbub export --salvage saves the others."
+
+
+def _is_time(when: object) -> bool:
+    return isinstance(when, float) and math.isfinite(when) and 0 <= when < LATEST
+
+
+def _count(entry: Entry, counts: array[int]) -> None:
+    for token in tokens(search_form(entry.text)).split():
+        if len(token) < LONG:
+            counts[hash(token) % BUCKETS] += 1
+
+
+def _index(log: Store, counts: array[int]) -> Iterator[str]:
+    """Yield a fault if the text index has other numbers of tokens than the entries; skip this in a damaged log."""
+    if log._version < VERSION or log.damage:
+        return
+    log._db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab (main, entry_text, row)")
+    for term, count in log._db.execute("SELECT term, cnt FROM temp.terms"):
+        if len(term) < LONG:
+            counts[hash(term) % BUCKETS] -= count
+    if any(counts):
+        yield "The text index is not that of the entries, so a search may miss some; export and import make a new one."

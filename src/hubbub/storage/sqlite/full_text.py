@@ -1,0 +1,143 @@
+"""Searching a log in an SQLite file: the text index, how it is filled, and the search of entries outside of it.
+
+The index (schema.py) holds the tokens of all messages with numbers above the mark `unindexed`, up to the mark
+`indexed`. It is filled separately from the writes, because doing so in the same transaction would cost most of the
+throughput. Messages newer than `indexed` are found by reading them. After an upgrade, the messages up to `unindexed`
+wait to be indexed, the newest first; until then a search says that it is incomplete.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from hubbub.model.access import Action
+from hubbub.model.entries import Entry
+from hubbub.model.queries import LogPage, Search
+from hubbub.storage.ports import END, page
+from hubbub.storage.sqlite.schema import SAID, VERSION, mark
+from hubbub.storage.words import Words, search_form, tokens
+
+if TYPE_CHECKING:
+    from hubbub.storage.sqlite.queries import QueryReader
+
+_NOT_ASCII = "entry.text GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
+
+
+# --- filling it -------------------------------------------------------------------------------------------------------
+
+
+def prepare(db: sqlite3.Connection) -> None:
+    """Define the SQL function that returns the tokens of a text; call it on each connection that writes."""
+    db.create_function("search_tokens", 1, _tokens, deterministic=True)
+
+
+def _tokens(text: bytes) -> str:
+    # The argument has bytes, because a damaged text that is not UTF-8 must not stop the indexing of later ones.
+    return tokens(search_form(text.decode("utf-8", "replace")))
+
+
+def feed(db: sqlite3.Connection, last: int, limit: int) -> bool:
+    """Index at most `limit` further entries, within an open transaction; return whether there is more to do.
+
+    `last` is the number of the newest entry. New entries come first, then those up to `unindexed`.
+    """
+    done, behind = mark(db, "indexed"), mark(db, "unindexed")
+    if done < last:
+        row = db.execute("SELECT seq FROM entry WHERE seq > ? ORDER BY seq LIMIT 1 OFFSET ?", (done, limit - 1))
+        (upto,) = row.fetchone() or (last,)
+        _index(db, done, upto)
+        db.execute("UPDATE mark SET value = ? WHERE name = 'indexed'", (upto,))
+        return bool(upto < last or behind)
+    row = db.execute("SELECT seq FROM entry WHERE seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?", (behind, limit))
+    (down_to,) = row.fetchone() or (0,)
+    _index(db, down_to, behind)
+    db.execute("UPDATE mark SET value = ? WHERE name = 'unindexed'", (down_to,))
+    return bool(down_to)
+
+
+def is_fed(db: sqlite3.Connection, last: int) -> bool:
+    """Return whether all entries up to number `last` are in the index."""
+    return mark(db, "indexed") >= last and not mark(db, "unindexed")
+
+
+def _index(db: sqlite3.Connection, after: int, upto: int) -> None:
+    db.execute(
+        "INSERT INTO entry_text (rowid, text) SELECT seq, search_tokens(CAST(text AS BLOB)) FROM entry "
+        f"WHERE seq > ? AND seq <= ? AND {SAID} ORDER BY seq",
+        (after, upto),
+    )
+
+
+def forget(db: sqlite3.Connection, after: int, upto: int) -> None:
+    """Remove the entries after one number, up to another, from the index; call it while they are still in the log."""
+    after, upto = max(after, mark(db, "unindexed")), min(upto, mark(db, "indexed"))
+    db.execute(
+        "INSERT INTO entry_text (entry_text, rowid, text) "
+        "SELECT 'delete', seq, search_tokens(CAST(text AS BLOB)) FROM entry "
+        f"WHERE seq > ? AND seq <= ? AND {SAID}",
+        (after, upto),
+    )
+
+
+# --- asking it --------------------------------------------------------------------------------------------------------
+
+
+def search(log: QueryReader, query: Search) -> LogPage:
+    """Return the newest messages that contain all words of a query. Raises sqlite3.Error."""
+    words = Words(query.words)
+    if not words:
+        return LogPage(())
+    which, values = "", []
+    if query.room:
+        which = " AND entry.room = (SELECT id FROM room WHERE name = ?)"
+        values.append(query.room)
+    elif closed := log._kept_from(query.viewer, Action.READ):
+        which = " AND entry.room NOT IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(closed)))
+    done, behind = indexed(log)
+    before = query.before or END
+    candidates = chain(
+        _unindexed(log, words, done, before, which, values), _indexed(log, words, done, before, which, values)
+    )
+    found = page(True, (entry for entry in candidates if words.are_in(entry.text)), query.limit)
+    if behind and not found.more:
+        return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being made")
+    return found
+
+
+def indexed(log: QueryReader) -> tuple[int, int]:
+    """Return the marks `indexed` and `unindexed`: the index holds the entries after the second, up to the first."""
+    if log._version < VERSION:
+        return 0, 0
+    return mark(log._db, "indexed"), mark(log._db, "unindexed")
+
+
+def share(log: QueryReader, behind: int) -> int:
+    """Return the percentage of the log that comes after a number, at most 99."""
+    first, last = (log._db.execute(f"SELECT {edge}(seq) FROM entry").fetchone()[0] or 0 for edge in ("min", "max"))
+    return min(99, 100 * (last - behind) // max(1, last - first + 1))
+
+
+def _unindexed(
+    log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]
+) -> Iterator[Entry]:
+    """Yield the messages newer than the index that may contain the words, the newest first.
+
+    SQLite compares texts of ASCII itself, which leaves few texts for the slower comparison in Python.
+    """
+    likes = " AND ".join([r"entry.text LIKE ? ESCAPE '\'"] * len(words.likes))
+    where = f"WHERE seq > ? AND seq < ? AND {SAID} AND (({likes}) OR {_NOT_ASCII}) {which} ORDER BY seq DESC"
+    yield from log._entries(where, done, before, *words.likes, *values)
+
+
+def _indexed(log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]) -> Iterator[Entry]:
+    """Yield the messages that may contain the words by the index, the newest first: a ranking would read them all."""
+    if done:
+        join = "JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ?"
+        where = f"{join} AND found.rowid <= ? AND found.rowid < ? AND {SAID} {which} ORDER BY found.rowid DESC"
+        yield from log._entries(where, words.match, done, before, *values)

@@ -1,0 +1,322 @@
+"""Queries of a log in an SQLite file.
+
+Damaged entries are left out, and the answer says how many. If the file is so damaged that a query fails, the log is
+read entry by entry in the order of its numbers instead (salvage.py), as far as the time limit allows.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import takewhile
+from operator import attrgetter
+from typing import Any, ClassVar, TypeVar, overload
+
+from hubbub.errors import BrokerError
+from hubbub.model.absent import LOOKED_BACK
+from hubbub.model.access import Action, may, sees
+from hubbub.model.entries import SAID as SAID_KINDS
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
+from hubbub.model.room_modes import CHANGING, RoomModes
+from hubbub.model.state_entries import state_entries
+from hubbub.model.viewer import SYSTEM, Viewer
+from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
+from hubbub.storage.sqlite import full_text, room_state, salvage
+from hubbub.storage.sqlite.schema import SAID, entry_of, fields, lenient
+from hubbub.storage.words import Words
+
+PATIENCE = 3.0  # seconds that a query may take
+STEPS = 10_000  # steps of SQLite's virtual machine, about 1 ms, between two checks of the time limit
+DAMAGED = "the log is damaged"
+
+
+def sentence(error: sqlite3.Error) -> str:
+    """Return the text of a database error in a form for users, without a path or SQL."""
+    text = str(error)
+    if salvage.is_damage(error):
+        return DAMAGED
+    if "full" in text:
+        return "the disk is full"
+    if "readonly" in text or "unable to open" in text or "I/O" in text:
+        return "the log cannot be written just now"
+    if "interrupted" in text:
+        return "that takes too long"
+    return "the log cannot be used just now"
+
+
+T = TypeVar("T")
+
+
+class QueryReader:
+    """The reading part of a connection to a log."""
+
+    _db: sqlite3.Connection
+    _version: int  # version of the tables
+    _select: str  # SELECT clause with the columns of an entry, and its tables
+    damage = ""  # the first damage that was found, "" if there is none
+    _skipped = 0  # damaged entries that are left out of the present answer
+    left_out = 0  # damaged entries that were left out of all answers
+
+    @overload
+    def answer(self, query: Query) -> LogPage: ...
+    @overload
+    def answer(self, query: AllRooms) -> RoomList: ...
+    def answer(self, query: Query | AllRooms) -> LogPage | RoomList:
+        """Return the committed entries or rooms that a query asks for and its viewer may see.
+
+        Raises:
+            BrokerError: the log cannot be read, that takes longer than PATIENCE seconds, or the asker has gone.
+
+        """
+        asker = query.asker if isinstance(query, Search) else None
+        deadline = time.monotonic() + PATIENCE
+        self._db.set_progress_handler(
+            lambda: time.monotonic() > deadline or (asker is not None and asker.closed), STEPS
+        )
+        try:
+            if isinstance(query, AllRooms):
+                return self._read(lambda: self._all_rooms(query))
+            found = self._read(
+                lambda: self._allowed(query, self._ANSWERS[type(query)]),
+                lambda: self._allowed(query, type(self)._salvaged),
+            )
+        finally:
+            self._db.set_progress_handler(None, 0)
+        self.left_out += self._skipped
+        if self._skipped:
+            count = "A damaged entry is" if self._skipped == 1 else f"{self._skipped:,} damaged entries are"
+            return replace(found, note=" ".join(filter(None, (found.note, f"{count} left out"))))
+        return found
+
+    def state(self, name: str, latest: int) -> RoomState:
+        """Return the state of a room with its `latest` newest messages. Raises BrokerError."""
+        return self._read(lambda: self._state(name, latest), lambda: self._salvaged_state(name, latest))
+
+    def _read(self, *ways: Callable[[], T]) -> T:
+        """Return the result of a read in one transaction, so that writes and indexing do not affect it.
+
+        Args:
+            ways: functions that read; the next one is called if the file is damaged.
+
+        Raises:
+            BrokerError: the log cannot be read.
+
+        """
+        left = list(ways)
+        while True:
+            try:
+                return self._view(left[0])
+            except sqlite3.Error as error:
+                if str(error).startswith("Could not decode to UTF-8") and self._db.text_factory is not lenient:
+                    self._db.text_factory = lenient  # for all later queries
+                    continue
+                if not salvage.is_damage(error):
+                    raise BrokerError(sentence(error)) from error
+                self.damage = f"{error}"
+                if len(left) == 1:
+                    raise BrokerError(sentence(error)) from error
+                del left[0]
+
+    def _view(self, read: Callable[[], T]) -> T:
+        self._skipped = 0
+        try:
+            self._db.execute("BEGIN")
+            return read()
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+    # --- rooms ------------------------------------------------------------------------------------------------------
+
+    def _state(self, name: str, latest: int) -> RoomState:
+        row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return RoomState(0, "", ())
+        said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
+        recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
+        return RoomState(self._last_of(row[0]), row[1], said, room_state.made_of(self._db, row[0], name), recent)
+
+    def _all_rooms(self, query: AllRooms) -> RoomList:
+        hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
+        mute = self._kept_from(query.viewer, Action.SEE_TOPIC)
+        which = "FROM room WHERE name > ? AND id NOT IN (SELECT value FROM json_each(?))"
+        bounds = (query.after, hidden)
+        rooms = self._db.execute(f"SELECT id, name, topic {which} ORDER BY name LIMIT ?", (*bounds, query.limit))
+        shown = [(name, "" if id in mute else topic) for id, name, topic in rooms]
+        (count,) = self._db.execute(f"SELECT count(*) {which}", bounds).fetchone()
+        return RoomList(shown, int(count))
+
+    def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
+        """Return the ids of the closed rooms in which a viewer may not do `action`."""
+        if viewer.system:
+            return set()
+        closed = room_state.closed(self._db)
+        return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
+
+    def _allowed(self, query: Query, answer: Callable[..., LogPage]) -> LogPage:
+        """Return the entries of an answer that the viewer may read. Raises Closed."""
+        viewer = query.viewer
+        if viewer.system:
+            return answer(self, query)
+        if query.room:
+            return answer(self, query) if readable(viewer, self._rules(query.room)) else LogPage(())
+        found = answer(self, query)
+        reads = cache(lambda room: may(viewer, Action.READ, self._rules(room)) is None)
+        return replace(found, entries=[entry for entry in found.entries if reads(entry.room)])
+
+    def _rules(self, name: str) -> RoomModes:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        return RoomModes(name, room_state.made_of(self._db, row[0], name) if row else ())
+
+    def called_before(self, move: Entry) -> str:
+        """Return the name of a room before the entry that renamed it; the present name if that is unknown."""
+        row = None
+        if self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'former'").fetchone():
+            row = self._db.execute("SELECT name FROM former WHERE seq = ?", (move.seq,)).fetchone()
+        # Older logs have no table of former names: the rename before this one tells the name.
+        if row is None:
+            before = (
+                "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
+                " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
+            )
+            row = self._db.execute(before, (move.seq,)).fetchone()
+        return str(row[0]).partition(" ")[0] if row else move.room
+
+    def _count(self, table: str) -> int:
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(count)
+
+    def _last_of(self, room: int) -> int:
+        (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
+        return last or 0
+
+    # --- entries ----------------------------------------------------------------------------------------------------
+
+    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
+        """Yield the entries that a query finds; skip and count damaged ones."""
+        for row in self._db.execute(f"{self._select} {sql}", values):
+            if entry := self._entry(*row):
+                yield entry
+
+    def _entry(self, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
+        *texts, sum = rest
+        entry = entry_of(room, seq, prev, when, tuple(texts), sum)
+        if entry is None:
+            self._skipped += 1
+            self.damage = self.damage or "there are entries in it that are not what was said"
+        return entry
+
+    def _latest(self, query: Latest) -> LogPage:
+        kinds = "" if query.every else f"AND {SAID}"
+        if query.kinds:
+            kinds = f"AND kind IN ({', '.join(repr(kind.value) for kind in query.kinds)})"
+        where = f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq < ? ORDER BY seq DESC LIMIT ?"
+        entries = self._entries(where, query.room, query.before or END, query.limit + 1)
+        return page(True, entries, query.limit)
+
+    def _after(self, query: After) -> LogPage:
+        kinds = f"AND {SAID}" if query.said else ""
+        where = (
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
+            "ORDER BY seq LIMIT ?"
+        )
+        entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
+        return page(False, entries, query.limit)
+
+    def _around(self, query: Around) -> LogPage:
+        """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
+        by_time = is_by_time(query)
+        kinds = "" if query.every else f"AND {SAID}"
+        place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(0.0, seq)", "seq {0}")
+
+        def find(bound: float | str) -> Span[tuple[float, int]] | None:
+            if not isinstance(bound, str):
+                return millisecond(bound)
+            which = "id = ? AND room = (SELECT id FROM room WHERE name = ?)"
+            row = self._db.execute(f"SELECT time, seq FROM entry WHERE {which}", (bound, query.room)).fetchone()
+            at = (row[0] if by_time else 0.0, row[1]) if row else None
+            return (at, (at[0], at[1] + 1)) if at else None
+
+        found: list[Entry] = []
+        for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
+            where = (
+                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND {place} >= (?, ?) "
+                f"AND {place} < (?, ?) ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
+            )
+            part = list(self._entries(where, query.room, *low, *high, limit))
+            found += reversed(part) if newest else part
+        return LogPage(found)
+
+    def _since(self, query: Since) -> LogPage:
+        """Return the messages with the earliest times, in the order of their numbers."""
+        where = (
+            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) AND {SAID} AND time BETWEEN ? AND ? "
+            "ORDER BY time, seq LIMIT ?"
+        )
+        found = page(False, self._entries(where, query.room, query.time, query.until, query.limit + 1), query.limit)
+        return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
+
+    def _search(self, query: Search) -> LogPage:
+        return full_text.search(self, query)
+
+    _ANSWERS: ClassVar[dict[type, Callable[..., LogPage]]] = {
+        Latest: _latest,
+        After: _after,
+        Since: _since,
+        Around: _around,
+        Search: _search,
+    }
+
+    # --- reading a damaged file ------------------------------------------------------------------------------------
+
+    def _walk(
+        self, start: int, newest_first: bool, room: str | None = None, without: Collection[int] = ()
+    ) -> Iterator[Entry]:
+        """Yield the readable entries from number `start` on, of one room or of all rooms except those in `without`."""
+        names = dict(self._db.execute("SELECT id, name FROM room").fetchall())
+
+        def lost(count: int) -> None:
+            self._skipped += max(1, count)
+
+        columns = fields(self._version) + ", room"
+        for *row, id in salvage.walk(self._db, columns, start, newest_first, lost):
+            name = names.get(id)
+            if name and room in (None, name) and id not in without and (entry := self._entry(name, *row)):
+                yield entry
+
+    def _salvaged(self, query: Query) -> LogPage:
+        """Return the entries that a query asks for, by a look at one entry after another."""
+        match query:
+            case Latest():
+                kinds = query.kinds or (Kind if query.every else SAID_KINDS)
+                newest = self._walk((query.before or END) - 1, True, query.room)
+                return page(True, (entry for entry in newest if entry.kind in kinds), query.limit)
+            case Search():
+                words = Words(query.words)
+                shut = () if query.room else self._kept_from(query.viewer, Action.READ)
+                newest = self._walk((query.before or END) - 1, True, query.room, shut)
+                said = (entry for entry in newest if entry.kind in SAID_KINDS and words.are_in(entry.text))
+                return page(True, said if words else (), query.limit)
+            case After():
+                until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, query.room))
+                return page(False, (e for e in until if e.kind in SAID_KINDS or not query.said), query.limit)
+            case Since():
+                found = (e for e in self._walk(1, False, query.room) if query.time <= e.time <= query.until)
+                return page(False, (entry for entry in found if entry.kind in SAID_KINDS), query.limit)
+            case Around():
+                return around(self._walk(1, False, query.room), query)
+
+    def _salvaged_state(self, name: str, latest: int) -> RoomState:
+        row = self._db.execute("SELECT topic FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            return RoomState(0, "", ())
+        entries = list(self._walk(1, False, name))
+        said = [entry for entry in entries if entry.kind in SAID_KINDS]
+        rules = state_entries(name, (entry for entry in entries if entry.kind in CHANGING))
+        last = entries[-1].seq if entries else 0
+        return RoomState(last, row[0], said[max(0, len(said) - latest) :], rules, entries[-LOOKED_BACK:])

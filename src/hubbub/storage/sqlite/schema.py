@@ -1,0 +1,117 @@
+"""The tables of a log in an SQLite file, their upgrade from older versions, and the conversion of rows to entries.
+
+The column `sum` of an entry is a checksum of its texts. SQLite itself has none, so without it a text with a damaged
+byte would be shown as if a user had written it. It is NULL in rows of an older version.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from typing import Any
+
+from hubbub.model.entries import Entry, Kind
+
+VERSION = 3
+SAID = "kind IN ('message', 'action', 'notice')"
+RULES = "kind IN ('mode', 'topic')"
+RENAMES = "kind = 'rename'"
+
+_FIRST = """
+CREATE TABLE room (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, topic TEXT NOT NULL DEFAULT '') STRICT;
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY,
+    room INTEGER NOT NULL REFERENCES room,
+    prev INTEGER NOT NULL, -- the room's entry before this one; 0 for its first
+    time REAL NOT NULL,    -- seconds since the epoch
+    kind TEXT NOT NULL,
+    nick TEXT NOT NULL,
+    text TEXT NOT NULL,
+    id TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE INDEX entry_room ON entry (room, seq);
+CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+INSERT INTO mark VALUES ('indexed', 0); -- the text index holds all from `unindexed` (without it) up to this number
+"""
+# The hosts of users and the tags of entries; indices of messages, and of modes and topics.
+_SECOND = f"""
+DROP INDEX IF EXISTS entry_said;
+ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
+ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
+CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
+CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
+"""
+# Checksums; an index by time, because times need not rise with the numbers; a text index of tokens (words.py), which
+# is filled backwards from the newest entry while the log is in use; and the log's identity.
+_THIRD = f"""
+CREATE INDEX IF NOT EXISTS entry_renames ON entry (room, seq) WHERE {RENAMES};
+ALTER TABLE entry ADD COLUMN sum INTEGER;
+CREATE INDEX entry_time ON entry (room, time);
+DROP TABLE IF EXISTS entry_text;
+CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='', columnsize=0, tokenize='ascii');
+INSERT OR REPLACE INTO mark SELECT 'indexed', coalesce(max(seq), 0) FROM entry;
+INSERT OR REPLACE INTO mark SELECT 'unindexed', value FROM mark WHERE name = 'indexed';
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+"""
+_STEPS = (_FIRST, _SECOND, _THIRD)
+
+INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+Texts = tuple[str, str, str, str, str, str]  # kind, nick, text, id, host, tags
+
+
+def upgrade(db: sqlite3.Connection, version: int) -> None:
+    """Upgrade the tables from a version (0 for no tables) to VERSION, in one transaction. Raises sqlite3.Error."""
+    if version < VERSION:
+        db.executescript(f"BEGIN; {' '.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT")
+
+
+def mark(db: sqlite3.Connection, name: str) -> int:
+    """Return the value of a mark, 0 if there is none."""
+    row = db.execute("SELECT value FROM mark WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def notes(db: sqlite3.Connection) -> dict[str, str]:
+    """Return the notes about the log as a whole by name, such as its identity."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'note'").fetchone():
+        return {}
+    return dict(db.execute("SELECT name, value FROM note"))
+
+
+def fields(version: int) -> str:
+    """Return the SQL columns of an entry without its room, for a log with tables of this version."""
+    later = {1: "'', '', NULL", 2: "host, tags, NULL"}.get(version, "host, tags, sum")
+    return f"seq, prev, time, kind, nick, entry.text, entry.id, {later}"
+
+
+def checksum(texts: Texts) -> int:
+    """Return the checksum of a row's texts. Raises UnicodeEncodeError if one of them was not valid UTF-8."""
+    return zlib.crc32("\0".join(texts).encode())
+
+
+def row(entry: Entry, room: int, prev: int) -> tuple[Any, ...]:
+    """Return the row of an entry for INSERT.
+
+    Args:
+        entry: the entry.
+        room: the id of its room.
+        prev: the number of the entry before it in the room.
+
+    """
+    texts = (entry.kind.value, *entry[5:])
+    return entry.seq, room, prev, entry.time, *texts, checksum(texts)
+
+
+def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int | None) -> Entry | None:
+    """Return the entry of a row, None if the row is damaged."""
+    try:
+        if checksum(texts) == sum or sum is None:
+            return Entry(room, seq, prev, time, Kind(texts[0]), *texts[1:])
+    except ValueError:  # an unknown kind, or invalid UTF-8 (see `lenient`)
+        pass
+    return None
+
+
+def lenient(data: bytes) -> str:
+    """Return the text of a column that may be damaged: invalid UTF-8 becomes characters for which checksum() raises."""
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,422 @@
+"""The log in an SQLite file: its writes and reads, without threads or event loops.
+
+Each entry is one row. Its number is the row's number, so numbers rise over all rooms and are not dense within a room.
+Only one connection to a log writes: the server's or, while no server runs, that of an import. All other connections
+are opened read-only, because SQLite before 3.51.3 may lose stored data when two connections write (checking.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hubbub.errors import BrokerError, SettingsError, reason
+from hubbub.files import PRIVATE, make_private, sync_folder
+from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.storage.ports import new_log_id, stamp
+from hubbub.storage.retention import Retention
+from hubbub.storage.sqlite import checking, full_text, room_state, salvage, schema, trimming, watermark
+from hubbub.storage.sqlite.queries import QueryReader, sentence
+from hubbub.storage.sqlite.schema import INSERT, VERSION
+from hubbub.storage.sqlite.watermark import Mark, Watermark
+
+log = logging.getLogger("hubbub")
+
+FILE = "hubbub.db"
+COPY = "projection"  # folder in the data folder for the copy of a cluster's log
+NOWHERE = (0, 0)  # old name of a renamed room; nothing is written to it
+ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
+EMPTY = 4096  # bytes of a file without content: only a header
+NOT_SYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+
+
+class NotSynced(BrokerError):
+    """A commit was written, but the disk did not confirm it: after a crash it may be lost or not."""
+
+
+class Size(NamedTuple):
+    """The size of a log: its number of entries and of rooms, and the bytes of its file."""
+
+    entries: int
+    rooms: int
+    bytes: int
+
+
+class Store(QueryReader):
+    """One connection to the log.
+
+    Args:
+        folder: the folder of the file.
+        write: whether this connection appends. Only one connection may do so at a time; any number may read.
+
+    Raises:
+        SettingsError: the file cannot be opened, is no log of hubbub, or there is none to read.
+
+    """
+
+    _marked = True  # whether the log has a mark file (watermark.py)
+
+    def __init__(self, folder: Path, write: bool = False) -> None:
+        self._folder = folder
+        self._path = folder / FILE
+        self._write = write
+        self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
+        self._tidying = trimming.Trimming()
+        self._mark: Watermark | None = None
+        self.forgotten = 0  # entries deleted by retention since the log was opened
+        if not write and not self._path.exists():
+            raise SettingsError(f"There is no log in {folder}.")
+        try:
+            try:
+                self._open("rwc" if write else "ro")
+            except sqlite3.Error:
+                # SQLite makes a file to read beside a writer. Where it cannot, there must be no writer.
+                if write or os.access(folder, os.W_OK):
+                    raise
+                if self._unmerged():
+                    text = f"The log {self._path} is in use or was not closed; to read it, its folder must be writable."
+                    raise SettingsError(text) from None
+                self._open("ro&immutable=1")
+        except sqlite3.Error as error:
+            raise SettingsError(f"The log {self._path} cannot be opened: {error}.") from None
+        except OSError as error:
+            raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
+
+    def _open(self, mode: str) -> None:
+        # The mark is read before the log, because the log may grow meanwhile.
+        found = watermark.read(self._folder) if self._marked else None
+        if mode == "rwc":
+            self._make_private()
+        with contextlib.ExitStack() as undo:
+            self._db = self._connect(mode)
+            undo.callback(self._db.close)
+            self._prepare()
+            self._look()
+            notes = schema.notes(self._db)
+            self.log_id = notes.get("log_id", "")
+            self.past = watermark.judge(self.log_id, "marked" in notes, self.last, found)
+            if self._write:
+                self._begin(found)
+            self._inode = self._path.stat().st_ino
+            undo.pop_all()
+
+    def _make_private(self) -> None:
+        """Make the log readable for its owner only: SQLite gives all its files the mode of the first one."""
+        if not self._path.exists():
+            with contextlib.suppress(OSError):  # SQLite has the better message
+                os.close(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+                sync_folder(self._folder)
+        for end in ("", "-wal", "-shm"):
+            make_private(self._path.with_name(FILE + end))
+
+    def _connect(self, mode: str = "rw") -> sqlite3.Connection:
+        uri = f"{self._path.absolute().as_uri()}?mode={mode}"
+        db = sqlite3.connect(uri, timeout=5, isolation_level=None, uri=True, check_same_thread=False)
+        try:
+            if self._write:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                db.execute("PRAGMA journal_size_limit = 67108864")
+                full_text.prepare(db)
+            db.execute("PRAGMA temp_store = MEMORY")
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
+        if version == 0 and (not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
+            if self._path.stat().st_size <= EMPTY:
+                text = "is empty: if it was copied while a server ran, copy it with hubbub backup"
+                raise SettingsError(f"The log {self._path} {text}.")
+            raise SettingsError(f"{self._path} is not a log of hubbub.")
+        if self._write:
+            schema.upgrade(self._db, version)
+            room_state.prepare(self._db)
+            version = VERSION
+        self._version = version
+        self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
+
+    def _look(self) -> None:
+        """Read where the log ends: numbers continue after it, and no number is used twice."""
+        newest = self._db.execute("SELECT seq, time FROM entry ORDER BY seq DESC LIMIT 1").fetchone() or (0, 0.0)
+        self.last = max(newest[0], schema.mark(self._db, "trimmed"), schema.mark(self._db, "given"))
+        self.newest: float = newest[1]  # time of the newest entry, in epoch seconds
+
+    def _begin(self, found: Mark | None) -> None:
+        """Continue the log if it is complete; else give it a new identity, and continue above all used numbers."""
+        if self.past.text:
+            log.log(self.past.level, "%s", self.past.text)
+        if not self.past.same:
+            self.log_id = new_log_id()
+            self.last = max(self.last, found.newest if found else 0)
+            given = f"INSERT OR REPLACE INTO mark VALUES ('given', {self.last})"
+            noted = f"INSERT OR REPLACE INTO note VALUES ('log_id', '{self.log_id}')"
+            forgotten = "DELETE FROM note WHERE name IN ('backup', 'marked')"
+            self._db.executescript(f"BEGIN IMMEDIATE; {given}; {noted}; {forgotten}; COMMIT")
+        if self._marked:
+            self._mark = Watermark(self._folder, Mark(self.log_id, self.last, found.time if found else 0))
+            self._db.execute("INSERT OR IGNORE INTO note VALUES ('marked', 'yes')")
+
+    def _check_in_place(self) -> None:
+        """Check that the file is still in its place: entries written to a removed file are lost. Raises BrokerError."""
+        try:
+            if self._path.stat().st_ino == self._inode:
+                return
+            found = FileExistsError(f"{self._path} is another file")
+        except OSError as error:
+            raise BrokerError("the log was removed") from error
+        raise BrokerError("the log was replaced") from found
+
+    @property
+    def aged(self) -> float:
+        """The time of the log (ageing.py) when it was opened, in epoch seconds; 0 if unknown."""
+        return self._mark.time if self._mark else 0.0
+
+    @property
+    def is_ahead_of_mark(self) -> bool:
+        """Whether the mark file has changes that a power cut could lose."""
+        return bool(self._mark and self._mark.dirty)
+
+    def sync_mark(self, aged: float) -> None:
+        """Write the log's end and its time (ageing.py) to the mark file, and sync the file against a power cut."""
+        if self._mark:
+            self._mark.note(self.last, aged)
+            self._mark.sync()
+
+    def close(self) -> None:
+        """Close the log and its mark file."""
+        self._db.close()
+        if self._mark:
+            self._mark.close()
+            self._mark = None
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def append(self, drafts: Sequence[Draft], now: float) -> list[Entry]:
+        """Store drafts in one transaction, and return their entries; not even a power cut can undo it then.
+
+        Raises:
+            NotSynced: it is unknown whether they are stored; call `reopen` before anything else.
+            BrokerError: none of them is stored.
+
+        """
+        rooms: dict[str, tuple[int, int]] = {}
+        entries: list[Entry] = []
+        rows = []
+        moved: dict[str, str] = {}  # rooms that this batch renames
+        seq = self.last
+        db = self._db
+        now = stamp(now, self.newest)
+        self._check_in_place()
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for draft in drafts:
+                seq += 1
+                name = moved.get(draft.room, draft.room)
+                room, prev = rooms.get(name) or self._rooms.get(name) or self._room(name)
+                rooms[name] = room, seq
+                kind, nick, text = draft.kind, draft.nick, draft.text
+                entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
+                rows.append(schema.row(entries[-1], room, prev))
+                room_state.note(db, room, entries[-1])
+                if kind is Kind.TOPIC:
+                    db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
+                elif kind is Kind.ROOM_RENAMED:
+                    to = moved[name] = text.partition(" ")[0]
+                    self._note_name(seq, name)
+                    db.execute("UPDATE room SET name = ? WHERE id = ?", (to, room))
+                    rooms[to] = rooms.pop(name)
+                    rooms[name] = NOWHERE
+                elif kind is Kind.REDACT:
+                    self._forget(room, text.partition(" ")[0])
+            db.executemany(INSERT, rows)
+            db.execute("COMMIT")
+        except Exception as error:
+            self._recover()
+            if isinstance(error, sqlite3.Error):
+                raise _failure(error) from error
+            raise
+        if len(self._rooms) > ROOMS_KEPT:
+            self._rooms.clear()
+        self._rooms.update(rooms)
+        for name in moved:
+            del self._rooms[name]
+        self.last, self.newest = seq, now
+        if self._mark:
+            self._mark.note(seq)
+        return entries
+
+    def _take_effect(self, room: int, entry: Entry) -> None:
+        first, _, _ = entry.text.partition(" ")
+        if entry.kind is Kind.TOPIC:
+            self._db.execute("UPDATE room SET topic = ? WHERE id = ?", (entry.text, room))
+        elif entry.kind is Kind.ROOM_RENAMED:
+            self._db.execute("UPDATE OR IGNORE room SET name = ? WHERE id = ?", (first, room))
+        elif entry.kind is Kind.REDACT:
+            self._forget(room, first)
+
+    def _note_name(self, seq: int, name: str) -> None:
+        """Store the name that a room had before the entry that renamed it: an export needs the former names."""
+        self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
+        self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
+
+    def _forget(self, room: int, id: str) -> None:
+        """Remove a redacted message's text from the log and from the text index."""
+        row = self._db.execute("SELECT seq, nick, host FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
+        if row is None:
+            return
+        seq, nick, host = row
+        full_text.forget(self._db, seq - 1, seq)
+        sum = schema.checksum(("gone", nick, "", id, host, ""))
+        self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '', sum = ? WHERE seq = ?", (sum, seq))
+
+    def _room(self, name: str) -> tuple[int, int]:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            row = self._db.execute("INSERT INTO room (name) VALUES (?) RETURNING id", (name,)).fetchone()
+        return row[0], self._last_of(row[0])
+
+    def _recover(self) -> None:
+        """Roll the transaction back; open a new connection if even that fails."""
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:
+            try:
+                self._db.close()
+                self._db = self._connect()
+            except sqlite3.Error:
+                pass  # the next append fails too, and tries again
+
+    def probe(self, now: float) -> None:
+        """Commit a mark that is no entry, to check that the log can be written. Raises BrokerError."""
+        self._check_in_place()
+        try:
+            self._db.execute("INSERT OR REPLACE INTO mark VALUES ('probed', ?)", (int(now),))
+        except sqlite3.Error as error:
+            self._recover()
+            raise _failure(error) from error
+
+    def reopen(self) -> None:
+        """Close the file and open it again, after the disk did not confirm a commit.
+
+        Caches of the old connection are not trusted. A new commit that is no entry overwrites the unconfirmed one, so
+        that it cannot reappear after a crash. Raises BrokerError.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._db.close()
+        self._rooms.clear()
+        try:
+            self._db = self._connect()
+            self.probe(0)
+            self._look()
+        except sqlite3.Error as error:
+            raise _failure(error) from error
+
+    def stored(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Return the stored entries of drafts, in the order of their numbers. Raises BrokerError."""
+        ids = json.dumps([draft.id for draft in drafts])
+        where = "WHERE entry.id IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        try:
+            return list(self._entries(where, ids))
+        except sqlite3.Error as error:
+            raise _failure(error) from error
+
+    def index_some(self, limit: int) -> bool:
+        """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""
+        if full_text.is_fed(self._db, self.last):
+            return False
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            more = full_text.feed(self._db, self.last, limit)
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._recover()
+            return False
+        return more
+
+    def trim_some(self, keep: Retention, now: float, limit: int, clock: float = 0.0) -> bool:
+        """Delete the oldest entries that exceed the retention, at most `limit` of them.
+
+        Args:
+            keep: the retention.
+            now: the time of the log from which the age of entries is counted (ageing.py), in epoch seconds.
+            limit: a number of entries.
+            clock: the time of the system's clock in epoch seconds, if it differs from `now`.
+
+        Returns:
+            Whether there is more to do.
+
+        """
+        db = self._db
+        try:
+            # The index is merged before more is deleted, because the freed space counts for the retention.
+            if self._tidying.step(db):
+                return True
+            upto = trimming.bound(db, keep, now, limit, clock)
+            if upto == schema.mark(db, "trimmed"):
+                return False
+            db.execute("BEGIN IMMEDIATE")
+            count = trimming.trim(db, upto)
+            self._tidying.note(count)
+            db.execute("COMMIT")
+        except sqlite3.Error:
+            self._recover()
+            return False
+        self.forgotten += count
+        return True
+
+    # --- maintenance ----------------------------------------------------------------------------------------
+
+    def size(self) -> Size:
+        """Return the number of entries and rooms, and the bytes of the file."""
+        return Size(self._count("entry"), self._count("room"), self._path.stat().st_size + self._unmerged())
+
+    def _unmerged(self) -> int:
+        """Return the bytes of the write-ahead log, which are not in the main file yet."""
+        try:
+            return self._path.with_name(f"{FILE}-wal").stat().st_size
+        except OSError:
+            return 0
+
+    def begin_view(self) -> int:
+        """Keep the present view of the log for this connection until it is closed; return its number of entries."""
+        self._db.execute("BEGIN")
+        return self._count("entry")
+
+    def copy_to(self, other: sqlite3.Connection, pages: int, progress: checking.Progress) -> None:
+        """Copy the file to another database, `pages` pages at a time. Raises sqlite3.Error."""
+        self._db.backup(other, pages=pages, progress=lambda _, left, whole: progress(whole - left, whole))
+
+    def quick_check(self) -> str:
+        """Return a fault of the file's pages, "" if there is none; the entries are not checked."""
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            return f"{error}" if salvage.is_damage(error) else ""
+        return "" if found == "ok" else str(found).strip().replace("\n", " ")
+
+    def interrupt(self) -> None:
+        """End a query that runs on this connection in another thread."""
+        with contextlib.suppress(sqlite3.ProgrammingError):  # already closed
+            self._db.interrupt()
+
+    def check(self, progress: checking.Progress = lambda done, whole: None) -> list[str]:
+        """Return the faults of the log, a sentence each; an empty list if it is intact."""
+        return checking.faults(self, progress)
+
+
+def _failure(error: sqlite3.Error) -> BrokerError:
+    """Return the BrokerError for a failed write: NotSynced if its outcome is unknown."""
+    unsure = getattr(error, "sqlite_errorcode", 0) in NOT_SYNCED
+    return (NotSynced if unsure else BrokerError)(sentence(error))

@@ -1,0 +1,54 @@
+"""Names that look the same: `Аlice` with a Cyrillic letter and Alice, `sеrver` and server (UTS #39)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection
+
+from hubbub.text.cleaning import fold
+from hubbub.text.confusables import PROTOTYPES
+
+
+def _skeleton(text: str) -> str:
+    if text.isascii():
+        return text.translate(PROTOTYPES)
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).translate(PROTOTYPES))
+
+
+def looks(name: str) -> frozenset[str]:
+    """Return the looks of a valid name, with and without case; names that share one of them look alike.
+
+    All of them are needed: `AIice` with a capital i looks like Alice only with its case, `аLICE` only without. Some
+    scripts have caseless letters, or letters of the other case, that look like capitals: Cherokee's `Ꮪ`, Lisu's `ꓢ`.
+    """
+    shown = unicodedata.normalize("NFKC", name)
+    # ASCII digits stay as they are: a zero is not mistaken for a small o.
+    letters = "".join(char if char.isascii() else _skeleton(char) for char in shown)
+    return frozenset((_skeleton(shown), _skeleton(fold(name)), _skeleton(letters.casefold())))
+
+
+class Lookalikes:
+    """The names in use, indexed by their looks."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, frozenset[str]] = {}  # by folded name
+        self._keys: dict[str, dict[str, None]] = {}  # folded names by look: one, or more during a rename
+
+    def add(self, key: str, name: str) -> None:
+        """Record that a name is in use; `key` is the folded name."""
+        self.remove(key)
+        self._looks[key] = looks(name)
+        for look in self._looks[key]:
+            self._keys.setdefault(look, {})[key] = None
+
+    def remove(self, key: str) -> None:
+        """Record that a name is free again."""
+        for look in self._looks.pop(key, ()):
+            del self._keys[look][key]
+            if not self._keys[look]:
+                del self._keys[look]
+
+    def find(self, name: str, but: Collection[str] = ()) -> str | None:
+        """Return a folded name in use that looks like `name` and is not in `but`; None if there is none."""
+        alike = (key for look in sorted(looks(name)) for key in self._keys.get(look, ()))
+        return next((key for key in alike if key not in but), None)

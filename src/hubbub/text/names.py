@@ -1,0 +1,215 @@
+"""The rules for the names of users and rooms."""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from typing import NamedTuple
+
+import regex
+
+from hubbub.errors import Refused
+from hubbub.text.bounds import FOLDED_CHARS, MARKS_IN_ROW, NAME_CHARS
+from hubbub.text.cleaning import STACK, clean, fold
+from hubbub.text.lookalikes import looks
+
+LOBBY = "lobby"  # the default room
+NAME_PUNCTUATION = "-_.[]{}|^`\\"
+ROOM_PUNCTUATION = "-_."
+# Signs within names of people (UAX #31, table 3a): O'Brien, D’Arcy, Gal·la, レオ・ホー. The Hebrew one also
+# stands at the end of some names.
+BETWEEN = "'’·״・‧་֊"
+GERESH = "׳"
+
+# Words with which programs greet a server that they mistake for another one: a mail server, a cache, a web server.
+GREETINGS = frozenset(
+    "connect delete ehlo get head helo help info lhlo options patch post put ruok stat stats trace version".split()
+)
+# Words that users could mistake for the server, for all users or for a program. They are compared folded, and by their
+# looks.
+RESERVED = GREETINGS | frozenset(
+    "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
+    "service services system usage you".split()
+)
+_SSH = regex.compile(r"ssh-[0-9]+\.[0-9]+-")  # how SSH clients begin (RFC 4253, 4.2)
+_RESERVED_LOOKS = {look: word for word in sorted(RESERVED) for look in looks(word)}
+_LOBBY_LOOKS = looks(LOBBY)
+
+# Alphabets with letters that look the same. A name in only one of them is harder to mistake for a name in another.
+_ALPHABETS = {name: regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
+
+# Joiners are allowed only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that
+# would join, both joiners between letters after a sign that kills a vowel, ZWJ before such a sign in Bengali, and after
+# one in Malayalam even if no letter follows. Names are compared without joiners.
+_INDIC = r"[\p{L}--\p{InSC=Other}]"
+_JOINER = (
+    r"(?<=[\p{jt=L}\p{jt=D}]\p{jt=T}*)\u200c(?=\p{jt=T}*[\p{jt=R}\p{jt=D}])"
+    rf"|(?<={_INDIC}\p{{M}}*\p{{ccc=9}}\p{{M}}*)[\u200c\u200d](?={_INDIC})"
+    rf"|(?<={_INDIC}\u0d4d)\u200d(?!\p{{M}})"
+    rf"|(?<={_INDIC})\u200d(?=\p{{ccc=9}}{_INDIC})"
+)
+_LETTER = r"[\p{L}\p{Nd}]"
+_SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETTER}))"
+
+
+_TOO_LONG = f"have at most {NAME_CHARS} characters"
+_STACKED = f"have at most {MARKS_IN_ROW} marks in a row"
+_INVISIBLE = "can't contain invisible characters"
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are invisible
+
+
+class _Kind(NamedTuple):
+    """A kind of name: the word for it, an example, the signs allowed anywhere, and two patterns.
+
+    `wrong` matches a character that is not allowed, `needed` a character that a name must have.
+    """
+
+    what: str
+    example: str
+    signs: frozenset[str]
+    wrong: regex.Pattern[str]
+    needed: regex.Pattern[str]
+
+    def fault(self, name: str) -> str:
+        """Return the fault of a name as the end of a sentence; "" if it has none."""
+        if not name:
+            return "can't be empty"
+        if len(name) > NAME_CHARS:
+            return _TOO_LONG
+        if not self._is_plain(name):
+            if unicodedata.category(name[0])[0] == "M":
+                return "can't begin with a mark"
+            if STACK.search(name):
+                return _STACKED
+            if wrong := self.wrong.search(name):
+                return _unwanted(wrong[0])
+            # The regex library may know letters of a later Unicode version than Python, which would show and fold them
+            # as nothing.
+            if any(unicodedata.category(char) == "Cn" for char in name):
+                return _INVISIBLE
+        return "" if self.needed.search(name) else "need a letter or a digit"
+
+    def _is_plain(self, name: str) -> bool:
+        """Return whether a name has only letters, digits and signs that may stand anywhere: usual, and quick to see."""
+        if name.isascii():
+            return self.signs.issuperset(name)
+        return all(char in self.signs or (char.isalpha() and char not in _FILLERS) for char in name)
+
+    def refusal(self, code: str, fault: str, typed: str) -> Refused:
+        """Return the refusal of a typed name, with an offer of a similar one."""
+        offer = self.offer(typed)
+        like = offer or self.example
+        text = f"{self.what} {fault}. Use letters, digits and - _ . (up to {NAME_CHARS}), like {like}."
+        return Refused(code, text, offer)
+
+    def offer(self, typed: str) -> str:
+        """Return a valid name that is similar to a typed one; "" if there is none."""
+        text = "-".join(clean(typed[:FOLDED_CHARS]).split())
+        # Removing a character can make a sign beside it invalid.
+        for _ in range(2):
+            text = self.wrong.sub("", unicodedata.normalize("NFC", text)).lstrip("-_.").rstrip("-")
+        text = text[:NAME_CHARS]
+        return text if text != typed and not self.fault(text) and not _mixed(fold(text)) else ""
+
+
+def _kind(what: str, example: str, punctuation: str, needed: str) -> _Kind:
+    right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
+    wrong = regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
+    signs = frozenset(punctuation + string.ascii_letters + string.digits)
+    return _Kind(what, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
+
+
+_NAMES = _kind("Names", "Mary-Ann", NAME_PUNCTUATION, r"[_\[\]{}|^`\\]")
+_ROOMS = _kind("Room names", "class-8b", ROOM_PUNCTUATION, r"(?!)")
+
+
+def _unwanted(char: str) -> str:
+    if char.isspace():
+        return "can't contain spaces"
+    shown = char.isprintable() and not clean(char) == ""
+    return f"can't contain {char}" if shown else _INVISIBLE
+
+
+def _mixed(text: str) -> str:
+    """Return the fault of a folded text that mixes alphabets, as the end of a sentence; "" if it mixes none."""
+    if text.isascii():
+        return ""
+    found = [name for name, letter in _ALPHABETS.items() if letter.search(text)]
+    return f"can't mix {found[0]} and {found[1]} letters" if len(found) > 1 else ""
+
+
+def key_of(name: str) -> str:
+    """Return the key by which a typed name is looked up; "" if it is too long to be a name."""
+    return fold(name) if len(name) <= FOLDED_CHARS else ""
+
+
+def typed_name(text: str) -> str:
+    """Return a typed name as it will be shown, without its invisible characters. Raises Refused."""
+    if len(text) > FOLDED_CHARS:
+        raise _NAMES.refusal("name-invalid", _TOO_LONG, text)
+    if not text.isascii() and STACK.search(unicodedata.normalize("NFC", text)):
+        raise _NAMES.refusal("name-invalid", _STACKED, text)
+    return check_name(clean(text).strip())
+
+
+def check_name(name: str) -> str:
+    """Return the name as it will be shown (NFC).
+
+    Raises:
+        Refused: `name-invalid`; its text tells the fault, and it may have an offer.
+
+    """
+    shown = unicodedata.normalize("NFC", name) if len(name) <= FOLDED_CHARS else name
+    fault = _fault(_NAMES, shown) or _mixed(fold(shown))
+    if fault:
+        raise _NAMES.refusal("name-invalid", fault, name)
+    if word := next((_RESERVED_LOOKS[look] for look in looks(shown) if look in _RESERVED_LOOKS), None):
+        what = "is reserved" if fold(shown) == word else f"looks like {word}, which is reserved"
+        raise Refused("name-invalid", f"The name {shown} {what}. Use another, like {_NAMES.example}.")
+    if _SSH.match(fold(shown)):
+        raise Refused("name-invalid", f"The name {shown} is a greeting of SSH. Use another, like {_NAMES.example}.")
+    return shown
+
+
+def check_room(name: str) -> str:
+    """Return the canonical name of a room: folded, without the `#` that IRC users write before it.
+
+    Raises:
+        Refused: `room-invalid`; its text tells the fault, and it may have an offer.
+
+    """
+    typed = name.removeprefix("#")
+    shown = unicodedata.normalize("NFC", typed) if len(typed) <= FOLDED_CHARS else typed
+    if fault := _fault(_ROOMS, shown):
+        raise _ROOMS.refusal("room-invalid", fault, fold(typed) if len(typed) <= FOLDED_CHARS else "")
+    return fold(shown)
+
+
+def is_name(name: str) -> bool:
+    """Return whether a name is well-formed; reserved names are, because older logs may contain them."""
+    return not _fault(_NAMES, name)
+
+
+def is_room(name: str) -> bool:
+    """Return whether a text is the canonical name of a possible room."""
+    try:
+        return check_room(name) == name
+    except Refused:
+        return False
+
+
+def check_new_room(room: str) -> None:
+    """Raise Refused if a new room of this name could be mistaken for another one."""
+    if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):
+        raise _ROOMS.refusal("room-invalid", fault, "")
+    if room != LOBBY and looks(room) & _LOBBY_LOOKS:
+        raise Refused("room-invalid", f"The name {room} looks like {LOBBY}. Use another, like {_ROOMS.example}.")
+
+
+def _fault(kind: _Kind, shown: str) -> str:
+    """Return the fault of a name, as it is shown or folded; "" if it has none."""
+    fault = kind.fault(shown) or kind.fault(fold(shown))
+    if fault and not kind.fault(shown):
+        strange = (char for char in shown if kind.wrong.search(fold(char)))
+        return next((f"can't contain {char}" for char in strange), fault)
+    return fault

@@ -1,0 +1,372 @@
+"""Export and import of a log as lines of JSON.
+
+The first line is a header; each other line is an entry, in the order of the log. An entry has the name that its room
+had at its time, so a reader of the lines sees each rename in its place. Entries are identified by their ids, and an
+import leaves out entries that are already in the log. So an interrupted import can simply be started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Annotated, NamedTuple
+
+import msgspec
+
+from hubbub import brokers
+from hubbub.config import Settings
+from hubbub.errors import BrokerError, Refused, SettingsError, reason
+from hubbub.files import replace_durably
+from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.storage.sqlite.archive import Archive
+from hubbub.storage.sqlite.broker import lock
+from hubbub.storage.sqlite.store import COPY, FILE
+from hubbub.text.cleaning import clean, clean_exactly
+from hubbub.text.names import check_room
+from hubbub.text.tags import clean_tags
+
+VERSION = 1
+AHEAD = 24 * 60 * 60.0  # seconds that a line's time may be ahead of the clock
+STEP = 10_000  # maximum entries of an import step, which are in memory and which an interruption undoes
+STEP_BYTES = 16 * 1024 * 1024  # bytes of lines after which a step ends
+MAX_LINE = 4 * 1024 * 1024  # bytes
+BUFFER = 1024 * 1024  # bytes that are written at once
+
+Progress = Callable[[int, int], None]  # called with the amount that is done, and the total (0 if unknown)
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line of an export."""
+
+    hubbub: str
+    version: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ExportedLine(msgspec.Struct, frozen=True):
+    """The line of an entry."""
+
+    room: str
+    seq: int
+    time: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
+    kind: Kind
+    nick: str
+    text: str
+    id: Annotated[str, msgspec.Meta(min_length=1)]
+    host: str = ""
+    tags: str = ""
+
+
+class Exported(NamedTuple):
+    """The number of entries in an export, and of damaged or unreadable entries that were left out."""
+
+    entries: int
+    left_out: int = 0
+
+
+class Outcome(NamedTuple):
+    """The number of entries that an import added, and of those that were already in the log."""
+
+    added: int
+    known: int
+
+
+class Lines(NamedTuple):
+    """The input of an import: the file, its name for messages, and its size in bytes (0 if unknown)."""
+
+    file: IO[bytes]
+    name: str
+    size: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(ExportedLine)
+
+
+# --- files ----------------------------------------------------------------------------------------------------
+
+
+class Output:
+    """The output of an export. An interrupted export continues after the last entry in its file.
+
+    Args:
+        file: the file.
+        part: the name of the file until the export is complete.
+        seq: the number of the last entry in it, 0 if there is none.
+        id: the id of that entry; in another log, the same number has another id.
+
+    """
+
+    def __init__(self, file: IO[bytes], part: str = "", seq: int = 0, id: str = "") -> None:
+        self._file = file
+        self._part = part
+        self._seq = seq
+        self._id = id
+        self._known = not seq
+
+    def begin(self) -> None:
+        """Write the header, unless the file already has one."""
+        if not self._seq:
+            self._file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
+
+    def write(self, entries: list[Entry]) -> None:
+        """Write those of the given entries that the file does not have yet.
+
+        Raises SettingsError if the entries in the file come from another log.
+        """
+        for entry in entries if not self._known else ():
+            self._known = self._known or (entry.seq, entry.id) == (self._seq, self._id)
+            if entry.seq > self._seq and not self._known:
+                raise SettingsError(f"The file {self._part} is of another log, or of what it was; remove it.")
+        rest = [entry for entry in entries if entry.seq > self._seq]
+        lines = [ExportedLine(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
+        self._file.write(_encoder.encode_lines(lines))
+
+
+@contextlib.contextmanager
+def output(target: str) -> Iterator[Output]:
+    """Open the output of an export, `-` for standard output; a file gets its name when the export is complete.
+
+    Raises:
+        SettingsError: the output cannot be written.
+
+    """
+    part = f"{target}.part"
+    try:
+        if target == "-":
+            yield Output(sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            return
+        descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)  # it has private rooms too
+        with open(descriptor, "r+b", BUFFER) as file:
+            yield Output(file, part, *_left(file))
+            file.flush()
+            os.fsync(file.fileno())
+        replace_durably(Path(part), Path(target))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SettingsError(f"{_called(target)} cannot be written: {reason(error)}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            if target != "-" and not os.path.getsize(part):
+                os.unlink(part)
+
+
+def _left(file: IO[bytes]) -> tuple[int, str]:
+    """Seek to the end of the last complete line of a file, and cut the rest off.
+
+    Returns:
+        The number and the id of the last entry; 0 and "" if there is none, and then the file is empty.
+
+    """
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 2 * MAX_LINE))
+    tail = file.read()
+    whole = tail[: tail.rfind(b"\n") + 1]
+    try:
+        last = _decoder.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        file.seek(0)
+        file.truncate()
+        return 0, ""
+    file.seek(end - len(tail) + len(whole))
+    file.truncate()
+    return last.seq, last.id
+
+
+def _called(name: str) -> str:
+    return "Standard output" if name == "-" else f"The file {name}"
+
+
+@contextlib.contextmanager
+def source(name: str) -> Iterator[Lines]:
+    """Open the input of an import, `-` for standard input. Raises SettingsError."""
+    if name == "-":
+        yield Lines(sys.stdin.buffer, "standard input", 0)
+        return
+    try:
+        file = open(name, "rb")
+    except OSError as error:
+        raise SettingsError(f"The file {name} cannot be read: {reason(error)}.") from None
+    with file:
+        about = os.fstat(file.fileno())
+        yield Lines(file, name, about.st_size if stat.S_ISREG(about.st_mode) else 0)
+
+
+def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
+    """Yield the entries of a file in steps, each with the number of bytes that were read so far.
+
+    Raises:
+        SettingsError: a line is broken; all entries before it were yielded.
+
+    """
+    _check_header(lines)
+    latest = time.time() + AHEAD
+    entries: list[Entry] = []
+    number = 1
+    done = begun = lines.file.tell() if lines.size else 0
+    while data := _line(lines):
+        number += 1
+        done += len(data)
+        try:
+            entries.append(_entry(data, latest))
+        except (msgspec.MsgspecError, UnicodeError, Refused) as error:
+            yield entries, done
+            text = str(error).rstrip(".")
+            raise SettingsError(f"Line {number} of {lines.name} is broken: {text}. All before it is there.") from None
+        if len(entries) == STEP or done - begun > STEP_BYTES:
+            yield entries, done
+            entries, begun = [], done
+    yield entries, done
+
+
+def _line(lines: Lines) -> bytes:
+    try:
+        return lines.file.readline(MAX_LINE)
+    except OSError as error:
+        raise SettingsError(f"The file {lines.name} cannot be read: {reason(error)}.") from None
+
+
+def _check_header(lines: Lines) -> None:
+    try:
+        header = msgspec.json.decode(_line(lines), type=Header)
+    except (msgspec.MsgspecError, UnicodeError):
+        raise SettingsError(f"Line 1 of {lines.name} is broken: it was not made by `hubbub export`.") from None
+    if header.version > VERSION:
+        raise SettingsError(f"What is in {lines.name} was made by a newer hubbub.")
+
+
+def _entry(data: bytes, latest: float) -> Entry:
+    """Return the entry of a line, cleaned for terminals like the input of users. Raises MsgspecError or Refused."""
+    line = _decoder.decode(data)
+    if line.time > latest:
+        when = datetime.fromtimestamp(line.time)
+        raise msgspec.ValidationError(f"its time, {when:%Y-%m-%d %H:%M}, is in the future by this machine's clock")
+    if line.kind is Kind.EPHEMERAL or check_room(line.room) != line.room:
+        raise msgspec.ValidationError("no log has such an entry")
+    nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
+    text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
+    return Entry(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, clean_tags(line.tags))
+
+
+# --- either log -----------------------------------------------------------------------------------------------
+
+
+def export(settings: Settings, file: Output, progress: Progress, salvage: bool = False) -> Exported:
+    """Write all entries that are in the log at the start; with `salvage`, all readable entries of a damaged log.
+
+    Raises:
+        SettingsError: there is no log, or it cannot be read.
+        OSError: the file cannot be written.
+
+    """
+    try:
+        if settings.broker:
+            return asyncio.run(_export_stream(settings, file, progress))
+        return _export_file(Path(settings.data), file, progress, salvage)
+    except BrokerError as error:
+        raise SettingsError(f"The log cannot be read: {error}.") from error
+
+
+def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
+    """Append the entries that are not in the log yet.
+
+    Raises:
+        SettingsError: the log cannot be opened or written, or a line is broken; all entries before it are in the log.
+
+    """
+    try:
+        if settings.broker:
+            return asyncio.run(_import_stream(settings, lines, progress))
+        return _import_file(Path(settings.data), lines, progress)
+    except BrokerError as error:
+        raise SettingsError(f"Not all was imported: {error}. What is there is skipped the next time.") from error
+
+
+# --- a file of SQLite -----------------------------------------------------------------------------------------
+
+
+def _export_file(folder: Path, file: Output, progress: Progress, salvage: bool) -> Exported:
+    if not (folder / FILE).exists() and (folder / COPY / FILE).exists():
+        folder /= COPY
+    with contextlib.closing(Archive(folder, salvage=salvage)) as archive:
+        whole, done = archive.count(), 0
+        file.begin()
+        for entries in archive.pages():
+            file.write(entries)
+            done += len(entries)
+            progress(done, whole)
+        return Exported(done, archive.left_out)
+
+
+def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
+    if (copy := folder / COPY).exists():
+        # A running cluster node holds this lock. It does not read the log that is written here, so this import fails.
+        os.close(lock(copy))
+    held = lock(folder)
+    try:
+        with contextlib.closing(Archive(folder, write=True)) as archive:
+            added = seen = 0
+            for entries, done in read(lines):
+                added += archive.take_in(entries)
+                seen += len(entries)
+                while archive.index_some(STEP):
+                    pass
+                progress(done, lines.size)
+        return Outcome(added, seen - added)
+    finally:
+        os.close(held)
+
+
+# --- the stream -----------------------------------------------------------------------------------------------
+
+
+async def _export_stream(settings: Settings, file: Output, progress: Progress) -> Exported:
+    # Only clusters need the library nats-py, so it is imported here.
+    from hubbub.cluster.nats import streams
+    from hubbub.cluster.nats.connection import NatsConnection
+    from hubbub.cluster.nats.log.archive import StreamReader
+
+    access = brokers.access(settings)
+    link = NatsConnection(access, "hubbub-export", lambda up: None)
+    await link.connect()
+    try:
+        if not await streams.are_there(link):
+            raise SettingsError(f"There is no log on {access.shown}.")
+        reading = StreamReader(link)
+        await reading.begin()
+        file.begin()
+        count = 0
+        async with contextlib.aclosing(reading.pages()) as pages:
+            async for entries, upto in pages:
+                file.write(entries)
+                count += len(entries)
+                progress(upto - reading.first + 1, reading.last - reading.first + 1)
+        return Exported(count)
+    finally:
+        await link.close()
+
+
+async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
+    from hubbub.cluster.nats.log.archive import StreamImport
+
+    broker = brokers.cluster(settings)
+    await broker.attach()
+    try:
+        taking = StreamImport(broker)
+        await taking.begin()
+        added = seen = 0
+        for entries, done in read(lines):
+            added += await taking.take_in(entries)
+            seen += len(entries)
+            progress(done, lines.size)
+        return Outcome(added, seen - added)
+    finally:
+        await broker.stop(1.0)

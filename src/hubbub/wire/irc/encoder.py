@@ -1,0 +1,290 @@
+"""Encode entries for IRC clients: one encoder for each set of capabilities in use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+
+import regex
+
+from hubbub.model.client import Encoder
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.room_modes import PREFIXES, parse, write
+from hubbub.text import formatting
+from hubbub.text.formatting import Code
+from hubbub.text.tags import CUT, LOST, shown, value
+from hubbub.wire.irc.lines import MAX_LINE, line, tag_text
+
+FOREIGN = "~unknown@hubbub"  # of entries from before hosts were stored
+CLOSED = "Connection closed"  # reason of a quit without another one
+MULTILINE = "draft/multiline"
+# The capabilities that change how entries are encoded.
+REDACTION = "draft/message-redaction"
+RENAMING = "draft/channel-rename"
+SHOWING = frozenset(
+    {REDACTION, RENAMING, "message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE}
+)
+
+
+def channel(room: str) -> str:
+    """Return the IRC channel of a room."""
+    return f"#{room}"
+
+
+def source(entry: Entry) -> str:
+    """Return an entry's author as the source of an IRC message."""
+    return f"{entry.nick}!{entry.host or FOREIGN}"
+
+
+def stamp(time: float) -> str:
+    """Return epoch seconds in the format of server-time: to the millisecond, rounded down."""
+    whole = datetime.fromtimestamp(int(time * 1000) / 1000 + 0.0001, UTC)
+    return whole.strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(time * 1000) % 1000:03d}Z"
+
+
+def target(entry: Entry) -> str:
+    """Return the target of an entry: a channel, or a nick (the room of a private entry is the nick after an @)."""
+    return entry.room[1:] if entry.room.startswith("@") else channel(entry.room)
+
+
+def mode_text(text: str) -> list[str]:
+    """Return the changes of an entry as IRC's parameters: nicks without their hosts."""
+    changes, _ = parse(text)
+    shown = [
+        change._replace(param=change.param.partition("!")[0]) if change.letter in PREFIXES else change
+        for change in changes
+    ]
+    return write(shown).split(" ")
+
+
+_UNIT = regex.compile(rf"{formatting.CODE}|\X")  # units that are not cut: a code, a character as people see it
+
+
+def _pieces(text: str, room_for: int) -> list[str]:
+    """Cut a line so that each piece fits: between characters as people see them, at a space if there is one."""
+    if len(text.encode()) <= room_for:
+        return [text]
+    pieces = []
+    piece, size, space = "", 0, 0
+    for unit in _units(text, room_for):
+        width = len(unit.encode())
+        if size + width > room_for:
+            end = space if space > len(piece) // 2 else len(piece)
+            pieces.append(piece[:end])
+            piece, space = piece[end:], 0
+            size = len(piece.encode())
+        piece += unit
+        size += width
+        if unit == " ":
+            space = len(piece)
+    return [*pieces, piece]
+
+
+def _units(text: str, room_for: int) -> Iterator[str]:
+    for match in _UNIT.finditer(text):
+        if len(match[0]) * 4 > room_for:  # longer than in any real text
+            yield from match[0]
+        else:
+            yield match[0]
+
+
+def formatted(text: str, tags: str) -> str:
+    """Return a text with the formatting in the tags of its entry."""
+    codes = formatting.read(value(tags, formatting.TAG)) if tags else ()
+    return formatting.put_in(text, codes) if codes else text
+
+
+class IrcEncoder:
+    """Encode entries as IRC lines.
+
+    Args:
+        caps: the capabilities of SHOWING that a client has.
+
+    """
+
+    echo = False
+    dedupes = True
+
+    def __init__(self, caps: frozenset[str]) -> None:
+        self.caps = caps
+        self._tags = "message-tags" in caps
+        self._time = "server-time" in caps
+        self._echo = "echo-message" in caps
+        self._multiline = MULTILINE in caps and "batch" in caps
+
+    @property
+    def for_other_room(self) -> Encoder:
+        """Return this encoder: each line names its channel."""
+        return self
+
+    def encode(self, entry: Entry) -> bytes:
+        """Return the entry's lines as one text of bytes."""
+        return b"".join(self.lines(entry))
+
+    def _client(self, entry: Entry) -> str:
+        """Return the tags that an entry's author set, as they are sent, and the tag of a bot.
+
+        Return "" for a client without tags.
+        """
+        if not entry.tags or not self._tags:
+            return ""
+        tags = shown(entry.tags)
+        return f";{tags}" if tags else ""
+
+    def encode_own(self, entry: Entry) -> bytes:
+        """Return the entry's lines for its author.
+
+        Messages are returned only with echo-message; joins never, because the join itself has replies.
+        """
+        if entry.kind is Kind.JOIN or (entry.kind in SAYING and not self._echo):
+            return b""
+        return self.encode(entry)
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return lines one after the other."""
+        return b"".join(entries)
+
+    def encode_skipped(self, room: str, count: int) -> bytes:
+        """Return a notice that entries were skipped."""
+        return line("", "NOTICE", channel(room), f"{count} messages skipped; see the channel's history")
+
+    def tags(self, entry: Entry, batch: str = "") -> dict[str, str]:
+        """Return the tags of an entry's first line."""
+        tags = {"batch": batch} if batch else {}
+        if self._time:
+            tags["time"] = stamp(entry.time)
+        if self._tags and entry.id:
+            tags["msgid"] = entry.id
+        return tags
+
+    def lines(self, entry: Entry, batch: str = "", label: str = "", clock: str = "") -> list[bytes]:
+        """Return the entry's lines, the first one with the label.
+
+        Args:
+            entry: the entry.
+            batch: the name of the batch that the lines belong to; "" for none.
+            label: the label of the request that this answers; "" for none.
+            clock: a text before each line of a message.
+
+        """
+        tags = self.tags(entry, batch)
+        if label:
+            tags = {"label": label, **tags}
+        if entry.kind in SAYING:
+            return self._said(entry, tags, batch, clock)
+        client = self._client(entry)
+        return [tagged(tags, _OTHERS[entry.kind](self, entry), client)]
+
+    def _said(self, entry: Entry, tags: dict[str, str], batch: str, clock: str) -> list[bytes]:
+        verb = "NOTICE" if entry.kind is Kind.NOTICE else "PRIVMSG"
+        who, to = source(entry), target(entry)
+        overhead = len(f":{who} {verb} {to} :{clock}".encode()) + 2
+        action = entry.kind is Kind.ACTION
+        room_for = MAX_LINE - overhead - (9 if action else 0)
+        client = self._client(entry)
+        composition = composed(entry)
+        if self._multiline and (len(composition) > 1 or len(composition[0]) > 1) and not action:
+            return self._batched(entry, tags, batch, verb, clock)
+        lines = []
+        for parts in composition:
+            for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
+                body = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
+                lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
+                tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
+        return lines
+
+    def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, clock: str) -> list[bytes]:
+        who, to = source(entry), target(entry)
+        ref = f"m{entry.seq or abs(hash(entry.id)) % 10**9}"
+        client = self._client(entry)
+        inner = f"@batch={ref} :{who} {verb} {to} :"
+        room_for = MAX_LINE - len(f":{who} {verb} {to} :{clock}".encode()) - 2
+        lines = [(_with(tags, client) + f":{who} BATCH +{ref} {MULTILINE} {to}\r\n").encode()]
+        for text in composed(entry):
+            for number, piece in enumerate([p for part in text for p in _pieces(part, room_for)]):
+                start = inner if not number else inner.replace(" ", f";{MULTILINE}-concat ", 1)
+                lines.append(f"{start}{'' if number else clock}{piece}\r\n".encode())
+        lines.append(tagged({"batch": batch} if batch else {}, line(who, "BATCH", f"-{ref}")))
+        return lines
+
+    def _join(self, entry: Entry) -> bytes:
+        if "extended-join" in self.caps:
+            return line(source(entry), "JOIN", channel(entry.room), "*", entry.text or entry.nick)
+        return line(source(entry), "JOIN", channel(entry.room))
+
+    def _leave(self, entry: Entry) -> bytes:
+        if entry.shared:
+            lost = LOST in entry.tags.split(";")
+            return line(source(entry), "QUIT", (entry.text or CLOSED) if lost else f"Quit: {entry.text}")
+        return line(source(entry), "PART", channel(entry.room), *([entry.text] if entry.text else []))
+
+    def _kick(self, entry: Entry) -> bytes:
+        whom, _, why = entry.text.partition(" ")
+        return line(source(entry), "KICK", channel(entry.room), whom, why or entry.nick)
+
+    def _redact(self, entry: Entry) -> bytes:
+        if REDACTION not in self.caps:
+            return b""
+        return line(source(entry), "REDACT", channel(entry.room), *entry.text.split(" ", 1))
+
+    def _move(self, entry: Entry) -> bytes:
+        if RENAMING not in self.caps:
+            return b""  # a PART and a JOIN are sent instead
+        to, _, why = entry.text.partition(" ")
+        if to == entry.room:
+            # In the history the room has its new name already, and the former one is not shown.
+            return b""
+        return line(source(entry), "RENAME", channel(entry.room), channel(to), why)
+
+    def _signal(self, entry: Entry) -> bytes:
+        if entry.text:  # a client-to-client request (CTCP)
+            verb, _, text = entry.text.partition(" ")
+            return line(source(entry), verb, target(entry), f"\x01{text}\x01")
+        return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
+
+
+def composed(entry: Entry) -> list[list[str]]:
+    """Return the lines of a text with their formatting, each as the pieces in which its author sent it."""
+    if not entry.tags:
+        return [[text] for text in entry.text.split("\n")]
+    codes = formatting.read(value(entry.tags, formatting.TAG))
+    cuts = {int(cut) for cut in value(entry.tags, CUT).split(".") if cut.isascii() and cut.isdigit()}
+    codes = sorted([*codes, *(Code(cut, formatting.CUT) for cut in cuts)], key=lambda one: one.at)
+    lines = formatting.put_in(entry.text, codes).split("\n")
+    return [[piece for piece in line.split(formatting.CUT) if piece] or [""] for line in lines]
+
+
+SAYING = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
+_OTHERS: dict[Kind, Callable[[IrcEncoder, Entry], bytes]] = {
+    Kind.JOIN: IrcEncoder._join,
+    Kind.LEAVE: IrcEncoder._leave,
+    Kind.RENAME: lambda form, entry: line(source(entry), "NICK", entry.text),
+    Kind.TOPIC: lambda form, entry: line(
+        source(entry), "TOPIC", channel(entry.room), formatted(entry.text, entry.tags)
+    ),
+    Kind.MODE: lambda form, entry: line(source(entry), "MODE", channel(entry.room), *mode_text(entry.text)),
+    Kind.KICK: IrcEncoder._kick,
+    Kind.EPHEMERAL: IrcEncoder._signal,
+    Kind.REDACT: IrcEncoder._redact,
+    Kind.ROOM_RENAMED: IrcEncoder._move,
+    Kind.REDACTED: lambda form, entry: b"",
+}
+
+
+def tagged(tags: dict[str, str], data: bytes, client: str = "") -> bytes:
+    """Return a line with tags before it; b"" if there is no line."""
+    return _with(tags, client).encode() + data if data else b""
+
+
+def _with(tags: dict[str, str], client: str) -> str:
+    text = tag_text(tags)
+    if not client:
+        return text
+    return f"{text[:-1]}{client} " if text else f"@{client[1:]} "
+
+
+@lru_cache(256)
+def form_of(caps: frozenset[str]) -> IrcEncoder:
+    """Return the encoder for a set of capabilities: the same one for equal sets."""
+    return IrcEncoder(caps)

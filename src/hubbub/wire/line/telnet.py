@@ -1,0 +1,212 @@
+"""Telnet below the lines of text: it removes negotiation, and returns plain bytes (RFC 854, 855, 1143).
+
+The server sends no telnet before the peer does: most peers do not speak it, and nc would show it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+EOF, SUSP, NOP, BRK, IP, AO, AYT, EC, EL = 236, 237, 241, 243, 244, 245, 246, 247, 248
+SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
+BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
+
+# The options that the peer may use when it offers them (its WILL gets a DO), and those that the server uses when asked
+# (a DO gets a WILL). SGA is not among them: a client that is granted it sends each key as it is typed and waits for its
+# echo, but the server echoes nothing.
+THEIRS = frozenset({BINARY, TTYPE, NAWS})
+OURS = frozenset({BINARY})
+# Commands that are equivalent to an editing byte of the line (wire/line/encoder.py): cancel, erase, quit.
+AS_BYTES = {IP: b"\x03", BRK: b"\x03", EC: b"\x7f", EL: b"\x15", EOF: b"\x03\x04"}
+
+# A bug of a widespread client (GNU inetutils' telnet, Debian's): it takes these bytes for ^C, ^O, ^Z and ^\, although
+# they are parts of a UTF-8 character, and sends the command. No user sends one on purpose within a character.
+SWALLOWED = {IP: 0x83, AO: 0x8F, SUSP: 0x9A, BRK: 0x9C}
+
+MAX_SB = 256  # bytes of a subnegotiation; more are discarded up to its IAC SE
+MAX_REPLIES = 64  # answers to negotiation in a session; more would be a loop
+MAX_SENDS = 3  # requests for the terminal's type
+MAX_OWED = 256  # bytes of answers that wait for a peer that does not read
+
+
+class _State(Enum):
+    TEXT = auto()
+    IAC = auto()
+    OPTION = auto()  # after WILL, WONT, DO or DONT
+    SB = auto()
+    SB_IAC = auto()
+
+
+class Telnet:
+    """Removes telnet from a byte stream, wherever the network cut it.
+
+    `spoken` tells whether the peer has proved to speak telnet. `columns` and `rows` are the size of its window, 80 x 24
+    until the peer sends it; `width` is the same as `columns`, but 0 until then. `terminal` is the terminal's type, ""
+    until the peer sends it.
+    """
+
+    __slots__ = (
+        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail", "_theirs", "columns",
+        "rows", "spoken", "terminal", "width",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.spoken = False
+        self.columns, self.rows = 80, 24
+        self.width = 0
+        self.terminal = ""
+        self._state = _State.TEXT
+        self._command = 0
+        self._sb = bytearray()
+        self._theirs: set[int] = set()  # options that the peer uses
+        self._ours: set[int] = set()  # options that the server uses
+        self._asked: set[int] = set()  # the server's DOs without an answer yet
+        self._replies = 0
+        self._sends = 0  # requests for the terminal's type
+        self._owed = bytearray()
+        self._tail = b""  # the last text: up to 3 bytes of a character
+
+    def take_replies(self) -> bytes:
+        """Return the answers to send to the peer, and remove them from the buffer; at most MAX_OWED bytes."""
+        owed = bytes(self._owed)
+        self._owed.clear()
+        return owed
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the data without telnet; commands that edit a line become the equivalent bytes."""
+        out = bytearray()
+        at = 0
+        while at < len(data):
+            if self._state is _State.TEXT:
+                iac = data.find(IAC, at)
+                if iac < 0:
+                    out += data[at:]
+                    break
+                out += data[at:iac]
+                self._state = _State.IAC
+                at = iac + 1
+            else:
+                if self._step(data[at], out):
+                    at += 1
+        self._tail = (self._tail + out)[-3:]
+        return bytes(out)
+
+    def _step(self, byte: int, out: bytearray) -> bool:
+        """Process one byte after an IAC; return whether it is consumed."""
+        match self._state:
+            case _State.IAC:
+                return self._after_iac(byte, out)
+            case _State.OPTION:
+                self._state = _State.TEXT
+                self._negotiate(self._command, byte)
+            case _State.SB:
+                if byte == IAC:
+                    self._state = _State.SB_IAC
+                else:
+                    self._keep(byte)
+            case _:  # SB_IAC
+                if byte == IAC:
+                    self._state = _State.SB
+                    self._keep(byte)
+                elif byte == SE:
+                    self._state = _State.TEXT
+                    self._subnegotiated(bytes(self._sb))
+                else:  # the peer omitted its SE
+                    self._state = _State.IAC
+                    return False
+        return True
+
+    def _after_iac(self, byte: int, out: bytearray) -> bool:
+        self._state = _State.TEXT
+        if byte == IAC:
+            out.append(IAC)  # a doubled 255 is data, such as the last letter of cp1251
+            return True
+        if byte < EOF:
+            out.append(IAC)  # not telnet, but a byte of some 8-bit text
+            return False
+        self._speak()
+        if byte in (WILL, WONT, DO, DONT):
+            self._command = byte
+            self._state = _State.OPTION
+        elif byte == SB:
+            self._sb.clear()
+            self._state = _State.SB
+        elif byte == AYT:
+            self._owe(b"[yes]\r\n")
+        elif byte in SWALLOWED and _is_cut(self._tail + out):
+            out.append(SWALLOWED[byte])
+        else:
+            out += AS_BYTES.get(byte, b"")
+        return True
+
+    def _speak(self) -> None:
+        if not self.spoken:
+            self.spoken = True
+            self._asked.add(NAWS)
+            self._owe(bytes((IAC, DO, NAWS)))
+
+    def _keep(self, byte: int) -> None:
+        if len(self._sb) < MAX_SB:
+            self._sb.append(byte)
+
+    def _negotiate(self, command: int, option: int) -> None:
+        """Answer a change of state, and nothing else; never answer an answer (RFC 1143)."""
+        if command == DO and option == TM:
+            self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
+        elif command == DO:
+            if option not in OURS:
+                self._answer(WONT, option)
+            elif option not in self._ours:
+                self._ours.add(option)
+                self._answer(WILL, option)
+        elif command == DONT:
+            if option in self._ours:
+                self._ours.remove(option)
+                self._answer(WONT, option)
+        elif command == WILL:
+            self._offered(option)
+        else:
+            self._asked.discard(option)
+            if option in self._theirs:
+                self._theirs.remove(option)
+                self._answer(DONT, option)
+
+    def _offered(self, option: int) -> None:
+        if option not in THEIRS:
+            self._answer(DONT, option)
+        elif option not in self._theirs:
+            self._theirs.add(option)
+            if option in self._asked:
+                self._asked.remove(option)
+            else:
+                self._answer(DO, option)
+            if option == TTYPE and not self.terminal and self._sends < MAX_SENDS:
+                self._sends += 1
+                self._owe(bytes((IAC, SB, TTYPE, 1, IAC, SE)))  # 1: SEND (RFC 1091)
+
+    def _subnegotiated(self, content: bytes) -> None:
+        if len(content) == 5 and content[0] == NAWS:  # RFC 1073: width and height, two bytes each
+            columns, rows = int.from_bytes(content[1:3], "big"), int.from_bytes(content[3:5], "big")
+            self.width = min(max(columns, 20), 500) if columns else 0
+            self.columns = self.width or 80
+            self.rows = min(max(rows, 5), 300) if rows else 24
+        elif content[:2] == bytes((TTYPE, 0)):  # 0: IS
+            self.terminal = content[2:42].decode("ascii", "replace").lower()
+
+    def _answer(self, command: int, option: int) -> None:
+        if self._replies < MAX_REPLIES:
+            self._replies += 1
+            self._owe(bytes((IAC, command, option)))
+
+    def _owe(self, reply: bytes) -> None:
+        if len(self._owed) + len(reply) <= MAX_OWED:
+            self._owed += reply
+
+
+def _is_cut(text: bytes) -> bool:
+    """Return whether text ends within a UTF-8 character."""
+    for back, byte in enumerate(reversed(text[-3:]), 1):
+        if byte & 0xC0 != 0x80:
+            length = 4 if byte >= 0xF0 else 3 if byte >= 0xE0 else 2 if byte >= 0xC2 else 1
+            return back < length
+    return False

@@ -1,0 +1,322 @@
+"""JSON over a WebSocket: the requests of a browser or a program, and the replies. Users read docs/protocol.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hubbub.model.client import Encoder
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.events import (
+    Acknowledged,
+    Clock,
+    Event,
+    Goodbye,
+    HistoryShown,
+    Invited,
+    Joined,
+    Knocked,
+    Left,
+    MembersListed,
+    NickChanged,
+    Notice,
+    Private,
+    QueryResult,
+    Refusal,
+    RoomRenamed,
+    RoomsListed,
+    RoomSummary,
+)
+from hubbub.model.queries import LogPage
+from hubbub.model.room_modes import describe
+from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
+from hubbub.text.list_pages import MAX_LISTED
+from hubbub.text.tags import shown
+
+UNSEEN = frozenset({Kind.EPHEMERAL, Kind.REDACTED})  # kinds that a browser does not get
+MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
+MAX_TEXT = MESSAGE_BYTES
+MAX_PAGE = 200  # entries of an answer
+
+Label = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{0,36}$")]  # as long as a UUID
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
+Seq = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Limit = Annotated[int, Meta(ge=1, le=MAX_PAGE)]
+Listed = Annotated[int, Meta(ge=1, le=MAX_LISTED)]
+
+
+# --- in -------------------------------------------------------------------------------------------------------
+
+
+class Hello(Struct, tag="hello", tag_field="type"):
+    """Take a name, and enter the lobby, or enter earlier rooms and continue there after the given numbers.
+
+    A room whose number is null is entered like a new one. `keys` holds the keys of rooms that need one. `log` is the
+    identity of the log that the numbers belong to; `resume` is the secret of a session to continue.
+    """
+
+    name: Name
+    rooms: Annotated[dict[Name, Seq | None], Meta(max_length=1000)] = {}
+    keys: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
+    log: Annotated[str, Meta(max_length=64)] = ""
+    resume: Annotated[str, Meta(max_length=64)] = ""
+    label: Label = ""
+
+
+class Say(Struct, tag="say", tag_field="type"):
+    """Say a text in a room; a text of several lines stays one message."""
+
+    room: Name
+    text: Text
+    label: Label = ""
+
+
+class ClientCommand(Struct, tag="command", tag_field="type"):
+    """Run a line in a room, as if typed in a terminal; a `room` that begins with @ is a private conversation."""
+
+    line: Text
+    room: Name = ""
+    label: Label = ""
+
+
+class Join(Struct, tag="join", tag_field="type"):
+    """Become a member of a room, and continue there after a number."""
+
+    room: Name
+    key: Name = ""
+    after: Seq | None = None
+    label: Label = ""
+
+
+class Leave(Struct, tag="leave", tag_field="type"):
+    """Leave a room; its other members get a leave entry."""
+
+    room: Name
+    label: Label = ""
+
+
+class Msg(Struct, tag="msg", tag_field="type"):
+    """Send a private message to the user with a name; with `user`, only if that user has this id."""
+
+    to: Name
+    text: Text
+    user: Name = ""
+    label: Label = ""
+
+
+class Redact(Struct, tag="redact", tag_field="type"):
+    """Redact a message by its id."""
+
+    room: Name
+    id: Name
+    reason: Text = ""
+    label: Label = ""
+
+
+class History(Struct, tag="history", tag_field="type"):
+    """Request the entries of a room, of every kind, before a number (0: the newest) or after one."""
+
+    room: Name
+    before: Seq = 0
+    after: Seq | None = None
+    limit: Limit = 50
+    label: Label = ""
+
+
+class Find(Struct, tag="search", tag_field="type"):
+    """Request the newest messages with all these words, in one room or in all."""
+
+    words: Text
+    room: Name = ""
+    before: Seq = 0
+    limit: Limit = 20
+    label: Label = ""
+
+
+class AskRooms(Struct, tag="rooms", tag_field="type"):
+    """Request the busiest rooms; with `after`, even if it is "", the rooms whose names follow it, ordered by name."""
+
+    after: Name | None = None
+    limit: Listed = MAX_LISTED
+    label: Label = ""
+
+
+class AskMembers(Struct, tag="members", tag_field="type"):
+    """Request the members of a room, in order of names; with `after`, those whose names follow it."""
+
+    room: Name
+    after: Name | None = None
+    limit: Listed = MAX_LISTED
+    label: Label = ""
+
+
+Request = Hello | Say | ClientCommand | Join | Leave | Msg | Redact | History | Find | AskRooms | AskMembers
+_decode = msgspec.json.Decoder(Request).decode
+
+
+_LABEL = re.compile(r'"label"\s*:\s*"([A-Za-z0-9-]{1,36})"')
+
+
+class BadFrame(ValueError):
+    """A frame is not a request; the text tells the fault, and `label` is the request's label as far as it is known."""
+
+    def __init__(self, text: str, label: str) -> None:
+        super().__init__(text)
+        self.label = label
+
+
+def parse(data: str) -> Request:
+    """Return the request in a frame.
+
+    Raises:
+        BadFrame: it is not a request; the peer may continue with the next one.
+
+    """
+    try:
+        request: Request = _decode(data)
+        return request
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        label = _LABEL.search(data)
+        raise BadFrame(str(error), label[1] if label else "") from None
+
+
+# --- out ------------------------------------------------------------------------------------------------------
+
+
+def frame(payload: bytes) -> bytes:
+    """Return a text frame, unmasked as a server sends it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((0x81, size)) + payload
+    if size < 1 << 16:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def encode(type: str, /, **fields: Any) -> bytes:
+    """Return an object of the given type and fields as a JSON frame."""
+    return frame(msgspec.json.encode({"type": type, **fields}))
+
+
+class JsonEncoder:
+    """Encode entries for a browser: all entries of a batch in one frame, including its own."""
+
+    echo = True
+    dedupes = False
+
+    @property
+    def for_other_room(self) -> Encoder:
+        """Return this encoder: each entry names its room."""
+        return self
+
+    def encode(self, entry: Entry) -> bytes:
+        """Return the entry as a JSON object; b"" for the kinds in UNSEEN."""
+        return msgspec.json.encode(_object(entry)) if entry.kind not in UNSEEN else b""
+
+    def encode_own(self, entry: Entry) -> bytes:
+        """Return b"": the author gets their own entries in the same form as the others (`echo`)."""
+        return b""
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        """Return one frame with all entries; b"" if there are none."""
+        inner = b",".join(filter(None, entries))
+        return frame(b'{"type":"entries","entries":[' + inner + b"]}") if inner else b""
+
+    def encode_skipped(self, room: str, count: int) -> bytes:
+        """Return a frame that tells how many entries were skipped; the peer can request them."""
+        return encode("skipped", room=room, count=count)
+
+
+FORM = JsonEncoder()
+
+EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
+    Notice: lambda event: encode("notice", lines=event.lines),
+    Refusal: lambda event: _refusal(event),
+    Acknowledged: lambda event: _stored(event),
+    Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
+    Left: lambda event: encode("left", room=event.room),
+    RoomRenamed: lambda event: (
+        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic=event.topic)
+    ),
+    NickChanged: lambda event: encode("nick", nick=event.nick),
+    Private: lambda event: _private(event) if event.text else b"",
+    Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
+    Knocked: lambda event: encode("notice", lines=[event.text]),
+    QueryResult: lambda event: encode("page", label=event.label, **_page(event.page)),
+    HistoryShown: lambda event: encode("past", entries=_objects(event.entries), lines=event.tail),
+    MembersListed: lambda event: _members(event),
+    RoomsListed: lambda event: encode(
+        "rooms", rooms=[_room(room) for room in event.rooms], more=event.more, **_label(event)
+    ),
+    Clock: lambda event: encode("clock", time=event.now),
+    Goodbye: lambda event: b"",
+}
+
+
+def _page(page: LogPage) -> dict[str, Any]:
+    note = {"note": page.note} if page.note else {}
+    return {"entries": _objects(page.entries), "more": page.more, **note}
+
+
+def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    return [_object(entry) for entry in entries if entry.kind not in UNSEEN]
+
+
+def _refusal(event: Refusal) -> bytes:
+    more = {name: value for name, value in (("room", event.room), ("offer", event.offer)) if value}
+    return encode("error", code=event.code, text=event.text, label=event.label, **more)
+
+
+def _stored(event: Acknowledged) -> bytes:
+    entry = event.entry
+    if event.to:
+        return encode("sent", label=event.label, nick=entry.room.removeprefix("@"), user=event.to)
+    return encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
+
+
+def _private(event: Private) -> bytes:
+    user = {"user": event.user} if event.user else {}
+    return encode("private", nick=event.nick, text=event.text, **user)
+
+
+def _members(event: MembersListed) -> bytes:
+    fields: dict[str, object] = {"nicks": event.nicks, "more": event.more, "operators": event.operators}
+    if event.users:
+        fields["users"] = event.users
+    if event.watching:
+        fields["watching"] = event.watching
+    return encode("members", room=event.room, **fields, **_label(event))
+
+
+def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
+    return {"label": event.label} if event.label else {}
+
+
+def _object(entry: Entry) -> dict[str, Any]:
+    """Return an entry as an object; an act on a room or its members also gets a description in words."""
+    fields = entry._asdict()
+    fields["tags"] = shown(entry.tags)
+    if entry.kind is Kind.MODE:
+        fields["words"] = describe(entry.text)
+    elif entry.kind is Kind.KICK:
+        whom, _, why = entry.text.partition(" ")
+        fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
+    elif entry.kind is Kind.REDACT:
+        fields["words"] = "has taken a message back"
+    elif entry.kind is Kind.ROOM_RENAMED:
+        fields["words"] = f"has renamed the room: it is {entry.text.partition(' ')[0]} now"
+    return fields
+
+
+def _room(room: RoomSummary) -> dict[str, Any]:
+    return {"name": room.name, "members": room.members, "topic": room.topic}
+
+
+def render(event: Event) -> bytes:
+    """Return an event as frames; b"" if the peer gets no frame for it, as when the connection is closed."""
+    return EVENTS[type(event)](event)

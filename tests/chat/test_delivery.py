@@ -1,0 +1,469 @@
+"""Readers that stall and read again: nothing is missed, nothing comes twice, nobody else notices."""
+
+import pytest
+
+from doubles import House, Look, Peer
+from hubbub.chat.delivery import PAGE
+from hubbub.model.events import HistoryShown, Joined, Notice, Private
+from hubbub.model.queries import After
+
+TIGHT = {"recent": 1}  # bytes of memory: the newest chunk alone is kept
+
+
+def say(house: House, peer: Peer, *lines: str) -> None:
+    """Let each line be a batch of its own."""
+    for line in lines:
+        peer.types(line)
+        house.commit()
+
+
+def test_who_stalls_is_written_nothing_and_misses_nothing() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    assert bo.sees() == [] and cy.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+    assert [house.hub.has_unsettled(peer.session) for peer in (al, bo, cy)] == [False, True, False]
+    bo.read()
+    assert not house.hub.has_unsettled(bo.session)
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+    say(house, al, "4")
+    assert bo.sees() == ["Al: 4"]
+    assert not house.broker.queries, "all of it was in memory"
+
+
+def test_who_stalls_while_it_is_written_to_is_not_given_that_twice() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    bo.stall(after=1)
+    say(house, al, "1", "2")
+    assert (bo.sees(), cy.sees()) == (["Al: 1"], ["Al: 1", "Al: 2"])
+    bo.read()
+    assert bo.sees() == ["Al: 2"]
+
+
+def test_who_stalls_again_while_catching_up_goes_on_later() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, *"12345")
+    for number in "1234":
+        bo.read(writes=1)
+        assert bo.sees() == [f"Al: {number}"]
+    say(house, al, "6")
+    bo.read()
+    assert bo.sees() == ["Al: 5", "Al: 6"]
+
+
+def test_own_messages_are_left_out_when_catching_up() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    al.types("1")
+    bo.types("mine")
+    al.types("2")
+    house.commit()
+    say(house, bo, "mine alone")
+    say(house, al, "3")
+    assert al.sees() == ["Bo: mine", "Bo: mine alone"]
+    bo.read()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+
+
+def test_own_messages_are_given_to_who_wants_an_echo() -> None:
+    house = House()
+    al, bo, cy = *house.enter("Al"), *house.enter("Bo", "Cy", look=Look(echo=True))
+    say(house, bo, "one")
+    assert al.sees()[-1:] == bo.sees() == cy.sees() == ["Bo: one"]
+    bo.stall()
+    say(house, bo, "two")
+    bo.read()
+    assert bo.sees() == ["Bo: two"]
+
+
+def test_entries_that_a_form_does_not_show_are_not_written() -> None:
+    class Deaf(Look):
+        def encode(self, entry: object) -> bytes:
+            return b""
+
+    house = House()
+    al, bo = *house.enter("Al"), *house.enter("Bo", look=Deaf())
+    al.types("1")
+    bo.types("2")
+    house.commit()
+    bo.stall()
+    say(house, al, "3")
+    bo.read()
+    assert bo.sees() == []
+
+
+def test_chunk_is_rendered_once_for_all_who_look_alike() -> None:
+    look = Look()
+    house = House()
+    al, *others = house.enter("Al", "Bo", "Cy", "Di", look=look)
+    look.rendered = 0
+    others[0].stall()
+    al.types("1", "2")
+    house.commit()
+    others[0].read()
+    assert look.rendered == 2
+
+
+def test_batch_is_one_write() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall(after=1)
+    al.types("1", "2", "3")
+    house.commit()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+
+
+def test_big_batch_is_several_writes() -> None:
+    house = House(write_bytes=200)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall(after=1)
+    al.types(*(str(number) for number in range(20)))
+    house.commit()
+    first = bo.sees()
+    assert 1 < len(first) < 20
+    bo.read()
+    assert first + bo.sees() == [f"Al: {number}" for number in range(20)]
+
+
+# --- from the log ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 7, 1000])
+def test_what_memory_holds_no_more_is_read_from_the_log(page: int) -> None:
+    house = House(**TIGHT, write_bytes=150)
+    house.broker.page = page
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, *"1234567")
+    say(house, bo, "mine")
+    say(house, al, "8", "9")
+    bo.read()
+    assert bo.sees() == [] and bo.session.reading
+    say(house, al, "while it is read")
+    house.settle()
+    assert bo.sees() == [f"Al: {number}" for number in range(1, 10)] + ["Al: while it is read"]
+    say(house, al, "live")
+    assert bo.sees() == ["Al: live"]
+    assert all(isinstance(query, After) and query.limit == PAGE for query in house.broker.queries)
+
+
+def test_who_stalls_while_a_page_is_read_asks_again() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    bo.read()
+    bo.stall()
+    house.answer()
+    assert bo.sees() == [] and not house.broker.questions
+    bo.read()
+    house.answer()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+
+
+def test_who_stalls_twice_while_a_page_is_read_is_given_it_once() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    bo.read()
+    bo.stall()
+    bo.read()
+    assert len(house.broker.questions) == 1
+    house.answer()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+
+
+def test_who_stalls_within_a_page_goes_on_after_what_it_was_given() -> None:
+    house = House(**TIGHT, write_bytes=100)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, *"123456")
+    bo.read(writes=1)
+    house.answer()
+    first = bo.sees()
+    assert 0 < len(first) < 6
+    bo.read()
+    house.settle()
+    assert first + bo.sees() == [f"Al: {number}" for number in range(1, 7)]
+
+
+def test_who_leaves_while_a_page_is_read_is_not_given_it() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    bo.read()
+    bo.leave()
+    house.settle()
+    assert not any(isinstance(seen, str) for seen in bo.sees())
+
+
+def test_log_that_cannot_be_read_is_told_as_skipped() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    house.broker.fault = "the log cannot be read"
+    bo.read()
+    house.answer()
+    say(house, al, "4")
+    assert bo.sees() == ["3 skipped", "Al: 4"]
+
+
+def test_log_that_was_cut_off_is_told_as_skipped() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1", "2", "3")
+    house.broker.log = house.broker.log[-1:]
+    bo.read()
+    house.settle()
+    assert bo.sees() == ["2 skipped", "Al: 3"], "what is left is given"
+
+
+@pytest.mark.parametrize(("count", "skips"), [(5, False), (6, True)])
+def test_who_is_too_far_behind_is_told_how_many_it_missed(count: int, skips: bool) -> None:
+    house = House(max_behind=5)
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    al.types(*(str(number) for number in range(count)))
+    house.commit()
+    bo.read()
+    assert bo.sees() == ([f"{count} skipped"] if skips else [f"Al: {number}" for number in range(count)])
+    say(house, al, "live")
+    assert bo.sees() == ["Al: live"]
+
+
+def held(house: House) -> int:
+    """Return what the newest chunks of all rooms take in memory, in bytes."""
+    return sum(chunk.cost for room in house.hub.rooms.loaded.values() for chunk in room.recent_batches.values())
+
+
+def test_memory_is_bounded_over_all_rooms() -> None:
+    house, al, _ = two_rooms(recent=5000)
+    for number in range(20):
+        say(house, al, "x" * 100 * (number % 5))
+        house.hub.say(al.session, str(number), "lobby")
+        house.commit()
+        assert held(house) <= 5000
+    assert held(house) > 2500
+
+
+def test_memory_of_a_room_that_sleeps_is_free_for_others() -> None:
+    house = House(recent=12_000)
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    say(house, al, "x" * 1000, "x" * 1000)
+    al.types("/leave")
+    house.settle()
+    house.forget()
+    bo.stall()
+    say(house, al, *"123456")
+    bo.read()
+    assert bo.sees() == [f"Al: {number}" for number in "123456"], "none of it had to be read from the log"
+    for _ in range(30):
+        say(house, al, "x")
+        assert held(house) <= 12_000
+
+
+def test_what_a_room_that_sleeps_had_in_memory_is_counted_once() -> None:
+    house = House(recent=30_000)
+    al, _ = house.enter("Al", "Bo")
+    say(house, al, *"12345678")
+    al.types("/join ops")
+    house.settle()
+    say(house, al, "x")
+    al.types("/leave")
+    house.settle()
+    for _ in range(60):
+        say(house, al, "x")
+        assert held(house) <= 30_000
+    assert house.hub.delivery._cost == held(house) and house.hub.delivery._stale == 0
+
+
+def test_what_was_remembered_long_ago_is_forgotten_when_nobody_is_behind() -> None:
+    house, al, bo = two_rooms()
+    say(house, al, "1", "2")
+    assert not house.hub.delivery.expire() and held(house)
+    bo.stall()
+    say(house, al, "3")
+    assert not house.hub.delivery.expire()
+    bo.read()
+    house.settle()
+    assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
+    say(house, al, "4")
+    assert house.hub.delivery.expire()
+    assert [
+        entry.text
+        for room in house.hub.rooms.loaded.values()
+        for chunk in room.recent_batches.values()
+        for entry in chunk.entries
+    ] == ["4"]
+    bo.stall()
+    say(house, al, "5")
+    bo.read()
+    house.settle()
+    assert bo.sees() == ["Al: 4", "Al: 5"]
+    assert house.hub.delivery.expire() and held(house)
+    assert house.hub.delivery.expire() and not held(house)
+
+
+def test_only_whole_chunks_are_kept_rendered() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    al.types("1", "2")
+    bo.types("mine")
+    house.commit()
+    bo.read()
+    assert not any(chunk._lines or chunk._own for chunk in house.hub.rooms.loaded["lobby"].recent_batches.values())
+
+
+# --- several rooms, and replies -------------------------------------------------------------------------------
+
+
+def two_rooms(**limits: int) -> tuple[House, Peer, Peer]:
+    house = House(**limits)
+    al, bo = house.enter("Al", "Bo")
+    for peer in (al, bo):
+        peer.types("/join ops")
+    house.settle()
+    house.forget()
+    return house, al, bo
+
+
+@pytest.mark.parametrize("limits", [{}, TIGHT])
+def test_catching_up_covers_all_rooms(limits: dict[str, int]) -> None:
+    house, al, bo = two_rooms(**limits)
+    bo.stall()
+    for number in range(3):
+        house.hub.say(al.session, str(number), "lobby")
+        house.commit()
+        say(house, al, str(number))
+    bo.read()
+    house.settle()
+    seen = bo.sees()
+    assert sorted(seen) == sorted([f"[lobby] Al: {n}" for n in range(3)] + [f"Al: {n}" for n in range(3)])
+    assert [line for line in seen if line[0] == "A"] == [f"Al: {n}" for n in range(3)]
+
+
+def test_room_left_while_behind_is_behind_no_more() -> None:
+    house, al, bo = two_rooms()
+    bo.stall()
+    house.hub.say(al.session, "in lobby", "lobby")
+    say(house, al, "1")
+    bo.types("/leave")
+    say(house, al, "unheard")
+    bo.read()
+    seen = bo.sees()
+    assert "Al: in lobby" in seen and "Al: unheard" not in seen
+    assert house.hub.settled
+
+
+def test_who_joins_while_it_stalls_is_shown_the_past_and_then_the_rest() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    say(house, al, "old")
+    bo.types("/join ops")
+    bo.stall()
+    al.types("same batch")
+    house.commit()
+    say(house, al, "later")
+    assert bo.sees() == []
+    bo.read()
+    _, past, *rest = bo.sees()
+    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["old"]
+    assert rest == ["Al: same batch", "Al: later"]
+
+
+def test_who_stalls_over_its_past_is_given_the_rest_later() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops", "old")
+    house.settle()
+    bo.stall(after=2)
+    bo.types("/join ops")
+    al.types("live")
+    house.settle()
+    assert [type(seen) for seen in bo.sees()] == [Joined, HistoryShown]
+    bo.read()
+    assert bo.sees() == ["Al: live"]
+
+
+def test_reply_waits_for_who_stalls() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    bo.types("/topic", "hi")
+    assert bo.untaken == 1, "what it is told would pile up"
+    bo.read()
+    house.commit()
+    assert bo.sees() == [Notice(("There is no topic",))] and al.sees() == ["Bo: hi"]
+
+
+def test_what_is_said_while_stalled_is_heard() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    bo.types("hi", "ho")
+    house.commit()
+    assert al.sees() == ["Bo: hi", "Bo: ho"] and bo.untaken == 0
+
+
+def test_stall_while_replies_are_told_keeps_the_rest() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("hi", "/topic", "/topic")
+    al.stall(after=1)
+    house.commit()
+    assert len(al.sees()) == 1
+    bo.types("/msg Al psst")
+    al.read()
+    assert al.sees() == [Notice(("There is no topic",))]
+    assert not any(isinstance(seen, Private) for seen in bo.sees())
+
+
+def test_departing_while_stalled_costs_nothing() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.stall()
+    say(house, al, "1")
+    bo.leave()
+    bo.stall()
+    house.settle()
+    assert house.hub.settled and al.sees() == ["-Bo"]
+    bo.read()
+    assert len(bo.sees()) == 1, "the goodbye"
+
+
+def test_departing_while_stalled_over_a_join_starts_nothing() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops", "old")
+    house.settle()
+    bo.stall()
+    bo.types("/join ops")
+    al.types("live")
+    house.settle()
+    bo.leave()
+    house.settle()
+    bo.read()
+    assert not any(isinstance(seen, str) for seen in bo.sees())
+
+
+def test_nothing_is_told_to_be_skipped_where_nothing_was() -> None:
+    house = House()
+    _, bo = house.enter("Al", "Bo")
+    room = house.hub.rooms.loaded["lobby"]
+    house.hub.delivery.behind[bo.session] = {room: room.end}
+    house.hub.delivery._skip(bo.session, room, room.end, room.end)
+    assert bo.sees() == []

@@ -1,0 +1,116 @@
+"""Names that change while things are in flight."""
+
+import pytest
+
+from doubles import House
+from hubbub.errors import Refused
+from hubbub.model.events import NickChanged, Refusal
+
+FULL = Refusal("not-stored", "Not sent: the disk is full.")
+
+
+def test_new_name_is_shown_in_every_room_and_told_once() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    for peer in (al, bo):
+        peer.types("/join ops")
+    house.settle()
+    house.forget()
+    al.types("/nick Max", "hi")
+    house.settle()
+    assert al.sees() == [NickChanged("Max")]
+    assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
+    assert cy.sees() == ["Al > Max"]
+    assert house.hub.directory.find("max") is al.session and house.hub.directory.find("Al") is None
+
+
+def test_new_name_may_differ_by_case_alone() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/nick AL")
+    house.settle()
+    assert al.session.nick == "AL" and list(house.hub.users) == ["al"]
+    al.types("/nick AL")
+    assert not house.hub.outbox.queued
+
+
+def test_new_name_in_no_room_needs_no_entry() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/leave")
+    house.settle()
+    house.forget()
+    al.types("/nick Max")
+    assert al.sees() == [NickChanged("Max")] and list(house.hub.users) == ["max"]
+
+
+def test_both_names_are_held_until_the_new_one_is_stored() -> None:
+    house = House()
+    al, bo = *house.enter("Al"), house.connect()
+    al.types("/nick Max")
+    bo.types("Max", "Al")
+    assert [event.code for event in bo.sees()] == ["name-taken"] * 2
+    house.commit()
+    bo.types("Max", "Al")
+    house.settle()
+    assert bo.session.nick == "Al"
+
+
+def test_new_name_that_is_not_stored_is_free_again() -> None:
+    house = House()
+    al, bo = *house.enter("Al"), house.connect()
+    al.types("/nick Max", "hi")
+    house.fail()
+    assert al.sees() == [FULL] and al.session.nick == "Al"
+    bo.types("Al", "Max")
+    house.settle()
+    assert bo.session.nick == "Max"
+
+
+def test_new_name_that_is_stored_in_one_room_alone_is_held() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    al.types("/nick Max")
+    first, second = house.hub.outbox.gather()
+    house.hub.commits.failed([first], "no")
+    house.hub.commits.stored(house.broker.store([second]))
+    assert al.session.nick == "Max" and list(house.hub.users) == ["max"]
+
+
+def test_departing_while_a_new_name_is_not_stored_harms_nobody() -> None:
+    house = House()
+    al, bo, cy = *house.enter("Al", "Bo"), house.connect()
+    bo.types("/nick Max")
+    al.types("lost")
+    bo.leave()
+    cy.types("Max")
+    house.fail()
+    assert al.sees() == [FULL]
+    assert house.hub.directory.find("Max") is cy.session
+    house.settle()
+    assert al.sees() == ["-Bo"]
+
+
+def test_departing_while_renaming_leaves_under_the_new_name() -> None:
+    """The others last saw who leaves under that name."""
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.types("/nick Max")
+    bo.leave()
+    house.settle()
+    assert al.sees() == ["Bo > Max", "-Max"]
+    assert list(house.hub.users) == ["al"]
+
+
+def test_a_name_that_is_free_here_may_still_be_held_elsewhere() -> None:
+    house = House()
+    house.enter("Al")
+    directory = house.hub.directory
+    assert directory.check_free("Bo") == "Bo"
+    with pytest.raises(Refused, match="taken"):
+        directory.check_free("al")
+    user, _ = directory.claim("Cy")
+    user.is_remote = True
+    assert directory.check_free("Cy") == "Cy"

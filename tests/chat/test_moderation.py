@@ -1,0 +1,852 @@
+"""What operators do, by the commands that they type and by the calls of a listener."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from doubles import NOON, House, Peer
+from hubbub.chat import moderation
+from hubbub.errors import Refused
+from hubbub.model.entries import Draft, Kind
+from hubbub.model.events import Acknowledged, Invited, Joined, Left, MembersListed, Notice, Refusal, RoomRenamed
+from hubbub.model.room_modes import ModeChange, parse, without_secrets
+from hubbub.text.bounds import FOLDED_CHARS, MASKS_IN_LIST
+
+HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
+
+
+ADDRESSES = {"Al": "192.0.2.1", "Bo": "192.0.2.2", "Cy": "192.0.2.2"}
+
+
+def cloak(address: str) -> str:
+    return {"192.0.2.1": "aaaaaaaaaa", "192.0.2.2": "bbbbbbbbbb"}.get(address, "cccccccccc")
+
+
+def in_ops(*names: str) -> tuple[House, list[Peer]]:
+    """Return people in ops, the first of whom opened it; all is settled and seen."""
+    house = House()
+    house.hub.cloak = cloak
+    peers = [house.connect() for _ in names]
+    for peer, name in zip(peers, names, strict=True):
+        peer.session.host = HOSTS.get(name, "~nc@cccccccccc.nc")
+        peer.session.address = ADDRESSES.get(name, "192.0.2.3")
+        peer.types(name, "/join ops")
+        house.settle()
+    house.forget()
+    return house, peers
+
+
+def typed(house: House, peer: Peer, *lines: str) -> list[object]:
+    """Return what a peer sees after it typed lines."""
+    peer.seen.clear()
+    peer.types(*lines)
+    house.settle()
+    return [one.code if isinstance(one, Refusal) else one for one in peer.sees()]
+
+
+def says(*lines: str) -> Notice:
+    return Notice(lines)
+
+
+def would_ban(whom: str, typed: str) -> Notice:
+    return says(f"This would ban {whom}. Type /ban {typed} yes to go ahead.")
+
+
+# --- operators ------------------------------------------------------------------------------------------------------
+
+
+def test_who_opened_the_room_is_shown() -> None:
+    house, (al, _bo) = in_ops("Al", "Bo")
+    (who,) = typed(house, al, "/who")
+    assert isinstance(who, MembersListed) and who.operators == ("Al",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["/op Bo", "/kick Al", "/ban Al", "/mute Al yes", "/unban x", "/set limit 5", "/set moderated on"],
+)
+def test_others_may_not(line: str) -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, bo, line) == ["not-operator"] and al.sees() == []
+
+
+def test_operator_makes_others_so_and_takes_it_back() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("That is already so")]
+    assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
+    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].rules.is_operator(
+        al.session
+    )
+    assert typed(house, al, "/op Al") == ["not-operator"]
+    assert typed(house, bo, "/op Nobody", "/op Zo") == ["no-such-name", "no-such-name"]
+    house.enter("Zo")
+    assert typed(house, bo, "/op Zo") == ["not-there"]
+
+
+def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/op Bo", "/voice Bo")
+    typed(house, bo, "/nick Bob")
+    typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
+    typed(house, bo, "/leave", "/nick Bo", "/join ops")
+    rules = house.hub.rooms.loaded["ops"].rules
+    assert not rules.is_operator(bo.session) and set(rules.saved_status.values()) == {"o", "v"}
+
+
+def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
+    house, (al,) = in_ops("Al")
+    typed(house, al, "/nick Alf", "/leave")
+    assert "ops" not in house.hub.rooms.loaded
+    typed(house, al, "/join ops", "/who")
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.session)
+
+
+CLOSING = ["/set key tea", "/set invite-only on", "/set secret on"]
+
+
+@pytest.mark.parametrize("line", CLOSING)
+def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> None:
+    """Neither to somebody who comes in with them nor to a member who takes the name."""
+    house, (bo, cy) = in_ops("Bo", "Cy")
+    typed(house, bo, line)
+    bo.leave()
+    typed(house, cy, "/nick Bo")
+    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].rules.is_operator(cy.session)
+    typed(house, cy, "/nick Ed", "/leave")
+    mallory = house.connect()
+    mallory.session.host = HOSTS["Bo"]
+    typed(house, mallory, "Di", "/nick Bo", "/join ops", "/leave", "/join ops")
+    room = house.hub.rooms.loaded.get("ops")
+    assert room is None or not room.rules.is_operator(mallory.session)
+    assert bool(room) is (line == "/set secret on")
+
+
+@pytest.mark.parametrize("line", CLOSING)
+def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its_key(line: str) -> None:
+    house, (bo,) = in_ops("Bo")
+    typed(house, bo, line, "/leave", "/join ops")
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(bo.session)
+    bo.leave()
+    again = house.connect()
+    again.session.host = HOSTS["Bo"]
+    typed(house, again, "Bo", "/join ops tea")
+    room = house.hub.rooms.loaded.get("ops")
+    assert bool(room and room.rules.is_operator(again.session)) is ("key" in line)
+
+
+def test_who_may_not_speak_keeps_the_name() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/mute Bo yes")
+    assert typed(house, bo, "/nick Bob", "x") == ["name-kept", "muted"]
+    typed(house, al, "/voice Bo")
+    typed(house, bo, "/nick Bob")
+    assert bo.session.nick == "Bob"
+    typed(house, al, "/devoice Bob", "/ban Bob!*@*.nowhere yes")
+    house.hub.naming.lose_name("bob")
+    house.settle()
+    assert bo.session.nick == "Bob2"  # the server may
+
+
+def test_oper_is_asked_of_who_knows() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    asked: list[tuple[str, str, Callable[[bool], None]]] = []
+    house.hub.verify = lambda name, password, done: asked.append((name, password, done))
+    assert typed(house, bo, "/oper root a b", "/kick Al") == []
+    (_, _, done) = asked[0]
+    assert asked[0][:2] == ("root", "a b")
+    done(True)
+    house.settle()
+    assert bo.sees() == [says("You may act in every room now")] and al.sees() == ["Bo x Al", Left("ops", "lobby")]
+    typed(house, al, "/oper root x")
+    asked[1][2](False)
+    assert al.sees() == [says("Wrong name or password")]
+    typed(house, al, "/oper root x")
+    al.leave()
+    asked[2][2](True)
+
+
+def test_without_operators_nobody_is_one() -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, "/oper root x") == [says("Wrong name or password")]
+
+
+# --- kicks, bans, mutes ---------------------------------------------------------------------------------------------
+
+
+def test_kick() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/kick bo too loud", "/kick Bo") == ["not-there"]
+    assert bo.sees() == ["Al x Bo too loud", Left("ops", "lobby")]
+    assert cy.sees() == ["Al x Bo too loud"]
+    assert bo.session not in house.hub.rooms.loaded["ops"].members
+    assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
+
+
+def test_who_is_kicked_is_given_nothing_that_was_stored_together_with_it() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    cy.types("before")
+    al.types("/kick Bo")
+    cy.types("behind his back")
+    house.settle()
+    assert bo.sees() == ["Cy: before", "Al x Bo", Left("ops", "lobby")]
+    assert al.sees() == ["Cy: before", "Cy: behind his back"]
+
+
+def test_who_is_kicked_while_it_does_not_read_is_told_by_whom() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    bo.stall()
+    typed(house, al, "/kick Bo")
+    bo.read()
+    (left,) = bo.sees()
+    assert isinstance(left, Left) and left.kick and left.kick.text == "Bo"
+
+
+def test_kick_of_who_has_gone_meanwhile_does_nothing() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    al.types("/kick Bo")
+    bo.types("/leave")
+    house.settle()
+    assert "ops" in house.hub.rooms.loaded and bo.session not in house.hub.rooms.loaded["ops"].members
+
+
+def test_ban_says_first_whom_it_would_hit() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/ban bo") == [
+        says(
+            "This would ban anyone called Bo (here now: Bo). Type /ban bo yes to go ahead.",
+            "For everybody who comes from the same address as Bo: /ban bbbbbbbbbb",
+        )
+    ]
+    assert typed(house, al, "/ban bbbbbbbbbb 1h") == [
+        would_ban("anyone from the address bbbbbbbbbb (here now: Bo, Cy)", "bbbbbbbbbb 1h")
+    ]
+    assert typed(house, al, "/ban 192.0.2.7") == [
+        would_ban("anyone from the address cccccccccc (here now: nobody)", "192.0.2.7")
+    ]
+    assert typed(house, al, "/ban z*") == [would_ban("anyone who matches z*!*@* (here now: nobody)", "z*")]
+    assert typed(house, al, "/ban Nemo") == [would_ban("anyone called Nemo (here now: nobody)", "Nemo")]
+    assert bo.sees() == cy.sees() == []
+
+
+def test_ban_keeps_out_and_throws_out() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/ban bbbbbbbbbb 30m yes") == []
+    assert cy.sees()[0] == f"Al + +b *!*@bbbbbbbbbb.* until={NOON + 1800:.0f}"
+    assert bo.sees()[-1] == Left("ops", "lobby")
+    assert typed(house, bo, "/join ops") == ["banned"]
+    assert typed(house, al, "/bans") == [says("banned: *!*@bbbbbbbbbb.* (by Al, for 30 minutes more)")]
+    house.now += 1801
+    assert typed(house, al, "/bans") == [says("Nobody is banned or muted here")]
+    assert type(typed(house, bo, "/join ops")[0]) is Joined
+
+
+def test_operators_are_not_thrown_out_by_a_ban() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/op Bo", "/ban *!*@* yes")
+    assert {al.session, bo.session} <= set(house.hub.rooms.loaded["ops"].members)
+
+
+def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/ban Bo yes", "/leave ops")
+    bo.types("/join ops")
+    al.types("/join ops", "hello")
+    house.settle()
+    assert al.session in house.hub.rooms.loaded["ops"].members and not al.untaken
+
+
+def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/ban Bo yes", "/leave ops")
+    assert "ops" not in house.hub.rooms.loaded
+    assert typed(house, bo, "/join ops") == ["banned"] and "ops" not in house.hub.rooms.loaded
+    typed(house, al, "/join ops", "/unban bo", "/kick x")
+    assert type(typed(house, bo, "/join ops")[0]) is Joined
+
+
+@pytest.mark.parametrize("verb", ["ban", "mute"])
+def test_person_alone_at_an_address_is_barred_from_there(verb: str) -> None:
+    """Another connection under another name is no way back in."""
+    house, (al, bo) = in_ops("Al", "Bo")
+    whom = "anyone called Bo and anyone from the address bbbbbbbbbb (here now: Bo)"
+    assert typed(house, al, f"/{verb} Bo") == [says(f"This would {verb} {whom}. Type /{verb} Bo yes to go ahead.")]
+    typed(house, al, f"/{verb} Bo 1h yes", f"/{verb} Cy yes")
+    bo.leave()
+    cy = house.connect()
+    cy.session.host = HOSTS["Cy"]
+    typed(house, cy, "Cyd", "/join ops", "hi")
+    assert not any(entry.text == "hi" for entry in house.broker.of("ops"))
+    typed(house, al, f"/un{verb} bo")
+    assert typed(house, al, "/bans") == [says(f"{'banned' if verb == 'ban' else 'muted'}: Cy!*@* (by Al)")]
+
+
+def test_person_who_shares_an_address_with_others_there_is_barred_by_name() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    typed(house, al, "/mute Bo yes")
+    assert typed(house, bo, "hi") == ["muted"] and typed(house, cy, "hi") == []
+    al.session.host = HOSTS["Bo"]
+    cy.leave()
+    typed(house, al, "/ban Bo yes")
+    assert typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)", "banned: Bo!*@* (by Al)")]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("verb", ["ban", "mute"])
+def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool) -> None:
+    """Whether it was set before somebody left or after."""
+    house, (al, bo, _) = in_ops("Al", "Bo", "Cy")
+    typed(house, al, *([] if late else [f"/{verb} Bo yes"]))
+    typed(house, bo, "/leave")
+    typed(house, al, *([f"/{verb} Bo yes"] if late else []), "/rename club")
+    for name in ("Bob", "Bert", "Bill", "Bart", "Burt", "Beth"):
+        typed(house, bo, f"/nick {name}", "/join club", "hi", "/leave club")
+    assert not any(entry.text == "hi" for entry in house.broker.of("club"))
+    assert house.hub.rooms.loaded["club"].members.keys().isdisjoint([bo.session]) and bo.session.nick == "Beth"
+    typed(house, al, f"/un{verb} Bo")
+    typed(house, bo, "/join club", "hi")
+    assert house.broker.of("club")[-1].text == "hi"
+
+
+@pytest.mark.parametrize("line", ["/mute Bo yes", "/set moderated on"])
+def test_who_may_not_speak_says_nothing_by_leaving_or_taking_back(line: str) -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    typed(house, bo, "mine")
+    id = house.broker.of("ops")[-1].id
+    typed(house, al, line)
+    moderation.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], id, "spam", lambda refused: None)
+    house.settle()
+    assert house.broker.of("ops")[-1].text == id
+    house.hub.rooms.leave(bo.session, "ops", "spam")
+    house.settle()
+    typed(house, bo, "/join ops", "/quit spam")
+    assert [entry.text for entry in house.broker.of("ops")[-3:]] == ["", "", ""]
+    assert house.broker.of("lobby")[-1].text == "spam"
+    house.hub.expel(cy.session, "flood")
+    house.settle()
+    assert house.broker.of("ops")[-1].text == "flood", "that is the server's reason"
+
+
+@pytest.mark.parametrize("line", ["/ban Bo forever", "/ban Bo 1h 2h yes", "/mute Bo and Cy"])
+def test_ban_that_cannot_be_understood(line: str) -> None:
+    house, (al, _) = in_ops("Al", "Bo")
+    assert typed(house, al, line) == ["argument-invalid"]
+
+
+def test_mute_and_undo() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, al, "/undo") == ["nothing-to-undo"]
+    typed(house, al, "/mute Bo yes")
+    muted = says("muted: Bo!*@* (by Al)", "muted: *!*@bbbbbbbbbb.* (by Al)")
+    assert typed(house, bo, "hi") == ["muted"] and typed(house, al, "/bans") == [muted]
+    assert typed(house, al, "/undo", "/undo") == ["nothing-to-undo"]
+    assert typed(house, bo, "hi") == [] and al.sees() == ["Bo: hi"]
+    typed(house, al, "/mute Bo yes", "/unmute Bo")
+    assert typed(house, bo, "hi") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["/ban *!*@192.0.2.*", "/ban *!*@192.*", "/ban 192.0.2.0/24", "/mute *!*@ip:192.0.2.2", "/ban 192.0.*"]
+)
+def test_operators_of_a_room_cannot_ask_for_addresses(line: str) -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, al, line, f"{line} yes") == ["bad-value"] * 2 and bo.sees() == []
+    for mask in ("*!*@1*", "*!*@*2*"):  # as in the address, but not in the cloak
+        assert typed(house, al, f"/ban {mask}")[0].lines[0].count("here now: nobody")  # type: ignore[attr-defined]
+
+
+def test_whole_address_becomes_a_cloak() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert typed(house, al, "/mute 192.0.2.2 yes") == [] and bo.sees() == ["Al + +b m:*!*@bbbbbbbbbb.*"]
+    assert typed(house, cy, "hi") == ["muted"]
+    assert typed(house, al, "/unmute 192.0.2.2") == [] and typed(house, cy, "hi") == []
+
+
+def test_ban_of_an_address_in_an_older_log_holds_and_can_be_lifted() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MODE, "Al", "+b *!*@192.0.2.2", "x.1")]))
+    assert bo.sees() == ["Al + +b *!*@ip:*"] and typed(house, bo, "hi") == ["muted"]
+    assert typed(house, al, "/bans") == [says("banned: *!*@ip:* (by Al)")]
+    assert typed(house, al, "/unban 192.0.2.2") == [] and typed(house, bo, "hi") == []
+
+
+def test_operator_of_the_server_bans_networks_and_others_do_not_see_which() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    assert al.session.user
+    al.session.user.operator = True
+    told = would_ban("anyone who matches *!*@ip:192.0.2.2/31 (here now: Bo, Cy)", "192.0.2.2/31")
+    assert typed(house, al, "/ban 192.0.2.2/31") == [told]
+    typed(house, al, "/mute *!*@192.0.?.2 yes")
+    assert bo.sees() == cy.sees() == ["Al + +b m:*!*@ip:*"] and typed(house, bo, "hi", "/bans") == [
+        "muted", says("muted: *!*@ip:* (by Al)")
+    ]  # fmt: skip
+    assert typed(house, al, "/bans") == [says("muted: *!*@ip:192.0.?.2 (by Al)")]
+    assert typed(house, al, "/unmute *!*@192.0.?.2") == [] and typed(house, bo, "hi") == []
+
+
+def test_list_of_bans_is_bounded() -> None:
+    house, (al,) = in_ops("Al")
+    room = house.hub.rooms.loaded["ops"]
+    changes = [ModeChange(True, "b", f"x{number}") for number in range(MASKS_IN_LIST)]
+    assert moderation.change(house.hub, al.session, room, changes) == []
+    house.settle()
+    ((change, refusal),) = moderation.change(house.hub, al.session, room, [ModeChange(True, "b", "onemore")])
+    assert refusal.code == "list-full" and change.param == "onemore"
+    assert typed(house, al, "/ban Bo yes") == ["list-full"]
+
+
+def test_mask_that_is_too_long_is_refused() -> None:
+    house, (al,) = in_ops("Al")
+    room = house.hub.rooms.loaded["ops"]
+    for mask in ("x" * (FOLDED_CHARS + 1), "\ufdfa" * 30):
+        ((_, refusal),) = moderation.change(house.hub, al.session, room, [ModeChange(True, "b", mask)])
+        assert refusal.code == "bad-value"
+
+
+# --- settings and invitations -----------------------------------------------------------------------------------------
+
+
+def test_settings() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert (
+        typed(house, al, "/set limit 5", "/set key tea", "/set SLOW 9", "/set secret on", "/set members-only off") == []
+    )
+    assert bo.sees() == ["Al + +l 5", "Al + +k *", "Al + +d 9", "Al + +s", "Al + -n"]
+    (settings,) = typed(house, al, "/set")
+    assert isinstance(settings, Notice) and settings.lines == (
+        "invite-only: off", "moderated: off", "members-only: off", "secret: on", "topic-lock: off", "key: set",
+        "limit: 5", "slow: 9", "operators: Al",
+    )  # fmt: skip
+    bo.seen.clear()
+    typed(house, al, "/set limit off", "/set key off", "/set slow 0", "/set secret no")
+    assert bo.sees() == ["Al + -l", "Al + -k *", "Al + -d", "Al + -s"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/set nonsense on", "no-such-setting"),
+        ("/set moderated maybe", "value-invalid"),
+        ("/set limit many", "bad-value"),
+        ("/set limit 9999999", "bad-value"),
+        ("/set key two words", "bad-value"),
+        ("/set key a,b", "bad-value"),
+        ("/set key :a", "bad-value"),
+        (f"/set key {'x' * 33}", "bad-value"),
+        ("/set limit off", says("That is already so")),
+        ("/set key off", says("That is already so")),
+        ("/set secret off", says("That is already so")),
+        ("/unban nobody", says("That is already so")),
+    ],
+)
+def test_settings_that_cannot_be(line: str, expected: object) -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, line) == [expected]
+
+
+def test_key_is_in_no_log_and_told_to_who_set_it_alone() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    al.session.label = "r"
+    (stored,) = typed(house, al, "/set key tea")
+    al.session.label = ""
+    assert isinstance(stored, Acknowledged) and stored.entry.text == "+k tea" and bo.sees() == ["Al + +k *"]
+    entry = house.broker.of("ops")[-1]
+    assert "tea" not in entry.text and entry.text.startswith("+k $k1$")
+    rules = house.hub.rooms.loaded["ops"].rules
+    assert rules.modes(True).endswith(" tea") and rules.modes(False).endswith(" *")
+    typed(house, bo, "/leave ops")
+    assert typed(house, bo, "/join ops", "/join ops coffee") == ["bad-key", "bad-key"]
+    assert type(typed(house, bo, "/join ops tea")[0]) is Joined
+    typed(house, al, "/leave ops")
+    typed(house, bo, "/leave ops")
+    house.settle()
+    assert typed(house, bo, "/join ops milk", "/join ops tea")[0] == "bad-key"
+    rules = house.hub.rooms.loaded["ops"].rules
+    assert rules.modes(True).endswith(" tea"), "who comes in with it has typed it"
+
+
+def test_key_that_is_set_together_with_others_is_known_to_operators() -> None:
+    house, (al,) = in_ops("Al")
+    room = al.session.rooms["ops"]
+    changes = [ModeChange(True, "m", ""), ModeChange(True, "k", "tea")]
+    assert moderation.change(house.hub, al.session, room, changes) == []
+    house.settle()
+    assert room.rules.modes(True) == "+mnk tea"
+
+
+def test_lobby_keeps_its_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    assert al.session.user
+    al.session.user.operator = True
+    al.types("/rename hall")
+    house.settle()
+    assert al.sees() == [Refusal("cannot-rename", "The lobby keeps its name.")]
+
+
+def test_key_in_the_clear_of_an_older_log_opens_the_room() -> None:
+    house, (_al, bo) = in_ops("Al", "Bo")
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MODE, "Al", "+k tea", "x.1")]))
+    assert bo.sees() == ["Al + +k *"]
+    typed(house, bo, "/leave ops")
+    assert typed(house, bo, "/join ops coffee") == ["bad-key"]
+    assert type(typed(house, bo, "/join ops tea")[0]) is Joined
+
+
+def test_who_opens_a_closed_room_is_told_what_can_be_read_then() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    told = says("Everybody can read ops now, also what was said in it while it was closed")
+    assert typed(house, al, "/set key tea", "/set secret on", "/set key off") == []
+    al.types("/set secret off")
+    house.fail()
+    assert told not in al.sees(), "it is not stored"
+    assert typed(house, al, "/set secret off") == [told] and told not in bo.sees()
+    assert typed(house, al, "/set moderated on", "/set moderated off") == []
+
+
+def test_same_value_again_changes_nothing() -> None:
+    house, (al,) = in_ops("Al")
+    typed(house, al, "/set key tea", "/set limit 5")
+    assert typed(house, al, "/set key tea", "/set limit 5") == [says("That is already so")] * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored"),
+    [
+        ("+t-t", "+t-t"),
+        ("+nt-nt", "+t-nt"),
+        ("-n+n", "-n+n"),
+        ("+i+i", "+i"),
+        ("-i", ""),
+        ("+k-k+k a * a", "+k-k+k * * *"),
+        ("+kk a b", "+kk * *"),
+        ("-k+l * 3", "+l 3"),
+        ("+l-l 3", "+l-l 3"),
+        ("+ll 3 03", "+l 3"),
+        ("+b-b x!*@* X!*@*", "+b-b x!*@* X!*@*"),
+        ("-b+b x!*@* x!*@*", "+b x!*@*"),
+        ("-o+o Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc", "-o+o Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc"),
+        ("+v-v Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc", "+v-v Al!~nc@aaaaaaaaaa.nc Al!~nc@aaaaaaaaaa.nc"),
+    ],
+)
+def test_change_starts_from_what_those_before_it_have_made(changes: str, stored: str) -> None:
+    house, (al,) = in_ops("Al")
+    wanted = [
+        one._replace(param=one.param.partition("!")[0]) if one.letter in "ov" else one for one in parse(changes)[0]
+    ]
+    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], wanted) == []
+    house.settle()
+    told = [entry.text for entry in without_secrets(house.broker.of("ops")) if entry.kind is Kind.MODE]
+    assert told == ([stored] if stored else [])
+
+
+@pytest.mark.parametrize("mask", ["", "two words"])
+def test_mask_that_is_none_changes_nothing(mask: str) -> None:
+    house, (al,) = in_ops("Al")
+    assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [ModeChange(True, "b", mask)]) == []
+    assert house.hub.outbox.idle
+
+
+def test_topic_may_be_locked() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, al, "/set topic-lock on")
+    assert typed(house, bo, "/topic mine") == ["not-operator"] and typed(house, al, "/topic tea") == []
+
+
+def test_invitation() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    assert typed(house, al, "/set invite-only on", "/invite zo") == [says("Zo is invited")]
+    assert zo.sees() == [Invited("Al", HOSTS["Al"], "ops")]
+    assert typed(house, bo, "/invite zo") == ["not-operator"]
+    assert typed(house, al, "/invite Bo", "/invite Nemo") == ["there-already", "no-such-name"]
+    assert type(typed(house, zo, "/join ops")[0]) is Joined
+    zo.types("/leave ops")
+    house.settle()
+    assert typed(house, zo, "/join ops") == ["invite-only"]
+    zo.stall()
+    assert typed(house, al, "/invite Zo") == [says("Zo is invited")]
+
+
+# --- taking back, and renaming ----------------------------------------------------------------------------------------
+
+
+def refusals() -> tuple[list[str], Callable[[Refused], None]]:
+    codes: list[str] = []
+    return codes, lambda refusal: codes.append(refusal.code)
+
+
+def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    bo.types("one", "two")
+    house.settle()
+    one, two = (entry.id for entry in house.broker.of("ops")[-2:])
+    room = house.hub.rooms.loaded["ops"]
+    house.forget()
+    codes, refuse = refusals()
+    moderation.redact(house.hub, cy.session, room, one, "", refuse)
+    house.settle()
+    moderation.redact(house.hub, bo.session, room, "x.9", "", refuse)
+    house.settle()
+    assert codes == ["not-yours", "no-such-message"]
+    moderation.redact(house.hub, bo.session, room, one, "", refuse)
+    house.settle()
+    moderation.redact(house.hub, al.session, room, two, "rude", refuse)
+    house.settle()
+    assert cy.sees() == [f"Bo - {one}", f"Al - {two} rude"] and len(codes) == 2
+    assert [entry.text for entry in room.latest] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "gone"),
+    [
+        ("/delete", "three"),
+        ("/delete 1", "three"),
+        ("/delete 2", "two"),
+        ("/delete 3", "no-such-message"),
+        ("/delete bo", "three"),
+        ("/delete Bo 2", "two"),
+        ("/delete Cy", "not-yours"),
+        ("/delete Nemo", "no-such-message"),
+        ("/delete 0", "number-invalid"),
+        ("/delete 201", "number-invalid"),
+        ("/delete Bo Cy", "argument-invalid"),
+    ],
+)
+def test_message_is_deleted_by_its_place(line: str, gone: str) -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    for peer, text in ((al, "Bo's"), (bo, "two"), (cy, "four"), (bo, "three"), (cy, "five")):
+        peer.types(text)
+        house.settle()
+    ids = {entry.text: entry.id for entry in house.broker.of("ops")}
+    told = typed(house, bo, line)
+    assert told == ([] if gone in ids else [gone])
+    assert cy.sees()[3:] == ([f"Bo - {ids[gone]}"] if gone in ids else [])
+
+
+def test_operator_deletes_what_somebody_said_who_is_gone() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    bo.types("spam", "/quit")
+    house.settle()
+    al.types("/delete Bo")
+    house.settle()
+    assert [entry.kind for entry in house.broker.of("ops") if entry.nick == "Bo"][-2:] == [Kind.REDACTED, Kind.LEAVE]
+    al.types("/delete Bo")
+    house.settle()
+    assert al.sees()[-1:] == [Refusal("no-such-message", "There is no such message here.")]
+
+
+def test_message_is_deleted_before_what_is_typed_next() -> None:
+    house, (_, bo) = in_ops("Al", "Bo")
+    bo.types("one", "/delete", "two")
+    house.settle()
+    assert [entry.text for entry in house.broker.of("ops") if entry.nick == "Bo" and entry.kind is Kind.MESSAGE] == [
+        "two"
+    ]
+
+
+def test_who_leaves_takes_nothing_back() -> None:
+    house, (al,) = in_ops("Al")
+    al.types("one")
+    house.settle()
+    codes, refuse = refusals()
+    moderation.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], house.broker.log[-1].id, "", refuse)
+    al.leave()
+    house.settle()
+    assert codes == [] and not any(entry.kind is Kind.REDACT for entry in house.broker.log)
+
+
+def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    room = house.hub.rooms.loaded["ops"]
+    codes, refuse = refusals()
+    told: list[tuple[str, str]] = []
+    house.hub.moves.append(lambda before, to: told.append((before, to)))
+    moderation.move(house.hub, al.session, room, "#Dev", "new team", refuse)
+    house.answer()
+    bo.types("meanwhile", "/join lobby")
+    zo.types("/join ops")
+    house.answer()
+    house.settle()
+    assert codes == [] and house.hub.rooms.loaded["dev"] is room and "ops" not in house.hub.rooms.loaded
+    assert room.name in al.session.rooms and "ops" not in bo.session.rooms
+    moved = [one for one in bo.sees() if isinstance(one, RoomRenamed)]
+    assert [(one.room, one.to) for one in moved] == told == [("ops", "dev")]
+    assert zo.session in room.members
+    assert al.session.current == "dev"
+
+
+def test_room_is_renamed_by_a_command() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    assert typed(house, bo, "/rename dev") == ["not-operator"]
+    assert typed(house, al, "/rename dev or so") == typed(house, al, "/rename ops") == ["cannot-rename"]
+    typed(house, al, "/topic tea", "/rename #dev")
+    assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev"
+    assert [one.topic for one in bo.seen if isinstance(one, RoomRenamed)] == ["tea"]
+    typed(house, bo, "/leave", "/join ops", "hi")
+    assert typed(house, al, "/rename ops") == ["name-in-use"]
+
+
+@pytest.mark.parametrize(
+    ("who", "name", "code"),
+    [
+        (1, "dev", "not-operator"),
+        (0, "a b", "cannot-rename"),
+        (0, "lobby", "cannot-rename"),
+        (0, "OPS", "cannot-rename"),
+    ],
+)
+def test_names_that_a_room_does_not_get(who: int, name: str, code: str) -> None:
+    house, peers = in_ops("Al", "Bo")
+    with pytest.raises(Refused) as caught:
+        moderation.move(house.hub, peers[who].session, house.hub.rooms.loaded["ops"], name, "", lambda _: None)
+    assert caught.value.code == code
+
+
+def test_name_that_another_room_has_or_had() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, bo, "/join dev", "hi")
+    codes, refuse = refusals()
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    house.settle()
+    bo.leave()
+    house.settle()
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    house.settle()
+    assert codes == ["name-in-use"] * 2
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "other", "", refuse)
+    al.leave()
+    house.settle()
+    assert len(codes) == 2
+
+
+def test_name_of_which_nothing_can_be_read_is_not_told_to_be_taken() -> None:
+    house, (al,) = in_ops("Al")
+    house.broker.fault = "the disk is gone"
+    assert typed(house, al, "/rename dev") == ["broker"] and al.session.current == "ops"
+
+
+def test_name_is_given_to_one_room_alone() -> None:
+    """Whoever opens a room of that name, or renames another one to it, before the rename is stored is refused."""
+    house, (al, bo) = in_ops("Al", "Bo")
+    typed(house, bo, "/join den")
+    codes, refuse = refusals()
+    awake = house.hub.rooms.loaded
+    moderation.move(house.hub, al.session, awake["ops"], "dev", "", refuse)
+    moderation.move(house.hub, bo.session, awake["den"], "dev", "", refuse)
+    house.answer()
+    bo.seen.clear()
+    bo.types("/join dev")
+    with pytest.raises(Refused, match="just being renamed to dev; try again"):
+        house.hub.rooms.watch(house.connect().session, "dev")
+    house.settle()
+    assert codes == ["name-in-use"]
+    assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
+    assert awake["dev"].has_member(al.session) and "den" in awake and bo.session.pending_operations == 0
+
+
+def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    codes, refuse = refusals()
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", refuse)
+    bo.types("/join dev")
+    house.settle()
+    assert codes == ["name-in-use"] and bo.session.current == "dev"
+
+
+def renamed_elsewhere(house: House, to: str) -> None:
+    """Let another node rename ops."""
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
+
+
+def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    (cy,) = house.enter("Cy")
+    room = house.hub.rooms.loaded["ops"]
+    cy.types("/join dev")
+    renamed_elsewhere(house, "dev")
+    house.broker.followed.remove("dev")  # the broker was asked for it twice, and follows one
+    house.settle()
+    assert house.hub.rooms.loaded["dev"] is room
+    assert all(room.has_member(one.session) for one in (al, bo, cy))
+    typed(house, cy, "hello")
+    assert bo.sees()[-1] == "Cy: hello"
+
+
+def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_name() -> None:
+    house, (al,) = in_ops("Al")
+    al.leave()
+    house.settle()
+    (bo,) = house.enter("Bo")
+    bo.types("/join ops")
+    house.look()
+    renamed_elsewhere(house, "dev")
+    house.settle()
+    assert list(house.hub.rooms.loaded) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
+    assert bo.session.current == "ops" and house.broker.log[-1].room == "ops"
+    assert bo.session.pending_operations == 0 and not bo.session.joining
+
+
+def test_anybody_asks_people_into_an_open_room() -> None:
+    house, (_al, bo) = in_ops("Al", "Bo")
+    (zo,) = house.enter("Zo")
+    assert typed(house, bo, "/invite Zo") == [says("Zo is invited")]
+    assert zo.sees() == [Invited("Bo", HOSTS["Bo"], "ops")]
+
+
+def test_kick_of_who_ends_meanwhile_does_nothing() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    al.types("/kick Bo")
+    bo.leave()
+    house.settle()
+    assert al.session in house.hub.rooms.loaded["ops"].members
+
+
+def test_room_is_renamed_while_others_talk_elsewhere() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda _: None)
+    house.answer()
+    batch = house.hub.outbox.gather()
+    house.hub.say(bo.session, "here", "ops")
+    house.hub.say(bo.session, "there", "lobby")
+    house.hub.commits.stored(house.broker.store(batch))
+    house.settle()
+    assert [entry.room for entry in house.broker.log[-2:]] == ["dev", "lobby"]
+
+
+def test_limit_holds_when_many_come_at_once() -> None:
+    house = House()
+    al, *others = house.enter("Al", "Bo", "Cy", "Di")
+    al.types("/join ops", "/set limit 2")
+    house.settle()
+    for peer in others:
+        peer.types("/join ops")
+    house.settle()
+    refused = [event.code for peer in others for event in peer.sees() if isinstance(event, Refusal)]
+    assert refused == ["room-full"] * 2 and len(house.hub.rooms.loaded["ops"].members) == 2
+
+
+def test_limit_counts_who_comes_in_again_once() -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    al.types("/join ops", "/set limit 3")
+    bo.types("/join ops")
+    house.settle()
+    for peer in (al, bo):
+        house.hub.rejoin(peer.session, "ops")
+    cy.types("/join ops")
+    house.settle()
+    assert "ops" in cy.session.rooms
+
+
+def test_lobby_keeps_its_name_and_no_other_room_takes_it() -> None:
+    house, (al,) = in_ops("Al")
+    assert typed(house, al, "/rename lobby") == ["cannot-rename"]
+    assert al.session.user is not None
+    al.session.user.operator = True
+    al.types("/join lobby")
+    house.settle()
+    house.forget()
+    assert typed(house, al, "/rename dev") == ["cannot-rename"]

@@ -1,0 +1,739 @@
+"""People of other nodes, and names that other nodes must agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from doubles import LOOK, House, Look, Peer
+from hubbub.chat import commit_handler as commits_module
+from hubbub.chat import direct, moderation
+from hubbub.chat.remote_users import Person, person
+from hubbub.chat.session import Session
+from hubbub.chat.users import User
+from hubbub.errors import Refused
+from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.events import Acknowledged, Goodbye, Invited, MembersListed, NickChanged, Notice, Private, Refusal
+
+
+class Outlet:
+    """Keeps what somebody elsewhere is told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def send_event(self, event: object) -> None:
+        self.told.append(event)
+
+    def resume_input(self) -> None:
+        raise AssertionError("nobody waits here")
+
+    def send(self, data: bytes) -> int:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+    def write_rest(self, data: bytes, sent: int) -> None:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+    def write(self, data: bytes) -> None:
+        raise AssertionError("nothing is written to who is elsewhere")
+
+
+ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, ("lobby",))
+
+
+def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, Session]:
+    outlet = Outlet()
+    return outlet, house.hub.remote.add(outlet, outlet, LOOK, who)
+
+
+@pytest.mark.parametrize(("rule", "code"), [("", ""), ("+k tea", "closed"), ("+s", "not-in-room")])
+def test_people_of_a_room_that_only_others_are_in_are_listed_if_it_is_open(rule: str, code: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.broker.store([Draft("tea", Kind.JOIN, "Zoe", "", "z.1"), Draft("tea", Kind.MODE, "Zoe", rule or "+m", "z.2")])
+    arrive(house, replace(ZOE, rooms=("tea",)))
+    al.types("/who tea", "hi")
+    house.settle()
+    (told,) = al.sees()
+    assert (told.code if isinstance(told, Refusal) else "") == code
+    if isinstance(told, MembersListed):
+        assert list(told.nicks) == ["Zoe"]
+    assert "tea" not in house.hub.rooms.loaded and house.broker.log[-1].text == "hi"
+
+
+class Others:
+    """The other nodes: they answer when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Callable[[Refused | None], None]]] = []
+        self.released: list[str] = []
+
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
+        self.asked.append((key, done))
+        self.wait = wait
+
+    def release(self, key: str) -> None:
+        self.released.append(key)
+
+    def answer(self, taken: bool = False) -> str:
+        key, done = self.asked.pop(0)
+        done(Refused("name-taken", f"The name {key} is taken.") if taken else None)
+        return key
+
+
+@pytest.fixture
+def others() -> Others:
+    return Others()
+
+
+@pytest.fixture
+def house(others: Others) -> House:
+    house = House()
+    house.hub.directory.names = others
+    return house
+
+
+def come(house: House, others: Others, name: str) -> Peer:
+    peer = house.connect()
+    peer.types(name)
+    others.answer()
+    house.settle()
+    house.forget()
+    return peer
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+def test_newcomer_waits_until_the_others_agree(house: House, others: Others) -> None:
+    al = house.connect()
+    al.types("Al", "hi")
+    assert al.session.user is None and al.untaken == 1
+    assert others.answer() == "al"
+    house.settle()
+    assert al.session.nick == "Al" and [entry.text for entry in house.broker.log] == ["", "hi"]
+
+
+def test_who_waits_long_for_a_name_is_told_so(house: House, others: Others) -> None:
+    al, bo = house.connect(), house.connect()
+    al.types("Al")
+    others.wait()
+    assert al.sees() == [Notice(("One moment: it is not sure whether Al is still here",))]
+    bo.types("Bo")
+    bo.leave()
+    others.wait()
+    assert bo.sees() == [Goodbye()]
+
+
+def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:
+    outcomes: list[Refused | None] = []
+    for name, taken in (("Al", True), ("Bo", False)):
+        peer = house.connect()
+        house.hub.naming.enter(peer.session, name, outcome=outcomes.append)
+        others.answer(taken)
+    assert [outcome and outcome.code for outcome in outcomes] == ["name-taken", None]
+    assert "al" in others.released and "al" not in house.hub.users
+
+
+def test_who_leaves_while_the_others_are_asked_holds_nothing(house: House, others: Others) -> None:
+    al = house.connect()
+    al.types("Al")
+    al.leave()
+    others.answer()
+    assert others.released == ["al"] and not house.hub.users and al.session.user is None
+
+
+def test_rename_waits_for_the_others_but_for_another_spelling(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo", "hi")
+    house.settle()
+    assert al.session.nick == "Al" and al.untaken == 1
+    assert others.answer() == "bo"
+    house.settle()
+    assert al.session.nick == "Bo" and others.released == ["al"]
+    al.types("/nick BO")
+    house.settle()
+    assert al.session.nick == "BO" and not others.asked
+
+
+def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo")
+    others.answer(taken=True)
+    assert al.sees() == [Refusal("name-taken", "The name Bo is taken.")]
+    refused: list[Refused] = []
+    house.hub.naming.rename(al.session, "Bo", refused.append)
+    others.answer(taken=True)
+    assert [one.code for one in refused] == ["name-taken"] and al.sees() == []
+    assert al.session.nick == "Al" and list(house.hub.users) == ["al"]
+
+
+def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Bo")
+    al.leave()
+    others.answer()
+    house.settle()
+    assert not house.hub.users and {"al", "bo"} <= set(others.released)
+
+
+def test_who_comes_again_while_his_rename_is_asked_for_keeps_both_names(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/nick Zoe")
+    al.leave()
+    again = house.connect(), house.connect()
+    for peer, name in zip(again, ("Al", "Zoe"), strict=True):
+        peer.types(name)
+    others.released.clear()
+    others.answer()
+    assert not others.released
+    others.answer()
+    others.answer()
+    house.settle()
+    assert [house.hub.directory.find(name) for name in ("al", "zoe")] == [peer.session for peer in again]
+
+
+def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    come(house, others, "Al2")
+    house.hub.naming.losing.add("al")
+    house.hub.naming.lose_name("al")
+    house.hub.commits.stored([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
+    assert others.answer(taken=True) == "al3"
+    assert others.answer() == "al4"
+    house.settle()
+    assert al.session.nick == "Al4"
+    entries = [(entry.kind, entry.nick) for entry in house.broker.of("lobby")]
+    assert entries[-1] == (Kind.JOIN, "Al4") and Kind.RENAME not in [kind for kind, _ in entries]
+    told = al.sees()
+    assert Notice(("The name Al was taken while the chat could not be reached",)) in told
+    assert [event.alone for event in told if isinstance(event, NickChanged)] == [True]
+    house.hub.naming.lose_name("nobody")
+    user = User("Gone")
+    house.hub.users["gone"] = user
+    house.hub.naming.lose_name("gone")
+
+
+def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Others) -> None:
+    al, bo = come(house, others, "Al"), come(house, others, "Bo")
+    house.hub.naming.lose_name("al")
+    _, done = others.asked.pop()
+    done(Refused("broker", "no answer"))
+    assert al.session.closed and not others.asked
+    house.hub.naming.lose_name("bo")
+    for _ in range(2, 100):
+        others.answer(taken=True)
+    assert bo.session.closed and not others.asked
+
+
+# --- who is elsewhere -----------------------------------------------------------------------------------------------
+
+
+def test_somebody_elsewhere_is_listed_and_holds_his_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    seen: list[tuple[str, str, int]] = []
+    house.hub.presence.append(lambda user, before: seen.append((user.nick, before, len(user.sessions))))
+    _, zoe = arrive(house)
+    al.types("/who", "/nick zoe")
+    who, refusal = al.sees()
+    assert list(who.nicks) == ["Al", "Zoe"] and isinstance(refusal, Refusal)
+    assert zoe.user is not None and (zoe.user.real, zoe.user.since, zoe.address) == ("Zoe Z", 5.0, "10.0.0.1")
+    house.hub.remote.update(zoe, replace(ZOE, nick="Yve", away="tea"))
+    assert house.hub.directory.find("yve") is zoe and house.hub.directory.find("zoe") is None
+    assert zoe.user.away == "tea"
+    house.hub.remote.remove(zoe)
+    assert house.hub.directory.find("yve") is None
+    assert seen == [("Zoe", "", 1), ("Yve", "Zoe", 1), ("Yve", "", 0)]
+    al.types("/who")
+    (who,) = al.sees()
+    assert list(who.nicks) == ["Al"]
+
+
+def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> None:
+    house = House()
+    (al,) = house.enter("Zoe")
+    _, zoe = arrive(house)
+    assert house.hub.directory.find("zoe") is al.session
+    house.hub.remote.remove(zoe)
+    assert house.hub.directory.find("zoe") is al.session
+
+
+def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
+    """It may be known of somebody that he came before it is known that who had the name has left."""
+    house = House()
+    directory = house.hub.directory
+    (_, old), (_, new), (_, third) = arrive(house), arrive(house), arrive(house)
+    assert directory.find("zoe") is third
+    house.hub.remote.remove(old)
+    assert directory.find("zoe") is third
+    house.hub.remote.remove(third)
+    assert directory.find("zoe") is new
+    house.hub.remote.update(new, replace(ZOE, nick="Yve"))
+    assert directory.find("zoe") is None and directory.find("yve") is new
+
+
+def test_name_goes_back_to_who_said_before_that_he_has_it() -> None:
+    house = House()
+    one, two, three, four = (arrive(house)[1] for _ in range(4))
+    for gone, left in ((two, four), (four, three), (three, one), (one, None)):
+        house.hub.remote.remove(gone)
+        assert house.hub.directory.find("Zoe") is left
+
+
+def test_name_of_somebody_elsewhere_is_known_when_it_is_let_go_here(house: House, others: Others) -> None:
+    al = come(house, others, "Zoe")
+    _, zoe = arrive(house)
+    al.leave()
+    house.settle()
+    assert house.hub.directory.find("zoe") is zoe
+
+
+def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
+    house.hub.say(al.session, "x", "lobby")
+    house.settle()
+    assert set(house.hub.remote.rooms) == {"tea", "lobby"} and list(zoe.rooms) == ["lobby"]
+    al.types("/join tea")
+    house.settle()
+    assert set(zoe.rooms) == {"tea", "lobby"}
+    al.types("/leave tea")
+    house.settle()
+    assert list(zoe.rooms) == ["lobby"] and set(house.hub.remote.rooms) == {"tea", "lobby"}
+    house.hub.remote.update(zoe, replace(ZOE, rooms=()))
+    assert not zoe.rooms and set(house.hub.remote.rooms) == {"lobby"}  # which is awake
+    al.leave()
+    house.settle()
+    assert not house.hub.remote.rooms
+
+
+def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
+    al.types("/join den")
+    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.settle()
+    room = house.hub.rooms.loaded["tea"]
+    assert not room.rules.is_operator(zoe)
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
+    moderation.change(house.hub, al.session, room, [moderation.ModeChange(True, "v", "Zoe")])
+    house.settle()
+    assert room.rules.prefixes(zoe) == "+"
+
+
+def test_first_join_may_come_after_who_made_it() -> None:
+    house = House()
+    watcher = house.connect()
+    house.hub.rooms.watch(watcher.session, "den")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
+    _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
+    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    rules = house.hub.rooms.loaded["den"].rules
+    assert rules.is_operator(zoe) and not rules.is_operator(other)
+
+
+def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    outlet, zoe = arrive(house, replace(ZOE, id="z1"))
+    assert zoe.user and zoe.user.id == "z1" and al.session.user and person(al.session.user).id == al.session.user.id
+    al.types("/join den", "/set invite-only on", "/invite Zoe", "/invite Al")
+    house.settle()
+    assert outlet.told == [Invited("Al", al.session.host, "den")] and list(zoe.invited) == ["den"]
+    expelled: list[tuple[Session, str]] = []
+    house.hub.remote.expel = lambda session, reason: expelled.append((session, reason))
+    house.hub.expel(zoe, "enough")
+    house.hub.expel(al.session, "you too")
+    assert expelled == [(zoe, "enough")] and al.session.closed
+    assert Notice(("You are cut off: you too",)) in al.sees()
+    house.hub.expel(al.session, "twice")
+    assert al.sees() == []
+
+
+def test_signal_goes_to_other_nodes_that_have_members() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    signals: list[Entry] = []
+    house.hub.remote.signal = signals.append
+    direct.signal(house.hub, al.session, "lobby", "+typing=active")
+    assert signals == []
+    arrive(house)
+    direct.signal(house.hub, al.session, "lobby", "+typing=active")
+    assert [entry.tags for entry in signals] == ["+typing=active"]
+
+
+def test_kick_of_somebody_elsewhere_is_published() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join den")
+    house.settle()
+    arrive(house, replace(ZOE, rooms=("den",)))
+    al.types("/kick Zoe out")
+    house.settle()
+    assert house.broker.log[-1].kind is Kind.KICK and house.broker.log[-1].text == "Zoe out"
+
+
+def test_people_go_along_with_a_room_that_is_renamed() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    bo.session.invite("ops", 1.0)
+    house.settle()
+    assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev": 1.0}
+    assert house.hub.rooms.loaded["dev"].has_member(zoe)
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
+    house.hub.remote.remove(zoe)
+    assert not house.hub.rooms.loaded["dev"].has_member(zoe)
+    house.hub.remote.move("no-such-room", "other")
+
+
+def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    room = house.hub.rooms.loaded["ops"]
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
+    house.answer()
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
+    assert not room.has_member(zoe)
+    house.settle()
+    assert room.name == "dev" and room.has_member(zoe) and list(zoe.rooms) == ["dev"]
+
+
+def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_its_new_one() -> None:
+    """Zoe's node says that she is in ops, and means the next room of that name; what she left is the one before."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    arrive(house, replace(ZOE, nick="Kim", rooms=("lobby",)))
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    house.answer()
+    left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
+    house.hub.commits.stored(house.broker.store([left]))
+    assert zoe not in house.hub.remote.rooms["ops"]
+    house.settle()
+    house.hub.remote.review(lambda one: one is zoe)
+    house.hub.remote.review(lambda one: one is not zoe)
+    assert "ops" not in house.hub.remote.rooms
+    house.hub.remote.review(lambda one: one is zoe)
+    assert zoe in house.hub.remote.rooms["ops"] and not house.hub.rooms.loaded["dev"].has_member(zoe)
+
+
+def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    assert house.hub.rooms.loaded["ops"].has_member(zoe)
+
+
+def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
+    """Zoe's node said that Kim is Zoe now; the log of the room is behind: the Zoe before her leaves only now."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
+    house.hub.commits.stored(house.broker.store(past))
+    for _ in range(2):
+        house.hub.remote.review(lambda one: one is zoe)
+    assert house.hub.rooms.loaded["ops"].has_member(zoe)
+
+
+def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
+    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
+    house.hub.remote.remove(zoe)
+    for _ in range(2):
+        house.hub.remote.review(lambda one: one is zoe)
+    assert not house.hub.rooms.loaded["ops"].has_member(zoe)
+
+
+def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    touched: list[str] = []
+    house.hub.on_user_changed = lambda user: touched.append(user.nick)
+    al.types("/join tea", "/nick Bo")
+    house.settle()
+    user = al.session.user
+    assert user is not None
+    user.modes = frozenset("wB")
+    assert person(user) == Person("Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"))
+    assert touched
+    touched.clear()
+    house.hub.touch(house.connect().session)
+    al.leave()
+    assert touched and not user.sessions
+
+
+def test_announcement_reaches_everybody_here_once() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    outlet, _ = arrive(house)
+    bo.stall()
+    house.hub.announce("The chat is back")
+    assert al.sees() == [Notice(("The chat is back",))] and not bo.sees() and not outlet.told
+
+
+# --- one event of another node in several rooms ---------------------------------------------------------------------
+
+
+class Once(Look):
+    """A wire that shows one event in several rooms once."""
+
+    def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
+        super().__init__(echo, prefixed)
+        self.dedupes = True
+
+
+def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commits_module, "SHARED", 1)
+    house = House()
+    (al,) = house.enter("Al", look=Once())
+    al.types("/join tea")
+    house.settle()
+    al.sees()
+    for seq, room in ((900, "lobby"), (903, "tea")):
+        house.hub.commits.stored([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
+    assert len(al.sees()) == 1
+    for seq, id in ((906, "x.2~0"), (909, "x.3"), (912, "x.1~2")):
+        house.hub.commits.stored([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
+    assert len(al.sees()) == 3  # the first event is forgotten by now
+
+
+def test_own_name_is_told_before_and_after_for_a_user_in_no_room(house: House, others: Others) -> None:
+    al = come(house, others, "Al")
+    al.types("/leave", "/nick Bo")
+    house.settle()
+    others.answer()
+    house.settle()
+    assert NickChanged("Bo") in al.sees()
+
+
+def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house: House, others: Others) -> None:
+    _, zoe = arrive(house)
+    al, bo = house.connect(), house.connect()
+    al.types("zoe")
+    bo.types("Zoe")
+    assert bo.sees() == [Refusal("name-taken", "The name Zoe is taken.")] and len(others.asked) == 1
+    others.answer(taken=True)
+    assert house.hub.directory.find("zoe") is zoe
+    al.types("zoe")
+    others.answer()
+    house.settle()
+    assert house.hub.directory.find("zoe") is al.session
+    house.hub.remote.remove(zoe)  # his node is gone
+    assert house.hub.directory.find("zoe") is al.session
+
+
+def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entries() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    _, zoe = arrive(house)
+    room = house.hub.rooms.loaded["tea"]
+    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    assert room.has_member(zoe)
+    house.hub.commits.stored([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    assert not room.has_member(zoe) and house.hub.rooms.loaded["lobby"].has_member(zoe)
+    house.hub.commits.stored([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
+    house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
+    al.types("/kick zoe")
+    house.settle()
+    assert not room.has_member(zoe)
+
+
+@pytest.mark.parametrize("typed", ["/topic tea", "/set secret on", "/leave", "/nick Bo"])
+def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: str) -> None:
+    """Its room sleeps by then: nobody else here is in it."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea", "/leave lobby")
+    house.settle()
+    al.types(typed, "/join den", "hi")
+    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    assert "tea" not in house.hub.rooms.loaded and al.untaken
+    house.settle()
+    assert not al.untaken and house.broker.log[-1].text == "hi"
+    assert al.session.nick == ("Bo" if "nick" in typed else "Al")
+
+
+@pytest.mark.parametrize("typed", ["/topic tea", "/leave", "/nick Alf"])
+def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typed: str) -> None:
+    """They read what he did with the room, before it is told to be stored."""
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join tea", "/leave lobby")
+    house.settle()
+    al.types(typed, "hi")
+    house.hub.commits.stored([Entry("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    entries = house.broker.store(house.hub.outbox.gather())
+    bo.types("/join tea")
+    house.answer()
+    assert "tea" in house.hub.rooms.loaded and al.untaken
+    house.hub.commits.stored(entries)
+    house.settle()
+    assert not al.untaken and al.session.pending_operations == 0
+
+
+def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    claiming = User("Cy")
+    house.hub.users["cy"] = claiming
+    for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
+        house.hub.commits.stored([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
+    assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
+    assert "-Al connection lost" in bo.sees() and al.session.rooms
+
+
+def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_it_may() -> None:
+    house = House()
+    may = False
+    house.hub.remote.may_speak = lambda: may
+    *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
+    house.hub.naming.losing.add("bo")
+    for seq, peer in enumerate(people, 900):
+        entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
+        house.hub.commits.stored([entry])
+    gone.leave()
+    house.hub.rooms.dismiss(out.session, "lobby")
+    house.settle()
+    assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
+    may = True
+    house.hub.remote.rejoin()
+    assert [(draft.kind, draft.nick) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al")]
+
+
+# --- private messages to another node ---------------------------------------------------------------------------------
+
+
+class Post:
+    """Takes private messages to another node, and says what became of them when the test does."""
+
+    def __init__(self, house: House) -> None:
+        self.sent: list[tuple[Session, Private, Callable[[bool | None], None]]] = []
+        house.hub.remote.deliver = lambda *one: self.sent.append(one)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "told"),
+    [
+        (True, []),
+        (False, [Refusal("not-reading", "Not sent: Zoe does not read just now.")]),
+        (None, [Refusal("not-confirmed", "Not confirmed: Zoe cannot be reached just now.")]),
+    ],
+)
+def test_private_message_to_another_node_ends_as_that_says(outcome: bool | None, told: list[object]) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    _, zoe = arrive(house)
+    post = Post(house)
+    al.types("before", "/msg Zoe psst", "after")
+    assert not post.sent and al.untaken == 1, "it keeps its place"
+    house.settle()
+    ((session, event, done),) = post.sent
+    assert session is zoe and (event.nick, event.text) == ("Al", "psst") and al.untaken == 1
+    done(outcome)
+    house.settle()
+    assert al.sees() == told and [entry.text for entry in house.broker.log][-1] == "after"
+
+
+def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    post = Post(house)
+    direct.send_private(house.hub, al.session, "Zoe", "psst", label="x1")
+    post.sent[0][2](True)
+    (stored,) = al.sees()
+    assert isinstance(stored, Acknowledged) and stored.label == "x1" and stored.entry.room == "@Zoe"
+
+
+def test_who_left_before_it_is_known_whether_it_arrived_is_told_only_that_it_may_go() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    post = Post(house)
+    al.types("/msg Zoe psst")
+    al.leave()
+    house.settle()
+    assert al.sees() == []
+    post.sent[0][2](False)
+    assert al.sees() == [Goodbye()]
+
+
+def test_without_other_nodes_nothing_is_sent_there() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    arrive(house)
+    al.types("/msg Zoe psst")
+    assert [event.code for event in al.sees() if isinstance(event, Refusal)] == ["not-confirmed"]
+
+
+def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> None:
+    house = House()
+    _, zoe = arrive(house)
+    told: list[tuple[Session, str, str]] = []
+    house.hub.remote.described.append(lambda *one: told.append(one))
+    house.hub.remote.update(zoe, replace(ZOE, away="tea"))
+    house.hub.remote.update(zoe, replace(ZOE, away="tea", active=9.0))
+    house.hub.remote.update(zoe, replace(ZOE, real="Z"))
+    assert told == [(zoe, "", "Zoe Z"), (zoe, "tea", "Zoe Z")]
+
+
+def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None:
+    house = House()
+    told: list[tuple[str, str]] = []
+    house.hub.remote.on_arrival.append(lambda session, room: told.append((session.nick, room.name)))
+    house.enter("Al")
+    _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("tea", "lobby"), away="out"))
+    assert told == [("Zoe", "lobby"), ("Zoe", "lobby")]
+
+
+def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: House, others: Others) -> None:
+    _, zoe = arrive(house)
+    peer = house.connect()
+    told: list[Refused | None] = []
+    house.hub.naming.enter(peer.session, "Zoe", outcome=told.append)
+    assert house.hub.directory.find("zoe") is zoe
+    others.answer(taken=True)
+    assert house.hub.directory.find("zoe") is zoe
+    assert [str(refusal) for refusal in told] == ["The name Zoe is taken."]
+
+
+def test_name_is_lost_no_more_when_its_user_has_left_or_has_the_next_one(house: House, others: Others) -> None:
+    al, long = come(house, others, "Al"), come(house, others, "x" * 28 + "2")
+    house.hub.naming.losing |= {"al", "x" * 28 + "2"}
+    house.hub.naming.lose_name("al")
+    al.leave()
+    assert others.answer() == "al2"
+    house.hub.naming.lose_name("x" * 28 + "2")
+    assert others.answer() == "x" * 28 + "3"
+    assert long.session.nick == "x" * 28 + "3" and not house.hub.naming.losing

@@ -1,0 +1,47 @@
+"""What a session remembers, and what it is answered."""
+
+from doubles import House
+from hubbub.chat.session import FORMER_ROOMS
+from hubbub.model.events import Notice, Refusal
+from hubbub.model.queries import Latest
+
+
+def test_rooms_of_which_a_session_remembers_something_are_bounded() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    for number in range(FORMER_ROOMS + 3):
+        al.session.remember(f"r{number}")
+        al.session.trust(f"r{number}")
+    assert len(al.session.former) <= FORMER_ROOMS and "r0" not in al.session.former
+    assert len(al.session.trusted) <= FORMER_ROOMS and "r0" not in al.session.trusted
+
+
+def test_what_a_session_remembers_of_a_room_follows_its_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.session.remember("ops")
+    al.session.trust("ops")
+    al.session.invite("ops", 5.0)
+    al.session.move("ops", "dev")
+    assert al.session.former["dev"] and "dev" in al.session.trusted and al.session.invited["dev"] == 5.0
+    assert "ops" not in al.session.former and "ops" not in al.session.trusted and "ops" not in al.session.invited
+
+
+def test_answer_to_somebody_who_has_left_is_dropped() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/history")
+    al.leave()
+    house.settle()
+    assert bo.sees() == ["-Al"] and not [event for event in al.sees() if type(event).__name__ == "HistoryShown"]
+
+
+def test_log_of_a_closed_room_is_refused_with_the_rooms_own_code() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops", "/set invite-only on")
+    house.settle()
+    house.hub.ask(bo.session, Latest("ops", 5, viewer=house.hub.viewer(bo.session)), lambda page: Notice(("shown",)))
+    house.settle()
+    (refusal,) = [event for event in bo.sees() if isinstance(event, Refusal)]
+    assert refusal.code == "closed" and refusal.text == "Only members of ops can read it."

@@ -1,0 +1,314 @@
+"""A broker, a form and a peer that do what a test tells them to, and a hub that is wired to them by hand."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from hubbub.chat import commands
+from hubbub.chat.delivery import Limits
+from hubbub.chat.hub import Hub
+from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model.access import Action, may, sees
+from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.model.events import Event, Joined, Refusal
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
+from hubbub.model.room_modes import RoomModes
+from hubbub.model.state_entries import state_entries
+from hubbub.model.viewer import SYSTEM
+
+NOON = 1_800_000_000.0
+STEP = 3  # numbers of the log are not dense
+
+
+class Look:
+    """How entries look: a line each, in other rooms with the room's name in front."""
+
+    def __init__(self, echo: bool = False, prefixed: bool = False) -> None:
+        self.echo = echo
+        self.dedupes = False
+        self.rendered = 0  # entries
+        self.prefixed = prefixed
+        self.for_other_room: Look = self if prefixed else type(self)(echo, True)
+
+    def encode(self, entry: Entry) -> bytes:
+        self.rendered += 1
+        text = {
+            Kind.MESSAGE: f"{entry.nick}: {entry.text}",
+            Kind.ACTION: f"* {entry.nick} {entry.text}",
+            Kind.JOIN: f"+{entry.nick}",
+            Kind.LEAVE: f"-{entry.nick} {entry.text}".rstrip(),
+            Kind.RENAME: f"{entry.nick} > {entry.text}",
+            Kind.TOPIC: f"{entry.nick} # {entry.text}",
+            Kind.MODE: f"{entry.nick} + {entry.text}",
+            Kind.KICK: f"{entry.nick} x {entry.text}",
+            Kind.REDACT: f"{entry.nick} - {entry.text}",
+            Kind.ROOM_RENAMED: f"{entry.nick} ~ {entry.text}",
+            Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{entry.text}",
+            Kind.REDACTED: f"{entry.nick} (gone)",
+        }[entry.kind]
+        return self._line(entry.room, text)
+
+    def encode_own(self, entry: Entry) -> bytes:
+        return b""
+
+    def join(self, entries: Iterable[bytes]) -> bytes:
+        return b"".join(entries)
+
+    def encode_skipped(self, room: str, count: int) -> bytes:
+        return self._line(room, f"{count} skipped")
+
+    def _line(self, room: str, text: str) -> bytes:
+        return (f"[{room}] " * self.prefixed + text + "\n").encode()
+
+
+class Question:
+    """What the broker was asked: it looks when told to, and answers when told to."""
+
+    def __init__(self, look: Callable[[], Any], done: Callable[[Any], None]) -> None:
+        self._look = look
+        self._done = done
+        self._result: Any = None
+
+    def look(self) -> None:
+        if self._result is None:
+            self._result = self._look()
+
+    def answer(self) -> None:
+        self.look()
+        self._done(self._result)
+
+
+class FakeBroker:
+    """Keeps the log of all rooms in a list; nothing happens in it before the test says so."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.log_id = "fakelog"
+        self.log: list[Entry] = []
+        self.fault = ""  # why nothing can be read
+        self.busy = False
+        self.note = ""  # of every page
+        self.page = 1000  # entries in a page at most
+        self.followed: list[str] = []
+        self.queries: list[Query | AllRooms] = []  # all there ever were
+        self.questions: deque[Question] = deque()
+
+    def store(self, drafts: Sequence[Draft]) -> list[Entry]:
+        return [self._append(draft) for draft in drafts]
+
+    def _append(self, draft: Draft) -> Entry:
+        seq = STEP + (self.log[-1].seq if self.log else 0)
+        prev = next((entry.seq for entry in reversed(self.log) if entry.room == draft.room), 0)
+        entry = Entry(
+            draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags
+        )
+        self.log.append(entry)
+        if draft.kind is Kind.REDACT:
+            id = draft.text.partition(" ")[0]
+            self.log = [one._replace(kind=Kind.REDACTED, text="") if one.id == id else one for one in self.log]
+        if draft.kind is Kind.ROOM_RENAMED and draft.room in self.followed:
+            self.followed.remove(draft.room)
+            self.followed.append(draft.text.partition(" ")[0])
+        return entry
+
+    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+        assert room not in self.followed
+        self.followed.append(room)
+        self.questions.append(Question(lambda: self._look(lambda: self._state(room, latest)), done))
+
+    def close(self, room: str) -> None:
+        self.followed.remove(room)
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        self.queries.append(query)
+        self.questions.append(Question(lambda: self._look(lambda: self._answer(query)), done))
+
+    def _look(self, answer: Callable[[], Any]) -> Any:
+        if self.busy or self.fault:
+            return Busy("too many searches are waiting") if self.busy else BrokerError(self.fault)
+        found = answer()
+        return replace(found, note=self.note) if isinstance(found, LogPage) else found
+
+    def of(self, room: str) -> list[Entry]:
+        return [entry for entry in self.log if entry.room == room]
+
+    def _state(self, room: str, latest: int) -> RoomState:
+        entries = self.of(room)
+        topics = ["", *(entry.text for entry in entries if entry.kind is Kind.TOPIC)]
+        said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
+        joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
+        ruling = [entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE, Kind.RENAME)]
+        rules = state_entries(room, [*joins, *ruling])
+        return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
+
+    def _answer(self, query: Query | AllRooms) -> Any:
+        if not isinstance(query, AllRooms) and not query.viewer.system and query.room:
+            if refused := may(query.viewer, Action.READ, RoomModes(query.room, self._state(query.room, 0).rules)):
+                return Closed(refused)
+        match query:
+            case AllRooms():
+                rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
+                states = {name: self._state(name, 0) for name in rooms}
+                closed = {name: RoomModes(name, state.rules).closed for name, state in states.items()}
+                names = [name for name in states if not sees(query.viewer, Action.LIST, name, closed[name])]
+                mute = {name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name])}
+                shown = [(name, "" if name in mute else states[name].topic) for name in names[: query.limit]]
+                return RoomList(shown, len(names))
+            case After():
+                found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
+                return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
+            case Around():
+                known = [entry for entry in self.of(query.room) if entry.id in query.bounds]
+                return LogPage(known[: query.limit])
+            case Since():
+                said = [entry for entry in self.of(query.room) if entry.kind in SAID and entry.time >= query.time]
+                return LogPage(said[: query.limit], len(said) > query.limit)
+            case Latest() | Search():
+                words = query.words.split() if isinstance(query, Search) else []
+                said = [entry for entry in self.of(query.room or "") if entry.kind in SAID]
+                said = [entry for entry in said if all(word in entry.text for word in words)]
+                return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
+
+
+class Peer:
+    """A listener's side of a session: types lines, and keeps in order what it is shown and told."""
+
+    def __init__(self, house: House, look: Look) -> None:
+        self._hub = house.hub
+        self._lines: deque[str] = deque()
+        self._pumping = False
+        self._room_for = -1  # writes until its transport says pause; -1: it never does
+        self.seen: list[str | Event] = []
+        self.session = house.hub.connect(self, self, look)
+
+    def types(self, *lines: str) -> None:
+        self._lines += lines
+        self.resume_input()
+
+    @property
+    def untaken(self) -> int:
+        """How many of its lines wait until the hub is ready for them."""
+        return len(self._lines)
+
+    def resume_input(self) -> None:
+        if self._pumping:
+            return
+        self._pumping = True
+        while self._lines and self._hub.session_ready(self.session):
+            self._take(self._lines.popleft())
+        self._pumping = False
+
+    def _take(self, line: str) -> None:
+        try:
+            if self.session.user is None:
+                self._hub.naming.enter(self.session, line)
+            else:
+                commands.run(self._hub, self.session, line)
+        except Refused as refusal:
+            self._hub.reply(self.session, Refusal(refusal.code, refusal.text))
+
+    def write(self, data: bytes) -> None:
+        assert data and not self.session.paused
+        self.seen += data.decode().splitlines()
+        self._fill()
+
+    def send(self, data: bytes) -> int:
+        if self._room_for == 1:  # the socket is full: what it does not take is kept, and then it is paused
+            raise BlockingIOError
+        self.write(data)
+        return len(data)
+
+    def write_rest(self, data: bytes, sent: int) -> None:
+        self.write(data[sent:])
+
+    def send_event(self, event: Event) -> None:
+        if isinstance(event, Joined) and event.first and not event.topic:
+            return  # no terminal shows it
+        assert not self.session.paused
+        self.seen.append(event)
+        self._fill()
+
+    def _fill(self) -> None:
+        self._room_for -= self._room_for > 0
+        if not self._room_for:
+            self.stall()
+
+    def stall(self, after: int = 0) -> None:
+        """Take no bytes any more, once `after` more writes were taken."""
+        self._room_for = after or -1
+        if not after:
+            self._hub.pause(self.session)
+
+    def read(self, writes: int = -1) -> None:
+        """Take bytes again, until so many writes were taken."""
+        self._room_for = writes
+        self._hub.resume(self.session)
+
+    def leave(self, reason: str = "") -> None:
+        self._hub.depart(self.session, reason)
+
+    def sees(self) -> list[str | Event]:
+        """Return what it was shown and told since it was asked last."""
+        seen, self.seen = self.seen, []
+        return seen
+
+
+LOOK = Look()
+
+
+class House:
+    """A hub with a fake broker; batches are committed and questions answered when the test says so."""
+
+    def __init__(self, **limits: int) -> None:
+        self.now = NOON
+        self.woken = 0
+        self.peers: list[Peer] = []
+        self.broker = FakeBroker(lambda: self.now)
+        self.hub = Hub(self.broker, lambda: self.now, "boot-", self._wake, Limits(**limits))
+
+    def _wake(self) -> None:
+        self.woken += 1
+
+    def connect(self, look: Look = LOOK) -> Peer:
+        self.peers.append(Peer(self, look))
+        return self.peers[-1]
+
+    def enter(self, *names: str, look: Look = LOOK) -> list[Peer]:
+        """Return a peer for each name, in the lobby, all of it settled and seen."""
+        peers = [self.connect(look) for _ in names]
+        for peer, name in zip(peers, names, strict=True):
+            peer.types(name)
+            self.settle()
+        self.forget()
+        return peers
+
+    def forget(self) -> None:
+        """Let everybody have seen what is on the screen."""
+        for peer in self.peers:
+            peer.seen.clear()
+
+    def commit(self) -> None:
+        """Store what was gathered, and hand it back."""
+        self.hub.commits.stored(self.broker.store(self.hub.outbox.gather()))
+
+    def fail(self, reason: str = "the disk is full") -> None:
+        """Store nothing of what was gathered."""
+        self.hub.commits.failed(self.hub.outbox.gather(), reason)
+
+    def look(self) -> None:
+        for question in self.broker.questions:
+            question.look()
+
+    def answer(self) -> None:
+        """Answer what the broker is asked, and was before it answered."""
+        for _ in range(len(self.broker.questions)):
+            self.broker.questions.popleft().answer()
+
+    def settle(self) -> None:
+        """Go on until there is nothing more to answer or to store."""
+        while self.broker.questions or self.hub.outbox.queued:
+            self.answer()
+            self.commit()

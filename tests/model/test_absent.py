@@ -1,0 +1,182 @@
+"""Who left a room when, and what somebody who comes back is shown."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from doubles import NOON, House, Peer
+from hubbub.chat.rooms import RETURNING
+from hubbub.model.absent import DAY, Absence, absences
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.events import HistoryShown
+from hubbub.model.queries import Latest
+
+AL, BO, CY = ("al", "~al@x"), ("bo", "~bo@y"), ("cy", "~al@x")
+
+
+def entries(*rows: tuple[str, Kind, str, str]) -> list[Entry]:
+    """Return a log of (process, kind, nick, text); its numbers are 1, 2, ... and its times 101, 102, ..."""
+    hosts = {"Al": "~al@x", "Bo": "~bo@y", "Cy": "~al@x"}
+    return [
+        Entry("ops", seq, seq - 1, 100.0 + seq, kind, nick, text, f"{process}-1.{seq}", hosts[nick])
+        for seq, (process, kind, nick, text) in enumerate(rows, 1)
+    ]
+
+
+JOINED = ("a", Kind.JOIN, "Al", "")
+SAID, LEFT = ("a", Kind.MESSAGE, "Bo", "hi"), ("a", Kind.LEAVE, "Al", "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([], {}),
+        ([JOINED, LEFT], {AL: Absence(2, 102.0)}),
+        ([JOINED, LEFT, JOINED, SAID, LEFT], {AL: Absence(5, 105.0), BO: Absence(5, math.inf)}),
+        ([JOINED, SAID], {AL: Absence(2, math.inf), BO: Absence(2, math.inf)}),  # the process ended, and nothing since
+        ([JOINED, SAID, ("b", Kind.JOIN, "Bo", "")], {AL: Absence(2, 103.0), BO: Absence(3, math.inf)}),
+        ([JOINED, ("a", Kind.RENAME, "Al", "Cy"), SAID], {CY: Absence(3, math.inf), BO: Absence(3, math.inf)}),
+    ],
+)
+def test_who_has_left_is_read_from_the_log(rows: list[tuple[str, Kind, str, str]], expected: object) -> None:
+    assert absences(entries(*rows)) == expected
+
+
+def keeping(house: House, name: str) -> Peer:
+    """Return somebody in the lobby whose client keeps what it is shown."""
+    peer = house.connect()
+    peer.session.keeps_history, peer.session.host = True, f"~{name}@x"
+    peer.types(name)
+    house.settle()
+    return peer
+
+
+def past(peer: Peer) -> list[str]:
+    return [entry.text for event in peer.sees() if isinstance(event, HistoryShown) for entry in event.entries]
+
+
+def test_who_comes_back_is_shown_what_was_said_since() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one")
+    house.settle()
+    bo = keeping(house, "Bo")
+    assert past(bo) == ["one"]
+    for said in ([], ["two"], ["three", "four"]):
+        bo.types("/leave")
+        house.settle()
+        al.types(*said)
+        house.settle()
+        bo.types("/join lobby")
+        house.settle()
+        assert past(bo) == said
+
+
+def test_who_comes_back_after_a_day_is_a_newcomer() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one")
+    house.settle()
+    bo = keeping(house, "Bo")
+    bo.types("/leave")
+    house.settle()
+    house.now = NOON + DAY
+    bo.types("/join lobby")
+    house.settle()
+    assert past(bo) == ["one", "one"]
+
+
+def test_who_missed_much_is_shown_it_from_the_log() -> None:
+    house = House(history=2)
+    (al,) = house.enter("Al")
+    bo = keeping(house, "Bo")
+    bo.types("/leave")
+    house.settle()
+    al.types(*"abcde")
+    house.settle()
+    bo.types("/join lobby")
+    house.settle()
+    query = house.broker.queries[-1]
+    assert isinstance(query, Latest) and query.limit == RETURNING and past(bo) == [*"abcde"]
+
+
+def test_who_missed_much_is_shown_the_newest_if_the_log_cannot_be_read() -> None:
+    house = House(history=2)
+    (al,) = house.enter("Al")
+    bo = keeping(house, "Bo")
+    bo.types("/leave")
+    house.settle()
+    al.types(*"abcde")
+    house.settle()
+    bo.types("/join lobby")
+    house.commit()
+    house.broker.fault = "no"
+    house.settle()
+    assert past(bo) == ["d", "e"]
+
+
+def test_who_was_behind_goes_on_from_there() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    bo = keeping(house, "Bo")
+    bo.stall()
+    al.types("unread")
+    house.settle()
+    bo.leave()
+    house.settle()
+    assert past(keeping(house, "Bo")) == ["unread"]
+
+
+def test_what_may_not_have_arrived_is_shown_again() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    bo = keeping(house, "Bo")
+    al.types("heard")
+    house.settle()
+    house.now += 100
+    al.types("unsure")
+    house.settle()
+    house.now += 50
+    bo.session.unheard = 60.0
+    bo.leave()
+    house.settle()
+    assert past(keeping(house, "Bo")) == ["unsure"]
+
+
+def test_only_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubbub.chat.room.ABSENT", 1)
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one")
+    house.settle()
+    for name in ("Bo", "Cy"):
+        keeping(house, name).leave()
+        house.settle()
+    assert past(keeping(house, "Cy")) == []
+    assert past(keeping(house, "Bo")) == ["one"]
+
+
+def test_a_leave_is_marked_unless_it_was_asked_for() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    al.types("/quit bye")
+    bo.leave("gone")
+    house.settle()
+    assert [(entry.nick, entry.tags) for entry in house.broker.log if entry.kind is Kind.LEAVE] == [
+        ("Al", ""),
+        ("Bo", "lost"),
+    ]
+
+
+def test_all_that_a_bot_does_is_marked() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    assert al.session.user
+    al.session.user.modes = frozenset("B")
+    al.types("hi", "/me waves", "/topic tea", "/nick Cy", "/leave")
+    bo.types("hi")
+    house.settle()
+    tags = {(entry.kind, entry.nick): entry.tags for entry in house.broker.log[2:]}
+    assert tags.pop((Kind.MESSAGE, "Bo")) == "" and len(tags) == 5 and set(tags.values()) == {"bot"}

@@ -1,0 +1,350 @@
+"""Rules of a room: how changes are written, what they mean in words, and what follows from them."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hubbub.chat.session import Session
+from hubbub.chat.users import User
+from hubbub.model import room_keys
+from hubbub.model.entries import Entry, Kind
+from hubbub.model.mask_lists import VERDICTS
+from hubbub.model.room_modes import (
+    LETTERS,
+    MAX_STANDING,
+    ModeChange,
+    RoomModes,
+    closed_after,
+    describe,
+    parse,
+    without_secrets,
+    write,
+)
+from hubbub.model.state_entries import MAX_RULING, compact, with_ruling
+from hubbub.model.viewer import Viewer
+from hubbub.text.names import LOBBY
+
+
+def person(nick: str, host: str = "~nc@aaaaaaaaaa.nc", address: str = "192.0.2.1") -> Session:
+    session = Session(f"{nick}.", None, None, None, host, address)  # type: ignore[arg-type]
+    session.user = User(nick)
+    session.user.sessions.append(session)
+    return session
+
+
+AL, BO = person("Al"), person("Bo", "~irc@bbbbbbbbbb.irc", "192.0.2.2")
+
+
+def entry(kind: Kind, text: str, nick: str = "Al", host: str = AL.host) -> Entry:
+    return Entry("ops", 1, 0, 5.0, kind, nick, text, "x.1", host)
+
+
+def rules(*changes: str, members: tuple[Session, ...] = (AL, BO), room: str = "ops") -> RoomModes:
+    made = RoomModes(room)
+    for text in changes:
+        made.apply(entry(Kind.MODE, text), members)
+    return made
+
+
+# --- how changes are written ------------------------------------------------------------------------------------
+
+
+def test_changes_are_written_and_read() -> None:
+    changes = [
+        ModeChange(True, "o", "Bo!~a@b"),
+        ModeChange(True, "n", ""),
+        ModeChange(False, "l", ""),
+        ModeChange(False, "k", "*"),
+    ]
+    assert write(changes) == "+on-lk Bo!~a@b *"
+    assert parse("+on-lk Bo!~a@b *") == (changes, 0.0)
+    assert write([ModeChange(True, "b", "a!*@*")], 99.4) == "+b a!*@* until=99"
+    assert parse("+b a!*@* until=99") == ([ModeChange(True, "b", "a!*@*")], 99.0)
+    assert parse("b") == ([ModeChange(True, "b", "")], 0.0)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from(sorted(LETTERS))), min_size=1, max_size=8))
+def test_every_change_survives(letters: list[tuple[bool, str]]) -> None:
+    changes = [
+        ModeChange(
+            on, letter, "5" if LETTERS[letter].parameter == "always" or (LETTERS[letter].parameter and on) else ""
+        )
+        for on, letter in letters
+    ]
+    assert parse(write(changes)) == (changes, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("+o Bo!~a@b", "has made Bo an operator"),
+        ("-o Bo!~a@b", "has taken back Bo's operator rights"),
+        ("+b Bo!*@*", "has banned Bo"),
+        ("+b m:Bo!*@*", "has muted Bo"),
+        ("-b m:*!*@x until=9", "lets *!*@x speak again"),
+        (
+            "+ni-t",
+            "has closed the room to messages from outside, has made the room invite-only, has unlocked the topic",
+        ),
+        ("+l 5", "has limited the room to 5 members"),
+        ("-k *", "has removed the key"),
+    ],
+)
+def test_words(text: str, words: str) -> None:
+    assert describe(text) == words
+
+
+# --- what the log says ------------------------------------------------------------------------------------------
+
+
+def test_who_comes_first_is_operator_but_in_the_lobby() -> None:
+    for room, is_operator in (("ops", True), (LOBBY, False)):
+        made = RoomModes(room, [entry(Kind.JOIN, ""), entry(Kind.JOIN, "", "Bo", BO.host)])
+        made.admit(AL)
+        made.admit(BO)
+        assert made.created == 5.0
+        assert [made.is_operator(AL), made.is_operator(BO)] == [is_operator, False]
+
+
+def test_status_is_given_taken_and_kept_for_who_comes_back() -> None:
+    made = rules(f"+ov Bo!{BO.host} Bo!{BO.host}")
+    assert made.prefixes(BO) == "@+" and made.prefixes(AL) == ""
+    made.dismiss(BO)
+    assert made.prefixes(BO) == ""
+    made.admit(person("bo", BO.host))
+    other = person("Bo")
+    made.admit(other)
+    assert not made.is_operator(other), "the same name from elsewhere"
+    again = person("BO", BO.host)
+    made.admit(again)
+    assert made.prefixes(again) == "@+"
+    made.apply(entry(Kind.MODE, f"-o Bo!{BO.host}"), [again])
+    made.apply(entry(Kind.MODE, f"-v Bo!{BO.host}"), [again])
+    assert made.prefixes(again) == "" and not made.saved_status
+
+
+def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
+    bo = person("Bo", BO.host)
+    made = rules(f"+o Bo!{BO.host}", f"+v Zoe!{BO.host}", members=(bo, AL))
+    made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo, AL))
+    assert made.saved_status == {("zoe", BO.host): "ov"} and made.prefixes(bo) == "@+"
+    made.apply(entry(Kind.MODE, f"-o Zoe!{BO.host}"), (bo, AL))  # it is not known yet what he is called
+    assert made.prefixes(bo) == "@+"
+    bo.user = User("Zoe")
+    made.move_status(bo, "Bo")
+    assert made.prefixes(bo) == "+"
+    made.apply(entry(Kind.RENAME, "ZOE", "Zoe", BO.host), (bo, AL))
+    made.apply(entry(Kind.RENAME, "Yve", "Zoe", "~nc@elsewhere.nc"), (bo, AL))
+    assert made.prefixes(bo) == "+" and not made.status.get(AL)
+
+
+def test_new_name_that_is_known_before_its_rename_is_stored_changes_nothing_yet() -> None:
+    bo = person("Bo", BO.host)
+    made = rules(f"+o Bo!{BO.host}", members=(bo,))
+    bo.user = User("Zoe")
+    made.move_status(bo, "Bo")
+    assert made.is_operator(bo)
+    made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo,))
+    assert made.is_operator(bo) and ("bo", BO.host) not in made.saved_status
+
+
+def test_settings_are_set_and_taken_back() -> None:
+    made = rules("+imskld key 5 9", "+b x!*@*")
+    assert made.modes(True) == "+imnskld * 5 9", "nobody has typed it since the room woke"
+    made.learn_key("other")
+    made.learn_key("key")
+    assert made.modes(True) == "+imnskld key 5 9"
+    assert made.modes(False) == "+imnskld * 5 9" and made.is_secret
+    made.apply(entry(Kind.MODE, "-imnskldb * X!*@*"), ())
+    assert made.modes(True) == "+" and not made.lists["b"]
+    made.apply(entry(Kind.TOPIC, "tea"), ())
+    assert (made.topic_by, made.topic_at) == ("Al", 5.0)
+    made.apply(entry(Kind.MESSAGE, "+i"), ())
+    assert made.modes(True) == "+"
+
+
+# --- keys ---------------------------------------------------------------------------------------------------------
+
+
+@given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["x.1", "boot-2.5", ""]))
+def test_key_is_stored_as_a_hash_that_fits_it_alone(key: str, other: str, salt: str) -> None:
+    stored = room_keys.hashed(key, salt)
+    assert " " not in stored and len(stored) > 48 and room_keys.hashed(key, salt + "1") != stored
+    assert room_keys.fits(key, stored) and room_keys.fits(other, stored) is (key == other)
+    assert room_keys.fits(key, key) and room_keys.fits(other, key) is (key == other), "as logs of before have it"
+
+
+@pytest.mark.parametrize("stored", ["$k1$", "$k1$x", "$k1$x$", "$k1$$"])
+def test_hash_that_is_none_fits_nothing(stored: str) -> None:
+    assert not room_keys.fits("", stored) and not room_keys.fits("x", stored)
+
+
+def test_keys_are_shown_to_nobody() -> None:
+    said = [entry(Kind.MESSAGE, "+k"), entry(Kind.MODE, "+m"), entry(Kind.MODE, "+b k!*@* until=9")]
+    assert without_secrets(said[:2]) is not None and list(without_secrets(said)) == said
+    hidden = [entry(Kind.MODE, "+bk x!*@* tea until=9"), entry(Kind.MODE, f"+k {room_keys.hashed('tea', 'x.1')}")]
+    shown = [one.text for one in without_secrets([*said, *hidden, entry(Kind.MODE, "-k tea")])]
+    assert shown == ["+k", "+m", "+b k!*@* until=9", "+bk x!*@* * until=9", "+k *", "-k *"]
+
+
+@pytest.mark.parametrize("until", [0.0, 1.8e9])
+@pytest.mark.parametrize(("letter", "param"), [("k", "until=x"), ("k", "until=5"), ("b", "until=x!*@*")])
+def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, until: float) -> None:
+    one = ModeChange(True, letter, param)
+    assert parse(write([one], until)) == ([one], until)
+    rules(write([one], until))
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """A log may come from elsewhere: its rooms open all the same."""
+    made = rules("?3+zi", "+l", "+l many", "+b x!*@* until=soon", "+d x", "", " ", "+o", "-z x")
+    assert (made.flags, made.limit, made.slow_seconds, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
+    assert made.lists["b"]["x!*@*"].until == 0.0
+    assert describe("+zi") == describe("+i") != ""
+
+
+def letters(*texts: str) -> str:
+    on = ""
+    for text in texts:
+        on = closed_after(on, text)
+    return on
+
+
+@pytest.mark.parametrize(
+    ("texts", "on"),
+    [
+        ([], ""),
+        (["+m"], ""),
+        (["+ks word", "-k word"], "s"),
+        (["+s", "-s"], ""),
+        (["-i", "+i", "+sm"], "is"),
+        (["+k a", "+k b", "-s"], "k"),
+    ],
+)
+def test_letters_that_close_a_room_after_all_changes(texts: list[str], on: str) -> None:
+    assert letters(*texts) == on == rules(*texts).closed
+
+
+def asks(session: Session, now: float = 1000.0) -> Viewer:
+    return Viewer(mask=session.mask, address=session.address, now=now)
+
+
+def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> None:
+    made = rules("+b Bo!*@*")
+    assert made.lists.verdict(asks(BO)).banned
+    made.apply(entry(Kind.MODE, "+e *!*@bbbbbbbbbb.*"), ())
+    assert not made.lists.verdict(asks(BO)).banned
+    made.apply(entry(Kind.MODE, "-e *!*@bbbbbbbbbb.*"), ())
+    assert made.lists.verdict(asks(BO)).banned
+    assert BO.user is not None
+    BO.user.nick = "Bob"
+    assert not made.lists.verdict(asks(BO)).banned
+    BO.user.nick = "Bo"
+
+
+def test_ban_that_ends_is_over_for_who_was_looked_at_before() -> None:
+    made = rules("+b Bo!*@* until=1010", "+b m:Bo!*@* until=2000")
+    assert made.lists.verdict(asks(BO))[:2] == (True, True)
+    assert made.lists.verdict(asks(BO, 1010.0))[:2] == (False, True)
+    assert made.lists.verdict(asks(BO, 2000.0))[:2] == (False, False)
+
+
+def test_room_remembers_of_few_what_its_lists_say() -> None:
+    made = rules("+b x!*@*")
+    for number in range(VERDICTS + 10):
+        made.lists.verdict(Viewer(mask=f"n{number}!u@h"))
+    assert len(made.lists._verdicts) == VERDICTS
+
+
+def test_mask_of_a_log_that_is_too_long_means_nobody_and_can_be_taken_away() -> None:
+    mask = "*" * 200
+    made = rules(f"+b {mask}", f"+b {mask}x")
+    assert not made.lists.verdict(asks(BO)).banned
+    made.apply(entry(Kind.MODE, f"-b {mask}"), ())
+    assert list(made.lists["b"]) == [f"{mask}x"]
+
+
+def test_scripts_that_posted_before_anybody_came_may_go_on() -> None:
+    opened = RoomModes("ops", [entry(Kind.JOIN, "")])
+    scripted = RoomModes("ops", [entry(Kind.JOIN, "")._replace(prev=7)])
+    assert (opened.members_only, scripted.members_only) == (True, False)
+    assert not RoomModes("ops").members_only, "nobody has opened it"
+    assert not RoomModes(LOBBY, [entry(Kind.JOIN, "")]).members_only, "nobody could open it to scripts"
+
+
+# --- what is kept of it -------------------------------------------------------------------------------------------
+
+
+def as_they_are(made: RoomModes) -> tuple[object, ...]:
+    standing = {who: "".join(sorted(letters)) for who, letters in made.saved_status.items()}
+    return (
+        made.flags, made.key, made.limit, made.slow_seconds, made.lists, made.created, made.topic_by, made.topic_at,
+        standing,
+    )  # fmt: skip
+
+
+HOSTS = ("~nc@aa.nc", "~Nc@bb.nc")
+NAMES = ("Al", "bo", "Cy")
+WHO = st.builds("{}!{}".format, st.sampled_from(NAMES), st.sampled_from(HOSTS))
+CHANGES = st.builds(
+    lambda on, letter, who, word, number: ModeChange(
+        on,
+        letter,
+        {"o": who, "v": who, "b": f"{word}!*@*", "e": f"{word}!*@*", "I": f"m:{word}!*@*", "k": word}.get(
+            letter, number if LETTERS[letter].parameter and on else ""
+        ),
+    ),
+    st.booleans(),
+    st.sampled_from(sorted(LETTERS)),
+    WHO,
+    st.sampled_from(["x", "X", "y"]),
+    st.sampled_from(["3", "9"]),
+)
+ENTRIES = st.one_of(
+    st.builds(
+        lambda changes, until: (Kind.MODE, write(changes, until)),
+        st.lists(CHANGES, min_size=1, max_size=4),
+        st.sampled_from([0.0, 1.8e9]),
+    ),
+    st.tuples(st.just(Kind.RENAME), st.sampled_from(NAMES)),
+    st.tuples(st.just(Kind.TOPIC), st.sampled_from(["", "tea"])),
+    st.tuples(st.just(Kind.JOIN), st.just("")),
+)
+
+
+@given(st.lists(st.tuples(ENTRIES, st.sampled_from(NAMES), st.sampled_from(HOSTS)), max_size=12))
+def test_what_was_overruled_is_not_needed(told: list[tuple[tuple[Kind, str], str, str]]) -> None:
+    entries = [
+        Entry("ops", number, number - 1, float(number), kind, nick, text, f"x.{number}", host)
+        for number, ((kind, text), nick, host) in enumerate(told, 1)
+    ]
+    made: list[Entry] = []
+    for one in entries:
+        made = with_ruling("ops", made, one)
+    kept = compact("ops", made)
+    assert (
+        as_they_are(RoomModes("ops", entries))
+        == as_they_are(RoomModes("ops", made))
+        == as_they_are(RoomModes("ops", kept))
+    )
+    assert len(kept) <= len(made)
+
+
+def test_however_often_modes_are_changed_little_of_it_is_kept() -> None:
+    made: list[Entry] = []
+    for number in range(10 * MAX_RULING):
+        made = with_ruling("ops", made, entry(Kind.MODE, "+m" if number % 2 else "-m"))
+    assert len(made) < MAX_RULING and "m" in RoomModes("ops", made).flags
+
+
+def test_rights_of_so_many_people_are_remembered_those_of_operators_longest() -> None:
+    people = [f"n{number}!~nc@x.nc" for number in range(MAX_STANDING)]
+    made = rules(f"+o Bo!{BO.host}", f"+v Al!{AL.host}", *(f"+v {who}" for who in people[:-2]))
+    assert len(made.saved_status) == MAX_STANDING
+    made.apply(entry(Kind.MODE, f"+o {people[-1]}"), ())
+    assert len(made.saved_status) == MAX_STANDING
+    assert ("bo", BO.host) in made.saved_status and ("al", AL.host) not in made.saved_status
+    all_of_them = rules(*(f"+o {who}" for who in people), f"+o Bo!{BO.host}")
+    assert ("n0", "~nc@x.nc") not in all_of_them.saved_status and len(all_of_them.saved_status) == MAX_STANDING

@@ -1,0 +1,130 @@
+"""The whole chat server in the test's own process: every wire, a log in memory or on disk, and its loop watched."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from serving import SECONDS, until
+
+from hubbub.config import Settings
+from hubbub.serve.acceptor import Acceptor
+from hubbub.serve.tls import Certificate
+from hubbub.server import App, ChatProtocols
+
+PROMPT = b"Enter your name: "
+
+
+@dataclass
+class Client:
+    """A peer with a stream, at any wire. What was received and not yet taken is in `seen`."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    seen: bytes = b""
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def skips_to(self, what: bytes) -> bytes:
+        """This comes, some time; return what came before it."""
+        async with asyncio.timeout(SECONDS):
+            while what not in self.seen:
+                data = await self.reader.read(1 << 16)
+                assert data, f"expected {what!r}, saw {self.seen[-300:]!r} and the end"
+                self.seen += data
+        before, _, self.seen = self.seen.partition(what)
+        return before
+
+    async def rest(self) -> bytes:
+        """Return everything until the server closes."""
+        async with asyncio.timeout(SECONDS):
+            with suppress(ConnectionError):
+                while data := await self.reader.read(1 << 16):
+                    self.seen += data
+        return self.seen
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@dataclass
+class Serving:
+    """A chat server in this loop, and how long it stood still."""
+
+    house: App
+    port: int
+    clients: list[Client] = field(default_factory=list)
+    pause: float = 0.0  # the longest callback, in seconds of CPU time: what else runs on the machine does not count
+
+    async def connect(self, **options: Any) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, **options))
+        self.clients.append(client)
+        return client
+
+    async def join(self, name: str) -> Client:
+        """Return somebody in the lobby, at the line wire; the replay was read."""
+        client = await self.connect()
+        client.send(f"{name}\n/time\n".encode())
+        await client.skips_to(PROMPT)
+        await client.skips_to(b" ***\n")
+        return client
+
+    async def close(self) -> None:
+        for client in self.clients:
+            client.close()
+        for connection in list(self.house.shared.connections):
+            connection.abort()
+        await until(lambda: not self.house.front._count)
+        for sock in self.house.front._leaving:  # they were turned away when it stopped
+            sock.close()
+
+
+@contextmanager
+def watching(serving: Serving) -> Iterator[None]:
+    """Note how long the callbacks of the loop take."""
+    run = asyncio.Handle._run
+
+    def timed(handle: asyncio.Handle) -> None:
+        before = time.thread_time()
+        run(handle)
+        serving.pause = max(serving.pause, time.thread_time() - before)
+
+    with patch.object(asyncio.Handle, "_run", timed):
+        yield
+
+
+@asynccontextmanager
+async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
+    """Serve the chat on a free port, with its data in this folder, while the context lasts."""
+    loop = asyncio.get_running_loop()
+    house = App(loop, Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings))
+    async with asyncio.TaskGroup() as tasks:
+        wires = ChatProtocols(house.hub, house.shared)
+        front = house.front = Acceptor(house.shared, tasks, wires)
+        await house.broker.connect()
+        await house.broker.meet(house.hub)
+        port = int(front.listen()[0][0].rpartition(":")[2])
+        if house.settings.tls != "no":
+            wires.certificate = Certificate(house.settings)
+        house.broker.start(house.pump.committed, house.pump.failed)
+        web = wires.web = await house.open_web()
+        serving = Serving(house, port)
+        gc.collect()
+        gc.freeze()  # what other tests have left would be looked at again in the middle of this one
+        try:
+            with watching(serving):
+                yield serving
+        finally:
+            gc.unfreeze()
+            front.close()
+            await serving.close()
+            await web.stop()
+            await house.broker.stop(1.0)

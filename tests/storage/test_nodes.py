@@ -1,0 +1,616 @@
+"""Several nodes on one NATS server: names, people, rules and private messages are the whole cluster's."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable, Mapping
+
+import pytest
+from nodes import Node, Peer, Start, knows, same, until
+
+from hubbub.chat.direct import signal as tell_signal
+from hubbub.cluster.nats import lease, streams
+from hubbub.cluster.nats.broker import AWAY, BACK
+from hubbub.cluster.nats.connection import Rejected, Unknown
+from hubbub.cluster.nats.log import publisher
+from hubbub.errors import BrokerError
+from hubbub.model.events import Knocked
+from nats_servers import NatsServers
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+async def test_one_of_many_who_claim_a_name_at_once_has_it(start: Start) -> None:
+    nodes = [await start() for _ in range(3)]
+    peers = [Peer(node, "Ann") for node in nodes for _ in range(1)]
+    await until(lambda: all(p.refused or p.session.rooms for p in peers), lambda: "no outcome")
+    assert sum(bool(p.session.rooms) for p in peers) == 1
+    assert {p.refused.code for p in peers if p.refused} == {"name-taken"}
+
+
+async def test_name_is_free_again_for_another_node_when_it_is_let_go(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    await same([two], [])
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    bo.types("/nick ann")
+    await bo.sees("The name ann is taken.")
+    ann.types("/nick Zoe")
+    await bo.sees("Ann is now Zoe")
+    await same([one, two], ["Bo", "Zoe"])
+    bo.types("/nick Ann")
+    await bo.sees("You are Ann now")
+    one.hub.depart(ann.session)
+    await same([two], ["Ann"])
+    assert (await one.enter("zoe")).refused is None
+
+
+async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([two], ["Ann", "Bo"])
+    began = time.monotonic()
+    await one.die()
+    while (peer := await two.enter("Ann")).refused:
+        assert peer.refused.code == "name-taken" and time.monotonic() - began < 3 * lease.LEASE
+        await asyncio.sleep(0.1)
+    assert time.monotonic() - began > lease.LEASE - lease.RENEW - 1
+    assert peer.notices == ["One moment: it is not sure whether Ann is still here"]
+    await bo.sees("Ann has joined the chat")
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+async def test_name_that_is_claimed_while_the_lease_is_lost_is_held_by_the_next_one(
+    start: Start, monkeypatch: pytest.MonkeyPatch, renewed: bool
+) -> None:
+    """A node that is frozen just when it claims a name, say: nobody else may have it afterwards."""
+    one, two = await start(), await start()
+    name, before = one.broker.lease, one.broker.lease.node
+    replace, begin = one.broker.link.replace, name.begin
+    stored, go_on, leased = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
+        number = await replace(subject, data, expected, seconds)
+        if subject.startswith(streams.NAME) and not stored.is_set():
+            stored.set()
+            await go_on.wait()
+        return number
+
+    async def late() -> None:
+        await leased.wait()
+        await begin()
+
+    monkeypatch.setattr(one.broker.link, "replace", slow)
+    monkeypatch.setattr(name, "begin", late)
+    peer = Peer(one, "Ann")
+    await stored.wait()
+    await name.end()
+    if renewed:
+        leased.set()
+        await until(lambda: name.node != before, lambda: "it has its lease still")
+    else:
+        await until(lambda: not name.valid, lambda: "it believes in its lease")
+    go_on.set()
+    await asyncio.sleep(0.1)
+    leased.set()
+    await until(lambda: bool(peer.session.rooms or peer.refused), lambda: "it waits")
+    while peer.refused:
+        assert peer.refused.code == "broker"  # it could not be claimed just then
+        await asyncio.sleep(0.05)
+        peer = await one.enter("Ann")
+    assert peer.session.nick == "Ann"
+    assert (other := (await two.enter("Ann")).refused) and other.code == "name-taken"
+
+
+async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None:
+    """A node that was cut off while another one gave its name away."""
+    one, two = await start(), await start()
+    ann, other = await one.enter("Ann"), await two.enter("Other")
+    one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
+    one.broker.lease._until = 0.0
+    one.broker.link.tell = _unheard  # type: ignore[method-assign]
+    await until(lambda: not two.broker.presence or not two.broker.presence.peers, lambda: "the node is there still")
+    ann.types("said meanwhile", "/topic set meanwhile")
+    assert (await two.enter("Ann")).refused is None
+    del one.broker.link.tell, one.broker.lease._renew
+    await until(lambda: ann.session.nick == "Ann2", lambda: ann.seen)
+    taken = "The name Ann was taken while the chat could not be reached"
+    await until(lambda: taken in ann.notices, lambda: ann.seen)
+    await same([one, two], ["Ann", "Ann2", "Other"])
+    assert ann.seen.count("Not sent: the chat could not be reached.") == 2
+    ann.types("said now")
+    await until(lambda: "Ann2: said now" in other.seen, lambda: other.seen)
+    assert "meanwhile" not in other.seen and not one.hub.outbox.count
+    # The one who has the name is not taken for the one who had it: she has left, and comes in under another.
+    came = [line for line in other.seen.splitlines() if line.startswith("*** Ann")]
+    assert came == ["*** Ann has left the chat (connection lost) ***", *came[1:]] and "is now" not in other.seen
+    assert sorted(came[1:]) == ["*** Ann has joined the chat ***", "*** Ann2 has joined the chat ***"]
+
+
+async def test_who_was_said_to_have_left_comes_in_before_what_he_said_meanwhile(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    bo.seen = ""
+    one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
+    one.broker.lease._until = 0.0
+    one.broker.link.tell = _unheard  # type: ignore[method-assign]
+    ann.types("said meanwhile", "and this")
+    await until(lambda: "Ann has left" in bo.seen, lambda: bo.seen)
+    del one.broker.link.tell, one.broker.lease._renew
+    await until(lambda: "and this" in bo.seen, lambda: bo.seen)
+    told = [line for line in bo.seen.splitlines() if "tea" in line or "Ann:" in line]
+    assert told == [
+        "*** Ann has left tea (connection lost) ***",
+        "*** Ann has joined tea ***",
+        "Ann: said meanwhile",
+        "Ann: and this",
+    ]
+    await same([one, two], ["Ann", "Bo"], "tea")
+
+
+async def test_people_of_a_node_that_is_given_up_twice_leave_twice(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    assert two.broker.presence
+    for _ in range(2):
+        await same([two], ["Ann", "Bo"])
+        lost, peers = one.broker.lease.node, two.broker.presence.peers.values()
+        await until(
+            lambda lost=lost, peers=peers: [peer.lease for peer in peers] == [lost], lambda: "a lease is not known"
+        )  # type: ignore[misc]
+        two.broker.presence._bury(lost)
+        await bo.sees("Ann has left the chat (connection lost)")
+        await until(lambda: two.hub.outbox.idle, lambda: "something has no outcome")
+        while one.broker.lease.node == lost:  # it may just have been renewed
+            await one.broker.lease.end()
+            await asyncio.sleep(0.05)
+
+
+async def _unheard(subject: str, data: bytes, reply: str = "") -> None:
+    pass
+
+
+async def _cut_off(start: float) -> None:
+    raise BrokerError("cut off")
+
+
+async def test_name_that_nobody_took_meanwhile_is_kept(start: Start) -> None:
+    one, _ = await start(), await start()
+    ann = await one.enter("Ann")
+    before = one.broker.lease.node
+    claim, valid = one.broker.lease._claim, []
+
+    async def watched(key: str) -> bool:
+        valid.append(one.broker.lease.valid)
+        return await claim(key)
+
+    one.broker.lease._claim = watched  # type: ignore[method-assign]
+    await one.broker.lease.end()
+    one.broker.lease._until = 0.0
+    await until(lambda: one.broker.lease.node != before and one.broker.lease.valid, lambda: "no new lease")
+    assert ann.session.nick == "Ann" and valid == [False], "it speaks for nobody before it has their names"
+
+
+async def test_node_that_starts_takes_back_what_the_dead_hold(start: Start) -> None:
+    one = await start()
+    await one.enter("Ann")
+    await one.die()
+    await asyncio.sleep(lease.LEASE + 1.5)
+    two = await start()
+    subject = f"{streams.NAME}ann"
+
+    async def gone() -> bool:
+        return await two.broker.link.last(streams.NOW, subject) is None
+
+    for _ in range(100):
+        if await gone():
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the claim is there still")
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+
+async def test_everybody_is_listed_on_every_node(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    ann.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    await until(lambda: bool(two.hub.remote.rooms.get("tea")), lambda: "not heard of")
+    bo.types("/rooms")
+    await bo.sees("tea (1)")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    three = await start()
+    await three.enter("Cy")
+    await same([one, two, three], ["Ann", "Bo", "Cy"])
+    ann.types("/leave tea")
+    await same([two], ["Bo"], "tea")
+
+
+async def test_who_joins_is_on_the_other_node_within_milliseconds(start: Start) -> None:
+    one, two = await start(), await start()
+    await two.enter("Bo")
+    took = []
+    for number in range(20):
+        peer = await one.enter(f"p{number}")
+        began = time.monotonic()
+        await until(lambda peer=peer: peer.session.nick in two.who(), lambda: "never")
+        took.append(time.monotonic() - began)
+    assert sorted(took)[10] < 0.1  # 2 ms of gathering and a way over loopback, on a machine that may be busy
+
+
+async def test_what_was_missed_is_asked_for(start: Start) -> None:
+    one, two = await start(), await start()
+    await two.enter("Bo")
+    await one.enter("Ann")
+    await same([two], ["Ann", "Bo"])
+    told = one.broker.presence
+    assert told is not None
+    told._told += 3  # as if messages had been lost
+    await one.enter("Cy")
+    await same([two], ["Ann", "Bo", "Cy"])
+
+
+async def test_people_of_a_node_that_says_goodbye_are_gone_at_once(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([two], ["Ann", "Bo"])
+    began = time.monotonic()
+    await one.stop()
+    await same([two], ["Bo"])
+    assert time.monotonic() - began < 2.5
+    bo.types("/nick Ann")
+    await bo.sees("You are Ann now")
+
+
+async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
+    one, two, three = await start(), await start(), await start()
+    ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await three.enter("Cy")
+    ann.types("/join tea")
+    bo.types("/join tea")
+    await same([two], ["Ann", "Bo"], "tea")
+    await until(lambda: len(three.hub.remote.rooms.get("tea", ())) == 2, lambda: "not heard of")  # it may be who tells
+    await one.die()
+    await same([two, three], ["Bo", "Cy"])
+    await bo.sees("Ann has left tea")
+    await cy.sees("Ann has left the chat")
+    cy.types("done")
+    await bo.sees("Cy: done")
+    await asyncio.sleep(0.3)
+    assert "Ann has left" not in cy.seen + bo.seen
+
+
+async def test_who_comes_back_at_once_under_his_name_is_found_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    before = two.hub.users["ann"]
+    one.hub.depart(ann.session)
+    again = await one.enter("Ann")
+    await until(lambda: two.hub.users.get("ann") not in (None, before), lambda: "she is the one before")
+    await same([one, two], ["Ann", "Bo"])
+    bo.types("/msg Ann psst")
+    await again.sees("Bo (private): psst")
+
+
+# --- from one to the other ------------------------------------------------------------------------------------------
+
+
+async def test_private_message_reaches_who_is_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    ann.types("/msg Bo psst")
+    await bo.sees("Ann (private): psst")
+    bo.types("/msg ann what?")
+    await ann.sees("Bo (private): what?")
+
+
+async def test_operators_rules_and_kicks_are_the_same_everywhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    await knows(two, "tea", "Ann")
+    bo.types("/join tea", "/who")
+    await bo.sees("@Ann, Bo")
+    bo.types("/kick Ann")
+    await bo.sees("You are not an operator of tea.")
+    await same([one], ["Ann", "Bo"], "tea")
+    ann.types("/op Bo", "/topic four o'clock")
+    await bo.sees("four o'clock")
+    bo.types("/who")
+    await bo.sees("@Ann, @Bo")
+    ann.types("/set invite-only on", "/deop Bo", "/kick Bo out")
+    await bo.sees("out")
+    await same([one], ["Ann"], "tea")
+    bo.types("/join tea")
+    await bo.sees("tea is invite-only. Ask an operator to invite you.")
+    ann.types("/invite Bo")
+    await bo.sees("tea")
+    bo.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+
+
+async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    target = one.hub.directory.find("Bo")
+    assert target is not None
+    one.hub.expel(target, "enough")
+    await same([one], ["Ann"])
+    assert bo.session.closed
+
+
+async def test_who_is_typing_is_told_elsewhere(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    heard = []
+    render = bo.session.encoder.encode
+    two.hub.delivery.signal = lambda room, entry, author: heard.append((room.name, entry.tags))  # type: ignore[method-assign]
+    assert render
+    tell_signal(one.hub, ann.session, "lobby", "+typing=active")
+    await until(lambda: heard == [("lobby", "+typing=active")], lambda: str(heard))
+
+
+async def test_one_rename_in_two_rooms_is_one_event_on_the_other_node_too(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    for peer in (ann, bo):
+        peer.types("/join tea")
+    await same([one, two], ["Ann", "Bo"], "tea")
+    told = []
+    two.hub.delivery.fan_out = _noting(two, told)  # type: ignore[method-assign]
+    ann.types("/nick Zoe")
+    await until(lambda: len(told) == 2, lambda: str(told))
+    assert sorted(map(len, told)) == [0, 1]
+
+
+def _noting(node: Node, told: list[object]) -> Callable[..., object]:
+    fan_out = node.hub.delivery.fan_out
+
+    def note(room: object, entries: object, authors: object, doubled: dict[int, object]) -> object:
+        told.append(doubled)
+        return fan_out(room, entries, authors, doubled)  # type: ignore[arg-type]
+
+    return note
+
+
+async def test_operator_with_a_new_name_is_one_for_who_comes_later(start: Start) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    ann.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    for peer, name in ((ann, "Zoe"), (bo, "Kim")):
+        peer.types(f"/nick {name}")
+    await same([one, two], ["Kim", "Zoe"])
+    for name in ("Yve", "Zoe"):
+        ann.types(f"/nick {name}")
+    await ann.sees("You are Yve now")
+    await ann.sees("You are Zoe now")
+    await knows(two, "tea", "Zoe")
+    bo.types("/join tea", "/who")
+    await bo.sees("@Zoe")
+    ann.types("/op Kim")
+    await bo.sees("has made Kim an operator")
+    bo.types("/deop Zoe", "/who")
+    await bo.sees("@Kim, Zoe")
+    cy = await (await start()).enter("Cy")
+    await knows(cy.node, "tea", "Kim", "Zoe")
+    cy.types("/join tea", "/who")
+    await cy.sees("Cy, @Kim, Zoe")
+
+
+# --- servers that go ------------------------------------------------------------------------------------------------
+
+
+async def test_what_is_typed_while_the_server_is_gone_is_kept_back(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGKILL)
+    await ann.sees(AWAY)
+    ann.types("under water", "and this")
+    newcomer = await one.enter("Cy")
+    assert newcomer.refused and newcomer.refused.code == "broker"
+    await asyncio.sleep(0.5)
+    assert "under water" not in bo.seen
+    servers.start(0)
+    await bo.sees("Ann: under water\nAnn: and this")
+    await ann.sees(BACK)
+    ann.types("/history 5")
+    await ann.sees("Ann: and this")
+
+
+async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("into the ice")
+    await ann.sees(AWAY)
+    servers.signal(0, signal.SIGCONT)
+    await bo.sees("Ann: into the ice")
+    await ann.sees(BACK)
+    ann.types("after")
+    await bo.sees("Ann: after")
+    assert "into the ice" not in bo.seen
+
+
+async def test_who_says_something_that_nobody_answers_is_told_so_though_the_lease_is_renewed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has no leader, say; the lease is in another stream."""
+    one = await start()
+    ann = await one.enter("Ann")
+    publish, lost = one.broker.link.publish, 0
+
+    async def deaf(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        nonlocal lost
+        if not subject.startswith(streams.ROOM):
+            return await publish(subject, data, headers)
+        lost += 1
+        raise Unknown
+
+    monkeypatch.setattr(one.broker.link, "publish", deaf)
+    ann.types("hello")
+    await ann.sees(AWAY)
+    await asyncio.sleep(1)  # meanwhile the lease is renewed
+    assert BACK not in ann.notices and lost > 5
+    monkeypatch.setattr(publisher, "GIVE_UP", 0.1)
+    await ann.sees("Not confirmed: ")
+    await ann.sees(BACK)  # nothing waits
+    monkeypatch.setattr(publisher, "GIVE_UP", 9.0)
+    ann.types("again")
+    await ann.sees(AWAY)
+    monkeypatch.setattr(one.broker.link, "publish", publish)
+    await ann.sees(BACK)
+
+
+async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
+    start: Start, servers: NatsServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher, "GIVE_UP", 0.5)
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("into the ice")
+    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may be shown yet: into the ice")
+    servers.signal(0, signal.SIGCONT)
+    await bo.sees("Ann: into the ice")
+    await ann.sees("This was sent after all: into the ice")
+
+
+async def test_what_no_server_takes_is_told_as_not_sent(start: Start) -> None:
+    one = await start()
+    ann = await one.enter("Ann")
+    config = (await one.broker.link.ask(f"STREAM.INFO.{streams.LOG}"))["config"]
+    await one.broker.link.ask(f"STREAM.UPDATE.{streams.LOG}", {**config, "max_msg_size": 1000})
+    ann.types("x" * 1000)
+    await ann.sees("Not sent: ")
+    ann.types("short")
+    await until(lambda: one.hub.outbox.idle, lambda: "still open")
+
+
+async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
+    one, two = await start(), await start()
+    assert len(one.broker.secret) == 32 and one.broker.secret == two.broker.secret
+
+
+async def test_who_waits_for_the_servers_lets_others_notice_that_they_are_gone(start: Start) -> None:
+    one = await start()
+    publisher = one.broker._sending
+    publisher.back.set()  # as at the moment at which a connection ends: nobody was told yet
+    one.broker.link._nats._status = 3  # type: ignore[assignment] - reconnecting
+    ran = []
+    asyncio.get_running_loop().call_soon(ran.append, True)
+    await publisher.wait()
+    one.broker.link._nats._status = 1  # type: ignore[assignment] - connected
+    assert ran
+
+
+# --- a disk that is full ----------------------------------------------------------------------------------------------
+
+
+async def test_full_disk_is_told_of_as_such_though_the_lease_cannot_be_renewed_either(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    publish = one.broker.link.publish
+
+    async def full(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+        raise Rejected("the disk is full", 10047)
+
+    monkeypatch.setattr(one.broker.link, "publish", full)
+    await until(lambda: one.broker.lease.full and not one.broker.lease.valid, lambda: "the lease is valid still")
+    ann.types("lost", "/join elsewhere")
+    await ann.sees("Not sent: the disk is full.")
+    await ann.sees("Not joined: the disk is full.")
+    newcomer = await one.enter("Cy")
+    assert newcomer.refused and newcomer.refused.text == "The disk is full; try again in a while."
+    assert AWAY not in ann.notices and one.broker.reachable
+    monkeypatch.setattr(one.broker.link, "publish", publish)
+    await until(lambda: one.broker.lease.valid, lambda: "the lease is not valid again")
+    ann.types("there is room")
+    await bo.sees("Ann: there is room")
+    assert "lost" not in bo.seen
+
+
+async def test_bug_on_the_way_into_the_log_ends_in_a_sentence(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = await start()
+    ann = await one.enter("Ann")
+    monkeypatch.setattr(one.broker._sending, "_pack", lambda *_: 1 / 0)
+    ann.types("what now")
+    await ann.sees("Not confirmed: the server made a mistake.")
+    monkeypatch.undo()
+    ann.types("go on")
+    await until(lambda: one.hub.outbox.idle, lambda: "it hangs")
+
+
+# --- private messages that do not arrive ------------------------------------------------------------------------------
+
+
+async def test_private_message_is_not_lost_without_a_word(start: Start, servers: NatsServers) -> None:
+    one, two = await start(), await start()
+    ann, bo = await one.enter("Ann"), await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    two.hub.pause(bo.session)
+    ann.types("/msg Bo psst")
+    await ann.sees("Not sent: Bo does not read just now.")
+    two.hub.resume(bo.session)
+    servers.signal(0, signal.SIGSTOP)
+    ann.types("/msg Bo psst")
+    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+    servers.signal(0, signal.SIGCONT)
+    await two.die()
+    ann.types("/msg Bo psst", "/msg Bo again")
+    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+
+
+async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    claim = one.broker.lease._claim
+
+    async def slow(key: str) -> bool:
+        one.hub.depart(ann.session)
+        return await claim(key)
+
+    one.broker.lease._claim = slow  # type: ignore[method-assign]
+    await one.broker.lease.end()
+    one.broker.lease._until = 0.0
+    await until(lambda: ann.session.closed and one.broker.lease.valid, lambda: "no new lease")
+    await same([one, two], [])
+    for _ in range(100):
+        if not (peer := await two.enter("Ann")).refused:
+            break
+        await asyncio.sleep(0.05)
+    assert peer.session.nick == "Ann"
+
+
+async def test_operator_on_another_node_reads_that_somebody_knocks(start: Start) -> None:
+    one, two = await start(), await start()
+    ann = await one.enter("Ann")
+    bo = await two.enter("Bo")
+    await same([one, two], ["Ann", "Bo"])
+    session = two.hub.directory.find("Ann")
+    assert session in two.hub.remote
+    session.client.send_event(Knocked("Bo", bo.session.host, "den"))
+    await ann.sees("*** Bo asks to be let into den. To let them in, type /invite Bo there ***")
