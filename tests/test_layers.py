@@ -28,6 +28,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "cli": {*CHAT, "server", "tools", "storage", "wire", "config", "console", "passwords"},
     "__main__": {"cli"},
 }
+ACYCLIC = ("hubbub.storage.", "hubbub.cluster.", "hubbub.serve.irc.")
 IMPURE = {
     "asyncio",
     "socket",
@@ -64,6 +65,20 @@ def test_imports_point_down(path: Path) -> None:
     assert ours <= BELOW[layer] | {layer}
     if layer in PURE:
         assert not {name.split(".")[0] for name in imported(path)} & IMPURE
+
+
+def name_of(path: Path) -> str:
+    return ".".join(("hubbub", *path.relative_to(SOURCE).with_suffix("").parts))
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports only for types count too: a reader of one file must not need a file that needs the first one."""
+    paths = {name_of(path): path for path in modules()}
+    left = {name: imported(path) & paths.keys() for name, path in paths.items() if name.startswith(ACYCLIC)}
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+    assert not left, "these are in cycles, or import such modules"
 
 
 def test_packages_are_empty() -> None:

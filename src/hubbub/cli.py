@@ -337,7 +337,7 @@ def check(file: str | None, **flags: Any) -> None:
         return
     with contextlib.closing(Store(_where(Path(settings.data)))) as store, _progress("Checking") as progress:
         faults = store.check(progress)
-        warnings = checking.warnings(store, time.time())
+        warnings = checking.warnings(store.past, store.newest, time.time())
         size = None if faults else store.size()
     click.echo("")
     for text in warnings:

@@ -42,6 +42,7 @@ from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.echo import EchoClient
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
+from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.probe import Probes
 from hubbub.serve.sniffer import Caller
@@ -103,7 +104,7 @@ class ChatProtocols:
         self.certificate: Certificate | None = None
         self._hub = hub
         self._shared = shared
-        self.network = IrcNetwork(hub, shared.settings)
+        self.network: IrcNetwork[IrcClient] = IrcNetwork(hub, shared.settings)
 
     def line_client(self, caller: Caller) -> ClientProtocol:
         """Return the client for a new connection on the line wire."""
@@ -111,7 +112,7 @@ class ChatProtocols:
 
     def irc_client(self, caller: Caller) -> ClientProtocol:
         """Return the client for a new IRC connection."""
-        return IrcClient(self._hub, self.network, caller.since)
+        return IrcProtocol(self._hub, self.network, caller.since)
 
     def http(
         self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]

@@ -25,6 +25,7 @@ from hubbub.group_commit import GroupCommit
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
+from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.server import limits
@@ -209,7 +210,7 @@ class House:
         self.shared = Shared(
             loop, self.settings, loop.time, TimerWheel(loop, loop.time), lambda address: f"{address}-cloak"
         )
-        self.network = IrcNetwork(self.hub, self.settings)
+        self.network: IrcNetwork[IrcClient] = IrcNetwork(self.hub, self.settings)
         self.network.verify_gateway = lambda password, done: loop.call_later(0.1, done, password == GATEWAY)
         self.gone: list[Connection] = []
         self.peers: list[Peer] = []
@@ -218,7 +219,7 @@ class House:
         """Return a peer that has said nothing yet."""
         dialogue: ClientProtocol
         if wire == "irc":
-            dialogue, kind = IrcClient(self.hub, self.network, self.shared.clock()), IrcPeer
+            dialogue, kind = IrcProtocol(self.hub, self.network, self.shared.clock()), IrcPeer
         else:
             dialogue, kind = LineClient(self.hub, self.settings, self.shared.clock()), NcPeer  # type: ignore[assignment]
         ours, theirs = socket.socketpair()

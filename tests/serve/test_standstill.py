@@ -16,7 +16,7 @@ from housing import PROMPT, Client, Serving, housing
 from serving import until
 
 from hubbub.serve import connection, sniffer
-from hubbub.serve.irc import client as irc_client
+from hubbub.serve.irc import protocol as irc_protocol
 
 PAUSE = 0.05  # seconds of CPU time that the loop may be busy at once
 Act = Callable[[Serving, str], Awaitable[Client]]
@@ -112,8 +112,8 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(irc_client, "PING_AFTER", 0.3)
-    monkeypatch.setattr(irc_client, "PONG_WITHIN", 0.25)
+    monkeypatch.setattr(irc_protocol, "PING_AFTER", 0.3)
+    monkeypatch.setattr(irc_protocol, "PONG_WITHIN", 0.25)
     monkeypatch.setattr(sniffer, "DEADLINE", 0.3)
     monkeypatch.setattr(connection, "LINGER", 0.3)
 

@@ -126,8 +126,7 @@ class Alone:
         self.people: list[Peer] = []
 
     async def start(self) -> None:
-        self.broker._created = self.server.created
-        self.broker.log_id = await streams.log_id(self.broker.link, self.server.created)
+        await self.broker.identity.begin()
         await self.broker.lease.begin()
         await self.broker.meet(self.hub)
         self.broker._committed, self.broker._sending.failed = self.pump.committed, self.pump.failed
@@ -296,5 +295,5 @@ async def test_copy_with_the_number_of_no_message_is_ignored_and_the_room_goes_o
         feed = node.broker.following.feeds["lobby"]
         await until(lambda: not feed._held, lambda: "it is kept", 20)
         await node.still_works()
-        assert feed.last < 99 and not node.broker.fault and "Bo: hi" not in node.people[0].seen
+        assert feed.last < 99 and not node.broker.identity.fault and "Bo: hi" not in node.people[0].seen
         assert sum("number of no message" in one.message for one in caplog.records) == 1

@@ -54,11 +54,11 @@ async def test_log_with_another_past_is_noticed_and_told_once(
         node.people[0].types("one", "two")
         await until(lambda: "two" in node.people[2].seen, lambda: "it is not said")
         await look(node)
-        assert not broker.fault
+        assert not broker.identity.fault
         change(node)
         await look(node, 4)
         await until(lambda: bool(ends), lambda: "nobody is told to end")
-        assert ends == [broker.fault] and "must be started again" in broker.fault
+        assert ends == [broker.identity.fault] and "must be started again" in broker.identity.fault
         assert sum("not what was shown" in one.message for one in caplog.records) == 1
         assert await streams.log_id(broker.link, node.server.created) != before
         node.people[0].types("three")
@@ -67,9 +67,9 @@ async def test_log_with_another_past_is_noticed_and_told_once(
 
 async def look(node: Alone, times: int = 1) -> None:
     for _ in range(times):
-        await node.broker._check_log()
+        await node.broker.identity.check(node.broker.following.newest)
         if room := await node.broker.following.audit():
-            node.broker.mistrust("the log is another one; the server must be started again", room)
+            node.broker.identity.mistrust("the log is another one; the server must be started again", room)
 
 
 async def test_log_that_has_grown_again_is_noticed_by_what_comes_next() -> None:
@@ -84,7 +84,7 @@ async def test_log_that_has_grown_again_is_noticed_by_what_comes_next() -> None:
         await until(lambda: "last" in node.people[2].seen, lambda: "it did not come")
         assert feed.doubts
         await look(node)
-        assert not feed.doubts and not node.broker.fault, "here it was seen as it is"
+        assert not feed.doubts and not node.broker.identity.fault, "here it was seen as it is"
 
 
 @pytest.mark.parametrize("sum", [None, 1, checksum(pack("three", 51))])

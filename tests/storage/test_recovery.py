@@ -80,7 +80,7 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         await streams.patiently(lambda: one.broker.link.publish(state.subject, state.data, {}))
         ann.types("after the power cut")
         await until(lambda: "ot sent" in ann.seen or "Not confirmed" in ann.seen, lambda: ann.seen)
-        await until(lambda: bool(one.broker.fault), lambda: "nothing was noticed")
+        await until(lambda: bool(one.broker.identity.fault), lambda: "nothing was noticed")
         ann.seen = ""
         ann.types("and again")
         await ann.sees("Not sent: the log has lost its end; the server must be started again")
@@ -121,7 +121,7 @@ async def test_log_that_ends_too_early_is_mistrusted_when_that_is_sure(
     monkeypatch.setattr(broker_module, "AUDIT", 0.02)
     looks = len(ends) + 3  # the last of which find it as it should be
     await until(lambda: seen >= looks, lambda: "it does not look")
-    assert bool(one.broker.fault) is (len(ends) == 3)
+    assert bool(one.broker.identity.fault) is (len(ends) == 3)
 
 
 async def test_room_of_which_retention_took_everything_is_empty_and_not_out_of_reach(start: Start) -> None:

@@ -155,13 +155,13 @@ async def test_search_ends_when_its_asker_goes(tmp_path: Path, monkeypatch: pyte
 
     class Leaving(Peer):
         @property
-        def gone(self) -> bool:  # type: ignore[override]
+        def closed(self) -> bool:  # type: ignore[override]
             nonlocal looks
             looks += 1
             return looks > 2
 
-        @gone.setter
-        def gone(self, value: bool) -> None:
+        @closed.setter
+        def closed(self, value: bool) -> None:
             pass
 
     result = await probe.read(Search("nowhere", 20, asker=Leaving()))

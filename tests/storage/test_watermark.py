@@ -37,7 +37,7 @@ def everything(folder: Path) -> list[str]:
 def checked(folder: Path) -> tuple[list[str], list[str]]:
     """Return what `check` finds wrong, and what it warns of besides SQLite."""
     with closing(Store(folder)) as store:
-        return store.check(), [text for text in warnings(store, clock()) if "SQLite" not in text]
+        return store.check(), [text for text in warnings(store.past, store.newest, clock()) if "SQLite" not in text]
 
 
 def test_log_that_goes_on_keeps_its_identity_and_is_whole(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import reading
 from hubbub.cluster.nats.log.batches import RoomSnapshot, end_of
-from hubbub.cluster.nats.log.publisher import MISTAKE, SHORTER, Publisher
+from hubbub.cluster.nats.log.log_identity import ANOTHER, LogIdentity
+from hubbub.cluster.nats.log.publisher import MISTAKE, Publisher
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.search_index import SearchIndex
 from hubbub.cluster.nats.log.subscriptions import Subscriptions
@@ -49,13 +50,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("hubbub")
 
 AUDIT = 2.0  # seconds between two checks that the newest message of every room was delivered
-SURE = 3  # consecutive checks that must find the log too short: a new leader may lag behind
 CATCH_UP = 2.0  # seconds in which a returning node reads missed entries before its users may speak
 PATIENT = 120.0  # seconds that a request for missed entries waits for unreachable servers
 PATIENCE = 0.5  # seconds in which another server may be found before users get a notice
 AWAY = "The chat cannot be reached just now; what you type is kept back"
 BACK = "The chat is back"
-ANOTHER = "the log is not the one that was shown from here; the server must be started again"
 
 
 class JetStreamBroker:
@@ -80,7 +79,6 @@ class JetStreamBroker:
     ) -> None:
         self.gathers = True
         self.secret = b""
-        self.log_id = ""
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
         self.node = secrets.token_hex(6)
@@ -94,15 +92,19 @@ class JetStreamBroker:
         self._hub: Hub | None = None
         self._told = True  # whether the last notice to users says that the servers can be reached
         self._loop = asyncio.get_running_loop()
-        self._sending = Publisher(self, clock)
+        self.identity = LogIdentity(self.link, self.tasks, lambda fault: self.broken(fault))
         self.following = Subscriptions(self.link, self.tasks, self._hand_on)
+        self._sending = Publisher(clock, self.link, self.lease, self.following, self.identity)
+        self._sending.answers_changed = self.look_soon
         self._projection = SearchIndex(self.link, folder) if folder else None
         self._searches = SearchScheduler(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
         self._stopping = False
-        self._short = 0  # consecutive checks in which the log lacked delivered messages
-        self._created = ""  # creation time of the log
-        self.fault = ""  # the reason why this node can store nothing until a restart
         self._committed: Committed = _nobody
+
+    @property
+    def log_id(self) -> str:
+        """The identity of the log, once connected."""
+        return self.identity.id
 
     # --- beginning and end ----------------------------------------------------------------------------------------
 
@@ -113,8 +115,7 @@ class JetStreamBroker:
         await self.link.connect()
         await streams.set_up(self.link, self._replicas, self._bounds)
         self.secret = await streams.patiently(lambda: streams.secret(self.link))
-        self._created = (await streams.patiently(lambda: streams.log(self.link))).created
-        self.log_id = await streams.patiently(lambda: streams.log_id(self.link, self._created))
+        await self.identity.begin()
         await streams.patiently(self.lease.begin)
         self.lease.changed = self._look
 
@@ -313,47 +314,10 @@ class JetStreamBroker:
             await asyncio.sleep(AUDIT)
             await self.following.tidy(self._sending.outgoing)
             if self.link.up:
-                await self._check_log()
+                await self.identity.check(self.following.newest)
                 if room := await self.following.audit():
-                    self.mistrust(ANOTHER, f"in {room} it has another message")
+                    self.identity.mistrust(ANOTHER, f"in {room} it has another message")
                 await self.following.keep_late()
-
-    async def _check_log(self) -> None:
-        """Check that the log is the one that this node has delivered, and that it has all delivered messages."""
-        newest = max((feed.last for feed in self.following.feeds.values()), default=0)
-        with contextlib.suppress(BrokerError):
-            now = await streams.log(self.link)
-            self._created = self._created or now.created
-            if now.created != self._created:
-                self.mistrust(ANOTHER, f"it was made at {now.created}, not at {self._created}")
-                return
-            self._short = self._short + 1 if now.last < newest else 0
-            if self._short == SURE:
-                self.mistrust(SHORTER, f"it ends with message {now.last}, and {newest} was shown")
-            if not self.fault:
-                # Another node may have found out that the log has lost its end.
-                self.log_id = await streams.log_id(self.link, now.created)
-
-    def mistrust(self, fault: str, why: str) -> None:
-        """Stop storing and end the server, because the log differs from the one that this node has delivered.
-
-        Entry numbers have changed their meaning, so the log gets a new identity. After a restart the server reads
-        everything again from the NATS servers.
-
-        Args:
-            fault: the reason for users.
-            why: the details for the console.
-
-        """
-        if not self.fault:
-            self.fault = fault
-            log.critical("The log on NATS is not what was shown from here: %s; this node must be started again", why)
-            self.tasks.spawn(self._renew_log_id())
-
-    async def _renew_log_id(self) -> None:
-        with contextlib.suppress(BrokerError):
-            await streams.renew_log_id(self.link, self.log_id)
-        self.broken(self.fault)
 
     # --- reading --------------------------------------------------------------------------------------------------
 
@@ -374,8 +338,8 @@ class JetStreamBroker:
             await asyncio.sleep(0.005)
         if any(waiting):
             raise BrokerError(GONE)
-        if self.fault:
-            raise BrokerError(self.fault)
+        if self.identity.fault:
+            raise BrokerError(self.identity.fault)
         await self.link.publish(streams.PROBE, b"", {})
 
     def _ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hubbub.chat import moderation
 from hubbub.chat.room import Room
@@ -13,14 +13,12 @@ from hubbub.model.access import Action, may
 from hubbub.model.events import Knocked
 from hubbub.model.masks import read_mask
 from hubbub.model.queries import AllRooms, RoomList
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text import names
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel, formatted
 from hubbub.wire.irc.numerics import TEXTS
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 ROOMS = 1_000_000  # maximum number of rooms in a list
 NAMES_LINE = 400  # maximum bytes of names in a line

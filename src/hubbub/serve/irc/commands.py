@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
 from hubbub.serve.irc import channels, history, messages, metadata, modes, people, registration, server_info
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.numerics import REFUSALS
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 VISITED = 10  # maximum number of rooms that one message may load
 HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PRI"})

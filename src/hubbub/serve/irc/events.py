@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import (
@@ -21,12 +21,10 @@ from hubbub.model.events import (
     RoomRenamed,
 )
 from hubbub.serve.irc import channels, history, metadata
+from hubbub.serve.irc.client import IrcClient
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import RENAMING, channel
 from hubbub.wire.irc.numerics import REFUSALS, TEXTS
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 
 def _joined(client: IrcClient, event: Joined, again: bool = False) -> None:

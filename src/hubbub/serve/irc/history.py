@@ -9,7 +9,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from hubbub.errors import BrokerError
 from hubbub.model.entries import SAID
@@ -17,6 +16,7 @@ from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc import messages
 from hubbub.serve.irc.channels import find_room
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean_exactly, is_blank
 from hubbub.text.formatting import CUT
@@ -24,9 +24,6 @@ from hubbub.text.names import key_of
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
 MARKERS = 200  # maximum number of read markers per client

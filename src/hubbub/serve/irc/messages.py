@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from hubbub.chat import direct
 from hubbub.chat.room import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kind
 from hubbub.serve.irc.channels import find_room
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
 from hubbub.text.tags import of_client
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 TARGETS = 4  # maximum number of targets of one message
 

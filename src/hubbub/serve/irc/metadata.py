@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from hubbub.chat.room import Room
 from hubbub.chat.session import Session
 from hubbub.chat.users import User
 from hubbub.model.access import Action
 from hubbub.serve.irc.channels import find_room
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean
 from hubbub.text.names import key_of
@@ -24,16 +24,12 @@ from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import TEXTS
 
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
-
 SECOND, THIRD = "draft/metadata-2", "draft/metadata-3"
 LIMITS = (
     f"before-connect,max-subs={bounds.METADATA_SUBSCRIPTIONS},max-keys={bounds.METADATA_KEYS},"
     f"max-value-bytes={bounds.METADATA_VALUE_BYTES}"
 )
 CAPS = {SECOND: LIMITS, THIRD: f"{LIMITS},max-key-bytes={bounds.METADATA_KEY_BYTES}"}
-ROOMS = 10_000  # rooms with values; at this number, the values of rooms that are not loaded are dropped
 AT_ONCE = 500  # maximum values sent at a JOIN; with more, the client is asked to request them
 IN_LINE = 6  # keys of maximum length that fit in a line
 IN_WHOIS = ("display-name", "pronouns", "status", "location", "homepage")  # keys that WHOIS shows
@@ -41,44 +37,6 @@ ALL = "*ALL"  # a target: all users and rooms whose changes the client is sent
 LATER = f"Ask by METADATA {ALL} SYNC"
 
 Row = tuple[str, ...]  # the verb of a line, and its parameters
-
-
-class Values:
-    """The metadata values of users and rooms, by key.
-
-    They are in memory only and not in the log. A user's nick is theirs only while they are connected, and after a
-    restart the operators of a room set its values again.
-
-    Args:
-        awake: the loaded rooms, by name.
-
-    """
-
-    def __init__(self, awake: Mapping[str, Room]) -> None:
-        self.users: dict[User, dict[str, str]] = {}
-        self.rooms: dict[str, dict[str, str]] = {}
-        self._awake = awake
-
-    def open(self, name: str) -> dict[str, str]:
-        """Return a room's values for a change. Drop those of rooms that are not loaded if there are too many."""
-        if name not in self.rooms and len(self.rooms) >= ROOMS:
-            for other in [other for other in self.rooms if other not in self._awake]:
-                del self.rooms[other]
-        return self.rooms.setdefault(name, {})
-
-    def move(self, before: str, to: str) -> None:
-        """Move a room's values to its new name."""
-        self.rooms.pop(to, None)
-        if values := self.rooms.pop(before, None):
-            self.rooms[to] = values
-
-
-@dataclass(slots=True)
-class MetadataSubscriptions:
-    """A client's state: the keys that it subscribes to, in order, and its values set before registration."""
-
-    subscribed: dict[str, None] = field(default_factory=dict)
-    early: dict[str, str] = field(default_factory=dict)
 
 
 class MetadataTarget(NamedTuple):

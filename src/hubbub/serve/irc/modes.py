@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
 from hubbub.chat.room import Room
@@ -15,11 +14,9 @@ from hubbub.model.access import Action
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange
 from hubbub.serve.irc.channels import room_at
+from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 from hubbub.wire.irc.encoder import channel
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 USER_MODES = "Biow"
 MODES = 20  # maximum number of changes in one command

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.room import Room
@@ -14,11 +14,8 @@ from hubbub.chat.users import User
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.serve.address import contains, network
-from hubbub.serve.irc.metadata import Values
+from hubbub.serve.irc.metadata_values import MetadataValues
 from hubbub.text.names import key_of
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 REMEMBERED = 500  # past users kept for WHOWAS
 CROWD = 200  # number of users from which on their modes are counted at most once a second
@@ -36,7 +33,29 @@ class WhowasEntry(NamedTuple):
     at: float
 
 
-class IrcNetwork:
+class NetworkClient(Protocol):
+    """The parts of an IRC client that the network uses to notify it."""
+
+    caps: frozenset[str]
+    session: Session
+
+    def send(self, *lines: bytes) -> None:
+        """Send lines in the session's reply order."""
+        ...
+
+    def numeric(self, code: int, *params: str) -> None:
+        """Send a numeric with its standard text."""
+        ...
+
+    def event(self, author: Session, verb: str, *params: str) -> bytes:
+        """Return a message that shows another session's action that is not stored in a log."""
+        ...
+
+
+Client = TypeVar("Client", bound=NetworkClient)
+
+
+class IrcNetwork(Generic[Client]):
     """The state that all IRC clients share.
 
     Args:
@@ -54,15 +73,15 @@ class IrcNetwork:
         self.name = settings.server_name
         self.started = hub.clock()
         self.most = 0  # maximum number of users at the same time
-        self.unregistered: set[IrcClient] = set()
-        self.clients: set[IrcClient] = set()
+        self.unregistered: set[Client] = set()
+        self.clients: set[Client] = set()
         self.was: deque[WhowasEntry] = deque(maxlen=REMEMBERED)  # newest last
         self.names: dict[str, tuple[tuple[object, ...], bytes]] = {}  # cached NAMES lines by room
-        self._watchers: dict[str, set[IrcClient]] = {}  # by folded nick
+        self._watchers: dict[str, set[Client]] = {}  # by folded nick
         self._here: dict[User, None] = {}
         self._knocks: dict[tuple[str, str], float] = {}  # time of the last knock, by room and host
         self._counted = (-1.0, 0, 0)  # time of the last count, invisible users, operators
-        self.metadata = Values(hub.rooms.loaded)
+        self.metadata = MetadataValues(hub.rooms.loaded)
         if settings.webirc_password and not settings.webirc_password.startswith("$argon2"):
             raise SettingsError("The setting webirc_password must be a hash, as `hubbub password` prints it.")
         self._gateways = [network(text, "a web gateway") for text in settings.webirc_from]
@@ -95,11 +114,11 @@ class IrcNetwork:
 
     # --- MONITOR --------------------------------------------------------------------------------------------------
 
-    def watch(self, nick: str, client: IrcClient) -> None:
+    def watch(self, nick: str, client: Client) -> None:
         """Notify a client from now on when a user with this nick comes or goes."""
         self._watchers.setdefault(key_of(nick), set()).add(client)
 
-    def unwatch(self, nick: str, client: IrcClient) -> None:
+    def unwatch(self, nick: str, client: Client) -> None:
         """Stop notifying a client about this nick."""
         watchers = self._watchers.get(key_of(nick))
         if watchers:
@@ -107,7 +126,7 @@ class IrcNetwork:
             if not watchers:
                 del self._watchers[key_of(nick)]
 
-    def watchers(self, nick: str) -> Iterable[IrcClient]:
+    def watchers(self, nick: str) -> Iterable[Client]:
         """Return the clients that monitor a nick."""
         return list(self._watchers.get(key_of(nick), ()))
 
@@ -173,7 +192,7 @@ class IrcNetwork:
 
     # --- notified clients -----------------------------------------------------------------------------------------
 
-    def sharers(self, session: object, cap: str) -> Iterator[IrcClient]:
+    def sharers(self, session: object, cap: str) -> Iterator[Client]:
         """Return the clients that have a capability and share a room with a session, each once, without its own."""
         seen = {session}
         for room in getattr(session, "rooms", {}).values():
@@ -184,7 +203,7 @@ class IrcNetwork:
                     if client and cap in client.caps:
                         yield client
 
-    def interested(self, session: object, nick: str, cap: str) -> Iterator[IrcClient]:
+    def interested(self, session: object, nick: str, cap: str) -> Iterator[Client]:
         """Return the clients of `sharers`, and those that monitor the nick and have extended-monitor."""
         seen = set()
         for client in self.sharers(session, cap):
@@ -194,14 +213,10 @@ class IrcNetwork:
             if client not in seen and {cap, "extended-monitor"} <= client.caps and client.session is not session:
                 yield client
 
-    @staticmethod
-    def client(session: object) -> IrcClient | None:
+    def client(self, session: object) -> Client | None:
         """Return the IRC client of a session; None if the session uses another protocol."""
-        outlet = getattr(session, "client", None)
+        outlet: Any = getattr(session, "client", None)
         return outlet if getattr(outlet, "is_irc", False) else None
-
-
-Clock = Callable[[], float]
 
 
 def human(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from hubbub.chat.room import Room
 from hubbub.chat.session import Session
@@ -12,15 +11,13 @@ from hubbub.model.access import Action
 from hubbub.model.masks import read_mask
 from hubbub.serve.irc import metadata
 from hubbub.serve.irc.channels import find_room
+from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, is_blank
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 FIELDS = "tcuihsnfdlaor"  # WHOX fields in the order of the reply
 

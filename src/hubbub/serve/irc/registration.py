@@ -5,25 +5,27 @@ Sources: https://modern.ircdocs.horse; ircv3.net for capabilities.
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
 
+from hubbub.chat.users import User
 from hubbub.errors import Refused
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.room_modes import LETTERS
 from hubbub.serve.address import is_loopback, origin
 from hubbub.serve.irc import metadata, modes, server_info
+from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human
 from hubbub.text import bounds
 from hubbub.text.cleaning import real_name, reason_of
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import MULTILINE
+from hubbub.wire.irc.encoder import MULTILINE, SHOWING, form_of
+from hubbub.wire.irc.numerics import REFUSALS
 
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
+log = logging.getLogger("hubbub")
 
 CAPS_LINE = 400  # bytes of capabilities in a line of an answer to CAP REQ
 # The value of each capability, "" for none. Draft capabilities have the names that clients know.
@@ -79,6 +81,79 @@ def welcome(client: IrcClient) -> None:
     server_info.motd(client, [])
 
 
+def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
+    """Send the numeric for a refused nick: 437 if the other nodes could not be asked, else that of the refusal."""
+    shown = name if name and " " not in name and not name.startswith(":") else "*"
+    if refusal.code in REFUSALS:
+        client.numeric(REFUSALS[refusal.code], shown)
+    else:  # the other nodes could not be asked
+        client.reply("437", client.nick or "*", shown, refusal.text)
+
+
+def _want(client: IrcClient, name: str) -> None:
+    """Note the nick that the client asks for, and register it if possible. The nick is reserved at registration."""
+    try:
+        client.wanted = client.hub.directory.check_free(name)
+    except Refused as refusal:
+        if not client.hub.naming.make_free(client.session, name, refusal, partial(_want_again, client, name)):
+            _refuse_nick(client, refusal, name)
+        return
+    _register(client)
+
+
+def _want_again(client: IrcClient, name: str) -> None:
+    try:
+        client.wanted = client.hub.directory.check_free(name)
+    except Refused as refusal:
+        _refuse_nick(client, refusal, name)
+    else:
+        _register(client)
+
+
+def _register(client: IrcClient) -> None:
+    """Register the client once NICK and USER have come and CAP negotiation is over.
+
+    A wrong server password disconnects the client. A nick that is taken by now is refused.
+    """
+    if client.registered or client.negotiating or not client.wanted or not client.username:
+        return
+    if client.settings.irc_password and client.password != client.settings.irc_password:
+        client.numeric(464)
+        client.end("Password incorrect")
+        return
+    try:
+        user, nick = client.hub.directory.claim(client.wanted)
+    except Refused as refusal:
+        _not_called(client, refusal)
+    else:
+        client.hub.naming.reserve(client.session, nick, partial(_come_in, client, user))
+
+
+def _come_in(client: IrcClient, user: User, refusal: Refused | None) -> None:
+    """Complete the registration with the reserved nick, or send the refusal of the nick."""
+    if refusal or client.session.closed:
+        client.hub.directory.release_all(user)
+        if refusal and not client.session.closed:
+            _not_called(client, refusal)
+        return
+    client.user = user
+    client.registered = True
+    client.network.unregistered.discard(client)
+    client.network.clients.add(client)
+    client.session.host = f"~{client.username}@{client.connection.cloak}.irc"
+    client.user.real = client.real
+    client.user.away = client.away
+    client.hub.naming.attach(client.session, client.user)
+    log.info("%s (%s) has joined", client.nick, client.connection.peer)
+    client.connection.on_timer()
+    welcome(client)
+
+
+def _not_called(client: IrcClient, refusal: Refused) -> None:
+    name, client.wanted = client.wanted, ""
+    _refuse_nick(client, refusal, name)
+
+
 def password(client: IrcClient, params: list[str]) -> None:
     """PASS password: what the server asks for before it lets you in."""
     if client.registered:
@@ -94,14 +169,14 @@ def nick(client: IrcClient, params: list[str]) -> None:
         return
     name = params[0]
     if not client.registered:
-        client.want(name)
+        _want(client, name)
         return
     if name == client.nick:
         return
     try:
-        client.hub.naming.rename(client.session, name, lambda refusal: client.refuse_name(refusal, name))
+        client.hub.naming.rename(client.session, name, lambda refusal: _refuse_nick(client, refusal, name))
     except Refused as refusal:
-        client.refuse_name(refusal, name)
+        _refuse_nick(client, refusal, name)
 
 
 def user(client: IrcClient, params: list[str]) -> None:
@@ -114,7 +189,7 @@ def user(client: IrcClient, params: list[str]) -> None:
         return
     client.username = _username(params[0])
     client.real = real_name(params[3])
-    client.register()
+    _register(client)
 
 
 def _username(text: str) -> str:
@@ -208,7 +283,7 @@ def _cap_ls(client: IrcClient, argument: str) -> None:
     asked = int(argument[:6]) if argument.isascii() and argument.isdigit() else 0
     client.version = max(client.version, asked)
     if client.version >= 302 and "cap-notify" not in client.caps:
-        client.take_caps(client.caps | {"cap-notify"})
+        _set_caps(client, client.caps | {"cap-notify"})
     listed = {name: value for name, value in CAPS.items() if name not in UNLISTED}
     if asked < 302:
         client.reply("CAP", client.nick, "LS", " ".join(listed))
@@ -247,13 +322,20 @@ def _cap_req(client: IrcClient, argument: str) -> None:
     for part in wire.fill(argument.split(" "), CAPS_LINE):  # the requested words, in several lines if necessary
         client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
     if agreed:
-        client.take_caps(frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))
+        _set_caps(client, frozenset(caps | {"cap-notify"} if client.version >= 302 else caps))
+
+
+def _set_caps(client: IrcClient, caps: frozenset[str]) -> None:
+    """Replace the client's capabilities, and the encoder of its session to match."""
+    metadata.on_caps_changed(client, caps)
+    client.caps = caps
+    client.hub.set_encoder(client.session, form_of(caps & SHOWING))
 
 
 def _cap_end(client: IrcClient, _: str) -> None:
     if client.negotiating:
         client.negotiating = False
-        client.register()
+        _register(client)
 
 
 _CAPS = {"LS": _cap_ls, "LIST": _cap_list, "REQ": _cap_req, "END": _cap_end}

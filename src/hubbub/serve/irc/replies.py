@@ -17,7 +17,6 @@ from hubbub.chat.session import Session
 from hubbub.chat.users import User
 from hubbub.model.events import Event
 from hubbub.serve.connection import Connection
-from hubbub.serve.irc.network import IrcNetwork
 from hubbub.text.tags import BOT
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import stamp
@@ -29,13 +28,13 @@ class IrcReplies:
 
     Args:
         hub: the hub.
-        network: the state that all IRC clients share.
+        server_name: the server's name, the source of its messages.
 
     """
 
-    def __init__(self, hub: Hub, network: IrcNetwork) -> None:
+    def __init__(self, hub: Hub, server_name: str) -> None:
         self.hub = hub
-        self.network: IrcNetwork = network
+        self._server_name = server_name
         self.caps: frozenset[str] = frozenset()
         self.session: Session
         self.connection: Connection
@@ -120,14 +119,14 @@ class IrcReplies:
         lines, self._collected = self._collected or [], None
         tag = f"label={wire.escape(label)}".encode()
         if not lines:
-            lines = [wire.line(self.network.name, "ACK")]
+            lines = [wire.line(self._server_name, "ACK")]
         opened = _batch(lines[0], b"+")
         if len(lines) > 1 and not (opened and opened == _batch(lines[-1], b"-")):
             outer = self.new_ref()
             batch = f"batch={outer}".encode()
             lines = [line if line.startswith(b"@batch=") else _add_tag(line, batch) for line in lines]
-            lines.insert(0, wire.line(self.network.name, "BATCH", f"+{outer}", "labeled-response"))
-            lines.append(wire.line(self.network.name, "BATCH", f"-{outer}"))
+            lines.insert(0, wire.line(self._server_name, "BATCH", f"+{outer}", "labeled-response"))
+            lines.append(wire.line(self._server_name, "BATCH", f"-{outer}"))
         self.emit(_add_tag(lines[0], tag), *lines[1:], *self._after)
         self._after = []
 
@@ -174,7 +173,7 @@ class IrcReplies:
     def line(self, verb: str, *params: str) -> bytes:
         """Return a message from the server. A parameter that is not allowed before the last one is replaced by `*`."""
         middle = [word if word and " " not in word and word[0] != ":" else "*" for word in params[:-1]]
-        return wire.line(self.network.name, verb, *middle, *params[-1:], tags=self.time)
+        return wire.line(self._server_name, verb, *middle, *params[-1:], tags=self.time)
 
     @property
     def time(self) -> dict[str, str]:
@@ -222,13 +221,13 @@ class IrcReplies:
         if "batch" not in self.caps:
             return ""
         ref = self.new_ref()
-        self.send(wire.line(self.network.name, "BATCH", f"+{ref}", kind, *params))
+        self.send(wire.line(self._server_name, "BATCH", f"+{ref}", kind, *params))
         return ref
 
     def end_batch(self, ref: str) -> None:
         """Close the batch with this reference; do nothing for ""."""
         if ref:
-            self.send(wire.line(self.network.name, "BATCH", f"-{ref}"))
+            self.send(wire.line(self._server_name, "BATCH", f"-{ref}"))
 
 
 def _batch(line: bytes, sign: bytes) -> bytes:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import logging
 from importlib.metadata import version as version_of
-from typing import TYPE_CHECKING
 
 from hubbub.model.access import Action, may
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.room_modes import LETTERS
 from hubbub.serve.irc import history, modes
+from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean
 from hubbub.text.names import key_of
 from hubbub.wire.irc.numerics import TEXTS
-
-if TYPE_CHECKING:
-    from hubbub.serve.irc.client import IrcClient
 
 log = logging.getLogger("hubbub")
 

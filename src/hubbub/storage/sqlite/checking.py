@@ -8,16 +8,14 @@ import sqlite3
 from array import array
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.room_modes import parse
 from hubbub.storage.sqlite import salvage
+from hubbub.storage.sqlite.entry_reader import EntryReader
 from hubbub.storage.sqlite.schema import VERSION, fields, lenient, mark
+from hubbub.storage.sqlite.watermark import Continuity
 from hubbub.storage.words import search_form, tokens
-
-if TYPE_CHECKING:
-    from hubbub.storage.sqlite.store import Store
 
 LISTED = 20  # faults of one kind that are listed one by one
 AHEAD = 60.0  # seconds that the newest entry may be ahead of the clock without a warning
@@ -55,17 +53,31 @@ def future_warning(newest: float, clock: float) -> str:
     )
 
 
-def warnings(log: Store, clock: float) -> list[str]:
-    """Return the warnings about a log that is intact."""
-    past = "" if log.past.level > logging.WARNING else log.past.text
-    return [text for text in (sqlite_warning(), past, future_warning(log.newest, clock)) if text]
+def warnings(past: Continuity, newest: float, clock: float) -> list[str]:
+    """Return the warnings about a log that is intact.
+
+    Args:
+        past: whether the log continues the one that was last written.
+        newest: the time of the newest entry in epoch seconds.
+        clock: the time of the system's clock in epoch seconds.
+
+    """
+    text = "" if past.level > logging.WARNING else past.text
+    return [text for text in (sqlite_warning(), text, future_warning(newest, clock)) if text]
 
 
-def faults(log: Store, progress: Progress = lambda done, whole: None) -> list[str]:
-    """Return the faults of a log, a sentence each; an empty list if it is intact."""
+def faults(log: EntryReader, past: Continuity, progress: Progress) -> list[str]:
+    """Return the faults of a log, a sentence each; an empty list if it is intact.
+
+    Args:
+        log: the log.
+        past: whether the log continues the one that was last written.
+        progress: called with the number of entries that are read, and the number of all entries.
+
+    """
     db = log._db
     db.text_factory = lenient
-    found = [log.past.text] if log.past.level > logging.WARNING else []
+    found = [past.text] if past.level > logging.WARNING else []
     counts = array("q", bytes(8 * BUCKETS))
     try:
         db.execute("BEGIN")
@@ -122,7 +134,7 @@ def _rulings(db: sqlite3.Connection) -> Iterator[str]:
             yield f"What holds in {room} is not what number {seq} said."
 
 
-def _rows(log: Store, counts: array[int], progress: Progress) -> Iterator[str]:
+def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[str]:
     """Yield a fault for each damaged entry, and for unreadable ones; count the tokens that the index should have."""
     db = log._db
     names = dict(db.execute("SELECT id, name FROM room"))
@@ -161,7 +173,7 @@ def _count(entry: Entry, counts: array[int]) -> None:
             counts[hash(token) % BUCKETS] += 1
 
 
-def _index(log: Store, counts: array[int]) -> Iterator[str]:
+def _index(log: EntryReader, counts: array[int]) -> Iterator[str]:
     """Yield a fault if the text index has other numbers of tokens than the entries; skip this in a damaged log."""
     if log._version < VERSION or log.damage:
         return

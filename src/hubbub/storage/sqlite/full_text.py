@@ -13,17 +13,14 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING
 
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
+from hubbub.storage.sqlite.entry_reader import EntryReader
 from hubbub.storage.sqlite.schema import SAID, VERSION, mark
 from hubbub.storage.words import Words, search_form, tokens
-
-if TYPE_CHECKING:
-    from hubbub.storage.sqlite.queries import QueryReader
 
 _NOT_ASCII = "entry.text GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
 
@@ -87,7 +84,7 @@ def forget(db: sqlite3.Connection, after: int, upto: int) -> None:
 # --- asking it --------------------------------------------------------------------------------------------------------
 
 
-def search(log: QueryReader, query: Search) -> LogPage:
+def search(log: EntryReader, query: Search) -> LogPage:
     """Return the newest messages that contain all words of a query. Raises sqlite3.Error."""
     words = Words(query.words)
     if not words:
@@ -110,21 +107,21 @@ def search(log: QueryReader, query: Search) -> LogPage:
     return found
 
 
-def indexed(log: QueryReader) -> tuple[int, int]:
+def indexed(log: EntryReader) -> tuple[int, int]:
     """Return the marks `indexed` and `unindexed`: the index holds the entries after the second, up to the first."""
     if log._version < VERSION:
         return 0, 0
     return mark(log._db, "indexed"), mark(log._db, "unindexed")
 
 
-def share(log: QueryReader, behind: int) -> int:
+def share(log: EntryReader, behind: int) -> int:
     """Return the percentage of the log that comes after a number, at most 99."""
     first, last = (log._db.execute(f"SELECT {edge}(seq) FROM entry").fetchone()[0] or 0 for edge in ("min", "max"))
     return min(99, 100 * (last - behind) // max(1, last - first + 1))
 
 
 def _unindexed(
-    log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]
+    log: EntryReader, words: Words, done: int, before: int, which: str, values: list[str]
 ) -> Iterator[Entry]:
     """Yield the messages newer than the index that may contain the words, the newest first.
 
@@ -135,7 +132,7 @@ def _unindexed(
     yield from log._entries(where, done, before, *words.likes, *values)
 
 
-def _indexed(log: QueryReader, words: Words, done: int, before: int, which: str, values: list[str]) -> Iterator[Entry]:
+def _indexed(log: EntryReader, words: Words, done: int, before: int, which: str, values: list[str]) -> Iterator[Entry]:
     """Yield the messages that may contain the words by the index, the newest first: a ranking would read them all."""
     if done:
         join = "JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ?"

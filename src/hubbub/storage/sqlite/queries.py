@@ -14,20 +14,21 @@ from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from operator import attrgetter
-from typing import Any, ClassVar, TypeVar, overload
+from typing import ClassVar, TypeVar, overload
 
 from hubbub.errors import BrokerError
 from hubbub.model.absent import LOOKED_BACK
-from hubbub.model.access import Action, may, sees
+from hubbub.model.access import Action, may
 from hubbub.model.entries import SAID as SAID_KINDS
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
 from hubbub.model.room_modes import CHANGING, RoomModes
 from hubbub.model.state_entries import state_entries
-from hubbub.model.viewer import SYSTEM, Viewer
+from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state, salvage
-from hubbub.storage.sqlite.schema import SAID, entry_of, fields, lenient
+from hubbub.storage.sqlite.entry_reader import EntryReader
+from hubbub.storage.sqlite.schema import SAID, fields, lenient
 from hubbub.storage.words import Words
 
 PATIENCE = 3.0  # seconds that a query may take
@@ -52,15 +53,8 @@ def sentence(error: sqlite3.Error) -> str:
 T = TypeVar("T")
 
 
-class QueryReader:
+class QueryReader(EntryReader):
     """The reading part of a connection to a log."""
-
-    _db: sqlite3.Connection
-    _version: int  # version of the tables
-    _select: str  # SELECT clause with the columns of an entry, and its tables
-    damage = ""  # the first damage that was found, "" if there is none
-    _skipped = 0  # damaged entries that are left out of the present answer
-    left_out = 0  # damaged entries that were left out of all answers
 
     @overload
     def answer(self, query: Query) -> LogPage: ...
@@ -151,13 +145,6 @@ class QueryReader:
         (count,) = self._db.execute(f"SELECT count(*) {which}", bounds).fetchone()
         return RoomList(shown, int(count))
 
-    def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
-        """Return the ids of the closed rooms in which a viewer may not do `action`."""
-        if viewer.system:
-            return set()
-        closed = room_state.closed(self._db)
-        return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
-
     def _allowed(self, query: Query, answer: Callable[..., LogPage]) -> LogPage:
         """Return the entries of an answer that the viewer may read. Raises Closed."""
         viewer = query.viewer
@@ -187,29 +174,7 @@ class QueryReader:
             row = self._db.execute(before, (move.seq,)).fetchone()
         return str(row[0]).partition(" ")[0] if row else move.room
 
-    def _count(self, table: str) -> int:
-        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
-        return int(count)
-
-    def _last_of(self, room: int) -> int:
-        (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
-        return last or 0
-
     # --- entries ----------------------------------------------------------------------------------------------------
-
-    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
-        """Yield the entries that a query finds; skip and count damaged ones."""
-        for row in self._db.execute(f"{self._select} {sql}", values):
-            if entry := self._entry(*row):
-                yield entry
-
-    def _entry(self, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
-        *texts, sum = rest
-        entry = entry_of(room, seq, prev, when, tuple(texts), sum)
-        if entry is None:
-            self._skipped += 1
-            self.damage = self.damage or "there are entries in it that are not what was said"
-        return entry
 
     def _latest(self, query: Latest) -> LogPage:
         kinds = "" if query.every else f"AND {SAID}"

@@ -413,7 +413,7 @@ class Store(QueryReader):
 
     def check(self, progress: checking.Progress = lambda done, whole: None) -> list[str]:
         """Return the faults of the log, a sentence each; an empty list if it is intact."""
-        return checking.faults(self, progress)
+        return checking.faults(self, self.past, progress)
 
 
 def _failure(error: sqlite3.Error) -> BrokerError:

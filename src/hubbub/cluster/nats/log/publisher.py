@@ -8,27 +8,25 @@ import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import FULL_DISK, Rejected, Unknown, Unsent, is_full
+from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, Rejected, Unknown, Unsent, is_full
+from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import batches
+from hubbub.cluster.nats.log.log_identity import SHORTER, LogIdentity
 from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.log.subscriptions import Subscriptions
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import SAID, Draft, Entry, Kind
 from hubbub.storage.ports import Failed, stamp
 from hubbub.text.names import key_of
 
-if TYPE_CHECKING:
-    from hubbub.cluster.nats.broker import JetStreamBroker
-
 log = logging.getLogger(__name__)
 
 GIVE_UP = 12.0  # seconds after which a message of unknown outcome is reported as not confirmed
 INSIST = 60.0  # seconds within which an imported entry batch must be stored; no user waits for it
 MISTAKE = "the server made a mistake"
-SHORTER = "the log has lost its end; the server must be started again"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that record the presence or name of a user
@@ -51,14 +49,28 @@ class Publisher:
     """Publishes the drafts of this node.
 
     Args:
-        broker: follows the rooms, and has the connection and the lease.
         clock: returns epoch seconds.
+        link: the connection to the NATS servers.
+        lease: the lease of this node: without it nothing is stored.
+        following: the followed rooms.
+        identity: says whether the log can be trusted.
 
     """
 
-    def __init__(self, broker: JetStreamBroker, clock: Callable[[], float]) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        link: NatsConnection,
+        lease: Lease,
+        following: Subscriptions,
+        identity: LogIdentity,
+    ) -> None:
         self._clock = clock
+        self._link = link
+        self._lease = lease
+        self._following = following
+        self._identity = identity
+        self.answers_changed: Callable[[], None] = lambda: None  # called when `answers` changes
         self._loop = asyncio.get_running_loop()
         self._tasks = Supervisor()
         self.failed: Failed
@@ -72,7 +84,7 @@ class Publisher:
     def _hear(self, answers: bool) -> None:
         if answers is not self.answers:
             self.answers = answers
-            self._broker.look_soon()
+            self.answers_changed()
 
     def moved(self, before: str, to: str) -> None:
         """Move the queue of a renamed room to its new name."""
@@ -146,7 +158,7 @@ class Publisher:
         """Return the feed of a room, once it can be followed. Raises BrokerError if the servers' disk is full."""
         while True:
             try:
-                feed = await self._broker.following.room(room, make=True)
+                feed = await self._following.room(room, make=True)
             except BrokerError as error:
                 if is_full(error):
                     raise
@@ -171,12 +183,11 @@ class Publisher:
             for _ in batch:
                 self.forsaken.discard(outgoing.popleft().id)
             if feed.state.ruling != ruling:
-                keeping = self._broker.following.keep(feed, before)
                 if feed.room != before:
                     # The old name must not be free for another room before this is stored.
-                    await keeping
+                    await self._following.keep(feed, before)
                 else:
-                    self._broker.tasks.spawn(keeping)
+                    self._following.keep_soon(feed)
 
     def _pack(self, feed: RoomFeed, batch: Sequence[Draft]) -> bytes:
         now = self.newest = stamp(self._clock(), self.newest)
@@ -230,24 +241,24 @@ class Publisher:
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes) -> None:
         """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or Unknown."""
-        lease = self._broker.lease
+        lease = self._lease
         if first.kind is Kind.ROOM_RENAMED:
             await self._claim(feed, first)
-        if self._broker.fault:
-            raise Rejected(self._broker.fault)
+        if self._identity.fault:
+            raise Rejected(self._identity.fault)
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
-        await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
+        await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
         # The batch got a number that another message had before.
         if first.id in self.unseen and not first.entry:
-            self._broker.mistrust(SHORTER, "a number was given that another message had")
+            self._identity.mistrust(SHORTER, "a number was given that another message had")
             raise Unknown
 
     async def _claim(self, feed: RoomFeed, move: Draft | Entry) -> None:
         """Claim the new name of a room. Raises Rejected or Unsent."""
         to = move.text.partition(" ")[0]
         try:
-            free = to != feed.room and await self._broker.following.claim(feed, to)
+            free = to != feed.room and await self._following.claim(feed, to)
         except Rejected:
             raise
         except BrokerError as error:
@@ -282,7 +293,7 @@ class Publisher:
             lines = [batches.line(entry, entry.time) for entry in batch]
             await self._insist(feed, batch, batches.encode(feed.pack(lines)))
             if feed.state.ruling != ruling:
-                await self._broker.following.keep(feed, before)
+                await self._following.keep(feed, before)
             entries = entries[len(batch) :]
 
     async def _insist(self, feed: RoomFeed, batch: Sequence[Entry], data: bytes) -> None:
@@ -291,7 +302,7 @@ class Publisher:
             try:
                 if batch[-1].kind is Kind.ROOM_RENAMED and batch[-1].text.partition(" ")[0] != feed.room:
                     await self._claim(feed, batch[-1])
-                await feed.reach(await self._broker.link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
+                await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
                 return
             except (Unknown, Unsent):
                 if self._loop.time() > end:
@@ -317,7 +328,7 @@ class Publisher:
         """Wait AGAIN seconds, and up to one second more until the servers can be reached again."""
         # The pause is always needed: other tasks on this loop must run to notice a lost connection.
         await asyncio.sleep(streams.AGAIN)
-        if not self._broker.link.up:
+        if not self._link.up:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self.back.wait()

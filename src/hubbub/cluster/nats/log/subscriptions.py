@@ -65,6 +65,11 @@ class Subscriptions:
             self._locks.pop(name, None)
         return feed
 
+    @property
+    def newest(self) -> int:
+        """The number of the newest message of all followed rooms; 0 if there is none."""
+        return max((feed.last for feed in self.feeds.values()), default=0)
+
     def moved(self, before: str, to: str) -> None:
         """Move the feed of a renamed room to its new name."""
         if feed := self.feeds.pop(before, None):
@@ -289,6 +294,10 @@ class Subscriptions:
             if ids == state.sealable():
                 feed.sealed.update(ids)
                 state.seal(ids)
+
+    def keep_soon(self, feed: RoomFeed) -> None:
+        """Store the state of a room, which keeps its name, in the background."""
+        self._tasks.spawn(self.keep(feed, feed.room))
 
     async def keep(self, feed: RoomFeed, before: str) -> None:
         """Store the state of a room, and free its former name after a rename. Log a BrokerError."""

@@ -1,0 +1,156 @@
+"""The conversation with an IRC client: messages become commands, and the hub's events become messages."""
+
+from __future__ import annotations
+
+import logging
+
+from hubbub.chat.hub import Hub
+from hubbub.model.events import Event, Goodbye
+from hubbub.serve.connection import Connection
+from hubbub.serve.irc import commands
+from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.events import EVENTS
+from hubbub.serve.irc.network import IrcNetwork
+from hubbub.wire.irc import lines as wire
+from hubbub.wire.irc.encoder import form_of
+
+log = logging.getLogger("hubbub")
+
+PING_AFTER = 120.0  # seconds of silence after which the server sends a PING
+PONG_WITHIN = 60.0  # seconds that the client then has to send anything
+
+
+class IrcProtocol(IrcClient):
+    """An IRC client as its connection and the hub see it.
+
+    Args:
+        hub: the hub.
+        network: the state that all IRC clients share.
+        now: the current time, in seconds on the connection's clock.
+
+    """
+
+    wire_name = "irc"
+
+    def __init__(self, hub: Hub, network: IrcNetwork[IrcClient], now: float) -> None:
+        super().__init__(hub, network)
+        self._reader = wire.Reader()
+        self._opened = now
+        self._pinged = False
+
+    # --- the connection's calls -----------------------------------------------------------------------------------
+
+    def begin(self, connection: Connection) -> None:
+        """Connect a session to the hub. The server sends nothing before the client does."""
+        self.connection = connection
+        self.network.unregistered.add(self)
+        self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
+        self.session.preserves_spaces = True
+        self.session.keeps_history = True
+        self.session.secure = connection.encrypted
+
+    def feed(self, data: bytes) -> None:
+        """Buffer received bytes. Any input answers a PING."""
+        self._pinged = False
+        self._reader.feed(data)
+
+    def next_item(self) -> wire.Message | wire.Broken | None:
+        """Return the next message, complete or malformed, or None."""
+        return self._reader.next_message()
+
+    def ready(self) -> bool:
+        """Continue the current command, and return whether the next message may be processed."""
+        self.go_on_with_it()
+        return self.hub.session_ready(self.session)
+
+    def handle(self, item: wire.Message | wire.Broken) -> None:
+        """Run the command of a message. Its answer is labelled if the message has a label (IRCv3 labeled-response)."""
+        label = item.label if isinstance(item, wire.Broken) else item.tags.get("label", "")
+        label = label if "labeled-response" in self.caps and len(label) <= wire.MAX_LABEL else ""
+        self.begin_command("" if label and commands.continues_batch(self, item) else label)
+        if isinstance(item, wire.Broken):
+            self._broken(item)
+        else:
+            commands.run(self, item)
+        self.end_command()
+
+    def ended(self) -> bool:
+        """Let the user leave: the client has closed its side."""
+        self.hub.depart(self.session, "Connection closed")
+        return True
+
+    def connection_lost(self) -> None:
+        """Remove the client from the network's lists, and let the user leave."""
+        self.network.unregistered.discard(self)
+        self.network.clients.discard(self)
+        for nick in self.monitored.values():
+            self.network.unwatch(nick, self)
+        if self.registered:
+            log.info("%s (%s) has left", self.session.nick, self.connection.peer)
+        self.hub.depart(self.session, self.reason)
+
+    def pause(self) -> None:
+        """Stop the hub's output to this session because the client does not read."""
+        self.hub.pause(self.session)
+
+    def resume(self) -> None:
+        """Let the hub write to this session again."""
+        self.hub.resume(self.session)
+
+    def shut_down(self) -> None:
+        """Send an ERROR that the server is stopping, and close."""
+        self.connection.finish(wire.line("", "ERROR", "The server is shutting down"))
+
+    def ask_sign_of_life(self) -> bool:
+        """Send a PING, unless the client does not read. Return whether it was sent."""
+        if self.session.paused or self.session.closed:
+            return False
+        self.emit(wire.line("", "PING", self.network.name))
+        return True
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Disconnect a client that does not register in time or does not answer a PING; send the PING when it is due.
+
+        Return the seconds until the next check; 0 or less if the client has ended.
+        """
+        if self.session.closed:  # the goodbye follows once the leave is stored
+            return 0
+        if not self.registered:
+            left, why = self.settings.name_timeout - (now - self._opened), "Registration timed out"
+        elif quiet < PING_AFTER:
+            return PING_AFTER - quiet
+        else:
+            left, why = PING_AFTER + PONG_WITHIN - quiet, f"Ping timeout: {quiet:.0f} seconds"
+        if left <= 0:
+            self.session.unheard = quiet
+            self.end(why)
+            return left
+        if self.registered and not self._pinged:
+            self._pinged = True
+            self.emit(wire.line("", "PING", self.network.name))
+        return left
+
+    # --- the hub's calls ------------------------------------------------------------------------------------------
+
+    def send_event(self, event: Event) -> None:
+        """Write an event as IRC messages. A goodbye closes the connection."""
+        if isinstance(event, Goodbye):
+            self.write()
+            self.connection.finish()
+        elif teller := EVENTS.get(type(event)):
+            teller(self, event)
+
+    def resume_input(self) -> None:
+        """Continue the current command and the input: the session is ready again."""
+        self.go_on_with_it()
+        self.connection.resume_input()
+
+    def _broken(self, item: wire.Broken) -> None:
+        if item.why is wire.IrcFault.TOO_LONG:
+            self.numeric(417)
+        elif item.verb == "NICK":
+            self.reply("432", self.nick, "*", "Your nick is not UTF-8. Set your client to UTF-8, or take another nick.")
+        else:
+            self.fail(item.verb, "INVALID_UTF8", "Message rejected, it is not UTF-8")
+        if not self.registered and not commands.is_early(item.verb):
+            self.count_stray()

@@ -1,0 +1,53 @@
+"""Reading entries from a connection to a log, without the damaged ones."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from hubbub.model.access import Action, sees
+from hubbub.model.entries import Entry
+from hubbub.model.viewer import Viewer
+from hubbub.storage.sqlite import room_state
+from hubbub.storage.sqlite.schema import entry_of
+
+
+class EntryReader:
+    """A connection to a log that reads entries, and notes the damage that it finds."""
+
+    _db: sqlite3.Connection
+    _version: int  # version of the tables
+    _select: str  # SELECT clause with the columns of an entry, and its tables
+    damage = ""  # the first damage that was found, "" if there is none
+    _skipped = 0  # damaged entries that are left out of the present answer
+    left_out = 0  # damaged entries that were left out of all answers
+
+    def _entries(self, sql: str, *values: object) -> Iterator[Entry]:
+        """Yield the entries that a query finds; skip and count damaged ones."""
+        for row in self._db.execute(f"{self._select} {sql}", values):
+            if entry := self._entry(*row):
+                yield entry
+
+    def _entry(self, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
+        *texts, sum = rest
+        entry = entry_of(room, seq, prev, when, tuple(texts), sum)
+        if entry is None:
+            self._skipped += 1
+            self.damage = self.damage or "there are entries in it that are not what was said"
+        return entry
+
+    def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
+        """Return the ids of the closed rooms in which a viewer may not do `action`."""
+        if viewer.system:
+            return set()
+        closed = room_state.closed(self._db)
+        return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
+
+    def _count(self, table: str) -> int:
+        (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
+        return int(count)
+
+    def _last_of(self, room: int) -> int:
+        (last,) = self._db.execute("SELECT max(seq) FROM entry WHERE room = ?", (room,)).fetchone()
+        return last or 0
