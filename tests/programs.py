@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import forked
+from forked import Forked
+
 SECONDS = 90.0  # until what does not happen is a failure
 HUBBUB = [sys.executable, "-m", "hubbub"]
 
@@ -24,11 +27,7 @@ def environment(**more: str) -> dict[str, str]:
 
 def hubbub(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
-    command = [*HUBBUB, *(str(argument) for argument in arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, errors="surrogateescape", timeout=SECONDS, cwd=cwd,
-        env=environment(**variables), check=False,
-    )  # fmt: skip
+    return forked.run(arguments, environment(**variables), cwd=cwd, timeout=SECONDS)
 
 
 def sentence(result: subprocess.CompletedProcess[str], code: int = 2) -> str:
@@ -43,7 +42,7 @@ def sentence(result: subprocess.CompletedProcess[str], code: int = 2) -> str:
 class Server:
     """`hubbub serve`, running."""
 
-    process: subprocess.Popen[str]
+    process: Forked
     address: str
 
     @property
@@ -95,16 +94,14 @@ class Client:
 def serving(*options: object, command: str = "serve") -> Iterator[Server]:
     """Run a server on a free port while the context lasts."""
     arguments = [command, "--listen", "127.0.0.1:0", *map(str, options)]
-    with subprocess.Popen(
-        [*HUBBUB, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment()
-    ) as process:
+    process = forked.start(arguments, environment())
+    with process.stdout:
         try:
-            assert process.stdout
             said = ""
-            while "running on" not in (line := process.stdout.readline()):
+            while "running on" not in (line := process.stdout.readline().decode()):
                 assert line, said  # it has ended
                 said += line
             yield Server(process, line.split()[-1])
         finally:
-            if process.poll() is None:
-                process.kill()
+            process.kill()
+            process.wait(SECONDS)

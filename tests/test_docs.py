@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
+
 from hubbub.cli import main
 from hubbub.text import bounds
 
@@ -53,7 +55,8 @@ def test_commands_and_flags_exist() -> None:
         for line in re.findall(
             r"hubbub (?:serve|echo|history|search|export|import|check|bench)[^`\n#]*", page.read_text("utf-8")
         ):
-            command = main.commands[line.split()[1]]
+            command = main.get_command(click.Context(main), line.split()[1])
+            assert command is not None
             known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
             assert {word.split("=")[0] for word in line.split() if word.startswith("--")} <= known | {"--help"}, line
 

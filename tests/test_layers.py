@@ -20,12 +20,14 @@ BELOW = {  # layer: what it may import of ours besides itself
     "wire": CHAT,
     "storage": {*CHAT, "files"},
     "cluster": {*CHAT, "storage", "files"},
-    "serve": {*CHAT, "wire", "config", "passwords", "files"},
+    "serve": {*CHAT, "wire", "config", "passwords", "files", "version"},
     "group_commit": {*CHAT, "storage"},
     "brokers": {"storage", "cluster", "errors", "config"},
     "tools": {*CHAT, "brokers", "storage", "cluster", "config", "files"},
     "server": {*CHAT, "serve", "wire", "brokers", "storage", "config", "files", "passwords", "group_commit"},
-    "cli": {*CHAT, "server", "tools", "storage", "wire", "config", "console", "passwords"},
+    "version": set(),
+    "subcommands": {*CHAT, "server", "tools", "storage", "wire", "config", "console", "passwords"},
+    "cli": {"subcommands", "errors", "version"},
     "__main__": {"cli"},
 }
 ACYCLIC = ("hubbub.storage.", "hubbub.cluster.", "hubbub.serve.irc.")

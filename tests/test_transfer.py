@@ -15,6 +15,7 @@ from pathlib import Path
 import pexpect
 import pytest
 
+import forked
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
@@ -374,9 +375,11 @@ def test_an_import_may_be_killed_at_any_moment(
     tmp_path: Path, long: Path, where: str, delay: float, request: pytest.FixtureRequest
 ) -> None:
     place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
-    with subprocess.Popen([*HUBBUB, "import", *map(str, place), long], env=environment()) as process:
-        time.sleep(0.4 + delay)
-        process.kill()
+    program = forked.start(["import", *place, long], environment())
+    with program.stdout:
+        time.sleep(delay)
+        program.kill()
+        program.wait(SECONDS)
     imported(place, long)
     assert lines(exported(place, tmp_path / "after.jsonl")) == lines(long)
 

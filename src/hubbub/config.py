@@ -10,6 +10,7 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -183,6 +184,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
 
+@cache
 def table() -> Mapping[str, tuple[type, Meta, Any]]:
     """Return of each setting: its type, its note, its default."""
     hints = get_type_hints(Settings, include_extras=True)

@@ -328,9 +328,9 @@ class Server(Program):
 
 def stored(data: Path, *flags: str, room: str = "lobby") -> list[dict[str, Any]]:
     """Return what `hubbub history` prints: all entries of a room, oldest first."""
-    command = [sys.executable, "-m", "hubbub", "history", "--data", str(data), "--room", room]
-    command += [*(flags or ("--all",)), "--last", "0", "--format", "json"]
-    result = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    command = ["history", "--data", data, "--room", room, *(flags or ("--all",)), "--last", 0, "--format", "json"]
+    result = forked.run(command, dict(os.environ))
+    assert (result.returncode, result.stderr) == (0, "")
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 from scene import Server, stored
 
 from hubbub.storage.sqlite.store import FILE, Store
+from programs import hubbub
 
 Serve = Callable[..., Server]
 SHIM = Path(__file__).parent.parent / "faulty_disk.c"
@@ -31,11 +31,6 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def modes(folder: Path) -> dict[str, int]:
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-
-
-def hubbub(*arguments: object, umask: int = 0o022) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hubbub", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, umask=umask, check=False, timeout=60)
 
 
 # --- power cuts -------------------------------------------------------------------------------------------------

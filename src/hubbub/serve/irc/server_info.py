@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from importlib.metadata import version as version_of
 
 from hubbub.model.access import Action, may
 from hubbub.model.mask_lists import LISTS
@@ -14,11 +13,12 @@ from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean
 from hubbub.text.names import key_of
+from hubbub.version import VERSION as NUMBER
 from hubbub.wire.irc.numerics import TEXTS
 
 log = logging.getLogger("hubbub")
 
-VERSION = f"hubbub-{version_of('hubbub')}"
+VERSION = f"hubbub-{NUMBER}"
 
 
 def isupport(client: IrcClient) -> None:

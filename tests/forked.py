@@ -1,12 +1,15 @@
-"""Servers that start at once: a process that has loaded hubbub, and forks for each.
+"""Programs that start at once: a process that has loaded hubbub, and forks for each.
 
-To load all of hubbub takes a second of CPU, most of what a short scene takes, and there are hundreds of scenes. What is
-forked is a process of its own like any other: it has its own output, takes signals, and can be killed.
+To load all of hubbub takes a second of CPU, most of what a short scene or a command takes, and there are hundreds of
+them. What is forked is a process of its own like any other: it has its own output, takes signals, and can be killed.
+Standard input is empty.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import json
 import os
 import select
@@ -14,9 +17,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import IO
 
 REQUEST = 1 << 18  # bytes at most
+UMASK = 0o022
+
+Where = tuple[str, int]  # the folder in which it runs, and its umask
 
 
 class Forked:
@@ -43,7 +53,8 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -55,44 +66,80 @@ class Parent:
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            command = [sys.executable, __file__, str(theirs.fileno())]
+            command = [sys.executable, "-X", "utf8", __file__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()])
 
-    def start(self, arguments: list[str], env: dict[str, str]) -> Forked:
-        """Run `hubbub` with arguments."""
-        output, its_output = os.pipe()
+    def start(
+        self, arguments: list[str], env: dict[str, str], output: int, errors: int, where: Where
+    ) -> tuple[int, int]:
+        """Run `hubbub`; return its process id, and a pipe out of which its exit code comes."""
         ended, end = os.pipe()
         try:
-            request = json.dumps([arguments, env, os.getcwd()]).encode()
-            socket.send_fds(self._ours, [request], [its_output, end])
-            pid = int(self._ours.recv(16))
+            request = json.dumps([arguments, env, *where]).encode()
+            socket.send_fds(self._ours, [request], [output, errors, end])
+            return int(self._ours.recv(16)), ended
         finally:
-            os.close(its_output)
             os.close(end)
-        return Forked(pid, open(output, "rb"), ended)
 
 
 _parent: Parent | None = None
 
 
-def start(arguments: list[str], env: dict[str, str]) -> Forked:
-    """Run `hubbub` with arguments, from a process that is started for the first of them."""
+def _start(arguments: Sequence[object], env: dict[str, str], output: int, errors: int, where: Where) -> tuple[int, int]:
     global _parent
     _parent = _parent or Parent()
-    return _parent.start(arguments, env)
+    return _parent.start([str(argument) for argument in arguments], env, output, errors, where)
+
+
+def start(arguments: Sequence[object], env: dict[str, str]) -> Forked:
+    """Run `hubbub` with arguments; what it prints, on either output, is read from the pipe `stdout`."""
+    output, its_output = os.pipe()
+    try:
+        pid, ended = _start(arguments, env, its_output, its_output, (os.getcwd(), UMASK))
+    finally:
+        os.close(its_output)
+    return Forked(pid, open(output, "rb"), ended)
+
+
+def run(
+    arguments: Sequence[object],
+    env: dict[str, str],
+    *,
+    cwd: Path | None = None,
+    umask: int = UMASK,
+    timeout: float = 90.0,
+) -> subprocess.CompletedProcess[str]:
+    """Run `hubbub` with arguments to its end."""
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        where = (str(cwd or os.getcwd()), umask)
+        pid, ended = _start(arguments, env, output.fileno(), errors.fileno(), where)
+        program = Forked(pid, output, ended)
+        try:
+            code = program.wait(timeout)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()
+            raise
+        shown = []
+        for file in (output, errors):
+            file.seek(0)
+            shown.append(file.read().decode(errors="surrogateescape"))
+    return subprocess.CompletedProcess(list(arguments), code, *shown)
 
 
 # --- the process that forks -----------------------------------------------------------------------------------
 
 
-def _become(request: bytes, output: int) -> None:
+def _become(request: bytes, output: int, errors: int) -> None:
     """Be a process as if it had been started anew with what was asked for."""
-    arguments, env, folder = json.loads(request)
+    arguments, env, folder, umask = json.loads(request)
     os.chdir(folder)
+    os.umask(umask)
     os.environ.clear()
     os.environ.update(env)
-    for number in (1, 2):
-        os.dup2(output, number)
+    time.tzset()
+    os.dup2(output, 1)
+    os.dup2(errors, 2)
     os.closerange(3, 256)
     sys.stdout = open(1, "w", closefd=False)
     sys.stderr = open(2, "w", 1, errors="backslashreplace", closefd=False)
@@ -123,29 +170,33 @@ def _serve(control: socket.socket) -> bool:
             os.read(woken, 4096)
             _reap(ends)
         if control in readable:
-            request, files, _, _ = socket.recv_fds(control, REQUEST, 2)
+            request, files, _, _ = socket.recv_fds(control, REQUEST, 3)
             if not request:
                 return False
-            output, end = files
+            output, errors, end = files
             pid = os.fork()
             if not pid:
                 signal.set_wakeup_fd(-1)
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 control.detach()
-                _become(request, output)
+                _become(request, output, errors)
                 return True
             os.close(output)
+            os.close(errors)
             ends[pid] = end
             control.send(b"%d" % pid)
 
 
 if __name__ == "__main__":
-    import hubbub.serve.web.site
-    import hubbub.server  # noqa: F401
-    from hubbub.cli import main
+    import hubbub.serve.web.site  # noqa: F401
+    from hubbub.cli import SUBCOMMANDS, main
+
+    for module, _ in SUBCOMMANDS.values():
+        importlib.import_module(f"hubbub.subcommands.{module}")
 
     with contextlib.suppress(ImportError):
         import uvloop  # noqa: F401
 
+    gc.freeze()  # else a collection in a forked process would copy all that was loaded
     if _serve(socket.socket(fileno=int(sys.argv[1]))):
         main()

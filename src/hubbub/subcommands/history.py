@@ -1,0 +1,135 @@
+"""`hubbub history` and `hubbub search`: they read a log, beside a running server or without one."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import click
+
+from hubbub import config
+from hubbub.errors import Refused
+from hubbub.model.entries import RULING, Entry, Kind
+from hubbub.model.queries import Latest, Search
+from hubbub.model.room_modes import without_secrets
+from hubbub.model.viewer import SYSTEM
+from hubbub.storage.sqlite.store import Store
+from hubbub.subcommands.options import Command, Sentence, data_option, format_option
+from hubbub.subcommands.output import counted, log_folder
+from hubbub.text.cleaning import clean
+from hubbub.text.names import LOBBY, check_room
+from hubbub.text.tags import shown
+from hubbub.wire.line.encoder import stamped
+
+
+@click.command(cls=Command, epilog="hubbub history --room lobby --last 100 --format json")
+@data_option
+@click.option("--room", default="lobby", show_default=True, help="Which room.")
+@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="How many entries; 0 for all.")
+@click.option("--all", "every", is_flag=True, help="Also joins, leaves, renames and topics.")
+@click.option(
+    "--kind",
+    type=click.Choice(["said", "moderation"]),
+    default="said",
+    show_default=True,
+    help="Messages, or changes to the room and its members.",
+)
+@format_option
+def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
+    """Print the messages of a room, oldest first."""
+    name = _room(room)
+    kinds = tuple(sorted(RULING)) if kind == "moderation" else ()
+    with _log(data) as store:
+        _check_known(store, name)
+        found = _newest(store, Latest(name, 1000, every=every, kinds=kinds, viewer=SYSTEM), last)
+        _print(
+            found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.ROOM_RENAMED}
+        )
+
+
+@click.command(cls=Command, epilog="hubbub search --room ops deploy failed")
+@data_option
+@click.option("--room", help="Only in this room.")
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest.")
+@format_option
+@click.argument("words", nargs=-1, required=True)
+def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
+    """Print the newest messages that contain all of WORDS, oldest first.
+
+    Words are found whole; page* finds pages, too. Signs and emoji are found as they are: 'C++', '->'.
+    """
+    where = _room(room) if room else None
+    text = clean(" ".join(words))
+    with _log(data) as store:
+        if where:
+            _check_known(store, where)
+        _print(_newest(store, Search(text, 1000, where, viewer=SYSTEM), last), style)
+
+
+def _check_known(store: Store, room: str) -> None:
+    """Raise a sentence if the log has no such room; every room is there once somebody has joined it."""
+    if room != LOBBY and not store.answer(Latest(room, 1, every=True, viewer=SYSTEM)).entries:
+        raise Sentence(f"There is no room {room} in the log.", exit_code=1)
+
+
+def _room(room: str) -> str:
+    try:
+        return check_room(room)
+    except Refused as refusal:
+        raise Sentence(refusal.text) from None
+
+
+@contextlib.contextmanager
+def _log(data: str | None) -> Iterator[Store]:
+    with contextlib.closing(Store(log_folder(Path(config.read({"data": data}, None).data)))) as store:
+        yield store
+        if store.left_out:
+            click.echo(f"hubbub: {counted(store.left_out)} left out: damaged. hubbub check says more.", err=True)
+
+
+def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
+    """Return the newest `count` entries (0: all) that a query finds, oldest first: a page at a time."""
+    pages: list[Sequence[Entry]] = []
+    got = 0
+    while not count or got < count:
+        page = store.answer(replace(query, limit=min(query.limit, count - got)) if count else query)
+        if page.entries:
+            pages.append(page.entries)
+            got += len(page.entries)
+            query = replace(query, before=page.entries[0].seq)
+        if not page.more:
+            if page.note and not store.left_out:
+                click.echo(f"hubbub: {page.note}.", err=True)
+            break
+    return [entry for page in reversed(pages) for entry in page]
+
+
+def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = MappingProxyType({})) -> None:
+    """Print entries; `former` has what rooms were called before those that rename them."""
+    now = time.time()
+    rooms = {entry.room for entry in entries}
+    for entry in without_secrets(entries):
+        if style == "json":
+            fields = {**entry._asdict(), "tags": shown(entry.tags)}
+            line = json.dumps(fields, ensure_ascii=False)
+            click.echo(line if _is_shown(line) else json.dumps(fields))
+        else:
+            click.echo(
+                (f"[{entry.room}] " if len(rooms) > 1 else "")
+                + stamped(entry._replace(room=former.get(entry.seq, entry.room)), now)
+            )
+
+
+def _is_shown(text: str) -> bool:
+    """Return whether the output has a byte sequence for each character of a text."""
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

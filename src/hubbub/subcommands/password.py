@@ -1,0 +1,23 @@
+"""`hubbub password`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from hubbub import passwords
+from hubbub.subcommands.options import Command, Sentence
+
+
+@click.command(cls=Command, epilog="hubbub password\npass show chat/operator | hubbub password")
+@click.option("--password", "given", help="The password. Better not here, where others see it: type it, or pipe it in.")
+def password(given: str | None) -> None:
+    """Print the hash of a password, for [[operator]] in the settings."""
+    if given is None and sys.stdin.isatty():
+        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    elif given is None:
+        given = sys.stdin.readline().rstrip("\r\n")
+    if not given:
+        raise Sentence("There is no password.")
+    click.echo(passwords.make(given))
