@@ -31,7 +31,7 @@ test: .venv/dev ## run all tests; installs their clients when root
 	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 soak: .venv/dev ## try the faults of a cluster for longer, and under more load
-	SOAK=1 $(BIN)/pytest tests/cluster -o faulthandler_timeout=600
+	SOAK=1 $(BIN)/pytest tests/cluster -o timeout=3600 -o faulthandler_timeout=3660
 
 cluster: .venv/dev ## run three nodes on three NATS servers, to try it: nc 127.0.0.1 8881
 	@$(BIN)/python scripts/cluster.py

@@ -117,6 +117,7 @@ CASES = [
     ("Юля\n".encode("cp1251"), Wire.LINE),
     (codecs.BOM_UTF16_LE + "klaus\r\n".encode("utf-16-le"), Wire.LINE),
     (codecs.BOM_UTF16_BE + "klaus\r\n".encode("utf-16-be"), Wire.LINE),
+    *[(b"\x01\x7f\x00", Wire.LINE), (b"7\x7f\x01\n", Wire.LINE)],  # DEL is a key
     ("klaus\r\n".encode("utf-16-le"), Wire.LINE),
     ("klaus\r\n".encode("utf-16-be"), Wire.LINE),
     ("7up\r\n".encode("utf-16-le"), Wire.LINE),

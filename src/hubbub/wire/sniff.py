@@ -61,8 +61,8 @@ _STARTS = (
     (re.compile(rb"[\r\n]*<(?:\?xml|stream:|policy-file)"), Wire.OTHER),
     # Binary protocols: control bytes that no person types together, with or without text. UTF-16 is text.
     (re.compile(rb"\x00[\x00-\x07\x0b\x0c\x0e-\x1f]"), Wire.OTHER),
-    (re.compile(rb"[\x01\x03-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f][^\x00-\x1f]{0,4}[%b]" % _CONTROLS), Wire.OTHER),
-    (re.compile(rb"[0-9\x80-\xfd][^\x00-\x1f]{0,5}[\x01\x02\x05\x06\x0b\x0c\x0e\x0f]"), Wire.OTHER),
+    (re.compile(rb"[\x01\x03-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f][^\x00-\x1f\x7f]{0,4}[%b]" % _CONTROLS), Wire.OTHER),
+    (re.compile(rb"[0-9\x80-\xfd][^\x00-\x1f\x7f]{0,5}[\x01\x02\x05\x06\x0b\x0c\x0e\x0f]"), Wire.OTHER),
     (re.compile(rb"[A-Z]{3,5}\x00|\x13BitTorrent"), Wire.OTHER),
 )
 # Data that matches may become a program's first line; any other byte comes from a person or a device.
