@@ -35,6 +35,12 @@ def test_settings_table_is_current() -> None:
     assert script.page(text) == text
 
 
+def test_table_of_refusals_is_current() -> None:
+    script = load("refusals")
+    text = script.PAGE.read_text("utf-8")
+    assert script.BEGIN in text and script.page(text) == text
+
+
 def test_bounds_are_told() -> None:
     text = (TOP / "docs" / "protocol.md").read_text("utf-8")
     rows = [f"| {row.what} | {row.most:,} {row.unit} | {row.beyond} |" for row in bounds.TABLE]

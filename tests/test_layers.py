@@ -13,7 +13,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "config": {"errors"},
     "console": set(),
     "files": set(),
-    "passwords": set(),
+    "passwords": {"text", "errors"},
     "text": {"errors"},
     "model": {"text", "errors", "chat"},
     "chat": {"model", "text", "errors"},

@@ -30,7 +30,7 @@ class Busy(BrokerError):
 
 
 class Refused(HubbubError):
-    """A session requested something that it may not do.
+    """A session requested something that it may not do. All refusals are made in text/refusals.py.
 
     Args:
         code: a stable word for programs, such as `name-taken`.
@@ -56,7 +56,7 @@ class Closed(BrokerError):
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.text.removesuffix("."))
-        self.code = refused.code
+        self.refused = refused
 
 
 def reason(error: OSError) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
+from hubbub.errors import Refused
+from hubbub.text import refusals
+
 WRONG_LIMIT = 5  # consecutive wrong passwords after which an address is locked
 LOCK_SECONDS = 300.0  # duration of the lock
 MAX_PENDING = 3  # attempts of an address that wait or are being checked
@@ -65,14 +68,14 @@ class Attempts:
         self._waiting: list[tuple[str, str, str, Callable[[bool], None]]] = []
         self._under_way = ""  # address of the attempt that is being checked
 
-    def refusal(self, address: str) -> str:
-        """Return the reason why an address may not try now, as a sentence; "" if it may."""
+    def refusal(self, address: str) -> Refused | None:
+        """Return the refusal of an attempt from an address; None if it may try now."""
         pending = [waiting[0] for waiting in self._waiting].count(address) + (address == self._under_way)
         if pending >= MAX_PENDING:
-            return "Other attempts from your address are under way; wait for their answers."
+            return refusals.ATTEMPT_PENDING()
         if left := self._locked(address):
-            return f"Too many wrong passwords came from your address; try again in {math.ceil(left / 60)} min."
-        return ""
+            return refusals.LOCKED(minutes=math.ceil(left / 60))
+        return None
 
     def add(self, address: str, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Queue the attempt of an address without a refusal; `done` is called with True if the password is right."""

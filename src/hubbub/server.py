@@ -280,9 +280,9 @@ class App:
         """
         late = 0.0 if self.settings.no_limits else WRONG_AFTER
         who, name = f"{session.nick} ({session.address})", clean(name[:SHOWN])
-        if refusal := self._attempts.refusal(session.address):
-            log.warning("%s may not try to log in as operator %s: %s", who, name, refusal)
-            self.hub.reply(session, Notice((refusal.rstrip("."),)))
+        if refused := self._attempts.refusal(session.address):
+            log.warning("%s may not try to log in as operator %s: %s", who, name, refused.text)
+            self.hub.reply(session, Notice((refused.text.rstrip("."),)))
             self._loop.call_later(late, done, False)
             return
 

@@ -334,7 +334,7 @@ def test_private_message_to_who_does_not_read_is_refused() -> None:
     al, bo = house.enter("Al", "Bo")
     bo.stall()
     al.types("/msg Bo psst")
-    assert al.sees() == [Refusal("not-reading", "Not sent: Bo does not read just now.")]
+    assert al.sees() == [Refusal("not-reading", "Not sent: Bo is not reading messages right now.")]
     bo.read()
     assert bo.sees() == []
 

@@ -95,11 +95,11 @@ def test_post_follows_a_rooms_rules_whether_it_is_awake_or_not(rule: str, stays:
 
 def test_post_to_a_room_that_cannot_be_read_is_refused() -> None:
     house = House()
-    house.broker.fault = "the log cannot be used just now"
+    house.broker.fault = "the log cannot be used right now"
     poster = house.connect()
     house.hub.post(poster.session, "ci", "ops", "done", "r")
     house.settle()
-    assert poster.sees() == [Refusal("broker", "Not sent: ops cannot be read just now.", "r")]
+    assert poster.sees() == [Refusal("broker", "Not sent: ops cannot be read right now.", "r")]
 
 
 def test_who_waits_for_a_room_with_one_who_posts_to_it_is_in_it() -> None:
@@ -209,10 +209,10 @@ def test_who_leaves_before_the_room_is_awake_watches_nothing() -> None:
 
 def test_room_that_cannot_be_watched_is_told() -> None:
     house = House()
-    house.broker.fault = "the log cannot be used just now"
+    house.broker.fault = "the log cannot be used right now"
     peer = watching(house, "ops")
     house.settle()
-    assert peer.sees() == [Refusal("broker", "The log cannot be read: the log cannot be used just now.")]
+    assert peer.sees() == [Refusal("broker", "The log cannot be read: the log cannot be used right now.")]
     with pytest.raises(Refused, match="Room names"):
         house.hub.rooms.watch(peer.session, "a b")
     assert house.hub.session_ready(peer.session)

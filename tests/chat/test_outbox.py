@@ -184,7 +184,7 @@ def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> No
     batch = house.hub.outbox.gather()
     house.hub.commits.failed(batch, "nobody answered", False)
     first, second = al.sees()
-    assert first == Refusal("not-confirmed", "Not confirmed: nobody answered. It may be shown yet: perhaps")
+    assert first == Refusal("not-confirmed", "Not confirmed: nobody answered. It may still appear: perhaps")
     assert isinstance(second, Refusal) and second.text.endswith("xxx…") and bo.sees() == []
     assert house.hub.outbox.idle
     house.hub.commits.stored(house.broker.store(batch))

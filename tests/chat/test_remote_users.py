@@ -644,8 +644,8 @@ class Post:
     ("outcome", "told"),
     [
         (True, []),
-        (False, [Refusal("not-reading", "Not sent: Zoe does not read just now.")]),
-        (None, [Refusal("not-confirmed", "Not confirmed: Zoe cannot be reached just now.")]),
+        (False, [Refusal("not-reading", "Not sent: Zoe is not reading messages right now.")]),
+        (None, [Refusal("not-confirmed", "Not confirmed: Zoe cannot be reached right now.")]),
     ],
 )
 def test_private_message_to_another_node_ends_as_that_says(outcome: bool | None, told: list[object]) -> None:

@@ -80,7 +80,7 @@ class Holder:
 
     def _hears(self, line: str) -> bool:
         """Note what a line says of the name; return whether he still has it, or may have it again."""
-        if "cannot be reached just now" in line:
+        if "cannot be reached right now" in line:
             self._lose()
         elif line.startswith("*** The chat is back"):
             self._since = time.monotonic()

@@ -14,7 +14,7 @@ from hubbub import passwords
 from hubbub.server import WRONG_AFTER
 
 Serve = Callable[..., Server]
-FULL = b"The chat is full just now; try again later.\n"
+FULL = b"The chat is full right now; try again later.\n"
 CROWDED = b"There are too many connections from your address.\n"
 
 

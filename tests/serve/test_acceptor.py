@@ -19,7 +19,7 @@ from hubbub.serve import address as address_module
 from hubbub.serve.acceptor import TURNED_AWAY
 from hubbub.serve.address import origin, resolve, show
 
-FULL = b"The chat is full just now; try again later.\n"
+FULL = b"The chat is full right now; try again later.\n"
 TOO_MANY = b"There are too many connections from your address.\n"
 IPV6 = pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6 here")
 

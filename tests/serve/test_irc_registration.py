@@ -9,6 +9,7 @@ import pytest
 from irc_peering import House, IrcPeer, irc_house
 from virtual_time import virtual_time
 
+from hubbub.text.refusals import TOO_MANY
 from irc_messages import ANY, fits, the, told, verbs
 
 USER = "USER ida 0 * :Ida"
@@ -290,7 +291,7 @@ GATE = {"webirc_from": ["203.0.113.7", "10.0.0.0/8"], "webirc_password": "$argon
 async def test_a_web_gateway_says_for_whom_it_speaks(address: str, host: str) -> None:
     async with irc_house(**GATE) as house:
         counted: list[tuple[str, str]] = []
-        house.shared.recount = lambda before, after: counted.append((before, after)) or ""  # type: ignore[func-returns-value]
+        house.shared.recount = lambda before, after: counted.append((before, after))  # type: ignore[func-returns-value]
         webirc = f"WEBIRC gate-way lounge host.example {':' if address.startswith(':') else ''}{address}"
         ida = await greeted(house, webirc, "NICK ida", USER)
         assert the(await ida.ask("WHOIS ida"), "311").params[3] == f"{host}-cloak.irc"
@@ -339,9 +340,9 @@ async def test_who_is_encrypted_up_to_the_gateway_and_beyond(encrypted: bool, op
 @virtual_time
 async def test_who_has_too_many_connections_is_refused_behind_a_gateway_too() -> None:
     async with irc_house(**GATE) as house:
-        house.shared.recount = lambda before, after: "There are too many."
+        house.shared.recount = lambda before, after: TOO_MANY()
         ida = await house.connect()
         ida.say("WEBIRC gate-way lounge host 198.51.100.4")
-        assert "There are too many." in (await ida.rest())[-1].params[-1]
+        assert TOO_MANY().text in (await ida.rest())[-1].params[-1]
         await asyncio.sleep(15)
         assert house.gone[0].origin == "203.0.113.7"

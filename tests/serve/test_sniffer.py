@@ -15,7 +15,7 @@ from housing import PROMPT, Client, Serving, housing
 from serving import until
 
 from hubbub.serve import acceptor, sniffer
-from hubbub.serve.acceptor import NO_SSH, NOT_SPOKEN
+from hubbub.text.refusals import NO_SSH, NOT_SPOKEN
 
 REGISTRATION = b"NICK joe\r\nUSER joe 0 * :Joe X\r\n"
 IRC = [
@@ -109,10 +109,10 @@ async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, la
         clients = await come(server, len(GREETINGS), late, encrypted)
         for client, first in zip(clients, GREETINGS, strict=True):
             client.send(first)
-            assert await client.rest() == f"{NOT_SPOKEN}\n".encode(), first
+            assert await client.rest() == f"{NOT_SPOKEN().text}\n".encode(), first
         client = await comes(server, late, encrypted)
         client.send(b"SSH-2.0-OpenSSH_9.2\r\n")
-        assert await client.rest() == f"{NO_SSH}\n".encode()
+        assert await client.rest() == f"{NO_SSH().text}\n".encode()
         assert await seen_by(witness) == b""
         assert server.house.front.turned_away == (0 if encrypted else len(GREETINGS) + 1)
 

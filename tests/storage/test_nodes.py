@@ -490,7 +490,7 @@ async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
     await same([one, two], ["Ann", "Bo"])
     servers.signal(0, signal.SIGSTOP)
     ann.types("into the ice")
-    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may be shown yet: into the ice")
+    await ann.sees("Not confirmed: the chat's servers did not confirm it. It may still appear: into the ice")
     servers.signal(0, signal.SIGCONT)
     await bo.sees("Ann: into the ice")
     await ann.sees("This was sent after all: into the ice")
@@ -573,15 +573,15 @@ async def test_private_message_is_not_lost_without_a_word(start: Start, servers:
     await same([one, two], ["Ann", "Bo"])
     two.hub.pause(bo.session)
     ann.types("/msg Bo psst")
-    await ann.sees("Not sent: Bo does not read just now.")
+    await ann.sees("Not sent: Bo is not reading messages right now.")
     two.hub.resume(bo.session)
     servers.signal(0, signal.SIGSTOP)
     ann.types("/msg Bo psst")
-    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+    await ann.sees("Not confirmed: Bo cannot be reached right now.")
     servers.signal(0, signal.SIGCONT)
     await two.die()
     ann.types("/msg Bo psst", "/msg Bo again")
-    await ann.sees("Not confirmed: Bo cannot be reached just now.")
+    await ann.sees("Not confirmed: Bo cannot be reached right now.")
 
 
 async def test_name_that_is_let_go_while_it_is_claimed_again_is_free(start: Start) -> None:

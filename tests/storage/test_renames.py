@@ -236,7 +236,7 @@ async def test_claim_that_was_lost_meanwhile_is_told_of(start: Start) -> None:
     claim = await two.broker.link.last(streams.NOW, f"{streams.STATE}dev")
     assert claim and await two.broker.link.delete(streams.NOW, claim.number)
     bo.types("/join dev")
-    await ann.sees("Not confirmed: there is a room dev already. It may be shown yet.")
+    await ann.sees("Not confirmed: there is a room dev already. It may still appear.")
     gate.lost = False
     gate.open.set()
     ann.types("/who")

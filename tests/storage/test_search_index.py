@@ -129,7 +129,7 @@ async def test_copy_that_cannot_be_opened_is_a_sentence_and_is_tried_again(
     other = await made(servers, folder)
     await other.say("tea")
     answer = await other.read(Search("tea", 9))
-    assert str(answer) == "the index cannot be used just now"
+    assert str(answer) == "the index cannot be used right now"
     (folder / "hubbub.db").rmdir()
     assert texts((await other.read(Search("tea", 9))).entries) == ["tea"]
     await other.stop()

@@ -282,7 +282,7 @@ async def test_a_log_that_cannot_be_read_is_a_sentence(probe: Probe, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Store, "_ANSWERS", {forms.Latest: fail})
         answer = await probe.read(Latest("lobby", 5))
-    assert isinstance(answer, BrokerError) and str(answer) == "the log cannot be used just now"
+    assert isinstance(answer, BrokerError) and str(answer) == "the log cannot be used right now"
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["hi"]
 
 

@@ -64,7 +64,7 @@ def test_query_that_is_not_possible_is_told_in_a_sentence(kind: type[Struct], qu
     with pytest.raises(msgspec.ValidationError) as caught:
         msgspec.convert(query, kind, strict=False)
     field = next(iter(query), "")
-    told = wire.explain(caught.value, kind)
+    told = wire.explain(caught.value, kind).text
     assert told.startswith(f"The query's {field} must be " if query else "The query lacks ")
     assert told.endswith("." if query else "=…")
 

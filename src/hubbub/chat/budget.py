@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import islice
 
 from hubbub.chat.throttle import Throttle
-from hubbub.errors import Refused
+from hubbub.text import refusals
 
 MOST = 4096  # buckets of a kind; the least recently used ones are removed first
 WIDER = 4  # a /56 of IPv6 may do this many times as much as one of its /64
@@ -131,5 +131,4 @@ class Budget:
 
         """
         if seconds := self.rooms.take(address):
-            text = f"Too many rooms were opened from your address. Try again in {seconds:.0f} s."
-            raise Refused("too-many-new-rooms", text)
+            raise refusals.TOO_MANY_NEW_ROOMS(seconds=seconds)

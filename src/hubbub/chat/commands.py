@@ -16,8 +16,9 @@ from hubbub.chat.moderation_commands import ROWS, SlashCommand
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Kind
-from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, Refusal, RoomsListed, RoomSummary
+from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, RoomsListed, RoomSummary
 from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Search, Since
+from hubbub.text import refusals
 from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
 from hubbub.text.cleaning import beginning, clean, clean_exactly
 from hubbub.text.list_pages import ListPart, page
@@ -68,18 +69,18 @@ def run(hub: Hub, session: Session, line: str) -> None:
     command = _find(parsed[0])
     argument = parsed[1]
     if not argument and command.usage and not command.usage.startswith("["):
-        raise Refused("argument-missing", f"Usage: {command.synopsis}")
+        raise refusals.ARGUMENT_MISSING(synopsis=command.synopsis)
     is_long = command.name in LONG
     most = MESSAGE_BYTES if is_long else ARGUMENT_CHARS
     if len(argument) > most:
-        raise Refused("argument-too-long", f"/{command.name} takes at most {most} characters.")
+        raise refusals.ARGUMENT_TOO_LONG(command=command.name, limit=most)
     command.run(hub, session, argument if is_long else clean(argument))
 
 
 def _find(name: str) -> SlashCommand:
     command = COMMANDS.get(ALIASES.get(name.lower(), name.lower())) if len(name) <= COMMAND_CHARS else None
     if command is None:
-        raise Refused("no-such-command", f"There is no command /{beginning(name)}; /help lists the commands.")
+        raise refusals.NO_SUCH_COMMAND(command=beginning(name))
     return command
 
 
@@ -136,7 +137,7 @@ def list_members(hub: Hub, session: Session, argument: str, part: ListPart = BEG
         try:
             reply()
         except Refused as refusal:
-            hub.reply(session, Refusal(refusal.code, refusal.text))
+            hub.refuse(session, refusal)
         hub.rooms.end_visit(session)
 
     name = key_of(clean(argument).removeprefix("#"))
@@ -198,7 +199,7 @@ def _topic(hub: Hub, session: Session, argument: str) -> None:
 def _msg(hub: Hub, session: Session, argument: str) -> None:
     name, *text = argument.split(maxsplit=1)
     if not text:
-        raise Refused("argument-missing", f"Usage: {COMMANDS['msg'].synopsis}")
+        raise refusals.ARGUMENT_MISSING(synopsis=COMMANDS["msg"].synopsis)
     direct.send_private(hub, session, name, text[0])
 
 
@@ -211,7 +212,7 @@ def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
     if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
-        raise Refused("number-invalid", f"/history takes a number from 1 to {MAX_HISTORY}.")
+        raise refusals.NUMBER_INVALID(command="history", limit=MAX_HISTORY)
     room = hub.rooms.of(session)
     query = Latest(room.name, int(argument or hub.limits.history or 20), viewer=hub.viewer(session))
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
@@ -221,13 +222,11 @@ def _delete(hub: Hub, session: Session, argument: str) -> None:
     words = argument.split()
     number = words.pop() if words and words[-1].isdecimal() else "1"
     if len(words) > 1:
-        raise Refused("argument-invalid", f"Usage: {COMMANDS['delete'].synopsis}")
+        raise refusals.ARGUMENT_INVALID(synopsis=COMMANDS["delete"].synopsis)
     if not (len(number) < 5 and 1 <= int(number) <= moderation.LOOKED_AT):
-        raise Refused("number-invalid", f"/delete takes a number from 1 to {moderation.LOOKED_AT}.")
+        raise refusals.NUMBER_INVALID(command="delete", limit=moderation.LOOKED_AT)
 
-    def refuse(refused: Refused) -> None:
-        hub.reply(session, Refusal(refused.code, refused.text))
-
+    refuse = partial(hub.refuse, session)
     moderation.delete(hub, session, hub.rooms.of(session), "".join(words), int(number), refuse)
 
 
@@ -239,10 +238,10 @@ def words_of(text: str) -> str:
 
     """
     if len(text) > SEARCH_CHARS:
-        raise Refused("too-many-words", f"A search has at most {SEARCH_CHARS} characters.")
+        raise refusals.SEARCH_TOO_LONG(limit=SEARCH_CHARS)
     words = clean(text)
     if len(words.split()) > SEARCH_WORDS:
-        raise Refused("too-many-words", f"A search has at most {SEARCH_WORDS} words.")
+        raise refusals.TOO_MANY_WORDS(limit=SEARCH_WORDS)
     return words
 
 

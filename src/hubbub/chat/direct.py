@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
+from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean, is_blank, said
 from hubbub.text.tags import join
 
@@ -30,7 +30,7 @@ def check_present(hub: Hub, name: str, user: str) -> None:
     """Raise Refused if a user with another id than `user` holds a name; a free name is no error."""
     holder = hub.directory.find(name)
     if holder and holder.user and holder.user.id != user:
-        raise Refused("somebody-else", f"Not sent: the {holder.nick} who is here now may be somebody else.")
+        raise refusals.SOMEBODY_ELSE(name=holder.nick)
 
 
 def send_private(  # noqa: PLR0913 - the parts of a message
@@ -48,9 +48,9 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     text, formatting = said(text, session.preserves_spaces)
     target = hub.directory.find(name)
     if target is None:
-        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+        raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if is_blank(text) and kind is not Kind.EPHEMERAL:
-        raise Refused("no-text", "There is nothing to send.")
+        raise refusals.NO_TEXT()
     assert session.user is not None
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
@@ -70,7 +70,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> Event | None:
     session.pending_operations -= 1
     if target.closed:
-        return Refusal("no-such-name", "Not sent: who it was for has left.")
+        return Refusal.of(refusals.RECIPIENT_LEFT())
     if target.paused:
         return _arrived(target, entry, label, False)
     target.client.send_event(_private(session, entry))
@@ -86,9 +86,9 @@ def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) ->
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
-        return Refusal("not-confirmed", f"Not confirmed: {nick} cannot be reached just now.", label)
+        return Refusal.of(refusals.UNREACHABLE(name=nick), label)
     if not outcome:
-        return Refusal("not-reading", f"Not sent: {nick} does not read just now.", label)
+        return Refusal.of(refusals.NOT_READING(name=nick), label)
     return Acknowledged(label, entry, target.user.id if target.user else "") if label else None
 
 

@@ -39,7 +39,7 @@ from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
 from hubbub.model.redactions import Redactions
 from hubbub.model.room_modes import without_secrets
 from hubbub.model.viewer import Viewer
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
 from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.text.tags import LOST, join
@@ -227,7 +227,7 @@ class Hub:
         """
         text, formatting = said(text, session.preserves_spaces)
         if label and is_blank(text):
-            raise Refused("no-text", "There is nothing to send.")
+            raise refusals.NO_TEXT()
         if not is_blank(text):
             where = self.rooms.of(session, room)
             self.speak(self.viewer(session), where)
@@ -253,12 +253,12 @@ class Hub:
         self.rooms.check_not_coming(room)
         text, formatting = said(text)
         if is_blank(text):
-            raise Refused("no-text", "There is nothing to send.")
+            raise refusals.NO_TEXT()
 
         def publish() -> None:
             try:
                 if (awake := self.rooms.loaded.get(room)) is None:
-                    raise Refused("broker", f"Not sent: {room} cannot be read just now.")
+                    raise refusals.ROOM_UNREADABLE(room=room)
                 nick = self.directory.free(name)
                 if not awake.end.seq:
                     names.check_new_room(room)
@@ -268,7 +268,7 @@ class Hub:
                 draft.nick, draft.tags = nick, formatting
                 set_label(draft, label)
             except Refused as refusal:
-                self.reply(session, Refusal(refusal.code, refusal.text, label, room))
+                self.refuse(session, refusal, label, room)
             self.rooms.end_visit(session)
 
         self.rooms.visit(session, [room], publish)
@@ -286,7 +286,7 @@ class Hub:
         if is_blank(text):
             text = formatting = ""
         if (size := len(text.encode())) > TOPIC_BYTES and not cuts:
-            raise Refused("topic-too-long", f"Not set: a topic has at most {TOPIC_BYTES} bytes; this one has {size}.")
+            raise refusals.TOPIC_TOO_LONG(limit=TOPIC_BYTES, size=size)
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
         session.pending_operations += 1
@@ -340,11 +340,11 @@ class Hub:
             if session.closed:
                 return
             if isinstance(result, Closed):
-                self.reply(session, Refusal(result.code, f"{result}."))
+                self.refuse(session, result.refused)
             elif isinstance(result, Busy):
-                self.reply(session, Refusal("busy", f"Not done: {result}; try again in a while."))
+                self.refuse(session, refusals.BUSY(reason=result))
             elif isinstance(result, BrokerError):
-                self.reply(session, Refusal("broker", f"The log cannot be read: {result}."))
+                self.refuse(session, refusals.LOG_UNREADABLE(reason=result))
             else:
                 self.reply(session, answer(result))
             self.release(session)
@@ -404,6 +404,10 @@ class Hub:
         """Send an event to the session after the outcomes of all drafts that it published before."""
         session.replies += self.pieces(event)
         session.flush()
+
+    def refuse(self, session: Session, refused: Refused, label: str = "", room: str = "") -> None:
+        """Report a refusal to the session, like `reply`; `label` and `room` are those of its request."""
+        self.reply(session, Refusal.of(refused, label, room))
 
     def after_earlier_entries(self, session: Session) -> None:
         """Hold back the session's next replies until all drafts made so far, of all sessions, have their outcome."""

@@ -15,7 +15,7 @@ from hubbub.model.masks import MUTE, NOBODY, read_mask, whole_mask
 from hubbub.model.queries import Around, Latest, LogPage
 from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange, write
 from hubbub.model.viewer import SYSTEM
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
 from hubbub.text.cleaning import beginning, clean, reason_of
 from hubbub.text.names import LOBBY, key_of
@@ -96,9 +96,9 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
         if not on:
             return Step(ModeChange(False, letter, "*"), letter, rules.key, "")
         if not param or len(param) > KEY_CHARS or clean(param) != param or set(param) & {" ", ","}:
-            raise Refused("bad-value", f"A key has 1 to {KEY_CHARS} characters, and no spaces or commas.")
+            raise refusals.KEY_INVALID(limit=KEY_CHARS)
         if param.startswith(":"):  # IRC could not separate it from other parameters
-            raise Refused("bad-value", "A key can't begin with a colon.")
+            raise refusals.KEY_COLON()
         return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
     if LETTERS[letter].parameter:
         return _number(change, rules.limit if letter == "l" else rules.slow_seconds)
@@ -118,12 +118,12 @@ def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
         mask = placed(hub, session, mask)
     read = read_mask(mask.removeprefix(MUTE))
     if read is NOBODY:
-        raise Refused("bad-value", f"A mask has at most {FOLDED_CHARS} characters.")
+        raise refusals.MASK_TOO_LONG(limit=FOLDED_CHARS)
     if not param or " " in mask or (on and mask.startswith(":")):
         return None
     known = room.rules.lists.find(letter, mask)
     if on and not known and len(masks) >= MASKS_IN_LIST:
-        raise Refused("list-full", f"There are {MASKS_IN_LIST} masks in that list already.")
+        raise refusals.LIST_FULL(limit=MASKS_IN_LIST)
     return Step(ModeChange(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
 
 
@@ -132,8 +132,8 @@ def _number(change: ModeChange, now: int) -> Step:
     if not on:
         return Step(ModeChange(False, letter, ""), letter, now, 0)
     if not (param.isascii() and param.isdigit() and 0 < int(param[:9]) <= MAX_NUMBER):
-        what = "slow takes a number of seconds" if letter == "d" else "limit takes a number of people"
-        raise Refused("bad-value", f"{what} (1 to {MAX_NUMBER}), or off.")
+        wording = refusals.SLOW_INVALID if letter == "d" else refusals.LIMIT_INVALID
+        raise wording(limit=MAX_NUMBER)
     number = int(param[:9])
     return Step(ModeChange(True, letter, str(number)), letter, now, number)
 
@@ -142,9 +142,9 @@ def member(hub: Hub, room: Room, name: str) -> Session:
     """Return the session of a member by name. Raises Refused."""
     session = hub.directory.find(clean(name))
     if session is None:
-        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+        raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if not room.has_member(session):
-        raise Refused("not-there", f"{session.nick} is not in {room.name}.")
+        raise refusals.NOT_THERE(name=session.nick, room=room.name)
     return session
 
 
@@ -160,9 +160,9 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
     """Invite a user into a room and return their session; an operator's invitation admits them. Raises Refused."""
     target = hub.directory.find(clean(name))
     if target is None:
-        raise Refused("no-such-name", f"Nobody here is called {beginning(clean(name))}.")
+        raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if room.has_member(target):
-        raise Refused("there-already", f"{target.nick} is already in {room.name}.")
+        raise refusals.THERE_ALREADY(name=target.nick, room=room.name)
     hub.check(session, Action.INVITE, room)
     opens = hub.clock() if room.rules.is_operator(session) else 0.0
     target.invite(room.name, opens)
@@ -187,24 +187,21 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
 
     """
     hub.check(session, Action.RENAME, room)
-    try:
-        to = names.check_room(clean(name))
-        names.check_new_room(to)
-    except Refused as refusal:
-        raise Refused("cannot-rename", refusal.text) from None
+    to = names.check_room(clean(name))
+    names.check_new_room(to)
     if room.name == LOBBY:
-        raise Refused("cannot-rename", "The lobby keeps its name.")
+        raise refusals.LOBBY_KEEPS_NAME()
     if to == LOBBY:
-        raise Refused("cannot-rename", f"There is already a room called {LOBBY}.")
+        raise refusals.LOBBY_TAKEN(room=LOBBY)
     if to == room.name:
-        raise Refused("cannot-rename", f"The room is called {to} already.")
+        raise refusals.SAME_NAME(room=to)
     label = session.label
 
     def found(page: LogPage | BrokerError) -> None:
         if isinstance(page, BrokerError):
-            refuse(Refused("broker", f"Not done: {page}."))
+            refuse(refusals.RENAME_FAILED(reason=page))
         elif page.entries or not hub.rooms.is_free(to):
-            refuse(Refused("name-in-use", f"There is already a room called {to}."))
+            refuse(refusals.ROOM_EXISTS(room=to))
         else:
             session.pending_operations += 1
             session.label, before = label, session.label
@@ -267,7 +264,7 @@ def _taking_back(
         said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, LogPage) else []
         entry = next(filter(is_meant, reversed(said)), None)
         if entry is None:
-            refuse(Refused("no-such-message", "There is no such message here."))
+            refuse(refusals.NO_SUCH_MESSAGE())
             return
         own = entry.id.startswith(session.id_prefix)
         if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):

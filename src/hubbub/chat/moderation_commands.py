@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
-from hubbub.errors import Refused
 from hubbub.model import mask_targets
 from hubbub.model.access import Action
-from hubbub.model.events import Notice, Refusal
+from hubbub.model.events import Notice
 from hubbub.model.masks import MUTE, whole_mask
 from hubbub.model.room_modes import LETTERS, ModeChange
+from hubbub.text import refusals
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
@@ -100,9 +101,7 @@ def _invite(hub: Hub, session: Session, name: str) -> None:
 
 
 def _rename(hub: Hub, session: Session, argument: str) -> None:
-    def refuse(refused: Refused) -> None:
-        hub.reply(session, Refusal(refused.code, refused.text))
-
+    refuse = partial(hub.refuse, session)
     moderation.move(hub, session, hub.rooms.of(session), argument.removeprefix("#"), "", refuse)
 
 
@@ -155,7 +154,7 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
         words = words[:-1] if sure else words
         length = _DURATION.fullmatch(words[1]) if len(words) == 2 else None
         if len(words) > 2 or (len(words) == 2 and not length):
-            raise Refused("argument-invalid", f"Usage: /{verb} NAME [30m|2h|1d] [yes]")
+            raise refusals.ARGUMENT_INVALID(synopsis=f"/{verb} NAME [30m|2h|1d] [yes]")
         masks = masks_of(hub, session, room, words[0])
         hit = hit_by(hub, room, masks)
         if not sure:
@@ -206,7 +205,7 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
 
 def _undo(hub: Hub, session: Session, _: str) -> None:
     if session.last_ban is None:
-        raise Refused("nothing-to-undo", "There is nothing to undo.")
+        raise refusals.NOTHING_TO_UNDO()
     name, changes = session.last_ban
     room = hub.rooms.of(session, name)
     session.last_ban = None
@@ -235,10 +234,10 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     name, _, value = argument.partition(" ")
     letter = SETTINGS.get(key_of(name))
     if letter is None:
-        raise Refused("no-such-setting", f"The settings are {', '.join(SETTINGS)}.")
+        raise refusals.NO_SUCH_SETTING(settings=", ".join(SETTINGS))
     off = value.lower() in OFF
     if not LETTERS[letter].parameter and not off and value.lower() not in ON:
-        raise Refused("value-invalid", f"/set {name} takes on or off.")
+        raise refusals.VALUE_INVALID(setting=name)
     closed = room.rules.closed
     _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:

@@ -12,8 +12,8 @@ from hubbub.chat.users import User
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Draft, Kind
-from hubbub.model.events import NickChanged, Notice, Refusal
-from hubbub.text import names
+from hubbub.model.events import NickChanged, Notice
+from hubbub.text import names, refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
 from hubbub.text.names import LOBBY, key_of
@@ -141,7 +141,7 @@ class Naming:
         def done(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
-                refusal = Refused(refusal.code, f"The name {nick} is taken.")
+                refusal = refusals.NAME_TAKEN(name=nick)
             held(refusal)
             self._hub.release(session)
 
@@ -187,7 +187,7 @@ class Naming:
             if refused:
                 refused(refusal)
             else:
-                self._hub.reply(session, Refusal(refusal.code, refusal.text))
+                self._hub.refuse(session, refusal)
 
     def _rename(
         self,
@@ -216,7 +216,7 @@ class Naming:
                 if refused:
                     refused(refusal)
                 else:
-                    self._hub.reply(session, Refusal(refusal.code, refusal.text))
+                    self._hub.refuse(session, refusal)
 
         if key_of(nick) in had:
             publish(session, nick)

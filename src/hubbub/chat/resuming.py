@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
-from hubbub.model.events import HistoryShown, Joined, Refusal
+from hubbub.model.events import HistoryShown, Joined
 from hubbub.text import names
 from hubbub.text.cleaning import clean
 
@@ -48,7 +48,7 @@ def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
         try:
             after[names.check_room(clean(name))] = seq
         except Refused as refusal:
-            hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+            hub.refuse(session, refusal, room=name)
     for name, room in list(session.rooms.items()):
         _show(hub, session, room, after.pop(name, None))
     session.flush()
@@ -56,7 +56,7 @@ def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
         try:
             hub.rooms.join(session, name, seq)
         except Refused as refusal:
-            hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+            hub.refuse(session, refusal, room=name)
 
 
 def _show(hub: Hub, session: Session, room: Room, seq: int | None) -> None:

@@ -13,9 +13,9 @@ from hubbub.errors import BrokerError, Refused
 from hubbub.model.absent import DAY
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import SAID, Draft, Entry, Kind
-from hubbub.model.events import HistoryShown, Joined, Left, Notice, Refusal, RoomRenamed
+from hubbub.model.events import HistoryShown, Joined, Left, Notice, RoomRenamed
 from hubbub.model.queries import Latest, LogPage
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.names import LOBBY, key_of
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from hubbub.chat.session import Session
 
 RETURNING = 200  # most messages for a member that comes back
-COMING = "Another room is just being renamed to {}; try again."
 
 
 class Rooms:
@@ -62,9 +61,9 @@ class Rooms:
         if room in joining:
             return
         if len(session.rooms) + len(joining) >= self._limits.max_rooms:
-            raise Refused("too-many-rooms", f"You are in {self._limits.max_rooms} rooms; /leave one first.")
+            raise refusals.TOO_MANY_ROOMS(limit=self._limits.max_rooms)
         if self._is_coming(room):
-            self._hub.reply(session, Refusal("name-in-use", COMING.format(room), room=room))
+            self._hub.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._hub.block(session, self._hub.budget.joins.charge(session.address))
         session.pending_operations += 1
@@ -116,7 +115,7 @@ class Rooms:
     def check_not_coming(self, name: str) -> None:
         """Raise Refused if a room is being renamed to this name."""
         if self._is_coming(name):
-            raise Refused("name-in-use", COMING.format(name))
+            raise refusals.ROOM_ON_ITS_WAY(room=name)
 
     def check_may_open(self, session: Session, room: Room) -> None:
         """Charge the budget of the session's address for a new room; do nothing if the room exists or is being created.
@@ -155,13 +154,10 @@ class Rooms:
         """
         room = session.rooms.get(key_of(clean(name).removeprefix("#")) if name else session.current)
         if room is None and session.rooms and not name:
-            raise Refused("not-a-room", "This is not a room. Go to the room that you mean, and do it there.")
+            raise refusals.NOT_A_ROOM()
         if room is None:
             where = beginning(clean(name)).removeprefix("#")
-            there = f"You are not in {where}. Type /join {where} first."
-            raise Refused(
-                "not-in-room", there if name else "You are not in a room. Type /join and a room's name first."
-            )
+            raise refusals.NOT_IN_ROOM(room=where) if name else refusals.NOT_IN_ANY_ROOM()
         return room
 
     def seen(self, session: Session, name: str) -> Room:
@@ -193,7 +189,7 @@ class Rooms:
         assert session.joining is not None
         try:
             if isinstance(room, BrokerError):
-                raise Refused("broker", f"Not joined: {room}.")
+                raise refusals.JOIN_FAILED(reason=room)
             count = room.count + self._hub.outbox.pending_joins(room.name) if room.rules.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
@@ -205,7 +201,7 @@ class Rooms:
                 session.trust(name)
         except Refused as refusal:
             session.joining = without(session.joining, name)
-            self._hub.reply(session, Refusal(refusal.code, refusal.text, room=name))
+            self._hub.refuse(session, refusal, room=name)
             self._hub.release(session)
             return
         real = session.user.real if session.user else ""
@@ -214,12 +210,12 @@ class Rooms:
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
-            self._hub.reply(session, Refusal("broker", f"The log cannot be read: {room}."))
+            self._hub.refuse(session, refusals.LOG_UNREADABLE(reason=room))
         elif refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
             if refused.code == HIDDEN:
                 self._parked[session] = room.name
             else:
-                self._hub.reply(session, Refusal(refused.code, refused.text))
+                self._hub.refuse(session, refused)
         else:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
         self._hub.release(session)
@@ -236,7 +232,7 @@ class Rooms:
         for session in list(room.watchers) if kind is Kind.MODE else ():
             if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
                 self.dismiss(session, room.name)
-                self._hub.reply(session, Refusal(refused.code, refused.text))
+                self._hub.refuse(session, refused)
         for session in [one for one, name in self._parked.items() if name == room.name]:
             if self._hub.may(session, Action.WATCH, room):
                 del self._parked[session]

@@ -10,6 +10,7 @@ from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import SAID, Draft, Kind
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
 from hubbub.model.redactions import Redactions
+from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.tags import BOT
 
@@ -246,12 +247,15 @@ class Session:
 def _outcome(draft: Draft) -> Event | None:
     if draft.error and not draft.definite:
         # Without a label, the text itself tells the user which message the refusal is about.
-        what = f"It may be shown yet: {beginning(draft.text)}" if draft.kind in SAID else "It may be shown yet."
-        return Refusal("not-confirmed", f"Not confirmed: {draft.error}. {what}", draft.label)
+        if draft.kind in SAID:
+            unsure = refusals.MESSAGE_NOT_CONFIRMED(reason=draft.error, text=beginning(draft.text))
+        else:
+            unsure = refusals.NOT_CONFIRMED(reason=draft.error)
+        return Refusal.of(unsure, draft.label)
+    if draft.error and draft.kind is Kind.JOIN:
+        return Refusal.of(refusals.JOIN_NOT_STORED(reason=draft.error, room=draft.room), draft.label)
     if draft.error:
-        what = "Not joined" if draft.kind is Kind.JOIN else "Not sent"
-        again = f"; try /join {draft.room} again" if draft.kind is Kind.JOIN else ""
-        return Refusal("not-stored", f"{what}: {draft.error}{again}.", draft.label)
+        return Refusal.of(refusals.NOT_STORED(reason=draft.error), draft.label)
     if not (draft.label and draft.entry):
         return None
     return Acknowledged(draft.label, draft.entry._replace(text=draft.unblocks) if draft.unblocks else draft.entry)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from hubbub.errors import Refused
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.lookalikes import Lookalikes
 from hubbub.text.names import key_of
 
@@ -84,7 +84,7 @@ class Directory:
         nick = names.typed_name(name)
         holder = self.users.get(key_of(nick))
         if holder and not holder.is_remote:
-            raise Refused("name-taken", f"The name {nick} is taken.")
+            raise refusals.NAME_TAKEN(name=nick)
         self._check_looks(nick)
         return nick
 
@@ -101,7 +101,7 @@ class Directory:
 
     def _check(self, nick: str, owner: User | None) -> None:
         if self.users.get(key_of(nick), owner) is not owner:
-            raise Refused("name-taken", f"The name {nick} is taken.")
+            raise refusals.NAME_TAKEN(name=nick)
         self._check_looks(nick, owner)
 
     def _check_looks(self, nick: str, owner: User | None = None) -> None:
@@ -110,7 +110,7 @@ class Directory:
         if key is not None:
             other = self.users[key].nick
             shown = other if key_of(other) == key else key
-            raise Refused("name-taken", f"The name {nick} looks like {shown}, who is here. Use another.")
+            raise refusals.NAME_LOOKS_TAKEN(name=nick, other=shown)
 
     def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
         """Let a user hold a name besides those it holds already; return the user and the name's displayed form.

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
 from hubbub.model.room_modes import SECRET
+from hubbub.text import refusals
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
     from hubbub.model.room_modes import RoomModes
     from hubbub.model.viewer import Viewer
 
-HIDDEN = "hidden"
+HIDDEN = refusals.HIDDEN.code
 
 
 class Action(StrEnum):
@@ -88,9 +89,9 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | No
         # A server operator looks after all rooms, but the messages are for the members alone.
         return None
     if SECRET in closed and not viewer.operator:
-        return Refused(HIDDEN, f"There is no room {room}.")
+        return refusals.HIDDEN(room=room)
     if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
-        return Refused("closed", f"Only members of {room} can read it.")
+        return refusals.CLOSED(room=room)
     return None
 
 
@@ -149,7 +150,7 @@ def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
     """Refuse a banned user who reads from outside; a banned member can read until an operator kicks them."""
     reads = action in (Action.READ, Action.WATCH)
     if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
-        return Refused("banned", f"You are banned from {rules.room}.")
+        return refusals.BANNED(room=rules.room)
     return None
 
 
@@ -159,22 +160,20 @@ def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
     if viewer.operator:
         return None
     if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
-        return Refused("banned", f"You are banned from {room}.")
+        return refusals.BANNED(room=room)
     if invited:  # by an operator; no other invitation opens a room
         return None
     if session and "o" in rules.regained(session):
         # The user returns as an operator: possibly no other operator is there to let them in.
         return None
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
-        return Refused("invite-only", f"{room} is invite-only. Ask an operator to invite you.")
+        return refusals.INVITE_ONLY(room=room)
     if viewer.key and not rules.key and not (session and session.preserves_spaces):  # a room name of two words
-        text = f"Room names can't contain spaces. Perhaps you mean {room}-{key_of(viewer.key)}."
-        return Refused("room-invalid", text)
+        return refusals.ROOM_HAS_SPACES(room=f"{room}-{key_of(viewer.key)}")
     if rules.key and not rules.accepts_key(viewer.key):
-        text = f"That is not the key of {room}." if viewer.key else f"{room} needs its key: /join {room} KEY"
-        return Refused("bad-key", text)
+        return refusals.KEY_WRONG(room=room) if viewer.key else refusals.KEY_MISSING(room=room)
     if rules.limit and coming >= rules.limit:
-        return Refused("room-full", f"{room} is full.")
+        return refusals.ROOM_FULL(room=room)
     return None
 
 
@@ -187,10 +186,9 @@ def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
         return None
     room = rules.room
     if rules.closed or "m" in rules.flags or _is_silenced(viewer, rules):
-        return Refused("not-allowed", f"Not sent: only people in {room} can post there.")
+        return refusals.OUTSIDER(room=room)
     if rules.members_only:
-        text = f"Only people in {room} can post there (/set members-only off lets scripts post)."
-        return Refused("not-allowed", text)
+        return refusals.MEMBERS_ONLY(room=room)
     return None
 
 
@@ -199,34 +197,33 @@ def _has_a_voice(viewer: Viewer, rules: RoomModes) -> Refused | None:
         return None
     room = rules.room
     if "m" in rules.flags:
-        text = f"Not sent: only people chosen by the room's operators can speak in {room} right now."
-        return Refused("moderated", text)
-    return Refused("muted", f"Not sent: you may not speak in {room}.") if _is_silenced(viewer, rules) else None
+        return refusals.MODERATED(room=room)
+    return refusals.MUTED(room=room) if _is_silenced(viewer, rules) else None
 
 
 def _is_not_too_fast(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if viewer.operator or _rights(viewer, rules):
         return None
     wait = rules.slow_for(viewer)
-    return Refused("slow-mode", f"Not sent: {rules.room} is in slow mode; wait {wait:.0f} s.") if wait > 0 else None
+    return refusals.SLOW_MODE(room=rules.room, wait=wait) if wait > 0 else None
 
 
 def _may_ask_clients(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if "C" in rules.flags:
-        return Refused("not-allowed", "Client commands are not allowed here.")
+        return refusals.NO_CLIENT_COMMANDS()
     return None
 
 
 def _is_inside(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_member(viewer, rules):
         return None
-    return Refused("not-in-room", f"You are not in {rules.room}. Type /join {rules.room} first.")
+    return refusals.NOT_IN_ROOM(room=rules.room)
 
 
 def _rules_the_room(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
-    return Refused("not-operator", f"You are not an operator of {rules.room}.")
+    return refusals.NOT_OPERATOR(room=rules.room)
 
 
 def _may_invite(viewer: Viewer, rules: RoomModes) -> Refused | None:
@@ -235,21 +232,21 @@ def _may_invite(viewer: Viewer, rules: RoomModes) -> Refused | None:
 
 def _may_set_the_topic(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if "t" in rules.flags and not _is_operator(viewer, rules):
-        return Refused("not-operator", f"The topic of {rules.room} is locked; its operators set it.")
+        return refusals.TOPIC_LOCKED(room=rules.room)
     return None
 
 
 def _may_take_back(viewer: Viewer, rules: RoomModes) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
-    return Refused("not-yours", "Only its author and operators can take a message back.")
+    return refusals.NOT_YOURS()
 
 
 def _keeps_no_name(viewer: Viewer, rules: RoomModes) -> Refused | None:
     """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
     if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
         return None
-    return Refused("name-kept", f"Your name stays as it is while you may not speak in {rules.room}.")
+    return refusals.NAME_KEPT(room=rules.room)
 
 
 _Check = Callable[["Viewer", "RoomModes"], "Refused | None"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hubbub.errors import Refused
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage
 
@@ -25,6 +26,11 @@ class Refusal:
     label: str = ""
     room: str = field(default="", compare=False)  # the room of the request
     offer: str = field(default="", compare=False)  # a name that could be used instead
+
+    @classmethod
+    def of(cls, refused: Refused, label: str = "", room: str = "") -> Refusal:
+        """Return the event that reports a refusal to its session."""
+        return cls(refused.code, refused.text, label, room, refused.offer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.errors import Refused
 from hubbub.model.masks import NOBODY, Mask, read_mask
+from hubbub.text import refusals
 from hubbub.text.cleaning import fold_text
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def by_cloak(mask: str, cloak: Callable[[str], str], of_server: bool) -> str:
     if not host.startswith(IP) and not is_pattern(host):
         return mask
     if not of_server:
-        text = "Only operators of the server ban networks; type a whole address, a cloak or a name."
-        raise Refused("bad-value", text)
+        raise refusals.NETWORK_MASK()
     return f"{who}@{IP}{host.removeprefix(IP)}"
 
 

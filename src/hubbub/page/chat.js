@@ -302,7 +302,7 @@ export class Chat {
   command(line, name, rest) {
     this.expecting = true;
     if (this.phase !== "here") {
-      this.note(["Not done: there is no connection just now."], true);
+      this.note(["Not done: there is no connection right now."], true);
       return false;
     }
     const [, to, text] = /^(\S*)\s*(.*)/.exec(rest), talk = this.talks.get(this.current);

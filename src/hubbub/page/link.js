@@ -6,7 +6,7 @@ const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000; // milliseconds between two trie
 const QUIET = 40000, ANSWER = 15000;
 const REPLACED = 4001; // the code with which the server closes a connection whose session goes on in another one
 const ADDRESS = new URL("../ws", import.meta.url); // beside the page, whatever path that has
-export const LOST = { entries: [], more: true, failed: "There is no connection just now." }; // an answer that does not come
+export const LOST = { entries: [], more: true, failed: "There is no connection right now." }; // an answer that does not come
 const MOST = 300; // characters of what the server says
 
 // Why a WebSocket was refused: a browser tells that to no script, so ask the same address by plain HTTP.

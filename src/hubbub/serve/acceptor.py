@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from hubbub.chat.budget import scopes
-from hubbub.errors import SettingsError, reason
+from hubbub.errors import Refused, SettingsError, reason
 from hubbub.serve.address import bind_all, contains, is_loopback, network, origin, show, wire_of
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
-from hubbub.serve.sniffer import TOO_LATE, Caller, Sniffer, TlsSniffer, Undecided
+from hubbub.serve.sniffer import Caller, Sniffer, TlsSniffer, Undecided
+from hubbub.text import refusals
 from hubbub.wire.sniff import Wire
 from hubbub.wire.web import http
+from hubbub.wire.web.statuses import status_of
 
 log = logging.getLogger("hubbub")
 
@@ -35,32 +37,25 @@ HANDSHAKE = 10.0  # seconds that a TLS handshake may take
 HANDSHAKES = 128
 OUT_OF = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-FULL = "The chat is full just now; try again later."
-TOO_MANY = "There are too many connections from your address."
-TOO_OFTEN = "There are too many new connections from your address; try again in {} s."
-ENCRYPTED_ONLY = (
-    "This chat takes encrypted connections only; use TLS, as in: openssl s_client -quiet -connect HOST:PORT"
-)
-NO_HTTP = "There is no web page at this address."
-NO_PROXY = "The PROXY protocol is not accepted from your address."
-NO_SSH = "This chat does not speak SSH; use nc, telnet, a browser or an IRC client."
-NOT_SPOKEN = (
-    "This chat speaks plain lines (nc, telnet), HTTP/1.1, IRC and TLS, but not what your client has begun with."
-)
-ONLY = "This address is for {} clients only."
-
-
 NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
 
 
-def _in_words_of(wire: Wire, refusal: str) -> str:
-    """Return a sentence in a form that a client of this wire can show, without the last newline."""
+UNKNOWN = {
+    Wire.PROXY: refusals.NO_PROXY,
+    Wire.SSH: refusals.NO_SSH,
+    Wire.TLS: refusals.NOT_SPOKEN,
+    Wire.OTHER: refusals.NOT_SPOKEN,
+}
+
+
+def _in_words_of(wire: Wire, refused: Refused) -> str:
+    """Return a refusal in a form that a client of this wire can show, without the last newline."""
     if wire is Wire.IRC:
-        return f"ERROR :{refusal}\r"
+        return f"ERROR :{refused.text}\r"
     if wire is Wire.HTTP:
-        status = "408 Request Timeout" if refusal == TOO_LATE else "403 Forbidden"
-        return http.refusal(status, refusal, http.HEADERS).decode().removesuffix("\n")
-    return refusal
+        status = status_of(refused)
+        return http.refusal(f"{status} {status.phrase}", refused.text, http.HEADERS).decode().removesuffix("\n")
+    return refused.text
 
 
 class Counted(Protocol):
@@ -189,8 +184,8 @@ class Acceptor:
         where = origin(peer[0])
         trusted = any(contains(trusted, peer[0]) for trusted in self._trusted)
         # All clients behind a load balancer arrive from its address, so its connections cost no connection budget here.
-        if refusal := self.enter(where, new=not trusted):
-            self.turn_away(sock, refusal)
+        if refused := self.enter(where, new=not trusted):
+            self.turn_away(sock, refused.text)
             return
         caller = Caller(peer, where, self.shared.clock(), wire)
         if not trusted and (wire is Wire.HTTP or not self._sniffs):
@@ -200,7 +195,7 @@ class Acceptor:
 
     # --- counting -------------------------------------------------------------------------------------------------
 
-    def enter(self, where: str, new: bool = True) -> str:
+    def enter(self, where: str, new: bool = True) -> Refused | None:
         """Count a connection from an address, if the limits allow it.
 
         Args:
@@ -208,19 +203,19 @@ class Acceptor:
             new: whether the connection is also charged to the address's budget of new connections.
 
         Returns:
-            The reason for a refusal; "" if the connection is counted.
+            The refusal; None if the connection is counted.
 
         """
         settings = self.shared.settings
         if not settings.no_limits:
             if self._count >= settings.max_connections:
-                return FULL
+                return refusals.SERVER_FULL()
             if any(self._by_address[scope] >= times * settings.max_per_address for scope, times in scopes(where)):
-                return TOO_MANY
+                return refusals.TOO_MANY()
             if new and (seconds := self.shared.budget.connections.take(where)):
-                return TOO_OFTEN.format(math.ceil(seconds))
+                return refusals.TOO_OFTEN(seconds=math.ceil(seconds))
         self._count_in(where)
-        return ""
+        return None
 
     def _count_in(self, where: str) -> None:
         self._count += 1
@@ -235,15 +230,15 @@ class Acceptor:
             if not self._by_address[scope]:
                 del self._by_address[scope]
 
-    def recount(self, before: str, after: str) -> str:
+    def recount(self, before: str, after: str) -> Refused | None:
         """Move a connection from the count of one address to that of another.
 
-        Return the reason for a refusal (then the connection stays in the old count); "" if it was moved.
+        Return the refusal (then the connection stays in the old count); None if it was moved.
         """
         self.leave(before)
-        if refusal := self.enter(after):
+        if refused := self.enter(after):
             self._count_in(before)
-        return refusal
+        return refused
 
     def _gone(self, connection: Counted) -> None:
         self.leave(connection.origin)
@@ -263,20 +258,20 @@ class Acceptor:
         """Remove a connection from the undecided ones: its protocol is known, or it is closed."""
         self._arrivals.discard(arrival)
 
-    def hand(self, wire: Wire, sock: socket.socket, caller: Caller, refusal: str = "") -> None:
+    def hand(self, wire: Wire, sock: socket.socket, caller: Caller, refused: Refused | None = None) -> None:
         """Pass a counted socket to a wire, or refuse it in a form that the wire's clients can show.
 
         Args:
             wire: the wire that the client speaks.
             sock: the socket.
             caller: the peer.
-            refusal: the reason to refuse it in any case; "" if only the acceptor's own rules decide.
+            refused: a refusal that holds in any case; None if only the acceptor's own rules decide.
 
         """
         if wire is Wire.TLS:
             self._encrypt(sock, caller)
             return
-        protocol = self.protocol(wire, caller, sock, refusal)
+        protocol = self.protocol(wire, caller, sock, refused)
         if isinstance(protocol, str):
             self.leave(caller.where)
             self.turn_away(sock, protocol)
@@ -309,27 +304,31 @@ class Acceptor:
 
         task.add_done_callback(done)
 
-    def protocol(self, wire: Wire, caller: Caller, sock: socket.socket | None, refusal: str = "") -> Connection | str:
-        """Return the connection that speaks a wire with a peer, or the sentence that refuses the peer.
+    def protocol(
+        self, wire: Wire, caller: Caller, sock: socket.socket | None, refused: Refused | None = None
+    ) -> Connection | str:
+        """Return the connection that speaks a wire with a peer, or the text that refuses the peer.
 
         Args:
             wire: the wire.
             caller: the peer.
             sock: the socket to write to; None if the connection is encrypted.
-            refusal: the reason to refuse the peer in any case; "" if there is none.
+            refused: a refusal that holds in any case; None if only the acceptor's own rules decide.
 
         """
-        if refusal := refusal or self.refusal(wire, caller, sock is not None):
-            return _in_words_of(wire, refusal)
+        if refused := refused or self.refusal(wire, caller, sock is not None):
+            return _in_words_of(wire, refused)
         if wire is Wire.HTTP:
-            return self._wires.http(sock, caller.peer, caller.where, self._gone) or _in_words_of(wire, NO_HTTP)
+            return self._wires.http(sock, caller.peer, caller.where, self._gone) or _in_words_of(
+                wire, refusals.NO_PAGE()
+            )
         dialogue = self._wires.irc_client(caller) if wire is Wire.IRC else self._wires.line_client(caller)
         connection = Connection(self.shared, dialogue, sock, self._gone)
         connection.peer, connection.origin = caller.peer, caller.where
         return connection
 
-    def refusal(self, wire: Wire, caller: Caller, plain: bool) -> str:
-        """Return the reason to refuse a peer that speaks this wire; "" if it is allowed.
+    def refusal(self, wire: Wire, caller: Caller, plain: bool) -> Refused | None:
+        """Return the refusal of a peer that speaks this wire; None if it is allowed.
 
         Args:
             wire: the wire.
@@ -338,10 +337,12 @@ class Acceptor:
 
         """
         if plain and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
-            return ENCRYPTED_ONLY
+            return refusals.ENCRYPTED_ONLY()
         if caller.only not in (None, wire):
-            return NO_HTTP if wire is Wire.HTTP else ONLY.format(NAMES.get(caller.only, caller.only.upper()))
-        return {Wire.PROXY: NO_PROXY, Wire.SSH: NO_SSH, Wire.TLS: NOT_SPOKEN, Wire.OTHER: NOT_SPOKEN}.get(wire, "")
+            if wire is Wire.HTTP:
+                return refusals.NO_PAGE()
+            return refusals.ONE_WIRE_ONLY(wire=NAMES.get(caller.only, caller.only.upper()))
+        return UNKNOWN[wire]() if wire in UNKNOWN else None
 
     async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
         try:

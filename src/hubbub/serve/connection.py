@@ -28,6 +28,7 @@ from typing import Any, Protocol, cast
 from hubbub.chat.budget import Budget
 from hubbub.chat.throttle import Throttle
 from hubbub.config import Settings
+from hubbub.errors import Refused
 from hubbub.serve.socket_writer import SocketWriter
 from hubbub.serve.timer_wheel import TimerWheel
 
@@ -129,8 +130,8 @@ class Shared:
     clock: Callable[[], float]  # monotonic seconds
     deadlines: TimerWheel
     cloak: Callable[[str], str] = lambda address: "hidden"  # the public form of an address
-    # Moves a connection from one address's count to another's. Returns the reason for a refusal, "" if allowed.
-    recount: Callable[[str, str], str] = lambda before, after: ""
+    # Moves a connection from one address's count to another's. Returns the refusal, None if allowed.
+    recount: Callable[[str, str], Refused | None] = lambda before, after: None
     budget: Budget = field(default_factory=lambda: Budget(lambda: 0.0))  # per address; this default has no limits
     connections: set[Connection] = field(default_factory=set)
     buffer: memoryview = field(default_factory=lambda: memoryview(bytearray(READ)))
@@ -298,7 +299,7 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
         self.client.connection_lost()
         self._gone(self)
 
-    def set_origin(self, peer: Any, origin: str) -> str:
+    def set_origin(self, peer: Any, origin: str) -> Refused | None:
         """Replace the peer's address by the one that its gateway reports, and count the connection there.
 
         Args:
@@ -306,13 +307,13 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
             origin: the address under which the peer is counted from now on.
 
         Returns:
-            The reason if the limits refuse the new address (then nothing changes); "" if the address was replaced.
+            The refusal if the limits do not allow the new address (then nothing changes); None if it was replaced.
 
         """
-        refusal = self._shared.recount(self.origin, origin)
-        if not refusal:
+        refused = self._shared.recount(self.origin, origin)
+        if refused is None:
             self.peer, self.origin = peer, origin
-        return refusal
+        return refused
 
     @property
     def socket(self) -> Any:

@@ -10,8 +10,9 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Event, Goodbye, Notice, Refusal
+from hubbub.model.events import Event, Goodbye, Notice
 from hubbub.serve.connection import STOPPING, Connection
+from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
 from hubbub.wire.line import encoder as wire
@@ -115,7 +116,7 @@ class LineClient:
             else:
                 commands.run(self._hub, session, item)
         except Refused as refusal:
-            self._hub.reply(session, Refusal(refusal.code, refusal.text))
+            self._hub.refuse(session, refusal)
 
     def ended(self) -> bool:
         """Process an unfinished last line, and leave once the peer was sent everything that it waits for."""
@@ -290,10 +291,9 @@ class LineClient:
             self._hub.depart(self._session, asked=True)
         elif signal is LineSignal.TOO_LONG:
             if self._session.user is None and self._refused is None:
-                self._entered(Refused("name-invalid", f"Names have at most {NAME_CHARS} characters."))
+                self._entered(refusals.NAME_TOO_LONG(limit=NAME_CHARS))
                 return
-            limit = self._settings.line_limit
-            raise Refused("line-too-long", f"Not sent: a line has at most {limit} bytes.")
+            raise refusals.LINE_TOO_LONG(limit=self._settings.line_limit)
         else:
             line = clean(self._reader.pending)
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))

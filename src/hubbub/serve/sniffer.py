@@ -14,8 +14,10 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from hubbub.errors import Refused
 from hubbub.serve.address import origin
 from hubbub.serve.connection import STOPPING
+from hubbub.text import refusals
 from hubbub.wire import hello, proxy
 from hubbub.wire.line.encoder import PROMPT, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
@@ -31,7 +33,6 @@ PATIENCE = 0.25  # seconds
 ROUND_TRIPS = 4
 HIDDEN_TRIP = 0.1  # seconds
 MAX_PATIENCE = 3.0  # seconds
-TOO_LATE = "This request came so late that it was taken for a person at a terminal, and it was not done; try again."
 DEADLINE = 10.0  # seconds that a peer has to complete a first line that it has begun
 _RTT = struct.Struct("68xI")  # the round-trip time in the kernel's tcp_info, in microseconds
 
@@ -107,12 +108,12 @@ class Undecided:
         """Close the connection because the server is stopping."""
         raise NotImplementedError
 
-    def _give(self, wire: Wire, refusal: str) -> None:
+    def _give(self, wire: Wire, refused: Refused | None) -> None:
         """Pass the peer to this wire, or refuse it in a form that the wire's clients can show.
 
         Args:
             wire: the wire that the peer speaks.
-            refusal: the reason to refuse the peer; "" if it is allowed.
+            refused: the refusal of the peer; None if it is allowed.
 
         """
         raise NotImplementedError
@@ -143,7 +144,7 @@ class Undecided:
         elif caller.only is Wire.IRC and wire in (Wire.LINE, Wire.OTHER):
             wire = Wire.IRC
         late = wire is Wire.HTTP and caller.prompted and not data.lstrip().startswith(LATE_IS_SAFE)
-        self._give(wire, TOO_LATE if late else "")
+        self._give(wire, refusals.TOO_LATE() if late else None)
 
     def _await_more(self, data: bytes) -> None:
         """Wait for more bytes than these, and set the deadline for them.
@@ -284,12 +285,12 @@ class Sniffer(Undecided):
             self._half = True
             self._await_more(data)
 
-    def _give(self, wire: Wire, refusal: str) -> None:
+    def _give(self, wire: Wire, refused: Refused | None) -> None:
         self._front.shared.loop.remove_reader(self._sock)
         if self._seen:
             with contextlib.suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._front.hand(wire, self._sock, self._caller, refusal)
+        self._front.hand(wire, self._sock, self._caller, refused)
 
     def _unwrap(self, data: bytes) -> None:
         """Remove the load balancer's PROXY header, and peek at the bytes of the client itself.
@@ -314,9 +315,9 @@ class Sniffer(Undecided):
         if peer is not None:
             front.leave(caller.where)
             caller.peer, caller.where = peer, origin(peer[0])
-            if refusal := front.enter(caller.where):
+            if refused := front.enter(caller.where):
                 self._forget()
-                front.turn_away(self._sock, refusal)
+                front.turn_away(self._sock, refused.text)
                 return
         if caller.only is Wire.HTTP:
             self._decide(caller.only, b"")
@@ -384,9 +385,9 @@ class TlsSniffer(Undecided, asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         self._transport.write(data)
 
-    def _give(self, wire: Wire, refusal: str) -> None:
+    def _give(self, wire: Wire, refused: Refused | None) -> None:
         self._over = True
-        protocol = self._front.protocol(wire, self._caller, None, refusal)
+        protocol = self._front.protocol(wire, self._caller, None, refused)
         if isinstance(protocol, str):
             self._transport.write(f"{protocol}\n".encode())
             self._transport.close()

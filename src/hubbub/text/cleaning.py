@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import regex
 
-from hubbub.errors import Refused
-from hubbub.text import bounds, formatting
+from hubbub.text import bounds, formatting, refusals
 from hubbub.text.formatting import PLACE, Code
 
 SHOWN = 60  # characters of a message that let its sender recognise it
@@ -228,7 +227,7 @@ def fold(text: str) -> str:
 
     """
     if len(text) > bounds.FOLDED_CHARS:
-        raise Refused("too-long", f"A name has at most {bounds.NAME_CHARS} characters.")
+        raise refusals.TOO_LONG(limit=bounds.NAME_CHARS)
     return _fold(text)
 
 

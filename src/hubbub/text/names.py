@@ -9,6 +9,7 @@ from typing import NamedTuple
 import regex
 
 from hubbub.errors import Refused
+from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MARKS_IN_ROW, NAME_CHARS
 from hubbub.text.cleaning import STACK, clean, fold
 from hubbub.text.lookalikes import looks
@@ -52,19 +53,18 @@ _LETTER = r"[\p{L}\p{Nd}]"
 _SIGN_BETWEEN = rf"(?<=[\p{{L}}\p{{Nd}}\p{{M}}])(?:{GERESH}|[{BETWEEN}](?={_LETTER}))"
 
 
-_TOO_LONG = f"have at most {NAME_CHARS} characters"
-_STACKED = f"have at most {MARKS_IN_ROW} marks in a row"
-_INVISIBLE = "can't contain invisible characters"
+_TOO_LONG = refusals.MANY_CHARACTERS.format(limit=NAME_CHARS)
+_STACKED = refusals.MANY_MARKS.format(limit=MARKS_IN_ROW)
 _FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are invisible
 
 
 class _Kind(NamedTuple):
-    """A kind of name: the word for it, an example, the signs allowed anywhere, and two patterns.
+    """A kind of name: the refusal of a wrong one, an example, the signs allowed anywhere, and two patterns.
 
     `wrong` matches a character that is not allowed, `needed` a character that a name must have.
     """
 
-    what: str
+    refused: refusals.Wording
     example: str
     signs: frozenset[str]
     wrong: regex.Pattern[str]
@@ -73,12 +73,12 @@ class _Kind(NamedTuple):
     def fault(self, name: str) -> str:
         """Return the fault of a name as the end of a sentence; "" if it has none."""
         if not name:
-            return "can't be empty"
+            return refusals.EMPTY
         if len(name) > NAME_CHARS:
             return _TOO_LONG
         if not self._is_plain(name):
             if unicodedata.category(name[0])[0] == "M":
-                return "can't begin with a mark"
+                return refusals.FIRST_MARK
             if STACK.search(name):
                 return _STACKED
             if wrong := self.wrong.search(name):
@@ -86,8 +86,8 @@ class _Kind(NamedTuple):
             # The regex library may know letters of a later Unicode version than Python, which would show and fold them
             # as nothing.
             if any(unicodedata.category(char) == "Cn" for char in name):
-                return _INVISIBLE
-        return "" if self.needed.search(name) else "need a letter or a digit"
+                return refusals.INVISIBLE
+        return "" if self.needed.search(name) else refusals.NO_LETTER
 
     def _is_plain(self, name: str) -> bool:
         """Return whether a name has only letters, digits and signs that may stand anywhere: usual, and quick to see."""
@@ -95,12 +95,10 @@ class _Kind(NamedTuple):
             return self.signs.issuperset(name)
         return all(char in self.signs or (char.isalpha() and char not in _FILLERS) for char in name)
 
-    def refusal(self, code: str, fault: str, typed: str) -> Refused:
+    def refusal(self, fault: str, typed: str) -> Refused:
         """Return the refusal of a typed name, with an offer of a similar one."""
         offer = self.offer(typed)
-        like = offer or self.example
-        text = f"{self.what} {fault}. Use letters, digits and - _ . (up to {NAME_CHARS}), like {like}."
-        return Refused(code, text, offer)
+        return self.refused(offer, fault=fault, limit=NAME_CHARS, like=offer or self.example)
 
     def offer(self, typed: str) -> str:
         """Return a valid name that is similar to a typed one; "" if there is none."""
@@ -112,22 +110,22 @@ class _Kind(NamedTuple):
         return text if text != typed and not self.fault(text) and not _mixed(fold(text)) else ""
 
 
-def _kind(what: str, example: str, punctuation: str, needed: str) -> _Kind:
+def _kind(refused: refusals.Wording, example: str, punctuation: str, needed: str) -> _Kind:
     right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
     wrong = regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
     signs = frozenset(punctuation + string.ascii_letters + string.digits)
-    return _Kind(what, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
+    return _Kind(refused, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
 
 
-_NAMES = _kind("Names", "Mary-Ann", NAME_PUNCTUATION, r"[_\[\]{}|^`\\]")
-_ROOMS = _kind("Room names", "class-8b", ROOM_PUNCTUATION, r"(?!)")
+_NAMES = _kind(refusals.NAME_INVALID, "Mary-Ann", NAME_PUNCTUATION, r"[_\[\]{}|^`\\]")
+_ROOMS = _kind(refusals.ROOM_INVALID, "class-8b", ROOM_PUNCTUATION, r"(?!)")
 
 
 def _unwanted(char: str) -> str:
     if char.isspace():
-        return "can't contain spaces"
+        return refusals.SPACES
     shown = char.isprintable() and not clean(char) == ""
-    return f"can't contain {char}" if shown else _INVISIBLE
+    return refusals.CHARACTER.format(char=char) if shown else refusals.INVISIBLE
 
 
 def _mixed(text: str) -> str:
@@ -135,7 +133,7 @@ def _mixed(text: str) -> str:
     if text.isascii():
         return ""
     found = [name for name, letter in _ALPHABETS.items() if letter.search(text)]
-    return f"can't mix {found[0]} and {found[1]} letters" if len(found) > 1 else ""
+    return refusals.MIXED.format(one=found[0], other=found[1]) if len(found) > 1 else ""
 
 
 def key_of(name: str) -> str:
@@ -146,9 +144,9 @@ def key_of(name: str) -> str:
 def typed_name(text: str) -> str:
     """Return a typed name as it will be shown, without its invisible characters. Raises Refused."""
     if len(text) > FOLDED_CHARS:
-        raise _NAMES.refusal("name-invalid", _TOO_LONG, text)
+        raise _NAMES.refusal(_TOO_LONG, text)
     if not text.isascii() and STACK.search(unicodedata.normalize("NFC", text)):
-        raise _NAMES.refusal("name-invalid", _STACKED, text)
+        raise _NAMES.refusal(_STACKED, text)
     return check_name(clean(text).strip())
 
 
@@ -162,12 +160,13 @@ def check_name(name: str) -> str:
     shown = unicodedata.normalize("NFC", name) if len(name) <= FOLDED_CHARS else name
     fault = _fault(_NAMES, shown) or _mixed(fold(shown))
     if fault:
-        raise _NAMES.refusal("name-invalid", fault, name)
+        raise _NAMES.refusal(fault, name)
     if word := next((_RESERVED_LOOKS[look] for look in looks(shown) if look in _RESERVED_LOOKS), None):
-        what = "is reserved" if fold(shown) == word else f"looks like {word}, which is reserved"
-        raise Refused("name-invalid", f"The name {shown} {what}. Use another, like {_NAMES.example}.")
+        if fold(shown) == word:
+            raise refusals.NAME_RESERVED(name=shown, like=_NAMES.example)
+        raise refusals.NAME_LOOKS_RESERVED(name=shown, word=word, like=_NAMES.example)
     if _SSH.match(fold(shown)):
-        raise Refused("name-invalid", f"The name {shown} is a greeting of SSH. Use another, like {_NAMES.example}.")
+        raise refusals.NAME_GREETS(name=shown, like=_NAMES.example)
     return shown
 
 
@@ -181,7 +180,7 @@ def check_room(name: str) -> str:
     typed = name.removeprefix("#")
     shown = unicodedata.normalize("NFC", typed) if len(typed) <= FOLDED_CHARS else typed
     if fault := _fault(_ROOMS, shown):
-        raise _ROOMS.refusal("room-invalid", fault, fold(typed) if len(typed) <= FOLDED_CHARS else "")
+        raise _ROOMS.refusal(fault, fold(typed) if len(typed) <= FOLDED_CHARS else "")
     return fold(shown)
 
 
@@ -201,9 +200,9 @@ def is_room(name: str) -> bool:
 def check_new_room(room: str) -> None:
     """Raise Refused if a new room of this name could be mistaken for another one."""
     if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):
-        raise _ROOMS.refusal("room-invalid", fault, "")
+        raise _ROOMS.refusal(fault, "")
     if room != LOBBY and looks(room) & _LOBBY_LOOKS:
-        raise Refused("room-invalid", f"The name {room} looks like {LOBBY}. Use another, like {_ROOMS.example}.")
+        raise refusals.ROOM_LOOKS_TAKEN(name=room, other=LOBBY, like=_ROOMS.example)
 
 
 def _fault(kind: _Kind, shown: str) -> str:
@@ -211,5 +210,5 @@ def _fault(kind: _Kind, shown: str) -> str:
     fault = kind.fault(shown) or kind.fault(fold(shown))
     if fault and not kind.fault(shown):
         strange = (char for char in shown if kind.wrong.search(fold(char)))
-        return next((f"can't contain {char}" for char in strange), fault)
+        return next((refusals.CHARACTER.format(char=char) for char in strange), fault)
     return fault

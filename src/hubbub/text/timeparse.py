@@ -3,11 +3,10 @@
 import re
 from datetime import datetime, time, timedelta, tzinfo
 
-from hubbub.errors import Refused
+from hubbub.text import refusals
 
 _AGO = re.compile(r"(\d{1,4}) ?(m|min|minutes?|h|hours?|d|days?)(?: ago)?")
 _UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-_RULE = "Give a time like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today or yesterday."
 
 
 def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
@@ -38,7 +37,7 @@ def parse_time(text: str, now: float, tz: tzinfo | None = None) -> float:
         then = datetime.fromisoformat(text)
         return then.timestamp() if then.tzinfo else _first(then.replace(tzinfo=tz))
     except (ValueError, OverflowError):
-        raise Refused("time-invalid", _RULE) from None
+        raise refusals.TIME_INVALID() from None
 
 
 def shown_time(then: float, now: float, tz: tzinfo | None = None) -> str:

@@ -53,7 +53,7 @@ AUDIT = 2.0  # seconds between two checks that the newest message of every room 
 CATCH_UP = 2.0  # seconds in which a returning node reads missed entries before its users may speak
 PATIENT = 120.0  # seconds that a request for missed entries waits for unreachable servers
 PATIENCE = 0.5  # seconds in which another server may be found before users get a notice
-AWAY = "The chat cannot be reached just now; what you type is kept back"
+AWAY = "The chat cannot be reached right now; what you type is kept back"
 BACK = "The chat is back"
 
 

@@ -25,6 +25,7 @@ from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Refused
+from hubbub.text import refusals
 
 log = logging.getLogger(__name__)
 
@@ -183,11 +184,11 @@ class Lease:
                 if not self.valid:
                     raise BrokerError(FULL_DISK if self.full else GONE)
                 if not await self._claim(key, wait):
-                    refusal = Refused("name-taken", f"The name {key} is taken.")
+                    refusal = refusals.NAME_TAKEN(name=key)
                 elif not self.valid:
                     raise BrokerError(GONE)
             except BrokerError as error:
-                refusal = Refused("broker", f"{str(error)[:1].upper()}{str(error)[1:]}; try again in a while.")
+                refusal = refusals.NAME_UNDECIDED(reason=f"{str(error)[:1].upper()}{str(error)[1:]}")
             done(refusal)
 
         self._tasks.spawn(ask())

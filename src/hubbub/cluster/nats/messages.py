@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from hubbub.errors import BrokerError
 
-GONE = "the chat's servers cannot be reached just now"
+GONE = "the chat's servers cannot be reached right now"
 HIGHEST = 1 << 53  # highest message number: reached after 28,000 years at 10,000 messages per second
 
 

@@ -14,11 +14,11 @@ from hubbub.model.events import Knocked
 from hubbub.model.masks import read_mask
 from hubbub.model.queries import AllRooms, RoomList
 from hubbub.serve.irc.client import IrcClient
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel, formatted
-from hubbub.wire.irc.numerics import TEXTS
+from hubbub.wire.irc.numerics import FAIL_CODES, REFUSALS, TEXTS
 
 ROOMS = 1_000_000  # maximum number of rooms in a list
 NAMES_LINE = 400  # maximum bytes of names in a line
@@ -28,7 +28,7 @@ NAMES_KEPT = 1000  # maximum number of rooms whose NAMES lines are cached
 def room_name(name: str) -> str:
     """Return the name of a channel's room. Raise Refused if it is no valid channel name."""
     if not name.startswith("#"):
-        raise Refused("room-invalid", "A channel begins with #.")
+        raise refusals.CHANNEL_INVALID()
     return names.check_room(name)
 
 
@@ -181,8 +181,7 @@ def invite(client: IrcClient, params: list[str]) -> None:
     try:
         target = moderation.invite(client.hub, client.session, room, nick)
     except Refused as refusal:
-        code = {"no-such-name": 401, "there-already": 443, "not-operator": 482}[refusal.code]
-        client.numeric(code, *{401: [nick], 443: [nick, name], 482: [name]}[code])
+        _refuse(client, refusal, nick, name)
         return
     client.reply("341", client.nick, target.nick, channel(room.name))
     if target.user and target.user.away:
@@ -238,8 +237,13 @@ def kick(client: IrcClient, params: list[str]) -> None:
         try:
             moderation.kick(client.hub, client.session, room, nick, reason)
         except Refused as refusal:
-            code = {"no-such-name": 401, "not-there": 441, "not-operator": 482}[refusal.code]
-            client.numeric(code, *{401: [nick], 441: [nick, name], 482: [name]}[code])
+            _refuse(client, refusal, nick, name)
+
+
+def _refuse(client: IrcClient, refusal: Refused, nick: str, name: str) -> None:
+    """Reply with the numeric of a refusal that is about a user, a channel or both."""
+    code = REFUSALS[refusal.code]
+    client.numeric(code, *{401: [nick], 441: [nick, name], 443: [nick, name]}.get(code, [name]))
 
 
 def redact(client: IrcClient, params: list[str]) -> None:
@@ -251,7 +255,7 @@ def redact(client: IrcClient, params: list[str]) -> None:
         return
 
     def refuse(refusal: Refused) -> None:
-        code = {"no-such-message": "UNKNOWN_MSGID", "not-yours": "REDACT_FORBIDDEN"}[refusal.code]
+        code = FAIL_CODES.get(refusal.code, "REDACT_FORBIDDEN")
         client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
 
     reason = params[2] if len(params) > 2 else ""
@@ -266,13 +270,13 @@ def rename(client: IrcClient, params: list[str]) -> None:
         return
 
     def refuse(refusal: Refused) -> None:
-        code = "CHANNEL_NAME_IN_USE" if refusal.code == "name-in-use" else "CANNOT_RENAME"
+        code = FAIL_CODES.get(refusal.code, "CANNOT_RENAME")
         client.emit(client.line("FAIL", "RENAME", code, before, to, refusal.text))
 
     reason = params[2] if len(params) > 2 else ""
     try:
         if not to.startswith("#"):
-            raise Refused("cannot-rename", "A channel begins with #.")
+            raise refusals.CHANNEL_INVALID()
         moderation.move(client.hub, client.session, room, to, reason, refuse)
     except Refused as refusal:
         if refusal.code == "not-operator":

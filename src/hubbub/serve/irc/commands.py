@@ -111,7 +111,7 @@ def _run_too_early(client: IrcClient, verb: str) -> None:
 
 def refuse(client: IrcClient, refusal: Refused, params: Sequence[str]) -> None:
     """Reply to a refusal of the core with its numeric, or with a notice if it has none."""
-    code = REFUSALS.get(refusal.code)
+    code = REFUSALS[refusal.code]
     if code in (401, 403, 404, 442, 482) and params:
         client.numeric(code, params[0])
     else:

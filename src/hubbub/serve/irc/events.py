@@ -70,7 +70,7 @@ def _past(client: IrcClient, event: HistoryShown) -> None:
 
 def _refusal(client: IrcClient, event: Refusal) -> None:
     about = [channel(event.room)] if event.room else []
-    code = REFUSALS.get(event.code)
+    code = REFUSALS[event.code]
     if event.code == "broker" and event.room and event.room not in client.session.rooms:
         code = 437  # the join failed
     if code and (about or code == 412):

@@ -9,10 +9,12 @@ from hubbub.model.access import Action
 from hubbub.model.entries import Kind
 from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient
+from hubbub.text import refusals
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
 from hubbub.text.tags import of_client
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
+from hubbub.wire.irc.numerics import REFUSALS
 
 TARGETS = 4  # maximum number of targets of one message
 
@@ -72,7 +74,8 @@ def say_to(client: IrcClient, target: str, text: str, verb: str, tags: str) -> N
     except Refused as refusal:
         if verb == "NOTICE":
             return
-        code = {"no-such-name": 401, "room-invalid": 403, "no-text": 412}.get(refusal.code, 404)
+        code = REFUSALS[refusal.code]
+        code = code if code in (401, 403, 412) else 404
         client.numeric(code, *([] if code == 412 else [target]))
 
 
@@ -82,7 +85,7 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     name = target[len(status) :]
     room = find_room(client, name)
     if room is None:
-        raise Refused("room-invalid", "There is no such channel.")
+        raise refusals.CHANNEL_MISSING()
     label = "irc" if client.label or "echo-message" in client.caps else ""
     if kind is Kind.EPHEMERAL and text:
         hub.check(session, Action.CTCP, room)

@@ -17,6 +17,7 @@ from hubbub.serve.irc.channels import room_at
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 from hubbub.wire.irc.encoder import channel
+from hubbub.wire.irc.numerics import REFUSALS
 
 USER_MODES = "Biow"
 MODES = 20  # maximum number of changes in one command
@@ -122,11 +123,12 @@ def _read(client: IrcClient, room: Room, params: Sequence[str]) -> tuple[list[Mo
 
 def _complain(client: IrcClient, room: Room, change: ModeChange, refusal: Refused) -> None:
     name = channel(room.name)
-    if refusal.code == "no-such-name":
+    code = REFUSALS[refusal.code]
+    if code == 401:
         client.numeric(401, change.param)
-    elif refusal.code == "not-there":
+    elif code == 441:
         client.numeric(441, change.param, name)
-    elif refusal.code == "list-full":
+    elif code == 478:
         client.numeric(478, name, change.letter)
     elif change.letter not in PREFIXES:
         client.reply("696", client.nick, name, change.letter, "*", refusal.text)

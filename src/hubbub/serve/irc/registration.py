@@ -84,8 +84,8 @@ def welcome(client: IrcClient) -> None:
 def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
     """Send the numeric for a refused nick: 437 if the other nodes could not be asked, else that of the refusal."""
     shown = name if name and " " not in name and not name.startswith(":") else "*"
-    if refusal.code in REFUSALS:
-        client.numeric(REFUSALS[refusal.code], shown)
+    if code := REFUSALS[refusal.code]:
+        client.numeric(code, shown)
     else:  # the other nodes could not be asked
         client.reply("437", client.nick or "*", shown, refusal.text)
 
@@ -228,8 +228,8 @@ def webirc(client: IrcClient, params: list[str]) -> None:
 def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None:
     if not right:
         client.end("WEBIRC password incorrect")
-    elif refusal := client.connection.set_origin((address, 0), origin(address)):
-        client.end(refusal)
+    elif refused := client.connection.set_origin((address, 0), origin(address)):
+        client.end(refused.text)
     else:
         client.session.address = client.connection.origin
         client.session.secure = safe

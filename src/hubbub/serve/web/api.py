@@ -9,7 +9,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from math import ceil
 from typing import Any
 from urllib.parse import quote, unquote
@@ -31,12 +30,13 @@ from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import LOBBY
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
 from hubbub.wire.web.negotiation import decode, preferred
+from hubbub.wire.web.statuses import status_of
 
 PREFIX = "/api/v1"
 BODY = 10.0  # seconds in which a body must arrive
@@ -45,24 +45,6 @@ OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unkno
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
 JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
-STATUS = {  # HTTP status by refusal code; 400 for the others
-    "name-taken": HTTPStatus.CONFLICT,
-    "text-too-long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-    "charset-unknown": HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-    "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
-    "broker": HTTPStatus.SERVICE_UNAVAILABLE,
-    "busy": HTTPStatus.SERVICE_UNAVAILABLE,
-    "not-known": HTTPStatus.GATEWAY_TIMEOUT,
-    "not-confirmed": HTTPStatus.GATEWAY_TIMEOUT,
-    "too-slow": HTTPStatus.REQUEST_TIMEOUT,
-    "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
-    "too-many-new-rooms": HTTPStatus.TOO_MANY_REQUESTS,
-    "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
-    "not-found": HTTPStatus.NOT_FOUND,
-    "closed": HTTPStatus.FORBIDDEN,
-    "banned": HTTPStatus.FORBIDDEN,
-    "method": HTTPStatus.METHOD_NOT_ALLOWED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,31 +120,31 @@ class Api:
         path, method = call.request.rel_url.raw_path, call.request.method
         found = {route.method: (route, match) for pattern, route in self._routes if (match := pattern.fullmatch(path))}
         if not found:
-            return problem("not-found", "No such endpoint. See docs/openapi.json.")
+            return problem(refusals.NOT_FOUND())
         if method == "HEAD" and "GET" in found:
             method = "GET"
         if method not in found:
             allowed = ", ".join(sorted({*found, "HEAD"} if "GET" in found else found))
-            return problem("method", f"{method} is not possible here; {allowed} are.", {"Allow": allowed})
+            return problem(refusals.METHOD(method=method, allowed=allowed), {"Allow": allowed})
         route, match = found[method]
         try:
             if (delay := self._delay(call.origin)) > PATIENCE:
                 later = {"Retry-After": str(ceil(delay))}
-                return problem("too-fast", "Too many requests came from your address.", later)
+                return problem(refusals.TOO_FAST(), later)
             await asyncio.sleep(delay)
             query = msgspec.convert(dict(call.request.query), route.query, strict=False)
             room = names.check_room(unquote(match["room"])) if "{room}" in route.path else ""
             return await route.run(self, call, query, room)
         except msgspec.ValidationError as error:
-            return problem("query-invalid", wire.explain(error, route.query))
-        except Refused as refusal:
-            return problem(refusal.code, refusal.text)
+            return problem(wire.explain(error, route.query))
+        except Refused as refused:
+            return problem(refused)
         except Closed as error:
-            return problem(error.code, f"{error}.")
+            return problem(error.refused)
         except Busy as error:
-            return problem("busy", f"Not done: {error}; try again in a while.", {"Retry-After": "1"})
+            return problem(refusals.BUSY(reason=error), {"Retry-After": "1"})
         except BrokerError as error:
-            return problem("broker", f"The log cannot be read: {error}.")
+            return problem(refusals.LOG_UNREADABLE(reason=error))
 
     def _delay(self, where: str) -> float:
         """Return the seconds until the rate of an address allows another request.
@@ -294,20 +276,20 @@ class Api:
         """Send a message to a room, and return the stored entry once it is stored."""
         text = await self._text(call)
         if len(text.encode()) > wire.MAX_BODY:
-            raise _too_long()
+            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
         waiting = _Waiting(self._shared.loop)
         session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
         try:
             self._hub.post(session, query.name, room, text, "r")
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
         except TimeoutError:
-            return problem("not-known", "It is not known whether this was sent; look before you send it again.")
+            return problem(refusals.NOT_KNOWN())
         finally:
             self._hub.depart(session)
         if not isinstance(outcome, Acknowledged):
             assert isinstance(outcome, Refusal)
             later = {"Retry-After": "60"} if outcome.code == "too-many-new-rooms" else None
-            return problem(outcome.code, outcome.text, later)
+            return problem(outcome, later)
         return self._posted(call, outcome.entry)
 
     def _posted(self, call: Call, entry: Entry) -> web.Response:
@@ -323,10 +305,10 @@ class Api:
         request = call.request
         body = await call.dialogue.read(request, wire.MAX_READ, min(BODY, self._shared.settings.name_timeout))
         if body is None:
-            raise _too_long()
+            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
         text = decode(body, request.charset or "")
         if text is None:
-            raise Refused("charset-unknown", f"The charset {request.charset} is not known here; UTF-8 is.")
+            raise refusals.CHARSET_UNKNOWN(charset=request.charset)
         return _message(text) if request.content_type == JSON else text
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
@@ -365,18 +347,14 @@ def plain(call: Call) -> bool:
     return preferred(call.request.headers.get("Accept", ""), (JSON, TEXT)) == TEXT
 
 
-def _too_long() -> Refused:
-    return Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_BODY} bytes.")
-
-
 def _message(text: str) -> str:
     """Return the text of a JSON body. Raise Refused if the body is not valid."""
     try:
         return msgspec.json.decode(text, type=wire.MessageBody).text
     except msgspec.ValidationError:
-        raise Refused("body-invalid", 'The JSON body must have a text, as in {"text": "hello"}.') from None
+        raise refusals.JSON_WITHOUT_TEXT() from None
     except (msgspec.DecodeError, RecursionError):
-        raise Refused("body-invalid", "The body is not JSON, though the Content-Type says so.") from None
+        raise refusals.NOT_JSON() from None
 
 
 def _next(call: Call, after: str, limit: int) -> dict[str, str]:
@@ -390,10 +368,10 @@ def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] |
     return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
 
 
-def problem(code: str, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
+def problem(refused: Refused | Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a problem document with a refusal's code and text."""
-    status = HTTPStatus(STATUS.get(code, HTTPStatus.BAD_REQUEST))
-    body = msgspec.json.encode(wire.Problem(status.value, status.phrase, text, code)) + b"\n"
+    status = status_of(refused)
+    body = msgspec.json.encode(wire.Problem(status.value, status.phrase, refused.text, refused.code)) + b"\n"
     return web.Response(body=body, content_type="application/problem+json", status=status, headers=headers)
 
 

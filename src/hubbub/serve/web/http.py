@@ -16,8 +16,8 @@ from typing import Any, NoReturn, cast
 
 from aiohttp import web
 
-from hubbub.errors import Refused
 from hubbub.serve.connection import TICK, ClientProtocol, Connection, ConnectionState, Shared
+from hubbub.text import refusals
 from hubbub.wire.web import http as wire
 
 log = logging.getLogger("hubbub")
@@ -227,10 +227,10 @@ class HttpClient:
                     body += part
         except TimeoutError:
             if not self._ending:
-                raise Refused("too-slow", "The message took too long to come in.") from None
-            raise Refused("body-broken", "The request's body was cut off.") from None
+                raise refusals.TOO_SLOW() from None
+            raise refusals.BODY_CUT_OFF() from None
         except web.RequestPayloadError:
-            raise Refused("body-broken", "The request's body is not valid HTTP.") from None
+            raise refusals.BODY_BROKEN() from None
         finally:
             self._body = None
         return body if len(body) <= limit else None
@@ -308,8 +308,8 @@ class Call:
             Refused: there are too many connections from the client's address.
 
         """
-        if refusal := self.dialogue.connection.set_origin(self.peer, self.origin):
-            raise Refused("too-many", refusal)
+        if refused := self.dialogue.connection.set_origin(self.peer, self.origin):
+            raise refused
         await self.dialogue.give_way(dialogue, wire.head(status, {**self.dialogue.headers, **headers}))
 
 

@@ -27,6 +27,7 @@ from hubbub.text.cleaning import clean
 from hubbub.wire.web import forwarded, site, websocket
 from hubbub.wire.web import frames as wire
 from hubbub.wire.web.http import ENCRYPTED, HEADERS
+from hubbub.wire.web.statuses import status_of
 
 log = logging.getLogger("hubbub")
 
@@ -109,8 +110,8 @@ class Web:
         async def found(request: web.BaseRequest) -> web.StreamResponse:
             try:
                 return await find(call)
-            except Refused as refusal:
-                return text(503, refusal.text)
+            except Refused as refused:
+                return text(status_of(refused), refused.text)
             except ConnectionError:  # the peer has gone
                 raise
             except Exception:

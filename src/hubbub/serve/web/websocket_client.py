@@ -20,7 +20,7 @@ from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refu
 from hubbub.model.queries import After, Latest, Search
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import STOPPING, Connection
-from hubbub.text import names
+from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import LOBBY
 from hubbub.wire.web import frames as wire
@@ -97,7 +97,7 @@ class WebSocketClient:
         if item is FrameSignal.END:
             self._hub.depart(self._session)
         elif item is FrameSignal.BINARY:
-            self._refuse("bad-frame", "Frames are text.")
+            self._hub.refuse(self._session, refusals.BINARY_FRAME())
         elif isinstance(item, str):
             self._code = CloseCode.NORMAL_CLOSURE  # if this request ends the session
             self._request(item)
@@ -197,23 +197,20 @@ class WebSocketClient:
         self._connection.finish(close_frame(code, reason))
         self._hub.depart(self._session)
 
-    def _refuse(self, code: str, text: str, label: str = "") -> None:
-        self._hub.reply(self._session, Refusal(code, text, label))
-
     def _request(self, data: str) -> None:
         try:
             request = wire.parse(data)
         except wire.BadFrame as error:
-            self._refuse("bad-frame", f"That is not a request: {error}.", error.label)
+            self._hub.refuse(self._session, refusals.BAD_FRAME(fault=error), error.label)
             return
         if request.label and not isinstance(request, wire.Say):
             self._begin_answer(request)
         try:
             if self._session.user is None and not isinstance(request, wire.Hello):
-                raise Refused("no-name", "Say hello first.")
+                raise refusals.NO_NAME()
             _REQUESTS[type(request)](self, request)
         except Refused as refusal:
-            self._hub.reply(self._session, Refusal(refusal.code, refusal.text, request.label, offer=refusal.offer))
+            self._hub.refuse(self._session, refusal, request.label)
 
     def _begin_answer(self, request: wire.Request) -> None:
         """Mark in the session's reply queue where the answer to a request begins."""
@@ -243,7 +240,7 @@ class WebSocketClient:
 
     def _hello(self, request: wire.Hello) -> None:
         if self._session.user is not None:
-            raise Refused("named-already", "You have a name; /nick takes another.")
+            raise refusals.NAMED_ALREADY()
         known = self._hub.broker.log_id
         rooms: dict[str, int | None] = dict(request.rooms)
         if request.log and request.log != known:  # the sequence numbers belong to another log
@@ -259,7 +256,7 @@ class WebSocketClient:
 
         def entered(refusal: Refused | None) -> None:
             if refusal:
-                self._refuse(refusal.code, refusal.text)
+                self._hub.refuse(self._session, refusal)
                 return
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             self._welcome()
@@ -267,7 +264,7 @@ class WebSocketClient:
                 try:
                     self._hub.rooms.join(self._session, room, after, request.keys.get(room, ""))
                 except Refused as refusal:
-                    self._hub.reply(self._session, Refusal(refusal.code, refusal.text, room=room))
+                    self._hub.refuse(self._session, refusal, room=room)
 
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
 
@@ -291,7 +288,7 @@ class WebSocketClient:
 
     def _say(self, request: wire.Say) -> None:
         if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
-            raise Refused("text-too-long", f"Not sent: a message has at most {wire.MAX_TEXT} bytes.")
+            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_TEXT)
         self._hub.say(self._session, request.text, request.room, label=request.label)
 
     def _command(self, request: wire.ClientCommand) -> None:
@@ -309,7 +306,7 @@ class WebSocketClient:
 
     def _redact(self, request: wire.Redact) -> None:
         def refuse(refusal: Refused) -> None:
-            self._refuse(refusal.code, refusal.text, request.label)
+            self._hub.refuse(self._session, refusal, request.label)
 
         room = self._hub.rooms.of(self._session, request.room)
         self._session.label = request.label

@@ -44,10 +44,10 @@ def sentence(error: sqlite3.Error) -> str:
     if "full" in text:
         return "the disk is full"
     if "readonly" in text or "unable to open" in text or "I/O" in text:
-        return "the log cannot be written just now"
+        return "the log cannot be written right now"
     if "interrupted" in text:
         return "that takes too long"
-    return "the log cannot be used just now"
+    return "the log cannot be used right now"
 
 
 T = TypeVar("T")

@@ -76,24 +76,42 @@ TEXTS = {
     906: "SASL authentication aborted",
 }
 
-REFUSALS = {  # refusals of the core, by code; the room or another subject stands before the text
-    "name-taken": 433,
-    "name-invalid": 432,
-    "too-long": 401,
-    "name-kept": 447,
-    "room-invalid": 403,
-    "too-many-rooms": 405,
-    "too-many-new-rooms": 437,
-    "not-in-room": 442,
+# Refusals of the core, by code; the room or another subject stands before the text. NOTICE: IRC has no numeric for it.
+NOTICE = 0
+_UNNUMBERED = (
+    "argument-invalid argument-missing argument-too-long bad-frame bad-value body-broken body-invalid broker busy "
+    "cannot-rename charset-unknown closed hidden line-too-long method name-in-use named-already no-name "
+    "no-such-command no-such-message no-such-setting not-a-room not-accepted not-confirmed not-found not-known "
+    "not-reading not-stored not-yours nothing-to-undo number-invalid query-invalid somebody-else text-too-long "
+    "time-invalid too-fast too-many too-many-words too-slow topic-too-long value-invalid wrong-password"
+)
+REFUSALS = dict.fromkeys(_UNNUMBERED.split(), NOTICE) | {
+    "bad-key": 475,
     "banned": 474,
     "invite-only": 473,
-    "bad-key": 475,
-    "room-full": 471,
+    "list-full": 478,
     "moderated": 404,
     "muted": 404,
-    "slow-mode": 404,
-    "not-allowed": 404,
+    "name-invalid": 432,
+    "name-kept": 447,
+    "name-taken": 433,
     "no-such-name": 401,
-    "not-operator": 482,
     "no-text": 412,
+    "not-allowed": 404,
+    "not-in-room": 442,
+    "not-operator": 482,
+    "not-there": 441,
+    "room-full": 471,
+    "room-invalid": 403,
+    "slow-mode": 404,
+    "there-already": 443,
+    "too-long": 401,
+    "too-many-new-rooms": 437,
+    "too-many-rooms": 405,
+}
+# The codes of standard replies (FAIL) to REDACT and RENAME, by the code of the refusal.
+FAIL_CODES = {
+    "name-in-use": "CHANNEL_NAME_IN_USE",
+    "no-such-message": "UNKNOWN_MSGID",
+    "not-yours": "REDACT_FORBIDDEN",
 }

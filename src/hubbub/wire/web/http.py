@@ -9,9 +9,10 @@ from typing import Annotated, get_args, get_type_hints
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from hubbub.errors import Refused
 from hubbub.model.client import Encoder
 from hubbub.model.entries import Entry
-from hubbub.text import tags
+from hubbub.text import refusals, tags
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.wire.line import encoder
@@ -83,16 +84,16 @@ class MembersQuery(Struct):
     limit: Limit = MAX_LISTED
 
 
-def explain(error: msgspec.ValidationError, query: type[Struct]) -> str:
-    """Return in a sentence what is wrong with a query."""
+def explain(error: msgspec.ValidationError, query: type[Struct]) -> Refused:
+    """Return the refusal of a query that has this fault."""
     text = str(error)
     if "missing required field" in text:
         field = text.split("`")[1]
-        return f"The query lacks {field}, as in ?{field}=…"
+        return refusals.QUERY_MISSING(field=field)
     field = text.partition("`$.")[2].rstrip("`")
     kind = get_type_hints(query, include_extras=True)[field]
     kind = kind if hasattr(kind, "__metadata__") else get_args(kind)[0]
-    return f"The query's {field} must be {kind.__metadata__[0].description}."
+    return refusals.QUERY_INVALID(field=field, expected=kind.__metadata__[0].description)
 
 
 def is_mark(text: str) -> bool:

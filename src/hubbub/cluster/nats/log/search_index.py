@@ -104,7 +104,7 @@ class SearchIndex:
             async with asyncio.timeout(PATIENCE):
                 await self.sync()
         except SettingsError as error:
-            raise BrokerError("the index cannot be used just now") from error
+            raise BrokerError("the index cannot be used right now") from error
         except TimeoutError:
             done = 100 * self.upto // max(self.last, 1)
             raise BrokerError(f"the index is being made: {done} % of the log is in it") from None
