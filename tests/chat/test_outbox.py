@@ -4,7 +4,7 @@ import pytest
 
 from doubles import House, Peer
 from hubbub.chat import outbox as outbox_module
-from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT
+from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal
 
@@ -169,7 +169,7 @@ def test_draft_of_nobody_is_stored_or_lost() -> None:
     house = House()
     (al,) = house.enter("Al")
     for outcome, seen in ((house.commit, ["Server: hi"]), (house.fail, [])):
-        house.hub.outbox.add(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1"))
+        house.hub.outbox.add(Posting(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1")))
         outcome()
         assert al.sees() == seen and house.hub.outbox.idle
 
@@ -254,4 +254,4 @@ def test_all_that_has_no_outcome_yet_can_be_looked_at() -> None:
     al.types("one")
     house.hub.outbox.gather()
     al.types("two")
-    assert [draft.text for draft in house.hub.outbox] == ["one", "two"]
+    assert [posting.draft.text for posting in house.hub.outbox] == ["one", "two"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.room import CommittedBatch, Room, slices
 from hubbub.chat.rooms import without
-from hubbub.chat.session import Session
+from hubbub.chat.session import Posting, Session
 from hubbub.model.entries import SAID, Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice
 from hubbub.model.room_modes import parse
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
 SHARED = 1_000  # events of other nodes that are remembered, to show each only once
 
-Effect = Callable[[Draft, Room, CommittedBatch, int, Sequence[Entry]], None]
+Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 
 
 class CommitHandler:
@@ -73,24 +73,25 @@ class CommitHandler:
 
     def _confirm(self, entries: Iterable[Entry]) -> None:
         """Tell the senders of drafts that were reported as not confirmed that the drafts are stored after all."""
-        for draft in self._hub.outbox.confirmed(entries):
-            if draft.session and not draft.session.closed:
-                if draft.label and draft.entry:
-                    self._hub.reply(draft.session, Acknowledged(draft.label, draft.entry))
-                self._hub.reply(draft.session, Notice((f"This was sent after all: {beginning(draft.text)}",)))
+        for posting in self._hub.outbox.confirmed(entries):
+            if posting.session and not posting.session.closed:
+                if posting.label and posting.entry:
+                    self._hub.reply(posting.session, Acknowledged(posting.label, posting.entry))
+                text = beginning(posting.draft.text)
+                self._hub.reply(posting.session, Notice((f"This was sent after all: {text}",)))
 
-    def _settle(self, drafts: Sequence[Draft]) -> None:
+    def _settle(self, postings: Sequence[Posting]) -> None:
         """Send the outcomes of these drafts to their sessions, and let the sessions take their next commands."""
         touched: dict[Session, None] = {}
         watchers: list[Session] = []
-        for draft in drafts:
-            if draft.watchers:
-                watchers += draft.watchers
-                draft.watchers = None
-            if draft.session:
-                touched[draft.session] = None
-                if draft.error:
-                    self._undo(draft.session, draft)
+        for posting in postings:
+            if posting.watchers:
+                watchers += posting.watchers
+                posting.watchers = None
+            if posting.session:
+                touched[posting.session] = None
+                if posting.error:
+                    self._undo(posting.session, posting.draft)
         for session in (*touched, *watchers, *self._hub.outbox.on_room_in_queue()):
             session.flush()
             if not session.closed:
@@ -104,8 +105,8 @@ class CommitHandler:
         elif draft.kind is Kind.RENAME:
             if session.closed:
                 for leave in session.replies:
-                    if isinstance(leave, Draft) and leave.kind is Kind.LEAVE:
-                        leave.nick = session.nick
+                    if isinstance(leave, Posting) and leave.draft.kind is Kind.LEAVE:
+                        leave.draft.nick = session.nick
             else:
                 self._hub.naming.set_nick(session, session.nick)
         elif draft.kind in SAID:
@@ -125,18 +126,25 @@ class CommitHandler:
         if not entries:
             return
         for piece in slices(entries, self._hub.limits.write_bytes):
-            drafts = [self._hub.outbox.find(entry.id) for entry in piece]
+            postings = [self._hub.outbox.find(entry.id) for entry in piece]
             earlier = list(room.latest)
-            earlier_in = [d.earlier if d else self._told_before(e) for d, e in zip(drafts, piece, strict=True)]
+            earlier_in = [p.earlier if p else self._told_before(e) for p, e in zip(postings, piece, strict=True)]
             doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
-            batch = self._hub.delivery.fan_out(room, piece, {draft.session for draft in drafts if draft}, doubled)
+            authors = {posting.session for posting in postings if posting}
+            batch = self._hub.delivery.fan_out(room, piece, authors, doubled)
             for index, entry in enumerate(piece):
                 if entry.kind not in SAID:
                     self._follow(room, batch, index)
-            for index, draft in enumerate(drafts):
-                if draft and draft.session and not draft.session.closed and draft.kind in self._effects:
-                    self._effects[draft.kind](draft, room, batch, index, earlier)
-                    self._go_on(draft)
+            for index, posting in enumerate(postings):
+                if posting and (effect := self._effect(posting)):
+                    effect(posting, room, batch, index, earlier)
+                    self._go_on(posting)
+
+    def _effect(self, posting: Posting) -> Effect | None:
+        """Return the effect of a stored posting on its session, if the session is still connected."""
+        if posting.session is None or posting.session.closed:
+            return None
+        return self._effects.get(posting.draft.kind)
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
@@ -151,9 +159,9 @@ class CommitHandler:
             self._hub.rooms.review_watchers(room, entry.kind)
 
     @staticmethod
-    def _changed(draft: Draft, room: Room, *_: object) -> None:
+    def _changed(posting: Posting, room: Room, *_: object) -> None:
         """Remember a new room key as the session typed it: the stored entry has only its hash."""
-        for change in parse(draft.unblocks)[0]:
+        for change in parse(posting.typed)[0]:
             if change.letter == "k":
                 room.rules.learn_key(change.param)
 
@@ -163,20 +171,20 @@ class CommitHandler:
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            draft = self._hub.outbox.find(entry.id)
-            if draft and draft.session and not draft.session.closed and draft.kind in self._effects:
-                if draft.kind is Kind.RENAME:
-                    self._hub.naming.rename_stored(draft)
-                self._go_on(draft)
+            posting = self._hub.outbox.find(entry.id)
+            if posting and self._effect(posting):
+                if posting.draft.kind is Kind.RENAME:
+                    self._hub.naming.rename_stored(posting)
+                self._go_on(posting)
 
     @staticmethod
-    def _go_on(draft: Draft) -> None:
+    def _go_on(posting: Posting) -> None:
         """End the pending operation of a stored draft.
 
         The session of a draft that was reported as not confirmed has ended it already.
         """
-        if draft.session and not draft.error:
-            draft.session.pending_operations -= 1
+        if posting.session and not posting.error:
+            posting.session.pending_operations -= 1
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""

@@ -24,11 +24,11 @@ from hubbub.chat.budget import Budget
 from hubbub.chat.commit_handler import CommitHandler
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.naming import Naming
-from hubbub.chat.outbox import Outbox, link_drafts, set_label
+from hubbub.chat.outbox import Outbox, link_drafts
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import Room, slices
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Placeholder, Session
+from hubbub.chat.session import Placeholder, Posting, Session
 from hubbub.chat.users import Directory, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may
@@ -133,18 +133,18 @@ class Hub:
         session.closed = True
         session.pending_operations = 0
         self.rooms.withdraw(session)
-        drafts: list[Draft] = []
-        joining = [room for room, draft in (session.joining or {}).items() if draft]
+        leaves: list[Posting] = []
+        joining = [room for room, join in (session.joining or {}).items() if join]
         for room in () if self.closing or not session.user else (*session.rooms, *joining):
             # `must_store`: the other members must see the leave even if the disk is full at the moment.
             if leave := session.leave_of(room):
                 leave.must_store = True
             else:
                 text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
-                drafts.append(self.draft(session, room, Kind.LEAVE, text, insist=True))
-                drafts[-1].nick = next(iter(session.held_names()), session.nick)
-                drafts[-1].tags = join(session.tags, "" if asked else LOST)
-        link_drafts(drafts)
+                nick = next(iter(session.held_names()), "")
+                tags = "" if asked else LOST
+                leaves.append(self.publish(session, room, Kind.LEAVE, text, tags, nick=nick, must_store=True))
+        link_drafts(leaves)
         for name in list(session.rooms):
             self.rooms.dismiss(session, name)
         self.directory.leave(session)
@@ -233,9 +233,7 @@ class Hub:
             self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()
-            draft = self.draft(session, where.name, kind, text)
-            draft.tags = join(session.tags, tags, formatting)
-            set_label(draft, label)
+            self.publish(session, where.name, kind, text, join(tags, formatting), label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
@@ -264,9 +262,7 @@ class Hub:
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
                 self.rooms.check_may_open(session, awake)
-                draft = self.draft(session, room, Kind.MESSAGE, text)
-                draft.nick, draft.tags = nick, formatting
-                set_label(draft, label)
+                self.publish(session, room, Kind.MESSAGE, text, formatting, label, nick)
             except Refused as refusal:
                 self.refuse(session, refusal, label, room)
             self.rooms.end_visit(session)
@@ -290,8 +286,7 @@ class Hub:
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
         session.pending_operations += 1
-        draft = self.draft(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES))
-        draft.tags = join(session.tags, formatting)
+        self.publish(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES), formatting)
 
     def say_from_outside(
         self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
@@ -305,9 +300,7 @@ class Hub:
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
-            draft = self.draft(session, room.name, kind, text)
-            draft.tags = join(session.tags, tags, formatting)
-            set_label(draft, label)
+            self.publish(session, room.name, kind, text, join(tags, formatting), label)
 
     def announce(self, text: str) -> None:
         """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""
@@ -442,26 +435,48 @@ class Hub:
         """Whether every draft has its outcome, and every member has received every entry."""
         return self.outbox.idle and not self.delivery.behind
 
-    def draft(self, session: Session, room: str, kind: Kind, text: str, insist: bool = False) -> Draft:
-        """Add a draft of a session to the outbox, and return it.
+    def publish(  # noqa: PLR0913 - the parts of a draft
+        self,
+        session: Session,
+        room: str,
+        kind: Kind,
+        text: str,
+        tags: str = "",
+        label: str = "",
+        nick: str = "",
+        must_store: bool = False,
+    ) -> Posting:
+        """Publish a draft of a session: it gets the session's next id, its tags and its label.
 
-        The draft gets the session's next id, its tags and its label. With `insist` it is published again after every
-        failed commit, until it is stored.
+        Args:
+            session: the author's session.
+            room: the room's name.
+            kind: the kind of the entry.
+            text: as in Draft.
+            tags: tags besides those of all entries of the session.
+            label: the session's label for the draft, if the current command has none.
+            nick: the nick of the author, if it is not that of the session.
+            must_store: publish the draft again after every failed commit, until it is stored.
+
         """
         session.next_id += 1
-        draft = Draft(room, kind, session.nick, text, f"{session.id_prefix}{session.next_id:x}", session, insist)
-        draft.tags = session.tags
-        set_label(draft, session.label)
-        self.outbox.add(draft)
-        return draft
+        label = session.label or label
+        id = f"{session.id_prefix}{session.next_id:x}{'-' if label else ''}{label}"
+        tags = join(session.tags, tags)
+        posting = Posting(
+            Draft(room, kind, nick or session.nick, text, id, session.host, tags, must_store), session, label
+        )
+        self.outbox.add(posting)
+        return posting
 
     def rejoin(self, session: Session, room: str) -> None:
         """Publish a join for a member that has left the room according to the log, but is still in it."""
         session.next_id += 1
         real = session.user.real if session.user else ""
-        draft = Draft(room, Kind.JOIN, session.nick, real, f"{session.id_prefix}{session.next_id:x}", insist=True)
-        draft.host, draft.tags = session.host, session.tags
-        self.outbox.add(draft)
+        id = f"{session.id_prefix}{session.next_id:x}"
+        self.outbox.add(
+            Posting(Draft(room, Kind.JOIN, session.nick, real, id, session.host, session.tags, must_store=True))
+        )
 
     def release(self, session: Session) -> None:
         """End one of the session's pending operations; after the last one, let the client take the next command."""

@@ -63,8 +63,8 @@ def change(
     if good:
         session.pending_operations += 1
         salt = f"{session.id_prefix}{session.next_id:x}"  # the session's last id: unique for ever
-        draft = hub.draft(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
-        draft.unblocks = write(good, until) if any(one.letter == "k" for one in good) else ""
+        posting = hub.publish(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
+        posting.typed = write(good, until) if any(one.letter == "k" for one in good) else ""
     return bad
 
 
@@ -153,7 +153,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
     session.pending_operations += 1
-    hub.draft(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
+    hub.publish(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
@@ -205,7 +205,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         else:
             session.pending_operations += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
+            hub.publish(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
 
     # The name of a secret room is in use, too: two rooms cannot have the same name.
@@ -272,7 +272,7 @@ def _taking_back(
         else:
             session.pending_operations += 1
             session.label, before = label, session.label
-            hub.draft(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
+            hub.publish(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
             session.label = before
 
     return take_back

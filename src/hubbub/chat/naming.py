@@ -7,11 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat.outbox import link_drafts
-from hubbub.chat.session import Session, author
+from hubbub.chat.session import Posting, Session, author
 from hubbub.chat.users import User
 from hubbub.errors import Refused
 from hubbub.model.access import Action
-from hubbub.model.entries import Draft, Kind
+from hubbub.model.entries import Kind
 from hubbub.model.events import NickChanged, Notice
 from hubbub.text import names, refusals
 from hubbub.text.bounds import NAME_CHARS
@@ -270,11 +270,11 @@ class Naming:
             self._renamed(session, nick, True)
             session.flush()
         session.pending_operations += len(session.rooms)
-        link_drafts([self._hub.draft(session, room, Kind.RENAME, nick) for room in session.rooms])
+        link_drafts([self._hub.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
 
-    def rename_stored(self, draft: Draft, room: Room | None = None, *_: object) -> None:
+    def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""
-        session = author(draft)
+        session, draft = author(posting), posting.draft
         # A rename has one entry for each room; the first one changes the name.
         if session.nick != draft.text:
             self._renamed(session, draft.text, False)

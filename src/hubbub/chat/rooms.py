@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.room import CommittedBatch, Cursor, Room
 from hubbub.chat.room_loader import RoomLoader
-from hubbub.chat.session import author
+from hubbub.chat.session import Posting, author
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.absent import DAY
 from hubbub.model.access import HIDDEN, Action, is_known, may
-from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import HistoryShown, Joined, Left, Notice, RoomRenamed
 from hubbub.model.queries import Latest, LogPage
 from hubbub.text import names, refusals
@@ -131,8 +131,8 @@ class Rooms:
         """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
         if name in self._waking:
             return False
-        moves = (draft for draft in self._hub.outbox if draft.kind is Kind.ROOM_RENAMED)
-        return any(draft.text.partition(" ")[0] == name for draft in moves)
+        drafts = (posting.draft for posting in self._hub.outbox)
+        return any(draft.text.partition(" ")[0] == name for draft in drafts if draft.kind is Kind.ROOM_RENAMED)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session out of a room, its current one by default.
@@ -143,7 +143,7 @@ class Rooms:
         """
         room = self.of(session, name)
         session.pending_operations += 1
-        self._hub.draft(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
+        self._hub.publish(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -205,8 +205,8 @@ class Rooms:
             self._hub.release(session)
             return
         real = session.user.real if session.user else ""
-        draft = session.joining[name] = self._hub.draft(session, name, Kind.JOIN, real)
-        draft.after = after
+        posting = session.joining[name] = self._hub.publish(session, name, Kind.JOIN, real)
+        posting.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
@@ -238,13 +238,13 @@ class Rooms:
                 del self._parked[session]
                 self._let_watch(session, room, room.end)
 
-    def joined(self, draft: Draft, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
+    def joined(self, posting: Posting, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
         """Make the session of a stored join a member of the room.
 
         If the join has number n, the session is shown the newest messages before n, and is written all entries from
         n+1 on. With `after` it is written all entries after that number instead.
         """
-        session = author(draft)
+        session = author(posting)
         session.joining = without(session.joining, room.name)
         first, session.never_joined = session.never_joined, False
         session.rooms[room.name] = room
@@ -254,8 +254,8 @@ class Rooms:
         self.focus(session, room.name)
         cursor = batch.cursor(index)
         session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
-        if draft.after is not None and draft.after <= cursor.seq:
-            cursor = room.cursor_at(draft.after)
+        if posting.after is not None and posting.after <= cursor.seq:
+            cursor = room.cursor_at(posting.after)
         elif self._limits.history:
             past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
             self._replay(session, room, past[-self._limits.history :], cursor.seq)
@@ -289,9 +289,9 @@ class Rooms:
         query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
         self._hub.ask_for(session, partial(self._hub.read, query), answer)
 
-    def left(self, draft: Draft, room: Room, *_: object) -> None:
+    def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the session of a stored leave from the room."""
-        session = author(draft)
+        session = author(posting)
         if room.name not in session.rooms:
             return  # removed before, by a kick for example
         self.dismiss(session, room.name)
@@ -329,9 +329,9 @@ class Rooms:
             for session in user.sessions:
                 session.move(before, to)
                 if before in (session.joining or {}):
-                    # A join without a draft still waits for the load of a room: it will open a new one of the old name.
+                    # A join without a posting still waits for its room to load: it will open a new one of the old name.
                     joining = (session.joining or {}).items()
-                    session.joining = {to if name == before and draft else name: draft for name, draft in joining}
+                    session.joining = {to if name == before and join else name: join for name, join in joining}
 
     def dismiss(self, session: Session, name: str) -> None:
         """Remove a session from a room; if that was its current room, the last of its other rooms becomes current."""
@@ -368,6 +368,6 @@ class Rooms:
         self._waking.hold_entries(name, entries)
 
 
-def without(joining: dict[str, Draft | None] | None, room: str) -> dict[str, Draft | None] | None:
+def without(joining: dict[str, Posting | None] | None, room: str) -> dict[str, Posting | None] | None:
     """Return a session's pending joins without one room; None if no other is left."""
-    return {name: draft for name, draft in (joining or {}).items() if name != room} or None
+    return {name: join for name, join in (joining or {}).items() if name != room} or None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hubbub.model.client import ByteSink, Client, Encoder
-from hubbub.model.entries import SAID, Draft, Kind
+from hubbub.model.entries import SAID, Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
 from hubbub.model.redactions import Redactions
 from hubbub.text import refusals
@@ -26,17 +26,67 @@ FORMER_NAMES = 4  # former masks per room
 UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
 
 
+class Posting:
+    """A draft on its way into the log, with everything about it that only this process needs to know.
+
+    Args:
+        draft: the draft, as the broker gets it.
+        session: the session that published it and waits for the outcome, or None.
+        label: the session's own identifier for it: the reply repeats it, and the stored id ends with it.
+
+    """
+
+    __slots__ = (
+        "after", "definite", "detached", "draft", "earlier", "entry", "error", "label", "session", "settled", "typed",
+        "watchers",
+    )  # fmt: skip
+
+    def __init__(self, draft: Draft, session: Session | None = None, label: str = "") -> None:
+        self.draft = draft
+        self.session = session
+        self.label = label
+        self.earlier: tuple[str, ...] = ()  # other rooms that show the same event first
+        # The text for its own session, if it differs from the stored one: with a room key as the session typed it.
+        self.typed = ""
+        self.after: int | None = None  # of a join: the number after which its session wants to go on
+        self.entry: Entry | None = None  # the stored entry
+        self.settled = False
+        self.detached = False  # its session does not wait for its outcome
+        self.error: str | None = None  # reason of the failed commit
+        self.definite = True  # with an error: it is certain that the draft is not stored
+        self.watchers: list[Session] | None = None  # other sessions that wait for its outcome
+
+    @property
+    def outcome(self) -> Event | None:
+        """The reply for its session, if there is anything to say."""
+        draft = self.draft
+        if self.error and not self.definite:
+            # Without a label, the text itself tells the user which message the refusal is about.
+            if draft.kind in SAID:
+                unsure = refusals.MESSAGE_NOT_CONFIRMED(reason=self.error, text=beginning(draft.text))
+            else:
+                unsure = refusals.NOT_CONFIRMED(reason=self.error)
+            return Refusal.of(unsure, self.label)
+        if self.error and draft.kind is Kind.JOIN:
+            return Refusal.of(refusals.JOIN_NOT_STORED(reason=self.error, room=draft.room), self.label)
+        if self.error:
+            return Refusal.of(refusals.NOT_STORED(reason=self.error), self.label)
+        if not (self.label and self.entry):
+            return None
+        return Acknowledged(self.label, self.entry._replace(text=self.typed) if self.typed else self.entry)
+
+
 class Placeholder:
     """A place among a session's replies that is held until its `action` is set; the action then makes the reply.
 
     Args:
-        until: a draft whose outcome frees the place without an action.
+        until: a posting whose outcome frees the place without an action.
 
     """
 
     __slots__ = ("action", "until")
 
-    def __init__(self, until: Draft | None = None) -> None:
+    def __init__(self, until: Posting | None = None) -> None:
         self.action: Callable[[], Event | None] | None = None
         self.until = until
 
@@ -46,9 +96,9 @@ class Placeholder:
         return self.action is None and not (self.until and (self.until.settled or self.until.detached))
 
 
-# An item among a session's replies: a draft that it published, an event for it, a placeholder, or a function that is
+# An item among a session's replies: a posting of it, an event for it, a placeholder, or a function that is
 # called in its place and may return an event.
-Turn = Draft | Event | Placeholder | Callable[[], Event | None]
+Turn = Posting | Event | Placeholder | Callable[[], Event | None]
 
 
 class Session:
@@ -122,8 +172,8 @@ class Session:
         self.user: User | None = None
         self.user_id = id_prefix.rstrip(".")  # the id that its user will have
         self.rooms: dict[str, Room] = {}
-        # The rooms that it has asked to join and is not in yet, with the draft of the join, None until it is published.
-        self.joining: dict[str, Draft | None] | None = None
+        # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
+        self.joining: dict[str, Posting | None] | None = None
         # The label for the drafts that it publishes now: each of them is acknowledged under it.
         self.label = ""
         self.current = ""  # the room in which it speaks; "" for none
@@ -194,14 +244,14 @@ class Session:
             return False
         if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
             return True
-        return self.paused and any(type(item) is not Draft for item in turn)
+        return self.paused and any(type(item) is not Posting for item in turn)
 
     def flush(self) -> None:
         """Send the replies that are ready: all before the first draft or placeholder without an outcome."""
         turn = self.replies
         while turn and not self.paused:
             item = turn[0]
-            if type(item) is Draft and not (item.settled or item.detached):
+            if type(item) is Posting and not (item.settled or item.detached):
                 return
             if type(item) is Placeholder and item.kept:
                 return
@@ -221,47 +271,31 @@ class Session:
         return event
 
     def _outcome(self, item: Turn) -> Event | None:
-        if isinstance(item, Draft):
-            return _outcome(item)
+        if isinstance(item, Posting):
+            return item.outcome
         if isinstance(item, Placeholder):
             return item.action() if item.action else None
         return item() if callable(item) else item
 
     def held_names(self) -> list[str]:
         """Return the new nicks of its renames that are not stored yet."""
-        drafts = (item for item in self.replies if isinstance(item, Draft) and not item.settled)
-        return [draft.text for draft in drafts if draft.kind is Kind.RENAME]
+        return [draft.text for draft in self.unsettled_drafts() if draft.kind is Kind.RENAME]
 
     def leave_of(self, room: str) -> Draft | None:
         """Return the draft of its leave of a room, if it is not stored yet."""
-        for item in self.replies:
-            if isinstance(item, Draft) and item.kind is Kind.LEAVE and item.room == room and not item.settled:
-                return item
-        return None
+        drafts = self.unsettled_drafts()
+        return next((draft for draft in drafts if draft.kind is Kind.LEAVE and draft.room == room), None)
+
+    def unsettled_drafts(self) -> Iterator[Draft]:
+        """Yield its drafts that have no outcome yet, in order."""
+        return (item.draft for item in self.replies if isinstance(item, Posting) and not item.settled)
 
     def encoder_in(self, room: str) -> Encoder:
         """Return the encoder for the entries of a room: the current room may have another one than the rest."""
         return self.encoder if room == self.current else self.encoder.for_other_room
 
 
-def _outcome(draft: Draft) -> Event | None:
-    if draft.error and not draft.definite:
-        # Without a label, the text itself tells the user which message the refusal is about.
-        if draft.kind in SAID:
-            unsure = refusals.MESSAGE_NOT_CONFIRMED(reason=draft.error, text=beginning(draft.text))
-        else:
-            unsure = refusals.NOT_CONFIRMED(reason=draft.error)
-        return Refusal.of(unsure, draft.label)
-    if draft.error and draft.kind is Kind.JOIN:
-        return Refusal.of(refusals.JOIN_NOT_STORED(reason=draft.error, room=draft.room), draft.label)
-    if draft.error:
-        return Refusal.of(refusals.NOT_STORED(reason=draft.error), draft.label)
-    if not (draft.label and draft.entry):
-        return None
-    return Acknowledged(draft.label, draft.entry._replace(text=draft.unblocks) if draft.unblocks else draft.entry)
-
-
-def author(draft: Draft) -> Session:
-    """Return the session that made a draft; the draft must have one."""
-    assert draft.session is not None
-    return draft.session
+def author(posting: Posting) -> Session:
+    """Return the session that published a draft; the posting must have one."""
+    assert posting.session is not None
+    return posting.session

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from hubbub.chat.session import Session
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -47,32 +44,13 @@ class Draft:
             reason; the id of the redacted entry, a space and the reason; the room's new name, a space and the reason.
         id: unique for ever, and assigned before the commit to recognise a retry. It begins with the id prefix of its
             session. One event in several rooms (a rename, the end of a session) has ids that are the same up to a `~`.
-        session: the session that waits for the outcome, or None.
-        insist: repeat a failed commit until it succeeds (for example a leave: the session is gone anyway).
+        host: as in an entry.
+        tags: as in an entry.
+        must_store: repeat a failed commit until it succeeds (for example a leave: its user is gone anyway).
 
     """
 
-    __slots__ = (
-        "after",
-        "definite",
-        "detached",
-        "earlier",
-        "entry",
-        "error",
-        "host",
-        "id",
-        "kind",
-        "label",
-        "must_store",
-        "nick",
-        "room",
-        "session",
-        "settled",
-        "tags",
-        "text",
-        "unblocks",
-        "watchers",
-    )
+    __slots__ = ("host", "id", "kind", "must_store", "nick", "room", "tags", "text")
 
     def __init__(  # noqa: PLR0913 - a record
         self,
@@ -81,30 +59,18 @@ class Draft:
         nick: str,
         text: str,
         id: str,
-        session: Session | None = None,
-        insist: bool = False,
+        host: str = "",
+        tags: str = "",
+        must_store: bool = False,
     ) -> None:
         self.room = room
         self.kind = kind
         self.nick = nick
         self.text = text
         self.id = id
-        self.session = session
-        self.must_store = insist
-        self.host = session.host if session else ""  # as in an entry
-        self.tags = ""  # likewise
-        self.earlier: tuple[str, ...] = ()  # other rooms that show the same event first
-        # The text for its own session, if it differs from the stored one: with a room key as the session typed it.
-        self.unblocks = ""
-        # The session's own identifier for it: the reply repeats it, and the stored id ends with it.
-        self.label = ""
-        self.after: int | None = None  # of a join: the number after which its session wants to go on
-        self.entry: Entry | None = None  # the stored entry
-        self.settled = False
-        self.detached = False  # its session does not wait for its outcome
-        self.error: str | None = None  # reason of the failed commit
-        self.definite = True  # with an error: it is certain that the draft is not stored
-        self.watchers: list[Session] | None = None  # other sessions that wait for its outcome
+        self.host = host
+        self.tags = tags
+        self.must_store = must_store
 
 
 class Entry(NamedTuple):

@@ -150,7 +150,7 @@ class JetStreamBroker:
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
         self.lease.lost = hub.naming.lose_name
-        self.lease.speaking = lambda: {key_of(draft.nick) for draft in hub.outbox}
+        self.lease.speaking = lambda: {key_of(posting.draft.nick) for posting in hub.outbox}
         self.lease.returned = self._returned
         hub.remote.may_speak = lambda: self.lease.valid
         self.presence = Presence(self.link, self.lease, hub, self.tasks)

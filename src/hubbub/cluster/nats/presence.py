@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.remote_users import Person, person
-from hubbub.chat.session import Session
+from hubbub.chat.session import Posting, Session
 from hubbub.chat.users import User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection
@@ -256,9 +256,9 @@ class Presence:
         # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
         rooms = [name for name, inside in self._hub.remote.rooms.items() if session in inside]
         for index, room in enumerate(rooms):
-            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", f"{lease}.{number:x}~{index}", insist=True)
-            draft.host = session.host
-            self._hub.outbox.add(draft)
+            id = f"{lease}.{number:x}~{index}"
+            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", id, session.host, must_store=True)
+            self._hub.outbox.add(Posting(draft))
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
 

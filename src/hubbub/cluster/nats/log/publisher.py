@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 
+from hubbub.chat.session import Posting
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, Rejected, Unknown, Unsent, is_full
 from hubbub.cluster.nats.lease import Lease
@@ -99,20 +100,21 @@ class Publisher:
             if outgoing:
                 self.failed(list(outgoing), "the server stops", True)
 
-    def forsake(self, waiting: Iterable[Draft], lost: Collection[str]) -> None:
+    def forsake(self, waiting: Iterable[Posting], lost: Collection[str]) -> None:
         """Mark the drafts that must not be stored any more.
 
         These are drafts that their user may have sent again on another node, and drafts under a lost name.
 
         Args:
-            waiting: all drafts without an outcome.
+            waiting: all postings without an outcome.
             lost: folded names that other nodes have taken while this node had no lease.
 
         """
-        for draft in waiting:
-            if draft.session and draft.kind not in COMING:
+        for posting in waiting:
+            draft = posting.draft
+            if posting.session and draft.kind not in COMING:
                 # Clients that send labels rely on this: a draft that is not in the log when they return never will be.
-                again = draft.label and draft.session.closed and draft.kind in SAID
+                again = posting.label and posting.session.closed and draft.kind in SAID
                 if again or key_of(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
@@ -250,7 +252,7 @@ class Publisher:
             raise Rejected(FULL_DISK) if lease.full else Unsent
         await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
         # The batch got a number that another message had before.
-        if first.id in self.unseen and not first.entry:
+        if first.id in self.unseen:
             self._identity.mistrust(SHORTER, "a number was given that another message had")
             raise Unknown
 
