@@ -19,6 +19,8 @@ from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query
 from hubbub.model.room_modes import CHANGING, RoomModes
 from hubbub.model.state_entries import with_ruling
 from hubbub.model.viewer import SYSTEM
+from hubbub.storage.key_value import KeyValueStore
+from hubbub.storage.memory_key_value import MemoryKeyValue
 from hubbub.storage.ports import Committed, Failed, around, new_log_id, page, readable, stamp
 from hubbub.storage.search_scheduler import SearchScheduler
 from hubbub.storage.words import Words
@@ -45,6 +47,7 @@ class MemoryBroker:
         self.log_id = new_log_id()
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
+        self.key_values: KeyValueStore = MemoryKeyValue(lambda done, value: self._loop.call_soon(done, value))
         self._clock = clock
         self._bound = bound
         self._size = 0

@@ -36,6 +36,7 @@ from hubbub.model.entries import SAID, Draft, Entry
 from hubbub.model.queries import Around, LogPage
 from hubbub.model.room_modes import RoomModes
 from hubbub.model.viewer import Viewer
+from hubbub.storage.key_value import KeyValueStore
 
 LEAD = 1.0  # seconds that an entry's time may be ahead of the clock
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
@@ -78,6 +79,9 @@ class Broker(delivery.LogReader, Protocol):
     def secret(self) -> bytes:
         """The secret that only the nodes of the cluster share, once connected; b"" for a single node."""
         ...
+
+    # The small durable facts beside the log (key_value.py); usable once the broker has started.
+    key_values: KeyValueStore
 
     async def connect(self) -> None:
         """Connect to the external servers that the broker needs, before any client connects. Raises SettingsError."""

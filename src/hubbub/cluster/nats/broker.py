@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
+from hubbub.cluster.nats.key_value import NatsKeyValue
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import reading
 from hubbub.cluster.nats.log.batches import RoomSnapshot, end_of
@@ -39,6 +40,7 @@ from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.queries import After, AllRooms, Latest, LogPage, Query, RoomList, RoomState, Search
 from hubbub.model.room_modes import RoomModes
 from hubbub.model.viewer import SYSTEM
+from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.ports import Committed, Failed, readable
 from hubbub.storage.retention import Retention
 from hubbub.storage.search_scheduler import SearchScheduler
@@ -98,6 +100,7 @@ class JetStreamBroker:
         self._sending.answers_changed = self.look_soon
         self._projection = SearchIndex(self.link, folder) if folder else None
         self._searches = SearchScheduler(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
+        self.key_values: KeyValueStore = NatsKeyValue(self.link, self._ask)
         self._stopping = False
         self._committed: Committed = _nobody
 

@@ -27,11 +27,13 @@ from hubbub.errors import BrokerError, Closed, SettingsError, reason
 from hubbub.files import is_open_to_others, make_folder
 from hubbub.model.entries import Draft, Entry
 from hubbub.model.queries import AllRooms, Query, RoomState, Search
+from hubbub.storage.key_value import Changed, KeyValueStore
 from hubbub.storage.ports import Committed, Failed
 from hubbub.storage.retention import Retention
 from hubbub.storage.search_scheduler import SearchScheduler
 from hubbub.storage.sqlite import checking
 from hubbub.storage.sqlite.ageing import Ageing, Forgetting
+from hubbub.storage.sqlite.key_value import Act, SqliteKeyValue
 from hubbub.storage.sqlite.store import NotSynced, Store
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class SqliteBroker:
         self._told_of = 0.0  # time of the entry that was last checked for a time in the future
         self._fault = ""  # the reason why nothing is stored any more
         self._threads: list[threading.Thread] = []
+        self.key_values: KeyValueStore = SqliteKeyValue(self._look_up, self._change)
 
     async def connect(self) -> None:
         """Do nothing: this broker needs no other servers."""
@@ -190,6 +193,21 @@ class SqliteBroker:
         except NotSynced:
             self._recover(store)
 
+    def _look_up(self, act: Act, done: Callable[[Any], None]) -> None:
+        self._ask(lambda store: store.look_up(act), done, self._questions)
+
+    def _change(self, act: Act, done: Callable[[Any], None]) -> None:
+        self._ask(lambda store: self._try_to_change(store, act), done, self._batches)
+
+    def _try_to_change(self, store: Store, act: Act) -> Any:
+        if self._fault:
+            raise BrokerError(self._fault)
+        try:
+            return store.change(act)
+        except NotSynced:
+            self._recover(store)
+            raise
+
     def _ask(
         self, question: Callable[[Store], Any], done: Callable[[Any], None], where: queue.SimpleQueue[Any]
     ) -> None:
@@ -197,7 +215,7 @@ class SqliteBroker:
             try:
                 result = question(store)
             except BrokerError as error:
-                if not isinstance(error, Closed):
+                if not isinstance(error, Closed | Changed):
                     log.warning("a question could not be answered: %s (%s)", error, error.__cause__)
                 result = error
             except Exception:

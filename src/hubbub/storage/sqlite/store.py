@@ -12,16 +12,16 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
-from hubbub.storage.sqlite import checking, full_text, room_state, salvage, schema, trimming, watermark
+from hubbub.storage.sqlite import checking, full_text, key_value, room_state, salvage, schema, trimming, watermark
 from hubbub.storage.sqlite.queries import QueryReader, sentence
 from hubbub.storage.sqlite.schema import INSERT, VERSION
 from hubbub.storage.sqlite.watermark import Mark, Watermark
@@ -34,6 +34,8 @@ NOWHERE = (0, 0)  # old name of a renamed room; nothing is written to it
 ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
 EMPTY = 4096  # bytes of a file without content: only a header
 NOT_SYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
+
+T = TypeVar("T")
 
 
 class NotSynced(BrokerError):
@@ -142,6 +144,7 @@ class Store(QueryReader):
         if self._write:
             schema.upgrade(self._db, version)
             room_state.prepare(self._db)
+            key_value.prepare(self._db)
             version = VERSION
         self._version = version
         self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
@@ -331,6 +334,34 @@ class Store(QueryReader):
             return list(self._entries(where, ids))
         except sqlite3.Error as error:
             raise _failure(error) from error
+
+    def look_up(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the result of a function that reads tables beside the log. Raises BrokerError."""
+        try:
+            return act(self._db)
+        except sqlite3.Error as error:
+            raise BrokerError(sentence(error)) from error
+
+    def change(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """Return the result of a function that changes tables beside the log, in one transaction.
+
+        Raises:
+            NotSynced: it is unknown whether the change is stored; call `reopen` before anything else.
+            BrokerError: nothing is changed; also if `act` raised it.
+
+        """
+        self._check_in_place()
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            result = act(self._db)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._recover()
+            raise _failure(error) from error
+        except BrokerError:
+            self._recover()
+            raise
+        return result
 
     def index_some(self, limit: int) -> bool:
         """Bring the text index up to date by at most `limit` entries; return whether there is more to do."""

@@ -1,0 +1,55 @@
+"""A key-value store in memory: for tests, and for servers that store nothing (`--ephemeral`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from hubbub.errors import BrokerError
+from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, check_key, check_prefix, check_value
+
+
+class MemoryKeyValue:
+    """Keeps items in memory, in the order of their revisions.
+
+    Args:
+        later: calls a function with values in the next iteration of the loop.
+
+    """
+
+    def __init__(self, later: Callable[..., object]) -> None:
+        self._later = later
+        self._items: dict[str, Item] = {}
+        self._revision = 0
+
+    def get(self, key: str, done: Callable[[Item | BrokerError | None], None]) -> None:
+        """Call `done` later with the item of a key."""
+        self._later(done, self._items.get(check_key(key)))
+
+    def put(self, key: str, value: bytes, revision: int, done: Callable[[int | BrokerError], None]) -> None:
+        """Replace the value of a key."""
+        if not self._has(check_key(key), revision):
+            self._later(done, Changed())
+            return
+        self._revision += 1
+        self._items.pop(key, None)
+        self._items[key] = Item(key, check_value(value), self._revision)
+        self._later(done, self._revision)
+
+    def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
+        """Delete a key."""
+        if not revision or not self._has(check_key(key), revision):
+            self._later(done, Changed())
+            return
+        del self._items[key]
+        self._later(done, None)
+
+    def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:
+        """Call `done` later with the items under a prefix."""
+        check_prefix(prefix)
+        found = (item for item in self._items.values() if item.revision > after and item.key.startswith(prefix))
+        self._later(done, list(islice(found, min(limit, MAX_ITEMS))))
+
+    def _has(self, key: str, revision: int) -> bool:
+        item = self._items.get(key)
+        return (item.revision if item else 0) == revision

@@ -1,0 +1,169 @@
+"""The promises of storage/key_value.py, asked of every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from probing import Probe, SetClock
+
+from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.errors import BrokerError
+from hubbub.storage.key_value import MAX_KEY_BYTES, MAX_VALUE_BYTES, Changed, Item, KeyValueStore
+from hubbub.storage.memory import MemoryBroker
+from hubbub.storage.ports import Broker
+from hubbub.storage.sqlite.broker import SqliteBroker
+from nats_servers import NatsServers
+
+running: list[NatsServers] = []
+STORES: dict[str, Callable[[Path, SetClock], Broker]] = {
+    "memory": lambda folder, clock: MemoryBroker(clock),
+    "sqlite": SqliteBroker,
+    "nats": lambda folder, clock: JetStreamBroker(NatsCredentials(running[0].url), clock),
+}
+
+
+@pytest.fixture(scope="module", params=STORES)
+def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Name a store; the servers that it needs run as long as its tests."""
+    if request.param == "nats":
+        running.append(NatsServers(tmp_path_factory.mktemp("nats"), 1))
+        running[0].start()
+    yield request.param
+    while running:
+        running.pop().stop()
+
+
+class Asked:
+    """A store whose methods return what their callbacks get."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.probe = probe
+        self.store: KeyValueStore = probe.broker.key_values
+
+    async def _answer(self, method: Callable[..., None], *values: Any) -> Any:
+        answers = self.probe.asking(method, *values)
+        await self.probe.until(lambda: bool(answers))
+        return answers[0]
+
+    async def get(self, key: str) -> Any:
+        return await self._answer(self.store.get, key)
+
+    async def put(self, key: str, value: bytes, revision: int = 0) -> Any:
+        return await self._answer(self.store.put, key, value, revision)
+
+    async def delete(self, key: str, revision: int) -> Any:
+        return await self._answer(self.store.delete, key, revision)
+
+    async def items(self, prefix: str, after: int = 0, limit: int = 100) -> Any:
+        return await self._answer(self.store.items, prefix, after, limit)
+
+
+@pytest.fixture
+async def asked(name: str, tmp_path: Path) -> AsyncIterator[Asked]:
+    clock = SetClock()
+    probe = Probe(STORES[name](tmp_path, clock), clock)
+    await probe.broker.connect()
+    probe.start()
+    yield Asked(probe)
+    await probe.stop()
+    if running:
+        await running[0].forget()
+    assert not probe.early
+
+
+async def test_a_value_is_read_as_it_was_put(asked: Asked) -> None:
+    for number, value in enumerate((b"", b"\0\xff one", b"x" * MAX_VALUE_BYTES)):
+        key = f"account/zoë {number}.*>"
+        revision = await asked.put(key, value)
+        assert await asked.get(key) == Item(key, value, revision)
+    assert await asked.get("account/nobody") is None
+
+
+async def test_of_two_writers_that_read_the_same_revision_one_wins(asked: Asked) -> None:
+    first = await asked.put("a/b", b"1")
+    assert isinstance(await asked.put("a/b", b"2"), Changed), "it is there already"
+    second = await asked.put("a/b", b"2", first)
+    assert second > first
+    assert isinstance(await asked.put("a/b", b"3", first), Changed)
+    assert isinstance(await asked.put("a/new", b"3", first), Changed)
+    assert await asked.get("a/b") == Item("a/b", b"2", second)
+
+
+async def test_a_deleted_key_is_gone_and_its_revision_is_not_used_again(asked: Asked) -> None:
+    first = await asked.put("a/b", b"1")
+    for key, revision in (("a/b", 0), ("a/b", first + 1), ("a/c", first)):
+        assert isinstance(await asked.delete(key, revision), Changed)
+    assert await asked.delete("a/b", first) is None
+    assert await asked.get("a/b") is None
+    assert isinstance(await asked.delete("a/b", first), Changed)
+    assert await asked.put("a/b", b"2") > first
+
+
+async def test_items_come_in_the_order_of_their_changes_page_by_page(asked: Asked) -> None:
+    assert list(await asked.items("a/")) == []
+    for key in ("a/x", "a/b/c", "ab/x", "a", "a0", "b/a/x", "a/ö"):
+        await asked.put(key, key.encode())
+    again = await asked.get("a/x")
+    await asked.put("a/x", b"new", again.revision)
+    found = await asked.items("a/")
+    assert [(item.key, item.value) for item in found] == [("a/b/c", b"a/b/c"), ("a/ö", "a/ö".encode()), ("a/x", b"new")]
+    assert await asked.items("a/", 0, 2) == found[:2]
+    assert await asked.items("a/", found[1].revision, 2) == found[2:]
+    assert list(await asked.items("a/", found[2].revision)) == []
+
+
+async def test_odd_keys_and_long_values_are_refused(asked: Asked) -> None:
+    store = asked.store
+
+    def done(result: object) -> None:
+        raise AssertionError
+
+    for key in ("", "/", "a/", "/a", "a//b", "x" * (MAX_KEY_BYTES + 1), "a\0b"):
+        for ask in (
+            lambda k: store.get(k, done),
+            lambda k: store.put(k, b"", 0, done),
+            lambda k: store.delete(k, 1, done),
+        ):
+            with pytest.raises(ValueError, match="key"):
+                ask(key)
+    with pytest.raises(ValueError, match="too long"):
+        store.put("a", b"x" * (MAX_VALUE_BYTES + 1), 0, done)
+    for prefix in ("", "/", "a"):
+        with pytest.raises(ValueError, match=r"prefix|key"):
+            store.items(prefix, 0, 1, done)
+
+
+async def test_a_value_outlives_the_server_and_the_log_is_the_same(tmp_path: Path) -> None:
+    clock = SetClock()
+    revision = 0
+    for before in (None, b"kept"):
+        probe = Probe(SqliteBroker(tmp_path, clock), clock)
+        probe.start()
+        asked = Asked(probe)
+        item = await asked.get("a/b")
+        assert (item and item.value) == before
+        revision = await asked.put("a/b", b"kept", item.revision if item else 0)
+        await probe.say("hi")
+        await probe.stop()
+    assert revision == 2
+
+
+async def test_a_change_that_the_disk_refuses_changes_nothing(tmp_path: Path) -> None:
+    clock = SetClock()
+    probe = Probe(SqliteBroker(tmp_path, clock), clock)
+    probe.start()
+    asked = Asked(probe)
+    assert await asked.put("a/b", b"1") == 1
+    broker = probe.broker
+    assert isinstance(broker, SqliteBroker)
+    broker._store._db.execute("PRAGMA query_only = 1")
+    outcome = await asked.put("a/b", b"2", 1)
+    assert isinstance(outcome, BrokerError) and not isinstance(outcome, Changed)
+    assert (await asked.get("a/b")).value == b"1"
+    broker._store._db.execute("PRAGMA query_only = 0")
+    assert await asked.put("a/b", b"2", 1) == 2
+    await probe.stop()
