@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from core.doubles import House, Peer
 
 from costing import least, worst
+from doubles import House, Peer
 from hubbub.chat import commands, direct
 from hubbub.chat.commands import COMMANDS
 from hubbub.errors import Refused

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pure import PURE
+
 SOURCE = Path(__file__).parent.parent / "src" / "hubbub"
-PURE = ("text", "model", "chat", "wire")
 CHAT = {"chat", "model", "text", "errors"}
 BELOW = {  # layer: what it may import of ours besides itself
     "errors": set(),
