@@ -26,7 +26,7 @@ from typing import IO
 REQUEST = 1 << 18  # bytes at most
 UMASK = 0o022
 
-Where = tuple[str, int]  # the folder in which it runs, and its umask
+Where = tuple[str, int, dict[str, int]]  # the folder in which it runs, its umask, and other values of constants
 
 
 class Forked:
@@ -91,11 +91,14 @@ def _start(arguments: Sequence[object], env: dict[str, str], output: int, errors
     return _parent.start([str(argument) for argument in arguments], env, output, errors, where)
 
 
-def start(arguments: Sequence[object], env: dict[str, str]) -> Forked:
-    """Run `hubbub` with arguments; what it prints, on either output, is read from the pipe `stdout`."""
+def start(arguments: Sequence[object], env: dict[str, str], **constants: int) -> Forked:
+    """Run `hubbub` with arguments; what it prints, on either output, is read from the pipe `stdout`.
+
+    Constants are given other values in it: `**{"hubbub.tools.transfer.STEP": 100}`.
+    """
     output, its_output = os.pipe()
     try:
-        pid, ended = _start(arguments, env, its_output, its_output, (os.getcwd(), UMASK))
+        pid, ended = _start(arguments, env, its_output, its_output, (os.getcwd(), UMASK, constants))
     finally:
         os.close(its_output)
     return Forked(pid, open(output, "rb"), ended)
@@ -111,7 +114,7 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run `hubbub` with arguments to its end."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
-        where = (str(cwd or os.getcwd()), umask)
+        where = (str(cwd or os.getcwd()), umask, {})
         pid, ended = _start(arguments, env, output.fileno(), errors.fileno(), where)
         program = Forked(pid, output, ended)
         try:
@@ -132,7 +135,10 @@ def run(
 
 def _become(request: bytes, output: int, errors: int) -> None:
     """Be a process as if it had been started anew with what was asked for."""
-    arguments, env, folder, umask = json.loads(request)
+    arguments, env, folder, umask, constants = json.loads(request)
+    for name, value in constants.items():
+        module, _, constant = name.rpartition(".")
+        setattr(sys.modules[module], constant, value)
     os.chdir(folder)
     os.umask(umask)
     os.environ.clear()

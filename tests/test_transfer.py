@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
+import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,14 @@ from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.store import COPY, FILE, Store
-from hubbub.tools.transfer import STEP
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 from system_queries import AllRooms, Search, Since
 
 NOON = 1_700_000_000.0
+LONG = 3_000  # entries: more than a page of an export
+STEP = 500  # entries of an import's step, where it is interrupted
+STEPS = {"hubbub.tools.transfer.STEP": STEP}
 
 Place = Sequence[object]  # flags that tell where a log is
 
@@ -82,11 +84,10 @@ def lively(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An export of a step and a half."""
+    """An export of more than a page."""
     folder = tmp_path_factory.mktemp("long")
     with closing(Store(folder, write=True)) as store:
-        count = STEP * 3 // 2
-        store.append([Draft(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(count)], NOON)
+        store.append([Draft(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(LONG)], NOON)
     return exported(["--data", folder], folder / "long.jsonl")
 
 
@@ -348,18 +349,20 @@ def test_an_import_that_was_killed_is_begun_again_and_goes_on(
 ) -> None:
     place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
     content = long.read_bytes().splitlines(keepends=True)
-    command = [*HUBBUB, "import", *map(str, place)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()) as process:
-        assert process.stdin
-        process.stdin.writelines(content[: 1 + STEP + STEP // 4])
-        process.stdin.flush()
+    half = tmp_path / "half.jsonl"  # a pipe whose writer stops in the middle of a step
+    os.mkfifo(half)
+    program = forked.start(["import", *place, half], environment(), **STEPS)
+    with program.stdout, half.open("wb") as pipe:
+        pipe.writelines(content[: 1 + STEP + STEP // 4])
+        pipe.flush()
         end = time.monotonic() + SECONDS
         while count(tmp_path, place) < STEP:
             assert time.monotonic() < end
             time.sleep(0.1)
-        process.send_signal(signal.SIGKILL)
+        program.kill()
+        program.wait(SECONDS)
     assert count(tmp_path, place) == STEP
-    assert imported(place, long) == f"{STEP // 2:,} entries added; {STEP:,} already there."
+    assert imported(place, long) == f"{LONG - STEP:,} entries added; {STEP:,} already there."
     assert lines(exported(place, tmp_path / "after.jsonl")) == lines(long)
 
 
@@ -369,13 +372,13 @@ def count(folder: Path, place: Place) -> int:
     return len(file.read_text("utf-8").splitlines()) - 1 if result.returncode == 0 else 0
 
 
-@pytest.mark.parametrize("delay", [0.02, 0.2])
+@pytest.mark.parametrize("delay", [0.02, 0.1])
 @pytest.mark.parametrize("where", ["sqlite", "nats"])
 def test_an_import_may_be_killed_at_any_moment(
     tmp_path: Path, long: Path, where: str, delay: float, request: pytest.FixtureRequest
 ) -> None:
     place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
-    program = forked.start(["import", *place, long], environment())
+    program = forked.start(["import", *place, long], environment(), **STEPS)
     with program.stdout:
         time.sleep(delay)
         program.kill()
@@ -517,18 +520,19 @@ def test_a_file_that_is_there_is_replaced_when_all_of_the_new_one_is(tmp_path: P
 
 
 @pytest.mark.parametrize("where", ["sqlite", "nats"])
-@pytest.mark.parametrize("cut", [0, 1, 30, 5_000, -1, -40])
 def test_export_that_was_interrupted_goes_on(
-    tmp_path: Path, long: Path, where: str, cut: int, request: pytest.FixtureRequest
+    tmp_path: Path, long: Path, where: str, request: pytest.FixtureRequest
 ) -> None:
     place = ["--data", tmp_path / "log"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
     imported(place, long)
     whole = exported(place, tmp_path / "whole.jsonl").read_bytes()
-    part = tmp_path / "a.jsonl.part"
-    part.write_bytes(whole[:cut])
-    before = part.stat().st_ino
-    assert exported(place, tmp_path / "a.jsonl").read_bytes() == whole
-    assert not part.exists() and (tmp_path / "a.jsonl").stat().st_ino == before
+    part, file = tmp_path / "a.jsonl.part", tmp_path / "a.jsonl"
+    for cut in (0, 1, 30, 5_000, -1, -40):
+        file.unlink(missing_ok=True)
+        part.write_bytes(whole[:cut])
+        before = part.stat().st_ino
+        assert exported(place, file).read_bytes() == whole, cut
+        assert not part.exists() and file.stat().st_ino == before
 
 
 def test_export_does_not_go_on_with_what_is_of_another_log(tmp_path: Path, lively: Path, long: Path) -> None:
@@ -554,7 +558,7 @@ def test_a_terminal_is_shown_how_far_it_is(tmp_path: Path, long: Path, nats: str
 
     for place in (["--data", tmp_path / "copy"], ["--broker", nats]):
         text = shown("import", *place, long)
-        assert "Importing" in text and "100%" in text and "15,000 entries added" in text
+        assert "Importing" in text and "100%" in text and f"{LONG:,} entries added" in text
         text = shown("export", *place, tmp_path / "b.jsonl")
         assert "Exporting" in text and "100%" in text
 

@@ -11,7 +11,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import pairwise
@@ -21,6 +20,8 @@ from typing import Any
 import holders
 from holders import Holder
 
+import forked
+from forked import Forked
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.log.batches import decode, entries
@@ -39,31 +40,29 @@ class Node:
         self.url, self.data, self.flags = url, data, flags
         self.port = 0
         self.ended = 0.0  # when it was told to end; 0 while it runs
-        self.process: asyncio.subprocess.Process
+        self.process: Forked
 
     async def start(self) -> Node:
         self.ended = 0.0
         data = str(self.data)
-        command = [sys.executable, "-m", "hubbub", "serve", "--broker", self.url, "--data", data, "--no-limits"]
-        self.process = await asyncio.create_subprocess_exec(
-            *command, "--listen", f"127.0.0.1:{self.port}", *self.flags,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        assert self.process.stdout
+        place = ["--broker", self.url, "--data", data, "--listen", f"127.0.0.1:{self.port}"]
+        self.process = forked.start(["serve", *place, "--no-limits", *self.flags], dict(os.environ))
+        output = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), self.process.stdout)
         async with asyncio.timeout(PATIENCE):
-            while line := (await self.process.stdout.readline()).decode():
+            while line := (await output.readline()).decode():
                 if match := re.search(r"running on \S+:(\d+)", line):
                     self.port = int(match[1])
                     break
             else:
                 raise AssertionError(f"the node did not start: {line}")
-        self._reading = asyncio.create_task(self._drain())
+        self._reading = asyncio.create_task(self._drain(output))
         return self
 
-    async def _drain(self) -> None:
-        assert self.process.stdout
+    async def _drain(self, output: asyncio.StreamReader) -> None:
         with (self.data.parent / f"{self.data.name}.log").open("ab") as out:
-            while line := await self.process.stdout.readline():
+            while line := await output.readline():
                 out.write(line)
 
     @property
@@ -74,12 +73,10 @@ class Node:
 
     async def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.ended = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(how)
+        self.process.send_signal(how)
         async with asyncio.timeout(PATIENCE):
-            code = await self.process.wait()
-        self._reading.cancel()
-        return code
+            await self._reading  # up to the end of its output
+        return self.process.wait(PATIENCE)
 
 
 async def pace(rate: float) -> AsyncIterator[None]:
@@ -266,7 +263,7 @@ class Crowd:
     async def stop(self) -> None:
         await asyncio.gather(*(one.end() for one in (*self.voices, *self.holders)))
         for node in self.nodes:
-            if node.port and node.process.returncode is None:
+            if node.port and node.process.poll() is None:
                 await node.end(signal.SIGKILL)
 
 
