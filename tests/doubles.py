@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from hubbub.chat import commands
@@ -93,6 +94,8 @@ class FakeBroker:
         self.note = ""  # of every page
         self.page = 1000  # entries in a page at most
         self.followed: list[str] = []
+        self.gathers = False
+        self.published: list[Draft] = []  # and neither stored nor refused yet
         self.queries: list[Query | AllRooms] = []  # all there ever were
         self.questions: deque[Question] = deque()
 
@@ -113,6 +116,9 @@ class FakeBroker:
             self.followed.remove(draft.room)
             self.followed.append(draft.text.partition(" ")[0])
         return entry
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        self.published += drafts
 
     def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
         assert room not in self.followed
@@ -267,10 +273,17 @@ class House:
         self.woken = 0
         self.peers: list[Peer] = []
         self.broker = FakeBroker(lambda: self.now)
-        self.hub = Hub(self.broker, lambda: self.now, "boot-", self._wake, Limits(**limits))
+        self._soon: list[Callable[[], None]] = []
+        self.hub = Hub(self.broker, lambda: self.now, "boot-", self, Limits(**limits))
 
-    def _wake(self) -> None:
-        self.woken += 1
+    def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
+        """Call back when the test goes on: the house is the loop of its hub."""
+        self.woken += callback == self.hub.pipeline._publish
+        self._soon.append(partial(callback, *args))
+
+    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> None:
+        """Call back when the test goes on; no test waits."""
+        self.call_soon(callback, *args)
 
     def connect(self, look: Look = LOOK) -> Peer:
         self.peers.append(Peer(self, look))
@@ -290,13 +303,24 @@ class House:
         for peer in self.peers:
             peer.seen.clear()
 
-    def commit(self) -> None:
-        """Store what was gathered, and hand it back."""
-        self.hub.commits.stored(self.broker.store(self.hub.outbox.gather()))
+    def turn(self) -> None:
+        """Let the hub's loop do what it has to do."""
+        while self._soon:
+            self._soon.pop(0)()
+
+    def gather(self) -> Sequence[Draft]:
+        """Return what is published now."""
+        self.turn()
+        batch, self.broker.published = self.broker.published, []
+        return batch
+
+    def commit(self, entries: Sequence[Entry] | None = None) -> None:
+        """Store what was gathered, and hand it back; or hand back these entries."""
+        self.hub.pipeline.committed(self.broker.store(self.gather()) if entries is None else entries)
 
     def fail(self, reason: str = "the disk is full") -> None:
         """Store nothing of what was gathered."""
-        self.hub.commits.failed(self.hub.outbox.gather(), reason)
+        self.hub.pipeline.failed(self.gather(), reason)
 
     def look(self) -> None:
         for question in self.broker.questions:
@@ -309,6 +333,7 @@ class House:
 
     def settle(self) -> None:
         """Go on until there is nothing more to answer or to store."""
-        while self.broker.questions or self.hub.outbox.queued:
+        while self.broker.questions or self.hub.pipeline.queued:
             self.answer()
             self.commit()
+        self.turn()

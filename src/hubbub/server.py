@@ -32,7 +32,7 @@ from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import make_private, write_file_durably
-from hubbub.group_commit import GroupCommit
+from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import Notice
 from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.serve import service_manager, ways
@@ -225,10 +225,9 @@ class App:
         self.settings = settings
         self.broker = brokers.broker(settings)
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
-        self.pump = GroupCommit(loop, settings.log_messages, self._commit.note, self._fan_out.note)
         boot = f"{secrets.token_hex(5)}-"
-        self.hub = Hub(self.broker, time.time, boot, self.pump.wake, limits(settings), time.monotonic)
-        self.pump.hub, self.pump.broker = self.hub, self.broker
+        self.hub = Hub(self.broker, time.time, boot, loop, limits(settings), time.monotonic)
+        self.hub.pipeline.on_commit, self.hub.pipeline.on_fan_out = self._commit.note, self._fan_out.note
         self.hub.check_login, self.hub.cloak = self._login, self._cloak
         self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
         self._loop = loop
@@ -322,6 +321,14 @@ class App:
 
         self.broker.probe(tried)
 
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """Pass stored entries to the hub, and log the messages among them if the settings ask for it."""
+        if self.settings.log_messages:
+            for entry in entries:
+                if entry.kind in SAID:
+                    log.info("* %s %s" if entry.kind is Kind.ACTION else "%s: %s", entry.nick, entry.text)
+        self.hub.pipeline.committed(entries)
+
     def readings(self) -> Stats:
         """Return the current counts and timings."""
         hub = self.hub
@@ -332,10 +339,10 @@ class App:
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.loaded),
             behind=len(hub.delivery.behind),
-            waiting=hub.outbox.count,
-            entries=self.pump.entries,
+            waiting=len(hub.pipeline),
+            entries=hub.pipeline.entries,
             deliveries=hub.delivery.delivered,
-            not_stored=self.pump.not_stored,
+            not_stored=hub.pipeline.not_stored,
             turned_away=self.front.turned_away,
             commit=self._commit,
             fan_out=self._fan_out,
@@ -387,7 +394,7 @@ async def serve(settings: Settings) -> None:
             # No connection is accepted before the next await.
             addresses = front.listen()
             wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None
-            house.broker.start(house.pump.committed, house.pump.failed)
+            house.broker.start(house.committed, hub.pipeline.failed)
             ending.push_async_callback(house.broker.stop, 1.0)
             house.load_secret()
             _announce("Chat", addresses)

@@ -223,10 +223,10 @@ def test_message_may_fail_beside_one_that_is_stored() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("lost", "kept", "/time")
-    lost, kept = house.hub.outbox.gather()
-    house.hub.commits.failed([lost], "no")
+    lost, kept = house.gather()
+    house.hub.pipeline.failed([lost], "no")
     assert al.sees() == [Refusal("not-stored", "Not sent: no.")]
-    house.hub.commits.stored(house.broker.store([kept]))
+    house.commit(house.broker.store([kept]))
     assert len(al.sees()) == 1 and bo.sees() == ["Al: kept"]
 
 
@@ -248,7 +248,7 @@ def test_broker_is_woken_when_there_is_something_to_publish() -> None:
     al.types("1")
     assert house.woken == 1
     al.types("/time")
-    house.commit()
+    house.settle()
     assert house.woken == 1
     al.types("2")
     assert house.woken == 2
@@ -361,7 +361,7 @@ def test_departing_without_a_name_is_goodbye_at_once() -> None:
     house = House()
     peer = house.connect()
     peer.leave()
-    assert peer.sees() == [Goodbye()] and not house.hub.outbox.queued
+    assert peer.sees() == [Goodbye()] and not house.hub.pipeline.queued
 
 
 def test_leave_of_who_departs_is_insisted_on() -> None:
@@ -370,7 +370,7 @@ def test_leave_of_who_departs_is_insisted_on() -> None:
     al.types("lost")
     al.leave()
     house.fail()
-    assert house.hub.outbox.queued
+    assert house.hub.pipeline.queued
     house.fail()
     house.commit()
     assert bo.sees() == ["-Al"]
@@ -414,10 +414,10 @@ def test_departing_after_the_join_was_published_is_nothing_if_that_fails() -> No
     house = House()
     al, bo = *house.enter("Al"), house.connect()
     bo.types("Bo")
-    batch = house.hub.outbox.gather()
+    batch = house.gather()
     bo.leave()
     al.types("hi")
-    house.hub.commits.failed(batch, "no")
+    house.hub.pipeline.failed(batch, "no")
     house.settle()
     assert al.sees() == [] and [entry.text for entry in house.broker.log][-1] == "hi"
 
@@ -436,7 +436,7 @@ def test_when_all_is_closing_nobody_needs_to_be_told_who_leaves() -> None:
     al, bo = house.enter("Al", "Bo")
     house.hub.closing = True
     al.leave()
-    assert al.sees() == [Goodbye()] and bo.sees() == [] and not house.hub.outbox.queued
+    assert al.sees() == [Goodbye()] and bo.sees() == [] and not house.hub.pipeline.queued
 
 
 def test_settled_means_stored_and_delivered() -> None:

@@ -69,9 +69,9 @@ class Model:
             case "fail":
                 house.fail()
             case "half":
-                batch = house.hub.outbox.gather()
-                house.hub.commits.stored(house.broker.store(batch[::2]))
-                house.hub.commits.failed(batch[1::2], "no")
+                batch = house.gather()
+                house.commit(house.broker.store(batch[::2]))
+                house.hub.pipeline.failed(batch[1::2], "no")
             case "look":
                 house.look()
             case "answer" if house.broker.questions:

@@ -31,7 +31,7 @@ def test_new_name_may_differ_by_case_alone() -> None:
     house.settle()
     assert al.session.nick == "AL" and list(house.hub.users) == ["al"]
     al.types("/nick AL")
-    assert not house.hub.outbox.queued
+    assert not house.hub.pipeline.queued
 
 
 def test_new_name_in_no_room_needs_no_entry() -> None:
@@ -73,9 +73,9 @@ def test_new_name_that_is_stored_in_one_room_alone_is_held() -> None:
     al.types("/join ops")
     house.settle()
     al.types("/nick Max")
-    first, second = house.hub.outbox.gather()
-    house.hub.commits.failed([first], "no")
-    house.hub.commits.stored(house.broker.store([second]))
+    first, second = house.gather()
+    house.hub.pipeline.failed([first], "no")
+    house.commit(house.broker.store([second]))
     assert al.session.nick == "Max" and list(house.hub.users) == ["max"]
 
 

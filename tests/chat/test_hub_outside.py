@@ -62,7 +62,7 @@ def test_post_follows_the_rules_for_all(name: str, room: str, text: str, code: s
     house.enter("Al")
     with pytest.raises(Refused) as caught:
         house.hub.post(house.connect().session, name, room, text, "r")
-    assert caught.value.code == code and not house.hub.outbox.queued
+    assert caught.value.code == code and not house.hub.pipeline.queued
 
 
 def test_post_that_is_not_stored_is_refused() -> None:
@@ -184,7 +184,7 @@ def test_who_watches_is_given_what_comes_and_is_not_seen() -> None:
     peer.leave()
     assert peer.sees() == [Goodbye()]
     house.settle()
-    assert not house.hub.outbox.queued and al.sees() == [], "nobody is told"
+    assert not house.hub.pipeline.queued and al.sees() == [], "nobody is told"
 
 
 def test_who_watches_keeps_a_room_awake() -> None:

@@ -104,7 +104,7 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     assert (entry.host, entry.tags, entry.seq) == ("~nc@x.nc", "+a=b", 0)
     direct.send_private(house.hub, al.session, "bo", "", Kind.EPHEMERAL, tags="+typing=active")
     assert bo.sees() == [Private("Al", "")] and al.sees() == []
-    assert not house.hub.outbox.queued, "nothing of it is stored"
+    assert not house.hub.pipeline.queued, "nothing of it is stored"
 
 
 def test_private_message_for_one_user_reaches_nobody_who_has_taken_the_name_since() -> None:
@@ -184,7 +184,7 @@ def test_signal_is_shown_to_who_can_and_stored_nowhere() -> None:
     assert bo.sees() == ["Al ! +typing=active", "Al ! +typing=done"] and [type(one) for one in al.sees()] == [
         Acknowledged
     ]
-    assert not house.hub.outbox.queued
+    assert not house.hub.pipeline.queued
     with pytest.raises(Refused, match="not in ops"):
         direct.signal(house.hub, al.session, "ops", "+typing=active")
 

@@ -67,7 +67,7 @@ def test_a_holder_who_is_there_keeps_the_name(asking: Asking) -> None:
     asking.answer(True)
     (refusal,) = outcomes
     assert refusal and refusal.code == "name-taken"
-    assert not holder.session.closed and other.session.user is None and not other.session.pending_operations
+    assert not holder.session.closed and other.session.user is None and not other.session.pending
 
 
 def test_who_leaves_before_the_answer_is_not_let_in(asking: Asking) -> None:

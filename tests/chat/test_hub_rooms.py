@@ -145,7 +145,7 @@ def test_join_twice_is_one_join() -> None:
     house.answer()
     house.hub.rooms.join(al.session, "ops")
     house.settle()
-    assert len(house.broker.of("ops")) == 1 and al.session.pending_operations == 0
+    assert len(house.broker.of("ops")) == 1 and al.session.pending == {}
 
 
 def test_two_wait_for_the_same_room() -> None:
@@ -303,9 +303,9 @@ def seconds_to_leave(count: int) -> float:
     for leaver in leavers:
         leaver.leave()
     left = time.process_time() - before
-    entries = house.broker.store(house.hub.outbox.gather())
+    entries = house.broker.store(house.gather())
     before = time.process_time()
-    house.hub.commits.stored(entries)
+    house.commit(entries)
     left += time.process_time() - before
     assert not house.hub.rooms.loaded
     return left

@@ -365,7 +365,7 @@ def test_whole_address_becomes_a_cloak() -> None:
 
 def test_ban_of_an_address_in_an_older_log_holds_and_can_be_lifted() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MODE, "Al", "+b *!*@192.0.2.2", "x.1")]))
+    house.commit(house.broker.store([Draft("ops", Kind.MODE, "Al", "+b *!*@192.0.2.2", "x.1")]))
     assert bo.sees() == ["Al + +b *!*@ip:*"] and typed(house, bo, "hi") == ["muted"]
     assert typed(house, al, "/bans") == [says("banned: *!*@ip:* (by Al)")]
     assert typed(house, al, "/unban 192.0.2.2") == [] and typed(house, bo, "hi") == []
@@ -487,7 +487,7 @@ def test_lobby_keeps_its_name() -> None:
 
 def test_key_in_the_clear_of_an_older_log_opens_the_room() -> None:
     house, (_al, bo) = in_ops("Al", "Bo")
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.MODE, "Al", "+k tea", "x.1")]))
+    house.commit(house.broker.store([Draft("ops", Kind.MODE, "Al", "+k tea", "x.1")]))
     assert bo.sees() == ["Al + +k *"]
     typed(house, bo, "/leave ops")
     assert typed(house, bo, "/join ops coffee") == ["bad-key"]
@@ -545,7 +545,7 @@ def test_change_starts_from_what_those_before_it_have_made(changes: str, stored:
 def test_mask_that_is_none_changes_nothing(mask: str) -> None:
     house, (al,) = in_ops("Al")
     assert moderation.change(house.hub, al.session, al.session.rooms["ops"], [ModeChange(True, "b", mask)]) == []
-    assert house.hub.outbox.idle
+    assert house.hub.pipeline.idle
 
 
 def test_topic_may_be_locked() -> None:
@@ -745,7 +745,7 @@ def test_name_is_given_to_one_room_alone() -> None:
     house.settle()
     assert codes == ["name-in-use"]
     assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
-    assert awake["dev"].has_member(al.session) and "den" in awake and bo.session.pending_operations == 0
+    assert awake["dev"].has_member(al.session) and "den" in awake and bo.session.pending == {}
 
 
 def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
@@ -759,7 +759,7 @@ def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
 
 def renamed_elsewhere(house: House, to: str) -> None:
     """Let another node rename ops."""
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
+    house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
 
 
 def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() -> None:
@@ -787,7 +787,7 @@ def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_n
     house.settle()
     assert list(house.hub.rooms.loaded) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
     assert bo.session.current == "ops" and house.broker.log[-1].room == "ops"
-    assert bo.session.pending_operations == 0 and not bo.session.joining
+    assert bo.session.pending == {} and not bo.session.joining
 
 
 def test_anybody_asks_people_into_an_open_room() -> None:
@@ -809,10 +809,10 @@ def test_room_is_renamed_while_others_talk_elsewhere() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda _: None)
     house.answer()
-    batch = house.hub.outbox.gather()
+    batch = house.gather()
     house.hub.say(bo.session, "here", "ops")
     house.hub.say(bo.session, "there", "lobby")
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     house.settle()
     assert [entry.room for entry in house.broker.log[-2:]] == ["dev", "lobby"]
 

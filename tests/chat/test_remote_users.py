@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from doubles import LOOK, House, Look, Peer
-from hubbub.chat import commit_handler as commits_module
 from hubbub.chat import direct, moderation
+from hubbub.chat import effects as effects_module
 from hubbub.chat.remote_users import Person, person
 from hubbub.chat.session import Session
 from hubbub.chat.users import User
@@ -200,7 +200,7 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     come(house, others, "Al2")
     house.hub.naming.losing.add("al")
     house.hub.naming.lose_name("al")
-    house.hub.commits.stored([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
+    house.commit([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
     assert others.answer(taken=True) == "al3"
     assert others.answer() == "al4"
     house.settle()
@@ -318,7 +318,7 @@ def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     al.types("/join den")
-    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     house.settle()
     room = house.hub.rooms.loaded["tea"]
     assert not room.rules.is_operator(zoe)
@@ -335,7 +335,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
-    house.hub.commits.stored([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     rules = house.hub.rooms.loaded["den"].rules
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
@@ -424,7 +424,7 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     house.answer()
     left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
-    house.hub.commits.stored(house.broker.store([left]))
+    house.commit(house.broker.store([left]))
     assert zoe not in house.hub.remote.rooms["ops"]
     house.settle()
     house.hub.remote.review(lambda one: one is zoe)
@@ -439,7 +439,7 @@ def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
+    house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     assert house.hub.rooms.loaded["ops"].has_member(zoe)
 
@@ -452,7 +452,7 @@ def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> 
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
-    house.hub.commits.stored(house.broker.store(past))
+    house.commit(house.broker.store(past))
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
     assert house.hub.rooms.loaded["ops"].has_member(zoe)
@@ -464,7 +464,7 @@ def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    house.hub.commits.stored(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
+    house.commit(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
     house.hub.remote.remove(zoe)
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
@@ -510,17 +510,17 @@ class Once(Look):
 
 
 def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commits_module, "SHARED", 1)
+    monkeypatch.setattr(effects_module, "SHARED", 1)
     house = House()
     (al,) = house.enter("Al", look=Once())
     al.types("/join tea")
     house.settle()
     al.sees()
     for seq, room in ((900, "lobby"), (903, "tea")):
-        house.hub.commits.stored([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
+        house.commit([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
     assert len(al.sees()) == 1
     for seq, id in ((906, "x.2~0"), (909, "x.3"), (912, "x.1~2")):
-        house.hub.commits.stored([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
+        house.commit([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
     assert len(al.sees()) == 3  # the first event is forgotten by now
 
 
@@ -556,11 +556,11 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     house.settle()
     _, zoe = arrive(house)
     room = house.hub.rooms.loaded["tea"]
-    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     assert room.has_member(zoe)
-    house.hub.commits.stored([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    house.commit([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
     assert not room.has_member(zoe) and house.hub.rooms.loaded["lobby"].has_member(zoe)
-    house.hub.commits.stored([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
+    house.commit([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
     house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
@@ -575,7 +575,7 @@ def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: 
     al.types("/join tea", "/leave lobby")
     house.settle()
     al.types(typed, "/join den", "hi")
-    house.hub.commits.stored([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    house.commit([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
     assert "tea" not in house.hub.rooms.loaded and al.untaken
     house.settle()
     assert not al.untaken and house.broker.log[-1].text == "hi"
@@ -590,14 +590,14 @@ def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typ
     al.types("/join tea", "/leave lobby")
     house.settle()
     al.types(typed, "hi")
-    house.hub.commits.stored([Entry("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
-    entries = house.broker.store(house.hub.outbox.gather())
+    house.commit([Entry("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    entries = house.broker.store(house.gather())
     bo.types("/join tea")
     house.answer()
     assert "tea" in house.hub.rooms.loaded and al.untaken
-    house.hub.commits.stored(entries)
+    house.commit(entries)
     house.settle()
-    assert not al.untaken and al.session.pending_operations == 0
+    assert not al.untaken and al.session.pending == {}
 
 
 def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
@@ -606,8 +606,8 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
     claiming = User("Cy")
     house.hub.users["cy"] = claiming
     for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
-        house.hub.commits.stored([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
-    assert [(draft.kind, draft.nick, draft.host) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al", "")]
+        house.commit([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
+    assert [(draft.kind, draft.nick, draft.host) for draft in house.gather()] == [(Kind.JOIN, "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
 
 
@@ -619,14 +619,14 @@ def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_
     house.hub.naming.losing.add("bo")
     for seq, peer in enumerate(people, 900):
         entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
-        house.hub.commits.stored([entry])
+        house.commit([entry])
     gone.leave()
     house.hub.rooms.dismiss(out.session, "lobby")
     house.settle()
     assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
     may = True
     house.hub.remote.rejoin()
-    assert [(draft.kind, draft.nick) for draft in house.hub.outbox.gather()] == [(Kind.JOIN, "Al")]
+    assert [(draft.kind, draft.nick) for draft in house.gather()] == [(Kind.JOIN, "Al")]
 
 
 # --- private messages to another node ---------------------------------------------------------------------------------

@@ -121,13 +121,13 @@ def test_what_was_on_its_way_into_the_log_is_told_to_the_new_connection() -> Non
 def test_join_that_was_stored_but_not_shown_yet_begins_once() -> None:
     house, al, bo, seq = scene()
     house.hub.say(al.session, "first", "lobby")
-    held = house.hub.outbox.gather()
+    held = house.gather()
     al.types("/join third")
     house.answer()
     house.commit()  # the join is stored before what was said
     bo.types("/join third", "hello")
     house.settle()
     again = go_on(house, al, {"lobby": seq, "third": 0})
-    house.hub.commits.stored(house.broker.store(held))
+    house.commit(house.broker.store(held))
     house.settle()
     assert texts(again).count("[third] Bo: hello") + texts(again).count("Bo: hello") <= 1

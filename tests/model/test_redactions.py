@@ -62,7 +62,7 @@ def test_what_is_taken_back_in_the_same_batch_is_shown_to_nobody() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     drafts = [Draft("lobby", Kind.MESSAGE, "Zoe", "psst", "z.1"), Draft("lobby", Kind.REDACT, "Zoe", "z.1", "z.2")]
-    house.hub.commits.stored(house.broker.store(drafts))
+    house.commit(house.broker.store(drafts))
     assert not hears(al) and not hears(bo)
 
 

@@ -225,7 +225,7 @@ async def asking(**settings: Any) -> AsyncIterator[Web]:
         addresses = front.listen()
         if chosen.tls != "no":
             wires.certificate = Certificate(chosen)
-        house.broker.start(house.pump.committed, house.pump.failed)
+        house.broker.start(house.committed, house.hub.pipeline.failed)
         web = wires.web = await house.open_web()
         serving = Web(house, front, int(addresses[0][0].rpartition(":")[2]))
         try:

@@ -114,7 +114,7 @@ async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
         port = int(front.listen()[0][0].rpartition(":")[2])
         if house.settings.tls != "no":
             wires.certificate = Certificate(house.settings)
-        house.broker.start(house.pump.committed, house.pump.failed)
+        house.broker.start(house.committed, house.hub.pipeline.failed)
         web = wires.web = await house.open_web()
         serving = Serving(house, port)
         gc.collect()

@@ -21,7 +21,6 @@ from typing import Any
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
-from hubbub.group_commit import GroupCommit
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
@@ -203,10 +202,8 @@ class House:
         loop = asyncio.get_running_loop()
         self.settings = Settings(**{"idle_timeout": 0, **settings})
         self.broker = broker
-        self.pump = GroupCommit(loop, False, lambda _: None, lambda _: None)
-        self.hub = Hub(broker, wall_clock, boot, self.pump.wake, limits(self.settings))
-        self.pump.hub, self.pump.broker = self.hub, broker
-        broker.start(self.pump.committed, self.pump.failed)
+        self.hub = Hub(broker, wall_clock, boot, loop, limits(self.settings))
+        broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
         self.shared = Shared(
             loop, self.settings, loop.time, TimerWheel(loop, loop.time), lambda address: f"{address}-cloak"
         )

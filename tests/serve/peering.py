@@ -16,7 +16,6 @@ from serving import until
 
 from hubbub.chat.hub import Hub
 from hubbub.config import Settings
-from hubbub.group_commit import GroupCommit
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.timer_wheel import TimerWheel
@@ -132,11 +131,9 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     """Yield a line listener with a hub of its own that stores in memory."""
     loop = asyncio.get_running_loop()
     in_force = Settings(**settings)
-    pump = GroupCommit(loop, in_force.log_messages, lambda _: None, lambda _: None)
     broker = MemoryBroker(time.time)
-    hub = Hub(broker, time.time, "test-", pump.wake, limits(in_force))
-    pump.hub, pump.broker = hub, broker
-    broker.start(pump.committed, pump.failed)
+    hub = Hub(broker, time.time, "test-", loop, limits(in_force))
+    broker.start(hub.pipeline.committed, hub.pipeline.failed)
     async with listening(lambda s, shared: LineClient(hub, s, shared.clock()), **settings) as listener:
         yield listener
     await broker.stop(1)

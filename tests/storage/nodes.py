@@ -1,4 +1,4 @@
-"""Nodes of a cluster in one process: a hub, a pump and a JetStream broker each, and people without sockets."""
+"""Nodes of a cluster in one process: a hub and a JetStream broker each, and people without sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import Refused
-from hubbub.group_commit import GroupCommit
 from hubbub.model.client import Encoder
 from hubbub.model.events import Event, Notice, Refusal
 from hubbub.wire.line.encoder import RAW, render
@@ -81,14 +80,12 @@ class Node:
     def __init__(self, url: str, folder: Path | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.broker = JetStreamBroker(NatsCredentials(url), time.time, folder=folder)
-        self.pump = GroupCommit(loop, False, lambda seconds: None, lambda seconds: None)
-        self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", self.pump.wake)
-        self.pump.hub, self.pump.broker = self.hub, self.broker
+        self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", loop)
 
     async def start(self) -> Node:
         await self.broker.connect()
         await self.broker.meet(self.hub)
-        self.broker.start(self.pump.committed, self.pump.failed)
+        self.broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
         return self
 
     async def enter(self, name: str) -> Peer:

@@ -22,7 +22,6 @@ from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.log.batches import decode, entry, read_state
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
 from hubbub.cluster.nats.remote_client import TO
-from hubbub.group_commit import GroupCommit
 from hubbub.model.entries import Kind
 from hubbub.model.events import Event
 from hubbub.text.bounds import NAME_CHARS
@@ -120,16 +119,14 @@ class Alone:
         loop = asyncio.get_running_loop()
         self.broker = JetStreamBroker(ACCESS, lambda: STORED)
         self.server: MiniNats = connected(self.broker.link)
-        self.pump = GroupCommit(loop, False, lambda seconds: None, lambda seconds: None)
-        self.hub = Hub(self.broker, lambda: STORED, f"{self.broker.node}-", self.pump.wake)
-        self.pump.hub, self.pump.broker = self.hub, self.broker
+        self.hub = Hub(self.broker, lambda: STORED, f"{self.broker.node}-", loop)
         self.people: list[Peer] = []
 
     async def start(self) -> None:
         await self.broker.identity.begin()
         await self.broker.lease.begin()
         await self.broker.meet(self.hub)
-        self.broker._committed, self.broker._sending.failed = self.pump.committed, self.pump.failed
+        self.broker._committed, self.broker._sending.failed = self.hub.pipeline.committed, self.hub.pipeline.failed
         node: Node = self  # type: ignore[assignment]
         self.people = [Peer(node, "Ann"), WebPeer(node, "Cy", frames.FORM), Peer(node, "Ida", IrcEncoder(SHOWING))]
         await until(lambda: all(peer.session.rooms for peer in self.people), lambda: "nobody is in", 20)

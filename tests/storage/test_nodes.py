@@ -124,7 +124,7 @@ async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None
     assert ann.seen.count("Not sent: the chat could not be reached.") == 2
     ann.types("said now")
     await until(lambda: "Ann2: said now" in other.seen, lambda: other.seen)
-    assert "meanwhile" not in other.seen and not one.hub.outbox.count
+    assert "meanwhile" not in other.seen and one.hub.pipeline.idle
     # The one who has the name is not taken for the one who had it: she has left, and comes in under another.
     came = [line for line in other.seen.splitlines() if line.startswith("*** Ann")]
     assert came == ["*** Ann has left the chat (connection lost) ***", *came[1:]] and "is now" not in other.seen
@@ -168,7 +168,7 @@ async def test_people_of_a_node_that_is_given_up_twice_leave_twice(start: Start)
         )  # type: ignore[misc]
         two.broker.presence._bury(lost)
         await bo.sees("Ann has left the chat (connection lost)")
-        await until(lambda: two.hub.outbox.idle, lambda: "something has no outcome")
+        await until(lambda: two.hub.pipeline.idle, lambda: "something has no outcome")
         while one.broker.lease.node == lost:  # it may just have been renewed
             await one.broker.lease.end()
             await asyncio.sleep(0.05)
@@ -504,7 +504,7 @@ async def test_what_no_server_takes_is_told_as_not_sent(start: Start) -> None:
     ann.types("x" * 1000)
     await ann.sees("Not sent: ")
     ann.types("short")
-    await until(lambda: one.hub.outbox.idle, lambda: "still open")
+    await until(lambda: one.hub.pipeline.idle, lambda: "still open")
 
 
 async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
@@ -561,7 +561,7 @@ async def test_bug_on_the_way_into_the_log_ends_in_a_sentence(start: Start, monk
     await ann.sees("Not confirmed: the server made a mistake.")
     monkeypatch.undo()
     ann.types("go on")
-    await until(lambda: one.hub.outbox.idle, lambda: "it hangs")
+    await until(lambda: one.hub.pipeline.idle, lambda: "it hangs")
 
 
 # --- private messages that do not arrive ------------------------------------------------------------------------------

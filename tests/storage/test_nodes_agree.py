@@ -184,11 +184,11 @@ class World:
             views = {str(self._view(node, name)) for node in self.nodes if name in node.hub.rooms.loaded}
             if len(views) > 1:
                 found.append(f"{name} is {' or '.join(views)}")
-        waiting = [
-            one for one in self.living if one.session.pending_operations or one.session.joining or one.session.replies
-        ]
+        waiting = [one for one in self.living if one.session.pending or one.session.joining or one.session.replies]
         found += [f"{one.session.nick} waits" for one in waiting]
-        found += [f"node {number} has more to do" for number, node in enumerate(self.nodes) if not node.hub.outbox.idle]
+        found += [
+            f"node {number} has more to do" for number, node in enumerate(self.nodes) if not node.hub.pipeline.idle
+        ]
         return found
 
     def _view(self, node: Node, name: str) -> tuple[object, ...]:

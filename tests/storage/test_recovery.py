@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 async def idle(node: Node, *peers: Peer) -> None:
     """Wait until all that was typed has its outcome."""
-    await until(lambda: node.hub.outbox.idle and not any(peer._lines for peer in peers), lambda: "busy")
+    await until(lambda: node.hub.pipeline.idle and not any(peer._lines for peer in peers), lambda: "busy")
 
 
 async def ask(node: Node, query: Any) -> Any:

@@ -29,7 +29,7 @@ def rename(who: Peer, to: str, room: str = "") -> None:
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.session.pending_operations += 1
+    who.session.pending += 1
     who.node.hub.publish(who.session, who.session.current, Kind.ROOM_RENAMED, to)
 
 
@@ -187,7 +187,7 @@ async def test_one_of_two_rooms_that_are_given_one_name_at_once_has_it(start: St
         give(ann, name)
         give(bo, name)
         for who in (ann, bo):
-            await until(lambda who=who: not who.session.pending_operations, lambda: "somebody waits")  # type: ignore[misc]
+            await until(lambda who=who: not who.session.pending, lambda: "somebody waits")  # type: ignore[misc]
         rooms = {ann.session.current, bo.session.current}
         assert name in rooms and len(rooms) == 2
         await one.stop()
@@ -524,7 +524,7 @@ async def test_who_opens_rooms_that_take_each_others_names_comes_into_the_right_
     await in_rooms(bo, room="den")
 
     def settled() -> bool:
-        return not (ann.session.pending_operations or bo.session.pending_operations)
+        return not (ann.session.pending or bo.session.pending)
 
     for turn in range(4):
         node = await start()

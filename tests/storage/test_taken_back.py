@@ -48,7 +48,7 @@ async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
     one = await start()
     ann = await one.enter("Ann")
     ann.types("secret", "public")
-    await until(lambda: "lobby" in one.broker.following.feeds and one.hub.outbox.idle, lambda: "busy")
+    await until(lambda: "lobby" in one.broker.following.feeds and one.hub.pipeline.idle, lambda: "busy")
     feed = one.broker.following.feeds["lobby"]
     secret = next(entry.id for entry in feed.recent if entry.text == "secret")
     lines = [batches.line(entry, 9.0) for entry in redactions(MANY // 20)]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.chat.session import Operation, Session
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
@@ -15,7 +16,6 @@ from hubbub.text.tags import join
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Session
 
 
 def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
@@ -55,20 +55,14 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
     if target in hub.remote:
-        hub.ask_for(
-            session,
-            partial(hub.remote.deliver, target, _private(session, entry)),
-            partial(_arrived, target, entry, label),
-        )
+        deliver = partial(hub.remote.deliver, target, _private(session, entry))
+        session.queue(Operation("message", target.nick, deliver, partial(_arrived, target, entry, label)))
         return
     # The session's next message must not overtake this one.
-    session.pending_operations += 1
-    session.replies.append(partial(_hand_over, session, target, entry, label))
-    session.flush()
+    session.queue(Operation("message", target.nick, answer=partial(_hand_over, session, target, entry, label)))
 
 
-def _hand_over(session: Session, target: Session, entry: Entry, label: str) -> Event | None:
-    session.pending_operations -= 1
+def _hand_over(session: Session, target: Session, entry: Entry, label: str, _: object) -> Event | None:
     if target.closed:
         return Refusal.of(refusals.RECIPIENT_LEFT())
     if target.paused:

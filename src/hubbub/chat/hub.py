@@ -5,7 +5,7 @@ Rules of this file:
  1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the broker
     ends later in another call. Meanwhile the next commands of that session wait (`Session.is_blocked`), and no
     other session does.
- 2. Every action of a session becomes a draft. No session sees any of it until `CommitHandler.stored` brings it
+ 2. Every action of a session becomes a draft. No session sees any of it until `Pipeline.committed` brings it
     back as an entry.
  3. Every reply to a session goes through `reply`, which keeps its place behind the earlier drafts of the session:
     when a session gets its reply, the others have already received the entries that it published before.
@@ -18,22 +18,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from hubbub.chat.budget import Budget
-from hubbub.chat.commit_handler import CommitHandler
 from hubbub.chat.delivery import Delivery, Limits, LogReader
+from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
-from hubbub.chat.outbox import Outbox, link_drafts
+from hubbub.chat.pipeline import Pipeline, Publisher, Scheduler, link_drafts
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import Room, slices
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Placeholder, Posting, Session
+from hubbub.chat.session import Barrier, Operation, Posting, Session
 from hubbub.chat.users import Directory, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may
 from hubbub.model.client import ByteSink, Client, Encoder
-from hubbub.model.entries import Draft, Kind
+from hubbub.model.entries import SAID, Draft, Kind
 from hubbub.model.events import Event, Goodbye, HistoryShown, Notice, Refusal
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
 from hubbub.model.redactions import Redactions
@@ -45,6 +45,10 @@ from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.text.tags import LOST, join
 
 
+class Log(LogReader, Publisher, Protocol):
+    """The part of a broker that the hub needs; storage/ports.py documents its guarantees."""
+
+
 class Hub:
     """All rooms and all sessions of this process.
 
@@ -52,7 +56,7 @@ class Hub:
         broker: orders and stores the entries.
         clock: returns the seconds since the epoch.
         boot: a prefix of every id; it differs for every start of every server.
-        wake: called when there are drafts to publish; the owner then calls `outbox.gather`.
+        scheduler: the running event loop.
         limits: the limits of the core.
         ticks: returns seconds on a monotonic clock, which measures durations; `clock` by default.
 
@@ -60,10 +64,10 @@ class Hub:
 
     def __init__(
         self,
-        broker: LogReader,
+        broker: Log,
         clock: Callable[[], float],
         boot: str,
-        wake: Callable[[], None],
+        scheduler: Scheduler,
         limits: Limits | None = None,
         ticks: Callable[[], float] | None = None,
     ) -> None:
@@ -96,13 +100,14 @@ class Hub:
         self.closing = False
         self._boot = boot
         self._sessions = 0
-        self.outbox = Outbox(wake, self.limits.gathered)
+        self.pipeline = Pipeline(broker, scheduler, self.ticks, self.limits.gathered)
         self.redactions = Redactions()
         self.delivery = Delivery(self.read, self.limits)
         self.remote = RemoteUsers(self)
         self.rooms = Rooms(self)
         self.naming = Naming(self)
-        self.commits = CommitHandler(self)
+        self.effects = Effects(self)
+        self.pipeline.deliver, self.pipeline.undo = self.effects.stored, self.effects.undo
 
     # --- sessions -------------------------------------------------------------------------------------------
 
@@ -120,7 +125,7 @@ class Hub:
 
     def session_ready(self, session: Session) -> bool:
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
-        return not (session.closed or session.is_blocked) and not self.outbox.full(session)
+        return not (session.closed or session.is_blocked) and not self.pipeline.is_full(session)
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """Take the session out of all its rooms and free its nick; no more entries are delivered to it.
@@ -131,7 +136,7 @@ class Hub:
         if session.closed:
             return
         session.closed = True
-        session.pending_operations = 0
+        session.pending.clear()
         self.rooms.withdraw(session)
         leaves: list[Posting] = []
         joining = [room for room, join in (session.joining or {}).items() if join]
@@ -285,7 +290,6 @@ class Hub:
             raise refusals.TOPIC_TOO_LONG(limit=TOPIC_BYTES, size=size)
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
-        session.pending_operations += 1
         self.publish(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES), formatting)
 
     def say_from_outside(
@@ -327,23 +331,18 @@ class Hub:
 
         A BrokerError becomes a Refusal. The session's next commands wait until the reply.
         """
-        session.pending_operations += 1
+        read, tell = partial(self.read, query), partial(self._tell, session, answer)
+        session.queue(Operation("query", start=read, answer=tell, holds=False))
 
-        def done(result: LogPage | RoomList | BrokerError) -> None:
-            if session.closed:
-                return
-            if isinstance(result, Closed):
-                self.refuse(session, result.refused)
-            elif isinstance(result, Busy):
-                self.refuse(session, refusals.BUSY(reason=result))
-            elif isinstance(result, BrokerError):
-                self.refuse(session, refusals.LOG_UNREADABLE(reason=result))
-            else:
-                self.reply(session, answer(result))
-            self.release(session)
-
-        session.replies.append(partial(self.read, query, done))
-        session.flush()
+    def _tell(self, session: Session, answer: Callable[[Any], Event], result: LogPage | RoomList | BrokerError) -> None:
+        if isinstance(result, Closed):
+            self.refuse(session, result.refused)
+        elif isinstance(result, Busy):
+            self.refuse(session, refusals.BUSY(reason=result))
+        elif isinstance(result, BrokerError):
+            self.refuse(session, refusals.LOG_UNREADABLE(reason=result))
+        else:
+            self.reply(session, answer(result))
 
     def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
         """Read the log for a session, and call `answer` with the result, a BrokerError included.
@@ -357,7 +356,7 @@ class Hub:
                 result = replace(result, entries=self.redactions.apply(result.entries))
             answer(result)
 
-        self.ask_for(session, partial(self.read, query), current)
+        session.queue(Operation("query", start=partial(self.read, query), answer=current))
 
     def check_password(
         self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
@@ -366,32 +365,8 @@ class Hub:
 
         The call takes the place of the check among the session's replies.
         """
-        self.ask_for(session, partial(self.check_login, session, name, password), answer)
-
-    def ask_for(
-        self, session: Session, start: Callable[[Callable[[Any], None]], None], answer: Callable[[Any], Event | None]
-    ) -> None:
-        """Start an asynchronous operation in the session's reply order, and reply with its outcome in the same place.
-
-        The session's next commands wait meanwhile.
-
-        Args:
-            session: the session that asks.
-            start: starts the operation. It receives a callback that it must call once, now or later, with the outcome.
-            answer: turns the outcome into the reply, or returns None for no reply; not called for a closed session.
-
-        """
-        session.pending_operations += 1
-        hold = Placeholder()
-
-        def done(outcome: Any) -> None:
-            hold.action = lambda: None if session.closed else answer(outcome)
-            # This is needed for a closed session, too: its Goodbye waits behind the placeholder.
-            session.flush()
-            self.release(session)
-
-        session.replies += [partial(start, done), hold]
-        session.flush()
+        check = partial(self.check_login, session, name, password)
+        session.queue(Operation("login", name, check, answer))
 
     def reply(self, session: Session, event: Event) -> None:
         """Send an event to the session after the outcomes of all drafts that it published before."""
@@ -404,10 +379,10 @@ class Hub:
 
     def after_earlier_entries(self, session: Session) -> None:
         """Hold back the session's next replies until all drafts made so far, of all sessions, have their outcome."""
-        if newest := self.outbox.newest:
+        if newest := self.pipeline.newest:
             newest.watchers = newest.watchers or []
             newest.watchers.append(session)
-            session.replies.append(Placeholder(newest))
+            session.replies.append(Barrier(newest))
 
     def pieces(self, event: Event) -> Sequence[Event]:
         """Return an event as a list of events, with a long history cut into pieces of about `write_bytes` bytes.
@@ -433,7 +408,7 @@ class Hub:
     @property
     def settled(self) -> bool:
         """Whether every draft has its outcome, and every member has received every entry."""
-        return self.outbox.idle and not self.delivery.behind
+        return self.pipeline.idle and not self.delivery.behind
 
     def publish(  # noqa: PLR0913 - the parts of a draft
         self,
@@ -466,7 +441,9 @@ class Hub:
         posting = Posting(
             Draft(room, kind, nick or session.nick, text, id, session.host, tags, must_store), session, label
         )
-        self.outbox.add(posting)
+        if kind not in SAID and not session.closed:
+            session.pending[posting] = None
+        self.pipeline.add(posting)
         return posting
 
     def rejoin(self, session: Session, room: str) -> None:
@@ -474,23 +451,14 @@ class Hub:
         session.next_id += 1
         real = session.user.real if session.user else ""
         id = f"{session.id_prefix}{session.next_id:x}"
-        self.outbox.add(
+        self.pipeline.add(
             Posting(Draft(room, Kind.JOIN, session.nick, real, id, session.host, session.tags, must_store=True))
         )
-
-    def release(self, session: Session) -> None:
-        """End one of the session's pending operations; after the last one, let the client take the next command."""
-        if session.closed:
-            return
-        session.pending_operations -= 1
-        if not session.pending_operations:
-            session.client.resume_input()
 
     def block(self, session: Session, seconds: float) -> None:
         """Delay the session's next command by a number of seconds; 0 does nothing."""
         if seconds:
-            session.pending_operations += 1
-            self.later(seconds, partial(self.release, session))
+            self.later(seconds, partial(session.end, session.begin("pause")))
 
     # --- slow readers ---------------------------------------------------------------------------------------
 

@@ -61,7 +61,6 @@ def change(
             good.append(step.change)
             made[step.about] = step.then
     if good:
-        session.pending_operations += 1
         salt = f"{session.id_prefix}{session.next_id:x}"  # the session's last id: unique for ever
         posting = hub.publish(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
         posting.typed = write(good, until) if any(one.letter == "k" for one in good) else ""
@@ -152,7 +151,6 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
-    session.pending_operations += 1
     hub.publish(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
@@ -203,7 +201,6 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         elif page.entries or not hub.rooms.is_free(to):
             refuse(refusals.ROOM_EXISTS(room=to))
         else:
-            session.pending_operations += 1
             session.label, before = label, session.label
             hub.publish(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
             session.label = before
@@ -270,7 +267,6 @@ def _taking_back(
         if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
             refuse(refused)
         else:
-            session.pending_operations += 1
             session.label, before = label, session.label
             hub.publish(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
             session.label = before

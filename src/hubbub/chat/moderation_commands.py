@@ -76,10 +76,10 @@ def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float 
 
     """
     room = hub.rooms.of(session)
-    before = session.pending_operations
+    before = len(session.pending)
     for _, refusal in moderation.change(hub, session, room, changes, until):
         raise refusal
-    if session.pending_operations == before:
+    if len(session.pending) == before:
         _tell(hub, session, "That is already so")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.outbox import link_drafts
+from hubbub.chat.pipeline import link_drafts
 from hubbub.chat.session import Posting, Session, author
 from hubbub.chat.users import User
 from hubbub.errors import Refused
@@ -115,14 +115,14 @@ class Naming:
             return False
         if holder in self._hub.remote:
             return False
-        session.pending_operations += 1
+        operation = session.begin("probe", name)
 
         def known(there: bool) -> None:
             if not there:
                 self._hub.depart(holder)
             if not session.closed:
                 again()
-            self._hub.release(session)
+            session.end(operation)
 
         self._hub.probe(holder, known)
         return True
@@ -136,14 +136,14 @@ class Naming:
         if self._hub.directory.names is None:
             held(None)
             return
-        session.pending_operations += 1
+        operation = session.begin("claim", nick)
 
         def done(refusal: Refused | None) -> None:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
                 refusal = refusals.NAME_TAKEN(name=nick)
             held(refusal)
-            self._hub.release(session)
+            session.end(operation)
 
         def wait() -> None:
             if not session.closed:
@@ -269,7 +269,6 @@ class Naming:
         if not session.rooms:
             self._renamed(session, nick, True)
             session.flush()
-        session.pending_operations += len(session.rooms)
         link_drafts([self._hub.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:

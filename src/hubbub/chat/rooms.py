@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.room import CommittedBatch, Cursor, Room
 from hubbub.chat.room_loader import RoomLoader
-from hubbub.chat.session import Posting, author
+from hubbub.chat.session import Operation, Posting, author
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.absent import DAY
 from hubbub.model.access import HIDDEN, Action, is_known, may
@@ -66,9 +66,8 @@ class Rooms:
             self._hub.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._hub.block(session, self._hub.budget.joins.charge(session.address))
-        session.pending_operations += 1
         session.joining = {**joining, room: None}
-        self._waking.load(room, session, partial(self._ask_in, session, room, after, key))
+        self._load(session, room, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Write a room's entries to a session without a user: all from now on, or all after number `after`.
@@ -81,8 +80,7 @@ class Rooms:
         """
         room = names.check_room(clean(name))
         self.check_not_coming(room)
-        session.pending_operations += 1
-        self._waking.load(room, session, partial(self._watched, session, after))
+        self._load(session, room, partial(self._watched, session, after))
 
     def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
         """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
@@ -90,18 +88,27 @@ class Rooms:
         The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
         not called if the session leaves before that.
         """
-        session.pending_operations += 1
         self._visits[session] = set(names)
-        asleep = set(names)
+        left = len(names)
 
-        def opened(name: str, _: Room | BrokerError) -> None:
-            asleep.discard(name)
-            if not asleep:
+        def opened(_: Room | BrokerError) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
                 then()
-                self._hub.release(session)
 
         for name in names:
-            self._waking.load(name, session, partial(opened, name))
+            self._load(session, name, opened)
+
+    def _load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
+        """Call `then` with a loaded room, or with the error, unless the session leaves before that."""
+        operation = session.begin("load", name)
+
+        def opened(room: Room | BrokerError) -> None:
+            then(room)
+            session.end(operation)
+
+        self._waking.load(name, session, opened)
 
     def end_visit(self, session: Session) -> None:
         """End a session's visit: unload the visited rooms that are not needed otherwise."""
@@ -124,14 +131,14 @@ class Rooms:
             Refused: too many rooms were opened from that address.
 
         """
-        if not room.end.seq and room.name != LOBBY and not self._hub.outbox.pending_joins(room.name):
+        if not room.end.seq and room.name != LOBBY and not self._hub.pipeline.pending_joins(room.name):
             self._hub.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:
         """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
         if name in self._waking:
             return False
-        drafts = (posting.draft for posting in self._hub.outbox)
+        drafts = (posting.draft for posting in self._hub.pipeline)
         return any(draft.text.partition(" ")[0] == name for draft in drafts if draft.kind is Kind.ROOM_RENAMED)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
@@ -142,7 +149,6 @@ class Rooms:
 
         """
         room = self.of(session, name)
-        session.pending_operations += 1
         self._hub.publish(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
 
     def of(self, session: Session, name: str = "") -> Room:
@@ -190,7 +196,7 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
-            count = room.count + self._hub.outbox.pending_joins(room.name) if room.rules.limit else 0
+            count = room.count + self._hub.pipeline.pending_joins(room.name) if room.rules.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
             if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
@@ -202,7 +208,6 @@ class Rooms:
         except Refused as refusal:
             session.joining = without(session.joining, name)
             self._hub.refuse(session, refusal, room=name)
-            self._hub.release(session)
             return
         real = session.user.real if session.user else ""
         posting = session.joining[name] = self._hub.publish(session, name, Kind.JOIN, real)
@@ -218,7 +223,6 @@ class Rooms:
                 self._hub.refuse(session, refused)
         else:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
-        self._hub.release(session)
 
     def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
         session.rooms[room.name] = room
@@ -287,7 +291,7 @@ class Rooms:
             return HistoryShown([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
 
         query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
-        self._hub.ask_for(session, partial(self._hub.read, query), answer)
+        session.queue(Operation("query", room.name, partial(self._hub.read, query), answer))
 
     def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the session of a stored leave from the room."""
@@ -312,7 +316,7 @@ class Rooms:
         del self.loaded[before]
         self.loaded[to] = room
         room.name = room.rules.room = to
-        self._hub.outbox.move(before, to)
+        self._hub.pipeline.move(before, to)
         self._hub.remote.move(before, to)
         for visited in self._visits.values():
             if before in visited:
@@ -353,7 +357,7 @@ class Rooms:
     def close_if_empty(self, name: str) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
         room = self.loaded.get(name)
-        if room is None or room.members or name == self._waking.handing or self._hub.outbox.joins(name):
+        if room is None or room.members or name == self._waking.handing or self._hub.pipeline.has_joins(name):
             return
         if any(name in visited for visited in self._visits.values()):
             return
@@ -361,7 +365,7 @@ class Rooms:
         self._waking.unload(name)
 
     def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
-        self._hub.commits.advance(room, entries)
+        self._hub.effects.advance(room, entries)
 
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Hold committed entries of a room that is being loaded, until it is loaded."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import SAID, Draft, Entry, Kind
@@ -37,7 +38,7 @@ class Posting:
     """
 
     __slots__ = (
-        "after", "definite", "detached", "draft", "earlier", "entry", "error", "label", "session", "settled", "typed",
+        "after", "definite", "done", "draft", "earlier", "entry", "error", "label", "session", "settled", "typed",
         "watchers",
     )  # fmt: skip
 
@@ -50,8 +51,8 @@ class Posting:
         self.typed = ""
         self.after: int | None = None  # of a join: the number after which its session wants to go on
         self.entry: Entry | None = None  # the stored entry
-        self.settled = False
-        self.detached = False  # its session does not wait for its outcome
+        self.settled = False  # it has its outcome
+        self.done = False  # its session does not wait for its outcome: it has one, or the draft is published again
         self.error: str | None = None  # reason of the failed commit
         self.definite = True  # with an error: it is certain that the draft is not stored
         self.watchers: list[Session] | None = None  # other sessions that wait for its outcome
@@ -76,29 +77,62 @@ class Posting:
         return Acknowledged(self.label, self.entry._replace(text=self.typed) if self.typed else self.entry)
 
 
-class Placeholder:
-    """A place among a session's replies that is held until its `action` is set; the action then makes the reply.
+class Barrier:
+    """A place among a session's replies: those behind it wait until a posting, also of another session, has an outcome.
 
     Args:
-        until: a posting whose outcome frees the place without an action.
+        posting: the posting.
 
     """
 
-    __slots__ = ("action", "until")
+    __slots__ = ("posting",)
 
-    def __init__(self, until: Posting | None = None) -> None:
-        self.action: Callable[[], Event | None] | None = None
-        self.until = until
+    def __init__(self, posting: Posting) -> None:
+        self.posting = posting
 
     @property
-    def kept(self) -> bool:
-        """Whether the replies behind the placeholder must still wait."""
-        return self.action is None and not (self.until and (self.until.settled or self.until.detached))
+    def done(self) -> bool:
+        """Whether the replies behind it need not wait any more."""
+        return self.posting.done
 
 
-# An item among a session's replies: a posting of it, an event for it, a placeholder, or a function that is
+class Operation:
+    """An operation of a session that ends later. The session's next command waits for the end.
+
+    Args:
+        kind: a word for the operation: load, claim, query, …
+        about: the room or the name that it concerns.
+        start: starts the operation when its turn among the session's replies comes. It receives a callback that it must
+            call once, now or later, with the outcome. Without `start` the operation ends at its turn.
+        answer: turns the outcome into the reply; None for no reply. After a `start` it is not called for a closed
+            session.
+        holds: whether the replies behind it wait for its outcome as well. If not, `answer` is called apart from them.
+
+    """
+
+    __slots__ = ("about", "answer", "done", "holds", "kind", "outcome", "start", "started")
+
+    def __init__(
+        self,
+        kind: str,
+        about: str = "",
+        start: Callable[[Callable[[Any], None]], None] | None = None,
+        answer: Callable[[Any], Event | None] = lambda outcome: None,
+        holds: bool = True,
+    ) -> None:
+        self.kind = kind
+        self.about = about
+        self.start = start
+        self.answer = answer
+        self.holds = holds
+        self.started = False
+        self.done = start is None
+        self.outcome: Any = None
+
+
+# An item among a session's replies: a posting or an operation of it, an event for it, a barrier, or a function that is
 # called in its place and may return an event.
-Turn = Posting | Event | Placeholder | Callable[[], Event | None]
+Turn = Posting | Operation | Event | Barrier | Callable[[], Event | None]
 
 
 class Session:
@@ -131,7 +165,7 @@ class Session:
         "never_joined",
         "next_id",
         "paused",
-        "pending_operations",
+        "pending",
         "preserves_spaces",
         "reading",
         "redactions",
@@ -181,7 +215,8 @@ class Session:
         self.replies: list[Turn] = []
         self.next_id = 0
         self.unsettled = 0  # characters of text in `replies` that wait for a commit
-        self.pending_operations = 0  # operations that must end before its next command
+        # Its operations and postings that must end before its next command.
+        self.pending: dict[Operation | Posting, None] = {}
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a log page is being read for it
         self.never_joined = True  # no room joined yet
@@ -237,7 +272,7 @@ class Session:
     @property
     def is_blocked(self) -> bool:
         """Whether its next command must wait for its earlier operations, or until it reads its replies."""
-        if self.pending_operations:
+        if self.pending:
             return True
         turn = self.replies
         if not turn:
@@ -246,19 +281,69 @@ class Session:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)
 
+    def begin(self, kind: str, about: str = "") -> Operation:
+        """Return a new operation that has started; the session's next command waits until `end` is called for it."""
+        operation = Operation(kind, about)
+        self.pending[operation] = None
+        return operation
+
+    def end(self, operation: Operation) -> None:
+        """End one of the session's operations; after the last one, let the client take the next command."""
+        if operation in self.pending:
+            del self.pending[operation]
+            if not self.pending:
+                self.client.resume_input()
+
+    def queue(self, operation: Operation) -> None:
+        """Start an operation after the replies that wait already; its reply takes the place of the operation."""
+        self.pending[operation] = None
+        self.replies.append(operation)
+        self.flush()
+
     def flush(self) -> None:
-        """Send the replies that are ready: all before the first draft or placeholder without an outcome."""
+        """Send the replies that are ready: all before the first posting or operation without an outcome."""
         turn = self.replies
         while turn and not self.paused:
             item = turn[0]
-            if type(item) is Posting and not (item.settled or item.detached):
-                return
-            if type(item) is Placeholder and item.kept:
+            if isinstance(item, Operation) and not item.started:
+                self._start(item)
+                continue
+            if isinstance(item, (Posting, Operation, Barrier)) and not item.done:
                 return
             del turn[0]
-            event = self._outcome(item)
+            event = self._reply(item)
             if event is not None:
                 self.client.send_event(self._current(event))
+
+    def _reply(self, item: Turn) -> Event | None:
+        """Return the event for a reply whose turn has come."""
+        if isinstance(item, Posting):
+            return item.outcome if item.error or item.label else None
+        if isinstance(item, Operation):
+            if item.start is None:
+                self.pending.pop(item, None)
+            elif self.closed:
+                return None
+            return item.answer(item.outcome)
+        if isinstance(item, Barrier):
+            return None
+        return item() if callable(item) else item
+
+    def _start(self, operation: Operation) -> None:
+        operation.started = True
+        if not operation.holds:
+            del self.replies[0]
+        if operation.start:
+            operation.start(partial(self._finish, operation))
+
+    def _finish(self, operation: Operation, outcome: Any) -> None:
+        """Note the outcome of an operation, and send the replies that waited for it."""
+        operation.outcome, operation.done = outcome, True
+        # A closed session is flushed, too: its Goodbye may wait behind the operation.
+        self.flush()
+        if not (operation.holds or self.closed):
+            operation.answer(outcome)
+        self.end(operation)
 
     def _current(self, event: Event) -> Event:
         """Return an event without the texts that were redacted while it waited."""
@@ -269,13 +354,6 @@ class Session:
             now = self.redactions.apply(event.page.entries)
             return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
         return event
-
-    def _outcome(self, item: Turn) -> Event | None:
-        if isinstance(item, Posting):
-            return item.outcome
-        if isinstance(item, Placeholder):
-            return item.action() if item.action else None
-        return item() if callable(item) else item
 
     def held_names(self) -> list[str]:
         """Return the new nicks of its renames that are not stored yet."""

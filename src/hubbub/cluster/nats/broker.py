@@ -153,7 +153,7 @@ class JetStreamBroker:
         log.info("The log is on NATS at %s", self._where)
         hub.directory.names = self.lease
         self.lease.lost = hub.naming.lose_name
-        self.lease.speaking = lambda: {key_of(posting.draft.nick) for posting in hub.outbox}
+        self.lease.speaking = lambda: {key_of(posting.draft.nick) for posting in hub.pipeline}
         self.lease.returned = self._returned
         hub.remote.may_speak = lambda: self.lease.valid
         self.presence = Presence(self.link, self.lease, hub, self.tasks)
@@ -168,14 +168,14 @@ class JetStreamBroker:
         hub = self._hub
         assert hub is not None
         hub.naming.losing |= set(lost)
-        self._sending.forsake(hub.outbox, lost)
+        self._sending.forsake(hub.pipeline, lost)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
                 await self.following.catch_up()
         hub.remote.rejoin()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):
-                while hub.outbox.queued:  # noqa: ASYNC110 - their new joins
+                while hub.pipeline.queued:  # noqa: ASYNC110 - their new joins
                     await asyncio.sleep(0.005)
 
     def start(self, committed: Committed, failed: Failed) -> None:

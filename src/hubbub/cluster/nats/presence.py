@@ -258,7 +258,7 @@ class Presence:
         for index, room in enumerate(rooms):
             id = f"{lease}.{number:x}~{index}"
             draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", id, session.host, must_store=True)
-            self._hub.outbox.add(Posting(draft))
+            self._hub.pipeline.add(Posting(draft))
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
 
+from hubbub.chat.session import Operation
 from hubbub.chat.users import User
 from hubbub.errors import Refused
 from hubbub.model.mask_lists import LISTS
@@ -222,7 +223,7 @@ def webirc(client: IrcClient, params: list[str]) -> None:
     else:
         safe = "secure" in options and (client.connection.encrypted or is_loopback(origin(where)))
         start = partial(client.network.verify_gateway, params[0])
-        client.hub.ask_for(client.session, start, partial(_speak_for, client, address, safe))
+        client.session.queue(Operation("gateway", address, start, partial(_speak_for, client, address, safe)))
 
 
 def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None:

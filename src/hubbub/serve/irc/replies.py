@@ -80,10 +80,10 @@ class IrcReplies:
         if self._resting:
             return
         self._resting = True
-        while self.continuation and not self.session.pending_operations and not self.session.closed:
+        while self.continuation and not self.session.pending and not self.session.closed:
             self.continuation.popleft()()
         self._resting = False
-        if not self.session.pending_operations:
+        if not self.session.pending:
             self.end_answer()
 
     def defer_response(self) -> None:

@@ -224,7 +224,7 @@ class WebSocketClient:
 
     def _end_answer(self) -> None:
         """Send `done` once the request's operations are finished, unless another event with its label was sent."""
-        if not self._asked or self._session.pending_operations or self._session.closed:
+        if not self._asked or self._session.pending or self._session.closed:
             return
         self._asked = ""
 

@@ -1,11 +1,16 @@
-"""What holds a session back: the outbox, its own turn, and what it waits for."""
+"""The pipeline: what holds a session back, what becomes of drafts, and when a batch is published."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 
 from doubles import House, Peer
-from hubbub.chat import outbox as outbox_module
+from hubbub.chat import pipeline as pipeline_module
+from hubbub.chat.pipeline import STORM_JOINS, Pipeline
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
-from hubbub.model.entries import Draft, Kind
+from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal
 
 
@@ -36,10 +41,10 @@ def test_outbox_that_stays_full_relieves_nobody() -> None:
     house = House(gathered=10)
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     al.types("x" * 11)
-    batch = house.hub.outbox.gather()
+    batch = house.gather()
     house.hub.say(cy.session, "y" * 11)
     bo.types("hi")
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     assert bo.untaken == 1
     house.commit()
     assert bo.untaken == 0
@@ -86,12 +91,12 @@ def test_answer_that_waits_for_all_comes_after_what_others_said_before() -> None
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     al.types("one")
-    batch = house.hub.outbox.gather()
+    batch = house.gather()
     pong(house, bo)
     al.types("two")
     pong(house, cy)
     assert (bo.sees(), cy.sees()) == ([], [])
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     assert (bo.sees(), cy.sees()) == (["Al: one", Notice(("pong",))], ["Al: one"])
     pong(house, bo)
     house.commit()
@@ -120,13 +125,13 @@ def test_answer_that_waits_for_all_does_not_wait_for_what_cannot_be_stored() -> 
 def test_idle_is_when_everything_has_its_outcome() -> None:
     house = House()
     (al,) = house.enter("Al")
-    outbox = house.hub.outbox
+    outbox = house.hub.pipeline
     assert outbox.idle and not outbox.queued
     al.types("hi")
     assert outbox.queued and not outbox.idle
-    batch = outbox.gather()
+    batch = house.gather()
     assert not outbox.queued and not outbox.idle
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     assert outbox.idle
 
 
@@ -134,12 +139,12 @@ def test_what_is_insisted_on_is_gathered_again_first_and_wakes() -> None:
     house = House()
     al, bo, _ = house.enter("Al", "Bo", "Cy")
     al.leave()
-    batch = house.hub.outbox.gather()
+    batch = house.gather()
     bo.types("after")
     house.woken = 0
-    house.hub.commits.failed(batch, "no")
+    house.hub.pipeline.failed(batch, "no")
     assert house.woken
-    assert [draft.nick for draft in house.hub.outbox.gather()] == ["Al", "Bo"]
+    assert [draft.nick for draft in house.gather()] == ["Al", "Bo"]
 
 
 def test_failure_with_nothing_to_keep_wakes_nobody() -> None:
@@ -148,7 +153,7 @@ def test_failure_with_nothing_to_keep_wakes_nobody() -> None:
     al.types("lost")
     house.woken = 0
     house.fail()
-    assert house.woken == 0 and house.hub.outbox.idle
+    assert house.woken == 0 and house.hub.pipeline.idle
 
 
 def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
@@ -156,22 +161,20 @@ def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("hi")
-    (draft,) = house.hub.outbox.gather()
+    (draft,) = house.gather()
     (entry,) = house.broker.store([draft])
-    house.hub.commits.stored(
-        [entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")]
-    )
+    house.commit([entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")])
     assert al.sees() == bo.sees() == ["Zed: hi"]
-    assert not house.hub.outbox.idle
+    assert not house.hub.pipeline.idle
 
 
 def test_draft_of_nobody_is_stored_or_lost() -> None:
     house = House()
     (al,) = house.enter("Al")
     for outcome, seen in ((house.commit, ["Server: hi"]), (house.fail, [])):
-        house.hub.outbox.add(Posting(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1")))
+        house.hub.pipeline.add(Posting(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1")))
         outcome()
-        assert al.sees() == seen and house.hub.outbox.idle
+        assert al.sees() == seen and house.hub.pipeline.idle
 
 
 # --- what is not sure -----------------------------------------------------------------------------------------------
@@ -181,13 +184,13 @@ def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> No
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps", "two\tlines " + "x" * 100)
-    batch = house.hub.outbox.gather()
-    house.hub.commits.failed(batch, "nobody answered", False)
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "nobody answered", False)
     first, second = al.sees()
     assert first == Refusal("not-confirmed", "Not confirmed: nobody answered. It may still appear: perhaps")
     assert isinstance(second, Refusal) and second.text.endswith("xxx…") and bo.sees() == []
-    assert house.hub.outbox.idle
-    house.hub.commits.stored(house.broker.store(batch))
+    assert house.hub.pipeline.idle
+    house.commit(house.broker.store(batch))
     assert bo.sees()[0] == "Al: perhaps"
     first, second = al.sees()
     assert first == Notice(("This was sent after all: perhaps",))
@@ -199,9 +202,9 @@ def test_who_went_on_after_a_topic_that_was_not_sure_goes_on_when_it_is_stored()
     al, bo = house.enter("Al", "Bo")
     for line, number in (("/topic tea", 0), ("/nick Ann", 1)):
         al.types(line)
-        batch = house.hub.outbox.gather()
-        house.hub.commits.failed(batch, "nobody answered", False)
-        house.hub.commits.stored(house.broker.store(batch))
+        batch = house.gather()
+        house.hub.pipeline.failed(batch, "nobody answered", False)
+        house.commit(house.broker.store(batch))
         assert house.hub.session_ready(al.session), line
         al.types(f"hi {number}")
         house.settle()
@@ -212,11 +215,11 @@ def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
     house = House()
     (al,) = house.enter("Al")
     house.hub.say(al.session, "perhaps", label="x1")
-    batch = house.hub.outbox.gather()
-    house.hub.commits.failed(batch, "no", False)
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "no", False)
     assert [event.label for event in al.sees() if isinstance(event, Refusal)] == ["x1"]
     (entry,) = house.broker.store(batch)
-    house.hub.commits.stored([entry])
+    house.commit([entry])
     assert al.sees()[0] == Acknowledged("x1", entry)
 
 
@@ -224,24 +227,24 @@ def test_who_left_is_not_told_what_became_of_it() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps")
-    batch = house.hub.outbox.gather()
-    house.hub.commits.failed(batch, "no", False)
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "no", False)
     al.leave()
     house.settle()
     house.forget()
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     assert bo.sees() == ["Al: perhaps"] and al.sees() == []
 
 
 def test_what_is_not_sure_is_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox_module, "MAX_UNSURE", 2)
+    monkeypatch.setattr(pipeline_module, "MAX_UNCONFIRMED", 2)
     house = House()
     (al,) = house.enter("Al")
     al.types("a", "b", "c")
-    batch = house.hub.outbox.gather()
-    house.hub.commits.failed(batch, "no", False)
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "no", False)
     al.sees()
-    house.hub.commits.stored(house.broker.store(batch))
+    house.commit(house.broker.store(batch))
     assert [event for event in al.sees() if isinstance(event, Notice)] == [
         Notice(("This was sent after all: b",)),
         Notice(("This was sent after all: c",)),
@@ -252,6 +255,144 @@ def test_all_that_has_no_outcome_yet_can_be_looked_at() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("one")
-    house.hub.outbox.gather()
+    house.gather()
     al.types("two")
-    assert [posting.draft.text for posting in house.hub.outbox] == ["one", "two"]
+    assert [posting.draft.text for posting in house.hub.pipeline] == ["one", "two"]
+
+
+# --- the cycle --------------------------------------------------------------------------------------------------------
+
+
+class Loop:
+    """A loop on a clock that the test moves, and a broker that stores when the test says so."""
+
+    def __init__(self, gathers: bool = False) -> None:
+        self.now = 100.0
+        self.gathers = gathers
+        self.batches: list[list[Draft]] = []  # published, and not stored yet
+        self.due: list[tuple[float, Callable[[], None]]] = []
+        self.took: list[float] = []
+        self.pipeline = Pipeline(self, self, lambda: self.now, 1000)
+        self.pipeline.on_commit = self.pipeline.on_fan_out = self.took.append
+        self.pipeline.deliver = self.deliver
+        self.seconds = 0.0  # of each fan-out
+
+    def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
+        self.call_later(0.0, callback, *args)
+
+    def call_later(self, delay: float, callback: Callable[..., None], *args: Any) -> None:
+        self.due.append((self.now + delay, partial(callback, *args)))
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        self.batches.append([*drafts])
+
+    def deliver(self, entries: Sequence[Entry]) -> None:
+        self.now += self.seconds
+        self.pipeline.settle(entries)
+
+    def run(self, seconds: float = 0.0) -> list[str]:
+        """Let time pass, and return the texts of the batches that are published then."""
+        end = self.now + seconds
+        while ready := [one for one in self.due if one[0] <= end + 1e-9]:
+            first = min(ready, key=lambda one: one[0])
+            self.due.remove(first)
+            self.now = max(self.now, first[0])
+            first[1]()
+        self.now = max(self.now, end)
+        return [" ".join(draft.text for draft in batch) for batch in self.batches]
+
+    def add(self, text: str, kind: Kind = Kind.MESSAGE, must_store: bool = False) -> None:
+        self.pipeline.add(Posting(Draft("lobby", kind, "Al", text, f"id-{text}", must_store=must_store)))
+
+    def store(self) -> None:
+        drafts = self.batches.pop(0)
+        self.pipeline.committed([Entry("lobby", 1, 0, 1.0, d.kind, d.nick, d.text, d.id) for d in drafts])
+
+
+def test_what_comes_in_one_turn_is_one_batch_and_what_comes_meanwhile_is_the_next() -> None:
+    loop = Loop()
+    loop.add("1")
+    loop.add("2")
+    assert loop.run() == ["1 2"]
+    loop.add("3")
+    loop.add("4")
+    assert loop.run() == ["1 2"]
+    loop.store()
+    assert loop.run() == ["3 4"]
+
+
+def test_messages_are_not_paced() -> None:
+    loop = Loop()
+    loop.seconds = 0.5
+    for text in "abcdefghijkl":
+        loop.add(text)
+    loop.run()
+    loop.add("next")
+    loop.store()
+    assert loop.run() == ["next"]
+    assert loop.took == [0.0, 0.5] and loop.pipeline.entries == 12
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_while_joins_pile_up_the_next_batch_waits_as_long_as_the_fan_out_took(meanwhile: bool) -> None:
+    loop = Loop()
+    loop.seconds = 0.5
+    loop.add("first", Kind.MESSAGE if meanwhile else Kind.JOIN)
+    for number in range(STORM_JOINS - 1):
+        loop.add(f"j{number}", Kind.MESSAGE if meanwhile else Kind.JOIN)
+    loop.run()
+    for number in range(STORM_JOINS):
+        loop.add(f"k{number}", Kind.JOIN if meanwhile else Kind.MESSAGE)
+    loop.store()
+    assert loop.run(0.4) == []
+    loop.add("last")
+    (batch,) = loop.run(0.2)
+    assert batch.startswith("k0 ") and batch.endswith(" last")
+
+
+def test_broker_that_gathers_is_given_more_before_it_is_done() -> None:
+    loop = Loop(gathers=True)
+    loop.add("1")
+    loop.run()
+    loop.add("2")
+    assert loop.run(0.02) == ["1"]
+    assert loop.run(0.1) == ["1", "2"]
+
+
+def test_leave_is_not_published_when_its_join_has_failed_meanwhile() -> None:
+    loop = Loop(gathers=True)
+    session = House().connect().session
+    for kind in (Kind.JOIN, Kind.LEAVE):
+        posting = Posting(Draft("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), session)
+        session.joining = session.joining or {"lobby": posting}
+        loop.pipeline.add(posting)
+        if kind is Kind.JOIN:
+            loop.run(0.1)
+    loop.pipeline.failed(loop.batches.pop(), "the disk is full")
+    assert loop.run(1.0) == [] and loop.pipeline.idle
+
+
+def test_after_a_failure_the_next_batch_waits_a_little() -> None:
+    loop = Loop()
+    loop.add("leave", Kind.LEAVE, must_store=True)
+    loop.add("lost")
+    loop.run()
+    loop.pipeline.failed(loop.batches.pop(), "the disk is full")
+    loop.add("2")
+    assert loop.run(0.2) == []
+    assert loop.run(0.1) == ["leave 2"]
+    assert loop.pipeline.not_stored == 2
+
+
+def test_next_batch_follows_a_fault_of_the_delivery() -> None:
+    def fault(entries: Sequence[Entry]) -> None:
+        raise RuntimeError
+
+    loop = Loop()
+    loop.pipeline.deliver = fault
+    loop.add("1")
+    loop.run()
+    loop.add("2")
+    with pytest.raises(RuntimeError):
+        loop.store()
+    assert loop.run() == ["2"]

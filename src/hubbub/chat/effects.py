@@ -1,4 +1,4 @@
-"""The commit handler delivers the broker's results: entries to members, effects to rooms, outcomes to senders."""
+"""The effects of stored entries and of failed drafts: on members, on rooms, and on the sessions that published them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ from hubbub.chat.room import CommittedBatch, Room, slices
 from hubbub.chat.rooms import without
 from hubbub.chat.session import Posting, Session
 from hubbub.model.entries import SAID, Draft, Entry, Kind
-from hubbub.model.events import Acknowledged, Notice
 from hubbub.model.room_modes import parse
-from hubbub.text.cleaning import beginning
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
@@ -22,23 +20,18 @@ SHARED = 1_000  # events of other nodes that are remembered, to show each only o
 Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 
 
-class CommitHandler:
-    """Handle stored entries and failed drafts for a hub."""
+class Effects:
+    """Deliver stored entries for a hub, and undo the preparations for drafts that are not stored."""
 
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms that have shown them
-        # The effect of an entry on the session that published it, by kind. A kind with an empty effect is listed
-        # because its session waits until the entry is stored: its next command then sees the stored state.
-        self._effects: dict[Kind, Effect] = {
+        # The effect of an entry on the session that published it, by kind.
+        self._own: dict[Kind, Effect] = {
             Kind.JOIN: hub.rooms.joined,
             Kind.LEAVE: hub.rooms.left,
             Kind.RENAME: hub.naming.rename_stored,
-            Kind.TOPIC: lambda *_: None,
             Kind.MODE: self._changed,
-            Kind.KICK: lambda *_: None,
-            Kind.REDACT: lambda *_: None,
-            Kind.ROOM_RENAMED: lambda *_: None,
         }
 
     def stored(self, entries: Sequence[Entry]) -> None:
@@ -57,61 +50,22 @@ class CommitHandler:
             else:
                 self._hub.rooms.keep(name, part)
                 self._missed(part)
-        self._settle(self._hub.outbox.stored(entries))
-        self._confirm(entries)
+        self._hub.pipeline.settle(entries)
         for name in by_room:
             self._hub.rooms.close_if_empty(name)
         self._hub.delivery.drop_caches()
 
-    def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
-        """Settle drafts whose commit failed, and send the reason to their sessions.
-
-        If the failure is not `sure`, the drafts may still arrive in `stored` later. Drafts with `must_store` are put at
-        the head of the next batch.
-        """
-        self._settle(self._hub.outbox.refused(drafts, reason, sure))
-
-    def _confirm(self, entries: Iterable[Entry]) -> None:
-        """Tell the senders of drafts that were reported as not confirmed that the drafts are stored after all."""
-        for posting in self._hub.outbox.confirmed(entries):
-            if posting.session and not posting.session.closed:
-                if posting.label and posting.entry:
-                    self._hub.reply(posting.session, Acknowledged(posting.label, posting.entry))
-                text = beginning(posting.draft.text)
-                self._hub.reply(posting.session, Notice((f"This was sent after all: {text}",)))
-
-    def _settle(self, postings: Sequence[Posting]) -> None:
-        """Send the outcomes of these drafts to their sessions, and let the sessions take their next commands."""
-        touched: dict[Session, None] = {}
-        watchers: list[Session] = []
-        for posting in postings:
-            if posting.watchers:
-                watchers += posting.watchers
-                posting.watchers = None
-            if posting.session:
-                touched[posting.session] = None
-                if posting.error:
-                    self._undo(posting.session, posting.draft)
-        for session in (*touched, *watchers, *self._hub.outbox.on_room_in_queue()):
-            session.flush()
-            if not session.closed:
-                session.client.resume_input()
-
-    def _undo(self, session: Session, draft: Draft) -> None:
+    def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
         if draft.kind is Kind.JOIN:
             session.joining = without(session.joining, draft.room)
             self._hub.rooms.close_if_empty(draft.room)
+        elif draft.kind is Kind.RENAME and not session.closed:
+            self._hub.naming.set_nick(session, session.nick)
         elif draft.kind is Kind.RENAME:
-            if session.closed:
-                for leave in session.replies:
-                    if isinstance(leave, Posting) and leave.draft.kind is Kind.LEAVE:
-                        leave.draft.nick = session.nick
-            else:
-                self._hub.naming.set_nick(session, session.nick)
-        elif draft.kind in SAID:
-            return
-        self._hub.release(session)
+            for leave in session.replies:
+                if isinstance(leave, Posting) and leave.draft.kind is Kind.LEAVE:
+                    leave.draft.nick = session.nick
 
     def advance(self, room: Room, entries: Sequence[Entry]) -> None:
         """Append committed entries to a room, write them to its members, and apply their effects.
@@ -126,7 +80,7 @@ class CommitHandler:
         if not entries:
             return
         for piece in slices(entries, self._hub.limits.write_bytes):
-            postings = [self._hub.outbox.find(entry.id) for entry in piece]
+            postings = [self._hub.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             earlier_in = [p.earlier if p else self._told_before(e) for p, e in zip(postings, piece, strict=True)]
             doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
@@ -136,15 +90,8 @@ class CommitHandler:
                 if entry.kind not in SAID:
                     self._follow(room, batch, index)
             for index, posting in enumerate(postings):
-                if posting and (effect := self._effect(posting)):
-                    effect(posting, room, batch, index, earlier)
-                    self._go_on(posting)
-
-    def _effect(self, posting: Posting) -> Effect | None:
-        """Return the effect of a stored posting on its session, if the session is still connected."""
-        if posting.session is None or posting.session.closed:
-            return None
-        return self._effects.get(posting.draft.kind)
+                if posting and posting.draft.kind in self._own and posting.session and not posting.session.closed:
+                    self._own[posting.draft.kind](posting, room, batch, index, earlier)
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
@@ -166,25 +113,14 @@ class CommitHandler:
                 room.rules.learn_key(change.param)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
-        """Complete the drafts of sessions that were removed from a room before their entries were stored.
+        """Give users their new names whose renames are stored in a room that is not loaded.
 
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            posting = self._hub.outbox.find(entry.id)
-            if posting and self._effect(posting):
-                if posting.draft.kind is Kind.RENAME:
-                    self._hub.naming.rename_stored(posting)
-                self._go_on(posting)
-
-    @staticmethod
-    def _go_on(posting: Posting) -> None:
-        """End the pending operation of a stored draft.
-
-        The session of a draft that was reported as not confirmed has ended it already.
-        """
-        if posting.session and not posting.error:
-            posting.session.pending_operations -= 1
+            posting = self._hub.pipeline.find(entry.id) if entry.kind is Kind.RENAME else None
+            if posting and posting.session and not posting.session.closed:
+                self._hub.naming.rename_stored(posting)
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""

@@ -1,0 +1,317 @@
+"""The pipeline: drafts are gathered, published as a batch, delivered when they are stored, and then settled.
+
+The batch that is gathered while the last one is committed and delivered is the next one: a transaction for the broker
+and one write for each member. So batches grow with the load by back-pressure, and no draft waits for a timer.
+
+There is one exception: while joins pile up, the fan-outs are paced. Each join is written to everybody who is in the
+room already, so thousands of them at once would cost the square of their number in small writes. After a fan-out of d
+seconds the next batch is then gathered for d seconds, which leaves half of the time for new connections and makes a few
+big batches of the storm. Messages need no pace: a burst of them fills the batches by itself, and a wait would only add
+latency.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from hubbub.chat.session import Posting, Session
+from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.events import Acknowledged, Notice
+from hubbub.text.cleaning import beginning
+
+MAX_UNCONFIRMED = 10_000  # postings without a definite outcome that are remembered
+NEXT_SECONDS = 0.05  # until the next batch, for a broker that gathers batches itself
+RETRY_SECONDS = 0.25  # until the next batch after the broker failed
+STORM_JOINS = 8  # joins without an outcome from which on the next batch is paced
+
+
+class Scheduler(Protocol):
+    """The part of an event loop that the pipeline needs."""
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call a function in the next turn of the loop."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Any:
+        """Call a function after some seconds."""
+        ...
+
+
+class Publisher(Protocol):
+    """The part of a broker that the pipeline needs; storage/ports.py documents its guarantees."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether the broker forms batches itself: it then accepts more drafts before it has stored the last ones."""
+        ...
+
+    def publish(self, drafts: Sequence[Draft]) -> None:
+        """Order and store drafts; return at once."""
+        ...
+
+
+class Pipeline:
+    """The postings of all sessions, from their creation until their outcome is known.
+
+    Args:
+        broker: orders and stores the drafts.
+        scheduler: the running event loop.
+        clock: returns the seconds of a precise clock that never goes back.
+        bound: the number of characters of text in the pipeline above which sessions must wait.
+
+    """
+
+    def __init__(self, broker: Publisher, scheduler: Scheduler, clock: Callable[[], float], bound: int) -> None:
+        self._broker = broker
+        self._scheduler = scheduler
+        self._clock = clock
+        self._bound = bound
+        # The owner sets both: one delivers stored entries and calls `settle` then, the other undoes the preparations
+        # for a failed draft.
+        self.deliver: Callable[[Sequence[Entry]], None] = self.settle
+        self.undo: Callable[[Session, Draft], None] = lambda session, draft: None
+        self.on_commit: Callable[[float], None] = lambda seconds: None  # called with the duration of each commit
+        self.on_fan_out: Callable[[float], None] = lambda seconds: None  # called with the duration of each fan-out
+        self.entries = 0  # entries stored since the start
+        self.not_stored = 0  # drafts not stored since the start
+        self._gathered: list[Posting] = []  # for the next batch
+        self._in_flight: dict[str, Posting] = {}  # with the broker, by id
+        self._unconfirmed: dict[str, Posting] = {}  # reported as not confirmed, by id
+        self._size = 0  # characters of text in `_in_flight` and `_gathered`
+        self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by room
+        self._join_count = 0  # the sum of `_joins`
+        self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
+        self._busy = False  # a batch is with the broker, or being delivered
+        self._planned = False  # a call of `_publish` is scheduled
+        self._earliest = 0.0  # time on the clock before which no batch is published
+        self._published_at = 0.0  # time of the last publication; 0 after its commit
+
+    # --- postings without an outcome ----------------------------------------------------------------------------
+
+    def add(self, posting: Posting) -> None:
+        """Add a posting to the next batch; the session's replies keep a place for its outcome."""
+        draft, session = posting.draft, posting.session
+        size = len(draft.text)
+        self._size += size
+        if session:
+            session.replies.append(posting)
+            session.unsettled += size
+        if draft.kind is Kind.JOIN:
+            self._joins[draft.room] += 1
+            self._join_count += 1
+        self._gathered.append(posting)
+        if not (self._busy or self._planned):
+            self._plan()
+
+    def __iter__(self) -> Iterator[Posting]:
+        """Yield the postings that have no outcome yet, those with the broker first."""
+        yield from self._in_flight.values()
+        yield from self._gathered
+
+    def __len__(self) -> int:
+        return len(self._gathered) + len(self._in_flight)
+
+    @property
+    def newest(self) -> Posting | None:
+        """The newest posting that has no outcome yet: when it has one, all that are here now have one as well."""
+        return self._gathered[-1] if self._gathered else next(reversed(self._in_flight.values()), None)
+
+    @property
+    def idle(self) -> bool:
+        """Whether every posting has its outcome."""
+        return not (self._gathered or self._in_flight)
+
+    @property
+    def queued(self) -> bool:
+        """Whether drafts wait for the next batch."""
+        return bool(self._gathered)
+
+    def find(self, id: str) -> Posting | None:
+        """Return the posting of the entry with this id, if this process published it."""
+        return self._in_flight.get(id) or self._unconfirmed.get(id)
+
+    def is_full(self, session: Session) -> bool:
+        """Return whether the pipeline is over its bound: the session must wait, and is resumed when it need not."""
+        if self._size <= self._bound:
+            return False
+        self._starved[session] = None
+        return True
+
+    def has_joins(self, room: str) -> bool:
+        """Return whether a join of this room has no outcome yet."""
+        return room in self._joins
+
+    def pending_joins(self, room: str) -> int:
+        """Return the number of connected sessions whose join of a room has no outcome yet."""
+        joins = (one for one in self if one.draft.kind is Kind.JOIN and one.draft.room == room)
+        return sum(bool(join.session and not join.session.closed) for join in joins)
+
+    def move(self, room: str, to: str) -> None:
+        """Redirect the drafts for a renamed room to its new name."""
+        for posting in self:
+            if posting.draft.room == room:
+                posting.draft.room = to
+        if count := self._joins.pop(room, 0):
+            self._joins[to] += count
+
+    # --- to the broker ------------------------------------------------------------------------------------------
+
+    def _plan(self) -> None:
+        """Schedule the publication of the gathered drafts as early as possible."""
+        self._planned = True
+        now = self._clock()
+        if self._earliest > now:
+            self._scheduler.call_later(self._earliest - now, self._publish)
+        else:
+            # Not at once: other drafts of this turn of the loop belong to the same batch.
+            self._scheduler.call_soon(self._publish)
+
+    def _publish(self) -> None:
+        self._planned = False
+        batch, self._gathered = self._gathered, []
+        if batch:
+            self._in_flight.update((posting.draft.id, posting) for posting in batch)
+            self._busy = True
+            # A broker that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
+            if self._broker.gathers:
+                self._scheduler.call_later(NEXT_SECONDS, self._next)
+            self._published_at = self._clock()
+            self._broker.publish([posting.draft for posting in batch])
+
+    def _next(self) -> None:
+        self._busy = False
+        if self._gathered and not self._planned:
+            self._plan()
+
+    # --- from the broker ----------------------------------------------------------------------------------------
+
+    def committed(self, entries: Sequence[Entry]) -> None:
+        """Deliver stored entries, in the broker's order, and publish the next batch when the loop has written them."""
+        start = self._clock()
+        if self._published_at:
+            self.on_commit(start - self._published_at)
+            self._published_at = 0.0
+        self.entries += len(entries)
+        storm = self._join_count >= STORM_JOINS
+        try:
+            self.deliver(entries)
+        finally:
+            # The next batch follows even after a bug in the delivery. It starts when the loop has flushed the writes.
+            self._scheduler.call_soon(self._delivered, start, storm)
+
+    def _delivered(self, start: float, storm: bool) -> None:
+        now = self._clock()
+        self.on_fan_out(now - start)
+        if storm or self._join_count >= STORM_JOINS:
+            self._earliest = now + (now - start)
+        self._next()
+
+    def settle(self, entries: Sequence[Entry]) -> None:
+        """Settle the drafts of these stored entries, once the entries are delivered."""
+        self._settle([posting for entry in entries if (posting := self._take_stored(entry))])
+
+    def _take_stored(self, entry: Entry) -> Posting | None:
+        posting = self._in_flight.pop(entry.id, None)
+        if posting:
+            posting.entry = entry
+        elif self._unconfirmed:
+            self._confirm(entry)
+        return posting
+
+    def _confirm(self, entry: Entry) -> None:
+        """Tell the session of a draft that was reported as not confirmed that the draft is stored after all."""
+        posting = self._unconfirmed.pop(entry.id, None)
+        if posting and posting.session and not posting.session.closed:
+            if posting.label:
+                posting.session.replies.append(Acknowledged(posting.label, entry))
+            text = beginning(posting.draft.text)
+            posting.session.replies.append(Notice((f"This was sent after all: {text}",)))
+            posting.session.flush()
+
+    def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
+        """Settle drafts after a failed commit, and send the reason to their sessions.
+
+        Drafts with `must_store` are gathered for the next batch again, before all others. It follows after
+        RETRY_SECONDS. If the failure is not `sure`, the drafts may still be stored later: the newest MAX_UNCONFIRMED
+        are remembered for that.
+
+        A leave whose join was not stored is settled as well, because no log needs it: the session that left does not
+        have to wait until the disk has space for it.
+        """
+        lost, again = [], []
+        for posting in [one for draft in drafts if (one := self._in_flight.pop(draft.id, None))]:
+            if posting.draft.must_store and not _never_joined(posting):
+                posting.done = True
+                again.append(posting)
+            else:
+                posting.error, posting.definite = reason, sure
+                lost.append(posting)
+                if not sure:
+                    self._unconfirmed[posting.draft.id] = posting
+        while len(self._unconfirmed) > MAX_UNCONFIRMED:
+            del self._unconfirmed[next(iter(self._unconfirmed))]
+        self.not_stored += len(lost) + len(again)
+        moot = [posting for posting in self._gathered if _never_joined(posting)]
+        for posting in moot:
+            posting.error = reason
+        self._gathered = [*again, *(posting for posting in self._gathered if posting not in moot)]
+        self._earliest = self._clock() + RETRY_SECONDS
+        try:
+            self._settle([*lost, *moot], again)
+        finally:
+            self._next()
+
+    def _settle(self, postings: Sequence[Posting], again: Sequence[Posting] = ()) -> None:
+        """Send the outcomes of postings to their sessions, and let the sessions take their next commands.
+
+        The sessions of the postings in `again`, which have no outcome yet, do not wait for them any more.
+        """
+        touched: dict[Session, None] = {}
+        for posting in postings:
+            posting.settled = posting.done = True
+            self._forget_size(posting)
+            if posting.error and posting.session:
+                self.undo(posting.session, posting.draft)
+        for posting in (*postings, *again) if again else postings:
+            if posting.session:
+                posting.session.pending.pop(posting, None)
+                touched[posting.session] = None
+            if posting.watchers:
+                touched.update(dict.fromkeys(posting.watchers))
+                posting.watchers = None
+        if self._starved and self._size <= self._bound:
+            touched.update(self._starved)
+            self._starved = {}
+        for session in touched:
+            session.flush()
+            if not session.closed:
+                session.client.resume_input()
+
+    def _forget_size(self, posting: Posting) -> None:
+        draft = posting.draft
+        if draft.kind is Kind.JOIN:
+            self._join_count -= 1
+            self._joins[draft.room] -= 1
+            if not self._joins[draft.room]:
+                del self._joins[draft.room]
+        size = len(draft.text)
+        self._size -= size
+        if posting.session:
+            posting.session.unsettled -= size
+
+
+def _never_joined(posting: Posting) -> bool:
+    if posting.draft.kind is not Kind.LEAVE or posting.session is None:
+        return False
+    join = (posting.session.joining or {}).get(posting.draft.room)
+    return join is not None and join.error is not None
+
+
+def link_drafts(postings: Sequence[Posting]) -> None:
+    """Give the drafts of one event in several rooms the id of the first, with a `~` and a different number each."""
+    first = postings[0].draft.id if postings else ""
+    for number, posting in enumerate(postings):
+        posting.draft.id = f"{first}~{number:x}"
+        posting.earlier = tuple(other.draft.room for other in postings[:number])
