@@ -330,7 +330,7 @@ def stored(data: Path, *flags: str, room: str = "lobby") -> list[dict[str, Any]]
     """Return what `hubbub history` prints: all entries of a room, oldest first."""
     command = ["history", "--data", data, "--room", room, *(flags or ("--all",)), "--last", 0, "--format", "json"]
     result = forked.run(command, dict(os.environ))
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0, result.stderr
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from probing import SECONDS, Probe, SetClock, draft, said, texts
@@ -83,23 +82,6 @@ async def test_the_loop_goes_on_while_the_disk_does_not_answer(tmp_path: Path) -
     await probe.until(lambda: len(probe.entries) == 3)
     assert [texts(batch) for batch in probe.batches] == [["one"], ["two", "three"]]
     await probe.stop()
-
-
-async def test_a_long_search_does_not_hold_up_who_joins(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
-    await probe.say("hi")
-    gate, answer = threading.Event(), Store.answer
-
-    def slow(store: Store, query: Any) -> Any:
-        if isinstance(query, forms.Search):
-            gate.wait(SECONDS)
-        return answer(store, query)
-
-    monkeypatch.setattr(Store, "answer", slow)
-    found = probe.asking(probe.broker.read, Search("hi", 5))
-    assert texts((await probe.open("lobby")).latest) == ["hi"]
-    assert not found
-    gate.set()
-    await probe.until(lambda: bool(found))
 
 
 async def test_every_callback_is_on_the_loops_thread(probe: Probe) -> None:
