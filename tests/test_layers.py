@@ -30,7 +30,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "cli": {"subcommands", "errors", "version"},
     "__main__": {"cli"},
 }
-ACYCLIC = ("hubbub.storage.", "hubbub.cluster.", "hubbub.serve.irc.")
+ACYCLIC = ("hubbub.storage.", "hubbub.cluster.", "hubbub.serve.")
 IMPURE = {
     "asyncio",
     "socket",

@@ -13,14 +13,12 @@ import os
 import resource
 import secrets
 import signal
-import socket
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -36,19 +34,19 @@ from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import Notice
 from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.serve import service_manager, ways
-from hubbub.serve.acceptor import Acceptor, Counted
-from hubbub.serve.address import bind_all, show, wire_of
-from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.accept.acceptor import Acceptor
+from hubbub.serve.accept.address import bind_all, show, wire_of
+from hubbub.serve.accept.dispatcher import Caller, Wires
+from hubbub.serve.accept.tls import LOOK, SELF_SIGNED, Certificate
+from hubbub.serve.connection import ClientProtocol, Shared
 from hubbub.serve.echo import EchoClient
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.protocol import IrcProtocol
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.probe import Probes
-from hubbub.serve.sniffer import Caller
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.timer_wheel import TimerWheel
-from hubbub.serve.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.serve.watchdog import Watchdog
 from hubbub.text.cleaning import SHOWN, clean
 from hubbub.wire.sniff import Wire
@@ -71,58 +69,9 @@ WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connecti
 WRONG_AFTER = 2.0
 
 
-class EchoProtocols:
-    """Makes the clients of the echo server, which speaks plain lines only."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-
-    def line_client(self, caller: Caller) -> ClientProtocol:
-        """Return a client that echoes its input."""
-        return EchoClient(self._settings)
-
-    def irc_client(self, caller: Caller) -> ClientProtocol:
-        """Return a client that echoes its input, whatever protocol the peer speaks."""
-        return self.line_client(caller)
-
-    def http(
-        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
-    ) -> Connection | None:
-        """Return None: the echo server does not serve HTTP."""
-        return None
-
-    def tls(self) -> ssl.SSLContext | None:
-        """Return None: the echo server does not serve TLS."""
-        return None
-
-
-class ChatProtocols:
-    """Makes the clients of the chat server for each wire."""
-
-    def __init__(self, hub: Hub, shared: Shared) -> None:
-        self.web: Web | None = None  # None until the web server is loaded
-        self.certificate: Certificate | None = None
-        self._hub = hub
-        self._shared = shared
-        self.network: IrcNetwork[IrcClient] = IrcNetwork(hub, shared.settings)
-
-    def line_client(self, caller: Caller) -> ClientProtocol:
-        """Return the client for a new connection on the line wire."""
-        return LineClient(self._hub, self._shared.settings, caller.since, caller.prompted)
-
-    def irc_client(self, caller: Caller) -> ClientProtocol:
-        """Return the client for a new IRC connection."""
-        return IrcProtocol(self._hub, self.network, caller.since)
-
-    def http(
-        self, sock: socket.socket | None, peer: Any, origin: str, gone: Callable[[Counted], None]
-    ) -> Connection | None:
-        """Return the web server's protocol for a new connection; None if there is no web server."""
-        return self.web.protocol(sock, peer, origin, gone) if self.web else None
-
-    def tls(self) -> ssl.SSLContext | None:
-        """Return the TLS context for new connections; None if there is no certificate."""
-        return self.certificate.context if self.certificate else None
+def echo_wires(settings: Settings) -> Wires:
+    """Return the wires of the echo server, which takes all input for lines."""
+    return {Wire.LINE: lambda caller: EchoClient(settings)}
 
 
 def _wants_tls(settings: Settings) -> bool:
@@ -241,8 +190,15 @@ class App:
         self._key = secrets.token_bytes(32)
         # A fast digest of the web gateways' password, after it was verified once with the slow hash; b"" before.
         self._gateway = b""
+        self.network: IrcNetwork[IrcClient] = IrcNetwork(self.hub, settings)
+        self.network.verify_gateway = self._verify_gateway
+        self.wires: dict[Wire, Callable[[Caller], ClientProtocol]] = {
+            Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
+            Wire.IRC: lambda caller: IrcProtocol(self.hub, self.network, caller.since),
+        }
+        self.certificate: Certificate | None = None
+        self.web: Web | None = None  # None until it is loaded
         self.front: Acceptor
-        self.web: Web | None = None
 
     def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
         """Check on a thread whether a name and password are an operator's; then call `done` with the result."""
@@ -253,7 +209,7 @@ class App:
 
         work.add_done_callback(checked)
 
-    def verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
+    def _verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
         """Check whether a password is that of the web gateways; then call `done` with the result.
 
         A password that was verified before is accepted at once. Another one is checked on a thread.
@@ -335,7 +291,7 @@ class App:
         return Stats(
             connections=dict.fromkeys(WIRES, 0)
             | Counter(connection.client.wire_name for connection in self.shared.connections)
-            | {"arriving": self.front.arriving},
+            | {"arriving": len(self.front.dispatcher.arrivals)},
             users=len({id(user) for user in hub.users.values()}),
             rooms=len(hub.rooms.loaded),
             behind=len(hub.delivery.behind),
@@ -343,24 +299,32 @@ class App:
             entries=hub.pipeline.entries,
             deliveries=hub.delivery.delivered,
             not_stored=hub.pipeline.not_stored,
-            turned_away=self.front.turned_away,
+            turned_away=self.front.admission.turned_away,
             commit=self._commit,
             fan_out=self._fan_out,
             lag=self.lag,
             broker=self.broker.figures(),
         )
 
+    def accept(self, tasks: asyncio.TaskGroup) -> Acceptor:
+        """Return the acceptor, which does not listen yet; `tasks` sets up its connections."""
+        self.front = Acceptor(
+            self.shared, tasks, self.wires, lambda: self.certificate.context if self.certificate else None
+        )
+        return self.front
+
     async def open_web(self) -> Web:
         """Load the web server, and start the metrics listener if the settings name its address."""
         # The import takes half of the start time. By now the sockets listen, so clients can wait in the kernel's queue.
         from hubbub.serve.web.site import Web
 
-        self.web = Web(self.hub, self.shared, self.probe, self.readings)
+        web = self.web = Web(self.hub, self.shared, self.probe, self.readings)
+        self.wires[Wire.HTTP] = lambda caller: web.client(caller.encrypted)
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
-            await self.web.start_metrics(sockets)
+            await web.start_metrics(sockets)
             log.info("Metrics are on http://%s/metrics", show(sockets[0].getsockname()))
-        return self.web
+        return web
 
 
 async def serve(settings: Settings) -> None:
@@ -385,22 +349,19 @@ async def serve(settings: Settings) -> None:
     house.broker.broken = end
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
-            wires = ChatProtocols(hub, shared)
-            wires.network.verify_gateway = house.verify_gateway
-            front = house.front = Acceptor(shared, tasks, wires)
+            front = house.accept(tasks)
             await house.broker.connect()
             await house.broker.meet(hub)
             # The data folder is created after everything else that may fail, so no other failure leaves a new folder.
             # No connection is accepted before the next await.
             addresses = front.listen()
-            wires.certificate = certificate = Certificate(settings) if _wants_tls(settings) else None
+            certificate = house.certificate = Certificate(settings) if _wants_tls(settings) else None
             house.broker.start(house.committed, hub.pipeline.failed)
             ending.push_async_callback(house.broker.stop, 1.0)
             house.load_secret()
             _announce("Chat", addresses)
-            web = None
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
-                web = wires.web = await house.open_web()
+                await house.open_web()
             # The watchdog starts late, because loading the web server blocks the loop while no user is connected.
             ending.enter_context(Watchdog(house.lag.note))
             _tell_ways(settings, addresses, certificate is not None)
@@ -419,8 +380,8 @@ async def serve(settings: Settings) -> None:
             # Without a cluster, no user remains to be shown who leaves. In a cluster, the users of other nodes remain.
             hub.closing = not settings.broker
             await _part(shared)
-            if web:
-                await web.stop()
+            if house.web:
+                await house.web.stop()
             if broken:
                 raise BrokerError(f"The server ends, because {broken[0]}.")
     # No `except*`: before Python 3.11.4 an exception raised in one is wrapped in a group again.
@@ -439,7 +400,7 @@ async def echo(settings: Settings) -> None:
     try:
         with Watchdog(lambda lag: None):
             async with asyncio.TaskGroup() as tasks:
-                front = Acceptor(shared, tasks, EchoProtocols(settings), sniffs=False)
+                front = Acceptor(shared, tasks, echo_wires(settings))
                 _announce("Echo", front.listen())
                 await stop.wait()
                 front.close()

@@ -17,7 +17,7 @@ import pytest
 from scene import Client, Server
 
 from hubbub.config import Settings
-from hubbub.serve.tls import Certificate
+from hubbub.serve.accept.tls import Certificate
 
 Serve = Callable[..., Server]
 PROMPT = b"Enter your name: "

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from hubbub.config import Settings
-from hubbub.serve.acceptor import Acceptor
+from hubbub.serve.accept.acceptor import Acceptor
+from hubbub.serve.accept.tls import Certificate
 from hubbub.serve.connection import Connection
-from hubbub.serve.tls import Certificate
-from hubbub.server import App, ChatProtocols
+from hubbub.server import App
 
 TRUSTING = ssl.create_default_context()
 TRUSTING.check_hostname = False
@@ -219,14 +219,13 @@ async def asking(**settings: Any) -> AsyncIterator[Web]:
     chosen = Settings(**{"listen": ["127.0.0.1:0"], "ephemeral": True} | settings)
     house = App(loop, chosen)
     async with asyncio.TaskGroup() as tasks:
-        wires = ChatProtocols(house.hub, house.shared)
-        front = house.front = Acceptor(house.shared, tasks, wires)
+        front = house.accept(tasks)
         await house.broker.connect()
         addresses = front.listen()
         if chosen.tls != "no":
-            wires.certificate = Certificate(chosen)
+            house.certificate = Certificate(chosen)
         house.broker.start(house.committed, house.hub.pipeline.failed)
-        web = wires.web = await house.open_web()
+        web = await house.open_web()
         serving = Web(house, front, int(addresses[0][0].rpartition(":")[2]))
         try:
             yield serving

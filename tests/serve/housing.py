@@ -15,9 +15,8 @@ from unittest.mock import patch
 from serving import SECONDS, until
 
 from hubbub.config import Settings
-from hubbub.serve.acceptor import Acceptor
-from hubbub.serve.tls import Certificate
-from hubbub.server import App, ChatProtocols
+from hubbub.serve.accept.tls import Certificate
+from hubbub.server import App
 
 PROMPT = b"Enter your name: "
 
@@ -82,8 +81,8 @@ class Serving:
             client.close()
         for connection in list(self.house.shared.connections):
             connection.abort()
-        await until(lambda: not self.house.front._count)
-        for sock in self.house.front._leaving:  # they were turned away when it stopped
+        await until(lambda: not self.house.front.admission.count)
+        for sock in self.house.front.admission.leaving:  # they were turned away when it stopped
             sock.close()
 
 
@@ -107,15 +106,14 @@ async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
     loop = asyncio.get_running_loop()
     house = App(loop, Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings))
     async with asyncio.TaskGroup() as tasks:
-        wires = ChatProtocols(house.hub, house.shared)
-        front = house.front = Acceptor(house.shared, tasks, wires)
+        front = house.accept(tasks)
         await house.broker.connect()
         await house.broker.meet(house.hub)
         port = int(front.listen()[0][0].rpartition(":")[2])
         if house.settings.tls != "no":
-            wires.certificate = Certificate(house.settings)
+            house.certificate = Certificate(house.settings)
         house.broker.start(house.committed, house.hub.pipeline.failed)
-        web = wires.web = await house.open_web()
+        web = await house.open_web()
         serving = Serving(house, port)
         gc.collect()
         gc.freeze()  # what other tests have left would be looked at again in the middle of this one

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hubbub.config import Settings
-from hubbub.serve.acceptor import Acceptor
+from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.connection import Connection, Shared
 from hubbub.serve.timer_wheel import TimerWheel
-from hubbub.server import EchoProtocols
+from hubbub.server import echo_wires
 
 SECONDS = 90.0  # until an effect that does not come is a failure
 
@@ -84,7 +84,7 @@ async def serving(**settings: Any) -> AsyncIterator[Serving]:
     chosen = Settings(**{"listen": ["127.0.0.1:0"]} | settings)
     shared = Shared(loop, chosen, time.monotonic, TimerWheel(loop, time.monotonic))
     async with asyncio.TaskGroup() as tasks:
-        front = Acceptor(shared, tasks, EchoProtocols(chosen), sniffs=False)
+        front = Acceptor(shared, tasks, echo_wires(chosen))
         addresses = [address for address, _ in front.listen()]
         try:
             yield Serving(front, shared, addresses)

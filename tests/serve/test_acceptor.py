@@ -14,10 +14,11 @@ import pytest
 from serving import SECONDS, Peer, has_ipv6, program, serving, until
 
 from hubbub.errors import SettingsError
-from hubbub.serve import acceptor as module
-from hubbub.serve import address as address_module
-from hubbub.serve.acceptor import TURNED_AWAY
-from hubbub.serve.address import origin, resolve, show
+from hubbub.serve.accept import acceptor as module
+from hubbub.serve.accept import address as address_module
+from hubbub.serve.accept import admission
+from hubbub.serve.accept.address import origin, resolve, show
+from hubbub.serve.accept.admission import TURNED_AWAY
 
 FULL = b"The chat is full right now; try again later.\n"
 TOO_MANY = b"There are too many connections from your address.\n"
@@ -279,7 +280,7 @@ async def test_who_is_turned_away_reads_why_though_it_has_sent_something() -> No
 
 async def test_a_crowd_that_is_turned_away_holds_few_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Most are told why; all are let go of, though they read nothing and do not close."""
-    monkeypatch.setattr(module, "FAREWELL", 0.5)
+    monkeypatch.setattr(admission, "FAREWELL", 0.5)
     async with serving(max_connections=1) as server:
         first = await server.join()
         assert await first.echoes()
@@ -288,9 +289,9 @@ async def test_a_crowd_that_is_turned_away_holds_few_sockets(monkeypatch: pytest
         for peer in crowd:
             with contextlib.suppress(ConnectionResetError):
                 answers.append(await peer.rest())
-            assert len(server.front._leaving) <= TURNED_AWAY
+            assert len(server.front.admission.leaving) <= TURNED_AWAY
         assert answers.count(FULL) >= TURNED_AWAY and set(answers) <= {FULL, b""}
-        await until(lambda: not server.front._leaving)
+        await until(lambda: not server.front.admission.leaving)
         assert len(server.shared.connections) == 1 and await first.echoes()
         for peer in (first, *crowd):
             peer.close()

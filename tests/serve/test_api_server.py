@@ -399,7 +399,7 @@ async def test_clients_of_a_proxy_are_counted_apart(caplog: pytest.LogCaptureFix
         ban = web.house.hub.directory.find("Cy")
         assert ban and ban.address == "192.0.2.2"
         await other.socket.close()
-        await until(lambda: web.front._by_address["192.0.2.2"] == 0)
-        assert web.front._by_address["192.0.2.1"] == 2
+        await until(lambda: web.front.admission.by_address["192.0.2.2"] == 0)
+        assert web.front.admission.by_address["192.0.2.1"] == 2
     assert any("Ada (('192.0.2.1', 0)) has joined" in record.getMessage() for record in caplog.records)
-    assert not web.front._count
+    assert not web.front.admission.count

@@ -14,7 +14,7 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.serve import acceptor, sniffer
+from hubbub.serve.accept import dispatcher, sniffer
 from hubbub.text.refusals import NO_SSH, NOT_SPOKEN
 
 REGISTRATION = b"NICK joe\r\nUSER joe 0 * :Joe X\r\n"
@@ -114,7 +114,7 @@ async def test_what_is_not_spoken_gets_a_sentence_and_the_end(tmp_path: Path, la
         client.send(b"SSH-2.0-OpenSSH_9.2\r\n")
         assert await client.rest() == f"{NO_SSH().text}\n".encode()
         assert await seen_by(witness) == b""
-        assert server.house.front.turned_away == (0 if encrypted else len(GREETINGS) + 1)
+        assert server.house.front.admission.turned_away == (0 if encrypted else len(GREETINGS) + 1)
 
 
 @pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "tls"])
@@ -191,7 +191,7 @@ async def test_a_request_that_comes_a_little_late_is_answered_like_one_that_come
     monkeypatch.setattr(sniffer, "MAX_PATIENCE", 60.0)
     async with housing(tmp_path / "data", ephemeral=True, tls="self-signed") as server:
         client = await comes(server, False, encrypted)
-        await until(lambda: server.house.front.arriving)
+        await until(lambda: server.house.front.dispatcher.arrivals)
         for piece in (b"G", REQUEST[1:9], REQUEST[9:]):
             await asyncio.sleep(0.1)
             client.send(piece)
@@ -283,10 +283,10 @@ async def test_half_a_hello_is_no_handshake(tmp_path: Path) -> None:
         halves = [await server.connect() for _ in range(20)]
         for client in halves:
             client.send(data[:-1])
-        await until(lambda: server.house.front.arriving == 20)
-        assert not server.house.front._handshakes
+        await until(lambda: len(server.house.front.dispatcher.arrivals) == 20)
+        assert not server.house.front.dispatcher.handshakes
         halves.pop().send(data[-1:])
-        await until(lambda: server.house.front._handshakes)
+        await until(lambda: server.house.front.dispatcher.handshakes)
         for client in halves:
             assert await client.rest() == b""
         assert await seen_by(witness) == b""
@@ -295,7 +295,7 @@ async def test_half_a_hello_is_no_handshake(tmp_path: Path) -> None:
 async def test_unfinished_handshakes_of_one_address_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "HANDSHAKES", 3)
+    monkeypatch.setattr(dispatcher, "HANDSHAKES", 3)
     async with housing(tmp_path / "data", ephemeral=True, tls="self-signed") as server:
         half = [await server.connect() for _ in range(3)]
         for client in half:
@@ -309,7 +309,7 @@ async def test_unfinished_handshakes_of_one_address_are_bounded(
         await other.skips_to(b"\x16\x03")
         for client in half:
             client.close()
-        await until(lambda: server.house.front._encrypting.total() == 1)
+        await until(lambda: server.house.front.dispatcher.encrypting.total() == 1)
         await (await comes(server, False, encrypted=True)).skips_to(PROMPT)
 
 

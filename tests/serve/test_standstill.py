@@ -15,7 +15,8 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.serve import connection, sniffer
+from hubbub.serve import connection
+from hubbub.serve.accept import sniffer
 from hubbub.serve.irc import protocol as irc_protocol
 
 PAUSE = 0.05  # seconds of CPU time that the loop may be busy at once

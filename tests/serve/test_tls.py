@@ -12,8 +12,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
-from hubbub.serve import tls
-from hubbub.serve.tls import Certificate
+from hubbub.serve.accept import tls
+from hubbub.serve.accept.tls import Certificate
 
 
 def certificate(folder: Path) -> Certificate:

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 
 from hubbub.chat.session import Session
-from hubbub.serve.address import KEEPALIVE, origin
+from hubbub.serve.accept.address import KEEPALIVE, origin
 from hubbub.serve.connection import Connection, ConnectionState, Shared
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered counts as gone

@@ -13,7 +13,7 @@ from hubbub.chat.session import Session
 from hubbub.chat.users import User
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
-from hubbub.serve.address import contains, network
+from hubbub.serve.accept.address import contains, network
 from hubbub.serve.irc.metadata_values import MetadataValues
 from hubbub.text.names import key_of
 

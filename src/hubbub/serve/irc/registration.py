@@ -16,7 +16,7 @@ from hubbub.chat.users import User
 from hubbub.errors import Refused
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.room_modes import LETTERS
-from hubbub.serve.address import is_loopback, origin
+from hubbub.serve.accept.address import is_loopback, origin
 from hubbub.serve.irc import metadata, modes, server_info
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human

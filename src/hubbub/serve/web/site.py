@@ -16,7 +16,7 @@ from multidict import CIMultiDictProxy
 
 from hubbub.chat.hub import Hub
 from hubbub.errors import BrokerError, Refused
-from hubbub.serve.address import contains, network, origin
+from hubbub.serve.accept.address import contains, network, origin
 from hubbub.serve.connection import Connection, Shared
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.api import PREFIX, Api
@@ -89,14 +89,9 @@ class Web:
         await self._server.shutdown(PART)
         await self._operators.shutdown(PART)
 
-    def protocol(
-        self, sock: socket.socket | None, peer: Any, where: str, gone: Callable[[Connection], None]
-    ) -> Connection:
-        """Return the protocol of a new connection that speaks HTTP."""
-        dialogue = HttpClient(self._server, self._shared, HEADERS if sock else ENCRYPTED)
-        connection = Connection(self._shared, dialogue, sock, gone)
-        connection.peer, connection.origin = peer, where
-        return connection
+    def client(self, encrypted: bool) -> HttpClient:
+        """Return the client for a new connection that speaks HTTP."""
+        return HttpClient(self._server, self._shared, ENCRYPTED if encrypted else HEADERS)
 
     # --- requests -------------------------------------------------------------------------------------------
 

@@ -11,19 +11,16 @@ import asyncio
 import contextlib
 import socket
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from hubbub.errors import Refused
-from hubbub.serve.address import origin
+from hubbub.serve.accept.address import origin
+from hubbub.serve.accept.dispatcher import Caller, Dispatcher
 from hubbub.serve.connection import STOPPING
 from hubbub.text import refusals
 from hubbub.wire import hello, proxy
 from hubbub.wire.line.encoder import PROMPT, notice
 from hubbub.wire.sniff import PEEK, Wire, may_be_typed, sniff
-
-if TYPE_CHECKING:
-    from hubbub.serve.acceptor import Acceptor
 
 # A peer that has sent nothing is sent the prompt after PATIENCE seconds plus ROUND_TRIPS round trips, at most
 # MAX_PATIENCE seconds. The wait is this long because a program whose first bytes come after the prompt may not
@@ -42,40 +39,18 @@ SPOKEN = {"http/1.1": Wire.HTTP, "irc": Wire.IRC}  # by ALPN protocol name
 LATE_IS_SAFE = (b"GET ", b"HEAD ", b"OPTIONS ")
 
 
-@dataclass
-class Caller:
-    """A new peer, which the acceptor has counted.
-
-    Args:
-        peer: its socket address.
-        where: the address under which it is counted.
-        since: when it was accepted, in seconds on the server's clock.
-        only: the only wire that the listening address serves; None for every wire.
-        prompted: whether the peer was sent the prompt.
-
-    """
-
-    peer: Any
-    where: str
-    since: float
-    only: Wire | None = None
-    prompted: bool = False
-
-
 class Undecided:
     """A connection whose protocol is not known yet, plain or inside TLS.
 
     Args:
-        front: the acceptor, which has counted the peer.
+        dispatcher: passes the peer to its wire.
         caller: the peer.
 
     """
 
-    _plain = True  # not encrypted
-
-    def __init__(self, front: Acceptor, caller: Caller) -> None:
+    def __init__(self, dispatcher: Dispatcher, caller: Caller) -> None:
         self.slot = 0
-        self._front = front
+        self._dispatcher = dispatcher
         self._caller = caller
         self._seen = 0  # bytes received of the unfinished first line
         self._begun = 0.0  # time at which the first of these bytes came
@@ -128,16 +103,16 @@ class Undecided:
     @property
     def _prompts(self) -> bool:
         """Whether the peer may be a person who waits for the prompt: the line wire is allowed on this connection."""
-        return not self._front.refusal(Wire.LINE, self._caller, self._plain)
+        return not self._dispatcher.refusal(Wire.LINE, self._caller)
 
     def _prompt(self) -> None:
         self._caller.prompted = True
         self._write(PROMPT.encode())
 
     def _decide(self, wire: Wire, data: bytes) -> None:
-        front, caller = self._front, self._caller
-        front.decided(self)
-        front.shared.deadlines.clear(self)
+        dispatcher, caller = self._dispatcher, self._caller
+        dispatcher.arrivals.discard(self)
+        dispatcher.shared.deadlines.clear(self)
         if caller.only in (Wire.HTTP, Wire.TLS):
             wire = caller.only
         # The first line may be an IRC command that looks like plain text, such as HELP or INFO.
@@ -151,8 +126,8 @@ class Undecided:
 
         The deadline is that for the prompt, that for the end of a first line, or that for a name (`name_timeout`).
         """
-        front, caller = self._front, self._caller
-        now = front.shared.clock()
+        dispatcher, caller = self._dispatcher, self._caller
+        now = dispatcher.shared.clock()
         if data and not self._seen:
             self._begun = now
         self._seen = len(data)
@@ -160,14 +135,14 @@ class Undecided:
             self._prompt()  # only line clients use this address
         if data:
             # A program may send an empty line before its first one. A person who has typed it waits for an answer.
-            longest = min(DEADLINE, front.shared.settings.name_timeout)
+            longest = min(DEADLINE, dispatcher.shared.settings.name_timeout)
             deadline = self._begun + (longest if data.strip(b"\r\n") else self._patience())
         elif caller.prompted or caller.only in (Wire.IRC, Wire.TLS):
-            deadline = caller.since + front.shared.settings.name_timeout
+            deadline = caller.since + dispatcher.shared.settings.name_timeout
         else:
             deadline = caller.since + self._patience()
-        front.await_first_bytes(self)
-        front.shared.deadlines.set(self, deadline - now)
+        dispatcher.arrivals.add(self)
+        dispatcher.shared.deadlines.set(self, deadline - now)
 
     def _patience(self) -> float:
         """Return the seconds that the peer may send nothing before it is sent the prompt."""
@@ -181,15 +156,15 @@ class Sniffer(Undecided):
     """A socket whose protocol is not known yet.
 
     Args:
-        front: the acceptor, which has counted the peer.
+        dispatcher: passes the peer to its wire.
         caller: the peer.
         sock: the socket.
         trusted: whether the peer is a trusted proxy, which may report its client's address by the PROXY protocol.
 
     """
 
-    def __init__(self, front: Acceptor, caller: Caller, sock: socket.socket, trusted: bool) -> None:
-        super().__init__(front, caller)
+    def __init__(self, dispatcher: Dispatcher, caller: Caller, sock: socket.socket, trusted: bool) -> None:
+        super().__init__(dispatcher, caller)
         self._sock = sock
         self._trusted = trusted
         self._size = PEEK  # maximum number of bytes to peek at
@@ -223,7 +198,7 @@ class Sniffer(Undecided):
     def drop(self) -> None:
         """Close the connection without a message."""
         self._forget()
-        self._front.leave(self._caller.where)
+        self._dispatcher.admission.leave(self._caller.where)
         self._sock.close()
 
     def farewell(self) -> None:
@@ -232,13 +207,13 @@ class Sniffer(Undecided):
             self.drop()
         else:
             self._forget()
-            self._front.leave(self._caller.where)
-            self._front.turn_away(self._sock, notice(STOPPING))
+            self._dispatcher.admission.leave(self._caller.where)
+            self._dispatcher.admission.turn_away(self._sock, notice(STOPPING))
 
     def _forget(self) -> None:
-        self._front.decided(self)
-        self._front.shared.deadlines.clear(self)
-        self._front.shared.loop.remove_reader(self._sock)
+        self._dispatcher.arrivals.discard(self)
+        self._dispatcher.shared.deadlines.clear(self)
+        self._dispatcher.shared.loop.remove_reader(self._sock)
 
     def _write(self, data: bytes) -> None:
         with contextlib.suppress(OSError):  # the next read reports the error
@@ -251,7 +226,7 @@ class Sniffer(Undecided):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(data) + 1)
         if not self._reading:
             self._reading = True
-            self._front.shared.loop.add_reader(self._sock, self.look)
+            self._dispatcher.shared.loop.add_reader(self._sock, self.look)
 
     def _decide(self, wire: Wire, data: bytes) -> None:
         if wire is Wire.PROXY and self._trusted:
@@ -277,8 +252,8 @@ class Sniffer(Undecided):
             super()._decide(wire, data)
         elif needed and needed <= len(data):
             self._forget()
-            self._front.leave(self._caller.where)
-            self._front.shut_down(self._sock, hello.NO_PROTOCOL)
+            self._dispatcher.admission.leave(self._caller.where)
+            self._dispatcher.admission.shut_down(self._sock, hello.NO_PROTOCOL)
         elif len(data) <= self._seen:  # no more bytes will come
             self.drop()
         else:
@@ -286,18 +261,21 @@ class Sniffer(Undecided):
             self._await_more(data)
 
     def _give(self, wire: Wire, refused: Refused | None) -> None:
-        self._front.shared.loop.remove_reader(self._sock)
+        self._dispatcher.shared.loop.remove_reader(self._sock)
         if self._seen:
             with contextlib.suppress(OSError):
                 self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
-        self._front.hand(wire, self._sock, self._caller, refused)
+        if wire is Wire.TLS:
+            self._dispatcher.encrypt(self._sock, self._caller, TlsSniffer(self._dispatcher, self._caller))
+        else:
+            self._dispatcher.dispatch(wire, self._sock, self._caller, refused)
 
     def _unwrap(self, data: bytes) -> None:
         """Remove the load balancer's PROXY header, and peek at the bytes of the client itself.
 
         From here on the client's own address is counted. Drop the connection if the header is malformed.
         """
-        front, caller = self._front, self._caller
+        dispatcher, caller = self._dispatcher, self._caller
         try:
             length = proxy.need(data)
             if not length or length > len(data):
@@ -313,11 +291,11 @@ class Sniffer(Undecided):
         self._trusted = self._half = False
         self._seen = 0
         if peer is not None:
-            front.leave(caller.where)
+            dispatcher.admission.leave(caller.where)
             caller.peer, caller.where = peer, origin(peer[0])
-            if refused := front.enter(caller.where):
+            if refused := dispatcher.admission.enter(caller.where):
                 self._forget()
-                front.turn_away(self._sock, refused.text)
+                dispatcher.admission.turn_away(self._sock, refused.text)
                 return
         if caller.only is Wire.HTTP:
             self._decide(caller.only, b"")
@@ -329,15 +307,13 @@ class TlsSniffer(Undecided, asyncio.Protocol):
     """A TLS connection whose inner protocol is not known yet.
 
     Args:
-        front: the acceptor, which has counted the peer.
+        dispatcher: passes the peer to its wire.
         caller: the peer.
 
     """
 
-    _plain = False
-
-    def __init__(self, front: Acceptor, caller: Caller) -> None:
-        super().__init__(front, caller)
+    def __init__(self, dispatcher: Dispatcher, caller: Caller) -> None:
+        super().__init__(dispatcher, caller)
         self._data = b""
         self._over = False  # the wire is chosen, or the peer is refused
         self._ended = False
@@ -374,9 +350,9 @@ class TlsSniffer(Undecided, asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the connection from the count: it was lost before its protocol was known."""
-        self._front.decided(self)
-        self._front.shared.deadlines.clear(self)
-        self._front.leave(self._caller.where)
+        self._dispatcher.arrivals.discard(self)
+        self._dispatcher.shared.deadlines.clear(self)
+        self._dispatcher.admission.leave(self._caller.where)
 
     def farewell(self) -> None:
         """Close the connection without a message."""
@@ -387,7 +363,7 @@ class TlsSniffer(Undecided, asyncio.Protocol):
 
     def _give(self, wire: Wire, refused: Refused | None) -> None:
         self._over = True
-        protocol = self._front.protocol(wire, self._caller, None, refused)
+        protocol = self._dispatcher.connection(wire, self._caller, None, refused)
         if isinstance(protocol, str):
             self._transport.write(f"{protocol}\n".encode())
             self._transport.close()

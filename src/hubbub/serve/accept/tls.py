@@ -15,7 +15,7 @@ from pathlib import Path
 from hubbub.config import Settings
 from hubbub.errors import SettingsError, reason
 from hubbub.files import make_folder, write_file_durably
-from hubbub.serve.address import host_of
+from hubbub.serve.accept.address import host_of
 from hubbub.serve.ways import own_addresses
 from hubbub.wire.hello import OURS
 

@@ -1,0 +1,208 @@
+"""Pass each peer to the protocol ("wire") that it speaks, or refuse it in a form that its client can show."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from hubbub.chat.budget import scopes
+from hubbub.errors import Refused
+from hubbub.serve.accept.address import is_loopback
+from hubbub.serve.accept.admission import Admission
+from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.text import refusals
+from hubbub.wire.sniff import Wire
+from hubbub.wire.web import http
+from hubbub.wire.web.statuses import status_of
+
+HANDSHAKE = 10.0  # seconds that a TLS handshake may take
+# Unfinished TLS handshakes allowed per address. A school class behind one router opens its pages at the same time.
+HANDSHAKES = 128
+NAMES = {Wire.LINE: "nc and telnet", Wire.IRC: "IRC"}
+UNKNOWN = {  # the refusals of the wires that the server does not speak; refusals.NOT_SPOKEN for the others
+    Wire.PROXY: refusals.NO_PROXY,
+    Wire.SSH: refusals.NO_SSH,
+}
+
+
+@dataclass
+class Caller:
+    """A new peer, which is counted.
+
+    Args:
+        peer: its socket address.
+        where: the address under which it is counted.
+        since: when it was accepted, in seconds on the server's clock.
+        only: the only wire that the listening address serves; None for every wire.
+        prompted: whether the peer was sent the prompt.
+        encrypted: whether the connection uses TLS.
+
+    """
+
+    peer: Any
+    where: str
+    since: float
+    only: Wire | None = None
+    prompted: bool = False
+    encrypted: bool = False
+
+
+# A wire is spoken if it has a factory, which makes the client for a new connection.
+Wires = Mapping[Wire, Callable[[Caller], ClientProtocol]]
+
+
+class Arrival(Protocol):
+    """A connection whose wire is not known yet."""
+
+    def farewell(self) -> None:
+        """Close it because the server is stopping."""
+        ...
+
+
+class Dispatcher:
+    """Starts a connection for each peer whose wire is known.
+
+    Args:
+        shared: the state that all connections share.
+        admission: counts the connections.
+        tasks: runs the short tasks in which connections and TLS handshakes are set up.
+        wires: the factories of the wires that the server speaks.
+        tls: returns the TLS context for new connections; None if the server does not serve TLS.
+
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        admission: Admission,
+        tasks: asyncio.TaskGroup,
+        wires: Wires,
+        tls: Callable[[], ssl.SSLContext | None],
+    ) -> None:
+        self.shared = shared
+        self.admission = admission
+        self._tasks = tasks
+        self._wires = wires
+        self._tls = tls
+        self.handshakes: set[asyncio.Task[None]] = set()
+        self.encrypting: Counter[str] = Counter()  # unfinished TLS handshakes by address
+        self.arrivals: set[Arrival] = set()  # connections whose wire is not known yet
+
+    def close(self) -> None:
+        """Close the connections whose wire is not known yet."""
+        for arrival in list(self.arrivals):
+            arrival.farewell()
+        for task in list(self.handshakes):
+            task.cancel()
+
+    def dispatch(self, wire: Wire, sock: socket.socket, caller: Caller, refused: Refused | None = None) -> None:
+        """Pass a counted socket to a wire, or refuse it in a form that the wire's clients can show.
+
+        Args:
+            wire: the wire that the client speaks.
+            sock: the socket.
+            caller: the peer.
+            refused: a refusal that holds in any case; None if only the rules of this class decide.
+
+        """
+        found = self.connection(wire, caller, sock, refused)
+        if isinstance(found, str):
+            self.admission.leave(caller.where)
+            self.admission.turn_away(sock, found)
+        else:
+            self._tasks.create_task(self._connect(sock, found, caller.where))
+
+    def connection(
+        self, wire: Wire, caller: Caller, sock: socket.socket | None, refused: Refused | None = None
+    ) -> Connection | str:
+        """Return the connection that speaks a wire with a peer, or the text that refuses the peer.
+
+        Args:
+            wire: the wire.
+            caller: the peer.
+            sock: the socket to write to; None if the connection is encrypted.
+            refused: a refusal that holds in any case; None if only the rules of this class decide.
+
+        """
+        if refused := refused or self.refusal(wire, caller):
+            return _in_words_of(wire, refused)
+        connection = Connection(self.shared, self._wires[wire](caller), sock, self._gone)
+        connection.peer, connection.origin = caller.peer, caller.where
+        return connection
+
+    def refusal(self, wire: Wire, caller: Caller) -> Refused | None:
+        """Return the refusal of a peer that speaks this wire; None if it is allowed."""
+        if not caller.encrypted and self.shared.settings.plaintext == "no" and not is_loopback(caller.where):
+            return refusals.ENCRYPTED_ONLY()
+        only = caller.only or wire
+        if wire is Wire.HTTP and (wire is not only or wire not in self._wires):
+            return refusals.NO_PAGE()
+        if wire is not only:
+            return refusals.ONE_WIRE_ONLY(wire=NAMES.get(only, only.upper()))
+        if wire not in self._wires:
+            return UNKNOWN.get(wire, refusals.NOT_SPOKEN)()
+        return None
+
+    def encrypt(self, sock: socket.socket, caller: Caller, inner: asyncio.Protocol) -> None:
+        """Start TLS on a counted socket, or close the socket.
+
+        Args:
+            sock: the socket.
+            caller: the peer.
+            inner: the protocol that the decrypted input is passed to.
+
+        """
+        context = self._tls()
+        refused = context is None or caller.prompted or caller.only not in (None, Wire.TLS)
+        crowded = any(self.encrypting[scope] >= times * HANDSHAKES for scope, times in scopes(caller.where))
+        if refused or (crowded and not self.shared.settings.no_limits):
+            self.admission.turned_away += crowded
+            self.admission.leave(caller.where)
+            # A TLS client cannot read a plain sentence, nor a TLS answer that follows the prompt.
+            sock.close()
+            return
+        caller.only = None  # inside TLS every wire is allowed
+        caller.encrypted = True
+        patience = min(HANDSHAKE, self.shared.settings.name_timeout)
+        connecting = self._connect(sock, inner, caller.where, ssl=context, ssl_handshake_timeout=patience)
+        self._count_handshake(self._tasks.create_task(connecting), caller.where)
+
+    def _count_handshake(self, task: asyncio.Task[None], where: str) -> None:
+        self.handshakes.add(task)
+        self.encrypting.update(scope for scope, _ in scopes(where))
+
+        def done(task: asyncio.Task[None]) -> None:
+            self.handshakes.discard(task)
+            self.encrypting.subtract(scope for scope, _ in scopes(where))
+            self.encrypting += Counter()  # removes the addresses whose count is 0
+
+        task.add_done_callback(done)
+
+    async def _connect(self, sock: socket.socket, protocol: Any, where: str, **options: Any) -> None:
+        try:
+            await self.shared.loop.connect_accepted_socket(lambda: protocol, sock, **options)
+        except (OSError, asyncio.CancelledError) as error:
+            # The peer has left, its handshake failed, file descriptors ran out, or the server is stopping.
+            sock.close()
+            if not getattr(protocol, "made", False):
+                self.admission.leave(where)
+            if isinstance(error, asyncio.CancelledError):
+                raise
+
+    def _gone(self, connection: Connection) -> None:
+        self.admission.leave(connection.origin)
+
+
+def _in_words_of(wire: Wire, refused: Refused) -> str:
+    """Return a refusal in a form that a client of this wire can show, without the last newline."""
+    if wire is Wire.IRC:
+        return f"ERROR :{refused.text}\r"
+    if wire is Wire.HTTP:
+        status = status_of(refused)
+        return http.refusal(f"{status} {status.phrase}", refused.text, http.HEADERS).decode().removesuffix("\n")
+    return refused.text
