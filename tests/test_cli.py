@@ -298,7 +298,7 @@ def test_password_is_read_from_a_pipe(tmp_path: Path) -> None:
         assert (result.returncode, result.stderr) == (0, b"")
         assert verify(result.stdout.decode().strip(), "sesame")
     empty = subprocess.run([*HUBBUB, "password"], input=b"", capture_output=True, env=environment(), timeout=SECONDS)
-    assert (empty.returncode, empty.stderr) == (2, b"hubbub: There is no password.\n")
+    assert (empty.returncode, empty.stderr) == (2, b"hubbub: The password is empty.\n")
 
 
 @pytest.mark.parametrize(("last", "shown"), [(1, 1), (2, 2), (20, 20), (1000, 1000), (1001, 1001), (0, 2500)])

@@ -448,7 +448,7 @@ def test_export_of_a_damaged_log_has_the_others_and_says_how_many_it_lacks(tmp_p
     for flags, code in (([], 1), (["--salvage"], 0)):
         result = hubbub("export", "--data", folder, *flags, *([] if target == "-" else [file]))
         assert result.returncode == code
-        assert result.stderr == "hubbub: 1 entry left out: damaged. All others are there.\n"
+        assert result.stderr == "hubbub: 1 entry left out because of damage. All others were exported.\n"
         text = result.stdout if target == "-" else file.read_text()
         assert [json.loads(line)["text"] for line in text.splitlines()[1:]] == ["one", "three"]
         if target != "-":

@@ -38,93 +38,103 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     listen: Annotated[
         list[str],
         _(
-            "Address to listen on, several allowed; [::1]:8888 for IPv6, :8888 for all; "
-            "line:, http:, irc:, tls: or ircs: before it fixes it to that."
+            "Address to listen on; may be given several times. [::1]:8888 is IPv6, :8888 is every interface. "
+            "With line:, http:, irc:, tls: or ircs: in front, it serves only that protocol."
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
-    host: Annotated[list[str], _("Name under which people reach this server, several allowed.")] = msgspec.field(
-        default_factory=list
+    host: Annotated[list[str], _("Host name of this server, as people type it; may be given several times.")] = (
+        msgspec.field(default_factory=list)
     )
     tls: Annotated[
         str,
         Meta(
-            pattern="^(no|self-signed)$", description="no, or self-signed: make a certificate, kept in the data folder."
+            pattern="^(no|self-signed)$", description="self-signed: make a certificate and keep it in the data folder."
         ),
     ] = "no"
-    tls_cert: Annotated[str, _("PEM file with the certificate, and those that lead to its issuer.")] = ""
-    tls_key: Annotated[str, _("PEM file with the certificate's key, if it is not in the same file.")] = ""
+    tls_cert: Annotated[str, _("PEM file with the certificate and its chain.")] = ""
+    tls_key: Annotated[str, _("PEM file with the certificate's key, unless it is in the same file.")] = ""
     plaintext: Annotated[
         str,
-        Meta(pattern="^(yes|no)$", description="yes, or no: refuse unencrypted connections, except from this machine."),
+        Meta(pattern="^(yes|no)$", description="no: refuse unencrypted connections, except from this machine."),
     ] = "yes"
     trust_proxy: Annotated[
         list[str],
         _(
-            "Address or network of proxies that may say for whom they speak, by the PROXY protocol or X-Forwarded-For; "
-            "several allowed."
+            "Address or network of proxies whose PROXY header or X-Forwarded-For is believed; "
+            "may be given several times."
         ),
     ] = msgspec.field(default_factory=list)
     metrics_listen: Annotated[
         str,
         _(
-            "Address that answers /metrics and /healthz to everybody who reaches it; on --listen, they are answered on "
-            "loopback only, and not with --host or --trust-proxy."
+            "Address that serves /metrics and /healthz to anyone. The --listen addresses serve them only to this "
+            "machine, and not at all with --host or --trust-proxy."
         ),
     ] = ""
     qr: Annotated[bool, _("Show the page's address as a QR code when the server starts.")] = False
     server_name: Annotated[
-        str, Meta(pattern="^[A-Za-z0-9._-]{1,63}$", description="What IRC clients call this server.")
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9._-]{1,63}$",
+            description="Name of this server for IRC clients.",
+            extra={"form": "1 to 63 letters, digits and . _ -"},
+        ),
     ] = "hubbub.local"
-    network: Annotated[str, _("What IRC clients call the network.")] = "hubbub"
-    description: Annotated[str, _("What IRC clients are told about this server.")] = "hubbub"
-    motd: Annotated[str, _("Message of the day, for IRC clients.")] = ""
-    admin: Annotated[str, _("Whom IRC clients may write to about this server.")] = ""
-    irc_password: Annotated[str, _secret("What IRC clients must give with PASS; none: nothing.")] = ""
+    network: Annotated[str, _("Name of the network for IRC clients.")] = "hubbub"
+    description: Annotated[str, _("Description of this server for IRC clients.")] = "hubbub"
+    motd: Annotated[str, _("Message of the day for IRC clients.")] = ""
+    admin: Annotated[str, _("Contact for IRC clients, such as an e-mail address.")] = ""
+    irc_password: Annotated[str, _secret("Password that IRC clients must send with PASS.")] = ""
     webirc_from: Annotated[
         list[str],
-        _("Address or network of web gateways that may say by WEBIRC for whom they speak; several allowed."),
+        _("Address or network of web gateways whose WEBIRC is believed; may be given several times."),
     ] = msgspec.field(default_factory=list)
-    webirc_password: Annotated[str, _secret("Hash of the password that they give, as `hubbub password` prints it.")] = (
-        ""
-    )
+    webirc_password: Annotated[str, _secret("Hash of the web gateways' password, as `hubbub password` prints it.")] = ""
     operator: Annotated[
         list[str],
         _secret(
-            "Who may act in every room, NAME:HASH, several allowed; in a file [[operator]] with name and password."
+            "Server operator, who may act in every room; may be given several times. In a file: [[operator]] with "
+            "name and password."
         ),
     ] = msgspec.field(default_factory=list)
-    data: Annotated[str, _("Folder for the log; made if it is not there.")] = "hubbub-data"
+    data: Annotated[str, _("Folder for the log; created if it does not exist.")] = "hubbub-data"
     broker: Annotated[
         str,
-        _secret("NATS servers that keep the log, for many nodes: nats://HOST:PORT, several with commas; none: --data."),
+        _secret("NATS servers that store the log of several nodes: nats://HOST:PORT, separated by commas."),
     ] = ""
     replicas: Annotated[
-        int, _("Copies of the log on NATS, 1 or 3; 0 for as many as there are, or one.", "copies", 0, 5)
+        int,
+        _(
+            "Copies of the log on NATS, usually 1 or 3. 0: keep the number of an existing log; 1 for a new one.",
+            "copies",
+            0,
+            5,
+        ),
     ] = 0
     nats_creds: Annotated[str, _("File with the credentials for NATS.")] = ""
     nats_nkey: Annotated[str, _("File with the NKEY seed for NATS.")] = ""
-    nats_ca: Annotated[str, _("PEM file with the issuer of the NATS servers' certificates.")] = ""
-    nats_cert: Annotated[str, _("PEM file with the certificate for the NATS servers.")] = ""
-    nats_key: Annotated[str, _("PEM file with its key, if it is not in the same file.")] = ""
+    nats_ca: Annotated[str, _("PEM file with the CA certificate of the NATS servers.")] = ""
+    nats_cert: Annotated[str, _("PEM file with the client certificate for NATS.")] = ""
+    nats_key: Annotated[str, _("PEM file with the client certificate's key, unless it is in the same file.")] = ""
     search: Annotated[
-        str, Meta(pattern="^(on|off)$", description="on, or off: this node of a cluster keeps no index to search in.")
+        str, Meta(pattern="^(on|off)$", description="off: keep no search index on this node of a cluster.")
     ] = "on"
-    keep_days: Annotated[float, _("Forget entries that are older than this (0: never).", "days", 0)] = 0
+    keep_days: Annotated[float, _("Delete entries that are older than this (0: never).", "days", 0)] = 0
     keep_entries: Annotated[
-        int, _("Forget the oldest entries when there are more than this (0: never).", "entries", 0)
+        int, _("Delete the oldest entries when there are more than this (0: never).", "entries", 0)
     ] = 0
-    keep_size: Annotated[int, _("Forget the oldest entries when the log is larger than this (0: never).", "MiB", 0)] = 0
-    ephemeral: Annotated[bool, _("Store nothing: the newest 64 MiB are kept in memory.")] = False
-    history: Annotated[int, _("How many messages a newcomer to a room is shown (0: none).", "messages", 0, 200)] = 20
+    keep_size: Annotated[int, _("Delete the oldest entries when the log is larger than this (0: never).", "MiB", 0)] = 0
+    ephemeral: Annotated[bool, _("Store nothing on disk: keep the newest 64 MiB of messages in memory.")] = False
+    history: Annotated[int, _("How many messages a newcomer to a room sees (0: none).", "messages", 0, 200)] = 20
     idle_timeout: Annotated[
         float,
         _(
-            "Disconnect anyone who sends nothing for this long (0: never). Over 120, a warning comes 60 s before.",
+            "Disconnect anyone who sends nothing for this long (0: never). If it is over 120 s, warn them 60 s before.",
             "s",
             0,
         ),
     ] = 300
-    name_timeout: Annotated[float, _("How long a newcomer may take to give a name.", "s", 1)] = 30
+    name_timeout: Annotated[float, _("How long a newcomer may take to choose a name.", "s", 1)] = 30
     stall_timeout: Annotated[
         float, _("Disconnect a client that reads nothing for this long while data is waiting.", "s", 1)
     ] = 300
@@ -136,51 +146,46 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             0.1,
         ),
     ] = 20
-    burst: Annotated[int, _("Lines taken at once from a connection that was quiet.", "lines", 1)] = 100
-    line_limit: Annotated[
-        int, _("Longest line; a longer one is discarded, and its sender reads why.", "bytes", 64, 65536)
-    ] = 16384
+    burst: Annotated[int, _("Lines read at once from a connection that was quiet.", "lines", 1)] = 100
+    line_limit: Annotated[int, _("Longest line. A longer one is refused.", "bytes", 64, 65536)] = 16384
     buffer: Annotated[
         int,
         _(
-            "Data kept for a client that does not read, here and in the kernel; the rest stays in the log.",
+            "Data buffered for a client that does not read, here and in the kernel; the rest is read from the log later.",
             "bytes",
             16384,
             16777216,
         ),
     ] = 65536
     max_behind: Annotated[
-        int, _("A client that missed more is told how many and goes on with the newest.", "entries", 100)
+        int, _("A client that falls further behind skips to the newest entries, with a notice.", "entries", 100)
     ] = 10_000
-    max_connections: Annotated[
-        int, _("Connections in all; a further one gets a sentence and is closed.", "connections", 1)
-    ] = 10_000
+    max_connections: Annotated[int, _("Most connections in all.", "connections", 1)] = 10_000
     max_per_address: Annotated[
-        int, _("Connections from one address: a school behind one router must fit.", "connections", 1)
+        int, _("Most connections from one address. A school behind one router must fit.", "connections", 1)
     ] = 1000
     address_connections: Annotated[
-        int, _("New connections at once from one address; a fifteenth of it per second after that.", "connections", 1)
+        int, _("New connections at once from one address; then a fifteenth of that per second.", "connections", 1)
     ] = 300
     address_lines: Annotated[
         int,
-        _("Lines taken at once from one address; a tenth of it per second after that, the rest later.", "lines", 1),
+        _("Lines read at once from one address; then a tenth of that per second.", "lines", 1),
     ] = 600
     address_joins: Annotated[
-        int, _("Rooms joined at once from one address; a sixtieth of it per second after that.", "joins", 1)
+        int, _("Rooms joined at once from one address; then a sixtieth of that per second.", "joins", 1)
     ] = 300
-    address_rooms: Annotated[int, _("New rooms opened from one address in an hour.", "rooms", 1)] = 200
-    max_rooms: Annotated[int, _("Rooms that a session may be in.", "rooms", 1, 1000)] = 50
+    address_rooms: Annotated[int, _("Most new rooms opened from one address in an hour.", "rooms", 1)] = 200
+    max_rooms: Annotated[int, _("Most rooms that one session can be in.", "rooms", 1, 1000)] = 50
     memory: Annotated[
-        int, _("Newest entries of active rooms kept in memory, so that catching up reads no disk.", "MiB", 1)
+        int,
+        _("Memory for the newest entries of active rooms, so that slow clients catch up without the disk.", "MiB", 1),
     ] = 16
-    no_limits: Annotated[bool, _("Lift the limits on rates and numbers of connections. Those on memory stay.")] = False
+    no_limits: Annotated[bool, _("Lift the limits on rates and connections. Limits on memory stay.")] = False
     log_level: Annotated[
-        str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+        str, Meta(pattern="^(debug|info|warning|error)$", description="Least important messages to log.")
     ] = "info"
-    log_times: Annotated[bool, _("Put the time before each line on the console. In a file it always stands there.")] = (
-        False
-    )
-    log_messages: Annotated[bool, _("Show messages on the console, too.")] = False
+    log_times: Annotated[bool, _("Put the time before each line on the console. In a file it is always there.")] = False
+    log_messages: Annotated[bool, _("Also show chat messages on the console.")] = False
     uvloop: Annotated[bool, _("Use the uvloop event loop, if it is installed.")] = True
 
 
@@ -305,5 +310,6 @@ def _explain(error: str) -> str:
     span = " from " if len(bounds) == 2 else " of at least " if bounds else ""
     what = {int: "a whole number", float: "a number", bool: "yes or no", str: "a text"}.get(kind, "a list of texts")
     if note.pattern:
-        what = (note.description or "").rstrip(".")
+        what = (note.extra or {}).get("form") or ", ".join(note.pattern.strip("^($)").split("|"))
+        what = " or ".join(what.rsplit(", ", 1))
     return f"The setting {name} must be {what}{span}{' to '.join(map(show, bounds))}."

@@ -19,7 +19,7 @@ from hubbub.subcommands.output import log_folder, progress_bar, sized
 @click.command(cls=Command, epilog="hubbub check --config hubbub.toml")
 @settings_options()
 def check(file: str | None, **flags: Any) -> None:
-    """Print the settings in force, and whether the log is whole."""
+    """Print the settings in force, and check the log for damage."""
     settings = config.read(flags, file)
     width = max(map(len, config.table()))
     for name, (_kind, note, default) in config.table().items():

@@ -30,15 +30,15 @@ from hubbub.wire.line.encoder import stamped
 
 @click.command(cls=Command, epilog="hubbub history --room lobby --last 100 --format json")
 @data_option
-@click.option("--room", default="lobby", show_default=True, help="Which room.")
-@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="How many entries; 0 for all.")
-@click.option("--all", "every", is_flag=True, help="Also joins, leaves, renames and topics.")
+@click.option("--room", default="lobby", show_default=True, help="Room to print.")
+@click.option("--last", type=click.IntRange(0), default=20, show_default=True, help="Number of entries (0: all).")
+@click.option("--all", "every", is_flag=True, help="Also print joins, leaves, renames and topics.")
 @click.option(
     "--kind",
     type=click.Choice(["said", "moderation"]),
     default="said",
     show_default=True,
-    help="Messages, or changes to the room and its members.",
+    help="Messages, or what operators did.",
 )
 @format_option
 def history(data: str | None, room: str, last: int, every: bool, kind: str, style: str) -> None:
@@ -55,14 +55,15 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
 
 @click.command(cls=Command, epilog="hubbub search --room ops deploy failed")
 @data_option
-@click.option("--room", help="Only in this room.")
-@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many, the newest.")
+@click.option("--room", help="Search only this room.")
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="Number of messages.")
 @format_option
 @click.argument("words", nargs=-1, required=True)
 def search(data: str | None, room: str | None, last: int, style: str, words: tuple[str, ...]) -> None:
-    """Print the newest messages that contain all of WORDS, oldest first.
+    """Search the log for messages with all of WORDS.
 
-    Words are found whole; page* finds pages, too. Signs and emoji are found as they are: 'C++', '->'.
+    The newest matches are printed, oldest first. Only whole words match, but page* also finds pages. Symbols and emoji
+    match literally: 'C++', '->'.
     """
     where = _room(room) if room else None
     text = clean(" ".join(words))
@@ -90,7 +91,10 @@ def _log(data: str | None) -> Iterator[Store]:
     with contextlib.closing(Store(log_folder(Path(config.read({"data": data}, None).data)))) as store:
         yield store
         if store.left_out:
-            click.echo(f"hubbub: {counted(store.left_out)} left out: damaged. hubbub check says more.", err=True)
+            click.echo(
+                f"hubbub: {counted(store.left_out)} left out because of damage. Run hubbub check for details.",
+                err=True,
+            )
 
 
 def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:

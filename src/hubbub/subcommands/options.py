@@ -67,7 +67,9 @@ def settings_options(names: frozenset[str] = frozenset()) -> Callable[[Callable[
         for name, (kind, note, default) in reversed(list(config.table().items())):
             if not names or name in names:
                 command = _option(name, kind, f"{note.description}", config.show(default), note)(command)
-        return click.option("--config", "file", metavar="FILE.toml", help="Settings from a file; flags win.")(command)
+        return click.option(
+            "--config", "file", metavar="FILE.toml", help="Read settings from a file; flags override it."
+        )(command)
 
     return decorate
 
@@ -86,8 +88,8 @@ def _option(name: str, kind: type, text: str, default: str, note: Any) -> Callab
     return click.option(flag, name, metavar=metavar, help=text)
 
 
-data_option = click.option("--data", metavar="DIR", help="Folder of the log.  [default: hubbub-data]")
+data_option = click.option("--data", metavar="DIR", help="Folder with the log.  [default: hubbub-data]")
 format_option = click.option(
     "--format", "style", type=click.Choice(["text", "json"]), default="text", show_default=True,
-    help="Lines as in the chat, or a JSON object each.",
+    help="Lines as in the chat, or one JSON object per line.",
 )  # fmt: skip

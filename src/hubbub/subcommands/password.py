@@ -11,7 +11,9 @@ from hubbub.subcommands.options import Command, Sentence
 
 
 @click.command(cls=Command, epilog="hubbub password\npass show chat/operator | hubbub password")
-@click.option("--password", "given", help="The password. Better not here, where others see it: type it, or pipe it in.")
+@click.option(
+    "--password", "given", help="The password. Other users can see it here; it is safer to type it or pipe it in."
+)
 def password(given: str | None) -> None:
     """Print the hash of a password, for [[operator]] in the settings."""
     if given is None and sys.stdin.isatty():
@@ -19,5 +21,5 @@ def password(given: str | None) -> None:
     elif given is None:
         given = sys.stdin.readline().rstrip("\r\n")
     if not given:
-        raise Sentence("There is no password.")
+        raise Sentence("The password is empty.")
     click.echo(passwords.make(given))

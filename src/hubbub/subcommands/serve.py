@@ -24,7 +24,7 @@ def serve(file: str | None, **flags: Any) -> None:
 @click.command(cls=Command, epilog="hubbub echo --listen 127.0.0.1:7777\nprintf 'one\\ntwo\\n' | nc -N 127.0.0.1 7777")
 @settings_options(ECHO)
 def echo(file: str | None, **flags: Any) -> None:
-    """Run a server that sends every line back: to test a path."""
+    """Run a server that sends every line back, to test a connection."""
     _run(config.read(flags, file), server.echo)
 
 
@@ -37,7 +37,7 @@ def _run(
     for flag in exposed:
         variable = config.ENVIRONMENT + flag.removeprefix("--").replace("-", "_").upper()
         text = (
-            "%s is a secret, and every user of this machine can read a command line: use the settings file or %s_FILE"
+            "%s is a secret, but every user of this machine can read the command line: use the settings file or %s_FILE"
         )
         logging.getLogger("hubbub").warning(text, flag, variable)
     factory = None

@@ -21,14 +21,14 @@ from hubbub.tools import transfer
     "hubbub export --broker nats://127.0.0.1:4222 | gzip > backup.jsonl.gz",
 )
 @settings_options(WHERE)
-@click.option("--salvage", is_flag=True, help="Save what can be read of a damaged log in --data.")
+@click.option("--salvage", is_flag=True, help="Export whatever can still be read of a damaged log in --data.")
 @click.argument("target", metavar="[FILE]", default="-")
 def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -> None:
-    """Write all that is in a log to FILE or standard output, a JSON object a line.
+    """Export a log to FILE or standard output.
 
-    A server may run on it meanwhile: what it stores from now on is not in the file. If it was interrupted, start it
-    again with the same FILE: it goes on where it was. Damaged entries are left out; then it ends with exit code 1,
-    unless --salvage is given.
+    Each line is a JSON object. The server may keep running; entries that it stores after the start of the export are
+    not included. An interrupted export continues when it is started again with the same FILE. Damaged entries are left
+    out, and the exit code is then 1, unless --salvage is given.
     """
     settings = config.read(flags, file)
     with progress_bar("Exporting") as progress, transfer.output(target) as output:
@@ -36,7 +36,7 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
     if target != "-":
         click.echo(f"{counted(done.entries)} in {target}.")
     if done.left_out:
-        text = f"{counted(done.left_out)} left out: damaged. All others are there."
+        text = f"{counted(done.left_out)} left out because of damage. All others were exported."
         if not salvage:
             raise Sentence(text, exit_code=1)
         click.echo(f"hubbub: {text}", err=True)
@@ -46,14 +46,14 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
 @data_option
 @click.argument("target", metavar="FOLDER")
 def backup(data: str | None, target: str) -> None:
-    """Copy a log, with what is kept beside it, into FOLDER; a server may run on it meanwhile.
+    """Copy a data folder into FOLDER.
 
-    FOLDER must not exist, or be empty. It appears when it is complete and checked. To restore it, stop the
-    server, put FOLDER in the place of its data folder, and start it.
+    The server may keep running. FOLDER must be empty or not exist. It appears when the copy is complete and checked. To
+    restore it, stop the server, replace its data folder by FOLDER, and start it.
     """
     settings = config.read({"data": data}, None)
     if settings.broker:
-        raise Sentence("a log on NATS is backed up by hubbub export.")
+        raise Sentence("a log on NATS can only be backed up with hubbub export.")
     with progress_bar("Copying") as copying, progress_bar("Verifying") as verifying:
         size = back_up(Path(settings.data), Path(target), copying, verifying)
     click.echo(f"{sized(size)} in {target}.")
@@ -68,9 +68,10 @@ def backup(data: str | None, target: str) -> None:
 @settings_options(WHERE | {"replicas"})
 @click.argument("source", metavar="[FILE]", default="-")
 def import_command(file: str | None, source: str, **flags: Any) -> None:
-    """Add to a log the entries of FILE or standard input, made by `hubbub export`, that it does not have yet.
+    """Import FILE or standard input into a log.
 
-    If it was interrupted, start it again. No server may run on --data meanwhile; on --broker nodes may.
+    The input comes from `hubbub export`. Entries that the log has already are skipped, so an interrupted import can
+    simply be started again. Stop the server before importing into --data; nodes on --broker may keep running.
     """
     settings = config.read(flags, file)
     with progress_bar("Importing") as progress, transfer.source(source) as lines:
