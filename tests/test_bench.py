@@ -100,7 +100,7 @@ def test_a_server_that_is_not_there_is_said() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "8888", "", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:99999"])
 def test_a_bad_address_is_said(address: str) -> None:
-    assert "is not like 127.0.0.1:8888" in sentence(hubbub("bench", address))
+    assert "does not look like 127.0.0.1:8888" in sentence(hubbub("bench", address))
 
 
 def test_a_full_server_is_said() -> None:

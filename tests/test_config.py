@@ -253,7 +253,7 @@ def test_show_is_what_people_write(value: object, shown: str) -> None:
 
 @pytest.mark.parametrize("kept", ["", "plain", "root", "$2b$12$abc"])
 def test_operators_password_is_a_hash(kept: str) -> None:
-    with pytest.raises(SettingsError, match="the hash of a password, as `hubbub password` prints it"):
+    with pytest.raises(SettingsError, match="a password hash, as `hubbub password` prints it"):
         read({"operator": (f"root:{kept}",)}, None, {})
     assert read({"operator": ("root:$argon2id$x",)}, None, {}).operator == ["root:$argon2id$x"]
 
@@ -267,6 +267,6 @@ def test_secret_may_be_in_a_file_that_a_variable_names(tmp_path: Path) -> None:
     assert read({}, None, {"HUBBUB_MOTD_FILE": str(file)}).motd == "", "only of secrets"
     assert "cannot be read" in refused({}, None, {"HUBBUB_IRC_PASSWORD_FILE": str(tmp_path / "none")})
     file.write_bytes(b"\xff")
-    assert "is not text" in refused({}, None, variable)
+    assert "is not a UTF-8 text file" in refused({}, None, variable)
     file.write_text("root:$argon2id$x ona:$argon2id$y\n")
     assert read({}, None, {"HUBBUB_OPERATOR_FILE": str(file)}).operator == ["root:$argon2id$x", "ona:$argon2id$y"]

@@ -416,7 +416,7 @@ def test_a_broken_line_is_a_sentence_with_its_number(tmp_path: Path, broken: str
     content = ['{"hubbub": "export", "version": 1}', json.dumps(ENTRY), broken, json.dumps({**ENTRY, "id": "x-2"})]
     file.write_text("\n".join(content) + "\n", "utf-8", "surrogateescape")
     said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
-    assert said.startswith(f"Line 3 of {file} is broken: ") and said.endswith(" All before it is there.")
+    assert said.startswith(f"Line 3 of {file} is invalid: ") and said.endswith(" Everything before it was imported.")
     with closing(Store(tmp_path / "copy")) as store:
         assert [entry.id for entry in everything(store, "lobby")] == ["x-1"] and store.check() == []
 
@@ -455,7 +455,7 @@ def test_export_of_a_damaged_log_has_the_others_and_says_how_many_it_lacks(tmp_p
             imported(["--data", tmp_path / f"copy{code}"], file)
     result = hubbub("history", "--data", folder)
     assert result.returncode == 0 and len(result.stdout.splitlines()) == 2
-    assert "1 entry left out: damaged" in result.stderr
+    assert "1 entry left out because of damage" in result.stderr
     result = hubbub("check", "--data", folder)
     assert result.returncode == 1 and "The entry with number 2 is damaged." in result.stderr
 
@@ -465,13 +465,13 @@ def test_a_file_of_something_else_is_said(tmp_path: Path, header: str) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(header + "\n" if header else "")
     said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
-    assert said == f"Line 1 of {file} is broken: it was not made by `hubbub export`."
+    assert said == f"Line 1 of {file} is invalid: the file was not made by `hubbub export`."
 
 
 def test_a_file_of_a_newer_version_is_said(tmp_path: Path) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text('{"hubbub": "export", "version": 2}\n')
-    assert "was made by a newer hubbub" in sentence(hubbub("import", "--data", tmp_path / "copy", file))
+    assert "was made by a newer version of hubbub" in sentence(hubbub("import", "--data", tmp_path / "copy", file))
 
 
 def test_what_is_imported_is_as_safe_for_terminals_as_what_is_typed(tmp_path: Path) -> None:
@@ -503,7 +503,7 @@ def test_a_room_in_the_way_of_a_renamed_one_is_said(
     fill(tmp_path / "other", ("lab", Kind.MESSAGE, "ours"), start=100)
     imported(place, exported(["--data", tmp_path / "other"], tmp_path / "other.jsonl"))
     said = sentence(hubbub("import", *place, file))
-    assert said.startswith("Not all was imported: dev was renamed to lab, but there is another room of this name here.")
+    assert said.startswith("The import is incomplete: dev was renamed to lab, but another room has this name here.")
     if where == "sqlite":
         with closing(Store(tmp_path / "copy")) as store:
             assert [entry.text for entry in everything(store, "lab")] == ["ours"] and store.check() == []
@@ -540,7 +540,7 @@ def test_export_does_not_go_on_with_what_is_of_another_log(tmp_path: Path, livel
     part.write_bytes(exported(["--data", lively], tmp_path / "other.jsonl").read_bytes())
     imported(["--data", tmp_path / "log"], long)
     said = sentence(hubbub("export", "--data", tmp_path / "log", tmp_path / "a.jsonl"))
-    assert said == f"The file {part} is of another log, or of what it was; remove it."
+    assert said == f"The file {part} belongs to another log or to an older state of this one. Remove it."
     part.write_bytes(b"\xff\n\x00{}\n[1]\n")
     assert hubbub("export", "--data", lively, tmp_path / "a.jsonl").returncode == 0
 

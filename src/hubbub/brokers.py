@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 def broker(settings: Settings) -> Broker:
     """Return the broker that the settings select. Raises SettingsError if they select two."""
     if settings.ephemeral and settings.broker:
-        raise SettingsError("The settings broker and ephemeral exclude each other.")
+        raise SettingsError("Use either the setting broker or ephemeral, not both.")
     if settings.ephemeral:
         return MemoryBroker(time.time)
     if settings.broker:

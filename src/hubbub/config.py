@@ -151,7 +151,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     buffer: Annotated[
         int,
         _(
-            "Data buffered for a client that does not read, here and in the kernel; the rest is read from the log later.",
+            "Data buffered for a client that does not read, here and in the kernel. The rest waits in the log.",
             "bytes",
             16384,
             16777216,
@@ -253,7 +253,7 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
             values[name] = _from_text(text, kind)
     values["operator"] = [_operator(one) for one in values.get("operator", [])]
     if values.get("listen") == []:
-        raise SettingsError("The setting listen must name an address.")
+        raise SettingsError("The setting listen must have at least one address.")
     try:
         return msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -271,7 +271,7 @@ def _from_environment(name: str, environment: Mapping[str, str]) -> str:
     except OSError as error:
         raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
     except UnicodeDecodeError:
-        raise SettingsError(f"The file {file} is not text.") from None
+        raise SettingsError(f"The file {file} is not a UTF-8 text file.") from None
 
 
 def _operator(value: object) -> str:
@@ -280,7 +280,7 @@ def _operator(value: object) -> str:
         value = f"{value['name']}:{value['password']}"
     if isinstance(value, str) and value.partition(":")[2].startswith("$argon2"):
         return value
-    raise SettingsError("An operator has a name and the hash of a password, as `hubbub password` prints it.")
+    raise SettingsError("An operator needs a name and a password hash, as `hubbub password` prints it.")
 
 
 def _from_file(file: str) -> dict[str, Any]:

@@ -323,7 +323,7 @@ class App:
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await web.start_metrics(sockets)
-            log.info("Metrics are on http://%s/metrics", show(sockets[0].getsockname()))
+            log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
         return web
 
 
@@ -383,7 +383,7 @@ async def serve(settings: Settings) -> None:
             if house.web:
                 await house.web.stop()
             if broken:
-                raise BrokerError(f"The server ends, because {broken[0]}.")
+                raise BrokerError(f"The server stops, because {broken[0]}.")
     # No `except*`: before Python 3.11.4 an exception raised in one is wrapped in a group again.
     except BaseExceptionGroup as group:
         raise _single(group) from None

@@ -74,7 +74,7 @@ def test_others_may_not(line: str) -> None:
 
 def test_operator_makes_others_so_and_takes_it_back() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("That is already so")]
+    assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("Nothing has changed: that is already so")]
     assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
     assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].rules.is_operator(
         al.session
@@ -434,10 +434,10 @@ def test_settings() -> None:
         ("/set key a,b", "bad-value"),
         ("/set key :a", "bad-value"),
         (f"/set key {'x' * 33}", "bad-value"),
-        ("/set limit off", says("That is already so")),
-        ("/set key off", says("That is already so")),
-        ("/set secret off", says("That is already so")),
-        ("/unban nobody", says("That is already so")),
+        ("/set limit off", says("Nothing has changed: that is already so")),
+        ("/set key off", says("Nothing has changed: that is already so")),
+        ("/set secret off", says("Nothing has changed: that is already so")),
+        ("/unban nobody", says("Nothing has changed: that is already so")),
     ],
 )
 def test_settings_that_cannot_be(line: str, expected: object) -> None:
@@ -508,7 +508,7 @@ def test_who_opens_a_closed_room_is_told_what_can_be_read_then() -> None:
 def test_same_value_again_changes_nothing() -> None:
     house, (al,) = in_ops("Al")
     typed(house, al, "/set key tea", "/set limit 5")
-    assert typed(house, al, "/set key tea", "/set limit 5") == [says("That is already so")] * 2
+    assert typed(house, al, "/set key tea", "/set limit 5") == [says("Nothing has changed: that is already so")] * 2
 
 
 @pytest.mark.parametrize(

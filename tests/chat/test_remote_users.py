@@ -120,7 +120,7 @@ def test_who_waits_long_for_a_name_is_told_so(house: House, others: Others) -> N
     al, bo = house.connect(), house.connect()
     al.types("Al")
     others.wait()
-    assert al.sees() == [Notice(("One moment: it is not sure whether Al is still here",))]
+    assert al.sees() == [Notice(("One moment: checking whether Al is still here",))]
     bo.types("Bo")
     bo.leave()
     others.wait()

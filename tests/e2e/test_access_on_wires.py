@@ -128,7 +128,7 @@ class Terminal(Person):
         return not re.search("Not sent|is locked", told), told
 
     def set_modes(self, room: str) -> Answer:
-        return self._here(room, "/devoice boss", "That is already so")
+        return self._here(room, "/devoice boss", "Nothing has changed: that is already so")
 
     def kick(self, room: str) -> Answer:
         return self._here(room, "/kick nobody-here", "Nobody here is called")
@@ -222,7 +222,7 @@ class Browser(Person):
         return not any(frame["type"] == "error" for frame in frames), self._told(frames)
 
     def set_modes(self, room: str) -> Answer:
-        return self._line(room, "/devoice boss", "That is already so")
+        return self._line(room, "/devoice boss", "Nothing has changed: that is already so")
 
     def kick(self, room: str) -> Answer:
         return self._line(room, "/kick nobody-here", "Nobody here is called")

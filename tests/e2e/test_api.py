@@ -454,7 +454,7 @@ def test_slow_senders_are_cut(serve: Callable[..., Server]) -> None:
 def test_health_and_metrics(serve: Callable[..., Server]) -> None:
     server = serve("--metrics-listen", "127.0.0.1:0")
     say(server, "hi")
-    port = server.logs(r"Metrics are on http://127\.0\.0\.1:(\d+)/metrics")[1]
+    port = server.logs(r"Metrics are at http://127\.0\.0\.1:(\d+)/metrics")[1]
     assert ask(server, "/healthz").json == {"status": "ok"}
     assert ask(server, "/healthz", X_Forwarded_For="192.0.2.7").status == 403, "a proxy asks for somebody else"
     lag = re.compile(r"^hubbub_loop_lag_seconds_count [1-9]", re.MULTILINE)

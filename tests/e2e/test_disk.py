@@ -152,7 +152,7 @@ def test_disk_that_confirms_nothing_any_more_ends_the_server(serve: Serve, shim:
             break
         said.append(number)
     assert server.wait(20.0) != 0
-    assert "The server ends, because the disk does not confirm what is written to it." in server.log
+    assert "The server stops, because the disk does not confirm what is written to it." in server.log
     assert re.search(rb"Not confirmed|Not sent", alice.seen + answer)
     told = [row["text"] for row in stored(tmp_path / "data", "--kind", "said")]
     assert told[: len(said)] == [f"line {number}" for number in said]

@@ -187,7 +187,7 @@ def test_new_certificate_is_taken_on_sighup_and_a_bad_one_is_not(serve: Serve, t
     assert ssl.get_server_certificate(("127.0.0.1", server.port)) == old
     file.write_text(pems[1])
     server.signal(signal.SIGHUP)
-    server.logs("was read anew")
+    server.logs("was reloaded")
     assert ssl.get_server_certificate(("127.0.0.1", server.port)) != old
     alice.sees_nothing()
 
@@ -245,15 +245,15 @@ def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
         (["--tls-cert", "/nonexistent.pem"], "cannot be read"),
         (["--tls", "other"], "setting tls must be"),
         (["--plaintext", "maybe"], "setting plaintext must be"),
-        (["--trust-proxy", "::zz"], "of a balancer is not like"),
-        (["--trust-proxy", "foo"], "of a balancer is not like"),
-        (["--webirc-from", "foo"], "of a web gateway is not like"),
+        (["--trust-proxy", "::zz"], "of a balancer does not look like"),
+        (["--trust-proxy", "foo"], "of a balancer does not look like"),
+        (["--webirc-from", "foo"], "of a web gateway does not look like"),
         (["--webirc-password", "sesame"], "must be a hash"),
-        (["--tls", "self-signed", "--host", "a..b"], "is none that a certificate can be made for"),
+        (["--tls", "self-signed", "--host", "a..b"], "A certificate cannot be made for the name"),
         (["--tls", "self-signed", "--tls-cert", "x.pem"], "not both"),
         (["--tls-key", "x.pem"], "Name the certificate"),
         (["--listen", "tls:127.0.0.1:0"], "Name the certificate"),
-        (["--listen", "gopher:127.0.0.1:0"], "is not like"),
+        (["--listen", "gopher:127.0.0.1:0"], "does not look like"),
     ],
 )
 def test_bad_setting_is_one_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:

@@ -50,4 +50,4 @@ def test_irc_is_logged_too_and_so_is_a_kill(serve: Serve) -> None:
     irc.send(b"NICK root\r\nUSER r 0 * :r\r\nOPER root sesame\r\nKILL Alice :spam\r\n")
     alice.skips_to(b"You are cut off")
     server.logs(r"^root \(127\.0\.0\.1\) has logged in as operator root$")
-    server.logs(r"^WARNING: root \(127\.0\.0\.1\) has cut off Alice: spam$")
+    server.logs(r"^WARNING: root \(127\.0\.0\.1\) has disconnected Alice: spam$")

@@ -223,7 +223,7 @@ async def test_stream_that_is_somebody_elses(run: Run) -> None:
     await link.ask(f"STREAM.CREATE.{streams.LOG}", {"name": streams.LOG, "subjects": ["other.*"]})
     assert (
         await fault(NatsCredentials(servers.url))
-        == "The stream HUBBUB is there already, and not hubbub's: in subjects it differs."
+        == "The stream HUBBUB exists already, but it is not hubbub's: it differs in subjects."
     )
     await link.close()
 

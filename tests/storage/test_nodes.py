@@ -59,7 +59,7 @@ async def test_names_of_a_node_that_died_are_free_within_its_lease(start: Start)
         assert peer.refused.code == "name-taken" and time.monotonic() - began < 3 * lease.LEASE
         await asyncio.sleep(0.1)
     assert time.monotonic() - began > lease.LEASE - lease.RENEW - 1
-    assert peer.notices == ["One moment: it is not sure whether Ann is still here"]
+    assert peer.notices == ["One moment: checking whether Ann is still here"]
     await bo.sees("Ann has joined the chat")
 
 
@@ -558,7 +558,7 @@ async def test_bug_on_the_way_into_the_log_ends_in_a_sentence(start: Start, monk
     ann = await one.enter("Ann")
     monkeypatch.setattr(one.broker._sending, "_pack", lambda *_: 1 / 0)
     ann.types("what now")
-    await ann.sees("Not confirmed: the server made a mistake.")
+    await ann.sees("Not confirmed: the server has an internal error.")
     monkeypatch.undo()
     ann.types("go on")
     await until(lambda: one.hub.pipeline.idle, lambda: "it hangs")

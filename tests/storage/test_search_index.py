@@ -93,7 +93,7 @@ async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: p
     async with copy._lock:  # what was begun before ends, or it would count as well
         pass
     answer = await probe.read(Search("tea", 9))
-    assert isinstance(answer, BrokerError) and str(answer) == "the index is being made: 43 % of the log is in it"
+    assert isinstance(answer, BrokerError) and str(answer) == "the index is being built: it has 43 % of the log"
     assert probe.broker.figures()["search_behind"][1] == 57.0
 
 
@@ -160,7 +160,7 @@ async def test_copy_is_closed_though_its_node_ends_while_it_is_opened(
 async def test_node_without_a_copy_says_so(servers: NatsServers, probe: Probe) -> None:
     other = await made(servers, None)
     answer = await other.read(Search("tea", 9))
-    assert str(answer) == "this node keeps no index to search in"
+    assert str(answer) == "this node keeps no search index"
     await other.stop()
 
 

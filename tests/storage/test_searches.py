@@ -202,11 +202,11 @@ def old_log(folder: Path, count: int) -> Store:
 def test_index_of_an_older_log_is_made_from_its_end(tmp_path: Path) -> None:
     with closing(old_log(tmp_path, 100)) as log:
         page = log.answer(Search("tea", 200))
-        assert not page.entries and page.note == "Only the newest 0 % were searched: the index is being made"
+        assert not page.entries and page.note == "Only the newest 0 % were searched: the index is being built"
         assert log.index_some(40)
         page = log.answer(Search("tea", 200))
         assert texts(page.entries) == [f"tea {number}" for number in range(60, 100)]
-        assert page.note == "Only the newest 40 % were searched: the index is being made"
+        assert page.note == "Only the newest 40 % were searched: the index is being built"
         page = log.answer(Search("tea", 10))
         assert texts(page.entries)[-1] == "tea 99" and page.more and not page.note, "that is what was asked for"
         log.append(said("tea 100"), clock())

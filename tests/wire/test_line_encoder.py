@@ -71,7 +71,7 @@ SHOWN = [
     (Kind.LEAVE, "", "ops", "*** Alice has left ops ***"),
     (Kind.RENAME, "Bob", "lobby", "*** Alice is now Bob ***"),
     (Kind.TOPIC, "tea", "lobby", "*** Alice set the topic: tea ***"),
-    (Kind.TOPIC, "", "lobby", "*** Alice took the topic away ***"),
+    (Kind.TOPIC, "", "lobby", "*** Alice removed the topic ***"),
 ]
 
 

@@ -80,7 +80,7 @@ def _change(hub: Hub, session: Session, changes: list[ModeChange], until: float 
     for _, refusal in moderation.change(hub, session, room, changes, until):
         raise refusal
     if len(session.pending) == before:
-        _tell(hub, session, "That is already so")
+        _tell(hub, session, "Nothing has changed: that is already so")
 
 
 def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:

@@ -147,7 +147,7 @@ class Naming:
 
         def wait() -> None:
             if not session.closed:
-                self._hub.reply(session, Notice((f"One moment: it is not sure whether {nick} is still here",)))
+                self._hub.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
 
         self._hub.directory.names.claim(key_of(nick), done, wait)
 
@@ -202,7 +202,7 @@ class Naming:
         had = user.keys
         _, nick = self._hub.directory.claim(name, user)
         if nick == user.nick:
-            self._hub.reply(session, Notice((f"You are {nick} already",)))
+            self._hub.reply(session, Notice((f"You are already {nick}",)))
             return
 
         def held(refusal: Refused | None) -> None:

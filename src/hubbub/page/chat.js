@@ -44,7 +44,7 @@ export class Chat {
       quiet: () => this.refresh(),
       lost: () => this.lost(),
       refused: (why) => { this.error = why || this.error; this.changed(); },
-      replaced: () => { this.lost(); this.error = "This chat goes on in another tab or window."; this.changed(); },
+      replaced: () => { this.lost(); this.error = "This chat continues in another tab or window."; this.changed(); },
     });
   }
 

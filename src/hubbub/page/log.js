@@ -143,7 +143,7 @@ const EVENTS = {
   join: (entry) => html`${bdi(entry.nick)} has joined`,
   leave: (entry) => html`${bdi(entry.nick)} has left${entry.text && html` (${bdi(entry.text)})`}`,
   rename: (entry) => html`${bdi(entry.nick)} is now ${bdi(entry.text)}`,
-  topic: (entry) => html`${bdi(entry.nick)} ${entry.text ? html`set the topic: ${bdi(linked(entry.text))}` : "took the topic away"}`,
+  topic: (entry) => html`${bdi(entry.nick)} ${entry.text ? html`set the topic: ${bdi(linked(entry.text))}` : "removed the topic"}`,
   mode: words, kick: words, redact: words, move: words,
   meant: (entry) => html`From here on this is with the ${bdi(entry.nick)} who is here now`,
 };

@@ -61,7 +61,7 @@ class SearchScheduler:
                 self._waiting[address] = queue  # behind those of other addresses
             self._under_way.add(address)
             if query.asker and query.asker.closed:
-                self._loop.call_soon(self._ended, address, done, BrokerError("nobody waits for it any more"))
+                self._loop.call_soon(self._ended, address, done, BrokerError("the search was cancelled"))
             else:
                 self._start(query, partial(self._ended, address, done))
 

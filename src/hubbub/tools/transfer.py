@@ -123,7 +123,9 @@ class Output:
         for entry in entries if not self._known else ():
             self._known = self._known or (entry.seq, entry.id) == (self._seq, self._id)
             if entry.seq > self._seq and not self._known:
-                raise SettingsError(f"The file {self._part} is of another log, or of what it was; remove it.")
+                raise SettingsError(
+                    f"The file {self._part} belongs to another log or to an older state of this one. Remove it."
+                )
         rest = [entry for entry in entries if entry.seq > self._seq]
         lines = [ExportedLine(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
         self._file.write(_encoder.encode_lines(lines))
@@ -220,7 +222,9 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
         except (msgspec.MsgspecError, UnicodeError, Refused) as error:
             yield entries, done
             text = str(error).rstrip(".")
-            raise SettingsError(f"Line {number} of {lines.name} is broken: {text}. All before it is there.") from None
+            raise SettingsError(
+                f"Line {number} of {lines.name} is invalid: {text}. Everything before it was imported."
+            ) from None
         if len(entries) == STEP or done - begun > STEP_BYTES:
             yield entries, done
             entries, begun = [], done
@@ -238,9 +242,9 @@ def _check_header(lines: Lines) -> None:
     try:
         header = msgspec.json.decode(_line(lines), type=Header)
     except (msgspec.MsgspecError, UnicodeError):
-        raise SettingsError(f"Line 1 of {lines.name} is broken: it was not made by `hubbub export`.") from None
+        raise SettingsError(f"Line 1 of {lines.name} is invalid: the file was not made by `hubbub export`.") from None
     if header.version > VERSION:
-        raise SettingsError(f"What is in {lines.name} was made by a newer hubbub.")
+        raise SettingsError(f"{lines.name} was made by a newer version of hubbub.")
 
 
 def _entry(data: bytes, latest: float) -> Entry:
@@ -287,7 +291,9 @@ def take_in(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
             return asyncio.run(_import_stream(settings, lines, progress))
         return _import_file(Path(settings.data), lines, progress)
     except BrokerError as error:
-        raise SettingsError(f"Not all was imported: {error}. What is there is skipped the next time.") from error
+        raise SettingsError(
+            f"The import is incomplete: {error}. When you start it again, it skips the entries that were imported."
+        ) from error
 
 
 # --- a file of SQLite -----------------------------------------------------------------------------------------

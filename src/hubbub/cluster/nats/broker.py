@@ -352,7 +352,7 @@ class JetStreamBroker:
             except BrokerError as error:
                 result = error
             except Exception:
-                log.exception("a question could not be answered")
+                log.exception("a query failed")
                 result = BrokerError(MISTAKE)
             done(result)
 
@@ -379,7 +379,7 @@ class JetStreamBroker:
             return await reading.all_rooms(self.link, query, [feed.state for feed in self.following.feeds.values()])
         if isinstance(query, Search):
             if self._projection is None:
-                raise BrokerError("this node keeps no index to search in")
+                raise BrokerError("this node keeps no search index")
             return await self._search(self._projection, query) if query.words.strip() else LogPage(())
         feed = await self.following.room(query.room)
         if feed is None or not (query.viewer.system or readable(query.viewer, _rules(feed.state))):

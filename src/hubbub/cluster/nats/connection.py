@@ -156,7 +156,9 @@ class NatsConnection:
         servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
         if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
             scheme = strange[0].partition("://")[0]
-            raise SettingsError(f"The address of a NATS server begins with nats:// or tls://, not with {scheme}://.")
+            raise SettingsError(
+                f"The address of a NATS server must begin with nats:// or tls://, not with {scheme}://."
+            )
         try:
             async with asyncio.timeout(START):
                 await client.connect(
@@ -248,7 +250,7 @@ class NatsConnection:
             except (ValueError, msgspec.MsgspecError) as error:
                 self.distrust(message.subject, str(error))
             except Exception:
-                log.exception("a message on %s cannot be taken", clean(message.subject[:SUBJECT_SHOWN]))
+                log.exception("a message on %s cannot be processed", clean(message.subject[:SUBJECT_SHOWN]))
 
         return await self._nats.subscribe(subject, cb=guarded, pending_msgs_limit=0, pending_bytes_limit=0)
 
@@ -470,7 +472,7 @@ def _decode(answer: Msg) -> dict[str, Any]:
         outcome = msgspec.json.decode(answer.data, type=dict[str, Any])
         msgspec.convert(outcome.get("error"), _Trouble | None)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        log.debug("somebody who is no NATS server answers on %s", answer.subject)
+        log.debug("an answer on %s does not come from a NATS server", answer.subject)
         return {"error": {"code": 503}}
     return outcome
 

@@ -53,7 +53,7 @@ def from_credentials(file: str) -> tuple[bytes, Identity]:
     content = _read(file)
     token, seed = _TOKEN.search(content), _SEED.search(content)
     if not token or not seed:
-        raise SettingsError(f"The file {file} has no credentials for NATS.")
+        raise SettingsError(f"The file {file} does not contain credentials for NATS.")
     return token[1], _identity(file, seed[1])
 
 
@@ -61,7 +61,7 @@ def _identity(file: str, seed: bytes) -> Identity:
     try:
         return Identity(seed)
     except ValueError:
-        raise SettingsError(f"The file {file} has no NKEY seed of a user.") from None
+        raise SettingsError(f"The file {file} does not contain an NKEY seed of a user.") from None
 
 
 def _read(file: str) -> bytes:

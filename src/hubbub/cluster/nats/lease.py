@@ -116,7 +116,7 @@ class Lease:
                 log.debug("the lease could not be renewed: %s", error)
                 # The server may have lost its connection to the other servers.
                 if self._link.up and start - answered > FORSAKE:
-                    log.warning("the NATS server answers nothing; another one is tried")
+                    log.warning("the NATS server does not answer; trying another one")
                     await self._link.leave_server()
                     answered = start
             self.changed()
@@ -130,7 +130,7 @@ class Lease:
                 if self._number:
                     await self._link.delete(streams.NOW, self._number)
         except (BrokerError, TimeoutError):
-            log.debug("the lease will end by itself")
+            log.debug("the lease could not be deleted; it will expire")
 
     async def _renew(self, start: float) -> None:
         try:
@@ -141,7 +141,7 @@ class Lease:
             if mine:  # only the answer was lost
                 self._number = mine.number
                 return
-            log.warning("this node was away for too long; it claims its names again")
+            log.warning("this node was disconnected for too long; it claims its names again")
             self._away = True
             self._term = ""
             self._again |= set(self._held)

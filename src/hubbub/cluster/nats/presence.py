@@ -241,7 +241,7 @@ class Presence:
         """Store leave entries for the users of a dead node, before other users may take their names."""
         for node, peer in list(self.peers.items()):
             if peer.lease == lease:
-                log.warning("another node is gone; its %d people have left", len(peer.people))
+                log.warning("another node is gone; its %d users have left", len(peer.people))
                 for number, session in peer.people.items():
                     self._say_gone(lease, number, session)
                 self._lose(node, peer)

@@ -108,7 +108,7 @@ async def _make(link: NatsConnection, config: dict[str, Any], insists: bool) -> 
             raise SettingsError(text) from None
         except BrokerError:
             if loop.time() > end:
-                raise SettingsError("JetStream does not answer: it must be switched on, with a leader.") from None
+                raise SettingsError("JetStream does not answer. It must be enabled and have a leader.") from None
             await asyncio.sleep(AGAIN)
 
 
@@ -125,7 +125,7 @@ async def patiently(store: Callable[[], Awaitable[T]]) -> T:
             return await store()
         except BrokerError as error:
             if loop.time() > end:
-                raise SettingsError(f"The NATS servers store nothing: {error}.") from None
+                raise SettingsError(f"The NATS servers cannot store the log: {error}.") from None
             await asyncio.sleep(AGAIN)
 
 
@@ -189,10 +189,10 @@ async def _adapt(link: NatsConnection, config: dict[str, Any], insists: bool) ->
         if isinstance(want, dict) and isinstance(has, dict):
             want, has = want["dest"], has.get("dest")
         if what in config and want != has:
-            raise SettingsError(f"The stream {name} is there already, and not hubbub's: in {what} it differs.")
+            raise SettingsError(f"The stream {name} exists already, but it is not hubbub's: it differs in {what}.")
     if insists and have["num_replicas"] != config["num_replicas"]:
         text = f"The stream {name} has {have['num_replicas']} copies, not {config['num_replicas']}"
-        raise SettingsError(f"{text}; nats stream edit changes that.")
+        raise SettingsError(f"{text}; change that with nats stream edit.")
     wanted = {key: config[key] for key in ("max_age", "max_msgs", "max_bytes", "duplicate_window") if key in config}
     if any(have.get(key) != value for key, value in wanted.items()):
         try:

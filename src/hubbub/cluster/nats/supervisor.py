@@ -35,7 +35,7 @@ class Supervisor:
                     await work()
                     return
                 except Exception:
-                    log.exception("something in the background failed; it is begun again")
+                    log.exception("a background task failed and is restarted")
                 await asyncio.sleep(AGAIN)
 
         self.spawn(go_on())
@@ -43,7 +43,7 @@ class Supervisor:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            log.error("something in the background failed", exc_info=error)
+            log.error("a background task failed", exc_info=error)
 
     async def stop(self) -> None:
         """Cancel all tasks, and wait up to 2 seconds until they have ended."""

@@ -108,7 +108,7 @@ class Acceptor:
         if now - self._told >= REPEAT:
             self._told = now
             log.warning(
-                "No more connections can be accepted (%s) with %d open; trying on", reason(error), self.admission.count
+                "No more connections can be accepted (%s) with %d open; retrying", reason(error), self.admission.count
             )
         self._shared.loop.remove_reader(listener)
         self._shared.loop.call_later(RETRY, self._retry, listener)

@@ -23,7 +23,7 @@ _ADDRESS = re.compile(
 def _parts(address: str) -> re.Match[str]:
     parts = _ADDRESS.fullmatch(address)
     if not parts or int(parts["port"]) > 65535:
-        raise SettingsError(f"The address {address!r} is not like 127.0.0.1:8888 or [::1]:8888.")
+        raise SettingsError(f"The address {address!r} does not look like 127.0.0.1:8888 or [::1]:8888.")
     return parts
 
 
@@ -62,7 +62,7 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
     try:
         found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
-        raise SettingsError(f"The host of the address {address!r} is not known.") from None
+        raise SettingsError(f"The host name in the address {address!r} is unknown.") from None
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))
 
 
@@ -119,7 +119,7 @@ def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str,
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(f"The address {address} is in use by another program.") from error
-        raise SettingsError(f"The address {address} cannot be listened on: {reason(error)}.") from error
+        raise SettingsError(f"The server cannot listen on {address}: {reason(error)}.") from error
 
 
 def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: int) -> socket.socket:
@@ -197,7 +197,7 @@ def network(text: str, whose: str = "a balancer") -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise SettingsError(f"The address {text!r} of {whose} is not like 192.0.2.1 or 10.0.0.0/8.") from None
+        raise SettingsError(f"The address {text!r} of {whose} does not look like 192.0.2.1 or 10.0.0.0/8.") from None
 
 
 def contains(where: Network, host: str) -> bool:

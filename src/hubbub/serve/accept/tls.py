@@ -42,9 +42,9 @@ class Certificate:
 
     def __init__(self, settings: Settings) -> None:
         if settings.tls == SELF_SIGNED and settings.tls_cert:
-            raise SettingsError("Either --tls self-signed or --tls-cert, not both.")
+            raise SettingsError("Use either --tls self-signed or --tls-cert, not both.")
         if settings.tls != SELF_SIGNED and not settings.tls_cert:
-            raise SettingsError("Name the certificate by --tls-cert, or use --tls self-signed.")
+            raise SettingsError("Name the certificate with --tls-cert, or use --tls self-signed.")
         folder = Path(settings.data)
         self.self_signed = settings.tls == SELF_SIGNED
         self._renewal = datetime.datetime.max.replace(tzinfo=datetime.UTC)
@@ -71,7 +71,7 @@ class Certificate:
             try:
                 self._make_if_outdated()
             except SettingsError as error:
-                log.error("%s The old certificate stays.", error)
+                log.error("%s The old certificate stays in use.", error)
                 self._renewal = _now() + datetime.timedelta(days=1)
         stamp = self._stat()
         if stamp != self._stamp:
@@ -86,16 +86,18 @@ class Certificate:
         try:
             self.context = self._load()
         except SettingsError as error:
-            log.error("%s The old certificate stays.", error)
+            log.error("%s The old certificate stays in use.", error)
         else:
-            log.info("The certificate was read anew; its SHA-256 fingerprint is %s", self.fingerprint)
+            log.info("The certificate was reloaded; its SHA-256 fingerprint is %s", self.fingerprint)
 
     def _make_if_outdated(self) -> None:
         """Make a certificate if there is none, if it ends within RENEWAL, or if the server has names that it lacks."""
         names, ends = _read(self._cert, self._key)
         if ends < _now() + RENEWAL or not names.issuperset(self._names):
             if names:
-                log.warning("A new certificate is made: the old one ends %s and is for %s", ends.date(), _listed(names))
+                log.warning(
+                    "Making a new certificate: the old one is valid until %s and for %s", ends.date(), _listed(names)
+                )
             _make(self._cert, self._key, [*self._names, *_own_names()])
             _, ends = _read(self._cert, self._key)
         self._renewal = ends - RENEWAL
@@ -160,7 +162,7 @@ def _written(host: str) -> str:
         try:
             return host.encode("idna").decode("ascii").lower()
         except ValueError:
-            raise SettingsError(f"The name {host!r} is none that a certificate can be made for.") from None
+            raise SettingsError(f"A certificate cannot be made for the name {host!r}.") from None
 
 
 def _read(cert: Path, key: Path) -> tuple[set[str], datetime.datetime]:

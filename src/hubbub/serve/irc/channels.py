@@ -61,7 +61,7 @@ def room_of(client: IrcClient, name: str) -> Room | None:
 
 
 def join(client: IrcClient, params: list[str]) -> None:
-    """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all."""
+    """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all of them."""
     if params == ["0"]:
         for name in list(client.session.rooms):
             client.hub.rooms.leave(client.session, name)
@@ -146,7 +146,7 @@ def part(client: IrcClient, params: list[str]) -> None:
 
 
 def topic(client: IrcClient, params: list[str]) -> None:
-    """TOPIC #channel [text]: show a topic, or set it."""
+    """TOPIC #channel [text]: show or set the topic."""
     room = room_at(client, params[0])
     if room is None:
         return
@@ -164,7 +164,7 @@ def topic(client: IrcClient, params: list[str]) -> None:
 
 
 def invite(client: IrcClient, params: list[str]) -> None:
-    """INVITE nick #channel: let somebody come in; without parameters, list who invited."""
+    """INVITE nick #channel: invite somebody; without parameters, list the channels you are invited to."""
     if not params:
         for one in client.hub.rooms.loaded.values():
             if one.name in client.session.invited:
@@ -193,7 +193,7 @@ def invite(client: IrcClient, params: list[str]) -> None:
 
 
 def knock(client: IrcClient, params: list[str]) -> None:
-    """KNOCK #channel: ask its operators to be let in."""
+    """KNOCK #channel: ask the channel's operators to let you in."""
     name = params[0]
     room = room_at(client, name)
     if room is None:
@@ -226,7 +226,7 @@ def _knock(client: IrcClient, room: Room) -> None:
 
 
 def kick(client: IrcClient, params: list[str]) -> None:
-    """KICK #channel nick[,nick] [reason]: throw people out."""
+    """KICK #channel nick[,nick] [reason]: remove people from a channel."""
     channels, nicks = params[0].split(","), params[1].split(",")
     reason = params[2] if len(params) > 2 else ""
     pairs = zip(channels if len(channels) > 1 else channels * len(nicks), nicks, strict=False)
@@ -247,11 +247,11 @@ def _refuse(client: IrcClient, refusal: Refused, nick: str, name: str) -> None:
 
 
 def redact(client: IrcClient, params: list[str]) -> None:
-    """REDACT target msgid [reason]: take a message back (draft/message-redaction)."""
+    """REDACT target msgid [reason]: delete a message (draft/message-redaction)."""
     target, id = params[0], params[1]
     room = find_room(client, target)
     if room is None or client.session not in room.members:
-        client.fail("REDACT", "INVALID_TARGET", target, "You cannot take back messages there")
+        client.fail("REDACT", "INVALID_TARGET", target, "You cannot delete messages there")
         return
 
     def refuse(refusal: Refused) -> None:
@@ -263,7 +263,7 @@ def redact(client: IrcClient, params: list[str]) -> None:
 
 
 def rename(client: IrcClient, params: list[str]) -> None:
-    """RENAME #old #new [reason]: give a channel another name (draft/channel-rename)."""
+    """RENAME #old #new [reason]: rename a channel (draft/channel-rename)."""
     before, to = params[0], params[1]
     room = room_of(client, before)
     if room is None:
@@ -289,7 +289,7 @@ def rename(client: IrcClient, params: list[str]) -> None:
 
 
 def names_of(client: IrcClient, params: list[str]) -> None:
-    """NAMES #channel[,#channel]: list the people there."""
+    """NAMES #channel[,#channel]: list the people in a channel."""
     if not params:
         client.numeric(366, "*")
         return

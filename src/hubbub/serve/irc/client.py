@@ -75,4 +75,4 @@ class IrcClient(IrcReplies):
         """
         self.strays += 1
         if self.strays >= STRAYS:
-            self.end("Register first, by NICK and USER")
+            self.end("Register first, with NICK and USER")

@@ -69,7 +69,7 @@ def _parse_time(text: str) -> float | None:
 
 
 def chathistory(client: IrcClient, params: list[str]) -> None:
-    """CHATHISTORY verb target bound... limit: read what was said."""
+    """CHATHISTORY verb target bound... limit: read earlier messages."""
     verb = params[0].upper() if params else "*"
     form = _FORMS.get(verb)
     if form is None:
@@ -166,7 +166,7 @@ def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
 
 
 def markread(client: IrcClient, params: list[str]) -> None:
-    """MARKREAD target [timestamp=...]: remember how far one has read (as long as one is here)."""
+    """MARKREAD target [timestamp=...]: store how far you have read, until you disconnect."""
     if not params:
         client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
         return
@@ -202,7 +202,7 @@ class Multiline:
 
 
 def stray_batch(client: IrcClient, params: list[str]) -> None:
-    """BATCH +ref draft/multiline target, BATCH -ref: say a message of several lines."""
+    """BATCH +ref draft/multiline target, BATCH -ref: send a message of several lines."""
 
 
 def takes(client: IrcClient, message: wire.Message) -> bool:
@@ -250,7 +250,7 @@ def _batch(client: IrcClient, message: wire.Message) -> None:
     if batch is not None:
         _break(client, batch, "MULTILINE_INVALID", "A batch is open already")
     else:
-        client.fail("BATCH", "MULTILINE_INVALID", "That is no batch")
+        client.fail("BATCH", "MULTILINE_INVALID", "There is no such batch")
 
 
 def _line(client: IrcClient, batch: Multiline, message: wire.Message) -> None:

@@ -20,15 +20,15 @@ TARGETS = 4  # maximum number of targets of one message
 
 
 def privmsg(client: IrcClient, params: list[str]) -> None:
-    """PRIVMSG target[,target] text: say something in a channel or to somebody."""
+    """PRIVMSG target[,target] text: send a message to a channel or a user."""
 
 
 def notice(client: IrcClient, params: list[str]) -> None:
-    """NOTICE target[,target] text: the same, without any answer."""
+    """NOTICE target[,target] text: send a message that gets no automatic answer."""
 
 
 def tagmsg(client: IrcClient, params: list[str]) -> None:
-    """TAGMSG target[,target]: tell tags alone, like who is typing."""
+    """TAGMSG target[,target]: send only tags, such as a typing notice."""
 
 
 def client_tags(message: wire.Message) -> str:

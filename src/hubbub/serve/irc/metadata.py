@@ -157,12 +157,12 @@ def _bad_value(client: IrcClient, key: str) -> None:
 
 
 def _bad_target(client: IrcClient, word: str) -> None:
-    client.fail("METADATA", "INVALID_TARGET", _shown(word), "There is no such target, or it is not yours to see")
+    client.fail("METADATA", "INVALID_TARGET", _shown(word), "There is no such target, or you may not see it")
 
 
 def _bad_verb(client: IrcClient, verb: str) -> None:
     code = "INVALID_PARAMS" if THIRD in client.caps else "SUBCOMMAND_INVALID"
-    client.fail("METADATA", code, _shown(verb), "That is no subcommand, or it needs more parameters")
+    client.fail("METADATA", code, _shown(verb), "Unknown subcommand, or too few parameters")
 
 
 def _not_allowed(client: IrcClient, target: MetadataTarget, key: str) -> None:
@@ -284,7 +284,7 @@ def _change(client: IrcClient, target: MetadataTarget, key: str, value: str) -> 
 
 
 def metadata(client: IrcClient, params: list[str]) -> None:
-    """METADATA target GET|LIST|SET|CLEAR|SUB|UNSUB|SUBS|SYNC [keys]: what people and channels tell of themselves."""
+    """METADATA target GET|LIST|SET|CLEAR|SUB|UNSUB|SUBS|SYNC [keys]: read or set data about users and channels."""
     word, verb, rest = params[0], params[1].upper(), params[2:]
     if not client.registered and not (word == "*" and client.caps & CAPS.keys()):
         client.numeric(451)

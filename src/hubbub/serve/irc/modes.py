@@ -24,7 +24,7 @@ MODES = 20  # maximum number of changes in one command
 
 
 def mode(client: IrcClient, params: list[str]) -> None:
-    """MODE target [changes]: show or change the modes of a channel or of oneself."""
+    """MODE target [changes]: show or change the modes of a channel or your own."""
     if params[0].startswith("#"):
         _mode_of_channel(client, params[0], params[1:])
     else:

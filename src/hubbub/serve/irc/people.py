@@ -43,7 +43,7 @@ def flags(client: IrcClient, session: Session, room: Room | None) -> str:
 
 
 def who(client: IrcClient, params: list[str]) -> None:
-    """WHO mask [%fields[,token]]: list people, those of a channel or those whose name fits."""
+    """WHO mask [%fields[,token]]: list the people in a channel, or those whose name matches."""
     mask = params[0] if params and params[0] else "*"
     option = params[1] if len(params) > 1 else ""
     plain, _, fields = option.partition("%")
@@ -118,7 +118,7 @@ def _whox(client: IrcClient, session: Session, room: Room | None, letters: str, 
 
 
 def whois(client: IrcClient, params: list[str]) -> None:
-    """WHOIS nick: tell about somebody."""
+    """WHOIS nick: show information about a user."""
     if not params or not params[-1]:
         client.numeric(431)
         return
@@ -166,7 +166,7 @@ def _whois(client: IrcClient, session: Session, user: User) -> None:
 
 
 def whowas(client: IrcClient, params: list[str]) -> None:
-    """WHOWAS nick [count]: tell who was here under a name, the newest first."""
+    """WHOWAS nick [count]: list past users of a nick, newest first."""
     if not params or not params[0]:
         client.numeric(431)
         return
@@ -183,7 +183,7 @@ def whowas(client: IrcClient, params: list[str]) -> None:
 
 
 def userhost(client: IrcClient, params: list[str]) -> None:
-    """USERHOST nick...: tell from where up to five people come."""
+    """USERHOST nick...: show the hosts of up to five users."""
     replies = []
     for nick in params[:5]:
         session = client.hub.directory.find(nick)
@@ -194,7 +194,7 @@ def userhost(client: IrcClient, params: list[str]) -> None:
 
 
 def ison(client: IrcClient, params: list[str]) -> None:
-    """ISON nick...: tell who of these is here."""
+    """ISON nick...: list which of these users are online."""
     asked = " ".join(params).split()
     here = [session.nick for nick in asked if (session := client.hub.directory.find(nick))]
     for line in wire.fill(here, 400) or [""]:
@@ -202,7 +202,7 @@ def ison(client: IrcClient, params: list[str]) -> None:
 
 
 def away(client: IrcClient, params: list[str]) -> None:
-    """AWAY [text]: say that one is away, or back."""
+    """AWAY [text]: mark yourself as away; without a text, as back."""
     text = wire.cut(clean(params[0]).strip(), bounds.AWAY_BYTES) if params else ""
     if not client.registered:
         if "draft/pre-away" not in client.caps:
@@ -223,7 +223,7 @@ def away(client: IrcClient, params: list[str]) -> None:
 
 
 def setname(client: IrcClient, params: list[str]) -> None:
-    """SETNAME text: take another real name (IRCv3 setname)."""
+    """SETNAME text: change your real name (IRCv3 setname)."""
     if not params:
         client.numeric(461, "SETNAME")
         return
@@ -242,7 +242,7 @@ def setname(client: IrcClient, params: list[str]) -> None:
 
 
 def monitor(client: IrcClient, params: list[str]) -> None:
-    """MONITOR + - C L S: be told when people come and go (IRCv3 monitor)."""
+    """MONITOR + - C L S: get a message when users come or go (IRCv3 monitor)."""
     verb = params[0].upper()
     nicks = [nick for nick in (params[1] if len(params) > 1 else "").split(",") if nick]
     if verb == "+":

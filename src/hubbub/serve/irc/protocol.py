@@ -149,7 +149,9 @@ class IrcProtocol(IrcClient):
         if item.why is wire.IrcFault.TOO_LONG:
             self.numeric(417)
         elif item.verb == "NICK":
-            self.reply("432", self.nick, "*", "Your nick is not UTF-8. Set your client to UTF-8, or take another nick.")
+            self.reply(
+                "432", self.nick, "*", "Your nick is not UTF-8. Set your client to UTF-8, or choose another nick."
+            )
         else:
             self.fail(item.verb, "INVALID_UTF8", "Message rejected, it is not UTF-8")
         if not self.registered and not commands.is_early(item.verb):

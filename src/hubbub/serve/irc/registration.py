@@ -156,7 +156,7 @@ def _not_called(client: IrcClient, refusal: Refused) -> None:
 
 
 def password(client: IrcClient, params: list[str]) -> None:
-    """PASS password: what the server asks for before it lets you in."""
+    """PASS password: give the server's password before you register."""
     if client.registered:
         client.numeric(462)
     else:
@@ -164,7 +164,7 @@ def password(client: IrcClient, params: list[str]) -> None:
 
 
 def nick(client: IrcClient, params: list[str]) -> None:
-    """NICK name: be called that."""
+    """NICK name: set your nick."""
     if not params or not params[0]:
         client.numeric(431)
         return
@@ -181,7 +181,7 @@ def nick(client: IrcClient, params: list[str]) -> None:
 
 
 def user(client: IrcClient, params: list[str]) -> None:
-    """USER name 0 * :real name: who you are, said once."""
+    """USER name 0 * :real name: give your user name and real name, once."""
     if client.registered:
         client.numeric(462)
         return
@@ -201,12 +201,12 @@ def _username(text: str) -> str:
 
 
 def authenticate(client: IrcClient, params: list[str]) -> None:
-    """AUTHENTICATE mechanism: log in. There are no accounts, so that fails; the client goes on without one."""
+    """AUTHENTICATE mechanism: log in. This fails, because there are no accounts; clients continue without."""
     client.numeric(906 if params[0] == "*" else 904)
 
 
 def webirc(client: IrcClient, params: list[str]) -> None:
-    """WEBIRC password gateway host address [options]: a web gateway tells for whom it speaks.
+    """WEBIRC password gateway host address [options]: for web gateways, give the address of the user.
 
     Source: https://ircv3.net/specs/extensions/webirc
     """
@@ -219,7 +219,7 @@ def webirc(client: IrcClient, params: list[str]) -> None:
     if client.registered:
         client.numeric(462)
     elif not address or not client.network.is_gateway(where):
-        client.end("WEBIRC is not accepted from you")
+        client.end("WEBIRC is not accepted from your address")
     else:
         safe = "secure" in options and (client.connection.encrypted or is_loopback(origin(where)))
         start = partial(client.network.verify_gateway, params[0])
@@ -237,7 +237,7 @@ def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None
 
 
 def starttls(client: IrcClient, params: list[str]) -> None:
-    """STARTTLS: encrypt from here on. It is refused: connect by TLS."""
+    """STARTTLS: always refused. Connect with TLS instead."""
     client.numeric(691)
 
 
@@ -247,13 +247,13 @@ def http(client: IrcClient) -> None:
 
 
 def quit(client: IrcClient, params: list[str]) -> None:
-    """QUIT :why: leave."""
+    """QUIT [reason]: disconnect."""
     why = reason_of(params[0]) if params else ""
     client.end(f"Quit: {why}", why)
 
 
 def ping(client: IrcClient, params: list[str]) -> None:
-    """PING token: PONG comes back, after all that you said before was given to the others."""
+    """PING token: ask for a PONG, which comes after all your earlier messages were delivered."""
     if not params or not params[0]:
         client.numeric(409)
     else:
@@ -262,11 +262,11 @@ def ping(client: IrcClient, params: list[str]) -> None:
 
 
 def nothing(client: IrcClient, params: list[str]) -> None:
-    """PONG, and what only servers say."""
+    """PONG and messages that only servers send: ignored."""
 
 
 def cap(client: IrcClient, params: list[str]) -> None:
-    """CAP LS, LIST, REQ or END: which capabilities there are, and which you use."""
+    """CAP LS, LIST, REQ or END: list or request capabilities."""
     if not params:
         client.numeric(461, "CAP")
         return

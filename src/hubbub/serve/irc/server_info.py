@@ -92,8 +92,8 @@ def _elsewhere(client: IrcClient, params: list[str]) -> bool:
 
 
 def services(client: IrcClient, params: list[str]) -> None:
-    """NS, CS and their long names: what services do elsewhere. There are none."""
-    client.notice("There are no services and no accounts here: a nick is free as soon as its user has left.")
+    """NS, CS and their long names: services of other networks. There are none here."""
+    client.notice("There are no services and no accounts here. A nick is free as soon as its user leaves.")
 
 
 def motd(client: IrcClient, params: list[str]) -> None:
@@ -111,7 +111,7 @@ def motd(client: IrcClient, params: list[str]) -> None:
 
 
 def version(client: IrcClient, params: list[str]) -> None:
-    """VERSION: which server this is, and what it can do."""
+    """VERSION: show the server's version and features."""
     if not _elsewhere(client, params):
         client.reply(
             "351", client.nick, VERSION, client.network.name, "a chat server for every client you already have"
@@ -120,13 +120,13 @@ def version(client: IrcClient, params: list[str]) -> None:
 
 
 def time(client: IrcClient, params: list[str]) -> None:
-    """TIME: what time it is at the server."""
+    """TIME: show the server's time."""
     if not _elsewhere(client, params):
         client.reply("391", client.nick, client.network.name, human(client.hub.clock()))
 
 
 def info(client: IrcClient, params: list[str]) -> None:
-    """INFO: what this server is."""
+    """INFO: show information about the server."""
     if not _elsewhere(client, params):
         client.reply("371", client.nick, f"{VERSION}: one room for nc, telnet, browsers, curl and IRC")
         client.reply("371", client.nick, f"Running since {human(client.network.started)}")
@@ -134,7 +134,7 @@ def info(client: IrcClient, params: list[str]) -> None:
 
 
 def admin(client: IrcClient, params: list[str]) -> None:
-    """ADMIN: who looks after it."""
+    """ADMIN: show how to contact the administrator."""
     if _elsewhere(client, params):
         return
     if not client.settings.admin:
@@ -146,14 +146,14 @@ def admin(client: IrcClient, params: list[str]) -> None:
 
 
 def links(client: IrcClient, _: list[str]) -> None:
-    """LINKS: which servers there are."""
+    """LINKS: list the servers of the network."""
     name = client.network.name
     client.reply("364", client.nick, name, name, f"0 {client.settings.description}")
     client.numeric(365, "*")
 
 
 def stats(client: IrcClient, params: list[str]) -> None:
-    """STATS u or o: for how long it has run; for operators, who they are."""
+    """STATS u or o: show the uptime, or to operators the list of operators."""
     letter = params[0][0]
     if letter == "u":
         seconds = int(client.hub.clock() - client.network.started)
@@ -167,7 +167,7 @@ def stats(client: IrcClient, params: list[str]) -> None:
 
 
 def oper(client: IrcClient, params: list[str]) -> None:
-    """OPER name password: be an operator of the server."""
+    """OPER name password: log in as a server operator."""
 
     def answer(right: bool) -> None:
         code = 381 if right else 464
@@ -181,7 +181,7 @@ def oper(client: IrcClient, params: list[str]) -> None:
 
 
 def kill(client: IrcClient, params: list[str]) -> None:
-    """KILL nick :why: cut somebody off."""
+    """KILL nick :reason: disconnect a user."""
     name, reason = params[0], clean(params[1]) if len(params) > 1 else "no reason given"
     if key_of(name) == key_of(client.network.name):
         client.numeric(483)
@@ -191,7 +191,7 @@ def kill(client: IrcClient, params: list[str]) -> None:
         client.numeric(401, name)
         return
     text = f"Killed ({client.nick} ({reason}))"
-    log.warning("%s (%s) has cut off %s: %s", client.nick, client.session.address, target.nick, reason)
+    log.warning("%s (%s) has disconnected %s: %s", client.nick, client.session.address, target.nick, reason)
     other = client.network.client(target)
     if other:
         other.send(other.event(client.session, "KILL", other.nick, reason))
@@ -201,13 +201,13 @@ def kill(client: IrcClient, params: list[str]) -> None:
 
 
 def wallops(client: IrcClient, params: list[str]) -> None:
-    """WALLOPS :text: tell it to all who have mode +w."""
+    """WALLOPS :text: send a message to all users with mode +w."""
     for other in list(client.network.clients):
         if other.user and "w" in other.user.modes:
             other.send(other.event(client.session, "WALLOPS", clean(params[0])))
 
 
 def rehash(client: IrcClient, _: list[str]) -> None:
-    """REHASH: settings are read when the server starts, certificates on SIGHUP."""
+    """REHASH: does nothing. Certificates are reloaded on SIGHUP, settings at the next start."""
     client.numeric(382, "hubbub.toml")
-    client.notice("Certificates are read anew on SIGHUP; everything else at the next start.")
+    client.notice("Certificates are reloaded on SIGHUP, and settings are read at the next start.")

@@ -111,7 +111,7 @@ class Web:
                 raise
             except Exception:
                 log.exception("A request for %s could not be answered", clean(request.path))
-                return text(500, "Something went wrong; the server's log says what.")
+                return text(500, "Something went wrong. The server's log has the details.")
 
         return await dialogue.answer(request, found)
 
@@ -142,7 +142,7 @@ class Web:
         if handler is None:
             return text(404, "There is no such page.")
         if request.method not in ("GET", "HEAD"):
-            return text(405, f"{request.method} is not possible here.", Allow="GET, HEAD")
+            return text(405, f"{request.method} is not allowed here.", Allow="GET, HEAD")
         return await handler(call)
 
     def _refuse(self, request: web.BaseRequest, public: bool, navigable: bool) -> web.StreamResponse | None:
@@ -193,7 +193,7 @@ class Web:
         if handler is None:
             return text(404, "There is no such page.")
         if call.request.method not in ("GET", "HEAD"):
-            return text(405, f"{call.request.method} is not possible here.", Allow="GET, HEAD")
+            return text(405, f"{call.request.method} is not allowed here.", Allow="GET, HEAD")
         return await handler(call)
 
     def _for_operators(self, handler: Handler) -> Handler:

@@ -281,7 +281,7 @@ class WebSocketClient:
         new, self._session, self._token = self._session, talk._session, talk._token
         talk._replaced = True
         resuming.replace(self._hub, self._session, new)
-        talk._connection.finish(close_frame(websocket.REPLACED, "The session goes on in another connection."))
+        talk._connection.finish(close_frame(websocket.REPLACED, "The session continues in another connection."))
         log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)
         self._welcome()
         resuming.go_on(self._hub, self._session, rooms)

@@ -82,8 +82,8 @@ class Forgetting:
         doubted = bool(self._age) and clock - time > PATIENCE
         if doubted and not self._doubted:
             log.warning(
-                "The clock is %.0f days ahead of what this log has seen. If it is right, entries that have become too "
-                "old are forgotten little by little; if it is wrong, set it.",
+                "The clock is %.0f days ahead of the newest entry of this log. If it is right, entries that are "
+                "now too old will be deleted little by little. If it is wrong, set it.",
                 (clock - time) / DAY,
             )
         self._doubted = doubted
@@ -95,5 +95,5 @@ class Forgetting:
             what = (
                 f" that were older than {datetime.fromtimestamp(time - self._age):%Y-%m-%d %H:%M}" if self._age else ""
             )
-            log.info("%s entries%s are forgotten, as the settings keep_… ask", f"{forgotten - self._told:,}", what)
+            log.info("%s entries%s were deleted because of the settings keep_…", f"{forgotten - self._told:,}", what)
             self._told, self._when = forgotten, clock

@@ -173,4 +173,4 @@ class Archive(Store):
         """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""
         to = entry.text.partition(" ")[0]
         if to != entry.room and self._db.execute("SELECT 1 FROM room WHERE name = ?", (to,)).fetchone():
-            raise BrokerError(f"{entry.room} was renamed to {to}, but there is another room of this name here")
+            raise BrokerError(f"{entry.room} was renamed to {to}, but another room has this name here")

@@ -46,7 +46,7 @@ def back_up(folder: Path, target: Path, copying: Progress, verifying: Progress) 
     """
     try:
         if target.exists() and next(target.iterdir(), None):
-            raise SettingsError(f"The folder {target} is not empty; name one that is to be made.")
+            raise SettingsError(f"The folder {target} is not empty. Name a new folder.")
         make_folder(target.parent)
         part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         with contextlib.ExitStack() as undo:
@@ -88,5 +88,5 @@ def _copy(folder: Path, part: Path, copying: Progress, verifying: Progress) -> S
             raise SettingsError(_damaged(faults[0]))
         size = made.size()
     if size.entries != count:
-        raise SettingsError(f"The backup has {size.entries:,} entries, and the log {count:,}: something is wrong.")
+        raise SettingsError(f"The backup is wrong: it has {size.entries:,} entries, but the log has {count:,}.")
     return size

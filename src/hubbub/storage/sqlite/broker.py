@@ -216,11 +216,11 @@ class SqliteBroker:
                 result = question(store)
             except BrokerError as error:
                 if not isinstance(error, Closed | Changed):
-                    log.warning("a question could not be answered: %s (%s)", error, error.__cause__)
+                    log.warning("a query failed: %s (%s)", error, error.__cause__)
                 result = error
             except Exception:
-                log.exception("a question could not be answered")
-                result = BrokerError("the server made a mistake")
+                log.exception("a query failed")
+                result = BrokerError("the server has an internal error")
             if store.damage:
                 self._is_damaged(store.damage)
             self._tell(done, result)
@@ -231,7 +231,10 @@ class SqliteBroker:
         """Report damage of the log: in `health`, and once on the console."""
         if not self.health:
             self.health = "the log is damaged; hubbub check says more"
-            log.error("The log is damaged: %s. hubbub check says more, hubbub export --salvage saves the rest", what)
+            log.error(
+                "The log is damaged: %s. Run hubbub check for details, and hubbub export --salvage to save the rest",
+                what,
+            )
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits any more
@@ -309,7 +312,7 @@ class SqliteBroker:
         try:
             more = store.trim_some(self._keep, self._ageing.advance(clock, self._uptime()), TRIM_STEP, clock)
         except Exception:  # the log must go on
-            log.exception("the oldest entries could not be forgotten")
+            log.exception("the oldest entries could not be deleted")
             return False
         self._forgetting.tell(store.forgotten, more, clock, self._ageing.time)
         return more
@@ -318,7 +321,7 @@ class SqliteBroker:
         try:
             return store.index_some(INDEX_STEP)
         except Exception:  # searches work without the index; the log must go on
-            log.exception("the text index could not be fed")
+            log.exception("the text index could not be updated")
             return False
 
     def _store_batch(self, store: Store, batch: Sequence[Draft]) -> None:
@@ -337,7 +340,7 @@ class SqliteBroker:
             self._tell(self._failed, batch, str(error), True)
         except Exception:  # a bug must not end this thread, on which all users wait
             log.exception("a batch of %d could not be stored", len(batch))
-            self._tell(self._failed, batch, "the server made a mistake", True)
+            self._tell(self._failed, batch, "the server has an internal error", True)
 
     def _future(self, clock: float) -> str:
         """Return a warning if the newest entry has a time in the future; only once for each newest entry."""
@@ -381,7 +384,7 @@ class SqliteBroker:
             except BrokerError as error:
                 cause = error.__cause__
         self._fault = self.health = LOST_DISK
-        log.critical("The disk does not confirm what is written to the log: %s", cause)
+        log.critical("The disk does not confirm writes to the log: %s", cause)
         self._tell(self.broken, LOST_DISK)
         raise BrokerError(LOST_DISK)
 

@@ -103,7 +103,7 @@ def search(log: EntryReader, query: Search) -> LogPage:
     )
     found = page(True, (entry for entry in candidates if words.are_in(entry.text)), query.limit)
     if behind and not found.more:
-        return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being made")
+        return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being built")
     return found
 
 

@@ -135,12 +135,12 @@ class Store(QueryReader):
     def _prepare(self) -> None:
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
         if version > VERSION:
-            raise SettingsError(f"The log {self._path} was made by a newer hubbub.")
+            raise SettingsError(f"The log {self._path} was made by a newer version of hubbub.")
         if version == 0 and (not self._write or self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]):
             if self._path.stat().st_size <= EMPTY:
                 text = "is empty: if it was copied while a server ran, copy it with hubbub backup"
                 raise SettingsError(f"The log {self._path} {text}.")
-            raise SettingsError(f"{self._path} is not a log of hubbub.")
+            raise SettingsError(f"{self._path} is not a hubbub log.")
         if self._write:
             schema.upgrade(self._db, version)
             room_state.prepare(self._db)

@@ -227,7 +227,7 @@ def _leave(entry: Entry) -> str:
 
 
 def _topic(entry: Entry) -> str:
-    what = f"set the topic: {entry.text}" if entry.text else "took the topic away"
+    what = f"set the topic: {entry.text}" if entry.text else "removed the topic"
     return f"*** {entry.nick} {what} ***"
 
 

@@ -75,7 +75,7 @@ class LogIdentity:
         """
         if not self.fault:
             self.fault = fault
-            log.critical("The log on NATS is not what was shown from here: %s; this node must be started again", why)
+            log.critical("The log on NATS is not the one that this node has shown: %s. Restart this node", why)
             self._tasks.spawn(self._renew())
 
     async def _renew(self) -> None:

@@ -148,7 +148,7 @@ class Publisher:
         except BrokerError as error:
             self.failed(list(outgoing), str(error), True)
         except Exception:  # a bug must not leave users without an outcome
-            log.exception("what is said in a room cannot be sent")
+            log.exception("the messages of a room cannot be sent")
             self.failed(list(outgoing), MISTAKE, False)
         for name in [name for name, one in self.outgoing.items() if one is outgoing]:
             del self.outgoing[name]
@@ -311,7 +311,7 @@ class Publisher:
                     raise
             except InUse:
                 was, to = batch[-1].room, batch[-1].text.partition(" ")[0]
-                raise BrokerError(f"{was} was renamed to {to}, but there is another room of this name here") from None
+                raise BrokerError(f"{was} was renamed to {to}, but another room has this name here") from None
             await self.wait()
 
     async def _came(self, feed: RoomFeed, id: str) -> bool:

@@ -128,7 +128,7 @@ class RoomFeed(RoomLog):
             # It is unknown where the two logs begin to differ, so everything is read again.
             last = first.number - 1 if first else 0
         if lost:
-            log.warning("the log has lost what came last in %s, or is another one", self.room)
+            log.warning("the log has lost the newest entries of %s, or it is a different log", self.room)
             state.cut(last)
 
     async def differs(self, number: int, sum: int | None) -> bool:

@@ -107,7 +107,7 @@ class SearchIndex:
             raise BrokerError("the index cannot be used right now") from error
         except TimeoutError:
             done = 100 * self.upto // max(self.last, 1)
-            raise BrokerError(f"the index is being made: {done} % of the log is in it") from None
+            raise BrokerError(f"the index is being built: it has {done} % of the log") from None
         store = self._store
         assert store is not None
         return await self._do(lambda: store.answer(query))
