@@ -1,4 +1,4 @@
-"""`python -m hubbub`."""
+"""Run hubbub as `python -m hubbub`."""
 
 from hubbub.cli import main
 

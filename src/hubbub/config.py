@@ -261,7 +261,7 @@ def read(flags: Mapping[str, Any], file: str | None, environment: Mapping[str, s
 
 
 def _from_environment(name: str, environment: Mapping[str, str]) -> str:
-    """Return what a variable says of a setting; of a secret, a file that a variable names may say it."""
+    """Return the value of a setting's variable, or for a secret, the content of the file that NAME_FILE names."""
     variable = ENVIRONMENT + name.upper()
     file = environment.get(f"{variable}_FILE")
     if environment.get(variable) or not file or not (table()[name][1].extra or {}).get("secret"):

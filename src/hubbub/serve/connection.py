@@ -84,7 +84,7 @@ class ClientProtocol(Protocol):
         ...
 
     def resume(self) -> None:
-        """Continue writing after `pause`."""
+        """Continue writing: the peer reads again after `pause`."""
         ...
 
     def shut_down(self) -> None:

@@ -58,7 +58,7 @@ class SocketWriter:
             self._has_buffered = self.transport.get_write_buffer_size() > 0
 
     def stop(self) -> None:
-        """Discard all later output."""
+        """Discard all output from now on."""
         self.send = len
         self._has_buffered = False
 

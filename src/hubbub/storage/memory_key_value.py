@@ -37,7 +37,7 @@ class MemoryKeyValue:
         self._later(done, self._revision)
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
-        """Delete a key."""
+        """Delete a key if its item still has this revision."""
         if not revision or not self._has(check_key(key), revision):
             self._later(done, Changed())
             return

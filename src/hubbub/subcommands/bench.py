@@ -1,4 +1,4 @@
-"""`hubbub bench`."""
+"""The subcommand `hubbub bench`, with its flags."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def bench_command(address: str, as_json: bool, **plan: Any) -> None:
 
         def progress(count: int) -> None:
             if not count:
-                shown.enter_context(bar)  # not before: what goes wrong until then is said alone
+                shown.enter_context(bar)  # not earlier, so that an error at the start stands alone
             bar.update(count)
 
         figures = asyncio.run(bench.run(load, progress))

@@ -1,4 +1,4 @@
-"""`hubbub check`."""
+"""The subcommand `hubbub check`, with its flags."""
 
 from __future__ import annotations
 

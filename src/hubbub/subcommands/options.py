@@ -1,4 +1,4 @@
-"""What the subcommands share: their class, the error that they end with, and flags that several of them have."""
+"""The class of the subcommands, their error, and flags that several of them have."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sentence(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]  # click means it to be set on the instance
 
     def show(self, file: Any = None) -> None:
-        """Print it."""
+        """Print the sentence on standard error."""
         click.echo(f"hubbub: {self.message}", err=True)
 
 
@@ -41,7 +41,7 @@ class Command(click.Command):
     """A command whose epilog is an example, kept as it is written; errors of hubbub become sentences."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it. What the terminal has no character for is printed as a question mark."""
+        """Run the command. A character that the terminal does not have is printed as a question mark."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
@@ -54,7 +54,7 @@ class Command(click.Command):
         return result
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the example."""
+        """Write the example with its line breaks."""
         with formatter.section("Example"):
             for line in (self.epilog or "").splitlines():
                 formatter.write(f"  {line}\n")

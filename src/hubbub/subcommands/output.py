@@ -1,4 +1,4 @@
-"""What several subcommands print, and where they find the log."""
+"""Output that several subcommands print, and the place of the log."""
 
 from __future__ import annotations
 

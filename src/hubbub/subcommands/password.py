@@ -1,4 +1,4 @@
-"""`hubbub password`."""
+"""The subcommand `hubbub password`, with its flags."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from hubbub.subcommands.options import ECHO, Command, settings_options
 @click.command(cls=Command, epilog="hubbub serve --listen 127.0.0.1:8888 --listen '[::1]:8888' --data /var/lib/hubbub")
 @settings_options()
 def serve(file: str | None, **flags: Any) -> None:
-    """Run the chat server."""
+    """Run the chat server until it is stopped."""
     _run(config.read(flags, file), server.serve, config.exposed(flags))
 
 

@@ -1,4 +1,4 @@
-"""Which characters look like which: Unicode's prototypes for what can be in a name (UTS #39).
+"""Characters that look alike: Unicode's prototypes of the characters that names can have (UTS #39).
 
 Made by scripts/confusables.py from version 17.0.0; the license is licenses/unicode.txt. Each word is a character and
 its prototype.

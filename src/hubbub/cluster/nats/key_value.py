@@ -40,7 +40,7 @@ class NatsKeyValue:
         self._ask(self._put(check_key(key), check_value(value), revision), done)
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
-        """Delete a key."""
+        """Delete a key if its item still has this revision."""
         self._ask(self._delete(check_key(key), revision), done)
 
     def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:

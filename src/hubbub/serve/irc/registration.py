@@ -247,7 +247,7 @@ def http(client: IrcClient) -> None:
 
 
 def quit(client: IrcClient, params: list[str]) -> None:
-    """QUIT [reason]: disconnect."""
+    """QUIT [reason]: disconnect from the server."""
     why = reason_of(params[0]) if params else ""
     client.end(f"Quit: {why}", why)
 

@@ -379,7 +379,7 @@ ROUTES = (
     Route("GET", "/rooms", "List the rooms.", wire.RoomsQuery, wire.RoomPage, Api.rooms),
     Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
     Route("GET", "/rooms/{room}/messages", "Read messages.", wire.MessagesQuery, wire.Page, Api.messages),
-    Route("POST", "/rooms/{room}/messages", "Say the body's text.", wire.PostQuery, wire.Posted, Api.post, 201),
+    Route("POST", "/rooms/{room}/messages", "Send a message.", wire.PostQuery, wire.Posted, Api.post, 201),
     Route("GET", "/rooms/{room}/search", "Search in a room.", wire.SearchQuery, wire.Page, Api.search),
     Route(
         "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members

@@ -141,7 +141,7 @@ class HttpClient:
         self._protocol.pause_writing()
 
     def resume(self) -> None:
-        """Let aiohttp write again."""
+        """Let aiohttp write again: the peer reads."""
         self._protocol.resume_writing()
 
     def shut_down(self) -> None:

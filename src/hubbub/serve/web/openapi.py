@@ -44,11 +44,11 @@ def _operation(route: Route) -> dict[str, Any]:
         "parameters": _parameters(route),
         "responses": {
             str(route.status): {
-                "description": "A stream of entries." if stream else "Done.",
+                "description": "A stream of entries." if stream else "Success.",
                 "content": {form: {"schema": _ref(route.answer)}, "text/plain": {"schema": {"type": "string"}}},
             },
             "default": {
-                "description": "Not done.",
+                "description": "Error.",
                 "content": {"application/problem+json": {"schema": _ref(wire.Problem)}},
             },
         },
@@ -59,14 +59,14 @@ def _operation(route: Route) -> dict[str, Any]:
                 "name": "Last-Event-ID",
                 "in": "header",
                 "required": False,
-                "description": "The id of the last event that was received, or an entry's number; goes before `after`.",
+                "description": "The id of the last received event, or the number of an entry. Overrides `after`.",
                 "schema": {"type": "string"},
             }
         )
     if route.method == "POST":
         operation["requestBody"] = {
             "required": True,
-            "description": f"The text, up to {wire.MAX_BODY} bytes in UTF-8; an object if it is application/json.",
+            "description": f"The text, up to {wire.MAX_BODY} bytes in UTF-8, or a JSON object that contains it.",
             "content": {
                 "text/plain": {"schema": {"type": "string"}},
                 "application/json": {"schema": _ref(wire.MessageBody)},

@@ -1,4 +1,4 @@
-"""The API over HTTP: what may be asked, and how the log looks in a stream. docs/protocol.md tells it for users."""
+"""The API over HTTP: its queries, its answers, and the log as a stream. docs/protocol.md explains it to users."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ Mark = Annotated[
 ]
 
 
-# --- what may be asked: the fields are the query's -------------------------------------------------------------
+# --- queries: each field is a parameter -----------------------------------------------------------------------
 
 
 class MessagesQuery(Struct):
-    """The newest messages, those before a number, or those that follow one."""
+    """The newest messages, the newest before a number, or the oldest after a number."""
 
     last: Last = 50
     before: Seq = 0
@@ -51,7 +51,7 @@ class MessagesQuery(Struct):
 
 
 class SearchQuery(Struct):
-    """The newest messages with all these words; a star at the end of one finds words that begin with it."""
+    """The newest messages that contain all these words; a star after a word finds longer words that begin with it."""
 
     q: Words
     last: Last = 20
@@ -59,26 +59,26 @@ class SearchQuery(Struct):
 
 
 class PostQuery(Struct):
-    """The name under which the message is said."""
+    """The name of the message's author."""
 
     name: Name
 
 
 class StreamQuery(Struct):
-    """What follows a number, and then what comes."""
+    """The entries after a number, followed by all new ones; without a number, only new ones."""
 
     after: Mark | None = None
 
 
 class RoomsQuery(Struct):
-    """The liveliest rooms; with `after`, also if it is empty, those whose names follow it, by name."""
+    """The rooms with most members; with `after`, even if it is empty, the rooms whose names follow it, by name."""
 
     after: Name | None = None
     limit: Limit = MAX_LISTED
 
 
 class MembersQuery(Struct):
-    """The people in a room, by name; with `after` those whose names follow it."""
+    """The members of a room, sorted by name; with `after`, those whose names follow it."""
 
     after: Name | None = None
     limit: Limit = MAX_LISTED
@@ -108,16 +108,16 @@ def place(mark: str, log: str) -> int | None:
 
 
 class MessageBody(Struct):
-    """A message as a JSON body, as Slack's webhooks take it."""
+    """A message as a JSON body, in the form of Slack's webhooks."""
 
     text: str
 
 
-# --- what is answered ------------------------------------------------------------------------------------------
+# --- answers ---------------------------------------------------------------------------------------------------
 
 
 class LogEntry(Struct):
-    """An entry of a room's log; `prev` is the number of the one before it, `time` in seconds since the epoch."""
+    """An entry of a room's log. `prev` is the number of the entry before it; `time` is in seconds since the epoch."""
 
     room: str
     seq: int
@@ -132,13 +132,13 @@ class LogEntry(Struct):
 
 
 class Posted(LogEntry):
-    """The entry that a post has become; `people` is 0 if it opened a room in which nobody is: is the name right?"""
+    """The entry of a sent message. `people` is 0 if the message opened an empty room: the room's name may be wrong."""
 
     people: int | UnsetType = UNSET
 
 
 class Page(Struct, omit_defaults=True):
-    """Entries, the oldest first; `more`: there are others beyond what was asked for; `note`: what else is missing."""
+    """Entries, oldest first. `more`: there are further entries. `note`: the reason why some are missing."""
 
     entries: list[LogEntry]
     more: bool
@@ -146,7 +146,7 @@ class Page(Struct, omit_defaults=True):
 
 
 class RoomInfo(Struct):
-    """A room, and how many are in it."""
+    """A room, with its number of members and its topic."""
 
     name: str
     members: int
@@ -154,14 +154,14 @@ class RoomInfo(Struct):
 
 
 class RoomPage(Struct):
-    """Rooms, the liveliest first or by name; `more` of them are not listed."""
+    """Rooms, those with most members first, or by name. `more` is the number of rooms that are not listed."""
 
     rooms: list[RoomInfo]
     more: int
 
 
 class MemberPage(Struct, omit_defaults=True):
-    """The people in a room, by name; `more` of them are not listed, `watching` follow it without being in it."""
+    """The members of a room, by name. `more` members are not listed; `watching` streams follow the room, too."""
 
     room: str
     nicks: list[str]
@@ -170,7 +170,7 @@ class MemberPage(Struct, omit_defaults=True):
 
 
 class Problem(Struct):
-    """Why something was not done (RFC 9457): `code` is for programs, `detail` for people."""
+    """An error (RFC 9457). `code` is for programs, `detail` is for people."""
 
     status: int
     title: str
@@ -180,7 +180,7 @@ class Problem(Struct):
 
 
 def shown(entry: Entry) -> LogEntry:
-    """Return an entry as it is answered."""
+    """Return an entry in the form of the API's answers."""
     return LogEntry(*entry[:-1], tags.shown(entry.tags))
 
 
@@ -201,13 +201,13 @@ ENCRYPTED = HEADERS | {"Strict-Transport-Security": "max-age=31536000"}  # where
 
 
 def head(status: str, headers: Mapping[str, str]) -> bytes:
-    """Return the head of an answer."""
+    """Return the status line and the headers of a response."""
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     return "\r\n".join(lines).encode("ascii")
 
 
 def refusal(status: str, sentence: str, headers: Mapping[str, str]) -> bytes:
-    """Return a whole answer that refuses something and ends the connection."""
+    """Return a complete response that refuses something and ends the connection."""
     body = f"{sentence}\n".encode()
     fields = {"Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(body)), "Connection": "close"}
     return head(status, {**headers, **fields}) + body
@@ -222,7 +222,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def whole(data: bytes) -> bytes:
-    """Return bytes as they are: HTTP/1.0 knows no chunks, there the end of the connection ends the body."""
+    """Return bytes unchanged: HTTP/1.0 has no chunks, so the end of the connection ends the body."""
     return data
 
 
@@ -231,7 +231,7 @@ ALIVE = b":\n\n"  # a comment, so that a peer that is gone is noticed
 
 
 class EventStreamEncoder:
-    """How entries look as server-sent events: the event's id is the log's identity and the number.
+    """Encodes entries as server-sent events; the id of an event is the log's identity and the entry's number.
 
     Args:
         log: returns the identity of the log.
@@ -242,7 +242,7 @@ class EventStreamEncoder:
         self._log = log
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry's event."""
+        """Return an entry as a server-sent event."""
         data = msgspec.json.encode(shown(entry))
         return b"id: %b-%d\ndata: %b\n\n" % (self._log().encode(), entry.seq, data)
 
@@ -251,15 +251,15 @@ class EventStreamEncoder:
         return b"event: skipped\ndata: %d\n\n" % count
 
     def other_log(self) -> bytes:
-        """Return an event that says that the number from which the client wants to go on is of another log."""
+        """Return an event that says that the client's number belongs to another log."""
         return b"event: other-log\ndata: %b\n\n" % self._log().encode()
 
 
 class TextEncoder:
-    """How entries look as lines in a terminal."""
+    """Encodes entries as lines for terminals."""
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry's lines."""
+        """Return an entry as lines of text."""
         return encoder.RAW.encode(entry)
 
     def encode_skipped(self, room: str, count: int) -> bytes:
@@ -267,18 +267,18 @@ class TextEncoder:
         return encoder.RAW.encode_skipped(room, count)
 
     def other_log(self) -> bytes:
-        """Return a line that says that the number from which the client wants to go on is of another log."""
+        """Return a line that says that the client's number belongs to another log."""
         return encoder.encode(
-            encoder.notice("The log is another one than before: this begins with what comes next"), "\n"
+            encoder.notice("The log is not the same as before, so the stream begins with new messages"), "\n"
         )
 
 
 class StreamEncoder:
-    """A form in a body without a length.
+    """Puts encoded entries into the body of a response without a length.
 
     Args:
-        form: how entries look.
-        cut: makes a part of the body of bytes.
+        form: encodes the entries.
+        cut: turns bytes into a part of the body.
 
     """
 
@@ -291,35 +291,35 @@ class StreamEncoder:
 
     @property
     def for_other_room(self) -> Encoder:
-        """Return the same: a stream is of one room."""
+        """Return this encoder: a stream shows a single room."""
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry as the form shows it."""
+        """Return an entry in the form of this stream."""
         return self._form.encode(entry)
 
     def encode_own(self, entry: Entry) -> bytes:
-        """Return nothing: a stream's session says nothing."""
+        """Return nothing: a stream has no entries of its own."""
         return b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return a part with all of them."""
+        """Return encoded entries as one part of the body."""
         return self.cut(b"".join(entries))
 
     def encode_skipped(self, room: str, count: int) -> bytes:
-        """Return the form's notice as a part."""
+        """Return the notice as a part of the body."""
         return self.cut(self._form.encode_skipped(room, count))
 
     def other_log(self) -> bytes:
-        """Return the form's notice as a part."""
+        """Return the notice as a part of the body."""
         return self.cut(self._form.other_log())
 
     @property
     def alive(self) -> bytes:
-        """A sign of life that nobody is shown; b"" where there is none."""
+        """A keepalive that clients do not show; b"" if the form has none."""
         return self.cut(ALIVE) if isinstance(self._form, EventStreamEncoder) else b""
 
     @property
     def end(self) -> bytes:
-        """What ends the body."""
+        """The bytes that end the body; b"" if the end of the connection ends it."""
         return LAST_CHUNK if self.cut is chunk else b""

@@ -110,7 +110,7 @@ def decode(data: bytes, number: int, stored: float) -> EntryBatch:
 
 
 def checksum(data: bytes) -> int:
-    """Return the CRC-32 of a message's data, by which two messages are told apart."""
+    """Return the CRC-32 of a message's data, which distinguishes two messages."""
     return zlib.crc32(data)
 
 
