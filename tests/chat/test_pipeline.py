@@ -128,7 +128,7 @@ def test_idle_is_when_everything_has_its_outcome() -> None:
     outbox = house.hub.pipeline
     assert outbox.idle and not outbox.queued
     al.types("hi")
-    assert outbox.queued and not outbox.idle
+    assert outbox.queued and not outbox.idle and len(outbox) == 1
     batch = house.gather()
     assert not outbox.queued and not outbox.idle
     house.commit(house.broker.store(batch))

@@ -29,7 +29,6 @@ def rename(who: Peer, to: str, room: str = "") -> None:
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.session.pending += 1
     who.node.hub.publish(who.session, who.session.current, Kind.ROOM_RENAMED, to)
 
 

@@ -72,9 +72,8 @@ class Posting:
             return Refusal.of(refusals.JOIN_NOT_STORED(reason=self.error, room=draft.room), self.label)
         if self.error:
             return Refusal.of(refusals.NOT_STORED(reason=self.error), self.label)
-        if not (self.label and self.entry):
-            return None
-        return Acknowledged(self.label, self.entry._replace(text=self.typed) if self.typed else self.entry)
+        entry = self.entry._replace(text=self.typed) if self.entry and self.typed else self.entry
+        return Acknowledged(self.label, entry) if entry and self.label else None
 
 
 class Barrier:
