@@ -277,12 +277,15 @@ class App:
 
         self.broker.probe(tried)
 
-    def committed(self, entries: Sequence[Entry]) -> None:
-        """Pass stored entries to the hub, and log the messages among them if the settings ask for it."""
-        if self.settings.log_messages:
-            for entry in entries:
-                if entry.kind in SAID:
-                    log.info("* %s %s" if entry.kind is Kind.ACTION else "%s: %s", entry.nick, entry.text)
+    def start_broker(self) -> None:
+        """Let the broker deliver to the hub. Raises SettingsError."""
+        pipeline = self.hub.pipeline
+        self.broker.start(self._log_messages if self.settings.log_messages else pipeline.committed, pipeline.failed)
+
+    def _log_messages(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.kind in SAID:
+                log.info("* %s %s" if entry.kind is Kind.ACTION else "%s: %s", entry.nick, entry.text)
         self.hub.pipeline.committed(entries)
 
     def readings(self) -> Stats:
@@ -356,7 +359,7 @@ async def serve(settings: Settings) -> None:
             # No connection is accepted before the next await.
             addresses = front.listen()
             certificate = house.certificate = Certificate(settings) if _wants_tls(settings) else None
-            house.broker.start(house.committed, hub.pipeline.failed)
+            house.start_broker()
             ending.push_async_callback(house.broker.stop, 1.0)
             house.load_secret()
             _announce("Chat", addresses)

@@ -224,7 +224,7 @@ async def asking(**settings: Any) -> AsyncIterator[Web]:
         addresses = front.listen()
         if chosen.tls != "no":
             house.certificate = Certificate(chosen)
-        house.broker.start(house.committed, house.hub.pipeline.failed)
+        house.start_broker()
         web = await house.open_web()
         serving = Web(house, front, int(addresses[0][0].rpartition(":")[2]))
         try:

@@ -112,7 +112,7 @@ async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
         port = int(front.listen()[0][0].rpartition(":")[2])
         if house.settings.tls != "no":
             house.certificate = Certificate(house.settings)
-        house.broker.start(house.committed, house.hub.pipeline.failed)
+        house.start_broker()
         web = await house.open_web()
         serving = Serving(house, port)
         gc.collect()

@@ -45,7 +45,7 @@ def parse(line: str) -> tuple[str, str] | None:
     The name of a command begins with a letter and contains neither a slash nor a backslash. So a line that begins with
     a path (`/etc/hosts: ...`), a comment (`/* so */`) or an emoticon is a message.
     """
-    match = _COMMAND.fullmatch(clean_exactly(line)) if "/" in line else None
+    match = _COMMAND.fullmatch(clean_exactly(line))
     if match is None:
         return None
     name, argument = match.groups()
@@ -62,7 +62,7 @@ def run(hub: Hub, session: Session, line: str) -> None:
         Refused: there is no such command; its argument is missing, too long or invalid; or it is not allowed now.
 
     """
-    parsed = parse(line)
+    parsed = parse(line) if "/" in line else None
     if parsed is None:
         hub.say(session, line[1:] if line.startswith("//") else line)
         return

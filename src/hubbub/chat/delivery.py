@@ -107,7 +107,8 @@ class Delivery:
             if whole := batch.encoded(encoder):
                 _send(whole, others)
             for session in apart:
-                if part := batch.encoded_for(encoder, session.id_prefix, 0, batch.already_shown(encoder, session)):
+                seen = batch.already_shown(encoder, session) if batch.duplicates else ()
+                if part := batch.encoded_for(encoder, session.id_prefix, 0, seen):
                     session.sink.write(part)
         return batch
 

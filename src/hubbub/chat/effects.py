@@ -52,7 +52,9 @@ class Effects:
                 self._missed(part)
         self._hub.pipeline.settle(entries)
         for name in by_room:
-            self._hub.rooms.close_if_empty(name)
+            room = self._hub.rooms.loaded.get(name)
+            if room and not room.members:
+                self._hub.rooms.close_if_empty(name)
         self._hub.delivery.drop_caches()
 
     def undo(self, session: Session, draft: Draft) -> None:
@@ -79,7 +81,7 @@ class Effects:
             entries = [entry for entry in entries if entry.seq > room.end.seq]
         if not entries:
             return
-        for piece in slices(entries, self._hub.limits.write_bytes):
+        for piece in slices(entries, self._hub.limits.write_bytes) if len(entries) > 1 else (entries,):
             postings = [self._hub.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             earlier_in = [p.earlier if p else self._told_before(e) for p, e in zip(postings, piece, strict=True)]

@@ -31,7 +31,7 @@ from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Barrier, Operation, Posting, Session
 from hubbub.chat.users import Directory, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
-from hubbub.model.access import Action, may
+from hubbub.model.access import Action, may, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import SAID, Draft, Kind
 from hubbub.model.events import Event, Goodbye, HistoryShown, Notice, Refusal
@@ -125,7 +125,9 @@ class Hub:
 
     def session_ready(self, session: Session) -> bool:
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
-        return not (session.closed or session.is_blocked) and not self.pipeline.is_full(session)
+        if session.closed or session.pending or (session.replies and session.is_blocked):
+            return False
+        return self.pipeline.has_room_for(session)
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """Take the session out of all its rooms and free its nick; no more entries are delivered to it.
@@ -235,10 +237,11 @@ class Hub:
             raise refusals.NO_TEXT()
         if not is_blank(text):
             where = self.rooms.of(session, room)
-            self.speak(self.viewer(session), where)
+            if not members_speak_freely(where.rules):
+                self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()
-            self.publish(session, where.name, kind, text, join(tags, formatting), label)
+            self.publish(session, where.name, kind, text, join(tags, formatting) if tags else formatting, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
@@ -437,10 +440,10 @@ class Hub:
         session.next_id += 1
         label = session.label or label
         id = f"{session.id_prefix}{session.next_id:x}{'-' if label else ''}{label}"
-        tags = join(session.tags, tags)
-        posting = Posting(
-            Draft(room, kind, nick or session.nick, text, id, session.host, tags, must_store), session, label
-        )
+        if user := session.user:
+            nick = nick or user.nick
+            tags = join(session.tags, tags) if user.modes else tags
+        posting = Posting(Draft(room, kind, nick, text, id, session.host, tags, must_store), session, label)
         if kind not in SAID and not session.closed:
             session.pending[posting] = None
         self.pipeline.add(posting)

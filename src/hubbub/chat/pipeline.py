@@ -132,12 +132,12 @@ class Pipeline:
         """Return the posting of the entry with this id, if this process published it."""
         return self._in_flight.get(id) or self._unconfirmed.get(id)
 
-    def is_full(self, session: Session) -> bool:
-        """Return whether the pipeline is over its bound: the session must wait, and is resumed when it need not."""
+    def has_room_for(self, session: Session) -> bool:
+        """Return whether the pipeline is within its bound. If not, the session must wait until it is resumed."""
         if self._size <= self._bound:
-            return False
+            return True
         self._starved[session] = None
-        return True
+        return False
 
     def has_joins(self, room: str) -> bool:
         """Return whether a join of this room has no outcome yet."""
@@ -210,15 +210,14 @@ class Pipeline:
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """Settle the drafts of these stored entries, once the entries are delivered."""
-        self._settle([posting for entry in entries if (posting := self._take_stored(entry))])
-
-    def _take_stored(self, entry: Entry) -> Posting | None:
-        posting = self._in_flight.pop(entry.id, None)
-        if posting:
-            posting.entry = entry
-        elif self._unconfirmed:
-            self._confirm(entry)
-        return posting
+        stored = []
+        for entry in entries:
+            if posting := self._in_flight.pop(entry.id, None):
+                posting.entry = entry
+                stored.append(posting)
+            elif self._unconfirmed:
+                self._confirm(entry)
+        self._settle(stored)
 
     def _confirm(self, entry: Entry) -> None:
         """Tell the session of a draft that was reported as not confirmed that the draft is stored after all."""
@@ -268,13 +267,22 @@ class Pipeline:
 
         The sessions of the postings in `again`, which have no outcome yet, do not wait for them any more.
         """
-        touched: dict[Session, None] = {}
         for posting in postings:
             posting.settled = posting.done = True
-            self._forget_size(posting)
-            if posting.error and posting.session:
-                self.undo(posting.session, posting.draft)
-        for posting in (*postings, *again) if again else postings:
+            draft, session = posting.draft, posting.session
+            self._size -= len(draft.text)
+            if draft.kind is Kind.JOIN:
+                self._forget_join(draft.room)
+            if session:
+                session.unsettled -= len(draft.text)
+                if posting.error:
+                    self.undo(session, draft)
+        self._resume((*postings, *again) if again else postings)
+
+    def _resume(self, postings: Sequence[Posting]) -> None:
+        """Let the sessions that wait for these postings go on, and those that wait for the bound if there is room."""
+        touched: dict[Session, None] = {}
+        for posting in postings:
             if posting.session:
                 posting.session.pending.pop(posting, None)
                 touched[posting.session] = None
@@ -289,17 +297,11 @@ class Pipeline:
             if not session.closed:
                 session.client.resume_input()
 
-    def _forget_size(self, posting: Posting) -> None:
-        draft = posting.draft
-        if draft.kind is Kind.JOIN:
-            self._join_count -= 1
-            self._joins[draft.room] -= 1
-            if not self._joins[draft.room]:
-                del self._joins[draft.room]
-        size = len(draft.text)
-        self._size -= size
-        if posting.session:
-            posting.session.unsettled -= size
+    def _forget_join(self, room: str) -> None:
+        self._join_count -= 1
+        self._joins[room] -= 1
+        if not self._joins[room]:
+            del self._joins[room]
 
 
 def _never_joined(posting: Posting) -> bool:

@@ -56,7 +56,7 @@ class CommittedBatch:
         self.entries = without_secrets(entries)
         self.duplicates = doubled or {}
         self.after = after
-        self.end = self.cursor(len(entries) - 1)
+        self.end = Cursor(entries[-1].seq, after.ordinal + len(entries))
         self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
         self._own: dict[str, list[int]] | None = None
         self._lines: dict[Encoder, list[bytes]] = {}
@@ -79,17 +79,15 @@ class CommittedBatch:
         return self._own.get(tag, ())
 
     def _rendered(self, encoder: Encoder) -> list[bytes]:
-        lines = self._lines.get(encoder)
-        if lines is None:
-            render = encoder.encode
-            lines = self._lines[encoder] = [render(entry) for entry in self.entries]
+        render = encoder.encode
+        lines = self._lines[encoder] = [render(entry) for entry in self.entries]
         return lines
 
     def encoded(self, encoder: Encoder) -> bytes:
         """Return the bytes of the whole batch, rendered once and cached for each encoder."""
         whole = self._whole.get(encoder)
         if whole is None:
-            whole = self._whole[encoder] = encoder.join(self._rendered(encoder))
+            whole = self._whole[encoder] = encoder.join(self._lines.get(encoder) or self._rendered(encoder))
         return whole
 
     def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
@@ -107,7 +105,7 @@ class CommittedBatch:
         Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
         those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
         """
-        lines = self._rendered(encoder)
+        lines = self._lines.get(encoder) or self._rendered(encoder)
         own = () if encoder.echo else self.authored_by(tag)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:

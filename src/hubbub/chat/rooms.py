@@ -158,7 +158,9 @@ class Rooms:
             Refused: it is not in that room.
 
         """
-        room = session.rooms.get(key_of(clean(name).removeprefix("#")) if name else session.current)
+        room = session.rooms.get(name or session.current)
+        if room is None and name:
+            room = session.rooms.get(key_of(clean(name).removeprefix("#")))
         if room is None and session.rooms and not name:
             raise refusals.NOT_A_ROOM()
         if room is None:

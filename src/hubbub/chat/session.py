@@ -310,6 +310,8 @@ class Session:
             if isinstance(item, (Posting, Operation, Barrier)) and not item.done:
                 return
             del turn[0]
+            if isinstance(item, Posting) and not (item.error or item.label):
+                continue  # stored, and its session sees that by itself
             event = self._reply(item)
             if event is not None:
                 self.client.send_event(self._current(event))
@@ -317,7 +319,7 @@ class Session:
     def _reply(self, item: Turn) -> Event | None:
         """Return the event for a reply whose turn has come."""
         if isinstance(item, Posting):
-            return item.outcome if item.error or item.label else None
+            return item.outcome
         if isinstance(item, Operation):
             if item.start is None:
                 self.pending.pop(item, None)

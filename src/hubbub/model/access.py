@@ -71,6 +71,11 @@ def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Re
     return None
 
 
+def members_speak_freely(rules: RoomModes) -> bool:
+    """Return whether every member may speak at any time, so that `may` need not be asked: the usual room."""
+    return not ("m" in rules.flags or rules.slow_seconds or rules.lists["b"])
+
+
 def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
     """Return None if a user may see something of a room, else the refusal; only its name and closing modes are needed.
 

@@ -138,7 +138,9 @@ def _mixed(text: str) -> str:
 
 def key_of(name: str) -> str:
     """Return the key by which a typed name is looked up; "" if it is too long to be a name."""
-    return fold(name) if len(name) <= FOLDED_CHARS else ""
+    if len(name) > FOLDED_CHARS:
+        return ""
+    return name.lower() if name.isascii() else fold(name)
 
 
 def typed_name(text: str) -> str:

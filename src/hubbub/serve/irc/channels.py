@@ -35,9 +35,9 @@ def room_name(name: str) -> str:
 def find_room(client: IrcClient, name: str) -> Room | None:
     """Return a channel's room if it has members and the client may see that it exists; else None."""
     room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
-    if room is None or not room.count or not client.hub.may(client.session, Action.LIST, room):
-        return None
-    return room
+    if room is None or client.session in room.members:
+        return room
+    return room if room.count and client.hub.may(client.session, Action.LIST, room) else None
 
 
 def room_at(client: IrcClient, name: str) -> Room | None:

@@ -53,8 +53,9 @@ def say(client: IrcClient, message: wire.Message) -> None:
             client.numeric(412)
         return
     targets = list(dict.fromkeys(params[0].split(",")))
+    tags = client_tags(message) if message.tags else ""
     for target in targets[:TARGETS]:
-        say_to(client, target, text, verb, client_tags(message))
+        say_to(client, target, text, verb, tags)
     if len(targets) > TARGETS and not quiet:
         client.numeric(407, targets[TARGETS])
 

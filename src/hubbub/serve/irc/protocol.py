@@ -60,7 +60,8 @@ class IrcProtocol(IrcClient):
 
     def ready(self) -> bool:
         """Continue the current command, and return whether the next message may be processed."""
-        self.go_on_with_it()
+        if self.continuation or self.label:
+            self.go_on_with_it()
         return self.hub.session_ready(self.session)
 
     def handle(self, item: wire.Message | wire.Broken) -> None:
@@ -142,7 +143,8 @@ class IrcProtocol(IrcClient):
 
     def resume_input(self) -> None:
         """Continue the current command and the input: the session is ready again."""
-        self.go_on_with_it()
+        if self.continuation or self.label:
+            self.go_on_with_it()
         self.connection.resume_input()
 
     def _broken(self, item: wire.Broken) -> None:

@@ -66,7 +66,8 @@ class IrcReplies:
     def end_command(self) -> None:
         """Write the lines that the command has produced so far. The rest of the command may wait for the hub."""
         self.session.label = ""
-        self.go_on_with_it()
+        if self.continuation or self.label:
+            self.go_on_with_it()
         self.write()
 
     def write(self) -> None:

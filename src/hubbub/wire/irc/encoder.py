@@ -182,7 +182,7 @@ class IrcEncoder:
         overhead = len(f":{who} {verb} {to} :{clock}".encode()) + 2
         action = entry.kind is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
-        client = self._client(entry)
+        client = self._client(entry) if entry.tags else ""
         composition = composed(entry)
         if self._multiline and (len(composition) > 1 or len(composition[0]) > 1) and not action:
             return self._batched(entry, tags, batch, verb, clock)
@@ -278,7 +278,7 @@ def tagged(tags: dict[str, str], data: bytes, client: str = "") -> bytes:
 
 
 def _with(tags: dict[str, str], client: str) -> str:
-    text = tag_text(tags)
+    text = tag_text(tags) if tags else ""
     if not client:
         return text
     return f"{text[:-1]}{client} " if text else f"@{client[1:]} "

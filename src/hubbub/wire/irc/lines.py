@@ -103,6 +103,9 @@ class Reader:
                 self._skipping = False
             elif message := self._message(line):
                 return message
+        if self._pos == len(self._data) and not self._skipping:
+            self._data, self._pos = b"", 0
+            return None
         return self._unfinished()
 
     def _unfinished(self) -> Broken | None:

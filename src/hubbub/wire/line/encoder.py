@@ -110,6 +110,16 @@ class LineReader:
         while self._pos < len(data):
             stop = _STOP.search(data, self._pos)
             end = stop.start() if stop else len(data)
+            if (
+                stop
+                and data[end] == LF
+                and self._pos < end <= self._pos + self._max
+                and not (self._line or self._discard)
+            ):
+                # The usual line: all of it is here, and nothing in it edits it.
+                run = data[self._pos : end]
+                self._pos, self._ended_by = stop.end(), LF
+                return run.decode("utf-8", "replace")
             if end > self._pos:
                 self._ended_by = 0
                 run = data[self._pos : end]

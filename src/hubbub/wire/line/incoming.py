@@ -77,8 +77,11 @@ class Incoming:
         if not data.isascii() or self._half_command:
             data, telnet = self._letters(data)
         if not telnet:
-            data = _without_signs(data)
-            data = self._without_overwritten(data)
+            if _SIGN.search(data):
+                data = _without_signs(data)
+            if b"\r" in data:
+                data = self._without_overwritten(data)
+            self._line_feeds = self._line_feeds or b"\n" in data
         if self._first_end is not None:
             self._note_first_end(self._first_end + data)
         return data
@@ -124,8 +127,7 @@ class Incoming:
     def _without_overwritten(self, data: bytes) -> bytes:
         """Return the data with each overwritten line erased, from the first line feed of the peer on."""
         start = 0 if self._line_feeds else data.find(b"\n") + 1
-        self._line_feeds = self._line_feeds or start > 0
-        if not self._line_feeds or b"\r" not in data:
+        if not (start or self._line_feeds):
             return data
         return data[:start] + _OVERWRITTEN.sub(_ERASE_LINE, data[start:])
 
@@ -205,8 +207,6 @@ def _speaks_telnet(data: bytes, half: bool) -> bool:
 
 def _without_signs(data: bytes) -> bytes:
     """Return the data without the control bytes of devices, which are the same bytes as the keys that edit a line."""
-    if not _SIGN.search(data):
-        return data
     rest = data.lstrip(_KEYS)
     keys = data[: len(data) - len(rest)]
     if rest[:1] in (b"\r", b"\n"):
