@@ -11,6 +11,7 @@ from typing import Any
 from hubbub.chat import commands
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
+from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
 from hubbub.model.entries import SAID, Draft, Entry, Kind
@@ -189,6 +190,12 @@ class Peer:
         self._room_for = -1  # writes until its transport says pause; -1: it never does
         self.seen: list[str | Event] = []
         self.session = house.hub.connect(self, self, look)
+
+    @property
+    def user(self) -> User:
+        """Its user; it must have one."""
+        assert self.session.user is not None
+        return self.session.user
 
     def types(self, *lines: str) -> None:
         self._lines += lines

@@ -131,18 +131,16 @@ def test_name_is_free_again_once_its_user_left() -> None:
     al.leave()
     bo.types("Al")
     house.settle()
-    assert bo.session.nick == "Al" and house.hub.directory.find("AL") is bo.session
-    assert house.hub.directory.find("Bo") is None
+    assert bo.session.nick == "Al" and house.hub.nicks.find("AL") is bo.user
+    assert house.hub.nicks.find("Bo") is None
 
 
 def test_name_is_held_while_another_session_of_its_user_is_there() -> None:
     house = House()
     al, other = *house.enter("Al"), house.connect()
-    user = al.session.user
-    assert user is not None
-    user.sessions.append(other.session)
+    house.hub.naming.attach(other.session, al.user)
     al.leave()
-    assert house.hub.directory.find("Al") is other.session
+    assert house.hub.nicks.find("Al") is other.user
 
 
 def test_entering_while_nothing_can_be_stored_is_told_and_may_be_repeated() -> None:

@@ -21,7 +21,7 @@ def test_new_name_is_shown_in_every_room_and_told_once() -> None:
     assert al.sees() == [NickChanged("Max")]
     assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
     assert cy.sees() == ["Al > Max"]
-    assert house.hub.directory.find("max") is al.session and house.hub.directory.find("Al") is None
+    assert house.hub.nicks.find("max") is al.user and house.hub.nicks.find("Al") is None
 
 
 def test_new_name_may_differ_by_case_alone() -> None:
@@ -88,7 +88,7 @@ def test_departing_while_a_new_name_is_not_stored_harms_nobody() -> None:
     cy.types("Max")
     house.fail()
     assert al.sees() == [FULL]
-    assert house.hub.directory.find("Max") is cy.session
+    assert house.hub.nicks.find("Max") is cy.user
     house.settle()
     assert al.sees() == ["-Bo"]
 
@@ -107,7 +107,7 @@ def test_departing_while_renaming_leaves_under_the_new_name() -> None:
 def test_a_name_that_is_free_here_may_still_be_held_elsewhere() -> None:
     house = House()
     house.enter("Al")
-    directory = house.hub.directory
+    directory = house.hub.nicks
     assert directory.check_free("Bo") == "Bo"
     with pytest.raises(Refused, match="taken"):
         directory.check_free("al")

@@ -287,7 +287,7 @@ def test_watching_ends_when_the_room_is_closed(line: str, code: str, early: bool
         assert isinstance(seen[-1], Refusal) and seen[-1].code == code
         assert not any("plans" in str(one) for one in seen)
         assert "Al: before" in seen or peer is peers[-1], "what it did not read in time is kept from it, too"
-    assert al.session in house.hub.rooms.loaded["board"].members and not house.hub.rooms.loaded["board"].watchers
+    assert al.user in house.hub.rooms.loaded["board"].members and not house.hub.rooms.loaded["board"].watchers
 
 
 def test_watching_goes_on_when_other_things_are_set() -> None:

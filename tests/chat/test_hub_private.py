@@ -7,7 +7,7 @@ import pytest
 from doubles import House, Look, Peer
 from hubbub.chat import direct
 from hubbub.chat.commands import members_of
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Kind
 from hubbub.model.events import Acknowledged, Private, Refusal
@@ -94,7 +94,7 @@ def test_own_entries_are_shown_as_ones_own_unless_they_have_a_label() -> None:
 def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    al.session.host = "~nc@x.nc"
+    al.user.host = al.session.host = "~nc@x.nc"
     direct.send_private(house.hub, al.session, "bo", "one\ntwo", Kind.NOTICE, "r", "+a=b")
     (told,), (stored,) = bo.sees(), al.sees()
     assert isinstance(told, Private) and isinstance(stored, Acknowledged) and stored.label == "r"
@@ -151,13 +151,11 @@ def test_telling_some_of_a_room_apart() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     cy.stall()
-    direct.message_members_apart(
-        house.hub, al.session, [bo.session, cy.session], "@@#lobby", "psst", Kind.MESSAGE, "", "r"
-    )
+    direct.message_members_apart(house.hub, al.session, [bo.user, cy.user], "@@#lobby", "psst", Kind.MESSAGE, "", "r")
     assert bo.sees() == [Private("Al", "psst")]
     assert [type(one) for one in al.sees()][-1:] == [Acknowledged]
     cy.leave()
-    direct.message_members_apart(house.hub, al.session, [cy.session], "@@#lobby", "psst", Kind.MESSAGE, "")
+    direct.message_members_apart(house.hub, al.session, [cy.user], "@@#lobby", "psst", Kind.MESSAGE, "")
     assert Private("Al", "psst") not in cy.sees()
 
 
@@ -232,7 +230,7 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
 def test_who_comes_goes_and_changes_names_is_told() -> None:
     house = House()
     told: list[tuple[str, str, int]] = []
-    house.hub.presence.append(lambda user, before: told.append((user.nick, before, len(user.sessions))))
+    house.hub.presence.append(lambda user, before: told.append((user.nick, before, user.present)))
     (al,) = house.enter("Al")
     al.types("/nick Max")
     house.settle()
@@ -246,19 +244,18 @@ def test_user_has_several_sessions() -> None:
     told: list[str] = []
     house.hub.presence.append(lambda user, before: told.append(user.nick))
     other = house.connect()
-    assert al.session.user
-    house.hub.naming.attach(other.session, al.session.user)
+    house.hub.naming.attach(other.session, al.user)
     al.leave()
-    assert told == ["Al"] and list(house.hub.users) == ["al"]
+    assert told == [] and list(house.hub.users) == ["al"]
     other.leave()
-    assert not house.hub.users
+    assert told == ["Al"] and not house.hub.users
 
 
 def test_name_of_who_never_came_is_free() -> None:
     house = House()
-    user, _ = house.hub.directory.claim("Al")
+    user, _ = house.hub.nicks.claim("Al")
     assert isinstance(user, User)
-    house.hub.directory.release_all(user)
+    house.hub.nicks.release_all(user)
     assert not house.hub.users
 
 

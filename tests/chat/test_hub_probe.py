@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from doubles import House, Peer
+from hubbub.chat.remote_users import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.events import NickChanged, Refusal
@@ -76,7 +77,7 @@ def test_who_leaves_before_the_answer_is_not_let_in(asking: Asking) -> None:
     other.types("Ada")
     other.leave()
     asking.answer(False)
-    assert other.session.user is None and not asking.house.hub.directory.users
+    assert other.session.user is None and not asking.house.hub.nicks.users
 
 
 @pytest.mark.parametrize(("mine", "theirs"), [("", ""), (HOME, "192.0.2.8"), ("", HOME)])
@@ -92,15 +93,14 @@ def test_names_that_are_refused_for_another_reason_ask_nobody(asking: Asking) ->
     other = asking.come()
     with pytest.raises(Refused):
         asking.house.hub.naming.enter(other.session, "not a name")
-    asking.house.hub.directory.claim("Ada")  # it is held by a client that has not come in yet
+    asking.house.hub.nicks.claim("Ada")  # it is held by a client that has not come in yet
     with pytest.raises(Refused):
         asking.house.hub.naming.enter(other.session, "Ada")
     assert not asking.asked
 
 
 def test_people_of_other_nodes_are_not_asked(asking: Asking) -> None:
-    ghost = asking.enter("Ada")
-    asking.house.hub.remote = [ghost.session]  # type: ignore[assignment]
+    asking.house.hub.remote.add(Person("Ada", address=HOME))
     with pytest.raises(Refused):
         asking.house.hub.naming.enter(asking.come().session, "Ada")
     assert not asking.asked

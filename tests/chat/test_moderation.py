@@ -77,7 +77,7 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("Nothing has changed: that is already so")]
     assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
     assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].rules.is_operator(
-        al.session
+        al.user
     )
     assert typed(house, al, "/op Al") == ["not-operator"]
     assert typed(house, bo, "/op Nobody", "/op Zo") == ["no-such-name", "no-such-name"]
@@ -92,7 +92,7 @@ def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
     typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
     typed(house, bo, "/leave", "/nick Bo", "/join ops")
     rules = house.hub.rooms.loaded["ops"].rules
-    assert not rules.is_operator(bo.session) and set(rules.saved_status.values()) == {"o", "v"}
+    assert not rules.is_operator(bo.user) and set(rules.saved_status.values()) == {"o", "v"}
 
 
 def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
@@ -100,7 +100,7 @@ def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
     typed(house, al, "/nick Alf", "/leave")
     assert "ops" not in house.hub.rooms.loaded
     typed(house, al, "/join ops", "/who")
-    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.session)
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.user)
 
 
 CLOSING = ["/set key tea", "/set invite-only on", "/set secret on"]
@@ -113,13 +113,13 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
     typed(house, bo, line)
     bo.leave()
     typed(house, cy, "/nick Bo")
-    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].rules.is_operator(cy.session)
+    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].rules.is_operator(cy.user)
     typed(house, cy, "/nick Ed", "/leave")
     mallory = house.connect()
     mallory.session.host = HOSTS["Bo"]
     typed(house, mallory, "Di", "/nick Bo", "/join ops", "/leave", "/join ops")
     room = house.hub.rooms.loaded.get("ops")
-    assert room is None or not room.rules.is_operator(mallory.session)
+    assert room is None or not room.rules.is_operator(mallory.user)
     assert bool(room) is (line == "/set secret on")
 
 
@@ -127,13 +127,13 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
 def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its_key(line: str) -> None:
     house, (bo,) = in_ops("Bo")
     typed(house, bo, line, "/leave", "/join ops")
-    assert house.hub.rooms.loaded["ops"].rules.is_operator(bo.session)
+    assert house.hub.rooms.loaded["ops"].rules.is_operator(bo.user)
     bo.leave()
     again = house.connect()
     again.session.host = HOSTS["Bo"]
     typed(house, again, "Bo", "/join ops tea")
     room = house.hub.rooms.loaded.get("ops")
-    assert bool(room and room.rules.is_operator(again.session)) is ("key" in line)
+    assert bool(room and room.rules.is_operator(again.user)) is ("key" in line)
 
 
 def test_who_may_not_speak_keeps_the_name() -> None:
@@ -180,7 +180,7 @@ def test_kick() -> None:
     assert typed(house, al, "/kick bo too loud", "/kick Bo") == ["not-there"]
     assert bo.sees() == ["Al x Bo too loud", Left("ops", "lobby")]
     assert cy.sees() == ["Al x Bo too loud"]
-    assert bo.session not in house.hub.rooms.loaded["ops"].members
+    assert bo.user not in house.hub.rooms.loaded["ops"].members
     assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
 
 
@@ -208,7 +208,7 @@ def test_kick_of_who_has_gone_meanwhile_does_nothing() -> None:
     al.types("/kick Bo")
     bo.types("/leave")
     house.settle()
-    assert "ops" in house.hub.rooms.loaded and bo.session not in house.hub.rooms.loaded["ops"].members
+    assert "ops" in house.hub.rooms.loaded and bo.user not in house.hub.rooms.loaded["ops"].members
 
 
 def test_ban_says_first_whom_it_would_hit() -> None:
@@ -245,7 +245,7 @@ def test_ban_keeps_out_and_throws_out() -> None:
 def test_operators_are_not_thrown_out_by_a_ban() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/op Bo", "/ban *!*@* yes")
-    assert {al.session, bo.session} <= set(house.hub.rooms.loaded["ops"].members)
+    assert {al.user, bo.user} <= set(house.hub.rooms.loaded["ops"].members)
 
 
 def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None:
@@ -254,7 +254,7 @@ def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None
     bo.types("/join ops")
     al.types("/join ops", "hello")
     house.settle()
-    assert al.session in house.hub.rooms.loaded["ops"].members and not al.untaken
+    assert al.user in house.hub.rooms.loaded["ops"].members and not al.untaken
 
 
 def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
@@ -286,7 +286,7 @@ def test_person_who_shares_an_address_with_others_there_is_barred_by_name() -> N
     house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
     typed(house, al, "/mute Bo yes")
     assert typed(house, bo, "hi") == ["muted"] and typed(house, cy, "hi") == []
-    al.session.host = HOSTS["Bo"]
+    al.user.host = al.session.host = HOSTS["Bo"]
     cy.leave()
     typed(house, al, "/ban Bo yes")
     assert typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)", "banned: Bo!*@* (by Al)")]
@@ -303,7 +303,7 @@ def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool)
     for name in ("Bob", "Bert", "Bill", "Bart", "Burt", "Beth"):
         typed(house, bo, f"/nick {name}", "/join club", "hi", "/leave club")
     assert not any(entry.text == "hi" for entry in house.broker.of("club"))
-    assert house.hub.rooms.loaded["club"].members.keys().isdisjoint([bo.session]) and bo.session.nick == "Beth"
+    assert house.hub.rooms.loaded["club"].members.keys().isdisjoint([bo.user]) and bo.session.nick == "Beth"
     typed(house, al, f"/un{verb} Bo")
     typed(house, bo, "/join club", "hi")
     assert house.broker.of("club")[-1].text == "hi"
@@ -323,7 +323,7 @@ def test_who_may_not_speak_says_nothing_by_leaving_or_taking_back(line: str) -> 
     typed(house, bo, "/join ops", "/quit spam")
     assert [entry.text for entry in house.broker.of("ops")[-3:]] == ["", "", ""]
     assert house.broker.of("lobby")[-1].text == "spam"
-    house.hub.expel(cy.session, "flood")
+    house.hub.expel(cy.user, "flood")
     house.settle()
     assert house.broker.of("ops")[-1].text == "flood", "that is the server's reason"
 
@@ -674,7 +674,7 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     assert room.name in al.session.rooms and "ops" not in bo.session.rooms
     moved = [one for one in bo.sees() if isinstance(one, RoomRenamed)]
     assert [(one.room, one.to) for one in moved] == told == [("ops", "dev")]
-    assert zo.session in room.members
+    assert zo.user in room.members
     assert al.session.current == "dev"
 
 
@@ -745,7 +745,7 @@ def test_name_is_given_to_one_room_alone() -> None:
     house.settle()
     assert codes == ["name-in-use"]
     assert bo.sees()[0] == Refusal("name-in-use", "Another room is just being renamed to dev; try again.", room="dev")
-    assert awake["dev"].has_member(al.session) and "den" in awake and bo.session.pending == {}
+    assert al.user in awake["dev"].members and "den" in awake and bo.session.pending == {}
 
 
 def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
@@ -771,7 +771,7 @@ def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() 
     house.broker.followed.remove("dev")  # the broker was asked for it twice, and follows one
     house.settle()
     assert house.hub.rooms.loaded["dev"] is room
-    assert all(room.has_member(one.session) for one in (al, bo, cy))
+    assert all(one.user in room.members for one in (al, bo, cy))
     typed(house, cy, "hello")
     assert bo.sees()[-1] == "Cy: hello"
 
@@ -787,7 +787,7 @@ def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_n
     house.settle()
     assert list(house.hub.rooms.loaded) == ["lobby", "ops"] and house.broker.followed == ["lobby", "ops"]
     assert bo.session.current == "ops" and house.broker.log[-1].room == "ops"
-    assert bo.session.pending == {} and not bo.session.joining
+    assert bo.session.pending == {} and not bo.user.joining
 
 
 def test_anybody_asks_people_into_an_open_room() -> None:
@@ -802,7 +802,7 @@ def test_kick_of_who_ends_meanwhile_does_nothing() -> None:
     al.types("/kick Bo")
     bo.leave()
     house.settle()
-    assert al.session in house.hub.rooms.loaded["ops"].members
+    assert al.user in house.hub.rooms.loaded["ops"].members
 
 
 def test_room_is_renamed_while_others_talk_elsewhere() -> None:
@@ -836,7 +836,7 @@ def test_limit_counts_who_comes_in_again_once() -> None:
     bo.types("/join ops")
     house.settle()
     for peer in (al, bo):
-        house.hub.rejoin(peer.session, "ops")
+        house.hub.rejoin(peer.user, "ops")
     cy.types("/join ops")
     house.settle()
     assert "ops" in cy.session.rooms

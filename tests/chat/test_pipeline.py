@@ -361,10 +361,11 @@ def test_broker_that_gathers_is_given_more_before_it_is_done() -> None:
 
 def test_leave_is_not_published_when_its_join_has_failed_meanwhile() -> None:
     loop = Loop(gathers=True)
-    session = House().connect().session
+    (al,) = House().enter("Al")
+    session = al.session
     for kind in (Kind.JOIN, Kind.LEAVE):
         posting = Posting(Draft("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), session)
-        session.joining = session.joining or {"lobby": posting}
+        al.user.joining.setdefault("lobby", posting)
         loop.pipeline.add(posting)
         if kind is Kind.JOIN:
             loop.run(0.1)

@@ -7,15 +7,24 @@ from dataclasses import replace
 
 import pytest
 
-from doubles import LOOK, House, Look, Peer
+from doubles import House, Look, Peer
 from hubbub.chat import direct, moderation
 from hubbub.chat import effects as effects_module
 from hubbub.chat.remote_users import Person, person
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.events import Acknowledged, Goodbye, Invited, MembersListed, NickChanged, Notice, Private, Refusal
+from hubbub.model.events import (
+    Acknowledged,
+    Event,
+    Goodbye,
+    Invited,
+    MembersListed,
+    NickChanged,
+    Notice,
+    Private,
+    Refusal,
+)
 
 
 class Outlet:
@@ -24,28 +33,22 @@ class Outlet:
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def send_event(self, event: object) -> None:
-        self.told.append(event)
-
-    def resume_input(self) -> None:
-        raise AssertionError("nobody waits here")
-
-    def send(self, data: bytes) -> int:
-        raise AssertionError("nothing is written to who is elsewhere")
-
-    def write_rest(self, data: bytes, sent: int) -> None:
-        raise AssertionError("nothing is written to who is elsewhere")
-
-    def write(self, data: bytes) -> None:
-        raise AssertionError("nothing is written to who is elsewhere")
-
 
 ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, ("lobby",))
 
 
-def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, Session]:
+def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, User]:
     outlet = Outlet()
-    return outlet, house.hub.remote.add(outlet, outlet, LOOK, who)
+    user, others = house.hub.remote.add(who), house.hub.remote.send
+
+    def send(to: User, event: Event) -> None:
+        if to is user:
+            outlet.told.append(event)
+        else:
+            others(to, event)
+
+    house.hub.remote.send = send
+    return outlet, user
 
 
 @pytest.mark.parametrize(("rule", "code"), [("", ""), ("+k tea", "closed"), ("+s", "not-in-room")])
@@ -91,7 +94,7 @@ def others() -> Others:
 @pytest.fixture
 def house(others: Others) -> House:
     house = House()
-    house.hub.directory.names = others
+    house.hub.nicks.names = others
     return house
 
 
@@ -192,7 +195,7 @@ def test_who_comes_again_while_his_rename_is_asked_for_keeps_both_names(house: H
     others.answer()
     others.answer()
     house.settle()
-    assert [house.hub.directory.find(name) for name in ("al", "zoe")] == [peer.session for peer in again]
+    assert [house.hub.nicks.find(name) for name in ("al", "zoe")] == [peer.user for peer in again]
 
 
 def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
@@ -234,19 +237,19 @@ def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Ot
 def test_somebody_elsewhere_is_listed_and_holds_his_name() -> None:
     house = House()
     (al,) = house.enter("Al")
-    seen: list[tuple[str, str, int]] = []
-    house.hub.presence.append(lambda user, before: seen.append((user.nick, before, len(user.sessions))))
+    seen: list[tuple[str, str, bool]] = []
+    house.hub.presence.append(lambda user, before: seen.append((user.nick, before, user.present)))
     _, zoe = arrive(house)
     al.types("/who", "/nick zoe")
     who, refusal = al.sees()
     assert list(who.nicks) == ["Al", "Zoe"] and isinstance(refusal, Refusal)
-    assert zoe.user is not None and (zoe.user.real, zoe.user.since, zoe.address) == ("Zoe Z", 5.0, "10.0.0.1")
+    assert (zoe.real, zoe.since, zoe.address) == ("Zoe Z", 5.0, "10.0.0.1")
     house.hub.remote.update(zoe, replace(ZOE, nick="Yve", away="tea"))
-    assert house.hub.directory.find("yve") is zoe and house.hub.directory.find("zoe") is None
-    assert zoe.user.away == "tea"
+    assert house.hub.nicks.find("yve") is zoe and house.hub.nicks.find("zoe") is None
+    assert zoe.away == "tea"
     house.hub.remote.remove(zoe)
-    assert house.hub.directory.find("yve") is None
-    assert seen == [("Zoe", "", 1), ("Yve", "Zoe", 1), ("Yve", "", 0)]
+    assert house.hub.nicks.find("yve") is None
+    assert seen == [("Zoe", "", True), ("Yve", "Zoe", True), ("Yve", "", False)]
     al.types("/who")
     (who,) = al.sees()
     assert list(who.nicks) == ["Al"]
@@ -256,15 +259,15 @@ def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> Non
     house = House()
     (al,) = house.enter("Zoe")
     _, zoe = arrive(house)
-    assert house.hub.directory.find("zoe") is al.session
+    assert house.hub.nicks.find("zoe") is al.user
     house.hub.remote.remove(zoe)
-    assert house.hub.directory.find("zoe") is al.session
+    assert house.hub.nicks.find("zoe") is al.user
 
 
 def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
     """It may be known of somebody that he came before it is known that who had the name has left."""
     house = House()
-    directory = house.hub.directory
+    directory = house.hub.nicks
     (_, old), (_, new), (_, third) = arrive(house), arrive(house), arrive(house)
     assert directory.find("zoe") is third
     house.hub.remote.remove(old)
@@ -280,7 +283,7 @@ def test_name_goes_back_to_who_said_before_that_he_has_it() -> None:
     one, two, three, four = (arrive(house)[1] for _ in range(4))
     for gone, left in ((two, four), (four, three), (three, one), (one, None)):
         house.hub.remote.remove(gone)
-        assert house.hub.directory.find("Zoe") is left
+        assert house.hub.nicks.find("Zoe") is left
 
 
 def test_name_of_somebody_elsewhere_is_known_when_it_is_let_go_here(house: House, others: Others) -> None:
@@ -288,7 +291,7 @@ def test_name_of_somebody_elsewhere_is_known_when_it_is_let_go_here(house: House
     _, zoe = arrive(house)
     al.leave()
     house.settle()
-    assert house.hub.directory.find("zoe") is zoe
+    assert house.hub.nicks.find("zoe") is zoe
 
 
 def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
@@ -305,7 +308,7 @@ def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
     house.settle()
     assert list(zoe.rooms) == ["lobby"] and set(house.hub.remote.rooms) == {"tea", "lobby"}
     house.hub.remote.update(zoe, replace(ZOE, rooms=()))
-    assert not zoe.rooms and set(house.hub.remote.rooms) == {"lobby"}  # which is awake
+    assert not zoe.rooms and not house.hub.remote.rooms
     al.leave()
     house.settle()
     assert not house.hub.remote.rooms
@@ -344,17 +347,17 @@ def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
     house = House()
     (al,) = house.enter("Al")
     outlet, zoe = arrive(house, replace(ZOE, id="z1"))
-    assert zoe.user and zoe.user.id == "z1" and al.session.user and person(al.session.user).id == al.session.user.id
+    assert zoe.id == "z1" and person(al.user).id == al.user.id
     al.types("/join den", "/set invite-only on", "/invite Zoe", "/invite Al")
     house.settle()
     assert outlet.told == [Invited("Al", al.session.host, "den")] and list(zoe.invited) == ["den"]
-    expelled: list[tuple[Session, str]] = []
-    house.hub.remote.expel = lambda session, reason: expelled.append((session, reason))
+    expelled: list[tuple[User, str]] = []
+    house.hub.remote.expel = lambda user, reason: expelled.append((user, reason))
     house.hub.expel(zoe, "enough")
-    house.hub.expel(al.session, "you too")
+    house.hub.expel(al.user, "you too")
     assert expelled == [(zoe, "enough")] and al.session.closed
     assert Notice(("You are cut off: you too",)) in al.sees()
-    house.hub.expel(al.session, "twice")
+    house.hub.expel(al.user, "twice")
     assert al.sees() == []
 
 
@@ -388,13 +391,13 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
-    bo.session.invite("ops", 1.0)
+    bo.user.invite("ops", 1.0)
     house.settle()
-    assert list(zoe.rooms) == ["dev"] and bo.session.invited == {"dev": 1.0}
-    assert house.hub.rooms.loaded["dev"].has_member(zoe)
+    assert list(zoe.rooms) == ["dev"] and bo.user.invited == {"dev": 1.0}
+    assert zoe in house.hub.rooms.loaded["dev"].members
     house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
     house.hub.remote.remove(zoe)
-    assert not house.hub.rooms.loaded["dev"].has_member(zoe)
+    assert zoe not in house.hub.rooms.loaded["dev"].members
     house.hub.remote.move("no-such-room", "other")
 
 
@@ -408,9 +411,9 @@ def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then(
     moderation.move(house.hub, al.session, room, "dev", "", lambda refusal: None)
     house.answer()
     house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
-    assert not room.has_member(zoe)
+    assert zoe not in room.members
     house.settle()
-    assert room.name == "dev" and room.has_member(zoe) and list(zoe.rooms) == ["dev"]
+    assert room.name == "dev" and zoe in room.members and list(zoe.rooms) == ["dev"]
 
 
 def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_its_new_one() -> None:
@@ -425,13 +428,13 @@ def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_it
     house.answer()
     left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
     house.commit(house.broker.store([left]))
-    assert zoe not in house.hub.remote.rooms["ops"]
+    assert "ops" not in house.hub.remote.rooms
     house.settle()
     house.hub.remote.review(lambda one: one is zoe)
     house.hub.remote.review(lambda one: one is not zoe)
     assert "ops" not in house.hub.remote.rooms
     house.hub.remote.review(lambda one: one is zoe)
-    assert zoe in house.hub.remote.rooms["ops"] and not house.hub.rooms.loaded["dev"].has_member(zoe)
+    assert zoe in house.hub.remote.rooms["ops"] and zoe not in house.hub.rooms.loaded["dev"].members
 
 
 def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
@@ -441,7 +444,7 @@ def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None
     house.settle()
     house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    assert house.hub.rooms.loaded["ops"].has_member(zoe)
+    assert zoe in house.hub.rooms.loaded["ops"].members
 
 
 def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
@@ -455,7 +458,7 @@ def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> 
     house.commit(house.broker.store(past))
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
-    assert house.hub.rooms.loaded["ops"].has_member(zoe)
+    assert zoe in house.hub.rooms.loaded["ops"].members
 
 
 def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again() -> None:
@@ -468,7 +471,7 @@ def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again
     house.hub.remote.remove(zoe)
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
-    assert not house.hub.rooms.loaded["ops"].has_member(zoe)
+    assert zoe not in house.hub.rooms.loaded["ops"].members
 
 
 def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
@@ -478,15 +481,14 @@ def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
     house.hub.on_user_changed = lambda user: touched.append(user.nick)
     al.types("/join tea", "/nick Bo")
     house.settle()
-    user = al.session.user
-    assert user is not None
+    user = al.user
     user.modes = frozenset("wB")
     assert person(user) == Person("Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"))
     assert touched
     touched.clear()
     house.hub.touch(house.connect().session)
     al.leave()
-    assert touched and not user.sessions
+    assert touched and not user.present
 
 
 def test_announcement_reaches_everybody_here_once() -> None:
@@ -540,13 +542,13 @@ def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house:
     bo.types("Zoe")
     assert bo.sees() == [Refusal("name-taken", "The name Zoe is taken.")] and len(others.asked) == 1
     others.answer(taken=True)
-    assert house.hub.directory.find("zoe") is zoe
+    assert house.hub.nicks.find("zoe") is zoe
     al.types("zoe")
     others.answer()
     house.settle()
-    assert house.hub.directory.find("zoe") is al.session
+    assert house.hub.nicks.find("zoe") is al.user
     house.hub.remote.remove(zoe)  # his node is gone
-    assert house.hub.directory.find("zoe") is al.session
+    assert house.hub.nicks.find("zoe") is al.user
 
 
 def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entries() -> None:
@@ -557,14 +559,14 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     _, zoe = arrive(house)
     room = house.hub.rooms.loaded["tea"]
     house.commit([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
-    assert room.has_member(zoe)
+    assert zoe in room.members
     house.commit([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
-    assert not room.has_member(zoe) and house.hub.rooms.loaded["lobby"].has_member(zoe)
+    assert zoe not in room.members and zoe in house.hub.rooms.loaded["lobby"].members
     house.commit([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
     house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
-    assert not room.has_member(zoe)
+    assert zoe not in room.members
 
 
 @pytest.mark.parametrize("typed", ["/topic tea", "/set secret on", "/leave", "/nick Bo"])
@@ -621,7 +623,7 @@ def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_
         entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
         house.commit([entry])
     gone.leave()
-    house.hub.rooms.dismiss(out.session, "lobby")
+    house.hub.rooms.remove(out.user, house.hub.rooms.loaded["lobby"])
     house.settle()
     assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
     may = True
@@ -636,7 +638,7 @@ class Post:
     """Takes private messages to another node, and says what became of them when the test does."""
 
     def __init__(self, house: House) -> None:
-        self.sent: list[tuple[Session, Private, Callable[[bool | None], None]]] = []
+        self.sent: list[tuple[User, Private, Callable[[bool | None], None]]] = []
         house.hub.remote.deliver = lambda *one: self.sent.append(one)
 
 
@@ -656,8 +658,8 @@ def test_private_message_to_another_node_ends_as_that_says(outcome: bool | None,
     al.types("before", "/msg Zoe psst", "after")
     assert not post.sent and al.untaken == 1, "it keeps its place"
     house.settle()
-    ((session, event, done),) = post.sent
-    assert session is zoe and (event.nick, event.text) == ("Al", "psst") and al.untaken == 1
+    ((user, event, done),) = post.sent
+    assert user is zoe and (event.nick, event.text) == ("Al", "psst") and al.untaken == 1
     done(outcome)
     house.settle()
     assert al.sees() == told and [entry.text for entry in house.broker.log][-1] == "after"
@@ -698,7 +700,7 @@ def test_without_other_nodes_nothing_is_sent_there() -> None:
 def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> None:
     house = House()
     _, zoe = arrive(house)
-    told: list[tuple[Session, str, str]] = []
+    told: list[tuple[User, str, str]] = []
     house.hub.remote.described.append(lambda *one: told.append(one))
     house.hub.remote.update(zoe, replace(ZOE, away="tea"))
     house.hub.remote.update(zoe, replace(ZOE, away="tea", active=9.0))
@@ -709,7 +711,7 @@ def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> Non
 def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None:
     house = House()
     told: list[tuple[str, str]] = []
-    house.hub.remote.on_arrival.append(lambda session, room: told.append((session.nick, room.name)))
+    house.hub.remote.on_arrival.append(lambda user, room: told.append((user.nick, room.name)))
     house.enter("Al")
     _, zoe = arrive(house, replace(ZOE, rooms=("tea", "lobby")))
     house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
@@ -722,9 +724,9 @@ def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: 
     peer = house.connect()
     told: list[Refused | None] = []
     house.hub.naming.enter(peer.session, "Zoe", outcome=told.append)
-    assert house.hub.directory.find("zoe") is zoe
+    assert house.hub.nicks.find("zoe") is zoe
     others.answer(taken=True)
-    assert house.hub.directory.find("zoe") is zoe
+    assert house.hub.nicks.find("zoe") is zoe
     assert [str(refusal) for refusal in told] == ["The name Zoe is taken."]
 
 

@@ -1,4 +1,4 @@
-"""What a session remembers, and what it is answered."""
+"""What a user remembers, and what a session is answered."""
 
 from doubles import House
 from hubbub.chat.session import FORMER_ROOMS
@@ -6,25 +6,25 @@ from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
 
 
-def test_rooms_of_which_a_session_remembers_something_are_bounded() -> None:
+def test_rooms_of_which_a_user_remembers_something_are_bounded() -> None:
     house = House()
     (al,) = house.enter("Al")
     for number in range(FORMER_ROOMS + 3):
-        al.session.remember(f"r{number}")
-        al.session.trust(f"r{number}")
-    assert len(al.session.former) <= FORMER_ROOMS and "r0" not in al.session.former
-    assert len(al.session.trusted) <= FORMER_ROOMS and "r0" not in al.session.trusted
+        al.user.remember(f"r{number}")
+        al.user.trust(f"r{number}")
+    assert len(al.user.former) <= FORMER_ROOMS and "r0" not in al.user.former
+    assert len(al.user.trusted) <= FORMER_ROOMS and "r0" not in al.user.trusted
 
 
-def test_what_a_session_remembers_of_a_room_follows_its_name() -> None:
+def test_what_a_user_remembers_of_a_room_follows_its_name() -> None:
     house = House()
     (al,) = house.enter("Al")
-    al.session.remember("ops")
-    al.session.trust("ops")
-    al.session.invite("ops", 5.0)
-    al.session.move("ops", "dev")
-    assert al.session.former["dev"] and "dev" in al.session.trusted and al.session.invited["dev"] == 5.0
-    assert "ops" not in al.session.former and "ops" not in al.session.trusted and "ops" not in al.session.invited
+    al.user.remember("ops")
+    al.user.trust("ops")
+    al.user.invite("ops", 5.0)
+    al.user.move("ops", "dev")
+    assert al.user.former["dev"] and "dev" in al.user.trusted and al.user.invited["dev"] == 5.0
+    assert "ops" not in al.user.former and "ops" not in al.user.trusted and "ops" not in al.user.invited
 
 
 def test_answer_to_somebody_who_has_left_is_dropped() -> None:

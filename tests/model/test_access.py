@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from test_room_modes import AL, BO, entry, person, rules
 
-from hubbub.chat.session import Session
+from hubbub.chat.session import User
 from hubbub.model.access import HIDDEN, Action, may, sees
 from hubbub.model.entries import Kind
 from hubbub.model.room_modes import RoomModes
@@ -24,11 +24,10 @@ SEEING = (
 )
 
 
-def asking(session: Session, inside: bool = True, ticks: float = NOW, key: str = "") -> Viewer:
-    """Return a session as one who asks, in ops or not."""
-    operator = bool(session.user and session.user.operator)
+def asking(user: User, inside: bool = True, ticks: float = NOW, key: str = "") -> Viewer:
+    """Return a user as one who asks, in ops or not."""
     rooms = ("ops",) if inside else ()
-    return Viewer(rooms, session.mask, operator, NOW, ticks, session, session.address, key)
+    return Viewer(rooms, user.mask, user.operator, NOW, ticks, user, user.address, key, types_names=True)
 
 
 def stranger(host: str = "~api@bbbbbbbbbb.api", nick: str = "", ticks: float = NOW) -> Viewer:
@@ -52,10 +51,9 @@ def opened(*changes: str) -> RoomModes:
     return made
 
 
-def root() -> Session:
+def root() -> User:
     made = person("Root")
-    assert made.user
-    made.user.operator = True
+    made.operator = True
     return made
 
 
@@ -172,9 +170,8 @@ def test_operator_of_the_server_comes_in_everywhere() -> None:
 
 
 def test_client_that_sends_a_key_to_a_room_without_one_may_come_in() -> None:
-    client = person("Cy")
-    client.preserves_spaces = True
-    assert code(asking(client, False, key="tea"), Action.JOIN, rules()) == ""
+    client = asking(person("Cy"), False, key="tea")._replace(types_names=False)
+    assert code(client, Action.JOIN, rules()) == ""
 
 
 # --- speaking -----------------------------------------------------------------------------------------------------
@@ -241,9 +238,9 @@ def test_slow_mode_by_a_clock_that_is_never_set() -> None:
     assert speaks(asking(again, ticks=NOW + 9)) == "slow-mode", "who comes back under the same name"
     assert speaks(asking(BO, ticks=NOW + 10)) == ""
     made.dismiss(BO)
-    BO.user, known = person("Bob").user, BO.user
+    BO.nick = "Bob"
     assert speaks(asking(BO, ticks=NOW + 11)) == "slow-mode", "who leaves, and comes back under another name"
-    BO.user = known
+    BO.nick = "Bo"
     made.apply(entry(Kind.MODE, "-d"), ())
     assert [speaks(asking(BO, ticks=NOW + 11)) for _ in "ab"] == ["", ""]
 

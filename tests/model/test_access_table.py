@@ -6,7 +6,7 @@ import pytest
 from test_room_modes import entry, person
 
 from access_table import INSIDE, SETTINGS, read
-from hubbub.chat.session import Session
+from hubbub.chat.session import User
 from hubbub.model.access import HIDDEN, Action, may
 from hubbub.model.entries import Kind
 from hubbub.model.room_modes import RoomModes
@@ -16,15 +16,13 @@ CELLS = read()
 PEOPLE = 7
 
 
-def room(setting: str) -> tuple[RoomModes, dict[str, Session]]:
+def room(setting: str) -> tuple[RoomModes, dict[str, User]]:
     """Return a room that is set so, and everybody who is in it or asks."""
     people = {who: person(who.replace(" ", "-"), f"~nc@{number:010x}.nc") for number, who in enumerate(INSIDE, 1)}
     people |= {who: person(who.replace(" ", "-")) for who in ("guest", "banned guest", "invited", "asked in")}
     people["root outside"] = person("root")
     for who in ("root inside", "root outside"):
-        user = people[who].user
-        assert user
-        user.operator = True
+        people[who].operator = True
     people["invited"].invite("ops", 1.0)
     people["asked in"].invite("ops", 0.0)
     rules = RoomModes("ops", [entry(Kind.JOIN, "", "Boss", "~nc@boss.nc")])
@@ -40,10 +38,10 @@ def room(setting: str) -> tuple[RoomModes, dict[str, Session]]:
     return rules, people
 
 
-def asking(who: str, session: Session | None) -> Viewer:
+def asking(who: str, user: User | None) -> Viewer:
     rooms = ("ops",) if who in INSIDE else ()
-    mask = session.mask if session else "!~api@0123456789.api"
-    return Viewer(rooms, mask, who.startswith("root"), 5.0, 5.0, session)
+    mask = user.mask if user else "!~api@0123456789.api"
+    return Viewer(rooms, mask, who.startswith("root"), 5.0, 5.0, user)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

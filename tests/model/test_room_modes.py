@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 from hubbub.model import room_keys
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.mask_lists import VERDICTS
@@ -27,11 +26,10 @@ from hubbub.model.viewer import Viewer
 from hubbub.text.names import LOBBY
 
 
-def person(nick: str, host: str = "~nc@aaaaaaaaaa.nc", address: str = "192.0.2.1") -> Session:
-    session = Session(f"{nick}.", None, None, None, host, address)  # type: ignore[arg-type]
-    session.user = User(nick)
-    session.user.sessions.append(session)
-    return session
+def person(nick: str, host: str = "~nc@aaaaaaaaaa.nc", address: str = "192.0.2.1") -> User:
+    user = User(nick)
+    user.id, user.host, user.address = nick, host, address
+    return user
 
 
 AL, BO = person("Al"), person("Bo", "~irc@bbbbbbbbbb.irc", "192.0.2.2")
@@ -41,7 +39,7 @@ def entry(kind: Kind, text: str, nick: str = "Al", host: str = AL.host) -> Entry
     return Entry("ops", 1, 0, 5.0, kind, nick, text, "x.1", host)
 
 
-def rules(*changes: str, members: tuple[Session, ...] = (AL, BO), room: str = "ops") -> RoomModes:
+def rules(*changes: str, members: tuple[User, ...] = (AL, BO), room: str = "ops") -> RoomModes:
     made = RoomModes(room)
     for text in changes:
         made.apply(entry(Kind.MODE, text), members)
@@ -132,7 +130,7 @@ def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
     assert made.saved_status == {("zoe", BO.host): "ov"} and made.prefixes(bo) == "@+"
     made.apply(entry(Kind.MODE, f"-o Zoe!{BO.host}"), (bo, AL))  # it is not known yet what he is called
     assert made.prefixes(bo) == "@+"
-    bo.user = User("Zoe")
+    bo.nick = "Zoe"
     made.move_status(bo, "Bo")
     assert made.prefixes(bo) == "+"
     made.apply(entry(Kind.RENAME, "ZOE", "Zoe", BO.host), (bo, AL))
@@ -143,7 +141,7 @@ def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
 def test_new_name_that_is_known_before_its_rename_is_stored_changes_nothing_yet() -> None:
     bo = person("Bo", BO.host)
     made = rules(f"+o Bo!{BO.host}", members=(bo,))
-    bo.user = User("Zoe")
+    bo.nick = "Zoe"
     made.move_status(bo, "Bo")
     assert made.is_operator(bo)
     made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo,))
@@ -227,8 +225,8 @@ def test_letters_that_close_a_room_after_all_changes(texts: list[str], on: str) 
     assert letters(*texts) == on == rules(*texts).closed
 
 
-def asks(session: Session, now: float = 1000.0) -> Viewer:
-    return Viewer(mask=session.mask, address=session.address, now=now)
+def asks(user: User, now: float = 1000.0) -> Viewer:
+    return Viewer(mask=user.mask, address=user.address, now=now)
 
 
 def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> None:
@@ -238,10 +236,9 @@ def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> No
     assert not made.lists.verdict(asks(BO)).banned
     made.apply(entry(Kind.MODE, "-e *!*@bbbbbbbbbb.*"), ())
     assert made.lists.verdict(asks(BO)).banned
-    assert BO.user is not None
-    BO.user.nick = "Bob"
+    BO.nick = "Bob"
     assert not made.lists.verdict(asks(BO)).banned
-    BO.user.nick = "Bo"
+    BO.nick = "Bo"
 
 
 def test_ban_that_ends_is_over_for_who_was_looked_at_before() -> None:

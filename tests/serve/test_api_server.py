@@ -367,9 +367,9 @@ async def test_client_of_a_trusted_proxy_counts_as_itself() -> None:
             one == await cloak(web, Forwarded="for=192.0.2.1") == await cloak(web, X_Forwarded_For="9.9.9.9, 192.0.2.1")
         )
         ada = await web.talk("Ada", headers={"X-Forwarded-For": "192.0.2.1"})
-        session = web.house.hub.directory.find("Ada")
-        assert session and session.address == "192.0.2.1"
-        assert session.host.partition("@")[2].partition(".")[0] == one.partition("@")[2].partition(".")[0]
+        user = web.house.hub.nicks.find("Ada")
+        assert user and user.address == "192.0.2.1"
+        assert user.host.partition("@")[2].partition(".")[0] == one.partition("@")[2].partition(".")[0]
         assert ada.welcome
 
 
@@ -396,7 +396,7 @@ async def test_clients_of_a_proxy_are_counted_apart(caplog: pytest.LogCaptureFix
         assert (answer.status, answer.json["code"]) == (503, "too-many")
         refused.close()
         other = await web.talk("Cy", headers={"X-Forwarded-For": "192.0.2.2"})
-        ban = web.house.hub.directory.find("Cy")
+        ban = web.house.hub.nicks.find("Cy")
         assert ban and ban.address == "192.0.2.2"
         await other.socket.close()
         await until(lambda: web.front.admission.by_address["192.0.2.2"] == 0)

@@ -162,9 +162,9 @@ async def test_peer_that_is_thrown_out_is_told_by_1008() -> None:
         silent = await web.talk()
         assert (await silent.closed()) == (1008, "No name was given in time.")
         ada = await web.talk("Ada")
-        session = web.house.hub.directory.find("Ada")
-        assert session
-        web.house.hub.expel(session, "spam")
+        user = web.house.hub.nicks.find("Ada")
+        assert user
+        web.house.hub.expel(user, "spam")
         assert (await ada.closed())[0] == 1008
 
 
@@ -304,7 +304,7 @@ async def test_session_goes_on_though_its_connection_is_not_known_to_be_dead() -
         ada.socket.transport.pause_reading()
         for number in range(200):
             al.send(f"{number} {'x' * 4000}\n")
-        await until(lambda: (s := web.house.hub.directory.find("Ada")) and s.paused)
+        await until(lambda: (user := web.house.hub.nicks.find("Ada")) and user.sessions[0].paused)
         again = await web.talk("Ada", rooms=seen, resume=ada.welcome["resume"])
         got: list[str] = []
         while len(got) < 200:

@@ -19,9 +19,9 @@ from nodes import Node, Peer, until
 from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.forwarded import TO
 from hubbub.cluster.nats.log.batches import decode, entry, read_state
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
-from hubbub.cluster.nats.remote_client import TO
 from hubbub.model.entries import Kind
 from hubbub.model.events import Event
 from hubbub.text.bounds import NAME_CHARS

@@ -348,7 +348,7 @@ async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) ->
     await one.enter("Ann")
     bo = await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
-    target = one.hub.directory.find("Bo")
+    target = one.hub.nicks.find("Bo")
     assert target is not None
     one.hub.expel(target, "enough")
     await same([one], ["Ann"])
@@ -610,7 +610,7 @@ async def test_operator_on_another_node_reads_that_somebody_knocks(start: Start)
     ann = await one.enter("Ann")
     bo = await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
-    session = two.hub.directory.find("Ann")
-    assert session in two.hub.remote
-    session.client.send_event(Knocked("Bo", bo.session.host, "den"))
+    user = two.hub.nicks.find("Ann")
+    assert user and user.is_remote
+    two.hub.send_to(user, Knocked("Bo", bo.session.host, "den"))
     await ann.sees("*** Bo asks to be let into den. To let them in, type /invite Bo there ***")

@@ -60,7 +60,7 @@ class Person(Peer):
     def _note(self, data: bytes) -> None:
         self.shown += [int(line) if line.isdigit() else line for line in data.decode().splitlines()]
 
-    def tell(self, event: Any) -> None:
+    def send_event(self, event: Any) -> None:
         if isinstance(event, Joined):
             self.shown.append(event)
 
@@ -184,7 +184,11 @@ class World:
             views = {str(self._view(node, name)) for node in self.nodes if name in node.hub.rooms.loaded}
             if len(views) > 1:
                 found.append(f"{name} is {' or '.join(views)}")
-        waiting = [one for one in self.living if one.session.pending or one.session.joining or one.session.replies]
+        waiting = [
+            one
+            for one in self.living
+            if one.session.pending or (one.session.user and one.session.user.joining) or one.session.replies
+        ]
         found += [f"{one.session.nick} waits" for one in waiting]
         found += [
             f"node {number} has more to do" for number, node in enumerate(self.nodes) if not node.hub.pipeline.idle

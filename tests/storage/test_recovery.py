@@ -381,19 +381,19 @@ async def test_people_in_many_rooms_are_known_elsewhere_however_long_their_names
         )
     finally:
         for peer in people:
-            peer.session.rooms = {}
+            peer.session.user.rooms = {}
 
 
 def crowd(hub: Hub, rooms: list[str]) -> list[Silent]:
-    hub.directory.names = None
+    hub.nicks.names = None
     people = []
     for number in range(500):
         people.append(peer := Silent())
         peer.session = hub.connect(peer, peer, RAW, "~nc@1f2e3d4c5a.irc", "192.168.100.100")
-        user, _ = hub.directory.claim(f"somebody{number}")
+        user, _ = hub.nicks.claim(f"somebody{number}")
         user.away = "I am away until tomorrow morning " * 8
         hub.naming.attach(peer.session, user)
-        peer.session.rooms = dict.fromkeys(rooms)  # type: ignore[arg-type]
+        user.rooms = dict.fromkeys(rooms)  # type: ignore[arg-type]
     return people
 
 
@@ -438,7 +438,7 @@ async def test_monitor_is_not_told_that_somebody_left_who_came_anew_on_another_n
     gate.set()
     await until(lambda: len(three.broker.presence.peers) == 1, lambda: "it is there still")
     assert told.codes[-1] == 730
-    two.hub.depart(two.hub.directory.find("Kat"))  # type: ignore[arg-type]
+    two.hub.depart(two.hub.nicks.find("Kat").sessions[0])  # type: ignore[union-attr]
     await until(lambda: told.codes[-1] == 731, lambda: str(told.codes))
 
 

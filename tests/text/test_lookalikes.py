@@ -7,7 +7,7 @@ import unicodedata
 import pytest
 
 from doubles import House
-from hubbub.chat.users import Directory
+from hubbub.chat.nicks import Nicks
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
 from hubbub.text.confusables import PROTOTYPES
@@ -64,7 +64,7 @@ def test_held_names_are_found_by_their_looks() -> None:
     assert held.find("modem") is None
 
 
-def taken(directory: Directory, name: str) -> str:
+def taken(directory: Nicks, name: str) -> str:
     with pytest.raises(Refused) as refusal:
         directory.claim(name)
     assert refusal.value.code == "name-taken"
@@ -72,7 +72,7 @@ def taken(directory: Directory, name: str) -> str:
 
 
 def test_look_alike_of_somebody_who_is_here_is_refused() -> None:
-    directory = Directory()
+    directory = Nicks()
     user, nick = directory.claim("Alice")
     assert taken(directory, "Аӏісе") == "The name Аӏісе looks like Alice, who is here. Use another."
     for ask in (directory.free, directory.check_free):
@@ -86,7 +86,7 @@ def test_look_alike_of_somebody_who_is_here_is_refused() -> None:
 
 
 def test_look_alike_of_a_name_that_somebody_is_about_to_take_is_refused() -> None:
-    directory = Directory()
+    directory = Nicks()
     user, _ = directory.claim("Bob")
     directory.claim("Alice", user)
     assert taken(directory, "Аӏісе") == "The name Аӏісе looks like alice, who is here. Use another."

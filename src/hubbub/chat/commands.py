@@ -105,8 +105,8 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
 def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed:
     """Return the members of a room, sorted by nick; for a room that is not loaded here, those on other nodes."""
     room = hub.rooms.loaded.get(name)
-    people = room.people if room else hub.remote.rooms.get(name, ())
-    ids = {member.nick: member.user.id for member in people if member.user}
+    people = room.members if room else hub.remote.rooms.get(name, ())
+    ids = {member.nick: member.id for member in people}
     nicks = sorted(ids, key=str.casefold)
     if part.after is not None:
         nicks = nicks[bisect_right(nicks, part.after.casefold(), key=str.casefold) :]

@@ -120,7 +120,7 @@ class Delivery:
 
     def start(self, session: Session, room: Room, cursor: Cursor) -> None:
         """Start to write to a new member: the entries after the cursor first, then every new batch."""
-        if session.rooms.get(room.name) is room:
+        if session in room.sessions:
             self.behind.setdefault(session, {})[room] = cursor
             self.catch_up(session)
 
@@ -129,8 +129,8 @@ class Delivery:
         return self.behind.get(session, {}).get(room, room.end).seq
 
     def end(self, session: Session, room: Room) -> None:
-        """Remove a session from a room's members, and write nothing more of the room to it."""
-        room.remove_member(session)
+        """Remove a session from a room, and write nothing more of the room to it."""
+        room.remove_session(session)
         cursors = self.behind.get(session)
         if cursors is not None:
             cursors.pop(room, None)
@@ -204,14 +204,14 @@ class Delivery:
         to = to or room.end
         self.behind[session][room] = to
         if to.ordinal > cursor.ordinal:
-            session.sink.write(room.members[session].encode_skipped(room.name, to.ordinal - cursor.ordinal))
+            session.sink.write(room.sessions[session].encode_skipped(room.name, to.ordinal - cursor.ordinal))
 
     def _give(self, session: Session, room: Room, batch: CommittedBatch) -> None:
         self._rendered.append(batch)
         cursor = self.behind[session][room]
         self.behind[session][room] = batch.end
         self.delivered += len(batch.entries)
-        encoder = room.members[session]
+        encoder = room.sessions[session]
         start = batch.index_after(cursor.seq)
         seen = batch.already_shown(encoder, session)
         whole = not (start or seen or batch.authored_by(session.id_prefix))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Operation, Session
+from hubbub.chat.session import Operation, Session, User
 from hubbub.model.access import Action
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
@@ -28,8 +28,8 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
 
 def check_present(hub: Hub, name: str, user: str) -> None:
     """Raise Refused if a user with another id than `user` holds a name; a free name is no error."""
-    holder = hub.directory.find(name)
-    if holder and holder.user and holder.user.id != user:
+    holder = hub.nicks.find(name)
+    if holder and holder.id != user:
         raise refusals.SOMEBODY_ELSE(name=holder.nick)
 
 
@@ -46,7 +46,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 
     """
     text, formatting = said(text, session.preserves_spaces)
-    target = hub.directory.find(name)
+    target = hub.nicks.find(name)
     if target is None:
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if is_blank(text) and kind is not Kind.EPHEMERAL:
@@ -54,21 +54,26 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     assert session.user is not None
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
-    if target in hub.remote:
-        deliver = partial(hub.remote.deliver, target, _private(session, entry))
-        session.queue(Operation("message", target.nick, deliver, partial(_arrived, target, entry, label)))
+    if target.is_remote:
+        ask = partial(hub.remote.deliver, target, _private(session, entry))
+        session.queue(Operation("message", target.nick, ask, partial(_arrived, target, entry, label)))
         return
     # The session's next message must not overtake this one.
     session.queue(Operation("message", target.nick, answer=partial(_hand_over, session, target, entry, label)))
 
 
-def _hand_over(session: Session, target: Session, entry: Entry, label: str, _: object) -> Event | None:
-    if target.closed:
+def _hand_over(session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
+    if not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    if target.paused:
-        return _arrived(target, entry, label, False)
-    target.client.send_event(_private(session, entry))
-    return _arrived(target, entry, label, True)
+    return _arrived(target, entry, label, deliver(target, _private(session, entry)))
+
+
+def deliver(target: User, event: Event) -> bool:
+    """Send an event to a user of this node; return whether any of the user's sessions takes bytes."""
+    reading = [one for one in target.sessions if not one.paused]
+    for one in reading:
+        one.client.send_event(event)
+    return bool(reading)
 
 
 def _private(session: Session, entry: Entry) -> Private:
@@ -76,30 +81,30 @@ def _private(session: Session, entry: Entry) -> Private:
     return Private(entry.nick, entry.text, entry, session.user.id)
 
 
-def _arrived(target: Session, entry: Entry, label: str, outcome: bool | None) -> Event | None:
+def _arrived(target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
         return Refusal.of(refusals.UNREACHABLE(name=nick), label)
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
-    return Acknowledged(label, entry, target.user.id if target.user else "") if label else None
+    return Acknowledged(label, entry, target.id) if label else None
 
 
 def message_members_apart(  # noqa: PLR0913 - the parts of a message
-    hub: Hub, session: Session, members: Sequence[Session], to: str, text: str, kind: Kind, tags: str, label: str = ""
+    hub: Hub, session: Session, members: Sequence[User], to: str, text: str, kind: Kind, tags: str, label: str = ""
 ) -> None:
     """Send a message to some members of a room, without storing it; `to` is the target that the message names.
 
-    Members that are closed or paused miss it. With a label the session gets an `Acknowledged` reply afterwards.
+    Members that have left miss it, and so do paused sessions. With a label the session gets an `Acknowledged` reply
+    afterwards.
     """
     text, formatting = said(text, exact=True)
     entry = _entry(hub, session, to, kind, text, join(tags, formatting))
 
     def give() -> Event | None:
         for member in members:
-            if not (member.closed or member.paused):
-                member.client.send_event(_private(session, entry))
+            hub.send_to(member, _private(session, entry))
         return Acknowledged(label, entry) if label else None
 
     session.replies.append(give)
@@ -125,7 +130,7 @@ def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", te
 
     def give() -> Event | None:
         hub.delivery.signal(where, entry, session)
-        if where.remote_members:
+        if hub.remote.rooms.get(where.name):
             hub.remote.signal(entry)
         return Acknowledged(label, entry) if label else None
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from hubbub.chat.room import CommittedBatch, Room, slices
-from hubbub.chat.rooms import without
 from hubbub.chat.session import Posting, Session
 from hubbub.model.entries import SAID, Draft, Entry, Kind
 from hubbub.model.room_modes import parse
@@ -59,15 +58,15 @@ class Effects:
 
     def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
-        if draft.kind is Kind.JOIN:
-            session.joining = without(session.joining, draft.room)
+        user = session.user
+        if draft.kind is Kind.JOIN and user:
+            user.joining.pop(draft.room, None)
             self._hub.rooms.close_if_empty(draft.room)
-        elif draft.kind is Kind.RENAME and not session.closed:
-            self._hub.naming.set_nick(session, session.nick)
-        elif draft.kind is Kind.RENAME:
-            for leave in session.replies:
-                if isinstance(leave, Posting) and leave.draft.kind is Kind.LEAVE:
-                    leave.draft.nick = session.nick
+        elif draft.kind is Kind.RENAME and user:
+            if user.present:
+                self._hub.naming.set_nick(user, user.nick)
+            for leave in user.changes(Kind.LEAVE):
+                leave.nick = user.nick
 
     def advance(self, room: Room, entries: Sequence[Entry]) -> None:
         """Append committed entries to a room, write them to its members, and apply their effects.
@@ -92,7 +91,7 @@ class Effects:
                 if entry.kind not in SAID:
                     self._follow(room, batch, index)
             for index, posting in enumerate(postings):
-                if posting and posting.draft.kind in self._own and posting.session and not posting.session.closed:
+                if posting and posting.draft.kind in self._own and _is_here(posting):
                     self._own[posting.draft.kind](posting, room, batch, index, earlier)
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
@@ -121,7 +120,7 @@ class Effects:
         """
         for entry in entries:
             posting = self._hub.pipeline.find(entry.id) if entry.kind is Kind.RENAME else None
-            if posting and posting.session and not posting.session.closed:
+            if posting and _is_here(posting):
                 self._hub.naming.rename_stored(posting)
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
@@ -133,3 +132,9 @@ class Effects:
         if len(self._shared) > SHARED:
             del self._shared[next(iter(self._shared))]
         return rooms
+
+
+def _is_here(posting: Posting) -> bool:
+    """Return whether the user of a posting is still here, in this session or another one."""
+    user = posting.session.user if posting.session else None
+    return bool(user and user.present)

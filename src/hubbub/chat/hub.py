@@ -24,12 +24,12 @@ from hubbub.chat.budget import Budget
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
+from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import Pipeline, Publisher, Scheduler, link_drafts
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import Room, slices
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Barrier, Operation, Posting, Session
-from hubbub.chat.users import Directory, User
+from hubbub.chat.session import Barrier, Operation, Posting, Session, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
@@ -43,6 +43,8 @@ from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
 from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
 from hubbub.text.tags import LOST, join
+
+MEMBERSHIP = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # what is published in the name of all of a user
 
 
 class Log(LogReader, Publisher, Protocol):
@@ -75,10 +77,10 @@ class Hub:
         self.clock = clock
         self.ticks = ticks or clock
         self.limits = limits or Limits()
-        self.directory = Directory()
-        self.users = self.directory.users
-        # Called with a user who arrived, left (it has no sessions any more) or was renamed, and with the name before
-        # a rename, else "".
+        self.nicks = Nicks()
+        self.users = self.nicks.users
+        # Called with a user who arrived, left (it is not present any more) or was renamed, and with the name before a
+        # rename, else "".
         self.presence: list[Callable[[User, str], None]] = []
         self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
         # Checks whether a name and password belong to a server operator; calls back later with the result.
@@ -130,7 +132,7 @@ class Hub:
         return self.pipeline.has_room_for(session)
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
-        """Take the session out of all its rooms and free its nick; no more entries are delivered to it.
+        """End a session: no more entries are delivered to it. With its last session the user leaves.
 
         `asked` says that the user wanted to leave; otherwise the connection was lost, or others ended the session.
         Replies that wait are still sent, followed by Goodbye. A second call does nothing.
@@ -140,34 +142,55 @@ class Hub:
         session.closed = True
         session.pending.clear()
         self.rooms.withdraw(session)
+        user = session.user
+        if user and len(user.sessions) == 1:
+            self._leave(session, user, reason, asked)
+        else:
+            for room in list(session.rooms.values()):
+                self.rooms.detach(session, room)
+            if user:
+                user.remove_session(session)
+                self.on_user_changed(user)
+        self.reply(session, Goodbye())
+
+    def _leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
+        """Take a user out of all rooms with their last session, and free their nick."""
         leaves: list[Posting] = []
-        joining = [room for room, join in (session.joining or {}).items() if join]
-        for room in () if self.closing or not session.user else (*session.rooms, *joining):
+        joining = [room for room, join in user.joining.items() if join]
+        for room in () if self.closing else (*user.rooms, *joining):
             # `must_store`: the other members must see the leave even if the disk is full at the moment.
-            if leave := session.leave_of(room):
+            if leave := user.leave_of(room):
                 leave.must_store = True
             else:
                 text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
-                nick = next(iter(session.held_names()), "")
+                nick = next(iter(user.held_names()), "")
                 tags = "" if asked else LOST
                 leaves.append(self.publish(session, room, Kind.LEAVE, text, tags, nick=nick, must_store=True))
         link_drafts(leaves)
-        for name in list(session.rooms):
-            self.rooms.dismiss(session, name)
-        self.directory.leave(session)
-        self.touch(session)
-        if session.user and not session.user.sessions:
-            for tell in self.presence:
-                tell(session.user, "")
-        self.reply(session, Goodbye())
+        for joined in list(user.rooms.values()):
+            self.rooms.remove(user, joined)
+        user.remove_session(session)
+        user.present = False
+        self.nicks.release_all(user)
+        self.on_user_changed(user)
+        for tell in self.presence:
+            tell(user, "")
 
-    def expel(self, session: Session, reason: str) -> None:
-        """End a session, on this node or on another one, and give it the reason."""
-        if session in self.remote:
-            self.remote.expel(session, reason)
-        elif not session.closed:
+    def expel(self, user: User, reason: str) -> None:
+        """End all sessions of a user, on this node or on another one, and give them the reason."""
+        if user.is_remote:
+            self.remote.expel(user, reason)
+        for session in list(user.sessions):
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
+
+    def send_to(self, user: User, event: Event) -> None:
+        """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""
+        if user.is_remote:
+            self.remote.send(user, event)
+        for session in user.sessions:
+            if not session.paused:
+                session.client.send_event(event)
 
     # --- permissions ----------------------------------------------------------------------------------------
 
@@ -183,10 +206,22 @@ class Hub:
 
         """
         user = session.user
-        rooms = tuple(session.rooms) if user else ()
-        operator = bool(user and user.operator)
-        mask = nick + session.mask
-        return Viewer(rooms, mask, operator, self.clock(), self.ticks(), session, session.address, key)
+        return Viewer(
+            tuple(user.rooms) if user else (),
+            nick + session.mask,
+            bool(user and user.operator),
+            self.clock(),
+            self.ticks(),
+            user,
+            session.address,
+            key,
+            not session.preserves_spaces,
+        )
+
+    def viewer_of(self, user: User) -> Viewer:
+        """Return the viewer for a user, in whichever session."""
+        now, ticks = self.clock(), self.ticks()
+        return Viewer(tuple(user.rooms), user.mask, user.operator, now, ticks, user, user.address)
 
     def stranger(self, host: str, address: str) -> Viewer:
         """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""
@@ -254,7 +289,7 @@ class Hub:
                 or the text is empty.
 
         """
-        self.directory.free(name)
+        self.nicks.free(name)
         room = names.check_room(clean(room))
         self.rooms.check_not_coming(room)
         text, formatting = said(text)
@@ -265,7 +300,7 @@ class Hub:
             try:
                 if (awake := self.rooms.loaded.get(room)) is None:
                     raise refusals.ROOM_UNREADABLE(room=room)
-                nick = self.directory.free(name)
+                nick = self.nicks.free(name)
                 if not awake.end.seq:
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
@@ -312,9 +347,8 @@ class Hub:
     def announce(self, text: str) -> None:
         """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""
         for user in dict.fromkeys(self.users.values()):
-            for session in user.sessions:
-                if session not in self.remote and not session.paused:
-                    session.client.send_event(Notice((text,)))
+            if not user.is_remote:
+                self.send_to(user, Notice((text,)))
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         """Call `done` later with the answer to a query, or with a BrokerError.
@@ -446,16 +480,18 @@ class Hub:
         posting = Posting(Draft(room, kind, nick, text, id, session.host, tags, must_store), session, label)
         if kind not in SAID and not session.closed:
             session.pending[posting] = None
+        if session.user and kind in MEMBERSHIP:
+            session.user.add_change(posting)
         self.pipeline.add(posting)
         return posting
 
-    def rejoin(self, session: Session, room: str) -> None:
+    def rejoin(self, user: User, room: str) -> None:
         """Publish a join for a member that has left the room according to the log, but is still in it."""
+        session = user.sessions[0]
         session.next_id += 1
-        real = session.user.real if session.user else ""
         id = f"{session.id_prefix}{session.next_id:x}"
         self.pipeline.add(
-            Posting(Draft(room, Kind.JOIN, session.nick, real, id, session.host, session.tags, must_store=True))
+            Posting(Draft(room, Kind.JOIN, user.nick, user.real, id, user.host, user.tags, must_store=True))
         )
 
     def block(self, session: Session, seconds: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.chat.session import Session, User, owner
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import mask_targets, room_keys
 from hubbub.model.access import Action, may
@@ -23,7 +24,6 @@ from hubbub.text.names import LOBBY, key_of
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
     from hubbub.chat.room import Room
-    from hubbub.chat.session import Session
 
 MAX_NUMBER = 1_000_000
 LOOKED_AT = 200  # newest messages that `delete` can count back through
@@ -137,14 +137,14 @@ def _number(change: ModeChange, now: int) -> Step:
     return Step(ModeChange(True, letter, str(number)), letter, now, number)
 
 
-def member(hub: Hub, room: Room, name: str) -> Session:
-    """Return the session of a member by name. Raises Refused."""
-    session = hub.directory.find(clean(name))
-    if session is None:
+def member(hub: Hub, room: Room, name: str) -> User:
+    """Return a member by name. Raises Refused."""
+    user = hub.nicks.find(clean(name))
+    if user is None:
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
-    if not room.has_member(session):
-        raise refusals.NOT_THERE(name=session.nick, room=room.name)
-    return session
+    if user not in room.members:
+        raise refusals.NOT_THERE(name=user.nick, room=room.name)
+    return user
 
 
 def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") -> None:
@@ -154,18 +154,17 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     hub.publish(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
 
 
-def invite(hub: Hub, session: Session, room: Room, name: str) -> Session:
-    """Invite a user into a room and return their session; an operator's invitation admits them. Raises Refused."""
-    target = hub.directory.find(clean(name))
+def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
+    """Invite a user into a room, and return the user; an operator's invitation admits them. Raises Refused."""
+    target = hub.nicks.find(clean(name))
     if target is None:
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
-    if room.has_member(target):
+    if target in room.members:
         raise refusals.THERE_ALREADY(name=target.nick, room=room.name)
     hub.check(session, Action.INVITE, room)
-    opens = hub.clock() if room.rules.is_operator(session) else 0.0
+    opens = hub.clock() if room.rules.is_operator(owner(session)) else 0.0
     target.invite(room.name, opens)
-    if not target.paused:
-        target.client.send_event(Invited(session.nick, session.host, room.name, opens))
+    hub.send_to(target, Invited(session.nick, session.host, room.name, opens))
     return target
 
 
@@ -243,7 +242,7 @@ def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refus
 
     def is_meant(entry: Entry) -> bool:
         nonlocal left
-        left -= key_of(entry.nick) == key_of(name) if name else entry.id.startswith(session.id_prefix)
+        left -= key_of(entry.nick) == key_of(name) if name else owner(session).wrote(entry)
         return left == 0
 
     take_back = _taking_back(hub, session, room, "", refuse)
@@ -263,7 +262,7 @@ def _taking_back(
         if entry is None:
             refuse(refusals.NO_SUCH_MESSAGE())
             return
-        own = entry.id.startswith(session.id_prefix)
+        own = owner(session).wrote(entry)
         if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
             refuse(refused)
         else:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
+from hubbub.chat.session import Session, User, owner
 from hubbub.model import mask_targets
 from hubbub.model.access import Action
 from hubbub.model.events import Notice
@@ -20,7 +21,6 @@ from hubbub.text.names import key_of
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
     from hubbub.chat.room import Room
-    from hubbub.chat.session import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def mask_of(hub: Hub, text: str) -> str:
         return whole_mask(text)
     if _CLOAK.fullmatch(text):
         return f"*!*@{text}.*"
-    found = hub.directory.find(text)
+    found = hub.nicks.find(text)
     return f"{found.nick if found else text}!*@*"
 
 
@@ -124,23 +124,23 @@ def masks_of(hub: Hub, session: Session, room: Room, text: str) -> list[str]:
     is barred. Raises Refused.
     """
     mask = moderation.placed(hub, session, mask_of(hub, text))
-    person = hub.directory.find(text)
+    person = hub.nicks.find(text)
     if person is None or mask != f"{person.nick}!*@*":
         return [mask]
     cloak = _cloak(person)
-    if not cloak or any(_cloak(other) == cloak for other in (*room.people, session) if other is not person):
+    if not cloak or any(_cloak(other) == cloak for other in (*room.members, owner(session)) if other is not person):
         return [mask]
     return [mask, f"*!*@{cloak}.*"]
 
 
-def _cloak(person: Session) -> str:
+def _cloak(person: User) -> str:
     return person.host.rpartition("@")[2].partition(".")[0]
 
 
-def hit_by(hub: Hub, room: Room, masks: Sequence[str]) -> list[Session]:
+def hit_by(hub: Hub, room: Room, masks: Sequence[str]) -> list[User]:
     """Return the members of a room whom one of the masks matches."""
     targets = [mask_targets.read_target(mask) for mask in masks]
-    return [member for member in room.people if any(target.means(hub.viewer(member)) for target in targets)]
+    return [member for member in room.members if any(target.means(hub.viewer_of(member)) for target in targets)]
 
 
 def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
@@ -165,7 +165,7 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
         session.last_ban = (room.name, changes)
         _change(hub, session, changes, until)
         for member in [] if mute else hit:
-            if member is not session and not room.rules.is_operator(member):
+            if member is not session.user and not room.rules.is_operator(member):
                 moderation.kick(hub, session, room, member.nick, "banned")
 
     return run
@@ -180,7 +180,7 @@ def _described(mask: str) -> str:
     return f"anyone called {nick}" if is_name else f"anyone who matches {mask}"
 
 
-def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[Session]) -> None:
+def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str], hit: list[User]) -> None:
     """Reply with the users whom a ban would hit; it takes effect after a confirmation."""
     names = ", ".join(sorted((member.nick for member in hit), key=str.casefold)[:50]) or "nobody"
     whom = " and ".join(_described(mask) for mask in masks)

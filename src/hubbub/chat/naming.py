@@ -7,8 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat.pipeline import link_drafts
-from hubbub.chat.session import Posting, Session, author
-from hubbub.chat.users import User
+from hubbub.chat.session import Posting, Session, User, author, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kind
@@ -82,11 +81,11 @@ class Naming:
         join: Callable[[], None],
         outcome: Callable[[Refused | None], None],
     ) -> None:
-        user, nick = self._hub.directory.claim(name)
+        user, nick = self._hub.nicks.claim(name)
 
         def held(refusal: Refused | None) -> None:
             if refusal or session.closed:
-                self._hub.directory.release_all(user)
+                self._hub.nicks.release_all(user)
             else:
                 self.attach(session, user)
                 join()
@@ -96,7 +95,7 @@ class Naming:
         self.reserve(session, nick, held)
 
     def make_free(self, session: Session, name: str, refusal: Refused, again: Callable[[], None]) -> bool:
-        """Probe the holder of a taken name, if it came from the same address, and end its session if it is gone.
+        """Probe the holder of a taken name, if it came from the same address, and end its sessions that are gone.
 
         A connection can disappear without a notice: the network was lost, or the machine sleeps.
 
@@ -110,21 +109,25 @@ class Naming:
             Whether the holder is probed. If not, `again` is never called.
 
         """
-        holder = self._hub.directory.find(name) if refusal.code == "name-taken" else None
-        if holder is None or holder is session or not session.address or holder.address != session.address:
+        holder = self._hub.nicks.find(name) if refusal.code == "name-taken" else None
+        if holder is None or holder is session.user or not session.address or holder.is_remote:
             return False
-        if holder in self._hub.remote:
+        if any(one.address != session.address for one in holder.sessions):
             return False
         operation = session.begin("probe", name)
+        waiting = dict.fromkeys(holder.sessions)
 
-        def known(there: bool) -> None:
+        def known(one: Session, there: bool) -> None:
+            del waiting[one]
             if not there:
-                self._hub.depart(holder)
-            if not session.closed:
-                again()
-            session.end(operation)
+                self._hub.depart(one)
+            if not waiting:
+                if not session.closed:
+                    again()
+                session.end(operation)
 
-        self._hub.probe(holder, known)
+        for one in list(waiting):
+            self._hub.probe(one, partial(known, one))
         return True
 
     def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
@@ -133,7 +136,7 @@ class Naming:
         `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
         session's next commands wait meanwhile.
         """
-        if self._hub.directory.names is None:
+        if self._hub.nicks.names is None:
             held(None)
             return
         operation = session.begin("claim", nick)
@@ -149,17 +152,24 @@ class Naming:
             if not session.closed:
                 self._hub.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
 
-        self._hub.directory.names.claim(key_of(nick), done, wait)
+        self._hub.nicks.names.claim(key_of(nick), done, wait)
 
     def attach(self, session: Session, user: User) -> None:
-        """Give a session to a user that holds a name already, and announce the user; the session is in no room yet."""
-        session.user = user
-        user.id = user.id or session.user_id
-        user.since = user.active = self._hub.clock()
-        user.sessions.append(session)
+        """Give a session to a user that holds a name already; the first one lets the user come.
+
+        A further session is shown all rooms of the user, and is given their entries from now on.
+        """
+        user.add_session(session)
+        if not user.present:
+            user.present = True
+            user.id = user.id or session.user_id
+            user.since = user.active = self._hub.clock()
+            for tell in self._hub.presence:
+                tell(user, "")
         self._hub.on_user_changed(user)
-        for tell in self._hub.presence:
-            tell(user, "")
+        for room in user.rooms.values():
+            self._hub.rooms.show(session, room, None)
+        session.flush()
 
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
         """Give the session's user another name.
@@ -197,22 +207,21 @@ class Naming:
         publish: Callable[[Session, str], None] | None = None,
     ) -> None:
         publish = publish or self._publish
-        user = session.user
-        assert user is not None
+        user = owner(session)
         had = user.keys
-        _, nick = self._hub.directory.claim(name, user)
+        _, nick = self._hub.nicks.claim(name, user)
         if nick == user.nick:
             self._hub.reply(session, Notice((f"You are already {nick}",)))
             return
 
         def held(refusal: Refused | None) -> None:
-            if session.closed:
+            if not user.present:
                 self.losing.discard(key_of(user.nick))
-                self._hub.directory.release(nick)
+                self._hub.nicks.release(nick)
             elif refusal is None:
                 publish(session, nick)
             else:
-                self.set_nick(session, session.nick)
+                self.set_nick(user, user.nick)
                 if refused:
                     refused(refusal)
                 else:
@@ -238,14 +247,16 @@ class Naming:
             self.losing.discard(key)
             return
         session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
-        self._hub.reply(session, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+        for one in user.sessions:
+            self._hub.reply(one, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
         numbers = iter(range(2, LAST_NUMBER + 1))
 
         def next_one(refusal: Refused | None = None) -> None:
             number = next(numbers, None)
             if number is None or (refusal and refusal.code != "name-taken"):
                 self.losing.discard(key)
-                self._hub.depart(session, "no name")
+                for one in list(user.sessions):
+                    self._hub.depart(one, "no name")
                 return
             if key_of(f"{name}{number}") == key:
                 next_one()
@@ -258,39 +269,38 @@ class Naming:
         next_one()
 
     def _come_again(self, session: Session, nick: str) -> None:
-        self.losing.discard(key_of(session.nick))
-        self._renamed(session, nick, True)
-        session.flush()
-        for room in session.rooms.values():
-            room.rules.restore_status(session)
-            self._hub.rejoin(session, room.name)
+        user = owner(session)
+        self.losing.discard(key_of(user.nick))
+        self._renamed(user, nick, True)
+        for room in user.rooms.values():
+            room.rules.restore_status(user)
+            self._hub.rejoin(user, room.name)
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
-            self._renamed(session, nick, True)
-            session.flush()
+            self._renamed(owner(session), nick, True)
         link_drafts([self._hub.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""
-        session, draft = author(posting), posting.draft
+        user, draft = owner(author(posting)), posting.draft
         # A rename has one entry for each room; the first one changes the name.
-        if session.nick != draft.text:
-            self._renamed(session, draft.text, False)
+        if user.nick != draft.text:
+            self._renamed(user, draft.text, False)
         if room:
             # Later entries of the same batch use the new name already.
-            room.rules.move_status(session, draft.nick)
+            room.rules.move_status(user, draft.nick)
 
-    def _renamed(self, session: Session, nick: str, alone: bool) -> None:
-        before = session.nick
-        self.set_nick(session, nick)
-        session.replies.append(NickChanged(nick, before, alone))
-        assert session.user is not None
-        self._hub.on_user_changed(session.user)
+    def _renamed(self, user: User, nick: str, alone: bool) -> None:
+        before = user.nick
+        self.set_nick(user, nick)
+        for session in user.sessions:
+            session.replies.append(NickChanged(nick, before, alone))
+            session.flush()
+        self._hub.on_user_changed(user)
         for tell in self._hub.presence:
-            tell(session.user, before)
+            tell(user, before)
 
-    def set_nick(self, session: Session, nick: str) -> None:
+    def set_nick(self, user: User, nick: str) -> None:
         """Set a user's nick, and release its other names except those of renames that are not stored yet."""
-        assert session.user is not None
-        self._hub.directory.set_nick(session.user, nick, session.held_names())
+        self._hub.nicks.set_nick(user, nick, user.held_names())

@@ -144,9 +144,10 @@ class Pipeline:
         return room in self._joins
 
     def pending_joins(self, room: str) -> int:
-        """Return the number of connected sessions whose join of a room has no outcome yet."""
+        """Return the number of users who are here and whose join of a room has no outcome yet."""
         joins = (one for one in self if one.draft.kind is Kind.JOIN and one.draft.room == room)
-        return sum(bool(join.session and not join.session.closed) for join in joins)
+        users = (join.session.user for join in joins if join.session)
+        return sum(bool(user and user.present) for user in users)
 
     def move(self, room: str, to: str) -> None:
         """Redirect the drafts for a renamed room to its new name."""
@@ -307,7 +308,7 @@ class Pipeline:
 def _never_joined(posting: Posting) -> bool:
     if posting.draft.kind is not Kind.LEAVE or posting.session is None:
         return False
-    join = (posting.session.joining or {}).get(posting.draft.room)
+    join = posting.session.user.joining.get(posting.draft.room) if posting.session.user else None
     return join is not None and join.error is not None
 
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.chat.session import Session, owner
 from hubbub.errors import Refused
-from hubbub.model.events import HistoryShown, Joined
 from hubbub.text import names
 from hubbub.text.cleaning import clean
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.room import Room
-    from hubbub.chat.session import Session
 
 
 def replace(hub: Hub, session: Session, new: Session) -> None:
@@ -24,6 +21,10 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     """
     session.client, session.sink = new.client, new.sink
     session.host, session.address, session.secure = new.host, new.address, new.secure
+    user = owner(session)
+    if user.sessions[0] is session:
+        user.host, user.address = new.host, new.address
+    session.host = user.host
     session.paused = new.paused
     new.closed = True
     hub.delivery.suspend(session)
@@ -50,19 +51,10 @@ def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
         except Refused as refusal:
             hub.refuse(session, refusal, room=name)
     for name, room in list(session.rooms.items()):
-        _show(hub, session, room, after.pop(name, None))
+        hub.rooms.show(session, room, after.pop(name, None))
     session.flush()
     for name, seq in after.items():
         try:
             hub.rooms.join(session, name, seq)
         except Refused as refusal:
             hub.refuse(session, refusal, room=name)
-
-
-def _show(hub: Hub, session: Session, room: Room, seq: int | None) -> None:
-    session.replies.append(Joined(room.name, room.end.seq, room.topic, False))
-    past = list(room.latest)
-    if seq is None and past:
-        session.replies += hub.pieces(HistoryShown(past, hub.clock()))
-    cursor = room.end if seq is None else room.cursor_at(seq)
-    session.replies.append(partial(hub.delivery.start, session, room, cursor))

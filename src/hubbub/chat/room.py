@@ -17,7 +17,7 @@ from hubbub.model.room_modes import CHANGING, RoomModes, without_secrets
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
-    from hubbub.chat.session import Session
+    from hubbub.chat.session import Session, User
 
 ENDING = frozenset({Kind.KICK, Kind.MODE})  # entries that may remove a member or a watcher
 _seq = attrgetter("seq")
@@ -139,13 +139,12 @@ class CommittedBatch:
 
 
 class Room:
-    """A loaded room: the end of its log, its newest entries, its modes and its members.
+    """A loaded room: the end of its log, its newest entries, its modes, its members and their sessions.
 
     Args:
         name: the folded name.
         state: the state of the room according to its log.
         history: the number of newest messages to keep for newcomers.
-        elsewhere: the members on other nodes; the caller changes this dict afterwards.
 
     """
 
@@ -157,13 +156,13 @@ class Room:
         "members",
         "name",
         "recent_batches",
-        "remote_members",
         "rules",
+        "sessions",
         "topic",
         "watchers",
     )  # fmt: skip
 
-    def __init__(self, name: str, state: RoomState, history: int, elsewhere: dict[Session, None] | None = None) -> None:
+    def __init__(self, name: str, state: RoomState, history: int) -> None:
         self.name = name
         self.end = Cursor(state.seq, 0)
         self.topic = state.topic
@@ -171,13 +170,11 @@ class Room:
         self.latest: deque[Entry] = deque(state.latest, maxlen=history)
         self.absent = absences(state.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
-        self.members: dict[Session, Encoder] = {}
-        self.watchers: set[Session] = set()  # members without a user, invisible to others
-        # The members that have received everything, by encoder: a batch is written to them without any more checks.
+        self.members: dict[User, int] = {}  # of all nodes, with the number of their join
+        self.sessions: dict[Session, Encoder] = {}  # that are given its entries: those of members here, and watchers
+        self.watchers: set[Session] = set()  # sessions without a user, invisible to others
+        # The sessions that have received everything, by encoder: a batch is written to them without any more checks.
         self.live: dict[Encoder, dict[Session, Send]] = {}
-        self.remote_members = {} if elsewhere is None else elsewhere
-        for session in self.remote_members:
-            self.receive(session)
 
     def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
         """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
@@ -193,10 +190,7 @@ class Room:
             elif entry.kind in CHANGING:
                 if entry.kind is Kind.TOPIC:
                     self.topic = entry.text
-                # A session that joins on this node is not a member yet, so a join concerns remote members alone. Only
-                # entries that name a user need to search the members.
-                apart = () if entry.kind is Kind.JOIN else self.members
-                self.rules.apply(entry, (*apart, *self.remote_members))
+                self.rules.apply(entry, self.members)
             elif entry.kind is Kind.LEAVE:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif entry.kind is Kind.REDACT:
@@ -240,39 +234,36 @@ class Room:
         return next(iter(self.recent_batches), self.end.seq)
 
     @property
-    def people(self) -> list[Session]:
-        """The members that others see, on all nodes: those with a user. The rest only watch."""
-        return [*(session for session in self.members if session.user), *self.remote_members]
-
-    @property
     def count(self) -> int:
-        """The number of `people`, in constant time."""
-        return len(self.members) - len(self.watchers) + len(self.remote_members)
+        """The number of members, on all nodes."""
+        return len(self.members)
 
-    def has_member(self, session: Session) -> bool:
-        """Return whether a session is a member, on this node or on another one."""
-        return session in self.members or session in self.remote_members
+    def add_member(self, user: User, seq: int) -> None:
+        """Make a user a member, whose join has number `seq`; the rights that are saved for the user come back."""
+        self.members[user] = seq
+        user.rooms[self.name] = self
+        self.absent.pop((key_of(user.nick), user.host), None)
+        self.rules.admit(user)
 
-    def receive(self, session: Session) -> None:
-        """Let a remote session that has joined the room take part in its modes and absences."""
-        session.rooms[self.name] = self
-        self.absent.pop((key_of(session.nick), session.host), None)
-        self.rules.admit(session)
+    def remove_member(self, user: User) -> None:
+        """Make a user a member no more; raise KeyError if the user is none."""
+        del self.members[user]
+        user.rooms.pop(self.name, None)
+        self.rules.dismiss(user)
 
-    def add_member(self, session: Session, encoder: Encoder) -> None:
-        """Make a session a member that receives no entries yet.
+    def add_session(self, session: Session, encoder: Encoder) -> None:
+        """Add a session that is given no entries yet.
 
         `mark_live` or a cursor in `Delivery.behind` then sets the entry from which on it receives them.
         """
-        self.members[session] = encoder
+        self.sessions[session] = encoder
         if not session.user:
             self.watchers.add(session)
 
-    def remove_member(self, session: Session) -> None:
-        """Remove a session of this node from the members; raise KeyError if it is not one of them."""
-        self.rules.dismiss(session)
+    def remove_session(self, session: Session) -> None:
+        """Remove a session; raise KeyError if it is none of this room."""
         self.watchers.discard(session)
-        self.mark_behind(session, self.members.pop(session))
+        self.mark_behind(session, self.sessions.pop(session))
 
     def note_absence(self, session: Session, seq: int, now: float) -> None:
         """Remember that a member leaves at `now` (epoch seconds), and the number up to which it has received the log.
@@ -295,11 +286,11 @@ class Room:
 
     def mark_live(self, session: Session) -> None:
         """Write every batch to the session from now on; it has received everything before."""
-        self.live.setdefault(self.members[session], {})[session] = session.sink.send
+        self.live.setdefault(self.sessions[session], {})[session] = session.sink.send
 
     def mark_behind(self, session: Session, encoder: Encoder | None = None) -> bool:
         """Stop writing batches to the session; return whether it was live."""
-        encoder = encoder or self.members[session]
+        encoder = encoder or self.sessions[session]
         group = self.live.get(encoder)
         if group is None or group.pop(session, None) is None:
             return False
@@ -310,7 +301,7 @@ class Room:
     def set_encoder(self, session: Session, encoder: Encoder) -> None:
         """Use another encoder for the session from now on."""
         live = self.mark_behind(session)
-        self.members[session] = encoder
+        self.sessions[session] = encoder
         if live:
             self.mark_live(session)
 

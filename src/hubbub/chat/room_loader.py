@@ -77,10 +77,9 @@ class RoomLoader:
         """Return whether a room is loaded or being loaded."""
         return name in self.loaded or name in self._opening
 
-    def withdraw(self, session: Session) -> None:
-        """Cancel all loads that a session waits for; their callbacks are not called."""
-        for opening in self._opening.values():
-            opening.waiters.pop(session, None)
+    def withdraw(self, session: Session) -> list[str]:
+        """Cancel all loads that a session waits for, and return their names; their callbacks are not called."""
+        return [name for name, opening in self._opening.items() if opening.waiters.pop(session, None)]
 
     def hold_entries(self, name: str, entries: Sequence[Entry]) -> None:
         """Hold committed entries for a room that is being loaded; do nothing for other rooms."""
@@ -89,8 +88,8 @@ class RoomLoader:
 
     def unload(self, name: str) -> None:
         """Remove a room from memory, and stop following its log."""
-        del self.loaded[name]
-        self._abroad.room_unloaded(name)
+        room = self.loaded.pop(name)
+        self._abroad.room_unloaded(room)
         self._broker.close(name)
 
     def _opened(self, name: str, state: RoomState | BrokerError) -> None:
@@ -101,7 +100,8 @@ class RoomLoader:
             return
         room = self.loaded.get(name)  # a room renamed to this name meanwhile
         if room is None:
-            room = self.loaded[name] = Room(name, state, self._history, self._abroad.room_loaded(name))
+            room = self.loaded[name] = Room(name, state, self._history)
+            self._abroad.room_loaded(room)
             end, meanwhile = state.seq, []
             for entry in opening.meanwhile:
                 # Other entries belong to another room that had this name before, or to the loaded state already.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.room import CommittedBatch, Cursor, Room
 from hubbub.chat.room_loader import RoomLoader
-from hubbub.chat.session import Operation, Posting, author
+from hubbub.chat.session import Operation, Posting, Session, User, author, owner
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.absent import DAY
+from hubbub.model.absent import DAY, Absence
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.events import HistoryShown, Joined, Left, Notice, RoomRenamed
@@ -21,7 +21,6 @@ from hubbub.text.names import LOBBY, key_of
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Session
 
 RETURNING = 200  # most messages for a member that comes back
 
@@ -43,30 +42,30 @@ class Rooms:
     # --- operations of a session ------------------------------------------------------------------------------
 
     def join(self, session: Session, name: str, after: int | None = None, key: str = "") -> None:
-        """Make the session a member of a room and the room its current one, and show it the newest messages.
+        """Make the session's user a member of a room and the room its current one, and show it the newest messages.
 
         With `after` the session is shown all entries after that number instead.
 
         Raises:
-            Refused: the name is invalid, or the session is in too many rooms. A refusal by the room's modes follows as
+            Refused: the name is invalid, or the user is in too many rooms. A refusal by the room's modes follows as
                 a reply when the room is loaded.
 
         """
+        user = owner(session)
         room = names.check_room(clean(name))
-        if room in session.rooms:
+        if room in user.rooms:
             self.focus(session, room)
             self._hub.reply(session, Notice((f"You are in {room}",)))
             return
-        joining = session.joining or {}
-        if room in joining:
+        if room in user.joining:
             return
-        if len(session.rooms) + len(joining) >= self._limits.max_rooms:
+        if len(user.rooms) + len(user.joining) >= self._limits.max_rooms:
             raise refusals.TOO_MANY_ROOMS(limit=self._limits.max_rooms)
         if self._is_coming(room):
             self._hub.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._hub.block(session, self._hub.budget.joins.charge(session.address))
-        session.joining = {**joining, room: None}
+        user.joining[room] = None
         self._load(session, room, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
@@ -142,7 +141,7 @@ class Rooms:
         return any(draft.text.partition(" ")[0] == name for draft in drafts if draft.kind is Kind.ROOM_RENAMED)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
-        """Take the session out of a room, its current one by default.
+        """Take the session's user out of a room, its current one by default.
 
         Raises:
             Refused: it is not in that room.
@@ -187,14 +186,16 @@ class Rooms:
 
     def withdraw(self, session: Session) -> None:
         """Cancel a session's pending loads and watches, and end its visit."""
-        self._waking.withdraw(session)
+        for name in self._waking.withdraw(session):
+            if session.user and not session.user.joining.get(name):
+                session.user.joining.pop(name, None)
         self._parked.pop(session, None)
         self.end_visit(session)
 
     # --- steps of joining and leaving -------------------------------------------------------------------------
 
     def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
-        assert session.joining is not None
+        user = owner(session)
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
@@ -206,13 +207,12 @@ class Rooms:
             self.check_may_open(session, room)
             room.rules.learn_key(key)
             if room.rules.accepts_key(key):
-                session.trust(name)
+                user.trust(name)
         except Refused as refusal:
-            session.joining = without(session.joining, name)
+            user.joining.pop(name, None)
             self._hub.refuse(session, refusal, room=name)
             return
-        real = session.user.real if session.user else ""
-        posting = session.joining[name] = self._hub.publish(session, name, Kind.JOIN, real)
+        posting = user.joining[name] = self._hub.publish(session, name, Kind.JOIN, user.real)
         posting.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
@@ -227,9 +227,9 @@ class Rooms:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
 
     def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
-        session.rooms[room.name] = room
+        session.watched[room.name] = room
         session.current = room.name
-        room.add_member(session, session.encoder)
+        room.add_session(session, session.encoder)
         self._delivery.start(session, room, cursor)
         self._delivery.drop_caches()
 
@@ -237,7 +237,7 @@ class Rooms:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
         for session in list(room.watchers) if kind is Kind.MODE else ():
             if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
-                self.dismiss(session, room.name)
+                self.detach(session, room)
                 self._hub.refuse(session, refused)
         for session in [one for one, name in self._parked.items() if name == room.name]:
             if self._hub.may(session, Action.WATCH, room):
@@ -245,36 +245,56 @@ class Rooms:
                 self._let_watch(session, room, room.end)
 
     def joined(self, posting: Posting, room: Room, batch: CommittedBatch, index: int, earlier: Sequence[Entry]) -> None:
-        """Make the session of a stored join a member of the room.
+        """Make the user of a stored join a member of the room, and give all their sessions the room.
 
-        If the join has number n, the session is shown the newest messages before n, and is written all entries from
-        n+1 on. With `after` it is written all entries after that number instead.
+        If the join has number n, a session is shown the newest messages before n, and is written all entries from n+1
+        on. With `after` the session that joined is written all entries after that number instead.
         """
-        session = author(posting)
-        session.joining = without(session.joining, room.name)
-        first, session.never_joined = session.never_joined, False
-        session.rooms[room.name] = room
-        room.add_member(session, session.encoder_in(room.name))
-        room.rules.admit(session)
-        self._hub.touch(session)
-        self.focus(session, room.name)
+        user = owner(author(posting))
+        user.joining.pop(room.name, None)
+        user.rooms[room.name] = room
         cursor = batch.cursor(index)
-        session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
-        if posting.after is not None and posting.after <= cursor.seq:
-            cursor = room.cursor_at(posting.after)
-        elif self._limits.history:
-            past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
-            self._replay(session, room, past[-self._limits.history :], cursor.seq)
+        left = room.absent.pop((key_of(user.nick), user.host), None)
+        room.add_member(user, cursor.seq)
+        self._hub.on_user_changed(user)
+        for session in user.sessions:
+            mine = session is posting.session
+            after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
+            first, session.never_joined = session.never_joined, False
+            self._give(session, room, focus=mine or not session.current)
+            session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
+            if after is None and self._limits.history:
+                past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
+                self._replay(session, room, past[-self._limits.history :], cursor.seq, left)
+            start = cursor if after is None else room.cursor_at(after)
+            session.replies.append(partial(self._delivery.start, session, room, start))
+            session.flush()
+
+    def _give(self, session: Session, room: Room, focus: bool) -> None:
+        """Let a session be given a room of its user; `Delivery.start` begins with the entries."""
+        room.add_session(session, session.encoder_in(room.name))
+        if focus:
+            self.focus(session, room.name)
+
+    def show(self, session: Session, room: Room, seq: int | None) -> None:
+        """Show a session a room of its user: what follows a number, or the newest messages, and all that comes."""
+        if session not in room.sessions:
+            self._give(session, room, focus=not session.current)
+        first, session.never_joined = session.never_joined, False
+        session.replies.append(Joined(room.name, room.end.seq, room.topic, first))
+        past = list(room.latest)
+        if seq is None and past:
+            session.replies += self._hub.pieces(HistoryShown(past, self._hub.clock()))
+        cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(partial(self._delivery.start, session, room, cursor))
 
-    def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int) -> None:
+    def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int, left: Absence | None) -> None:
         """Show a newcomer the newest messages.
 
         If its client keeps the history and it left the room less than a day ago, show it only the messages that it
         missed.
         """
         now = self._hub.clock()
-        left = room.absent.pop((key_of(session.nick), session.host), None)
         if left and session.keeps_history and now - left.at < DAY:
             missed = [entry for entry in past if entry.seq > left.seq]
             # If all messages in memory were missed, there may be more of them in the log.
@@ -296,21 +316,46 @@ class Rooms:
         session.queue(Operation("query", room.name, partial(self._hub.read, query), answer))
 
     def left(self, posting: Posting, room: Room, *_: object) -> None:
-        """Remove the session of a stored leave from the room."""
-        session = author(posting)
-        if room.name not in session.rooms:
-            return  # removed before, by a kick for example
-        self.dismiss(session, room.name)
-        session.replies.append(Left(room.name, session.current))
+        """Remove the user of a stored leave from the room."""
+        user = owner(author(posting))
+        if room.name in user.rooms:  # not removed before, by a kick for example
+            self.remove(user, room)
 
     def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Remove the member that a stored kick names from the room, if it is on this node."""
         entry = batch.entries[index]
-        session = self._hub.directory.find(entry.text.partition(" ")[0])
-        if session and session in room.members:
+        user = self._hub.nicks.find(entry.text.partition(" ")[0])
+        if user and not user.is_remote and user in room.members:
+            self.remove(user, room, entry)
+
+    def remove(self, user: User, room: Room, kick: Entry | None = None) -> None:
+        """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
+        del user.rooms[room.name]
+        if not is_known(self._hub.viewer_of(user), room.rules):
+            user.remember(room.name)
+        if room.rules.status.get(user):
+            user.trust(room.name)
+        for session in user.sessions:
+            if session.keeps_history:
+                room.note_absence(session, self._delivery.delivered_up_to(session, room), self._hub.clock())
+        room.remove_member(user)
+        for session in user.sessions:
             unread = session in self._delivery.behind
-            self.dismiss(session, room.name)
-            self._hub.reply(session, Left(room.name, session.current, entry if unread else None))
+            self.detach(session, room)
+            if not session.closed:
+                session.replies.append(Left(room.name, session.current, kick if unread else None))
+                session.flush()
+        self._hub.on_user_changed(user)
+
+    def detach(self, session: Session, room: Room) -> None:
+        """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""
+        self._delivery.end(session, room)
+        session.watched.pop(room.name, None)
+        if session.current == room.name:
+            session.current = ""
+            if session.rooms and not session.closed:
+                self.focus(session, next(reversed(session.rooms)))
+        self.close_if_empty(room.name)
 
     def moved(self, room: Room, entry: Entry) -> None:
         """Rename a room after the rename was stored, here and in all that refers to it by name."""
@@ -325,41 +370,20 @@ class Rooms:
                 visited.add(to)
         for tell in self._hub.moves:
             tell(before, to)
-        # The members are copied: an event stream of the API ends when it gets RoomRenamed.
-        for session in list(room.members):
-            session.rooms = {to if name == before else name: one for name, one in session.rooms.items()}
+        for user in (*room.members, *self._hub.users.values()):
+            user.move(before, to)
+        # The sessions are copied: an event stream of the API ends when it gets RoomRenamed.
+        for session in list(room.sessions):
+            if before in session.watched:
+                session.watched[to] = session.watched.pop(before)
             session.current = to if session.current == before else session.current
             self._hub.touch(session)
             self._hub.reply(session, RoomRenamed(before, to, entry, room.topic))
-        for user in self._hub.users.values():
-            for session in user.sessions:
-                session.move(before, to)
-                if before in (session.joining or {}):
-                    # A join without a posting still waits for its room to load: it will open a new one of the old name.
-                    joining = (session.joining or {}).items()
-                    session.joining = {to if name == before and join else name: join for name, join in joining}
-
-    def dismiss(self, session: Session, name: str) -> None:
-        """Remove a session from a room; if that was its current room, the last of its other rooms becomes current."""
-        room = session.rooms.pop(name)
-        if session.user and not is_known(self._hub.viewer(session), room.rules):
-            session.remember(name)
-        if room.rules.status.get(session):
-            session.trust(name)
-        if session.user and session.keeps_history:
-            room.note_absence(session, self._delivery.delivered_up_to(session, room), self._hub.clock())
-        self._delivery.end(session, room)
-        self._hub.touch(session)
-        if session.current == name:
-            session.current = ""
-            if session.rooms and not session.closed:
-                self.focus(session, next(reversed(session.rooms)))
-        self.close_if_empty(name)
 
     def close_if_empty(self, name: str) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
         room = self.loaded.get(name)
-        if room is None or room.members or name == self._waking.handing or self._hub.pipeline.has_joins(name):
+        if room is None or room.sessions or name == self._waking.handing or self._hub.pipeline.has_joins(name):
             return
         if any(name in visited for visited in self._visits.values()):
             return
@@ -372,8 +396,3 @@ class Rooms:
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Hold committed entries of a room that is being loaded, until it is loaded."""
         self._waking.hold_entries(name, entries)
-
-
-def without(joining: dict[str, Posting | None] | None, room: str) -> dict[str, Posting | None] | None:
-    """Return a session's pending joins without one room; None if no other is left."""
-    return {name: join for name, join in (joining or {}).items() if name != room} or None

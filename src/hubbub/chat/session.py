@@ -1,8 +1,12 @@
-"""A session is the hub's side of a connection: its rooms, its pending replies and its state."""
+"""Users and their sessions: a user is a member of rooms and has rights there, a session is one screen of a user.
+
+A guest has one session; a user with an account may have several. What the user is and may do is kept once, here; a
+session has its own connection, its own replies in order, and its own place in the log of each room.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,12 +21,11 @@ from hubbub.text.tags import BOT
 
 if TYPE_CHECKING:
     from hubbub.chat.room import Room
-    from hubbub.chat.users import User
     from hubbub.model.room_modes import ModeChange
 
 TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
-INVITATIONS = 100  # invitations that a session remembers
-FORMER_ROOMS = 1_000  # rooms for which a session remembers its former masks, and its trust
+INVITATIONS = 100  # invitations that a user remembers
+FORMER_ROOMS = 1_000  # rooms for which a user remembers former masks, and trust
 FORMER_NAMES = 4  # former masks per room
 UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
 
@@ -138,7 +141,7 @@ class Session:
     """One peer, as the hub knows it.
 
     Args:
-        id_prefix: the prefix of the ids of this session's drafts, and of no others; "" for a user of another node.
+        id_prefix: the prefix of the ids of this session's drafts.
         client: the listener's side of the connection.
         sink: receives the bytes for the peer.
         encoder: renders the entries of the session's current room.
@@ -153,11 +156,8 @@ class Session:
         "closed",
         "current",
         "encoder",
-        "former",
         "host",
         "id_prefix",
-        "invited",
-        "joining",
         "keeps_history",
         "label",
         "last_ban",
@@ -169,14 +169,13 @@ class Session:
         "reading",
         "redactions",
         "replies",
-        "rooms",
         "secure",
         "sink",
-        "trusted",
         "unheard",
         "unsettled",
         "user",
         "user_id",
+        "watched",
     )
 
     def __init__(
@@ -189,13 +188,6 @@ class Session:
         self.host = host
         self.address = address
         self.last_ban: tuple[str, list[ModeChange]] | None = None  # room and changes of its last ban
-        # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
-        # opens the room to the session, or 0 for an invitation by another member.
-        self.invited: dict[str, float] = {}
-        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
-        self.former: dict[str, tuple[str, ...]] = {}
-        # The rooms in which its identity is known: it had rights there, or knows the key.
-        self.trusted: dict[str, None] = {}
         self.preserves_spaces = False  # the spaces in its messages are kept
         # Its client keeps the history: after a return to a room it is shown only the messages that it missed.
         self.keeps_history = False
@@ -203,10 +195,8 @@ class Session:
         self.unheard = 0.0
         self.secure = False  # encrypted connection
         self.user: User | None = None
-        self.user_id = id_prefix.rstrip(".")  # the id that its user will have
-        self.rooms: dict[str, Room] = {}
-        # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
-        self.joining: dict[str, Posting | None] | None = None
+        self.user_id = id_prefix.rstrip(".")  # the id that a new user of this session will have
+        self.watched: dict[str, Room] = {}  # the rooms that it reads without a user
         # The label for the drafts that it publishes now: each of them is acknowledged under it.
         self.label = ""
         self.current = ""  # the room in which it speaks; "" for none
@@ -223,6 +213,11 @@ class Session:
         self.closed = False  # it has left; only its pending replies are still sent
 
     @property
+    def rooms(self) -> dict[str, Room]:
+        """The rooms whose entries it is given: all of its user's, or those that it watches without a user."""
+        return self.user.rooms if self.user else self.watched
+
+    @property
     def nick(self) -> str:
         """The nick of its user; "" before it has a user."""
         return self.user.nick if self.user else ""
@@ -232,41 +227,10 @@ class Session:
         """Its `nick!~user@host` mask, which bans are matched against; the mask never holds its address."""
         return f"{self.nick}!{self.host}"
 
-    def invite(self, room: str, opens: float) -> None:
-        """Remember an invitation to a room; only the newest INVITATIONS are kept.
-
-        `opens` is the time (epoch seconds) of an invitation by an operator, or 0 for one by another member.
-        """
-        self.invited[room] = max(opens, self.invited.pop(room, 0.0))
-        while len(self.invited) > INVITATIONS:
-            del self.invited[next(iter(self.invited))]
-
-    def remember(self, room: str) -> None:
-        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
-        known = self.former.pop(room, ())
-        self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
-        if len(self.former) > FORMER_ROOMS:
-            del self.former[next(iter(self.former))]
-
-    def trust(self, room: str) -> None:
-        """Remember that its identity is known in a room."""
-        self.trusted[room] = None
-        if len(self.trusted) > FORMER_ROOMS:
-            del self.trusted[next(iter(self.trusted))]
-
-    def move(self, before: str, to: str) -> None:
-        """Carry its invitation, former masks and trust over to the new name of a room."""
-        if before in self.invited:
-            self.invite(to, self.invited.pop(before))
-        if before in self.former:
-            self.former[to] = self.former.pop(before)
-        if before in self.trusted:
-            self.trusted[to] = self.trusted.pop(before)
-
     @property
     def tags(self) -> str:
-        """The tags of all its entries: BOT if its user is a bot, else ""."""
-        return BOT if self.user and "B" in self.user.modes else ""
+        """The tags of all entries of its user."""
+        return self.user.tags if self.user else ""
 
     @property
     def is_blocked(self) -> bool:
@@ -356,25 +320,170 @@ class Session:
             return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
         return event
 
-    def held_names(self) -> list[str]:
-        """Return the new nicks of its renames that are not stored yet."""
-        return [draft.text for draft in self.unsettled_drafts() if draft.kind is Kind.RENAME]
-
-    def leave_of(self, room: str) -> Draft | None:
-        """Return the draft of its leave of a room, if it is not stored yet."""
-        drafts = self.unsettled_drafts()
-        return next((draft for draft in drafts if draft.kind is Kind.LEAVE and draft.room == room), None)
-
-    def unsettled_drafts(self) -> Iterator[Draft]:
-        """Yield its drafts that have no outcome yet, in order."""
-        return (item.draft for item in self.replies if isinstance(item, Posting) and not item.settled)
-
     def encoder_in(self, room: str) -> Encoder:
         """Return the encoder for the entries of a room: the current room may have another one than the rest."""
         return self.encoder if room == self.current else self.encoder.for_other_room
+
+
+class User:
+    """The owner of a nick: a member of rooms, with rights in them, and the author of entries.
+
+    Args:
+        nick: the name, as it is shown.
+        is_remote: whether the user is on another node: then `sessions` is empty.
+
+    """
+
+    __slots__ = (
+        "_changes",
+        "active",
+        "address",
+        "away",
+        "former",
+        "host",
+        "id",
+        "id_prefix",
+        "invited",
+        "is_remote",
+        "joining",
+        "keys",
+        "modes",
+        "nick",
+        "operator",
+        "present",
+        "real",
+        "rooms",
+        "screens",
+        "sessions",
+        "since",
+        "trusted",
+    )
+
+    def __init__(self, nick: str, is_remote: bool = False) -> None:
+        self.nick = nick
+        self.id = ""  # unique and public; a rename does not change it
+        # The prefix of the ids of everything that the user publishes, in whichever session, and of nothing else.
+        self.id_prefix = ""
+        self.is_remote = is_remote
+        self.present = False  # it has come, and has not left yet
+        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
+        self.sessions: list[Session] = []
+        self.screens = 0  # how many sessions it has had
+        self.rooms: dict[str, Room] = {}  # of which it is a member, in the order of joining; loaded ones alone
+        # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
+        self.joining: dict[str, Posting | None] = {}
+        self._changes: list[Posting] = []  # its joins, leaves, renames; those without an outcome, and perhaps others
+        # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
+        # opens the room to the user, or 0 for an invitation by another member.
+        self.invited: dict[str, float] = {}
+        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
+        self.former: dict[str, tuple[str, ...]] = {}
+        # The rooms in which its identity is known: it had rights there, or knows the key.
+        self.trusted: dict[str, None] = {}
+        self.real = ""  # real name
+        self.host = ""  # the host of its first session, as entries show it; it stays the same until the user has left
+        self.address = ""  # of its oldest session; only operators see it
+        self.away = ""  # away message; "" if it is not away
+        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
+        self.since = self.active = 0.0  # times of its arrival and its last message; seconds since the epoch
+        self.operator = False  # server operator: may act in every room
+
+    @property
+    def mask(self) -> str:
+        """Its `nick!~user@host` mask, which bans are matched against; the mask never holds its address."""
+        return f"{self.nick}!{self.host}"
+
+    @property
+    def tags(self) -> str:
+        """The tags of all its entries: BOT if it is a bot, else ""."""
+        return BOT if "B" in self.modes else ""
+
+    def wrote(self, entry: Entry) -> bool:
+        """Return whether the user is the author of an entry."""
+        return bool(self.id_prefix) and entry.id.startswith(self.id_prefix)
+
+    def add_session(self, session: Session) -> None:
+        """Give the user one more session."""
+        session.user = self
+        self.screens += 1
+        if self.screens == 1:
+            self.host, self.id_prefix = session.host, session.id_prefix
+        else:
+            session.host, session.id_prefix = self.host, f"{self.id_prefix}{self.screens:x}."
+        self.sessions.append(session)
+        self.address = self.sessions[0].address
+
+    def remove_session(self, session: Session) -> None:
+        """Take a session from the user."""
+        self.sessions.remove(session)
+        if self.sessions:
+            self.address = self.sessions[0].address
+
+    # --- what it has published, and is not stored yet ----------------------------------------------------------------
+
+    def add_change(self, posting: Posting) -> None:
+        """Remember a join, leave or rename of the user until it has its outcome."""
+        self._changes = [*(one for one in self._changes if not one.settled), posting]
+
+    def changes(self, kind: Kind) -> list[Draft]:
+        """Return the user's drafts of a kind that have no outcome yet: joins, leaves or renames."""
+        return [one.draft for one in self._changes if one.draft.kind is kind and not one.settled]
+
+    def held_names(self) -> list[str]:
+        """Return the new nicks of its renames that are not stored yet."""
+        return [draft.text for draft in self.changes(Kind.RENAME)]
+
+    def leave_of(self, room: str) -> Draft | None:
+        """Return the draft of its leave of a room, if it is not stored yet."""
+        return next((draft for draft in self.changes(Kind.LEAVE) if draft.room == room), None)
+
+    # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
+
+    def invite(self, room: str, opens: float) -> None:
+        """Remember an invitation to a room; only the newest INVITATIONS are kept.
+
+        `opens` is the time (epoch seconds) of an invitation by an operator, or 0 for one by another member.
+        """
+        self.invited[room] = max(opens, self.invited.pop(room, 0.0))
+        while len(self.invited) > INVITATIONS:
+            del self.invited[next(iter(self.invited))]
+
+    def remember(self, room: str) -> None:
+        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
+        known = self.former.pop(room, ())
+        self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
+        if len(self.former) > FORMER_ROOMS:
+            del self.former[next(iter(self.former))]
+
+    def trust(self, room: str) -> None:
+        """Remember that its identity is known in a room."""
+        self.trusted[room] = None
+        if len(self.trusted) > FORMER_ROOMS:
+            del self.trusted[next(iter(self.trusted))]
+
+    def move(self, before: str, to: str) -> None:
+        """Carry all that it knows of a room over to the room's new name."""
+        if before in self.rooms:
+            self.rooms = {to if name == before else name: room for name, room in self.rooms.items()}
+        if join := self.joining.get(before):
+            # A join without a posting still waits for the load of a room: it will open a new one of the old name.
+            del self.joining[before]
+            self.joining[to] = join
+        if before in self.invited:
+            self.invite(to, self.invited.pop(before))
+        if before in self.former:
+            self.former[to] = self.former.pop(before)
+        if before in self.trusted:
+            self.trusted[to] = self.trusted.pop(before)
 
 
 def author(posting: Posting) -> Session:
     """Return the session that published a draft; the posting must have one."""
     assert posting.session is not None
     return posting.session
+
+
+def owner(session: Session) -> User:
+    """Return the user of a session; it must have one."""
+    assert session.user is not None
+    return session.user

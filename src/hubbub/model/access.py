@@ -119,7 +119,7 @@ def _is_member(viewer: Viewer, rules: RoomModes) -> bool:
 
 def _rights(viewer: Viewer, rules: RoomModes) -> str:
     """Return the mode letters that a member has in a room; "" for a user who is not a member."""
-    return rules.status.get(viewer.session, "") if viewer.session and _is_member(viewer, rules) else ""
+    return rules.status.get(viewer.user, "") if viewer.user and _is_member(viewer, rules) else ""
 
 
 def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
@@ -128,7 +128,7 @@ def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
 
 def _former(viewer: Viewer, rules: RoomModes) -> list[Viewer]:
     """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
-    masks = viewer.session.former.get(rules.room, ()) if viewer.session else ()
+    masks = viewer.user.former.get(rules.room, ()) if viewer.user else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
@@ -160,20 +160,20 @@ def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
 
 
 def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
-    room, session = rules.room, viewer.session
-    invited = session.invited.get(room, 0.0) if session else 0.0
+    room, user = rules.room, viewer.user
+    invited = user.invited.get(room, 0.0) if user else 0.0
     if viewer.operator:
         return None
     if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
         return refusals.BANNED(room=room)
     if invited:  # by an operator; no other invitation opens a room
         return None
-    if session and "o" in rules.regained(session):
+    if user and "o" in rules.regained(user):
         # The user returns as an operator: possibly no other operator is there to let them in.
         return None
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
         return refusals.INVITE_ONLY(room=room)
-    if viewer.key and not rules.key and not (session and session.preserves_spaces):  # a room name of two words
+    if viewer.key and not rules.key and viewer.types_names:  # a room name of two words
         return refusals.ROOM_HAS_SPACES(room=f"{room}-{key_of(viewer.key)}")
     if rules.key and not rules.accepts_key(viewer.key):
         return refusals.KEY_WRONG(room=room) if viewer.key else refusals.KEY_MISSING(room=room)

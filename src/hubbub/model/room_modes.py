@@ -17,8 +17,7 @@ from hubbub.model.masks import MUTE
 from hubbub.text.names import LOBBY, key_of
 
 if TYPE_CHECKING:
-    from hubbub.chat.session import Session
-    from hubbub.model.viewer import Viewer
+    from hubbub.model.viewer import Principal, Viewer
 
 SPEAKERS = 2000  # names for which slow mode remembers the time of the last message
 MAX_STANDING = 500  # users whose rights a room remembers, present or not
@@ -186,14 +185,14 @@ class RoomModes:
         self.topic_at = 0.0
         self.topic_tags = ""  # the topic's formatting
         self.saved_status: dict[tuple[str, str], str] = {}  # o or v of returning users, by folded nick and host
-        self.status: dict[Session, str] = {}  # of members with rights: letters of PREFIXES
+        self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
         self.last_message_at: dict[Hashable, float] = {}  # in slow mode, seconds on a clock that never goes back
         for entry in entries:
             self.apply(entry, ())
 
     # --- what the log says ----------------------------------------------------------------------------------------
 
-    def apply(self, entry: Entry, members: Iterable[Session]) -> None:
+    def apply(self, entry: Entry, members: Iterable[Principal]) -> None:
         """Apply an entry of the log to the modes."""
         if entry.kind is Kind.TOPIC:
             self.topic_by, self.topic_at, self.topic_tags = entry.nick, entry.time, entry.tags
@@ -209,7 +208,7 @@ class RoomModes:
                 else:
                     self._set(change, entry, until)
 
-    def _opened(self, entry: Entry, members: Iterable[Session]) -> None:
+    def _opened(self, entry: Entry, members: Iterable[Principal]) -> None:
         """Make the first member the room's operator, except in the lobby."""
         if not self.created:
             self.created = entry.time
@@ -217,11 +216,11 @@ class RoomModes:
                 self.flags.discard("n")
             if self.room != LOBBY:
                 self.saved_status[key_of(entry.nick), entry.host] = "o"
-                for session in members:
-                    if (session.nick, session.host) == (entry.nick, entry.host):
-                        self.status[session] = "o"
+                for member in members:
+                    if (member.nick, member.host) == (entry.nick, entry.host):
+                        self.status[member] = "o"
 
-    def _renamed(self, entry: Entry, members: Iterable[Session]) -> None:
+    def _renamed(self, entry: Entry, members: Iterable[Principal]) -> None:
         """Move the rights of a renamed user to the new name."""
         before, now = key_of(entry.nick), key_of(entry.text)
         letters = self.saved_status.pop((before, entry.host), "")
@@ -229,45 +228,45 @@ class RoomModes:
         if letters := letters + "".join(letter for letter in had if letter not in letters):
             self.saved_status[now, entry.host] = letters
             self._bound_standing()
-        for session in members:  # a member may have either name at this moment
-            if session.host == entry.host and key_of(session.nick) in (before, now) and self._trusts(session):
-                self._stand(session, letters)
+        for member in members:  # a member may have either name at this moment
+            if member.host == entry.host and key_of(member.nick) in (before, now) and self._trusts(member):
+                self._stand(member, letters)
 
-    def move_status(self, session: Session, before: str) -> None:
+    def move_status(self, user: Principal, before: str) -> None:
         """Record the new name of a member; the log entry of the rename may not have arrived yet."""
-        if (key_of(before), session.host) not in self.saved_status:
-            self.restore_status(session)
+        if (key_of(before), user.host) not in self.saved_status:
+            self.restore_status(user)
 
-    def regained(self, session: Session) -> str:
-        """Return the rights that were saved for a returning user with this session's name and host.
+    def regained(self, user: Principal) -> str:
+        """Return the rights that were saved for a returning user with this name and host.
 
         Other users may share the address, and any user can take a name. So in a closed room, name and host alone give
         no rights.
         """
-        return self.saved_status.get((key_of(session.nick), session.host), "") if self._trusts(session) else ""
+        return self.saved_status.get((key_of(user.nick), user.host), "") if self._trusts(user) else ""
 
-    def _trusts(self, session: Session) -> bool:
-        abroad = session.user and session.user.is_remote  # for remote users, their own node has decided
-        return not self.closed or self.room in session.trusted or bool(abroad)
+    def _trusts(self, user: Principal) -> bool:
+        # For remote users, their own node has decided.
+        return not self.closed or self.room in user.trusted or user.is_remote
 
-    def restore_status(self, session: Session) -> None:
+    def restore_status(self, user: Principal) -> None:
         """Give a member the rights that were saved for their name and host."""
-        if self._trusts(session):
-            self._stand(session, self.regained(session))
+        if self._trusts(user):
+            self._stand(user, self.regained(user))
 
-    def _stand(self, session: Session, letters: str) -> None:
+    def _stand(self, user: Principal, letters: str) -> None:
         if letters:
-            self.status[session] = letters
+            self.status[user] = letters
         else:
-            self.status.pop(session, None)
+            self.status.pop(user, None)
 
-    def _promote(self, change: ModeChange, members: Iterable[Session]) -> None:
+    def _promote(self, change: ModeChange, members: Iterable[Principal]) -> None:
         nick, _, host = change.param.partition("!")
         _toggle(self.saved_status, (key_of(nick), host), change)
         self._bound_standing()
-        for session in members:
-            if key_of(session.nick) == key_of(nick):
-                _toggle(self.status, session, change)
+        for member in members:
+            if key_of(member.nick) == key_of(nick):
+                _toggle(self.status, member, change)
 
     def _bound_standing(self) -> None:
         """Forget the oldest saved rights if there are too many, at first those of users who have only a voice."""
@@ -294,26 +293,26 @@ class RoomModes:
         else:
             self.flags.discard(letter)
 
-    def admit(self, session: Session) -> None:
+    def admit(self, user: Principal) -> None:
         """Give a new member their saved rights, and use up their invitation."""
-        session.invited.pop(self.room, None)
-        if status := self.regained(session):
-            self.status[session] = status
+        user.invited.pop(self.room, None)
+        if status := self.regained(user):
+            self.status[user] = status
 
-    def dismiss(self, session: Session) -> None:
-        """Forget the rights of a session that has left the room."""
-        self.status.pop(session, None)
+    def dismiss(self, user: Principal) -> None:
+        """Forget the rights of a user who has left the room."""
+        self.status.pop(user, None)
 
     # --- what is shown --------------------------------------------------------------------------------------------
 
-    def prefixes(self, session: Session) -> str:
+    def prefixes(self, user: Principal) -> str:
         """Return a member's prefix signs, the highest first."""
-        status = self.status.get(session, "")
+        status = self.status.get(user, "")
         return "".join(sign for letter, sign in PREFIXES.items() if letter in status)
 
-    def is_operator(self, session: Session) -> bool:
-        """Return whether a session may change the modes: an operator of the room or of the server."""
-        return "o" in self.status.get(session, "") or bool(session.user and session.user.operator)
+    def is_operator(self, user: Principal) -> bool:
+        """Return whether a user may change the modes: an operator of the room or of the server."""
+        return "o" in self.status.get(user, "") or user.operator
 
     # --- what access.py asks --------------------------------------------------------------------------------------
 
@@ -379,8 +378,7 @@ def _names(viewer: Viewer) -> list[Hashable]:
     The name of a user who posts from outside can differ in each message, so only the address counts.
     """
     nick, _, host = viewer.mask.partition("!")
-    session = viewer.session
-    return [session.id_prefix, (key_of(nick), host)] if session and session.user else [host]
+    return [viewer.user.id, (key_of(nick), host)] if viewer.user else [host]
 
 
 def _toggle(store: dict, key: object, change: ModeChange) -> None:  # type: ignore[type-arg]

@@ -2,10 +2,51 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
-if TYPE_CHECKING:
-    from hubbub.chat.session import Session
+
+class Principal(Protocol):
+    """The user whose rights are asked for, as far as the rules need to know them; chat/session.py explains each."""
+
+    @property
+    def id(self) -> str:
+        """Unique for ever."""
+        ...
+
+    @property
+    def nick(self) -> str:
+        """The name, as it is shown."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The public form of the address."""
+        ...
+
+    @property
+    def operator(self) -> bool:
+        """Whether the user may act in every room."""
+        ...
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the user is on another node."""
+        ...
+
+    @property
+    def invited(self) -> dict[str, float]:
+        """The rooms to which the user is invited, and the times of operators' invitations (epoch seconds), else 0."""
+        ...
+
+    @property
+    def former(self) -> dict[str, tuple[str, ...]]:
+        """The masks that the user had in rooms before."""
+        ...
+
+    @property
+    def trusted(self) -> dict[str, None]:
+        """The rooms in which the user's identity is known."""
+        ...
 
 
 class Viewer(NamedTuple):
@@ -19,9 +60,10 @@ class Viewer(NamedTuple):
     operator: bool = False  # of the server
     now: float = 0.0  # epoch seconds: bans end by the calendar
     ticks: float = 0.0  # seconds on a clock that never goes back: for slow mode
-    session: Session | None = None  # knows rights in a room, and invitations; None for a stranger
+    user: Principal | None = None  # has rights in rooms, and invitations; None for a stranger
     address: str = ""  # known to the server alone: for bans of networks by its operators
     key: str = ""  # offered to enter a room
+    types_names: bool = False  # the key may be the second word of a room name that a person typed
     system: bool = False  # the server itself
 
 

@@ -151,7 +151,7 @@ class JetStreamBroker:
         """Connect the hub to the cluster: remote users become known here, and the users of this node elsewhere."""
         self._hub = hub
         log.info("The log is on NATS at %s", self._where)
-        hub.directory.names = self.lease
+        hub.nicks.names = self.lease
         self.lease.lost = hub.naming.lose_name
         self.lease.speaking = lambda: {key_of(posting.draft.nick) for posting in hub.pipeline}
         self.lease.returned = self._returned

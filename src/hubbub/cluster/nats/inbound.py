@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from hubbub.chat.remote_users import Person
+from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
 from hubbub.cluster.nats.log.packed_entries import (
     HOST_CHARS,
     SKEW,
@@ -24,7 +25,6 @@ from hubbub.cluster.nats.log.packed_entries import (
     said,
     when,
 )
-from hubbub.cluster.nats.remote_client import EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
 from hubbub.model.entries import Kind
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, cut, real_name, reason_of

@@ -17,20 +17,20 @@ from itertools import count
 import msgspec
 from nats.aio.msg import Msg
 
+from hubbub.chat.direct import deliver
 from hubbub.chat.hub import Hub
 from hubbub.chat.remote_users import Person, person
-from hubbub.chat.session import Posting, Session
-from hubbub.chat.users import User
+from hubbub.chat.session import Posting, User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection
+from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, TO, ForwardedEvent, forwarded
 from hubbub.cluster.nats.inbound import NewsMessage, SignalMessage
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log.batches import entry, line
-from hubbub.cluster.nats.remote_client import EXPEL, INVITED, KNOCK, NO_FORM, TO, ForwardedEvent, RemoteClient
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.events import Invited, Knocked, Private
+from hubbub.model.events import Event, Invited, Knocked, Private
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Peer:
     def __init__(self, news: NewsMessage, now: float) -> None:
         self.lease = news.lease
         self.number = -1  # number of its last news; -1 if unknown
-        self.people: dict[int, Session] = {}
+        self.people: dict[int, User] = {}
         self.named: set[int] = set()  # users in the answer that is being received
         self.heard = now
         self.asked = 0.0
@@ -91,13 +91,15 @@ class Presence:
         self._changed: dict[User, None] = {}
         self._told = 0
         self.peers: dict[str, Peer] = {}
+        self._places: dict[User, tuple[str, int]] = {}  # of remote users: their node, and their number there
         self._planned = False
         self._loop = asyncio.get_running_loop()
         hub.on_user_changed = self._touch
         lease.buried = self._bury
         hub.remote.signal = self._signal
         hub.remote.deliver = self._deliver
-        hub.remote.expel = lambda session, reason: _forward(session).expel(reason)
+        hub.remote.send = self._send_to
+        hub.remote.expel = self._expel
 
     async def begin(self) -> None:
         """Subscribe to the news of the other nodes, and ask them for their users."""
@@ -143,7 +145,7 @@ class Presence:
         self._changed.clear()
         people, gone = [], []
         for user in changed:
-            if user.sessions:
+            if user.present:
                 people.append((self._number(user), person(user)))
             elif number := self._numbers.pop(user, 0):
                 gone.append(number)
@@ -164,7 +166,7 @@ class Presence:
         asker = inbound.node(message.data)
         if asker == self.node:
             return
-        people = [(number, person(user)) for user, number in self._numbers.items() if user.sessions]
+        people = [(number, person(user)) for user, number in self._numbers.items() if user.present]
         parts = list(_parts(people)) or [[]]
         for part in parts:
             news = NewsMessage(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
@@ -211,22 +213,22 @@ class Presence:
         peer.number = news.number
         # A heartbeat shows that all earlier news of that node has been received.
         if not news.people and not news.gone:
-            self._hub.remote.review(lambda one: isinstance(one.client, RemoteClient) and one.client.node == news.node)
+            self._hub.remote.review(lambda one: self._places[one][0] == news.node)
 
     def _take(self, peer: Peer, news: NewsMessage) -> None:
         for number, who in news.people:
-            if session := peer.people.get(number):
-                self._hub.remote.update(session, who)
+            if user := peer.people.get(number):
+                self._hub.remote.update(user, who)
             elif len(peer.people) >= PEOPLE:
                 raise ValueError("a node has too many people")
             else:
-                outlet = RemoteClient(self._send, news.node, number)
-                peer.people[number] = self._hub.remote.add(outlet, outlet, NO_FORM, who)
+                user = peer.people[number] = self._hub.remote.add(who)
+                self._places[user] = news.node, number
 
     def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
         for number in list(numbers):
-            if session := peer.people.pop(number, None):
-                self._hub.remote.remove(session)
+            if user := peer.people.pop(number, None):
+                self._remove(user)
 
     async def _look_at(self, node: str, peer: Peer) -> None:
         """Remove a silent node if its lease has ended. Ignore a BrokerError: the next heartbeat checks again."""
@@ -242,22 +244,26 @@ class Presence:
         for node, peer in list(self.peers.items()):
             if peer.lease == lease:
                 log.warning("another node is gone; its %d users have left", len(peer.people))
-                for number, session in peer.people.items():
-                    self._say_gone(lease, number, session)
+                for number, user in peer.people.items():
+                    self._say_gone(lease, number, user)
                 self._lose(node, peer)
 
     def _lose(self, node: str, peer: Peer) -> None:
         """Remove a node and all its users."""
         del self.peers[node]
-        for session in peer.people.values():
-            self._hub.remote.remove(session)
+        for user in peer.people.values():
+            self._remove(user)
 
-    def _say_gone(self, lease: str, number: int, session: Session) -> None:
+    def _remove(self, user: User) -> None:
+        self._hub.remote.remove(user)
+        del self._places[user]
+
+    def _say_gone(self, lease: str, number: int, user: User) -> None:
         # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
-        rooms = [name for name, inside in self._hub.remote.rooms.items() if session in inside]
+        rooms = [name for name, inside in self._hub.remote.rooms.items() if user in inside]
         for index, room in enumerate(rooms):
             id = f"{lease}.{number:x}~{index}"
-            draft = Draft(room, Kind.LEAVE, session.nick, "connection lost", id, session.host, must_store=True)
+            draft = Draft(room, Kind.LEAVE, user.nick, "connection lost", id, user.host, must_store=True)
             self._hub.pipeline.add(Posting(draft))
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
@@ -265,37 +271,44 @@ class Presence:
     def _send(self, subject: str, data: bytes) -> None:
         self._tasks.spawn(self._link.tell(subject, data))
 
-    def _deliver(self, session: Session, event: Private, done: Callable[[bool | None], None]) -> None:
-        async def deliver() -> None:
-            outlet = _forward(session)
-            answer = await self._link.request(f"{TO}{outlet.node}", outlet.private(event), WITHIN)
+    def _send_to(self, user: User, event: Event) -> None:
+        node, number = self._places[user]
+        if one := forwarded(number, event):
+            self._send(f"{TO}{node}", _encode(one))
+
+    def _expel(self, user: User, reason: str) -> None:
+        node, number = self._places[user]
+        self._send(f"{TO}{node}", _encode(ForwardedEvent(number, text=reason, what=EXPEL)))
+
+    def _deliver(self, user: User, event: Private, done: Callable[[bool | None], None]) -> None:
+        async def ask() -> None:
+            if user not in self._places:
+                done(False)
+                return
+            node, number = self._places[user]
+            answer = await self._link.request(f"{TO}{node}", _encode(forwarded(number, event)), WITHIN)
             done(None if answer is None else answer == TOLD)
 
-        self._tasks.spawn(deliver())
+        self._tasks.spawn(ask())
 
     async def _on_told(self, message: Msg) -> None:
         told = inbound.told(message.data, self._hub.clock())
         user = self._people.get(told.to)
-        done = bool(user and user.sessions) and self._pass_on(told, user.sessions[0])  # type: ignore[union-attr]
+        done = user is not None and user.present and self._pass_on(told, user)
         await self._link.reply(message, TOLD if done else NOT_TOLD)
 
-    def _pass_on(self, told: ForwardedEvent, session: Session) -> bool:
-        """Deliver an event from another node to a local session; return False if its client is paused."""
+    def _pass_on(self, told: ForwardedEvent, user: User) -> bool:
+        """Deliver an event from another node to a user of this node; return False if none of their sessions reads."""
         if told.what == EXPEL:
-            self._hub.expel(session, told.text)
+            self._hub.expel(user, told.text)
             return True
         if told.what == INVITED:
-            session.invite(told.room, told.opens)
-        if session.paused:
-            return False
-        if told.what == INVITED:
-            session.client.send_event(Invited(told.nick, told.host, told.room, told.opens))
-        elif told.what == KNOCK:
-            session.client.send_event(Knocked(told.nick, told.host, told.room))
-        else:
-            said = entry(told.room, 0, 0, told.line) if told.line else None
-            session.client.send_event(Private(told.nick, told.text, said, told.user))
-        return True
+            user.invite(told.room, told.opens)
+            return deliver(user, Invited(told.nick, told.host, told.room, told.opens))
+        if told.what == KNOCK:
+            return deliver(user, Knocked(told.nick, told.host, told.room))
+        said = entry(told.room, 0, 0, told.line) if told.line else None
+        return deliver(user, Private(told.nick, told.text, said, told.user))
 
     def _signal(self, said: Entry) -> None:
         self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time))))
@@ -320,8 +333,3 @@ def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]
         size += length
     if part:
         yield part
-
-
-def _forward(session: Session) -> RemoteClient:
-    assert isinstance(session.client, RemoteClient)
-    return session.client

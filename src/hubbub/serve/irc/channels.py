@@ -51,7 +51,7 @@ def room_at(client: IrcClient, name: str) -> Room | None:
 def room_of(client: IrcClient, name: str) -> Room | None:
     """Return a channel's room if the client is a member. If not, reply with 403 or 442 and return None."""
     room = room_at(client, name)
-    if room and client.session not in room.members:
+    if room and room.name not in client.session.rooms:
         client.numeric(442, name)
         return None
     return room
@@ -114,13 +114,13 @@ def names_lines(client: IrcClient, room: Room) -> list[bytes]:
     The lines for members of the room are cached until the room changes.
     """
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
-    inside = client.session in room.members
-    key = (room.end.seq, len(room.members), len(room.remote_members), multi, hosts)
+    inside = room.name in client.session.rooms
+    key = (room.end.seq, len(room.members), len(client.hub.remote.rooms.get(room.name, ())), multi, hosts)
     cached = client.network.names.get(room.name) if inside else None  # the log does not show who is invisible
     if cached is None or cached[0] != key:
         words = []
-        for member in room.people:
-            if not inside and member.user and "i" in member.user.modes:
+        for member in room.members:
+            if not inside and "i" in member.modes:
                 continue
             signs = room.rules.prefixes(member) if room.rules.status else ""
             words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
@@ -157,7 +157,7 @@ def topic(client: IrcClient, params: list[str]) -> None:
             client.send(*topic_lines(client, room))
         else:
             client.numeric(331, channel(room.name))
-    elif client.session not in room.members:
+    elif room.name not in client.session.rooms:
         client.numeric(442, params[0])
     else:
         client.hub.set_topic(client.session, params[1], room.name, cuts=True)
@@ -167,7 +167,7 @@ def invite(client: IrcClient, params: list[str]) -> None:
     """INVITE nick #channel: invite somebody; without parameters, list the channels you are invited to."""
     if not params:
         for one in client.hub.rooms.loaded.values():
-            if one.name in client.session.invited:
+            if client.user and one.name in client.user.invited:
                 client.reply("336", client.nick, channel(one.name))
         client.numeric(337)
         return
@@ -184,11 +184,10 @@ def invite(client: IrcClient, params: list[str]) -> None:
         _refuse(client, refusal, nick, name)
         return
     client.reply("341", client.nick, target.nick, channel(room.name))
-    if target.user and target.user.away:
-        client.reply("301", client.nick, target.nick, target.user.away)
-    for member in room.people:
-        other = client.network.client(member)
-        if other and other is not client and "invite-notify" in other.caps:
+    if target.away:
+        client.reply("301", client.nick, target.nick, target.away)
+    for other in client.network.clients_in(room):
+        if other is not client and "invite-notify" in other.caps:
             other.send(other.event(client.session, "INVITE", target.nick, channel(room.name)))
 
 
@@ -198,7 +197,7 @@ def knock(client: IrcClient, params: list[str]) -> None:
     room = room_at(client, name)
     if room is None:
         return
-    if client.session in room.members:
+    if room.name in client.session.rooms:
         client.numeric(714, name)
         return
     refused = may(client.hub.viewer(client.session), Action.JOIN, room.rules, room.count)
@@ -212,7 +211,7 @@ def knock(client: IrcClient, params: list[str]) -> None:
 
 def _knock(client: IrcClient, room: Room) -> None:
     name = channel(room.name)
-    operators = [member for member in room.people if "@" in room.rules.prefixes(member)]
+    operators = [member for member in room.members if "@" in room.rules.prefixes(member)]
     if not operators:
         client.numeric(480, name)
         return
@@ -220,8 +219,7 @@ def _knock(client: IrcClient, room: Room) -> None:
         client.numeric(712, name)
         return
     for member in operators:
-        if not member.paused:
-            member.client.send_event(Knocked(client.nick, client.session.host, room.name))
+        client.hub.send_to(member, Knocked(client.nick, client.session.host, room.name))
     client.numeric(711, name)
 
 
@@ -250,7 +248,7 @@ def redact(client: IrcClient, params: list[str]) -> None:
     """REDACT target msgid [reason]: delete a message (draft/message-redaction)."""
     target, id = params[0], params[1]
     room = find_room(client, target)
-    if room is None or client.session not in room.members:
+    if room is None or room.name not in client.session.rooms:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot delete messages there")
         return
 

@@ -36,7 +36,8 @@ def _joined(client: IrcClient, event: Joined, again: bool = False) -> None:
     client.emit(*client.form.lines(entry), *channels.greeting(client, room), *metadata.greeting(client, room))
     if not again:
         metadata.announce(client, room)
-    client.network.tell_away(client.session, room)
+    if client.user:
+        client.network.tell_away(client.user, room)
 
 
 def _moved(client: IrcClient, event: RoomRenamed) -> None:
@@ -91,7 +92,7 @@ def _private(client: IrcClient, event: Private) -> None:
 
 
 def _invited(client: IrcClient, event: Invited) -> None:
-    author = client.hub.directory.find(event.nick)
+    author = client.hub.nicks.find(event.nick)
     if author and author.host == event.host:
         client.emit(client.event(author, "INVITE", client.nick, channel(event.room)))
     else:  # the author has left or renamed since

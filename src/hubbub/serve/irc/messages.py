@@ -93,7 +93,7 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     if status:
         _say_to_status(client, room, status, text, kind, tags, label)
         return
-    if session not in room.members:
+    if room.name not in session.rooms:
         hub.say_from_outside(session, room, text, kind, "irc", tags)
         return
     if kind is Kind.EPHEMERAL:
@@ -108,7 +108,7 @@ def _say_to_status(  # noqa: PLR0913 - the parts of one message
     """Send a message to the members of a room with a status, as private messages that no log stores."""
     client.hub.speak(client.hub.viewer(client.session), room)
     wanted = "o" if status[0] == "@" and "+" not in status else "ov"
-    others = (member for member in room.people if member is not client.session)
+    others = (member for member in room.members if member is not client.user)
     to = [member for member in others if set(wanted) & set(room.rules.status.get(member, ""))]
     direct.message_members_apart(
         client.hub, client.session, to, f"@{status}{channel(room.name)}", text, kind, tags, label
@@ -116,8 +116,8 @@ def _say_to_status(  # noqa: PLR0913 - the parts of one message
 
 
 def _say_privately(client: IrcClient, target: str, text: str, kind: Kind, tags: str) -> None:
-    found = client.hub.directory.find(target)
+    found = client.hub.nicks.find(target)
     label = "irc" if client.label or "echo-message" in client.caps else ""
     direct.send_private(client.hub, client.session, target, text, kind, label, tags)
-    if found and found.user and found.user.away and kind in (Kind.MESSAGE, Kind.ACTION):
-        client.reply("301", client.nick, found.nick, found.user.away)
+    if found and found.away and kind in (Kind.MESSAGE, Kind.ACTION):
+        client.reply("301", client.nick, found.nick, found.away)

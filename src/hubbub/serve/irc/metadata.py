@@ -12,8 +12,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from hubbub.chat.room import Room
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 from hubbub.model.access import Action
 from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient
@@ -43,7 +42,7 @@ class MetadataTarget(NamedTuple):
     """The user or room that a command is about, with the name to show."""
 
     name: str
-    session: Session | None
+    user: User | None
     room: Room | None
 
 
@@ -64,7 +63,7 @@ def welcome(client: IrcClient) -> None:
         rows = [_news(client, client.nick, key, value) for key, value in values.items()]
         client.send(*_batch(client, client.nick, rows))
     for key, value in values.items():
-        _notify(client, MetadataTarget(client.nick, client.session, None), key, value)
+        _notify(client, MetadataTarget(client.nick, client.user, None), key, value)
 
 
 def greeting(client: IrcClient, room: Room) -> list[bytes]:
@@ -78,10 +77,9 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
 
 def announce(client: IrcClient, room: Room) -> None:
     """Send the values of a client that has joined to the other members of the room."""
-    values = _values(client, MetadataTarget(client.nick, client.session, None))
-    for member in room.people if values else ():
-        other = client.network.client(member)
-        if other and other is not client:
+    values = _values(client, MetadataTarget(client.nick, client.user, None))
+    for other in client.network.clients_in(room) if values else ():
+        if other is not client:
             _catch_up(other, client.nick, values)
 
 
@@ -197,10 +195,10 @@ def _target(client: IrcClient, word: str) -> MetadataTarget | None:
     """Return the target that a word names: "*" for the client itself, a nick, or a channel whose topic it may see."""
     hub = client.hub
     if word == "*" or key_of(word) == key_of(client.nick):
-        return MetadataTarget(client.nick, client.session, None)
+        return MetadataTarget(client.nick, client.user, None)
     if not word.startswith("#"):
-        session = hub.directory.find(word)
-        return MetadataTarget(session.nick, session, None) if session else None
+        user = hub.nicks.find(word)
+        return MetadataTarget(user.nick, user, None) if user else None
     room = find_room(client, word)
     if room is None or not hub.may(client.session, Action.SEE_TOPIC, room):
         return None
@@ -214,14 +212,13 @@ def _values(client: IrcClient, target: MetadataTarget) -> dict[str, str]:
         return kept.rooms.get(target.room.name, {})
     if not client.registered:
         return client.metadata.early
-    user = target.session.user if target.session else None
-    return kept.users.get(user, {}) if user else {}
+    return kept.users.get(target.user, {}) if target.user else {}
 
 
 def _may_set(client: IrcClient, target: MetadataTarget) -> bool:
     if target.room:
         return client.hub.may(client.session, Action.SET_MODES, target.room)
-    return target.session is client.session
+    return target.user is client.user
 
 
 def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Mapping[str, str]]]:
@@ -230,9 +227,8 @@ def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Map
     seen = {client.user}
     for room in rooms:
         yield channel(room.name), kept.rooms.get(room.name, {})
-        for member in room.people if room.name in client.session.rooms else ():
-            user = member.user
-            if user and user not in seen:
+        for user in room.members if room.name in client.session.rooms else ():
+            if user not in seen:
                 seen.add(user)
                 yield user.nick, kept.users.get(user, {})
 
@@ -256,8 +252,8 @@ def _follows(client: IrcClient, target: MetadataTarget) -> bool:
     rooms = client.session.rooms
     if target.room:
         return target.room.name in rooms
-    assert target.session is not None
-    return not rooms.keys().isdisjoint(target.session.rooms) or key_of(target.name) in client.monitored
+    assert target.user is not None
+    return not rooms.keys().isdisjoint(target.user.rooms) or key_of(target.name) in client.monitored
 
 
 def _notify(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
@@ -296,7 +292,7 @@ def metadata(client: IrcClient, params: list[str]) -> None:
         _sync_all(client)
     else:
         target = _target(client, word)
-        if target is None or (_VERBS[verb].own and target.session is not client.session):
+        if target is None or (_VERBS[verb].own and (target.room or target.user is not client.user)):
             _bad_target(client, word)
         else:
             _VERBS[verb].run(client, target, rest)

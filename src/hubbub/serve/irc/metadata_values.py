@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hubbub.chat.room import Room
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 
 ROOMS = 10_000  # rooms with values; at this number, the values of rooms that are not loaded are dropped
 

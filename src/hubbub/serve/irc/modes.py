@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hubbub.chat import moderation
 from hubbub.chat.room import Room
-from hubbub.chat.users import User
+from hubbub.chat.session import User, owner
 from hubbub.errors import Refused
 from hubbub.model import mask_targets
 from hubbub.model.access import Action
@@ -35,7 +35,7 @@ def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
     user = client.user
     assert user is not None
     if key_of(name) != key_of(user.nick):
-        known = client.hub.directory.find(name) is not None
+        known = client.hub.nicks.find(name) is not None
         client.numeric(502 if known else 401, *([] if known else [name]))
     elif not params:
         client.reply("221", client.nick, "+" + "".join(sorted(user.modes | ({"o"} if user.operator else set()))))
@@ -75,7 +75,7 @@ def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> Non
     shown = channel(room.name)
     if not params:
         hub.check(session, Action.SEE_MODES, room)
-        modes = room.rules.modes(room.rules.is_operator(session)).split(" ")
+        modes = room.rules.modes(room.rules.is_operator(owner(session))).split(" ")
         client.reply("324", client.nick, shown, *modes)
         client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
         return

@@ -9,8 +9,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from hubbub.chat.hub import Hub
 from hubbub.chat.room import Room
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import Session, User
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.serve.accept.address import contains, network
@@ -37,7 +36,7 @@ class NetworkClient(Protocol):
     """The parts of an IRC client that the network uses to notify it."""
 
     caps: frozenset[str]
-    session: Session
+    user: User | None
 
     def send(self, *lines: bytes) -> None:
         """Send lines in the session's reply order."""
@@ -47,8 +46,8 @@ class NetworkClient(Protocol):
         """Send a numeric with its standard text."""
         ...
 
-    def event(self, author: Session, verb: str, *params: str) -> bytes:
-        """Return a message that shows another session's action that is not stored in a log."""
+    def event(self, author: User | Session, verb: str, *params: str) -> bytes:
+        """Return a message that shows another user's action that is not stored in a log."""
         ...
 
 
@@ -131,52 +130,45 @@ class IrcNetwork(Generic[Client]):
         return list(self._watchers.get(key_of(nick), ()))
 
     def _presence(self, user: User, before: str) -> None:
-        here = bool(user.sessions)
+        here = user.present
         if here:
             self._here[user] = None
         else:
             self._here.pop(user, None)
             self.metadata.users.pop(user, None)
-        session = user.sessions[0] if here else None
         if before or not here:
             nick = before or user.nick
-            host = session.host if session else user.host
-            self.was.append(WhowasEntry(nick, host, user.real or nick, self.hub.clock()))
+            self.was.append(WhowasEntry(nick, user.host, user.real or nick, self.hub.clock()))
         if before and key_of(before) == key_of(user.nick):
             return
         gone = before or ("" if here else user.nick)
-        if gone and not self.hub.directory.find(gone):  # in a cluster, the nick may be in use again already
+        if gone and not self.hub.nicks.find(gone):  # in a cluster, the nick may be in use again already
             for client in self.watchers(gone):
                 client.numeric(731, gone)
-        if session:
-            user.host = session.host
+        if here:
             for client in self.watchers(user.nick):
-                client.numeric(730, f"{user.nick}!{session.host}")
+                client.numeric(730, f"{user.nick}!{user.host}")
         self.most = max(self.most, len(self._here))
 
-    def _described(self, session: Session, away: str, real: str) -> None:
+    def _described(self, user: User, away: str, real: str) -> None:
         """Send this node's clients the changed away state or real name of a remote user."""
-        user = session.user
-        assert user is not None
         for cap, verb, before, now in (
             ("away-notify", "AWAY", away, user.away),
             ("setname", "SETNAME", real, user.real),
         ):
             if before != now:
-                for client in self.interested(session, user.nick, cap):
-                    client.send(client.event(session, verb, *filter(None, [now])))
+                for client in self.interested(user, cap):
+                    client.send(client.event(user, verb, *filter(None, [now])))
 
-    def tell_away(self, session: Session, room: Room) -> None:
+    def tell_away(self, user: User, room: Room) -> None:
         """Tell a room's clients that a user who has just joined is away, if so.
 
         Source: https://ircv3.net/specs/extensions/away-notify
         """
-        user = session.user
-        if user and user.away:
-            for member in room.people:
-                client = self.client(member)
-                if client and member is not session and "away-notify" in client.caps:
-                    client.send(client.event(session, "AWAY", user.away))
+        if user.away:
+            for client in self.clients_in(room):
+                if client.user is not user and "away-notify" in client.caps:
+                    client.send(client.event(user, "AWAY", user.away))
 
     def may_knock(self, room: str, host: str) -> bool:
         """Return whether a user from a host may knock on a room now. If so, note the knock.
@@ -192,30 +184,35 @@ class IrcNetwork(Generic[Client]):
 
     # --- notified clients -----------------------------------------------------------------------------------------
 
-    def sharers(self, session: object, cap: str) -> Iterator[Client]:
-        """Return the clients that have a capability and share a room with a session, each once, without its own."""
-        seen = {session}
-        for room in getattr(session, "rooms", {}).values():
-            for member in room.people:
-                if member not in seen:
-                    seen.add(member)
-                    client = self.client(member)
-                    if client and cap in client.caps:
+    def sharers(self, user: User | None, cap: str) -> Iterator[Client]:
+        """Return the clients that have a capability and share a room with a user, each once, without the user's own."""
+        seen = set()
+        for room in user.rooms.values() if user else ():
+            for client in self.clients_in(room):
+                if client not in seen and client.user is not user:
+                    seen.add(client)
+                    if cap in client.caps:
                         yield client
 
-    def interested(self, session: object, nick: str, cap: str) -> Iterator[Client]:
-        """Return the clients of `sharers`, and those that monitor the nick and have extended-monitor."""
+    def interested(self, user: User, cap: str) -> Iterator[Client]:
+        """Return the clients of `sharers`, and those that monitor the user's nick and have extended-monitor."""
         seen = set()
-        for client in self.sharers(session, cap):
+        for client in self.sharers(user, cap):
             seen.add(client)
             yield client
-        for client in self.watchers(nick):
-            if client not in seen and {cap, "extended-monitor"} <= client.caps and client.session is not session:
+        for client in self.watchers(user.nick):
+            if client not in seen and {cap, "extended-monitor"} <= client.caps and client.user is not user:
                 yield client
 
-    def client(self, session: object) -> Client | None:
+    def clients_in(self, room: Room) -> Iterator[Client]:
+        """Return the IRC clients of the members of a room."""
+        for session in list(room.sessions):
+            if client := self.client(session):
+                yield client
+
+    def client(self, session: Session) -> Client | None:
         """Return the IRC client of a session; None if the session uses another protocol."""
-        outlet: Any = getattr(session, "client", None)
+        outlet: Any = session.client
         return outlet if getattr(outlet, "is_irc", False) else None
 
 

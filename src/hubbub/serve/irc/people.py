@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hubbub.chat.room import Room
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import User
 from hubbub.model.access import Action
 from hubbub.model.masks import read_mask
 from hubbub.serve.irc import metadata
@@ -22,22 +21,19 @@ from hubbub.wire.irc.encoder import channel
 FIELDS = "tcuihsnfdlaor"  # WHOX fields in the order of the reply
 
 
-def common(client: IrcClient, session: Session) -> list[Room]:
-    """Return the rooms that a client shares with another session."""
-    return [room for name, room in session.rooms.items() if name in client.session.rooms]
+def common(client: IrcClient, user: User) -> list[Room]:
+    """Return the rooms that a client shares with a user."""
+    return [room for name, room in user.rooms.items() if name in client.session.rooms]
 
 
-def visible(client: IrcClient, session: Session) -> bool:
+def visible(client: IrcClient, user: User) -> bool:
     """Return whether WHO with a mask shows a user to a client: not invisible, itself, or in a shared room."""
-    user = session.user
-    return user is client.user or "i" not in (user.modes if user else "") or bool(common(client, session))
+    return user is client.user or "i" not in user.modes or bool(common(client, user))
 
 
-def flags(client: IrcClient, session: Session, room: Room | None) -> str:
+def flags(client: IrcClient, user: User, room: Room | None) -> str:
     """Return a user's WHO flags: H (here) or G (away), * for a server operator, the room prefixes, B for a bot."""
-    user = session.user
-    assert user is not None
-    signs = room.rules.prefixes(session) if room else ""
+    signs = room.rules.prefixes(user) if room else ""
     signs = signs if "multi-prefix" in client.caps else signs[:1]
     return ("G" if user.away else "H") + "*" * user.operator + signs + "B" * ("B" in user.modes)
 
@@ -48,56 +44,51 @@ def who(client: IrcClient, params: list[str]) -> None:
     option = params[1] if len(params) > 1 else ""
     plain, _, fields = option.partition("%")
     letters, _, token = fields.partition(",")
-    for session, room in _found(client, mask):
-        if "o" in plain and not (session.user and session.user.operator):
+    for user, room in _found(client, mask):
+        if "o" in plain and not user.operator:
             continue
         if "%" in option:
-            _whox(client, session, room, letters, token)
+            _whox(client, user, room, letters, token)
         else:
-            _who(client, session, room)
+            _who(client, user, room)
     client.numeric(315, mask)
 
 
-def _found(client: IrcClient, mask: str) -> Iterable[tuple[Session, Room | None]]:
+def _found(client: IrcClient, mask: str) -> Iterable[tuple[User, Room | None]]:
     hub = client.hub
     if mask.startswith("#"):
         room = find_room(client, mask)
         if room and hub.may(client.session, Action.SEE_MEMBERS, room):
             inside = room.name in client.session.rooms
-            for session in room.people:
-                if inside or "i" not in (session.user.modes if session.user else ""):
-                    yield session, room
+            for user in room.members:
+                if inside or "i" not in user.modes:
+                    yield user, room
         return
     if not set(mask) & set("*?") and mask != "0":
-        found = hub.directory.find(mask)
+        found = hub.nicks.find(mask)
         if found:
             yield found, None
         return
     read = read_mask("*" if mask == "0" else mask)
     for user in list(client.network.users):
-        session = user.sessions[0]
-        if visible(client, session) and read.matches(user.keys):
-            yield session, None
+        if visible(client, user) and read.matches(user.keys):
+            yield user, None
 
 
-def _parts(session: Session) -> tuple[str, str]:
-    username, _, host = session.host.rpartition("@")
+def _parts(user: User) -> tuple[str, str]:
+    username, _, host = user.host.rpartition("@")
     return username or "~unknown", host or "hubbub"
 
 
-def _who(client: IrcClient, session: Session, room: Room | None) -> None:
-    user = session.user
-    assert user is not None
+def _who(client: IrcClient, user: User, room: Room | None) -> None:
     where = channel(room.name) if room else "*"
-    shown = flags(client, session, room)
+    shown = flags(client, user, room)
     tail = f"0 {user.real or user.nick}"
-    client.reply("352", client.nick, where, *_parts(session), client.network.name, user.nick, shown, tail)
+    client.reply("352", client.nick, where, *_parts(user), client.network.name, user.nick, shown, tail)
 
 
-def _whox(client: IrcClient, session: Session, room: Room | None, letters: str, token: str) -> None:
-    user = session.user
-    assert user is not None
-    username, host = _parts(session)
+def _whox(client: IrcClient, user: User, room: Room | None, letters: str, token: str) -> None:
+    username, host = _parts(user)
     idle = int(client.hub.clock() - user.active)
     values = {
         "t": token or "0",
@@ -107,7 +98,7 @@ def _whox(client: IrcClient, session: Session, room: Room | None, letters: str, 
         "h": host,
         "s": client.network.name,
         "n": user.nick,
-        "f": flags(client, session, room),
+        "f": flags(client, user, room),
         "d": "0",
         "l": str(max(0, idle)),
         "a": "0",
@@ -126,22 +117,22 @@ def whois(client: IrcClient, params: list[str]) -> None:
         client.numeric(402, params[0])
         return
     asked = params[1] if len(params) > 1 else params[0]
-    session = client.hub.directory.find(asked)
-    if session is None or session.user is None:
+    user = client.hub.nicks.find(asked)
+    if user is None:
         client.numeric(401, asked)
         client.numeric(318, asked)
         return
-    _whois(client, session, session.user)
+    _whois(client, user)
     client.numeric(318, asked)
 
 
-def _whois(client: IrcClient, session: Session, user: User) -> None:
+def _whois(client: IrcClient, user: User) -> None:
     nick = user.nick
-    client.reply("311", client.nick, nick, *_parts(session), "*", user.real or nick)
+    client.reply("311", client.nick, nick, *_parts(user), "*", user.real or nick)
     own = user is client.user
     rooms = [
-        room.rules.prefixes(session)[: None if "multi-prefix" in client.caps else 1] + channel(name)
-        for name, room in session.rooms.items()
+        room.rules.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(name)
+        for name, room in user.rooms.items()
         if own
         or name in client.session.rooms
         or ("i" not in user.modes and client.hub.may(client.session, Action.SEE_MEMBERS, room))
@@ -153,13 +144,13 @@ def _whois(client: IrcClient, session: Session, user: User) -> None:
         client.reply("301", client.nick, nick, user.away)
     if user.operator:
         client.numeric(313, nick)
-    if session.secure:
+    if user.sessions and all(one.secure for one in user.sessions):
         client.numeric(671, nick)
     if "B" in user.modes:
         client.numeric(335, nick)
     metadata.whois(client, user)
     if own or (client.user and client.user.operator):
-        address = f"0{session.address}" if session.address.startswith(":") else session.address
+        address = f"0{user.address}" if user.address.startswith(":") else user.address
         client.numeric(338, nick, address or "unknown")
     idle = max(0, int(client.hub.clock() - user.active))
     client.reply("317", client.nick, nick, str(idle), str(int(user.since)), "seconds idle, signon time")
@@ -186,17 +177,17 @@ def userhost(client: IrcClient, params: list[str]) -> None:
     """USERHOST nick...: show the hosts of up to five users."""
     replies = []
     for nick in params[:5]:
-        session = client.hub.directory.find(nick)
-        if session and session.user:
-            star = "*" if session.user.operator else ""
-            replies.append(f"{session.nick}{star}={'-' if session.user.away else '+'}{session.host}")
+        user = client.hub.nicks.find(nick)
+        if user:
+            star = "*" if user.operator else ""
+            replies.append(f"{user.nick}{star}={'-' if user.away else '+'}{user.host}")
     client.reply("302", client.nick, " ".join(replies))
 
 
 def ison(client: IrcClient, params: list[str]) -> None:
     """ISON nick...: list which of these users are online."""
     asked = " ".join(params).split()
-    here = [session.nick for nick in asked if (session := client.hub.directory.find(nick))]
+    here = [user.nick for nick in asked if (user := client.hub.nicks.find(nick))]
     for line in wire.fill(here, 400) or [""]:
         client.reply("303", client.nick, line)
 
@@ -218,8 +209,8 @@ def away(client: IrcClient, params: list[str]) -> None:
     client.hub.touch(client.session)
     client.numeric(306 if text else 305)
     if changed:
-        for other in client.network.interested(client.session, user.nick, "away-notify"):
-            other.send(other.event(client.session, "AWAY", *filter(None, [text])))
+        for other in client.network.interested(user, "away-notify"):
+            other.send(other.event(user, "AWAY", *filter(None, [text])))
 
 
 def setname(client: IrcClient, params: list[str]) -> None:
@@ -236,9 +227,9 @@ def setname(client: IrcClient, params: list[str]) -> None:
     user.real = real
     client.hub.touch(client.session)
     if "setname" in client.caps:
-        client.send(client.event(client.session, "SETNAME", real))
-    for other in client.network.interested(client.session, user.nick, "setname"):
-        other.send(other.event(client.session, "SETNAME", real))
+        client.send(client.event(user, "SETNAME", real))
+    for other in client.network.interested(user, "setname"):
+        other.send(other.event(user, "SETNAME", real))
 
 
 def monitor(client: IrcClient, params: list[str]) -> None:
@@ -281,9 +272,9 @@ def _monitor_add(client: IrcClient, nicks: list[str]) -> None:
 def _status(client: IrcClient, nicks: list[str]) -> None:
     here, gone = [], []
     for nick in nicks:
-        session = client.hub.directory.find(nick)
-        if session:
-            here.append(f"{session.nick}!{session.host}")
+        user = client.hub.nicks.find(nick)
+        if user:
+            here.append(user.mask)
         else:
             gone.append(nick)
     for code, found in (("730", here), ("731", gone)):

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
 
-from hubbub.chat.session import Operation
-from hubbub.chat.users import User
+from hubbub.chat.session import Operation, User
 from hubbub.errors import Refused
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.room_modes import LETTERS
@@ -94,7 +93,7 @@ def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:
 def _want(client: IrcClient, name: str) -> None:
     """Note the nick that the client asks for, and register it if possible. The nick is reserved at registration."""
     try:
-        client.wanted = client.hub.directory.check_free(name)
+        client.wanted = client.hub.nicks.check_free(name)
     except Refused as refusal:
         if not client.hub.naming.make_free(client.session, name, refusal, partial(_want_again, client, name)):
             _refuse_nick(client, refusal, name)
@@ -104,7 +103,7 @@ def _want(client: IrcClient, name: str) -> None:
 
 def _want_again(client: IrcClient, name: str) -> None:
     try:
-        client.wanted = client.hub.directory.check_free(name)
+        client.wanted = client.hub.nicks.check_free(name)
     except Refused as refusal:
         _refuse_nick(client, refusal, name)
     else:
@@ -123,7 +122,7 @@ def _register(client: IrcClient) -> None:
         client.end("Password incorrect")
         return
     try:
-        user, nick = client.hub.directory.claim(client.wanted)
+        user, nick = client.hub.nicks.claim(client.wanted)
     except Refused as refusal:
         _not_called(client, refusal)
     else:
@@ -133,7 +132,7 @@ def _register(client: IrcClient) -> None:
 def _come_in(client: IrcClient, user: User, refusal: Refused | None) -> None:
     """Complete the registration with the reserved nick, or send the refusal of the nick."""
     if refusal or client.session.closed:
-        client.hub.directory.release_all(user)
+        client.hub.nicks.release_all(user)
         if refusal and not client.session.closed:
             _not_called(client, refusal)
         return

@@ -13,8 +13,7 @@ from functools import partial
 from typing import Any
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
-from hubbub.chat.users import User
+from hubbub.chat.session import Session, User
 from hubbub.model.events import Event
 from hubbub.serve.connection import Connection
 from hubbub.text.tags import BOT
@@ -181,11 +180,11 @@ class IrcReplies:
         """The tag with the current time, if the client has the capability server-time; else no tags."""
         return {"time": stamp(self.hub.clock())} if "server-time" in self.caps else {}
 
-    def event(self, author: Session, verb: str, *params: str) -> bytes:
-        """Return a message that shows this client another session's action that is not stored in a log."""
+    def event(self, author: User | Session, verb: str, *params: str) -> bytes:
+        """Return a message that shows this client another user's action that is not stored in a log."""
         return wire.line(f"{author.nick}!{author.host}", verb, *params, tags=self.marks(author))
 
-    def marks(self, author: Session) -> dict[str, str]:
+    def marks(self, author: User | Session) -> dict[str, str]:
         """Return the tags for such an action: the bot tag, if the author is a bot and the client reads tags."""
         return {BOT: ""} if author.tags and "message-tags" in self.caps else {}
 

@@ -186,18 +186,17 @@ def kill(client: IrcClient, params: list[str]) -> None:
     if key_of(name) == key_of(client.network.name):
         client.numeric(483)
         return
-    target = client.hub.directory.find(name)
+    target = client.hub.nicks.find(name)
     if target is None:
         client.numeric(401, name)
         return
     text = f"Killed ({client.nick} ({reason}))"
     log.warning("%s (%s) has disconnected %s: %s", client.nick, client.session.address, target.nick, reason)
-    other = client.network.client(target)
-    if other:
-        other.send(other.event(client.session, "KILL", other.nick, reason))
-        other.end(text)
-    else:
-        client.hub.expel(target, text)
+    for session in list(target.sessions):
+        if other := client.network.client(session):
+            other.send(other.event(client.session, "KILL", other.nick, reason))
+            other.end(text)
+    client.hub.expel(target, text)
 
 
 def wallops(client: IrcClient, params: list[str]) -> None:

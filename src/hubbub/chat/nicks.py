@@ -1,17 +1,15 @@
-"""The users of this process, and the directory of the names that they hold."""
+"""The registry of nicks: all users that this process knows, by the folded nicks that they hold."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.text import names, refusals
 from hubbub.text.lookalikes import Lookalikes
 from hubbub.text.names import key_of
-
-if TYPE_CHECKING:
-    from hubbub.chat.session import Session
 
 
 class Names(Protocol):
@@ -29,40 +27,8 @@ class Names(Protocol):
         ...
 
 
-class User:
-    """The owner of a nick. A guest has one session; a user with an account may have several."""
-
-    __slots__ = (
-        "active",
-        "away",
-        "host",
-        "id",
-        "is_remote",
-        "keys",
-        "modes",
-        "nick",
-        "operator",
-        "real",
-        "sessions",
-        "since",
-    )
-
-    def __init__(self, nick: str) -> None:
-        self.nick = nick
-        self.id = ""  # unique and public; a rename does not change it
-        self.is_remote = False  # on another node
-        self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
-        self.sessions: list[Session] = []
-        self.real = ""  # real name
-        self.host = ""  # host of its last session
-        self.away = ""  # away message; "" if it is not away
-        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
-        self.since = self.active = 0.0  # times of its arrival and its last message; seconds since the epoch
-        self.operator = False  # server operator: may act in every room
-
-
-class Directory:
-    """All users that this process knows, by the folded names that they hold."""
+class Nicks:
+    """All users that this process knows, of every node, by the folded names that they hold."""
 
     def __init__(self) -> None:
         self.users: dict[str, User] = {}
@@ -155,7 +121,7 @@ class Directory:
             self.names.release(key_of(nick))
 
     def note(self, user: User) -> None:
-        """Add a user of another node to the directory.
+        """Register a user of another node.
 
         A user of this node with the same name keeps the name here. A user of another node with the same name is
         shadowed by the new one.
@@ -171,7 +137,7 @@ class Directory:
         self._hold(key, user, user.nick)
 
     def forget(self, user: User) -> None:
-        """Remove a user of another node from the directory; its own node releases its names in the cluster."""
+        """Remove a user of another node; its own node releases its names in the cluster."""
         for key in user.keys:
             if self.users.get(key) is user:
                 self._pass_on(key)
@@ -201,18 +167,11 @@ class Directory:
         if self.names:
             self.names.release(key)
 
-    def leave(self, session: Session) -> None:
-        """Remove a session from its user; release the user's names after the last one."""
-        if user := session.user:
-            user.sessions.remove(session)
-            if not user.sessions:
-                self.release_all(user)
-
-    def find(self, name: str) -> Session | None:
-        """Return a session of the user that holds a name; None if there is none."""
+    def find(self, name: str) -> User | None:
+        """Return the user that holds a name; None if there is none."""
         key = key_of(name)
         user = self.users.get(key)
-        # A user without sessions is still waiting for the cluster's answer to its claim.
-        if user and not user.sessions and key in self._shadowed:
+        # A user that is not present yet is still waiting for the cluster's answer to its claim.
+        if user and not user.present and key in self._shadowed:
             user = self._shadowed[key][-1]
-        return user.sessions[0] if user and user.sessions else None
+        return user if user and user.present else None

@@ -1,0 +1,46 @@
+"""Events for users of other nodes: their node gets them, and delivers them to the users' sessions."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hubbub.cluster.nats.log.batches import line
+from hubbub.cluster.nats.log.packed_entries import PackedEntry
+from hubbub.model.events import Event, Invited, Knocked, Private
+
+TO = "hubbub.to."  # + node
+PRIVATE, INVITED, EXPEL, KNOCK = "private", "invited", "expel", "knock"  # values of ForwardedEvent.what
+
+
+class ForwardedEvent(msgspec.Struct, omit_defaults=True):
+    """An event for one remote user, or the order to end the user's sessions. `to` is the user's number on that node."""
+
+    to: int
+    nick: str = ""
+    host: str = ""
+    text: str = ""
+    room: str = ""
+    what: str = PRIVATE
+    line: PackedEntry | None = None
+    user: str = ""
+    opens: float = 0.0  # epoch seconds of an operator's invitation, which opens the room; else 0
+
+
+def forwarded(number: int, event: Event) -> ForwardedEvent | None:
+    """Return an event in the form for the node of a user; None if users of other nodes get no events of that type.
+
+    Args:
+        number: the user's number on that node.
+        event: a private message, an invitation or a knock.
+
+    """
+    if isinstance(event, Private):
+        one = ForwardedEvent(number, event.nick, text=event.text, user=event.user)
+        if said := event.entry:
+            one.room, one.line = said.room, line(said, said.time)
+        return one
+    if isinstance(event, Invited):
+        return ForwardedEvent(number, event.nick, event.host, room=event.room, what=INVITED, opens=event.opens)
+    if isinstance(event, Knocked):
+        return ForwardedEvent(number, event.nick, event.host, room=event.room, what=KNOCK)
+    return None

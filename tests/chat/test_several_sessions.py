@@ -1,0 +1,243 @@
+"""A user with several sessions: rooms, rights and the name are the user's, cursors and replies each session's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from doubles import House, Peer
+from hubbub.chat import direct, moderation, resuming
+from hubbub.chat.session import Session
+from hubbub.errors import Refused
+from hubbub.model.events import (
+    Goodbye,
+    HistoryShown,
+    Invited,
+    Joined,
+    Left,
+    MembersListed,
+    NickChanged,
+    Notice,
+    Private,
+    Refusal,
+)
+
+
+def second(house: House, of: Peer) -> Peer:
+    """Return one more session of a user; its screen is empty."""
+    peer = house.connect()
+    house.hub.naming.attach(peer.session, of.user)
+    peer.seen.clear()
+    return peer
+
+
+def town(*names: str) -> tuple[House, list[Peer]]:
+    """Return a house with people in the lobby, the first of them twice."""
+    house = House()
+    people = house.enter(*names)
+    return house, [people[0], second(house, people[0]), *people[1:]]
+
+
+def test_one_join_for_the_first_and_one_leave_for_the_last() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    assert bo.sees() == [] and [entry.nick for entry in house.broker.log] == ["Al", "Bo"]
+    al.leave()
+    house.settle()
+    assert bo.sees() == [] and al.sees() == [Goodbye()]
+    too.types("still here")
+    house.settle()
+    assert bo.sees() == ["Al: still here"]
+    too.leave()
+    house.settle()
+    assert (
+        bo.sees() == ["-Al"]
+        and list(house.hub.users) == ["bo"]
+        and list(house.hub.rooms.loaded["lobby"].members) == [bo.user]
+    )
+
+
+def test_a_second_session_is_shown_the_rooms_of_its_user() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("one", "/join ops", "two")
+    house.settle()
+    too = house.connect()
+    house.hub.naming.attach(too.session, al.user)
+    seen = too.sees()
+    assert [type(event) for event in seen] == [HistoryShown, Joined, HistoryShown]
+    assert too.session.current == "lobby" and al.session.current == "ops"
+    al.types("three")
+    house.settle()
+    assert too.sees() == ["[ops] Al: three"]
+
+
+def test_what_one_session_says_the_other_is_shown() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("hi")
+    too.types("ho")
+    house.settle()
+    assert (al.sees(), too.sees(), bo.sees()) == (["Al: ho"], ["Al: hi"], ["Al: hi", "Al: ho"])
+    ids = [entry.id for entry in house.broker.log if entry.text in ("hi", "ho")]
+    assert ids[0] != ids[1] and all(id.startswith(al.user.id_prefix) for id in ids)
+
+
+def test_each_session_has_its_own_place_in_the_log() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    too.stall()
+    bo.types("one", "two")
+    house.settle()
+    assert (al.sees(), too.sees()) == (["Bo: one", "Bo: two"], [])
+    too.read()
+    assert too.sees() == ["Bo: one", "Bo: two"]
+
+
+def test_replies_go_to_the_session_that_asked() -> None:
+    house, (al, too, _) = town("Al", "Bo")
+    al.types("/who", "/msg Nobody hi")
+    who, refusal = al.sees()
+    assert isinstance(who, MembersListed) and list(who.nicks) == ["Al", "Bo"], "the user is listed once"
+    assert isinstance(refusal, Refusal) and too.sees() == []
+    assert house.hub.rooms.loaded["lobby"].count == 2
+
+
+def test_what_one_session_joins_and_leaves_all_do() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    assert [type(event) for event in too.sees()] == [Joined] and too.session.current == "lobby"
+    too.types("/leave ops")
+    house.settle()
+    assert too.sees() == [Left("ops", "lobby")] and al.sees()[-2:] == ["-Al", Left("ops", "lobby")]
+    assert list(al.user.rooms) == ["lobby"] and "ops" not in house.hub.rooms.loaded and bo.sees() == []
+
+
+def test_a_session_without_a_room_speaks_in_the_one_that_another_joins() -> None:
+    house, (al, too) = town("Al")
+    al.types("/leave")
+    house.settle()
+    too.types("/join ops")
+    house.settle()
+    assert al.session.current == "ops"
+
+
+def test_a_new_name_and_a_kick_concern_all_sessions() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    bo.types("/join ops", "/invite Al")
+    house.settle()
+    assert (al.sees(), too.sees()) == ([Invited("Bo", "", "ops", house.now)], [Invited("Bo", "", "ops", house.now)])
+    al.types("/nick Max", "/join ops")
+    house.settle()
+    assert NickChanged("Max") in too.sees() and too.session.nick == "Max"
+    bo.types("/kick Max")
+    house.settle()
+    assert al.sees()[-1] == Left("ops", "lobby") and too.sees()[-1] == Left("ops", "lobby")
+
+
+def test_rights_are_the_users() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    bo.types("/join ops")
+    house.settle()
+    house.forget()
+    moderation.kick(house.hub, too.session, house.hub.rooms.loaded["ops"], "Bo")
+    house.settle()
+    assert bo.sees()[-1] == Left("ops", "lobby")
+
+
+def test_a_message_of_one_session_is_taken_back_by_another() -> None:
+    house, (al, too) = town("Al")
+    al.types("oops")
+    house.settle()
+    refused: list[object] = []
+    moderation.delete(house.hub, too.session, house.hub.rooms.loaded["lobby"], "", 1, refused.append)
+    house.settle()
+    assert not refused and [entry.text for entry in house.broker.log if entry.nick == "Al"][1] == ""
+
+
+def test_private_messages_come_to_every_session_that_reads() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    bo.types("/msg Al psst")
+    house.settle()
+    assert al.sees() == too.sees() == [Private("Bo", "psst")] and bo.sees() == []
+    al.stall()
+    direct.send_private(house.hub, bo.session, "Al", "again")
+    assert too.sees() == [Private("Bo", "again")] and bo.sees() == []
+
+
+def test_what_a_session_published_before_its_end_takes_effect() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    house.answer()
+    too.types("/nick Max")
+    al.leave()
+    too.leave()
+    house.settle()
+    assert list(house.hub.users) == ["bo"] and list(house.hub.rooms.loaded["lobby"].members) == [bo.user]
+    assert bo.sees() == ["Al > Max", "-Max"] and [entry.nick for entry in house.broker.of("ops")] == ["Al", "Max"]
+
+
+def test_a_join_of_a_session_that_ended_is_its_users() -> None:
+    house, (al, too) = town("Al")
+    al.types("/join ops")
+    house.answer()
+    al.leave()
+    house.settle()
+    assert list(too.user.rooms) == ["lobby", "ops"]
+    too.types("/join den")
+    again = second(house, too)
+    too.leave()
+    house.settle()
+    assert "den" not in again.user.rooms and not again.user.joining, "the room was not read when the session ended"
+
+
+def test_everybody_who_is_cut_off_is_told() -> None:
+    house, (al, too) = town("Al")
+    house.hub.expel(al.user, "flood")
+    assert al.sees()[0] == too.sees()[0] == Notice(("You are cut off: flood",))
+    assert al.session.closed and too.session.closed
+
+
+def test_a_user_who_lost_the_name_and_gets_no_other_leaves_with_all_sessions() -> None:
+    house, (al, too) = town("Al")
+    house.enter(*(f"Al{number}" for number in range(2, 100)))
+    house.forget()
+    house.hub.naming.lose_name("al")
+    taken = Notice(("The name Al was taken while the chat could not be reached",))
+    assert taken in al.sees() and taken in too.sees() and al.session.closed and too.session.closed
+
+
+def test_a_session_that_is_gone_is_ended_and_the_others_keep_the_name() -> None:
+    house, (al, too) = town("Al")
+    asked: list[tuple[Session, Callable[[bool], None]]] = []
+    house.hub.probe = lambda session, answer: asked.append((session, answer))
+    for peer in (al, too, other := house.connect()):
+        peer.session.address = "192.0.2.7"
+    outcomes: list[Refused | None] = []
+    house.hub.naming.enter(other.session, "Al", outcome=outcomes.append)
+    assert [session for session, _ in asked] == [al.session, too.session]
+    asked[0][1](False)
+    assert al.session.closed and not outcomes
+    asked[1][1](True)
+    (refusal,) = outcomes
+    assert refusal and refusal.code == "name-taken" and too.session.nick == "Al"
+    assert too.user.address == too.session.address
+
+
+def test_a_session_elsewhere_is_not_asked_for_its_name() -> None:
+    house, (al, too) = town("Al")
+    al.session.address, too.session.address = "192.0.2.7", "192.0.2.8"
+    other = house.connect()
+    other.session.address = "192.0.2.7"
+    other.types("Al")
+    (refusal,) = other.sees()
+    assert isinstance(refusal, Refusal) and refusal.code == "name-taken"
+
+
+def test_the_connection_of_a_later_session_is_replaced_and_the_user_stays_who_it_is() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.user.host = al.session.host = "~nc@aaaaaaaaaa.nc"
+    too, new = second(house, al), house.connect()
+    new.session.host, new.session.address = "~web@bbbbbbbbbb.web", "192.0.2.9"
+    resuming.replace(house.hub, too.session, new.session)
+    assert (too.session.host, too.session.address) == ("~nc@aaaaaaaaaa.nc", "192.0.2.9")
+    assert (al.user.host, al.user.address) == ("~nc@aaaaaaaaaa.nc", "")
