@@ -52,7 +52,7 @@ class Effects:
         self._hub.pipeline.settle(entries)
         for name in by_room:
             room = self._hub.rooms.loaded.get(name)
-            if room and not room.members:
+            if room and not room.sessions:
                 self._hub.rooms.close_if_empty(name)
         self._hub.delivery.drop_caches()
 

@@ -35,7 +35,7 @@ def room_name(name: str) -> str:
 def find_room(client: IrcClient, name: str) -> Room | None:
     """Return a channel's room if it has members and the client may see that it exists; else None."""
     room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
-    if room is None or client.session in room.members:
+    if room is None or client.session in room.sessions:
         return room
     return room if room.count and client.hub.may(client.session, Action.LIST, room) else None
 
