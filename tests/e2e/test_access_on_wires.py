@@ -138,7 +138,7 @@ class Terminal(Person):
 
     def change_name(self, room: str) -> Answer:
         told = self.ask(f"/nick {self.name}")
-        return f"You are {self.name} already" in told, told
+        return f"You are already {self.name}" in told, told
 
 
 class Browser(Person):
@@ -231,7 +231,7 @@ class Browser(Person):
         return self._line(room, "/rename lobby", "already a room called lobby")
 
     def change_name(self, room: str) -> Answer:
-        return self._line("", f"/nick {self.name}", f"You are {self.name} already")
+        return self._line("", f"/nick {self.name}", f"You are already {self.name}")
 
     # What a page shows of rooms that it is not in comes by requests; it speaks and commands in those that it is in.
     only_inside = ("see modes", "see masks", "speak")
