@@ -442,7 +442,7 @@ def test_reason_is_cut_between_characters() -> None:
         ("secret on", "not-in-room"),
     ],
 )
-def test_who_of_another_room_is_told_if_it_is_open(setting: str, expected: object) -> None:
+def test_who_lists_the_members_of_another_open_room(setting: str, expected: object) -> None:
     house = House()
     (cy,) = house.enter("Cy")
     cy.types("/join ops", "/topic tea", f"/set {setting}")

@@ -17,7 +17,7 @@ def say(house: House, peer: Peer, *lines: str) -> None:
         house.commit()
 
 
-def test_who_stalls_is_written_nothing_and_misses_nothing() -> None:
+def test_stalled_member_gets_no_writes_and_misses_nothing() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     bo.stall()
@@ -32,7 +32,7 @@ def test_who_stalls_is_written_nothing_and_misses_nothing() -> None:
     assert not house.broker.queries, "all of it was in memory"
 
 
-def test_who_stalls_while_it_is_written_to_is_not_given_that_twice() -> None:
+def test_member_that_stalls_during_a_write_gets_it_only_once() -> None:
     house = House()
     al, bo, cy = house.enter("Al", "Bo", "Cy")
     bo.stall(after=1)
@@ -42,7 +42,7 @@ def test_who_stalls_while_it_is_written_to_is_not_given_that_twice() -> None:
     assert bo.sees() == ["Al: 2"]
 
 
-def test_who_stalls_again_while_catching_up_goes_on_later() -> None:
+def test_member_that_stalls_while_catching_up_continues_later() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -70,7 +70,7 @@ def test_own_messages_are_left_out_when_catching_up() -> None:
     assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
 
 
-def test_own_messages_are_given_to_who_wants_an_echo() -> None:
+def test_own_messages_are_echoed_on_request() -> None:
     house = House()
     al, bo, cy = *house.enter("Al"), *house.enter("Bo", "Cy", look=Look(echo=True))
     say(house, bo, "one")
@@ -97,7 +97,7 @@ def test_entries_that_a_form_does_not_show_are_not_written() -> None:
     assert bo.sees() == []
 
 
-def test_chunk_is_rendered_once_for_all_who_look_alike() -> None:
+def test_batch_is_encoded_once_per_encoder() -> None:
     look = Look()
     house = House()
     al, *others = house.enter("Al", "Bo", "Cy", "Di", look=look)
@@ -134,7 +134,7 @@ def test_big_batch_is_several_writes() -> None:
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 1000])
-def test_what_memory_holds_no_more_is_read_from_the_log(page: int) -> None:
+def test_entries_dropped_from_memory_are_read_from_the_log(page: int) -> None:
     house = House(**TIGHT, write_bytes=150)
     house.broker.page = page
     al, bo = house.enter("Al", "Bo")
@@ -152,7 +152,7 @@ def test_what_memory_holds_no_more_is_read_from_the_log(page: int) -> None:
     assert all(isinstance(query, After) and query.limit == PAGE for query in house.broker.queries)
 
 
-def test_who_stalls_while_a_page_is_read_asks_again() -> None:
+def test_member_that_stalls_while_a_page_is_read_reads_it_again() -> None:
     house = House(**TIGHT)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -166,7 +166,7 @@ def test_who_stalls_while_a_page_is_read_asks_again() -> None:
     assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
 
 
-def test_who_stalls_twice_while_a_page_is_read_is_given_it_once() -> None:
+def test_member_that_stalls_twice_while_a_page_is_read_gets_it_once() -> None:
     house = House(**TIGHT)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -179,7 +179,7 @@ def test_who_stalls_twice_while_a_page_is_read_is_given_it_once() -> None:
     assert bo.sees() == ["Al: 1", "Al: 2", "Al: 3"]
 
 
-def test_who_stalls_within_a_page_goes_on_after_what_it_was_given() -> None:
+def test_member_that_stalls_within_a_page_continues_after_the_last_entry() -> None:
     house = House(**TIGHT, write_bytes=100)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -193,7 +193,7 @@ def test_who_stalls_within_a_page_goes_on_after_what_it_was_given() -> None:
     assert first + bo.sees() == [f"Al: {number}" for number in range(1, 7)]
 
 
-def test_who_leaves_while_a_page_is_read_is_not_given_it() -> None:
+def test_member_that_leaves_while_a_page_is_read_does_not_get_it() -> None:
     house = House(**TIGHT)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -228,7 +228,7 @@ def test_log_that_was_cut_off_is_told_as_skipped() -> None:
 
 
 @pytest.mark.parametrize(("count", "skips"), [(5, False), (6, True)])
-def test_who_is_too_far_behind_is_told_how_many_it_missed(count: int, skips: bool) -> None:
+def test_member_too_far_behind_gets_the_number_of_skipped_entries(count: int, skips: bool) -> None:
     house = House(max_behind=5)
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -367,7 +367,7 @@ def test_room_left_while_behind_is_behind_no_more() -> None:
     assert house.hub.settled
 
 
-def test_who_joins_while_it_stalls_is_shown_the_past_and_then_the_rest() -> None:
+def test_stalled_member_that_joins_gets_the_history_and_then_the_rest() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("/join ops")
@@ -385,7 +385,7 @@ def test_who_joins_while_it_stalls_is_shown_the_past_and_then_the_rest() -> None
     assert rest == ["Al: same batch", "Al: later"]
 
 
-def test_who_stalls_over_its_past_is_given_the_rest_later() -> None:
+def test_member_that_stalls_during_its_history_gets_the_rest_later() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("/join ops", "old")
@@ -399,7 +399,7 @@ def test_who_stalls_over_its_past_is_given_the_rest_later() -> None:
     assert bo.sees() == ["Al: live"]
 
 
-def test_reply_waits_for_who_stalls() -> None:
+def test_reply_to_a_stalled_session_waits() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -410,7 +410,7 @@ def test_reply_waits_for_who_stalls() -> None:
     assert bo.sees() == [Notice(("There is no topic",))] and al.sees() == ["Bo: hi"]
 
 
-def test_what_is_said_while_stalled_is_heard() -> None:
+def test_stalled_session_can_still_send() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.stall()

@@ -36,7 +36,7 @@ class Code:
 # --- entering -------------------------------------------------------------------------------------------------
 
 
-def test_entering_an_empty_house_shows_nothing_to_who_enters() -> None:
+def test_entering_an_empty_house_shows_nothing() -> None:
     house = House()
     al = house.connect()
     al.types("Al")
@@ -49,7 +49,7 @@ def test_entering_an_empty_house_shows_nothing_to_who_enters() -> None:
     assert [entry.kind for entry in house.broker.log] == [Kind.JOIN, Kind.JOIN]
 
 
-def test_what_is_typed_at_once_waits_for_the_entering() -> None:
+def test_lines_typed_at_once_wait_until_the_user_has_entered() -> None:
     house = House()
     (bo,) = house.enter("Bo")
     al = house.connect()
@@ -327,7 +327,7 @@ def test_private_message_does_not_reach_the_next_holder_of_a_name() -> None:
     assert not any(isinstance(event, Private) for event in cy.sees())
 
 
-def test_private_message_to_who_does_not_read_is_refused() -> None:
+def test_private_message_to_a_stalled_user_is_refused() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -340,7 +340,7 @@ def test_private_message_to_who_does_not_read_is_refused() -> None:
 # --- departing ------------------------------------------------------------------------------------------------
 
 
-def test_who_departs_is_told_goodbye_after_all_and_nothing_else() -> None:
+def test_departing_session_gets_goodbye_last_and_nothing_else() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("bye", "/quit see\x1b[1m you", "too late")
@@ -362,7 +362,7 @@ def test_departing_without_a_name_is_goodbye_at_once() -> None:
     assert peer.sees() == [Goodbye()] and not house.hub.pipeline.queued
 
 
-def test_leave_of_who_departs_is_insisted_on() -> None:
+def test_leave_of_a_departing_session_must_be_stored() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("lost")
@@ -450,7 +450,7 @@ def test_settled_means_stored_and_delivered() -> None:
     assert house.hub.settled
 
 
-def test_who_quits_does_not_wait_for_the_disk() -> None:
+def test_quit_does_not_wait_for_the_disk() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.types("/quit")

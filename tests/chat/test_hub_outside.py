@@ -102,7 +102,7 @@ def test_post_to_a_room_that_cannot_be_read_is_refused() -> None:
     assert poster.sees() == [Refusal("broker", "Not sent: ops cannot be read right now.", "r")]
 
 
-def test_who_waits_for_a_room_with_one_who_posts_to_it_is_in_it() -> None:
+def test_join_during_a_post_to_the_same_room_succeeds() -> None:
     house = House()
     (al,) = house.enter("Al")
     poster = house.connect()
@@ -134,7 +134,7 @@ def test_rooms_stay_awake_for_a_visitor_also_under_a_new_name() -> None:
     assert not {"dev", "tea"} & set(house.hub.rooms.loaded)
 
 
-def test_who_leaves_before_it_can_visit_is_not_called() -> None:
+def test_visit_of_a_session_that_left_is_not_called_back() -> None:
     house = House()
     (al,) = house.enter("Al")
     came: list[str] = []
@@ -171,7 +171,7 @@ def test_new_rooms_of_an_address_are_bounded_for_people_and_scripts() -> None:
 # --- watching -------------------------------------------------------------------------------------------------
 
 
-def test_who_watches_is_given_what_comes_and_is_not_seen() -> None:
+def test_watcher_gets_new_entries_and_is_invisible() -> None:
     house = House()
     (al,) = house.enter("Al")
     peer = watching(house)
@@ -187,7 +187,7 @@ def test_who_watches_is_given_what_comes_and_is_not_seen() -> None:
     assert not house.hub.pipeline.queued and al.sees() == [], "nobody is told"
 
 
-def test_who_watches_keeps_a_room_awake() -> None:
+def test_watcher_keeps_a_room_loaded() -> None:
     house = House()
     peer = watching(house, "ops")
     house.settle()
@@ -199,7 +199,7 @@ def test_who_watches_keeps_a_room_awake() -> None:
     assert not house.hub.rooms.loaded
 
 
-def test_who_leaves_before_the_room_is_awake_watches_nothing() -> None:
+def test_watcher_that_leaves_before_the_room_is_loaded_gets_nothing() -> None:
     house = House()
     peer = watching(house, "ops")
     peer.leave()
@@ -369,7 +369,7 @@ def test_watchers_that_go_when_the_room_is_renamed_disturb_nobody(monkeypatch: p
     assert not any(peer.session.rooms for peer in peers)
 
 
-def test_who_reads_along_is_counted() -> None:
+def test_watchers_are_counted() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("/join ops")
@@ -397,7 +397,7 @@ def test_stranger_is_nobody() -> None:
 # --- coming back ----------------------------------------------------------------------------------------------
 
 
-def test_who_comes_back_is_given_what_it_missed() -> None:
+def test_returning_watcher_gets_the_missed_entries() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("one", "two")

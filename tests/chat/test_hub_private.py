@@ -48,7 +48,7 @@ def in_both(*names: str) -> tuple[House, list[Peer]]:
     return house, peers
 
 
-def test_rename_and_end_are_shown_once_to_who_shares_several_rooms() -> None:
+def test_rename_and_quit_are_shown_once_to_a_member_of_several_shared_rooms() -> None:
     house, (al, bo) = in_both("Al", "Bo")
     (cy,) = house.enter("Cy", look=TAGGED)
     house.forget()
@@ -61,7 +61,7 @@ def test_rename_and_end_are_shown_once_to_who_shares_several_rooms() -> None:
     assert bo.sees() == ["-Max bye"] and cy.sees() == ["-Max bye"]
 
 
-def test_who_was_behind_is_shown_it_once_too() -> None:
+def test_rename_is_shown_once_to_a_member_that_was_behind() -> None:
     house, (al, bo) = in_both("Al", "Bo")
     bo.stall()
     al.types("one", "/nick Max", "two")
@@ -174,7 +174,7 @@ def test_saying_something_from_outside() -> None:
     assert [type(one) for one in al.sees()] == [Acknowledged]
 
 
-def test_signal_is_shown_to_who_can_and_stored_nowhere() -> None:
+def test_signal_is_shown_only_by_encoders_that_can_and_is_not_stored() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     direct.signal(house.hub, al.session, "lobby", "+typing=active", "r")
@@ -227,7 +227,7 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
 # --- who is here ------------------------------------------------------------------------------------------------
 
 
-def test_who_comes_goes_and_changes_names_is_told() -> None:
+def test_presence_reports_arrivals_leaves_and_renames() -> None:
     house = House()
     told: list[tuple[str, str, int]] = []
     house.hub.presence.append(lambda user, before: told.append((user.nick, before, user.present)))
@@ -251,7 +251,7 @@ def test_user_has_several_sessions() -> None:
     assert told == ["Al"] and not house.hub.users
 
 
-def test_name_of_who_never_came_is_free() -> None:
+def test_name_of_a_user_that_never_entered_is_free() -> None:
     house = House()
     user, _ = house.hub.nicks.claim("Al")
     assert isinstance(user, User)

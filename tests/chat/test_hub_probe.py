@@ -71,7 +71,7 @@ def test_a_holder_who_is_there_keeps_the_name(asking: Asking) -> None:
     assert not holder.session.closed and other.session.user is None and not other.session.pending
 
 
-def test_who_leaves_before_the_answer_is_not_let_in(asking: Asking) -> None:
+def test_session_that_leaves_before_the_probe_ends_does_not_enter(asking: Asking) -> None:
     asking.enter("Ada")
     other = asking.come()
     other.types("Ada")

@@ -225,7 +225,7 @@ def test_leave_that_is_not_stored_changes_nothing() -> None:
     assert (al.sees(), bo.sees()) == (["Bo: see you"], ["Al: still here"])
 
 
-def test_who_leaves_and_joins_again_is_shown_what_was_said_meanwhile() -> None:
+def test_member_that_rejoins_sees_the_messages_in_between() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     al.types("/leave", "/join ops")
     bo.types("meanwhile")
@@ -249,7 +249,7 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     assert not house.hub.rooms.loaded and not house.broker.followed
 
 
-def test_room_stays_awake_for_who_is_on_the_way_in() -> None:
+def test_room_stays_loaded_for_a_pending_join() -> None:
     house, (al,) = in_ops("Al")
     (bo,) = house.enter("Bo")
     bo.types("/join ops")

@@ -57,7 +57,7 @@ def would_ban(whom: str, typed: str) -> Notice:
 # --- operators ------------------------------------------------------------------------------------------------------
 
 
-def test_who_opened_the_room_is_shown() -> None:
+def test_settings_show_the_operators() -> None:
     house, (al, _bo) = in_ops("Al", "Bo")
     (who,) = typed(house, al, "/who")
     assert isinstance(who, MembersListed) and who.operators == ("Al",)
@@ -136,7 +136,7 @@ def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its
     assert bool(room and room.rules.is_operator(again.user)) is ("key" in line)
 
 
-def test_who_may_not_speak_keeps_the_name() -> None:
+def test_silenced_user_cannot_change_names() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/mute Bo yes")
     assert typed(house, bo, "/nick Bob", "x") == ["name-kept", "muted"]
@@ -149,7 +149,7 @@ def test_who_may_not_speak_keeps_the_name() -> None:
     assert bo.session.nick == "Bob2"  # the server may
 
 
-def test_oper_is_asked_of_who_knows() -> None:
+def test_oper_asks_the_check_of_operators() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     asked: list[tuple[str, str, Callable[[bool], None]]] = []
     house.hub.verify = lambda name, password, done: asked.append((name, password, done))
@@ -184,7 +184,7 @@ def test_kick() -> None:
     assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
 
 
-def test_who_is_kicked_is_given_nothing_that_was_stored_together_with_it() -> None:
+def test_kicked_member_gets_no_later_entries_of_the_batch() -> None:
     house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
     cy.types("before")
     al.types("/kick Bo")
@@ -194,7 +194,7 @@ def test_who_is_kicked_is_given_nothing_that_was_stored_together_with_it() -> No
     assert al.sees() == ["Cy: before", "Cy: behind his back"]
 
 
-def test_who_is_kicked_while_it_does_not_read_is_told_by_whom() -> None:
+def test_stalled_member_that_is_kicked_learns_by_whom() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     bo.stall()
     typed(house, al, "/kick Bo")
@@ -203,7 +203,7 @@ def test_who_is_kicked_while_it_does_not_read_is_told_by_whom() -> None:
     assert isinstance(left, Left) and left.kick and left.kick.text == "Bo"
 
 
-def test_kick_of_who_has_gone_meanwhile_does_nothing() -> None:
+def test_kick_of_a_member_that_has_left_does_nothing() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     al.types("/kick Bo")
     bo.types("/leave")
@@ -248,7 +248,7 @@ def test_operators_are_not_thrown_out_by_a_ban() -> None:
     assert {al.user, bo.user} <= set(house.hub.rooms.loaded["ops"].members)
 
 
-def test_who_is_refused_while_a_room_opens_does_not_shut_it_for_others() -> None:
+def test_refused_join_does_not_unload_a_room_that_others_join() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     typed(house, al, "/ban Bo yes", "/leave ops")
     bo.types("/join ops")
@@ -310,7 +310,7 @@ def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool)
 
 
 @pytest.mark.parametrize("line", ["/mute Bo yes", "/set moderated on"])
-def test_who_may_not_speak_says_nothing_by_leaving_or_taking_back(line: str) -> None:
+def test_silenced_member_cannot_speak_by_leaving_or_redacting(line: str) -> None:
     house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
     typed(house, bo, "mine")
     id = house.broker.of("ops")[-1].id
@@ -445,7 +445,7 @@ def test_settings_that_cannot_be(line: str, expected: object) -> None:
     assert typed(house, al, line) == [expected]
 
 
-def test_key_is_in_no_log_and_told_to_who_set_it_alone() -> None:
+def test_key_is_in_no_log_and_shown_only_to_its_setter() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     al.session.label = "r"
     (stored,) = typed(house, al, "/set key tea")
@@ -494,7 +494,7 @@ def test_key_in_the_clear_of_an_older_log_opens_the_room() -> None:
     assert type(typed(house, bo, "/join ops tea")[0]) is Joined
 
 
-def test_who_opens_a_closed_room_is_told_what_can_be_read_then() -> None:
+def test_operator_that_opens_a_closed_room_reads_a_warning() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     told = says("Everybody can read ops now, also what was said in it while it was closed")
     assert typed(house, al, "/set key tea", "/set secret on", "/set key off") == []
@@ -646,7 +646,7 @@ def test_message_is_deleted_before_what_is_typed_next() -> None:
     ]
 
 
-def test_who_leaves_takes_nothing_back() -> None:
+def test_session_that_leaves_redacts_nothing() -> None:
     house, (al,) = in_ops("Al")
     al.types("one")
     house.settle()
@@ -762,7 +762,7 @@ def renamed_elsewhere(house: House, to: str) -> None:
     house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
 
 
-def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() -> None:
+def test_join_during_a_rename_to_that_name_enters_the_renamed_room() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     (cy,) = house.enter("Cy")
     room = house.hub.rooms.loaded["ops"]
@@ -776,7 +776,7 @@ def test_who_opens_a_room_comes_into_the_one_that_is_given_its_name_meanwhile() 
     assert bo.sees()[-1] == "Cy: hello"
 
 
-def test_who_opens_a_room_that_is_renamed_meanwhile_opens_the_next_one_of_that_name() -> None:
+def test_join_of_a_room_that_is_renamed_meanwhile_opens_a_new_room() -> None:
     house, (al,) = in_ops("Al")
     al.leave()
     house.settle()
@@ -797,7 +797,7 @@ def test_anybody_asks_people_into_an_open_room() -> None:
     assert zo.sees() == [Invited("Bo", HOSTS["Bo"], "ops")]
 
 
-def test_kick_of_who_ends_meanwhile_does_nothing() -> None:
+def test_kick_of_a_session_that_has_ended_does_nothing() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     al.types("/kick Bo")
     bo.leave()

@@ -50,7 +50,7 @@ def test_outbox_that_stays_full_relieves_nobody() -> None:
     assert bo.untaken == 0
 
 
-def test_who_left_while_held_back_is_not_told_to_go_on() -> None:
+def test_session_that_left_while_blocked_is_not_resumed() -> None:
     house = House(gathered=10)
     al, bo = house.enter("Al", "Bo")
     al.types("x" * 11)
@@ -135,7 +135,7 @@ def test_idle_is_when_everything_has_its_outcome() -> None:
     assert outbox.idle
 
 
-def test_what_is_insisted_on_is_gathered_again_first_and_wakes() -> None:
+def test_draft_that_must_be_stored_is_gathered_again_first_and_wakes() -> None:
     house = House()
     al, bo, _ = house.enter("Al", "Bo", "Cy")
     al.leave()
@@ -180,7 +180,7 @@ def test_draft_of_nobody_is_stored_or_lost() -> None:
 # --- what is not sure -----------------------------------------------------------------------------------------------
 
 
-def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> None:
+def test_unconfirmed_message_is_acknowledged_when_it_is_stored_after_all() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps", "two\tlines " + "x" * 100)
@@ -197,7 +197,7 @@ def test_who_is_told_that_it_is_not_sure_is_told_again_when_it_is_stored() -> No
     assert isinstance(second, Notice) and second.lines[0].endswith("…") and len(second.lines[0]) < 100
 
 
-def test_who_went_on_after_a_topic_that_was_not_sure_goes_on_when_it_is_stored() -> None:
+def test_session_that_continued_after_an_unconfirmed_topic_is_not_blocked_when_it_is_stored() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     for line, number in (("/topic tea", 0), ("/nick Ann", 1)):
@@ -223,7 +223,7 @@ def test_label_is_told_as_stored_when_that_is_sure_at_last() -> None:
     assert al.sees()[0] == Acknowledged("x1", entry)
 
 
-def test_who_left_is_not_told_what_became_of_it() -> None:
+def test_session_that_left_gets_no_outcome() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     al.types("perhaps")
@@ -236,7 +236,7 @@ def test_who_left_is_not_told_what_became_of_it() -> None:
     assert bo.sees() == ["Al: perhaps"] and al.sees() == []
 
 
-def test_what_is_not_sure_is_remembered_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_remembered_unconfirmed_drafts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_module, "MAX_UNCONFIRMED", 2)
     house = House()
     (al,) = house.enter("Al")
@@ -309,7 +309,7 @@ class Loop:
         self.pipeline.committed([Entry("lobby", 1, 0, 1.0, d.kind, d.nick, d.text, d.id) for d in drafts])
 
 
-def test_what_comes_in_one_turn_is_one_batch_and_what_comes_meanwhile_is_the_next() -> None:
+def test_drafts_of_one_turn_are_one_batch_and_later_ones_the_next() -> None:
     loop = Loop()
     loop.add("1")
     loop.add("2")

@@ -119,7 +119,7 @@ def test_newcomer_waits_until_the_others_agree(house: House, others: Others) -> 
     assert al.session.nick == "Al" and [entry.text for entry in house.broker.log] == ["", "hi"]
 
 
-def test_who_waits_long_for_a_name_is_told_so(house: House, others: Others) -> None:
+def test_long_wait_for_a_name_is_announced(house: House, others: Others) -> None:
     al, bo = house.connect(), house.connect()
     al.types("Al")
     others.wait()
@@ -140,7 +140,7 @@ def test_outcome_is_told_when_it_is_known(house: House, others: Others) -> None:
     assert "al" in others.released and "al" not in house.hub.users
 
 
-def test_who_leaves_while_the_others_are_asked_holds_nothing(house: House, others: Others) -> None:
+def test_session_that_leaves_during_a_claim_holds_no_name(house: House, others: Others) -> None:
     al = house.connect()
     al.types("Al")
     al.leave()
@@ -173,7 +173,7 @@ def test_rename_that_the_others_refuse_is_told(house: House, others: Others) -> 
     assert al.session.nick == "Al" and list(house.hub.users) == ["al"]
 
 
-def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, others: Others) -> None:
+def test_session_that_leaves_during_a_rename_holds_no_name(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     al.types("/nick Bo")
     al.leave()
@@ -182,7 +182,7 @@ def test_who_leaves_while_a_rename_is_asked_for_holds_nothing(house: House, othe
     assert not house.hub.users and {"al", "bo"} <= set(others.released)
 
 
-def test_who_comes_again_while_his_rename_is_asked_for_keeps_both_names(house: House, others: Others) -> None:
+def test_session_that_returns_during_its_rename_gets_both_names(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     al.types("/nick Zoe")
     al.leave()
@@ -219,7 +219,7 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     house.hub.naming.lose_name("gone")
 
 
-def test_who_lost_his_name_and_can_have_no_other_leaves(house: House, others: Others) -> None:
+def test_user_that_lost_the_name_and_gets_no_other_leaves(house: House, others: Others) -> None:
     al, bo = come(house, others, "Al"), come(house, others, "Bo")
     house.hub.naming.lose_name("al")
     _, done = others.asked.pop()
@@ -255,7 +255,7 @@ def test_somebody_elsewhere_is_listed_and_holds_his_name() -> None:
     assert list(who.nicks) == ["Al"]
 
 
-def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> None:
+def test_local_user_keeps_a_name_that_a_remote_user_claims() -> None:
     house = House()
     (al,) = house.enter("Zoe")
     _, zoe = arrive(house)
@@ -264,7 +264,7 @@ def test_who_is_here_keeps_the_name_that_somebody_elsewhere_says_he_has() -> Non
     assert house.hub.nicks.find("zoe") is al.user
 
 
-def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
+def test_name_belongs_to_the_last_announced_remote_user_until_they_leave() -> None:
     """It may be known of somebody that he came before it is known that who had the name has left."""
     house = House()
     directory = house.hub.nicks
@@ -278,7 +278,7 @@ def test_name_is_of_who_was_heard_of_last_until_he_leaves() -> None:
     assert directory.find("zoe") is None and directory.find("yve") is new
 
 
-def test_name_goes_back_to_who_said_before_that_he_has_it() -> None:
+def test_name_returns_to_the_user_that_announced_it_before() -> None:
     house = House()
     one, two, three, four = (arrive(house)[1] for _ in range(4))
     for gone, left in ((two, four), (four, three), (three, one), (one, None)):
@@ -314,7 +314,7 @@ def test_rooms_that_are_asleep_count_who_is_elsewhere() -> None:
     assert not house.hub.remote.rooms
 
 
-def test_who_opens_a_room_elsewhere_is_its_operator_here() -> None:
+def test_user_that_opens_a_room_elsewhere_is_its_operator_here() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("/join tea")
@@ -343,7 +343,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
 
-def test_what_is_told_to_somebody_elsewhere_goes_to_his_node() -> None:
+def test_message_to_a_remote_user_goes_to_its_node() -> None:
     house = House()
     (al,) = house.enter("Al")
     outlet, zoe = arrive(house, replace(ZOE, id="z1"))
@@ -401,7 +401,7 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     house.hub.remote.move("no-such-room", "other")
 
 
-def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then() -> None:
+def test_announced_member_of_a_room_that_is_renamed_here_later_is_in_it() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("/join ops")
@@ -416,7 +416,7 @@ def test_who_is_said_to_be_in_a_room_that_has_its_name_here_later_is_in_it_then(
     assert room.name == "dev" and zoe in room.members and list(zoe.rooms) == ["dev"]
 
 
-def test_what_is_said_of_another_room_of_that_name_is_right_when_the_room_has_its_new_one() -> None:
+def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> None:
     """Zoe's node says that she is in ops, and means the next room of that name; what she left is the one before."""
     house = House()
     (al,) = house.enter("Al")
@@ -447,7 +447,7 @@ def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None
     assert zoe in house.hub.rooms.loaded["ops"].members
 
 
-def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> None:
+def test_entries_of_a_former_holder_do_not_affect_the_present_one() -> None:
     """Zoe's node said that Kim is Zoe now; the log of the room is behind: the Zoe before her leaves only now."""
     house = House()
     (al,) = house.enter("Al")
@@ -461,7 +461,7 @@ def test_what_others_did_under_a_name_before_is_no_leave_of_who_has_it_now() -> 
     assert zoe in house.hub.rooms.loaded["ops"].members
 
 
-def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again() -> None:
+def test_log_entries_of_a_departed_remote_user_are_ignored() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("/join ops")
@@ -474,7 +474,7 @@ def test_what_the_log_says_of_somebody_who_has_gone_since_is_not_looked_at_again
     assert zoe not in house.hub.rooms.loaded["ops"].members
 
 
-def test_what_is_told_of_somebody_here_is_all_that_others_need() -> None:
+def test_announcement_of_a_local_user_is_complete() -> None:
     house = House()
     (al,) = house.enter("Al")
     touched: list[str] = []
@@ -570,7 +570,7 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
 
 
 @pytest.mark.parametrize("typed", ["/topic tea", "/set secret on", "/leave", "/nick Bo"])
-def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: str) -> None:
+def test_kicked_session_continues_when_its_drafts_are_stored(typed: str) -> None:
     """Its room sleeps by then: nobody else here is in it."""
     house = House()
     (al,) = house.enter("Al")
@@ -585,7 +585,7 @@ def test_who_was_thrown_out_meanwhile_goes_on_when_what_he_did_is_stored(typed: 
 
 
 @pytest.mark.parametrize("typed", ["/topic tea", "/leave", "/nick Alf"])
-def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typed: str) -> None:
+def test_kicked_session_continues_although_the_room_was_loaded_again(typed: str) -> None:
     """They read what he did with the room, before it is told to be stored."""
     house = House()
     al, bo = house.enter("Al", "Bo")
@@ -602,7 +602,7 @@ def test_who_was_thrown_out_goes_on_though_others_have_opened_the_room_again(typ
     assert not al.untaken and al.session.pending == {}
 
 
-def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
+def test_local_member_that_the_log_says_has_left_joins_again() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     claiming = User("Cy")
@@ -613,7 +613,7 @@ def test_who_is_said_to_have_left_and_is_here_joins_again() -> None:
     assert "-Al connection lost" in bo.sees() and al.session.rooms
 
 
-def test_who_is_said_to_have_left_while_his_node_may_not_speak_joins_again_when_it_may() -> None:
+def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish() -> None:
     house = House()
     may = False
     house.hub.remote.may_speak = lambda: may
@@ -676,7 +676,7 @@ def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() ->
     assert isinstance(stored, Acknowledged) and stored.label == "x1" and stored.entry.room == "@Zoe"
 
 
-def test_who_left_before_it_is_known_whether_it_arrived_is_told_only_that_it_may_go() -> None:
+def test_session_that_left_gets_only_goodbye_for_an_undelivered_private_message() -> None:
     house = House()
     (al,) = house.enter("Al")
     arrive(house)
@@ -697,7 +697,7 @@ def test_without_other_nodes_nothing_is_sent_there() -> None:
     assert [event.code for event in al.sees() if isinstance(event, Refusal)] == ["not-confirmed"]
 
 
-def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> None:
+def test_change_of_a_remote_user_is_reported_with_the_old_value() -> None:
     house = House()
     _, zoe = arrive(house)
     told: list[tuple[User, str, str]] = []
@@ -708,7 +708,7 @@ def test_what_changes_about_somebody_elsewhere_is_told_with_what_it_was() -> Non
     assert told == [(zoe, "", "Zoe Z"), (zoe, "tea", "Zoe Z")]
 
 
-def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None:
+def test_remote_join_of_a_loaded_room_is_reported() -> None:
     house = House()
     told: list[tuple[str, str]] = []
     house.hub.remote.on_arrival.append(lambda user, room: told.append((user.nick, room.name)))
@@ -719,7 +719,7 @@ def test_who_comes_elsewhere_into_a_room_that_is_awake_is_told_with_it() -> None
     assert told == [("Zoe", "lobby"), ("Zoe", "lobby")]
 
 
-def test_who_is_elsewhere_is_found_while_somebody_here_asks_for_his_name(house: House, others: Others) -> None:
+def test_remote_holder_is_found_while_a_local_user_claims_the_name(house: House, others: Others) -> None:
     _, zoe = arrive(house)
     peer = house.connect()
     told: list[Refused | None] = []

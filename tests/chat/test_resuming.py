@@ -103,7 +103,7 @@ def test_other_rooms_that_are_named_are_joined_or_refused() -> None:
     assert set(al.session.rooms) == {"lobby", "ops", "new"}
 
 
-def test_what_was_on_its_way_into_the_log_is_told_to_the_new_connection() -> None:
+def test_outcome_of_a_pending_draft_goes_to_the_new_connection() -> None:
     house, al, _bo, seq = scene()
     house.hub.say(al.session, "on its way", "lobby", label="m1")
     al.types("/join third")

@@ -163,7 +163,7 @@ def test_idle_timeout_zero_is_never(serve: Serve) -> None:
     alice.sees_nothing()
 
 
-def test_idle_timeout_holds_for_who_reads_nothing(serve: Serve) -> None:
+def test_idle_timeout_applies_to_a_client_that_does_not_read(serve: Serve) -> None:
     server = serve("--idle-timeout", "3", "--name-timeout", "1", "--no-limits", "--buffer", "16384")
     bob = server.join("Bob")
     server.join("Deaf", buffer=4096)

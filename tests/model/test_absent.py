@@ -40,7 +40,7 @@ SAID, LEFT = ("a", Kind.MESSAGE, "Bo", "hi"), ("a", Kind.LEAVE, "Al", "")
         ([JOINED, ("a", Kind.RENAME, "Al", "Cy"), SAID], {CY: Absence(3, math.inf), BO: Absence(3, math.inf)}),
     ],
 )
-def test_who_has_left_is_read_from_the_log(rows: list[tuple[str, Kind, str, str]], expected: object) -> None:
+def test_absent_members_are_read_from_the_log(rows: list[tuple[str, Kind, str, str]], expected: object) -> None:
     assert absences(entries(*rows)) == expected
 
 
@@ -57,7 +57,7 @@ def past(peer: Peer) -> list[str]:
     return [entry.text for event in peer.sees() if isinstance(event, HistoryShown) for entry in event.entries]
 
 
-def test_who_comes_back_is_shown_what_was_said_since() -> None:
+def test_returning_member_sees_the_missed_messages() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("one")
@@ -74,7 +74,7 @@ def test_who_comes_back_is_shown_what_was_said_since() -> None:
         assert past(bo) == said
 
 
-def test_who_comes_back_after_a_day_is_a_newcomer() -> None:
+def test_member_returning_after_a_day_is_a_newcomer() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("one")
@@ -88,7 +88,7 @@ def test_who_comes_back_after_a_day_is_a_newcomer() -> None:
     assert past(bo) == ["one", "one"]
 
 
-def test_who_missed_much_is_shown_it_from_the_log() -> None:
+def test_many_missed_messages_come_from_the_log() -> None:
     house = House(history=2)
     (al,) = house.enter("Al")
     bo = keeping(house, "Bo")
@@ -102,7 +102,7 @@ def test_who_missed_much_is_shown_it_from_the_log() -> None:
     assert isinstance(query, Latest) and query.limit == RETURNING and past(bo) == [*"abcde"]
 
 
-def test_who_missed_much_is_shown_the_newest_if_the_log_cannot_be_read() -> None:
+def test_many_missed_messages_without_a_readable_log_are_the_newest() -> None:
     house = House(history=2)
     (al,) = house.enter("Al")
     bo = keeping(house, "Bo")
@@ -117,7 +117,7 @@ def test_who_missed_much_is_shown_the_newest_if_the_log_cannot_be_read() -> None
     assert past(bo) == ["d", "e"]
 
 
-def test_who_was_behind_goes_on_from_there() -> None:
+def test_member_who_left_while_behind_continues_from_there() -> None:
     house = House()
     (al,) = house.enter("Al")
     bo = keeping(house, "Bo")
@@ -129,7 +129,7 @@ def test_who_was_behind_goes_on_from_there() -> None:
     assert past(keeping(house, "Bo")) == ["unread"]
 
 
-def test_what_may_not_have_arrived_is_shown_again() -> None:
+def test_possibly_lost_messages_are_shown_again() -> None:
     house = House()
     (al,) = house.enter("Al")
     bo = keeping(house, "Bo")

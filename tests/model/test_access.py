@@ -82,7 +82,7 @@ def test_operator_of_the_server_sees_everything_but_what_is_said(change: str) ->
         assert bool(code(viewer, action, opened(change))) is (action in (Action.READ, Action.WATCH))
 
 
-def test_who_is_banned_reads_nothing_from_outside() -> None:
+def test_banned_user_outside_a_room_cannot_read_it() -> None:
     made = opened("+b *!*@bbbbbbbbbb.*")
     for action in (Action.READ, Action.WATCH):
         assert code(stranger(), action, made) == code(asking(BO, False), action, made) == "banned"
@@ -120,7 +120,7 @@ def test_room_of_which_only_letters_are_known_is_judged_the_same() -> None:
         (["+s"], "", 1, ""),
     ],
 )
-def test_who_may_come_in(changes: list[str], key: str, count: int, wanted: str) -> None:
+def test_join_permission(changes: list[str], key: str, count: int, wanted: str) -> None:
     assert code(asking(BO, False, key=key), Action.JOIN, rules(*changes), count) == wanted
 
 
@@ -189,7 +189,7 @@ def test_client_that_sends_a_key_to_a_room_without_one_may_come_in() -> None:
         (["+b m:Al!*@*"], ""),
     ],
 )
-def test_who_may_speak(changes: list[str], wanted: str) -> None:
+def test_permission_to_speak_in_a_room(changes: list[str], wanted: str) -> None:
     made = opened(*changes)
     assert code(asking(BO), Action.SPEAK, made) == code(asking(BO), Action.SIGNAL, made) == wanted
     assert code(asking(BO), Action.SET_TOPIC, made) == wanted, "a topic is read like what is said"
@@ -210,7 +210,7 @@ def test_who_may_speak(changes: list[str], wanted: str) -> None:
         (["-n+b m:*!*@bbbbbbbbbb.*"], "not-allowed"),
     ],
 )
-def test_who_may_speak_from_outside(changes: list[str], wanted: str) -> None:
+def test_permission_to_speak_from_outside(changes: list[str], wanted: str) -> None:
     made = opened(*changes)
     assert code(stranger(nick="ci"), Action.SPEAK, made) == code(stranger(nick="ci"), Action.SIGNAL, made) == wanted
     assert code(stranger(nick="ci"), Action.SPEAK, RoomModes(LOBBY, [entry(Kind.JOIN, "")])) == ""
@@ -261,7 +261,7 @@ def test_slow_mode_remembers_so_many_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("change", ["+b Bo!*@*", "+b m:Bo!*@*"])
-def test_who_may_not_speak_keeps_the_name(change: str) -> None:
+def test_silenced_user_cannot_change_names(change: str) -> None:
     made = opened(change)
     assert code(asking(BO), Action.CHANGE_NAME, made) == "name-kept"
     assert code(asking(AL), Action.CHANGE_NAME, made) == "" == code(asking(root()), Action.CHANGE_NAME, made)
@@ -287,7 +287,7 @@ def test_client_commands_may_be_forbidden() -> None:
         (Action.SET_TOPIC, ""),
     ],
 )
-def test_who_rules(action: Action, wanted: str) -> None:
+def test_permissions_of_operators(action: Action, wanted: str) -> None:
     made = opened(f"+o Al!{AL.host}")
     assert code(asking(AL), action, made) == code(asking(root()), action, made) == ""
     assert code(asking(BO), action, made) == wanted

@@ -35,7 +35,7 @@ def hears(peer: Peer) -> bool:
 
 
 @pytest.mark.parametrize("recent", [1, 1 << 20])
-def test_who_follows_from_before_it_is_not_given_it(recent: int) -> None:
+def test_reader_from_an_earlier_entry_does_not_get_a_redacted_text(recent: int) -> None:
     house = House(recent=recent)
     al, bo = house.enter("Al", "Bo")
     id = said(house, al)
@@ -48,7 +48,7 @@ def test_who_follows_from_before_it_is_not_given_it(recent: int) -> None:
     assert watcher.sees() == ["+Al", "+Bo", "Al (gone)", "Al: after", f"Al - {id}"]
 
 
-def test_who_did_not_read_is_not_given_it() -> None:
+def test_paused_reader_does_not_get_a_redacted_text() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     bo.stall()
@@ -58,7 +58,7 @@ def test_who_did_not_read_is_not_given_it() -> None:
     assert bo.sees() == ["Al (gone)", f"Al - {id}"]
 
 
-def test_what_is_taken_back_in_the_same_batch_is_shown_to_nobody() -> None:
+def test_message_redacted_in_the_same_batch_is_shown_to_nobody() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
     drafts = [Draft("lobby", Kind.MESSAGE, "Zoe", "psst", "z.1"), Draft("lobby", Kind.REDACT, "Zoe", "z.1", "z.2")]

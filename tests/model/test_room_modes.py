@@ -97,7 +97,7 @@ def test_words(text: str, words: str) -> None:
 # --- what the log says ------------------------------------------------------------------------------------------
 
 
-def test_who_comes_first_is_operator_but_in_the_lobby() -> None:
+def test_first_member_is_operator_except_in_the_lobby() -> None:
     for room, is_operator in (("ops", True), (LOBBY, False)):
         made = RoomModes(room, [entry(Kind.JOIN, ""), entry(Kind.JOIN, "", "Bo", BO.host)])
         made.admit(AL)
@@ -106,7 +106,7 @@ def test_who_comes_first_is_operator_but_in_the_lobby() -> None:
         assert [made.is_operator(AL), made.is_operator(BO)] == [is_operator, False]
 
 
-def test_status_is_given_taken_and_kept_for_who_comes_back() -> None:
+def test_status_is_given_taken_and_kept_for_a_returning_member() -> None:
     made = rules(f"+ov Bo!{BO.host} Bo!{BO.host}")
     assert made.prefixes(BO) == "@+" and made.prefixes(AL) == ""
     made.dismiss(BO)
@@ -123,7 +123,7 @@ def test_status_is_given_taken_and_kept_for_who_comes_back() -> None:
     assert made.prefixes(again) == "" and not made.saved_status
 
 
-def test_what_somebody_may_do_goes_with_him_to_his_new_name() -> None:
+def test_rights_follow_a_member_to_a_new_name() -> None:
     bo = person("Bo", BO.host)
     made = rules(f"+o Bo!{BO.host}", f"+v Zoe!{BO.host}", members=(bo, AL))
     made.apply(entry(Kind.RENAME, "Zoe", "Bo", BO.host), (bo, AL))
@@ -195,7 +195,7 @@ def test_key_or_mask_may_begin_like_the_end_of_a_ban(letter: str, param: str, un
     rules(write([one], until))
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_unknown_modes_are_left_out() -> None:
     """A log may come from elsewhere: its rooms open all the same."""
     made = rules("?3+zi", "+l", "+l many", "+b x!*@* until=soon", "+d x", "", " ", "+o", "-z x")
     assert (made.flags, made.limit, made.slow_seconds, list(made.lists["b"])) == ({"n", "i"}, 0, 0, ["x!*@*"])
@@ -229,7 +229,7 @@ def asks(user: User, now: float = 1000.0) -> Viewer:
     return Viewer(mask=user.mask, address=user.address, now=now)
 
 
-def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> None:
+def test_verdict_of_a_list_is_computed_again_when_the_list_changes() -> None:
     made = rules("+b Bo!*@*")
     assert made.lists.verdict(asks(BO)).banned
     made.apply(entry(Kind.MODE, "+e *!*@bbbbbbbbbb.*"), ())
@@ -241,14 +241,14 @@ def test_what_a_list_says_of_somebody_is_looked_up_again_when_it_changes() -> No
     BO.nick = "Bo"
 
 
-def test_ban_that_ends_is_over_for_who_was_looked_at_before() -> None:
+def test_expired_ban_does_not_stay_in_the_cache() -> None:
     made = rules("+b Bo!*@* until=1010", "+b m:Bo!*@* until=2000")
     assert made.lists.verdict(asks(BO))[:2] == (True, True)
     assert made.lists.verdict(asks(BO, 1010.0))[:2] == (False, True)
     assert made.lists.verdict(asks(BO, 2000.0))[:2] == (False, False)
 
 
-def test_room_remembers_of_few_what_its_lists_say() -> None:
+def test_room_caches_few_verdicts() -> None:
     made = rules("+b x!*@*")
     for number in range(VERDICTS + 10):
         made.lists.verdict(Viewer(mask=f"n{number}!u@h"))
@@ -312,7 +312,7 @@ ENTRIES = st.one_of(
 
 
 @given(st.lists(st.tuples(ENTRIES, st.sampled_from(NAMES), st.sampled_from(HOSTS)), max_size=12))
-def test_what_was_overruled_is_not_needed(told: list[tuple[tuple[Kind, str], str, str]]) -> None:
+def test_overridden_state_entries_are_not_needed(told: list[tuple[tuple[Kind, str], str, str]]) -> None:
     entries = [
         Entry("ops", number, number - 1, float(number), kind, nick, text, f"x.{number}", host)
         for number, ((kind, text), nick, host) in enumerate(told, 1)

@@ -268,7 +268,7 @@ async def test_without_limits_nobody_is_turned_away() -> None:
             peer.close()
 
 
-async def test_who_is_turned_away_reads_why_though_it_has_sent_something() -> None:
+async def test_refused_client_that_sent_something_reads_the_reason() -> None:
     async with serving(max_connections=1) as server:
         first = await server.join()
         assert await first.echoes()
@@ -299,7 +299,7 @@ async def test_a_crowd_that_is_turned_away_holds_few_sockets(monkeypatch: pytest
             peer.close()
 
 
-async def test_who_is_turned_away_takes_no_place() -> None:
+async def test_refused_client_is_not_counted() -> None:
     async with serving(max_per_address=1) as server:
         first = await server.join()
         assert await first.echoes()

@@ -370,7 +370,7 @@ def test_finish_waits_so_long_for_the_peer_and_no_longer(run: Run, monkeypatch: 
     run(scene)
 
 
-def test_finish_waits_no_longer_for_who_reads_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finish_does_not_wait_longer_for_a_client_that_does_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "LINGER", 0.3)
 
     async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:

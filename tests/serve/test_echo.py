@@ -160,7 +160,7 @@ async def test_over_the_rate_nothing_is_lost() -> None:
         peer.close()
 
 
-async def test_who_sends_nothing_is_disconnected() -> None:
+async def test_client_that_sends_nothing_is_disconnected() -> None:
     async with serving(idle_timeout=0.2) as server:
         peer = await server.join()
         assert await peer.echoes()
@@ -227,7 +227,7 @@ async def test_the_idle_timeout_holds_though_nothing_is_read() -> None:
         await until(lambda: connection.state is not ConnectionState.OPEN)
 
 
-async def test_who_takes_no_byte_is_cut_off() -> None:
+async def test_client_that_does_not_read_is_disconnected() -> None:
     async with serving(no_limits=True, idle_timeout=0, stall_timeout=1) as server, stalled(server):
         await until(lambda: not server.shared.connections)
 

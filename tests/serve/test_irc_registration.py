@@ -145,7 +145,7 @@ async def test_a_name_is_held_by_nobody_before_the_registration() -> None:
 
 
 @virtual_time
-async def test_who_is_registered_first_has_the_name() -> None:
+async def test_first_registration_gets_the_name() -> None:
     async with irc_house() as house:
         first, second = await house.connect(), await house.connect()
         for one in (first, second):
@@ -288,7 +288,7 @@ GATE = {"webirc_from": ["203.0.113.7", "10.0.0.0/8"], "webirc_password": "$argon
     ],
 )
 @virtual_time
-async def test_a_web_gateway_says_for_whom_it_speaks(address: str, host: str) -> None:
+async def test_web_gateway_gives_the_address_of_its_client(address: str, host: str) -> None:
     async with irc_house(**GATE) as house:
         counted: list[tuple[str, str]] = []
         house.shared.recount = lambda before, after: counted.append((before, after))  # type: ignore[func-returns-value]
@@ -310,7 +310,7 @@ async def test_a_web_gateway_says_for_whom_it_speaks(address: str, host: str) ->
     ],
 )
 @virtual_time
-async def test_nobody_else_says_for_whom_he_speaks(line: str, origin: str, settings: dict[str, Any]) -> None:
+async def test_webirc_from_other_addresses_is_refused(line: str, origin: str, settings: dict[str, Any]) -> None:
     async with irc_house(**settings) as house:
         stranger = await house.connect(origin=origin)
         stranger.say(line, "NICK ida", USER)
@@ -329,7 +329,7 @@ async def test_a_gateway_that_says_too_little_may_go_on() -> None:
     [(True, " :secure", True), (False, " :secure", False), (True, "", False), (True, " :local-port=1 secure x", True)],
 )
 @virtual_time
-async def test_who_is_encrypted_up_to_the_gateway_and_beyond(encrypted: bool, options: str, safe: bool) -> None:
+async def test_gateway_reports_whether_its_client_is_encrypted(encrypted: bool, options: str, safe: bool) -> None:
     async with irc_house(**GATE) as house:
         ida = await house.connect(secure=encrypted)
         ida.say(f"WEBIRC gate-way lounge host 198.51.100.4{options}")
@@ -338,7 +338,7 @@ async def test_who_is_encrypted_up_to_the_gateway_and_beyond(encrypted: bool, op
 
 
 @virtual_time
-async def test_who_has_too_many_connections_is_refused_behind_a_gateway_too() -> None:
+async def test_connection_limit_applies_behind_a_gateway() -> None:
     async with irc_house(**GATE) as house:
         house.shared.recount = lambda before, after: TOO_MANY()
         ida = await house.connect()

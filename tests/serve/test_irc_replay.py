@@ -160,7 +160,7 @@ async def test_also_where_nobody_else_was(how: str) -> None:
 
 
 @virtual_time
-async def test_more_than_a_newcomer_is_shown_is_shown_to_who_comes_back() -> None:
+async def test_returning_client_sees_more_than_a_newcomer() -> None:
     async with irc_house(no_limits=True) as house:
         nina = await house.irc("Nina", join="#ops")
         ida = await house.irc("Ida", *CORE, join="#ops")

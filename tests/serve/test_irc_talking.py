@@ -228,7 +228,7 @@ async def test_whois_tells_who_is_encrypted() -> None:
 
 @pytest.mark.parametrize("command", ["NS identify x", "NICKSERV help", "CS op", "chanserv"])
 @virtual_time
-async def test_who_asks_services_is_told_that_there_are_none(command: str) -> None:
+async def test_message_to_services_is_answered_that_there_are_none(command: str) -> None:
     async with irc_house() as house:
         ida = await house.irc("Ida")
         assert "accounts" in only(await ida.ask(command), "NOTICE", "Ida", ANY).params[1]

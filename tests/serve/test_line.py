@@ -181,7 +181,9 @@ def test_idle_timeout_begins_when_the_name_was_given(run: Callable[[Any], None])
     run(scene)
 
 
-def test_idle_timeout_holds_for_who_reads_nothing(run: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_timeout_applies_to_a_client_that_does_not_read(
+    run: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The others see it leave; its socket is closed a little later, whether it reads or not."""
     monkeypatch.setattr(connections, "LINGER", 0.5)
 

@@ -65,7 +65,7 @@ WIRES = {"line": line, "irc": irc, "web": web}
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("busy", [False, True], ids=["silent-room", "busy-room"])
-async def test_who_comes_again_has_the_name(tmp_path: Path, short: None, wire: str, busy: bool) -> None:
+async def test_client_that_reconnects_gets_its_name_back(tmp_path: Path, short: None, wire: str, busy: bool) -> None:
     async with housing(tmp_path / "data", ephemeral=True) as serving:
         witness = await serving.join("Witness")
         ghost = await WIRES[wire](serving, "Ada")
@@ -109,7 +109,7 @@ async def test_by_irc_and_by_nick_it_is_had_again_as_well(tmp_path: Path, short:
         await other.skips_to(b"*** You are Bob now ***\n")
 
 
-async def test_who_is_there_keeps_the_name_and_that_is_known_soon(tmp_path: Path, endless: None) -> None:
+async def test_holder_that_responds_keeps_the_name_and_the_probe_is_quick(tmp_path: Path, endless: None) -> None:
     async with housing(tmp_path / "data", ephemeral=True) as serving:
         await serving.join("Ada")
         await irc(serving, "Ida")

@@ -431,7 +431,7 @@ async def test_stop_settles_what_was_published(probe: Probe) -> None:
     assert [entry.id for entry in probe.entries] == [d.id for d in drafts]
 
 
-async def test_stop_of_who_did_nothing_ends(probe: Probe) -> None:
+async def test_stop_without_any_drafts_ends(probe: Probe) -> None:
     await probe.stop()
     assert not probe.entries and not probe.failed
 
@@ -499,7 +499,7 @@ async def test_around_what_is_not_there(probe: Probe) -> None:
         assert list((await probe.read(query)).entries) == []
 
 
-async def test_what_somebody_may_do_goes_with_him_to_his_new_name(probe: Probe) -> None:
+async def test_rights_follow_a_member_to_a_new_name(probe: Probe) -> None:
     al, bo = "~nc@aa.nc", "~nc@bb.nc"
 
     def by(nick: str, host: str, kind: Kind, text: str = "") -> Draft:
@@ -603,7 +603,7 @@ async def test_closed_room_is_read_by_its_members_and_a_secret_one_seems_not_to_
                     assert isinstance(answer, Closed) and str(answer) == f"Only members of {room} can read it", query
 
 
-async def test_who_is_banned_reads_nothing_from_outside(probe: Probe) -> None:
+async def test_banned_user_outside_a_room_cannot_read_it(probe: Probe) -> None:
     await probe.commit(draft("needle", "ops"), draft("needle", "tea"), draft("+b al!*@*", "ops", Kind.MODE))
     answer = await probe.read(Latest("ops", 5, viewer=inside()))
     assert isinstance(answer, Closed) and str(answer) == "You are banned from ops"

@@ -106,7 +106,7 @@ async def test_name_that_is_claimed_while_the_lease_is_lost_is_held_by_the_next_
     assert (other := (await two.enter("Ann")).refused) and other.code == "name-taken"
 
 
-async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None:
+async def test_user_that_returns_too_late_gets_another_name(start: Start) -> None:
     """A node that was cut off while another one gave its name away."""
     one, two = await start(), await start()
     ann, other = await one.enter("Ann"), await two.enter("Other")
@@ -131,7 +131,7 @@ async def test_who_comes_back_too_late_is_called_otherwise(start: Start) -> None
     assert sorted(came[1:]) == ["*** Ann has joined the chat ***", "*** Ann2 has joined the chat ***"]
 
 
-async def test_who_was_said_to_have_left_comes_in_before_what_he_said_meanwhile(start: Start) -> None:
+async def test_user_announced_as_gone_rejoins_before_the_kept_back_messages(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     ann.types("/join tea")
@@ -238,7 +238,7 @@ async def test_everybody_is_listed_on_every_node(start: Start) -> None:
     await same([two], ["Bo"], "tea")
 
 
-async def test_who_joins_is_on_the_other_node_within_milliseconds(start: Start) -> None:
+async def test_join_reaches_the_other_node_within_milliseconds(start: Start) -> None:
     one, two = await start(), await start()
     await two.enter("Bo")
     took = []
@@ -292,7 +292,7 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     assert "Ann has left" not in cy.seen + bo.seen
 
 
-async def test_who_comes_back_at_once_under_his_name_is_found_elsewhere(start: Start) -> None:
+async def test_user_that_reconnects_at_once_is_found_by_other_nodes(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
@@ -343,7 +343,7 @@ async def test_operators_rules_and_kicks_are_the_same_everywhere(start: Start) -
     await same([one, two], ["Ann", "Bo"], "tea")
 
 
-async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) -> None:
+async def test_kill_reaches_users_of_other_nodes(start: Start) -> None:
     one, two = await start(), await start()
     await one.enter("Ann")
     bo = await two.enter("Bo")
@@ -355,7 +355,7 @@ async def test_who_is_thrown_out_of_the_server_may_be_elsewhere(start: Start) ->
     assert bo.session.closed
 
 
-async def test_who_is_typing_is_told_elsewhere(start: Start) -> None:
+async def test_typing_is_shown_on_other_nodes(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await same([one, two], ["Ann", "Bo"])
@@ -390,7 +390,7 @@ def _noting(node: Node, told: list[object]) -> Callable[..., object]:
     return note
 
 
-async def test_operator_with_a_new_name_is_one_for_who_comes_later(start: Start) -> None:
+async def test_renamed_operator_is_operator_for_later_members(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     ann.types("/join tea")
@@ -451,7 +451,7 @@ async def test_frozen_server_is_noticed_and_nothing_is_lost_or_doubled(start: St
     assert "into the ice" not in bo.seen
 
 
-async def test_who_says_something_that_nobody_answers_is_told_so_though_the_lease_is_renewed(
+async def test_unanswered_message_is_reported_although_the_lease_is_renewed(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log has no leader, say; the lease is in another stream."""
@@ -481,7 +481,7 @@ async def test_who_says_something_that_nobody_answers_is_told_so_though_the_leas
     await ann.sees(BACK)
 
 
-async def test_who_was_told_that_it_is_not_sure_is_told_when_it_is_stored(
+async def test_unconfirmed_message_is_reported_when_it_is_stored(
     start: Start, servers: NatsServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publisher, "GIVE_UP", 0.5)
@@ -512,7 +512,7 @@ async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
     assert len(one.broker.secret) == 32 and one.broker.secret == two.broker.secret
 
 
-async def test_who_waits_for_the_servers_lets_others_notice_that_they_are_gone(start: Start) -> None:
+async def test_waiting_for_servers_does_not_hide_the_outage_from_others(start: Start) -> None:
     one = await start()
     publisher = one.broker._sending
     publisher.back.set()  # as at the moment at which a connection ends: nobody was told yet

@@ -127,7 +127,7 @@ async def test_room_that_is_renamed_is_so_on_every_node(start: Start) -> None:
     await cy.sees("In ops: 1")
 
 
-async def test_who_opens_a_room_whose_name_another_one_is_given_comes_into_that(start: Start) -> None:
+async def test_join_during_a_rename_to_that_name_on_another_node_enters_the_renamed_room(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
     await in_rooms(ann)
@@ -143,9 +143,7 @@ async def test_who_opens_a_room_whose_name_another_one_is_given_comes_into_that(
 
 
 @pytest.mark.parametrize("hears", [True, False])
-async def test_who_opens_it_where_the_room_is_known_by_its_name_before_is_in_the_same(
-    start: Start, hears: bool
-) -> None:
+async def test_join_on_a_node_that_knows_the_old_name_enters_the_same_room(start: Start, hears: bool) -> None:
     one, two = await start(), await start()
     ann, bo, cy = await one.enter("Ann"), await two.enter("Bo"), await two.enter("Cy")
     await in_rooms(ann, bo)
@@ -467,7 +465,7 @@ async def test_room_that_is_renamed_while_it_is_opened_gives_nothing_to_the_next
     assert {name for name, feed in two.broker.following.feeds.items() if feed.open} == {"lobby", "ops"}
 
 
-async def test_who_opens_a_room_whose_name_is_just_given_on_comes_into_the_next_one(start: Start) -> None:
+async def test_join_of_a_name_that_is_being_given_up_opens_the_next_room(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo, b2, cy = [await node.enter(name) for node, name in ((one, "Ann"), (one, "Bo"), (two, "B2"), (two, "Cy"))]
     await in_rooms(ann)
@@ -516,7 +514,7 @@ async def test_name_that_two_operators_give_at_once_is_given_once(start: Start) 
     await same([one, two, three], ["Ann", "Bo", "Cy"], "dev")
 
 
-async def test_who_opens_rooms_that_take_each_others_names_comes_into_the_right_ones(start: Start) -> None:
+async def test_joins_of_rooms_that_swap_names_enter_the_right_ones(start: Start) -> None:
     one = await start()
     ann, bo = await one.enter("Ann"), await one.enter("Bo")
     await in_rooms(ann)

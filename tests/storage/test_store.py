@@ -588,7 +588,7 @@ def test_room_with_more_operators_than_a_statement_has_parameters_opens(log: Sto
     assert len(log.state("ops", 5).rules) == 50
 
 
-def test_who_goes_on_from_a_number_that_is_gone_is_given_what_is_left(log: Store) -> None:
+def test_reading_from_a_deleted_number_returns_the_remaining_entries(log: Store) -> None:
     first, *_ = append(log, *map(str, range(30)))
     trim(log, Retention(count=5))
     for query in (After("lobby", first.seq, LAST, 100), Latest("lobby", 100), Since("lobby", 1.0, 100)):

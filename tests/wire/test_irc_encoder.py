@@ -165,7 +165,7 @@ def test_long_text_is_not_cut_within_a_code() -> None:
 # --- several lines ----------------------------------------------------------------------------------------------
 
 
-def test_lines_are_messages_for_who_knows_no_other() -> None:
+def test_lines_are_messages_without_multiline() -> None:
     said = entry(Kind.MESSAGE, "one\n\ntwo", tags="+a=1")
     start = f":Al!{HOST} PRIVMSG #ops :"
     assert shown(said) == f"{start}one\r\n{start}two\r\n"
@@ -175,7 +175,7 @@ def test_lines_are_messages_for_who_knows_no_other() -> None:
 MULTI = ("batch", "draft/multiline", "message-tags")
 
 
-def test_lines_are_a_batch_for_who_knows_it() -> None:
+def test_lines_are_a_batch_with_multiline() -> None:
     said = entry(Kind.MESSAGE, "one\n\ntwo and on", tags="+a=1;cut=12")
     start = f":Al!{HOST} PRIVMSG #ops :"
     assert shown(said, *MULTI).split("\r\n") == [

@@ -218,7 +218,7 @@ def test_what_a_terminal_does_not_show(kind: Kind) -> None:
     assert RAW.encode(entry(kind)) == b""
 
 
-def test_what_one_did_to_others_is_shown_to_oneself_and_nothing_else() -> None:
+def test_encode_own_shows_only_actions_on_others() -> None:
     assert RAW.encode_own(entry(Kind.REDACT, "a.1")) == RAW.encode(entry(Kind.REDACT, "a.1"))
     assert RAW.encode_own(entry(Kind.KICK, "Bo")) == RAW.encode(entry(Kind.KICK, "Bo"))
     assert RAW.encode_own(entry(Kind.MESSAGE, "hi")) == b""
