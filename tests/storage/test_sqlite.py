@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from probing import SECONDS, Probe, SetClock, draft, said, texts
@@ -413,3 +414,27 @@ async def test_stop_gives_up_at_its_deadline(tmp_path: Path, caplog: pytest.LogC
     gate.set()
     for thread in threads():
         await asyncio.to_thread(thread.join, SECONDS)
+
+
+async def test_exactly_one_connection_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two, SQLite before 3.51.3 could lose a commit; so drafts, items, marks and the index share one."""
+    opened: list[str] = []
+    connect = sqlite3.connect
+
+    def noting(target: str, **options: Any) -> sqlite3.Connection:
+        opened.append(target.partition("?mode=")[2])
+        return connect(target, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", noting)
+    probe = made(tmp_path, keep=Retention(count=1))
+    probe.start()
+    await probe.say("one", "two")
+    for method, *values in (
+        (probe.broker.key_values.put, "a/b", b"1", 0),
+        (probe.broker.read, Search("two", 5)),
+        (probe.broker.probe,),
+    ):
+        answers = probe.asking(method, *values)
+        await probe.until(lambda answers=answers: bool(answers))
+    await probe.stop()
+    assert opened.count("rwc") == 1 and set(opened) == {"rwc", "ro"}
