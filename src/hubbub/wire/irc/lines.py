@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hubbub.text.cleaning import cut as cut
 from hubbub.text.tags import escape as escape
 from hubbub.text.tags import unescape as unescape
+from hubbub.wire.reader_state import State, give, taken
 
 MAX_LINE = 512  # bytes of a line without its tags, with CR LF
 MAX_TAGS = 4096  # bytes of the tags that a client sends, with the @ and the space
@@ -93,6 +94,14 @@ class Reader:
     def feed(self, data: bytes) -> None:
         """Add bytes to the buffer."""
         self._data += data
+
+    def state(self) -> State:
+        """Return the state as plain data."""
+        return taken(self, self.__slots__)
+
+    def restore(self, state: State) -> None:
+        """Go on in a new reader with the state of another one."""
+        give(self, state)
 
     def next_message(self) -> Message | Broken | None:
         """Return the next message, or the fault of the next line; None if no line is complete."""

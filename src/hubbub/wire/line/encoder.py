@@ -36,6 +36,7 @@ from hubbub.text.names import LOBBY
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.line.telnet import Telnet
 from hubbub.wire.line.wrap import columns, wrap
+from hubbub.wire.reader_state import State, give, taken
 
 PROMPT = "Enter your name: "
 
@@ -93,6 +94,18 @@ class LineReader:
             data = data.replace(b"\0", b"")  # CR NUL ends a line by its CR, a lone NUL is a keepalive
         self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
         self._pos = 0
+
+    def state(self) -> State:
+        """Return the state as plain data."""
+        fields = (field for field in self.__slots__ if field not in ("_max", "telnet"))
+        return {**taken(self, fields), "telnet": self.telnet.state() if self.telnet else None}
+
+    def restore(self, state: State) -> None:
+        """Go on in a new reader, which has the same limit, with the state of another one."""
+        give(self, {**state, "telnet": None})
+        if state["telnet"] is not None:
+            self.telnet = Telnet()
+            self.telnet.restore(state["telnet"])
 
     @property
     def waiting(self) -> bool:

@@ -17,6 +17,7 @@ import codecs
 import re
 
 from hubbub.wire.line.telnet import EOF, IAC, SE, Telnet
+from hubbub.wire.reader_state import State, give, taken
 
 ENCODINGS = {"little": "utf-16-le", "big": "utf-16-be"}
 MAX_HELD = 80  # bytes after which a stream is certainly UTF-16 or not
@@ -49,16 +50,29 @@ class Incoming:
     `ends_crlf` tells whether the peer ended its first line with CR LF: then its terminal needs that, too.
     """
 
-    __slots__ = ("_decoder", "_eight_bit", "_first_end", "_half_command", "_held", "_line_feeds", "ends_crlf")
+    __slots__ = ("_decoder", "_eight_bit", "_first_end", "_half_command", "_held", "_line_feeds", "_order", "ends_crlf")
 
     def __init__(self) -> None:
         self.ends_crlf = False
         self._held: bytes | None = b""  # the beginning, until it is recognised as UTF-16 or not; then None
+        self._order = ""  # the byte order, if the stream is UTF-16
         self._decoder: codecs.IncrementalDecoder | None = None
         self._eight_bit = False
         self._half_command = False  # the last byte was a 255 that may begin a command
         self._line_feeds = False  # the peer has ended a line with a line feed
         self._first_end: bytes | None = b""  # a CR that may be half of the first line's end; None once that is known
+
+    def state(self) -> State:
+        """Return the state as plain data."""
+        fields = (field for field in self.__slots__ if field != "_decoder")
+        return {**taken(self, fields), "half_character": self._decoder.getstate()[0] if self._decoder else b""}
+
+    def restore(self, state: State) -> None:
+        """Go on in a new object with the state of another one."""
+        give(self, {field: value for field, value in state.items() if field != "half_character"})
+        if self._order:
+            self._decoder = codecs.getincrementaldecoder(ENCODINGS[self._order])("replace")
+            self._decoder.setstate((state["half_character"], 0))
 
     def feed(self, data: bytes, telnet: bool) -> bytes:
         """Return the bytes for the line reader.
@@ -100,6 +114,7 @@ class Incoming:
         self._held = None
         if not order:
             return data
+        self._order = order
         self._decoder = codecs.getincrementaldecoder(ENCODINGS[order])("replace")
         return data[2:] if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else data
 

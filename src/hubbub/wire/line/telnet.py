@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from hubbub.wire.reader_state import State, give, taken
+
 EOF, SUSP, NOP, BRK, IP, AO, AYT, EC, EL = 236, 237, 241, 243, 244, 245, 246, 247, 248
 SE, SB, WILL, WONT, DO, DONT, IAC = 240, 250, 251, 252, 253, 254, 255
 BINARY, ECHO, SGA, TM, TTYPE, NAWS = 0, 1, 3, 6, 24, 31
@@ -65,6 +67,14 @@ class Telnet:
         self._sends = 0  # requests for the terminal's type
         self._owed = bytearray()
         self._tail = b""  # the last text: up to 3 bytes of a character
+
+    def state(self) -> State:
+        """Return the state as plain data."""
+        return taken(self, self.__slots__)
+
+    def restore(self, state: State) -> None:
+        """Go on in a new object with the state of another one."""
+        give(self, state)
 
     def take_replies(self) -> bytes:
         """Return the answers to send to the peer, and remove them from the buffer; at most MAX_OWED bytes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
@@ -13,7 +12,8 @@ from websockets.http11 import Request
 from websockets.protocol import SERVER, Protocol
 from websockets.server import ServerProtocol
 
-PIECE = 1024  # bytes that are read at once: a decoded frame takes more memory
+from hubbub.wire.reader_state import State, give, taken
+
 PING = b"\x89\x00"
 REPLACED = 4001  # close code: the session continues in another connection
 
@@ -50,8 +50,22 @@ def accept(method: str, path: str, headers: Iterable[tuple[str, str]], logger: A
     return response.headers["Sec-WebSocket-Accept"]
 
 
+def _frame_size(data: bytes, start: int) -> int:
+    """Return the bytes of the frame that begins at an index; 0 if its header is not complete yet."""
+    head = data[start : start + 10]
+    if len(head) < 2:
+        return 0
+    mask, length = 4 * (head[1] >> 7), head[1] & 0x7F
+    wide = {126: 2, 127: 8}.get(length, 0)  # bytes of a longer length
+    if len(head) < 2 + wide:
+        return 0
+    return 2 + wide + mask + (int.from_bytes(head[2 : 2 + wide]) if wide else length)
+
+
 class FrameReader:
     """Reads messages, and holds the answer to the last ping and the close frame.
+
+    The library's protocol gets one whole frame at a time, so that its own state never holds a part of one.
 
     Args:
         max_size: greatest size of a message in bytes.
@@ -61,8 +75,9 @@ class FrameReader:
 
     def __init__(self, max_size: int, logger: Any) -> None:
         self._protocol = Protocol(SERVER, max_size=max_size, logger=logger)
-        self._data = b""  # bytes that are not read yet
-        self._frames: deque[Frame] = deque()
+        self._max_size = max_size
+        self._data = b""  # bytes that are not read yet, from _pos on
+        self._pos = 0
         self._parts: list[bytes] = []  # of an incomplete message
         self._binary = False  # whether the incomplete message is binary
         self._ended = False
@@ -71,7 +86,19 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Add bytes from the network."""
-        self._data += data
+        self._data = self._data[self._pos :] + data
+        self._pos = 0
+
+    def state(self) -> State:
+        """Return the state as plain data."""
+        return taken(self, _FIELDS)
+
+    def restore(self, state: State) -> None:
+        """Go on in a new reader, which has the same limit, with the state of another one."""
+        give(self, state)
+        if self._parts:  # the protocol must know that the next part continues a message, and how long it is
+            opcode = Opcode.BINARY if self._binary else Opcode.TEXT
+            self._decode(Frame(opcode, b"".join(self._parts), fin=False).serialize(mask=True))
 
     def take_pong(self) -> bytes:
         """Return the answer to the last ping that has none yet, b"" if there is none."""
@@ -80,24 +107,32 @@ class FrameReader:
 
     def next_item(self) -> str | FrameSignal | None:
         """Return the next text or signal; None if more bytes are needed."""
-        while not self._frames and self._data and not self.last_words:
-            piece, self._data = self._data[:PIECE], self._data[PIECE:]
-            self._read(piece)
-        if self._frames:
-            return self._take(self._frames.popleft())
+        while not self.last_words and (data := self._next_frame()):
+            for frame in self._decode(data):
+                return self._take(frame)
         if self.last_words and not self._ended:
             self._ended = True
             return FrameSignal.END
         return None
 
-    def _read(self, piece: bytes) -> None:
-        self._protocol.receive_data(piece)
-        self._frames += self._protocol.events_received()  # type: ignore[arg-type] # frames alone, once it is open
+    def _next_frame(self) -> bytes:
+        """Return the bytes of the next frame, b"" if they are not complete; of a frame that is too long its header."""
+        size = _frame_size(self._data, self._pos)
+        whole = size and size <= len(self._data) - self._pos
+        if not whole and size <= self._max_size + 14:
+            return b""
+        start, self._pos = self._pos, min(self._pos + size, len(self._data))
+        return self._data[start : self._pos]
+
+    def _decode(self, data: bytes) -> list[Frame]:
+        """Return the frame that the bytes are; none if they break the protocol."""
+        self._protocol.receive_data(data)
         writes = [data for data in self._protocol.data_to_send() if data]
         if self._protocol.close_expected():
             self.last_words = writes[-1]
         elif writes:
             self._pong = writes[-1]
+        return self._protocol.events_received()  # type: ignore[return-value] # frames alone, once it is open
 
     def _take(self, frame: Frame) -> str | FrameSignal | None:
         """Return the message that a frame completes, or a signal for any other frame."""
@@ -114,6 +149,8 @@ class FrameReader:
         try:
             return message.decode()
         except UnicodeDecodeError:
-            self._frames.clear()
             self.last_words = close_frame(CloseCode.INVALID_DATA, "not UTF-8")
             return self.next_item()
+
+
+_FIELDS = ("_data", "_pos", "_parts", "_binary", "_ended", "_pong", "last_words")
