@@ -201,7 +201,7 @@ def test_session_that_returns_during_its_rename_gets_both_names(house: House, ot
 def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, others: Others) -> None:
     al = come(house, others, "Al")
     come(house, others, "Al2")
-    house.hub.naming.losing.add("al")
+    house.hub.nicks.losing.add("al")
     house.hub.naming.lose_name("al")
     house.commit([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
     assert others.answer(taken=True) == "al3"
@@ -618,7 +618,7 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     may = False
     house.hub.remote.may_speak = lambda: may
     *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
-    house.hub.naming.losing.add("bo")
+    house.hub.nicks.losing.add("bo")
     for seq, peer in enumerate(people, 900):
         entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
         house.commit([entry])
@@ -732,10 +732,10 @@ def test_remote_holder_is_found_while_a_local_user_claims_the_name(house: House,
 
 def test_name_is_lost_no_more_when_its_user_has_left_or_has_the_next_one(house: House, others: Others) -> None:
     al, long = come(house, others, "Al"), come(house, others, "x" * 28 + "2")
-    house.hub.naming.losing |= {"al", "x" * 28 + "2"}
+    house.hub.nicks.losing |= {"al", "x" * 28 + "2"}
     house.hub.naming.lose_name("al")
     al.leave()
     assert others.answer() == "al2"
     house.hub.naming.lose_name("x" * 28 + "2")
     assert others.answer() == "x" * 28 + "3"
-    assert long.session.nick == "x" * 28 + "3" and not house.hub.naming.losing
+    assert long.session.nick == "x" * 28 + "3" and not house.hub.nicks.losing

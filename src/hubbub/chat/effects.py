@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Core
+from hubbub.chat.naming import Naming
+from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Room, slices
+from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session
 from hubbub.model.entries import SAID, Draft, Entry, Kind
 from hubbub.model.room_modes import parse
-
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
 
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
 SHARED = 1_000  # events of other nodes that are remembered, to show each only once
@@ -20,16 +20,21 @@ Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 
 
 class Effects:
-    """Deliver stored entries for a hub, and undo the preparations for drafts that are not stored."""
+    """Deliver stored entries, and undo the preparations for drafts that are not stored."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, core: Core, rooms: Rooms, naming: Naming, remote: RemoteUsers) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._naming = naming
+        self._remote = remote
+        core.pipeline.deliver, core.pipeline.undo = self.stored, self.undo
+        rooms.advance = self.advance
         self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms that have shown them
         # The effect of an entry on the session that published it, by kind.
         self._own: dict[Kind, Effect] = {
-            Kind.JOIN: hub.rooms.joined,
-            Kind.LEAVE: hub.rooms.left,
-            Kind.RENAME: hub.naming.rename_stored,
+            Kind.JOIN: rooms.joined,
+            Kind.LEAVE: rooms.left,
+            Kind.RENAME: naming.rename_stored,
             Kind.MODE: self._changed,
         }
 
@@ -41,30 +46,30 @@ class Effects:
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
             if entry.kind is Kind.REDACT:
-                self._hub.redactions.note(entry.text.partition(" ")[0])
+                self._core.redactions.note(entry.text.partition(" ")[0])
             by_room.setdefault(entry.room, []).append(entry)
         for name, part in by_room.items():
-            if room := self._hub.rooms.loaded.get(name):
+            if room := self._rooms.loaded.get(name):
                 self.advance(room, part)
             else:
-                self._hub.rooms.keep(name, part)
+                self._rooms.keep(name, part)
                 self._missed(part)
-        self._hub.pipeline.settle(entries)
+        self._core.pipeline.settle(entries)
         for name in by_room:
-            room = self._hub.rooms.loaded.get(name)
+            room = self._rooms.loaded.get(name)
             if room and not room.sessions:
-                self._hub.rooms.close_if_empty(name)
-        self._hub.delivery.drop_caches()
+                self._rooms.close_if_empty(name)
+        self._core.delivery.drop_caches()
 
     def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
         user = session.user
         if draft.kind is Kind.JOIN and user:
             user.joining.pop(draft.room, None)
-            self._hub.rooms.close_if_empty(draft.room)
+            self._rooms.close_if_empty(draft.room)
         elif draft.kind is Kind.RENAME and user:
             if user.present:
-                self._hub.naming.set_nick(user, user.nick)
+                self._naming.set_nick(user, user.nick)
             for leave in user.changes(Kind.LEAVE):
                 leave.nick = user.nick
 
@@ -80,13 +85,13 @@ class Effects:
             entries = [entry for entry in entries if entry.seq > room.end.seq]
         if not entries:
             return
-        for piece in slices(entries, self._hub.limits.write_bytes) if len(entries) > 1 else (entries,):
-            postings = [self._hub.pipeline.find(entry.id) for entry in piece]
+        for piece in slices(entries, self._core.limits.write_bytes) if len(entries) > 1 else (entries,):
+            postings = [self._core.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             earlier_in = [p.earlier if p else self._told_before(e) for p, e in zip(postings, piece, strict=True)]
             doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
             authors = {posting.session for posting in postings if posting}
-            batch = self._hub.delivery.fan_out(room, piece, authors, doubled)
+            batch = self._core.delivery.fan_out(room, piece, authors, doubled)
             for index, entry in enumerate(piece):
                 if entry.kind not in SAID:
                     self._follow(room, batch, index)
@@ -98,13 +103,13 @@ class Effects:
         """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
         entry = batch.entries[index]
         if entry.kind in COMING:
-            self._hub.remote.follow(entry)
+            self._remote.follow(entry)
         if entry.kind is Kind.KICK:
-            self._hub.rooms.kicked(room, batch, index)
+            self._rooms.kicked(room, batch, index)
         elif entry.kind is Kind.ROOM_RENAMED:
-            self._hub.rooms.moved(room, entry)
+            self._rooms.moved(room, entry)
         elif entry.kind in (Kind.MODE, Kind.JOIN):
-            self._hub.rooms.review_watchers(room, entry.kind)
+            self._rooms.review_watchers(room, entry.kind)
 
     @staticmethod
     def _changed(posting: Posting, room: Room, *_: object) -> None:
@@ -119,9 +124,9 @@ class Effects:
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            posting = self._hub.pipeline.find(entry.id) if entry.kind is Kind.RENAME else None
+            posting = self._core.pipeline.find(entry.id) if entry.kind is Kind.RENAME else None
             if posting and _is_here(posting):
-                self._hub.naming.rename_stored(posting)
+                self._naming.rename_stored(posting)
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""

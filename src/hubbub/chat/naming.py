@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Core
 from hubbub.chat.pipeline import link_drafts
+from hubbub.chat.room import Room
+from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session, User, author, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -17,20 +19,16 @@ from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
 from hubbub.text.names import LOBBY, key_of
 
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
-    from hubbub.chat.room import Room
-
 LAST_NUMBER = 99  # highest number appended to a lost name
 
 
 class Naming:
-    """Give the sessions of a hub their names, and change them."""
+    """Give the sessions their names, and change them."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        # The folded names that users of other nodes have taken: their holders here are about to be renamed.
-        self.losing: set[str] = set()
+    def __init__(self, core: Core, rooms: Rooms, depart: Callable[[Session, str], None]) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._depart = depart
 
     def enter(
         self,
@@ -60,7 +58,7 @@ class Naming:
         """
         room = names.check_room(clean(room))
 
-        join = partial(self._hub.rooms.join, session, room, after, key)
+        join = partial(self._rooms.join, session, room, after, key)
 
         def again() -> None:
             try:
@@ -81,11 +79,11 @@ class Naming:
         join: Callable[[], None],
         outcome: Callable[[Refused | None], None],
     ) -> None:
-        user, nick = self._hub.nicks.claim(name)
+        user, nick = self._core.nicks.claim(name)
 
         def held(refusal: Refused | None) -> None:
             if refusal or session.closed:
-                self._hub.nicks.release_all(user)
+                self._core.nicks.release_all(user)
             else:
                 self.attach(session, user)
                 join()
@@ -109,7 +107,7 @@ class Naming:
             Whether the holder is probed. If not, `again` is never called.
 
         """
-        holder = self._hub.nicks.find(name) if refusal.code == "name-taken" else None
+        holder = self._core.nicks.find(name) if refusal.code == "name-taken" else None
         if holder is None or holder is session.user or not session.address or holder.is_remote:
             return False
         if any(one.address != session.address for one in holder.sessions):
@@ -120,14 +118,14 @@ class Naming:
         def known(one: Session, there: bool) -> None:
             del waiting[one]
             if not there:
-                self._hub.depart(one)
+                self._depart(one, "")
             if not waiting:
                 if not session.closed:
                     again()
                 session.end(operation)
 
         for one in list(waiting):
-            self._hub.probe(one, partial(known, one))
+            self._core.probe(one, partial(known, one))
         return True
 
     def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
@@ -136,7 +134,7 @@ class Naming:
         `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
         session's next commands wait meanwhile.
         """
-        if self._hub.nicks.names is None:
+        if self._core.nicks.names is None:
             held(None)
             return
         operation = session.begin("claim", nick)
@@ -150,9 +148,9 @@ class Naming:
 
         def wait() -> None:
             if not session.closed:
-                self._hub.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
+                self._core.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
 
-        self._hub.nicks.names.claim(key_of(nick), done, wait)
+        self._core.nicks.names.claim(key_of(nick), done, wait)
 
     def attach(self, session: Session, user: User) -> None:
         """Give a session to a user that holds a name already; the first one lets the user come.
@@ -163,12 +161,12 @@ class Naming:
         if not user.present:
             user.present = True
             user.id = user.id or session.user_id
-            user.since = user.active = self._hub.clock()
-            for tell in self._hub.presence:
+            user.since = user.active = self._core.clock()
+            for tell in self._core.presence:
                 tell(user, "")
-        self._hub.on_user_changed(user)
+        self._core.on_user_changed(user)
         for room in user.rooms.values():
-            self._hub.rooms.show(session, room, None)
+            self._rooms.show(session, room, None)
         session.flush()
 
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
@@ -183,7 +181,7 @@ class Naming:
 
         """
         for room in session.rooms.values():
-            self._hub.check(session, Action.CHANGE_NAME, room)
+            self._core.check(session, Action.CHANGE_NAME, room)
         try:
             self._rename(session, name, refused)
         except Refused as refusal:
@@ -197,7 +195,7 @@ class Naming:
             if refused:
                 refused(refusal)
             else:
-                self._hub.refuse(session, refusal)
+                self._core.refuse(session, refusal)
 
     def _rename(
         self,
@@ -209,15 +207,15 @@ class Naming:
         publish = publish or self._publish
         user = owner(session)
         had = user.keys
-        _, nick = self._hub.nicks.claim(name, user)
+        _, nick = self._core.nicks.claim(name, user)
         if nick == user.nick:
-            self._hub.reply(session, Notice((f"You are already {nick}",)))
+            self._core.reply(session, Notice((f"You are already {nick}",)))
             return
 
         def held(refusal: Refused | None) -> None:
             if not user.present:
-                self.losing.discard(key_of(user.nick))
-                self._hub.nicks.release(nick)
+                self._core.nicks.losing.discard(key_of(user.nick))
+                self._core.nicks.release(nick)
             elif refusal is None:
                 publish(session, nick)
             else:
@@ -225,7 +223,7 @@ class Naming:
                 if refused:
                     refused(refusal)
                 else:
-                    self._hub.refuse(session, refusal)
+                    self._core.refuse(session, refusal)
 
         if key_of(nick) in had:
             publish(session, nick)
@@ -242,21 +240,21 @@ class Naming:
             key: the folded name.
 
         """
-        user = self._hub.users.get(key)
+        user = self._core.users.get(key)
         if user is None or user.is_remote or not user.sessions:
-            self.losing.discard(key)
+            self._core.nicks.losing.discard(key)
             return
         session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
         for one in user.sessions:
-            self._hub.reply(one, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+            self._core.reply(one, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
         numbers = iter(range(2, LAST_NUMBER + 1))
 
         def next_one(refusal: Refused | None = None) -> None:
             number = next(numbers, None)
             if number is None or (refusal and refusal.code != "name-taken"):
-                self.losing.discard(key)
+                self._core.nicks.losing.discard(key)
                 for one in list(user.sessions):
-                    self._hub.depart(one, "no name")
+                    self._depart(one, "no name")
                 return
             if key_of(f"{name}{number}") == key:
                 next_one()
@@ -270,16 +268,16 @@ class Naming:
 
     def _come_again(self, session: Session, nick: str) -> None:
         user = owner(session)
-        self.losing.discard(key_of(user.nick))
+        self._core.nicks.losing.discard(key_of(user.nick))
         self._renamed(user, nick, True)
         for room in user.rooms.values():
             room.rules.restore_status(user)
-            self._hub.rejoin(user, room.name)
+            self._core.rejoin(user, room.name)
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
-        link_drafts([self._hub.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
+        link_drafts([self._core.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""
@@ -297,10 +295,10 @@ class Naming:
         for session in user.sessions:
             session.replies.append(NickChanged(nick, before, alone))
             session.flush()
-        self._hub.on_user_changed(user)
-        for tell in self._hub.presence:
+        self._core.on_user_changed(user)
+        for tell in self._core.presence:
             tell(user, before)
 
     def set_nick(self, user: User, nick: str) -> None:
         """Set a user's nick, and release its other names except those of renames that are not stored yet."""
-        self._hub.nicks.set_nick(user, nick, user.held_names())
+        self._core.nicks.set_nick(user, nick, user.held_names())

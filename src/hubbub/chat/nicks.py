@@ -36,6 +36,8 @@ class Nicks:
         # Users of other nodes whose name another user seems to hold, by folded name, the newest last. They may have
         # lost the name, or they have left and this node does not know it yet.
         self._shadowed: dict[str, list[User]] = {}
+        # The folded names that users of other nodes have taken: their holders here are about to be renamed.
+        self.losing: set[str] = set()
         self._lookalikes = Lookalikes()
 
     def check_free(self, name: str) -> str:

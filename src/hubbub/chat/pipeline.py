@@ -39,7 +39,7 @@ class Scheduler(Protocol):
         ...
 
 
-class Publisher(Protocol):
+class DraftPublisher(Protocol):
     """The part of a broker that the pipeline needs; storage/ports.py documents its guarantees."""
 
     @property
@@ -63,7 +63,7 @@ class Pipeline:
 
     """
 
-    def __init__(self, broker: Publisher, scheduler: Scheduler, clock: Callable[[], float], bound: int) -> None:
+    def __init__(self, broker: DraftPublisher, scheduler: Scheduler, clock: Callable[[], float], bound: int) -> None:
         self._broker = broker
         self._scheduler = scheduler
         self._clock = clock

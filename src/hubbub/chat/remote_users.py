@@ -7,16 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Core
+from hubbub.chat.room import Room
 from hubbub.chat.session import User
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Event, Private
 from hubbub.text.names import key_of
-
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
-    from hubbub.chat.room import Room
 
 
 def _nowhere(user: User, event: Private, done: Callable[[bool | None], None]) -> None:
@@ -60,8 +57,8 @@ def person(user: User) -> Person:
 class RemoteUsers:
     """The users of all other nodes, their sessions and their rooms."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, core: Core) -> None:
+        self._core = core
         self.rooms: dict[str, dict[User, None]] = {}  # the remote members of rooms, by room: of each that has any
         self._places: dict[User, tuple[str, ...]] = {}  # the rooms of each remote user, as used here
         self._told: dict[User, tuple[str, ...]] = {}  # the rooms in the last report of its node
@@ -91,8 +88,8 @@ class RemoteUsers:
         user = User(who.nick, is_remote=True)
         user.present = True
         self._describe(user, who)
-        self._hub.nicks.note(user)
-        for tell in self._hub.presence:
+        self._core.nicks.note(user)
+        for tell in self._core.presence:
             tell(user, "")
         self._be_told(user, who.rooms)
         return user
@@ -102,12 +99,12 @@ class RemoteUsers:
         before, away, real = user.nick, user.away, user.real
         self._describe(user, who)
         if before != who.nick:
-            self._hub.nicks.forget(user)
+            self._core.nicks.forget(user)
             user.nick = who.nick
-            self._hub.nicks.note(user)
+            self._core.nicks.note(user)
             for room in user.rooms.values():
                 room.rules.move_status(user, before)
-            for tell in self._hub.presence:
+            for tell in self._core.presence:
                 tell(user, before)
         self._be_told(user, who.rooms)
         if (away, real) != (user.away, user.real):
@@ -120,8 +117,8 @@ class RemoteUsers:
         self._place(user, ())
         self._told.pop(user, None)
         self._doubted.pop(user, None)
-        self._hub.nicks.forget(user)
-        for tell in self._hub.presence:
+        self._core.nicks.forget(user)
+        for tell in self._core.presence:
             tell(user, "")
 
     def room_loaded(self, room: Room) -> None:
@@ -145,7 +142,7 @@ class RemoteUsers:
             self._doubted[user] = False
         if inside or early:
             self.rooms[to] = inside | early
-        if room := self._hub.rooms.loaded.get(to):
+        if room := self._core.loaded.get(to):
             for user in early:
                 self._receive(room, user)
 
@@ -179,7 +176,7 @@ class RemoteUsers:
         was cut off), publish a join for that user.
         """
         nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
-        user = self._hub.users.get(key_of(nick))
+        user = self._core.users.get(key_of(nick))
         if user is None or not user.present:
             return
         if user.is_remote:
@@ -204,8 +201,8 @@ class RemoteUsers:
         absent, self._absent = self._absent, {}
         for user, room in absent:
             here = user.present and room.name in user.rooms
-            if here and key_of(user.nick) not in self._hub.naming.losing:
-                self._hub.rejoin(user, room.name)
+            if here and key_of(user.nick) not in self._core.nicks.losing:
+                self._core.rejoin(user, room.name)
 
     def _be_told(self, user: User, rooms: tuple[str, ...]) -> None:
         self._told[user] = rooms
@@ -227,7 +224,7 @@ class RemoteUsers:
             inside = self.rooms.setdefault(name, {})
             if user not in inside:
                 inside[user] = None
-                if room := self._hub.rooms.loaded.get(name):
+                if room := self._core.loaded.get(name):
                     self._receive(room, user)
 
     def _receive(self, room: Room, user: User) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Core
+from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import Room
+from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
 from hubbub.model.queries import RoomState
-
-if TYPE_CHECKING:
-    from hubbub.chat.delivery import LogReader
-    from hubbub.chat.remote_users import RemoteUsers
-    from hubbub.chat.session import Session
 
 Then = Callable[[Room | BrokerError], None]
 
@@ -32,8 +29,7 @@ class RoomLoader:
     """Load and unload rooms.
 
     Args:
-        broker: reads the state of a room from its log.
-        history: the number of newest messages to load for newcomers.
+        core: the log, the loaded rooms and the limits.
         take_in: appends the entries that were committed during the load to the room.
         settle: unloads a room by its name if it is not needed.
         abroad: the remote users, with the members of rooms on other nodes.
@@ -42,15 +38,14 @@ class RoomLoader:
 
     def __init__(
         self,
-        broker: LogReader,
-        history: int,
+        core: Core,
         take_in: Callable[[Room, Sequence[Entry]], None],
         settle: Callable[[str], None],
         abroad: RemoteUsers,
     ) -> None:
-        self.loaded: dict[str, Room] = {}
-        self._broker = broker
-        self._history = history
+        self.loaded = core.loaded
+        self._broker = core.broker
+        self._history = core.limits.history
         self._take_in = take_in
         self._settle = settle
         self._abroad = abroad

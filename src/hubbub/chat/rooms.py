@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Core
+from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Cursor, Room
 from hubbub.chat.room_loader import RoomLoader
 from hubbub.chat.session import Operation, Posting, Session, User, author, owner
@@ -19,20 +20,20 @@ from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.names import LOBBY, key_of
 
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
-
 RETURNING = 200  # most messages for a member that comes back
 
 
 class Rooms:
-    """The rooms of a hub, with the operations that change their members."""
+    """The rooms, with the operations that change their members."""
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._limits = hub.limits
-        self._delivery = hub.delivery
-        self._waking = RoomLoader(hub.broker, hub.limits.history, self._take_in, self.close_if_empty, hub.remote)
+    def __init__(self, core: Core, remote: RemoteUsers) -> None:
+        self._core = core
+        self._remote = remote
+        # Set by Effects: delivers the entries that were committed while a room was loaded.
+        self.advance: Callable[[Room, Sequence[Entry]], None]
+        self._limits = core.limits
+        self._delivery = core.delivery
+        self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
         self.loaded = self._waking.loaded
         self._visits: dict[Session, set[str]] = {}  # rooms that stay loaded for a session, member or not
         # Sessions that asked to watch a room that is hidden from them. They begin when it becomes visible: until then a
@@ -55,16 +56,16 @@ class Rooms:
         room = names.check_room(clean(name))
         if room in user.rooms:
             self.focus(session, room)
-            self._hub.reply(session, Notice((f"You are in {room}",)))
+            self._core.reply(session, Notice((f"You are in {room}",)))
             return
         if room in user.joining:
             return
         if len(user.rooms) + len(user.joining) >= self._limits.max_rooms:
             raise refusals.TOO_MANY_ROOMS(limit=self._limits.max_rooms)
         if self._is_coming(room):
-            self._hub.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
+            self._core.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
-        self._hub.block(session, self._hub.budget.joins.charge(session.address))
+        self._core.block(session, self._core.budget.joins.charge(session.address))
         user.joining[room] = None
         self._load(session, room, partial(self._ask_in, session, room, after, key))
 
@@ -130,14 +131,14 @@ class Rooms:
             Refused: too many rooms were opened from that address.
 
         """
-        if not room.end.seq and room.name != LOBBY and not self._hub.pipeline.pending_joins(room.name):
-            self._hub.budget.open_room(session.address)
+        if not room.end.seq and room.name != LOBBY and not self._core.pipeline.pending_joins(room.name):
+            self._core.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:
         """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
         if name in self._waking:
             return False
-        drafts = (posting.draft for posting in self._hub.pipeline)
+        drafts = (posting.draft for posting in self._core.pipeline)
         return any(draft.text.partition(" ")[0] == name for draft in drafts if draft.kind is Kind.ROOM_RENAMED)
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
@@ -148,7 +149,7 @@ class Rooms:
 
         """
         room = self.of(session, name)
-        self._hub.publish(session, room.name, Kind.LEAVE, self._hub.reason(session, room, reason))
+        self._core.publish(session, room.name, Kind.LEAVE, self._core.reason(session, room, reason))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -175,7 +176,7 @@ class Rooms:
 
         """
         room = self.loaded.get(key_of(clean(name).removeprefix("#")))
-        return room if room and self._hub.may(session, Action.LIST, room) else self.of(session, name)
+        return room if room and self._core.may(session, Action.LIST, room) else self.of(session, name)
 
     def focus(self, session: Session, name: str) -> None:
         """Make a room of the session its current one, and change the encoders of the old and the new one."""
@@ -199,10 +200,10 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
-            count = room.count + self._hub.pipeline.pending_joins(room.name) if room.rules.limit else 0
+            count = room.count + self._core.pipeline.pending_joins(room.name) if room.rules.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
-            if refused := may(self._hub.viewer(session, key=key), Action.JOIN, room.rules, count):
+            if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.rules, count):
                 raise refused
             self.check_may_open(session, room)
             room.rules.learn_key(key)
@@ -210,19 +211,19 @@ class Rooms:
                 user.trust(name)
         except Refused as refusal:
             user.joining.pop(name, None)
-            self._hub.refuse(session, refusal, room=name)
+            self._core.refuse(session, refusal, room=name)
             return
-        posting = user.joining[name] = self._hub.publish(session, name, Kind.JOIN, user.real)
+        posting = user.joining[name] = self._core.publish(session, name, Kind.JOIN, user.real)
         posting.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
-            self._hub.refuse(session, refusals.LOG_UNREADABLE(reason=room))
-        elif refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+            self._core.refuse(session, refusals.LOG_UNREADABLE(reason=room))
+        elif refused := may(self._core.viewer(session), Action.WATCH, room.rules):
             if refused.code == HIDDEN:
                 self._parked[session] = room.name
             else:
-                self._hub.refuse(session, refused)
+                self._core.refuse(session, refused)
         else:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
 
@@ -236,11 +237,11 @@ class Rooms:
     def review_watchers(self, room: Room, kind: Kind) -> None:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
         for session in list(room.watchers) if kind is Kind.MODE else ():
-            if refused := may(self._hub.viewer(session), Action.WATCH, room.rules):
+            if refused := may(self._core.viewer(session), Action.WATCH, room.rules):
                 self.detach(session, room)
-                self._hub.refuse(session, refused)
+                self._core.refuse(session, refused)
         for session in [one for one, name in self._parked.items() if name == room.name]:
-            if self._hub.may(session, Action.WATCH, room):
+            if self._core.may(session, Action.WATCH, room):
                 del self._parked[session]
                 self._let_watch(session, room, room.end)
 
@@ -256,7 +257,7 @@ class Rooms:
         cursor = batch.cursor(index)
         left = room.absent.pop((key_of(user.nick), user.host), None)
         room.add_member(user, cursor.seq)
-        self._hub.on_user_changed(user)
+        self._core.on_user_changed(user)
         for session in user.sessions:
             mine = session is posting.session
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
@@ -284,7 +285,7 @@ class Rooms:
         session.replies.append(Joined(room.name, room.end.seq, room.topic, first))
         past = list(room.latest)
         if seq is None and past:
-            session.replies += self._hub.pieces(HistoryShown(past, self._hub.clock()))
+            session.replies += self._core.pieces(HistoryShown(past, self._core.clock()))
         cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(partial(self._delivery.start, session, room, cursor))
 
@@ -294,7 +295,7 @@ class Rooms:
         If its client keeps the history and it left the room less than a day ago, show it only the messages that it
         missed.
         """
-        now = self._hub.clock()
+        now = self._core.clock()
         if left and session.keeps_history and now - left.at < DAY:
             missed = [entry for entry in past if entry.seq > left.seq]
             # If all messages in memory were missed, there may be more of them in the log.
@@ -303,17 +304,17 @@ class Rooms:
                 return
             past = missed
         if past:
-            session.replies += self._hub.pieces(HistoryShown(past, now, folds=True))
+            session.replies += self._core.pieces(HistoryShown(past, now, folds=True))
 
     def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
         """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
 
         def answer(page: LogPage | BrokerError) -> HistoryShown:
             known = newest if isinstance(page, BrokerError) else page.entries
-            return HistoryShown([entry for entry in known if entry.seq > after], self._hub.clock(), folds=True)
+            return HistoryShown([entry for entry in known if entry.seq > after], self._core.clock(), folds=True)
 
-        query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._hub.viewer(session))
-        session.queue(Operation("query", room.name, partial(self._hub.read, query), answer))
+        query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._core.viewer(session))
+        session.queue(Operation("query", room.name, partial(self._core.read, query), answer))
 
     def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the user of a stored leave from the room."""
@@ -324,20 +325,20 @@ class Rooms:
     def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Remove the member that a stored kick names from the room, if it is on this node."""
         entry = batch.entries[index]
-        user = self._hub.nicks.find(entry.text.partition(" ")[0])
+        user = self._core.nicks.find(entry.text.partition(" ")[0])
         if user and not user.is_remote and user in room.members:
             self.remove(user, room, entry)
 
     def remove(self, user: User, room: Room, kick: Entry | None = None) -> None:
         """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
         del user.rooms[room.name]
-        if not is_known(self._hub.viewer_of(user), room.rules):
+        if not is_known(self._core.viewer_of(user), room.rules):
             user.remember(room.name)
         if room.rules.status.get(user):
             user.trust(room.name)
         for session in user.sessions:
             if session.keeps_history:
-                room.note_absence(session, self._delivery.delivered_up_to(session, room), self._hub.clock())
+                room.note_absence(session, self._delivery.delivered_up_to(session, room), self._core.clock())
         room.remove_member(user)
         for session in user.sessions:
             unread = session in self._delivery.behind
@@ -345,7 +346,7 @@ class Rooms:
             if not session.closed:
                 session.replies.append(Left(room.name, session.current, kick if unread else None))
                 session.flush()
-        self._hub.on_user_changed(user)
+        self._core.on_user_changed(user)
 
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""
@@ -363,27 +364,27 @@ class Rooms:
         del self.loaded[before]
         self.loaded[to] = room
         room.name = room.rules.room = to
-        self._hub.pipeline.move(before, to)
-        self._hub.remote.move(before, to)
+        self._core.pipeline.move(before, to)
+        self._remote.move(before, to)
         for visited in self._visits.values():
             if before in visited:
                 visited.add(to)
-        for tell in self._hub.moves:
+        for tell in self._core.moves:
             tell(before, to)
-        for user in (*room.members, *self._hub.users.values()):
+        for user in (*room.members, *self._core.users.values()):
             user.move(before, to)
         # The sessions are copied: an event stream of the API ends when it gets RoomRenamed.
         for session in list(room.sessions):
             if before in session.watched:
                 session.watched[to] = session.watched.pop(before)
             session.current = to if session.current == before else session.current
-            self._hub.touch(session)
-            self._hub.reply(session, RoomRenamed(before, to, entry, room.topic))
+            self._core.touch(session)
+            self._core.reply(session, RoomRenamed(before, to, entry, room.topic))
 
     def close_if_empty(self, name: str) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
         room = self.loaded.get(name)
-        if room is None or room.sessions or name == self._waking.handing or self._hub.pipeline.has_joins(name):
+        if room is None or room.sessions or name == self._waking.handing or self._core.pipeline.has_joins(name):
             return
         if any(name in visited for visited in self._visits.values()):
             return
@@ -391,7 +392,7 @@ class Rooms:
         self._waking.unload(name)
 
     def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
-        self._hub.effects.advance(room, entries)
+        self.advance(room, entries)
 
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Hold committed entries of a room that is being loaded, until it is loaded."""

@@ -167,7 +167,7 @@ class JetStreamBroker:
         """
         hub = self._hub
         assert hub is not None
-        hub.naming.losing |= set(lost)
+        hub.nicks.losing |= set(lost)
         self._sending.forsake(hub.pipeline, lost)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP):

@@ -1,0 +1,285 @@
+"""The shared parts of a hub: clocks, limits, users, the log, the pipeline, and the replies of a session.
+
+The operations on rooms, names and users of other nodes are built on this; hub.py puts them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+from hubbub.chat.budget import Budget
+from hubbub.chat.delivery import Delivery, Limits, LogReader
+from hubbub.chat.nicks import Nicks
+from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
+from hubbub.chat.room import Room, slices
+from hubbub.chat.session import Barrier, Operation, Posting, Session, User
+from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model.access import Action, may
+from hubbub.model.entries import SAID, Draft, Kind
+from hubbub.model.events import Event, HistoryShown, Refusal
+from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
+from hubbub.model.redactions import Redactions
+from hubbub.model.room_modes import without_secrets
+from hubbub.model.viewer import Viewer
+from hubbub.text import refusals
+from hubbub.text.cleaning import reason_of
+from hubbub.text.tags import join
+
+MEMBERSHIP = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # what is published in the name of all of a user
+
+
+class Log(LogReader, DraftPublisher, Protocol):
+    """The part of a broker that the hub needs; storage/ports.py documents its guarantees."""
+
+
+class Core:
+    """The parts of a hub that its operations share.
+
+    Args:
+        broker: orders and stores the entries.
+        clock: returns the seconds since the epoch.
+        scheduler: the running event loop.
+        limits: the limits of the core.
+        ticks: returns seconds on a monotonic clock, which measures durations; `clock` by default.
+
+    """
+
+    def __init__(
+        self,
+        broker: Log,
+        clock: Callable[[], float],
+        scheduler: Scheduler,
+        limits: Limits | None = None,
+        ticks: Callable[[], float] | None = None,
+    ) -> None:
+        self.broker = broker
+        self.clock = clock
+        self.ticks = ticks or clock
+        self.limits = limits or Limits()
+        self.nicks = Nicks()
+        self.users = self.nicks.users
+        # Called with a user who arrived, left (it is not present any more) or was renamed, and with the name before a
+        # rename, else "".
+        self.presence: list[Callable[[User, str], None]] = []
+        self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
+        # Checks whether a name and password belong to a server operator; calls back later with the result.
+        self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
+        # The same check for one session; the attempt itself may be refused.
+        self.check_login: Callable[[Session, str, str, Callable[[bool], None]], None] = (
+            lambda session, name, password, done: self.verify(name, password, done)
+        )
+        # Returns the form of an address that other users see, for masks.
+        self.cloak: Callable[[str], str] = lambda address: "hidden"
+        # Called with a user of this node when one of the details that other nodes receive has changed.
+        self.on_user_changed: Callable[[User], None] = lambda user: None
+        # Checks whether the peer of a session still responds; calls back later with the result.
+        self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
+        self.budget = Budget(lambda: 0.0)  # per address; unlimited until the owner sets limits
+        # Calls a function after a number of seconds; until the owner sets it, it calls at once.
+        self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
+        self.loaded: dict[str, Room] = {}  # by name
+        self.redactions = Redactions()
+        self.delivery = Delivery(self.read, self.limits)
+        self.pipeline = Pipeline(broker, scheduler, self.ticks, self.limits.gathered)
+
+    # --- permissions -----------------------------------------------------------------------------------------------
+
+    def viewer(self, session: Session, nick: str = "", key: str = "") -> Viewer:
+        """Return the viewer for a session: the subject of its permission checks and log queries.
+
+        A session without a user only watches its rooms, and does not count as a member of them.
+
+        Args:
+            session: the session that asks.
+            nick: a nick that the session does not hold but wants to speak under, for its mask.
+            key: a room key that the session offers.
+
+        """
+        user = session.user
+        return Viewer(
+            tuple(user.rooms) if user else (),
+            nick + session.mask,
+            bool(user and user.operator),
+            self.clock(),
+            self.ticks(),
+            user,
+            session.address,
+            key,
+            not session.preserves_spaces,
+        )
+
+    def viewer_of(self, user: User) -> Viewer:
+        """Return the viewer for a user, in whichever session."""
+        now, ticks = self.clock(), self.ticks()
+        return Viewer(tuple(user.rooms), user.mask, user.operator, now, ticks, user, user.address)
+
+    def stranger(self, host: str, address: str) -> Viewer:
+        """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""
+        return Viewer(mask=f"!{host}", now=self.clock(), ticks=self.ticks(), address=address)
+
+    def may(self, session: Session, action: Action, room: Room) -> bool:
+        """Return whether a session may perform an action in a room."""
+        return may(self.viewer(session), action, room.rules) is None
+
+    def check(self, session: Session, action: Action, room: Room) -> None:
+        """Raise Refused unless a session may perform an action in a room."""
+        if refused := may(self.viewer(session), action, room.rules):
+            raise refused
+
+    def reason(self, session: Session, room: Room | None, text: str) -> str:
+        """Return the reason that a session gives for an action in a room; "" if it may not speak there."""
+        return reason_of(text) if room and self.may(session, Action.SIGNAL, room) else ""
+
+    def speak(self, viewer: Viewer, room: Room) -> None:
+        """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""
+        if refused := may(viewer, Action.SPEAK, room.rules):
+            raise refused
+        room.rules.note_message(viewer)
+
+    # --- replies ---------------------------------------------------------------------------------------------------
+
+    def reply(self, session: Session, event: Event) -> None:
+        """Send an event to the session after the outcomes of all drafts that it published before."""
+        session.replies += self.pieces(event)
+        session.flush()
+
+    def refuse(self, session: Session, refused: Refused, label: str = "", room: str = "") -> None:
+        """Report a refusal to the session, like `reply`; `label` and `room` are those of its request."""
+        self.reply(session, Refusal.of(refused, label, room))
+
+    def pieces(self, event: Event) -> Sequence[Event]:
+        """Return an event as a list of events, with a long history cut into pieces of about `write_bytes` bytes.
+
+        Between two pieces the session may pause: not all of a long history is written to a slow transport.
+        """
+        if not isinstance(event, HistoryShown) or len(event.entries) < 2:
+            return (event,)
+        pieces = [replace(event, entries=piece, tail=()) for piece in slices(event.entries, self.limits.write_bytes)]
+        pieces[-1] = replace(pieces[-1], tail=event.tail)
+        return pieces
+
+    def after_earlier_entries(self, session: Session) -> None:
+        """Hold back the session's next replies until all drafts made so far, of all sessions, have their outcome."""
+        if newest := self.pipeline.newest:
+            newest.watchers = newest.watchers or []
+            newest.watchers.append(session)
+            session.replies.append(Barrier(newest))
+
+    # --- questions to the log --------------------------------------------------------------------------------------
+
+    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+        """Call `done` later with the answer to a query, or with a BrokerError.
+
+        The answer holds only entries that the viewer may see, without room keys and redacted texts.
+        """
+
+        def show(result: LogPage | RoomList | BrokerError) -> None:
+            if isinstance(result, LogPage):
+                result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
+            done(result)
+
+        self.broker.read(query, show)
+
+    def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
+        """Read the log for a session, and reply with the event that `answer` makes of the result.
+
+        A BrokerError becomes a Refusal. The session's next commands wait until the reply.
+        """
+        read, tell = partial(self.read, query), partial(self._tell, session, answer)
+        session.queue(Operation("query", start=read, answer=tell, holds=False))
+
+    def _tell(self, session: Session, answer: Callable[[Any], Event], result: LogPage | RoomList | BrokerError) -> None:
+        if isinstance(result, Closed):
+            self.refuse(session, result.refused)
+        elif isinstance(result, Busy):
+            self.refuse(session, refusals.BUSY(reason=result))
+        elif isinstance(result, BrokerError):
+            self.refuse(session, refusals.LOG_UNREADABLE(reason=result))
+        else:
+            self.reply(session, answer(result))
+
+    def ask_raw(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], None]) -> None:
+        """Read the log for a session, and call `answer` with the result, a BrokerError included.
+
+        The call takes the place of the query among the session's replies.
+        """
+
+        def current(result: LogPage | RoomList | BrokerError) -> None:
+            """Apply the newest redactions: the result may have waited until the session took bytes again."""
+            if isinstance(result, LogPage):
+                result = replace(result, entries=self.redactions.apply(result.entries))
+            answer(result)
+
+        session.queue(Operation("query", start=partial(self.read, query), answer=current))
+
+    def check_password(
+        self, session: Session, name: str, password: str, answer: Callable[[bool], Event | None]
+    ) -> None:
+        """Check whether a name and password belong to a server operator, and call `answer` with the result.
+
+        The call takes the place of the check among the session's replies.
+        """
+        check = partial(self.check_login, session, name, password)
+        session.queue(Operation("login", name, check, answer))
+
+    # --- drafts ----------------------------------------------------------------------------------------------------
+
+    def publish(  # noqa: PLR0913 - the parts of a draft
+        self,
+        session: Session,
+        room: str,
+        kind: Kind,
+        text: str,
+        tags: str = "",
+        label: str = "",
+        nick: str = "",
+        must_store: bool = False,
+    ) -> Posting:
+        """Publish a draft of a session: it gets the session's next id, its tags and its label.
+
+        Args:
+            session: the author's session.
+            room: the room's name.
+            kind: the kind of the entry.
+            text: as in Draft.
+            tags: tags besides those of all entries of the session.
+            label: the session's label for the draft, if the current command has none.
+            nick: the nick of the author, if it is not that of the session.
+            must_store: publish the draft again after every failed commit, until it is stored.
+
+        """
+        session.next_id += 1
+        label = session.label or label
+        id = f"{session.id_prefix}{session.next_id:x}{'-' if label else ''}{label}"
+        if user := session.user:
+            nick = nick or user.nick
+            tags = join(session.tags, tags) if user.modes else tags
+        posting = Posting(Draft(room, kind, nick, text, id, session.host, tags, must_store), session, label)
+        if kind not in SAID and not session.closed:
+            session.pending[posting] = None
+        if session.user and kind in MEMBERSHIP:
+            session.user.add_change(posting)
+        self.pipeline.add(posting)
+        return posting
+
+    def rejoin(self, user: User, room: str) -> None:
+        """Publish a join for a member that has left the room according to the log, but is still in it."""
+        session = user.sessions[0]
+        session.next_id += 1
+        id = f"{session.id_prefix}{session.next_id:x}"
+        self.pipeline.add(
+            Posting(Draft(room, Kind.JOIN, user.nick, user.real, id, user.host, user.tags, must_store=True))
+        )
+
+    def touch(self, session: Session) -> None:
+        """Report a change to the session's user that other nodes must receive; do nothing without a user."""
+        if session.user:
+            self.on_user_changed(session.user)
+
+    def block(self, session: Session, seconds: float) -> None:
+        """Delay the session's next command by a number of seconds; 0 does nothing."""
+        if seconds:
+            self.later(seconds, partial(session.end, session.begin("pause")))
