@@ -95,7 +95,7 @@ def test_a_server_that_is_not_there_is_said() -> None:
         sock.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{sock.getsockname()[1]}"
         result = hubbub("bench", address)
-        assert (result.stdout, sentence(result)) == ("", f"Nobody listens on {address}.")
+        assert (result.stdout, sentence(result)) == ("", f"Nothing listens on {address}.")
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "8888", "", "127.0.0.1:", "127.0.0.1:http", "127.0.0.1:99999"])
@@ -106,7 +106,7 @@ def test_a_bad_address_is_said(address: str) -> None:
 def test_a_full_server_is_said() -> None:
     with serving("--ephemeral", "--max-per-address", "3") as small:
         result = hubbub("bench", small.address, "--clients", 5)
-        assert "not in: There are too many connections from your address." in sentence(result)
+        assert ": There are too many connections from your address." in sentence(result)
         assert result.stdout == ""
         assert small.stop() == 0
 
@@ -202,7 +202,7 @@ async def test_a_server_that_refuses_a_name_is_said() -> None:
         await reader.read()
 
     async with fake(refuse) as address:
-        with pytest.raises(HubbubError, match=r"let client bench-\w+-\d not in: The name bench-\w+-\d is taken\."):
+        with pytest.raises(HubbubError, match=r"did not admit client bench-\w+-\d: The name bench-\w+-\d is taken\."):
             await bench.run(plan(address), lambda _: None)
 
 

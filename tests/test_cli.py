@@ -234,8 +234,8 @@ def test_message_that_was_taken_back_has_a_line(tmp_path: Path) -> None:
     fill(tmp_path, ("lobby", Kind.MESSAGE, "Ann", "oops"), ("lobby", Kind.REDACT, "Ann", "id-0"))
     got = lines("history", "--data", tmp_path, "--all")
     assert [line.partition("] ")[2] for line in got] == [
-        "*** A message of Ann was taken back ***",
-        "*** Ann has taken a message back ***",
+        "*** A message by Ann was deleted ***",
+        "*** Ann has deleted a message ***",
     ]
 
 

@@ -131,7 +131,7 @@ def _secret(folder: Path) -> bytes:
     if len(found) != SECRET_BYTES:
         raise SettingsError(
             f"The file {file} is damaged: it has {len(found)} bytes instead of {SECRET_BYTES}. Restore it from a "
-            "backup, or delete it: then bans by address end, and operators of rooms lose their rights."
+            "backup, or delete it; bans by address then end, and room operators lose their rights."
         )
     make_private(file)
     return found

@@ -216,7 +216,7 @@ def test_ban_says_first_whom_it_would_hit() -> None:
     assert typed(house, al, "/ban bo") == [
         says(
             "This would ban anyone called Bo (here now: Bo). Type /ban bo yes to go ahead.",
-            "For everybody who comes from the same address as Bo: /ban bbbbbbbbbb",
+            "To ban everybody from the same address as Bo: /ban bbbbbbbbbb",
         )
     ]
     assert typed(house, al, "/ban bbbbbbbbbb 1h") == [
@@ -496,7 +496,7 @@ def test_key_in_the_clear_of_an_older_log_opens_the_room() -> None:
 
 def test_operator_that_opens_a_closed_room_reads_a_warning() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    told = says("Everybody can read ops now, also what was said in it while it was closed")
+    told = says("Everybody can now read ops, including the messages from the time when it was closed")
     assert typed(house, al, "/set key tea", "/set secret on", "/set key off") == []
     al.types("/set secret off")
     house.fail()

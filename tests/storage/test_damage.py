@@ -74,7 +74,7 @@ def test_what_holds_in_a_room_is_compared_with_what_was_said(folder: Path, chang
     with closing(sqlite3.connect(folder / FILE)) as db, db:
         db.execute(f"UPDATE ruling SET {change} WHERE kind = 'mode'")
     with closing(Store(folder)) as store:
-        assert store.check() == ["What holds in lobby is not what number 2 said."]
+        assert store.check() == ["The stored state of lobby does not match the entry with number 2."]
         assert store.state("lobby", 1).seq == COUNT
 
 

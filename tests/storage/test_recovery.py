@@ -83,7 +83,7 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         await until(lambda: bool(one.broker.identity.fault), lambda: "nothing was noticed")
         ann.seen = ""
         ann.types("and again")
-        await ann.sees("Not sent: the log has lost its end; the server must be started again")
+        await ann.sees("Not sent: the log has lost its end; restart the server")
         health = asyncio.get_running_loop().create_future()
         one.broker.probe(health.set_result)
         assert isinstance(await health, BrokerError)

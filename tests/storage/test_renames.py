@@ -166,7 +166,7 @@ async def test_name_of_a_room_that_was_opened_meanwhile_is_not_given(start: Star
     await in_rooms(ann)
     await in_rooms(bo, room="dev")
     give(ann, "dev")
-    await ann.sees("Not sent: there is a room dev already.")
+    await ann.sees("Not sent: there is already a room called dev.")
     ann.types("here", "/who")
     await ann.sees("In ops: 1")
     rename(ann, "lab")
@@ -233,7 +233,7 @@ async def test_claim_that_was_lost_meanwhile_is_told_of(start: Start) -> None:
     claim = await two.broker.link.last(streams.NOW, f"{streams.STATE}dev")
     assert claim and await two.broker.link.delete(streams.NOW, claim.number)
     bo.types("/join dev")
-    await ann.sees("Not confirmed: there is a room dev already. It may still appear.")
+    await ann.sees("Not confirmed: there is already a room called dev. It may still appear.")
     gate.lost = False
     gate.open.set()
     ann.types("/who")

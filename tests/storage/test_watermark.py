@@ -123,7 +123,7 @@ def test_log_in_the_place_of_another_is_another_log(tmp_path: Path, caplog: pyte
     two, _ = write(tmp_path / "two", "other")
     shutil.copy(tmp_path / "two" / FILE, tmp_path / "one" / FILE)
     after, (entry,) = write(tmp_path / "one", "new")
-    assert after not in (one, two) and entry.seq == 4 and "another one than before" in caplog.text
+    assert after not in (one, two) and entry.seq == 4 and "another log than before" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "hubbub-mark 1 abc 00000000000000000001 000000000000 00000000\n"])

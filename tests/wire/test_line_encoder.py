@@ -63,7 +63,7 @@ SHOWN = [
     (Kind.KICK, "Bo", "lobby", "*** Alice has kicked Bo ***"),
     (Kind.KICK, "Bo too loud", "lobby", "*** Alice has kicked Bo (too loud) ***"),
     (Kind.ROOM_RENAMED, "dev why not", "ops", "*** Alice has renamed ops: it is dev now ***"),
-    (Kind.REDACT, "x.1 rude", "lobby", "*** Alice has taken a message back ***"),
+    (Kind.REDACT, "x.1 rude", "lobby", "*** Alice has deleted a message ***"),
     (Kind.JOIN, "", "lobby", "*** Alice has joined the chat ***"),
     (Kind.JOIN, "", "ops", "*** Alice has joined ops ***"),
     (Kind.LEAVE, "", "lobby", "*** Alice has left the chat ***"),

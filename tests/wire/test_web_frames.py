@@ -214,7 +214,7 @@ def test_encode_is_json() -> None:
         (Kind.MODE, "+o Bo!~nc@x.nc", "has made Bo an operator"),
         (Kind.KICK, "Bo", "has kicked Bo"),
         (Kind.KICK, "Bo too loud", "has kicked Bo (too loud)"),
-        (Kind.REDACT, "x.9", "has taken a message back"),
+        (Kind.REDACT, "x.9", "has deleted a message"),
         (Kind.ROOM_RENAMED, "dev now", "has renamed the room: it is dev now"),
     ],
 )

@@ -95,10 +95,10 @@ def _help(hub: Hub, session: Session, argument: str) -> None:
         lines = [_find(asked).line]
     else:
         lines = [command.line for command in groups.pop("")]
-        lines.append("//TEXT: Say a text that begins with a slash.")
+        lines.append("//TEXT: Send a message that begins with a slash.")
         for group, commands in groups.items():
             names = " ".join(f"/{command.name}" for command in commands)
-            lines.append(f"For {group} (/help {group} tells more): {names}")
+            lines.append(f"For {group} (details: /help {group}): {names}")
     hub.reply(session, Notice(tuple(lines)))
 
 

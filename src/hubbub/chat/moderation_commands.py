@@ -187,7 +187,7 @@ def _warn(hub: Hub, session: Session, verb: str, typed: str, masks: Sequence[str
     lines = [f"This would {verb} {whom} (here now: {names}). Type /{verb} {typed} yes to go ahead."]
     if len(hit) == len(masks) == 1:
         cloak = _cloak(hit[0])
-        lines.append(f"For everybody who comes from the same address as {hit[0].nick}: /{verb} {cloak}")
+        lines.append(f"To {verb} everybody from the same address as {hit[0].nick}: /{verb} {cloak}")
     hub.reply(session, Notice(tuple(lines)))
 
 
@@ -241,7 +241,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     closed = room.rules.closed
     _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:
-        text = f"Everybody can read {room.name} now, also what was said in it while it was closed"
+        text = f"Everybody can now read {room.name}, including the messages from the time when it was closed"
         session.replies.append(lambda: None if room.rules.closed else Notice((text,)))
         session.flush()
 

@@ -57,7 +57,9 @@ class _Client(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.joined.done():
             said = self._rest.decode("utf-8", "replace").strip().removeprefix("Enter your name: ")
-            self.joined.set_exception(HubbubError(f"The server let client {self.name} not in: {said or 'it closed'}"))
+            self.joined.set_exception(
+                HubbubError(f"The server did not admit client {self.name}: {said or 'it closed'}")
+            )
 
     def data_received(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
@@ -157,7 +159,7 @@ class _WebClient(_Client):
         if told.type == "joined" and told.room == self._run.plan.room and not self.joined.done():
             self.joined.set_result(None)
         elif told.type == "error" and not self.joined.done():
-            self.joined.set_exception(HubbubError(f"The server let client {self.name} not in: {told.text}"))
+            self.joined.set_exception(HubbubError(f"The server did not admit client {self.name}: {told.text}"))
         for entry in told.entries:
             _, _, message = entry.text.encode().partition(self._run.mark)
             if message and entry.nick != self.name:
@@ -199,7 +201,7 @@ class _Run:
     async def join(self) -> list[_Client]:
         host, colon, port = self.plan.address.rpartition(":")
         if not colon or not port.isdecimal() or len(port) > 5 or int(port) > 65535:
-            raise HubbubError(f"The address {self.plan.address!r} is not like 127.0.0.1:8888.")
+            raise HubbubError(f"The address {self.plan.address!r} does not look like 127.0.0.1:8888.")
         gate = asyncio.Semaphore(JOINING)
         clients = []
 
@@ -214,7 +216,7 @@ class _Run:
                 except TimeoutError:
                     raise HubbubError(f"The server at {self.plan.address} does not answer.") from None
                 except OSError:
-                    raise HubbubError(f"Nobody listens on {self.plan.address}.") from None
+                    raise HubbubError(f"Nothing listens on {self.plan.address}.") from None
                 return client
 
         try:

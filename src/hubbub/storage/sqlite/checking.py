@@ -46,7 +46,7 @@ def future_warning(newest: float, clock: float) -> str:
     try:
         when = datetime.fromtimestamp(newest).strftime("%Y-%m-%d %H:%M")
     except (ValueError, OverflowError, OSError):
-        when = "a time that no calendar has"
+        when = "an impossible date"
     return (
         f"The newest entry is from the future ({when}): the clock was wrong then, or is wrong now. New entries have "
         "the time of the clock."
@@ -111,7 +111,7 @@ def _links(db: sqlite3.Connection) -> Iterator[str]:
         f" WHERE seq > :trimmed AND prev <> before AND NOT (prev <= :trimmed AND before <= prev) LIMIT {LISTED}"
     )
     for room, seq in db.execute(chain, {"trimmed": mark(db, "trimmed")}):
-        yield f"In {room}, something is missing before number {seq}."
+        yield f"In {room}, entries are missing before number {seq}."
 
 
 def _rulings(db: sqlite3.Connection) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _rulings(db: sqlite3.Connection) -> Iterator[str]:
         else:
             whole = (kind, text) == (said_kind, said) or (kind, said_kind) == (Kind.MODE, Kind.RENAME)
         if not whole:
-            yield f"What holds in {room} is not what number {seq} said."
+            yield f"The stored state of {room} does not match the entry with number {seq}."
 
 
 def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[
         if not done % 1_000:
             progress(done, whole)
     if bad > LISTED:
-        yield f"So are {bad - LISTED:,} others."
+        yield f"{bad - LISTED:,} more entries are damaged."
     if unreadable:
         yield f"{unreadable:,} entries or more cannot be read; hubbub export --salvage saves the others."
 
@@ -182,4 +182,4 @@ def _index(log: EntryReader, counts: array[int]) -> Iterator[str]:
         if len(term) < LONG:
             counts[hash(term) % BUCKETS] -= count
     if any(counts):
-        yield "The text index is not that of the entries, so a search may miss some; export and import make a new one."
+        yield "The text index does not match the entries, so searches may miss some. Export and import build a new one."

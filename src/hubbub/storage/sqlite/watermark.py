@@ -72,12 +72,12 @@ def judge(log_id: str, had_mark: bool, last: int, mark: Mark | None) -> Continui
     if mark is None:
         text = (
             f"The file {NAME} is missing, so this log is a copy. If hubbub.db-wal was not copied with it, its newest "
-            "entries are missing; hubbub backup makes whole copies."
+            "entries are missing; hubbub backup makes complete copies."
         )
         return Continuity(False, logging.WARNING, text) if had_mark else Continuity(True)
     if mark.log_id != log_id:
         return Continuity(
-            False, logging.WARNING, f"The log is another one than before: {NAME} beside it is not its own."
+            False, logging.WARNING, f"This is another log than before: {NAME} belongs to a different one."
         )
     if mark.newest > last:
         lost = mark.newest - last

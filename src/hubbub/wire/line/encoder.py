@@ -272,7 +272,7 @@ ENTRIES: dict[Kind, Callable[[Entry], str]] = {
     Kind.ROOM_RENAMED: lambda entry: (
         f"*** {entry.nick} has renamed {entry.room}: it is {entry.text.partition(' ')[0]} now ***"
     ),
-    Kind.REDACT: lambda entry: f"*** {entry.nick} has taken a message back ***",
+    Kind.REDACT: lambda entry: f"*** {entry.nick} has deleted a message ***",
     Kind.REDACTED: lambda entry: "",
     Kind.EPHEMERAL: lambda entry: "",
 }
@@ -345,7 +345,7 @@ def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
         tz: the time zone; None for the system's.
 
     """
-    text = ENTRIES[entry.kind](entry) or notice(f"A message of {entry.nick} was taken back")
+    text = ENTRIES[entry.kind](entry) or notice(f"A message by {entry.nick} was deleted")
     return _in_front(shown_time(entry.time, now, tz), text)
 
 

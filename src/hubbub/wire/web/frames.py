@@ -307,7 +307,7 @@ def _object(entry: Entry) -> dict[str, Any]:
         whom, _, why = entry.text.partition(" ")
         fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
     elif entry.kind is Kind.REDACT:
-        fields["words"] = "has taken a message back"
+        fields["words"] = "has deleted a message"
     elif entry.kind is Kind.ROOM_RENAMED:
         fields["words"] = f"has renamed the room: it is {entry.text.partition(' ')[0]} now"
     return fields

@@ -14,8 +14,8 @@ from hubbub.errors import BrokerError
 log = logging.getLogger("hubbub")
 
 SURE = 3  # consecutive checks that must find the log too short: a new leader may lag behind
-ANOTHER = "the log is not the one that was shown from here; the server must be started again"
-SHORTER = "the log has lost its end; the server must be started again"
+ANOTHER = "the log is not the one that this node has shown; restart the server"
+SHORTER = "the log has lost its end; restart the server"
 
 
 class LogIdentity:

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 GIVE_UP = 12.0  # seconds after which a message of unknown outcome is reported as not confirmed
 INSIST = 60.0  # seconds within which an imported entry batch must be stored; no user waits for it
-MISTAKE = "the server made a mistake"
+MISTAKE = "the server has an internal error"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
 COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that record the presence or name of a user
@@ -37,7 +37,7 @@ class InUse(Rejected):
     """Another room has the new name of a rename."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"there is a room {name} already")
+        super().__init__(f"there is already a room called {name}")
 
 
 class QueuedBatch(deque[Draft]):
