@@ -93,7 +93,7 @@ def test_one_that_ends_is_made_again_while_the_server_runs(
     monkeypatch.setattr(tls, "_now", lambda: late + datetime.timedelta(days=1))
     running.look()
     assert running.fingerprint != first and running.context is not context
-    assert "A new certificate is made" in caplog.text
+    assert "Making a new certificate" in caplog.text
 
 
 def refuse(*_: object) -> None:
