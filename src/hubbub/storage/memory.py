@@ -154,6 +154,7 @@ class MemoryBroker:
         if draft.kind is Kind.REDACT:
             self._forget(room, draft.text.partition(" ")[0])
         self._size += len(draft.text) + ENTRY_COST
+        # The oldest entry of the log is also the oldest of its room, so both ends stay in step.
         while self._size > self._bound:
             oldest = self._log.popleft()
             self._rooms[oldest.room].popleft()
@@ -168,6 +169,7 @@ class MemoryBroker:
         self._log = deque(entry._replace(room=to) if entry.room == room else entry for entry in self._log)
 
     def _forget(self, room: str, id: str) -> None:
+        # The text must leave both lists; entries are immutable, so each gets a new one in its place.
         for log in (self._rooms[room], self._log):
             for index, entry in enumerate(log):
                 if entry.id == id:

@@ -107,6 +107,7 @@ async def _make(link: NatsConnection, config: dict[str, Any], insists: bool) -> 
                 text = f"The stream {name} cannot be made: {refusal}."
             raise SettingsError(text) from None
         except BrokerError:
+            # The servers of a new cluster need some seconds to elect a leader.
             if loop.time() > end:
                 raise SettingsError("JetStream does not answer. It must be enabled and have a leader.") from None
             await asyncio.sleep(AGAIN)
@@ -144,6 +145,7 @@ async def secret(link: NatsConnection) -> bytes:
                     f"The secret on NATS is damaged: it has {len(found.data)} bytes, not {SECRET_BYTES}."
                 )
             return found.data
+        # If another node is faster, its secret counts: the loop reads it.
         with contextlib.suppress(Taken):
             await link.replace(SECRET, secrets.token_bytes(SECRET_BYTES), 0)
 
@@ -223,6 +225,7 @@ async def forward(
             tries += 1
             if tries > TRIES:
                 raise BrokerError(GONE)
+            # An empty page may come from a replica that lags behind. The leader knows whether the rest was deleted.
             if tries > 1 and await is_empty(link, stream, subject, start):
                 return
             await asyncio.sleep(LAG)

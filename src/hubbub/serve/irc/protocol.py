@@ -67,6 +67,7 @@ class IrcProtocol(IrcClient):
     def handle(self, item: wire.Message | wire.Broken) -> None:
         """Run the command of a message. Its answer is labelled if the message has a label (IRCv3 labeled-response)."""
         label = item.label if isinstance(item, wire.Broken) else item.tags.get("label", "")
+        # A label without the capability is ignored, as the specification demands.
         label = label if "labeled-response" in self.caps and len(label) <= wire.MAX_LABEL else ""
         self.begin_command("" if label and commands.continues_batch(self, item) else label)
         if isinstance(item, wire.Broken):
@@ -114,7 +115,8 @@ class IrcProtocol(IrcClient):
 
         Return the seconds until the next check; 0 or less if the client has ended.
         """
-        if self.session.closed:  # the goodbye follows once the leave is stored
+        # The goodbye follows when the leave is stored, and needs no deadline here.
+        if self.session.closed:
             return 0
         if not self.registered:
             left, why = self.settings.name_timeout - (now - self._opened), "Registration timed out"
@@ -126,6 +128,7 @@ class IrcProtocol(IrcClient):
             self.session.unheard = quiet
             self.end(why)
             return left
+        # One PING is enough: any input counts as its answer, and an unanswered one ends the connection.
         if self.registered and not self._pinged:
             self._pinged = True
             self.emit(wire.line("", "PING", self.network.name))

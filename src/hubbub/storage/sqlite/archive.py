@@ -137,6 +137,7 @@ class Archive(Store):
             known = self._known(entries)
             rooms: dict[str, tuple[int, int]] = {}
             for entry in entries:
+                # An import may be started again, and its file may contain an entry twice.
                 if entry.id in known:
                     continue
                 known.add(entry.id)
@@ -149,6 +150,7 @@ class Archive(Store):
                 if entry.kind is Kind.ROOM_RENAMED:
                     self._free(entry)
                     self._note_name(seq, entry.room)
+                    # From here on, the same name may mean another room.
                     rooms.clear()
                 if entry.kind in EFFECTIVE:
                     self._take_effect(room, entry)

@@ -107,8 +107,10 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
     if upto <= done:
         return 0
     values = {"done": done, "upto": upto}
+    # Earlier calls kept the entries that make up the state of a room. Those that entries up to `upto` replace can go now.
     for stale in (_STALE_TOPICS, _STALE_MODES, _STALE_RENAMES):
         db.execute(stale, values)
+    # The text index needs the texts of the entries to remove them, so it comes before the entries.
     full_text.forget(db, done, upto)
     _rewrite(db, upto)
     count = db.execute(_DELETE, values).rowcount
@@ -142,9 +144,11 @@ class Trimming:
             (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             if self._forgotten < max(LEAST, (left - mark(db, "trimmed")) // SHARE):
                 return False
-        pages = MERGED if self._busy else -MERGED  # a negative number starts a merge of the whole index
+        # A negative number starts a merge of the whole index; positive ones continue it.
+        pages = MERGED if self._busy else -MERGED
         before = db.total_changes
         db.execute("INSERT INTO entry_text (entry_text, rank) VALUES ('merge', ?)", (pages,))
+        # FTS5 documents fewer than two changes as the end of the merge.
         self._busy = db.total_changes - before >= 2
         if not self._busy:
             self._forgotten = 0

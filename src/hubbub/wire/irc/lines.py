@@ -66,6 +66,7 @@ def parse(line: str) -> Message | None:
     line = line.lstrip(" ")
     if line.startswith(":"):
         line = line.partition(" ")[2].lstrip(" ")
+    # The first " :" begins the last parameter, which may contain spaces and further colons.
     head, colon, last = line.partition(" :")
     words = _SPACES.split(head.strip(" "))
     if not words[0]:
@@ -112,6 +113,7 @@ class Reader:
                 self._skipping = False
             elif message := self._message(line):
                 return message
+        # The usual case: everything was read, so nothing needs to be copied.
         if self._pos == len(self._data) and not self._skipping:
             self._data, self._pos = b"", 0
             return None
@@ -119,6 +121,7 @@ class Reader:
 
     def _unfinished(self) -> Broken | None:
         self._data, self._pos = self._data[self._pos :], 0
+        # The rest of a line that was reported already is not kept: it may be endless.
         if self._skipping:
             self._data = b""
         elif len(self._data) > MAX_TAGS + MAX_LINE:
@@ -135,6 +138,7 @@ class Reader:
         tags, rest = b"", line
         if line.startswith(b"@"):
             tags, _, rest = line.partition(b" ")
+        # Tags and the rest have separate limits (message-tags): a client cannot use one for the other.
         if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
             return Broken(IrcFault.TOO_LONG)
         try:

@@ -58,6 +58,7 @@ class StreamReader:
             async for one in messages:
                 if not (state := read_state(one.data)):
                     continue
+                # Several nodes may have stored a state of the room. The one that knows the newest change is right.
                 if state.key not in found or found[state.key].ruling <= state.ruling:
                     found[state.key] = state
         return found
@@ -89,6 +90,7 @@ class StreamReader:
             for rule in feed.state.rules(self._names[key])
             if rule.seq < self.first * STEP
         ]
+        # They come first, so that an import knows the modes of a room before its first message.
         yield sorted(rules, key=lambda rule: rule.seq), self.first
         if not self.last:
             return
@@ -145,7 +147,8 @@ class StreamImport:
         part: dict[str, list[Entry]] = {}
         for entry in fresh:
             part.setdefault(entry.room, []).append(entry)
-            if entry.kind is Kind.ROOM_RENAMED:  # after this, names may mean other rooms
+            # After a rename, the same name may mean another room. So everything before it is stored first.
+            if entry.kind is Kind.ROOM_RENAMED:
                 await self._store(part)
                 part = {}
         await self._store(part)
@@ -159,6 +162,7 @@ class StreamImport:
             async with limit:
                 await self._broker.take_in(room, entries)
 
+        # All rooms finish before an error is raised: otherwise some would still be written to in the background.
         outcomes = await asyncio.gather(*(store(*one) for one in part.items()), return_exceptions=True)
         for outcome in outcomes:
             if isinstance(outcome, BaseException):

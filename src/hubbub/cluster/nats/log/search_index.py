@@ -86,7 +86,9 @@ class SearchIndex:
                 # The identity changes when the log loses its end, so the copy is then made again.
                 origin = f"{created} {await streams.log_id(self._link, created)}"
                 await self._do(lambda: self._open(origin, self.last))
+            # Retention may have deleted messages since the last sync. They must not be found any more.
             await self._do(lambda: self._forget(int(state["first_seq"])))
+            # While there is nothing to copy, there is time to index even a few entries.
             if self.upto >= self.last:
                 await self._do(lambda: self._index(1))
                 return
@@ -117,6 +119,7 @@ class SearchIndex:
 
     def _open(self, origin: str, last: int) -> None:
         """Open the file; make a new one if it belongs to another log or has messages that the stream lacks."""
+        # The file of an older log must be closed before it is deleted.
         self._shut()
         mark = self._folder / "origin"
         store = ReplicaStore(self._folder, write=True)
@@ -125,6 +128,7 @@ class SearchIndex:
             for file in self._folder.glob(f"{FILE}*"):
                 file.unlink()
             store = ReplicaStore(self._folder, write=True)
+            # The mark is written last: after a crash before this line, the copy is made again.
             write_file_durably(mark, origin.encode())
         self._store, self.upto, self._fresh = store, store.mirrored, 1
 
@@ -144,6 +148,7 @@ class SearchIndex:
             (one.subject.removeprefix(streams.ROOM), list(entries("", one.number, 0, decode(*one.parts))))
             for one in page
         ]
+        # The number of the page is committed together with its entries, so a crash neither skips nor doubles a page.
         store.mirror(found, page[-1].number)
         self._fresh += sum(len(said) for _, said in found)
         self._index(INDEXED)
