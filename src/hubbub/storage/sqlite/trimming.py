@@ -107,7 +107,7 @@ def trim(db: sqlite3.Connection, upto: int) -> int:
     if upto <= done:
         return 0
     values = {"done": done, "upto": upto}
-    # Earlier calls kept the entries that make up the state of a room. Those that entries up to `upto` replace can go now.
+    # Earlier calls kept the state of each room. The parts that entries up to `upto` replace can go now.
     for stale in (_STALE_TOPICS, _STALE_MODES, _STALE_RENAMES):
         db.execute(stale, values)
     # The text index needs the texts of the entries to remove them, so it comes before the entries.
