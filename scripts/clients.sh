@@ -14,5 +14,5 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         [ "${CI:-}" != true ] || exit 1
     }
 else
-    echo "Missing, so the tests that need them are skipped:$missing  (apt install$missing)" >&2
+    echo "Missing, so the tests that need them are skipped or slower:$missing  (apt install$missing)" >&2
 fi

@@ -28,8 +28,8 @@ Enter = Callable[..., Page]
 
 
 def chromium() -> str:
-    """Return where it is; without it the test is skipped, but not in CI."""
-    path = shutil.which("chromium")
+    """Return where it is, preferably without the windows; where it is missing the test is skipped, but not in CI."""
+    path = shutil.which("chromium-headless-shell") or shutil.which("chromium")
     if path is None:
         if os.environ.get("CI") == "true":
             pytest.fail("chromium is missing")

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from irc_scene import OPER, Irc
-from scene import PATIENCE, Server
 from websockets.sync.client import ClientConnection, connect
 
 from access_table import INSIDE, SETTINGS, read
+from irc_scene import OPER, Irc
+from scene import PATIENCE, Server
 
 CELLS = read()
 NICKS = {

@@ -18,9 +18,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from scene import PATIENCE, Server, stored, wait_until
 
 from hubbub.storage.sqlite.store import FILE
+from scene import PATIENCE, Server, stored, wait_until
 
 CURL = shutil.which("curl")
 DESCRIPTION = json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text("utf-8"))

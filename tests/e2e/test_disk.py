@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from scene import Server, stored
 
 from hubbub.storage.sqlite.store import FILE, Store
 from programs import hubbub
+from scene import Server, stored
 
 Serve = Callable[..., Server]
 SHIM = Path(__file__).parent.parent / "faulty_disk.c"

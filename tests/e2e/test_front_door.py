@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from scene import Client, Server
 
 from hubbub.config import Settings
 from hubbub.serve.accept.tls import Certificate
+from scene import Client, Server
 
 Serve = Callable[..., Server]
 PROMPT = b"Enter your name: "

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 import pytest
+
 from scene import PROMPT, Client, Server, stored
 
 Serve = Callable[..., Server]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from scene import Client, Server
-
 from hubbub.passwords import WRONG_LIMIT, make
+from scene import Client, Server
 
 Serve = Callable[..., Server]
 UNKNOWN = b"*** Wrong name or password ***\n"

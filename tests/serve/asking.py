@@ -12,13 +12,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving import SECONDS, until
+from opening import opened
+from serving import SECONDS
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from hubbub.config import Settings
 from hubbub.serve.accept.acceptor import Acceptor
-from hubbub.serve.accept.tls import Certificate
 from hubbub.serve.connection import Connection
 from hubbub.server import App
 
@@ -162,9 +162,6 @@ class Web:
         for talker in self.talkers:
             talker.socket.transport.abort()
             await talker.socket.wait_closed()
-        for connection in list(self.connections):
-            connection.abort()
-        await until(lambda: not self.connections)
 
 
 class Talker:
@@ -215,22 +212,9 @@ class Talker:
 @asynccontextmanager
 async def asking(**settings: Any) -> AsyncIterator[Web]:
     """Serve the chat on a free port while the context lasts."""
-    loop = asyncio.get_running_loop()
-    chosen = Settings(**{"listen": ["127.0.0.1:0"], "ephemeral": True} | settings)
-    house = App(loop, chosen)
-    async with asyncio.TaskGroup() as tasks:
-        front = house.accept(tasks)
-        await house.broker.connect()
-        addresses = front.listen()
-        if chosen.tls != "no":
-            house.certificate = Certificate(chosen)
-        house.start_broker()
-        web = await house.open_web()
-        serving = Web(house, front, int(addresses[0][0].rpartition(":")[2]))
+    async with opened(Settings(**{"listen": ["127.0.0.1:0"], "ephemeral": True} | settings)) as (house, port):
+        web = Web(house, house.front, port)
         try:
-            yield serving
+            yield web
         finally:
-            front.close()
-            await serving.close()
-            await web.stop()
-            await house.broker.stop(1.0)
+            await web.close()

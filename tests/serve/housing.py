@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from serving import SECONDS, until
+from opening import opened
+from serving import SECONDS
 
 from hubbub.config import Settings
-from hubbub.serve.accept.tls import Certificate
 from hubbub.server import App
 
 PROMPT = b"Enter your name: "
@@ -76,14 +76,9 @@ class Serving:
         await client.skips_to(b" ***\n")
         return client
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for client in self.clients:
             client.close()
-        for connection in list(self.house.shared.connections):
-            connection.abort()
-        await until(lambda: not self.house.front.admission.count)
-        for sock in self.house.front.admission.leaving:  # they were turned away when it stopped
-            sock.close()
 
 
 @contextmanager
@@ -103,17 +98,7 @@ def watching(serving: Serving) -> Iterator[None]:
 @asynccontextmanager
 async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
     """Serve the chat on a free port, with its data in this folder, while the context lasts."""
-    loop = asyncio.get_running_loop()
-    house = App(loop, Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings))
-    async with asyncio.TaskGroup() as tasks:
-        front = house.accept(tasks)
-        await house.broker.connect()
-        await house.broker.meet(house.hub)
-        port = int(front.listen()[0][0].rpartition(":")[2])
-        if house.settings.tls != "no":
-            house.certificate = Certificate(house.settings)
-        house.start_broker()
-        web = await house.open_web()
+    async with opened(Settings(**{"listen": ["127.0.0.1:0"], "data": str(data)} | settings)) as (house, port):
         serving = Serving(house, port)
         gc.collect()
         gc.freeze()  # what other tests have left would be looked at again in the middle of this one
@@ -122,7 +107,4 @@ async def housing(data: Path, **settings: Any) -> AsyncIterator[Serving]:
                 yield serving
         finally:
             gc.unfreeze()
-            front.close()
-            await serving.close()
-            await web.stop()
-            await house.broker.stop(1.0)
+            serving.close()

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from irc_caps import Capable, Town, town
-from scene import Server
+from in_thread import InThread
 
+from irc_caps import Capable, Town, town
 from irc_messages import ANY, CORE, Message, batch, fits, only, the, told, verbs
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -27,7 +27,7 @@ METADATA = ["draft/metadata-2", "draft/metadata-3"]
 
 
 @pytest.fixture
-def come(serve: Callable[..., Server]) -> Iterator[Town]:
+def come(serve: Callable[..., InThread]) -> Iterator[Town]:
     people = town(serve)
     yield people
     people.close()

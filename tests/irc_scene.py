@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from scene import PATIENCE
-
 from hubbub import passwords
 from irc_messages import Message
+from scene import PATIENCE
 
 # How the tests' server is told who is its operator, and the password that all must know.
 OPER = ("--operator", f"operuser:{passwords.make('operpassword')}")

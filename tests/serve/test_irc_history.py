@@ -7,54 +7,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from irc_caps import Capable, Town, town
-from scene import Server, wait_until
+from in_thread import InThread
 
-from irc_messages import ANY, CORE, Message, batch, fits, only, the, told, verbs
+from irc_caps import HISTORY, Said, Town, read, same, say, town
+from irc_messages import ANY, CORE, batch, fits, only, the, told, verbs
 
-HISTORY = (*CORE, "draft/chathistory")
 EVENTS = (*HISTORY, "draft/event-playback")
 LINES = (*CORE, "draft/multiline")
 REDACT = (*CORE, "draft/message-redaction")
 LONG_AGO, NEVER = "timestamp=2020-01-01T00:00:00.000Z", "timestamp=2262-01-01T00:00:00.000Z"
 
-Said = list[Message]
-
 
 @pytest.fixture
-def come(serve: Callable[..., Server]) -> Iterator[Town]:
+def come(serve: Callable[..., InThread]) -> Iterator[Town]:
     people = town(serve)
     yield people
     people.close()
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def say(somebody: Capable, line: str) -> Message:
-    """Say it, in a millisecond of its own; return the echo."""
-    somebody.sync()
-    (echo,) = somebody.ask(line)
-    wait_until(lambda: now() > echo.tags["time"], what="the next millisecond")
-    return echo
-
-
-def same(messages: Said) -> list[tuple[Any, ...]]:
-    """Return all by which a message is the same when it is read again."""
-    return [(each.tags["msgid"], each.tags["time"], each.nick, each.verb, each.params) for each in messages]
-
-
-def read(somebody: Capable, request: str, said: Said, kind: str = "msgid", batch_of: str = "") -> Said:
-    """Return the history that somebody is given for a request."""
-    tag = {"msgid": "msgid", "timestamp": "time"}[kind]
-    request = re.sub(r"@(\d+)", lambda match: f"{kind}={said[int(match[1])].tags[tag]}", request)
-    inside = batch(somebody.ask(f"CHATHISTORY {request}"), "chathistory", batch_of or request.split()[1])
-    return [message for message in inside if message.verb != "BATCH"]
 
 
 # --- reading again --------------------------------------------------------------------------------------------------
@@ -197,42 +168,6 @@ def test_requests_that_are_too_short(come: Town, request_: str) -> None:
     (refusal,) = alice.ask(f"CHATHISTORY {request_}".rstrip())
     short = fits(refusal, "FAIL", "CHATHISTORY", re.compile("INVALID_PARAMS|NEED_MORE_PARAMS"))
     assert short or fits(refusal, "461", "alice", "CHATHISTORY"), str(refusal)
-
-
-def test_history_outlives_the_server(serve: Callable[..., Server]) -> None:
-    server = serve(sniffs=True)
-    first = Town(server.port)
-    alice = first("alice", *HISTORY, join="#log")
-    said = [say(alice, f"{verb} #log :kept") for verb in ("PRIVMSG", "NOTICE")]
-    first.close()
-    server.stop()
-    second = Town(serve(sniffs=True).port)
-    assert same(read(second("bob", *HISTORY, join="#log"), "LATEST #log * 10", said)) == same(said)
-    second.close()
-
-
-@pytest.mark.parametrize("how", ["stop", "kill"])
-def test_coming_back_after_a_restart_shows_what_was_missed(serve: Callable[..., Server], how: str) -> None:
-    """People who were in, or had left, when the server ended are shown what was said since, and nothing twice."""
-    server = serve(sniffs=True)
-    first = Town(server.port)
-    nina = first("nina", *CORE, join="#log")
-    alice, bob = first("alice", *CORE, join="#log"), first("bob", *CORE, join="#log")
-    bob.ask("PART #log")
-    nina.ask("PRIVMSG #log :before the end")
-    alice.sync()
-    getattr(server, how)()
-    first.close()
-    second = Town(serve(sniffs=True).port)
-    nina = second("nina", *CORE)
-    assert [message.params[1] for message in told(nina.join("#log"), "PRIVMSG")] == []
-    nina.ask("PRIVMSG #log :since then")
-    for nick, missed in [("alice", ["since then"]), ("bob", ["before the end", "since then"])]:
-        back = second(nick, *CORE)
-        assert [message.params[1] for message in told(back.join("#log"), "PRIVMSG")] == missed
-    newcomer = second("carol", *CORE)
-    assert len(told(newcomer.join("#log"), "PRIVMSG")) == 2
-    second.close()
 
 
 # --- between two ----------------------------------------------------------------------------------------------------

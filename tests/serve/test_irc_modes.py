@@ -6,19 +6,20 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from in_thread import InThread
+
 from irc_scene import Irc, People, people_at, settle
-from scene import Server
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("shared") / "data", "--no-limits", sniffs=True)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread]:
+    server = InThread(tmp_path_factory.mktemp("shared") / "data", "--no-limits")
     yield server
-    server.check_end()
+    server.close()
 
 
 @pytest.fixture
-def people(shared: Server) -> Iterator[People]:
+def people(shared: InThread) -> Iterator[People]:
     with people_at(shared.port) as people:
         yield people
 

@@ -23,7 +23,7 @@ from forked import Forked
 PATIENCE = 90.0  # seconds that an effect may take on a busy machine
 PROMPT = b"Enter your name: "
 CLOCK = re.compile(rb"^\*\*\* \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \*\*\*\r?\n", re.MULTILINE)
-HOWTO = Path(__file__).with_name("howto_server.py")
+HOWTO = Path(__file__).parent / "e2e" / "howto_server.py"
 
 What = bytes | re.Pattern[bytes]
 
@@ -125,7 +125,54 @@ class Client:
         self.sock.close()
 
 
-class Program:
+class Place:
+    """Where people come to: a server, in whatever process.
+
+    Attributes:
+        port: where it listens on 127.0.0.1.
+        sniffs: whether the address is for every wire; if not, its prompt comes at once.
+
+    """
+
+    port = 0
+    sniffs = False
+
+    def __init__(self) -> None:
+        self.clients: list[Client] = []
+
+    def connect(self, buffer: int | None = None) -> Client:
+        client = Client(self.port, buffer)
+        self.clients.append(client)
+        return client
+
+    def disconnect(self) -> None:
+        for client in self.clients:
+            client.close()
+
+    def join(self, name: str, buffer: int | None = None) -> Client:
+        """Return somebody who is in the lobby; what he was shown there is still to be seen."""
+        client = self.connect(buffer)
+        if self.sniffs:
+            client.say(name)  # at once: whom nobody speaks to is given the prompt after a while only
+            client.sees(PROMPT)
+        else:
+            client.sees(PROMPT)
+            client.say(name)
+        client.seen = client.barrier() + client.seen
+        return client
+
+    def join_all(self, *names: str) -> list[Client]:
+        """Return several who are in the lobby, and have seen each other come."""
+        clients = []
+        for name in names:
+            newcomer = self.join(name)
+            for client in clients:
+                client.sees(f"*** {name} has joined the chat ***\n".encode())
+            clients.append(newcomer)
+        return clients
+
+
+class Program(Place):
     """A server in a process of its own.
 
     Args:
@@ -138,8 +185,8 @@ class Program:
     def __init__(
         self, command: Iterable[str], listening: str, before: Callable[[], None] | None = None, **options: Any
     ) -> None:
+        super().__init__()
         self.lines: list[str] = []
-        self.clients: list[Client] = []
         self._more = threading.Condition()
         self.process = self._start([*command], before, **options)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -187,15 +234,6 @@ class Program:
                 assert left > 0, f"no line like {pattern!r} in\n{self.log}"
                 assert self._reader.is_alive(), f"it ended without a line like {pattern!r}\n{self.log}"
                 self._more.wait(left)
-
-    def connect(self, buffer: int | None = None) -> Client:
-        client = Client(self.port, buffer)
-        self.clients.append(client)
-        return client
-
-    def disconnect(self) -> None:
-        for client in self.clients:
-            client.close()
 
     def cpu(self) -> float:
         """Return the seconds of CPU time that it has taken."""
@@ -276,28 +314,6 @@ class Server(Program):
         if before or "LD_PRELOAD" in options["env"]:  # what is preloaded has to be there from the start
             return super()._start(command, before, **options)
         return forked.start(command[3:], options["env"])
-
-    def join(self, name: str, buffer: int | None = None) -> Client:
-        """Return somebody who is in the lobby; what he was shown there is still to be seen."""
-        client = self.connect(buffer)
-        if self.sniffs:
-            client.say(name)  # at once: whom nobody speaks to is given the prompt after a while only
-            client.sees(PROMPT)
-        else:
-            client.sees(PROMPT)
-            client.say(name)
-        client.seen = client.barrier() + client.seen
-        return client
-
-    def join_all(self, *names: str) -> list[Client]:
-        """Return several who are in the lobby, and have seen each other come."""
-        clients = []
-        for name in names:
-            newcomer = self.join(name)
-            for client in clients:
-                client.sees(f"*** {name} has joined the chat ***\n".encode())
-            clients.append(newcomer)
-        return clients
 
     def rss(self) -> int:
         """Return the bytes of memory that it holds."""

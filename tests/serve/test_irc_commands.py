@@ -7,26 +7,27 @@ from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
-from irc_scene import OPER, PASSWORD, Irc, People, people_at, settle
-from scene import Client, Server
+from in_thread import InThread
 
 from irc_messages import LONGEST
+from irc_scene import OPER, PASSWORD, Irc, People, people_at, settle
+from scene import Client
 
-Serve = Callable[..., Server]
+Serve = Callable[..., InThread]
 _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread]:
     """One server for all scenes, who leave it: nicks are free again then, and rooms empty."""
     data = tmp_path_factory.mktemp("shared") / "data"
-    server = Server(data, "--no-limits", *OPER, sniffs=True)
+    server = InThread(data, "--no-limits", *OPER)
     yield server
-    server.check_end()
+    server.close()
 
 
 @pytest.fixture
-def people(shared: Server) -> Iterator[People]:
+def people(shared: InThread) -> Iterator[People]:
     with people_at(shared.port) as people:
         yield people
 
@@ -34,7 +35,7 @@ def people(shared: Server) -> Iterator[People]:
 @pytest.fixture
 def fresh(serve: Serve) -> Iterator[People]:
     """People on a server that nobody was on before."""
-    with people_at(serve("--no-limits", *OPER, sniffs=True).port) as people:
+    with people_at(serve("--no-limits", *OPER).port) as people:
         yield people
 
 
@@ -265,14 +266,14 @@ def test_pass_is_ignored_where_there_is_none(people: People) -> None:
 
 @pytest.mark.parametrize("first", ["", "PASS wrong", "PASS sesam", "PASS sesame\r\nPASS wrong"])
 def test_wrong_password(serve: Serve, first: str) -> None:
-    with people_at(serve(*PASSWORD, sniffs=True).port) as people:
+    with people_at(serve(*PASSWORD).port) as people:
         stranger = people.connect()
         stranger.say(*filter(None, [first]), "NICK Alice", "USER u 0 * :Real Name")
         assert [message.verb for message in stranger.rest()] == ["464", "ERROR"]
 
 
 def test_right_password_is_the_last_one(serve: Serve) -> None:
-    with people_at(serve(*PASSWORD, sniffs=True).port) as people:
+    with people_at(serve(*PASSWORD).port) as people:
         alice = people.connect()
         alice.say("PASS wrong", "PASS sesame")
         assert alice.register("Alice")
@@ -499,7 +500,7 @@ def test_join_0_leaves_all(people: People) -> None:
 
 
 def test_too_many_rooms(serve: Serve) -> None:
-    with people_at(serve("--max-rooms", "3", sniffs=True).port) as people:
+    with people_at(serve("--max-rooms", "3").port) as people:
         (alice,) = people("Alice")
         assert alice.support["CHANLIMIT"] == "#:3"
         alice.joins("#a", "#b", "#c")
@@ -655,7 +656,7 @@ def test_list_of_rooms_like_this(orchard: Irc, condition: str, found: set[str]) 
 @pytest.fixture(scope="module")
 def orchard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Irc]:
     """Carol looks at two rooms: #orange with one, and #plum with two and a topic."""
-    server = Server(tmp_path_factory.mktemp("orchard") / "data", "--no-limits", sniffs=True)
+    server = InThread(tmp_path_factory.mktemp("orchard") / "data", "--no-limits")
     with people_at(server.port) as people:
         alice, bob, carol = people("Alice", "Bob", "Carol")
         alice.joins("#orange", "#plum")
@@ -663,7 +664,7 @@ def orchard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Irc]:
         alice.say("TOPIC #plum :ripe")
         settle(alice, bob, carol)
         yield carol
-    server.check_end()
+    server.close()
 
 
 # INVITE and KICK
@@ -1142,7 +1143,7 @@ def test_oper_refused(people: People, line: str) -> None:
 
 
 def test_nobody_is_operator_where_none_is_named(serve: Serve) -> None:
-    with people_at(serve(sniffs=True).port) as people:
+    with people_at(serve().port) as people:
         people("Alice")[0].asks("OPER operuser operpassword", "464|491 Alice ...")
 
 
@@ -1192,7 +1193,7 @@ def test_wallops_reach_who_wants_them(people: People) -> None:
 @pytest.fixture
 def lobby(serve: Serve) -> Iterator[tuple[Irc, Client]]:
     """Alice by IRC and Bob by line, both in the lobby, with nothing unread."""
-    server = serve("--no-limits", "--history", "0", sniffs=True)
+    server = serve("--no-limits", "--history", "0")
     with people_at(server.port) as people:
         (alice,) = people("Alice")
         alice.joins("#lobby")

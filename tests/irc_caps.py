@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
+from irc_messages import ANY, CORE, Message, Word, batch, fits
 from irc_scene import Irc
-from scene import PATIENCE
+from scene import PATIENCE, wait_until
 
-from irc_messages import ANY, Message, Word, fits
+HISTORY = (*CORE, "draft/chathistory")
+
+Said = list[Message]
 
 
 class Capable(Irc):
@@ -94,4 +98,32 @@ class Town:
 
 
 def town(serve: Callable[..., Any]) -> Town:
-    return Town(serve("--no-limits", sniffs=True).port)
+    return Town(serve("--no-limits").port)
+
+
+# --- what is read again ---------------------------------------------------------------------------------------------
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def say(somebody: Capable, line: str) -> Message:
+    """Say it, in a millisecond of its own; return the echo."""
+    somebody.sync()
+    (echo,) = somebody.ask(line)
+    wait_until(lambda: now() > echo.tags["time"], what="the next millisecond")
+    return echo
+
+
+def same(messages: Said) -> list[tuple[Any, ...]]:
+    """Return all by which a message is the same when it is read again."""
+    return [(each.tags["msgid"], each.tags["time"], each.nick, each.verb, each.params) for each in messages]
+
+
+def read(somebody: Capable, request: str, said: Said, kind: str = "msgid", batch_of: str = "") -> Said:
+    """Return the history that somebody is given for a request."""
+    tag = {"msgid": "msgid", "timestamp": "time"}[kind]
+    request = re.sub(r"@(\d+)", lambda match: f"{kind}={said[int(match[1])].tags[tag]}", request)
+    inside = batch(somebody.ask(f"CHATHISTORY {request}"), "chathistory", batch_of or request.split()[1])
+    return [message for message in inside if message.verb != "BATCH"]

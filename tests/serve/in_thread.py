@@ -1,0 +1,71 @@
+"""The chat server in a thread of the tests' own process, for clients that block: no process is started for a scene.
+
+    server = InThread(tmp_path / "data", "--no-limits")
+    ...
+    server.close()
+
+A breakpoint in a handler stops there, and coverage sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from opening import opened
+
+from hubbub import config
+from hubbub.subcommands.serve import serve
+from scene import PATIENCE, Place
+
+
+class InThread(Place):
+    """A server that listens when this is made.
+
+    Args:
+        data: its folder; None for --ephemeral.
+        flags: more of the command line of `hubbub serve`.
+
+    """
+
+    sniffs = True
+
+    def __init__(self, data: Path | None, *flags: str) -> None:
+        super().__init__()
+        where = ["--data", str(data)] if data else ["--ephemeral"]
+        chosen = serve.make_context("serve", ["--listen", "127.0.0.1:0", *where, *flags]).params
+        self._settings = config.read(chosen, chosen.pop("file"), {})
+        self._faults: list[str] = []
+        self._listens = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="server")
+        self._thread.start()
+        assert self._listens.wait(PATIENCE) and self.port, self._faults
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as fault:
+            self._faults.append(repr(fault))
+        self._listens.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(self._note)
+        self._stop = asyncio.Event()
+        async with opened(self._settings) as (_, self.port):
+            self._listens.set()
+            await self._stop.wait()
+
+    def _note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._faults.append(repr(context.get("exception", context["message"])))
+
+    def close(self) -> None:
+        """Stop it; nothing may have gone wrong in all its life."""
+        self.disconnect()
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive() and not self._faults, self._faults

@@ -1,0 +1,39 @@
+"""The whole chat server in an event loop of the tests' own process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from serving import until
+
+from hubbub.config import Settings
+from hubbub.serve.accept.tls import Certificate
+from hubbub.server import App
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
+    """Yield the server and the port at which it listens; at the end all of its connections are closed."""
+    house = App(asyncio.get_running_loop(), settings)
+    async with asyncio.TaskGroup() as tasks:
+        front = house.accept(tasks)
+        await house.broker.connect()
+        await house.broker.meet(house.hub)
+        port = int(front.listen()[0][0].rpartition(":")[2])
+        if settings.tls != "no":
+            house.certificate = Certificate(settings)
+        house.start_broker()
+        web = await house.open_web()
+        try:
+            yield house, port
+        finally:
+            front.close()
+            for connection in list(house.shared.connections):
+                connection.abort()
+            await until(lambda: not house.shared.connections and not front.admission.count)
+            for sock in front.admission.leaving:  # they were turned away when it stopped
+                sock.close()
+            await web.stop()
+            await house.broker.stop(1.0)
