@@ -14,12 +14,12 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
-from hubbub.model.entries import SAID, Draft, Entry, Kind
-from hubbub.model.events import Event, Joined, Refusal
-from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
-from hubbub.model.room_modes import RoomModes
-from hubbub.model.state_entries import state_entries
+from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
+from hubbub.model.events import Event, Refusal, RoomEntered
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
+from hubbub.model.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
+from records import text_in
 
 NOON = 1_800_000_000.0
 STEP = 3  # numbers of the log are not dense
@@ -38,17 +38,17 @@ class Look:
     def encode(self, entry: Entry) -> bytes:
         self.rendered += 1
         text = {
-            Kind.MESSAGE: f"{entry.nick}: {entry.text}",
-            Kind.ACTION: f"* {entry.nick} {entry.text}",
+            Kind.MESSAGE: f"{entry.nick}: {text_in(entry)}",
+            Kind.ACTION: f"* {entry.nick} {text_in(entry)}",
             Kind.JOIN: f"+{entry.nick}",
-            Kind.LEAVE: f"-{entry.nick} {entry.text}".rstrip(),
-            Kind.RENAME: f"{entry.nick} > {entry.text}",
-            Kind.TOPIC: f"{entry.nick} # {entry.text}",
-            Kind.MODE: f"{entry.nick} + {entry.text}",
-            Kind.KICK: f"{entry.nick} x {entry.text}",
-            Kind.REDACT: f"{entry.nick} - {entry.text}",
-            Kind.ROOM_RENAMED: f"{entry.nick} ~ {entry.text}",
-            Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{entry.text}",
+            Kind.LEAVE: f"-{entry.nick} {text_in(entry)}".rstrip(),
+            Kind.RENAME: f"{entry.nick} > {text_in(entry)}",
+            Kind.TOPIC: f"{entry.nick} # {text_in(entry)}",
+            Kind.MODE: f"{entry.nick} + {text_in(entry)}",
+            Kind.KICK: f"{entry.nick} x {text_in(entry)}",
+            Kind.REDACT: f"{entry.nick} - {text_in(entry)}",
+            Kind.ROOM_RENAMED: f"{entry.nick} ~ {text_in(entry)}",
+            Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{text_in(entry)}",
             Kind.REDACTED: f"{entry.nick} (gone)",
         }[entry.kind]
         return self._line(entry.room, text)
@@ -106,22 +106,20 @@ class FakeBroker:
     def _append(self, draft: Draft) -> Entry:
         seq = STEP + (self.log[-1].seq if self.log else 0)
         prev = next((entry.seq for entry in reversed(self.log) if entry.room == draft.room), 0)
-        entry = Entry(
-            draft.room, seq, prev, self._clock(), draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags
-        )
+        body = draft.body
+        entry = Entry(draft.room, seq, prev, self._clock(), draft.nick, draft.id, body, draft.host, draft.tags)
         self.log.append(entry)
-        if draft.kind is Kind.REDACT:
-            id = draft.text.partition(" ")[0]
-            self.log = [one._replace(kind=Kind.REDACTED, text="") if one.id == id else one for one in self.log]
-        if draft.kind is Kind.ROOM_RENAMED and draft.room in self.followed:
+        if target := target_of(body):
+            self.log = [overlaid(one, body) if one.id == target else one for one in self.log]
+        if isinstance(body, RoomRenamed) and draft.room in self.followed:
             self.followed.remove(draft.room)
-            self.followed.append(draft.text.partition(" ")[0])
+            self.followed.append(body.to)
         return entry
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         self.published += drafts
 
-    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+    def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         assert room not in self.followed
         self.followed.append(room)
         self.questions.append(Question(lambda: self._look(lambda: self._state(room, latest)), done))
@@ -142,27 +140,25 @@ class FakeBroker:
     def of(self, room: str) -> list[Entry]:
         return [entry for entry in self.log if entry.room == room]
 
-    def _state(self, room: str, latest: int) -> RoomState:
+    def _state(self, room: str, latest: int) -> OpenedRoom:
         entries = self.of(room)
-        topics = ["", *(entry.text for entry in entries if entry.kind is Kind.TOPIC)]
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
-        joins = [entry for entry in entries if entry.kind is Kind.JOIN][:1]
-        ruling = [entry for entry in entries if entry.kind in (Kind.TOPIC, Kind.MODE, Kind.RENAME)]
-        rules = state_entries(room, [*joins, *ruling])
-        return RoomState(entries[-1].seq if entries else 0, topics[-1], said, rules)
+        return OpenedRoom(entries[-1].seq if entries else 0, self.state(room).snapshot(), said)
+
+    def state(self, room: str) -> RoomState:
+        return RoomState(room, self.of(room))
 
     def _answer(self, query: Query | AllRooms) -> Any:
         if not isinstance(query, AllRooms) and not query.viewer.system and query.room:
-            if refused := may(query.viewer, Action.READ, RoomModes(query.room, self._state(query.room, 0).rules)):
+            if refused := may(query.viewer, Action.READ, self.state(query.room)):
                 return Closed(refused)
         match query:
             case AllRooms():
                 rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
-                states = {name: self._state(name, 0) for name in rooms}
-                closed = {name: RoomModes(name, state.rules).closed for name, state in states.items()}
-                names = [name for name in states if not sees(query.viewer, Action.LIST, name, closed[name])]
+                closed = {name: self.state(name).closed for name in rooms}
+                names = [name for name in rooms if not sees(query.viewer, Action.LIST, name, closed[name])]
                 mute = {name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name])}
-                shown = [(name, "" if name in mute else states[name].topic) for name in names[: query.limit]]
+                shown = [(name, "" if name in mute else self.state(name).topic.text) for name in names[: query.limit]]
                 return RoomList(shown, len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
@@ -176,7 +172,7 @@ class FakeBroker:
             case Latest() | Search():
                 words = query.words.split() if isinstance(query, Search) else []
                 said = [entry for entry in self.of(query.room or "") if entry.kind in SAID]
-                said = [entry for entry in said if all(word in entry.text for word in words)]
+                said = [entry for entry in said if all(word in text_in(entry) for word in words)]
                 return LogPage(said[max(0, len(said) - query.limit) :], len(said) > query.limit)
 
 
@@ -238,7 +234,7 @@ class Peer:
         self.write(data[sent:])
 
     def send_event(self, event: Event) -> None:
-        if isinstance(event, Joined) and event.first and not event.topic:
+        if isinstance(event, RoomEntered) and event.first and not event.topic:
             return  # no terminal shows it
         assert not self.session.paused
         self.seen.append(event)

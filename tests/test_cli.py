@@ -18,10 +18,11 @@ from click.testing import CliRunner
 
 from hubbub import config
 from hubbub.cli import main
-from hubbub.model.entries import Draft, Kind
+from hubbub.model.entries import Kind
 from hubbub.passwords import is_operator, verify
 from hubbub.storage.sqlite.store import FILE, Store
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
+from records import draft_of
 
 COMMANDS = ("serve", "echo", "history", "search", "export", "backup", "import", "check", "bench")
 NOON = 1_700_000_000.0  # 2023-11-14 22:13:20 UTC
@@ -31,7 +32,7 @@ def fill(folder: Path, *lines: tuple[str, Kind, str, str]) -> None:
     """Write a log: each line a room, a kind, a nick, a text; a minute apart."""
     with closing(Store(folder, write=True)) as store:
         for number, (room, kind, nick, text) in enumerate(lines):
-            store.append([Draft(room, kind, nick, text, f"id-{number}")], NOON + 60 * number)
+            store.append([draft_of(room, kind, nick, text, f"id-{number}")], NOON + 60 * number)
 
 
 @pytest.fixture
@@ -253,7 +254,7 @@ def test_history_of_moderation_tells_who_did_what_to_whom(tmp_path: Path) -> Non
         done = [
             (Kind.MESSAGE, "hi"), (Kind.MODE, "+o Bo!~nc@x.nc"), (Kind.KICK, "Cy too loud"), (Kind.TOPIC, "tea"),
         ]  # fmt: skip
-        drafts = [Draft("lobby", kind, "Al", text, f"x.{number}") for number, (kind, text) in enumerate(done)]
+        drafts = [draft_of("lobby", kind, "Al", text, f"x.{number}") for number, (kind, text) in enumerate(done)]
         store.append(drafts, NOON)
     got = [line.partition("] ")[2] for line in lines("history", "--data", tmp_path, "--kind", "moderation")]
     assert got == [
@@ -264,11 +265,11 @@ def test_history_of_moderation_tells_who_did_what_to_whom(tmp_path: Path) -> Non
 @pytest.mark.parametrize("noted", [True, False])
 def test_history_tells_what_a_room_was_called_before_each_rename(tmp_path: Path, noted: bool) -> None:
     with closing(Store(tmp_path, write=True)) as store:
-        store.append([Draft("ops", Kind.ROOM_RENAMED, "Al", "dev", "x.1")], NOON)
+        store.append([draft_of("ops", Kind.ROOM_RENAMED, "Al", "dev", "x.1")], NOON)
         store.append(
             [
-                Draft("dev", Kind.ROOM_RENAMED, "Al", "lab so there", "x.2"),
-                Draft("lab", Kind.ROOM_RENAMED, "Al", "ops", "x.3"),
+                draft_of("dev", Kind.ROOM_RENAMED, "Al", "lab so there", "x.2"),
+                draft_of("lab", Kind.ROOM_RENAMED, "Al", "ops", "x.3"),
             ],
             NOON,
         )
@@ -305,7 +306,7 @@ def test_password_is_read_from_a_pipe(tmp_path: Path) -> None:
 def test_history_prints_as_many_as_asked_for(tmp_path: Path, last: int, shown: int) -> None:
     """Though a page of the log holds fewer."""
     with closing(Store(tmp_path, write=True)) as store:
-        store.append([Draft("lobby", Kind.MESSAGE, "Ann", f"{n:4}" * 25, f"{n}") for n in range(2500)], NOON)
+        store.append([draft_of("lobby", Kind.MESSAGE, "Ann", f"{n:4}" * 25, f"{n}") for n in range(2500)], NOON)
     got = lines("history", "--data", tmp_path, "--last", last)
     assert [int(line[-4:]) for line in got] == list(range(2500 - shown, 2500))
 
@@ -472,7 +473,7 @@ def test_check_finds_what_is_missing(data: Path) -> None:
 @pytest.mark.parametrize("place", [0.25, 0.5, 0.75])
 def test_check_finds_a_damaged_file(tmp_path: Path, place: float) -> None:
     with closing(Store(tmp_path, write=True)) as store:
-        store.append([Draft("lobby", Kind.MESSAGE, "Ann", "x" * 500, f"{n}") for n in range(500)], NOON)
+        store.append([draft_of("lobby", Kind.MESSAGE, "Ann", "x" * 500, f"{n}") for n in range(500)], NOON)
     path = tmp_path / FILE
     content = bytearray(path.read_bytes())
     start = int(len(content) * place) // 4096 * 4096

@@ -19,12 +19,13 @@ import forked
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.entries import Entry, Kind
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.store import COPY, FILE, Store
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
+from records import changed, draft_of, entry_of, text_in, topic_of
 from system_queries import AllRooms, Search, Since
 
 NOON = 1_700_000_000.0
@@ -47,7 +48,7 @@ def fill(folder: Path, *rows: tuple[str, Kind, str], start: int = 0) -> None:
     folder.mkdir(exist_ok=True)
     with closing(Store(folder, write=True)) as store:
         for number, (room, kind, text) in enumerate(rows, start):
-            one = Draft(room, kind, "Zoë", text, f"id-{number}")
+            one = draft_of(room, kind, "Zoë", text, f"id-{number}")
             one.host, one.tags = "~nc@1f2e.nc", "+draft/reply=x.1" if number % 2 else ""
             store.append([one], NOON + 60 * number)
 
@@ -87,7 +88,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An export of more than a page."""
     folder = tmp_path_factory.mktemp("long")
     with closing(Store(folder, write=True)) as store:
-        store.append([Draft(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(LONG)], NOON)
+        store.append([draft_of(f"r{n % 3}", Kind.MESSAGE, "Al", f"word{n}", f"l-{n}") for n in range(LONG)], NOON)
     return exported(["--data", folder], folder / "long.jsonl")
 
 
@@ -117,9 +118,9 @@ def same_log(folder: Path, other: Path) -> None:
 
     def told(store: Store) -> object:
         rooms = store.answer(AllRooms(100)).rooms
-        states = {name: store.state(name, 100) for name, _ in rooms}
+        states = {name: store.opened(name, 100) for name, _ in rooms}
         return {
-            name: (topic, bare(states[name].latest), bare(states[name].rules), bare(everything(store, name)))
+            name: (topic, bare(states[name].latest), bare(states[name].snapshot), bare(everything(store, name)))
             for name, topic in rooms
         }
 
@@ -129,7 +130,7 @@ def same_log(folder: Path, other: Path) -> None:
 
 
 def bare(entries: Sequence[Entry]) -> list[Entry]:
-    return [entry._replace(seq=0, prev=0) for entry in entries]
+    return [changed(entry, seq=0, prev=0) for entry in entries]
 
 
 def everything(store: Store, room: str) -> Sequence[Entry]:
@@ -165,7 +166,7 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
     """Those that run meanwhile, and those that are started later: names, topics and rules too."""
     file = exported(["--data", lively], tmp_path / "a.jsonl")
     with closing(Store(lively)) as store:
-        states = {name: store.state(name, 5) for name in ("lobby", "ops", "lab", "dev")}
+        states = {name: store.opened(name, 5) for name in ("lobby", "ops", "lab", "dev")}
     got: list[Entry] = []
     early, late = (JetStreamBroker(NatsCredentials(nats), time.time) for _ in range(2))
     await early.connect()
@@ -190,7 +191,7 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
             while not answers:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         (found,) = answers
-        assert found.topic == state.topic and bare(found.rules) == bare(state.rules)  # type: ignore[attr-defined]
+        assert topic_of(found) == topic_of(state) and bare(found.snapshot) == bare(state.snapshot)  # type: ignore[attr-defined]
         assert bare(found.latest) == bare(state.latest)  # type: ignore[attr-defined]
     await late.stop(1)
 
@@ -230,7 +231,7 @@ def test_names_of_before_they_were_noted_are_told_from_the_moves(tmp_path: Path,
         store._db.execute("DELETE FROM entry WHERE room = (SELECT id FROM room WHERE name = 'dev')")
     imported(["--data", tmp_path / "copy"], exported(["--data", lively], tmp_path / "a.jsonl"))
     with closing(Store(tmp_path / "copy")) as store:
-        assert [entry.text for entry in everything(store, "lab")] == ["in dev", "pours tea"]
+        assert [text_in(entry) for entry in everything(store, "lab")] == ["in dev", "pours tea"]
 
 
 def test_what_a_log_or_a_stream_has_forgotten_is_left_out_and_the_rules_are_kept(
@@ -288,18 +289,21 @@ def test_an_export_is_one_view_of_the_log(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     with closing(Store(folder, write=True)) as store:
-        store.append([Draft("lobby", Kind.MESSAGE, "Al", str(n), f"x-{n}") for n in range(5000)], NOON)
+        store.append([draft_of("lobby", Kind.MESSAGE, "Al", str(n), f"x-{n}") for n in range(5000)], NOON)
         with closing(Archive(folder)) as archive:
             pages = archive.pages()
             seen = next(pages)
             store.append(
-                [Draft("lobby", Kind.REDACT, "Al", "x-4999", "r"), Draft("lobby", Kind.ROOM_RENAMED, "Al", "b", "m")],
+                [
+                    draft_of("lobby", Kind.REDACT, "Al", "x-4999", "r"),
+                    draft_of("lobby", Kind.ROOM_RENAMED, "Al", "b", "m"),
+                ],
                 NOON,
             )
             while store.trim_some(Retention(count=10), 0, 1000):
                 pass
             seen += [entry for page in pages for entry in page]
-    assert [(entry.room, entry.text) for entry in seen] == [("lobby", str(n)) for n in range(5000)]
+    assert [(entry.room, text_in(entry)) for entry in seen] == [("lobby", str(n)) for n in range(5000)]
 
 
 def test_bounds_of_a_stream_that_is_there_are_left_alone(lively: Path, tmp_path: Path, nats: str) -> None:
@@ -335,7 +339,7 @@ async def test_import_waits_for_a_server_that_has_not_heard_of_the_log_yet(
     monkeypatch.setattr(NatsConnection, "publish", deaf)
     broker = JetStreamBroker(NatsCredentials(nats), time.time)
     await broker.attach()
-    await broker.take_in("lobby", [Entry("lobby", 1, 0, NOON, Kind.MESSAGE, "Ada", "hi", "id-1")])
+    await broker.take_in("lobby", [entry_of("lobby", 1, 0, NOON, Kind.MESSAGE, "Ada", "hi", "id-1")])
     assert refused == 2
     await broker.stop(1)
 
@@ -398,7 +402,7 @@ ENTRY = {"room": "lobby", "seq": 1, "time": 1.5, "kind": "message", "nick": "Al"
         "{",
         "",
         '{"room": "lobby"}',
-        json.dumps({**ENTRY, "kind": "nonsense"}),
+        json.dumps({**ENTRY, "kind": "Non sense"}),
         json.dumps({**ENTRY, "kind": "signal"}),
         json.dumps({**ENTRY, "room": "no room"}),
         json.dumps({**ENTRY, "room": "Lobby"}),
@@ -481,7 +485,7 @@ def test_what_is_imported_is_as_safe_for_terminals_as_what_is_typed(tmp_path: Pa
     imported(["--data", tmp_path / "copy"], file)
     with closing(Store(tmp_path / "copy")) as store:
         (entry,) = everything(store, "lobby")
-    assert (entry.nick, entry.text, entry.host) == ("Al", "one\ntwo", "h")
+    assert (entry.nick, text_in(entry), entry.host) == ("Al", "one\ntwo", "h")
 
 
 def test_files_and_logs_that_are_not_there_are_said(tmp_path: Path, lively: Path, nats: str) -> None:
@@ -506,7 +510,7 @@ def test_a_room_in_the_way_of_a_renamed_one_is_said(
     assert said.startswith("The import is incomplete: dev was renamed to lab, but another room has this name here.")
     if where == "sqlite":
         with closing(Store(tmp_path / "copy")) as store:
-            assert [entry.text for entry in everything(store, "lab")] == ["ours"] and store.check() == []
+            assert [text_in(entry) for entry in everything(store, "lab")] == ["ours"] and store.check() == []
 
 
 def test_a_file_that_is_there_is_replaced_when_all_of_the_new_one_is(tmp_path: Path, lively: Path) -> None:

@@ -30,7 +30,7 @@ from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import make_private, write_file_durably
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import Notice
 from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.serve import service_manager, ways
@@ -284,8 +284,8 @@ class App:
 
     def _log_messages(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
-            if entry.kind in SAID:
-                log.info("* %s %s" if entry.kind is Kind.ACTION else "%s: %s", entry.nick, entry.text)
+            if isinstance(body := entry.body, Said):
+                log.info("* %s %s" if body.style is Kind.ACTION else "%s: %s", entry.nick, body.text)
         self.hub.pipeline.committed(entries)
 
     def readings(self) -> Stats:

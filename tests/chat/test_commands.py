@@ -7,16 +7,17 @@ from hubbub.model.events import (
     Event,
     Goodbye,
     HistoryShown,
-    Joined,
     MembersListed,
     Notice,
     Refusal,
+    RoomEntered,
     RoomsListed,
     RoomSummary,
 )
 from hubbub.model.queries import Since
 from hubbub.text import bounds
 from hubbub.text.list_pages import MAX_LISTED
+from records import text_in
 
 
 def answer(line: str, house: House | None = None) -> str | Event:
@@ -36,7 +37,7 @@ def code(event: str | Event) -> str:
 
 def texts(event: str | Event) -> list[str]:
     assert isinstance(event, HistoryShown)
-    return [entry.text for entry in event.entries]
+    return [text_in(entry) for entry in event.entries]
 
 
 def spoken(count: int) -> House:
@@ -231,7 +232,7 @@ def test_a_room_that_wakes_after_the_log_was_read_is_counted() -> None:
 
 def test_join_is_told() -> None:
     joined = answer("/join ops")
-    assert joined == Joined("ops", joined.seq, "", False)
+    assert joined == RoomEntered("ops", joined.seq, "", False)
     assert answer("/join lobby") == Notice(("You are in lobby",))
     assert code(answer("/join a b")) == "room-invalid"
     refused = answer("/join Math Class")
@@ -430,7 +431,7 @@ def test_reason_is_cut_between_characters() -> None:
     al, _ = house.enter("Al", "Bo")
     al.types("/quit " + "🇩🇪" * 300)
     house.settle()
-    assert house.broker.log[-1].text == "🇩🇪" * (bounds.REASON_BYTES // 8)
+    assert text_in(house.broker.log[-1]) == "🇩🇪" * (bounds.REASON_BYTES // 8)
 
 
 @pytest.mark.parametrize(

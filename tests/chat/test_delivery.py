@@ -4,8 +4,9 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat.delivery import PAGE
-from hubbub.model.events import HistoryShown, Joined, Notice, Private
+from hubbub.model.events import HistoryShown, Notice, Private, RoomEntered
 from hubbub.model.queries import After
+from records import text_in
 
 TIGHT = {"recent": 1}  # bytes of memory: the newest chunk alone is kept
 
@@ -301,7 +302,7 @@ def test_what_was_remembered_long_ago_is_forgotten_when_nobody_is_behind() -> No
     say(house, al, "4")
     assert house.hub.delivery.expire()
     assert [
-        entry.text
+        text_in(entry)
         for room in house.hub.rooms.loaded.values()
         for chunk in room.recent_batches.values()
         for entry in chunk.entries
@@ -381,7 +382,7 @@ def test_stalled_member_that_joins_gets_the_history_and_then_the_rest() -> None:
     assert bo.sees() == []
     bo.read()
     _, past, *rest = bo.sees()
-    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["old"]
+    assert isinstance(past, HistoryShown) and [text_in(entry) for entry in past.entries] == ["old"]
     assert rest == ["Al: same batch", "Al: later"]
 
 
@@ -394,7 +395,7 @@ def test_member_that_stalls_during_its_history_gets_the_rest_later() -> None:
     bo.types("/join ops")
     al.types("live")
     house.settle()
-    assert [type(seen) for seen in bo.sees()] == [Joined, HistoryShown]
+    assert [type(seen) for seen in bo.sees()] == [RoomEntered, HistoryShown]
     bo.read()
     assert bo.sees() == ["Al: live"]
 

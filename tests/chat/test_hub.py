@@ -5,15 +5,16 @@ import pytest
 from doubles import House
 from hubbub.chat import direct
 from hubbub.errors import Refused
-from hubbub.model.entries import Entry, Kind
-from hubbub.model.events import Acknowledged, Goodbye, HistoryShown, Joined, Notice, Private, Refusal
+from hubbub.model.entries import Kind
+from hubbub.model.events import Acknowledged, Goodbye, HistoryShown, Notice, Private, Refusal, RoomEntered
+from records import entry_of, text_in
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
 
 def texts(past: object) -> list[str]:
     assert isinstance(past, HistoryShown)
-    return [entry.text for entry in past.entries]
+    return [text_in(entry) for entry in past.entries]
 
 
 def refused(code: str) -> "Code":
@@ -70,7 +71,7 @@ def test_newcomer_is_shown_the_newest_messages_and_no_comings_and_goings() -> No
     cy.types("Cy")
     house.settle()
     joined, past = cy.sees()
-    assert joined == Joined("lobby", joined.seq, "tea", True)
+    assert joined == RoomEntered("lobby", joined.seq, "tea", True)
     assert texts(past) == ["2", "3", "4"]
     assert (past.now, past.tail) == (house.now, ())
 
@@ -89,14 +90,14 @@ def test_history_of_zero_shows_nothing() -> None:
 def test_history_from_before_the_start_is_shown() -> None:
     house = House()
     log = [
-        Entry("lobby", 3, 0, 1.0, Kind.MESSAGE, "Old", "hi", "x.1"),
-        Entry("lobby", 6, 3, 2.0, Kind.TOPIC, "Old", "tea", "x.2"),
+        entry_of("lobby", 3, 0, 1.0, Kind.MESSAGE, "Old", "hi", "x.1"),
+        entry_of("lobby", 6, 3, 2.0, Kind.TOPIC, "Old", "tea", "x.2"),
     ]
     house.broker.log += log
     al = house.connect()
     al.types("Al")
     house.settle()
-    assert al.sees() == [Joined("lobby", 9, "tea", True), HistoryShown([log[0]], house.now)]
+    assert al.sees() == [RoomEntered("lobby", 9, "tea", True), HistoryShown([log[0]], house.now)]
 
 
 @pytest.mark.parametrize("name", ["al", "AL", "Ａｌ", "\x1b[1mAl"])
@@ -417,7 +418,7 @@ def test_departing_after_the_join_was_published_is_nothing_if_that_fails() -> No
     al.types("hi")
     house.hub.pipeline.failed(batch, "no")
     house.settle()
-    assert al.sees() == [] and [entry.text for entry in house.broker.log][-1] == "hi"
+    assert al.sees() == [] and [text_in(entry) for entry in house.broker.log][-1] == "hi"
 
 
 def test_departing_while_the_log_is_read_tells_nothing() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from doubles import House
 from hubbub.errors import Refused
-from hubbub.model.events import NickChanged, Refusal
+from hubbub.model.events import NickAssigned, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
@@ -18,7 +18,7 @@ def test_new_name_is_shown_in_every_room_and_told_once() -> None:
     house.forget()
     al.types("/nick Max", "hi")
     house.settle()
-    assert al.sees() == [NickChanged("Max")]
+    assert al.sees() == [NickAssigned("Max")]
     assert bo.sees() == ["[lobby] Al > Max", "Al > Max", "Max: hi"]
     assert cy.sees() == ["Al > Max"]
     assert house.hub.nicks.find("max") is al.user and house.hub.nicks.find("Al") is None
@@ -41,7 +41,7 @@ def test_new_name_in_no_room_needs_no_entry() -> None:
     house.settle()
     house.forget()
     al.types("/nick Max")
-    assert al.sees() == [NickChanged("Max")] and list(house.hub.users) == ["max"]
+    assert al.sees() == [NickAssigned("Max")] and list(house.hub.users) == ["max"]
 
 
 def test_both_names_are_held_until_the_new_one_is_stored() -> None:

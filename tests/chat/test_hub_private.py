@@ -13,6 +13,7 @@ from hubbub.model.entries import Kind
 from hubbub.model.events import Acknowledged, Private, Refusal
 from hubbub.model.queries import LogPage
 from hubbub.text.cleaning import clean_exactly
+from records import text_in
 from system_queries import Latest
 
 
@@ -78,7 +79,7 @@ def test_own_entries_are_shown_as_ones_own_unless_they_have_a_label() -> None:
     al.session.label = ""
     house.settle()
     (one, stored) = al.sees()
-    assert one == "mine: Al: one" and isinstance(stored, Acknowledged) and stored.entry.text == "two"
+    assert one == "mine: Al: one" and isinstance(stored, Acknowledged) and text_in(stored.entry) == "two"
     assert bo.sees() == ["Al: one", "Al: two"]
     al.types("/nick Max")
     house.settle()
@@ -100,7 +101,7 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     assert isinstance(told, Private) and isinstance(stored, Acknowledged) and stored.label == "r"
     assert told.entry == stored.entry and told.entry
     entry = told.entry
-    assert (entry.room, entry.kind, entry.nick, entry.text) == ("@Bo", Kind.NOTICE, "Al", "one\ntwo")
+    assert (entry.room, entry.kind, entry.nick, text_in(entry)) == ("@Bo", Kind.NOTICE, "Al", "one\ntwo")
     assert (entry.host, entry.tags, entry.seq) == ("~nc@x.nc", "+a=b", 0)
     direct.send_private(house.hub, al.session, "bo", "", Kind.EPHEMERAL, tags="+typing=active")
     assert bo.sees() == [Private("Al", "")] and al.sees() == []
@@ -143,7 +144,7 @@ def test_what_a_client_says_is_kept_to_the_letter() -> None:
     house.hub.say(al.session, "  ")
     direct.send_private(house.hub, al.session, "Bo", " b ")
     house.settle()
-    assert house.broker.log[-1].text == "  a  \n" and bo.sees()[-1] == Private("Al", " b ")
+    assert text_in(house.broker.log[-1]) == "  a  \n" and bo.sees()[-1] == Private("Al", " b ")
     assert clean_exactly(" a\x07 \r\n\x1b[1mb ") == " a \nb " and clean_exactly(" a ") == " a "
 
 
@@ -213,7 +214,7 @@ def test_answer_comes_in_the_place_of_the_question() -> None:
     assert of(al) == [] and got == []
     house.answer()
     (page,) = got
-    assert isinstance(page, LogPage) and [entry.text for entry in page.entries] == ["hi"] and of(al) == ["after"]
+    assert isinstance(page, LogPage) and [text_in(entry) for entry in page.entries] == ["hi"] and of(al) == ["after"]
     house.broker.fault = "no"
     house.hub.ask_raw(al.session, Latest("lobby", 5), got.append)
     house.answer()

@@ -10,7 +10,7 @@ from doubles import House, Peer
 from hubbub.chat.remote_users import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
-from hubbub.model.events import NickChanged, Refusal
+from hubbub.model.events import NickAssigned, Refusal
 
 HOME = "192.0.2.7"
 Answer = Callable[[bool], None]
@@ -112,7 +112,7 @@ def test_another_name_is_had_if_its_holder_is_gone(asking: Asking) -> None:
     other.types("/nick Ada")
     asking.answer(False)
     assert other.session.nick == "Ada"
-    assert any(isinstance(seen, NickChanged) for seen in other.sees())
+    assert any(isinstance(seen, NickAssigned) for seen in other.sees())
 
 
 @pytest.mark.parametrize("told", [False, True])

@@ -5,7 +5,8 @@ import time
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.model.events import HistoryShown, Joined, Left, MembersListed, Notice, Refusal
+from hubbub.model.events import HistoryShown, MembersListed, Notice, Refusal, RoomEntered, RoomExited
+from records import text_in
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 THERE = Notice(("You are in ops",))
@@ -43,7 +44,9 @@ def test_join_shows_where_one_is_with_topic_and_history() -> None:
     bo.types("/join #OPS")
     house.settle()
     joined, past = bo.sees()
-    assert joined == Joined("ops", joined.seq, "tea", False) and [entry.text for entry in past.entries] == ["hi"]
+    assert joined == RoomEntered("ops", joined.seq, "tea", False) and [text_in(entry) for entry in past.entries] == [
+        "hi"
+    ]
     assert al.sees()[-1] == "+Bo"
 
 
@@ -61,7 +64,7 @@ def test_join_has_no_gap_and_no_double_in_one_batch() -> None:
     al.types("after")
     house.commit()
     _, past, *live = cy.sees()
-    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["before", "with 1"]
+    assert isinstance(past, HistoryShown) and [text_in(entry) for entry in past.entries] == ["before", "with 1"]
     assert live == ["Al: with 2", "* Al with 3", "Al: after"]
     assert bo.sees() == ["Al: with 1", "+Cy", "Al: with 2", "* Al with 3", "Al: after"]
 
@@ -73,7 +76,7 @@ def test_join_after_something_said_elsewhere_shows_the_past_first() -> None:
     al.types("live")
     house.commit()
     joined, *live = cy.sees()
-    assert isinstance(joined, Joined) and live == ["Al: live"]
+    assert isinstance(joined, RoomEntered) and live == ["Al: live"]
     assert bo.sees() == ["[lobby] Cy: in lobby", "+Cy", "Al: live"]
 
 
@@ -104,7 +107,7 @@ def test_room_that_opens_while_entries_are_committed_to_it(early: bool) -> None:
     house.settle()
     assert "ops" in house.broker.followed
     past = cy.sees()[-1]
-    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["old", "late"]
+    assert isinstance(past, HistoryShown) and [text_in(entry) for entry in past.entries] == ["old", "late"]
     assert house.hub.rooms.loaded["ops"].end.seq == house.broker.of("ops")[-1].seq
 
 
@@ -175,7 +178,7 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
     assert al.sees() == []
     bo.types("after")
     house.commit()
-    assert al.sees() == [Left("ops", "lobby")]
+    assert al.sees() == [RoomExited("ops", "lobby")]
     assert bo.sees() == ["-Al"]
     bo.types("unheard")
     house.commit()
@@ -183,7 +186,7 @@ def test_leave_is_told_and_the_room_before_is_current() -> None:
     al.types("/leave", "hi", "/leave ops")
     house.commit()
     assert al.sees() == [
-        Left("lobby", ""),
+        RoomExited("lobby", ""),
         Refusal("not-in-room", "You are not in a room. Type /join and a room's name first."),
         Refusal("not-in-room", "You are not in ops. Type /join ops first."),
     ]
@@ -211,7 +214,7 @@ def test_leave_of_another_room_keeps_the_current_one() -> None:
     house, (al, _) = in_ops("Al", "Bo")
     al.types("/leave #Lobby")
     house.commit()
-    assert al.sees() == [Left("lobby", "ops")]
+    assert al.sees() == [RoomExited("lobby", "ops")]
 
 
 def test_leave_that_is_not_stored_changes_nothing() -> None:
@@ -233,7 +236,7 @@ def test_member_that_rejoins_sees_the_messages_in_between() -> None:
     bo.types("live")
     house.settle()
     _, _, past, *live = al.sees()
-    assert isinstance(past, HistoryShown) and [entry.text for entry in past.entries] == ["meanwhile"]
+    assert isinstance(past, HistoryShown) and [text_in(entry) for entry in past.entries] == ["meanwhile"]
     assert live == ["Bo: live"]
 
 
@@ -242,8 +245,8 @@ def test_empty_room_sleeps_and_wakes_with_its_past() -> None:
     al.types("old", "/topic tea", "/leave", "/join ops")
     house.settle()
     joined, past = al.sees()[-2:]
-    assert isinstance(past, HistoryShown) and joined == Joined("ops", joined.seq, "tea", False)
-    assert [entry.text for entry in past.entries] == ["old"]
+    assert isinstance(past, HistoryShown) and joined == RoomEntered("ops", joined.seq, "tea", False)
+    assert [text_in(entry) for entry in past.entries] == ["old"]
     al.leave()
     house.settle()
     assert not house.hub.rooms.loaded and not house.broker.followed
@@ -258,7 +261,7 @@ def test_room_stays_loaded_for_a_pending_join() -> None:
     house.settle()
     bo.types("hi")
     house.settle()
-    assert bo.session.current == "ops" and [entry.text for entry in house.broker.of("ops")][-1] == "hi"
+    assert bo.session.current == "ops" and [text_in(entry) for entry in house.broker.of("ops")][-1] == "hi"
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -9,10 +9,20 @@ import pytest
 from doubles import NOON, House, Peer
 from hubbub.chat import moderation
 from hubbub.errors import Refused
-from hubbub.model.entries import Draft, Kind
-from hubbub.model.events import Acknowledged, Invited, Joined, Left, MembersListed, Notice, Refusal, RoomRenamed
-from hubbub.model.room_modes import ModeChange, parse, without_secrets
+from hubbub.model.entries import Kind, ModeChange
+from hubbub.model.events import (
+    Acknowledged,
+    Invited,
+    MembersListed,
+    Notice,
+    Refusal,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
+)
+from hubbub.model.modes import without_secrets
 from hubbub.text.bounds import FOLDED_CHARS, MASKS_IN_LIST
+from records import draft_of, parse, text_in
 
 HOSTS = {"Al": "~nc@aaaaaaaaaa.nc", "Bo": "~nc@bbbbbbbbbb.nc", "Cy": "~nc@bbbbbbbbbb.nc"}
 
@@ -92,7 +102,7 @@ def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
     typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
     typed(house, bo, "/leave", "/nick Bo", "/join ops")
     rules = house.hub.rooms.loaded["ops"].rules
-    assert not rules.is_operator(bo.user) and set(rules.saved_status.values()) == {"o", "v"}
+    assert not rules.is_operator(bo.user) and set(rules.rights.values()) == {"o", "v"}
 
 
 def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
@@ -158,7 +168,7 @@ def test_oper_asks_the_check_of_operators() -> None:
     assert asked[0][:2] == ("root", "a b")
     done(True)
     house.settle()
-    assert bo.sees() == [says("You may act in every room now")] and al.sees() == ["Bo x Al", Left("ops", "lobby")]
+    assert bo.sees() == [says("You may act in every room now")] and al.sees() == ["Bo x Al", RoomExited("ops", "lobby")]
     typed(house, al, "/oper root x")
     asked[1][2](False)
     assert al.sees() == [says("Wrong name or password")]
@@ -178,10 +188,10 @@ def test_without_operators_nobody_is_one() -> None:
 def test_kick() -> None:
     house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
     assert typed(house, al, "/kick bo too loud", "/kick Bo") == ["not-there"]
-    assert bo.sees() == ["Al x Bo too loud", Left("ops", "lobby")]
+    assert bo.sees() == ["Al x Bo too loud", RoomExited("ops", "lobby")]
     assert cy.sees() == ["Al x Bo too loud"]
     assert bo.user not in house.hub.rooms.loaded["ops"].members
-    assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", Left("ops", "lobby")]
+    assert typed(house, al, "/kick Cy") == [] and cy.sees() == ["Al x Cy", RoomExited("ops", "lobby")]
 
 
 def test_kicked_member_gets_no_later_entries_of_the_batch() -> None:
@@ -190,7 +200,7 @@ def test_kicked_member_gets_no_later_entries_of_the_batch() -> None:
     al.types("/kick Bo")
     cy.types("behind his back")
     house.settle()
-    assert bo.sees() == ["Cy: before", "Al x Bo", Left("ops", "lobby")]
+    assert bo.sees() == ["Cy: before", "Al x Bo", RoomExited("ops", "lobby")]
     assert al.sees() == ["Cy: before", "Cy: behind his back"]
 
 
@@ -200,7 +210,7 @@ def test_stalled_member_that_is_kicked_learns_by_whom() -> None:
     typed(house, al, "/kick Bo")
     bo.read()
     (left,) = bo.sees()
-    assert isinstance(left, Left) and left.kick and left.kick.text == "Bo"
+    assert isinstance(left, RoomExited) and left.kick and text_in(left.kick) == "Bo"
 
 
 def test_kick_of_a_member_that_has_left_does_nothing() -> None:
@@ -234,12 +244,12 @@ def test_ban_keeps_out_and_throws_out() -> None:
     house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
     assert typed(house, al, "/ban bbbbbbbbbb 30m yes") == []
     assert cy.sees()[0] == f"Al + +b *!*@bbbbbbbbbb.* until={NOON + 1800:.0f}"
-    assert bo.sees()[-1] == Left("ops", "lobby")
+    assert bo.sees()[-1] == RoomExited("ops", "lobby")
     assert typed(house, bo, "/join ops") == ["banned"]
     assert typed(house, al, "/bans") == [says("banned: *!*@bbbbbbbbbb.* (by Al, for 30 minutes more)")]
     house.now += 1801
     assert typed(house, al, "/bans") == [says("Nobody is banned or muted here")]
-    assert type(typed(house, bo, "/join ops")[0]) is Joined
+    assert type(typed(house, bo, "/join ops")[0]) is RoomEntered
 
 
 def test_operators_are_not_thrown_out_by_a_ban() -> None:
@@ -263,7 +273,7 @@ def test_ban_of_a_room_that_became_empty_is_kept_for_the_next_time() -> None:
     assert "ops" not in house.hub.rooms.loaded
     assert typed(house, bo, "/join ops") == ["banned"] and "ops" not in house.hub.rooms.loaded
     typed(house, al, "/join ops", "/unban bo", "/kick x")
-    assert type(typed(house, bo, "/join ops")[0]) is Joined
+    assert type(typed(house, bo, "/join ops")[0]) is RoomEntered
 
 
 @pytest.mark.parametrize("verb", ["ban", "mute"])
@@ -277,7 +287,7 @@ def test_person_alone_at_an_address_is_barred_from_there(verb: str) -> None:
     cy = house.connect()
     cy.session.host = HOSTS["Cy"]
     typed(house, cy, "Cyd", "/join ops", "hi")
-    assert not any(entry.text == "hi" for entry in house.broker.of("ops"))
+    assert not any(text_in(entry) == "hi" for entry in house.broker.of("ops"))
     typed(house, al, f"/un{verb} bo")
     assert typed(house, al, "/bans") == [says(f"{'banned' if verb == 'ban' else 'muted'}: Cy!*@* (by Al)")]
 
@@ -302,11 +312,11 @@ def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool)
     typed(house, al, *([f"/{verb} Bo yes"] if late else []), "/rename club")
     for name in ("Bob", "Bert", "Bill", "Bart", "Burt", "Beth"):
         typed(house, bo, f"/nick {name}", "/join club", "hi", "/leave club")
-    assert not any(entry.text == "hi" for entry in house.broker.of("club"))
+    assert not any(text_in(entry) == "hi" for entry in house.broker.of("club"))
     assert house.hub.rooms.loaded["club"].members.keys().isdisjoint([bo.user]) and bo.session.nick == "Beth"
     typed(house, al, f"/un{verb} Bo")
     typed(house, bo, "/join club", "hi")
-    assert house.broker.of("club")[-1].text == "hi"
+    assert text_in(house.broker.of("club")[-1]) == "hi"
 
 
 @pytest.mark.parametrize("line", ["/mute Bo yes", "/set moderated on"])
@@ -317,15 +327,15 @@ def test_silenced_member_cannot_speak_by_leaving_or_redacting(line: str) -> None
     typed(house, al, line)
     moderation.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], id, "spam", lambda refused: None)
     house.settle()
-    assert house.broker.of("ops")[-1].text == id
+    assert text_in(house.broker.of("ops")[-1]) == id
     house.hub.rooms.leave(bo.session, "ops", "spam")
     house.settle()
     typed(house, bo, "/join ops", "/quit spam")
-    assert [entry.text for entry in house.broker.of("ops")[-3:]] == ["", "", ""]
-    assert house.broker.of("lobby")[-1].text == "spam"
+    assert [text_in(entry) for entry in house.broker.of("ops")[-3:]] == ["", "", ""]
+    assert text_in(house.broker.of("lobby")[-1]) == "spam"
     house.hub.expel(cy.user, "flood")
     house.settle()
-    assert house.broker.of("ops")[-1].text == "flood", "that is the server's reason"
+    assert text_in(house.broker.of("ops")[-1]) == "flood", "that is the server's reason"
 
 
 @pytest.mark.parametrize("line", ["/ban Bo forever", "/ban Bo 1h 2h yes", "/mute Bo and Cy"])
@@ -365,7 +375,7 @@ def test_whole_address_becomes_a_cloak() -> None:
 
 def test_ban_of_an_address_in_an_older_log_holds_and_can_be_lifted() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
-    house.commit(house.broker.store([Draft("ops", Kind.MODE, "Al", "+b *!*@192.0.2.2", "x.1")]))
+    house.commit(house.broker.store([draft_of("ops", Kind.MODE, "Al", "+b *!*@192.0.2.2", "x.1")]))
     assert bo.sees() == ["Al + +b *!*@ip:*"] and typed(house, bo, "hi") == ["muted"]
     assert typed(house, al, "/bans") == [says("banned: *!*@ip:* (by Al)")]
     assert typed(house, al, "/unban 192.0.2.2") == [] and typed(house, bo, "hi") == []
@@ -450,14 +460,14 @@ def test_key_is_in_no_log_and_shown_only_to_its_setter() -> None:
     al.session.label = "r"
     (stored,) = typed(house, al, "/set key tea")
     al.session.label = ""
-    assert isinstance(stored, Acknowledged) and stored.entry.text == "+k tea" and bo.sees() == ["Al + +k *"]
+    assert isinstance(stored, Acknowledged) and text_in(stored.entry) == "+k tea" and bo.sees() == ["Al + +k *"]
     entry = house.broker.of("ops")[-1]
-    assert "tea" not in entry.text and entry.text.startswith("+k $k1$")
+    assert "tea" not in text_in(entry) and text_in(entry).startswith("+k $k1$")
     rules = house.hub.rooms.loaded["ops"].rules
     assert rules.modes(True).endswith(" tea") and rules.modes(False).endswith(" *")
     typed(house, bo, "/leave ops")
     assert typed(house, bo, "/join ops", "/join ops coffee") == ["bad-key", "bad-key"]
-    assert type(typed(house, bo, "/join ops tea")[0]) is Joined
+    assert type(typed(house, bo, "/join ops tea")[0]) is RoomEntered
     typed(house, al, "/leave ops")
     typed(house, bo, "/leave ops")
     house.settle()
@@ -487,11 +497,11 @@ def test_lobby_keeps_its_name() -> None:
 
 def test_key_in_the_clear_of_an_older_log_opens_the_room() -> None:
     house, (_al, bo) = in_ops("Al", "Bo")
-    house.commit(house.broker.store([Draft("ops", Kind.MODE, "Al", "+k tea", "x.1")]))
+    house.commit(house.broker.store([draft_of("ops", Kind.MODE, "Al", "+k tea", "x.1")]))
     assert bo.sees() == ["Al + +k *"]
     typed(house, bo, "/leave ops")
     assert typed(house, bo, "/join ops coffee") == ["bad-key"]
-    assert type(typed(house, bo, "/join ops tea")[0]) is Joined
+    assert type(typed(house, bo, "/join ops tea")[0]) is RoomEntered
 
 
 def test_operator_that_opens_a_closed_room_reads_a_warning() -> None:
@@ -537,7 +547,7 @@ def test_change_starts_from_what_those_before_it_have_made(changes: str, stored:
     ]
     assert moderation.change(house.hub, al.session, al.session.rooms["ops"], wanted) == []
     house.settle()
-    told = [entry.text for entry in without_secrets(house.broker.of("ops")) if entry.kind is Kind.MODE]
+    told = [text_in(entry) for entry in without_secrets(house.broker.of("ops")) if entry.kind is Kind.MODE]
     assert told == ([stored] if stored else [])
 
 
@@ -561,7 +571,7 @@ def test_invitation() -> None:
     assert zo.sees() == [Invited("Al", HOSTS["Al"], "ops")]
     assert typed(house, bo, "/invite zo") == ["not-operator"]
     assert typed(house, al, "/invite Bo", "/invite Nemo") == ["there-already", "no-such-name"]
-    assert type(typed(house, zo, "/join ops")[0]) is Joined
+    assert type(typed(house, zo, "/join ops")[0]) is RoomEntered
     zo.types("/leave ops")
     house.settle()
     assert typed(house, zo, "/join ops") == ["invite-only"]
@@ -595,7 +605,7 @@ def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
     moderation.redact(house.hub, al.session, room, two, "rude", refuse)
     house.settle()
     assert cy.sees() == [f"Bo - {one}", f"Al - {two} rude"] and len(codes) == 2
-    assert [entry.text for entry in room.latest] == []
+    assert [text_in(entry) for entry in room.latest] == []
 
 
 @pytest.mark.parametrize(
@@ -619,7 +629,7 @@ def test_message_is_deleted_by_its_place(line: str, gone: str) -> None:
     for peer, text in ((al, "Bo's"), (bo, "two"), (cy, "four"), (bo, "three"), (cy, "five")):
         peer.types(text)
         house.settle()
-    ids = {entry.text: entry.id for entry in house.broker.of("ops")}
+    ids = {text_in(entry): entry.id for entry in house.broker.of("ops")}
     told = typed(house, bo, line)
     assert told == ([] if gone in ids else [gone])
     assert cy.sees()[3:] == ([f"Bo - {ids[gone]}"] if gone in ids else [])
@@ -641,9 +651,9 @@ def test_message_is_deleted_before_what_is_typed_next() -> None:
     house, (_, bo) = in_ops("Al", "Bo")
     bo.types("one", "/delete", "two")
     house.settle()
-    assert [entry.text for entry in house.broker.of("ops") if entry.nick == "Bo" and entry.kind is Kind.MESSAGE] == [
-        "two"
-    ]
+    assert [
+        text_in(entry) for entry in house.broker.of("ops") if entry.nick == "Bo" and entry.kind is Kind.MESSAGE
+    ] == ["two"]
 
 
 def test_session_that_leaves_redacts_nothing() -> None:
@@ -672,7 +682,7 @@ def test_room_is_renamed_with_all_who_are_in_it_or_on_the_way() -> None:
     house.settle()
     assert codes == [] and house.hub.rooms.loaded["dev"] is room and "ops" not in house.hub.rooms.loaded
     assert room.name in al.session.rooms and "ops" not in bo.session.rooms
-    moved = [one for one in bo.sees() if isinstance(one, RoomRenamed)]
+    moved = [one for one in bo.sees() if isinstance(one, RoomNameChanged)]
     assert [(one.room, one.to) for one in moved] == told == [("ops", "dev")]
     assert zo.user in room.members
     assert al.session.current == "dev"
@@ -684,8 +694,8 @@ def test_room_is_renamed_by_a_command() -> None:
     assert typed(house, al, "/rename dev or so") == ["room-invalid"]
     assert typed(house, al, "/rename ops") == ["cannot-rename"]
     typed(house, al, "/topic tea", "/rename #dev")
-    assert al.session.current == bo.session.current == "dev" and house.broker.log[-1].text == "dev"
-    assert [one.topic for one in bo.seen if isinstance(one, RoomRenamed)] == ["tea"]
+    assert al.session.current == bo.session.current == "dev" and text_in(house.broker.log[-1]) == "dev"
+    assert [one.topic for one in bo.seen if isinstance(one, RoomNameChanged)] == ["tea"]
     typed(house, bo, "/leave", "/join ops", "hi")
     assert typed(house, al, "/rename ops") == ["name-in-use"]
 
@@ -759,7 +769,7 @@ def test_name_of_a_room_that_is_being_opened_is_taken() -> None:
 
 def renamed_elsewhere(house: House, to: str) -> None:
     """Let another node rename ops."""
-    house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
+    house.commit(house.broker.store([draft_of("ops", Kind.ROOM_RENAMED, "Zoe", to, "zoe.1")]))
 
 
 def test_join_during_a_rename_to_that_name_enters_the_renamed_room() -> None:

@@ -12,6 +12,7 @@ from hubbub.chat.pipeline import STORM_JOINS, Pipeline
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal
+from records import changed, draft_of, text_in
 
 
 def test_outbox_that_is_full_holds_everybody_back_until_it_is_emptied() -> None:
@@ -163,7 +164,7 @@ def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
     al.types("hi")
     (draft,) = house.gather()
     (entry,) = house.broker.store([draft])
-    house.commit([entry._replace(id="other-1.1", nick="Zed"), entry._replace(room="elsewhere", id="other-1.2")])
+    house.commit([changed(entry, id="other-1.1", nick="Zed"), changed(entry, room="elsewhere", id="other-1.2")])
     assert al.sees() == bo.sees() == ["Zed: hi"]
     assert not house.hub.pipeline.idle
 
@@ -172,7 +173,7 @@ def test_draft_of_nobody_is_stored_or_lost() -> None:
     house = House()
     (al,) = house.enter("Al")
     for outcome, seen in ((house.commit, ["Server: hi"]), (house.fail, [])):
-        house.hub.pipeline.add(Posting(Draft("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1")))
+        house.hub.pipeline.add(Posting(draft_of("lobby", Kind.MESSAGE, "Server", "hi", "boot-0.1")))
         outcome()
         assert al.sees() == seen and house.hub.pipeline.idle
 
@@ -257,7 +258,7 @@ def test_all_that_has_no_outcome_yet_can_be_looked_at() -> None:
     al.types("one")
     house.gather()
     al.types("two")
-    assert [posting.draft.text for posting in house.hub.pipeline] == ["one", "two"]
+    assert [text_in(posting.draft) for posting in house.hub.pipeline] == ["one", "two"]
 
 
 # --- the cycle --------------------------------------------------------------------------------------------------------
@@ -299,14 +300,14 @@ class Loop:
             self.now = max(self.now, first[0])
             first[1]()
         self.now = max(self.now, end)
-        return [" ".join(draft.text for draft in batch) for batch in self.batches]
+        return [" ".join(text_in(draft) for draft in batch) for batch in self.batches]
 
     def add(self, text: str, kind: Kind = Kind.MESSAGE, must_store: bool = False) -> None:
-        self.pipeline.add(Posting(Draft("lobby", kind, "Al", text, f"id-{text}", must_store=must_store)))
+        self.pipeline.add(Posting(draft_of("lobby", kind, "Al", text, f"id-{text}", must_store=must_store)))
 
     def store(self) -> None:
         drafts = self.batches.pop(0)
-        self.pipeline.committed([Entry("lobby", 1, 0, 1.0, d.kind, d.nick, d.text, d.id) for d in drafts])
+        self.pipeline.committed([Entry("lobby", 1, 0, 1.0, d.nick, d.id, d.body) for d in drafts])
 
 
 def test_drafts_of_one_turn_are_one_batch_and_later_ones_the_next() -> None:
@@ -364,7 +365,7 @@ def test_leave_is_not_published_when_its_join_has_failed_meanwhile() -> None:
     (al,) = House().enter("Al")
     session = al.session
     for kind in (Kind.JOIN, Kind.LEAVE):
-        posting = Posting(Draft("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), session)
+        posting = Posting(draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), session)
         al.user.joining.setdefault("lobby", posting)
         loop.pipeline.add(posting)
         if kind is Kind.JOIN:

@@ -13,18 +13,19 @@ from hubbub.chat import effects as effects_module
 from hubbub.chat.remote_users import Person, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.entries import Entry, Joined, Kind
 from hubbub.model.events import (
     Acknowledged,
     Event,
     Goodbye,
     Invited,
     MembersListed,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     Refusal,
 )
+from records import draft_of, entry_of, text_in
 
 
 class Outlet:
@@ -55,7 +56,9 @@ def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, User]:
 def test_people_of_a_room_that_only_others_are_in_are_listed_if_it_is_open(rule: str, code: str) -> None:
     house = House()
     (al,) = house.enter("Al")
-    house.broker.store([Draft("tea", Kind.JOIN, "Zoe", "", "z.1"), Draft("tea", Kind.MODE, "Zoe", rule or "+m", "z.2")])
+    house.broker.store(
+        [draft_of("tea", Kind.JOIN, "Zoe", "", "z.1"), draft_of("tea", Kind.MODE, "Zoe", rule or "+m", "z.2")]
+    )
     arrive(house, replace(ZOE, rooms=("tea",)))
     al.types("/who tea", "hi")
     house.settle()
@@ -63,7 +66,7 @@ def test_people_of_a_room_that_only_others_are_in_are_listed_if_it_is_open(rule:
     assert (told.code if isinstance(told, Refusal) else "") == code
     if isinstance(told, MembersListed):
         assert list(told.nicks) == ["Zoe"]
-    assert "tea" not in house.hub.rooms.loaded and house.broker.log[-1].text == "hi"
+    assert "tea" not in house.hub.rooms.loaded and text_in(house.broker.log[-1]) == "hi"
 
 
 class Others:
@@ -116,7 +119,7 @@ def test_newcomer_waits_until_the_others_agree(house: House, others: Others) -> 
     assert al.session.user is None and al.untaken == 1
     assert others.answer() == "al"
     house.settle()
-    assert al.session.nick == "Al" and [entry.text for entry in house.broker.log] == ["", "hi"]
+    assert al.session.nick == "Al" and [text_in(entry) for entry in house.broker.log] == ["", "hi"]
 
 
 def test_long_wait_for_a_name_is_announced(house: House, others: Others) -> None:
@@ -203,7 +206,7 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     come(house, others, "Al2")
     house.hub.nicks.losing.add("al")
     house.hub.naming.lose_name("al")
-    house.commit([Entry("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
+    house.commit([entry_of("lobby", 900, 0, 1.0, Kind.LEAVE, "Al", "connection lost", "other.1")])
     assert others.answer(taken=True) == "al3"
     assert others.answer() == "al4"
     house.settle()
@@ -212,7 +215,7 @@ def test_name_that_is_lost_becomes_the_next_one_that_is_free(house: House, other
     assert entries[-1] == (Kind.JOIN, "Al4") and Kind.RENAME not in [kind for kind, _ in entries]
     told = al.sees()
     assert Notice(("The name Al was taken while the chat could not be reached",)) in told
-    assert [event.alone for event in told if isinstance(event, NickChanged)] == [True]
+    assert [event.alone for event in told if isinstance(event, NickAssigned)] == [True]
     house.hub.naming.lose_name("nobody")
     user = User("Gone")
     house.hub.users["gone"] = user
@@ -321,7 +324,7 @@ def test_user_that_opens_a_room_elsewhere_is_its_operator_here() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     al.types("/join den")
-    house.commit([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([entry_of("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     house.settle()
     room = house.hub.rooms.loaded["tea"]
     assert not room.rules.is_operator(zoe)
@@ -338,7 +341,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
-    house.commit([Entry("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([entry_of("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     rules = house.hub.rooms.loaded["den"].rules
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
@@ -381,7 +384,7 @@ def test_kick_of_somebody_elsewhere_is_published() -> None:
     arrive(house, replace(ZOE, rooms=("den",)))
     al.types("/kick Zoe out")
     house.settle()
-    assert house.broker.log[-1].kind is Kind.KICK and house.broker.log[-1].text == "Zoe out"
+    assert house.broker.log[-1].kind is Kind.KICK and text_in(house.broker.log[-1]) == "Zoe out"
 
 
 def test_people_go_along_with_a_room_that_is_renamed() -> None:
@@ -426,7 +429,7 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     arrive(house, replace(ZOE, nick="Kim", rooms=("lobby",)))
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     house.answer()
-    left = Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
+    left = draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
     house.commit(house.broker.store([left]))
     assert "ops" not in house.hub.remote.rooms
     house.settle()
@@ -442,7 +445,7 @@ def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    house.commit(house.broker.store([Draft("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
+    house.commit(house.broker.store([draft_of("ops", Kind.ROOM_RENAMED, "Zoe", "ops", "zoe.9")]))
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
     assert zoe in house.hub.rooms.loaded["ops"].members
 
@@ -454,7 +457,7 @@ def test_entries_of_a_former_holder_do_not_affect_the_present_one() -> None:
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    past = [Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), Draft("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
+    past = [draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), draft_of("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
     house.commit(house.broker.store(past))
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
@@ -467,7 +470,7 @@ def test_log_entries_of_a_departed_remote_user_are_ignored() -> None:
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    house.commit(house.broker.store([Draft("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
+    house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
     house.hub.remote.remove(zoe)
     for _ in range(2):
         house.hub.remote.review(lambda one: one is zoe)
@@ -519,10 +522,10 @@ def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.Mo
     house.settle()
     al.sees()
     for seq, room in ((900, "lobby"), (903, "tea")):
-        house.commit([Entry(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
+        house.commit([entry_of(room, seq, 0, 1.0, Kind.RENAME, "Zoe", "Yve", f"x.1~{seq}")])
     assert len(al.sees()) == 1
     for seq, id in ((906, "x.2~0"), (909, "x.3"), (912, "x.1~2")):
-        house.commit([Entry("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
+        house.commit([entry_of("tea", seq, 0, 1.0, Kind.RENAME, "Yve", "Zoe", id)])
     assert len(al.sees()) == 3  # the first event is forgotten by now
 
 
@@ -532,7 +535,7 @@ def test_own_name_is_told_before_and_after_for_a_user_in_no_room(house: House, o
     house.settle()
     others.answer()
     house.settle()
-    assert NickChanged("Bo") in al.sees()
+    assert NickAssigned("Bo") in al.sees()
 
 
 def test_name_of_somebody_elsewhere_is_asked_for_and_stays_his_if_refused(house: House, others: Others) -> None:
@@ -558,12 +561,12 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     house.settle()
     _, zoe = arrive(house)
     room = house.hub.rooms.loaded["tea"]
-    house.commit([Entry("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([entry_of("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     assert zoe in room.members
-    house.commit([Entry("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    house.commit([entry_of("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
     assert zoe not in room.members and zoe in house.hub.rooms.loaded["lobby"].members
-    house.commit([Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
-    house.broker.log.append(Entry("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
+    house.commit([entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
+    house.broker.log.append(entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
     assert zoe not in room.members
@@ -577,10 +580,10 @@ def test_kicked_session_continues_when_its_drafts_are_stored(typed: str) -> None
     al.types("/join tea", "/leave lobby")
     house.settle()
     al.types(typed, "/join den", "hi")
-    house.commit([Entry("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    house.commit([entry_of("tea", 900, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
     assert "tea" not in house.hub.rooms.loaded and al.untaken
     house.settle()
-    assert not al.untaken and house.broker.log[-1].text == "hi"
+    assert not al.untaken and text_in(house.broker.log[-1]) == "hi"
     assert al.session.nick == ("Bo" if "nick" in typed else "Al")
 
 
@@ -592,7 +595,7 @@ def test_kicked_session_continues_although_the_room_was_loaded_again(typed: str)
     al.types("/join tea", "/leave lobby")
     house.settle()
     al.types(typed, "hi")
-    house.commit([Entry("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
+    house.commit([entry_of("tea", 100, 0, 1.0, Kind.KICK, "Zoe", "Al", "x.1", ZOE.host)])
     entries = house.broker.store(house.gather())
     bo.types("/join tea")
     house.answer()
@@ -608,8 +611,8 @@ def test_local_member_that_the_log_says_has_left_joins_again() -> None:
     claiming = User("Cy")
     house.hub.users["cy"] = claiming
     for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
-        house.commit([Entry("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
-    assert [(draft.kind, draft.nick, draft.host) for draft in house.gather()] == [(Kind.JOIN, "Al", "")]
+        house.commit([entry_of("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
+    assert [(draft.body, draft.nick, draft.host) for draft in house.gather()] == [(Joined(), "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
 
 
@@ -620,7 +623,7 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
     house.hub.nicks.losing.add("bo")
     for seq, peer in enumerate(people, 900):
-        entry = Entry("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
+        entry = entry_of("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
         house.commit([entry])
     gone.leave()
     house.hub.rooms.remove(out.user, house.hub.rooms.loaded["lobby"])
@@ -628,7 +631,7 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     assert [entry.nick for entry in house.broker.of("lobby") if entry.kind is Kind.JOIN].count("Al") == 1
     may = True
     house.hub.remote.rejoin()
-    assert [(draft.kind, draft.nick) for draft in house.gather()] == [(Kind.JOIN, "Al")]
+    assert [(draft.body, draft.nick) for draft in house.gather()] == [(Joined(), "Al")]
 
 
 # --- private messages to another node ---------------------------------------------------------------------------------
@@ -662,7 +665,7 @@ def test_private_message_to_another_node_ends_as_that_says(outcome: bool | None,
     assert user is zoe and (event.nick, event.text) == ("Al", "psst") and al.untaken == 1
     done(outcome)
     house.settle()
-    assert al.sees() == told and [entry.text for entry in house.broker.log][-1] == "after"
+    assert al.sees() == told and [text_in(entry) for entry in house.broker.log][-1] == "after"
 
 
 def test_label_of_a_private_message_to_another_node_is_told_when_it_arrived() -> None:

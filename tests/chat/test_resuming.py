@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from doubles import House, Peer
 from hubbub.chat import resuming
-from hubbub.model.events import HistoryShown, Joined, Refusal
+from hubbub.model.events import HistoryShown, Refusal, RoomEntered
+from records import text_in
 
 
 def go_on(house: House, old: Peer, seen: dict[str, int | None]) -> Peer:
@@ -38,7 +39,7 @@ def test_others_see_nothing_and_it_misses_nothing() -> None:
     house.settle()
     house.forget()
     again = go_on(house, al, {"lobby": seq})
-    joined = [event for event in again.seen if isinstance(event, Joined)]
+    joined = [event for event in again.seen if isinstance(event, RoomEntered)]
     assert [(event.room, event.first) for event in joined] == [("lobby", False), ("ops", False)]
     assert texts(again) == ["Bo: missed 1", "Bo: missed 2"]
     bo.types("live")
@@ -91,7 +92,7 @@ def test_room_without_a_number_is_shown_as_to_a_newcomer() -> None:
     house.settle()
     again = go_on(house, al, {"lobby": None})
     (past,) = [event for event in again.seen if isinstance(event, HistoryShown)]
-    assert [entry.text for entry in past.entries] == ["said"] and not texts(again)
+    assert [text_in(entry) for entry in past.entries] == ["said"] and not texts(again)
 
 
 def test_other_rooms_that_are_named_are_joined_or_refused() -> None:
@@ -114,7 +115,7 @@ def test_outcome_of_a_pending_draft_goes_to_the_new_connection() -> None:
     house.settle()
     seen = again.sees()
     assert [event.label for event in seen if hasattr(event, "label")] == ["m1", "m2"]
-    assert [event.room for event in seen if isinstance(event, Joined)] == ["lobby", "ops", "third"]
+    assert [event.room for event in seen if isinstance(event, RoomEntered)] == ["lobby", "ops", "third"]
     assert "third" in al.session.rooms and not house.hub.has_unsettled(al.session)
 
 

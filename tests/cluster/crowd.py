@@ -27,6 +27,7 @@ from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.log.batches import decode, entries
 from hubbub.model.entries import SAID, Entry
 from nats_servers import NatsServers
+from records import text_in
 
 CALM = 6  # halves of a second in which nothing new comes, at the end
 PATIENCE = 120.0  # seconds until what must happen has: an election takes up to ten
@@ -184,7 +185,7 @@ async def entries_of(url: str, room: str = "lobby") -> list[Entry]:
 
 async def log_of(url: str, room: str = "lobby") -> list[tuple[str, str]]:
     """Return what was said in a room, as the stream has it: nick and text."""
-    return [(one.nick, one.text) for one in await entries_of(url, room) if one.kind in SAID]
+    return [(one.nick, text_in(one)) for one in await entries_of(url, room) if one.kind in SAID]
 
 
 def judge(log: list[tuple[str, str]], voices: Iterable[Voice]) -> None:

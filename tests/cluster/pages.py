@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 from hubbub.model.entries import SAID, Entry
+from records import text_in
 
 WAITING, STORED, NOT_STORED, NOT_CONFIRMED = "waiting", "stored", "not-stored", "not-confirmed"
 AGAIN = frozenset({"name-taken", "broker", "not-stored", "not-confirmed"})  # of a hello: it may be said again
@@ -214,7 +215,7 @@ def judge(log: list[Entry], page: Page) -> None:
     shown = [entry["seq"] for entry in page.seen]
     wrong = [(a, b) for a, b in pairwise(shown) if a >= b]
     assert not wrong, f"{page.name} saw these twice, or out of order: {wrong[:5]}"
-    want = [(e.seq, e.nick, e.text) for e in log if e.seq > page.first and e.kind in SAID]
+    want = [(e.seq, e.nick, text_in(e)) for e in log if e.seq > page.first and e.kind in SAID]
     have = [(e["seq"], e["nick"], e["text"]) for e in page.seen if e["kind"] in ("message", "action", "notice")]
     have = [one for one in have if one[0] > page.first]
     missed, extra = sorted(set(want) - set(have)), sorted(set(have) - set(want))

@@ -13,11 +13,13 @@ from crowd import Voice
 from holders import Span
 from pages import NOT_STORED, STORED, Page
 
+from hubbub.model.codec import record
 from hubbub.model.entries import Entry, Kind
+from records import entry_of
 
 
 def entry(seq: int, nick: str = "b", label: str = "") -> Entry:
-    return Entry("lobby", seq, seq - 1, 0.0, Kind.MESSAGE, nick, f"text-{seq}", f"tag-{label or seq}")
+    return entry_of("lobby", seq, seq - 1, 0.0, Kind.MESSAGE, nick, f"text-{seq}", f"tag-{label or seq}")
 
 
 LOG = [entry(1), entry(2), entry(3, "a", "m1"), entry(4), entry(5)]
@@ -26,7 +28,7 @@ LOG = [entry(1), entry(2), entry(3, "a", "m1"), entry(4), entry(5)]
 def page() -> Page:
     made = Page("a", [])
     made.first = 1
-    made.seen = [{**one._asdict(), "kind": "message"} for one in LOG[1:]]
+    made.seen = [{**record(one)._asdict(), "kind": "message"} for one in LOG[1:]]
     made.fates, made.numbers = {"m1": STORED}, {"m1": 3}
     return made
 
@@ -59,7 +61,7 @@ def test_page_that_was_wronged_is_found(wrong: Callable[[Page], Any], says: str)
 def test_message_that_is_in_the_log_twice_is_found() -> None:
     made = page()
     log = [*LOG, entry(6, "a", "m1")]
-    made.seen.append({**log[-1]._asdict(), "kind": "message"})
+    made.seen.append({**record(log[-1])._asdict(), "kind": "message"})
     with pytest.raises(AssertionError, match="twice"):
         pages.judge(log, made)
 

@@ -9,9 +9,11 @@ import pytest
 from doubles import NOON, House, Peer
 from hubbub.chat.rooms import RETURNING
 from hubbub.model.absent import DAY, Absence, absences
+from hubbub.model.codec import stored
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Latest
+from records import entry_of, text_in
 
 AL, BO, CY = ("al", "~al@x"), ("bo", "~bo@y"), ("cy", "~al@x")
 
@@ -20,7 +22,7 @@ def entries(*rows: tuple[str, Kind, str, str]) -> list[Entry]:
     """Return a log of (process, kind, nick, text); its numbers are 1, 2, ... and its times 101, 102, ..."""
     hosts = {"Al": "~al@x", "Bo": "~bo@y", "Cy": "~al@x"}
     return [
-        Entry("ops", seq, seq - 1, 100.0 + seq, kind, nick, text, f"{process}-1.{seq}", hosts[nick])
+        entry_of("ops", seq, seq - 1, 100.0 + seq, kind, nick, text, f"{process}-1.{seq}", hosts[nick])
         for seq, (process, kind, nick, text) in enumerate(rows, 1)
     ]
 
@@ -54,7 +56,7 @@ def keeping(house: House, name: str) -> Peer:
 
 
 def past(peer: Peer) -> list[str]:
-    return [entry.text for event in peer.sees() if isinstance(event, HistoryShown) for entry in event.entries]
+    return [text_in(entry) for event in peer.sees() if isinstance(event, HistoryShown) for entry in event.entries]
 
 
 def test_returning_member_sees_the_missed_messages() -> None:
@@ -164,9 +166,9 @@ def test_a_leave_is_marked_unless_it_was_asked_for() -> None:
     al.types("/quit bye")
     bo.leave("gone")
     house.settle()
-    assert [(entry.nick, entry.tags) for entry in house.broker.log if entry.kind is Kind.LEAVE] == [
-        ("Al", ""),
-        ("Bo", "lost"),
+    assert [(entry.nick, stored(entry.body, "")) for entry in house.broker.log if entry.kind is Kind.LEAVE] == [
+        ("Al", ("leave", "bye", "")),
+        ("Bo", ("leave", "gone", "lost")),
     ]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from test_room_modes import AL, BO, entry, person, rules
+from test_state import AL, BO, Rules, entry, person, rules
 
 from hubbub.chat.session import User
 from hubbub.model.access import HIDDEN, Action, may, sees
 from hubbub.model.entries import Kind
-from hubbub.model.room_modes import RoomModes
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.text.names import LOBBY
 
@@ -34,7 +33,7 @@ def stranger(host: str = "~api@bbbbbbbbbb.api", nick: str = "", ticks: float = N
     return Viewer(mask=f"{nick}!{host}", now=NOW, ticks=ticks)
 
 
-def code(viewer: Viewer, action: Action, made: RoomModes, coming: int = 0) -> str:
+def code(viewer: Viewer, action: Action, made: Rules, coming: int = 0) -> str:
     refused = may(viewer, action, made, coming)
     if refused is None:
         return ""
@@ -42,7 +41,7 @@ def code(viewer: Viewer, action: Action, made: RoomModes, coming: int = 0) -> st
     return refused.code
 
 
-def opened(*changes: str) -> RoomModes:
+def opened(*changes: str) -> Rules:
     """Return the rules of a room that somebody has opened."""
     made = rules()
     made.apply(entry(Kind.JOIN, "", "Op", "~nc@x.nc"), ())
@@ -126,7 +125,7 @@ def test_join_permission(changes: list[str], key: str, count: int, wanted: str) 
 
 def test_invitation_by_an_operator_lets_in_once() -> None:
     made = rules("+i")
-    BO.invite(made.room, NOW)
+    BO.invite(made.name, NOW)
     assert code(asking(BO, False), Action.JOIN, made) == ""
     made.admit(BO)
     assert code(asking(BO, False), Action.JOIN, made) == "invite-only"
@@ -157,7 +156,7 @@ def test_invitations_are_remembered_up_to_a_bound() -> None:
 def test_operator_who_comes_back_is_kept_out_by_a_ban_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     made = rules(f"+oiklv Bo!{BO.host} tea 1 Al!{AL.host}")
     assert code(asking(BO, False), Action.JOIN, made, 1) == "invite-only", "anybody may have the name and the address"
-    monkeypatch.setattr(BO, "trusted", {made.room: None})
+    monkeypatch.setattr(BO, "trusted", {made.name: None})
     assert code(asking(BO, False), Action.JOIN, made, 1) == ""
     assert code(asking(AL, False), Action.JOIN, made, 1) == "invite-only", "a voice is not enough"
     assert code(asking(person("Bo"), False), Action.JOIN, made, 1) == "invite-only", "the same name from elsewhere"
@@ -213,8 +212,8 @@ def test_permission_to_speak_in_a_room(changes: list[str], wanted: str) -> None:
 def test_permission_to_speak_from_outside(changes: list[str], wanted: str) -> None:
     made = opened(*changes)
     assert code(stranger(nick="ci"), Action.SPEAK, made) == code(stranger(nick="ci"), Action.SIGNAL, made) == wanted
-    assert code(stranger(nick="ci"), Action.SPEAK, RoomModes(LOBBY, [entry(Kind.JOIN, "")])) == ""
-    assert code(stranger(nick="ci"), Action.SPEAK, RoomModes("new")) == ""
+    assert code(stranger(nick="ci"), Action.SPEAK, Rules(LOBBY, [entry(Kind.JOIN, "")])) == ""
+    assert code(stranger(nick="ci"), Action.SPEAK, Rules("new")) == ""
 
 
 def test_members_only_room_says_how_scripts_may_post() -> None:
@@ -227,7 +226,7 @@ def test_slow_mode_by_a_clock_that_is_never_set() -> None:
 
     def speaks(viewer: Viewer) -> str:
         if not (wanted := code(viewer, Action.SPEAK, made)):
-            made.note_message(viewer)
+            made.slow.note(viewer)
         return wanted
 
     assert speaks(asking(BO)) == ""
@@ -247,7 +246,7 @@ def test_slow_mode_by_a_clock_that_is_never_set() -> None:
 
 def test_slow_mode_is_for_those_outside_too_whatever_they_call_themselves() -> None:
     made = opened("-n+d 10")
-    made.note_message(stranger(nick="ci"))
+    made.slow.note(stranger(nick="ci"))
     assert code(stranger(nick="other", ticks=NOW + 9), Action.SPEAK, made) == "slow-mode"
     assert code(stranger("~api@cccccccccc.api", "other", NOW + 9), Action.SPEAK, made) == ""
 
@@ -255,9 +254,9 @@ def test_slow_mode_is_for_those_outside_too_whatever_they_call_themselves() -> N
 def test_slow_mode_remembers_so_many_and_no_more() -> None:
     made = opened("-n+d 10")
     for number in range(5000):
-        made.note_message(stranger(f"~api@{number}.api"))
-    assert len(made.last_message_at) == 2000
-    opened().note_message(stranger())
+        made.slow.note(stranger(f"~api@{number}.api"))
+    assert len(made.slow._last) == 2000
+    opened().slow.note(stranger())
 
 
 @pytest.mark.parametrize("change", ["+b Bo!*@*", "+b m:Bo!*@*"])

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from test_room_modes import entry, person
+from test_state import Rules, entry, person
 
 from access_table import INSIDE, SETTINGS, read
 from hubbub.chat.session import User
 from hubbub.model.access import HIDDEN, Action, may
 from hubbub.model.entries import Kind
-from hubbub.model.room_modes import RoomModes
 from hubbub.model.viewer import Viewer
 
 CELLS = read()
 PEOPLE = 7
 
 
-def room(setting: str) -> tuple[RoomModes, dict[str, User]]:
+def room(setting: str) -> tuple[Rules, dict[str, User]]:
     """Return a room that is set so, and everybody who is in it or asks."""
     people = {who: person(who.replace(" ", "-"), f"~nc@{number:010x}.nc") for number, who in enumerate(INSIDE, 1)}
     people |= {who: person(who.replace(" ", "-")) for who in ("guest", "banned guest", "invited", "asked in")}
@@ -25,7 +24,7 @@ def room(setting: str) -> tuple[RoomModes, dict[str, User]]:
         people[who].operator = True
     people["invited"].invite("ops", 1.0)
     people["asked in"].invite("ops", 0.0)
-    rules = RoomModes("ops", [entry(Kind.JOIN, "", "Boss", "~nc@boss.nc")])
+    rules = Rules("ops", [entry(Kind.JOIN, "", "Boss", "~nc@boss.nc")])
     inside = [people[who] for who in INSIDE]
     change = SETTINGS[setting].format(PEOPLE) or "+n"
     for text in (
@@ -53,7 +52,7 @@ def test_cells(setting: str) -> None:
         rules, people = room(setting)
         viewer = asking(who, people.get(who))
         if setting == "slow":
-            rules.note_message(viewer)
+            rules.slow.note(viewer)
         refused = may(viewer, Action(action), rules, PEOPLE)
         # A hidden room is one that a wire does not find; but what makes a room cannot but say that there is one.
         found = may(viewer, Action.LIST, rules)

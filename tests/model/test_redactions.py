@@ -6,9 +6,10 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import moderation
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.entries import Entry, Kind, Redacted
 from hubbub.model.events import HistoryShown, QueryResult
 from hubbub.model.redactions import REMEMBERED, Redactions
+from records import draft_of, entry_of, text_in
 from system_queries import Latest
 
 ECHO = Look(echo=True)
@@ -61,7 +62,10 @@ def test_paused_reader_does_not_get_a_redacted_text() -> None:
 def test_message_redacted_in_the_same_batch_is_shown_to_nobody() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    drafts = [Draft("lobby", Kind.MESSAGE, "Zoe", "psst", "z.1"), Draft("lobby", Kind.REDACT, "Zoe", "z.1", "z.2")]
+    drafts = [
+        draft_of("lobby", Kind.MESSAGE, "Zoe", "psst", "z.1"),
+        draft_of("lobby", Kind.REDACT, "Zoe", "z.1", "z.2"),
+    ]
     house.commit(house.broker.store(drafts))
     assert not hears(al) and not hears(bo)
 
@@ -92,7 +96,7 @@ def test_past_that_waits_for_a_newcomer_is_shown_without_it() -> None:
     take_back(house, al, id)
     bo.read()
     (past,) = [one for one in bo.sees() if isinstance(one, HistoryShown)]
-    assert [entry.text for entry in past.entries] == ["after"]
+    assert [text_in(entry) for entry in past.entries] == ["after"]
 
 
 def test_answers_that_wait_are_shown_without_it() -> None:
@@ -123,15 +127,15 @@ def test_other_answers_are_as_they_were() -> None:
     house.settle()
     past, answer = bo.sees()
     assert isinstance(past, HistoryShown) and isinstance(answer, QueryResult)
-    assert [entry.text for entry in past.entries] == [entry.text for entry in answer.page.entries] == ["after"]
+    assert [text_in(entry) for entry in past.entries] == [text_in(entry) for entry in answer.page.entries] == ["after"]
 
 
 def test_so_many_are_remembered() -> None:
     redactions = Redactions()
     for number in range(REMEMBERED + 1):
-        redactions.note(f"x.{number}")
+        redactions.note(f"x.{number}", Redacted(f"x.{number}"))
     old, new, redact = (
-        Entry("lobby", 1, 0, 1.0, kind, "Al", "psst", id)
+        entry_of("lobby", 1, 0, 1.0, kind, "Al", "psst", id)
         for kind, id in ((Kind.MESSAGE, "x.0"), (Kind.MESSAGE, "x.1"), (Kind.REDACT, "x.1"))
     )
     assert redactions.apply([old]) == [old]

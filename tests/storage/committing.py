@@ -5,17 +5,14 @@ import time
 from itertools import count
 from pathlib import Path
 
-from hubbub.model.entries import Draft, Kind
+from hubbub.model.entries import Draft, Said
 from hubbub.storage.sqlite.store import Store
 
 
 def main(folder: str) -> None:
     store = Store(Path(folder), write=True)
     for batch in count():
-        drafts = [
-            Draft(f"room{n % 3}", Kind.MESSAGE, "Ann", f"text {batch}.{n}", f"{batch}.{n}")
-            for n in range(batch % 9 + 1)
-        ]
+        drafts = [Draft(f"room{n % 3}", "Ann", Said(f"text {batch}.{n}"), f"{batch}.{n}") for n in range(batch % 9 + 1)]
         for entry in store.append(drafts, time.time()):
             print(entry.seq, entry.id, flush=True)
         if batch % 5 == 0:

@@ -8,8 +8,9 @@ from itertools import count
 from typing import Any
 
 from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.queries import RoomState
+from hubbub.model.queries import OpenedRoom
 from hubbub.storage.ports import Broker
+from records import draft_of, text_in
 
 SECONDS = 90.0  # until an effect that does not come is a failure
 
@@ -17,7 +18,7 @@ _numbers = count(1)
 
 
 def draft(text: str = "hi", room: str = "lobby", kind: Kind = Kind.MESSAGE, nick: str = "Ann") -> Draft:
-    return Draft(room, kind, nick, text, f"test-{next(_numbers)}")
+    return draft_of(room, kind, nick, text, f"test-{next(_numbers)}")
 
 
 def said(*texts: str, room: str = "lobby") -> list[Draft]:
@@ -25,7 +26,7 @@ def said(*texts: str, room: str = "lobby") -> list[Draft]:
 
 
 def texts(entries: Sequence[Entry]) -> list[str]:
-    return [entry.text for entry in entries]
+    return [text_in(entry) for entry in entries]
 
 
 class SetClock:
@@ -123,10 +124,10 @@ class Probe:
         await self.until(lambda: bool(answers))
         return answers[0]
 
-    async def open(self, room: str, latest: int = 20) -> RoomState:
+    async def open(self, room: str, latest: int = 20) -> OpenedRoom:
         answers = self.asking(self.broker.open, room, latest)
         await self.until(lambda: bool(answers))
-        assert isinstance(answers[0], RoomState)
+        assert isinstance(answers[0], OpenedRoom)
         return answers[0]
 
 

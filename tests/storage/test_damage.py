@@ -21,6 +21,7 @@ from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.storage.sqlite.checking import sqlite_warning
 from hubbub.storage.sqlite.store import FILE, Store
+from records import text_in, topic_of
 from system_queries import After, AllRooms, Around, Latest, Search, Since
 
 LAST = 1 << 60
@@ -75,7 +76,7 @@ def test_what_holds_in_a_room_is_compared_with_what_was_said(folder: Path, chang
         db.execute(f"UPDATE ruling SET {change} WHERE kind = 'mode'")
     with closing(Store(folder)) as store:
         assert store.check() == ["The stored state of lobby does not match the entry with number 2."]
-        assert store.state("lobby", 1).seq == COUNT
+        assert store.opened("lobby", 1).seq == COUNT
 
 
 def test_damage_does_not_open_a_closed_room(folder: Path) -> None:
@@ -86,7 +87,7 @@ def test_damage_does_not_open_a_closed_room(folder: Path) -> None:
     with closing(Store(folder)) as store:
         with pytest.raises(BrokerError, match="the log is damaged"):
             store.answer(forms.Latest("lobby", 5, viewer=Viewer()))
-        assert "+i" in [rule.text for rule in store.state("lobby", 1).rules], "as the entries say"
+        assert "+i" in [text_in(rule) for rule in store.opened("lobby", 1).snapshot], "as the entries say"
 
 
 # --- a byte of an entry -------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def test_flipped_byte_in_a_text_is_noticed_and_only_that_entry_is_missing(folder
         page = store.answer(Latest("lobby", 10, NUMBER + 5))
         assert page.note == "A damaged entry is left out" and len(page.entries) == 10
         assert store.answer(Latest("lobby", 10)).note == ""
-        assert store.state("lobby", 20).topic == "tea"
+        assert topic_of(store.opened("lobby", 20)) == "tea"
 
 
 @pytest.mark.parametrize("column", ["nick", "id", "kind", "tags"])
@@ -190,9 +191,9 @@ def test_spoilt_page_is_noticed_and_the_rest_is_read(folder: Path, place: str) -
         for query, least in queries:
             page = store.answer(query)
             assert len(page.entries) >= least, query
-        state = store.state("lobby", 20)
-        assert (state.topic, state.seq) == ("tea", COUNT)
-        assert [rule.kind for rule in state.rules] == [Kind.JOIN, Kind.MODE, Kind.TOPIC]
+        state = store.opened("lobby", 20)
+        assert (topic_of(state), state.seq) == ("tea", COUNT)
+        assert [rule.kind for rule in state.snapshot] == [Kind.JOIN, Kind.MODE, Kind.TOPIC]
         assert len(store.answer(AllRooms(5)).rooms) == 1
 
 

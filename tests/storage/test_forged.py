@@ -20,8 +20,9 @@ from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.forwarded import TO
-from hubbub.cluster.nats.log.batches import decode, entry, read_state
+from hubbub.cluster.nats.log.batches import decode, entry
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
+from hubbub.cluster.nats.log.stream_state import read_state
 from hubbub.model.entries import Kind
 from hubbub.model.events import Event
 from hubbub.text.bounds import NAME_CHARS
@@ -232,8 +233,10 @@ def test_forged_entry_in_the_log_or_in_a_state_is_checked_like_an_import(
     state = read_state(note)
     if state:
         assert check_room(state.name) == state.name and not UNSAFE.search(state.topic)
-        found += [one for pair in (state.opened, state.titled, *state.modes) if pair for one in pair[1:]]
-        assert state.rules("den") is not None and state.letters is not None
+        stored_state = state._stored
+        pairs = (stored_state.opened, stored_state.titled, *stored_state.modes)
+        found += [one for pair in pairs if pair for one in pair[1:]]
+        assert state.letters is not None and state.snapshot("den") is not None and read_state(state.encode())
     for one in found:
         assert not any(UNSAFE.search(text) for text in (one.nick, one.id, one.host)) and one.id
         assert not UNSAFE.search(one.text.replace("\n", "").replace("\t", "")) and len(one.text.encode()) <= TEXT_BYTES

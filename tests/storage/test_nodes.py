@@ -13,7 +13,7 @@ from nodes import Node, Peer, Start, knows, same, until
 from hubbub.chat.direct import signal as tell_signal
 from hubbub.cluster.nats import lease, streams
 from hubbub.cluster.nats.broker import AWAY, BACK
-from hubbub.cluster.nats.connection import Rejected, Unknown
+from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
 from hubbub.errors import BrokerError
 from hubbub.model.events import Knocked
@@ -464,7 +464,7 @@ async def test_unanswered_message_is_reported_although_the_lease_is_renewed(
         if not subject.startswith(streams.ROOM):
             return await publish(subject, data, headers)
         lost += 1
-        raise Unknown
+        raise OutcomeUnknown
 
     monkeypatch.setattr(one.broker.link, "publish", deaf)
     ann.types("hello")

@@ -11,8 +11,9 @@ from test_forged import Alone, alone
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.log import batches
-from hubbub.cluster.nats.log.batches import EntryBatch, RoomSnapshot, checksum
+from hubbub.cluster.nats.log.batches import EntryBatch, checksum
 from hubbub.cluster.nats.log.packed_entries import PackedEntry
+from hubbub.cluster.nats.log.stream_state import StateMessage, StreamState
 from hubbub.model.entries import Kind
 
 LOBBY = f"{streams.ROOM}lobby"
@@ -97,11 +98,11 @@ async def test_note_of_another_past_is_made_again_from_the_log(sum: int | None) 
         node.server.last[streams.LOG] = 52
         lost = (52 * 1024 + 1023, PackedEntry(Kind.MODE, STORED, "Bo", "+m", "x-lost"))
         kept = (9 * 1024 + 1023, PackedEntry(Kind.MODE, STORED, "Bo", "+mb x!*@*", "x-kept"))
-        state = RoomSnapshot("den", "den", upto=52, ruling=52, topic="coffee", modes=[kept, lost], sum=sum)
+        state = StreamState(StateMessage("den", "den", upto=52, ruling=52, topic="coffee", modes=[kept, lost], sum=sum))
         await node.broker.link.replace(f"{streams.STATE}den", state.encode(), 0)
         feed = await node.broker.following.room("den")
         assert feed
-        ids = [one.id for _, one in feed.state.modes]
+        ids = [one.id for one in feed.state.snapshot("den") if one.kind is Kind.MODE]
         if sum == 1:
             assert feed.state.topic == "tea" and ids == ["x-kept"]
         else:

@@ -12,6 +12,7 @@ from nodes import Node, same, until
 from hubbub.cluster.nats import streams
 from hubbub.model.entries import Entry
 from nats_servers import NatsServers
+from records import text_in
 from system_queries import Latest
 
 GUIDE = Path(__file__).parents[2] / "docs" / "cluster.md"
@@ -55,4 +56,4 @@ async def test_nodes_work_with_the_permissions_of_the_guide_and_nobody_can_forge
 
 def _said(node: Node) -> list[str]:
     entries: list[Entry] = list(node.broker.following.feeds["lobby"].recent)
-    return [entry.text for entry in entries]
+    return [text_in(entry) for entry in entries]

@@ -13,12 +13,12 @@ from nodes import Node, Peer, Start, same, until
 from hubbub.chat import moderation
 from hubbub.cluster.nats import broker as broker_module
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import Unknown
+from hubbub.cluster.nats.connection import OutcomeUnknown
 from hubbub.cluster.nats.log import reading, subscriptions
 from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Kind
+from hubbub.model.entries import RoomRenamed
 
 
 def rename(who: Peer, to: str, room: str = "") -> None:
@@ -29,7 +29,7 @@ def rename(who: Peer, to: str, room: str = "") -> None:
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.node.hub.publish(who.session, who.session.current, Kind.ROOM_RENAMED, to)
+    who.node.hub.publish(who.session, who.session.current, RoomRenamed(to))
 
 
 class Gate:
@@ -47,7 +47,7 @@ class Gate:
         if subject == self._subject:
             self.reached += 1
             if self.lost:
-                raise Unknown
+                raise OutcomeUnknown
             await self.open.wait()
         return await self._publish(subject, data, headers)
 

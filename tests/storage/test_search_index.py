@@ -16,13 +16,14 @@ from probing import Probe, SetClock, draft, texts
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
-from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log import search_index as projection_module
+from hubbub.cluster.nats.log.stream_state import read_state
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.model.entries import Kind
 from hubbub.model.viewer import Viewer
 from hubbub.storage.sqlite.store import Store
 from nats_servers import NatsServers
+from records import topic_of
 from system_queries import AllRooms, Latest, Search
 
 
@@ -169,7 +170,7 @@ async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(serv
     await probe.commit(draft("one", "ops"), draft("tea", "ops", Kind.TOPIC))
     link = probe.broker.link  # type: ignore[attr-defined]
     noted = await link.last(streams.NOW, f"{streams.STATE}ops")
-    before = batches.read_state(noted.data)
+    before = read_state(noted.data)
     await probe.commit(draft("dev", "ops", Kind.ROOM_RENAMED))
     await probe.say("two", room="dev")
     for name in ("ops", "dev"):
@@ -179,7 +180,7 @@ async def test_rename_that_was_not_noted_is_completed_by_who_opens_the_room(serv
     other = await made(servers, None)
     assert (await other.open("ops")).seq == 0
     state = await other.open("dev")
-    assert state.topic == "tea" and texts(state.latest) == ["one", "two"]
+    assert topic_of(state) == "tea" and texts(state.latest) == ["one", "two"]
     assert texts((await other.read(Latest("dev", 9))).entries) == ["one", "two"]
     await other.stop()
 

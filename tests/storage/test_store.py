@@ -24,6 +24,7 @@ from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, queries, trimming
 from hubbub.storage.sqlite import store as module
 from hubbub.storage.sqlite.store import FILE, VERSION, Store
+from records import text_in, topic_of
 from system_queries import After, Around, Latest, Search, Since
 
 LAST = 1 << 60
@@ -88,7 +89,7 @@ def test_nothing_of_a_batch_is_stored_when_one_of_it_cannot_be(log: Store) -> No
     with pytest.raises(BrokerError):
         log.append([draft("new room", "other"), twice, twice], clock())
     assert everything(log) == first
-    assert log.state("other", 5).seq == 0
+    assert log.opened("other", 5).seq == 0
     (entry,) = log.append([twice], clock())
     assert entry.prev == first[0].seq
 
@@ -104,9 +105,9 @@ def test_a_room_that_a_failed_batch_made_is_made_again(log: Store) -> None:
 
 def test_a_room_wakes_with_its_newest_entries_of_every_kind(log: Store) -> None:
     entries = log.append([draft(kind=Kind.JOIN), *said("one"), draft("x", "other"), draft(kind=Kind.LEAVE)], clock())
-    assert list(log.state("lobby", 5).recent) == [entry for entry in entries if entry.room == "lobby"]
+    assert list(log.opened("lobby", 5).recent) == [entry for entry in entries if entry.room == "lobby"]
     more = log.append(said(*map(str, range(LOOKED_BACK))), clock())
-    assert list(log.state("lobby", 5).recent) == list(more)
+    assert list(log.opened("lobby", 5).recent) == list(more)
 
 
 # --- opening it again, and beside it --------------------------------------------------------------------------
@@ -120,7 +121,7 @@ def test_reopening_keeps_everything(tmp_path: Path) -> None:
         assert everything(store) == [*entries[:3], more]
         assert everything(store, "other") == entries[3:]
         assert (more.seq, more.prev) == (entries[3].seq + 1, entries[2].seq)
-        assert store.state("lobby", 2).topic == "t"
+        assert topic_of(store.opened("lobby", 2)) == "t"
         assert store.check() == []
 
 
@@ -289,7 +290,7 @@ def test_a_log_that_was_closed_is_read_from_a_folder_that_cannot_be_written(fold
     with opened(folder) as store:
         append(store, "one", "two")
     with read_only(folder), opened(folder, write=False) as reader:
-        assert [entry.text for entry in everything(reader)] == ["one", "two"]
+        assert [text_in(entry) for entry in everything(reader)] == ["one", "two"]
         assert texts(reader.answer(Search("two", 5)).entries) == ["two"]
         assert reader.check() == [] and reader.size() == (2, 1, (folder / FILE).stat().st_size)
 
@@ -550,18 +551,20 @@ def test_what_is_forgotten_is_found_no_more(log: Store, known: int) -> None:
 
 def test_what_makes_a_rooms_rules_stays(log: Store) -> None:
     kinds = [Kind.JOIN, Kind.TOPIC, Kind.MESSAGE, Kind.MODE, Kind.JOIN, Kind.LEAVE, Kind.TOPIC, Kind.MODE, Kind.KICK]
+    made = {3: "+m", 7: "+i"}
     for room in ("a", "b"):
-        log.append([draft(f"{number}", room, kind) for number, kind in enumerate(kinds)], clock())
-    before = [log.state(room, 5).rules for room in ("a", "b")]
+        log.append([draft(made.get(at, f"{at}"), room, kind) for at, kind in enumerate(kinds)], clock())
+    before = [log.opened(room, 5).snapshot for room in ("a", "b")]
     for limit in (1, 7):
         trim(log, Retention(count=1), limit=limit)
-        assert [log.state(room, 5).rules for room in ("a", "b")] == before
-        assert [entry.text for entry in everything(log, "a")] == ["0", "3", "6", "7"]
+        assert [log.opened(room, 5).snapshot for room in ("a", "b")] == before
+        assert [text_in(entry) for entry in everything(log, "a")] == ["0", "+m", "6", "+i"]
         log.append([draft("x", "b")], clock())
-    assert (log.state("a", 5).topic, log.check()) == ("6", [])
+    assert (topic_of(log.opened("a", 5)), log.check()) == ("6", [])
     log.append([draft("new", "a", Kind.TOPIC), draft("y", "b")], clock())
     trim(log, Retention(count=1), limit=3)
-    assert [entry.text for entry in everything(log, "a")] == ["0", "3", "7", "new"], "a topic that is not in force goes"
+    kept = [text_in(entry) for entry in everything(log, "a")]
+    assert kept == ["0", "+m", "+i", "new"], "a topic that is not in force goes"
     assert log.check() == []
 
 
@@ -575,17 +578,22 @@ def test_renames_of_those_who_may_do_something_stay(log: Store) -> None:
         one = draft(text, "ops", kind)
         one.nick, one.host = nick, host
         log.append([one], clock())
-    before = log.state("ops", 5).rules
+    before = log.opened("ops", 5).snapshot
     trim(log, Retention(count=1))
-    assert log.state("ops", 5).rules == before and len(before) == 4
-    assert [entry.text for entry in everything(log, "ops")] == ["", f"+o Bo!{bo}", "Bob", "Alf", "y"]
+    assert log.opened("ops", 5).snapshot == before and len(before) == 3
+    assert [text_in(entry) for entry in everything(log, "ops")] == [
+        "",
+        f"+o Bob!{bo}",
+        f"-o+o Al!{al} Alf!{al}",
+        "y",
+    ]
     assert everything(log, "empty") == []
 
 
 def test_room_with_more_operators_than_a_statement_has_parameters_opens(log: Store) -> None:
     log._db.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 20)
     log.append([draft(f"+v N{number}!~u{number}@h.irc", "ops", Kind.MODE) for number in range(50)], clock())
-    assert len(log.state("ops", 5).rules) == 50
+    assert len(log.opened("ops", 5).snapshot) == 50
 
 
 def test_reading_from_a_deleted_number_returns_the_remaining_entries(log: Store) -> None:
@@ -671,5 +679,5 @@ def test_log_of_the_first_version_is_read_and_then_brought_up_to_date(tmp_path: 
     with opened(tmp_path) as log:
         append(log, "new")
         assert texts(everything(log)) == ["", "hi", "new"] and not log.check()
-        assert [entry.kind for entry in log.state("lobby", 5).rules] == [Kind.JOIN]
+        assert [entry.kind for entry in log.opened("lobby", 5).snapshot] == [Kind.JOIN]
         assert pragma(log, "user_version") == VERSION == 3

@@ -9,9 +9,11 @@ from nodes import Start, until
 from test_forged import alone
 
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.log import batches
-from hubbub.cluster.nats.log.batches import EntryBatch, RoomSnapshot
+from hubbub.cluster.nats.log import batches, stream_state
+from hubbub.cluster.nats.log.batches import EntryBatch
+from hubbub.cluster.nats.log.stream_state import StateMessage, StreamState, new_state
 from hubbub.model.entries import Entry, Kind
+from records import changed, entry_of, text_in
 from system_queries import Latest
 
 MANY = 50_000
@@ -21,13 +23,13 @@ MOST = 512 * 1024  # bytes of what is noted of a room; NATS takes 1 MiB
 def redactions(count: int, first: int = 0) -> Iterator[Entry]:
     for number in range(first, first + count):
         id = f"3839e1d58ef1-{number % 97:x}.{number:x}"
-        yield Entry(
+        yield entry_of(
             "den", 1024 + number, 1023 + number, 9.0, Kind.REDACT, "Ann", f"{id} why", f"r-{number}", "~nc@ann.nc"
         )
 
 
 def test_state_stays_small_however_much_is_taken_back() -> None:
-    state, parts = RoomSnapshot("den", "den"), []
+    state, parts = new_state("den", "den"), []
     for entry in redactions(MANY):
         state.fold(entry)
         state.upto = state.ruling
@@ -36,7 +38,7 @@ def test_state_stays_small_however_much_is_taken_back() -> None:
                 parts.append(ids)
                 state.seal(ids)
             assert len(state.encode()) < MOST
-    left = batches.read_state(state.encode())
+    left = stream_state.read_state(state.encode())
     assert left and left.sealed == len(parts) > 1
     assert sum(map(len, parts)) + len(left.gone) == MANY and all(len(part) < 20_000 for part in parts)
 
@@ -44,15 +46,15 @@ def test_state_stays_small_however_much_is_taken_back() -> None:
 async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "PART_CHARS", 15_000)
+    monkeypatch.setattr(stream_state, "PART_CHARS", 15_000)
     one = await start()
     ann = await one.enter("Ann")
     ann.types("secret", "public")
     await until(lambda: "lobby" in one.broker.following.feeds and one.hub.pipeline.idle, lambda: "busy")
     feed = one.broker.following.feeds["lobby"]
-    secret = next(entry.id for entry in feed.recent if entry.text == "secret")
+    secret = next(entry.id for entry in feed.recent if text_in(entry) == "secret")
     lines = [batches.line(entry, 9.0) for entry in redactions(MANY // 20)]
-    lines.insert(0, batches.line(next(redactions(1))._replace(text=secret), 9.0))
+    lines.insert(0, batches.line(changed(next(redactions(1)), text=secret), 9.0))
     for begin in range(0, len(lines), batches.MAX_ENTRIES):
         data = batches.encode(feed.pack(lines[begin : begin + batches.MAX_ENTRIES]))
         await feed.reach(await one.broker.link.publish(feed.subject, data, {}))
@@ -70,10 +72,10 @@ async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
 
 async def test_parts_of_what_has_left_the_stream_are_forgotten() -> None:
     async with alone() as node:
-        state = RoomSnapshot("den", "den", upto=2, sealed=2)
+        state = StreamState(StateMessage("den", "den", upto=2, sealed=2))
         for number, upto in enumerate((2, 9)):
-            part = batches.SnapshotPart([f"x-{number}.1"], upto)
-            await node.broker.link.replace(f"{streams.GONE_IDS}den.{number}", batches.encode_part(part), 0)
+            part = stream_state.SnapshotPart([f"x-{number}.1"], upto)
+            await node.broker.link.replace(f"{streams.GONE_IDS}den.{number}", stream_state.encode_part(part), 0)
         node.server.streams[streams.LOG] = [(5, f"{streams.ROOM}den", batches.encode(EntryBatch([])))]
         node.server.last[streams.LOG] = 5
         await node.broker.link.replace(f"{streams.STATE}den", state.encode(), 0)

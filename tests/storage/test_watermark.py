@@ -17,6 +17,7 @@ from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.checking import warnings
 from hubbub.storage.sqlite.store import FILE, Store
 from hubbub.storage.sqlite.watermark import NAME, Mark
+from records import entry_of
 from system_queries import After
 
 LAST = 1 << 60
@@ -147,7 +148,7 @@ def test_log_of_which_everything_was_forgotten_has_not_lost_its_end(tmp_path: Pa
 
 def test_import_notes_how_far_the_log_is(tmp_path: Path) -> None:
     with closing(Archive(tmp_path, write=True)) as archive:
-        archive.take_in([Entry("lobby", 1, 0, 1.0, said("x")[0].kind, "Al", "hi", f"x.{n}") for n in range(5)])
+        archive.take_in([entry_of("lobby", 1, 0, 1.0, said("x")[0].kind, "Al", "hi", f"x.{n}") for n in range(5)])
     mark = watermark.read(tmp_path)
     assert mark and mark.newest == 5 and checked(tmp_path) == ([], [])
 

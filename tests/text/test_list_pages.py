@@ -6,10 +6,11 @@ import pytest
 
 from doubles import House
 from hubbub.chat import commands
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Kind
 from hubbub.model.queries import AllRooms, RoomList
 from hubbub.model.viewer import Viewer
 from hubbub.text.list_pages import MAX_LISTED, PAGE_BYTES, ListPart, page
+from records import entry_of
 
 
 def test_page_is_bounded_by_number_and_bytes() -> None:
@@ -57,7 +58,7 @@ def rooms(house: House, part: ListPart, limit: int) -> tuple[list[str], int]:
 def test_all_rooms_are_read_page_by_page_also_those_that_nobody_has_stored(limit: int) -> None:
     house = House()
     for number, name in enumerate("hgfedcba"):
-        house.broker.log.append(Entry(name, number + 1, 0, 1.0, Kind.MESSAGE, "Old", "hi", f"x.{number}"))
+        house.broker.log.append(entry_of(name, number + 1, 0, 1.0, Kind.MESSAGE, "Old", "hi", f"x.{number}"))
     (al,) = house.enter("Al")
     for name in ("bb", "zz"):
         al.types(f"/join {name}")

@@ -9,12 +9,14 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.codec import record
+from hubbub.model.entries import Kind
 from hubbub.wire.line.encoder import RAW
 from hubbub.wire.web import http as wire
+from records import entry_of
 
-ENTRY = Entry("ops", 7, 5, 12.5, Kind.MESSAGE, "Al", "hi\nthere: ü", "x.1")
-DATA = json.dumps(ENTRY._asdict(), ensure_ascii=False, separators=(",", ":")).encode()
+ENTRY = entry_of("ops", 7, 5, 12.5, Kind.MESSAGE, "Al", "hi\nthere: ü", "x.1")
+DATA = json.dumps(record(ENTRY)._asdict(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def test_chunk_says_its_length_in_hex_and_none_is_no_end() -> None:

@@ -6,7 +6,8 @@ import pytest
 import regex
 
 from hubbub.model.entries import Entry, Kind
-from hubbub.wire.irc.encoder import FOREIGN, SHOWING, composed, form_of, formatted, mode_text, stamp, target
+from hubbub.wire.irc.encoder import FOREIGN, SHOWING, composed, form_of, formatted, stamp, target
+from records import changed, entry_of
 
 TIME = 1_800_000_000.1239
 HOST = "~nc@1f2e3d4c5a.nc"
@@ -14,7 +15,7 @@ RICH = "@time=2027-01-15T08:00:00.123Z;msgid=x.1 "
 
 
 def entry(kind: Kind, text: str = "", room: str = "ops", id: str = "x.1", tags: str = "") -> Entry:
-    return Entry(room, 7, 5, TIME, kind, "Al", text, id, HOST, tags)
+    return entry_of(room, 7, 5, TIME, kind, "Al", text, id, HOST, tags)
 
 
 def shown(what: Entry, *caps: str) -> str:
@@ -77,7 +78,7 @@ def test_tags() -> None:
     line = f":Al!{HOST} PRIVMSG #ops :hi\r\n"
     assert shown(said, "server-time") == f"@time=2027-01-15T08:00:00.123Z {line}"
     assert shown(said, "message-tags") == f"@msgid=x.1;bot;+a=b {line}"
-    assert shown(said._replace(id=""), "message-tags") == f"@bot;+a=b {line}"
+    assert shown(changed(said, id=""), "message-tags") == f"@bot;+a=b {line}"
     assert shown(entry(Kind.MESSAGE, "hi"), "message-tags", "server-time") == RICH + line
     form = form_of(frozenset({"server-time", "message-tags"}))
     assert form.lines(entry(Kind.MESSAGE, "hi"), "r1", "abc") == [f"@label=abc;batch=r1;{RICH[1:]}{line}".encode()]
@@ -86,7 +87,7 @@ def test_tags() -> None:
 
 
 def test_source_of_what_was_stored_before_hosts_were() -> None:
-    assert shown(entry(Kind.RENAME, "Max")._replace(host="")) == f":Al!{FOREIGN} NICK Max\r\n"
+    assert shown(changed(entry(Kind.RENAME, "Max"), host="")) == f":Al!{FOREIGN} NICK Max\r\n"
 
 
 # --- long texts, and several lines ------------------------------------------------------------------------------
@@ -197,7 +198,7 @@ def test_long_line_of_a_batch_goes_on() -> None:
 
 
 def test_private_lines_have_a_batch_of_their_own() -> None:
-    assert " BATCH +m" in shown(entry(Kind.MESSAGE, "a\nb", room="@Bo")._replace(seq=0), *MULTI)
+    assert " BATCH +m" in shown(changed(entry(Kind.MESSAGE, "a\nb", room="@Bo"), seq=0), *MULTI)
 
 
 def test_action_of_several_lines_is_no_batch() -> None:
@@ -245,6 +246,5 @@ def test_form() -> None:
 
 
 def test_small_ones() -> None:
-    assert mode_text("+nt") == ["+nt"]
     assert target(entry(Kind.MESSAGE, room="@@#ops")) == "@#ops"
     assert [stamp(TIME), stamp(0.9999)] == ["2027-01-15T08:00:00.123Z", "1970-01-01T00:00:00.999Z"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from hubbub.model.client import Encoder
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import KINDS, Entry, Kind, Said
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -14,27 +14,28 @@ from hubbub.model.events import (
     Goodbye,
     HistoryShown,
     Invited,
-    Joined,
     Knocked,
-    Left,
     MembersListed,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     QueryResult,
     Refusal,
-    RoomRenamed,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
     RoomsListed,
     RoomSummary,
 )
 from hubbub.model.queries import LogPage
 from hubbub.wire.line.encoder import ENTRIES, EVENTS, PROMPT, RAW, TELNET, encode, render, stamped
+from records import entry_of
 
 NOW = datetime(2026, 11, 24, 9, 15, 30, tzinfo=UTC).timestamp()
 
 
 def entry(kind: Kind, text: str = "", room: str = "lobby", at: float = NOW) -> Entry:
-    return Entry(room, 7, 3, at, kind, "Alice", text, "x1.1")
+    return entry_of(room, 7, 3, at, kind, "Alice", text, "x1.1")
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +93,7 @@ def test_entry(kind: Kind, text: str, room: str, lines: str, form: Encoder, end:
 
 
 def test_every_kind_and_every_event_is_shown() -> None:
-    assert set(ENTRIES) == set(Kind)
+    assert set(ENTRIES) == {Said, *KINDS}
     assert set(EVENTS) == set(Event.__args__)
 
 
@@ -147,14 +148,14 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Refusal("name-taken", "The name Alice is taken."), "The name Alice is taken.\n"),
     (Private("Alice", "psst"), "Alice (private): psst\n"),
     (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
-    (Joined("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
-    (Joined("ops", 7, "", False), "*** You are in ops ***\n"),
-    (Joined("lobby", 7, "tea", True), "*** Topic: tea ***\n"),
-    (Joined("lobby", 7, "", True), ""),
-    (Left("ops", ""), "*** You have left ops ***\n"),
-    (Left("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
-    (NickChanged("Max"), "*** You are Max now ***\n"),
-    (Acknowledged("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
+    (RoomEntered("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
+    (RoomEntered("ops", 7, "", False), "*** You are in ops ***\n"),
+    (RoomEntered("lobby", 7, "tea", True), "*** Topic: tea ***\n"),
+    (RoomEntered("lobby", 7, "", True), ""),
+    (RoomExited("ops", ""), "*** You have left ops ***\n"),
+    (RoomExited("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
+    (NickAssigned("Max"), "*** You are Max now ***\n"),
+    (Acknowledged("m1", entry_of("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
     (QueryResult("h", LogPage([])), ""),
     (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
     (MembersListed("ops", ["Alice", "Bob"]), "*** In ops: 2 ***\n  Alice, Bob\n"),
@@ -231,5 +232,5 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo invites you to ops. Type /join ops ***\n"
     knocked = b"*** Bo asks to be let into ops. To let them in, type /invite Bo there ***\n"
     assert render(Knocked("Bo", "~nc@x.nc", "ops"), "\n") == knocked
-    assert render(RoomRenamed("ops", "dev", entry(Kind.ROOM_RENAMED, "dev")), "\n") == b""
+    assert render(RoomNameChanged("ops", "dev", entry(Kind.ROOM_RENAMED, "dev")), "\n") == b""
     assert b"  @Al, Bo\n" in render(MembersListed("ops", ["Al", "Bo"], 0, ["Al"]), "\n")

@@ -7,30 +7,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Kind
 from hubbub.model.events import (
     Acknowledged,
     Clock,
     Event,
     Goodbye,
     HistoryShown,
-    Joined,
     Knocked,
-    Left,
     MembersListed,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     QueryResult,
     Refusal,
-    RoomRenamed,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
     RoomsListed,
     RoomSummary,
 )
 from hubbub.model.queries import LogPage
 from hubbub.wire.web.frames import FORM, BadFrame, History, Join, Msg, Request, Say, encode, frame, parse, render
+from records import changed, entry_of
 
-ENTRY = Entry("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")
+ENTRY = entry_of("lobby", 7, 5, 1.5, Kind.MESSAGE, "Zoë", "tea?\nyes", "x.1-m1")
 OBJECT = {
     "room": "lobby",
     "seq": 7,
@@ -135,7 +136,7 @@ def test_frame_tells_its_length(size: int) -> None:
 
 
 def test_batch_is_one_frame() -> None:
-    rendered = [FORM.encode(ENTRY), FORM.encode(ENTRY._replace(seq=8))]
+    rendered = [FORM.encode(ENTRY), FORM.encode(changed(ENTRY, seq=8))]
     got = json.loads(payload(FORM.join(rendered)))
     assert got == {"type": "entries", "entries": [OBJECT, OBJECT | {"seq": 8}]}
     assert FORM.join([]) == b"" and FORM.for_other_room is FORM and FORM.echo
@@ -155,16 +156,16 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "error", "code": "c", "text": "no", "label": "", "offer": "Mary-Ann"},
     ),
     (
-        Acknowledged("m1", Entry("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
+        Acknowledged("m1", entry_of("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")),
         {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
     ),
-    (Joined("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
-    (Left("ops", "lobby"), {"type": "left", "room": "ops"}),
-    (NickChanged("Max"), {"type": "nick", "nick": "Max"}),
+    (RoomEntered("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
+    (RoomExited("ops", "lobby"), {"type": "left", "room": "ops"}),
+    (NickAssigned("Max"), {"type": "nick", "nick": "Max"}),
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
     (
-        Acknowledged("m1", Entry("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
+        Acknowledged("m1", entry_of("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
         {"type": "sent", "label": "m1", "nick": "Max", "user": "u1"},
     ),
     (
@@ -219,20 +220,20 @@ def test_encode_is_json() -> None:
     ],
 )
 def test_what_was_done_is_told_in_words(kind: Kind, text: str, words: str) -> None:
-    (told,) = json.loads(payload(FORM.join([FORM.encode(ENTRY._replace(kind=kind, text=text))])))["entries"]
+    (told,) = json.loads(payload(FORM.join([FORM.encode(changed(ENTRY, kind=kind, text=text))])))["entries"]
     assert told["words"] == words and told["text"] == text
 
 
 def test_what_a_browser_is_not_told() -> None:
-    gone = ENTRY._replace(kind=Kind.REDACTED)
-    assert FORM.encode(gone) == FORM.encode(ENTRY._replace(kind=Kind.EPHEMERAL)) == FORM.encode_own(ENTRY) == b""
+    gone = changed(ENTRY, kind=Kind.REDACTED)
+    assert FORM.encode(gone) == FORM.encode(changed(ENTRY, kind=Kind.EPHEMERAL)) == FORM.encode_own(ENTRY) == b""
     assert FORM.join([b"", b""]) == b"" and not FORM.dedupes
     assert json.loads(payload(render(QueryResult("h", LogPage([gone, ENTRY])))))["entries"] == [OBJECT]
     assert render(Private("Max", "")) == b""
 
 
 def test_room_with_another_name_is_left_and_joined() -> None:
-    moved = render(RoomRenamed("ops", "dev", ENTRY, "tea"))
+    moved = render(RoomNameChanged("ops", "dev", 7, topic="tea"))
     first = frame(moved[2 : 2 + moved[1]])
     assert json.loads(payload(first)) == {"type": "left", "room": "ops"}
     assert json.loads(payload(moved[len(first) :])) == {"type": "joined", "room": "dev", "seq": 7, "topic": "tea"}

@@ -17,18 +17,19 @@ from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
 from hubbub.chat.room import Room, slices
 from hubbub.chat.session import Barrier, Operation, Posting, Session, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model import ids
 from hubbub.model.access import Action, may
-from hubbub.model.entries import SAID, Draft, Kind
+from hubbub.model.entries import Body, Draft, Joined, Left, NickChanged, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
+from hubbub.model.modes import without_secrets
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
 from hubbub.model.redactions import Redactions
-from hubbub.model.room_modes import without_secrets
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
 
-MEMBERSHIP = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # what is published in the name of all of a user
+MEMBERSHIP = (Joined, Left, NickChanged)  # what is published in the name of all of a user
 
 
 class Log(LogReader, DraftPublisher, Protocol):
@@ -137,7 +138,7 @@ class Core:
         """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""
         if refused := may(viewer, Action.SPEAK, room.rules):
             raise refused
-        room.rules.note_message(viewer)
+        room.rules.slow.note(viewer)
 
     # --- replies ---------------------------------------------------------------------------------------------------
 
@@ -231,8 +232,7 @@ class Core:
         self,
         session: Session,
         room: str,
-        kind: Kind,
-        text: str,
+        body: Body,
         tags: str = "",
         label: str = "",
         nick: str = "",
@@ -243,8 +243,7 @@ class Core:
         Args:
             session: the author's session.
             room: the room's name.
-            kind: the kind of the entry.
-            text: as in Draft.
+            body: the content of the entry.
             tags: tags besides those of all entries of the session.
             label: the session's label for the draft, if the current command has none.
             nick: the nick of the author, if it is not that of the session.
@@ -253,14 +252,14 @@ class Core:
         """
         session.next_id += 1
         label = session.label or label
-        id = f"{session.id_prefix}{session.next_id:x}{'-' if label else ''}{label}"
+        id = ids.make_id(session.id_prefix, session.next_id, label)
         if user := session.user:
             nick = nick or user.nick
             tags = join(session.tags, tags) if user.modes else tags
-        posting = Posting(Draft(room, kind, nick, text, id, session.host, tags, must_store), session, label)
-        if kind not in SAID and not session.closed:
+        posting = Posting(Draft(room, nick, body, id, session.host, tags, must_store), session, label)
+        if type(body) is not Said and not session.closed:
             session.pending[posting] = None
-        if session.user and kind in MEMBERSHIP:
+        if session.user and isinstance(body, MEMBERSHIP):
             session.user.add_change(posting)
         self.pipeline.add(posting)
         return posting
@@ -269,10 +268,8 @@ class Core:
         """Publish a join for a member that has left the room according to the log, but is still in it."""
         session = user.sessions[0]
         session.next_id += 1
-        id = f"{session.id_prefix}{session.next_id:x}"
-        self.pipeline.add(
-            Posting(Draft(room, Kind.JOIN, user.nick, user.real, id, user.host, user.tags, must_store=True))
-        )
+        id = ids.make_id(session.id_prefix, session.next_id)
+        self.pipeline.add(Posting(Draft(room, user.nick, Joined(user.real), id, user.host, user.tags, must_store=True)))
 
     def touch(self, session: Session) -> None:
         """Report a change to the session's user that other nodes must receive; do nothing without a user."""

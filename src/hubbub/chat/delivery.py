@@ -17,7 +17,7 @@ from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
 from hubbub.model.client import Send
 from hubbub.model.entries import Entry
-from hubbub.model.queries import After, AllRooms, LogPage, Query, RoomState
+from hubbub.model.queries import After, AllRooms, LogPage, OpenedRoom, Query
 from hubbub.model.viewer import SYSTEM
 
 PAGE = 256  # entries per log page for a session that is behind
@@ -31,7 +31,7 @@ class LogReader(Protocol):
         """The identity of the log that the numbers of its entries belong to."""
         ...
 
-    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+    def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Start to follow a room, and call `done` later with its state and its `latest` newest messages."""
         ...
 

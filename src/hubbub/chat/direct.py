@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat.session import Operation, Session, User
 from hubbub.model.access import Action
+from hubbub.model.codec import body_of, text_of
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
+from hubbub.model.ids import make_id
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean, is_blank, said
 from hubbub.text.tags import join
@@ -21,9 +23,9 @@ if TYPE_CHECKING:
 def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: str) -> Entry:
     """Return a message of a session as an entry that is in no log: its numbers are 0, and its time is now."""
     session.next_id += 1
-    id = f"{session.id_prefix}{session.next_id:x}"
-    tags = join(session.tags, tags)
-    return Entry(where, 0, 0, hub.clock(), kind, session.nick, text, id, session.host, tags)
+    id = make_id(session.id_prefix, session.next_id)
+    body, tags = body_of(kind, text, join(session.tags, tags))
+    return Entry(where, 0, 0, hub.clock(), session.nick, id, body, session.host, tags)
 
 
 def check_present(hub: Hub, name: str, user: str) -> None:
@@ -78,7 +80,7 @@ def deliver(target: User, event: Event) -> bool:
 
 def _private(session: Session, entry: Entry) -> Private:
     assert session.user is not None
-    return Private(entry.nick, entry.text, entry, session.user.id)
+    return Private(entry.nick, text_of(entry.body), entry, session.user.id)
 
 
 def _arrived(target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:

@@ -10,10 +10,11 @@ from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Room, slices
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session
-from hubbub.model.entries import SAID, Draft, Entry, Kind
-from hubbub.model.room_modes import parse
+from hubbub.model import ids
+from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
+from hubbub.model.state import target_of
 
-COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.KICK})
+COMING = (Joined, Left, Kicked)
 SHARED = 1_000  # events of other nodes that are remembered, to show each only once
 
 Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
@@ -31,11 +32,11 @@ class Effects:
         rooms.advance = self.advance
         self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms that have shown them
         # The effect of an entry on the session that published it, by kind.
-        self._own: dict[Kind, Effect] = {
-            Kind.JOIN: rooms.joined,
-            Kind.LEAVE: rooms.left,
-            Kind.RENAME: naming.rename_stored,
-            Kind.MODE: self._changed,
+        self._own: dict[type[Body], Effect] = {
+            Joined: rooms.joined,
+            Left: rooms.left,
+            NickChanged: naming.rename_stored,
+            ModesChanged: self._changed,
         }
 
     def stored(self, entries: Sequence[Entry]) -> None:
@@ -45,8 +46,8 @@ class Effects:
         """
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
-            if entry.kind is Kind.REDACT:
-                self._core.redactions.note(entry.text.partition(" ")[0])
+            if type(entry.body) is not Said and (target := target_of(entry.body)):
+                self._core.redactions.note(target, entry.body)
             by_room.setdefault(entry.room, []).append(entry)
         for name, part in by_room.items():
             if room := self._rooms.loaded.get(name):
@@ -63,14 +64,14 @@ class Effects:
 
     def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
-        user = session.user
-        if draft.kind is Kind.JOIN and user:
+        user, body = session.user, draft.body
+        if isinstance(body, Joined) and user:
             user.joining.pop(draft.room, None)
             self._rooms.close_if_empty(draft.room)
-        elif draft.kind is Kind.RENAME and user:
+        elif isinstance(body, NickChanged) and user:
             if user.present:
                 self._naming.set_nick(user, user.nick)
-            for leave in user.changes(Kind.LEAVE):
+            for leave in user.changes(Left):
                 leave.nick = user.nick
 
     def advance(self, room: Room, entries: Sequence[Entry]) -> None:
@@ -93,28 +94,30 @@ class Effects:
             authors = {posting.session for posting in postings if posting}
             batch = self._core.delivery.fan_out(room, piece, authors, doubled)
             for index, entry in enumerate(piece):
-                if entry.kind not in SAID:
+                if type(entry.body) is not Said:
                     self._follow(room, batch, index)
             for index, posting in enumerate(postings):
-                if posting and posting.draft.kind in self._own and _is_here(posting):
-                    self._own[posting.draft.kind](posting, room, batch, index, earlier)
+                effect = self._own.get(type(posting.draft.body)) if posting else None
+                if posting and effect and _is_here(posting):
+                    effect(posting, room, batch, index, earlier)
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
         entry = batch.entries[index]
-        if entry.kind in COMING:
+        body = entry.body
+        if isinstance(body, COMING):
             self._remote.follow(entry)
-        if entry.kind is Kind.KICK:
-            self._rooms.kicked(room, batch, index)
-        elif entry.kind is Kind.ROOM_RENAMED:
-            self._rooms.moved(room, entry)
-        elif entry.kind in (Kind.MODE, Kind.JOIN):
-            self._rooms.review_watchers(room, entry.kind)
+        if isinstance(body, Kicked):
+            self._rooms.kicked(room, entry, body)
+        elif isinstance(body, RoomRenamed):
+            self._rooms.moved(room, entry, body)
+        elif isinstance(body, ModesChanged | Joined):
+            self._rooms.review_watchers(room, body)
 
     @staticmethod
     def _changed(posting: Posting, room: Room, *_: object) -> None:
         """Remember a new room key as the session typed it: the stored entry has only its hash."""
-        for change in parse(posting.typed)[0]:
+        for change in posting.typed.changes if posting.typed else ():
             if change.letter == "k":
                 room.rules.learn_key(change.param)
 
@@ -124,16 +127,17 @@ class Effects:
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            posting = self._core.pipeline.find(entry.id) if entry.kind is Kind.RENAME else None
+            posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged) else None
             if posting and _is_here(posting):
                 self._naming.rename_stored(posting)
 
     def _told_before(self, entry: Entry) -> tuple[str, ...]:
         """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""
-        if not entry.shared:
+        event = ids.event_of(entry.id)
+        if not event:
             return ()
-        rooms = self._shared.setdefault(entry.shared, ())
-        self._shared[entry.shared] = (*rooms, entry.room)
+        rooms = self._shared.setdefault(event, ())
+        self._shared[event] = (*rooms, entry.room)
         if len(self._shared) > SHARED:
             del self._shared[next(iter(self._shared))]
         return rooms

@@ -29,12 +29,12 @@ from hubbub.chat.session import Posting, Session, User
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
-from hubbub.model.entries import Kind
+from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
 from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
 from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
-from hubbub.text.tags import LOST, join
+from hubbub.text.tags import join
 
 
 class Hub(Core):
@@ -117,8 +117,8 @@ class Hub(Core):
             else:
                 text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
                 nick = next(iter(user.held_names()), "")
-                tags = "" if asked else LOST
-                leaves.append(self.publish(session, room, Kind.LEAVE, text, tags, nick=nick, must_store=True))
+                left = Left(text, quit=True, lost=not asked)
+                leaves.append(self.publish(session, room, left, nick=nick, must_store=True))
         link_drafts(leaves)
         for joined in list(user.rooms.values()):
             self.rooms.remove(user, joined)
@@ -175,7 +175,8 @@ class Hub(Core):
                 self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()
-            self.publish(session, where.name, kind, text, join(tags, formatting) if tags else formatting, label)
+            tags = join(tags, formatting) if tags else formatting
+            self.publish(session, where.rules.name, Said(text, kind), tags, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
@@ -204,7 +205,7 @@ class Hub(Core):
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
                 self.rooms.check_may_open(session, awake)
-                self.publish(session, room, Kind.MESSAGE, text, formatting, label, nick)
+                self.publish(session, room, Said(text), formatting, label, nick)
             except Refused as refusal:
                 self.refuse(session, refusal, label, room)
             self.rooms.end_visit(session)
@@ -227,7 +228,7 @@ class Hub(Core):
             raise refusals.TOPIC_TOO_LONG(limit=TOPIC_BYTES, size=size)
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
-        self.publish(session, where.name, Kind.TOPIC, cut(text, TOPIC_BYTES), formatting)
+        self.publish(session, where.name, TopicSet(cut(text, TOPIC_BYTES)), formatting)
 
     def say_from_outside(
         self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
@@ -241,7 +242,7 @@ class Hub(Core):
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
-            self.publish(session, room.name, kind, text, join(tags, formatting), label)
+            self.publish(session, room.name, Said(text, kind), join(tags, formatting), label)
 
     def announce(self, text: str) -> None:
         """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""

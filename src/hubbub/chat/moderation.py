@@ -9,12 +9,13 @@ from hubbub.chat.session import Session, User, owner
 from hubbub.errors import BrokerError, Refused
 from hubbub.model import mask_targets, room_keys
 from hubbub.model.access import Action, may
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import Entry, Kicked, ModeChange, ModesChanged, Redacted, RoomRenamed, Said
 from hubbub.model.events import Invited
+from hubbub.model.ids import make_id
 from hubbub.model.mask_lists import LISTS
 from hubbub.model.masks import MUTE, NOBODY, read_mask, whole_mask
+from hubbub.model.modes import LETTERS, PREFIXES
 from hubbub.model.queries import Around, Latest, LogPage
-from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange, write
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
@@ -61,9 +62,9 @@ def change(
             good.append(step.change)
             made[step.about] = step.then
     if good:
-        salt = f"{session.id_prefix}{session.next_id:x}"  # the session's last id: unique for ever
-        posting = hub.publish(session, room.name, Kind.MODE, write([_hashed(one, salt) for one in good], until))
-        posting.typed = write(good, until) if any(one.letter == "k" for one in good) else ""
+        salt = make_id(session.id_prefix, session.next_id)  # the session's last id: unique for ever
+        posting = hub.publish(session, room.name, ModesChanged(tuple(_hashed(one, salt) for one in good), until))
+        posting.typed = ModesChanged(tuple(good), until) if any(one.letter == "k" for one in good) else None
     return bad
 
 
@@ -100,7 +101,7 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
             raise refusals.KEY_COLON()
         return Step(change, letter, param if rules.accepts_key(param) else rules.key, param)
     if LETTERS[letter].parameter:
-        return _number(change, rules.limit if letter == "l" else rules.slow_seconds)
+        return _number(change, rules.limit if letter == "l" else rules.slow.seconds)
     return Step(ModeChange(on, letter, ""), letter, letter in rules.flags, on)
 
 
@@ -151,7 +152,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
-    hub.publish(session, room.name, Kind.KICK, f"{target.nick} {reason_of(reason)}".rstrip())
+    hub.publish(session, room.name, Kicked(target.nick, reason_of(reason)))
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
@@ -201,7 +202,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
             refuse(refusals.ROOM_EXISTS(room=to))
         else:
             session.label, before = label, session.label
-            hub.publish(session, room.name, Kind.ROOM_RENAMED, f"{to} {reason_of(reason)}".rstrip())
+            hub.publish(session, room.name, RoomRenamed(to, reason_of(reason)))
             session.label = before
 
     # The name of a secret room is in use, too: two rooms cannot have the same name.
@@ -257,7 +258,7 @@ def _taking_back(
     label = session.label
 
     def take_back(page: LogPage | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
-        said = [entry for entry in page.entries if entry.kind in SAID] if isinstance(page, LogPage) else []
+        said = [entry for entry in page.entries if type(entry.body) is Said] if isinstance(page, LogPage) else []
         entry = next(filter(is_meant, reversed(said)), None)
         if entry is None:
             refuse(refusals.NO_SUCH_MESSAGE())
@@ -267,7 +268,7 @@ def _taking_back(
             refuse(refused)
         else:
             session.label, before = label, session.label
-            hub.publish(session, room.name, Kind.REDACT, f"{entry.id} {hub.reason(session, room, reason)}".rstrip())
+            hub.publish(session, room.name, Redacted(entry.id, hub.reason(session, room, reason)))
             session.label = before
 
     return take_back

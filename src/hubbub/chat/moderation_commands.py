@@ -12,9 +12,10 @@ from hubbub.chat import moderation
 from hubbub.chat.session import Session, User, owner
 from hubbub.model import mask_targets
 from hubbub.model.access import Action
+from hubbub.model.entries import ModeChange
 from hubbub.model.events import Notice
 from hubbub.model.masks import MUTE, whole_mask
-from hubbub.model.room_modes import LETTERS, ModeChange
+from hubbub.model.modes import LETTERS
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
@@ -248,7 +249,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
 
 def _settings(room: Room, session: Session) -> list[str]:
     rules = room.rules
-    values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow_seconds or "off")}
+    values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow.seconds or "off")}
     lines = [
         f"{name}: {values.get(letter) or ('on' if letter in rules.flags else 'off')}"
         for name, letter in SETTINGS.items()

@@ -12,8 +12,8 @@ from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session, User, author, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
-from hubbub.model.entries import Kind
-from hubbub.model.events import NickChanged, Notice
+from hubbub.model.entries import NickChanged
+from hubbub.model.events import NickAssigned, Notice
 from hubbub.text import names, refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
@@ -277,14 +277,15 @@ class Naming:
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
-        link_drafts([self._core.publish(session, room, Kind.RENAME, nick) for room in session.rooms])
+        link_drafts([self._core.publish(session, room, NickChanged(nick)) for room in session.rooms])
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""
         user, draft = owner(author(posting)), posting.draft
         # A rename has one entry for each room; the first one changes the name.
-        if user.nick != draft.text:
-            self._renamed(user, draft.text, False)
+        assert isinstance(draft.body, NickChanged)
+        if user.nick != draft.body.nick:
+            self._renamed(user, draft.body.nick, False)
         if room:
             # Later entries of the same batch use the new name already.
             room.rules.move_status(user, draft.nick)
@@ -293,7 +294,7 @@ class Naming:
         before = user.nick
         self.set_nick(user, nick)
         for session in user.sessions:
-            session.replies.append(NickChanged(nick, before, alone))
+            session.replies.append(NickAssigned(nick, before, alone))
             session.flush()
         self._core.on_user_changed(user)
         for tell in self._core.presence:

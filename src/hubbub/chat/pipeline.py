@@ -17,7 +17,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from hubbub.chat.session import Posting, Session
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model import ids
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Draft, Entry, Joined, Left, Said
 from hubbub.model.events import Acknowledged, Notice
 from hubbub.text.cleaning import beginning
 
@@ -93,12 +95,13 @@ class Pipeline:
     def add(self, posting: Posting) -> None:
         """Add a posting to the next batch; the session's replies keep a place for its outcome."""
         draft, session = posting.draft, posting.session
-        size = len(draft.text)
+        body = draft.body
+        size = posting.size = len(body.text if type(body) is Said else text_of(body))
         self._size += size
         if session:
             session.replies.append(posting)
             session.unsettled += size
-        if draft.kind is Kind.JOIN:
+        if type(body) is Joined:
             self._joins[draft.room] += 1
             self._join_count += 1
         self._gathered.append(posting)
@@ -145,7 +148,7 @@ class Pipeline:
 
     def pending_joins(self, room: str) -> int:
         """Return the number of users who are here and whose join of a room has no outcome yet."""
-        joins = (one for one in self if one.draft.kind is Kind.JOIN and one.draft.room == room)
+        joins = (one for one in self if isinstance(one.draft.body, Joined) and one.draft.room == room)
         users = (join.session.user for join in joins if join.session)
         return sum(bool(user and user.present) for user in users)
 
@@ -226,7 +229,7 @@ class Pipeline:
         if posting and posting.session and not posting.session.closed:
             if posting.label:
                 posting.session.replies.append(Acknowledged(posting.label, entry))
-            text = beginning(posting.draft.text)
+            text = beginning(text_of(posting.draft.body))
             posting.session.replies.append(Notice((f"This was sent after all: {text}",)))
             posting.session.flush()
 
@@ -271,11 +274,11 @@ class Pipeline:
         for posting in postings:
             posting.settled = posting.done = True
             draft, session = posting.draft, posting.session
-            self._size -= len(draft.text)
-            if draft.kind is Kind.JOIN:
+            self._size -= posting.size
+            if type(draft.body) is Joined:
                 self._forget_join(draft.room)
             if session:
-                session.unsettled -= len(draft.text)
+                session.unsettled -= posting.size
                 if posting.error:
                     self.undo(session, draft)
         self._resume((*postings, *again) if again else postings)
@@ -306,7 +309,7 @@ class Pipeline:
 
 
 def _never_joined(posting: Posting) -> bool:
-    if posting.draft.kind is not Kind.LEAVE or posting.session is None:
+    if not isinstance(posting.draft.body, Left) or posting.session is None:
         return False
     join = posting.session.user.joining.get(posting.draft.room) if posting.session.user else None
     return join is not None and join.error is not None
@@ -316,5 +319,5 @@ def link_drafts(postings: Sequence[Posting]) -> None:
     """Give the drafts of one event in several rooms the id of the first, with a `~` and a different number each."""
     first = postings[0].draft.id if postings else ""
     for number, posting in enumerate(postings):
-        posting.draft.id = f"{first}~{number:x}"
+        posting.draft.id = ids.copy_of(first, number)
         posting.earlier = tuple(other.draft.room for other in postings[:number])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from hubbub.chat.core import Core
 from hubbub.chat.room import Room
 from hubbub.chat.session import User
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
 from hubbub.text.names import key_of
 
@@ -175,7 +175,8 @@ class RemoteUsers:
         If another node has published a leave for a user of this node that is still here (for example because this node
         was cut off), publish a join for that user.
         """
-        nick = entry.nick if entry.kind is not Kind.KICK else entry.text.partition(" ")[0]
+        body = entry.body
+        nick = body.nick if isinstance(body, Kicked) else entry.nick
         user = self._core.users.get(key_of(nick))
         if user is None or not user.present:
             return
@@ -183,12 +184,12 @@ class RemoteUsers:
             # The entry may concern a former holder of the same name.
             self._doubted[user] = False
             rooms = dict.fromkeys(self._places.get(user, ()))
-            if entry.kind is Kind.JOIN:
+            if isinstance(body, Joined):
                 self._place(user, (*rooms, entry.room))
             else:
                 rooms.pop(entry.room, None)
                 self._place(user, rooms)
-        elif entry.kind is Kind.LEAVE and entry.room in user.rooms and not entry.id.startswith(user.id_prefix):
+        elif isinstance(body, Left) and entry.room in user.rooms and not user.wrote(entry):
             self._absent[user, user.rooms[entry.room]] = None
             if self.may_speak():
                 self.rejoin()

@@ -8,18 +8,21 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.model import ids
 from hubbub.model.absent import Absence, Key, absences
 from hubbub.model.client import Encoder, Send
-from hubbub.model.entries import SAID, Entry, Kind
-from hubbub.model.queries import RoomState
-from hubbub.model.redactions import gone
-from hubbub.model.room_modes import CHANGING, RoomModes, without_secrets
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Body, Entry, Kicked, Left, ModesChanged, RoomRenamed, Said
+from hubbub.model.modes import without_secrets
+from hubbub.model.queries import OpenedRoom
+from hubbub.model.state import RoomState, overlaid, target_of
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
     from hubbub.chat.session import Session, User
 
-ENDING = frozenset({Kind.KICK, Kind.MODE})  # entries that may remove a member or a watcher
+# Bodies of entries that may remove a member or a watcher, or change the name by which the members know the room.
+ENDING = (Kicked, ModesChanged, RoomRenamed)
 _seq = attrgetter("seq")
 ABSENT = 1_000  # absences that a room remembers
 ENTRY_COST = 400  # bytes of an entry in memory besides its text, as measured
@@ -57,7 +60,9 @@ class CommittedBatch:
         self.duplicates = doubled or {}
         self.after = after
         self.end = Cursor(entries[-1].seq, after.ordinal + len(entries))
-        self.cost = 2 * sum(len(entry.text) for entry in entries) + ENTRY_COST * len(entries) + CHUNK_COST
+        bodies = (entry.body for entry in entries)
+        size = sum(len(body.text if type(body) is Said else text_of(body)) for body in bodies)
+        self.cost = 2 * size + ENTRY_COST * len(entries) + CHUNK_COST
         self._own: dict[str, list[int]] | None = None
         self._lines: dict[Encoder, list[bytes]] = {}
         self._whole: dict[Encoder, bytes] = {}
@@ -75,7 +80,7 @@ class CommittedBatch:
         if self._own is None:
             self._own = {}
             for index, entry in enumerate(self.entries):
-                self._own.setdefault(entry.id[: entry.id.rfind(".") + 1], []).append(index)
+                self._own.setdefault(ids.session_of(entry.id), []).append(index)
         return self._own.get(tag, ())
 
     def _rendered(self, encoder: Encoder) -> list[bytes]:
@@ -113,18 +118,21 @@ class CommittedBatch:
                 pieces += lines[start:index]
                 start = index + 1
                 entry = self.entries[index]
-                if index in own and index not in seen and "-" not in entry.id[len(tag) :]:
-                    pieces.append(encoder.encode_own(entry))
-                if entry.kind is Kind.LEAVE and index in own:
+                if index in own and index not in seen and (data := encoder.encode_own(entry)):
+                    pieces += [] if ids.has_label(entry.id) else [data]
+                if type(entry.body) is Left and index in own:
                     return encoder.join(pieces)
         return encoder.join(pieces + lines[start:])
 
-    def take_back(self, id: str) -> bool:
-        """Redact the message with this id, and drop the rendered bytes; return whether it is in the batch."""
-        index = next((index for index, entry in enumerate(self.entries) if entry.id == id), None)
+    def overlay(self, target: str, by: Body) -> bool:
+        """Change the entry with the id `target` as a later one says, and drop the rendered bytes.
+
+        Return whether the entry is in the batch.
+        """
+        index = next((index for index, entry in enumerate(self.entries) if entry.id == target), None)
         if index is None:
             return False
-        self.entries = [*self.entries[:index], gone(self.entries[index]), *self.entries[index + 1 :]]
+        self.entries = [*self.entries[:index], overlaid(self.entries[index], by), *self.entries[index + 1 :]]
         self._lines.clear()
         self._whole.clear()
         return True
@@ -143,7 +151,7 @@ class Room:
 
     Args:
         name: the folded name.
-        state: the state of the room according to its log.
+        opened: the room as its log has it.
         history: the number of newest messages to keep for newcomers.
 
     """
@@ -154,23 +162,20 @@ class Room:
         "latest",
         "live",
         "members",
-        "name",
         "recent_batches",
         "rules",
         "sessions",
-        "topic",
         "watchers",
     )  # fmt: skip
 
-    def __init__(self, name: str, state: RoomState, history: int) -> None:
-        self.name = name
-        self.end = Cursor(state.seq, 0)
-        self.topic = state.topic
-        self.rules = RoomModes(name, state.rules)
-        self.latest: deque[Entry] = deque(state.latest, maxlen=history)
-        self.absent = absences(state.recent)
+    def __init__(self, name: str, opened: OpenedRoom, history: int) -> None:
+        self.end = Cursor(opened.seq, 0)
+        self.rules = RoomState(name, opened.snapshot)
+        self.latest: deque[Entry] = deque(opened.latest, maxlen=history)
+        self.absent = absences(opened.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
         self.members: dict[User, int] = {}  # of all nodes, with the number of their join
+        self.rules.members = self.members
         self.sessions: dict[Session, Encoder] = {}  # that are given its entries: those of members here, and watchers
         self.watchers: set[Session] = set()  # sessions without a user, invisible to others
         # The sessions that have received everything, by encoder: a batch is written to them without any more checks.
@@ -179,30 +184,40 @@ class Room:
     def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
         """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
 
-        The entries also change the room's topic, modes, newest messages and absences.
+        The entries also change the room's state, newest messages and absences.
         """
         batch = CommittedBatch(entries, self.end, doubled)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
         for entry in entries:
-            if entry.kind in SAID:
+            body = entry.body
+            if type(body) is Said:
                 self.latest.append(entry)
-            elif entry.kind in CHANGING:
-                if entry.kind is Kind.TOPIC:
-                    self.topic = entry.text
-                self.rules.apply(entry, self.members)
-            elif entry.kind is Kind.LEAVE:
+                continue
+            self.rules.apply(entry)
+            if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
-            elif entry.kind is Kind.REDACT:
-                self._take_back(entry.text.partition(" ")[0])
+            elif target := target_of(body):
+                self._overlay(target, body)
         return batch
 
-    def _take_back(self, id: str) -> None:
-        """Redact a message in everything that the room holds in memory."""
-        self.latest = deque((one for one in self.latest if one.id != id), self.latest.maxlen)
+    def _overlay(self, target: str, by: Body) -> None:
+        """Change a message in everything that the room holds in memory, as a later entry says."""
+        shown = (overlaid(one, by) if one.id == target else one for one in self.latest)
+        self.latest = deque((one for one in shown if type(one.body) is Said), self.latest.maxlen)
         for batch in reversed(self.recent_batches.values()):
-            if batch.take_back(id):
+            if batch.overlay(target, by):
                 return
+
+    @property
+    def name(self) -> str:
+        """The folded name."""
+        return self.rules.name
+
+    @property
+    def topic(self) -> str:
+        """The topic, "" for none."""
+        return self.rules.topic.text
 
     def forget_oldest(self) -> None:
         """Drop the oldest batch from memory; it stays in the log."""
@@ -310,13 +325,14 @@ def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
     """Yield the entries in pieces of at most `limit` bytes each, or of one entry.
 
     A piece also ends after a kick or a change of modes: a session that loses access by it gets none of the entries
-    that follow.
+    that follow. A rename of the room is a piece of its own: the entries before it were made under the old name.
     """
     start = size = 0
     for index, entry in enumerate(entries):
-        text = entry.text
+        text = text_of(entry.body)
         cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # protocol overhead
-        if size and (size + cost > limit or entries[index - 1].kind in ENDING):
+        ends = type(entry.body) is RoomRenamed or isinstance(entries[index - 1].body, ENDING)
+        if size and (ends or size + cost > limit):
             yield entries[start:index]
             start, size = index, 0
         size += cost

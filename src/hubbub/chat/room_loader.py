@@ -10,7 +10,7 @@ from hubbub.chat.room import Room
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
-from hubbub.model.queries import RoomState
+from hubbub.model.queries import OpenedRoom
 
 Then = Callable[[Room | BrokerError], None]
 
@@ -87,7 +87,7 @@ class RoomLoader:
         self._abroad.room_unloaded(room)
         self._broker.close(name)
 
-    def _opened(self, name: str, state: RoomState | BrokerError) -> None:
+    def _opened(self, name: str, state: OpenedRoom | BrokerError) -> None:
         opening = self._opening.pop(name)
         if isinstance(state, BrokerError):
             for then in opening.waiters.values():

@@ -13,8 +13,8 @@ from hubbub.chat.session import Operation, Posting, Session, User, author, owner
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.absent import DAY, Absence
 from hubbub.model.access import HIDDEN, Action, is_known, may
-from hubbub.model.entries import SAID, Entry, Kind
-from hubbub.model.events import HistoryShown, Joined, Left, Notice, RoomRenamed
+from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
+from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
@@ -138,8 +138,8 @@ class Rooms:
         """Return whether a room is being renamed to this name: a room that is loaded under it now would collide."""
         if name in self._waking:
             return False
-        drafts = (posting.draft for posting in self._core.pipeline)
-        return any(draft.text.partition(" ")[0] == name for draft in drafts if draft.kind is Kind.ROOM_RENAMED)
+        bodies = (posting.draft.body for posting in self._core.pipeline)
+        return any(body.to == name for body in bodies if isinstance(body, RoomRenamed))
 
     def leave(self, session: Session, name: str = "", reason: str = "") -> None:
         """Take the session's user out of a room, its current one by default.
@@ -149,7 +149,7 @@ class Rooms:
 
         """
         room = self.of(session, name)
-        self._core.publish(session, room.name, Kind.LEAVE, self._core.reason(session, room, reason))
+        self._core.publish(session, room.name, Left(self._core.reason(session, room, reason)))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -213,7 +213,7 @@ class Rooms:
             user.joining.pop(name, None)
             self._core.refuse(session, refusal, room=name)
             return
-        posting = user.joining[name] = self._core.publish(session, name, Kind.JOIN, user.real)
+        posting = user.joining[name] = self._core.publish(session, name, Joined(user.real))
         posting.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
@@ -234,9 +234,9 @@ class Rooms:
         self._delivery.start(session, room, cursor)
         self._delivery.drop_caches()
 
-    def review_watchers(self, room: Room, kind: Kind) -> None:
+    def review_watchers(self, room: Room, body: ModesChanged | Joined) -> None:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
-        for session in list(room.watchers) if kind is Kind.MODE else ():
+        for session in list(room.watchers) if isinstance(body, ModesChanged) else ():
             if refused := may(self._core.viewer(session), Action.WATCH, room.rules):
                 self.detach(session, room)
                 self._core.refuse(session, refused)
@@ -263,9 +263,9 @@ class Rooms:
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
             self._give(session, room, focus=mine or not session.current)
-            session.replies.append(Joined(room.name, cursor.seq, room.topic, first))
+            session.replies.append(RoomEntered(room.name, cursor.seq, room.topic, first))
             if after is None and self._limits.history:
-                past = [*earlier, *(entry for entry in batch.entries[:index] if entry.kind in SAID)]
+                past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
                 self._replay(session, room, past[-self._limits.history :], cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(partial(self._delivery.start, session, room, start))
@@ -282,7 +282,7 @@ class Rooms:
         if session not in room.sessions:
             self._give(session, room, focus=not session.current)
         first, session.never_joined = session.never_joined, False
-        session.replies.append(Joined(room.name, room.end.seq, room.topic, first))
+        session.replies.append(RoomEntered(room.name, room.end.seq, room.topic, first))
         past = list(room.latest)
         if seq is None and past:
             session.replies += self._core.pieces(HistoryShown(past, self._core.clock()))
@@ -322,10 +322,9 @@ class Rooms:
         if room.name in user.rooms:  # not removed before, by a kick for example
             self.remove(user, room)
 
-    def kicked(self, room: Room, batch: CommittedBatch, index: int) -> None:
+    def kicked(self, room: Room, entry: Entry, body: Kicked) -> None:
         """Remove the member that a stored kick names from the room, if it is on this node."""
-        entry = batch.entries[index]
-        user = self._core.nicks.find(entry.text.partition(" ")[0])
+        user = self._core.nicks.find(body.nick)
         if user and not user.is_remote and user in room.members:
             self.remove(user, room, entry)
 
@@ -344,7 +343,7 @@ class Rooms:
             unread = session in self._delivery.behind
             self.detach(session, room)
             if not session.closed:
-                session.replies.append(Left(room.name, session.current, kick if unread else None))
+                session.replies.append(RoomExited(room.name, session.current, kick if unread else None))
                 session.flush()
         self._core.on_user_changed(user)
 
@@ -358,12 +357,11 @@ class Rooms:
                 self.focus(session, next(reversed(session.rooms)))
         self.close_if_empty(room.name)
 
-    def moved(self, room: Room, entry: Entry) -> None:
+    def moved(self, room: Room, entry: Entry, body: RoomRenamed) -> None:
         """Rename a room after the rename was stored, here and in all that refers to it by name."""
-        before, to = room.name, entry.text.partition(" ")[0]
+        before, to = entry.room, body.to
         del self.loaded[before]
         self.loaded[to] = room
-        room.name = room.rules.room = to
         self._core.pipeline.move(before, to)
         self._remote.move(before, to)
         for visited in self._visits.values():
@@ -373,13 +371,13 @@ class Rooms:
             tell(before, to)
         for user in (*room.members, *self._core.users.values()):
             user.move(before, to)
-        # The sessions are copied: an event stream of the API ends when it gets RoomRenamed.
+        # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
         for session in list(room.sessions):
             if before in session.watched:
                 session.watched[to] = session.watched.pop(before)
             session.current = to if session.current == before else session.current
             self._core.touch(session)
-            self._core.reply(session, RoomRenamed(before, to, entry, room.topic))
+            self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
 
     def close_if_empty(self, name: str) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""

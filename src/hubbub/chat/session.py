@@ -11,8 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct, structs
+
 from hubbub.model.client import ByteSink, Client, Encoder
-from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
 from hubbub.model.redactions import Redactions
 from hubbub.text import refusals
@@ -21,7 +23,6 @@ from hubbub.text.tags import BOT
 
 if TYPE_CHECKING:
     from hubbub.chat.room import Room
-    from hubbub.model.room_modes import ModeChange
 
 TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
 INVITATIONS = 100  # invitations that a user remembers
@@ -30,35 +31,39 @@ FORMER_NAMES = 4  # former masks per room
 UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
 
 
-class Posting:
+class Posting(Struct, eq=False):
     """A draft on its way into the log, with everything about it that only this process needs to know.
 
     Args:
         draft: the draft, as the broker gets it.
         session: the session that published it and waits for the outcome, or None.
         label: the session's own identifier for it: the reply repeats it, and the stored id ends with it.
+        size: the characters of its text while it is in the pipeline.
+        earlier: other rooms that show the same event first.
+        typed: changes as its own session typed them, if they are stored in another form: with a room key in plain text.
+        after: of a join: the number after which its session wants to go on.
+        entry: the stored entry.
+        settled: whether it has its outcome.
+        done: whether its session does not wait for its outcome: it has one, or the draft is published again.
+        error: the reason of the failed commit.
+        definite: with an error, whether it is certain that the draft is not stored.
+        watchers: other sessions that wait for its outcome.
 
     """
 
-    __slots__ = (
-        "after", "definite", "done", "draft", "earlier", "entry", "error", "label", "session", "settled", "typed",
-        "watchers",
-    )  # fmt: skip
-
-    def __init__(self, draft: Draft, session: Session | None = None, label: str = "") -> None:
-        self.draft = draft
-        self.session = session
-        self.label = label
-        self.earlier: tuple[str, ...] = ()  # other rooms that show the same event first
-        # The text for its own session, if it differs from the stored one: with a room key as the session typed it.
-        self.typed = ""
-        self.after: int | None = None  # of a join: the number after which its session wants to go on
-        self.entry: Entry | None = None  # the stored entry
-        self.settled = False  # it has its outcome
-        self.done = False  # its session does not wait for its outcome: it has one, or the draft is published again
-        self.error: str | None = None  # reason of the failed commit
-        self.definite = True  # with an error: it is certain that the draft is not stored
-        self.watchers: list[Session] | None = None  # other sessions that wait for its outcome
+    draft: Draft
+    session: Session | None = None
+    label: str = ""
+    size: int = 0
+    earlier: tuple[str, ...] = ()
+    typed: ModesChanged | None = None
+    after: int | None = None
+    entry: Entry | None = None
+    settled: bool = False
+    done: bool = False
+    error: str | None = None
+    definite: bool = True
+    watchers: list[Session] | None = None
 
     @property
     def outcome(self) -> Event | None:
@@ -66,16 +71,16 @@ class Posting:
         draft = self.draft
         if self.error and not self.definite:
             # Without a label, the text itself tells the user which message the refusal is about.
-            if draft.kind in SAID:
-                unsure = refusals.MESSAGE_NOT_CONFIRMED(reason=self.error, text=beginning(draft.text))
+            if isinstance(draft.body, Said):
+                unsure = refusals.MESSAGE_NOT_CONFIRMED(reason=self.error, text=beginning(draft.body.text))
             else:
                 unsure = refusals.NOT_CONFIRMED(reason=self.error)
             return Refusal.of(unsure, self.label)
-        if self.error and draft.kind is Kind.JOIN:
+        if self.error and isinstance(draft.body, Joined):
             return Refusal.of(refusals.JOIN_NOT_STORED(reason=self.error, room=draft.room), self.label)
         if self.error:
             return Refusal.of(refusals.NOT_STORED(reason=self.error), self.label)
-        entry = self.entry._replace(text=self.typed) if self.entry and self.typed else self.entry
+        entry = structs.replace(self.entry, body=self.typed) if self.entry and self.typed else self.entry
         return Acknowledged(self.label, entry) if entry and self.label else None
 
 
@@ -314,7 +319,8 @@ class Session:
         """Return an event without the texts that were redacted while it waited."""
         if isinstance(event, HistoryShown):
             now = self.redactions.apply(event.entries)
-            return event if now is event.entries else replace(event, entries=[one for one in now if one.kind in SAID])
+            said = [one for one in now if type(one.body) is Said]
+            return event if now is event.entries else replace(event, entries=said)
         if isinstance(event, QueryResult):
             now = self.redactions.apply(event.page.entries)
             return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
@@ -425,17 +431,18 @@ class User:
         """Remember a join, leave or rename of the user until it has its outcome."""
         self._changes = [*(one for one in self._changes if not one.settled), posting]
 
-    def changes(self, kind: Kind) -> list[Draft]:
-        """Return the user's drafts of a kind that have no outcome yet: joins, leaves or renames."""
-        return [one.draft for one in self._changes if one.draft.kind is kind and not one.settled]
+    def changes(self, kind: type[Body]) -> list[Draft]:
+        """Return the user's drafts with a kind of body that have no outcome yet: joins, leaves or renames."""
+        return [one.draft for one in self._changes if type(one.draft.body) is kind and not one.settled]
 
     def held_names(self) -> list[str]:
         """Return the new nicks of its renames that are not stored yet."""
-        return [draft.text for draft in self.changes(Kind.RENAME)]
+        bodies = (draft.body for draft in self.changes(NickChanged))
+        return [body.nick for body in bodies if isinstance(body, NickChanged)]
 
     def leave_of(self, room: str) -> Draft | None:
         """Return the draft of its leave of a room, if it is not stored yet."""
-        return next((draft for draft in self.changes(Kind.LEAVE) if draft.room == room), None)
+        return next((draft for draft in self.changes(Left) if draft.room == room), None)
 
     # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
 

@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Left, NickChanged
+from hubbub.model.ids import process_of
 from hubbub.text.names import key_of
 
 LOOKED_BACK = 400  # newest log entries of a room that are searched for leaves
@@ -34,21 +35,17 @@ def absences(entries: Sequence[Entry]) -> dict[Key, Absence]:
     newest: dict[str, int] = {}  # index of the newest entry, by process
     doing: dict[Key, int] = {}  # index of a user's last entry
     for index, entry in enumerate(entries):
-        newest[_process(entry)] = index
+        newest[process_of(entry.id)] = index
         key = key_of(entry.nick), entry.host
-        if entry.kind is Kind.RENAME:
+        if isinstance(entry.body, NickChanged):
             doing.pop(key, None)
-            key = key_of(entry.text), entry.host
+            key = key_of(entry.body.nick), entry.host
         doing[key] = index
     absent = {}
     for key, index in doing.items():
-        if entries[index].kind is Kind.LEAVE:
+        if isinstance(entries[index].body, Left):
             absent[key] = Absence(entries[index].seq, entries[index].time)
         else:
-            last = newest[_process(entries[index])]
+            last = newest[process_of(entries[index].id)]
             absent[key] = Absence(entries[last].seq, entries[last + 1].time if last + 1 < len(entries) else math.inf)
     return absent
-
-
-def _process(entry: Entry) -> str:
-    return entry.id.partition("-")[0]

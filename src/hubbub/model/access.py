@@ -14,12 +14,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
-from hubbub.model.room_modes import SECRET
+from hubbub.model.modes import SECRET
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
-    from hubbub.model.room_modes import RoomModes
+    from hubbub.model.state import RoomState
     from hubbub.model.viewer import Viewer
 
 HIDDEN = refusals.HIDDEN.code
@@ -49,7 +49,7 @@ class Action(StrEnum):
     CHANGE_NAME = "change name"  # take another nick while being a member
 
 
-def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Refused | None:
+def may(viewer: Viewer, action: Action, rules: RoomState, coming: int = 0) -> Refused | None:
     """Return None if a user may do something in a room, else the refusal.
 
     Args:
@@ -64,16 +64,16 @@ def may(viewer: Viewer, action: Action, rules: RoomModes, coming: int = 0) -> Re
     if action is Action.JOIN:
         return _join(viewer, rules, coming)
     if action in _SEEING:
-        return sees(viewer, action, rules.room, rules.closed) or _barred(viewer, action, rules)
+        return sees(viewer, action, rules.name, rules.closed) or _barred(viewer, action, rules)
     for check in _CHECKS[action]:
         if refused := check(viewer, rules):
             return refused
     return None
 
 
-def members_speak_freely(rules: RoomModes) -> bool:
+def members_speak_freely(rules: RoomState) -> bool:
     """Return whether every member may speak at any time, so that `may` need not be asked: the usual room."""
-    return not ("m" in rules.flags or rules.slow_seconds or rules.lists["b"])
+    return not ("m" in rules.flags or rules.slow.seconds or rules.lists.bans)
 
 
 def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
@@ -113,54 +113,54 @@ _SEEING = frozenset(
 )
 
 
-def _is_member(viewer: Viewer, rules: RoomModes) -> bool:
-    return rules.room in viewer.rooms
+def _is_member(viewer: Viewer, rules: RoomState) -> bool:
+    return rules.name in viewer.rooms
 
 
-def _rights(viewer: Viewer, rules: RoomModes) -> str:
+def _rights(viewer: Viewer, rules: RoomState) -> str:
     """Return the mode letters that a member has in a room; "" for a user who is not a member."""
     return rules.status.get(viewer.user, "") if viewer.user and _is_member(viewer, rules) else ""
 
 
-def _is_operator(viewer: Viewer, rules: RoomModes) -> bool:
+def _is_operator(viewer: Viewer, rules: RoomState) -> bool:
     return viewer.operator or "o" in _rights(viewer, rules)
 
 
-def _former(viewer: Viewer, rules: RoomModes) -> list[Viewer]:
+def _former(viewer: Viewer, rules: RoomState) -> list[Viewer]:
     """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
-    masks = viewer.user.former.get(rules.room, ()) if viewer.user else ()
+    masks = viewer.user.former.get(rules.name, ()) if viewer.user else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
-def _is_banned(viewer: Viewer, rules: RoomModes) -> bool:
+def _is_banned(viewer: Viewer, rules: RoomState) -> bool:
     return any(rules.lists.verdict(one).banned for one in (viewer, *_former(viewer, rules)))
 
 
-def _is_silenced(viewer: Viewer, rules: RoomModes) -> bool:
+def _is_silenced(viewer: Viewer, rules: RoomState) -> bool:
     """Return whether a user is banned or muted."""
     return _bars(viewer, rules) or is_known(viewer, rules)
 
 
-def _bars(viewer: Viewer, rules: RoomModes) -> bool:
+def _bars(viewer: Viewer, rules: RoomState) -> bool:
     verdict = rules.lists.verdict(viewer)
     return verdict.banned or verdict.muted
 
 
-def is_known(viewer: Viewer, rules: RoomModes) -> bool:
+def is_known(viewer: Viewer, rules: RoomState) -> bool:
     """Return whether a user is banned or muted under a name that they had in the room earlier."""
     return any(_bars(one, rules) for one in _former(viewer, rules))
 
 
-def _barred(viewer: Viewer, action: Action, rules: RoomModes) -> Refused | None:
+def _barred(viewer: Viewer, action: Action, rules: RoomState) -> Refused | None:
     """Refuse a banned user who reads from outside; a banned member can read until an operator kicks them."""
     reads = action in (Action.READ, Action.WATCH)
     if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
-        return refusals.BANNED(room=rules.room)
+        return refusals.BANNED(room=rules.name)
     return None
 
 
-def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
-    room, user = rules.room, viewer.user
+def _join(viewer: Viewer, rules: RoomState, coming: int) -> Refused | None:
+    room, user = rules.name, viewer.user
     invited = user.invited.get(room, 0.0) if user else 0.0
     if viewer.operator:
         return None
@@ -168,7 +168,7 @@ def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
         return refusals.BANNED(room=room)
     if invited:  # by an operator; no other invitation opens a room
         return None
-    if user and "o" in rules.regained(user):
+    if user and "o" in rules.remembered_rights(user):
         # The user returns as an operator: possibly no other operator is there to let them in.
         return None
     if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
@@ -185,11 +185,11 @@ def _join(viewer: Viewer, rules: RoomModes, coming: int) -> Refused | None:
 # --- checks: each returns a refusal, or None if it does not object ----------------------------------------------------
 
 
-def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _from_outside(viewer: Viewer, rules: RoomState) -> Refused | None:
     """Let scripts, and IRC clients that have not joined, speak in open rooms that are not reserved for members."""
     if _is_member(viewer, rules):
         return None
-    room = rules.room
+    room = rules.name
     if rules.closed or "m" in rules.flags or _is_silenced(viewer, rules):
         return refusals.OUTSIDER(room=room)
     if rules.members_only:
@@ -197,64 +197,64 @@ def _from_outside(viewer: Viewer, rules: RoomModes) -> Refused | None:
     return None
 
 
-def _has_a_voice(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _has_a_voice(viewer: Viewer, rules: RoomState) -> Refused | None:
     if viewer.operator or _rights(viewer, rules):
         return None
-    room = rules.room
+    room = rules.name
     if "m" in rules.flags:
         return refusals.MODERATED(room=room)
     return refusals.MUTED(room=room) if _is_silenced(viewer, rules) else None
 
 
-def _is_not_too_fast(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _is_not_too_fast(viewer: Viewer, rules: RoomState) -> Refused | None:
     if viewer.operator or _rights(viewer, rules):
         return None
-    wait = rules.slow_for(viewer)
-    return refusals.SLOW_MODE(room=rules.room, wait=wait) if wait > 0 else None
+    wait = rules.slow.wait(viewer)
+    return refusals.SLOW_MODE(room=rules.name, wait=wait) if wait > 0 else None
 
 
-def _may_ask_clients(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _may_ask_clients(viewer: Viewer, rules: RoomState) -> Refused | None:
     if "C" in rules.flags:
         return refusals.NO_CLIENT_COMMANDS()
     return None
 
 
-def _is_inside(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _is_inside(viewer: Viewer, rules: RoomState) -> Refused | None:
     if _is_member(viewer, rules):
         return None
-    return refusals.NOT_IN_ROOM(room=rules.room)
+    return refusals.NOT_IN_ROOM(room=rules.name)
 
 
-def _rules_the_room(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _rules_the_room(viewer: Viewer, rules: RoomState) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
-    return refusals.NOT_OPERATOR(room=rules.room)
+    return refusals.NOT_OPERATOR(room=rules.name)
 
 
-def _may_invite(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _may_invite(viewer: Viewer, rules: RoomState) -> Refused | None:
     return _rules_the_room(viewer, rules) if "i" in rules.flags else None
 
 
-def _may_set_the_topic(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _may_set_the_topic(viewer: Viewer, rules: RoomState) -> Refused | None:
     if "t" in rules.flags and not _is_operator(viewer, rules):
-        return refusals.TOPIC_LOCKED(room=rules.room)
+        return refusals.TOPIC_LOCKED(room=rules.name)
     return None
 
 
-def _may_take_back(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _may_take_back(viewer: Viewer, rules: RoomState) -> Refused | None:
     if _is_operator(viewer, rules):
         return None
     return refusals.NOT_YOURS()
 
 
-def _keeps_no_name(viewer: Viewer, rules: RoomModes) -> Refused | None:
+def _keeps_no_name(viewer: Viewer, rules: RoomState) -> Refused | None:
     """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
     if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
         return None
-    return refusals.NAME_KEPT(room=rules.room)
+    return refusals.NAME_KEPT(room=rules.name)
 
 
-_Check = Callable[["Viewer", "RoomModes"], "Refused | None"]
+_Check = Callable[["Viewer", "RoomState"], "Refused | None"]
 _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.SPEAK: (_from_outside, _has_a_voice, _is_not_too_fast),
     Action.SIGNAL: (_from_outside, _has_a_voice),

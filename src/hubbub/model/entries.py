@@ -1,13 +1,20 @@
-"""The entries of a room's log, and drafts of entries."""
+"""The entries of a room's log with their typed bodies, and drafts of entries.
+
+A body holds the content of an entry. model/state.py is the only code that knows the effect of a body on a room, and
+model/codec.py the only code that turns bodies into stored texts and back. A new kind of entry begins here, with a body
+class and its row in KINDS.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import NamedTuple
 
+from msgspec import Struct
+
 
 class Kind(StrEnum):
-    """The kind of event that an entry records."""
+    """The public name of a kind of entry, as the API, the WebSocket, exports and storages write it."""
 
     MESSAGE = "message"
     ACTION = "action"
@@ -19,8 +26,9 @@ class Kind(StrEnum):
     MODE = "mode"
     KICK = "kick"
     REDACT = "redact"
-    ROOM_RENAMED = "move"  # `text` begins with the room's new name
+    ROOM_RENAMED = "move"
     REDACTED = "gone"  # a message after its redaction
+    UNKNOWN = "unknown"  # written by a newer version
     EPHEMERAL = "signal"  # not stored, such as a typing notice
 
 
@@ -32,68 +40,181 @@ SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
 RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED})
 
 
-class Draft:
-    """An entry before its commit: it has no number yet, and no other session has seen it.
+class ModeChange(NamedTuple):
+    """One letter of a change of modes: `on` or off, with its parameter or ""."""
+
+    on: bool
+    letter: str
+    param: str
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
+
+
+class Body(Struct, frozen=True, gc=False):
+    """The content of an entry. Texts are clean (text/cleaning.py)."""
+
+
+class Said(Body, frozen=True, gc=False):
+    """A message, an action (`/me`) or a notice, by its `style`; the lines of its text are separated by LF."""
+
+    text: str
+    style: Kind = Kind.MESSAGE
+
+
+class Joined(Body, frozen=True, gc=False):
+    """A user became a member of the room."""
+
+    real_name: str = ""
+
+
+class Left(Body, frozen=True, gc=False):
+    """A user is no longer a member.
 
     Args:
-        room: the room's name.
-        kind: the kind of the entry.
-        nick: the nick of the author.
-        text: depends on the kind: the message; the user's real name for a join; the reason of a leave; the new nick;
-            the topic; mode changes in the syntax of model/room_modes.py; the nick of the kicked member, a space and the
-            reason; the id of the redacted entry, a space and the reason; the room's new name, a space and the reason.
-        id: unique for ever, and assigned before the commit to recognise a retry. It begins with the id prefix of its
-            session. One event in several rooms (a rename, the end of a session) has ids that are the same up to a `~`.
-        host: as in an entry.
-        tags: as in an entry.
-        must_store: repeat a failed commit until it succeeds (for example a leave: its user is gone anyway).
+        reason: the reason that was given, or "".
+        quit: the user left all rooms at once, because their session ended.
+        lost: the user did not ask to leave: for example, the connection was lost.
 
     """
 
-    __slots__ = ("host", "id", "kind", "must_store", "nick", "room", "tags", "text")
-
-    def __init__(  # noqa: PLR0913 - a record
-        self,
-        room: str,
-        kind: Kind,
-        nick: str,
-        text: str,
-        id: str,
-        host: str = "",
-        tags: str = "",
-        must_store: bool = False,
-    ) -> None:
-        self.room = room
-        self.kind = kind
-        self.nick = nick
-        self.text = text
-        self.id = id
-        self.host = host
-        self.tags = tags
-        self.must_store = must_store
+    reason: str = ""
+    quit: bool = False
+    lost: bool = False
 
 
-class Entry(NamedTuple):
+class NickChanged(Body, frozen=True, gc=False):
+    """A member has the new name `nick`."""
+
+    nick: str
+
+
+class TopicSet(Body, frozen=True, gc=False):
+    """The room has a new topic; "" removes the topic."""
+
+    text: str
+
+
+class ModesChanged(Body, frozen=True, gc=False):
+    """Modes, lists or the rights of members changed; `until` is the end of new bans (epoch seconds, 0: never)."""
+
+    changes: tuple[ModeChange, ...]
+    until: float = 0.0
+
+
+class Kicked(Body, frozen=True, gc=False):
+    """The member `nick` was removed from the room."""
+
+    nick: str
+    reason: str = ""
+
+
+class Redacted(Body, frozen=True, gc=False):
+    """The message with the id `target` was redacted."""
+
+    target: str
+    reason: str = ""
+
+
+class RoomRenamed(Body, frozen=True, gc=False):
+    """The room has the new name `to`."""
+
+    to: str
+    reason: str = ""
+
+
+class Erased(Body, frozen=True, gc=False):
+    """The place of a message that was redacted. No draft has this body."""
+
+
+class Unknown(Body, frozen=True, gc=False):
+    """An entry of a kind that only newer versions know: it is kept and copied as it was stored, but never shown."""
+
+    stored_kind: str = Kind.UNKNOWN
+    stored_text: str = ""
+
+
+class Ephemeral(Body, frozen=True, gc=False):
+    """A message that is not stored: tags alone, or a client-to-client request (CTCP) by the IRC command `verb`."""
+
+    verb: str = ""
+    text: str = ""
+
+
+KINDS: dict[type[Body], Kind] = {
+    Joined: Kind.JOIN,
+    Left: Kind.LEAVE,
+    NickChanged: Kind.RENAME,
+    TopicSet: Kind.TOPIC,
+    ModesChanged: Kind.MODE,
+    Kicked: Kind.KICK,
+    Redacted: Kind.REDACT,
+    RoomRenamed: Kind.ROOM_RENAMED,
+    Erased: Kind.REDACTED,
+    Unknown: Kind.UNKNOWN,
+    Ephemeral: Kind.EPHEMERAL,
+}
+
+
+def kind_of(body: Body) -> Kind:
+    """Return the public kind of a body."""
+    return body.style if type(body) is Said else KINDS[type(body)]
+
+
+# --- entries and drafts -----------------------------------------------------------------------------------------------
+
+
+class Entry(Struct, frozen=True, gc=False):
     """One line of a room's log.
 
-    `seq` rises within a room but is not dense; `prev` is the seq of the room's entry before this one, 0 for the first.
-    `time` is in seconds since the epoch. `id` is the id of its draft. `host` stands for the author's address, like
-    `~nc@1f2e3d4c5a.nc`: it never shows the address, but is the same for the same address. `tags` are the client's tags
-    in IRC syntax (`+draft/reply=x.1`), besides BOT, LOST and the places where lines were joined (`cut=`).
+    Args:
+        room: the name of the room: when the entry was committed, or now if it was read from the log later.
+        seq: the number of the entry. Numbers rise within a room but are not dense.
+        prev: the number of the room's entry before this one, 0 for the first.
+        time: epoch seconds.
+        nick: the nick of the author.
+        id: unique for ever (model/ids.py).
+        body: the content.
+        host: a form of the author's address, like `~nc@1f2e3d4c5a.nc`: it never shows the address, but is the same for
+            the same address.
+        tags: the client's tags in IRC syntax (`+draft/reply=x.1`), besides hubbub's own (text/tags.py).
+
     """
 
     room: str
     seq: int
     prev: int
     time: float
-    kind: Kind
     nick: str
-    text: str
     id: str
+    body: Body
     host: str = ""
     tags: str = ""
 
     @property
-    def shared(self) -> str:
-        """The common part of the ids of one event in several rooms; "" if the event is in this room alone."""
-        return self.id.partition("~")[0] if "~" in self.id else ""
+    def kind(self) -> Kind:
+        """The public kind of the entry."""
+        return kind_of(self.body)
+
+
+class Draft(Struct):
+    """An entry before its commit: it has no number yet, and no other session has seen it.
+
+    Args:
+        room: the room's name.
+        nick: the nick of the author.
+        body: the content.
+        id: as in an entry; it is assigned before the commit, to recognise a retry.
+        host: as in an entry.
+        tags: as in an entry.
+        must_store: repeat a failed commit until it succeeds (for example a leave: its user is gone anyway).
+
+    """
+
+    room: str
+    nick: str
+    body: Body
+    id: str
+    host: str = ""
+    tags: str = ""
+    must_store: bool = False

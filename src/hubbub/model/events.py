@@ -46,7 +46,7 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class RoomEntered:
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before."""
 
     room: str
@@ -56,7 +56,7 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class RoomExited:
     """The session is no longer a member of a room, and speaks in `current` now, "" for no room.
 
     `kick` is the entry of the kick that removed it, if the session has not received that entry.
@@ -68,17 +68,18 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomRenamed:
-    """A room that the session is in has the new name `to`; `entry` holds the author and the reason of the rename."""
+class RoomNameChanged:
+    """A room that the session is in has the new name `to` from number `seq` on."""
 
     room: str
     to: str
-    entry: Entry
+    seq: int
+    reason: str = ""
     topic: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class NickChanged:
+class NickAssigned:
     """The session's user has this nick from now on."""
 
     nick: str
@@ -197,10 +198,10 @@ Event = (
     | Notice
     | Refusal
     | Acknowledged
-    | Joined
-    | Left
-    | NickChanged
-    | RoomRenamed
+    | RoomEntered
+    | RoomExited
+    | NickAssigned
+    | RoomNameChanged
     | Private
     | Invited
     | Knocked

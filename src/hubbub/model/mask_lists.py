@@ -41,6 +41,7 @@ class MaskLists:
 
     def __init__(self) -> None:
         self._masks: dict[str, dict[str, ListedMask]] = {letter: {} for letter in LISTS}
+        self.bans = self._masks["b"]
         self._verdicts: dict[tuple[str, str], Verdict] = {}  # of the users who were checked last, until a list changes
 
     def __getitem__(self, letter: str) -> dict[str, ListedMask]:
@@ -88,7 +89,7 @@ class MaskLists:
 
         The verdict is remembered until the lists change, so a hundred bans cost as little as one.
         """
-        if not self._masks["b"]:
+        if not self.bans:
             return NOTHING
         who = viewer.mask, viewer.address
         known = self._verdicts.get(who)

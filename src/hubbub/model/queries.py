@@ -132,16 +132,14 @@ class RoomList:
 
 
 @dataclass(frozen=True, slots=True)
-class RoomState:
-    """The state of a room according to its log when it is loaded: its last number, topic and newest messages.
+class OpenedRoom:
+    """A room as its log has it when the room is loaded: its last number, its state, and its newest messages.
 
-    `rules` are the entries that made its modes: the first join, the last change of the topic, all of Kind.MODE, and the
-    renames of users with rights. In a cluster those renames are entries of Kind.MODE as well. `recent` are the newest
-    entries of every kind, which show the members that have left; it is empty if that is not known.
+    `snapshot` are the entries that `model.state.RoomState` makes the state of. `recent` are the newest entries of every
+    kind, which show the members that have left; it is empty if that is not known.
     """
 
     seq: int
-    topic: str
+    snapshot: Sequence[Entry]
     latest: Sequence[Entry]
-    rules: Sequence[Entry] = ()
     recent: Sequence[Entry] = ()

@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import Body, Entry
+from hubbub.model.state import overlaid
 
-REMEMBERED = 10_000  # ids: more than are redacted while an answer from the log waits for a slow reader
-
-
-def gone(entry: Entry) -> Entry:
-    """Return a redacted message without its text and tags."""
-    return entry._replace(kind=Kind.REDACTED, text="", tags="")
+REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
 
 
 class Redactions:
-    """The ids of the newest REMEMBERED redacted messages."""
+    """The newest REMEMBERED entries that changed earlier ones, by the ids of those."""
 
     def __init__(self) -> None:
-        self._ids: dict[str, None] = {}
+        self._changes: dict[str, Body] = {}
 
-    def note(self, id: str) -> None:
-        """Record that a message was redacted."""
-        self._ids[id] = None
-        if len(self._ids) > REMEMBERED:
-            del self._ids[next(iter(self._ids))]
+    def note(self, target: str, by: Body) -> None:
+        """Record that the entry with the id `target` was changed by an entry with the body `by`."""
+        self._changes[target] = by
+        if len(self._changes) > REMEMBERED:
+            del self._changes[next(iter(self._changes))]
 
     def apply(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Return entries with the recorded redactions applied."""
-        ids = self._ids
-        if not ids or not any(entry.id in ids for entry in entries):
+        """Return entries with the recorded changes applied."""
+        changes = self._changes
+        if not changes or not any(entry.id in changes for entry in entries):
             return entries
-        return [gone(entry) if entry.id in ids and entry.kind in SAID else entry for entry in entries]
+        return [overlaid(entry, changes[entry.id]) if entry.id in changes else entry for entry in entries]

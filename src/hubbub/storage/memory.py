@@ -11,13 +11,15 @@ from itertools import islice
 from operator import attrgetter, length_hint
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
-from hubbub.model.entries import SAID, Draft, Entry, Kind
-from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
-from hubbub.model.room_modes import CHANGING, RoomModes
-from hubbub.model.state_entries import with_ruling
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Body, Draft, Entry, Said
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
+from hubbub.model.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.memory_key_value import MemoryKeyValue
@@ -30,6 +32,15 @@ if TYPE_CHECKING:
 
 SLICE = 500  # entries that a search checks in one iteration of the loop: a few milliseconds
 ENTRY_COST = 500  # approximate bytes of an entry besides its text
+
+
+class _Room:
+    """The entries of a room that are kept, its last number, and its state."""
+
+    def __init__(self, name: str) -> None:
+        self.log: deque[Entry] = deque()
+        self.last = 0
+        self.state = RoomState(name)
 
 
 class MemoryBroker:
@@ -54,10 +65,7 @@ class MemoryBroker:
         self._seq = 0
         self._now = 0.0
         self._log: deque[Entry] = deque()
-        self._rooms: dict[str, deque[Entry]] = {}
-        self._last: dict[str, int] = {}
-        self._topics: dict[str, str] = {}
-        self._rules: dict[str, list[Entry]] = {}  # by room, as RoomState has them
+        self._rooms: dict[str, _Room] = {}  # by name
 
     async def connect(self) -> None:
         """Do nothing: this broker needs no other servers."""
@@ -85,22 +93,20 @@ class MemoryBroker:
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order drafts, and store them as entries; drop the oldest entries beyond the bound."""
         now = self._now = stamp(self._clock(), self._now)
-        moved: dict[str, str] = {}  # rooms that this batch renames
+        rooms: dict[str, _Room] = {}  # by the names that the drafts use: this batch may rename a room
         entries = []
         for draft in drafts:
-            room = moved.get(draft.room, draft.room)
+            room = rooms.get(draft.room) or self._room(draft.room)
+            rooms[draft.room] = room
             entries.append(self._append(draft, room, now))
-            if draft.kind is Kind.ROOM_RENAMED:
-                moved[room] = draft.text.partition(" ")[0]
         self._loop.call_soon(self._committed, entries)
 
-    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+    def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Call `done` later with the state of a room and its `latest` newest messages."""
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
-        recent = list(islice(reversed(self._rooms.get(room, ())), LOOKED_BACK))[::-1]
-        rules = self._rules.get(room, ())
-        state = RoomState(self._last.get(room, 0), self._topics.get(room, ""), said, rules, recent)
-        self._loop.call_soon(done, state)
+        known = self._rooms.get(room) or _Room(room)
+        recent = list(islice(reversed(known.log), LOOKED_BACK))[::-1]
+        self._loop.call_soon(done, OpenedRoom(known.last, known.state.snapshot(), said, recent))
 
     def close(self, room: str) -> None:
         """Do nothing: `open` made no subscription."""
@@ -111,7 +117,7 @@ class MemoryBroker:
             self._loop.call_soon(done, self._all_rooms(query))
             return
         try:
-            seen = query.room is None or readable(query.viewer, self._rules_of(query.room))
+            seen = query.room is None or readable(query.viewer, self._state_of(query.room))
         except Closed as closed:
             self._loop.call_soon(done, closed)
             return
@@ -123,68 +129,70 @@ class MemoryBroker:
             self._loop.call_soon(done, self._answer(query))
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
-        rooms = [(name, self._rules_of(name)) for name in sorted(self._last) if name > query.after]
-        known = [(name, rules) for name, rules in rooms if not may(query.viewer, Action.LIST, rules)]
+        states = [self._rooms[name].state for name in sorted(self._rooms) if name > query.after]
+        known = [state for state in states if not may(query.viewer, Action.LIST, state)]
         shown = [
-            (name, "" if may(query.viewer, Action.SEE_TOPIC, rules) else self._topics.get(name, ""))
-            for name, rules in known[: query.limit]
+            (state.name, "" if may(query.viewer, Action.SEE_TOPIC, state) else state.topic.text)
+            for state in known[: query.limit]
         ]
         return RoomList(shown, len(known))
 
-    def _rules_of(self, room: str) -> RoomModes:
-        return RoomModes(room, self._rules.get(room, ()))
+    def _state_of(self, name: str) -> RoomState:
+        room = self._rooms.get(name)
+        return room.state if room else RoomState(name)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Call `done` later with None: memory can always commit."""
         self._loop.call_soon(done, None)
 
-    def _append(self, draft: Draft, room: str, now: float) -> Entry:
+    def _room(self, name: str) -> _Room:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._rooms[name] = _Room(name)
+        return room
+
+    def _append(self, draft: Draft, room: _Room, now: float) -> Entry:
         self._seq += 1
-        prev = self._last.get(room, 0)
-        entry = Entry(room, self._seq, prev, now, draft.kind, draft.nick, draft.text, draft.id, draft.host, draft.tags)
-        self._last[room] = self._seq
-        self._rooms.setdefault(room, deque()).append(entry)
+        body, name = draft.body, room.state.name
+        entry = Entry(name, self._seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags)
+        room.last = self._seq
+        room.log.append(entry)
         self._log.append(entry)
-        if draft.kind is Kind.TOPIC:
-            self._topics[room] = draft.text
-        if draft.kind in CHANGING:
-            self._rules[room] = with_ruling(room, self._rules.get(room, []), entry)
-        if draft.kind is Kind.ROOM_RENAMED:
-            self._move(room, draft.text.partition(" ")[0])
-        if draft.kind is Kind.REDACT:
-            self._forget(room, draft.text.partition(" ")[0])
-        self._size += len(draft.text) + ENTRY_COST
+        if room.state.apply(entry) and room.state.name != name:
+            self._move(room, name)
+        if target := target_of(body):
+            self._overlay(room, target, body)
+        self._size += len(text_of(body)) + ENTRY_COST
         # The oldest entry of the log is also the oldest of its room, so both ends stay in step.
         while self._size > self._bound:
             oldest = self._log.popleft()
-            self._rooms[oldest.room].popleft()
-            self._size -= len(oldest.text) + ENTRY_COST
+            self._rooms[oldest.room].log.popleft()
+            self._size -= len(text_of(oldest.body)) + ENTRY_COST
         return entry
 
-    def _move(self, room: str, to: str) -> None:
-        """Rename a room, also in all its entries."""
-        self._last[to], self._topics[to] = self._last.pop(room), self._topics.pop(room, "")
-        self._rules[to] = self._rules.pop(room, [])
-        self._rooms[to] = deque(entry._replace(room=to) for entry in self._rooms.pop(room))
-        self._log = deque(entry._replace(room=to) if entry.room == room else entry for entry in self._log)
+    def _move(self, room: _Room, before: str) -> None:
+        """Give the entries of a renamed room its new name."""
+        to = room.state.name
+        self._rooms[to] = self._rooms.pop(before)
+        room.log = deque(structs.replace(entry, room=to) for entry in room.log)
+        self._log = deque(structs.replace(entry, room=to) if entry.room == before else entry for entry in self._log)
 
-    def _forget(self, room: str, id: str) -> None:
-        # The text must leave both lists; entries are immutable, so each gets a new one in its place.
-        for log in (self._rooms[room], self._log):
+    def _overlay(self, room: _Room, target: str, by: Body) -> None:
+        for log in (room.log, self._log):
             for index, entry in enumerate(log):
-                if entry.id == id:
-                    log[index] = entry._replace(kind=Kind.REDACTED, text="", tags="")
+                if entry.id == target and entry.room == room.state.name:
+                    log[index] = overlaid(entry, by)
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""
         words = Words(query.words)
         entries = iter(list(self._newest(query.room, query.before)) if words else ())
-        reads = cache(lambda room: may(query.viewer, Action.READ, self._rules_of(room)) is None)
+        reads = cache(lambda room: may(query.viewer, Action.READ, self._state_of(room)) is None)
         found: list[Entry] = []
 
         def look() -> None:
             for entry in islice(entries, SLICE):
-                if words.are_in(entry.text) and reads(entry.room):
+                if words.are_in(text_of(entry.body)) and reads(entry.room):
                     found.append(entry)
                     if len(found) > query.limit:
                         break
@@ -199,21 +207,25 @@ class MemoryBroker:
     def _answer(self, query: Latest | After | Since | Around) -> LogPage:
         match query:
             case After():
-                entries = (e for e in self._rooms.get(query.room, ()) if query.seq < e.seq <= query.upto)
-                entries = (e for e in entries if e.kind in SAID or not query.said)
+                entries = (e for e in self._entries(query.room) if query.seq < e.seq <= query.upto)
+                entries = (e for e in entries if type(e.body) is Said or not query.said)
                 return page(False, entries, query.limit)
             case Since():
-                log = self._rooms.get(query.room, ())
-                entries = (e for e in log if query.time <= e.time <= query.until and e.kind in SAID)
+                log = self._entries(query.room)
+                entries = (e for e in log if query.time <= e.time <= query.until and type(e.body) is Said)
                 found = page(False, sorted(entries, key=attrgetter("time")), query.limit)
                 return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
             case Latest():
                 newest = self._newest(query.room, query.before, query.every or bool(query.kinds))
                 return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)
             case Around():
-                return around(self._rooms.get(query.room, ()), query)
+                return around(self._entries(query.room), query)
+
+    def _entries(self, name: str) -> deque[Entry]:
+        room = self._rooms.get(name)
+        return room.log if room else deque()
 
     def _newest(self, room: str | None, before: int, every: bool = False) -> Iterator[Entry]:
-        log = self._log if room is None else self._rooms.get(room, ())
+        log = self._log if room is None else self._entries(room)
         end = before or self._seq + 1
-        return (entry for entry in reversed(log) if entry.seq < end and (every or entry.kind in SAID))
+        return (entry for entry in reversed(log) if entry.seq < end and (every or type(entry.body) is Said))

@@ -32,9 +32,10 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from hubbub.chat import delivery
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import HIDDEN, Action, may
-from hubbub.model.entries import SAID, Draft, Entry
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Draft, Entry, Said
 from hubbub.model.queries import Around, LogPage
-from hubbub.model.room_modes import RoomModes
+from hubbub.model.state import RoomState
 from hubbub.model.viewer import Viewer
 from hubbub.storage.key_value import KeyValueStore
 
@@ -121,7 +122,7 @@ def new_log_id() -> str:
     return "".join(secrets.choice(_LETTERS) for _ in range(10))
 
 
-def readable(viewer: Viewer, rules: RoomModes) -> bool:
+def readable(viewer: Viewer, rules: RoomState) -> bool:
     """Return whether a viewer may read a room's log; False if the room is hidden and must seem not to exist.
 
     Raises:
@@ -149,7 +150,7 @@ def page(newest_first: bool, entries: Iterable[Entry], limit: int) -> LogPage:
     size = 0
     more = False
     for entry in entries:
-        size += len(entry.text)
+        size += len(text_of(entry.body))
         if len(taken) == limit or (taken and size > MAX_PAGE):
             more = True
             break
@@ -228,6 +229,6 @@ def around(entries: Iterable[Entry], query: Around) -> LogPage:
         return millisecond(bound)
 
     for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
-        part = [entry for at, entry in log if low <= at < high and (query.every or entry.kind in SAID)]
+        part = [entry for at, entry in log if low <= at < high and (query.every or type(entry.body) is Said)]
         found += part[max(0, len(part) - limit) :] if newest else part[:limit]
     return LogPage(found)

@@ -12,19 +12,20 @@ from pathlib import Path
 from types import MappingProxyType
 
 import click
+from msgspec import structs
 
 from hubbub import config
 from hubbub.errors import Refused
-from hubbub.model.entries import RULING, Entry, Kind
+from hubbub.model.codec import shown_record
+from hubbub.model.entries import RULING, Entry, RoomRenamed
+from hubbub.model.modes import without_secrets
 from hubbub.model.queries import Latest, Search
-from hubbub.model.room_modes import without_secrets
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.store import Store
 from hubbub.subcommands.options import Command, Sentence, data_option, format_option
 from hubbub.subcommands.output import counted, log_folder
 from hubbub.text.cleaning import clean
 from hubbub.text.names import LOBBY, check_room
-from hubbub.text.tags import shown
 from hubbub.wire.line.encoder import stamped
 
 
@@ -48,9 +49,8 @@ def history(data: str | None, room: str, last: int, every: bool, kind: str, styl
     with _log(data) as store:
         _check_known(store, name)
         found = _newest(store, Latest(name, 1000, every=every, kinds=kinds, viewer=SYSTEM), last)
-        _print(
-            found, style, {entry.seq: store.called_before(entry) for entry in found if entry.kind is Kind.ROOM_RENAMED}
-        )
+        renames = [entry for entry in found if isinstance(entry.body, RoomRenamed)]
+        _print(found, style, {entry.seq: store.called_before(entry) for entry in renames})
 
 
 @click.command(cls=Command, epilog="hubbub search --room ops deploy failed")
@@ -120,13 +120,13 @@ def _print(entries: Sequence[Entry], style: str, former: Mapping[int, str] = Map
     rooms = {entry.room for entry in entries}
     for entry in without_secrets(entries):
         if style == "json":
-            fields = {**entry._asdict(), "tags": shown(entry.tags)}
+            fields = shown_record(entry)._asdict()
             line = json.dumps(fields, ensure_ascii=False)
             click.echo(line if _is_shown(line) else json.dumps(fields))
         else:
             click.echo(
                 (f"[{entry.room}] " if len(rooms) > 1 else "")
-                + stamped(entry._replace(room=former.get(entry.seq, entry.room)), now)
+                + stamped(structs.replace(entry, room=former.get(entry.seq, entry.room)), now)
             )
 
 

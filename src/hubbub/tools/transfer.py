@@ -24,6 +24,7 @@ from hubbub import brokers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.files import replace_durably
+from hubbub.model.codec import Record, entry_of, record
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import lock
@@ -55,7 +56,7 @@ class ExportedLine(msgspec.Struct, frozen=True):
     room: str
     seq: int
     time: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
-    kind: Kind
+    kind: Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]  # a newer version may know more kinds
     nick: str
     text: str
     id: Annotated[str, msgspec.Meta(min_length=1)]
@@ -127,8 +128,11 @@ class Output:
                     f"The file {self._part} belongs to another log or to an older state of this one. Remove it."
                 )
         rest = [entry for entry in entries if entry.seq > self._seq]
-        lines = [ExportedLine(e.room, e.seq, e.time, e.kind, e.nick, e.text, e.id, e.host, e.tags) for e in rest]
-        self._file.write(_encoder.encode_lines(lines))
+        self._file.write(_encoder.encode_lines([_exported(record(entry)) for entry in rest]))
+
+
+def _exported(one: Record) -> ExportedLine:
+    return ExportedLine(one.room, one.seq, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
 
 
 @contextlib.contextmanager
@@ -253,11 +257,11 @@ def _entry(data: bytes, latest: float) -> Entry:
     if line.time > latest:
         when = datetime.fromtimestamp(line.time)
         raise msgspec.ValidationError(f"its time, {when:%Y-%m-%d %H:%M}, is in the future by this machine's clock")
-    if line.kind is Kind.EPHEMERAL or check_room(line.room) != line.room:
+    if line.kind == Kind.EPHEMERAL or check_room(line.room) != line.room:
         raise msgspec.ValidationError("no log has such an entry")
     nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
     text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
-    return Entry(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, clean_tags(line.tags))
+    return entry_of(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, clean_tags(line.tags))
 
 
 # --- either log -----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.key_value import NatsKeyValue
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import reading
-from hubbub.cluster.nats.log.batches import RoomSnapshot, end_of
+from hubbub.cluster.nats.log.batches import end_of
 from hubbub.cluster.nats.log.log_identity import ANOTHER, LogIdentity
 from hubbub.cluster.nats.log.publisher import MISTAKE, Publisher
 from hubbub.cluster.nats.log.room_feed import RoomFeed
@@ -36,9 +36,8 @@ from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
-from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.queries import After, AllRooms, Latest, LogPage, Query, RoomList, RoomState, Search
-from hubbub.model.room_modes import RoomModes
+from hubbub.model.entries import Draft, Entry, RoomRenamed
+from hubbub.model.queries import After, AllRooms, Latest, LogPage, OpenedRoom, Query, RoomList, Search
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.ports import Committed, Failed, readable
@@ -262,10 +261,10 @@ class JetStreamBroker:
 
     # --- rooms ----------------------------------------------------------------------------------------------------
 
-    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+    def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Follow a room, and call `done` with its state and the `latest` newest messages, or with a BrokerError."""
 
-        async def state() -> RoomState:
+        async def state() -> OpenedRoom:
             feed = await self.following.room(room, make=True)
             assert feed is not None
             wanted, feed.open = feed.open, True
@@ -279,7 +278,7 @@ class JetStreamBroker:
                 feed.open = wanted
                 return await state()
             said, recent = [*older, *feed.recent], [*every, *feed.newest]
-            return feed.state.seen(room, said[max(0, len(said) - latest) :], recent[-LOOKED_BACK:])
+            return feed.state.opened(room, said[max(0, len(said) - latest) :], recent[-LOOKED_BACK:])
 
         self._ask(state(), done)
 
@@ -298,10 +297,9 @@ class JetStreamBroker:
         self._sending.newest = max(self._sending.newest, entries[-1].time)
         for entry in entries:
             self._sending.unseen.discard(entry.id)
-            if entry.kind is Kind.ROOM_RENAMED:
-                to = entry.text.partition(" ")[0]
-                self.following.moved(entry.room, to)
-                self._sending.moved(entry.room, to)
+            if isinstance(entry.body, RoomRenamed):
+                self.following.moved(entry.room, entry.body.to)
+                self._sending.moved(entry.room, entry.body.to)
         self._committed(entries)
 
     # --- publishing -----------------------------------------------------------------------------------------------
@@ -382,7 +380,7 @@ class JetStreamBroker:
                 raise BrokerError("this node keeps no search index")
             return await self._search(self._projection, query) if query.words.strip() else LogPage(())
         feed = await self.following.room(query.room)
-        if feed is None or not (query.viewer.system or readable(query.viewer, _rules(feed.state))):
+        if feed is None or not (query.viewer.system or readable(query.viewer, feed.state.room)):
             return LogPage(())
         return await reading.answer(feed, query)
 
@@ -396,16 +394,12 @@ class JetStreamBroker:
 
         @cache
         def reads(room: str) -> bool:
-            return room in rooms and may(query.viewer, Action.READ, _rules(rooms[room])) is None
+            return room in rooms and may(query.viewer, Action.READ, rooms[room].room) is None
 
-        if query.room in rooms and not readable(query.viewer, _rules(rooms[query.room])):
+        if query.room in rooms and not readable(query.viewer, rooms[query.room].room):
             return LogPage(())
         page = await projection.search(replace(query, viewer=SYSTEM))
         return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])
-
-
-def _rules(state: RoomSnapshot) -> RoomModes:
-    return RoomModes(state.name, state.rules(state.name))
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

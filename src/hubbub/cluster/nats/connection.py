@@ -48,7 +48,7 @@ NO_MESSAGE = 10037  # err_code: no message of that subject or number
 NOT_THERE = frozenset({NO_MESSAGE, 10043, 10057})  # err_codes: no message of that number
 
 
-class Unknown(BrokerError):
+class OutcomeUnknown(BrokerError):
     """A message may be stored or not: the server did not answer, or its answer does not say it."""
 
     def __init__(self) -> None:
@@ -305,7 +305,7 @@ class NatsConnection:
         Raises:
             Unsent: there is no connection, or no server that stores it: it is not stored.
             Rejected: it is not stored, and never will be.
-            Unknown: there was no answer in time.
+            OutcomeUnknown: there was no answer in time.
 
         """
         try:
@@ -315,7 +315,7 @@ class NatsConnection:
         except errors.MaxPayloadError:
             raise Rejected("it is too long") from None
         except (errors.Error, OSError, TimeoutError) as error:
-            raise Unknown from error
+            raise OutcomeUnknown from error
         outcome = _decode(answer)
         if trouble := outcome.get("error"):
             code = trouble.get("err_code", 0)
@@ -325,9 +325,9 @@ class NatsConnection:
             if code in FULL:
                 raise Rejected(FULL_DISK, code)
             log.debug("not stored, or not for certain: %s", trouble.get("description"))
-            raise Unknown
+            raise OutcomeUnknown
         if not isinstance(number := outcome.get("seq"), int):
-            raise Unknown
+            raise OutcomeUnknown
         return number
 
     async def replace(self, subject: str, data: bytes, expected: int, seconds: int = 0) -> int:
@@ -352,7 +352,7 @@ class NatsConnection:
             headers["Nats-TTL"] = f"{seconds}s"
         try:
             return await self.publish(subject, data, headers)
-        except Unknown:
+        except OutcomeUnknown:
             raise Taken from None
         except Rejected as refusal:
             if refusal.code == UNDER_WAY:

@@ -29,8 +29,9 @@ from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log.batches import entry, line
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.entries import Draft, Entry, Left
 from hubbub.model.events import Event, Invited, Knocked, Private
+from hubbub.model.ids import copy_of, make_id
 
 log = logging.getLogger(__name__)
 
@@ -262,8 +263,8 @@ class Presence:
         # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
         rooms = [name for name, inside in self._hub.remote.rooms.items() if user in inside]
         for index, room in enumerate(rooms):
-            id = f"{lease}.{number:x}~{index}"
-            draft = Draft(room, Kind.LEAVE, user.nick, "connection lost", id, user.host, must_store=True)
+            id = copy_of(make_id(f"{lease}.", number), index)
+            draft = Draft(room, user.nick, Left("connection lost", quit=True), id, user.host, must_store=True)
             self._hub.pipeline.add(Posting(draft))
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------

@@ -103,8 +103,8 @@ def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
     nick, name = client.nick, channel(room.name)
     rules = room.rules
     return [
-        client.line("332", nick, name, formatted(room.topic, rules.topic_tags)),
-        client.line("333", nick, name, rules.topic_by or "*", str(int(rules.topic_at))),
+        client.line("332", nick, name, formatted(room.topic, rules.topic.tags)),
+        client.line("333", nick, name, rules.topic.by or "*", str(int(rules.topic.at))),
     ]
 
 
@@ -372,7 +372,7 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
         if room.count and not may(viewer, Action.LIST, room.rules):
             rules = room.rules
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
-            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic_at)))
+            client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
     if any(name not in awake for name in hub.remote.rooms):  # rooms with remote users only
         hub.ask_raw(client.session, AllRooms(ROOMS, viewer=viewer), elsewhere)
     client.numeric(323)

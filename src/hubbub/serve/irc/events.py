@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model import ids
+from hubbub.model.entries import Entry, Ephemeral, Joined, Said
 from hubbub.model.events import (
     Acknowledged,
     HistoryShown,
     Invited,
-    Joined,
     Knocked,
-    Left,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     QueryResult,
     Refusal,
-    RoomRenamed,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
 )
 from hubbub.serve.irc import channels, history, metadata
 from hubbub.serve.irc.client import IrcClient
@@ -27,12 +28,12 @@ from hubbub.wire.irc.encoder import RENAMING, channel
 from hubbub.wire.irc.numerics import REFUSALS, TEXTS
 
 
-def _joined(client: IrcClient, event: Joined, again: bool = False) -> None:
+def _joined(client: IrcClient, event: RoomEntered, again: bool = False) -> None:
     room = client.hub.rooms.loaded.get(event.room)
     if room is None or room.name not in client.session.rooms:
         return
     session, real = client.session, client.user.real if client.user else ""
-    entry = Entry(room.name, 0, 0, client.hub.clock(), Kind.JOIN, client.nick, real, "", session.host, session.tags)
+    entry = Entry(room.name, 0, 0, client.hub.clock(), client.nick, "", Joined(real), session.host, session.tags)
     client.emit(*client.form.lines(entry), *channels.greeting(client, room), *metadata.greeting(client, room))
     if not again:
         metadata.announce(client, room)
@@ -40,28 +41,26 @@ def _joined(client: IrcClient, event: Joined, again: bool = False) -> None:
         client.network.tell_away(client.user, room)
 
 
-def _moved(client: IrcClient, event: RoomRenamed) -> None:
+def _moved(client: IrcClient, event: RoomNameChanged) -> None:
     room = client.hub.rooms.loaded.get(event.to)
     if RENAMING in client.caps or room is None:
         return
-    why = event.entry.text.partition(" ")[2]
-    client.emit(client.event(client.session, "PART", channel(event.room), *([why] if why else [])))
-    _joined(client, Joined(event.to, event.entry.seq, room.topic, False), again=True)
+    client.emit(client.event(client.session, "PART", channel(event.room), *([event.reason] if event.reason else [])))
+    _joined(client, RoomEntered(event.to, event.seq, room.topic, False), again=True)
 
 
-def _left(client: IrcClient, event: Left) -> None:
+def _left(client: IrcClient, event: RoomExited) -> None:
     if event.kick:
         client.emit(client.form.render(event.kick))
 
 
 def _stored(client: IrcClient, event: Acknowledged) -> None:
     entry = event.entry
-    if entry.kind in SAID or entry.kind is Kind.EPHEMERAL:
+    if isinstance(entry.body, Said | Ephemeral):
         shown = "echo-message" in client.caps and event.label != "quiet"
     else:
-        shown = entry.kind is not Kind.JOIN
-    again = "~" in entry.id and not entry.id.endswith("~0")  # a copy of the entry in another room
-    if shown and not again:
+        shown = not isinstance(entry.body, Joined)
+    if shown and not ids.is_further_copy(entry.id):
         client.emit(*client.form.lines(entry))
 
 
@@ -84,7 +83,7 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
 def _private(client: IrcClient, event: Private) -> None:
     if event.entry:
         lines = client.form.lines(event.entry)
-        if event.entry.id.startswith(client.session.id_prefix):
+        if ids.session_of(event.entry.id) == client.session.id_prefix:
             # A message to oneself follows the echo and is not part of the answer.
             client.after_response(lines)
         else:
@@ -104,7 +103,7 @@ def _knocked(client: IrcClient, event: Knocked) -> None:
     client.emit(client.line("710", name, name, f"{event.nick}!{event.host}", "has asked for an invite."))
 
 
-def _named(client: IrcClient, event: NickChanged) -> None:
+def _named(client: IrcClient, event: NickAssigned) -> None:
     if event.alone:
         client.emit(
             wire.line(f"{event.before}!{client.session.host}", "NICK", event.nick, tags=client.marks(client.session))
@@ -112,14 +111,14 @@ def _named(client: IrcClient, event: NickChanged) -> None:
 
 
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
-    Joined: _joined,
-    Left: _left,
-    RoomRenamed: _moved,
+    RoomEntered: _joined,
+    RoomExited: _left,
+    RoomNameChanged: _moved,
     Acknowledged: _stored,
     HistoryShown: _past,
     Refusal: _refusal,
     Private: _private,
-    NickChanged: _named,
+    NickAssigned: _named,
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from hubbub.errors import BrokerError
-from hubbub.model.entries import SAID
+from hubbub.model.entries import Said
 from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc import messages
@@ -150,7 +150,7 @@ def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
     newest = bounds[0] > bounds[1]
     bounds = sorted(bounds)
     for room in client.session.rooms.values():
-        said = [entry for entry in room.latest if entry.kind in SAID]
+        said = [entry for entry in room.latest if type(entry.body) is Said]
         if said and round(bounds[0] * 1000) < int(said[-1].time * 1000) < round(bounds[1] * 1000):
             found.append((said[-1].time, channel(room.name)))
     ref = client.begin_batch("draft/chathistory-targets")

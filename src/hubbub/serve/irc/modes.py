@@ -11,8 +11,9 @@ from hubbub.chat.session import User, owner
 from hubbub.errors import Refused
 from hubbub.model import mask_targets
 from hubbub.model.access import Action
+from hubbub.model.entries import ModeChange
 from hubbub.model.mask_lists import LISTS
-from hubbub.model.room_modes import LETTERS, PREFIXES, ModeChange
+from hubbub.model.modes import LETTERS, PREFIXES, takes_parameter
 from hubbub.serve.irc.channels import room_at
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
@@ -105,11 +106,10 @@ def _read(client: IrcClient, room: Room, params: Sequence[str]) -> tuple[list[Mo
         if letter in "+-":
             on = letter == "+"
             continue
-        row = LETTERS.get(letter)
-        if row is None:
+        if letter not in LETTERS:
             client.numeric(472, letter)
             continue
-        wants = row.parameter == "always" or (row.parameter == "set" and on)
+        wants = takes_parameter(on, letter)
         if wants and not rest:
             if letter in LISTS and letter not in asked:
                 asked.append(letter)

@@ -21,6 +21,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.throttle import Throttle
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import HIDDEN, Action
+from hubbub.model.codec import shown_record
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
 from hubbub.model.queries import After, AllRooms, Latest, Query, RoomList, Search
@@ -295,7 +296,7 @@ class Api:
     def _posted(self, call: Call, entry: Entry) -> web.Response:
         if plain(call):
             return self._lines([entry], 201)
-        posted = wire.Posted(*entry)
+        posted = wire.Posted(*shown_record(entry))
         if not entry.prev and entry.room != LOBBY and not commands.members_of(self._hub, entry.room).nicks:
             posted.people = 0
         return self._numbered(answer(posted, 201))

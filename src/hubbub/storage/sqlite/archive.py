@@ -8,14 +8,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Kind
-from hubbub.storage.sqlite import room_state, salvage, schema
-from hubbub.storage.sqlite.queries import sentence
-from hubbub.storage.sqlite.schema import INSERT
-from hubbub.storage.sqlite.store import Store
+from msgspec import structs
 
-EFFECTIVE = frozenset({Kind.TOPIC, Kind.ROOM_RENAMED, Kind.REDACT})
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Entry, RoomRenamed
+from hubbub.storage.sqlite import salvage, schema
+from hubbub.storage.sqlite.queries import sentence
+from hubbub.storage.sqlite.room_state import WrittenRoom
+from hubbub.storage.sqlite.schema import INSERT
+from hubbub.storage.sqlite.store import ROOMS_KEPT, Store
+
 PAGE = 2_000  # entries that are read at once
 CACHE = 64 * 1024  # KiB of the file in memory: the ids of a large log are spread over all of it
 
@@ -135,34 +137,34 @@ class Archive(Store):
         try:
             db.execute("BEGIN IMMEDIATE")
             known = self._known(entries)
-            rooms: dict[str, tuple[int, int]] = {}
+            changed: dict[int, WrittenRoom] = {}
             for entry in entries:
                 # An import may be started again, and its file may contain an entry twice.
                 if entry.id in known:
                     continue
                 known.add(entry.id)
                 seq += 1
-                room, prev = rooms.get(entry.room) or self._room(entry.room)
-                stored = entry._replace(seq=seq, prev=prev)
-                db.execute(INSERT, schema.row(stored, room, prev))
-                room_state.note(db, room, stored)
-                rooms[entry.room] = room, seq
-                if entry.kind is Kind.ROOM_RENAMED:
-                    self._free(entry)
-                    self._note_name(seq, entry.room)
-                    # From here on, the same name may mean another room.
-                    rooms.clear()
-                if entry.kind in EFFECTIVE:
-                    self._take_effect(room, entry)
+                room = self._room(entry.room)
+                stored = structs.replace(entry, seq=seq, prev=room.last)
+                db.execute(INSERT, schema.row(stored, room.id, room.last))
+                self._overlay(room.id, stored.body)
+                room.last = seq
+                changed[room.id] = room
+                if isinstance(entry.body, RoomRenamed):
+                    self._free(entry, entry.body.to)
+                if self._apply(room, stored):
+                    self._rooms[room.state.name] = self._rooms.pop(entry.room)
+                    room.save(db)
+            for room in changed.values():
+                room.save(db)
             db.execute("COMMIT")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, BrokerError) as error:
+            self._rooms.clear()  # their states may be ahead of the log
             self._recover()
-            raise BrokerError(sentence(error)) from error
-        except BrokerError:
-            self._recover()
-            raise
+            raise BrokerError(sentence(error) if isinstance(error, sqlite3.Error) else str(error)) from error
         count, self.last = seq - self.last, seq
-        self._rooms.clear()
+        if len(self._rooms) > ROOMS_KEPT:
+            self._rooms.clear()
         if self._mark:
             self._mark.note(seq)
         return count
@@ -171,8 +173,7 @@ class Archive(Store):
         found = "SELECT 1 FROM entry WHERE id = ?"
         return {entry.id for entry in entries if self._db.execute(found, (entry.id,)).fetchone()}
 
-    def _free(self, entry: Entry) -> None:
+    def _free(self, entry: Entry, to: str) -> None:
         """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""
-        to = entry.text.partition(" ")[0]
         if to != entry.room and self._db.execute("SELECT 1 FROM room WHERE name = ?", (to,)).fetchone():
             raise BrokerError(f"{entry.room} was renamed to {to}, but another room has this name here")

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from hubbub.errors import BrokerError, Closed, SettingsError, reason
 from hubbub.files import is_open_to_others, make_folder
 from hubbub.model.entries import Draft, Entry
-from hubbub.model.queries import AllRooms, Query, RoomState, Search
+from hubbub.model.queries import AllRooms, OpenedRoom, Query, Search
 from hubbub.storage.key_value import Changed, KeyValueStore
 from hubbub.storage.ports import Committed, Failed
 from hubbub.storage.retention import Retention
@@ -164,9 +164,9 @@ class SqliteBroker:
         """Queue drafts for the writing thread, which stores them in one transaction."""
         self._batches.put(drafts)
 
-    def open(self, room: str, latest: int, done: Callable[[RoomState | BrokerError], None]) -> None:
+    def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Read the state of a room and call `done` with it; no subscription is needed, since all entries are local."""
-        self._ask(lambda store: store.state(room, latest), done, self._questions)
+        self._ask(lambda store: store.opened(room, latest), done, self._questions)
 
     def close(self, room: str) -> None:
         """Do nothing: `open` made no subscription."""

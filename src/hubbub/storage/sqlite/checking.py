@@ -9,8 +9,8 @@ from array import array
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from hubbub.model.entries import SAID, Entry, Kind
-from hubbub.model.room_modes import parse
+from hubbub.model.codec import body_of, text_of
+from hubbub.model.entries import Entry, ModesChanged, NickChanged, Said
 from hubbub.storage.sqlite import salvage
 from hubbub.storage.sqlite.entry_reader import EntryReader
 from hubbub.storage.sqlite.schema import VERSION, fields, lenient, mark
@@ -126,10 +126,11 @@ def _rulings(db: sqlite3.Connection) -> Iterator[str]:
         " LEFT JOIN entry ON entry.seq = ruling.seq AND entry.room = ruling.room AND entry.id = ruling.id"
     )
     for room, seq, kind, text, said_kind, said in db.execute(made):
-        if kind == said_kind == Kind.MODE:
-            whole = set(parse(text)[0]) <= set(parse(said)[0])
+        body, source = body_of(kind, text)[0], body_of(said_kind or "", said or "")[0]
+        if isinstance(body, ModesChanged) and isinstance(source, ModesChanged):
+            whole = set(body.changes) <= set(source.changes)
         else:
-            whole = (kind, text) == (said_kind, said) or (kind, said_kind) == (Kind.MODE, Kind.RENAME)
+            whole = body == source or (isinstance(body, ModesChanged) and isinstance(source, NickChanged))
         if not whole:
             yield f"The stored state of {room} does not match the entry with number {seq}."
 
@@ -153,7 +154,7 @@ def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[
             bad += 1
             if bad <= LISTED:
                 yield f"The entry with number {seq} is damaged."
-        if entry and entry.kind in SAID and unindexed < seq <= indexed:
+        if entry and type(entry.body) is Said and unindexed < seq <= indexed:
             _count(entry, counts)
         if not done % 1_000:
             progress(done, whole)
@@ -168,7 +169,7 @@ def _is_time(when: object) -> bool:
 
 
 def _count(entry: Entry, counts: array[int]) -> None:
-    for token in tokens(search_form(entry.text)).split():
+    for token in tokens(search_form(text_of(entry.body))).split():
         if len(token) < LONG:
             counts[hash(token) % BUCKETS] += 1
 

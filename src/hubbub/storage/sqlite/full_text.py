@@ -15,6 +15,7 @@ from dataclasses import replace
 from itertools import chain
 
 from hubbub.model.access import Action
+from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
@@ -101,7 +102,7 @@ def search(log: EntryReader, query: Search) -> LogPage:
     candidates = chain(
         _unindexed(log, words, done, before, which, values), _indexed(log, words, done, before, which, values)
     )
-    found = page(True, (entry for entry in candidates if words.are_in(entry.text)), query.limit)
+    found = page(True, (entry for entry in candidates if words.are_in(text_of(entry.body))), query.limit)
     if behind and not found.more:
         return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being built")
     return found

@@ -19,11 +19,11 @@ from typing import ClassVar, TypeVar, overload
 from hubbub.errors import BrokerError
 from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
+from hubbub.model.codec import text_of
 from hubbub.model.entries import SAID as SAID_KINDS
-from hubbub.model.entries import Entry, Kind
-from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, Query, RoomList, RoomState, Search, Since
-from hubbub.model.room_modes import CHANGING, RoomModes
-from hubbub.model.state_entries import state_entries
+from hubbub.model.entries import Entry, Said
+from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
+from hubbub.model.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state, salvage
@@ -87,9 +87,9 @@ class QueryReader(EntryReader):
             return replace(found, note=" ".join(filter(None, (found.note, f"{count} left out"))))
         return found
 
-    def state(self, name: str, latest: int) -> RoomState:
+    def opened(self, name: str, latest: int) -> OpenedRoom:
         """Return the state of a room with its `latest` newest messages. Raises BrokerError."""
-        return self._read(lambda: self._state(name, latest), lambda: self._salvaged_state(name, latest))
+        return self._read(lambda: self._opened(name, latest), lambda: self._salvaged_room(name, latest))
 
     def _read(self, *ways: Callable[[], T]) -> T:
         """Return the result of a read in one transaction, so that writes and indexing do not affect it.
@@ -127,13 +127,13 @@ class QueryReader(EntryReader):
 
     # --- rooms ------------------------------------------------------------------------------------------------------
 
-    def _state(self, name: str, latest: int) -> RoomState:
-        row = self._db.execute("SELECT id, topic FROM room WHERE name = ?", (name,)).fetchone()
+    def _opened(self, name: str, latest: int) -> OpenedRoom:
+        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
-            return RoomState(0, "", ())
+            return OpenedRoom(0, (), ())
         said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
         recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-        return RoomState(self._last_of(row[0]), row[1], said, room_state.made_of(self._db, row[0], name), recent)
+        return OpenedRoom(self._last_of(row[0]), room_state.snapshot_of(self._db, row[0], name), said, recent)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
@@ -151,14 +151,14 @@ class QueryReader(EntryReader):
         if viewer.system:
             return answer(self, query)
         if query.room:
-            return answer(self, query) if readable(viewer, self._rules(query.room)) else LogPage(())
+            return answer(self, query) if readable(viewer, self._state_of(query.room)) else LogPage(())
         found = answer(self, query)
-        reads = cache(lambda room: may(viewer, Action.READ, self._rules(room)) is None)
+        reads = cache(lambda room: may(viewer, Action.READ, self._state_of(room)) is None)
         return replace(found, entries=[entry for entry in found.entries if reads(entry.room)])
 
-    def _rules(self, name: str) -> RoomModes:
+    def _state_of(self, name: str) -> RoomState:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        return RoomModes(name, room_state.made_of(self._db, row[0], name) if row else ())
+        return RoomState(name, room_state.snapshot_of(self._db, row[0], name) if row else ())
 
     def called_before(self, move: Entry) -> str:
         """Return the name of a room before the entry that renamed it; the present name if that is unknown."""
@@ -258,30 +258,30 @@ class QueryReader(EntryReader):
         """Return the entries that a query asks for, by a look at one entry after another."""
         match query:
             case Latest():
-                kinds = query.kinds or (Kind if query.every else SAID_KINDS)
+                kinds = query.kinds or (() if query.every else SAID_KINDS)
                 newest = self._walk((query.before or END) - 1, True, query.room)
-                return page(True, (entry for entry in newest if entry.kind in kinds), query.limit)
+                return page(True, (entry for entry in newest if not kinds or entry.kind in kinds), query.limit)
             case Search():
                 words = Words(query.words)
                 shut = () if query.room else self._kept_from(query.viewer, Action.READ)
                 newest = self._walk((query.before or END) - 1, True, query.room, shut)
-                said = (entry for entry in newest if entry.kind in SAID_KINDS and words.are_in(entry.text))
+                said = (entry for entry in newest if type(entry.body) is Said and words.are_in(text_of(entry.body)))
                 return page(True, said if words else (), query.limit)
             case After():
                 until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, query.room))
-                return page(False, (e for e in until if e.kind in SAID_KINDS or not query.said), query.limit)
+                return page(False, (e for e in until if type(e.body) is Said or not query.said), query.limit)
             case Since():
                 found = (e for e in self._walk(1, False, query.room) if query.time <= e.time <= query.until)
-                return page(False, (entry for entry in found if entry.kind in SAID_KINDS), query.limit)
+                return page(False, (entry for entry in found if type(entry.body) is Said), query.limit)
             case Around():
                 return around(self._walk(1, False, query.room), query)
 
-    def _salvaged_state(self, name: str, latest: int) -> RoomState:
-        row = self._db.execute("SELECT topic FROM room WHERE name = ?", (name,)).fetchone()
+    def _salvaged_room(self, name: str, latest: int) -> OpenedRoom:
+        row = self._db.execute("SELECT 1 FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
-            return RoomState(0, "", ())
+            return OpenedRoom(0, (), ())
         entries = list(self._walk(1, False, name))
-        said = [entry for entry in entries if entry.kind in SAID_KINDS]
-        rules = state_entries(name, (entry for entry in entries if entry.kind in CHANGING))
+        said = [entry for entry in entries if type(entry.body) is Said]
         last = entries[-1].seq if entries else 0
-        return RoomState(last, row[0], said[max(0, len(said) - latest) :], rules, entries[-LOOKED_BACK:])
+        snapshot = RoomState(name, entries).snapshot()
+        return OpenedRoom(last, snapshot, said[max(0, len(said) - latest) :], entries[-LOOKED_BACK:])

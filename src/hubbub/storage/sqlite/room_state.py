@@ -1,8 +1,8 @@
-"""The present state of the rooms in an SQLite log, in tables of its own.
+"""The state of the rooms in an SQLite log, in tables of its own, and the rooms that are written to.
 
-The table `ruling` has copies of the entries that set a room's modes and topic, without the overruled ones. The table
-`shut` has the mode letters that close rooms. So a room opens as fast after fifty thousand mode changes as after five,
-and the closed rooms are known without reading all mode changes.
+The table `ruling` has the snapshot of each room: the entries that its state results from (model/state.py). The table
+`shut` has the mode letters that close rooms, and `room` has the name and the topic. So a room opens as fast after fifty
+thousand mode changes as after five, and the closed rooms are known without reading any entry.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from hubbub.model.entries import Entry, Kind
-from hubbub.model.room_modes import CHANGING, closed_after
-from hubbub.model.state_entries import compact, is_long, state_entries, with_ruling
+from hubbub.model.codec import record
+from hubbub.model.entries import KINDS, Entry, Joined, ModesChanged, NickChanged, TopicSet, Unknown
+from hubbub.model.state import RoomState
 from hubbub.storage.sqlite.schema import entry_of
 
 _SCHEMA = """
@@ -21,9 +21,61 @@ CREATE TABLE ruling (
     nick TEXT NOT NULL, text TEXT NOT NULL, id TEXT NOT NULL, host TEXT NOT NULL, tags TEXT NOT NULL,
     PRIMARY KEY (room, seq)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE shut (room INTEGER PRIMARY KEY, letters TEXT NOT NULL) STRICT; -- of the letters in rules.CLOSED
+CREATE TABLE shut (room INTEGER PRIMARY KEY, letters TEXT NOT NULL) STRICT; -- of the letters in modes.CLOSED
 """
 _FIELDS = "seq, prev, time, kind, nick, text, id, host, tags"
+_READ = (TopicSet, ModesChanged, NickChanged)  # the entries that a state is made of, besides the first join
+
+
+class WrittenRoom:
+    """A room that entries are written to.
+
+    Args:
+        id: the number of the room in the tables.
+        last: the number of its last entry.
+        state: its state up to that entry.
+
+    """
+
+    __slots__ = ("_stored", "_stored_row", "changed", "id", "last", "state")
+
+    def __init__(self, id: int, last: int, state: RoomState) -> None:
+        self.id = id
+        self.last = last
+        self.state = state
+        self.changed = False  # whether the state has changes that are not stored
+        self._stored = state.snapshot()
+        self._stored_row = self._row
+
+    @property
+    def _row(self) -> tuple[str, str, str]:
+        return self.state.name, self.state.topic.text, self.state.closed
+
+    def save(self, db: sqlite3.Connection, keeps_name: str = "") -> None:
+        """Store the changes of the state, if there are any, in the transaction of the entries that made them.
+
+        Args:
+            db: the connection.
+            keeps_name: `OR IGNORE` to let the room keep its name if another one has the new name; otherwise that is an
+                error.
+
+        Raises:
+            sqlite3.Error: nothing of the transaction may be committed.
+
+        """
+        if not self.changed:
+            return
+        self.changed = False
+        now = self.state.snapshot()
+        _replace(db, self.id, self._stored, now)
+        name, topic, letters = self._row
+        if name != self._stored_row[0]:
+            db.execute(f"UPDATE {keeps_name} room SET name = ? WHERE id = ?", (name, self.id))
+        if topic != self._stored_row[1]:
+            db.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, self.id))
+        if letters != self._stored_row[2]:
+            _shut(db, self.id, letters)
+        self._stored, self._stored_row = now, self._row
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -31,55 +83,22 @@ def prepare(db: sqlite3.Connection) -> None:
     if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'ruling'").fetchone():
         return
     db.executescript(f"BEGIN; {_SCHEMA}")
-    kinds = ", ".join(f"'{kind.value}'" for kind in sorted(CHANGING - {Kind.JOIN}))
+    kinds = ", ".join(f"'{KINDS[body].value}'" for body in _READ)
     for room, name in db.execute("SELECT id, name FROM room").fetchall():
-        first = "SELECT seq FROM entry WHERE room = :room AND kind = 'join' ORDER BY seq LIMIT 1"
+        first = f"SELECT seq FROM entry WHERE room = :room AND kind = '{KINDS[Joined].value}' ORDER BY seq LIMIT 1"
         which = f"room = :room AND (kind IN ({kinds}) OR seq = ({first}))"
         rows = _entries(db, name, f"SELECT {_FIELDS} FROM entry WHERE {which} ORDER BY seq", room)
-        made = state_entries(name, filter(None, rows))
-        topics = [entry for entry in made if entry.kind is Kind.TOPIC]
-        _replace(db, room, (), compact(name, (entry for entry in made if entry not in topics[:-1])))
-        letters = ""
-        for entry in made:
-            letters = closed_after(letters, entry.text) if entry.kind is Kind.MODE else letters
-        _shut(db, room, letters)
+        state = RoomState(name, filter(None, rows))
+        _replace(db, room, (), state.snapshot())
+        _shut(db, room, state.closed)
     db.execute("COMMIT")
 
 
-def note(db: sqlite3.Connection, room: int, entry: Entry) -> None:
-    """Update the state of a room for an entry that is being stored in the same transaction."""
-    if entry.kind not in CHANGING or not _matters(db, room, entry):
-        return
-    (count,) = db.execute("SELECT count(*) FROM ruling WHERE room = ?", (room,)).fetchone()
-    if entry.kind is Kind.MODE and not is_long(count + 1):
-        _replace(db, room, (), [entry])
-    else:
-        made = made_of(db, room, entry.room)
-        _replace(db, room, made, with_ruling(entry.room, made, entry))
-    if entry.kind is Kind.MODE:
-        before = db.execute("SELECT letters FROM shut WHERE room = ?", (room,)).fetchone() or ("",)
-        if (letters := closed_after(before[0], entry.text)) != before[0]:
-            _shut(db, room, letters)
-
-
-def _matters(db: sqlite3.Connection, room: int, entry: Entry) -> bool:
-    """Return False for most joins and renames, without reading the whole state of the room."""
-    if entry.kind is Kind.JOIN:
-        return not db.execute("SELECT 1 FROM ruling WHERE room = ? AND kind = 'join'", (room,)).fetchone()
-    if entry.kind is Kind.RENAME:
-        theirs = "SELECT 1 FROM ruling WHERE room = ? AND (host = ? OR instr(text, '!' || ?))"
-        return bool(db.execute(theirs, (room, entry.host, entry.host)).fetchone())
-    return True
-
-
-def made_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
-    """Return the entries that set a room's modes and topic, in their order.
-
-    Raises sqlite3.Error, also if one of the entries is damaged.
-    """
+def snapshot_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
+    """Return the snapshot of a room. Raises sqlite3.Error, also if one of its entries is damaged."""
     made = list(_entries(db, name, f"SELECT {_FIELDS} FROM ruling WHERE room = :room ORDER BY seq", room))
     # Without this error, damage could open a closed room.
-    if None in made:
+    if any(entry is None or type(entry.body) is Unknown for entry in made):
         error = sqlite3.DatabaseError("what holds in a room is damaged")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
@@ -98,10 +117,9 @@ def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator
 
 
 def _replace(db: sqlite3.Connection, room: int, old: Sequence[Entry], new: Iterable[Entry]) -> None:
-    before, now = set(old), set(new)
-    db.executemany("DELETE FROM ruling WHERE room = ? AND seq = ?", [(room, entry.seq) for entry in before - now])
-    rows = [(room, *entry[1:4], entry.kind.value, *entry[5:]) for entry in now - before]
-    db.executemany("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    before, now = {record(entry)[1:] for entry in old}, {record(entry)[1:] for entry in new}
+    db.executemany("DELETE FROM ruling WHERE room = ? AND seq = ?", [(room, row[0]) for row in before - now])
+    db.executemany("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [(room, *row) for row in now - before])
 
 
 def _shut(db: sqlite3.Connection, room: int, letters: str) -> None:

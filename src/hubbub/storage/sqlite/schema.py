@@ -10,7 +10,8 @@ import sqlite3
 import zlib
 from typing import Any
 
-from hubbub.model.entries import Entry, Kind
+from hubbub.model import codec
+from hubbub.model.entries import Entry
 
 VERSION = 3
 SAID = "kind IN ('message', 'action', 'notice')"
@@ -98,7 +99,8 @@ def row(entry: Entry, room: int, prev: int) -> tuple[Any, ...]:
         prev: the number of the entry before it in the room.
 
     """
-    texts = (entry.kind.value, *entry[5:])
+    kind, text, tags = codec.stored(entry.body, entry.tags)
+    texts = (kind, entry.nick, text, entry.id, entry.host, tags)
     return entry.seq, room, prev, entry.time, *texts, checksum(texts)
 
 
@@ -106,8 +108,8 @@ def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int
     """Return the entry of a row, None if the row is damaged."""
     try:
         if checksum(texts) == sum or sum is None:
-            return Entry(room, seq, prev, time, Kind(texts[0]), *texts[1:])
-    except ValueError:  # an unknown kind, or invalid UTF-8 (see `lenient`)
+            return codec.entry_of(room, seq, prev, time, *texts)
+    except ValueError:  # invalid UTF-8 (see `lenient`)
         pass
     return None
 

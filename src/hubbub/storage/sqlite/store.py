@@ -14,15 +14,17 @@ import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
-from hubbub.model.entries import Draft, Entry, Kind
+from hubbub.model.entries import Body, Draft, Entry, Said
+from hubbub.model.state import RoomState, overlaid, target_of
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import checking, full_text, key_value, room_state, salvage, schema, trimming, watermark
 from hubbub.storage.sqlite.queries import QueryReader, sentence
+from hubbub.storage.sqlite.room_state import WrittenRoom
 from hubbub.storage.sqlite.schema import INSERT, VERSION
 from hubbub.storage.sqlite.watermark import Mark, Watermark
 
@@ -30,8 +32,7 @@ log = logging.getLogger("hubbub")
 
 FILE = "hubbub.db"
 COPY = "projection"  # folder in the data folder for the copy of a cluster's log
-NOWHERE = (0, 0)  # old name of a renamed room; nothing is written to it
-ROOMS_KEPT = 10_000  # rooms whose last number is kept in memory
+ROOMS_KEPT = 2_000  # rooms whose state is kept in memory between two writes
 EMPTY = 4096  # bytes of a file without content: only a header
 NOT_SYNCED = frozenset({sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_DIR_FSYNC})
 
@@ -68,7 +69,7 @@ class Store(QueryReader):
         self._folder = folder
         self._path = folder / FILE
         self._write = write
-        self._rooms: dict[str, tuple[int, int]] = {}  # name: (id, last number), of rooms written to
+        self._rooms: dict[str, WrittenRoom] = {}  # by name
         self._tidying = trimming.Trimming()
         self._mark: Watermark | None = None
         self.forgotten = 0  # entries deleted by retention since the log was opened
@@ -125,6 +126,7 @@ class Store(QueryReader):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA journal_size_limit = 67108864")
+                db.execute("PRAGMA secure_delete = ON")  # zeros take the place of what is redacted
                 full_text.prepare(db)
             db.execute("PRAGMA temp_store = MEMORY")
         except sqlite3.Error:
@@ -213,81 +215,103 @@ class Store(QueryReader):
             BrokerError: none of them is stored.
 
         """
-        rooms: dict[str, tuple[int, int]] = {}
         entries: list[Entry] = []
-        rows = []
-        moved: dict[str, str] = {}  # rooms that this batch renames
         seq = self.last
         db = self._db
         now = stamp(now, self.newest)
         self._check_in_place()
+        rooms: dict[str, WrittenRoom] = {}  # by the names that the drafts use: this batch may rename a room
+        rows: list[tuple[Any, ...]] = []
+        changed: dict[int, WrittenRoom] = {}
+        overlays: list[tuple[int, Body]] = []
         try:
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
                 seq += 1
-                name = moved.get(draft.room, draft.room)
-                room, prev = rooms.get(name) or self._rooms.get(name) or self._room(name)
-                rooms[name] = room, seq
-                kind, nick, text = draft.kind, draft.nick, draft.text
-                entries.append(Entry(name, seq, prev, now, kind, nick, text, draft.id, draft.host, draft.tags))
-                rows.append(schema.row(entries[-1], room, prev))
-                room_state.note(db, room, entries[-1])
-                if kind is Kind.TOPIC:
-                    db.execute("UPDATE room SET topic = ? WHERE id = ?", (text, room))
-                elif kind is Kind.ROOM_RENAMED:
-                    to = moved[name] = text.partition(" ")[0]
-                    self._note_name(seq, name)
-                    db.execute("UPDATE room SET name = ? WHERE id = ?", (to, room))
-                    rooms[to] = rooms.pop(name)
-                    rooms[name] = NOWHERE
-                elif kind is Kind.REDACT:
-                    self._forget(room, text.partition(" ")[0])
+                room = rooms.get(draft.room) or self._rooms.get(draft.room) or self._room(draft.room)
+                rooms[draft.room] = room
+                name, body = room.state.name, draft.body
+                entries.append(Entry(name, seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags))
+                rows.append(schema.row(entries[-1], room.id, room.last))
+                room.last = seq
+                if type(body) is Said:
+                    continue
+                overlays.append((room.id, body))
+                changed[room.id] = room
+                if self._apply(room, entries[-1]):
+                    self._rooms[room.state.name] = self._rooms.pop(name)
             db.executemany(INSERT, rows)
+            for id, body in overlays:
+                self._overlay(id, body)
+            for room in changed.values():
+                room.save(db)
             db.execute("COMMIT")
         except Exception as error:
+            self._rooms.clear()  # their states may be ahead of the log
             self._recover()
             if isinstance(error, sqlite3.Error):
                 raise _failure(error) from error
             raise
         if len(self._rooms) > ROOMS_KEPT:
             self._rooms.clear()
-        self._rooms.update(rooms)
-        for name in moved:
-            del self._rooms[name]
         self.last, self.newest = seq, now
         if self._mark:
             self._mark.note(seq)
         return entries
 
-    def _take_effect(self, room: int, entry: Entry) -> None:
-        first, _, _ = entry.text.partition(" ")
-        if entry.kind is Kind.TOPIC:
-            self._db.execute("UPDATE room SET topic = ? WHERE id = ?", (entry.text, room))
-        elif entry.kind is Kind.ROOM_RENAMED:
-            self._db.execute("UPDATE OR IGNORE room SET name = ? WHERE id = ?", (first, room))
-        elif entry.kind is Kind.REDACT:
-            self._forget(room, first)
+    def _apply(self, room: WrittenRoom, entry: Entry) -> bool:
+        """Let an entry take effect on the state of its room; return whether the room has a new name now."""
+        before = room.state.name
+        room.changed |= room.state.apply(entry)
+        if room.state.name == before:
+            return False
+        self._note_name(entry.seq, before)
+        return True
+
+    def _overlay(self, room: int, by: Body) -> None:
+        """Change the earlier entry that an entry of a room is about, if any, also in the text index.
+
+        A text that is taken back leaves the file.
+        """
+        if not (target := target_of(by)):
+            return
+        fields = schema.fields(self._version)
+        sql = f"SELECT {fields} FROM entry WHERE id = ? AND room = ?"
+        row = self._db.execute(sql, (target, room)).fetchone()
+        if row is None:
+            return
+        seq, prev, time, *texts, _ = row
+        entry = schema.entry_of("", seq, prev, time, tuple(texts), None)
+        if entry is None or (now := overlaid(entry, by)) is entry:
+            return
+        full_text.forget(self._db, entry.seq - 1, entry.seq)
+        kind, _, text, *_, tags, sum = schema.row(now, room, entry.prev)[4:]
+        self._db.execute(
+            "UPDATE entry SET kind = ?, text = ?, tags = ?, sum = ? WHERE seq = ?", (kind, text, tags, sum, entry.seq)
+        )
+        self._tidying.erase()
 
     def _note_name(self, seq: int, name: str) -> None:
         """Store the name that a room had before the entry that renamed it: an export needs the former names."""
         self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
-    def _forget(self, room: int, id: str) -> None:
-        """Remove a redacted message's text from the log and from the text index."""
-        row = self._db.execute("SELECT seq, nick, host FROM entry WHERE id = ? AND room = ?", (id, room)).fetchone()
-        if row is None:
-            return
-        seq, nick, host = row
-        full_text.forget(self._db, seq - 1, seq)
-        sum = schema.checksum(("gone", nick, "", id, host, ""))
-        self._db.execute("UPDATE entry SET kind = 'gone', text = '', tags = '', sum = ? WHERE seq = ?", (sum, seq))
+    def _room(self, name: str) -> WrittenRoom:
+        """Return a room to write to; make it if it does not exist. Raises sqlite3.Error."""
+        if room := self._rooms.get(name):
+            return room
+        room = self._rooms[name] = self._written(self._id_of(name), name)
+        return room
 
-    def _room(self, name: str) -> tuple[int, int]:
+    def _id_of(self, name: str) -> int:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
             row = self._db.execute("INSERT INTO room (name) VALUES (?) RETURNING id", (name,)).fetchone()
-        return row[0], self._last_of(row[0])
+        return int(row[0])
+
+    def _written(self, id: int, name: str) -> WrittenRoom:
+        state = RoomState(name, room_state.snapshot_of(self._db, id, name))
+        return WrittenRoom(id, self._last_of(id), state)
 
     def _recover(self) -> None:
         """Roll the transaction back; open a new connection if even that fails."""
@@ -392,7 +416,7 @@ class Store(QueryReader):
         db = self._db
         try:
             # The index is merged before more is deleted, because the freed space counts for the retention.
-            if self._tidying.step(db):
+            if self._tidying.step(db, max(now, clock)):
                 return True
             upto = trimming.bound(db, keep, now, limit, clock)
             if upto == schema.mark(db, "trimmed"):

@@ -18,6 +18,7 @@ from hubbub.storage.sqlite.schema import checksum, mark
 AHEAD = 24 * 60 * 60.0  # seconds ahead of the clock; a later time comes from a wrong clock
 MERGED = 8  # pages of the text index that one merge step writes
 LEAST = 5_000  # minimum deleted entries before the text index is merged
+ERASE_EVERY = 60 * 60.0  # minimum seconds between two merges of the whole index because of redactions
 SHARE = 4  # the deleted entries must also be a quarter of the remaining ones
 
 _STALE_TOPICS = """
@@ -133,14 +134,21 @@ class Trimming:
     def __init__(self) -> None:
         self._forgotten = 0
         self._busy = False
+        self._erased = False  # the index or the write-ahead log still has the text of a redacted message
+        self._erases_from = 0.0  # epoch seconds; not all the time, because it rewrites the index
+
+    def erase(self) -> None:
+        """Remember that a text was redacted, and has to leave the index and the write-ahead log as well."""
+        self._erased = True
 
     def note(self, count: int) -> None:
         """Add to the number of entries that were deleted since the last merge."""
         self._forgotten += count
 
-    def step(self, db: sqlite3.Connection) -> bool:
-        """Merge a few pages if enough entries were deleted; return whether there is more to do."""
-        if not self._busy:
+    def step(self, db: sqlite3.Connection, clock: float) -> bool:
+        """Merge a few pages if enough entries were deleted, or one was redacted; return whether there is more to do."""
+        erases = self._erased and clock >= self._erases_from
+        if not self._busy and not erases:
             (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             if self._forgotten < max(LEAST, (left - mark(db, "trimmed")) // SHARE):
                 return False
@@ -152,4 +160,20 @@ class Trimming:
         self._busy = db.total_changes - before >= 2
         if not self._busy:
             self._forgotten = 0
+            if erases:
+                self._erased = not _empty_wal(db)
+                self._erases_from = clock + ERASE_EVERY
         return self._busy
+
+
+def _empty_wal(db: sqlite3.Connection) -> bool:
+    """Move the write-ahead log into the file and truncate it; return False if a reader still needs it.
+
+    The log has the pages as they were before a redaction. This does not wait for readers.
+    """
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        (busy, *_) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        db.execute("PRAGMA busy_timeout = 5000")
+    return not busy

@@ -5,15 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Any
 
 import regex
 
 from hubbub.model.client import Encoder
-from hubbub.model.entries import Entry, Kind
-from hubbub.model.room_modes import PREFIXES, parse, write
+from hubbub.model.entries import (
+    Body,
+    Entry,
+    Ephemeral,
+    Erased,
+    Joined,
+    Kicked,
+    Kind,
+    Left,
+    ModesChanged,
+    NickChanged,
+    Redacted,
+    RoomRenamed,
+    Said,
+    TopicSet,
+    Unknown,
+)
+from hubbub.model.modes import PREFIXES, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code
-from hubbub.text.tags import CUT, LOST, shown, value
+from hubbub.text.tags import CUT, shown, value
 from hubbub.wire.irc.lines import MAX_LINE, line, tag_text
 
 FOREIGN = "~unknown@hubbub"  # of entries from before hosts were stored
@@ -48,14 +65,12 @@ def target(entry: Entry) -> str:
     return entry.room[1:] if entry.room.startswith("@") else channel(entry.room)
 
 
-def mode_text(text: str) -> list[str]:
-    """Return the changes of an entry as IRC's parameters: nicks without their hosts."""
-    changes, _ = parse(text)
-    shown = [
+def mode_words(body: ModesChanged) -> list[str]:
+    """Return changes of modes as IRC's parameters: nicks without their hosts."""
+    return write(
         change._replace(param=change.param.partition("!")[0]) if change.letter in PREFIXES else change
-        for change in changes
-    ]
-    return write(shown).split(" ")
+        for change in body.changes
+    )
 
 
 _UNIT = regex.compile(rf"{formatting.CODE}|\X")  # units that are not cut: a code, a character as people see it
@@ -137,7 +152,8 @@ class IrcEncoder:
 
         Messages are returned only with echo-message; joins never, because the join itself has replies.
         """
-        if entry.kind is Kind.JOIN or (entry.kind in SAYING and not self._echo):
+        body = entry.body
+        if type(body) is Joined or (type(body) is Said and not self._echo):
             return b""
         return self.encode(entry)
 
@@ -171,16 +187,17 @@ class IrcEncoder:
         tags = self.tags(entry, batch)
         if label:
             tags = {"label": label, **tags}
-        if entry.kind in SAYING:
-            return self._said(entry, tags, batch, clock)
+        body = entry.body
+        if type(body) is Said:
+            return self._said(entry, body, tags, batch, clock)
         client = self._client(entry)
-        return [tagged(tags, _OTHERS[entry.kind](self, entry), client)]
+        return [tagged(tags, _OTHERS[type(body)](self, entry, body), client)]
 
-    def _said(self, entry: Entry, tags: dict[str, str], batch: str, clock: str) -> list[bytes]:
-        verb = "NOTICE" if entry.kind is Kind.NOTICE else "PRIVMSG"
+    def _said(self, entry: Entry, body: Said, tags: dict[str, str], batch: str, clock: str) -> list[bytes]:
+        verb = "NOTICE" if body.style is Kind.NOTICE else "PRIVMSG"
         who, to = source(entry), target(entry)
         overhead = len(f":{who} {verb} {to} :{clock}".encode()) + 2
-        action = entry.kind is Kind.ACTION
+        action = body.style is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
         client = self._client(entry) if entry.tags else ""
         composition = composed(entry)
@@ -189,8 +206,8 @@ class IrcEncoder:
         lines = []
         for parts in composition:
             for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
-                body = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
-                lines.append((_with(tags, client) + f":{who} {verb} {to} :{body}\r\n").encode())
+                text = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
+                lines.append((_with(tags, client) + f":{who} {verb} {to} :{text}\r\n").encode())
                 tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
         return lines
 
@@ -208,67 +225,68 @@ class IrcEncoder:
         lines.append(tagged({"batch": batch} if batch else {}, line(who, "BATCH", f"-{ref}")))
         return lines
 
-    def _join(self, entry: Entry) -> bytes:
+    def _join(self, entry: Entry, body: Joined) -> bytes:
         if "extended-join" in self.caps:
-            return line(source(entry), "JOIN", channel(entry.room), "*", entry.text or entry.nick)
+            return line(source(entry), "JOIN", channel(entry.room), "*", body.real_name or entry.nick)
         return line(source(entry), "JOIN", channel(entry.room))
 
-    def _leave(self, entry: Entry) -> bytes:
-        if entry.shared:
-            lost = LOST in entry.tags.split(";")
-            return line(source(entry), "QUIT", (entry.text or CLOSED) if lost else f"Quit: {entry.text}")
-        return line(source(entry), "PART", channel(entry.room), *([entry.text] if entry.text else []))
+    def _leave(self, entry: Entry, body: Left) -> bytes:
+        if body.quit:
+            return line(source(entry), "QUIT", (body.reason or CLOSED) if body.lost else f"Quit: {body.reason}")
+        return line(source(entry), "PART", channel(entry.room), *_optional(body.reason))
 
-    def _kick(self, entry: Entry) -> bytes:
-        whom, _, why = entry.text.partition(" ")
-        return line(source(entry), "KICK", channel(entry.room), whom, why or entry.nick)
-
-    def _redact(self, entry: Entry) -> bytes:
+    def _redact(self, entry: Entry, body: Redacted) -> bytes:
         if REDACTION not in self.caps:
             return b""
-        return line(source(entry), "REDACT", channel(entry.room), *entry.text.split(" ", 1))
+        return line(source(entry), "REDACT", channel(entry.room), body.target, *_optional(body.reason))
 
-    def _move(self, entry: Entry) -> bytes:
+    def _move(self, entry: Entry, body: RoomRenamed) -> bytes:
         if RENAMING not in self.caps:
             return b""  # a PART and a JOIN are sent instead
-        to, _, why = entry.text.partition(" ")
-        if to == entry.room:
+        if body.to == entry.room:
             # In the history the room has its new name already, and the former one is not shown.
             return b""
-        return line(source(entry), "RENAME", channel(entry.room), channel(to), why)
+        return line(source(entry), "RENAME", channel(entry.room), channel(body.to), body.reason)
 
-    def _signal(self, entry: Entry) -> bytes:
-        if entry.text:  # a client-to-client request (CTCP)
-            verb, _, text = entry.text.partition(" ")
-            return line(source(entry), verb, target(entry), f"\x01{text}\x01")
+    def _signal(self, entry: Entry, body: Ephemeral) -> bytes:
+        if body.verb:  # a client-to-client request (CTCP)
+            return line(source(entry), body.verb, target(entry), f"\x01{body.text}\x01")
         return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
 
 
 def composed(entry: Entry) -> list[list[str]]:
-    """Return the lines of a text with their formatting, each as the pieces in which its author sent it."""
+    """Return the lines of a message with their formatting, each as the pieces in which its author sent it."""
+    assert isinstance(entry.body, Said)
+    whole = entry.body.text
     if not entry.tags:
-        return [[text] for text in entry.text.split("\n")]
+        return [[text] for text in whole.split("\n")]
     codes = formatting.read(value(entry.tags, formatting.TAG))
     cuts = {int(cut) for cut in value(entry.tags, CUT).split(".") if cut.isascii() and cut.isdigit()}
     codes = sorted([*codes, *(Code(cut, formatting.CUT) for cut in cuts)], key=lambda one: one.at)
-    lines = formatting.put_in(entry.text, codes).split("\n")
+    lines = formatting.put_in(whole, codes).split("\n")
     return [[piece for piece in line.split(formatting.CUT) if piece] or [""] for line in lines]
 
 
-SAYING = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
-_OTHERS: dict[Kind, Callable[[IrcEncoder, Entry], bytes]] = {
-    Kind.JOIN: IrcEncoder._join,
-    Kind.LEAVE: IrcEncoder._leave,
-    Kind.RENAME: lambda form, entry: line(source(entry), "NICK", entry.text),
-    Kind.TOPIC: lambda form, entry: line(
-        source(entry), "TOPIC", channel(entry.room), formatted(entry.text, entry.tags)
+def _optional(text: str) -> list[str]:
+    return [text] if text else []
+
+
+_OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
+    Joined: IrcEncoder._join,
+    Left: IrcEncoder._leave,
+    NickChanged: lambda form, entry, body: line(source(entry), "NICK", body.nick),
+    TopicSet: lambda form, entry, body: line(
+        source(entry), "TOPIC", channel(entry.room), formatted(body.text, entry.tags)
     ),
-    Kind.MODE: lambda form, entry: line(source(entry), "MODE", channel(entry.room), *mode_text(entry.text)),
-    Kind.KICK: IrcEncoder._kick,
-    Kind.EPHEMERAL: IrcEncoder._signal,
-    Kind.REDACT: IrcEncoder._redact,
-    Kind.ROOM_RENAMED: IrcEncoder._move,
-    Kind.REDACTED: lambda form, entry: b"",
+    ModesChanged: lambda form, entry, body: line(source(entry), "MODE", channel(entry.room), *mode_words(body)),
+    Kicked: lambda form, entry, body: line(
+        source(entry), "KICK", channel(entry.room), body.nick, body.reason or entry.nick
+    ),
+    Ephemeral: IrcEncoder._signal,
+    Redacted: IrcEncoder._redact,
+    RoomRenamed: IrcEncoder._move,
+    Erased: lambda form, entry, body: b"",
+    Unknown: lambda form, entry, body: b"",
 }
 
 

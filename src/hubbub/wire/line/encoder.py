@@ -11,7 +11,23 @@ from typing import Any
 import regex
 
 from hubbub.model.client import Encoder
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import (
+    Body,
+    Entry,
+    Ephemeral,
+    Erased,
+    Joined,
+    Kicked,
+    Kind,
+    Left,
+    ModesChanged,
+    NickChanged,
+    Redacted,
+    RoomRenamed,
+    Said,
+    TopicSet,
+    Unknown,
+)
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -19,19 +35,19 @@ from hubbub.model.events import (
     Goodbye,
     HistoryShown,
     Invited,
-    Joined,
     Knocked,
-    Left,
     MembersListed,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     QueryResult,
     Refusal,
-    RoomRenamed,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
     RoomsListed,
 )
-from hubbub.model.room_modes import describe
+from hubbub.model.modes import describe
 from hubbub.text.names import LOBBY
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.line.telnet import Telnet
@@ -237,44 +253,42 @@ def _where(entry: Entry) -> str:
     return "the chat" if entry.room == LOBBY else entry.room
 
 
-def _message(entry: Entry) -> str:
+def _said(entry: Entry, body: Said) -> str:
     # Each line names its author; otherwise it could pose as another user's message.
-    if "\n" in entry.text:
-        return "\n".join(f"{entry.nick}: {line}" for line in entry.text.split("\n"))
-    return f"{entry.nick}: {entry.text}"
+    if body.style is Kind.MESSAGE and "\n" not in body.text:
+        return f"{entry.nick}: {body.text}"
+    if body.style is Kind.MESSAGE:
+        return _in_front(f"{entry.nick}: ", body.text)
+    return _in_front(f"* {entry.nick} " if body.style is Kind.ACTION else f"-{entry.nick}- ", body.text)
 
 
-def _leave(entry: Entry) -> str:
-    reason = f" ({entry.text})" if entry.text else ""
-    return f"*** {entry.nick} has left {_where(entry)}{reason} ***"
-
-
-def _topic(entry: Entry) -> str:
-    what = f"set the topic: {entry.text}" if entry.text else "removed the topic"
+def _topic(entry: Entry, body: TopicSet) -> str:
+    what = f"set the topic: {body.text}" if body.text else "removed the topic"
     return f"*** {entry.nick} {what} ***"
 
 
-def _kick(entry: Entry) -> str:
-    whom, _, why = entry.text.partition(" ")
-    return f"*** {entry.nick} has kicked {whom}{f' ({why})' if why else ''} ***"
+def _nothing(entry: Entry, body: Body) -> str:
+    return ""
 
 
-ENTRIES: dict[Kind, Callable[[Entry], str]] = {
-    Kind.MESSAGE: _message,
-    Kind.ACTION: lambda entry: _in_front(f"* {entry.nick} ", entry.text),
-    Kind.JOIN: lambda entry: f"*** {entry.nick} has joined {_where(entry)} ***",
-    Kind.LEAVE: _leave,
-    Kind.RENAME: lambda entry: f"*** {entry.nick} is now {entry.text} ***",
-    Kind.TOPIC: _topic,
-    Kind.NOTICE: lambda entry: _in_front(f"-{entry.nick}- ", entry.text),
-    Kind.MODE: lambda entry: f"*** {entry.nick} {describe(entry.text)} ***",
-    Kind.KICK: _kick,
-    Kind.ROOM_RENAMED: lambda entry: (
-        f"*** {entry.nick} has renamed {entry.room}: it is {entry.text.partition(' ')[0]} now ***"
-    ),
-    Kind.REDACT: lambda entry: f"*** {entry.nick} has deleted a message ***",
-    Kind.REDACTED: lambda entry: "",
-    Kind.EPHEMERAL: lambda entry: "",
+def _reason(text: str) -> str:
+    return f" ({text})" if text else ""
+
+
+# mypy cannot see that each function gets the body of its row.
+ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
+    Said: _said,
+    Joined: lambda entry, body: f"*** {entry.nick} has joined {_where(entry)} ***",
+    Left: lambda entry, body: f"*** {entry.nick} has left {_where(entry)}{_reason(body.reason)} ***",
+    NickChanged: lambda entry, body: f"*** {entry.nick} is now {body.nick} ***",
+    TopicSet: _topic,
+    ModesChanged: lambda entry, body: f"*** {entry.nick} {describe(body.changes)} ***",
+    Kicked: lambda entry, body: f"*** {entry.nick} has kicked {body.nick}{_reason(body.reason)} ***",
+    RoomRenamed: lambda entry, body: f"*** {entry.nick} has renamed {entry.room}: it is {body.to} now ***",
+    Redacted: lambda entry, body: f"*** {entry.nick} has deleted a message ***",
+    Erased: _nothing,
+    Unknown: _nothing,
+    Ephemeral: _nothing,
 }
 
 
@@ -293,7 +307,7 @@ class LineEncoder:
 
     def encode(self, entry: Entry) -> bytes:
         """Return the entry's line; b"" for a kind that a terminal does not show."""
-        text = ENTRIES[entry.kind](entry)
+        text = ENTRIES[type(entry.body)](entry, entry.body)
         if not text:
             return b""
         if self._prefixed:
@@ -302,7 +316,7 @@ class LineEncoder:
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
-        return self.encode(entry) if entry.kind in (Kind.MODE, Kind.KICK, Kind.REDACT) else b""
+        return self.encode(entry) if type(entry.body) in (ModesChanged, Kicked, Redacted) else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
@@ -326,7 +340,7 @@ def encode(text: str, end: str) -> bytes:
 
 
 def _in_front(prefix: str, text: str) -> str:
-    return prefix + text.replace("\n", "\n" + prefix)
+    return prefix + (text.replace("\n", "\n" + prefix) if "\n" in text else text)
 
 
 def notice(text: str) -> str:
@@ -334,10 +348,17 @@ def notice(text: str) -> str:
     return f"*** {text} ***"
 
 
+def _unseen(entry: Entry) -> str:
+    if type(entry.body) is Unknown:
+        return "A newer version of hubbub wrote an entry here"
+    return f"A message by {entry.nick} was deleted"
+
+
 def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
     """Return an entry's line with its time before it; the date is included unless it is today's.
 
-    A redacted message has a line here, although no terminal shows one: a reader of the log sees where it was.
+    A redacted message and an entry of a newer version have a line here, although no terminal shows one: a reader of the
+    log sees where they are.
 
     Args:
         entry: an entry of any kind.
@@ -345,7 +366,7 @@ def stamped(entry: Entry, now: float, tz: tzinfo | None = None) -> str:
         tz: the time zone; None for the system's.
 
     """
-    text = ENTRIES[entry.kind](entry) or notice(f"A message by {entry.nick} was deleted")
+    text = ENTRIES[type(entry.body)](entry, entry.body) or notice(_unseen(entry))
     return _in_front(shown_time(entry.time, now, tz), text)
 
 
@@ -394,12 +415,12 @@ def _rooms(event: RoomsListed) -> str:
     )
 
 
-def _joined(event: Joined) -> str:
+def _joined(event: RoomEntered) -> str:
     lines = [] if event.first else [notice(f"You are in {event.room}")]
     return "\n".join([*lines, notice(f"Topic: {event.topic}")] if event.topic else lines)
 
 
-def _left(event: Left) -> str:
+def _left(event: RoomExited) -> str:
     current = f" and are in {event.current}" if event.current else ""
     return notice(f"You have left {event.room}{current}")
 
@@ -413,10 +434,10 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Refusal: lambda event: event.text,
     Acknowledged: lambda event: "",
     QueryResult: lambda event: "",
-    Joined: _joined,
-    Left: _left,
-    RoomRenamed: lambda event: "",
-    NickChanged: lambda event: notice(f"You are {event.nick} now"),
+    RoomEntered: _joined,
+    RoomExited: _left,
+    RoomNameChanged: lambda event: "",
+    NickAssigned: lambda event: notice(f"You are {event.nick} now"),
     Private: lambda event: _in_front(f"{event.nick} (private): ", event.text) if event.text else "",
     Invited: lambda event: notice(f"{event.nick} invites you to {event.room}. Type /join {event.room}"),
     Knocked: lambda event: notice(event.text),

@@ -10,7 +10,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.model.client import Encoder
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.codec import shown_record
+from hubbub.model.entries import (
+    Body,
+    Entry,
+    Ephemeral,
+    Erased,
+    Kicked,
+    ModesChanged,
+    Redacted,
+    RoomRenamed,
+    Unknown,
+)
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -18,26 +29,25 @@ from hubbub.model.events import (
     Goodbye,
     HistoryShown,
     Invited,
-    Joined,
     Knocked,
-    Left,
     MembersListed,
-    NickChanged,
+    NickAssigned,
     Notice,
     Private,
     QueryResult,
     Refusal,
-    RoomRenamed,
+    RoomEntered,
+    RoomExited,
+    RoomNameChanged,
     RoomsListed,
     RoomSummary,
 )
+from hubbub.model.modes import describe
 from hubbub.model.queries import LogPage
-from hubbub.model.room_modes import describe
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
-from hubbub.text.tags import shown
 
-UNSEEN = frozenset({Kind.EPHEMERAL, Kind.REDACTED})  # kinds that a browser does not get
+UNSEEN = frozenset({Ephemeral, Erased, Unknown})  # bodies that a browser does not get
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
 MAX_TEXT = MESSAGE_BYTES
 MAX_PAGE = 200  # entries of an answer
@@ -216,7 +226,7 @@ class JsonEncoder:
 
     def encode(self, entry: Entry) -> bytes:
         """Return the entry as a JSON object; b"" for the kinds in UNSEEN."""
-        return msgspec.json.encode(_object(entry)) if entry.kind not in UNSEEN else b""
+        return msgspec.json.encode(_object(entry)) if type(entry.body) not in UNSEEN else b""
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"": the author gets their own entries in the same form as the others (`echo`)."""
@@ -238,12 +248,12 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Notice: lambda event: encode("notice", lines=event.lines),
     Refusal: lambda event: _refusal(event),
     Acknowledged: lambda event: _stored(event),
-    Joined: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
-    Left: lambda event: encode("left", room=event.room),
-    RoomRenamed: lambda event: (
-        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.entry.seq, topic=event.topic)
+    RoomEntered: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
+    RoomExited: lambda event: encode("left", room=event.room),
+    RoomNameChanged: lambda event: (
+        encode("left", room=event.room) + encode("joined", room=event.to, seq=event.seq, topic=event.topic)
     ),
-    NickChanged: lambda event: encode("nick", nick=event.nick),
+    NickAssigned: lambda event: encode("nick", nick=event.nick),
     Private: lambda event: _private(event) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Knocked: lambda event: encode("notice", lines=[event.text]),
@@ -264,7 +274,7 @@ def _page(page: LogPage) -> dict[str, Any]:
 
 
 def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return [_object(entry) for entry in entries if entry.kind not in UNSEEN]
+    return [_object(entry) for entry in entries if type(entry.body) not in UNSEEN]
 
 
 def _refusal(event: Refusal) -> bytes:
@@ -299,18 +309,18 @@ def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
 
 def _object(entry: Entry) -> dict[str, Any]:
     """Return an entry as an object; an act on a room or its members also gets a description in words."""
-    fields = entry._asdict()
-    fields["tags"] = shown(entry.tags)
-    if entry.kind is Kind.MODE:
-        fields["words"] = describe(entry.text)
-    elif entry.kind is Kind.KICK:
-        whom, _, why = entry.text.partition(" ")
-        fields["words"] = f"has kicked {whom}{f' ({why})' if why else ''}"
-    elif entry.kind is Kind.REDACT:
-        fields["words"] = "has deleted a message"
-    elif entry.kind is Kind.ROOM_RENAMED:
-        fields["words"] = f"has renamed the room: it is {entry.text.partition(' ')[0]} now"
+    fields: dict[str, Any] = shown_record(entry)._asdict()
+    if words := _WORDS.get(type(entry.body)):
+        fields["words"] = words(entry.body)
     return fields
+
+
+_WORDS: dict[type[Body], Callable[[Any], str]] = {
+    ModesChanged: lambda body: describe(body.changes),
+    Kicked: lambda body: f"has kicked {body.nick}{f' ({body.reason})' if body.reason else ''}",
+    Redacted: lambda body: "has deleted a message",
+    RoomRenamed: lambda body: f"has renamed the room: it is {body.to} now",
+}
 
 
 def _room(room: RoomSummary) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
+from hubbub.model.codec import shown_record
 from hubbub.model.entries import Entry
-from hubbub.text import refusals, tags
+from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.wire.line import encoder
@@ -181,7 +182,7 @@ class Problem(Struct):
 
 def shown(entry: Entry) -> LogEntry:
     """Return an entry in the form of the API's answers."""
-    return LogEntry(*entry[:-1], tags.shown(entry.tags))
+    return LogEntry(*shown_record(entry))
 
 
 # --- answers that are written past aiohttp ---------------------------------------------------------------------

@@ -7,15 +7,18 @@ import sqlite3
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 
+from msgspec import structs
+
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection
-from hubbub.cluster.nats.log.batches import STEP, RoomSnapshot, decode, entries, read_state
+from hubbub.cluster.nats.log.batches import STEP, decode, entries
 from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.log.stream_state import StreamState, new_state, read_state
 from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.cluster.nats.supervisor import Supervisor
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Kind, RoomRenamed
 
 AT_ONCE = 32  # rooms that are written to at the same time
 
@@ -44,14 +47,14 @@ class StreamReader:
         for subject in state.get("subjects") or {}:
             key = subject.removeprefix(streams.ROOM)
             feed = RoomFeed(
-                self._link, noted.get(key) or RoomSnapshot(key, room_of(key)), lambda found: None, tasks, _nothing
+                self._link, noted.get(key) or new_state(key, room_of(key)), lambda found: None, tasks, _nothing
             )
             await feed.look()
             self._feeds[key] = feed
             self._names[key] = await self._name_at_first(feed.state)
 
-    async def _noted(self) -> dict[str, RoomSnapshot]:
-        found: dict[str, RoomSnapshot] = {}
+    async def _noted(self) -> dict[str, StreamState]:
+        found: dict[str, StreamState] = {}
         newest = await self._link.last(streams.NOW, f"{streams.STATE}*")
         last = newest.number if newest else 0
         async with aclosing(_forward(self._link, streams.NOW, f"{streams.STATE}*", 1, last)) as messages:
@@ -63,7 +66,7 @@ class StreamReader:
                     found[state.key] = state
         return found
 
-    async def _name_at_first(self, state: RoomSnapshot) -> str:
+    async def _name_at_first(self, state: StreamState) -> str:
         """Return the name that a room had at the beginning of the stream.
 
         That is its first name, unless retention has deleted the entry of its rename.
@@ -87,7 +90,7 @@ class StreamReader:
         rules = [
             rule
             for key, feed in self._feeds.items()
-            for rule in feed.state.rules(self._names[key])
+            for rule in feed.state.snapshot(self._names[key])
             if rule.seq < self.first * STEP
         ]
         # They come first, so that an import knows the modes of a room before its first message.
@@ -110,9 +113,9 @@ class StreamReader:
         if feed is None:  # the room is newer than `begin`
             return
         for entry in feed.shown(entries("", message.number, 0, decode(*message.parts))):
-            yield entry._replace(room=self._names[key])
-            if entry.kind is Kind.ROOM_RENAMED:
-                self._names[key] = entry.text.partition(" ")[0]
+            yield structs.replace(entry, room=self._names[key])
+            if isinstance(entry.body, RoomRenamed):
+                self._names[key] = entry.body.to
 
 
 class StreamImport:
@@ -148,7 +151,7 @@ class StreamImport:
         for entry in fresh:
             part.setdefault(entry.room, []).append(entry)
             # After a rename, the same name may mean another room. So everything before it is stored first.
-            if entry.kind is Kind.ROOM_RENAMED:
+            if isinstance(entry.body, RoomRenamed):
                 await self._store(part)
                 part = {}
         await self._store(part)

@@ -157,4 +157,5 @@ _TEXTS: dict[Kind, Callable[[str], str | None]] = {
     Kind.REDACT: _named(lambda id: bool(id) and clean_id(id) == id),
     Kind.ROOM_RENAMED: _named(is_room),
     Kind.REDACTED: lambda text: "",
+    Kind.UNKNOWN: lambda text: "",
 }

@@ -11,7 +11,7 @@ from itertools import islice
 
 from hubbub.chat.session import Posting
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, Rejected, Unknown, Unsent, is_full
+from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, OutcomeUnknown, Rejected, Unsent, is_full
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.log_identity import SHORTER, LogIdentity
@@ -19,7 +19,7 @@ from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.log.subscriptions import Subscriptions
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import SAID, Draft, Entry, Kind
+from hubbub.model.entries import Draft, Entry, Joined, Left, NickChanged, RoomRenamed, Said
 from hubbub.storage.ports import Failed, stamp
 from hubbub.text.names import key_of
 
@@ -30,7 +30,7 @@ INSIST = 60.0  # seconds within which an imported entry batch must be stored; no
 MISTAKE = "the server has an internal error"
 UNSURE = "the chat's servers did not confirm it"
 FORSAKEN = "the chat could not be reached"
-COMING = frozenset({Kind.JOIN, Kind.LEAVE, Kind.RENAME})  # kinds that record the presence or name of a user
+COMING = (Joined, Left, NickChanged)  # bodies that record the presence or name of a user
 
 
 class InUse(Rejected):
@@ -38,6 +38,7 @@ class InUse(Rejected):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is already a room called {name}")
+        self.name = name
 
 
 class QueuedBatch(deque[Draft]):
@@ -112,9 +113,9 @@ class Publisher:
         """
         for posting in waiting:
             draft = posting.draft
-            if posting.session and draft.kind not in COMING:
+            if posting.session and not isinstance(draft.body, COMING):
                 # Clients that send labels rely on this: a draft that is not in the log when they return never will be.
-                again = posting.label and posting.session.closed and draft.kind in SAID
+                again = posting.label and posting.session.closed and _is_said(draft)
                 if again or key_of(draft.nick) in lost:
                     self.forsaken.add(draft.id)
 
@@ -136,7 +137,7 @@ class Publisher:
                 outgoing = self.outgoing[draft.room] = QueuedBatch()
                 self._tasks.spawn(self._send(draft.room, outgoing))
             # A user who was reported as gone joins again before the user's waiting messages are stored.
-            if draft.kind is Kind.JOIN and draft.must_store:
+            if isinstance(draft.body, Joined) and draft.must_store:
                 outgoing.insert(outgoing.under_way, draft)
             else:
                 outgoing.append(draft)
@@ -221,7 +222,7 @@ class Publisher:
                 except Unsent:
                     outgoing.under_way = len(batch) if first else 0
                     self._hear(False)
-                except (Rejected, Unknown) as outcome:
+                except (Rejected, OutcomeUnknown) as outcome:
                     self._hear(isinstance(outcome, Rejected))
                     if isinstance(outcome, Rejected) and (not first or isinstance(outcome, InUse)):
                         self.failed(batch, str(outcome), not first)
@@ -242,10 +243,10 @@ class Publisher:
         return True
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes) -> None:
-        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or Unknown."""
+        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or OutcomeUnknown."""
         lease = self._lease
-        if first.kind is Kind.ROOM_RENAMED:
-            await self._claim(feed, first)
+        if isinstance(first.body, RoomRenamed):
+            await self._claim(feed, first.body.to)
         if self._identity.fault:
             raise Rejected(self._identity.fault)
         if not lease.valid:
@@ -254,11 +255,10 @@ class Publisher:
         # The batch got a number that another message had before.
         if first.id in self.unseen:
             self._identity.mistrust(SHORTER, "a number was given that another message had")
-            raise Unknown
+            raise OutcomeUnknown
 
-    async def _claim(self, feed: RoomFeed, move: Draft | Entry) -> None:
+    async def _claim(self, feed: RoomFeed, to: str) -> None:
         """Claim the new name of a room. Raises Rejected or Unsent."""
-        to = move.text.partition(" ")[0]
         try:
             free = to != feed.room and await self._following.claim(feed, to)
         except Rejected:
@@ -299,19 +299,19 @@ class Publisher:
             entries = entries[len(batch) :]
 
     async def _insist(self, feed: RoomFeed, batch: Sequence[Entry], data: bytes) -> None:
-        end = self._loop.time() + INSIST
+        end, last = self._loop.time() + INSIST, batch[-1]
         while True:
             try:
-                if batch[-1].kind is Kind.ROOM_RENAMED and batch[-1].text.partition(" ")[0] != feed.room:
-                    await self._claim(feed, batch[-1])
+                if isinstance(last.body, RoomRenamed) and last.body.to != feed.room:
+                    await self._claim(feed, last.body.to)
                 await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
                 return
-            except (Unknown, Unsent):
+            except (OutcomeUnknown, Unsent):
                 if self._loop.time() > end:
                     raise
-            except InUse:
-                was, to = batch[-1].room, batch[-1].text.partition(" ")[0]
-                raise BrokerError(f"{was} was renamed to {to}, but another room has this name here") from None
+            except InUse as taken:
+                text = f"{last.room} was renamed to {taken.name}, but another room has this name here"
+                raise BrokerError(text) from None
             await self.wait()
 
     async def _came(self, feed: RoomFeed, id: str) -> bool:
@@ -337,7 +337,7 @@ class Publisher:
 
 
 def _is_said(draft: Draft) -> bool:
-    return draft.kind in SAID
+    return isinstance(draft.body, Said)
 
 
 def _sort(draft: Draft) -> object:
@@ -345,4 +345,4 @@ def _sort(draft: Draft) -> object:
 
     Messages and other entries are separate because messages are given up earlier. A room rename is always alone.
     """
-    return draft.id if draft.kind is Kind.ROOM_RENAMED else _is_said(draft)
+    return draft.id if isinstance(draft.body, RoomRenamed) else _is_said(draft)

@@ -8,9 +8,11 @@ from operator import attrgetter
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection
-from hubbub.cluster.nats.log.batches import RoomSnapshot, end_of, read_state
+from hubbub.cluster.nats.log.batches import end_of
 from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.log.stream_state import StreamState, read_state
 from hubbub.model.access import Action, sees
+from hubbub.model.codec import text_of
 from hubbub.model.entries import SAID, Entry, Kind
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, RoomList, Since
 from hubbub.storage.ports import END, MAX_PAGE, Span, page, windows
@@ -67,7 +69,7 @@ async def _find(feed: RoomFeed, bound: float | str) -> Span[int] | None:
     return None
 
 
-async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[RoomSnapshot]) -> RoomList:
+async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[StreamState]) -> RoomList:
     """Return the rooms that have a log and that the query's viewer may list, with their topics. Raises BrokerError.
 
     Args:
@@ -85,7 +87,7 @@ async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[Ro
     return RoomList([(one.name, topic) for one, topic in zip(shown, topics, strict=True)], len(known))
 
 
-async def states_of(link: NatsConnection, followed: Iterable[RoomSnapshot]) -> Collection[RoomSnapshot]:
+async def states_of(link: NatsConnection, followed: Iterable[StreamState]) -> Collection[StreamState]:
     """Return the states of all rooms that have a log: of the `followed` ones as given, of all others as stored.
 
     Raises BrokerError.
@@ -96,7 +98,7 @@ async def states_of(link: NatsConnection, followed: Iterable[RoomSnapshot]) -> C
     newest = await link.last(streams.NOW, f"{streams.STATE}*")
     last = newest.number if newest else 0
     # By key: a room that is being renamed has a stored state under each of its two names.
-    rooms: dict[str, RoomSnapshot] = {}
+    rooms: dict[str, StreamState] = {}
     async with aclosing(streams.forward(link, streams.NOW, f"{streams.STATE}*", 1, last)) as pages:
         async for found in pages:
             for one in found:
@@ -126,7 +128,7 @@ async def _gather(
                 break
             if wanted(entry):
                 found.append(entry)
-                size += len(entry.text)
+                size += len(text_of(entry.body))
                 if len(found) > limit or (len(found) > 1 and size > MAX_PAGE):
                     break
     return page(newest_first, found, limit)

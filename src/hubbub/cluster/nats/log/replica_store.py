@@ -8,11 +8,12 @@ from typing import Any
 
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry
 from hubbub.storage.sqlite import schema, trimming
 from hubbub.storage.sqlite.queries import sentence
+from hubbub.storage.sqlite.room_state import WrittenRoom
 from hubbub.storage.sqlite.schema import INSERT
-from hubbub.storage.sqlite.store import Store
+from hubbub.storage.sqlite.store import ROOMS_KEPT, Store
 
 
 class ReplicaStore(Store):
@@ -31,39 +32,44 @@ class ReplicaStore(Store):
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
+            if len(self._rooms) > ROOMS_KEPT:
+                self._rooms.clear()
             for key, entries in messages:
                 room = self._room_of(key)
-                prev = self._last_of(room)
+                fresh = [entry for entry in entries if entry.seq > self.last]
                 rows: list[tuple[Any, ...]] = []
-                for entry in entries:
-                    if entry.seq > self.last:
-                        rows.append(schema.row(entry, room, prev))
-                        prev = self.last = entry.seq
+                for entry in fresh:
+                    rows.append(schema.row(entry, room.id, room.last))
+                    room.last = self.last = entry.seq
+                    self._apply(room, entry)
                 db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
-                for entry in entries if rows else ():
-                    if entry.kind is Kind.ROOM_RENAMED and entry.seq >= rows[0][0]:
-                        (name,) = db.execute("SELECT name FROM room WHERE id = ?", (room,)).fetchone()
-                        self._note_name(entry.seq, name)
-                    self._take_effect(room, entry)
+                for entry in fresh:
+                    self._overlay(room.id, entry.body)
+                room.save(db, "OR IGNORE")
             db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
             db.execute("COMMIT")
         except sqlite3.Error as error:
+            self._rooms.clear()  # their states may be ahead of the copy
             self._recover()
             raise BrokerError(sentence(error)) from error
 
-    def _room_of(self, key: str) -> int:
-        """Return the id of the room with a key; make the room if needed, with the name that the key encodes.
+    def _room_of(self, key: str) -> WrittenRoom:
+        """Return the room with a key; make it if needed, with the name that the key encodes.
 
         If another room with a key has that name now, the new room is named by its key.
         """
+        if room := self._rooms.get(key):
+            return room
         self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
         row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
         if row is None:
             name = room_of(key)
             taken = self._db.execute("SELECT 1 FROM origin JOIN room ON room = id WHERE name = ?", (name,)).fetchone()
-            row = self._room(key if taken else name)
+            row = (self._id_of(key if taken else name),)
             self._db.execute("INSERT INTO origin VALUES (?, ?)", (key, row[0]))
-        return int(row[0])
+        (name,) = self._db.execute("SELECT name FROM room WHERE id = ?", row).fetchone()
+        room = self._rooms[key] = self._written(row[0], name)
+        return room
 
     @property
     def mirrored(self) -> int:

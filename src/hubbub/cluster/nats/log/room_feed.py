@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 
+from msgspec import structs
 from nats.aio.msg import Msg
 
 from hubbub.cluster.nats import streams
@@ -22,19 +23,19 @@ from hubbub.cluster.nats.connection import NatsConnection
 from hubbub.cluster.nats.log.batches import (
     WINDOW,
     EntryBatch,
-    RoomSnapshot,
     checksum,
     decode,
-    decode_part,
     entries,
 )
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry
 from hubbub.cluster.nats.log.room_log import RoomLog
+from hubbub.cluster.nats.log.stream_state import StreamState, decode_part
 from hubbub.cluster.nats.messages import NatsMessage, copied
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.absent import LOOKED_BACK
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model.state import overlaid, target_of
 
 log = logging.getLogger("hubbub")
 
@@ -63,7 +64,7 @@ class RoomFeed(RoomLog):
     def __init__(
         self,
         link: NatsConnection,
-        state: RoomSnapshot,
+        state: StreamState,
         told: Told,
         tasks: Supervisor,
         reach_all: Callable[[str, int], Awaitable[None]],
@@ -255,7 +256,7 @@ class RoomFeed(RoomLog):
             self.link.distrust(self.subject, "it has entries that cannot be shown")
         found = []
         for entry in entries(self.room, number, previous, pack):
-            found.append(entry if entry.room == self.room else entry._replace(room=self.room))
+            found.append(entry if entry.room == self.room else structs.replace(entry, room=self.room))
             # A room rename takes effect here: the entries after it belong to the new name.
             self.state.fold(entry)
             self._remember(found[-1])
@@ -349,13 +350,13 @@ class RoomFeed(RoomLog):
         self.newest.append(entry)
         if len(self.newest) == LOOKED_BACK:
             self.whole = False
-        if entry.kind in SAID:
+        if type(entry.body) is Said:
             self.recent.append(entry)
             if len(self.recent) == RECENT:
                 self.whole = False
-        elif entry.kind is Kind.REDACT:
-            gone = entry.text.partition(" ")[0]
-            self.recent = deque((one for one in self.recent if one.id != gone), RECENT)
+        elif target := target_of(entry.body):
+            shown = (overlaid(one, entry.body) if one.id == target else one for one in self.recent)
+            self.recent = deque((one for one in shown if type(one.body) is Said), RECENT)
 
     def doubt(self) -> None:
         """Request a check whether the stream has the newest message as it was delivered."""

@@ -9,10 +9,12 @@ from contextlib import aclosing
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection
-from hubbub.cluster.nats.log.batches import WINDOW, EntryBatch, RoomSnapshot, decode, end_of, entries, message_of
+from hubbub.cluster.nats.log.batches import WINDOW, EntryBatch, decode, end_of, entries, message_of
+from hubbub.cluster.nats.log.stream_state import StreamState
 from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Redacted
+from hubbub.model.state import overlaid
 
 MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 
@@ -26,7 +28,7 @@ class RoomLog:
 
     """
 
-    def __init__(self, link: NatsConnection, state: RoomSnapshot) -> None:
+    def __init__(self, link: NatsConnection, state: StreamState) -> None:
         self.link = link
         self.state = state
         self.subject = f"{streams.ROOM}{state.key}"
@@ -49,7 +51,7 @@ class RoomLog:
         """Yield entries, each redacted one without its text and tags."""
         gone = self.state.gone
         for one in found:
-            yield one._replace(kind=Kind.REDACTED, text="", tags="") if one.id in gone or one.id in self.sealed else one
+            yield overlaid(one, Redacted(one.id)) if one.id in gone or one.id in self.sealed else one
 
     async def after(self, number: int) -> AsyncGenerator[Entry, None]:
         """Yield the entries that follow a number, oldest first. Raises BrokerError."""

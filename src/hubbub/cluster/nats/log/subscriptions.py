@@ -16,9 +16,16 @@ from collections.abc import Callable, Container, Sequence
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection, Taken
-from hubbub.cluster.nats.log import batches
-from hubbub.cluster.nats.log.batches import RoomSnapshot, SnapshotPart, checksum
+from hubbub.cluster.nats.log.batches import checksum
 from hubbub.cluster.nats.log.room_feed import RoomFeed
+from hubbub.cluster.nats.log.stream_state import (
+    SnapshotPart,
+    StreamState,
+    decode_part,
+    encode_part,
+    new_state,
+    read_state,
+)
 from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
@@ -168,7 +175,7 @@ class Subscriptions:
                     return None
                 await self._note(subject, await self._new_state(name), 0)
                 continue
-            state = batches.read_state(found.data)
+            state = read_state(found.data)
             if state is None:
                 self._link.distrust(subject, "what is noted of a room cannot be read")
                 await self._note(subject, await self._restored_state(name), found.number)
@@ -188,7 +195,7 @@ class Subscriptions:
             else:
                 await asyncio.sleep(LOOK)
 
-    async def _follow(self, noted: RoomSnapshot) -> RoomFeed:
+    async def _follow(self, noted: StreamState) -> RoomFeed:
         """Follow the room of a stored state, under the name that the room has now. Raises BrokerError."""
         for _ in range(streams.TRIES):
             state = copy.deepcopy(noted)
@@ -213,20 +220,20 @@ class Subscriptions:
     def _by_key(self, key: str) -> RoomFeed | None:
         return next((feed for feed in self.feeds.values() if feed.state.key == key), None)
 
-    async def _new_state(self, name: str) -> RoomSnapshot:
+    async def _new_state(self, name: str) -> StreamState:
         key = encode_name(name)
         # A room that has another name now uses this subject.
         if await self._link.last(streams.LOG, f"{streams.ROOM}{key}"):
             key += f"=={secrets.token_hex(4)}"
-        return RoomSnapshot(key, name)
+        return new_state(key, name)
 
-    async def _restored_state(self, name: str) -> RoomSnapshot:
+    async def _restored_state(self, name: str) -> StreamState:
         """Return the state of a room whose stored state is lost, rebuilt from its log. Raises BrokerError."""
-        feed = RoomFeed(self._link, RoomSnapshot(encode_name(name), name), self._told, self._tasks, self._reach_all)
+        feed = RoomFeed(self._link, new_state(encode_name(name), name), self._told, self._tasks, self._reach_all)
         await feed.look()
-        return RoomSnapshot(feed.state.key, name) if feed.room == name else await self._new_state(name)
+        return new_state(feed.state.key, name) if feed.room == name else await self._new_state(name)
 
-    async def _note(self, subject: str, state: RoomSnapshot, expected: int) -> bool:
+    async def _note(self, subject: str, state: StreamState, expected: int) -> bool:
         """Store a room's state if the subject's last message has the expected number; return whether it was stored.
 
         Raises BrokerError.
@@ -247,7 +254,7 @@ class Subscriptions:
         while True:
             found = await self._link.last(streams.NOW, subject)
             if found:
-                known = batches.read_state(found.data)
+                known = read_state(found.data)
                 if known and known.key == feed.state.key and known.ruling > feed.state.ruling:
                     return True  # another node has already seen the rename
                 if known and known.key != feed.state.key:
@@ -265,7 +272,7 @@ class Subscriptions:
         while True:
             found = await self._link.last(streams.NOW, subject)
             if found:
-                known = batches.read_state(found.data)
+                known = read_state(found.data)
                 if known and known.key == state.key and known.ruling >= state.ruling:
                     break
             await self._seal(feed)
@@ -281,7 +288,7 @@ class Subscriptions:
         """
         state = feed.state
         while ids := state.sealable():
-            part = batches.encode_part(SnapshotPart(ids, state.upto))
+            part = encode_part(SnapshotPart(ids, state.upto))
             subject = f"{streams.GONE_IDS}{state.key}.{state.sealed}"
             try:
                 await self._link.replace(subject, part, 0)
@@ -289,7 +296,7 @@ class Subscriptions:
                 found = await self._link.last(streams.NOW, subject)
                 if found is None:
                     raise BrokerError(GONE) from None
-                if batches.decode_part(found.data).ids != ids:
+                if decode_part(found.data).ids != ids:
                     await self._link.replace(subject, part, found.number)
             if ids == state.sealable():
                 feed.sealed.update(ids)
@@ -305,7 +312,7 @@ class Subscriptions:
             await self._keep_state(feed)
             if before != feed.room:
                 found = await self._link.last(streams.NOW, f"{streams.STATE}{encode_name(before)}")
-                noted = batches.read_state(found.data) if found else None
+                noted = read_state(found.data) if found else None
                 # A claim of the name by another room must stay.
                 if found and noted and (noted.key, noted.name) == (feed.state.key, before):
                     await self._link.delete(streams.NOW, found.number)

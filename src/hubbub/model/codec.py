@@ -1,0 +1,184 @@
+"""Bodies of entries as texts, and back: the form in which logs, NATS messages, exports and the API hold them.
+
+Only this module knows that form: a kind, one text and the tags. The text depends on the kind:
+
+- a message, a topic: itself; a join: the user's real name; a leave: the reason; a change of nick: the new nick.
+- a change of modes: as in IRC, `+o-k Bo!~nc@1f2e3d4c5a.nc *`. For a ban that ends, `until=SECONDS` (since the epoch)
+  follows.
+- a kick: the nick of the kicked member, a space and the reason; a redaction: the id of the message, a space and the
+  reason; a rename of the room: the new name, a space and the reason.
+
+A kind that this version does not know becomes Unknown, and is written again as it was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hubbub.model import ids, modes
+from hubbub.model.entries import (
+    SAID,
+    Body,
+    Entry,
+    Ephemeral,
+    Erased,
+    Joined,
+    Kicked,
+    Kind,
+    Left,
+    ModesChanged,
+    NickChanged,
+    Redacted,
+    RoomRenamed,
+    Said,
+    TopicSet,
+    Unknown,
+    kind_of,
+)
+from hubbub.text.tags import LOST, join, shown
+
+_UNTIL = "until="
+
+
+class Record(NamedTuple):
+    """An entry with its content as texts. The fields are in the order in which users of the API see them."""
+
+    room: str
+    seq: int
+    prev: int
+    time: float
+    kind: str
+    nick: str
+    text: str
+    id: str
+    host: str = ""
+    tags: str = ""
+
+
+def record(entry: Entry) -> Record:
+    """Return an entry as it is stored."""
+    body = entry.body
+    kind, text, tags = stored(body, entry.tags)
+    return Record(entry.room, entry.seq, entry.prev, entry.time, kind, entry.nick, text, entry.id, entry.host, tags)
+
+
+def entry_of(  # noqa: PLR0913 - the fields of a record
+    room: str,
+    seq: int,
+    prev: int,
+    time: float,
+    kind: str,
+    nick: str,
+    text: str,
+    id: str,
+    host: str = "",
+    tags: str = "",
+) -> Entry:
+    """Return the entry of a record, by the record's fields."""
+    body, tags = body_of(kind, text, tags, id)
+    return Entry(room, seq, prev, time, nick, id, body, host, tags)
+
+
+def shown_record(entry: Entry) -> Record:
+    """Return an entry as users of the API and of exports see it: without hubbub's own tags and unknown kinds."""
+    body = entry.body
+    kind, text = (body.style.value, body.text) if type(body) is Said else (kind_of(body).value, text_of(body))
+    tags = shown(entry.tags) if entry.tags else ""
+    return Record(entry.room, entry.seq, entry.prev, entry.time, kind, entry.nick, text, entry.id, entry.host, tags)
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def stored(body: Body, tags: str) -> tuple[str, str, str]:
+    """Return the kind, the text and the tags under which a body is stored; `tags` are those of its entry."""
+    if type(body) is Said:
+        return body.style.value, body.text, tags
+    if type(body) is Unknown:
+        return body.stored_kind, body.stored_text, tags
+    if type(body) is Left and body.lost:
+        tags = join(tags, LOST)
+    return kind_of(body).value, text_of(body), tags
+
+
+def text_of(body: Body) -> str:
+    """Return the text of a body, as users of the API and of exports see it."""
+    return body.text if type(body) is Said else _TEXTS[type(body)](body)
+
+
+def _modes(body: ModesChanged) -> str:
+    words = modes.write(body.changes)
+    return " ".join([*words, f"{_UNTIL}{body.until:.0f}"] if body.until else words)
+
+
+def _pair(first: str, reason: str) -> str:
+    return f"{first} {reason}" if reason else first
+
+
+_TEXTS: dict[type[Body], Callable[[Any], str]] = {
+    Joined: lambda body: body.real_name,
+    Left: lambda body: body.reason,
+    NickChanged: lambda body: body.nick,
+    TopicSet: lambda body: body.text,
+    ModesChanged: _modes,
+    Kicked: lambda body: _pair(body.nick, body.reason),
+    Redacted: lambda body: _pair(body.target, body.reason),
+    RoomRenamed: lambda body: _pair(body.to, body.reason),
+    Erased: lambda body: "",
+    Unknown: lambda body: "",
+    Ephemeral: lambda body: _pair(body.verb, body.text),
+}
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, str]:
+    """Return the body that was stored under a kind, a text and tags, and the tags that are left for its entry.
+
+    Args:
+        kind: the public kind, or one that only newer versions know.
+        text: the stored text; any text is accepted.
+        tags: the stored tags.
+        id: the id of the entry: the leaves of a user who quits have ids of one event in several rooms.
+
+    """
+    if kind in SAID:
+        return Said(text, Kind(kind)), tags
+    if kind == Kind.LEAVE:
+        lost = LOST in tags.split(";") if tags else False
+        left = join(*(tag for tag in tags.split(";") if tag != LOST)) if lost else tags
+        return Left(text, bool(ids.event_of(id)), lost), left
+    read = _BODIES.get(kind)
+    return (read(text) if read else Unknown(kind, text)), tags
+
+
+def _modes_of(text: str) -> ModesChanged:
+    changes, rest = modes.parse(text.split(" "))
+    # Only a word that no letter has taken is the end: a key or a mask may begin with the same word.
+    until = modes.number(rest[0].removeprefix(_UNTIL)) if rest else 0
+    return ModesChanged(tuple(changes), float(until))
+
+
+def _two(body: Callable[[str, str], Body]) -> Callable[[str], Body]:
+    """Return a function that makes a body of a text of one word, a space and a reason."""
+
+    def read(text: str) -> Body:
+        first, _, reason = text.partition(" ")
+        return body(first, reason)
+
+    return read
+
+
+_BODIES: dict[str, Callable[[str], Body]] = {
+    Kind.JOIN: Joined,
+    Kind.RENAME: NickChanged,
+    Kind.TOPIC: TopicSet,
+    Kind.MODE: _modes_of,
+    Kind.KICK: _two(Kicked),
+    Kind.REDACT: _two(Redacted),
+    Kind.ROOM_RENAMED: _two(RoomRenamed),
+    Kind.REDACTED: lambda text: Erased(),
+    Kind.EPHEMERAL: _two(Ephemeral),
+}

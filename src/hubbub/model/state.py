@@ -1,0 +1,361 @@
+"""The state of a room: the effect of the entries of its log, on the room (`RoomState`) and on entries (`overlaid`).
+
+This is the only code that knows it. The live room, every storage, the cluster and the test doubles use it. A change is
+applied in the same way whether its entry has just been committed or is read again after years.
+
+A state is stored as the entries that it results from (`RoomState.snapshot`), each reduced to the part that is still in
+force. So a snapshot has a bounded size however often the state was changed, restoring it means applying it, and old
+versions can read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from msgspec.structs import replace
+
+from hubbub.model import modes, room_keys
+from hubbub.model.entries import (
+    Body,
+    Entry,
+    Erased,
+    Joined,
+    ModeChange,
+    ModesChanged,
+    NickChanged,
+    Redacted,
+    RoomRenamed,
+    Said,
+    TopicSet,
+)
+from hubbub.model.mask_lists import LISTS, MaskLists
+from hubbub.model.masks import MUTE, NOBODY, read_mask
+from hubbub.model.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
+from hubbub.model.slow_mode import SlowMode
+from hubbub.model.viewer import Principal
+from hubbub.text.names import LOBBY, key_of
+
+MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
+# Bounds of a list of masks. The hub refuses a mask before (text/bounds.py), so that only other programs can reach them.
+MAX_MASKS = 400
+LIST_CHARS = 16 * 1024
+PARAM_CHARS = 256  # characters of a parameter: no client can set a longer one
+
+
+# --- the effect of entries on earlier ones ----------------------------------------------------------------------------
+
+
+def target_of(body: Body) -> str:
+    """Return the id of the entry that an entry with this body changes; "" if it changes none."""
+    return body.target if type(body) is Redacted else ""
+
+
+def overlaid(entry: Entry, by: Body) -> Entry:
+    """Return an entry as it is after a later entry with the body `by`, whose target it is."""
+    if type(by) is Redacted and type(entry.body) is Said:
+        return replace(entry, body=Erased(), tags="")
+    return entry
+
+
+# --- the effect of entries on the room --------------------------------------------------------------------------------
+
+
+class Topic(NamedTuple):
+    """A topic with its author, its time (epoch seconds) and its formatting (text/tags.py)."""
+
+    text: str = ""
+    by: str = ""
+    at: float = 0.0
+    tags: str = ""
+
+
+Holder = tuple[str, str]  # under which a user's rights are remembered: the folded nick, and the host
+Part = tuple[str, str]  # a part of the state: a mode letter with its subject, or "join" or "topic" with ""
+_JOIN, _TOPIC = ("join", ""), ("topic", "")
+
+
+class RoomState:
+    """The state of one room.
+
+    Args:
+        name: its name at the time of the first entry.
+        entries: the entries to begin with: a snapshot, or a whole log.
+
+    """
+
+    __slots__ = (
+        "_opener", "_sources", "created", "flags", "key", "known_key", "limit", "lists", "members", "name", "rights",
+        "slow", "status", "topic",
+    )  # fmt: skip
+
+    def __init__(self, name: str, entries: Iterable[Entry] = ()) -> None:
+        self.name = name
+        self.topic = Topic()
+        # The lobby has no operator who could open it to scripts.
+        self.flags = set() if name == LOBBY else {"n"}
+        self.key = ""  # as it is stored
+        self.known_key = ""  # in plain text, if a user typed it since the room was loaded
+        self.limit = 0  # members; 0: any number
+        self.slow = SlowMode()
+        self.lists = MaskLists()
+        self.created = 0.0  # epoch seconds
+        self.rights: dict[Holder, str] = {}  # letters of PREFIXES
+        self.members: Collection[Principal] = ()  # the users in the live room, who keeps this up to date
+        self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
+        self._opener: Holder | None = None  # the first member, an operator unless an entry says otherwise
+        # The entries that the parts of the state come from, with the change that made the part.
+        self._sources: dict[Part, tuple[Entry, ModeChange | None]] = {}
+        for entry in entries:
+            self.apply(entry)
+
+    # --- what the log says ----------------------------------------------------------------------------------------
+
+    def apply(self, entry: Entry) -> bool:
+        """Let an entry take effect, and return whether it changed the state; entries come in the order of the log."""
+        effect = self._EFFECTS.get(type(entry.body))
+        return effect is not None and effect(self, entry, entry.body)
+
+    def snapshot(self) -> list[Entry]:
+        """Return the entries that the state results from, in their order, without the parts that are overruled."""
+        made: dict[int, tuple[Entry, list[ModeChange]]] = {}
+        for entry, change in self._sources.values():
+            _, changes = made.setdefault(entry.seq, (entry, []))
+            changes += [change] if change else []
+        return [_reduced(*made[seq]) for seq in sorted(made)]
+
+    def _joined(self, entry: Entry, body: Joined) -> bool:
+        """Make the first member the room's operator, except in the lobby."""
+        if self.created:
+            return False
+        self.created = entry.time
+        self._sources[_JOIN] = entry, None
+        if entry.prev:  # scripts posted here before the first member came
+            self.flags.discard("n")
+        if self.name != LOBBY:
+            self._opener = key_of(entry.nick), entry.host
+            self.rights[self._opener] = "o"
+            for member in self.members:
+                if (member.nick, member.host) == (entry.nick, entry.host):
+                    self.status[member] = "o"
+        return True
+
+    def _topic_set(self, entry: Entry, body: TopicSet) -> bool:
+        self.topic = Topic(body.text, entry.nick, entry.time, entry.tags)
+        self._sources[_TOPIC] = entry, None
+        return True
+
+    def _room_renamed(self, entry: Entry, body: RoomRenamed) -> bool:
+        self.name = body.to
+        return True
+
+    def _nick_changed(self, entry: Entry, body: NickChanged) -> bool:
+        """Move the rights of a renamed user to the new name."""
+        before, now = (key_of(entry.nick), entry.host), (key_of(body.nick), entry.host)
+        moved = letters = self.rights.pop(before, "")
+        had = self.rights.get(now, "")
+        if letters := letters + "".join(letter for letter in had if letter not in letters):
+            self.rights[now] = letters
+        for letter in moved:
+            self._note(entry, ModeChange(False, letter, f"{entry.nick}!{entry.host}"))
+            self._note(entry, ModeChange(True, letter, f"{body.nick}!{entry.host}"))
+        self._bound_rights()
+        for member in self.members:  # a member may have either name at this moment
+            if member.host == entry.host and key_of(member.nick) in (before[0], now[0]) and self._trusts(member):
+                self._set_status(member, letters)
+        return bool(moved)
+
+    def _modes_changed(self, entry: Entry, body: ModesChanged) -> bool:
+        changed = False
+        for change in body.changes:
+            if len(change.param) <= PARAM_CHARS:
+                self._change(entry, change, body.until)
+                self._note(entry, change)
+                changed = True
+        self._bound_rights()
+        return changed
+
+    def _change(self, entry: Entry, change: ModeChange, until: float) -> None:
+        on, letter, param = change
+        if letter in PREFIXES:
+            self._promote(change)
+        elif letter in LISTS:
+            if on:
+                self.lists.add(letter, param, entry.nick, entry.time, until)
+                self._bound_list(letter)
+            else:
+                self.lists.remove(letter, param)
+        elif letter == "k":
+            self.key, self.known_key = (param, "") if on else ("", "")
+        elif letter == "l":
+            self.limit = modes.number(param) if on else 0
+        elif letter == "d":
+            self.slow.set(modes.number(param) if on else 0)
+        elif on:
+            self.flags.add(letter)
+        else:
+            self.flags.discard(letter)
+
+    def _promote(self, change: ModeChange) -> None:
+        nick, _, host = change.param.partition("!")
+        _toggle(self.rights, (key_of(nick), host), change)
+        for member in self.members:
+            if key_of(member.nick) == key_of(nick):
+                _toggle(self.status, member, change)
+
+    # mypy cannot see that each function gets the body of its row.
+    _EFFECTS: ClassVar[dict[type[Body], Callable[[RoomState, Entry, Any], bool]]] = {
+        Joined: _joined,
+        TopicSet: _topic_set,
+        NickChanged: _nick_changed,
+        ModesChanged: _modes_changed,
+        RoomRenamed: _room_renamed,
+    }
+
+    # --- what is remembered for a snapshot ------------------------------------------------------------------------
+
+    def _note(self, entry: Entry, change: ModeChange) -> None:
+        """Remember the entry of a change; one that takes back what an earlier entry set needs no entry."""
+        part = _part_of(change)
+        self._sources.pop(part, None)
+        by_default = part == ("n", "") or (self._opener and part == ("o", _holder_text(self._opener)))
+        if change.on or by_default:
+            self._sources[part] = entry, change
+
+    def _bound_rights(self) -> None:
+        """Drop the oldest rights if there are too many, at first those of users who have only a voice."""
+        while len(self.rights) > MAX_RIGHTS:
+            voices = (holder for holder, letters in self.rights.items() if "o" not in letters)
+            holder = next(voices, next(iter(self.rights)))
+            for letter in self.rights.pop(holder):
+                self._sources.pop((letter, _holder_text(holder)), None)
+
+    def _bound_list(self, letter: str) -> None:
+        """Drop the oldest masks of a list if there are too many."""
+        masks = self.lists[letter]
+        while len(masks) > MAX_MASKS or sum(map(len, masks)) > LIST_CHARS:
+            mask = next(iter(masks))
+            self.lists.remove(letter, mask)
+            self._sources.pop(_part_of(ModeChange(True, letter, mask)), None)
+
+    # --- members --------------------------------------------------------------------------------------------------
+
+    def admit(self, user: Principal) -> None:
+        """Give a new member the rights that are remembered for them, and use up their invitation."""
+        user.invited.pop(self.name, None)
+        if status := self.remembered_rights(user):
+            self.status[user] = status
+
+    def dismiss(self, user: Principal) -> None:
+        """Take the rights of a user who has left the room; they stay remembered."""
+        self.status.pop(user, None)
+
+    def restore_status(self, user: Principal) -> None:
+        """Give a member the rights that are remembered for their name and host."""
+        if self._trusts(user):
+            self._set_status(user, self.remembered_rights(user))
+
+    def move_status(self, user: Principal, before: str) -> None:
+        """Follow a member's new name; the log entry of the rename may not have arrived yet."""
+        if (key_of(before), user.host) not in self.rights:
+            self.restore_status(user)
+
+    def remembered_rights(self, user: Principal) -> str:
+        """Return the rights that are remembered for a user with this name and host.
+
+        Other users may share the address, and any user can take a name. So in a closed room, name and host alone give
+        no rights.
+        """
+        return self.rights.get((key_of(user.nick), user.host), "") if self._trusts(user) else ""
+
+    def _trusts(self, user: Principal) -> bool:
+        # For remote users, their own node has decided.
+        return not self.closed or self.name in user.trusted or user.is_remote
+
+    def _set_status(self, user: Principal, letters: str) -> None:
+        if letters:
+            self.status[user] = letters
+        else:
+            self.status.pop(user, None)
+
+    def prefixes(self, user: Principal) -> str:
+        """Return a member's prefix signs, the highest first."""
+        status = self.status.get(user, "")
+        return "".join(sign for letter, sign in PREFIXES.items() if letter in status)
+
+    def is_operator(self, user: Principal) -> bool:
+        """Return whether a user may change the modes: an operator of the room or of the server."""
+        return "o" in self.status.get(user, "") or user.operator
+
+    # --- questions ------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> str:
+        """The letters of CLOSED that are set: "" for a room that all users can read."""
+        return "".join(sorted(self.flags.intersection(CLOSED) | ({"k"} if self.key else set())))
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the room is hidden from all users but its members."""
+        return SECRET in self.flags
+
+    @property
+    def members_only(self) -> bool:
+        """Whether only members speak here; false until a first member has opened the room."""
+        return "n" in self.flags and self.created > 0
+
+    def accepts_key(self, key: str) -> bool:
+        """Return whether this is the room's key."""
+        return bool(self.key) and room_keys.fits(key, self.key)
+
+    def learn_key(self, key: str) -> None:
+        """Remember the room's key in plain text, to show it to operators."""
+        if self.accepts_key(key):
+            self.known_key = key
+
+    def modes(self, shows_key: bool) -> str:
+        """Return the room's settings in the form of a change, without its lists; with the plain key if it is known.
+
+        Args:
+            shows_key: whether to show the key; otherwise SHOWN_KEY stands in its place.
+
+        """
+        changes = [ModeChange(True, letter, "") for letter in LETTERS if letter in self.flags]
+        key = (self.known_key if shows_key else "") or SHOWN_KEY
+        for letter, value in (("k", key if self.key else ""), ("l", self.limit or ""), ("d", self.slow.seconds or "")):
+            if value:
+                changes.append(ModeChange(True, letter, str(value)))
+        return " ".join(modes.write(changes)) if changes else "+"
+
+
+def _reduced(entry: Entry, changes: Sequence[ModeChange]) -> Entry:
+    """Return an entry of a snapshot: reduced to these changes, and a rename as the change of rights that it caused."""
+    body = entry.body
+    if changes:
+        body = ModesChanged(tuple(changes), body.until if isinstance(body, ModesChanged) else 0.0)
+    return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet) else "")
+
+
+def _holder_text(holder: Holder) -> str:
+    return "!".join(holder)
+
+
+def _part_of(change: ModeChange) -> Part:
+    """Return the part of the state that a change sets: of two changes of the same part, the later one is in force."""
+    if change.letter in PREFIXES:
+        nick, _, host = change.param.partition("!")
+        return change.letter, _holder_text((key_of(nick), host))
+    if change.letter in LISTS:
+        mask = change.param.removeprefix(MUTE)
+        read = read_mask(mask)
+        folded = mask if read is NOBODY else read.folded
+        return change.letter, f"{MUTE}{folded}" if mask != change.param else folded
+    return change.letter, ""
+
+
+def _toggle(store: dict[Any, str], key: Any, change: ModeChange) -> None:
+    letters = store.get(key, "").replace(change.letter, "") + (change.letter if change.on else "")
+    if letters:
+        store[key] = letters
+    else:
+        store.pop(key, None)

@@ -1,0 +1,23 @@
+"""The parts of an entry's id."""
+
+from __future__ import annotations
+
+from hubbub.model import ids
+
+
+def test_id_is_made_of_its_parts_and_tells_them() -> None:
+    one = ids.make_id("boot-1f.", 26)
+    assert one == "boot-1f.1a" and not ids.has_label(one) and not ids.event_of(one)
+    named = ids.make_id("boot-1f.", 26, "m-1")
+    assert named == "boot-1f.1a-m-1" and ids.has_label(named)
+    first, second = ids.copy_of(named, 0), ids.copy_of(named, 17)
+    assert (first, second) == ("boot-1f.1a-m-1~0", "boot-1f.1a-m-1~11")
+    assert ids.event_of(first) == ids.event_of(second) == named
+    assert not ids.is_further_copy(first) and ids.is_further_copy(second) and not ids.is_further_copy(named)
+    assert {ids.session_of(id) for id in (one, named, first, second)} == {"boot-1f."}
+    assert {ids.process_of(id) for id in (one, named, first, second)} == {"boot"}
+
+
+def test_id_of_another_form_has_no_session() -> None:
+    assert ids.session_of("imported") == "" and ids.process_of("imported") == "imported"
+    assert not ids.has_label("imported") and not ids.event_of("")
