@@ -244,19 +244,19 @@ class JetStreamBroker:
         nodes = 1 + (len(self.presence.peers) if self.presence else 0)
         found = {
             "cluster_messages_ignored": (
-                "Messages on NATS that hubbub did not write, since the start.",
+                "Messages on NATS that were ignored since the start, because hubbub did not write them.",
                 float(self.link.ignored),
             ),
             "cluster_reachable": (
-                "Whether the NATS servers answer, and this node has its lease.",
+                "1 if the NATS servers answer and this node has its lease, else 0.",
                 float(self.reachable),
             ),
-            "cluster_nodes": ("Nodes that this one knows of, itself too.", float(nodes)),
-            "cluster_rooms_followed": ("Rooms whose traffic comes to this node.", float(len(self.following.feeds))),
+            "cluster_nodes": ("Nodes that this one knows, including itself.", float(nodes)),
+            "cluster_rooms_followed": ("Rooms whose messages this node receives.", float(len(self.following.feeds))),
         }
         if self._projection:
             behind = self._projection.last - self._projection.upto
-            found["search_behind"] = ("Messages of the log that cannot be searched for yet.", float(max(behind, 0)))
+            found["search_behind"] = ("Messages of the log that are not in the search copy yet.", float(max(behind, 0)))
         return found
 
     # --- rooms ----------------------------------------------------------------------------------------------------

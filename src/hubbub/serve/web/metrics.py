@@ -13,26 +13,28 @@ from hubbub.serve.stats import BOUNDS, Stats
 
 
 def _metrics(now: Stats) -> Iterable[Metric]:
-    connections = GaugeMetricFamily("hubbub_connections", "Open connections, by what they speak.", labels=["wire"])
+    connections = GaugeMetricFamily("hubbub_connections", "Open connections, by protocol.", labels=["wire"])
     for wire, count in now.connections.items():
         connections.add_metric([wire], count)
     yield connections
-    yield GaugeMetricFamily("hubbub_users", "People with a name.", now.users)
-    yield GaugeMetricFamily("hubbub_rooms_awake", "Rooms that somebody is in.", now.rooms)
-    yield GaugeMetricFamily("hubbub_sessions_behind", "Sessions that do not read just now.", now.behind)
+    yield GaugeMetricFamily("hubbub_users", "Users with a name.", now.users)
+    yield GaugeMetricFamily("hubbub_rooms_awake", "Rooms that are loaded.", now.rooms)
+    yield GaugeMetricFamily("hubbub_sessions_behind", "Sessions that have not received everything yet.", now.behind)
     yield GaugeMetricFamily("hubbub_entries_waiting", "Entries that are not stored yet.", now.waiting)
     for name, (text, value) in now.broker.items():
         yield GaugeMetricFamily(f"hubbub_{name}", text, value)
     yield CounterMetricFamily("hubbub_entries", "Entries stored since the start.", now.entries)
-    yield CounterMetricFamily("hubbub_deliveries", "Entries given to members since the start.", now.deliveries)
-    refused = CounterMetricFamily("hubbub_refusals", "What was refused since the start.", labels=["what"])
+    yield CounterMetricFamily("hubbub_deliveries", "Entries delivered to members since the start.", now.deliveries)
+    refused = CounterMetricFamily(
+        "hubbub_refusals", "Refused entries and connections since the start.", labels=["what"]
+    )
     refused.add_metric(["entry"], now.not_stored)
     refused.add_metric(["connection"], now.turned_away)
     yield refused
     for name, text, timing in (
-        ("hubbub_commit_seconds", "From asking the broker until a batch is stored.", now.commit),
-        ("hubbub_fan_out_seconds", "Writing a batch to all members.", now.fan_out),
-        ("hubbub_loop_lag_seconds", "How late the event loop is, measured ten times a second.", now.lag),
+        ("hubbub_commit_seconds", "Time to store a batch.", now.commit),
+        ("hubbub_fan_out_seconds", "Time to write a batch to all members.", now.fan_out),
+        ("hubbub_loop_lag_seconds", "Lag of the event loop, measured ten times a second.", now.lag),
     ):
         bounds = [*map(str, BOUNDS), "+Inf"]
         counts = list(zip(bounds, accumulate(timing.counts), strict=True))
