@@ -56,7 +56,8 @@ def test_body_is_written_and_read_as_it_was_before_bodies_had_types(body: Body, 
 
 
 def test_every_body_has_a_stored_form_and_a_kind() -> None:
-    assert {type(body) for body, _ in STORED} == {Said, *KINDS} == set(Body.__subclasses__())
+    assert {type(body) for body, _ in STORED} == {Said, *KINDS}
+    assert set(KINDS) | {Said} == {body for body in Body.__subclasses__() if body.__module__ == Body.__module__}
     assert {kind_of(body) for body, _ in STORED} == set(Kind)
 
 
