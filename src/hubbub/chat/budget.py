@@ -63,7 +63,7 @@ class Buckets:
         The debt is at most one burst, so the wait is never longer than the time in which a bucket fills.
         """
         delay = 0.0
-        for bucket in self._of(address):
+        for bucket in self._of(address) if self._burst else ():
             delay = max(delay, bucket.charge(cost, self._clock()))
             if bucket.tokens < -bucket.burst:
                 bucket.tokens, delay = -bucket.burst, self._seconds

@@ -82,7 +82,10 @@ class Hub(Core):
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
         if session.closed or session.pending or (session.replies and session.is_blocked):
             return False
-        return self.pipeline.has_room_for(session)
+        if self.pipeline.is_full:
+            self.pipeline.wait_for_room(session)
+            return False
+        return True
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """End a session: no more entries are delivered to it. With its last session the user leaves.

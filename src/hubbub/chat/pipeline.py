@@ -82,6 +82,7 @@ class Pipeline:
         self._in_flight: dict[str, Posting] = {}  # with the broker, by id
         self._unconfirmed: dict[str, Posting] = {}  # reported as not confirmed, by id
         self._size = 0  # characters of text in `_in_flight` and `_gathered`
+        self.is_full = False  # that is over the bound: sessions must wait
         self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by room
         self._join_count = 0  # the sum of `_joins`
         self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
@@ -98,6 +99,7 @@ class Pipeline:
         body = draft.body
         size = posting.size = len(body.text if type(body) is Said else text_of(body))
         self._size += size
+        self.is_full = self._size > self._bound
         if session:
             session.replies.append(posting)
             session.unsettled += size
@@ -135,12 +137,9 @@ class Pipeline:
         """Return the posting of the entry with this id, if this process published it."""
         return self._in_flight.get(id) or self._unconfirmed.get(id)
 
-    def has_room_for(self, session: Session) -> bool:
-        """Return whether the pipeline is within its bound. If not, the session must wait until it is resumed."""
-        if self._size <= self._bound:
-            return True
+    def wait_for_room(self, session: Session) -> None:
+        """Resume a session when the pipeline is within its bound again."""
         self._starved[session] = None
-        return False
 
     def has_joins(self, room: str) -> bool:
         """Return whether a join of this room has no outcome yet."""
@@ -293,7 +292,8 @@ class Pipeline:
             if posting.watchers:
                 touched.update(dict.fromkeys(posting.watchers))
                 posting.watchers = None
-        if self._starved and self._size <= self._bound:
+        self.is_full = self._size > self._bound
+        if self._starved and not self.is_full:
             touched.update(self._starved)
             self._starved = {}
         for session in touched:

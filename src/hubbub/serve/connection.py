@@ -377,8 +377,9 @@ class Connection(SocketWriter, asyncio.BufferedProtocol):
                 self._shared.loop.call_soon(self.resume_input)
         finally:
             self._pumping = False
-        if self.state is ConnectionState.OPEN:
-            self._read(self._has_room)
+        wanted = not self._more or self._has_room
+        if wanted is not self._reading and self.state is ConnectionState.OPEN:
+            self._read(wanted)
 
     @property
     def waiting(self) -> bool:

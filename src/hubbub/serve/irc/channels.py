@@ -34,7 +34,8 @@ def room_name(name: str) -> str:
 
 def find_room(client: IrcClient, name: str) -> Room | None:
     """Return a channel's room if it has members and the client may see that it exists; else None."""
-    room = client.hub.rooms.loaded.get(key_of(name.removeprefix("#"))) if name.startswith("#") else None
+    loaded = client.hub.rooms.loaded
+    room = (loaded.get(name[1:]) or loaded.get(key_of(name[1:]))) if name.startswith("#") else None
     if room is None or client.session in room.sessions:
         return room
     return room if room.count and client.hub.may(client.session, Action.LIST, room) else None

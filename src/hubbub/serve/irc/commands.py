@@ -47,9 +47,9 @@ def run(client: IrcClient, message: wire.Message) -> None:
 
 
 def _take(client: IrcClient, message: wire.Message) -> None:
-    if history.takes(client, message):
+    if (client.batch is not None or message.verb == "BATCH") and history.takes(client, message):
         return
-    if asleep := _asleep(client, message):
+    if client.hub.remote.rooms and (asleep := _asleep(client, message)):
         hub, session = client.hub, client.session
         client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
         client.continuation.append(partial(_run_later, client, message))

@@ -48,7 +48,9 @@ def say(client: IrcClient, message: wire.Message) -> None:
             client.reply("411", client.nick, f"No recipient given ({verb})")
         return
     text = "" if signal or len(params) < 2 else params[1]
-    if not signal and is_blank(clean_exactly(text)):
+    # A text in which a letter is visible at once is not cleaned here only to be cleaned again.
+    visible = text.isascii() and text.isprintable() and text.strip()
+    if not (signal or visible) and is_blank(clean_exactly(text)):
         if not quiet:
             client.numeric(412)
         return

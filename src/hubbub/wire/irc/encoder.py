@@ -125,6 +125,7 @@ class IrcEncoder:
         self.caps = caps
         self._tags = "message-tags" in caps
         self._time = "server-time" in caps
+        self._adds_tags = self._tags or self._time
         self._echo = "echo-message" in caps
         self._multiline = MULTILINE in caps and "batch" in caps
 
@@ -184,7 +185,7 @@ class IrcEncoder:
             clock: a text before each line of a message.
 
         """
-        tags = self.tags(entry, batch)
+        tags = self.tags(entry, batch) if self._adds_tags or batch else {}
         if label:
             tags = {"label": label, **tags}
         body = entry.body
@@ -200,14 +201,16 @@ class IrcEncoder:
         action = body.style is Kind.ACTION
         room_for = MAX_LINE - overhead - (9 if action else 0)
         client = self._client(entry) if entry.tags else ""
-        composition = composed(entry)
+        composition = composed(entry) if entry.tags or "\n" in body.text else [[body.text]]
         if self._multiline and (len(composition) > 1 or len(composition[0]) > 1) and not action:
             return self._batched(entry, tags, batch, verb, clock)
         lines = []
         for parts in composition:
-            for piece in [p for part in parts for p in _pieces(part, room_for) if p]:
+            fits = len(parts) == 1 and 0 < len(parts[0]) * 4 <= room_for
+            for piece in parts if fits else [p for part in parts for p in _pieces(part, room_for) if p]:
                 text = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
-                lines.append((_with(tags, client) + f":{who} {verb} {to} :{text}\r\n").encode())
+                head = _with(tags, client) if tags or client else ""
+                lines.append((head + f":{who} {verb} {to} :{text}\r\n").encode())
                 tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
         return lines
 

@@ -74,10 +74,6 @@ def parse(line: str) -> Message | None:
     return Message(words[0].upper(), [*words[1:], last] if colon else words[1:], tags)
 
 
-def _text(line: bytes, errors: str = "strict") -> str:
-    return line.decode("utf-8", errors).replace("\0", "").replace("\r", "")
-
-
 class Reader:
     """Cuts bytes into messages, however the network cut them.
 
@@ -142,9 +138,9 @@ class Reader:
         if len(tags) + 1 > MAX_TAGS or len(rest) > MAX_LINE - 2:
             return Broken(IrcFault.TOO_LONG)
         try:
-            return parse(_text(line))
+            return parse(line.decode("utf-8").replace("\0", "").replace("\r", ""))
         except UnicodeDecodeError:
-            known = parse(_text(line, "replace"))
+            known = parse(line.decode("utf-8", "replace").replace("\0", "").replace("\r", ""))
             if known and known.verb in ADORNED:
                 return known
             verb = known.verb if known and "\ufffd" not in known.verb else "*"
