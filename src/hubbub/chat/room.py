@@ -83,16 +83,14 @@ class CommittedBatch:
                 self._own.setdefault(ids.session_of(entry.id), []).append(index)
         return self._own.get(tag, ())
 
-    def _rendered(self, encoder: Encoder) -> list[bytes]:
-        render = encoder.encode
-        lines = self._lines[encoder] = [render(entry) for entry in self.entries]
-        return lines
-
     def encoded(self, encoder: Encoder) -> bytes:
         """Return the bytes of the whole batch, rendered once and cached for each encoder."""
         whole = self._whole.get(encoder)
         if whole is None:
-            whole = self._whole[encoder] = encoder.join(self._lines.get(encoder) or self._rendered(encoder))
+            lines = self._lines.get(encoder)
+            if lines is None:
+                lines = self._lines[encoder] = [encoder.encode(entry) for entry in self.entries]
+            whole = self._whole[encoder] = encoder.join(lines)
         return whole
 
     def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
@@ -110,7 +108,7 @@ class CommittedBatch:
         Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
         those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
         """
-        lines = self._lines.get(encoder) or self._rendered(encoder)
+        lines = self._lines.get(encoder) or [encoder.encode(entry) for entry in self.entries]
         own = () if encoder.echo else self.authored_by(tag)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:
