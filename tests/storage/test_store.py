@@ -19,7 +19,9 @@ from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.model.absent import LOOKED_BACK
+from hubbub.model.codec import record
 from hubbub.model.entries import Entry, Kind
+from hubbub.model.state import RoomState
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, queries, trimming
 from hubbub.storage.sqlite import store as module
@@ -681,3 +683,17 @@ def test_log_of_the_first_version_is_read_and_then_brought_up_to_date(tmp_path: 
         assert texts(everything(log)) == ["", "hi", "new"] and not log.check()
         assert [entry.kind for entry in log.opened("lobby", 5).snapshot] == [Kind.JOIN]
         assert pragma(log, "user_version") == VERSION == 3
+
+
+def test_overruled_state_entries_of_an_older_version_do_not_come_back(log: Store) -> None:
+    """Older versions stored whole entries as the state, also those of which a part was overruled."""
+    first, second, _ = log.append([draft(text, kind=Kind.MODE) for text in ("+m", "-m+i", "+t")], clock())
+    log._db.execute("DELETE FROM ruling")
+    for entry in (first, second):
+        row = (1, *record(entry)[1:])
+        log._db.execute("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    log.reopen()
+    log.append([draft("-i", kind=Kind.MODE)], clock())
+    log.reopen()
+    assert RoomState("lobby", log.opened("lobby", 1).snapshot).flags == set()
+    assert log._db.execute("SELECT count(*) FROM ruling").fetchone() == (0,)

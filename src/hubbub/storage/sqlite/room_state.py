@@ -33,18 +33,19 @@ class WrittenRoom:
     Args:
         id: the number of the room in the tables.
         last: the number of its last entry.
-        state: its state up to that entry.
+        name: its name.
+        stored: its snapshot in the table; an older version may have left entries there that are overruled.
 
     """
 
     __slots__ = ("_stored", "_stored_row", "changed", "id", "last", "state")
 
-    def __init__(self, id: int, last: int, state: RoomState) -> None:
+    def __init__(self, id: int, last: int, name: str, stored: Sequence[Entry]) -> None:
         self.id = id
         self.last = last
-        self.state = state
+        self.state = RoomState(name, stored)
         self.changed = False  # whether the state has changes that are not stored
-        self._stored = state.snapshot()
+        self._stored = stored
         self._stored_row = self._row
 
     @property

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
 from hubbub.model.entries import Body, Draft, Entry, Said
-from hubbub.model.state import RoomState, overlaid, target_of
+from hubbub.model.state import overlaid, target_of
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import checking, full_text, key_value, room_state, salvage, schema, trimming, watermark
@@ -310,8 +310,7 @@ class Store(QueryReader):
         return int(row[0])
 
     def _written(self, id: int, name: str) -> WrittenRoom:
-        state = RoomState(name, room_state.snapshot_of(self._db, id, name))
-        return WrittenRoom(id, self._last_of(id), state)
+        return WrittenRoom(id, self._last_of(id), name, room_state.snapshot_of(self._db, id, name))
 
     def _recover(self) -> None:
         """Roll the transaction back; open a new connection if even that fails."""
