@@ -278,7 +278,7 @@ class Rooms:
             self.focus(session, room.name)
 
     def show(self, session: Session, room: Room, seq: int | None) -> None:
-        """Show a session a room of its user: what follows a number, or the newest messages, and all that comes."""
+        """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes."""
         if session not in room.sessions:
             self._give(session, room, focus=not session.current)
         first, session.never_joined = session.never_joined, False

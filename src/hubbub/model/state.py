@@ -101,7 +101,7 @@ class RoomState:
         self.lists = MaskLists()
         self.created = 0.0  # epoch seconds
         self.rights: dict[Holder, str] = {}  # letters of PREFIXES
-        self.members: Collection[Principal] = ()  # the users in the live room, who keeps this up to date
+        self.members: Collection[Principal] = ()  # the users in the live room, which keeps this up to date
         self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
         self._opener: Holder | None = None  # the first member, an operator unless an entry says otherwise
         # The entries that the parts of the state come from, with the change that made the part.

@@ -126,7 +126,7 @@ class Store(QueryReader):
                 db.execute("PRAGMA journal_mode = WAL")
                 db.execute("PRAGMA synchronous = FULL")
                 db.execute("PRAGMA journal_size_limit = 67108864")
-                db.execute("PRAGMA secure_delete = ON")  # zeros take the place of what is redacted
+                db.execute("PRAGMA secure_delete = ON")  # zeros replace redacted text
                 full_text.prepare(db)
             db.execute("PRAGMA temp_store = MEMORY")
         except sqlite3.Error:

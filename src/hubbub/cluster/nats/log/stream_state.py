@@ -1,4 +1,4 @@
-"""The state of a room as a message of the stream of states: what the room's log says up to one of its messages.
+"""The state of a room as a message of the stream of states: the state of a room's log up to one of its messages.
 
 This module does no I/O. JetStream cannot be read backwards, so a node stores the state of each room now and then, and
 reads only the messages after it. The ids of redacted entries are part of the state; many of them are stored as separate
