@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Annotated, NamedTuple
 
@@ -251,17 +252,24 @@ def _check_header(lines: Lines) -> None:
         raise SettingsError(f"{lines.name} was made by a newer version of hubbub.")
 
 
+@lru_cache(1024)
+def _is_room(name: str) -> bool:
+    """Return whether a name is one that a room can have. Raise Refused if it is not even similar to one."""
+    return check_room(name) == name
+
+
 def _entry(data: bytes, latest: float) -> Entry:
     """Return the entry of a line, cleaned for terminals like the input of users. Raises MsgspecError or Refused."""
     line = _decoder.decode(data)
     if line.time > latest:
         when = datetime.fromtimestamp(line.time)
         raise msgspec.ValidationError(f"its time, {when:%Y-%m-%d %H:%M}, is in the future by this machine's clock")
-    if line.kind == Kind.EPHEMERAL or check_room(line.room) != line.room:
+    if line.kind == Kind.EPHEMERAL or not _is_room(line.room):
         raise msgspec.ValidationError("no log has such an entry")
     nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
     text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
-    return entry_of(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, clean_tags(line.tags))
+    tags = clean_tags(line.tags) if line.tags else ""
+    return entry_of(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, tags)
 
 
 # --- either log -----------------------------------------------------------------------------------------------
