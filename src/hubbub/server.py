@@ -5,34 +5,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import hashlib
-import hmac
 import io
 import logging
-import os
-import resource
 import secrets
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from hubbub import brokers
+from hubbub import brokers, process
 from hubbub.chat.budget import Budget
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
+from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
-from hubbub.errors import BrokerError, SettingsError, reason
-from hubbub.files import make_private, write_file_durably
+from hubbub.errors import BrokerError
+from hubbub.logins import Logins
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.events import Notice
-from hubbub.passwords import Attempts, is_operator, verify
 from hubbub.serve import service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.accept.address import bind_all, show, wire_of
@@ -48,7 +41,6 @@ from hubbub.serve.probe import Probes
 from hubbub.serve.stats import Stats, Timing
 from hubbub.serve.timer_wheel import TimerWheel
 from hubbub.serve.watchdog import Watchdog
-from hubbub.text.cleaning import SHOWN, clean
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
@@ -56,17 +48,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hubbub")
 
-SECRET_BYTES = 32
 FREE = 60.0  # seconds between two attempts to release unused memory
 SETTLE = 2.0  # seconds that a stopping server waits until the last messages are stored and delivered
 PART = 1.5  # seconds that a stopping server gives its peers to receive the last bytes
-# A second signal within this many seconds counts as the first one: `make`, for example, sends its child a signal that
-# the child has received from the terminal already.
-ECHO = 0.2
 GRACE = 0.05  # seconds for which a stopping server still reads arrived input
 WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
-# Seconds before a wrong password is reported. The connection waits meanwhile, which slows down guessing.
-WRONG_AFTER = 2.0
 
 
 def echo_wires(settings: Settings) -> Wires:
@@ -113,30 +99,6 @@ async def _keep_up(hub: Hub, certificate: Certificate | None) -> None:
                 trim(0)
 
 
-def _secret(folder: Path) -> bytes:
-    """Return the secret in the data folder. Create it if there is none.
-
-    Raises:
-        SettingsError: the secret cannot be read or written, or has the wrong size. Cloaks are made with it, and bans
-            and room operators depend on cloaks, so the server must not start with another secret by accident.
-
-    """
-    file = folder / "secret"
-    try:
-        if not file.exists():
-            write_file_durably(file, secrets.token_bytes(SECRET_BYTES))
-        found = file.read_bytes()
-    except OSError as error:
-        raise SettingsError(f"The file {file} cannot be read or written: {reason(error)}.") from None
-    if len(found) != SECRET_BYTES:
-        raise SettingsError(
-            f"The file {file} is damaged: it has {len(found)} bytes instead of {SECRET_BYTES}. Restore it from a "
-            "backup, or delete it; bans by address then end, and room operators lose their rights."
-        )
-    make_private(file)
-    return found
-
-
 def limits(settings: Settings) -> Limits:
     """Return the core's limits according to the settings."""
     return Limits(
@@ -177,21 +139,15 @@ class App:
         boot = f"{secrets.token_hex(5)}-"
         self.hub = Hub(self.broker, time.time, boot, loop, limits(settings), time.monotonic)
         self.hub.pipeline.on_commit, self.hub.pipeline.on_fan_out = self._commit.note, self._fan_out.note
-        self.hub.check_login, self.hub.cloak = self._login, self._cloak
-        self._attempts = Attempts(time.monotonic, self._check, not settings.no_limits)
-        self._loop = loop
-        # Hashing a password is slow on purpose, so it runs on a thread, one password at a time.
-        self._checker = ThreadPoolExecutor(1, "hubbub-passwords")
-        self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self._cloak)
+        self.cloaks = Cloaks()
+        logins = Logins(loop, settings, self.hub)
+        self.hub.check_login, self.hub.cloak = logins.login, self.cloaks.cloak
+        self.shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic), self.cloaks.cloak)
         self.hub.budget = self.shared.budget = budget(settings)
         self.hub.later = loop.call_later
         self.hub.probe = Probes(self.shared).ask
-        self._secret = b""
-        self._key = secrets.token_bytes(32)
-        # A fast digest of the web gateways' password, after it was verified once with the slow hash; b"" before.
-        self._gateway = b""
         self.network: IrcNetwork[IrcClient] = IrcNetwork(self.hub, settings)
-        self.network.verify_gateway = self._verify_gateway
+        self.network.verify_gateway = logins.verify_gateway
         self.wires: dict[Wire, Callable[[Caller], ClientProtocol]] = {
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
             Wire.IRC: lambda caller: IrcProtocol(self.hub, self.network, caller.since),
@@ -199,57 +155,6 @@ class App:
         self.certificate: Certificate | None = None
         self.web: Web | None = None  # None until it is loaded
         self.front: Acceptor
-
-    def _check(self, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Check on a thread whether a name and password are an operator's; then call `done` with the result."""
-        work = self._loop.run_in_executor(self._checker, is_operator, self.settings.operator, name, password)
-
-        def checked(outcome: asyncio.Future[bool]) -> None:
-            done(not outcome.cancelled() and outcome.result())
-
-        work.add_done_callback(checked)
-
-    def _verify_gateway(self, password: str, done: Callable[[bool], None]) -> None:
-        """Check whether a password is that of the web gateways; then call `done` with the result.
-
-        A password that was verified before is accepted at once. Another one is checked on a thread.
-        """
-        digest = hashlib.blake2b(password.encode(), key=self._key).digest()
-        if hmac.compare_digest(digest, self._gateway):
-            done(True)
-            return
-        work = self._loop.run_in_executor(self._checker, verify, self.settings.webirc_password, password)
-
-        def checked(outcome: asyncio.Future[bool]) -> None:
-            right = not outcome.cancelled() and outcome.result()
-            if right:
-                self._gateway = digest
-            done(right)
-
-        work.add_done_callback(checked)
-
-    def _login(self, session: Session, name: str, password: str, done: Callable[[bool], None]) -> None:
-        """Check a login as operator of the server, log it, and call `done` with the result.
-
-        A failure is reported after WRONG_AFTER seconds, unless the server runs without limits.
-        """
-        late = 0.0 if self.settings.no_limits else WRONG_AFTER
-        who, name = f"{session.nick} ({session.address})", clean(name[:SHOWN])
-        if refused := self._attempts.refusal(session.address):
-            log.warning("%s may not try to log in as operator %s: %s", who, name, refused.text)
-            self.hub.reply(session, Notice((refused.text.rstrip("."),)))
-            self._loop.call_later(late, done, False)
-            return
-
-        def checked(right: bool) -> None:
-            if right:
-                log.info("%s has logged in as operator %s", who, name)
-                done(True)
-            else:
-                log.warning("%s gave a wrong name or password for operator %s", who, name)
-                self._loop.call_later(late, done, False)
-
-        self._attempts.add(session.address, name, password, checked)
 
     def load_secret(self) -> None:
         """Load the secret that cloaks are made with: the cluster's, or the one in the data folder.
@@ -261,13 +166,9 @@ class App:
 
         """
         if self.settings.ephemeral:
-            self._secret = secrets.token_bytes(SECRET_BYTES)
+            self.cloaks.secret = new_secret()
         else:
-            self._secret = self.broker.secret or _secret(Path(self.settings.data))
-
-    def _cloak(self, address: str) -> str:
-        """Return the public form of an address: a keyed hash of 10 hexadecimal digits."""
-        return hashlib.blake2b(address.encode(), key=self._secret, digest_size=5).hexdigest()
+            self.cloaks.secret = self.broker.secret or stored_secret(Path(self.settings.data))
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Check whether the broker can commit and knows of no damage to its log; call `done` with the error or None."""
@@ -339,8 +240,8 @@ async def serve(settings: Settings) -> None:
 
     """
     loop = asyncio.get_running_loop()
-    stop = _stop_on_signals(loop)
-    _prepare_process()
+    stop = process.stop_on_signals(loop)
+    process.prepare_process()
     house = App(loop, settings)
     hub, shared = house.hub, house.shared
     broken: list[str] = []
@@ -395,8 +296,8 @@ async def serve(settings: Settings) -> None:
 async def echo(settings: Settings) -> None:
     """Run the echo server until SIGTERM or SIGINT. Raise SettingsError if it cannot start."""
     loop = asyncio.get_running_loop()
-    stop = _stop_on_signals(loop)
-    _prepare_process()
+    stop = process.stop_on_signals(loop)
+    process.prepare_process()
     # The echo server needs no rate limit: it stops reading from a peer that does not read.
     settings = msgspec.structs.replace(settings, rate=0.0)
     shared = Shared(loop, settings, time.monotonic, TimerWheel(loop, time.monotonic))
@@ -443,38 +344,3 @@ async def _until(done: Callable[[], bool], seconds: float) -> None:
     end = time.monotonic() + seconds
     while not done() and time.monotonic() < end:  # noqa: ASYNC110 - once in the server's life
         await asyncio.sleep(0.005)
-
-
-def _stop_on_signals(loop: asyncio.AbstractEventLoop) -> asyncio.Event:
-    stop = asyncio.Event()
-    first = 0.0
-
-    def on_signal() -> None:
-        nonlocal first
-        if not stop.is_set():
-            first = loop.time()
-            stop.set()
-        elif loop.time() - first > ECHO:
-            os._exit(1)  # a second signal ends the process at once
-
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # closed terminal; nohup ignores SIGHUP
-        numbers.append(signal.SIGHUP)
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
-    return stop
-
-
-def _prepare_process() -> None:
-    """Raise the limit of open files to the maximum, and select the batch scheduling policy.
-
-    A batch process that wakes up does not preempt the process that runs on its core. So it shares a core with the
-    process that woke it, and no other core is woken for each write. As measured, this takes a quarter less CPU time per
-    delivery at the same latency.
-    """
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # a service manager may forbid the change
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if hasattr(os, "SCHED_BATCH") and os.sched_getscheduler(0) == os.SCHED_OTHER:
-        with contextlib.suppress(OSError):  # some sandboxes forbid it
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

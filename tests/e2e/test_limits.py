@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from scene import PROMPT, Client, Server, wait_until
 
 from hubbub import passwords
-from hubbub.server import WRONG_AFTER
+from hubbub.logins import WRONG_AFTER
+from scene import PROMPT, Client, Server, wait_until
 
 Serve = Callable[..., Server]
 FULL = b"The chat is full right now; try again later.\n"

@@ -55,9 +55,9 @@ def test_a_start_and_the_first_join_do_not_read_the_log(tmp_path: Path, steps: l
         steps[0] = 0
         with closing(Store(folder, write=True)), closing(Store(folder)) as reader:
             opened = steps[0]
-            state = reader.state("room1", LATEST)
+            room = reader.opened("room1", LATEST)
             found.append((opened, steps[0] - opened))
-        assert len(state.latest) == LATEST and state.topic == "tea"
+        assert len(room.latest) == LATEST and room.snapshot
     (start, join), (later_start, later_join) = found
     assert later_start <= start * 1.1
     assert later_join <= join * 1.1
