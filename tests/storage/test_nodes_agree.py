@@ -18,7 +18,7 @@ from hubbub.cluster.nats.log.room_feed import RoomFeed
 from hubbub.cluster.nats.presence import Presence
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry, Kind
-from hubbub.model.events import Joined
+from hubbub.model.events import RoomEntered
 from hubbub.model.mask_lists import LISTS
 from hubbub.text.cleaning import fold
 from nats_servers import NatsServers
@@ -54,14 +54,14 @@ class Person(Peer):
     """Notes what it is shown, and when it came into rooms."""
 
     def __init__(self, node: Node, name: str) -> None:
-        self.shown: list[int | str | Joined] = []
+        self.shown: list[int | str | RoomEntered] = []
         super().__init__(node, name, Numbers())
 
     def _note(self, data: bytes) -> None:
         self.shown += [int(line) if line.isdigit() else line for line in data.decode().splitlines()]
 
     def send_event(self, event: Any) -> None:
-        if isinstance(event, Joined):
+        if isinstance(event, RoomEntered):
             self.shown.append(event)
 
     def send(self, data: bytes) -> int:
@@ -267,10 +267,10 @@ async def test_nodes_agree_in_the_end(world: World) -> None:
     for one in world.people:
         at: dict[str, int] = {}
         for shown in one.shown:
-            number = shown.seq if isinstance(shown, Joined) else shown
+            number = shown.seq if isinstance(shown, RoomEntered) else shown
             assert isinstance(number, int) and number in places, f"{shown} is in no log"
             key, place = places[number]
-            if isinstance(shown, Joined):
+            if isinstance(shown, RoomEntered):
                 at[key] = place
             else:
                 assert at[key] + 1 == place, f"{one.session.nick} was shown {place} after {at[key]} of {key}"

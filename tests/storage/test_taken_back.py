@@ -13,6 +13,9 @@ from hubbub.cluster.nats.log import batches, stream_state
 from hubbub.cluster.nats.log.batches import EntryBatch
 from hubbub.cluster.nats.log.stream_state import StateMessage, StreamState, new_state
 from hubbub.model.entries import Entry, Kind
+from hubbub.model.mask_lists import LISTS
+from hubbub.model.state import MAX_RIGHTS
+from hubbub.text.bounds import MASKS_IN_LIST
 from records import changed, entry_of, text_in
 from system_queries import Latest
 
@@ -41,6 +44,23 @@ def test_state_stays_small_however_much_is_taken_back() -> None:
     left = stream_state.read_state(state.encode())
     assert left and left.sealed == len(parts) > 1
     assert sum(map(len, parts)) + len(left.gone) == MANY and all(len(part) < 20_000 for part in parts)
+
+
+def test_full_state_fits_in_a_message() -> None:
+    """As many masks as the hub allows in each list, and as many rights as a room remembers, all of them long."""
+    state = new_state("den", "den")
+    nick, host, id = "漢" * 28, "~nc@" + "h" * 60, "3839e1d58ef1-ffff."
+    users = [f"+o {nick}{number:02x}!{host}{number}" for number in range(MAX_RIGHTS)]
+    masks = [f"+{letter} {'é' * 120}{number}!*@*" for letter in LISTS for number in range(MASKS_IN_LIST)]
+    for number, text in enumerate([*users, *masks], 1):
+        state.fold(entry_of("den", 1024 * number, 0, 9.0, Kind.MODE, nick, text, f"{id}{number:x}", host))
+    for entry in redactions(MANY // 10):
+        state.fold(entry)
+    assert len(state.room.rights) == MAX_RIGHTS and all(len(state.room.lists[one]) == MASKS_IN_LIST for one in LISTS)
+    assert len(state.encode()) < MOST * 3 // 2
+    state.upto = state.ruling
+    restored = stream_state.read_state(state.encode())
+    assert restored and restored.room.rights == state.room.rights and restored.room.lists == state.room.lists
 
 
 async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(

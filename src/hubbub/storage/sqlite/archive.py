@@ -101,7 +101,7 @@ class Archive(Store):
                 noted = dict(self._db.execute("SELECT seq, name FROM former"))
             for room, seq, text, now in self._db.execute(moves):
                 found.setdefault(room, []).insert(0, (seq, noted.get(seq) or before.get(room, now)))
-                before[room] = text.partition(" ")[0]
+                before[room] = schema.new_name(text)
         except sqlite3.Error as error:
             # In a damaged log, some entries get the present name of their room instead of the former one.
             if not salvage.is_damage(error):

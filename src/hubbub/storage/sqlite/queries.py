@@ -28,7 +28,7 @@ from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state, salvage
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import SAID, fields, lenient
+from hubbub.storage.sqlite.schema import SAID, fields, lenient, new_name
 from hubbub.storage.words import Words
 
 PATIENCE = 3.0  # seconds that a query may take
@@ -171,8 +171,9 @@ class QueryReader(EntryReader):
                 "SELECT text FROM entry WHERE kind = 'move' AND seq < ?1"
                 " AND room = (SELECT room FROM entry WHERE seq = ?1) ORDER BY seq DESC LIMIT 1"
             )
-            row = self._db.execute(before, (move.seq,)).fetchone()
-        return str(row[0]).partition(" ")[0] if row else move.room
+            if earlier := self._db.execute(before, (move.seq,)).fetchone():
+                return new_name(earlier[0])
+        return str(row[0]) if row else move.room
 
     # --- entries ----------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import zlib
 from typing import Any
 
 from hubbub.model import codec
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Entry, Kind, RoomRenamed
 
 VERSION = 3
 SAID = "kind IN ('message', 'action', 'notice')"
@@ -112,6 +112,13 @@ def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int
     except ValueError:  # invalid UTF-8 (see `lenient`)
         pass
     return None
+
+
+def new_name(text: str) -> str:
+    """Return the new name of a room from the stored text of its rename."""
+    body, _ = codec.body_of(Kind.ROOM_RENAMED, text)
+    assert isinstance(body, RoomRenamed)
+    return body.to
 
 
 def lenient(data: bytes) -> str:
