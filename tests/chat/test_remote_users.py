@@ -35,7 +35,7 @@ class Outlet:
         self.told: list[object] = []
 
 
-ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, ("lobby",))
+ZOE = Person("Zoe", "~nc@1a.nc", "10.0.0.1", "Zoe Z", "", "B", False, 5.0, 6.0, ("lobby",), id_prefix="zoe.")
 
 
 def arrive(house: House, who: Person = ZOE) -> tuple[Outlet, User]:
@@ -425,18 +425,13 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    arrive(house, replace(ZOE, nick="Kim", rooms=("lobby",)))
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(6,)))
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     house.answer()
-    left = draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")
-    house.commit(house.broker.store([left]))
+    house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
     assert "ops" not in house.hub.remote.rooms
     house.settle()
-    house.hub.remote.review(lambda one: one is zoe)
-    house.hub.remote.review(lambda one: one is not zoe)
-    assert "ops" not in house.hub.remote.rooms
-    house.hub.remote.review(lambda one: one is zoe)
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(900,)))
     assert zoe in house.hub.remote.rooms["ops"] and zoe not in house.hub.rooms.loaded["dev"].members
 
 
@@ -457,24 +452,75 @@ def test_entries_of_a_former_holder_do_not_affect_the_present_one() -> None:
     al.types("/join ops")
     house.settle()
     _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    past = [draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9"), draft_of("ops", Kind.RENAME, "Kim", "Zoe", "kim.2")]
+    past = [draft_of("ops", Kind.LEAVE, "Zoe", "", "other.9"), draft_of("ops", Kind.RENAME, "Kim", "Zoe", "zoe.2")]
     house.commit(house.broker.store(past))
-    for _ in range(2):
-        house.hub.remote.review(lambda one: one is zoe)
     assert zoe in house.hub.rooms.loaded["ops"].members
 
 
-def test_log_entries_of_a_departed_remote_user_are_ignored() -> None:
+def test_highest_number_says_who_is_in_a_room_whoever_says_it() -> None:
     house = House()
     (al,) = house.enter("Al")
     al.types("/join ops")
     house.settle()
-    _, zoe = arrive(house, replace(ZOE, rooms=("ops",)))
-    house.commit(house.broker.store([draft_of("ops", Kind.LEAVE, "Zoe", "", "zoe.9")]))
+    room = house.hub.rooms.loaded["ops"]
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(100,)))
+    assert room.members[zoe] == 100
+    house.commit([entry_of("ops", 103, 0, 1.0, Kind.LEAVE, "Zoe", "", "zoe.2", ZOE.host)])
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(100,), away="tea"))  # sent before the leave
+    assert zoe not in room.members
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(106,)))
+    assert room.members[zoe] == 106 == house.hub.remote.rooms["ops"][zoe]
+    house.commit([entry_of("ops", 106, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.3", ZOE.host)])
+    assert room.members[zoe] == 106
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(109,)))
+    assert room.members[zoe] == 109 == house.hub.remote.rooms["ops"][zoe]
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops", "tea"), joins=(109, 112)))
+    assert house.hub.remote.places(zoe) == {"ops": 109, "tea": 112}
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(109,)))
+    assert house.hub.remote.places(zoe) == {"ops": 109} and list(house.hub.remote.rooms) == ["ops"]
+
+
+def test_join_that_the_log_alone_tells_is_not_ended_by_an_older_report() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    room = house.hub.rooms.loaded["ops"]
+    _, zoe = arrive(house, replace(ZOE, rooms=()))
+    house.commit([entry_of("ops", 100, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.1", ZOE.host)])
+    house.hub.remote.update(zoe, replace(ZOE, rooms=(), away="tea"))
+    assert room.members[zoe] == 100
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(100,)))
+    house.hub.remote.update(zoe, replace(ZOE, rooms=()))
+    assert zoe not in room.members and "ops" not in house.hub.remote.rooms
+
+
+def test_kick_of_a_former_holder_of_a_nick_is_put_right_by_the_next_report() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.settle()
+    room = house.hub.rooms.loaded["ops"]
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(100,)))
+    arrive(house, replace(ZOE, nick="Kim", rooms=()))
+    kicks = [entry_of("ops", seq, 0, 1.0, Kind.KICK, "Bo", nick, "bo.1") for seq, nick in ((103, "Zoe"), (106, "Kim"))]
+    house.commit(kicks)
+    assert zoe not in room.members
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(100,)))
+    assert zoe in room.members
+
+
+def test_user_of_an_older_node_is_where_that_says() -> None:
+    """It gives no numbers, and no prefix of ids."""
+    house = House()
+    house.enter("Al")
+    room = house.hub.rooms.loaded["lobby"]
+    _, zoe = arrive(house, replace(ZOE, id_prefix=""))
+    house.commit([entry_of("lobby", 100, 0, 1.0, Kind.LEAVE, "Zoe", "", "nothing", ZOE.host)])
+    assert room.members[zoe] == 0
+    house.hub.remote.update(zoe, replace(ZOE, id_prefix="", rooms=()))
+    assert zoe not in room.members
     house.hub.remote.remove(zoe)
-    for _ in range(2):
-        house.hub.remote.review(lambda one: one is zoe)
-    assert zoe not in house.hub.rooms.loaded["ops"].members
 
 
 def test_announcement_of_a_local_user_is_complete() -> None:
@@ -486,7 +532,9 @@ def test_announcement_of_a_local_user_is_complete() -> None:
     house.settle()
     user = al.user
     user.modes = frozenset("wB")
-    assert person(user) == Person("Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"))
+    assert person(user) == Person(
+        "Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"), joins=(3, 6)
+    )
     assert touched
     touched.clear()
     house.hub.touch(house.connect().session)
@@ -561,12 +609,12 @@ def test_joins_leaves_and_kicks_of_people_elsewhere_take_effect_with_their_entri
     house.settle()
     _, zoe = arrive(house)
     room = house.hub.rooms.loaded["tea"]
-    house.commit([entry_of("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
+    house.commit([entry_of("tea", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.1", ZOE.host)])
     assert zoe in room.members
-    house.commit([entry_of("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "x.2", ZOE.host)])
+    house.commit([entry_of("tea", 903, 0, 1.0, Kind.LEAVE, "Zoe", "", "zoe.2", ZOE.host)])
     assert zoe not in room.members and zoe in house.hub.rooms.loaded["lobby"].members
-    house.commit([entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host)])
-    house.broker.log.append(entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "x.3", ZOE.host))
+    house.commit([entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.3", ZOE.host)])
+    house.broker.log.append(entry_of("tea", 906, 0, 1.0, Kind.JOIN, "Zoe", "", "zoe.3", ZOE.host))
     al.types("/kick zoe")
     house.settle()
     assert zoe not in room.members
@@ -610,10 +658,31 @@ def test_local_member_that_the_log_says_has_left_joins_again() -> None:
     al, bo = house.enter("Al", "Bo")
     claiming = User("Cy")
     house.hub.users["cy"] = claiming
-    for seq, nick, id in ((900, "Al", "other.1"), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
+    gone = f"{al.user.id_prefix}x3.0~0"
+    for seq, nick, id in ((900, "Al", gone), (903, "Nobody", "other.2"), (906, "Cy", "other.3")):
         house.commit([entry_of("lobby", seq, 0, 1.0, Kind.LEAVE, nick, "connection lost", id)])
     assert [(draft.body, draft.nick, draft.host) for draft in house.gather()] == [(Joined(), "Al", "")]
     assert "-Al connection lost" in bo.sees() and al.session.rooms
+    assert person(al.user).rooms == (), "until the new join is stored"
+
+
+def test_who_joins_again_and_leaves_does_so_once() -> None:
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    house.commit(house.broker.store([draft_of("lobby", Kind.LEAVE, "Al", "", f"{al.user.id_prefix}x3.0~0")]))
+    al.types("/leave")
+    house.settle()
+    kinds = [entry.kind for entry in house.broker.of("lobby") if entry.nick == "Al"]
+    assert kinds == [Kind.JOIN, Kind.LEAVE, Kind.JOIN, Kind.LEAVE] and not al.user.rooms
+
+
+def test_number_of_the_new_join_is_what_others_are_told() -> None:
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    house.commit([entry_of("lobby", 907, 0, 1.0, Kind.LEAVE, "Al", "", f"{al.user.id_prefix}x3.0~0")])
+    (join,) = house.gather()
+    house.commit([entry_of("lobby", 910, 0, 1.0, Kind.JOIN, "Al", "", join.id)])
+    assert person(al.user).joins == (910,)
 
 
 def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish() -> None:
@@ -623,7 +692,9 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     *_, gone, out = people = house.enter("Al", "Bo", "Cy", "Di")
     house.hub.nicks.losing.add("bo")
     for seq, peer in enumerate(people, 900):
-        entry = entry_of("lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"other.{seq}")
+        entry = entry_of(
+            "lobby", seq, 0, 1.0, Kind.LEAVE, peer.session.nick, "connection lost", f"{peer.user.id_prefix}x3.0~0"
+        )
         house.commit([entry])
     gone.leave()
     house.hub.rooms.remove(out.user, house.hub.rooms.loaded["lobby"])

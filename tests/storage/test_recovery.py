@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -394,7 +395,7 @@ def crowd(hub: Hub, rooms: list[str]) -> list[Silent]:
         user, _ = hub.nicks.claim(f"somebody{number}")
         user.away = "I am away until tomorrow morning " * 8
         hub.naming.attach(peer.session, user)
-        user.rooms = dict.fromkeys(rooms)  # type: ignore[arg-type]
+        user.rooms = dict.fromkeys(rooms, SimpleNamespace(members={user: 1 << 40}))  # type: ignore[arg-type]
     return people
 
 

@@ -1,18 +1,24 @@
 """Users of other nodes: they hold names and are members of rooms here as well, but have no sessions here.
 
 Lists, masks and room modes treat them like the users of this node. Events for them go to their own node.
+
+In which rooms they are is known from two sides: their node reports it, and the logs of the rooms that are loaded here
+say it. Both give the number of a join or a leave in the log, and the highest number counts, whoever says it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import NamedTuple
 
 from hubbub.chat.core import Core
 from hubbub.chat.room import Room
 from hubbub.chat.session import User
-from hubbub.model.entries import Entry, Joined, Kicked, Left
+from hubbub.model.entries import Entry, Joined, Kicked
 from hubbub.model.events import Event, Private
+from hubbub.model.ids import user_of
 from hubbub.text.names import key_of
 
 
@@ -35,10 +41,33 @@ class Person:
     active: float = 0.0
     rooms: tuple[str, ...] = ()
     id: str = field(default="", compare=False)
+    id_prefix: str = field(default="", compare=False)  # "" for a user of an older version
+    joins: tuple[int, ...] = ()  # the numbers of the joins of `rooms`; missing for a user of an older version
+
+    @property
+    def places(self) -> dict[str, int]:
+        """The user's rooms, with the numbers of the joins; 0 for an unknown number."""
+        return dict(zip_longest(self.rooms, self.joins[: len(self.rooms)], fillvalue=0))  # type: ignore[arg-type]
+
+
+class Place(NamedTuple):
+    """What is known of a remote user and a room.
+
+    Args:
+        seq: the number of the join or leave in the log that says it.
+        inside: whether the user is a member.
+        reported: whether the user's node has said that the user is a member, and not only the log.
+
+    """
+
+    seq: int
+    inside: bool
+    reported: bool
 
 
 def person(user: User) -> Person:
     """Return the description of a user of this node for other nodes."""
+    places = {name: seq for name, room in user.rooms.items() if (seq := room.members.get(user, 0))}
     return Person(
         user.nick,
         user.host,
@@ -49,8 +78,10 @@ def person(user: User) -> Person:
         user.operator,
         user.since,
         user.active,
-        tuple(user.rooms),
+        tuple(places),
         user.id,
+        user.id_prefix,
+        tuple(places.values()),
     )
 
 
@@ -59,12 +90,9 @@ class RemoteUsers:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.rooms: dict[str, dict[User, None]] = {}  # the remote members of rooms, by room: of each that has any
-        self._places: dict[User, tuple[str, ...]] = {}  # the rooms of each remote user, as used here
-        self._told: dict[User, tuple[str, ...]] = {}  # the rooms in the last report of its node
-        # The users whose rooms the log may have changed against the reports of their node. The value says whether a
-        # heartbeat of the node has arrived since then.
-        self._doubted: dict[User, bool] = {}
+        self.rooms: dict[str, dict[User, int]] = {}  # by room that has any: its remote members, and their joins
+        self._places: dict[User, dict[str, Place]] = {}  # of each remote user, by room
+        self._authors: dict[str, User] = {}  # the users of all nodes who are here, by the prefix of their ids
         # Called with a remote user, and the old away text and real name, after one of them has changed.
         self.described: list[Callable[[User, str, str], None]] = []
         # Called with a remote user, and the loaded room of which the user became a member.
@@ -78,10 +106,18 @@ class RemoteUsers:
         self.deliver: Callable[[User, Private, Callable[[bool | None], None]], None] = _nowhere
         # Returns whether this node may publish joins of its users; if not, `rejoin` is called when it may.
         self.may_speak: Callable[[], bool] = lambda: True
-        # The users of this node that are in a room, although the log says that they have left it.
-        self._absent: dict[tuple[User, Room], None] = {}
+        # The members of this node whose membership the log has ended, for example because this node was cut off. They
+        # are here still, so they join again.
+        self._ended: dict[tuple[User, Room], None] = {}
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
+        core.presence.append(self._note_author)
+
+    def _note_author(self, user: User, before: str) -> None:
+        if user.present and user.id_prefix:
+            self._authors[user.id_prefix] = user
+        elif self._authors.get(user.id_prefix) is user:
+            del self._authors[user.id_prefix]
 
     def add(self, who: Person) -> User:
         """Add a user that arrived on another node, and return them."""
@@ -91,7 +127,8 @@ class RemoteUsers:
         self._core.nicks.note(user)
         for tell in self._core.presence:
             tell(user, "")
-        self._be_told(user, who.rooms)
+        self._places[user] = {}
+        self._report(user, who.places)
         return user
 
     def update(self, user: User, who: Person) -> None:
@@ -106,7 +143,7 @@ class RemoteUsers:
                 room.rules.move_status(user, before)
             for tell in self._core.presence:
                 tell(user, before)
-        self._be_told(user, who.rooms)
+        self._report(user, who.places)
         if (away, real) != (user.away, user.real):
             for described in self.described:
                 described(user, away, real)
@@ -114,121 +151,127 @@ class RemoteUsers:
     def remove(self, user: User) -> None:
         """Remove a remote user that has left, or whose node is gone."""
         user.present = False
-        self._place(user, ())
-        self._told.pop(user, None)
-        self._doubted.pop(user, None)
+        for name in list(self._places[user]):
+            self._forget(user, name)
+        del self._places[user]
         self._core.nicks.forget(user)
         for tell in self._core.presence:
             tell(user, "")
 
     def room_loaded(self, room: Room) -> None:
         """Make the remote users in a room that has just been loaded its members."""
-        for user in self.rooms.get(room.name, ()):
-            room.add_member(user, 0)
+        for user, seq in self.rooms.get(room.name, {}).items():
+            room.add_member(user, seq)
 
     def room_unloaded(self, room: Room) -> None:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for user in self.rooms.get(room.name, ()):
             user.rooms.pop(room.name, None)
 
+    def places(self, user: User) -> dict[str, int]:
+        """Return the rooms of a remote user, with the numbers of the joins."""
+        return {name: place.seq for name, place in self._places[user].items() if place.inside}
+
     def move(self, before: str, to: str) -> None:
         """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
         if before == to:
             return
         early = self.rooms.pop(to, {})
-        inside = self.rooms.pop(before, {})
-        for user in inside:
-            self._places[user] = tuple(to if name == before else name for name in self._places[user])
-            self._doubted[user] = False
-        if inside or early:
-            self.rooms[to] = inside | early
+        members = self.rooms.pop(before, {})
+        for user in members:
+            places = self._places[user]
+            places[to] = places.pop(before)
+        if members or early:
+            self.rooms[to] = early | members
         if room := self._core.loaded.get(to):
-            for user in early:
-                self._receive(room, user)
-
-    def review(self, of: Callable[[User], bool]) -> None:
-        """Apply a node's last report again to its users whose rooms the log has changed, after its second heartbeat.
-
-        A node that is ahead of this one can mean other users and rooms by the same names than the log here does. So the
-        log overrides a report at first, and the report counts again for a user if no newer entry concerns it between
-        two calls.
-
-        Args:
-            of: returns whether a user belongs to the node.
-
-        """
-        for user, due in list(self._doubted.items()):
-            if of(user):
-                self._doubted[user] = True
-                if due:
-                    del self._doubted[user]
-                    self._place(user, self._told[user])
+            for user, seq in early.items():
+                self._receive(room, user, seq)
 
     def _describe(self, user: User, who: Person) -> None:
         user.host, user.address = who.host, who.address
         user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
-        user.id, user.since, user.active = who.id, who.since, who.active
+        user.id, user.id_prefix, user.since, user.active = who.id, who.id_prefix, who.since, who.active
 
-    def follow(self, entry: Entry) -> None:
-        """Apply a join, leave or kick from a room's log to a remote user at once; the report of its node comes later.
-
-        If another node has published a leave for a user of this node that is still here (for example because this node
-        was cut off), publish a join for that user.
-        """
-        body = entry.body
-        nick = body.nick if isinstance(body, Kicked) else entry.nick
-        user = self._core.users.get(key_of(nick))
-        if user is None or not user.present:
+    def follow(self, room: Room, entry: Entry) -> None:
+        """Apply a join, leave or kick from a room's log to its author, or to the user that a kick names."""
+        if isinstance(entry.body, Kicked):
+            self._kick(entry.room, entry.body)
             return
+        user = self._authors.get(user_of(entry.id))
+        if user is None:
+            return
+        joins = isinstance(entry.body, Joined)
         if user.is_remote:
-            # The entry may concern a former holder of the same name.
-            self._doubted[user] = False
-            rooms = dict.fromkeys(self._places.get(user, ()))
-            if isinstance(body, Joined):
-                self._place(user, (*rooms, entry.room))
-            else:
-                rooms.pop(entry.room, None)
-                self._place(user, rooms)
-        elif isinstance(body, Left) and entry.room in user.rooms and not user.wrote(entry):
-            self._absent[user, user.rooms[entry.room]] = None
-            if self.may_speak():
-                self.rejoin()
+            known = self._places[user].get(entry.room)
+            if known is None or entry.seq > known.seq:
+                self._set(user, entry.room, Place(entry.seq, joins, False))
+        elif user in room.members and not self._waits_for(entry):
+            # The leave was published by a node that takes the user for gone; the join is the answer to that.
+            room.members[user] = entry.seq if joins else 0
+            self._core.on_user_changed(user)
+            if not joins:
+                self._ended[user, room] = None
+                if self.may_speak():
+                    self.rejoin()
+
+    def _kick(self, name: str, kick: Kicked) -> None:
+        """Take a kicked user out of a room at once; their node says in the end whether it meant this one."""
+        user = self._core.users.get(key_of(kick.nick))
+        if user and user.is_remote and (known := self._places[user].get(name)):
+            self._set(user, name, known._replace(inside=False))
+
+    def _waits_for(self, entry: Entry) -> bool:
+        """Return whether a session here published an entry and waits for it: it takes effect with its posting."""
+        posting = self._core.pipeline.find(entry.id)
+        return posting is not None and posting.session is not None
 
     def rejoin(self) -> None:
         """Publish joins for users of this node that are still here, although the log says that they have left.
 
         A user that is about to lose its name is left out: `Naming.lose_name` lets it join under the new name.
         """
-        absent, self._absent = self._absent, {}
-        for user, room in absent:
+        ended, self._ended = self._ended, {}
+        for user, room in ended:
             here = user.present and room.name in user.rooms
             if here and key_of(user.nick) not in self._core.nicks.losing:
                 self._core.rejoin(user, room.name)
 
-    def _be_told(self, user: User, rooms: tuple[str, ...]) -> None:
-        self._told[user] = rooms
-        self._place(user, rooms)
+    def _report(self, user: User, rooms: Mapping[str, int]) -> None:
+        """Apply a report of a node: the rooms of one of its users, with the numbers of the joins."""
+        places = self._places[user]
+        for name, seq in rooms.items():
+            known = places.get(name)
+            if known is None or seq >= known.seq:
+                self._set(user, name, Place(seq, True, True))
+        for name in [name for name in places if name not in rooms]:
+            # A join that only the log has told may be newer than the report, so it is for the log to end it.
+            if places[name].reported or name not in self._core.loaded:
+                self._forget(user, name)
 
-    def _place(self, user: User, rooms: Iterable[str]) -> None:
-        """Set the rooms of a remote user: leave all others, and join those that are new."""
-        wanted = dict.fromkeys(rooms)
-        for name in self._places.pop(user, ()):
-            if name not in wanted and user in self.rooms.get(name, ()):
-                del self.rooms[name][user]
-                if not self.rooms[name]:
-                    del self.rooms[name]
-                if room := user.rooms.get(name):
-                    room.remove_member(user)
-        if wanted:
-            self._places[user] = tuple(wanted)
-        for name in wanted:
-            inside = self.rooms.setdefault(name, {})
-            if user not in inside:
-                inside[user] = None
-                if room := self._core.loaded.get(name):
-                    self._receive(room, user)
+    def _forget(self, user: User, name: str) -> None:
+        self._set(user, name, self._places[user][name]._replace(inside=False))
+        del self._places[user][name]
 
-    def _receive(self, room: Room, user: User) -> None:
-        room.add_member(user, 0)
+    def _set(self, user: User, name: str, place: Place) -> None:
+        """Note what is known of a remote user and a room; make the user a member of it, or a member no more."""
+        self._places[user][name] = place
+        members = self.rooms.setdefault(name, {})
+        was = user in members
+        room = self._core.loaded.get(name)
+        if place.inside:
+            members[user] = place.seq
+            if room and was:
+                room.members[user] = place.seq
+            elif room:
+                self._receive(room, user, place.seq)
+        elif was:
+            del members[user]
+            if room:
+                room.remove_member(user)
+        if not members:
+            del self.rooms[name]
+
+    def _receive(self, room: Room, user: User, seq: int) -> None:
+        room.add_member(user, seq)
         for came in self.on_arrival:
             came(user, room)

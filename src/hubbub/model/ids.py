@@ -26,6 +26,19 @@ def session_of(id: str) -> str:
     return id[: id.rfind(".") + 1]
 
 
+def user_of(id: str) -> str:
+    """Return the prefix that the ids of all sessions of one user have in common; "" for an id of another form."""
+    return id[: id.find(".") + 1]
+
+
+def leave_for(user: str, seq: int) -> str:
+    """Return the id of a leave that another node publishes for the user with this prefix: it ends the join `seq`.
+
+    No session has such ids, and the same leave always has the same id.
+    """
+    return f"{user}x{seq:x}.0"
+
+
 def process_of(id: str) -> str:
     """Return the part that all ids of one process have in common."""
     return id.partition("-")[0]

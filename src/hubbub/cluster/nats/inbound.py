@@ -7,6 +7,7 @@ only content that a client could have sent.
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import msgspec
 
@@ -26,6 +27,7 @@ from hubbub.cluster.nats.log.packed_entries import (
     when,
 )
 from hubbub.model.entries import Kind
+from hubbub.model.ids import user_of
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, cut, real_name, reason_of
 from hubbub.text.names import is_name, is_room
@@ -97,6 +99,7 @@ def _can_be(number: int, who: Person) -> bool:
 
 
 def _person(who: Person, now: float) -> Person:
+    places = {room: seq for room, seq in islice(who.places.items(), ROOMS) if is_room(room) and 0 <= seq < HIGHEST}
     return Person(
         who.nick,
         clean_host(who.host),
@@ -107,8 +110,10 @@ def _person(who: Person, now: float) -> Person:
         who.operator,
         when(who.since, now),
         when(who.active, now),
-        tuple(dict.fromkeys(room for room in who.rooms[:ROOMS] if is_room(room))),
+        tuple(places),
         clean_id(who.id),
+        user_of(clean_id(who.id_prefix)),
+        tuple(places.values()),
     )
 
 

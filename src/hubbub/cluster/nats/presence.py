@@ -31,7 +31,7 @@ from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Draft, Entry, Left
 from hubbub.model.events import Event, Invited, Knocked, Private
-from hubbub.model.ids import copy_of, make_id
+from hubbub.model.ids import copy_of, leave_for, make_id
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Presence:
         self._changed: dict[User, None] = {}
         self._told = 0
         self.peers: dict[str, Peer] = {}
-        self._places: dict[User, tuple[str, int]] = {}  # of remote users: their node, and their number there
+        self._addresses: dict[User, tuple[str, int]] = {}  # of remote users: their node, and their number there
         self._planned = False
         self._loop = asyncio.get_running_loop()
         hub.on_user_changed = self._touch
@@ -212,9 +212,6 @@ class Presence:
         self._forget(peer, news.gone)
         self._take(peer, news)
         peer.number = news.number
-        # A heartbeat shows that all earlier news of that node has been received.
-        if not news.people and not news.gone:
-            self._hub.remote.review(lambda one: self._places[one][0] == news.node)
 
     def _take(self, peer: Peer, news: NewsMessage) -> None:
         for number, who in news.people:
@@ -224,7 +221,7 @@ class Presence:
                 raise ValueError("a node has too many people")
             else:
                 user = peer.people[number] = self._hub.remote.add(who)
-                self._places[user] = news.node, number
+                self._addresses[user] = news.node, number
 
     def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
         for number in list(numbers):
@@ -257,14 +254,20 @@ class Presence:
 
     def _remove(self, user: User) -> None:
         self._hub.remote.remove(user)
-        del self._places[user]
+        del self._addresses[user]
 
     def _say_gone(self, lease: str, number: int, user: User) -> None:
-        # The id contains the lease and not the node: a node may lose several leases, and an id is stored only once.
-        rooms = [name for name, inside in self._hub.remote.rooms.items() if user in inside]
-        for index, room in enumerate(rooms):
-            id = copy_of(make_id(f"{lease}.", number), index)
-            draft = Draft(room, user.nick, Left("connection lost", quit=True), id, user.host, must_store=True)
+        """Publish the leaves of a user of a dead node, under ids of the user.
+
+        The ids follow from the joins that the leaves end, so that nobody leaves twice.
+        """
+        places = self._hub.remote.places(user)
+        first = min(places.values(), default=0)
+        # A user of an older version has no known prefix: the lease makes the id unique, as it ends once.
+        id = leave_for(user.id_prefix, first) if user.id_prefix and first else make_id(f"{lease}.", number)
+        for index, room in enumerate(places):
+            copy = copy_of(id, index)
+            draft = Draft(room, user.nick, Left("connection lost", quit=True), copy, user.host, must_store=True)
             self._hub.pipeline.add(Posting(draft))
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
@@ -273,20 +276,20 @@ class Presence:
         self._tasks.spawn(self._link.tell(subject, data))
 
     def _send_to(self, user: User, event: Event) -> None:
-        node, number = self._places[user]
+        node, number = self._addresses[user]
         if one := forwarded(number, event):
             self._send(f"{TO}{node}", _encode(one))
 
     def _expel(self, user: User, reason: str) -> None:
-        node, number = self._places[user]
+        node, number = self._addresses[user]
         self._send(f"{TO}{node}", _encode(ForwardedEvent(number, text=reason, what=EXPEL)))
 
     def _deliver(self, user: User, event: Private, done: Callable[[bool | None], None]) -> None:
         async def ask() -> None:
-            if user not in self._places:
+            if user not in self._addresses:
                 done(False)
                 return
-            node, number = self._places[user]
+            node, number = self._addresses[user]
             answer = await self._link.request(f"{TO}{node}", _encode(forwarded(number, event)), WITHIN)
             done(None if answer is None else answer == TOLD)
 
