@@ -21,3 +21,9 @@ def test_id_is_made_of_its_parts_and_tells_them() -> None:
 def test_id_of_another_form_has_no_session() -> None:
     assert ids.session_of("imported") == "" and ids.process_of("imported") == "imported"
     assert not ids.has_label("imported") and not ids.event_of("")
+
+
+def test_ids_of_a_user_have_a_prefix_in_common_and_those_of_others_for_them_too() -> None:
+    leave = ids.leave_for("boot-1f.", 255)
+    assert {ids.user_of(id) for id in ("boot-1f.3", "boot-1f.2.3", leave)} == {"boot-1f."}
+    assert ids.session_of(leave) not in ("boot-1f.", "") and ids.user_of("imported") == ""
