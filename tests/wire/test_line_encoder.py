@@ -34,7 +34,7 @@ from records import entry_of
 NOW = datetime(2026, 11, 24, 9, 15, 30, tzinfo=UTC).timestamp()
 
 
-def entry(kind: Kind, text: str = "", room: str = "lobby", at: float = NOW) -> Entry:
+def entry(kind: Kind | str, text: str = "", room: str = "lobby", at: float = NOW) -> Entry:
     return entry_of(room, 7, 3, at, kind, "Alice", text, "x1.1")
 
 
@@ -136,6 +136,13 @@ def test_time_is_in_front_with_the_date_of_another_day(age: timedelta, stamp: st
 def test_day_is_that_of_the_clock_on_the_wall() -> None:
     old = entry(Kind.ACTION, "waves", at=NOW - 10 * 3600)
     assert stamped(old, NOW, timezone(timedelta(hours=2))) == "[01:15] * Alice waves"
+
+
+def test_entry_that_no_terminal_shows_has_a_line_in_a_print_of_the_log() -> None:
+    gone, newer = entry(Kind.REDACTED, "", at=NOW), entry("poll", "tea?", at=NOW)
+    assert RAW.encode(gone) == RAW.encode(newer) == b""
+    assert stamped(gone, NOW, UTC).endswith("*** A message by Alice was deleted ***")
+    assert stamped(newer, NOW, UTC).endswith("*** A newer version of hubbub wrote an entry here ***")
 
 
 def past(*texts: str, tail: tuple[str, ...] = ()) -> HistoryShown:
