@@ -3,7 +3,7 @@
 Rules of this file:
 
  1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the broker
-    ends later in another call. Meanwhile the next commands of that session wait (`Session.is_blocked`), and no
+    ends later in another call. Meanwhile the next commands of that session wait (`Session.pending`), and no
     other session does.
  2. Every action of a session becomes a draft. No session sees any of it until `Pipeline.committed` brings it
     back as an entry.

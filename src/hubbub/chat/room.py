@@ -87,9 +87,7 @@ class CommittedBatch:
         """Return the bytes of the whole batch, rendered once and cached for each encoder."""
         whole = self._whole.get(encoder)
         if whole is None:
-            lines = self._lines.get(encoder)
-            if lines is None:
-                lines = self._lines[encoder] = [encoder.encode(entry) for entry in self.entries]
+            lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
             whole = self._whole[encoder] = encoder.join(lines)
         return whole
 
@@ -108,7 +106,7 @@ class CommittedBatch:
         Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
         those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
         """
-        lines = self._lines.get(encoder) or [encoder.encode(entry) for entry in self.entries]
+        lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
         own = () if encoder.echo else self.authored_by(tag)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:

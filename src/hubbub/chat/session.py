@@ -239,12 +239,8 @@ class Session:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether its next command must wait for its earlier operations, or until it reads its replies."""
-        if self.pending:
-            return True
+        """Whether its next command must wait for its drafts, or until it reads its replies; not if it has none."""
         turn = self.replies
-        if not turn:
-            return False
         if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)
