@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from doubles import House, Look, Peer
+from hubbub.chat import delivery as delivery_module
 from hubbub.chat import direct, moderation
-from hubbub.chat import effects as effects_module
 from hubbub.chat.remote_users import Person, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
@@ -563,7 +563,7 @@ class Once(Look):
 
 
 def test_event_of_another_node_in_two_rooms_is_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(effects_module, "SHARED", 1)
+    monkeypatch.setattr(delivery_module, "EVENTS", 1)
     house = House()
     (al,) = house.enter("Al", look=Once())
     al.types("/join tea")

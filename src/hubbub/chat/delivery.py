@@ -15,11 +15,13 @@ from typing import Any, Protocol
 from hubbub.chat.room import CommittedBatch, Cursor, Room, slices
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError
+from hubbub.model import ids
 from hubbub.model.client import Send
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Entry, Left, NickChanged, Said
 from hubbub.model.queries import After, AllRooms, LogPage, OpenedRoom, Query
 from hubbub.model.viewer import SYSTEM
 
+EVENTS = 1_000  # events in several rooms that are remembered, so that each of them is shown once
 PAGE = 256  # entries per log page for a session that is behind
 
 
@@ -75,14 +77,9 @@ class Delivery:
         self._rendered: list[CommittedBatch] = []  # batches whose partial caches are to be dropped
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
         self.delivered = 0  # entries times members, since the start
+        self._events: dict[str, tuple[str, ...]] = {}  # the newest events with several entries, and their rooms so far
 
-    def fan_out(
-        self,
-        room: Room,
-        entries: Sequence[Entry],
-        authors: Collection[Session | None],
-        doubled: Mapping[int, Sequence[str]] | None = None,
-    ) -> CommittedBatch:
+    def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> CommittedBatch:
         """Append entries to the room and write them to its live members; return them as a batch.
 
         Args:
@@ -90,10 +87,11 @@ class Delivery:
             entries: the committed entries, in order.
             authors: the sessions that published some of the entries. An author is not written its own entries, unless
                 its encoder echoes them.
-            doubled: for some entries, by index, the other rooms in which the same event was shown before.
 
         """
-        batch = room.append(entries, doubled)
+        batch = room.append(entries)
+        if len(entries) > 1 or type(entries[0].body) is not Said:
+            batch.duplicates = self._written_before(room, entries)
         self._remember(room, batch)
         self._rendered.append(batch)
         for encoder, group in list(room.live.items()):
@@ -111,6 +109,22 @@ class Delivery:
                 if part := batch.encoded_for(encoder, session.id_prefix, 0, seen):
                     session.sink.write(part)
         return batch
+
+    def _written_before(self, room: Room, entries: Sequence[Entry]) -> dict[int, tuple[str, ...]]:
+        """Return the other rooms in which the events of these entries were written before, by index.
+
+        A nick change and the end of a user have an entry in each room of the user.
+        """
+        found = {}
+        for index, entry in enumerate(entries):
+            if event := ids.event_of(entry.id) if isinstance(entry.body, NickChanged | Left) else "":
+                rooms = self._events.pop(event, ())
+                self._events[event] = (*rooms, room.name)
+                if rooms:
+                    found[index] = rooms
+        while len(self._events) > EVENTS:
+            del self._events[next(iter(self._events))]
+        return found
 
     def signal(self, room: Room, entry: Entry, author: Session | None) -> None:
         """Write an ephemeral entry to the live members except its author; members that are behind miss it."""

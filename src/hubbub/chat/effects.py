@@ -10,12 +10,10 @@ from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Room, slices
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session
-from hubbub.model import ids
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
 from hubbub.model.state import target_of
 
 COMING = (Joined, Left, Kicked)
-SHARED = 1_000  # events of other nodes that are remembered, to show each only once
 
 Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 
@@ -30,7 +28,6 @@ class Effects:
         self._remote = remote
         core.pipeline.deliver, core.pipeline.undo = self.stored, self.undo
         rooms.advance = self.advance
-        self._shared: dict[str, tuple[str, ...]] = {}  # events of other nodes, and the rooms that have shown them
         # The effect of an entry on the session that published it, by kind.
         self._own: dict[type[Body], Effect] = {
             Joined: rooms.joined,
@@ -89,10 +86,8 @@ class Effects:
         for piece in slices(entries, self._core.limits.write_bytes) if len(entries) > 1 else (entries,):
             postings = [self._core.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
-            earlier_in = [p.earlier if p else self._told_before(e) for p, e in zip(postings, piece, strict=True)]
-            doubled = {index: rooms for index, rooms in enumerate(earlier_in) if rooms}
             authors = {posting.session for posting in postings if posting}
-            batch = self._core.delivery.fan_out(room, piece, authors, doubled)
+            batch = self._core.delivery.fan_out(room, piece, authors)
             for index, entry in enumerate(piece):
                 if type(entry.body) is not Said:
                     self._follow(room, batch, index)
@@ -130,17 +125,6 @@ class Effects:
             posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged) else None
             if posting and _is_here(posting):
                 self._naming.rename_stored(posting)
-
-    def _told_before(self, entry: Entry) -> tuple[str, ...]:
-        """Return the other rooms in which an event of another node was shown before, and remember the entry's room."""
-        event = ids.event_of(entry.id)
-        if not event:
-            return ()
-        rooms = self._shared.setdefault(event, ())
-        self._shared[event] = (*rooms, entry.room)
-        if len(self._shared) > SHARED:
-            del self._shared[next(iter(self._shared))]
-        return rooms
 
 
 def _is_here(posting: Posting) -> bool:

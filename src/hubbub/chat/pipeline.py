@@ -320,4 +320,3 @@ def link_drafts(postings: Sequence[Posting]) -> None:
     first = postings[0].draft.id if postings else ""
     for number, posting in enumerate(postings):
         posting.draft.id = ids.copy_of(first, number)
-        posting.earlier = tuple(other.draft.room for other in postings[:number])

@@ -47,17 +47,15 @@ class CommittedBatch:
     Args:
         entries: the entries, in order of their numbers.
         after: the position of a member that has received everything before the batch.
-        doubled: for some entries, by index, the other rooms in which the same event was shown before.
 
     """
 
     __slots__ = ("_lines", "_own", "_whole", "after", "cost", "duplicates", "end", "entries")
 
-    def __init__(
-        self, entries: Sequence[Entry], after: Cursor, doubled: Mapping[int, Sequence[str]] | None = None
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
         self.entries = without_secrets(entries)
-        self.duplicates = doubled or {}
+        # For some entries, by index: the other rooms in which the same event was written before.
+        self.duplicates: Mapping[int, Sequence[str]] = {}
         self.after = after
         self.end = Cursor(entries[-1].seq, after.ordinal + len(entries))
         bodies = (entry.body for entry in entries)
@@ -177,12 +175,12 @@ class Room:
         # The sessions that have received everything, by encoder: a batch is written to them without any more checks.
         self.live: dict[Encoder, dict[Session, Send]] = {}
 
-    def append(self, entries: Sequence[Entry], doubled: Mapping[int, Sequence[str]] | None = None) -> CommittedBatch:
+    def append(self, entries: Sequence[Entry]) -> CommittedBatch:
         """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
 
         The entries also change the room's state, newest messages and absences.
         """
-        batch = CommittedBatch(entries, self.end, doubled)
+        batch = CommittedBatch(entries, self.end)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
         for entry in entries:

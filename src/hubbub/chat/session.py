@@ -39,7 +39,6 @@ class Posting(Struct, eq=False):
         session: the session that published it and waits for the outcome, or None.
         label: the session's own identifier for it: the reply repeats it, and the stored id ends with it.
         size: the characters of its text while it is in the pipeline.
-        earlier: other rooms that show the same event first.
         typed: changes as its own session typed them, if they are stored in another form: with a room key in plain text.
         after: of a join: the number after which its session wants to go on.
         entry: the stored entry.
@@ -55,7 +54,6 @@ class Posting(Struct, eq=False):
     session: Session | None = None
     label: str = ""
     size: int = 0
-    earlier: tuple[str, ...] = ()
     typed: ModesChanged | None = None
     after: int | None = None
     entry: Entry | None = None
