@@ -431,7 +431,7 @@ def test_time_in_the_future_is_said_and_a_little_ahead_is_not(tmp_path: Path) ->
     later = {**ENTRY, "id": "x-2", "time": 4102444800.0}
     file.write_text("\n".join(['{"hubbub":"export","version":1}', json.dumps(ahead), json.dumps(later)]) + "\n")
     said = sentence(hubbub("import", "--data", tmp_path / "copy", file))
-    assert said.startswith(f"Line 3 of {file} is broken: its time, 2100-01-01 00:00, is in the future")
+    assert said.startswith(f"Line 3 of {file} is invalid: its time, 2100-01-01 00:00, is in the future")
     with closing(Store(tmp_path / "copy")) as store:
         assert [entry.id for entry in everything(store, "lobby")] == ["x-1"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -11,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, RoomRenamed
+from hubbub.model.entries import Body, Entry, RoomRenamed
 from hubbub.storage.sqlite import salvage, schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
@@ -138,6 +139,8 @@ class Archive(Store):
             db.execute("BEGIN IMMEDIATE")
             known = self._known(entries)
             changed: dict[int, WrittenRoom] = {}
+            rows: list[tuple[Any, ...]] = []
+            overlays: list[tuple[int, Body]] = []
             for entry in entries:
                 # An import may be started again, and its file may contain an entry twice.
                 if entry.id in known:
@@ -146,8 +149,8 @@ class Archive(Store):
                 seq += 1
                 room = self._room(entry.room)
                 stored = structs.replace(entry, seq=seq, prev=room.last)
-                db.execute(INSERT, schema.row(stored, room.id, room.last))
-                self._overlay(room.id, stored.body)
+                rows.append(schema.row(stored, room.id, room.last))
+                overlays.append((room.id, stored.body))
                 room.last = seq
                 changed[room.id] = room
                 if isinstance(entry.body, RoomRenamed):
@@ -155,6 +158,9 @@ class Archive(Store):
                 if self._apply(room, stored):
                     self._rooms[room.state.name] = self._rooms.pop(entry.room)
                     room.save(db)
+            db.executemany(INSERT, rows)
+            for id, body in overlays:
+                self._overlay(id, body)
             for room in changed.values():
                 room.save(db)
             db.execute("COMMIT")
@@ -170,8 +176,10 @@ class Archive(Store):
         return count
 
     def _known(self, entries: Sequence[Entry]) -> set[str]:
-        found = "SELECT 1 FROM entry WHERE id = ?"
-        return {entry.id for entry in entries if self._db.execute(found, (entry.id,)).fetchone()}
+        ids = json.dumps([entry.id for entry in entries])
+        # The ids lead: SQLite looks each of them up in the index of the entries' ids.
+        found = "SELECT entry.id FROM json_each(?) AS asked CROSS JOIN entry ON entry.id = asked.value"
+        return {str(id) for (id,) in self._db.execute(found, (ids,))}
 
     def _free(self, entry: Entry, to: str) -> None:
         """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""
