@@ -36,6 +36,7 @@ SLOWEST = (
 TESTS = Path(__file__).parent
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest; within a file the order stays. Leave out what test_coverage.py runs itself."""
     if any(item.path.name == "test_coverage.py" for item in items):
