@@ -12,6 +12,7 @@ from test_forged import Alone, alone
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.batches import EntryBatch, checksum
+from hubbub.cluster.nats.log.log_identity import ANOTHER
 from hubbub.cluster.nats.log.packed_entries import PackedEntry
 from hubbub.cluster.nats.log.stream_state import StateMessage, StreamState
 from hubbub.model.entries import Kind
@@ -70,7 +71,7 @@ async def look(node: Alone, times: int = 1) -> None:
     for _ in range(times):
         await node.broker.identity.check(node.broker.following.newest)
         if room := await node.broker.following.audit():
-            node.broker.identity.mistrust("the log is another one; the server must be started again", room)
+            node.broker.identity.mistrust(ANOTHER, room)
 
 
 async def test_log_that_has_grown_again_is_noticed_by_what_comes_next() -> None:

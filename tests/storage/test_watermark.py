@@ -11,7 +11,7 @@ import pytest
 from probing import SetClock, said, texts
 
 from hubbub.errors import SettingsError
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Entry, Kind
 from hubbub.storage.sqlite import watermark
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.checking import warnings
@@ -148,7 +148,7 @@ def test_log_of_which_everything_was_forgotten_has_not_lost_its_end(tmp_path: Pa
 
 def test_import_notes_how_far_the_log_is(tmp_path: Path) -> None:
     with closing(Archive(tmp_path, write=True)) as archive:
-        archive.take_in([entry_of("lobby", 1, 0, 1.0, said("x")[0].kind, "Al", "hi", f"x.{n}") for n in range(5)])
+        archive.take_in([entry_of("lobby", 1, 0, 1.0, Kind.MESSAGE, "Al", "hi", f"x.{n}") for n in range(5)])
     mark = watermark.read(tmp_path)
     assert mark and mark.newest == 5 and checked(tmp_path) == ([], [])
 
