@@ -172,7 +172,8 @@ def test_key_is_stored_as_a_hash_that_fits_it_alone(key: str, other: str, salt: 
     stored = room_keys.hashed(key, salt)
     assert " " not in stored and len(stored) > 48 and room_keys.hashed(key, salt + "1") != stored
     assert room_keys.fits(key, stored) and room_keys.fits(other, stored) is (key == other)
-    assert room_keys.fits(key, key) and room_keys.fits(other, key) is (key == other), "as logs of before have it"
+    if not key.startswith("$k1$"):  # the beginning of a hash
+        assert room_keys.fits(key, key) and room_keys.fits(other, key) is (key == other), "as logs of before have it"
 
 
 @pytest.mark.parametrize("stored", ["$k1$", "$k1$x", "$k1$x$", "$k1$$"])
