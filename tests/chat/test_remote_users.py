@@ -478,6 +478,9 @@ def test_highest_number_says_who_is_in_a_room_whoever_says_it() -> None:
     assert house.hub.remote.places(zoe) == {"ops": 109, "tea": 112}
     house.hub.remote.update(zoe, replace(ZOE, rooms=("ops",), joins=(109,)))
     assert house.hub.remote.places(zoe) == {"ops": 109} and list(house.hub.remote.rooms) == ["ops"]
+    for seq in (115, 118):
+        house.commit([entry_of("ops", seq, 0, 1.0, Kind.LEAVE, "Zoe", "", f"zoe.{seq}", ZOE.host)])
+    assert zoe not in room.members and not house.hub.remote.rooms
 
 
 def test_join_that_the_log_alone_tells_is_not_ended_by_an_older_report() -> None:
