@@ -435,6 +435,27 @@ def test_announcement_for_a_new_room_of_an_old_name_holds_after_the_rename() -> 
     assert zoe in house.hub.remote.rooms["ops"] and zoe not in house.hub.rooms.loaded["dev"].members
 
 
+def test_reports_that_are_ahead_of_the_renames_of_two_rooms_change_no_members() -> None:
+    """A report may come before the log says that one room got a new name, and another one its old name."""
+    house = House()
+    al, _ = house.enter("Al", "Bo")
+    al.types("/join den", "/join ops")
+    house.settle()
+    _, zoe = arrive(house, replace(ZOE, rooms=("ops",), joins=(100,)))
+    _, yan = arrive(house, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("den",), joins=(103,)))
+    rooms = house.hub.rooms.loaded
+    ops, den = rooms["ops"], rooms["den"]
+    house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",), joins=(100,)))
+    house.hub.remote.update(yan, replace(ZOE, nick="Yan", id_prefix="yan.", rooms=("ops",), joins=(103,)))
+    assert zoe in ops.members and yan in den.members
+    for before, to in (("ops", "dev"), ("den", "ops")):
+        al.types(f"/join {before}", f"/rename {to}")
+        house.settle()
+    assert (ops.name, den.name) == ("dev", "ops")
+    assert zoe in ops.members and yan not in ops.members and yan in den.members and zoe not in den.members
+    assert (house.hub.remote.places(zoe), house.hub.remote.places(yan)) == ({"dev": 100}, {"ops": 103})
+
+
 def test_room_that_is_given_the_name_that_it_has_keeps_who_comes_later() -> None:
     house = House()
     (al,) = house.enter("Al")

@@ -239,11 +239,19 @@ class RemoteUsers:
     def _report(self, user: User, rooms: Mapping[str, int]) -> None:
         """Apply a report of a node: the rooms of one of its users, with the numbers of the joins."""
         places = self._places[user]
+        # A join that is known here under another name than in the report: its room has been renamed, and the log of the
+        # room has yet to say so. Until then the old name may mean another room there.
+        renamed = {
+            place.seq: name
+            for name, place in places.items()
+            if place.seq and place.inside and name in self._core.loaded
+        }
         for name, seq in rooms.items():
             known = places.get(name)
-            if known is None or seq >= known.seq:
+            if renamed.get(seq, name) == name and (known is None or seq >= known.seq):
                 self._set(user, name, Place(seq, True, True))
-        for name in [name for name in places if name not in rooms]:
+        kept = {*rooms, *(renamed[seq] for seq in rooms.values() if seq in renamed)}
+        for name in [name for name in places if name not in kept]:
             # A join that only the log has told may be newer than the report, so it is for the log to end it.
             if places[name].reported or name not in self._core.loaded:
                 self._forget(user, name)
