@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from hubbub.chat import commands
+from hubbub.chat.commands import slash
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
@@ -17,7 +17,7 @@ from hubbub.model.access import Action, may, sees
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Refusal, RoomEntered
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
-from hubbub.model.state import RoomState, overlaid, target_of
+from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
 from records import text_in
 
@@ -215,7 +215,7 @@ class Peer:
             if self.session.user is None:
                 self._hub.naming.enter(self.session, line)
             else:
-                commands.run(self._hub, self.session, line)
+                slash.run(self._hub, self.session, line)
         except Refused as refusal:
             self._hub.reply(self.session, Refusal(refusal.code, refusal.text))
 

@@ -11,7 +11,7 @@ from hubbub.model.codec import body_of, record, text_of
 from hubbub.model.codec import entry_of as entry_of
 from hubbub.model.entries import Draft, Entry, Kind, ModeChange, ModesChanged
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.state import RoomState
+from hubbub.model.room.state import RoomState
 
 
 def draft_of(room: str, kind: str, nick: str, text: str, id: str, *rest: Any, **more: Any) -> Draft:

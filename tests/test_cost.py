@@ -8,11 +8,12 @@ import pytest
 
 from costing import least, worst
 from doubles import House, Peer
-from hubbub.chat import commands, direct
-from hubbub.chat.commands import COMMANDS
+from hubbub.chat import direct
+from hubbub.chat.commands import slash
+from hubbub.chat.commands.slash import COMMANDS
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
-from hubbub.model.masks import read_mask
+from hubbub.model.room.masks import read_mask
 from hubbub.text import names
 from hubbub.text.cleaning import beginning, clean, clean_exactly, clean_lines, cut, fold_text, reason_of
 from hubbub.wire.line.encoder import LineReader
@@ -34,7 +35,7 @@ def says(house: House, peer: Peer) -> Callable[[str], object]:
 
     def act(line: str) -> None:
         try:
-            commands.run(house.hub, peer.session, line)
+            slash.run(house.hub, peer.session, line)
         except Refused as refusal:
             assert len(refusal.text) < 200  # what was typed is not told back whole
         house.settle()
@@ -72,7 +73,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "fold_text": fold_text,
     "key_of": names.key_of,
     "read_mask": read_mask,
-    "words_of": commands.words_of,
+    "words_of": slash.words_of,
     "check_name": names.check_name,
     "check_room": names.check_room,
 }

@@ -68,7 +68,7 @@ def test_commands_and_flags_exist() -> None:
 
 
 def test_architecture_fits_a_mind() -> None:
-    assert len((TOP / "docs" / "architecture.md").read_text("utf-8").splitlines()) <= 60
+    assert len((TOP / "docs" / "architecture.md").read_text("utf-8").splitlines()) <= 80
 
 
 def test_no_lock_file_names_an_index() -> None:

@@ -16,7 +16,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "files": set(),
     "passwords": {"text", "errors"},
     "text": {"errors"},
-    "model": {"text", "errors", "chat"},
+    "model": {"text", "errors"},
     "chat": {"model", "text", "errors"},
     "wire": CHAT,
     "storage": {*CHAT, "files"},

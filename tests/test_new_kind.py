@@ -15,7 +15,7 @@ from hubbub.model import codec, entries
 from hubbub.model.codec import record
 from hubbub.model.entries import KINDS, Body, Draft, Entry, Kind
 from hubbub.model.queries import After
-from hubbub.model.state import RoomState, Topic
+from hubbub.model.room.state import RoomState, Topic
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.store import Store
@@ -24,7 +24,7 @@ from hubbub.wire.line import encoder as line
 from hubbub.wire.web import frames
 
 SOURCE = Path(entries.__file__).parent.parent
-REGISTRIES = {  # that have a row for each kind; CONTRIBUTING.md names them, and model/state.py
+REGISTRIES = {  # that have a row for each kind; CONTRIBUTING.md names them, and model/room/state.py
     "model/entries.py",
     "model/codec.py",
     "wire/line/encoder.py",
@@ -53,7 +53,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(KINDS, Waved, Wave.WAVE)  # model/entries.py
     monkeypatch.setitem(codec._TEXTS, Waved, lambda body: body.at)  # model/codec.py
     monkeypatch.setitem(codec._BODIES, Wave.WAVE, Waved)
-    monkeypatch.setitem(RoomState._EFFECTS, Waved, waved)  # model/state.py
+    monkeypatch.setitem(RoomState._EFFECTS, Waved, waved)  # model/room/state.py
     monkeypatch.setitem(line.ENTRIES, Waved, lambda entry, body: f"{entry.nick} waves at {body.at}")
     monkeypatch.setitem(irc._OTHERS, Waved, lambda form, entry, body: f":{entry.nick} WAVE {body.at}\r\n".encode())
 

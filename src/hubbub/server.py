@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hubbub import brokers, process
-from hubbub.chat.budget import Budget
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
 from hubbub.errors import BrokerError
 from hubbub.logins import Logins
+from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
 from hubbub.serve import service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor

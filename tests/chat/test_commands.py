@@ -1,7 +1,7 @@
 import pytest
 
 from doubles import NOON, House, Peer
-from hubbub.chat.commands import ALIASES, COMMANDS, FOUND, MAX_HISTORY
+from hubbub.chat.commands.slash import ALIASES, COMMANDS, FOUND, MAX_HISTORY
 from hubbub.model.events import (
     Clock,
     Event,

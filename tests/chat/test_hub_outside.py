@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat.budget import Budget
 from hubbub.errors import Refused
+from hubbub.model.budget import Budget
 from hubbub.model.entries import Kind
 from hubbub.model.events import (
     Acknowledged,

@@ -6,7 +6,7 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import direct
-from hubbub.chat.commands import members_of
+from hubbub.chat.commands.slash import members_of
 from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Kind

@@ -20,7 +20,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
-from hubbub.model.modes import without_secrets
+from hubbub.model.room.modes import without_secrets
 from hubbub.text.bounds import FOLDED_CHARS, MASKS_IN_LIST
 from records import draft_of, parse, text_in
 

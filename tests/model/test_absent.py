@@ -8,11 +8,11 @@ import pytest
 
 from doubles import NOON, House, Peer
 from hubbub.chat.rooms import RETURNING
-from hubbub.model.absent import DAY, Absence, absences
 from hubbub.model.codec import stored
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Latest
+from hubbub.model.room.absent import DAY, Absence, absences
 from records import entry_of, text_in
 
 AL, BO, CY = ("al", "~al@x"), ("bo", "~bo@y"), ("cy", "~al@x")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hubbub.errors import Refused
-from hubbub.model.mask_targets import by_cloak, has_address, is_pattern, one_address, shown
+from hubbub.model.room.mask_targets import by_cloak, has_address, is_pattern, one_address, shown
 
 
 @pytest.mark.parametrize(

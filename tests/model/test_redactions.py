@@ -8,7 +8,7 @@ from doubles import House, Look, Peer
 from hubbub.chat import moderation
 from hubbub.model.entries import Entry, Kind, Redacted
 from hubbub.model.events import HistoryShown, QueryResult
-from hubbub.model.redactions import REMEMBERED, Redactions
+from hubbub.model.room.redactions import REMEMBERED, Redactions
 from records import draft_of, entry_of, text_in
 from system_queries import Latest
 

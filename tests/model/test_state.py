@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.chat.session import User
-from hubbub.model import room_keys
 from hubbub.model.entries import Entry, Kind, ModeChange
-from hubbub.model.mask_lists import VERDICTS
-from hubbub.model.modes import LETTERS, describe, without_secrets
-from hubbub.model.state import LIST_CHARS, MAX_MASKS, MAX_RIGHTS, PARAM_CHARS, RoomState, overlaid, target_of
+from hubbub.model.room import keys
+from hubbub.model.room.mask_lists import VERDICTS
+from hubbub.model.room.modes import LETTERS, describe, without_secrets
+from hubbub.model.room.state import LIST_CHARS, MAX_MASKS, MAX_RIGHTS, PARAM_CHARS, RoomState, overlaid, target_of
 from hubbub.model.viewer import Viewer
 from hubbub.text.names import LOBBY
 from records import changed, entry_of, parse, text_in, write
@@ -169,22 +169,22 @@ def test_settings_are_set_and_taken_back() -> None:
 
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(["x.1", "boot-2.5", ""]))
 def test_key_is_stored_as_a_hash_that_fits_it_alone(key: str, other: str, salt: str) -> None:
-    stored = room_keys.hashed(key, salt)
-    assert " " not in stored and len(stored) > 48 and room_keys.hashed(key, salt + "1") != stored
-    assert room_keys.fits(key, stored) and room_keys.fits(other, stored) is (key == other)
+    stored = keys.hashed(key, salt)
+    assert " " not in stored and len(stored) > 48 and keys.hashed(key, salt + "1") != stored
+    assert keys.fits(key, stored) and keys.fits(other, stored) is (key == other)
     if not key.startswith("$k1$"):  # the beginning of a hash
-        assert room_keys.fits(key, key) and room_keys.fits(other, key) is (key == other), "as logs of before have it"
+        assert keys.fits(key, key) and keys.fits(other, key) is (key == other), "as logs of before have it"
 
 
 @pytest.mark.parametrize("stored", ["$k1$", "$k1$x", "$k1$x$", "$k1$$"])
 def test_hash_that_is_none_fits_nothing(stored: str) -> None:
-    assert not room_keys.fits("", stored) and not room_keys.fits("x", stored)
+    assert not keys.fits("", stored) and not keys.fits("x", stored)
 
 
 def test_keys_are_shown_to_nobody() -> None:
     said = [entry(Kind.MESSAGE, "+k"), entry(Kind.MODE, "+m"), entry(Kind.MODE, "+b k!*@* until=9")]
     assert without_secrets(said[:2]) is not None and list(without_secrets(said)) == said
-    hidden = [entry(Kind.MODE, "+bk x!*@* tea until=9"), entry(Kind.MODE, f"+k {room_keys.hashed('tea', 'x.1')}")]
+    hidden = [entry(Kind.MODE, "+bk x!*@* tea until=9"), entry(Kind.MODE, f"+k {keys.hashed('tea', 'x.1')}")]
     shown = [text_in(one) for one in without_secrets([*said, *hidden, entry(Kind.MODE, "-k tea")])]
     assert shown == ["+k", "+m", "+b k!*@* until=9", "+bk x!*@* * until=9", "+k *", "-k *"]
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
-from hubbub.chat.budget import Buckets
 from hubbub.config import Settings
+from hubbub.model.budget import Buckets
 from hubbub.serve import connection as connections
 from hubbub.serve.connection import AHEAD, READ, Connection, ConnectionState, Shared
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from hubbub.chat import commands
+from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
@@ -46,7 +46,7 @@ class Peer:
         while self._lines and self.session.user and self.node.hub.session_ready(self.session):
             line = self._lines.pop(0)
             try:
-                commands.run(self.node.hub, self.session, line)
+                slash.run(self.node.hub, self.session, line)
             except Refused as refusal:
                 self.node.hub.reply(self.session, Refusal(refusal.code, refusal.text))
 
@@ -102,7 +102,7 @@ class Node:
         await self.broker.stop(2.0)
 
     def who(self, room: str = "lobby") -> list[str]:
-        return list(commands.members_of(self.hub, room).nicks) if room in self.hub.rooms.loaded else []
+        return list(slash.members_of(self.hub, room).nicks) if room in self.hub.rooms.loaded else []
 
 
 async def until(true: Callable[[], bool], otherwise: Callable[[], str], seconds: float = SECONDS) -> None:

@@ -13,7 +13,7 @@ from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.entries import SAID, Draft, Entry, Kind, Said
-from hubbub.model.state import RoomState
+from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.ports import MAX_PAGE, Broker

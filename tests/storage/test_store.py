@@ -18,10 +18,10 @@ import pytest
 from probing import FOUND, MESSAGES, SetClock, draft, said, texts
 
 from hubbub.errors import BrokerError, SettingsError
-from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.codec import record
 from hubbub.model.entries import Entry, Kind
-from hubbub.model.state import RoomState
+from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.state import RoomState
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, queries, trimming
 from hubbub.storage.sqlite import store as module

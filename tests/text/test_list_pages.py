@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doubles import House
-from hubbub.chat import commands
+from hubbub.chat.commands import slash
 from hubbub.model.entries import Kind
 from hubbub.model.queries import AllRooms, RoomList
 from hubbub.model.viewer import Viewer
@@ -29,28 +29,28 @@ def test_all_people_are_read_page_by_page(limit: int) -> None:
     seen: list[str] = []
     after = None
     while True:
-        listed = commands.members_of(house.hub, "lobby", ListPart(after, limit))
+        listed = slash.members_of(house.hub, "lobby", ListPart(after, limit))
         assert len(listed.nicks) + listed.more == len(names) - len(seen)
         seen += listed.nicks
         if not listed.more:
             break
         after = listed.nicks[-1]
     assert seen == sorted(names, key=str.casefold)
-    assert commands.members_of(house.hub, "lobby", ListPart("AL-2", 1)).nicks == ["Bo"]
+    assert slash.members_of(house.hub, "lobby", ListPart("AL-2", 1)).nicks == ["Bo"]
 
 
 def test_long_list_of_people_is_cut_by_bytes_and_tells_how_many_there_are() -> None:
     house = House()
     names = [f"{'日' * 28}{number}" for number in range(MAX_LISTED - 50)]
     house.enter(*names)
-    listed = commands.members_of(house.hub, "lobby")
+    listed = slash.members_of(house.hub, "lobby")
     assert 100 < len(listed.nicks) < len(names) and len(listed.nicks) + listed.more == len(names)
 
 
 def rooms(house: House, part: ListPart, limit: int) -> tuple[list[str], int]:
     """Return a part of the rooms by what the log says, and how many there are besides."""
     stored: RoomList = house.broker._answer(AllRooms(part.limit, part.after or "", viewer=Viewer()))
-    listed = commands.rooms_of(house.hub, stored, Viewer(), part=part)
+    listed = slash.rooms_of(house.hub, stored, Viewer(), part=part)
     return [room.name for room in listed.rooms], listed.more
 
 
@@ -88,5 +88,5 @@ def test_liveliest_rooms_come_first_and_the_number_of_all_is_told() -> None:
 def test_long_topics_make_a_list_shorter() -> None:
     house = House()
     stored = RoomList([(f"r{number}", "T" * 16_000) for number in range(200)], 200)
-    listed = commands.rooms_of(house.hub, stored, Viewer())
+    listed = slash.rooms_of(house.hub, stored, Viewer())
     assert len(listed.rooms) == 2 and listed.more == 198

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
 
-from hubbub.chat.budget import Budget
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
@@ -19,11 +18,12 @@ from hubbub.chat.session import Barrier, Operation, Posting, Session, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may
+from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Left, NickChanged, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
-from hubbub.model.modes import without_secrets
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
-from hubbub.model.redactions import Redactions
+from hubbub.model.room.modes import without_secrets
+from hubbub.model.room.redactions import Redactions
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of

@@ -11,7 +11,7 @@ from hubbub.chat.room import CommittedBatch, Room, slices
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
-from hubbub.model.state import target_of
+from hubbub.model.room.state import target_of
 
 COMING = (Joined, Left, Kicked)
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.chat.session import Session, User, owner
 from hubbub.errors import BrokerError, Refused
-from hubbub.model import mask_targets, room_keys
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Entry, Kicked, ModeChange, ModesChanged, Redacted, RoomRenamed, Said
 from hubbub.model.events import Invited
 from hubbub.model.ids import make_id
-from hubbub.model.mask_lists import LISTS
-from hubbub.model.masks import MUTE, NOBODY, read_mask, whole_mask
-from hubbub.model.modes import LETTERS, PREFIXES
 from hubbub.model.queries import Around, Latest, LogPage
+from hubbub.model.room import keys, mask_targets
+from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks import MUTE, NOBODY, read_mask, whole_mask
+from hubbub.model.room.modes import LETTERS, PREFIXES
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
@@ -70,7 +70,7 @@ def change(
 
 def _hashed(change: ModeChange, salt: str) -> ModeChange:
     """Return a change as it is stored: a key becomes a hash."""
-    return change._replace(param=room_keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
+    return change._replace(param=keys.hashed(change.param, salt)) if change.letter == "k" and change.on else change
 
 
 class Step(NamedTuple):

@@ -9,13 +9,13 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.model import ids
-from hubbub.model.absent import Absence, Key, absences
 from hubbub.model.client import Encoder, Send
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Body, Entry, Kicked, Left, ModesChanged, RoomRenamed, Said
-from hubbub.model.modes import without_secrets
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.state import RoomState, overlaid, target_of
+from hubbub.model.room.absent import Absence, Key, absences
+from hubbub.model.room.modes import without_secrets
+from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class Room:
 
     @property
     def name(self) -> str:
-        """The folded name."""
+        """The folded name of the room, as its state has it now."""
         return self.rules.name
 
     @property

@@ -11,11 +11,11 @@ from hubbub.chat.room import CommittedBatch, Cursor, Room
 from hubbub.chat.room_loader import RoomLoader
 from hubbub.chat.session import Operation, Posting, Session, User, author, owner
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.absent import DAY, Absence
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
 from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
+from hubbub.model.room.absent import DAY, Absence
 from hubbub.text import names, refusals
 from hubbub.text.cleaning import beginning, clean
 from hubbub.text.names import LOBBY, key_of

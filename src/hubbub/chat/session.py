@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
-from hubbub.model.redactions import Redactions
+from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.tags import BOT

@@ -14,12 +14,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
-from hubbub.model.modes import SECRET
+from hubbub.model.room.modes import SECRET
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
-    from hubbub.model.state import RoomState
+    from hubbub.model.room.state import RoomState
     from hubbub.model.viewer import Viewer
 
 HIDDEN = refusals.HIDDEN.code

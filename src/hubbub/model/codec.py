@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from hubbub.model import ids, modes
+from hubbub.model import ids
 from hubbub.model.entries import (
     SAID,
     Body,
@@ -36,6 +36,7 @@ from hubbub.model.entries import (
     Unknown,
     kind_of,
 )
+from hubbub.model.room import modes
 from hubbub.text.tags import LOST, join, shown
 
 _UNTIL = "until="

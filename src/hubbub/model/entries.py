@@ -1,8 +1,8 @@
 """The entries of a room's log with their typed bodies, and drafts of entries.
 
-A body holds the content of an entry. model/state.py is the only code that knows the effect of a body on a room, and
-model/codec.py the only code that turns bodies into stored texts and back. A new kind of entry begins here, with a body
-class and its row in KINDS.
+A body holds the content of an entry. Only model/room/state.py knows the effect of a body on a room, and only
+model/codec.py turns bodies into stored texts and back. A new kind of entry begins here, with a body class and its row
+in KINDS.
 """
 
 from __future__ import annotations

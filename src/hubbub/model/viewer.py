@@ -10,7 +10,7 @@ class Principal(Protocol):
 
     @property
     def id(self) -> str:
-        """Unique for ever."""
+        """The public id of the user, which is unique for ever."""
         ...
 
     @property

@@ -25,10 +25,10 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Protocol, cast
 
-from hubbub.chat.budget import Budget
-from hubbub.chat.throttle import Throttle
 from hubbub.config import Settings
 from hubbub.errors import Refused
+from hubbub.model.budget import Budget
+from hubbub.model.throttle import Throttle
 from hubbub.serve.socket_writer import SocketWriter
 from hubbub.serve.timer_wheel import TimerWheel
 

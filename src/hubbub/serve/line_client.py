@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from itertools import chain
 
-from hubbub.chat import commands
+from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.config import Settings
@@ -114,7 +114,7 @@ class LineClient:
             elif session.user is None:
                 self._ask_for(item.strip())
             else:
-                commands.run(self._hub, session, item)
+                slash.run(self._hub, session, item)
         except Refused as refusal:
             self._hub.refuse(session, refusal)
 
@@ -123,7 +123,7 @@ class LineClient:
         rest = self._reader.end()
         if rest.strip() and (self._session.user or self._refused):
             # A message is sent with a mark that it is incomplete. A command is not run: the rest may change its effect.
-            if commands.parse(rest):
+            if slash.parse(rest):
                 self._hub.reply(self._session, Notice(("Not done: the command was cut off",)))
             else:
                 self.handle(f"{rest.rstrip()} {UNFINISHED}")

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from hubbub.errors import BrokerError, Closed
-from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Body, Draft, Entry, Said
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
-from hubbub.model.state import RoomState, overlaid, target_of
+from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.memory_key_value import MemoryKeyValue

@@ -35,7 +35,7 @@ from hubbub.model.access import HIDDEN, Action, may
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Draft, Entry, Said
 from hubbub.model.queries import Around, LogPage
-from hubbub.model.state import RoomState
+from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import Viewer
 from hubbub.storage.key_value import KeyValueStore
 

@@ -18,8 +18,8 @@ from hubbub import config
 from hubbub.errors import Refused
 from hubbub.model.codec import shown_record
 from hubbub.model.entries import RULING, Entry, RoomRenamed
-from hubbub.model.modes import without_secrets
 from hubbub.model.queries import Latest, Search
+from hubbub.model.room.modes import without_secrets
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.store import Store
 from hubbub.subcommands.options import Command, Sentence, data_option, format_option

@@ -34,10 +34,10 @@ from hubbub.cluster.nats.messages import GONE
 from hubbub.cluster.nats.presence import Presence
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Closed
-from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Draft, Entry, RoomRenamed
 from hubbub.model.queries import After, AllRooms, Latest, LogPage, OpenedRoom, Query, RoomList, Search
+from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.ports import Committed, Failed, readable

@@ -7,8 +7,8 @@ import math
 import socket
 from collections import Counter
 
-from hubbub.chat.budget import scopes
 from hubbub.errors import Refused
+from hubbub.model.budget import scopes
 from hubbub.serve.connection import Shared
 from hubbub.text import refusals
 

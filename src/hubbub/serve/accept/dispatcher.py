@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hubbub.chat.budget import scopes
 from hubbub.errors import Refused
+from hubbub.model.budget import scopes
 from hubbub.serve.accept.address import is_loopback
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.connection import ClientProtocol, Connection, Shared

@@ -11,8 +11,8 @@ from hubbub.chat.room import Room
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may
 from hubbub.model.events import Knocked
-from hubbub.model.masks import read_mask
 from hubbub.model.queries import AllRooms, RoomList
+from hubbub.model.room.masks import read_mask
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text import names, refusals
 from hubbub.text.names import key_of

@@ -9,11 +9,11 @@ from hubbub.chat import moderation
 from hubbub.chat.room import Room
 from hubbub.chat.session import User, owner
 from hubbub.errors import Refused
-from hubbub.model import mask_targets
 from hubbub.model.access import Action
 from hubbub.model.entries import ModeChange
-from hubbub.model.mask_lists import LISTS
-from hubbub.model.modes import LETTERS, PREFIXES, takes_parameter
+from hubbub.model.room import mask_targets
+from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.modes import LETTERS, PREFIXES, takes_parameter
 from hubbub.serve.irc.channels import room_at
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from hubbub.chat.room import Room
 from hubbub.chat.session import User
 from hubbub.model.access import Action
-from hubbub.model.masks import read_mask
+from hubbub.model.room.masks import read_mask
 from hubbub.serve.irc import metadata
 from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient

@@ -13,8 +13,8 @@ from ipaddress import ip_address
 
 from hubbub.chat.session import Operation, User
 from hubbub.errors import Refused
-from hubbub.model.mask_lists import LISTS
-from hubbub.model.modes import LETTERS
+from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.modes import LETTERS
 from hubbub.serve.accept.address import is_loopback, origin
 from hubbub.serve.irc import metadata, modes, server_info
 from hubbub.serve.irc.client import IrcClient

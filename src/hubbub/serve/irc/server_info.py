@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from hubbub.model.access import Action, may
-from hubbub.model.mask_lists import LISTS
-from hubbub.model.modes import LETTERS
+from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.modes import LETTERS
 from hubbub.serve.irc import history, modes
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import WATCHED, human

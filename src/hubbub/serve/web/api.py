@@ -16,9 +16,8 @@ from urllib.parse import quote, unquote
 import msgspec
 from aiohttp import web
 
-from hubbub.chat import commands
+from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.throttle import Throttle
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import HIDDEN, Action
 from hubbub.model.codec import shown_record
@@ -26,6 +25,7 @@ from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
 from hubbub.model.queries import After, AllRooms, Latest, Query, RoomList, Search
 from hubbub.model.queries import LogPage as Found
+from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
@@ -223,7 +223,7 @@ class Api:
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
         """Return the messages of a room, or of all rooms, that contain the given words."""
-        words = commands.words_of(query.q)
+        words = slash.words_of(query.q)
         asker = _Asker(call.origin)
         search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
         try:
@@ -252,7 +252,7 @@ class Api:
         """Return a list of rooms."""
         viewer = self._viewer(call)
         stored: RoomList = await self._read(AllRooms(query.limit, query.after or "", viewer=viewer))
-        listed = commands.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
+        listed = slash.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
         # The list of the liveliest rooms has no next page. The list of all rooms is read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
         headers = _next(call, follow, query.limit) if listed.more else {}
@@ -266,7 +266,7 @@ class Api:
         """Return a list of a room's members."""
         seen = await self._may(call, Action.SEE_MEMBERS, room)
         part = ListPart(query.after, query.limit)
-        listed = commands.members_of(self._hub, room, part) if seen else MembersListed(room, ())
+        listed = slash.members_of(self._hub, room, part) if seen else MembersListed(room, ())
         headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
         if plain(call):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
@@ -297,7 +297,7 @@ class Api:
         if plain(call):
             return self._lines([entry], 201)
         posted = wire.Posted(*shown_record(entry))
-        if not entry.prev and entry.room != LOBBY and not commands.members_of(self._hub, entry.room).nicks:
+        if not entry.prev and entry.room != LOBBY and not slash.members_of(self._hub, entry.room).nicks:
             posted.people = 0
         return self._numbered(answer(posted, 201))
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from websockets.frames import CloseCode
 
-from hubbub.chat import commands, direct, moderation, resuming
+from hubbub.chat import direct, moderation, resuming
+from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.config import Settings
@@ -297,7 +298,7 @@ class WebSocketClient:
             rooms.focus(self._session, "")
         elif request.room:
             rooms.focus(self._session, rooms.of(self._session, request.room).name)
-        commands.run(self._hub, self._session, request.line)
+        slash.run(self._hub, self._session, request.line)
 
     def _msg(self, request: wire.Msg) -> None:
         if request.user:
@@ -329,7 +330,7 @@ class WebSocketClient:
 
     def _find(self, request: wire.Find) -> None:
         room = names.check_room(request.room) if request.room else None
-        words = commands.words_of(request.words)
+        words = slash.words_of(request.words)
         query = Search(words, request.limit, room, request.before, viewer=self._viewer, asker=self._session)
         self._hub.ask(self._session, query, lambda page: QueryResult(request.label, page))
 
@@ -349,8 +350,6 @@ _REQUESTS: dict[type[wire.Request], Callable[[WebSocketClient, Any], None]] = {
     wire.Redact: WebSocketClient._redact,
     wire.History: WebSocketClient._history,
     wire.Find: WebSocketClient._find,
-    wire.AskRooms: lambda talk, request: commands.list_rooms(talk._hub, talk._session, part=_part(request)),
-    wire.AskMembers: lambda talk, request: commands.list_members(
-        talk._hub, talk._session, request.room, _part(request)
-    ),
+    wire.AskRooms: lambda talk, request: slash.list_rooms(talk._hub, talk._session, part=_part(request)),
+    wire.AskMembers: lambda talk, request: slash.list_members(talk._hub, talk._session, request.room, _part(request)),
 }

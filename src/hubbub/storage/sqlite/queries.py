@@ -17,13 +17,13 @@ from operator import attrgetter
 from typing import ClassVar, TypeVar, overload
 
 from hubbub.errors import BrokerError
-from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
 from hubbub.model.entries import SAID as SAID_KINDS
 from hubbub.model.entries import Entry, Said
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
-from hubbub.model.state import RoomState
+from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state, salvage

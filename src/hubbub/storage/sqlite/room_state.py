@@ -1,8 +1,8 @@
 """The state of the rooms in an SQLite log, in tables of its own, and the rooms that are written to.
 
-The table `ruling` has the snapshot of each room: the entries that its state results from (model/state.py). The table
-`shut` has the mode letters that close rooms, and `room` has the name and the topic. So a room opens as fast after fifty
-thousand mode changes as after five, and the closed rooms are known without reading any entry.
+The table `ruling` has the snapshot of each room: the entries that its state results from (model/room/state.py).
+The table `shut` has the mode letters that close rooms, and `room` has the name and the topic. So a room opens as fast
+after fifty thousand mode changes as after five, and the closed rooms are known without reading any entry.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hubbub.model.codec import record
 from hubbub.model.entries import KINDS, Entry, Joined, ModesChanged, NickChanged, TopicSet, Unknown
-from hubbub.model.state import RoomState
+from hubbub.model.room.state import RoomState
 from hubbub.storage.sqlite.schema import entry_of
 
 _SCHEMA = """

@@ -27,7 +27,7 @@ from hubbub.model.entries import (
     TopicSet,
     Unknown,
 )
-from hubbub.model.modes import PREFIXES, write
+from hubbub.model.room.modes import PREFIXES, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code
 from hubbub.text.tags import CUT, shown, value

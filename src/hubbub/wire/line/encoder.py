@@ -47,7 +47,7 @@ from hubbub.model.events import (
     RoomNameChanged,
     RoomsListed,
 )
-from hubbub.model.modes import describe
+from hubbub.model.room.modes import describe
 from hubbub.text.names import LOBBY
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.line.telnet import Telnet

@@ -42,8 +42,8 @@ from hubbub.model.events import (
     RoomsListed,
     RoomSummary,
 )
-from hubbub.model.modes import describe
 from hubbub.model.queries import LogPage
+from hubbub.model.room.modes import describe
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
 

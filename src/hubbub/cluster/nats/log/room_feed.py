@@ -33,9 +33,9 @@ from hubbub.cluster.nats.log.stream_state import StreamState, decode_part
 from hubbub.cluster.nats.messages import NatsMessage, copied
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.absent import LOOKED_BACK
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.state import overlaid, target_of
+from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.state import overlaid, target_of
 
 log = logging.getLogger("hubbub")
 

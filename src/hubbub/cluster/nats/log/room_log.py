@@ -14,7 +14,7 @@ from hubbub.cluster.nats.log.stream_state import StreamState
 from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry, Redacted
-from hubbub.model.state import overlaid
+from hubbub.model.room.state import overlaid
 
 MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 

@@ -16,7 +16,7 @@ from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry, checked
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.model.entries import Entry, Joined, Kind, Said, TopicSet
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.state import RoomState, Topic, target_of
+from hubbub.model.room.state import RoomState, Topic, target_of
 from hubbub.text.names import is_room
 
 PART_CHARS = 128 * 1024  # characters of redacted ids that are stored as a message of their own
@@ -77,12 +77,12 @@ class StreamState:
 
     @property
     def name(self) -> str:
-        """The room's current name."""
+        """The name of the room after its last rename."""
         return self._room.name if self._room else self._stored.name
 
     @property
     def topic(self) -> str:
-        """The room's topic."""
+        """The topic of the room, "" for none."""
         return self._room.topic.text if self._room else self._stored.topic
 
     @property

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat import direct, moderation
-from hubbub.chat.moderation_commands import ROWS, SlashCommand
+from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Kind

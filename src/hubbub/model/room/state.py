@@ -15,7 +15,6 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import modes, room_keys
 from hubbub.model.entries import (
     Body,
     Entry,
@@ -29,10 +28,11 @@ from hubbub.model.entries import (
     Said,
     TopicSet,
 )
-from hubbub.model.mask_lists import LISTS, MaskLists
-from hubbub.model.masks import MUTE, NOBODY, read_mask
-from hubbub.model.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
-from hubbub.model.slow_mode import SlowMode
+from hubbub.model.room import keys, modes
+from hubbub.model.room.mask_lists import LISTS, MaskLists
+from hubbub.model.room.masks import MUTE, NOBODY, read_mask
+from hubbub.model.room.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
+from hubbub.model.room.slow_mode import SlowMode
 from hubbub.model.viewer import Principal
 from hubbub.text.names import LOBBY, key_of
 
@@ -306,7 +306,7 @@ class RoomState:
 
     def accepts_key(self, key: str) -> bool:
         """Return whether this is the room's key."""
-        return bool(self.key) and room_keys.fits(key, self.key)
+        return bool(self.key) and keys.fits(key, self.key)
 
     def learn_key(self, key: str) -> None:
         """Remember the room's key in plain text, to show it to operators."""

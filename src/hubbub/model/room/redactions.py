@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hubbub.model.entries import Body, Entry
-from hubbub.model.state import overlaid
+from hubbub.model.room.state import overlaid
 
 REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import mask_targets
 from hubbub.model.entries import Entry, ModeChange, ModesChanged
-from hubbub.model.mask_lists import LISTS
-from hubbub.model.masks import MUTE
+from hubbub.model.room import mask_targets
+from hubbub.model.room.mask_lists import LISTS
+from hubbub.model.room.masks import MUTE
 
 
 class ModeLetter(NamedTuple):

@@ -1,4 +1,4 @@
-"""The slash commands of operators: rows of the table of commands (chat/commands.py)."""
+"""The slash commands of operators: rows of the table of commands (chat/commands/slash.py)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from hubbub.chat import moderation
 from hubbub.chat.session import Session, User, owner
-from hubbub.model import mask_targets
 from hubbub.model.access import Action
 from hubbub.model.entries import ModeChange
 from hubbub.model.events import Notice
-from hubbub.model.masks import MUTE, whole_mask
-from hubbub.model.modes import LETTERS
+from hubbub.model.room import mask_targets
+from hubbub.model.room.masks import MUTE, whole_mask
+from hubbub.model.room.modes import LETTERS
 from hubbub.text import refusals
 from hubbub.text.names import key_of
 
