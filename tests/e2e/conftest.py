@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from browser import FLAGS, PATIENCE, Enter, chromium, go_in
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
 from scene import HowTo, Program, Server
 
 expect.set_options(timeout=PATIENCE)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pexpect
 import pytest
+
 from scene import PATIENCE, Client, Server
 
 PLAIN = {  # how each is told where to go; {port} is filled in

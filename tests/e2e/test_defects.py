@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from scene import HOWTO, PROMPT, Client, HowTo, Server, free_port
 
 SOON = 10.0  # seconds in which what must happen does, however busy the machine is

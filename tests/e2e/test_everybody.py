@@ -16,10 +16,11 @@ from typing import Any
 import pexpect
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from scene import PATIENCE, Server, wait_until
 from test_irc_clients import Screen, irssi, weechat
 from test_web import FLAGS
 from websockets.sync.client import connect
+
+from scene import PATIENCE, Server, wait_until
 
 PROGRAMS = ("nc", "telnet", "openssl", "curl", "chromium", "irssi", "weechat-curses")
 missing = [program for program in PROGRAMS if not shutil.which(program)]

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from scene import PROMPT, Client, Server, stored, wait_until
 
 Serve = Callable[..., Server]

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from scene import PATIENCE, Server
 
 TOP = Path(__file__).parent.parent.parent

@@ -11,6 +11,7 @@ from typing import Any
 
 import pexpect
 import pytest
+
 from scene import PATIENCE, Client, Server
 
 PROGRAMS = {"irssi": "irssi", "weechat": "weechat-curses"}

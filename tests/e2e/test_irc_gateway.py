@@ -5,10 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 
+from hubbub import passwords
 from irc_scene import Irc, people_at
 from scene import PATIENCE, Server
-
-from hubbub import passwords
 
 GATEWAY = ("--webirc-from", "127.0.0.1", "--webirc-password", passwords.make("sesame"))
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
+
 from scene import Client, Server, wait_until
 
 Serve = Callable[..., Server]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from scene import CLOCK, PROMPT, Client, Server, stored
 
 Serve = Callable[..., Server]

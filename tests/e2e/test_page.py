@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from browser import PHONE, ZOOMED, Cable, Enter, badge, hide, intercept, said, say
 from playwright.sync_api import Locator, Page, expect
+
 from scene import Server
 
 AXE = Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js"

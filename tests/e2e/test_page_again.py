@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from browser import Cable, Enter, badge, go_in, said, say
 from playwright.sync_api import Page, Route, expect
+
 from scene import Server, free_port
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from browser import Cable, Enter, badge, said, say
 from playwright.sync_api import Page, expect
+
 from scene import Client, Server
 
 

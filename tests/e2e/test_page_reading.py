@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from browser import PHONE, Cable, Enter, hide, intercept, paste, said, say
 from playwright.sync_api import Locator, Page, WebSocketRoute, expect
+
 from scene import Server
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 from browser import PHONE, Cable, Enter, go_in, paste, said, say
 from playwright.sync_api import Page, expect
+
 from scene import Server
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scene import PATIENCE, Server
 
 from hubbub.storage.sqlite.store import FILE
+from scene import PATIENCE, Server
 
 SAID = ("release 🎉 party", "a -> b", "x != y", "I like C++", "a?b=c", "Größe und Straße", "pages of tea", "日本語です")
 FOUND = [

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from scene import PATIENCE, PROMPT, Client, Server, free_port, stored, wait_until
 
 Serve = Callable[..., Server]

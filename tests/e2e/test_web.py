@@ -14,9 +14,9 @@ import pytest
 import websockets
 from browser import FLAGS, chromium
 from playwright.async_api import Browser, Page, async_playwright, expect
-from scene import Client, Server
 
 import hubbub
+from scene import Client, Server
 
 SECONDS = 90.0
 
