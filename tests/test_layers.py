@@ -1,6 +1,7 @@
 """The imports point one way: server -> serve -> wire -> chat -> model -> text, server -> cluster -> storage -> chat."""
 
 import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,13 +79,17 @@ def name_of(path: Path) -> str:
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """Imports only for types count too: a reader of one file must not need a file that needs the first one."""
     paths = {name_of(path): path for path in modules()}
-    # Layers point one way, so no cycle goes through two of them. In chat, rooms and sessions still know each other.
-    names = [name for name in paths if not name.startswith("hubbub.chat.")]
-    left = {name: imported(paths[name]) & paths.keys() for name in names}
+    left = {name: imported(path) & paths.keys() for name, path in paths.items()}
     while free := [name for name, needs in left.items() if not needs & left.keys()]:
         for name in free:
             del left[name]
     assert not left, "these are in cycles, or import such modules"
+
+
+def test_no_two_classes_have_the_same_name() -> None:
+    trees = [ast.parse(path.read_text()) for path in modules()]
+    names = Counter(node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef))
+    assert not [name for name, count in names.items() if count > 1]
 
 
 def test_packages_are_empty() -> None:

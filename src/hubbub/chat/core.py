@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
-from hubbub.chat.room import Room, slices
-from hubbub.chat.session import Barrier, Operation, Posting, Session, User
+from hubbub.chat.room import slices
+from hubbub.chat.session import Barrier, Operation, Posting, Room, Session, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may

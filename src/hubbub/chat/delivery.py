@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hubbub.chat.room import CommittedBatch, Cursor, Room, slices
-from hubbub.chat.session import Session
+from hubbub.chat.room import CommittedBatch, Cursor, slices
+from hubbub.chat.session import Room, Session
 from hubbub.errors import BrokerError
 from hubbub.model import ids
 from hubbub.model.client import Send

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from hubbub.chat.core import Core
 from hubbub.chat.naming import Naming
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.room import CommittedBatch, Room, slices
+from hubbub.chat.room import CommittedBatch, slices
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Posting, Session
+from hubbub.chat.session import Posting, Room, Session
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
 from hubbub.model.room.state import target_of
 

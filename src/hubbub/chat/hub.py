@@ -23,9 +23,8 @@ from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
 from hubbub.chat.pipeline import Scheduler, link_drafts
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.room import Room
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Posting, Session, User
+from hubbub.chat.session import Posting, Room, Session, User
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder

@@ -24,7 +24,7 @@ from hubbub.text.names import LOBBY, key_of
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.room import Room
+    from hubbub.chat.session import Room
 
 MAX_NUMBER = 1_000_000
 LOOKED_AT = 200  # newest messages that `delete` can count back through

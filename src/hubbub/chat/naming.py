@@ -7,9 +7,8 @@ from functools import partial
 
 from hubbub.chat.core import Core
 from hubbub.chat.pipeline import link_drafts
-from hubbub.chat.room import Room
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Posting, Session, User, author, owner
+from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import NickChanged

@@ -14,8 +14,7 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from hubbub.chat.core import Core
-from hubbub.chat.room import Room
-from hubbub.chat.session import User
+from hubbub.chat.session import Room, User
 from hubbub.model.entries import Entry, Joined, Kicked
 from hubbub.model.events import Event, Private
 from hubbub.model.ids import user_of

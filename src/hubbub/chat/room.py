@@ -6,20 +6,18 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from hubbub.model import ids
-from hubbub.model.client import Encoder, Send
+from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Body, Entry, Kicked, Left, ModesChanged, RoomRenamed, Said
 from hubbub.model.queries import OpenedRoom
 from hubbub.model.room.absent import Absence, Key, absences
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.state import RoomState, overlaid, target_of
+from hubbub.model.viewer import Principal
 from hubbub.text.names import key_of
-
-if TYPE_CHECKING:
-    from hubbub.chat.session import Session, User
 
 # Bodies of entries that may remove a member or a watcher, or change the name by which the members know the room.
 ENDING = (Kicked, ModesChanged, RoomRenamed)
@@ -27,6 +25,53 @@ _seq = attrgetter("seq")
 ABSENT = 1_000  # absences that a room remembers
 ENTRY_COST = 400  # bytes of an entry in memory besides its text, as measured
 CHUNK_COST = 800  # bytes of a batch in memory besides its entries, as measured
+
+
+class Member(Principal, Protocol):
+    """A user, as far as a room needs to know them; chat/session.py has the class."""
+
+    @property
+    def rooms(self) -> dict[str, Any]:
+        """The rooms of which the user is a member, by name."""
+        ...
+
+
+class RoomReader(Protocol):
+    """A session, as far as a room needs to know it; chat/session.py has the class."""
+
+    @property
+    def user(self) -> Member | None:
+        """The user of the session, None for a watcher."""
+        ...
+
+    @property
+    def nick(self) -> str:
+        """The nick of the user, "" without one."""
+        ...
+
+    @property
+    def host(self) -> str:
+        """The public form of the address."""
+        ...
+
+    @property
+    def rooms(self) -> dict[str, Any]:
+        """The rooms whose entries the session is given, by name."""
+        ...
+
+    @property
+    def sink(self) -> ByteSink:
+        """The output of the session."""
+        ...
+
+    @property
+    def unheard(self) -> float:
+        """The last seconds before its end, in which entries written to it may not have arrived."""
+        ...
+
+
+MemberT = TypeVar("MemberT", bound=Member)
+ReaderT = TypeVar("ReaderT", bound=RoomReader)
 
 
 class Cursor(NamedTuple):
@@ -89,7 +134,7 @@ class CommittedBatch:
             whole = self._whole[encoder] = encoder.join(lines)
         return whole
 
-    def already_shown(self, encoder: Encoder, session: Session) -> Sequence[int]:
+    def already_shown(self, encoder: Encoder, session: RoomReader) -> Sequence[int]:
         """Return the indexes of the entries whose event the session was shown in another of its rooms.
 
         There are none if the encoder shows an event in every room.
@@ -140,7 +185,7 @@ class CommittedBatch:
         self._own = None
 
 
-class Room:
+class LoadedRoom(Generic[MemberT, ReaderT]):
     """A loaded room: the end of its log, its newest entries, its modes, its members and their sessions.
 
     Args:
@@ -168,12 +213,12 @@ class Room:
         self.latest: deque[Entry] = deque(opened.latest, maxlen=history)
         self.absent = absences(opened.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
-        self.members: dict[User, int] = {}  # of all nodes, with the number of their join
+        self.members: dict[MemberT, int] = {}  # of all nodes, with the number of their join
         self.rules.members = self.members
-        self.sessions: dict[Session, Encoder] = {}  # that are given its entries: those of members here, and watchers
-        self.watchers: set[Session] = set()  # sessions without a user, invisible to others
+        self.sessions: dict[ReaderT, Encoder] = {}  # that are given its entries: those of members here, and watchers
+        self.watchers: set[ReaderT] = set()  # sessions without a user, invisible to others
         # The sessions that have received everything, by encoder: a batch is written to them without any more checks.
-        self.live: dict[Encoder, dict[Session, Send]] = {}
+        self.live: dict[Encoder, dict[ReaderT, Send]] = {}
 
     def append(self, entries: Sequence[Entry]) -> CommittedBatch:
         """Append committed entries, in order, and return them as a batch; nothing is written to the members yet.
@@ -247,20 +292,20 @@ class Room:
         """The number of members, on all nodes."""
         return len(self.members)
 
-    def add_member(self, user: User, seq: int) -> None:
+    def add_member(self, user: MemberT, seq: int) -> None:
         """Make a user a member, whose join has number `seq`; the rights that are saved for the user come back."""
         self.members[user] = seq
         user.rooms[self.name] = self
         self.absent.pop((key_of(user.nick), user.host), None)
         self.rules.admit(user)
 
-    def remove_member(self, user: User) -> None:
+    def remove_member(self, user: MemberT) -> None:
         """Make a user a member no more; raise KeyError if the user is none."""
         del self.members[user]
         user.rooms.pop(self.name, None)
         self.rules.dismiss(user)
 
-    def add_session(self, session: Session, encoder: Encoder) -> None:
+    def add_session(self, session: ReaderT, encoder: Encoder) -> None:
         """Add a session that is given no entries yet.
 
         `mark_live` or a cursor in `Delivery.behind` then sets the entry from which on it receives them.
@@ -269,12 +314,12 @@ class Room:
         if not session.user:
             self.watchers.add(session)
 
-    def remove_session(self, session: Session) -> None:
+    def remove_session(self, session: ReaderT) -> None:
         """Remove a session; raise KeyError if it is none of this room."""
         self.watchers.discard(session)
         self.mark_behind(session, self.sessions.pop(session))
 
-    def note_absence(self, session: Session, seq: int, now: float) -> None:
+    def note_absence(self, session: ReaderT, seq: int, now: float) -> None:
         """Remember that a member leaves at `now` (epoch seconds), and the number up to which it has received the log.
 
         Messages that were written within the member's last `unheard` seconds may not have arrived, and do not count.
@@ -293,11 +338,11 @@ class Room:
         if len(self.absent) > ABSENT:
             del self.absent[next(iter(self.absent))]
 
-    def mark_live(self, session: Session) -> None:
+    def mark_live(self, session: ReaderT) -> None:
         """Write every batch to the session from now on; it has received everything before."""
         self.live.setdefault(self.sessions[session], {})[session] = session.sink.send
 
-    def mark_behind(self, session: Session, encoder: Encoder | None = None) -> bool:
+    def mark_behind(self, session: ReaderT, encoder: Encoder | None = None) -> bool:
         """Stop writing batches to the session; return whether it was live."""
         encoder = encoder or self.sessions[session]
         group = self.live.get(encoder)
@@ -307,7 +352,7 @@ class Room:
             del self.live[encoder]
         return True
 
-    def set_encoder(self, session: Session, encoder: Encoder) -> None:
+    def set_encoder(self, session: ReaderT, encoder: Encoder) -> None:
         """Use another encoder for the session from now on."""
         live = self.mark_behind(session)
         self.sessions[session] = encoder

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hubbub.chat.core import Core
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.room import Room
-from hubbub.chat.session import Session
+from hubbub.chat.session import Room, Session
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
 from hubbub.model.queries import OpenedRoom

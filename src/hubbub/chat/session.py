@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
 from msgspec import Struct, structs
 
+from hubbub.chat.room import LoadedRoom
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
@@ -20,9 +21,6 @@ from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.tags import BOT
-
-if TYPE_CHECKING:
-    from hubbub.chat.room import Room
 
 TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
 INVITATIONS = 100  # invitations that a user remembers
@@ -476,6 +474,9 @@ class User:
             self.former[to] = self.former.pop(before)
         if before in self.trusted:
             self.trusted[to] = self.trusted.pop(before)
+
+
+Room: TypeAlias = LoadedRoom[User, Session]
 
 
 def author(posting: Posting) -> Session:

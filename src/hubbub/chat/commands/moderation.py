@@ -21,7 +21,7 @@ from hubbub.text.names import key_of
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.room import Room
+    from hubbub.chat.session import Room
 
 
 @dataclass(frozen=True, slots=True)

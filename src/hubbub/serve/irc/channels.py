@@ -7,7 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from hubbub.chat import moderation
-from hubbub.chat.room import Room
+from hubbub.chat.session import Room
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may
 from hubbub.model.events import Knocked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hubbub.chat import direct
-from hubbub.chat.room import Room
+from hubbub.chat.session import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kind

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
-from hubbub.chat.room import Room
-from hubbub.chat.session import User
+from hubbub.chat.session import Room, User
 from hubbub.model.access import Action
 from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient

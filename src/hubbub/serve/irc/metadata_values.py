@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from hubbub.chat.room import Room
-from hubbub.chat.session import User
+from hubbub.chat.session import Room, User
 
 ROOMS = 10_000  # rooms with values; at this number, the values of rooms that are not loaded are dropped
 

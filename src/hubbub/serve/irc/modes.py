@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 
 from hubbub.chat import moderation
-from hubbub.chat.room import Room
-from hubbub.chat.session import User, owner
+from hubbub.chat.session import Room, User, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import ModeChange

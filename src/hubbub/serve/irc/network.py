@@ -8,8 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.room import Room
-from hubbub.chat.session import Session, User
+from hubbub.chat.session import Room, Session, User
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.serve.accept.address import contains, network

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from hubbub.chat.room import Room
-from hubbub.chat.session import User
+from hubbub.chat.session import Room, User
 from hubbub.model.access import Action
 from hubbub.model.room.masks import read_mask
 from hubbub.serve.irc import metadata
