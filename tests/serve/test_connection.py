@@ -152,6 +152,7 @@ def test_bytes_without_an_end_of_one_address_have_their_price(run: Run) -> None:
         first.connection.origin = "192.0.2.7"
         start = listener.shared.clock()
         await first.send(b"x" * 64 * 15)
+        await until(lambda: not first.connection._reading)  # else both pieces could arrive as one
         await first.send(b"x\n")
         await until(lambda: dialogue.taken)
         assert listener.shared.clock() - start > 0.4
