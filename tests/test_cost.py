@@ -129,7 +129,7 @@ def test_a_hundred_bans_cost_a_message_next_to_nothing() -> None:
     for number in range(100):
         al.types(f"/ban *!*@1f2e3d4c{number:02x}.* yes")
         house.settle()
-    assert len(room.rules.lists["b"]) == 100
+    assert len(room.state.lists["b"]) == 100
     assert least(speak, with_none + 1000 * 20e-6) <= with_none + 1000 * 20e-6
 
 

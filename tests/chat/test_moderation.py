@@ -86,7 +86,7 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     house, (al, bo) = in_ops("Al", "Bo")
     assert typed(house, al, "/op bo", "/voice bo", "/op Bo") == [says("Nothing has changed: that is already so")]
     assert bo.sees() == ["Al + +o Bo!~nc@bbbbbbbbbb.nc", "Al + +v Bo!~nc@bbbbbbbbbb.nc"]
-    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].rules.is_operator(
+    assert typed(house, bo, "/deop Al", "/devoice Bo") == [] and not house.hub.rooms.loaded["ops"].state.is_operator(
         al.user
     )
     assert typed(house, al, "/op Al") == ["not-operator"]
@@ -101,7 +101,7 @@ def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:
     typed(house, bo, "/nick Bob")
     typed(house, al, "/op Bob", "/deop Bob")  # so already; and not
     typed(house, bo, "/leave", "/nick Bo", "/join ops")
-    rules = house.hub.rooms.loaded["ops"].rules
+    rules = house.hub.rooms.loaded["ops"].state
     assert not rules.is_operator(bo.user) and set(rules.rights.values()) == {"o", "v"}
 
 
@@ -110,7 +110,7 @@ def test_operator_who_comes_back_under_a_new_name_is_one() -> None:
     typed(house, al, "/nick Alf", "/leave")
     assert "ops" not in house.hub.rooms.loaded
     typed(house, al, "/join ops", "/who")
-    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.user)
+    assert house.hub.rooms.loaded["ops"].state.is_operator(al.user)
 
 
 CLOSING = ["/set key tea", "/set invite-only on", "/set secret on"]
@@ -123,13 +123,13 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
     typed(house, bo, line)
     bo.leave()
     typed(house, cy, "/nick Bo")
-    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].rules.is_operator(cy.user)
+    assert cy.session.nick == "Bo" and not house.hub.rooms.loaded["ops"].state.is_operator(cy.user)
     typed(house, cy, "/nick Ed", "/leave")
     mallory = house.connect()
     mallory.session.host = HOSTS["Bo"]
     typed(house, mallory, "Di", "/nick Bo", "/join ops", "/leave", "/join ops")
     room = house.hub.rooms.loaded.get("ops")
-    assert room is None or not room.rules.is_operator(mallory.user)
+    assert room is None or not room.state.is_operator(mallory.user)
     assert bool(room) is (line == "/set secret on")
 
 
@@ -137,13 +137,13 @@ def test_name_and_address_alone_give_no_rights_in_a_closed_room(line: str) -> No
 def test_operator_comes_back_to_a_closed_room_on_the_same_connection_or_with_its_key(line: str) -> None:
     house, (bo,) = in_ops("Bo")
     typed(house, bo, line, "/leave", "/join ops")
-    assert house.hub.rooms.loaded["ops"].rules.is_operator(bo.user)
+    assert house.hub.rooms.loaded["ops"].state.is_operator(bo.user)
     bo.leave()
     again = house.connect()
     again.session.host = HOSTS["Bo"]
     typed(house, again, "Bo", "/join ops tea")
     room = house.hub.rooms.loaded.get("ops")
-    assert bool(room and room.rules.is_operator(again.user)) is ("key" in line)
+    assert bool(room and room.state.is_operator(again.user)) is ("key" in line)
 
 
 def test_silenced_user_cannot_change_names() -> None:
@@ -463,7 +463,7 @@ def test_key_is_in_no_log_and_shown_only_to_its_setter() -> None:
     assert isinstance(stored, Acknowledged) and text_in(stored.entry) == "+k tea" and bo.sees() == ["Al + +k *"]
     entry = house.broker.of("ops")[-1]
     assert "tea" not in text_in(entry) and text_in(entry).startswith("+k $k1$")
-    rules = house.hub.rooms.loaded["ops"].rules
+    rules = house.hub.rooms.loaded["ops"].state
     assert rules.modes(True).endswith(" tea") and rules.modes(False).endswith(" *")
     typed(house, bo, "/leave ops")
     assert typed(house, bo, "/join ops", "/join ops coffee") == ["bad-key", "bad-key"]
@@ -472,7 +472,7 @@ def test_key_is_in_no_log_and_shown_only_to_its_setter() -> None:
     typed(house, bo, "/leave ops")
     house.settle()
     assert typed(house, bo, "/join ops milk", "/join ops tea")[0] == "bad-key"
-    rules = house.hub.rooms.loaded["ops"].rules
+    rules = house.hub.rooms.loaded["ops"].state
     assert rules.modes(True).endswith(" tea"), "who comes in with it has typed it"
 
 
@@ -482,7 +482,7 @@ def test_key_that_is_set_together_with_others_is_known_to_operators() -> None:
     changes = [ModeChange(True, "m", ""), ModeChange(True, "k", "tea")]
     assert moderation.change(house.hub, al.session, room, changes) == []
     house.settle()
-    assert room.rules.modes(True) == "+mnk tea"
+    assert room.state.modes(True) == "+mnk tea"
 
 
 def test_lobby_keeps_its_name() -> None:

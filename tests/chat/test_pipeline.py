@@ -126,14 +126,14 @@ def test_answer_that_waits_for_all_does_not_wait_for_what_cannot_be_stored() -> 
 def test_idle_is_when_everything_has_its_outcome() -> None:
     house = House()
     (al,) = house.enter("Al")
-    outbox = house.hub.pipeline
-    assert outbox.idle and not outbox.queued
+    pipeline = house.hub.pipeline
+    assert pipeline.idle and not pipeline.queued
     al.types("hi")
-    assert outbox.queued and not outbox.idle and len(outbox) == 1
+    assert pipeline.queued and not pipeline.idle and len(pipeline) == 1
     batch = house.gather()
-    assert not outbox.queued and not outbox.idle
+    assert not pipeline.queued and not pipeline.idle
     house.commit(house.broker.store(batch))
-    assert outbox.idle
+    assert pipeline.idle
 
 
 def test_draft_that_must_be_stored_is_gathered_again_first_and_wakes() -> None:

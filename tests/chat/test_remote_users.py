@@ -327,11 +327,11 @@ def test_user_that_opens_a_room_elsewhere_is_its_operator_here() -> None:
     house.commit([entry_of("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
     house.settle()
     room = house.hub.rooms.loaded["tea"]
-    assert not room.rules.is_operator(zoe)
+    assert not room.state.is_operator(zoe)
     house.hub.remote.update(zoe, replace(ZOE, rooms=("tea",)))
     moderation.change(house.hub, al.session, room, [moderation.ModeChange(True, "v", "Zoe")])
     house.settle()
-    assert room.rules.prefixes(zoe) == "+"
+    assert room.state.prefixes(zoe) == "+"
 
 
 def test_first_join_may_come_after_who_made_it() -> None:
@@ -342,7 +342,7 @@ def test_first_join_may_come_after_who_made_it() -> None:
     _, zoe = arrive(house, replace(ZOE, rooms=("den",)))
     _, other = arrive(house, replace(ZOE, nick="Yve", rooms=("den",)))
     house.commit([entry_of("den", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "x.1", ZOE.host)])
-    rules = house.hub.rooms.loaded["den"].rules
+    rules = house.hub.rooms.loaded["den"].state
     assert rules.is_operator(zoe) and not rules.is_operator(other)
 
 

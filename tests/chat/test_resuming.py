@@ -57,7 +57,7 @@ def test_rights_go_along_and_a_new_address_is_known() -> None:
     resuming.replace(house.hub, al.session, new.session)
     resuming.go_on(house.hub, al.session, {"lobby": seq})
     assert (al.session.host, al.session.address) == ("~web@new.web", "192.0.2.9")
-    assert house.hub.rooms.loaded["ops"].rules.is_operator(al.user)
+    assert house.hub.rooms.loaded["ops"].state.is_operator(al.user)
     assert new.session.closed and not house.hub.session_ready(new.session)
 
 

@@ -196,7 +196,7 @@ class World:
         return found
 
     def _view(self, node: Node, name: str) -> tuple[object, ...]:
-        room, rules = node.hub.rooms.loaded[name], node.hub.rooms.loaded[name].rules
+        room, rules = node.hub.rooms.loaded[name], node.hub.rooms.loaded[name].state
         return (
             node.broker.following.feeds[name].state.key,
             room.end.seq,

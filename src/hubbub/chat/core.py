@@ -123,11 +123,11 @@ class Core:
 
     def may(self, session: Session, action: Action, room: Room) -> bool:
         """Return whether a session may perform an action in a room."""
-        return may(self.viewer(session), action, room.rules) is None
+        return may(self.viewer(session), action, room.state) is None
 
     def check(self, session: Session, action: Action, room: Room) -> None:
         """Raise Refused unless a session may perform an action in a room."""
-        if refused := may(self.viewer(session), action, room.rules):
+        if refused := may(self.viewer(session), action, room.state):
             raise refused
 
     def reason(self, session: Session, room: Room | None, text: str) -> str:
@@ -136,9 +136,9 @@ class Core:
 
     def speak(self, viewer: Viewer, room: Room) -> None:
         """Raise Refused unless a viewer may speak in a room; otherwise count the message for slow mode."""
-        if refused := may(viewer, Action.SPEAK, room.rules):
+        if refused := may(viewer, Action.SPEAK, room.state):
             raise refused
-        room.rules.slow.note(viewer)
+        room.state.slow.note(viewer)
 
     # --- replies ---------------------------------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ class Effects:
         """Remember a new room key as the session typed it: the stored entry has only its hash."""
         for change in posting.typed.changes if posting.typed else ():
             if change.letter == "k":
-                room.rules.learn_key(change.param)
+                room.state.learn_key(change.param)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
         """Give users their new names whose renames are stored in a room that is not loaded.

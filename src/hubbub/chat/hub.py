@@ -173,12 +173,12 @@ class Hub(Core):
             raise refusals.NO_TEXT()
         if not is_blank(text):
             where = self.rooms.of(session, room)
-            if not members_speak_freely(where.rules):
+            if not members_speak_freely(where.state):
                 self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()
             tags = join(tags, formatting) if tags else formatting
-            self.publish(session, where.rules.name, Said(text, kind), tags, label)
+            self.publish(session, where.state.name, Said(text, kind), tags, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.

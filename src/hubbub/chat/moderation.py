@@ -85,7 +85,7 @@ class Step(NamedTuple):
 def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
     """Return the effect of a change, None if it has none. Raises Refused."""
     on, letter, param = change
-    rules = room.rules
+    rules = room.state
     if letter in PREFIXES:
         target = member(hub, room, param)
         named = ModeChange(on, letter, f"{target.nick}!{target.host}")
@@ -112,16 +112,16 @@ def placed(hub: Hub, session: Session, mask: str) -> str:
 
 def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:
     on, letter, param = change
-    masks = room.rules.lists[letter]
+    masks = room.state.lists[letter]
     mask = whole_mask(clean(param)) if len(param) <= FOLDED_CHARS else param
-    if not room.rules.lists.find(letter, mask):  # a mask from an older log may hold an address
+    if not room.state.lists.find(letter, mask):  # a mask from an older log may hold an address
         mask = placed(hub, session, mask)
     read = read_mask(mask.removeprefix(MUTE))
     if read is NOBODY:
         raise refusals.MASK_TOO_LONG(limit=FOLDED_CHARS)
     if not param or " " in mask or (on and mask.startswith(":")):
         return None
-    known = room.rules.lists.find(letter, mask)
+    known = room.state.lists.find(letter, mask)
     if on and not known and len(masks) >= MASKS_IN_LIST:
         raise refusals.LIST_FULL(limit=MASKS_IN_LIST)
     return Step(ModeChange(on, letter, known or mask), (letter, read, mask.startswith(MUTE)), known is not None, on)
@@ -163,7 +163,7 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
     if target in room.members:
         raise refusals.THERE_ALREADY(name=target.nick, room=room.name)
     hub.check(session, Action.INVITE, room)
-    opens = hub.clock() if room.rules.is_operator(owner(session)) else 0.0
+    opens = hub.clock() if room.state.is_operator(owner(session)) else 0.0
     target.invite(room.name, opens)
     hub.send_to(target, Invited(session.nick, session.host, room.name, opens))
     return target
@@ -264,7 +264,7 @@ def _taking_back(
             refuse(refusals.NO_SUCH_MESSAGE())
             return
         own = owner(session).wrote(entry)
-        if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.rules):
+        if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.state):
             refuse(refused)
         else:
             session.label, before = label, session.label

@@ -270,7 +270,7 @@ class Naming:
         self._core.nicks.losing.discard(key_of(user.nick))
         self._renamed(user, nick, True)
         for room in user.rooms.values():
-            room.rules.restore_status(user)
+            room.state.restore_status(user)
             self._core.rejoin(user, room.name)
 
     def _publish(self, session: Session, nick: str) -> None:
@@ -287,7 +287,7 @@ class Naming:
             self._renamed(user, draft.body.nick, False)
         if room:
             # Later entries of the same batch use the new name already.
-            room.rules.move_status(user, draft.nick)
+            room.state.move_status(user, draft.nick)
 
     def _renamed(self, user: User, nick: str, alone: bool) -> None:
         before = user.nick

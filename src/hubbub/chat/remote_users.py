@@ -139,7 +139,7 @@ class RemoteUsers:
             user.nick = who.nick
             self._core.nicks.note(user)
             for room in user.rooms.values():
-                room.rules.move_status(user, before)
+                room.state.move_status(user, before)
             for tell in self._core.presence:
                 tell(user, before)
         self._report(user, who.places)

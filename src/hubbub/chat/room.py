@@ -202,19 +202,19 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         "live",
         "members",
         "recent_batches",
-        "rules",
         "sessions",
+        "state",
         "watchers",
     )  # fmt: skip
 
     def __init__(self, name: str, opened: OpenedRoom, history: int) -> None:
         self.end = Cursor(opened.seq, 0)
-        self.rules = RoomState(name, opened.snapshot)
+        self.state = RoomState(name, opened.snapshot)
         self.latest: deque[Entry] = deque(opened.latest, maxlen=history)
         self.absent = absences(opened.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
         self.members: dict[MemberT, int] = {}  # of all nodes, with the number of their join
-        self.rules.members = self.members
+        self.state.members = self.members
         self.sessions: dict[ReaderT, Encoder] = {}  # that are given its entries: those of members here, and watchers
         self.watchers: set[ReaderT] = set()  # sessions without a user, invisible to others
         # The sessions that have received everything, by encoder: a batch is written to them without any more checks.
@@ -233,7 +233,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
             if type(body) is Said:
                 self.latest.append(entry)
                 continue
-            self.rules.apply(entry)
+            self.state.apply(entry)
             if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif target := target_of(body):
@@ -251,12 +251,12 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
     @property
     def name(self) -> str:
         """The folded name of the room, as its state has it now."""
-        return self.rules.name
+        return self.state.name
 
     @property
     def topic(self) -> str:
         """The topic, "" for none."""
-        return self.rules.topic.text
+        return self.state.topic.text
 
     def forget_oldest(self) -> None:
         """Drop the oldest batch from memory; it stays in the log."""
@@ -297,13 +297,13 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         self.members[user] = seq
         user.rooms[self.name] = self
         self.absent.pop((key_of(user.nick), user.host), None)
-        self.rules.admit(user)
+        self.state.admit(user)
 
     def remove_member(self, user: MemberT) -> None:
         """Make a user a member no more; raise KeyError if the user is none."""
         del self.members[user]
         user.rooms.pop(self.name, None)
-        self.rules.dismiss(user)
+        self.state.dismiss(user)
 
     def add_session(self, session: ReaderT, encoder: Encoder) -> None:
         """Add a session that is given no entries yet.

@@ -200,14 +200,14 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
-            count = room.count + self._core.pipeline.pending_joins(room.name) if room.rules.limit else 0
+            count = room.count + self._core.pipeline.pending_joins(room.name) if room.state.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
-            if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.rules, count):
+            if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.state, count):
                 raise refused
             self.check_may_open(session, room)
-            room.rules.learn_key(key)
-            if room.rules.accepts_key(key):
+            room.state.learn_key(key)
+            if room.state.accepts_key(key):
                 user.trust(name)
         except Refused as refusal:
             user.joining.pop(name, None)
@@ -219,7 +219,7 @@ class Rooms:
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
             self._core.refuse(session, refusals.LOG_UNREADABLE(reason=room))
-        elif refused := may(self._core.viewer(session), Action.WATCH, room.rules):
+        elif refused := may(self._core.viewer(session), Action.WATCH, room.state):
             if refused.code == HIDDEN:
                 self._parked[session] = room.name
             else:
@@ -237,7 +237,7 @@ class Rooms:
     def review_watchers(self, room: Room, body: ModesChanged | Joined) -> None:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
         for session in list(room.watchers) if isinstance(body, ModesChanged) else ():
-            if refused := may(self._core.viewer(session), Action.WATCH, room.rules):
+            if refused := may(self._core.viewer(session), Action.WATCH, room.state):
                 self.detach(session, room)
                 self._core.refuse(session, refused)
         for session in [one for one, name in self._parked.items() if name == room.name]:
@@ -331,9 +331,9 @@ class Rooms:
     def remove(self, user: User, room: Room, kick: Entry | None = None) -> None:
         """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
         del user.rooms[room.name]
-        if not is_known(self._core.viewer_of(user), room.rules):
+        if not is_known(self._core.viewer_of(user), room.state):
             user.remember(room.name)
-        if room.rules.status.get(user):
+        if room.state.status.get(user):
             user.trust(room.name)
         for session in user.sessions:
             if session.keeps_history:

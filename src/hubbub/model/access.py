@@ -49,31 +49,31 @@ class Action(StrEnum):
     CHANGE_NAME = "change name"  # take another nick while being a member
 
 
-def may(viewer: Viewer, action: Action, rules: RoomState, coming: int = 0) -> Refused | None:
+def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Refused | None:
     """Return None if a user may do something in a room, else the refusal.
 
     Args:
         viewer: the user who asks.
         action: the action that the user asks for.
-        rules: the modes of the room.
+        state: the state of the room.
         coming: for JOIN: the number of users who are in the room or on their way into it.
 
     """
     if viewer.system:
         return None
     if action is Action.JOIN:
-        return _join(viewer, rules, coming)
+        return _join(viewer, state, coming)
     if action in _SEEING:
-        return sees(viewer, action, rules.name, rules.closed) or _barred(viewer, action, rules)
+        return sees(viewer, action, state.name, state.closed) or _barred(viewer, action, state)
     for check in _CHECKS[action]:
-        if refused := check(viewer, rules):
+        if refused := check(viewer, state):
             return refused
     return None
 
 
-def members_speak_freely(rules: RoomState) -> bool:
+def members_speak_freely(state: RoomState) -> bool:
     """Return whether every member may speak at any time, so that `may` need not be asked: the usual room."""
-    return not ("m" in rules.flags or rules.slow.seconds or rules.lists.bans)
+    return not ("m" in state.flags or state.slow.seconds or state.lists.bans)
 
 
 def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
@@ -113,71 +113,71 @@ _SEEING = frozenset(
 )
 
 
-def _is_member(viewer: Viewer, rules: RoomState) -> bool:
-    return rules.name in viewer.rooms
+def _is_member(viewer: Viewer, state: RoomState) -> bool:
+    return state.name in viewer.rooms
 
 
-def _rights(viewer: Viewer, rules: RoomState) -> str:
+def _rights(viewer: Viewer, state: RoomState) -> str:
     """Return the mode letters that a member has in a room; "" for a user who is not a member."""
-    return rules.status.get(viewer.user, "") if viewer.user and _is_member(viewer, rules) else ""
+    return state.status.get(viewer.user, "") if viewer.user and _is_member(viewer, state) else ""
 
 
-def _is_operator(viewer: Viewer, rules: RoomState) -> bool:
-    return viewer.operator or "o" in _rights(viewer, rules)
+def _is_operator(viewer: Viewer, state: RoomState) -> bool:
+    return viewer.operator or "o" in _rights(viewer, state)
 
 
-def _former(viewer: Viewer, rules: RoomState) -> list[Viewer]:
+def _former(viewer: Viewer, state: RoomState) -> list[Viewer]:
     """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
-    masks = viewer.user.former.get(rules.name, ()) if viewer.user else ()
+    masks = viewer.user.former.get(state.name, ()) if viewer.user else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
-def _is_banned(viewer: Viewer, rules: RoomState) -> bool:
-    return any(rules.lists.verdict(one).banned for one in (viewer, *_former(viewer, rules)))
+def _is_banned(viewer: Viewer, state: RoomState) -> bool:
+    return any(state.lists.verdict(one).banned for one in (viewer, *_former(viewer, state)))
 
 
-def _is_silenced(viewer: Viewer, rules: RoomState) -> bool:
+def _is_silenced(viewer: Viewer, state: RoomState) -> bool:
     """Return whether a user is banned or muted."""
-    return _bars(viewer, rules) or is_known(viewer, rules)
+    return _bars(viewer, state) or is_known(viewer, state)
 
 
-def _bars(viewer: Viewer, rules: RoomState) -> bool:
-    verdict = rules.lists.verdict(viewer)
+def _bars(viewer: Viewer, state: RoomState) -> bool:
+    verdict = state.lists.verdict(viewer)
     return verdict.banned or verdict.muted
 
 
-def is_known(viewer: Viewer, rules: RoomState) -> bool:
+def is_known(viewer: Viewer, state: RoomState) -> bool:
     """Return whether a user is banned or muted under a name that they had in the room earlier."""
-    return any(_bars(one, rules) for one in _former(viewer, rules))
+    return any(_bars(one, state) for one in _former(viewer, state))
 
 
-def _barred(viewer: Viewer, action: Action, rules: RoomState) -> Refused | None:
+def _barred(viewer: Viewer, action: Action, state: RoomState) -> Refused | None:
     """Refuse a banned user who reads from outside; a banned member can read until an operator kicks them."""
     reads = action in (Action.READ, Action.WATCH)
-    if reads and not _is_member(viewer, rules) and _is_banned(viewer, rules):
-        return refusals.BANNED(room=rules.name)
+    if reads and not _is_member(viewer, state) and _is_banned(viewer, state):
+        return refusals.BANNED(room=state.name)
     return None
 
 
-def _join(viewer: Viewer, rules: RoomState, coming: int) -> Refused | None:
-    room, user = rules.name, viewer.user
+def _join(viewer: Viewer, state: RoomState, coming: int) -> Refused | None:
+    room, user = state.name, viewer.user
     invited = user.invited.get(room, 0.0) if user else 0.0
     if viewer.operator:
         return None
-    if any(rules.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, rules))):
+    if any(state.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, state))):
         return refusals.BANNED(room=room)
     if invited:  # by an operator; no other invitation opens a room
         return None
-    if user and "o" in rules.remembered_rights(user):
+    if user and "o" in state.remembered_rights(user):
         # The user returns as an operator: possibly no other operator is there to let them in.
         return None
-    if "i" in rules.flags and not any(rules.lists.hits("I", viewer)):
+    if "i" in state.flags and not any(state.lists.hits("I", viewer)):
         return refusals.INVITE_ONLY(room=room)
-    if viewer.key and not rules.key and viewer.types_names:  # a room name of two words
+    if viewer.key and not state.key and viewer.types_names:  # a room name of two words
         return refusals.ROOM_HAS_SPACES(room=f"{room}-{key_of(viewer.key)}")
-    if rules.key and not rules.accepts_key(viewer.key):
+    if state.key and not state.accepts_key(viewer.key):
         return refusals.KEY_WRONG(room=room) if viewer.key else refusals.KEY_MISSING(room=room)
-    if rules.limit and coming >= rules.limit:
+    if state.limit and coming >= state.limit:
         return refusals.ROOM_FULL(room=room)
     return None
 
@@ -185,73 +185,73 @@ def _join(viewer: Viewer, rules: RoomState, coming: int) -> Refused | None:
 # --- checks: each returns a refusal, or None if it does not object ----------------------------------------------------
 
 
-def _from_outside(viewer: Viewer, rules: RoomState) -> Refused | None:
+def _from_outside(viewer: Viewer, state: RoomState) -> Refused | None:
     """Let scripts, and IRC clients that have not joined, speak in open rooms that are not reserved for members."""
-    if _is_member(viewer, rules):
+    if _is_member(viewer, state):
         return None
-    room = rules.name
-    if rules.closed or "m" in rules.flags or _is_silenced(viewer, rules):
+    room = state.name
+    if state.closed or "m" in state.flags or _is_silenced(viewer, state):
         return refusals.OUTSIDER(room=room)
-    if rules.members_only:
+    if state.members_only:
         return refusals.MEMBERS_ONLY(room=room)
     return None
 
 
-def _has_a_voice(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if viewer.operator or _rights(viewer, rules):
+def _has_a_voice(viewer: Viewer, state: RoomState) -> Refused | None:
+    if viewer.operator or _rights(viewer, state):
         return None
-    room = rules.name
-    if "m" in rules.flags:
+    room = state.name
+    if "m" in state.flags:
         return refusals.MODERATED(room=room)
-    return refusals.MUTED(room=room) if _is_silenced(viewer, rules) else None
+    return refusals.MUTED(room=room) if _is_silenced(viewer, state) else None
 
 
-def _is_not_too_fast(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if viewer.operator or _rights(viewer, rules):
+def _is_not_too_fast(viewer: Viewer, state: RoomState) -> Refused | None:
+    if viewer.operator or _rights(viewer, state):
         return None
-    wait = rules.slow.wait(viewer)
-    return refusals.SLOW_MODE(room=rules.name, wait=wait) if wait > 0 else None
+    wait = state.slow.wait(viewer)
+    return refusals.SLOW_MODE(room=state.name, wait=wait) if wait > 0 else None
 
 
-def _may_ask_clients(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if "C" in rules.flags:
+def _may_ask_clients(viewer: Viewer, state: RoomState) -> Refused | None:
+    if "C" in state.flags:
         return refusals.NO_CLIENT_COMMANDS()
     return None
 
 
-def _is_inside(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if _is_member(viewer, rules):
+def _is_inside(viewer: Viewer, state: RoomState) -> Refused | None:
+    if _is_member(viewer, state):
         return None
-    return refusals.NOT_IN_ROOM(room=rules.name)
+    return refusals.NOT_IN_ROOM(room=state.name)
 
 
-def _rules_the_room(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if _is_operator(viewer, rules):
+def _rules_the_room(viewer: Viewer, state: RoomState) -> Refused | None:
+    if _is_operator(viewer, state):
         return None
-    return refusals.NOT_OPERATOR(room=rules.name)
+    return refusals.NOT_OPERATOR(room=state.name)
 
 
-def _may_invite(viewer: Viewer, rules: RoomState) -> Refused | None:
-    return _rules_the_room(viewer, rules) if "i" in rules.flags else None
+def _may_invite(viewer: Viewer, state: RoomState) -> Refused | None:
+    return _rules_the_room(viewer, state) if "i" in state.flags else None
 
 
-def _may_set_the_topic(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if "t" in rules.flags and not _is_operator(viewer, rules):
-        return refusals.TOPIC_LOCKED(room=rules.name)
+def _may_set_the_topic(viewer: Viewer, state: RoomState) -> Refused | None:
+    if "t" in state.flags and not _is_operator(viewer, state):
+        return refusals.TOPIC_LOCKED(room=state.name)
     return None
 
 
-def _may_take_back(viewer: Viewer, rules: RoomState) -> Refused | None:
-    if _is_operator(viewer, rules):
+def _may_take_back(viewer: Viewer, state: RoomState) -> Refused | None:
+    if _is_operator(viewer, state):
         return None
     return refusals.NOT_YOURS()
 
 
-def _keeps_no_name(viewer: Viewer, rules: RoomState) -> Refused | None:
+def _keeps_no_name(viewer: Viewer, state: RoomState) -> Refused | None:
     """Refuse a change of name to a user who is banned or muted: the ban might not match the new name."""
-    if viewer.operator or _rights(viewer, rules) or not _is_silenced(viewer, rules):
+    if viewer.operator or _rights(viewer, state) or not _is_silenced(viewer, state):
         return None
-    return refusals.NAME_KEPT(room=rules.name)
+    return refusals.NAME_KEPT(room=state.name)
 
 
 _Check = Callable[["Viewer", "RoomState"], "Refused | None"]

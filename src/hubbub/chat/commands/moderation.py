@@ -166,7 +166,7 @@ def _bar(mute: bool) -> Callable[[Hub, Session, str], None]:
         session.last_ban = (room.name, changes)
         _change(hub, session, changes, until)
         for member in [] if mute else hit:
-            if member is not session.user and not room.rules.is_operator(member):
+            if member is not session.user and not room.state.is_operator(member):
                 moderation.kick(hub, session, room, member.nick, "banned")
 
     return run
@@ -196,7 +196,7 @@ def _unbar(mute: bool) -> Callable[[Hub, Session, str], None]:
     def run(hub: Hub, session: Session, argument: str) -> None:
         mask = MUTE + mask_of(hub, argument) if mute else mask_of(hub, argument)
         masks = [mask]
-        along = hub.rooms.of(session).rules.lists.after("b", mask)
+        along = hub.rooms.of(session).state.lists.after("b", mask)
         if along and mask.endswith("!*@*") and _BY_CLOAK.fullmatch(along.removeprefix(MUTE if mute else "")):
             masks.append(along)
         _change(hub, session, [ModeChange(False, "b", one) for one in masks])
@@ -217,7 +217,7 @@ def _bans(hub: Hub, session: Session, _: str) -> None:
     room = hub.rooms.of(session)
     now = hub.clock()
     lines = []
-    for mask, listed in room.rules.lists["b"].items():
+    for mask, listed in room.state.lists["b"].items():
         if listed.until and listed.until <= now:
             continue
         what = "muted" if mask.startswith(MUTE) else "banned"
@@ -239,16 +239,16 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     off = value.lower() in OFF
     if not LETTERS[letter].parameter and not off and value.lower() not in ON:
         raise refusals.VALUE_INVALID(setting=name)
-    closed = room.rules.closed
+    closed = room.state.closed
     _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:
         text = f"Everybody can now read {room.name}, including the messages from the time when it was closed"
-        session.replies.append(lambda: None if room.rules.closed else Notice((text,)))
+        session.replies.append(lambda: None if room.state.closed else Notice((text,)))
         session.flush()
 
 
 def _settings(room: Room, session: Session) -> list[str]:
-    rules = room.rules
+    rules = room.state
     values = {"k": "set" if rules.key else "off", "l": str(rules.limit or "off"), "d": str(rules.slow.seconds or "off")}
     lines = [
         f"{name}: {values.get(letter) or ('on' if letter in rules.flags else 'off')}"

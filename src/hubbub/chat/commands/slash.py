@@ -110,7 +110,7 @@ def members_of(hub: Hub, name: str, part: ListPart = BEGINNING) -> MembersListed
     nicks = sorted(ids, key=str.casefold)
     if part.after is not None:
         nicks = nicks[bisect_right(nicks, part.after.casefold(), key=str.casefold) :]
-    operators = {member.nick for member, status in room.rules.status.items() if "o" in status} if room else set()
+    operators = {member.nick for member, status in room.state.status.items() if "o" in status} if room else set()
     listed = page(nicks, part.limit, lambda nick: len(nick.encode()) + len(ids[nick]) + 8)
     ruling = tuple(nick for nick in listed if nick in operators)
     watching = len(room.watchers) if room else 0
@@ -161,10 +161,10 @@ def rooms_of(hub: Hub, stored: RoomList, viewer: Viewer, current: str = "", part
     """
     topics = dict(stored.rooms)
     for name, room in hub.rooms.loaded.items():
-        if may(viewer, Action.LIST, room.rules):
+        if may(viewer, Action.LIST, room.state):
             topics.pop(name, None)  # hidden since the log was read
         else:
-            topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.rules) else room.topic
+            topics[name] = "" if may(viewer, Action.SEE_TOPIC, room.state) else room.topic
     counts = {name: len(people) for name, people in hub.remote.rooms.items()}
     counts |= {name: room.count for name, room in hub.rooms.loaded.items()}
     rooms = [RoomSummary(name, counts.get(name, 0), topic) for name, topic in topics.items()]

@@ -102,7 +102,7 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
 def topic_lines(client: IrcClient, room: Room) -> list[bytes]:
     """Return the lines with a room's topic, its author and its time (332, 333)."""
     nick, name = client.nick, channel(room.name)
-    rules = room.rules
+    rules = room.state
     return [
         client.line("332", nick, name, formatted(room.topic, rules.topic.tags)),
         client.line("333", nick, name, rules.topic.by or "*", str(int(rules.topic.at))),
@@ -123,9 +123,9 @@ def names_lines(client: IrcClient, room: Room) -> list[bytes]:
         for member in room.members:
             if not inside and "i" in member.modes:
                 continue
-            signs = room.rules.prefixes(member) if room.rules.status else ""
+            signs = room.state.prefixes(member) if room.state.status else ""
             words.append((signs if multi else signs[:1]) + member.nick + (f"!{member.host}" if hosts else ""))
-        symbol = "@" if room.rules.is_secret else "="
+        symbol = "@" if room.state.is_secret else "="
         server, name = client.network.name, channel(room.name)
         lines = [f"\1:{server} 353 \0 {symbol} {name} :{text}\r\n" for text in wire.fill(words, NAMES_LINE)]
         cached = (key, "".join(lines).encode())
@@ -201,7 +201,7 @@ def knock(client: IrcClient, params: list[str]) -> None:
     if room.name in client.session.rooms:
         client.numeric(714, name)
         return
-    refused = may(client.hub.viewer(client.session), Action.JOIN, room.rules, room.count)
+    refused = may(client.hub.viewer(client.session), Action.JOIN, room.state, room.count)
     if refused is None:
         client.numeric(713, name)
     elif refused.code == "banned":
@@ -212,7 +212,7 @@ def knock(client: IrcClient, params: list[str]) -> None:
 
 def _knock(client: IrcClient, room: Room) -> None:
     name = channel(room.name)
-    operators = [member for member in room.members if "@" in room.rules.prefixes(member)]
+    operators = [member for member in room.members if "@" in room.state.prefixes(member)]
     if not operators:
         client.numeric(480, name)
         return
@@ -370,8 +370,8 @@ def list_channels(client: IrcClient, params: list[str]) -> None:
 
     client.reply("321", client.nick, "Channel", "Users  Name")
     for room in list(hub.rooms.loaded.values()):
-        if room.count and not may(viewer, Action.LIST, room.rules):
-            rules = room.rules
+        if room.count and not may(viewer, Action.LIST, room.state):
+            rules = room.state
             shown = "" if may(viewer, Action.SEE_TOPIC, rules) else room.topic
             client.send(row(ListedChannel(room.name, room.count, shown, rules.created, rules.topic.at)))
     if any(name not in awake for name in hub.remote.rooms):  # rooms with remote users only

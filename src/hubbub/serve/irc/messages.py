@@ -111,7 +111,7 @@ def _say_to_status(  # noqa: PLR0913 - the parts of one message
     client.hub.speak(client.hub.viewer(client.session), room)
     wanted = "o" if status[0] == "@" and "+" not in status else "ov"
     others = (member for member in room.members if member is not client.user)
-    to = [member for member in others if set(wanted) & set(room.rules.status.get(member, ""))]
+    to = [member for member in others if set(wanted) & set(room.state.status.get(member, ""))]
     direct.message_members_apart(
         client.hub, client.session, to, f"@{status}{channel(room.name)}", text, kind, tags, label
     )

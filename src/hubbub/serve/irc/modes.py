@@ -75,9 +75,9 @@ def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> Non
     shown = channel(room.name)
     if not params:
         hub.check(session, Action.SEE_MODES, room)
-        modes = room.rules.modes(room.rules.is_operator(owner(session))).split(" ")
+        modes = room.state.modes(room.state.is_operator(owner(session))).split(" ")
         client.reply("324", client.nick, shown, *modes)
-        client.reply("329", client.nick, shown, str(int(room.rules.created or time.time())))
+        client.reply("329", client.nick, shown, str(int(room.state.created or time.time())))
         return
     changes, asked = _read(client, room, params)
     if asked and not hub.may(session, Action.SEE_MASKS, room):
@@ -139,7 +139,7 @@ _LISTS = {"b": (367, 368), "e": (348, 349), "I": (346, 347)}
 def _list(client: IrcClient, room: Room, letter: str) -> None:
     one, end = _LISTS[letter]
     now = client.hub.clock()
-    for mask, listed in room.rules.lists[letter].items():
+    for mask, listed in room.state.lists[letter].items():
         if not listed.until or listed.until > now:
             shown = mask if client.user and client.user.operator else mask_targets.shown(mask)
             client.reply(str(one), client.nick, channel(room.name), shown, listed.by, str(int(listed.at)))

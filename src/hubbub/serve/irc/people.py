@@ -32,7 +32,7 @@ def visible(client: IrcClient, user: User) -> bool:
 
 def flags(client: IrcClient, user: User, room: Room | None) -> str:
     """Return a user's WHO flags: H (here) or G (away), * for a server operator, the room prefixes, B for a bot."""
-    signs = room.rules.prefixes(user) if room else ""
+    signs = room.state.prefixes(user) if room else ""
     signs = signs if "multi-prefix" in client.caps else signs[:1]
     return ("G" if user.away else "H") + "*" * user.operator + signs + "B" * ("B" in user.modes)
 
@@ -130,7 +130,7 @@ def _whois(client: IrcClient, user: User) -> None:
     client.reply("311", client.nick, nick, *_parts(user), "*", user.real or nick)
     own = user is client.user
     rooms = [
-        room.rules.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(name)
+        room.state.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(name)
         for name, room in user.rooms.items()
         if own
         or name in client.session.rooms

@@ -68,7 +68,7 @@ def lusers(client: IrcClient, _: list[str]) -> None:
     invisible, operators = network.count()
     awake = client.hub.rooms.loaded
     viewer = client.hub.viewer(client.session)
-    rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.rules) for room in awake.values())
+    rooms = sum(bool(room.count) and not may(viewer, Action.LIST, room.state) for room in awake.values())
     rooms += sum(bool(people) and name not in awake for name, people in client.hub.remote.rooms.items())
     nick = client.nick
     seen = f"There are {count - invisible} users and {invisible} invisible on 1 servers"
