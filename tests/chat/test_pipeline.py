@@ -374,6 +374,19 @@ def test_leave_is_not_published_when_its_join_has_failed_meanwhile() -> None:
     assert loop.run(1.0) == [] and loop.pipeline.idle
 
 
+def test_leave_is_published_if_its_join_may_still_be_stored() -> None:
+    loop = Loop(gathers=True)
+    (al,) = House().enter("Al")
+    for kind in (Kind.JOIN, Kind.LEAVE):
+        posting = Posting(draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), al.session)
+        al.user.joining.setdefault("lobby", posting)
+        loop.pipeline.add(posting)
+        if kind is Kind.JOIN:
+            loop.run(0.1)
+    loop.pipeline.failed(loop.batches.pop(), "the disk is slow", False)
+    assert loop.run(1.0) == [""]  # the leave, without a reason
+
+
 def test_after_a_failure_the_next_batch_waits_a_little() -> None:
     loop = Loop()
     loop.add("leave", Kind.LEAVE, must_store=True)

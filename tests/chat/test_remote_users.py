@@ -837,3 +837,13 @@ def test_name_is_lost_no_more_when_its_user_has_left_or_has_the_next_one(house: 
     house.hub.naming.lose_name("x" * 28 + "2")
     assert others.answer() == "x" * 28 + "3"
     assert long.session.nick == "x" * 28 + "3" and not house.hub.nicks.losing
+
+
+def test_name_that_looks_like_that_of_two_users_elsewhere_is_refused(house: House, others: Others) -> None:
+    """Two nodes may let look-alikes in at the same moment; a refused claim leaves both where they are."""
+    _, bill = arrive(house, replace(ZOE, nick="bill", id_prefix="b1."))
+    arrive(house, replace(ZOE, nick="bi11", id_prefix="b2."))
+    for name in ("bill", "bi11", "bi1l"):
+        with pytest.raises(Refused):
+            house.hub.nicks.claim(name)
+    assert house.hub.nicks.find("bill") is bill

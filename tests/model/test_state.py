@@ -393,3 +393,11 @@ def test_rights_of_so_many_people_are_remembered_those_of_operators_longest() ->
     assert ("bo", BO.host) in made.rights and ("al", AL.host) not in made.rights
     all_of_them = rules(*(f"+o {who}" for who in people), f"+o Bo!{BO.host}")
     assert ("n0", "~nc@x.nc") not in all_of_them.rights and len(all_of_them.rights) == MAX_RIGHTS
+
+
+def test_list_with_an_empty_mask_stays_bounded() -> None:
+    """An entry from elsewhere may have no mask; the oldest masks, and this one, make room for newer ones."""
+    state = RoomState("ops")
+    for number in range(MAX_MASKS + 2):
+        state.apply(entry(Kind.MODE, f"+b m{number}!*@*" if number else "+b"))
+    assert len(state.lists["b"]) == MAX_MASKS and "" not in state.lists["b"]

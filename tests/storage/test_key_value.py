@@ -167,3 +167,11 @@ async def test_a_change_that_the_disk_refuses_changes_nothing(tmp_path: Path) ->
     broker._store._db.execute("PRAGMA query_only = 0")
     assert await asked.put("a/b", b"2", 1) == 2
     await probe.stop()
+
+
+async def test_a_value_that_is_too_long_leaves_the_old_one(asked: Asked) -> None:
+    revision = await asked.put("a/b", b"1")
+    with pytest.raises(ValueError, match="too long"):
+        await asked.put("a/b", b"x" * (MAX_VALUE_BYTES + 1), revision)
+    item = await asked.get("a/b")
+    assert item and item.value == b"1"

@@ -93,6 +93,7 @@ class Nicks:
         key = key_of(nick)
         if (holder := self.users.get(key)) and holder.is_remote and self.names:
             # Only the registry of the cluster knows whether the remote user still holds the name.
+            self._check_looks(nick, owner)
             self._shadow(key, self.users.pop(key))
         self._check(nick, owner)
         user = owner or User(nick)

@@ -255,10 +255,14 @@ class Pipeline:
         while len(self._unconfirmed) > MAX_UNCONFIRMED:
             del self._unconfirmed[next(iter(self._unconfirmed))]
         self.not_stored += len(lost) + len(again)
-        moot = [posting for posting in self._gathered if _never_joined(posting)]
-        for posting in moot:
-            posting.error = reason
-        self._gathered = [*again, *(posting for posting in self._gathered if posting not in moot)]
+        moot: list[Posting] = []
+        for posting in self._gathered:
+            if _never_joined(posting):
+                posting.error = reason
+                moot.append(posting)
+            else:
+                again.append(posting)
+        self._gathered = again
         self._earliest = self._clock() + RETRY_SECONDS
         try:
             self._settle([*lost, *moot], again)
@@ -312,7 +316,8 @@ def _never_joined(posting: Posting) -> bool:
     if not isinstance(posting.draft.body, Left) or posting.session is None:
         return False
     join = posting.session.user.joining.get(posting.draft.room) if posting.session.user else None
-    return join is not None and join.error is not None
+    # A join whose outcome is not known may still be stored, and then the log needs the leave.
+    return join is not None and join.error is not None and join.definite
 
 
 def link_drafts(postings: Sequence[Posting]) -> None:

@@ -181,7 +181,9 @@ class MemoryBroker:
         for log in (room.log, self._log):
             for index, entry in enumerate(log):
                 if entry.id == target and entry.room == room.state.name:
-                    log[index] = overlaid(entry, by)
+                    log[index] = now = overlaid(entry, by)
+                    if log is self._log:
+                        self._size -= len(text_of(entry.body)) - len(text_of(now.body))
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""

@@ -28,12 +28,13 @@ class MemoryKeyValue:
 
     def put(self, key: str, value: bytes, revision: int, done: Callable[[int | BrokerError], None]) -> None:
         """Replace the value of a key."""
+        check_value(value)
         if not self._has(check_key(key), revision):
             self._later(done, Changed())
             return
         self._revision += 1
         self._items.pop(key, None)
-        self._items[key] = Item(key, check_value(value), self._revision)
+        self._items[key] = Item(key, value, self._revision)
         self._later(done, self._revision)
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:

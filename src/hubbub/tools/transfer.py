@@ -179,7 +179,7 @@ def _left(file: IO[bytes]) -> tuple[int, str]:
     whole = tail[: tail.rfind(b"\n") + 1]
     try:
         last = _decoder.decode(whole[whole.rfind(b"\n", 0, -1) + 1 :])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         file.seek(0)
         file.truncate()
         return 0, ""
@@ -224,7 +224,7 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
         done += len(data)
         try:
             entries.append(_entry(data, latest))
-        except (msgspec.MsgspecError, UnicodeError, Refused) as error:
+        except (msgspec.MsgspecError, UnicodeError, RecursionError, Refused) as error:
             yield entries, done
             text = str(error).rstrip(".")
             raise SettingsError(
@@ -246,7 +246,7 @@ def _line(lines: Lines) -> bytes:
 def _check_header(lines: Lines) -> None:
     try:
         header = msgspec.json.decode(_line(lines), type=Header)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
         raise SettingsError(f"Line 1 of {lines.name} is invalid: the file was not made by `hubbub export`.") from None
     if header.version > VERSION:
         raise SettingsError(f"{lines.name} was made by a newer version of hubbub.")

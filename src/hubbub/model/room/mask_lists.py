@@ -58,7 +58,7 @@ class MaskLists:
     def remove(self, letter: str, mask: str) -> None:
         """Remove a mask from a list, if it is there."""
         self._verdicts.clear()
-        if known := self.find(letter, mask):
+        if (known := self.find(letter, mask)) is not None:
             del self._masks[letter][known]
 
     def find(self, letter: str, mask: str) -> str | None:

@@ -306,8 +306,6 @@ class SqliteBroker:
         return now
 
     def _trim_some(self, store: Store) -> bool:
-        if not self._keep:
-            return False
         clock = self._clock()
         try:
             more = store.trim_some(self._keep, self._ageing.advance(clock, self._uptime()), TRIM_STEP, clock)

@@ -381,7 +381,7 @@ class Store(QueryReader):
         except sqlite3.Error as error:
             self._recover()
             raise _failure(error) from error
-        except BrokerError:
+        except BaseException:  # else the transaction would stay open, and the next batch would fail
             self._recover()
             raise
         return result
@@ -417,6 +417,8 @@ class Store(QueryReader):
             # The index is merged before more is deleted, because the freed space counts for the retention.
             if self._tidying.step(db, max(now, clock)):
                 return True
+            if not keep:
+                return False
             upto = trimming.bound(db, keep, now, limit, clock)
             if upto == schema.mark(db, "trimmed"):
                 return False

@@ -89,10 +89,10 @@ def decode(data: bytes, number: int, stored: float) -> EntryBatch:
     """
     try:
         pack = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         try:
             newer = _newer_decoder.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return EntryBatch([])
         known = [_known(one) for one in newer.entries]
         pack = EntryBatch(known, newer.after, newer.back, newer.ruling, newer.high, newer.sum)

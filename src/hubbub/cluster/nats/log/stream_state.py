@@ -179,7 +179,7 @@ def read_state(data: bytes) -> StreamState | None:
     """Return the checked state of a message; None if hubbub did not write the message."""
     try:
         stored = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     if not (is_room(stored.name) and is_room(room_of(stored.key)) and 0 <= stored.ruling <= stored.upto):
         return None
@@ -220,5 +220,5 @@ def decode_part(data: bytes) -> SnapshotPart:
     """Return the part of a message; an empty one if hubbub did not write the message."""
     try:
         return _part_decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return SnapshotPart([], 0)
