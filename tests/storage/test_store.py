@@ -26,7 +26,7 @@ from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, queries, trimming
 from hubbub.storage.sqlite import store as module
 from hubbub.storage.sqlite.store import FILE, VERSION, Store
-from records import text_in, topic_of
+from records import draft_of, text_in, topic_of
 from system_queries import After, Around, Latest, Search, Since
 
 LAST = 1 << 60
@@ -697,3 +697,11 @@ def test_overruled_state_entries_of_an_older_version_do_not_come_back(log: Store
     log.reopen()
     assert RoomState("lobby", log.opened("lobby", 1).snapshot).flags == set()
     assert log._db.execute("SELECT count(*) FROM ruling").fetchone() == (0,)
+
+
+def test_rooms_may_swap_their_names_in_one_batch(log: Store) -> None:
+    log.append([draft("in a", room="a"), draft("in b", room="b")], 1.0)
+    moves = (("a", "t"), ("b", "a"), ("t", "b"))
+    log.append([draft_of(room, Kind.ROOM_RENAMED, "Ann", to, f"move-{room}") for room, to in moves], 2.0)
+    for room, text in (("a", "in b"), ("b", "in a")):
+        assert text in [text_in(entry) for entry in log.answer(Latest(room, 5, every=True)).entries]

@@ -240,6 +240,7 @@ class Store(QueryReader):
                 changed[room.id] = room
                 if self._apply(room, entries[-1]):
                     self._rooms[room.state.name] = self._rooms.pop(name)
+                    room.save(db)  # now, because a later rename of the batch may give the old name to another room
             db.executemany(INSERT, rows)
             for id, body in overlays:
                 self._overlay(id, body)
