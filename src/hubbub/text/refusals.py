@@ -186,6 +186,29 @@ NOT_SPOKEN = Wording(
 ONE_WIRE_ONLY = Wording("not-accepted", "This address is for {wire} clients only.")
 TOO_LATE = Wording("too-slow", "This request came so late that it was mistaken for a person at a terminal. Try again.")
 
+# --- accounts ---------------------------------------------------------------------------------------------------------
+
+NAME_REGISTERED = Wording("name-registered", "The name {name} is registered. Log in, or use another name.")
+NAME_LOOKS_REGISTERED = Wording("name-taken", "The name {name} looks like {other}, which is registered. Use another.")
+NAME_IS_ACCOUNT = Wording("name-kept", "While you are logged in, your name is {name}.")
+NO_SUCH_ACCOUNT = Wording("wrong-password", "That is not the password of {name}, nor a valid code.")
+CODE_WRONG = Wording("wrong-password", "That code is wrong, used or too old.")
+ACCOUNT_CLOSED = Wording("account-closed", "The account {name} is closed. Ask the operator of this server.")
+NOT_LOGGED_IN = Wording("not-logged-in", "You are not logged in.")
+LOGGED_IN_ALREADY = Wording("logged-in-already", "You are logged in as {name} already.")
+REGISTRATION_CLOSED = Wording(
+    "registration-closed", "Names cannot be registered here. Ask the operator of this server."
+)
+INVITATION_MISSING = Wording("registration-closed", "To register here, you need an invitation code.")
+PASSWORD_SHORT = Wording("weak-password", "A password has at least {limit} characters.")
+PASSWORD_LONG = Wording("weak-password", "A password has at most {limit} bytes.")
+NOT_ENCRYPTED = Wording(
+    "not-encrypted", "Your connection is not encrypted, so anyone on the way could read your password. Use a code."
+)
+LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again in {seconds:.0f} s.")
+LOGINS_BUSY = Wording("too-many-logins", "Too many people are logging in right now; try again in a while.")
+ACCOUNT_REQUIRED = Wording("account-required", "Only people with an account may do that here.")
+
 # --- passwords of operators -------------------------------------------------------------------------------------------
 
 ATTEMPT_PENDING = Wording(

@@ -1,0 +1,44 @@
+"""Accounts: names that belong to the people who registered them."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A registered name, with its credentials and settings; one record in the key-value store.
+
+    Args:
+        id: letters and digits; unique for ever and public, so that entries can name their author by it.
+        name: the name, as it is shown; while its owner is logged in, it is their nick.
+        created: epoch seconds.
+        password: the argon2id hash of the password; "" if there is none.
+        scram: the SCRAM-SHA-256 verifier of the same password (RFC 5802); "" if there is none.
+        certificates: the SHA-256 fingerprints of the owner's client certificates, in lower-case hexadecimal.
+        operator: whether its owner is an operator of the server.
+        suspended: whether nobody can log in for now.
+        deleted: whether nobody can ever log in again; the name stays blocked.
+        expires: epoch seconds from which on nobody can log in; 0 for never.
+        stays: whether its owner remains in the rooms while no session of theirs is connected.
+        history: whether its owner's private messages are stored.
+        valid_from: epoch seconds; cookies, tokens and codes made before that are void.
+
+    """
+
+    id: str
+    name: str
+    created: float
+    password: str = ""
+    scram: str = ""
+    certificates: tuple[str, ...] = ()
+    operator: bool = False
+    suspended: bool = False
+    deleted: bool = False
+    expires: float = 0.0
+    stays: bool = False
+    history: bool = True
+    valid_from: float = 0.0
+
+    def is_open(self, now: float) -> bool:
+        """Return whether its owner can log in, and stay logged in, at a time (epoch seconds)."""
+        return not (self.suspended or self.deleted or (self.expires and now >= self.expires))

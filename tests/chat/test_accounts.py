@@ -1,0 +1,32 @@
+"""Without accounts, nobody can register or log in."""
+
+from hubbub.chat.accounts import LoginPeer, NoAccounts
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+
+PEER = LoginPeer("192.0.2.1", True)
+
+
+def test_without_accounts_nothing_is_registered() -> None:
+    accounts, codes = NoAccounts(), []
+    assert (accounts.registration, accounts.guests, accounts.changed) == ("closed", "yes", [])
+    assert accounts.find("Ann") is None
+    assert accounts.looks_like("Ann") == ""
+
+    def refused(outcome: Account | str | Refused) -> None:
+        assert isinstance(outcome, Refused)
+        codes.append(outcome.code)
+
+    accounts.register("Ann", "secret", PEER, refused)
+    accounts.log_in("Ann", "secret", PEER, refused)
+    accounts.redeem("BCDFGHJK", PEER, refused)
+    accounts.make_code(Account(id="a1", name="Ann", created=0.0), refused)
+    assert codes == ["registration-closed", "wrong-password", "wrong-password", "not-logged-in"]
+
+
+def test_an_account_is_open_unless_it_is_suspended_deleted_or_expired() -> None:
+    def is_open(**fields: object) -> bool:
+        return Account(id="a1", name="Ann", created=0.0, **fields).is_open(100.0)  # type: ignore[arg-type]
+
+    assert is_open() and is_open(expires=101.0)
+    assert not (is_open(suspended=True) or is_open(deleted=True) or is_open(expires=100.0))
