@@ -79,12 +79,13 @@ TEXTS = {
 # Refusals of the core, by code; the room or another subject stands before the text. NOTICE: IRC has no numeric for it.
 NOTICE = 0
 _UNNUMBERED = (
-    "account-closed account-required argument-invalid argument-missing argument-too-long bad-frame bad-value body-broken body-invalid broker busy "
-    "cannot-rename charset-unknown closed hidden line-too-long logged-in-already method name-in-use named-already no-name "
-    "no-such-command no-such-message no-such-setting not-a-room not-accepted not-confirmed not-found not-known "
-    "not-encrypted not-logged-in not-reading not-stored not-yours nothing-to-undo number-invalid query-invalid registration-closed somebody-else text-too-long "
-    "time-invalid too-fast too-many too-many-logins too-many-words too-slow topic-too-long value-invalid weak-password "
-    "wrong-password"
+    "account-closed account-required argument-invalid argument-missing argument-too-long bad-frame bad-value "
+    "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long "
+    "logged-in-already method name-in-use named-already no-name no-such-command no-such-message no-such-setting "
+    "not-a-room not-accepted not-confirmed not-encrypted not-found not-known not-logged-in not-reading not-stored "
+    "not-yours nothing-to-undo number-invalid query-invalid registration-closed somebody-else text-too-long "
+    "time-invalid too-fast too-many too-many-logins too-many-words too-slow topic-too-long value-invalid "
+    "weak-password wrong-password"
 )
 REFUSALS = dict.fromkeys(_UNNUMBERED.split(), NOTICE) | {
     "bad-key": 475,

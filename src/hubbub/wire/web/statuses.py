@@ -7,11 +7,11 @@ from hubbub.model.events import Refusal
 
 _BAD_REQUESTS = (
     "argument-invalid argument-missing argument-too-long bad-frame bad-key bad-value body-broken body-invalid "
-    "cannot-rename invite-only line-too-long list-full logged-in-already moderated muted name-in-use name-invalid name-kept "
-    "named-already no-name no-such-command no-such-message no-such-name no-such-setting no-text not-a-room not-allowed "
-    "not-in-room not-operator not-reading not-there not-yours nothing-to-undo number-invalid query-invalid "
-    "room-full room-invalid slow-mode somebody-else there-already time-invalid too-long too-many-rooms too-many-words "
-    "topic-too-long value-invalid weak-password wrong-password"
+    "cannot-rename invite-only line-too-long list-full logged-in-already moderated muted name-in-use name-invalid "
+    "name-kept named-already no-name no-such-command no-such-message no-such-name no-such-setting no-text "
+    "not-a-room not-allowed not-in-room not-operator not-reading not-there not-yours nothing-to-undo "
+    "number-invalid query-invalid room-full room-invalid slow-mode somebody-else there-already time-invalid "
+    "too-long too-many-rooms too-many-words topic-too-long value-invalid weak-password wrong-password"
 )
 STATUSES = dict.fromkeys(_BAD_REQUESTS.split(), HTTPStatus.BAD_REQUEST) | {
     "account-closed": HTTPStatus.FORBIDDEN,
