@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from probing import draft, said
 
+from hubbub.config import Settings
 from hubbub.model.entries import Draft, Kind, Redacted
 from hubbub.storage.retention import Retention
-from hubbub.storage.sqlite.store import FILE, Store
+from hubbub.storage.sqlite import trimming
+from hubbub.storage.sqlite.backup import back_up
+from hubbub.storage.sqlite.store import Store
 from hubbub.storage.sqlite.trimming import ERASE_EVERY
+from hubbub.tools import transfer
 
 NOON = 1_800_000_000.0
 
 
 def holds(folder: Path, text: str) -> list[str]:
-    """Return the names of the log's files that contain a text."""
-    return [file.name for file in sorted(folder.glob(f"{FILE}*")) if text.encode() in file.read_bytes()]
+    """Return the names of the files in a folder that contain a text."""
+    return [file.name for file in sorted(folder.rglob("*")) if file.is_file() and text.encode() in file.read_bytes()]
 
 
 def tidy(store: Store, clock: float = NOON) -> None:
@@ -85,3 +90,105 @@ def test_redaction_in_the_same_batch_as_its_message_takes_the_text_as_well(tmp_p
         tidy(store)
         assert holds(tmp_path, "hastysecret") == []
         assert [entry.kind for entry in store.opened("lobby", 5).recent] == [Kind.REDACTED, Kind.REDACT]
+
+
+# --- the erasure that is still to come ------------------------------------------------------------------------------
+
+
+def killed(folder: Path) -> Path:
+    """Return a copy of a folder as a kill of its server at this moment would leave it."""
+    return Path(shutil.copytree(folder, folder.with_name("killed")))
+
+
+def test_redacted_text_leaves_all_files_after_a_restart(tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    folder.mkdir()
+    with closing(Store(folder, write=True)) as store:
+        store.append(said(*(f"before {number}" for number in range(50))), NOON)
+        (entry,) = store.append(said("my hunterpassword is"), NOON)
+        tidy(store)
+        redact(store, entry.id)
+        left = killed(folder)
+    for data in (left, folder):
+        assert holds(data, "hunterpassword")
+        with closing(Store(data, write=True)) as store:
+            tidy(store)
+            assert holds(data, "hunterpassword") == [] and store.check() == []
+
+
+def test_log_of_an_older_version_is_erased_once(tmp_path: Path) -> None:
+    """Older versions forgot at each stop which texts were still to be erased."""
+    with closing(Store(tmp_path, write=True)) as store:
+        (entry,) = store.append(said("oldsecret"), NOON)
+        tidy(store)
+        redact(store, entry.id)
+        store._db.execute("DELETE FROM mark WHERE name = 'erasing'")
+    assert holds(tmp_path, "oldsecret")
+    with closing(Store(tmp_path, write=True)) as store:
+        tidy(store)
+        assert holds(tmp_path, "oldsecret") == []
+        assert not store.merge_some(NOON + ERASE_EVERY)
+
+
+def test_text_that_is_redacted_during_a_merge_leaves_the_index_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trimming, "MERGED", 1)
+    with closing(Store(tmp_path, write=True)) as store:
+        for step in range(8):
+            store.append(said(*(f"word{step}x{number}" for number in range(500))), NOON)
+            while store.index_some(100):
+                pass
+        (first, second) = store.append(said("firstsecret", "secondsecret"), NOON)
+        while store.index_some(100):
+            pass
+        redact(store, first.id)
+        assert store.merge_some(NOON)
+        redact(store, second.id)
+        while store.merge_some(NOON):
+            pass
+        while store.merge_some(NOON + ERASE_EVERY):
+            pass
+        assert holds(tmp_path, "firstsecret") == holds(tmp_path, "secondsecret") == []
+
+
+@pytest.mark.parametrize("step", [1, 1_000])
+def test_import_erases_the_texts_that_it_redacts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Of a message that was in the log before, and of one in the same file."""
+    monkeypatch.setattr(transfer, "STEP", step)
+    folder = tmp_path / "log"
+    folder.mkdir()
+    with closing(Store(folder, write=True)) as store:
+        store.append([Draft("lobby", "Ann", draft("firstsecret").body, "m-1")], NOON)
+        tidy(store)
+    lines = [
+        '{"hubbub":"export","version":1}',
+        _line(2, "message", "secondsecret", "m-2"),
+        _line(3, "redact", "m-1", "r-1"),
+        _line(4, "redact", "m-2", "r-2"),
+    ]
+    file = tmp_path / "lines.jsonl"
+    file.write_text("\n".join(lines) + "\n")
+    with transfer.source(str(file)) as source:
+        assert transfer.take_in(Settings(data=str(folder)), source, lambda done, whole: None) == (3, 0)
+    assert holds(folder, "firstsecret") == holds(folder, "secondsecret") == []
+
+
+def _line(seq: int, kind: str, text: str, id: str) -> str:
+    return (
+        f'{{"room":"lobby","seq":{seq},"time":{NOON - 1e8},"kind":"{kind}","nick":"Ann","text":"{text}","id":"{id}"}}'
+    )
+
+
+def test_backup_has_no_redacted_text(tmp_path: Path) -> None:
+    folder, target = tmp_path / "log", tmp_path / "backup"
+    folder.mkdir()
+    with closing(Store(folder, write=True)) as store:
+        (entry,) = store.append(said("backedsecret"), NOON)
+        tidy(store)
+        redact(store, entry.id)
+        assert holds(folder, "backedsecret")
+        back_up(folder, target, lambda done, whole: None, lambda done, whole: None)
+    assert holds(target, "backedsecret") == []
+    with closing(Store(target)) as copy:
+        assert copy.check() == []

@@ -219,3 +219,24 @@ async def test_closed_room_is_not_found_though_retention_took_what_closed_it(
         ]
     finally:
         await other.stop()
+
+
+async def test_redacted_text_leaves_the_copy(
+    servers: NatsServers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(projection_module, "EVERY", 60.0)
+    node = await made(servers, tmp_path / "copy")
+    copy = node.broker._projection  # type: ignore[attr-defined]
+    async with copy._lock:  # the first round of the task is over
+        pass
+    (entry,) = await node.say("hunterpassword")
+    await copy.sync()
+    await copy.sync()
+    await node.commit(draft(entry.id, kind=Kind.REDACT))
+    await copy.sync()
+    holding = lambda: [f.name for f in (tmp_path / "copy").iterdir() if b"hunterpassword" in f.read_bytes()]  # noqa: E731
+    assert holding()
+    await copy.erase()
+    assert holding() == []
+    await node.stop()
+    await servers.forget()

@@ -338,6 +338,8 @@ def _import_file(folder: Path, lines: Lines, progress: Progress) -> Outcome:
                 while archive.index_some(STEP):
                     pass
                 progress(done, lines.size)
+            while archive.merge_some(time.time()):  # erases the texts that the import has redacted
+                pass
         return Outcome(added, seen - added)
     finally:
         os.close(held)

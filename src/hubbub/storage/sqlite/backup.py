@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from hubbub.files import PRIVATE, make_folder, replace_durably, sync_file, sync_
 from hubbub.storage.sqlite import salvage
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.store import FILE, Size, Store
+from hubbub.storage.sqlite.trimming import Trimming
 
 BESIDE = ("secret", "tls-cert.pem", "tls-key.pem")  # files beside a log that belong to it
 PAGES = 1024  # pages of the file that are copied at once
@@ -72,6 +74,16 @@ def _damaged(what: str) -> str:
     return f"The log is damaged, so there is no backup: {what.rstrip('.')}. hubbub export --salvage saves the rest."
 
 
+def _erase(copy: sqlite3.Connection) -> None:
+    """Remove the redacted texts that the log is about to remove from its text index. Raises sqlite3.Error."""
+    copy.isolation_level = None
+    copy.execute("PRAGMA secure_delete = ON")
+    copy.execute("PRAGMA journal_mode = MEMORY")  # a journal in a file would have the texts
+    tidying = Trimming()
+    while tidying.step(copy, time.time()):
+        pass
+
+
 def _copy(folder: Path, part: Path, copying: Progress, verifying: Progress) -> Size:
     os.close(os.open(part / FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
     with contextlib.closing(Store(folder)) as log, contextlib.closing(sqlite3.connect(part / FILE)) as copy:
@@ -79,6 +91,7 @@ def _copy(folder: Path, part: Path, copying: Progress, verifying: Progress) -> S
         count = log.begin_view()
         log.copy_to(copy, PAGES, copying)
         copy.execute("PRAGMA journal_mode = DELETE")  # makes it a single file
+        _erase(copy)
         with copy:
             copy.execute("CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT")
             copy.execute("DELETE FROM note WHERE name IN ('log_id', 'marked')")

@@ -147,6 +147,7 @@ class Store(QueryReader):
             schema.upgrade(self._db, version)
             room_state.prepare(self._db)
             key_value.prepare(self._db)
+            trimming.prepare(self._db)
             version = VERSION
         self._version = version
         self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
@@ -290,7 +291,7 @@ class Store(QueryReader):
         self._db.execute(
             "UPDATE entry SET kind = ?, text = ?, tags = ?, sum = ? WHERE seq = ?", (kind, text, tags, sum, entry.seq)
         )
-        self._tidying.erase()
+        self._tidying.erase(self._db)
 
     def _note_name(self, seq: int, name: str) -> None:
         """Store the name that a room had before the entry that renamed it: an export needs the former names."""
@@ -400,6 +401,22 @@ class Store(QueryReader):
             return False
         return more
 
+    def merge_some(self, clock: float) -> bool:
+        """Merge a few pages of the text index if that frees space or erases redacted text.
+
+        Args:
+            clock: the time of the system's clock, in epoch seconds.
+
+        Returns:
+            Whether there is more to do.
+
+        """
+        try:
+            return self._tidying.step(self._db, clock)
+        except sqlite3.Error:
+            self._recover()
+            return False
+
     def trim_some(self, keep: Retention, now: float, limit: int, clock: float = 0.0) -> bool:
         """Delete the oldest entries that exceed the retention, at most `limit` of them.
 
@@ -413,13 +430,13 @@ class Store(QueryReader):
             Whether there is more to do.
 
         """
+        # The index is merged before more is deleted, because the freed space counts for the retention.
+        if self.merge_some(max(now, clock)):
+            return True
+        if not keep:
+            return False
         db = self._db
         try:
-            # The index is merged before more is deleted, because the freed space counts for the retention.
-            if self._tidying.step(db, max(now, clock)):
-                return True
-            if not keep:
-                return False
             upto = trimming.bound(db, keep, now, limit, clock)
             if upto == schema.mark(db, "trimmed"):
                 return False

@@ -3,6 +3,9 @@
 Deleted entries also leave the text index. The entries that set a room's modes and topic stay: its first join, its last
 topic, and the mode changes that are not overruled. Up to the number in the mark `trimmed` all other entries are
 deleted, so a check does not report them as missing. Free pages are used again; the file does not shrink.
+
+The mark `erasing` is 1 while the text index or the write-ahead log may still have the text of a redacted message. It
+is set in the transaction of the redaction, so that the text also leaves these after a restart.
 """
 
 from __future__ import annotations
@@ -128,18 +131,24 @@ def _rewrite(db: sqlite3.Connection, upto: int) -> None:
         db.execute("UPDATE entry SET kind = ?, text = ?, sum = ? WHERE seq = ?", values)
 
 
+def prepare(db: sqlite3.Connection) -> None:
+    """Make the mark `erasing` if it does not exist: older versions forgot at each stop what was to be erased."""
+    db.execute("INSERT OR IGNORE INTO mark SELECT 'erasing', EXISTS (SELECT 1 FROM entry)")
+
+
 class Trimming:
     """Merges the text index, so that it frees the space of deleted entries: each deletion makes it larger at first."""
 
     def __init__(self) -> None:
         self._forgotten = 0
-        self._busy = False
-        self._erased = False  # the index or the write-ahead log still has the text of a redacted message
+        self._busy = False  # a merge is under way
+        self._late = False  # a text was redacted after that merge had begun, so that merge does not erase it
         self._erases_from = 0.0  # epoch seconds; not all the time, because it rewrites the index
 
-    def erase(self) -> None:
-        """Remember that a text was redacted, and has to leave the index and the write-ahead log as well."""
-        self._erased = True
+    def erase(self, db: sqlite3.Connection) -> None:
+        """Note within an open transaction that a redacted text has to leave the index and the write-ahead log."""
+        self._late = self._busy
+        db.execute("UPDATE mark SET value = 1 WHERE name = 'erasing'")
 
     def note(self, count: int) -> None:
         """Add to the number of entries that were deleted since the last merge."""
@@ -147,7 +156,7 @@ class Trimming:
 
     def step(self, db: sqlite3.Connection, clock: float) -> bool:
         """Merge a few pages if enough entries were deleted, or one was redacted; return whether there is more to do."""
-        erases = self._erased and clock >= self._erases_from
+        erases = clock >= self._erases_from and bool(mark(db, "erasing"))
         if not self._busy and not erases:
             (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             if self._forgotten < max(LEAST, (left - mark(db, "trimmed")) // SHARE):
@@ -161,8 +170,10 @@ class Trimming:
         if not self._busy:
             self._forgotten = 0
             if erases:
-                self._erased = not _empty_wal(db)
                 self._erases_from = clock + ERASE_EVERY
+                if not self._late and _empty_wal(db):
+                    db.execute("UPDATE mark SET value = 0 WHERE name = 'erasing'")
+            self._late = False
         return self._busy
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two reads of new messages
 PATIENCE = 2.0  # seconds that a search waits for the newest messages
+MERGES = 50  # steps of a merge of the text index between two reads of new messages
 INDEXED = 4_000  # entries that are put into the text index at once; a search reads newer ones directly
 
 T = TypeVar("T")
@@ -59,10 +61,11 @@ class SearchIndex:
         self._held = lock(self._folder)
 
     async def run(self) -> None:
-        """Read new messages every EVERY seconds, until the task is cancelled."""
+        """Read new messages every EVERY seconds, and erase redacted texts, until the task is cancelled."""
         while True:
             try:
                 await self.sync()
+                await self.erase()
             except HubbubError as error:
                 log.debug("the projection waits: %s", error)
             await asyncio.sleep(EVERY)
@@ -99,6 +102,12 @@ class SearchIndex:
                     await self._do(lambda page=page: self._take(page))  # type: ignore[misc]
                     if self.upto >= self.last:
                         break
+
+    async def erase(self) -> None:
+        """Remove redacted texts from the file by at most MERGES steps; a search waits for one step at most."""
+        for _ in range(MERGES):
+            if not await self._do(self._merge):
+                break
 
     async def search(self, query: Search) -> LogPage:
         """Return the messages that match, including the newest ones. Raises BrokerError."""
@@ -153,6 +162,9 @@ class SearchIndex:
         self._fresh += sum(len(said) for _, said in found)
         self._index(INDEXED)
         self.upto = page[-1].number
+
+    def _merge(self) -> bool:
+        return self._store is not None and self._store.merge_some(time.time())
 
     def _index(self, least: int) -> None:
         """Put new entries into the text index if there are at least `least` of them: each time costs a commit."""
