@@ -12,8 +12,10 @@ from peering import LOOPS, Listener, Peer, chat, listening, run_on, until
 
 from hubbub.config import Settings
 from hubbub.model.budget import Buckets
-from hubbub.serve import connection as connections
-from hubbub.serve.connection import AHEAD, READ, Connection, ConnectionState, Shared
+from hubbub.serve import peer_socket
+from hubbub.serve.connection import Connection, Shared
+from hubbub.serve.input import AHEAD
+from hubbub.serve.peer_socket import READ, ConnectionState
 
 
 class Noting:
@@ -361,7 +363,7 @@ def test_finish_gives_the_last_bytes_though_input_is_not_read(run: Run) -> None:
 
 
 def test_finish_waits_so_long_for_the_peer_and_no_longer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LINGER", 0.3)
+    monkeypatch.setattr(peer_socket, "LINGER", 0.3)
 
     async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
         dialogue.connection.finish(b"bye\n")
@@ -372,7 +374,7 @@ def test_finish_waits_so_long_for_the_peer_and_no_longer(run: Run, monkeypatch: 
 
 
 def test_finish_does_not_wait_longer_for_a_client_that_does_not_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "LINGER", 0.3)
+    monkeypatch.setattr(peer_socket, "LINGER", 0.3)
 
     async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
         await fill(dialogue)
@@ -403,7 +405,7 @@ def test_dialogue_that_is_over_is_not_asked_again_and_is_closed_in_time(
     run: Run, left: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It waits for a goodbye that cannot come: its leave cannot be stored, say."""
-    monkeypatch.setattr(connections, "LINGER", 0.3)
+    monkeypatch.setattr(peer_socket, "LINGER", 0.3)
 
     async def scene(listener: Listener, peer: Peer, dialogue: Noting) -> None:
         ticks: list[float] = []

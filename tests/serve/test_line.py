@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from peering import LOOPS, PROMPT, Listener, Peer, chat, run_on, until
 
-from hubbub.serve import connection as connections
 from hubbub.serve import line_client as lines
+from hubbub.serve import peer_socket
 
 TALK = "Ünï\r\nhi\r\nfoo\x7f\x7fbar\r/me wäves\n\n//x\r\n".encode()
 SHOWN = "*** Ünï has joined the chat ***\nÜnï: hi\nÜnï: fbar\n* Ünï wäves\nÜnï: /x\n".encode()
@@ -185,7 +185,7 @@ def test_idle_timeout_applies_to_a_client_that_does_not_read(
     run: Callable[[Any], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others see it leave; its socket is closed a little later, whether it reads or not."""
-    monkeypatch.setattr(connections, "LINGER", 0.5)
+    monkeypatch.setattr(peer_socket, "LINGER", 0.5)
 
     async def scene() -> None:
         async with chat(idle_timeout=2, name_timeout=1, no_limits=True) as listener:

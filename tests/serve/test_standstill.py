@@ -15,7 +15,7 @@ import pytest
 from housing import PROMPT, Client, Serving, housing
 from serving import until
 
-from hubbub.serve import connection
+from hubbub.serve import peer_socket
 from hubbub.serve.accept import sniffer
 from hubbub.serve.irc import protocol as irc_protocol
 
@@ -116,7 +116,7 @@ def short_times(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(irc_protocol, "PING_AFTER", 0.3)
     monkeypatch.setattr(irc_protocol, "PONG_WITHIN", 0.25)
     monkeypatch.setattr(sniffer, "DEADLINE", 0.3)
-    monkeypatch.setattr(connection, "LINGER", 0.3)
+    monkeypatch.setattr(peer_socket, "LINGER", 0.3)
 
 
 def lines_with(text: str, caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 
 from hubbub.chat.session import Session
 from hubbub.serve.accept.address import KEEPALIVE, origin
-from hubbub.serve.connection import Connection, ConnectionState, Shared
+from hubbub.serve.connection import Connection, Shared
+from hubbub.serve.peer_socket import ConnectionState
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered counts as gone
 LOOK = 0.1  # seconds between two checks for the answer

@@ -16,7 +16,8 @@ from typing import Any, NoReturn, cast
 
 from aiohttp import web
 
-from hubbub.serve.connection import TICK, ClientProtocol, Connection, ConnectionState, Shared
+from hubbub.serve.connection import TICK, ClientProtocol, Connection, Shared
+from hubbub.serve.peer_socket import ConnectionState
 from hubbub.text import refusals
 from hubbub.wire.web import http as wire
 
