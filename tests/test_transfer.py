@@ -162,6 +162,18 @@ def test_a_log_goes_through_jetstream_and_comes_out_the_same(tmp_path: Path, liv
     same_log(lively, copy)
 
 
+@pytest.mark.parametrize("where", ["sqlite", "nats"])
+def test_kind_of_a_newer_version_goes_through_either_log_as_it_is(
+    tmp_path: Path, where: str, request: pytest.FixtureRequest
+) -> None:
+    place = ["--data", tmp_path / "copy"] if where == "sqlite" else ["--broker", request.getfixturevalue("nats")]
+    file = tmp_path / "a.jsonl"
+    poll = {**ENTRY, "kind": "poll", "text": "tea?\n\tcoffee? ", "host": "~nc@1f2e.nc", "tags": "+a=b"}
+    file.write_text("\n".join(['{"hubbub":"export","version":1}', json.dumps(poll)]) + "\n")
+    assert imported(place, file) == "1 entry added."
+    assert lines(exported(place, tmp_path / "b.jsonl")) == lines(file)
+
+
 async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: str) -> None:
     """Those that run meanwhile, and those that are started later: names, topics and rules too."""
     file = exported(["--data", lively], tmp_path / "a.jsonl")

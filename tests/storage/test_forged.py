@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mini_nats import ACCESS, STORED, MiniNats, connected
 from nodes import Node, Peer, until
@@ -20,12 +20,15 @@ from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.forwarded import TO
-from hubbub.cluster.nats.log.batches import decode, entry
+from hubbub.cluster.nats.log.batches import EntryBatch, cut, decode, encode, end_of, entries, entry
+from hubbub.cluster.nats.log.batches import line as packed
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
 from hubbub.cluster.nats.log.stream_state import read_state
-from hubbub.model.entries import Kind
+from hubbub.model.codec import body_of
+from hubbub.model.entries import KIND, Entry, Kind, Unknown
 from hubbub.model.events import Event
 from hubbub.text.bounds import NAME_CHARS
+from hubbub.text.cleaning import clean_exactly
 from hubbub.text.names import check_room
 from hubbub.wire.irc.encoder import SHOWING, IrcEncoder
 from hubbub.wire.line.encoder import RAW
@@ -262,9 +265,12 @@ def test_forged_entry_in_the_log_or_in_a_state_is_checked_like_an_import(
         (Kind.EPHEMERAL, "", None),
         (Kind.MESSAGE, "\ttwo\nlines \x1b]0;t\x07", "\ttwo\nlines "),
         (Kind.MODE, "+" + "o" * 5000, None),
+        ("poll", "tea?\n\tcoffee? \x1b]0;t\x07", "tea?\n\tcoffee? "),
+        ("Non sense", "hi", None),
+        ("poll\n", "hi", None),
     ],
 )
-def test_texts_of_each_kind(kind: Kind, text: str, kept: str | None) -> None:
+def test_texts_of_each_kind(kind: str, text: str, kept: str | None) -> None:
     one = checked(PackedEntry(kind, STORED, "Bo", text, "x-1.1"), STORED)
     assert (one.kind, one.text) == ((kind, kept) if kept is not None else (Kind.REDACTED, ""))
 
@@ -283,6 +289,19 @@ def test_texts_of_each_kind(kind: Kind, text: str, kept: str | None) -> None:
 )
 def test_time_that_is_later_than_the_servers_say_is_not_believed(time: float, stored: float, seen: float) -> None:
     assert checked(PackedEntry(Kind.MESSAGE, time, "Bo", "hi", "x"), stored).time == seen
+
+
+@given(st.text().map(clean_exactly), st.from_regex(KIND))
+def test_kind_of_a_newer_version_is_kept_as_it_was_stored(text: str, kind: str) -> None:
+    one = Entry("lobby", end_of(1), 0, STORED, "Bo", "x-1.1", Unknown(kind, text), "~nc@bo.nc", "+a=b")
+    assume(type(body_of(kind, text)[0]) is Unknown)
+    pack = decode(encode(EntryBatch([packed(one, one.time)])), 1, STORED)
+    assert list(entries("lobby", 1, 0, pack)) == [one]
+
+
+def test_batch_of_kinds_that_this_version_does_not_know_is_not_too_large_for_a_message() -> None:
+    said = [Entry("lobby", n, 0, STORED, "Bo", f"x-{n}", Unknown("poll", "x" * 50_000)) for n in range(40)]
+    assert len(encode(EntryBatch([packed(one, STORED) for one in cut(said, lambda one: None)]))) < 1 << 20
 
 
 async def test_copy_with_the_number_of_no_message_is_ignored_and_the_room_goes_on(

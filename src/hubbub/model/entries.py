@@ -32,6 +32,8 @@ class Kind(StrEnum):
     EPHEMERAL = "signal"  # not stored, such as a typing notice
 
 
+KIND = r"^[a-z-]{1,32}\Z"  # pattern of all kinds, also of those that only newer versions know
+
 # The kinds that newcomers are shown, /history lists and search finds.
 SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
 

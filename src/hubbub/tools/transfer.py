@@ -26,7 +26,7 @@ from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.files import replace_durably
 from hubbub.model.codec import Record, entry_of, record
-from hubbub.model.entries import SAID, Entry, Kind
+from hubbub.model.entries import KIND, SAID, Entry, Kind
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.store import COPY, FILE
@@ -57,7 +57,7 @@ class ExportedLine(msgspec.Struct, frozen=True):
     room: str
     seq: int
     time: Annotated[float, msgspec.Meta(ge=0, le=1e11)]
-    kind: Annotated[str, msgspec.Meta(pattern="^[a-z-]{1,32}$")]  # a newer version may know more kinds
+    kind: Annotated[str, msgspec.Meta(pattern=KIND)]
     nick: str
     text: str
     id: Annotated[str, msgspec.Meta(min_length=1)]
@@ -87,6 +87,7 @@ class Lines(NamedTuple):
     size: int
 
 
+_ONE_LINE = frozenset(Kind) - SAID  # kinds whose text is one line; a kind of a newer version may have several
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(ExportedLine)
 
@@ -267,7 +268,7 @@ def _entry(data: bytes, latest: float) -> Entry:
     if line.kind == Kind.EPHEMERAL or not _is_room(line.room):
         raise msgspec.ValidationError("no log has such an entry")
     nick, id, host = (clean(text) for text in (line.nick, line.id, line.host))
-    text = clean_exactly(line.text) if line.kind in SAID else clean(line.text)
+    text = clean(line.text) if line.kind in _ONE_LINE else clean_exactly(line.text)
     tags = clean_tags(line.tags) if line.tags else ""
     return entry_of(line.room, line.seq, 0, line.time, line.kind, nick, text, id, host, tags)
 

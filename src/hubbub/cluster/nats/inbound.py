@@ -26,7 +26,7 @@ from hubbub.cluster.nats.log.packed_entries import (
     said,
     when,
 )
-from hubbub.model.entries import Kind
+from hubbub.model.entries import SAID, Kind
 from hubbub.model.ids import user_of
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, cut, real_name, reason_of
@@ -136,21 +136,21 @@ def told(data: bytes, now: float) -> ForwardedEvent:
 def signal(data: bytes, now: float) -> SignalMessage:
     """Return a checked ephemeral entry from another node for the members of a room. Raises ValueError."""
     found = _signal.decode(data)
-    _need(is_node(found.node) and is_room(found.room) and found.line.kind is Kind.EPHEMERAL, "it is no signal")
+    _need(is_node(found.node) and is_room(found.room) and found.line.kind == Kind.EPHEMERAL, "it is no signal")
     return SignalMessage(found.node, found.room, _aside(found.line, now))
 
 
 def _aside(line: PackedEntry, now: float) -> PackedEntry:
     """Return a checked entry that is delivered but not stored. Raises ValueError."""
-    if line.kind is not Kind.EPHEMERAL:
+    if line.kind != Kind.EPHEMERAL:
         one = checked(line, now)
-        _need(one.kind is not Kind.REDACTED, "it is not known what it says")
+        _need(one.kind in SAID, "it is not known what it says")
         return one
     text = clean(cut(line.text, TEXT_BYTES))
     # A message between two clients (CTCP) begins with its IRC command, and encoders write it unchanged.
     _need(not text or text.partition(" ")[0] in ("PRIVMSG", "NOTICE"), "it is no command of a client to a client")
     one = checked(msgspec.structs.replace(line, kind=Kind.MESSAGE, text=text), now)
-    _need(one.kind is not Kind.REDACTED, "it has no id")
+    _need(one.kind == Kind.MESSAGE, "it has no id")
     return msgspec.structs.replace(one, kind=Kind.EPHEMERAL)
 
 

@@ -77,7 +77,7 @@ class StreamReader:
         subject = f"{streams.ROOM}{state.key}"
         async with aclosing(_forward(self._link, streams.LOG, subject, self.first, self.last)) as messages:
             async for one in messages:
-                if any(line.kind is Kind.ROOM_RENAMED for line in decode(*one.parts).entries):
+                if any(line.kind == Kind.ROOM_RENAMED for line in decode(*one.parts).entries):
                     return name
         return state.name
 

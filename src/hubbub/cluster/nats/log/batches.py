@@ -56,7 +56,7 @@ class EntryBatch(msgspec.Struct, frozen=True):
 
 
 class _Newer(msgspec.Struct):
-    """An entry batch in which some entries may have kinds that this version does not know."""
+    """An entry batch in which some entries may have another form than this version knows."""
 
     entries: list[Any]
     after: int = 0
@@ -79,7 +79,7 @@ def encode(pack: EntryBatch) -> bytes:
 def decode(data: bytes, number: int, stored: float) -> EntryBatch:
     """Return the checked entry batch of a message; an empty batch if hubbub did not write the message.
 
-    An entry of a kind that only newer versions know keeps its number and has no text.
+    An entry of another form than this version knows keeps its number and has no text.
 
     Args:
         data: the data of the message.
@@ -113,18 +113,13 @@ def _known(one: object) -> PackedEntry:
     try:
         return msgspec.convert(one, PackedEntry)
     except msgspec.ValidationError:
-        pass
-    try:
-        time, nick, _, id = msgspec.convert(one[1:5], tuple[float, str, str, str])  # type: ignore[index]
-    except (msgspec.ValidationError, TypeError, LookupError):
         return PackedEntry(Kind.UNKNOWN, 0.0, "", "", "")
-    return PackedEntry(Kind.UNKNOWN, time, nick, "", id)
 
 
 def line(what: Draft | Entry, time: float) -> PackedEntry:
     """Return a draft or an entry in its stored form, with the given time in epoch seconds."""
     kind, text, tags = codec.stored(what.body, what.tags)
-    return PackedEntry(Kind(kind), time, what.nick, text, what.id, what.host, tags)
+    return PackedEntry(kind, time, what.nick, text, what.id, what.host, tags)
 
 
 def entry(room: str, number: int, prev: int, one: PackedEntry) -> Entry:
@@ -137,7 +132,8 @@ def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
     sort = same(drafts[0])
     size = 0
     for index, draft in enumerate(drafts):
-        size += len(codec.text_of(draft.body)) * 4 + len(draft.tags) + 200
+        _, text, tags = codec.stored(draft.body, draft.tags)
+        size += len(text) * 4 + len(tags) + 200
         if index and (size > MAX_BYTES or index == MAX_ENTRIES or same(draft) != sort):
             return drafts[:index]
     return drafts

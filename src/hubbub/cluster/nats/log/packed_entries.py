@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
-from hubbub.model.entries import SAID, Kind
+from hubbub.model.entries import KIND, SAID, Kind
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, clean_exactly, cut, real_name, reason_of
 from hubbub.text.formatting import TAG
@@ -31,6 +31,7 @@ TAGS_CHARS = 2 * 4096 + bounds.FORMAT_CHARS  # a client's tags, escaped once mor
 _PLAIN_NICK = re.compile(r"[A-Za-z][0-9A-Za-z_-]{0,31}")
 _PLAIN_ID = re.compile(r"[0-9A-Za-z.~_-]{1,128}")
 _PLAIN_HOST = re.compile(r"(?:~[0-9A-Za-z._-]{1,40}@[0-9A-Za-z.:-]{1,80})?")
+_KIND = re.compile(KIND)
 _SPACE = re.compile(r"\s")
 _STATUS = re.compile(r"[@+]*#")
 
@@ -38,7 +39,7 @@ _STATUS = re.compile(r"[@+]*#")
 class PackedEntry(msgspec.Struct, array_like=True, frozen=True):
     """A stored entry without its room and its numbers, which follow from its message."""
 
-    kind: Kind
+    kind: str  # of `Kind`, or one that only newer versions know
     time: float
     nick: str
     text: str
@@ -59,7 +60,7 @@ def checked(one: PackedEntry, stored: float) -> PackedEntry:
     if time == one.time and _is_plain(one):
         return one
     id = clean_id(one.id)
-    text = _TEXTS.get(one.kind, _none)(one.text)
+    text = _TEXTS.get(one.kind, said)(one.text) if _KIND.fullmatch(one.kind) else None
     if text is None or not id:
         return PackedEntry(Kind.REDACTED, time, UNKNOWN, "", id or "-")
     tags = clean_tags(one.tags) if 0 < len(one.tags) <= TAGS_CHARS else ""
@@ -121,11 +122,6 @@ def _is_plain(one: PackedEntry) -> bool:
 # --- the texts of each kind; None if the text is invalid for the kind -------------------------------------------------
 
 
-def _none(text: str) -> str | None:
-    """Return None: no log has an entry of this kind."""
-    return None
-
-
 def said(text: str) -> str:
     """Return the text of a message, cleaned and cut to TEXT_BYTES."""
     return cut(clean_exactly(cut(text, TEXT_BYTES)), TEXT_BYTES)
@@ -146,7 +142,8 @@ def _nick(text: str) -> str | None:
     return nick if nick != UNKNOWN or text == UNKNOWN else None
 
 
-_TEXTS: dict[Kind, Callable[[str], str | None]] = {
+# The text of a kind that only newer versions know is kept like that of a message.
+_TEXTS: dict[str, Callable[[str], str | None]] = {
     **dict.fromkeys(SAID, said),
     Kind.JOIN: lambda text: real_name(cut(text, 4 * bounds.REAL_NAME_BYTES)),
     Kind.LEAVE: lambda text: reason_of(cut(text, 4 * bounds.REASON_BYTES)),
@@ -157,5 +154,5 @@ _TEXTS: dict[Kind, Callable[[str], str | None]] = {
     Kind.REDACT: _named(lambda id: bool(id) and clean_id(id) == id),
     Kind.ROOM_RENAMED: _named(is_room),
     Kind.REDACTED: lambda text: "",
-    Kind.UNKNOWN: lambda text: "",
+    Kind.EPHEMERAL: lambda text: None,  # no log has such an entry
 }

@@ -241,7 +241,7 @@ class RoomFeed(RoomLog):
         """
         number = message.number
         pack = decode(*message.parts)
-        if number > self._passes and pack.entries and pack.entries[-1].kind is Kind.ROOM_RENAMED:
+        if number > self._passes and pack.entries and pack.entries[-1].kind == Kind.ROOM_RENAMED:
             if number != self._waits:
                 self._waits = number
                 self._waiting = self._tasks.spawn(self._wait_for_all(number))
@@ -252,7 +252,7 @@ class RoomFeed(RoomLog):
         self._see(message)
         self._mark(number, len(pack.entries))
         self._high = max(self._high, pack.reached)
-        if not pack.entries or any(one.kind is Kind.REDACTED and one.nick == UNKNOWN for one in pack.entries):
+        if not pack.entries or any(one.kind == Kind.REDACTED and one.nick == UNKNOWN for one in pack.entries):
             self.link.distrust(self.subject, "it has entries that cannot be shown")
         found = []
         for entry in entries(self.room, number, previous, pack):
