@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from doubles import House, Peer
+import pytest
+
+from doubles import House, Look, Peer
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
+from hubbub.model.entries import Kind
 from hubbub.model.events import (
     Goodbye,
     HistoryShown,
@@ -111,6 +114,59 @@ def test_what_one_session_joins_and_leaves_all_do() -> None:
     assert list(al.user.rooms) == ["lobby"] and "ops" not in house.hub.rooms.loaded and bo.sees() == []
 
 
+@pytest.mark.parametrize("echo", [False, True])
+def test_nothing_that_follows_the_leave_of_a_room_is_shown_to_any_session_of_the_user(echo: bool) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo", look=Look(echo))
+    too = second(house, al)
+    for peer in (al, bo):
+        peer.types("/join ops")
+        house.settle()
+    house.forget()
+    bo.types("before")
+    al.types("/leave ops")
+    bo.types("/me after", "/topic after")
+    house.settle()
+    left = RoomExited("ops", "lobby")
+    assert al.sees() == ["Bo: before", "-Al", left][: 3 if echo else 1] + [left] * (not echo)
+    assert too.sees() == ["[ops] Bo: before", "[ops] -Al", left]
+
+
+def test_changes_of_a_user_that_two_sessions_ask_for_come_one_after_the_other() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    house.forget()
+    al.types("/nick Max")
+    too.types("/nick Max", "/nick Moritz", "hi")
+    al.types("/leave ops")
+    too.types("/leave ops")
+    house.settle()
+    assert bo.sees() == ["Al > Max", "Max > Moritz", "Moritz: hi"]
+    assert [entry.kind for entry in house.broker.of("ops")].count(Kind.LEAVE) == 1
+    assert [event.code for event in too.sees() if isinstance(event, Refusal)] == ["not-in-room"]
+    assert set(house.hub.users) == {"moritz", "bo"}
+
+
+def test_a_room_that_two_sessions_ask_for_becomes_the_current_one_of_both() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    too.types("/join ops", "hi")
+    house.settle()
+    assert al.session.current == too.session.current == "ops"
+    assert [entry.kind for entry in house.broker.of("ops")] == [Kind.JOIN, Kind.MESSAGE] and bo.sees() == []
+
+
+def test_a_session_goes_on_when_another_one_ends_that_waited_for_a_room() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    al.types("/join ops")
+    too.types("hi")
+    assert house.hub.pipeline.idle
+    al.leave()
+    house.settle()
+    assert bo.sees() == ["Al: hi"] and list(too.user.rooms) == ["lobby"]
+
+
 def test_a_session_without_a_room_speaks_in_the_one_that_another_joins() -> None:
     house, (al, too) = town("Al")
     al.types("/leave")
@@ -164,16 +220,17 @@ def test_private_messages_come_to_every_session_that_reads() -> None:
     assert too.sees() == [Private("Bo", "again")] and bo.sees() == []
 
 
-def test_what_a_session_published_before_its_end_takes_effect() -> None:
+@pytest.mark.parametrize(("line", "seen", "rooms"), [("/nick Max", ["Al > Max", "-Max"], 2), ("/join ops", ["-Al"], 3)])
+def test_what_a_session_published_before_its_end_takes_effect(line: str, seen: list[str], rooms: int) -> None:
     house, (al, too, bo) = town("Al", "Bo")
-    al.types("/join ops")
+    al.types(line)
     house.answer()
-    too.types("/nick Max")
     al.leave()
     too.leave()
     house.settle()
     assert list(house.hub.users) == ["bo"] and list(house.hub.rooms.loaded["lobby"].members) == [bo.user]
-    assert bo.sees() == ["Al > Max", "-Max"] and [entry.nick for entry in house.broker.of("ops")] == ["Al", "Max"]
+    assert bo.sees() == seen
+    assert [entry.kind for entry in house.broker.of("ops")] == [Kind.JOIN, Kind.LEAVE] * (rooms - 2)
 
 
 def test_a_join_of_a_session_that_ended_is_its_users() -> None:

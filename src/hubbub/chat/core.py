@@ -14,12 +14,12 @@ from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
 from hubbub.chat.room import slices
-from hubbub.chat.session import Barrier, Operation, Posting, Room, Session, User
+from hubbub.chat.session import MEMBERSHIP, Barrier, Operation, Posting, Room, Session, User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may
 from hubbub.model.budget import Budget
-from hubbub.model.entries import Body, Draft, Joined, Left, NickChanged, Said
+from hubbub.model.entries import Body, Draft, Joined, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
 from hubbub.model.room.modes import without_secrets
@@ -28,8 +28,6 @@ from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
-
-MEMBERSHIP = (Joined, Left, NickChanged)  # what is published in the name of all of a user
 
 
 class Log(LogReader, DraftPublisher, Protocol):
@@ -260,7 +258,7 @@ class Core:
         if type(body) is not Said and not session.closed:
             session.pending[posting] = None
         if session.user and isinstance(body, MEMBERSHIP):
-            session.user.add_change(posting)
+            session.user.changing[posting] = None
         self.pipeline.add(posting)
         return posting
 

@@ -23,6 +23,7 @@ from hubbub.model.viewer import SYSTEM
 
 EVENTS = 1_000  # events in several rooms that are remembered, so that each of them is shown once
 PAGE = 256  # entries per log page for a session that is behind
+NOBODY: Mapping[Session, int] = {}
 
 
 class LogReader(Protocol):
@@ -79,7 +80,13 @@ class Delivery:
         self.delivered = 0  # entries times members, since the start
         self._events: dict[str, tuple[str, ...]] = {}  # the newest events with several entries, and their rooms so far
 
-    def fan_out(self, room: Room, entries: Sequence[Entry], authors: Collection[Session | None]) -> CommittedBatch:
+    def fan_out(
+        self,
+        room: Room,
+        entries: Sequence[Entry],
+        authors: Collection[Session | None],
+        leaving: Mapping[Session, int] = NOBODY,
+    ) -> CommittedBatch:
         """Append entries to the room and write them to its live members; return them as a batch.
 
         Args:
@@ -87,6 +94,8 @@ class Delivery:
             entries: the committed entries, in order.
             authors: the sessions that published some of the entries. An author is not written its own entries, unless
                 its encoder echoes them.
+            leaving: the sessions whose user leaves the room by one of the entries, with its index. They are written
+                nothing that follows it.
 
         """
         batch = room.append(entries)
@@ -98,7 +107,8 @@ class Delivery:
             # The group is copied: a write may make a member fall behind, which changes the group.
             others = dict(group)
             self.delivered += len(entries) * len(others)
-            apart = [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
+            apart = [s for s in leaving if others.pop(s, None)] if leaving else []
+            apart += [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
             if batch.duplicates and encoder.dedupes:
                 apart += [s for s in others if batch.already_shown(encoder, s)]
                 others = {s: send for s, send in others.items() if s not in apart}
@@ -106,7 +116,8 @@ class Delivery:
                 _send(whole, others)
             for session in apart:
                 seen = batch.already_shown(encoder, session) if batch.duplicates else ()
-                if part := batch.encoded_for(encoder, session.id_prefix, 0, seen):
+                end = leaving.get(session, len(entries)) + 1
+                if part := batch.encoded_for(encoder, session.id_prefix, 0, seen, end):
                     session.sink.write(part)
         return batch
 

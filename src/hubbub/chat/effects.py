@@ -87,7 +87,7 @@ class Effects:
             postings = [self._core.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             authors = {posting.session for posting in postings if posting}
-            batch = self._core.delivery.fan_out(room, piece, authors)
+            batch = self._core.delivery.fan_out(room, piece, authors, _leaving(postings))
             for index, entry in enumerate(piece):
                 if type(entry.body) is not Said:
                     self._follow(room, batch, index)
@@ -125,6 +125,13 @@ class Effects:
             posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged) else None
             if posting and _is_here(posting):
                 self._naming.rename_stored(posting)
+
+
+def _leaving(postings: Sequence[Posting | None]) -> dict[Session, int]:
+    """Return all sessions of the users who leave the room by one of these postings, with its index."""
+    leaves = [(index, one) for index, one in enumerate(postings) if one and type(one.draft.body) is Left]
+    users = ((index, posting.session.user) for index, posting in leaves if posting.session)
+    return {session: index for index, user in users if user for session in user.sessions}
 
 
 def _is_here(posting: Posting) -> bool:

@@ -79,7 +79,7 @@ class Hub(Core):
 
     def session_ready(self, session: Session) -> bool:
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
-        if session.closed or session.pending or (session.replies and session.is_blocked):
+        if session.closed or session.waits or (session.replies and session.is_blocked):
             return False
         if self.pipeline.is_full:
             self.pipeline.wait_for_room(session)
@@ -95,8 +95,6 @@ class Hub(Core):
         if session.closed:
             return
         session.closed = True
-        session.pending.clear()
-        self.rooms.withdraw(session)
         user = session.user
         if user and len(user.sessions) == 1:
             self._leave(session, user, reason, asked)
@@ -106,6 +104,8 @@ class Hub(Core):
             if user:
                 user.remove_session(session)
                 self.on_user_changed(user)
+        self.rooms.withdraw(session)
+        session.pending.clear()
         self.reply(session, Goodbye())
 
     def _leave(self, session: Session, user: User, reason: str, asked: bool) -> None:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from hubbub.chat.session import Posting, Session
+from hubbub.chat.session import MEMBERSHIP, Posting, Session
 from hubbub.model import ids
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Draft, Entry, Joined, Left, Said
@@ -282,6 +282,8 @@ class Pipeline:
                 self._forget_join(draft.room)
             if session:
                 session.unsettled -= posting.size
+                if session.user and session.user.changing:
+                    session.user.changing.pop(posting, None)
                 if posting.error:
                     self.undo(session, draft)
         self._resume((*postings, *again) if again else postings)
@@ -293,6 +295,8 @@ class Pipeline:
             if posting.session:
                 posting.session.pending.pop(posting, None)
                 touched[posting.session] = None
+                if type(posting.draft.body) in MEMBERSHIP and (user := posting.session.user):
+                    touched.update(dict.fromkeys(user.sessions))
             if posting.watchers:
                 touched.update(dict.fromkeys(posting.watchers))
                 posting.watchers = None

@@ -143,25 +143,25 @@ class CommittedBatch:
             return ()
         return [index for index, rooms in self.duplicates.items() if any(room in session.rooms for room in rooms)]
 
-    def encoded_for(self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = ()) -> bytes:
-        """Return the bytes of the entries from index `start` on for one session; its own by `Encoder.encode_own`.
+    def encoded_for(
+        self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = (), end: int | None = None
+    ) -> bytes:
+        """Return the bytes of the entries from index `start` up to `end` for one session; its own by `encode_own`.
 
         Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
-        those with `Acknowledged`, in order with its other replies. Nothing follows the session's own leave of the room.
+        those with `Acknowledged`, in order with its other replies.
         """
         lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
         own = () if encoder.echo else self.authored_by(tag)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:
-            if index >= start:
+            if index >= start and (end is None or index < end):
                 pieces += lines[start:index]
                 start = index + 1
                 entry = self.entries[index]
                 if index in own and index not in seen and (data := encoder.encode_own(entry)):
                     pieces += [] if ids.has_label(entry.id) else [data]
-                if type(entry.body) is Left and index in own:
-                    return encoder.join(pieces)
-        return encoder.join(pieces + lines[start:])
+        return encoder.join(pieces + lines[start:end])
 
     def overlay(self, target: str, by: Body) -> bool:
         """Change the entry with the id `target` as a later one says, and drop the rendered bytes.

@@ -190,6 +190,8 @@ class Rooms:
         for name in self._waking.withdraw(session):
             if session.user and not session.user.joining.get(name):
                 session.user.joining.pop(name, None)
+        for one in [one for one in session.pending if isinstance(one, Operation) and one.kind == "load"]:
+            session.end(one)
         self._parked.pop(session, None)
         self.end_visit(session)
 

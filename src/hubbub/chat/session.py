@@ -27,6 +27,7 @@ INVITATIONS = 100  # invitations that a user remembers
 FORMER_ROOMS = 1_000  # rooms for which a user remembers former masks, and trust
 FORMER_NAMES = 4  # former masks per room
 UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
+MEMBERSHIP = (Joined, Left, NickChanged)  # bodies that change a user, with all their sessions
 
 
 class Posting(Struct, eq=False):
@@ -241,18 +242,29 @@ class Session:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)
 
+    @property
+    def waits(self) -> bool:
+        """Whether its next command must wait: for its own operations and postings, or for a change of its user."""
+        return bool(self.pending or (self.user and self.user.changing))
+
     def begin(self, kind: str, about: str = "") -> Operation:
-        """Return a new operation that has started; the session's next command waits until `end` is called for it."""
+        """Return a new operation that has started; the next command of each session of its user waits for its `end`."""
         operation = Operation(kind, about)
         self.pending[operation] = None
+        if self.user:
+            self.user.changing[operation] = None
         return operation
 
     def end(self, operation: Operation) -> None:
-        """End one of the session's operations; after the last one, let the client take the next command."""
-        if operation in self.pending:
-            del self.pending[operation]
-            if not self.pending:
-                self.client.resume_input()
+        """End one of the session's operations; after the last one, let the clients take their next commands."""
+        waited = [self] if operation in self.pending and not self.closed else []
+        self.pending.pop(operation, None)
+        if self.user and operation in self.user.changing:
+            del self.user.changing[operation]
+            waited = list(self.user.sessions)
+        for one in waited:
+            if not one.waits:
+                one.client.resume_input()
 
     def queue(self, operation: Operation) -> None:
         """Start an operation after the replies that wait already; its reply takes the place of the operation."""
@@ -333,10 +345,10 @@ class User:
     """
 
     __slots__ = (
-        "_changes",
         "active",
         "address",
         "away",
+        "changing",
         "former",
         "host",
         "id",
@@ -370,7 +382,9 @@ class User:
         self.rooms: dict[str, Room] = {}  # of which it is a member, in the order of joining; loaded ones alone
         # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
         self.joining: dict[str, Posting | None] = {}
-        self._changes: list[Posting] = []  # its joins, leaves, renames; those without an outcome, and perhaps others
+        # Its joins, leaves and renames that have no outcome yet, and the operations before them. The next commands of
+        # all its sessions wait for them: two changes at once would both start from the same state.
+        self.changing: dict[Operation | Posting, None] = {}
         # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
         # opens the room to the user, or 0 for an invitation by another member.
         self.invited: dict[str, float] = {}
@@ -419,13 +433,10 @@ class User:
 
     # --- what it has published, and is not stored yet ----------------------------------------------------------------
 
-    def add_change(self, posting: Posting) -> None:
-        """Remember a join, leave or rename of the user until it has its outcome."""
-        self._changes = [*(one for one in self._changes if not one.settled), posting]
-
     def changes(self, kind: type[Body]) -> list[Draft]:
         """Return the user's drafts with a kind of body that have no outcome yet: joins, leaves or renames."""
-        return [one.draft for one in self._changes if type(one.draft.body) is kind and not one.settled]
+        postings = (one for one in self.changing if isinstance(one, Posting))
+        return [one.draft for one in postings if type(one.draft.body) is kind]
 
     def held_names(self) -> list[str]:
         """Return the new nicks of its renames that are not stored yet."""

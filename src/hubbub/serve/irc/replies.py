@@ -80,10 +80,10 @@ class IrcReplies:
         if self._resting:
             return
         self._resting = True
-        while self.continuation and not self.session.pending and not self.session.closed:
+        while self.continuation and not self.session.waits and not self.session.closed:
             self.continuation.popleft()()
         self._resting = False
-        if not self.session.pending:
+        if not self.session.waits:
             self.end_answer()
 
     def defer_response(self) -> None:
