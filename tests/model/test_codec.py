@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
 from hubbub.model.codec import body_of, entry_of, record, shown_record, stored, text_of
 from hubbub.model.entries import (
@@ -24,6 +26,8 @@ from hubbub.model.entries import (
     Unknown,
     kind_of,
 )
+from hubbub.model.room import modes
+from hubbub.model.room.state import RoomState
 
 # The stored kind, text and tags of each body, as versions before typed bodies wrote them.
 STORED: list[tuple[Body, tuple[str, str, str]]] = [
@@ -71,6 +75,54 @@ def test_tags_of_the_client_stay_with_the_entry() -> None:
 @pytest.mark.parametrize(("id", "quits"), [("x.1", False), ("x.1~0", True), ("x.1-m1~2", True)])
 def test_leave_of_all_rooms_at_once_is_a_quit(id: str, quits: bool) -> None:
     assert body_of("leave", "bye", "", id) == (Left("bye", quit=quits), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "changes", "until"),
+    [
+        ("+b x!*@* 9", "+b x!*@*", 0.0),
+        ("+b x!*@* until=9 until=10", "+b x!*@*", 9.0),
+        ("+b x!*@* until=x", "+b x!*@*", 0.0),
+        ("+oXv Bo Al", "+ov Bo Al", 0.0),
+        ("+i-X", "+i", 0.0),
+        ("+o+v Bo Al", "+ov Bo Al", 0.0),
+        ("+l", "+l", 0.0),
+        ("", "", 0.0),
+    ],
+)
+def test_modes_are_written_again_as_they_were_read(text: str, changes: str, until: float) -> None:
+    """Also those with letters that only newer versions know, and with words that no letter takes."""
+    body, _ = body_of("mode", text)
+    assert isinstance(body, ModesChanged) and (" ".join(modes.write(body.changes)), body.until) == (changes, until)
+    assert stored(body, "") == ("mode", text, "")
+    assert "X" not in text_of(body) and text_of(body).startswith(changes)
+
+
+def test_source_of_a_change_of_modes_is_not_shown() -> None:
+    entry = entry_of("ops", 7, 5, 1.5, "mode", "Al", "+kX hunter2", "x.1")
+    (shown,) = modes.without_secrets([entry])
+    assert record(shown)[6] == shown_record(shown)[6] == "+k *"
+
+
+def test_letters_of_a_newer_version_stay_in_the_state_with_those_of_their_entry() -> None:
+    entry = entry_of("ops", 7, 5, 1.5, "mode", "Al", "+iX", "x.1")
+    assert RoomState("ops", [entry]).snapshot() == [entry]
+
+
+_texts = st.lists(st.sampled_from([*"+-obvklX 9\n*;", "until=", "Bo", " ", "lost", "bot"]) | st.text(), max_size=8)
+_texts = _texts.map("".join)
+
+
+@given(st.sampled_from([*Kind, "poll"]), _texts, _texts, st.sampled_from(["x.1", "x.1~0"]))
+@example(Kind.LEAVE, "", "lost;bot", "x.1")
+@example(Kind.LEAVE, "", "lost;lost", "x.1")
+@example(Kind.LEAVE, "", ";lost", "x.1")
+@example(Kind.KICK, "Bo ", "", "x.1")
+@example(Kind.MODE, "+o", "lost", "x.1")
+def test_every_text_is_written_again_as_it_was_read(kind: str, text: str, tags: str, id: str) -> None:
+    assume(kind != Kind.EPHEMERAL and (kind != Kind.REDACTED or not text))  # no log has these
+    body, left = body_of(kind, text, tags, id)
+    assert stored(body, left) == (kind, text, tags)
 
 
 def test_entry_is_a_record_and_back() -> None:

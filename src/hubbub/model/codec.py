@@ -8,13 +8,15 @@ Only this module knows that form: a kind, one text and the tags. The text depend
 - a kick: the nick of the kicked member, a space and the reason; a redaction: the id of the message, a space and the
   reason; a rename of the room: the new name, a space and the reason.
 
-A kind that this version does not know becomes Unknown, and is written again as it was read.
+Every text is written again as it was read. A kind that this version does not know becomes Unknown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+from msgspec.structs import replace
 
 from hubbub.model import ids
 from hubbub.model.entries import (
@@ -40,6 +42,7 @@ from hubbub.model.room import modes
 from hubbub.text.tags import LOST, join, shown
 
 _UNTIL = "until="
+_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed
 
 
 class Record(NamedTuple):
@@ -98,9 +101,10 @@ def stored(body: Body, tags: str) -> tuple[str, str, str]:
         return body.style.value, body.text, tags
     if type(body) is Unknown:
         return body.stored_kind, body.stored_text, tags
-    if type(body) is Left and body.lost:
+    if type(body) is Left and body.lost and LOST not in tags.split(";"):
         tags = join(tags, LOST)
-    return kind_of(body).value, text_of(body), tags
+    text = isinstance(body, _Sourced) and body.source
+    return kind_of(body).value, text or text_of(body), tags
 
 
 def text_of(body: Body) -> str:
@@ -149,25 +153,31 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
         return Said(text, Kind(kind)), tags
     if kind == Kind.LEAVE:
         lost = LOST in tags.split(";") if tags else False
-        left = join(*(tag for tag in tags.split(";") if tag != LOST)) if lost else tags
-        return Left(text, bool(ids.event_of(id)), lost), left
+        return Left(text, bool(ids.event_of(id)), lost), _without_lost(tags) if lost else tags
     read = _BODIES.get(kind)
     return (read(text) if read else Unknown(kind, text)), tags
+
+
+def _without_lost(tags: str) -> str:
+    """Return tags without LOST if it is where it would be written again, else all of them."""
+    left = tags.removesuffix(LOST).removesuffix(";")
+    return left if join(left, LOST) == tags and LOST not in left.split(";") else tags
 
 
 def _modes_of(text: str) -> ModesChanged:
     changes, rest = modes.parse(text.split(" "))
     # Only a word that no letter has taken is the end: a key or a mask may begin with the same word.
-    until = modes.number(rest[0].removeprefix(_UNTIL)) if rest else 0
-    return ModesChanged(tuple(changes), float(until))
+    until = modes.number(rest[0].removeprefix(_UNTIL)) if rest and rest[0].startswith(_UNTIL) else 0
+    body = ModesChanged(tuple(changes), float(until))
+    return body if _modes(body) == text else replace(body, source=text)
 
 
-def _two(body: Callable[[str, str], Body]) -> Callable[[str], Body]:
+def _two(body: Callable[[str, str, str], Body]) -> Callable[[str], Body]:
     """Return a function that makes a body of a text of one word, a space and a reason."""
 
     def read(text: str) -> Body:
-        first, _, reason = text.partition(" ")
-        return body(first, reason)
+        first, space, reason = text.partition(" ")
+        return body(first, reason, text if space and not reason else "")
 
     return read
 
@@ -181,5 +191,5 @@ _BODIES: dict[str, Callable[[str], Body]] = {
     Kind.REDACT: _two(Redacted),
     Kind.ROOM_RENAMED: _two(RoomRenamed),
     Kind.REDACTED: lambda text: Erased(),
-    Kind.EPHEMERAL: _two(Ephemeral),
+    Kind.EPHEMERAL: lambda text: Ephemeral(*text.partition(" ")[::2]),
 }

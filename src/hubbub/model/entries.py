@@ -54,7 +54,11 @@ class ModeChange(NamedTuple):
 
 
 class Body(Struct, frozen=True, gc=False):
-    """The content of an entry. Texts are clean (text/cleaning.py)."""
+    """The content of an entry. Texts are clean (text/cleaning.py).
+
+    The field `source` of some bodies is the text that a body was read from, if codec.py would write another one, else
+    "". It keeps for example mode letters that only newer versions know.
+    """
 
 
 class Said(Body, frozen=True, gc=False):
@@ -102,6 +106,7 @@ class ModesChanged(Body, frozen=True, gc=False):
 
     changes: tuple[ModeChange, ...]
     until: float = 0.0
+    source: str = ""
 
 
 class Kicked(Body, frozen=True, gc=False):
@@ -109,6 +114,7 @@ class Kicked(Body, frozen=True, gc=False):
 
     nick: str
     reason: str = ""
+    source: str = ""
 
 
 class Redacted(Body, frozen=True, gc=False):
@@ -116,6 +122,7 @@ class Redacted(Body, frozen=True, gc=False):
 
     target: str
     reason: str = ""
+    source: str = ""
 
 
 class RoomRenamed(Body, frozen=True, gc=False):
@@ -123,6 +130,7 @@ class RoomRenamed(Body, frozen=True, gc=False):
 
     to: str
     reason: str = ""
+    source: str = ""
 
 
 class Erased(Body, frozen=True, gc=False):

@@ -97,7 +97,7 @@ def without_secrets(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 def _without_secrets(entry: Entry, body: ModesChanged) -> Entry:
     shown = tuple(change._replace(param=_shown(change)) for change in body.changes)
-    return entry if shown == body.changes else replace(entry, body=replace(body, changes=shown))
+    return entry if shown == body.changes else replace(entry, body=replace(body, changes=shown, source=""))
 
 
 def _shown(change: ModeChange) -> str:

@@ -331,7 +331,7 @@ class RoomState:
 def _reduced(entry: Entry, changes: Sequence[ModeChange]) -> Entry:
     """Return an entry of a snapshot: reduced to these changes, and a rename as the change of rights that it caused."""
     body = entry.body
-    if changes:
+    if changes and not (isinstance(body, ModesChanged) and body.changes == tuple(changes)):
         body = ModesChanged(tuple(changes), body.until if isinstance(body, ModesChanged) else 0.0)
     return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet) else "")
 
