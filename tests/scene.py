@@ -172,6 +172,14 @@ class Place:
         return clients
 
 
+def ask_in(server: Place, name: str) -> Client:
+    """Return somebody who has given a name and been told nothing of it yet."""
+    client = server.connect()
+    client.sees(PROMPT)
+    client.send(name.encode() + b"\n")
+    return client
+
+
 class Program(Place):
     """A server in a process of its own.
 

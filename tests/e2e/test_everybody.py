@@ -15,9 +15,9 @@ from typing import Any
 
 import pexpect
 import pytest
+from browser import FLAGS
 from playwright.sync_api import Browser, sync_playwright
 from test_irc_clients import Screen, irssi, weechat
-from test_web import FLAGS
 from websockets.sync.client import connect
 
 from scene import PATIENCE, Server, wait_until

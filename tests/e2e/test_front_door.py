@@ -1,23 +1,20 @@
-"""One address: what the first bytes show decides, however they are cut; TLS around it; PROXY before it."""
+"""The front door of a process: signals, settings that cannot be, and for whom a proxy speaks, on the console."""
 
 import contextlib
 import re
-import shutil
 import signal
 import socket
 import ssl
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hubbub.config import Settings
-from hubbub.serve.accept.tls import Certificate
-from scene import Client, Server
+import forked
+from programs import environment
+from scene import Server
+from tls_peers import context, read_all
 
 Serve = Callable[..., Server]
 PROMPT = b"Enter your name: "
@@ -27,73 +24,6 @@ PROMPT = b"Enter your name: "
 def serve(serve: Callable[..., Server]) -> Callable[..., Server]:
     """Start servers whose address is for every wire, as it is by default."""
     return partial(serve, sniffs=True)
-
-
-def context() -> ssl.SSLContext:
-    made = ssl.create_default_context()
-    made.check_hostname = False
-    made.verify_mode = ssl.CERT_NONE
-    return made
-
-
-def encrypted(port: int, alpn: list[str] | None = None) -> ssl.SSLSocket:
-    made = context()
-    if alpn:
-        made.set_alpn_protocols(alpn)
-    sock = made.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=120))
-    sock.settimeout(120)
-    return sock
-
-
-def read_until(sock: socket.socket, end: bytes) -> bytes:
-    data = b""
-    while not data.endswith(end):
-        piece = sock.recv(4096)
-        assert piece, f"ended after {data!r}"
-        data += piece
-    return data
-
-
-def read_all(sock: socket.socket) -> bytes:
-    data = b""
-    while piece := sock.recv(4096):
-        data += piece
-    return data
-
-
-def test_prompt_comes_to_who_says_nothing(serve: Serve) -> None:
-    with socket.create_connection(("127.0.0.1", serve().port), timeout=120) as sock:
-        assert sock.recv(100) == PROMPT
-
-
-@pytest.mark.parametrize("cut", [False, True])
-def test_irc_is_spoken_to_who_speaks_it(serve: Serve, cut: bool) -> None:
-    server = serve()
-    alice = server.join("Alice")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        data = b"CAP LS 302\r\nNICK ada\r\n"
-        for piece in (data[at : at + 1] for at in range(8)) if cut else [data]:
-            sock.sendall(piece)
-            alice.barrier()  # by then the server has looked at it
-        sock.sendall(b"02\r\n")
-        assert read_until(sock, b"\n").startswith(b":hubbub.local CAP * LS ")
-
-
-def test_what_looked_like_a_program_and_ended_is_a_line(serve: Serve) -> None:
-    with socket.create_connection(("127.0.0.1", serve().port), timeout=120) as sock:
-        sock.sendall(b"GE")
-        sock.shutdown(socket.SHUT_WR)
-        assert read_all(sock) == PROMPT
-
-
-def test_three_bytes_of_a_tls_hello_are_closed_in_time(serve: Serve) -> None:
-    server = serve("--tls", "self-signed", "--name-timeout", "1")  # 10 s at most, and never more than for a name
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        sock.sendall(b"\x16\x03\x01")
-        start = time.monotonic()
-        with contextlib.suppress(ConnectionResetError):  # the three bytes were looked at, not read
-            assert sock.recv(100) == b""
-        assert time.monotonic() - start < 15
 
 
 def test_a_thousand_who_show_one_byte_do_not_stop_the_others(serve: Serve) -> None:
@@ -107,57 +37,6 @@ def test_a_thousand_who_show_one_byte_do_not_stop_the_others(serve: Serve) -> No
     alice.sees(b"Bob: hi\n")
     for sock in half:
         sock.close()
-
-
-def test_lines_over_tls_meet_plain_ones(serve: Serve) -> None:
-    server = serve("--tls", "self-signed")
-    alice = server.join("Alice")
-    with encrypted(server.port) as sock:
-        assert read_until(sock, PROMPT) == PROMPT
-        sock.sendall(b"Tess\nhello\n")
-        alice.sees(b"*** Tess has joined the chat ***\nTess: hello\n")
-        alice.say("welcome")
-        assert read_until(sock, b"welcome\n") == b"Alice: welcome\n"
-    alice.sees(b"*** Tess has left the chat ***\n")
-
-
-def test_tls_client_that_speaks_at_once_is_understood(serve: Serve) -> None:
-    server = serve("--tls", "self-signed")
-    with encrypted(server.port) as sock:
-        sock.sendall(b"Tess\n/quit\n")
-        assert read_all(sock) == PROMPT
-
-
-def test_openssl_joins(serve: Serve) -> None:
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is missing")
-    server = serve("--tls", "self-signed")
-    alice = server.join("Alice")
-    command = ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{server.port}"]
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet) as tess:
-        assert tess.stdin is not None
-        try:
-            tess.stdin.write(b"Tess\nhi\n")
-            tess.stdin.flush()
-            alice.sees(b"*** Tess has joined the chat ***\nTess: hi\n")
-        finally:
-            tess.kill()
-
-
-def test_old_tls_is_refused(serve: Serve, tmp_path: Path) -> None:
-    server = serve("--tls", "self-signed")
-    made = context()
-    with pytest.warns(DeprecationWarning):
-        made.maximum_version = ssl.TLSVersion.TLSv1_1
-    with (
-        socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock,
-        pytest.raises((ssl.SSLError, OSError)),
-    ):
-        made.wrap_socket(sock)
-    # OpenSSL itself may have refused that; it must not hang on how it was built.
-    ours = Certificate(Settings(tls="self-signed", data=str(tmp_path / "data")))
-    assert ours.context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
 def test_certificate_is_made_once_and_its_fingerprint_told(serve: Serve, tmp_path: Path) -> None:
@@ -211,34 +90,6 @@ def test_proxy_before_tls(serve: Serve) -> None:
     server.logs(re.escape("Pia (('2001:db8::7', 5555)) has joined"))
 
 
-def test_proxy_counts_the_peers_own_address(serve: Serve) -> None:
-    server = serve("--trust-proxy", "127.0.0.1", "--max-per-address", "1")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as one:
-        one.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\n")
-        assert one.recv(100) == PROMPT
-        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as two:
-            two.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5556 8888\r\n")
-            assert read_all(two) == b"There are too many connections from your address.\n"
-        with socket.create_connection(("127.0.0.1", server.port), timeout=120) as three:
-            three.sendall(b"PROXY TCP4 192.0.2.8 127.0.0.1 5556 8888\r\n")
-            assert three.recv(100) == PROMPT
-
-
-def test_proxy_is_not_believed_from_others(serve: Serve) -> None:
-    with socket.create_connection(("127.0.0.1", serve().port), timeout=120) as sock:
-        sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\nPia\n")
-        assert read_all(sock) == b"The PROXY protocol is not accepted from your address.\n"
-
-
-def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
-    server = serve("--trust-proxy", "127.0.0.1", "--tls", "self-signed", "--plaintext", "no")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\n")
-        assert b"encrypted connections only" in read_all(sock)
-    alice: Client = server.join("Alice")  # loopback may
-    alice.close()
-
-
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -257,23 +108,10 @@ def test_plaintext_no_refuses_who_is_not_on_loopback(serve: Serve) -> None:
     ],
 )
 def test_bad_setting_is_one_sentence(tmp_path: Path, options: list[str], sentence: str) -> None:
-    command = [sys.executable, "-m", "hubbub", "serve", "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
+    command = ["serve", "--data", tmp_path / "data", "--listen", "127.0.0.1:0"]
+    done = forked.run([*command, *options], environment())
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert sentence in done.stderr
-
-
-def test_what_is_piped_in_over_tls_is_said(serve: Serve) -> None:
-    """There is no half-closed TLS: the connection ends before its name is even in the log."""
-    server = serve("--tls", "self-signed")
-    alice = server.join("Alice")
-    with encrypted(server.port) as sock:
-        assert sock.recv(100) == PROMPT  # who ends with something unread resets the connection
-        sock.sendall(b"ci\n" + b"".join(b"line %d\n" % number for number in range(50)))
-        with contextlib.suppress(ssl.SSLError):  # the prompt may still be on its way to who has ended
-            sock.unwrap()
-    alice.sees(b"*** ci has joined the chat ***\n" + b"".join(b"ci: line %d\n" % number for number in range(50)))
-    alice.sees(b"*** ci has left the chat ***\n")
 
 
 def test_sigterm_does_not_wait_for_a_handshake(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""Who may see and do what: each reason to say no. tests/e2e/test_access_on_wires.py tries all of docs/access.md."""
+"""Who may see and do what: each reason to say no. tests/serve/test_access_on_wires.py tries all of docs/access.md."""
 
 from __future__ import annotations
 

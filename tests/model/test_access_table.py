@@ -1,4 +1,4 @@
-"""Each cell of docs/access.md, as access.may answers it. tests/e2e/test_access_on_wires.py asks the wires."""
+"""Each cell of docs/access.md, as access.may answers it. tests/serve/test_access_on_wires.py asks the wires."""
 
 from __future__ import annotations
 

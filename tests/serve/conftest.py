@@ -11,13 +11,19 @@ from in_thread import InThread
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., InThread]]:
-    """Start servers: serve(*flags)."""
+    """Start servers: serve(*flags, ephemeral=..., sniffs=...)."""
     started: list[InThread] = []
 
-    def start(*flags: str) -> InThread:
-        started.append(InThread(tmp_path / f"data-{len(started)}", *flags))
+    def start(*flags: str, ephemeral: bool = False, sniffs: bool = True) -> InThread:
+        data = None if ephemeral else tmp_path / f"data-{len(started)}"
+        started.append(InThread(data, *flags, sniffs=sniffs))
         return started[-1]
 
     yield start
     for server in started:
         server.close()
+
+
+@pytest.fixture
+def server(serve: Callable[..., InThread]) -> InThread:
+    return serve()

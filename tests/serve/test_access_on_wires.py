@@ -14,11 +14,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from in_thread import InThread
 from websockets.sync.client import ClientConnection, connect
 
 from access_table import INSIDE, SETTINGS, read
 from irc_scene import OPER, Irc
-from scene import PATIENCE, Server
+from scene import PATIENCE, Place
 
 CELLS = read()
 NICKS = {
@@ -67,7 +68,7 @@ class Terminal(Person):
         "redact",
     )  # fmt: skip
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Place, name: str) -> None:
         super().__init__(name)
         self.client = server.join(name)
         self.ending.callback(self.client.close)
@@ -144,7 +145,7 @@ class Terminal(Person):
 class Browser(Person):
     """A program at the WebSocket."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Place, name: str) -> None:
         super().__init__(name)
         self.socket: ClientConnection = self.ending.enter_context(connect(f"ws://127.0.0.1:{server.port}/ws"))
         self.ask(type="hello", name=name)
@@ -240,7 +241,7 @@ class Browser(Person):
 class IrcClient(Person):
     """Somebody with an IRC client."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Place, name: str) -> None:
         super().__init__(name)
         self.irc = Irc(server.port)
         self.ending.callback(self.irc.leave)
@@ -330,7 +331,7 @@ class IrcClient(Person):
 class Script(Person):
     """A script that uses the API."""
 
-    def __init__(self, server: Server, name: str) -> None:
+    def __init__(self, server: Place, name: str) -> None:
         super().__init__(name)
         self.base = f"http://127.0.0.1:{server.port}/api/v1"
 
@@ -371,7 +372,7 @@ class Script(Person):
         return status == 201, body
 
 
-WIRES: dict[str, Callable[[Server, str], Any]] = {
+WIRES: dict[str, Callable[[Place, str], Any]] = {
     "nc": Terminal,
     "ws": Browser,
     "irc": IrcClient,
@@ -382,7 +383,7 @@ WIRES: dict[str, Callable[[Server, str], Any]] = {
 class Town:
     """A server with a room for each setting, and people on one wire."""
 
-    def __init__(self, server: Server, wire: str, ending: ExitStack) -> None:
+    def __init__(self, server: Place, wire: str, ending: ExitStack) -> None:
         self.wire = wire
         boss, pal, spare = Irc(server.port), Irc(server.port), Irc(server.port)
         for client, nick in ((boss, "boss"), (pal, "pal"), (spare, "spare")):
@@ -430,23 +431,12 @@ class Town:
         pal.sync()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
-    started: list[Server] = []
-
-    def start() -> Server:
-        started.append(Server(tmp_path_factory.mktemp("access") / "data", "--no-limits", *OPER, sniffs=True))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.check_end()
-
-
 @pytest.fixture(scope="module", params=WIRES)
-def town(request: pytest.FixtureRequest, server: Callable[[], Server]) -> Iterator[Town]:
+def town(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    server = InThread(tmp_path_factory.mktemp("access") / "data", "--no-limits", *OPER)
     with ExitStack() as ending:
-        yield Town(server(), request.param, ending)
+        ending.callback(server.close)
+        yield Town(server, request.param, ending)
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
