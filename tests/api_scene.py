@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +131,14 @@ def streams_of_curl() -> Iterator[Callable[..., Stream]]:
     yield start
     for stream in started:
         stream.end()
+
+
+def search(server: Place, words: str, path: str = "/api/v1/search") -> tuple[int, Any, dict[str, Any]]:
+    """Search in all rooms or those of the path; return status, headers and answer."""
+    url = f"http://127.0.0.1:{server.port}{path}?q={urllib.parse.quote(words)}"
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as response:
+            return response.status, response.headers, json.loads(response.read())
+    except urllib.error.HTTPError as error:
+        with closing(error):
+            return error.code, error.headers, json.loads(error.read())
