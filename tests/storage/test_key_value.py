@@ -122,17 +122,18 @@ async def test_odd_keys_and_long_values_are_refused(asked: Asked) -> None:
     def done(result: object) -> None:
         raise AssertionError
 
-    for key in ("", "/", "a/", "/a", "a//b", "x" * (MAX_KEY_BYTES + 1), "a\0b"):
+    for key in ("", "/", "a/", "/a", "a//b", "x" * (MAX_KEY_BYTES + 1), "a\0b", "a\ud800b"):
         for ask in (
             lambda k: store.get(k, done),
             lambda k: store.put(k, b"", 0, done),
             lambda k: store.delete(k, 1, done),
+            lambda k: store.delete(k, 0, done),
         ):
             with pytest.raises(ValueError, match="key"):
                 ask(key)
     with pytest.raises(ValueError, match="too long"):
         store.put("a", b"x" * (MAX_VALUE_BYTES + 1), 0, done)
-    for prefix in ("", "/", "a"):
+    for prefix in ("", "/", "a", "\udfff/"):
         with pytest.raises(ValueError, match=r"prefix|key"):
             store.items(prefix, 0, 1, done)
 

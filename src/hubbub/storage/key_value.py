@@ -2,7 +2,8 @@
 
 The same contract test runs against every implementation (tests/storage/test_key_value.py).
 
- 1. A key is a path like `account/zoë`: parts between slashes, none of them empty. A value is bytes.
+ 1. A key is a path like `account/zoë`: parts between slashes, none of them empty, of any characters but NUL and lone
+    surrogates. A value is bytes.
  2. Each change gives the key a new revision, a number that rises over all keys and is never used twice.
  3. `put` and `delete` name the revision that they replace, 0 for a key that must not exist. If the key has another
     revision, `done` gets Changed and nothing changes. So of two writers that have read the same value, one wins.
@@ -16,12 +17,14 @@ The same contract test runs against every implementation (tests/storage/test_key
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from hubbub.errors import BrokerError
 
 MAX_KEY_BYTES = 200  # in UTF-8
+_INVALID = re.compile(r"[\0\ud800-\udfff]")  # NUL, and lone surrogates, which have no UTF-8
 MAX_VALUE_BYTES = 64 * 1024
 MAX_ITEMS = 500  # items in a page
 
@@ -82,7 +85,7 @@ class KeyValueStore(Protocol):
 
 def check_key(key: str) -> str:
     """Return a key. Raise ValueError if it is not valid."""
-    if not all(key.split("/")) or "\0" in key or len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+    if not all(key.split("/")) or _INVALID.search(key) or len(key.encode()) > MAX_KEY_BYTES:
         raise ValueError(f"{key[:MAX_KEY_BYTES]!r} is no key")
     return key
 

@@ -39,7 +39,7 @@ class MemoryKeyValue:
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
         """Delete a key if its item still has this revision."""
-        if not revision or not self._has(check_key(key), revision):
+        if not self._has(check_key(key), revision) or not revision:
             self._later(done, Changed())
             return
         del self._items[key]
