@@ -257,12 +257,14 @@ async def serve(settings: Settings) -> None:
             await house.broker.connect()
             await house.broker.meet(hub)
             # The data folder is created after everything else that may fail, so no other failure leaves a new folder.
-            # No connection is accepted before the next await.
-            addresses = front.listen()
+            # No client can connect before the folder is known to be free, and none is accepted before the next await.
+            ending.callback(front.close)
+            addresses = front.bind()
             certificate = house.certificate = Certificate(settings) if _wants_tls(settings) else None
             house.start_broker()
             ending.push_async_callback(house.broker.stop, 1.0)
             house.load_secret()
+            front.listen()
             _announce("Chat", addresses)
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 await house.open_web()
@@ -305,7 +307,9 @@ async def echo(settings: Settings) -> None:
         with Watchdog(lambda lag: None):
             async with asyncio.TaskGroup() as tasks:
                 front = Acceptor(shared, tasks, echo_wires(settings))
-                _announce("Echo", front.listen())
+                addresses = front.bind()
+                front.listen()
+                _announce("Echo", addresses)
                 await stop.wait()
                 front.close()
                 await _part(shared)

@@ -21,10 +21,11 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
         front = house.accept(tasks)
         await house.broker.connect()
         await house.broker.meet(house.hub)
-        port = int(front.listen()[0][0].rpartition(":")[2])
+        port = int(front.bind()[0][0].rpartition(":")[2])
         if settings.tls != "no":
             house.certificate = Certificate(settings)
         house.start_broker()
+        front.listen()
         web = await house.open_web()
         try:
             yield house, port

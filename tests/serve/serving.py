@@ -85,7 +85,8 @@ async def serving(**settings: Any) -> AsyncIterator[Serving]:
     shared = Shared(loop, chosen, time.monotonic, TimerWheel(loop, time.monotonic))
     async with asyncio.TaskGroup() as tasks:
         front = Acceptor(shared, tasks, echo_wires(chosen))
-        addresses = [address for address, _ in front.listen()]
+        addresses = [address for address, _ in front.bind()]
+        front.listen()
         try:
             yield Serving(front, shared, addresses)
         finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.errors import SettingsError, reason
-from hubbub.serve.accept.address import bind_all, contains, network, origin, show, wire_of
+from hubbub.serve.accept.address import bind_all, contains, listen, network, origin, show, wire_of
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.accept.dispatcher import Caller, Dispatcher, Wires
 from hubbub.serve.accept.sniffer import Sniffer
@@ -54,8 +54,8 @@ class Acceptor:
         self.admission = Admission(shared)
         self.dispatcher = Dispatcher(shared, self.admission, tasks, wires, tls)
 
-    def listen(self) -> list[tuple[str, Wire | None]]:
-        """Listen on the addresses of the settings.
+    def bind(self) -> list[tuple[str, Wire | None]]:
+        """Take the addresses of the settings; nobody can connect before `listen`.
 
         Returns:
             Each address with its actual port, and the wire that it is restricted to (None for every wire).
@@ -71,9 +71,13 @@ class Acceptor:
         except SettingsError:
             self.close()
             raise
-        for sock in self._sockets:
-            self._shared.loop.add_reader(sock, self._accept, sock)
         return [(show(sock.getsockname()), wire) for sock, wire in self._sockets.items()]
+
+    def listen(self) -> None:
+        """Let clients connect. Raises SettingsError if another program was faster with an address."""
+        for sock in self._sockets:
+            listen(sock)
+            self._shared.loop.add_reader(sock, self._accept, sock)
 
     def close(self) -> None:
         """Stop listening, and close the connections whose protocol is not known yet."""

@@ -67,7 +67,7 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
 
 
 def bind_all(address: str, buffer: int) -> list[socket.socket]:
-    """Return listening sockets for all socket addresses of an address.
+    """Return bound sockets, which do not listen yet, for all socket addresses of an address.
 
     An IP version that this machine does not have is skipped if the other one works. Port 0 stands for a free port, the
     same for both versions.
@@ -77,7 +77,7 @@ def bind_all(address: str, buffer: int) -> list[socket.socket]:
         buffer: size of the kernel's send buffer for each connection, in bytes.
 
     Raises:
-        SettingsError: the address is not valid, in use, or cannot be listened on.
+        SettingsError: the address is not valid, in use, or cannot be bound.
 
     """
     tries = 1 if int(_parts(address)["port"]) else TRIES
@@ -115,14 +115,26 @@ def _bind_each(address: str, buffer: int) -> list[socket.socket]:
 
 def _bind(family: socket.AddressFamily, where: tuple[object, ...], address: str, buffer: int) -> socket.socket:
     try:
-        return _listening(family, where, buffer)
+        return _bound(family, where, buffer)
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise SettingsError(f"The address {address} is in use by another program.") from error
-        raise SettingsError(f"The server cannot listen on {address}: {reason(error)}.") from error
+        raise _refusal(address, error) from error
 
 
-def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: int) -> socket.socket:
+def listen(sock: socket.socket) -> None:
+    """Let a bound socket listen. Raises SettingsError if another program was faster with its address."""
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise _refusal(show(sock.getsockname()), error) from error
+
+
+def _refusal(address: str, error: OSError) -> SettingsError:
+    if error.errno == errno.EADDRINUSE:
+        return SettingsError(f"The address {address} is in use by another program.")
+    return SettingsError(f"The server cannot listen on {address}: {reason(error)}.")
+
+
+def _bound(family: socket.AddressFamily, where: tuple[object, ...], buffer: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         # Accepted sockets inherit these options. Without SO_OOBINLINE, urgent data would be lost, and with it half of a
@@ -135,7 +147,6 @@ def _listening(family: socket.AddressFamily, where: tuple[object, ...], buffer: 
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(where)
-        sock.listen(BACKLOG)
     except OSError:
         sock.close()
         raise
