@@ -214,6 +214,11 @@ def test_an_unknown_setting_is_said(line: str, tmp_path: Path) -> None:
     assert name in refused({}, toml(tmp_path, line))
 
 
+def test_file_that_is_nested_too_deeply_is_said(tmp_path: Path) -> None:
+    file = toml(tmp_path, "listen = " + "[" * 50_000)
+    assert refused({}, file) == f"The file {file} cannot be read: it is nested too deeply."
+
+
 @pytest.mark.parametrize("content", [b"history = ", b"history 5", b"a = 1\na = 2", b"\xff\xfe", b"x = 'no end"])
 def test_a_file_that_is_not_toml_is_said(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "hubbub.toml"

@@ -405,6 +405,7 @@ def test_an_import_may_be_killed_at_any_moment(
 
 # --- what is wrong --------------------------------------------------------------------------------------------------
 
+DEEP = '{"more":' + "[" * 50_000 + "]" * 50_000 + "}"
 ENTRY = {"room": "lobby", "seq": 1, "time": 1.5, "kind": "message", "nick": "Al", "text": "hi", "id": "x-1"}
 
 
@@ -425,6 +426,7 @@ ENTRY = {"room": "lobby", "seq": 1, "time": 1.5, "kind": "message", "nick": "Al"
         json.dumps({**ENTRY, "time": time.time() + 2 * 86400}),
         json.dumps(ENTRY)[:40],
         "\udcff",
+        DEEP,
     ],
 )
 def test_a_broken_line_is_a_sentence_with_its_number(tmp_path: Path, broken: str) -> None:
@@ -476,7 +478,7 @@ def test_export_of_a_damaged_log_has_the_others_and_says_how_many_it_lacks(tmp_p
     assert result.returncode == 1 and "The entry with number 2 is damaged." in result.stderr
 
 
-@pytest.mark.parametrize("header", ["", "what is this?", '{"version": 1}', json.dumps(ENTRY)])
+@pytest.mark.parametrize("header", ["", "what is this?", '{"version": 1}', json.dumps(ENTRY), DEEP])
 def test_a_file_of_something_else_is_said(tmp_path: Path, header: str) -> None:
     file = tmp_path / "a.jsonl"
     file.write_text(header + "\n" if header else "")

@@ -290,6 +290,8 @@ def _from_file(file: str) -> dict[str, Any]:
         raise SettingsError(f"The file {file} cannot be read: {reason(error)}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"The file {file} is not TOML: {error}.") from None
+    except RecursionError:
+        raise SettingsError(f"The file {file} cannot be read: it is nested too deeply.") from None
 
 
 def _from_text(text: str, kind: type) -> object:

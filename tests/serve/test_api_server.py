@@ -49,6 +49,7 @@ async def test_body_is_a_text_or_an_object_with_one(kind: str, body: bytes, text
         ("application/json", b'{"text": 5}', 400, "body-invalid"),
         ("application/json", b'{"text": "\\ud83d"}', 400, "body-invalid"),
         ("application/json", b"[" * 10_000, 400, "body-invalid"),
+        ("application/json", b'{"text":"hi","more":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001, 400, "body-invalid"),
         ("application/json", b'{"text": " "}', 400, "no-text"),
         ("application/json", json.dumps({"text": "x" * 17_000}).encode(), 413, "text-too-long"),
         ("text/plain; charset=utf-16", ("\u20ac" * 6000).encode("utf-16"), 413, "text-too-long"),

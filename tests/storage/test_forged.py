@@ -14,16 +14,20 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from mini_nats import ACCESS, STORED, MiniNats, connected
+from nats.aio.msg import Msg
 from nodes import Node, Peer, until
 
 from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.connection import NatsConnection, OutcomeUnknown
 from hubbub.cluster.nats.forwarded import TO
+from hubbub.cluster.nats.inbound import news, signal, told
 from hubbub.cluster.nats.log.batches import EntryBatch, cut, decode, encode, end_of, entries, entry
 from hubbub.cluster.nats.log.batches import line as packed
 from hubbub.cluster.nats.log.packed_entries import TEXT_BYTES, PackedEntry, checked
-from hubbub.cluster.nats.log.stream_state import read_state
+from hubbub.cluster.nats.log.stream_state import SnapshotPart, decode_part, read_state
+from hubbub.errors import BrokerError
 from hubbub.model.codec import body_of
 from hubbub.model.entries import KIND, Entry, Kind, Unknown
 from hubbub.model.events import Event
@@ -289,6 +293,32 @@ def test_texts_of_each_kind(kind: str, text: str, kept: str | None) -> None:
 )
 def test_time_that_is_later_than_the_servers_say_is_not_believed(time: float, stored: float, seen: float) -> None:
     assert checked(PackedEntry(Kind.MESSAGE, time, "Bo", "hi", "x"), stored).time == seen
+
+
+DEEP = b"[" * 50_000 + b"]" * 50_000
+
+
+@pytest.mark.parametrize("data", [DEEP, b'{"more":' + DEEP + b"}", b'{"entries":[' + DEEP + b"]}"])
+def test_data_that_is_nested_too_deeply_is_no_message(data: bytes) -> None:
+    assert decode(data, 1, STORED) == EntryBatch([])
+    assert read_state(data) is None and decode_part(data) == SnapshotPart([], 0)
+    for read in (news, told, signal):
+        with pytest.raises(ValueError, match=r"."):
+            read(data, STORED)
+
+
+async def test_answer_that_is_nested_too_deeply_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = NatsConnection(ACCESS, "test", lambda up: None)
+    server = connected(link)
+
+    async def request(subject: str, data: bytes = b"", **options: Any) -> Msg:
+        return Msg(server, subject, "", b'{"more":' + DEEP + b"}")  # type: ignore[arg-type]
+
+    monkeypatch.setattr(server, "request", request)
+    with pytest.raises(OutcomeUnknown):
+        await link.publish("hubbub.room.lobby", b"", {})
+    with pytest.raises(BrokerError):
+        await link.ask("STREAM.INFO.X")
 
 
 @given(st.text().map(clean_exactly), st.from_regex(KIND))

@@ -57,6 +57,9 @@ def payload(data: bytes) -> bytes:
     return data[start:]
 
 
+DEEP = '{"type":"say","room":"ops","label":"e1","more":' + "[" * 50_000 + "]" * 50_000 + "}"
+
+
 def test_request_is_read_with_its_defaults() -> None:
     assert parse('{"type":"say","room":"ops","text":"hi"}') == Say("ops", "hi", "")
     assert parse('{"type":"join","room":"ops"}') == Join("ops", "", None)
@@ -81,6 +84,7 @@ def test_request_is_read_with_its_defaults() -> None:
         '{"type":"history","room":"ops","after":-1}',
         '{"type":"hello","name":"' + "x" * 200 + '"}',
         '{"type":"say"' + "[" * 5000,
+        DEEP,
         '{"type":"hello","name":"\ud800"}',
         '{"type":"hello","name":"\\ud800"}',
     ],
@@ -88,6 +92,12 @@ def test_request_is_read_with_its_defaults() -> None:
 def test_what_is_no_request_is_said(data: str) -> None:
     with pytest.raises(BadFrame):
         parse(data)
+
+
+def test_frame_that_is_nested_too_deeply_is_refused_in_words() -> None:
+    with pytest.raises(BadFrame) as caught:
+        parse(DEEP)
+    assert (str(caught.value), caught.value.label) == ("It is nested too deeply", "e1")
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def read(lines: Lines) -> Iterator[tuple[list[Entry], int]]:
             entries.append(_entry(data, latest))
         except (msgspec.MsgspecError, UnicodeError, RecursionError, Refused) as error:
             yield entries, done
-            text = str(error).rstrip(".")
+            text = "it is nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
             raise SettingsError(
                 f"Line {number} of {lines.name} is invalid: {text}. Everything before it was imported."
             ) from None

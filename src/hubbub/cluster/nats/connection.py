@@ -471,7 +471,7 @@ def _decode(answer: Msg) -> dict[str, Any]:
     try:
         outcome = msgspec.json.decode(answer.data, type=dict[str, Any])
         msgspec.convert(outcome.get("error"), _Trouble | None)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         log.debug("an answer on %s does not come from a NATS server", answer.subject)
         return {"error": {"code": 503}}
     return outcome

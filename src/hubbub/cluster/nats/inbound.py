@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from itertools import islice
+from typing import TypeVar
 
 import msgspec
 
@@ -59,9 +60,18 @@ class SignalMessage(msgspec.Struct):
     line: PackedEntry
 
 
+T = TypeVar("T")
 _news = msgspec.json.Decoder(NewsMessage)
 _told = msgspec.json.Decoder(ForwardedEvent)
 _signal = msgspec.json.Decoder(SignalMessage)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], data: bytes) -> T:
+    """Return the decoded data of a message. Raises ValueError."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from None
 
 
 def is_node(text: str) -> bool:
@@ -87,7 +97,7 @@ def news(data: bytes, now: float) -> NewsMessage:
         ValueError: the message is no news of a node.
 
     """
-    found = _news.decode(data)
+    found = _decoded(_news, data)
     _need(is_node(found.node) and is_node(found.lease), "it names no node")
     _need(0 <= found.number < HIGHEST, "it has an impossible number")
     found.people = [(number, _person(who, now)) for number, who in found.people if _can_be(number, who)]
@@ -119,7 +129,7 @@ def _person(who: Person, now: float) -> Person:
 
 def told(data: bytes, now: float) -> ForwardedEvent:
     """Return a checked event from another node for one local user. Raises ValueError."""
-    one = _told.decode(data)
+    one = _decoded(_told, data)
     if one.what == EXPEL:
         return ForwardedEvent(one.to, text=reason_of(one.text[: 4 * bounds.REASON_BYTES]), what=EXPEL)
     _need(is_name(one.nick), "its author has no name")
@@ -135,7 +145,7 @@ def told(data: bytes, now: float) -> ForwardedEvent:
 
 def signal(data: bytes, now: float) -> SignalMessage:
     """Return a checked ephemeral entry from another node for the members of a room. Raises ValueError."""
-    found = _signal.decode(data)
+    found = _decoded(_signal, data)
     _need(is_node(found.node) and is_room(found.room) and found.line.kind == Kind.EPHEMERAL, "it is no signal")
     return SignalMessage(found.node, found.room, _aside(found.line, now))
 

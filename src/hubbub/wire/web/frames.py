@@ -192,7 +192,8 @@ def parse(data: str) -> Request:
         return request
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         label = _LABEL.search(data)
-        raise BadFrame(str(error), label[1] if label else "") from None
+        text = "It is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadFrame(text, label[1] if label else "") from None
 
 
 # --- out ------------------------------------------------------------------------------------------------------
