@@ -6,7 +6,9 @@ import asyncio
 import base64
 import datetime
 import json
+import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -19,8 +21,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from hubbub.cluster.nats import connection as link_module
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Taken
-from hubbub.errors import SettingsError
+from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, OutcomeUnknown, Taken
+from hubbub.errors import BrokerError, SettingsError
 from nats_servers import NatsServers, free_ports
 
 OPERATOR, ACCOUNT, USER = 14 << 3, 0, 20 << 3  # prefixes of NKEYs
@@ -249,3 +251,57 @@ async def test_server_that_is_too_old(run: Run, monkeypatch: pytest.MonkeyPatch)
     servers = run()
     monkeypatch.setattr(link_module, "OLDEST", (3, 0))
     assert (await fault(NatsCredentials(servers.url))).endswith("; hubbub needs 3.0 or newer.")
+
+
+async def test_lost_connection_ends_what_was_asked_over_it(run: Run) -> None:
+    """An answer cannot come any more: whoever waits for one tries again as soon as a server is there."""
+    servers = run()
+    link = NatsConnection(NatsCredentials(servers.url), "test", lambda up: None)
+    await link.connect()
+    await streams.set_up(link, 0, streams.Retention())
+    servers.signal(0, signal.SIGSTOP)
+    start = time.monotonic()
+    asked = [
+        asyncio.create_task(link.publish(f"{streams.ROOM}lobby", b"", {}, 600.0)),
+        asyncio.create_task(link.ask("INFO", patience=600.0)),
+    ]
+    await asyncio.sleep(0)
+    servers.signal(0, signal.SIGKILL)
+    outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 90)
+    assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, BrokerError]
+    assert time.monotonic() - start < 90
+    await link.close()
+
+
+async def test_server_that_was_lost_is_the_last_to_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen one takes connections and never says a word, for as long as a step of connecting may take."""
+    monkeypatch.setattr(link_module, "REACH", 600.0)
+    back = asyncio.Event()
+    link: NatsConnection
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        mine = writer.get_extra_info("sockname")[1]
+        if mine in frozen:
+            return
+        answering.append((mine, writer))
+        writer.write(b'INFO {"server_id":"x","version":"2.11.0","max_payload":1048576,"headers":true}\r\n')
+        while line := await reader.readline():
+            if line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+
+    frozen: set[int] = set()
+    answering: list[tuple[int, asyncio.StreamWriter]] = []
+    listening = [await asyncio.start_server(greet, "127.0.0.1", 0) for _ in range(3)]
+    url = ",".join(f"nats://127.0.0.1:{one.sockets[0].getsockname()[1]}" for one in listening)
+    link = NatsConnection(NatsCredentials(url), "test", lambda up: back.set() if up else None)
+    await link.connect()
+    first, writer = answering[0]
+    frozen.add(first)
+    writer.close()
+    await asyncio.wait_for(back.wait(), 90)
+    assert answering[-1][0] != first
+    await link.close()
+    for one in listening:
+        one.close()
+    for _, writer in answering:
+        writer.close()

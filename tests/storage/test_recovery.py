@@ -262,13 +262,13 @@ async def test_entry_is_there_once_after_an_outage_longer_than_ids_are_known(
     publish, hear, repair, sync = one.broker.link.publish, feed._on_live, feed.repair, feed.sync
     stored, looked, cut, begun = asyncio.Event(), 0, True, time.monotonic()
 
-    async def lossy(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+    async def lossy(subject: str, data: bytes, headers: Mapping[str, str], *patience: float) -> int:
         if cut and subject.startswith(streams.ROOM):
             if not stored.is_set():
                 stored.set()
-                await publish(subject, data, headers)
+                await publish(subject, data, headers, *patience)
             raise OutcomeUnknown
-        return await publish(subject, data, headers)
+        return await publish(subject, data, headers, *patience)
 
     async def deaf(message: Msg) -> None:
         if not cut:

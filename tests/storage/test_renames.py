@@ -43,13 +43,13 @@ class Gate:
         self._subject = f"{streams.ROOM}{room}"
         node.broker.link.publish = self.publish  # type: ignore[method-assign]
 
-    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str], *patience: float) -> int:
         if subject == self._subject:
             self.reached += 1
             if self.lost:
                 raise OutcomeUnknown
             await self.open.wait()
-        return await self._publish(subject, data, headers)
+        return await self._publish(subject, data, headers, *patience)
 
 
 async def under_way(who: Peer, to: str, lost: bool = False) -> Gate:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +30,11 @@ from hubbub.text.cleaning import clean
 log = logging.getLogger(__name__)
 
 PATIENCE = 3.0  # seconds that a request may take
+READ = 1.5  # seconds that a request for messages may take
 ATTEMPT = 1.5  # seconds that a publish waits for its answer
+RETRY = 0.5  # the same, after the first attempt: the servers recognise the message by its id
+PING = 1.0  # seconds between two pings; a server that has not answered the last two is left at the next one
+REACH = 1.0  # seconds that each step of connecting to a server may take
 START = 6.0  # seconds in which a server must be found when hubbub starts
 OLDEST = (2, 11)  # first version with a time to live for single messages and batched direct get
 INBOX = "_INBOX."  # prefix of the subjects of replies
@@ -127,6 +132,7 @@ class NatsConnection:
         self._nats: Client
         self._error = ""
         self._pages: dict[str, tuple[list[NatsMessage], asyncio.Future[None]]] = {}
+        self._waiting: set[asyncio.Timeout] = set()  # of the requests without an answer yet
         self._asked = 0
         self.ignored = 0  # messages that hubbub did not write
         self._told: set[tuple[str, str]] = set()  # kinds of these that the console has reported
@@ -139,7 +145,8 @@ class NatsConnection:
     async def connect(self) -> None:
         """Connect within START seconds, and check the server's version. Raises SettingsError."""
         access = self._access
-        options: dict[str, Any] = {"reconnect_time_wait": 0.25}  # seconds; typed as int by nats-py
+        # These are seconds, typed as int by nats-py.
+        options: dict[str, Any] = {"reconnect_time_wait": 0.25, "ping_interval": PING, "connect_timeout": REACH}
         client = Client()
         if access.creds:
             # The file is read again for each connection, because credentials expire and are replaced meanwhile.
@@ -154,6 +161,7 @@ class NatsConnection:
         if context := self._tls():
             options["tls"] = context
         servers = [one if "://" in one else f"nats://{one}" for one in access.servers.split(",")]
+        random.shuffle(servers)  # the nodes spread over them
         if strange := [one for one in servers if one.partition("://")[0] not in SCHEMES]:
             scheme = strange[0].partition("://")[0]
             raise SettingsError(
@@ -169,8 +177,8 @@ class NatsConnection:
                     reconnected_cb=self._on_up,
                     closed_cb=self._on_down,
                     max_reconnect_attempts=-1,
-                    connect_timeout=2,
-                    ping_interval=2,
+                    # In turn, so that a server that was lost is the last to be tried again.
+                    dont_randomize=True,
                     max_outstanding_pings=2,
                     # With a send buffer, a message that was given up as not sent could still be sent later.
                     pending_size=0,
@@ -230,6 +238,13 @@ class NatsConnection:
         log.debug("nats: %r", error)
 
     async def _on_down(self) -> None:
+        # No answer comes to what was asked over the lost connection.
+        now = asyncio.get_running_loop().time()
+        for waiting in self._waiting:
+            waiting.reschedule(now)
+        for _, done in self._pages.values():
+            if not done.done():
+                done.set_exception(BrokerError(GONE))
         self._changed(False)
 
     async def _on_up(self) -> None:
@@ -295,12 +310,24 @@ class NatsConnection:
     async def request(self, subject: str, data: bytes = b"", patience: float = 1.0) -> bytes | None:
         """Send a request to a subject; return the answer, or None if there is none within `patience` seconds."""
         try:
-            return bytes((await self._nats.request(subject, data, timeout=patience)).data)
+            return bytes((await self._request(subject, data, patience)).data)
         except (errors.Error, OSError, TimeoutError):
             return None
 
-    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str]) -> int:
-        """Store a message, and return its number in the stream.
+    async def _request(self, subject: str, data: bytes, patience: float, headers: dict[str, str] | None = None) -> Msg:
+        """Send a request and return its answer.
+
+        Raises errors of nats-py, OSError, and TimeoutError: after `patience` seconds, or when the connection is lost.
+        """
+        async with asyncio.timeout(None) as waiting:
+            self._waiting.add(waiting)
+            try:
+                return await self._nats.request(subject, data, timeout=patience, headers=headers)
+            finally:
+                self._waiting.discard(waiting)
+
+    async def publish(self, subject: str, data: bytes, headers: Mapping[str, str], patience: float = ATTEMPT) -> int:
+        """Store a message, and return its number in the stream; wait `patience` seconds for the answer.
 
         Raises:
             Unsent: there is no connection, or no server that stores it: it is not stored.
@@ -309,7 +336,7 @@ class NatsConnection:
 
         """
         try:
-            answer = await self._nats.request(subject, data, timeout=ATTEMPT, headers=dict(headers))
+            answer = await self._request(subject, data, patience, dict(headers))
         except (errors.OutboundBufferLimitError, errors.NoRespondersError, errors.ConnectionClosedError) as error:
             raise Unsent from error
         except errors.MaxPayloadError:
@@ -387,7 +414,7 @@ class NatsConnection:
         """
         data = b"" if question is None else msgspec.json.encode(question)
         try:
-            answer = await self._nats.request(f"$JS.API.{what}", data, timeout=patience)
+            answer = await self._request(f"$JS.API.{what}", data, patience)
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error
         outcome = _decode(answer)
@@ -398,7 +425,7 @@ class NatsConnection:
     async def last(self, stream: str, subject: str) -> NatsMessage | None:
         """Return the last message of a subject from the stream's leader; None if there is none. Raises BrokerError."""
         try:
-            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject})).get("message")
+            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"last_by_subj": subject}, READ)).get("message")
         except Rejected as refusal:
             if refusal.code == NO_MESSAGE:
                 return None
@@ -409,7 +436,7 @@ class NatsConnection:
     async def at(self, stream: str, number: int) -> NatsMessage | None:
         """Return the message of a number from the stream's leader; None if there is none. Raises BrokerError."""
         try:
-            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": number})).get("message")
+            found = (await self.ask(f"STREAM.MSG.GET.{stream}", {"seq": number}, READ)).get("message")
         except Rejected as refusal:
             if refusal.code in NOT_THERE:
                 return None
@@ -431,7 +458,7 @@ class NatsConnection:
                 f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=f"{self._inbox}.{token}"
             )
             # The timeout must not cover the publish above: nats-py swallows a cancellation from outside.
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(READ):
                 await done
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error

@@ -11,7 +11,16 @@ from itertools import islice
 
 from hubbub.chat.session import Posting
 from hubbub.cluster.nats import streams
-from hubbub.cluster.nats.connection import FULL_DISK, NatsConnection, OutcomeUnknown, Rejected, Unsent, is_full
+from hubbub.cluster.nats.connection import (
+    ATTEMPT,
+    FULL_DISK,
+    RETRY,
+    NatsConnection,
+    OutcomeUnknown,
+    Rejected,
+    Unsent,
+    is_full,
+)
 from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.log_identity import SHORTER, LogIdentity
@@ -216,7 +225,7 @@ class Publisher:
                     break
                 outgoing.under_way = len(batch)
                 try:
-                    await self._try(feed, batch[0], data)
+                    await self._try(feed, batch[0], data, RETRY if first else ATTEMPT)
                     self._hear(True)
                     break
                 except Unsent:
@@ -242,8 +251,11 @@ class Publisher:
             self.unseen.discard(id)
         return True
 
-    async def _try(self, feed: RoomFeed, first: Draft, data: bytes) -> None:
-        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or OutcomeUnknown."""
+    async def _try(self, feed: RoomFeed, first: Draft, data: bytes, patience: float) -> None:
+        """Store an entry batch, and wait until its copy was delivered. Raises Unsent, Rejected or OutcomeUnknown.
+
+        `patience` is the time to wait for the servers' answer, in seconds.
+        """
         lease = self._lease
         if isinstance(first.body, RoomRenamed):
             await self._claim(feed, first.body.to)
@@ -251,7 +263,7 @@ class Publisher:
             raise Rejected(self._identity.fault)
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
-        await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}))
+        await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}, patience))
         # The batch got a number that another message had before.
         if first.id in self.unseen:
             self._identity.mistrust(SHORTER, "a number was given that another message had")
