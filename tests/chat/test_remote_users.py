@@ -9,11 +9,11 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import delivery as delivery_module
-from hubbub.chat import direct, moderation
+from hubbub.chat import direct, moderation, remote_users
 from hubbub.chat.remote_users import Person, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
-from hubbub.model.entries import Entry, Joined, Kind
+from hubbub.model.entries import Entry, Joined, Kind, Left
 from hubbub.model.events import (
     Acknowledged,
     Event,
@@ -25,6 +25,7 @@ from hubbub.model.events import (
     Private,
     Refusal,
 )
+from hubbub.model.ids import leave_for
 from records import draft_of, entry_of, text_in
 
 
@@ -727,6 +728,91 @@ def test_member_that_the_log_says_has_left_joins_again_when_its_node_may_publish
     may = True
     house.hub.remote.rejoin()
     assert [(draft.body, draft.nick) for draft in house.gather()] == [(Joined(), "Al")]
+
+
+# --- members in the log whom no node has ------------------------------------------------------------------------------
+
+
+def came(house: House, id: str, room: str = "lobby", kind: Kind = Kind.JOIN) -> int:
+    """Store a join of somebody elsewhere, or a leave; return its number."""
+    (entry,) = house.broker.store([draft_of(room, kind, "Zoe", "", id)])
+    house.commit([entry])
+    return entry.seq
+
+
+def ended(house: House, seconds: float = 60.0) -> list[tuple[str, str, str]]:
+    """Let time pass, and return the leaves that are published then: nick, room and id."""
+    house.now += seconds
+    house.hub.remote.end_orphans(30.0)
+    drafts = house.gather()
+    assert all(draft.body == Left("connection lost", quit=True) for draft in drafts)
+    return [(draft.nick, draft.room, draft.id) for draft in drafts]
+
+
+def test_user_whose_node_died_before_it_announced_the_join_leaves() -> None:
+    """The join was on its way into the log; no other node knew of the user, so none could publish a leave."""
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    seqs = [came(house, "z-1.1"), came(house, "z-1.2", "tea")]
+    assert ended(house, 20.0) == [], "its node may say it yet"
+    id = leave_for("z-1.", min(seqs))
+    assert ended(house) == [("Zoe", "lobby", f"{id}~0"), ("Zoe", "tea", f"{id}~1")]
+    assert ended(house) == [], "once"
+
+
+def test_user_of_a_node_that_is_gone_leaves_if_the_log_has_no_leave() -> None:
+    """The node that took the leave upon itself may have died, too."""
+    house = House()
+    house.enter("Al")
+    _, zoe = arrive(house, replace(ZOE, joins=(3,)))
+    house.hub.remote.remove(zoe)
+    assert ended(house) == [("Zoe", "lobby", f"{leave_for('zoe.', 3)}~0")]
+
+
+@pytest.mark.parametrize(
+    "how", ["the log", "its node", "a node that lives", "an older node", "an import", "a room asleep"]
+)
+def test_user_who_left_or_is_somewhere_does_not_leave_again(how: str) -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    if how == "an import":
+        house.commit([entry_of("lobby", 900, 0, 1.0, Kind.JOIN, "Zoe", "", "z-1.1")])
+    else:
+        came(house, "z-1.1")
+    if how == "the log":
+        came(house, "z-1.2", kind=Kind.LEAVE)
+    elif how == "its node":
+        arrive(house, replace(ZOE, id_prefix="z-1."))
+    elif how == "a node that lives":
+        arrive(house, replace(ZOE, nick="Cy", id_prefix="z-2."))
+    elif how == "an older node":
+        arrive(house, replace(ZOE, id_prefix=""))
+    elif how == "a room asleep":
+        al.types("/leave")
+        house.settle()
+    assert ended(house) == []
+
+
+def test_member_whom_no_node_has_goes_along_with_the_room() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    came(house, "z-1.1", "tea")
+    al.types("/rename coffee")
+    house.settle()
+    assert [(nick, room) for nick, room, _ in ended(house)] == [("Zoe", "coffee")]
+
+
+def test_members_whom_no_node_has_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_users, "ORPHANS", 1)
+    house = House()
+    house.enter("Al")
+    seq = came(house, "z-1.1")
+    came(house, "y-1.1")
+    assert [id for _, _, id in ended(house)] == [f"{leave_for('z-1.', seq)}~0"]
 
 
 # --- private messages to another node ---------------------------------------------------------------------------------

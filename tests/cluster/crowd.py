@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
 import time
+import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +27,8 @@ from forked import Forked
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials
 from hubbub.cluster.nats.log.batches import decode, entries
-from hubbub.model.entries import SAID, Entry
+from hubbub.model.entries import SAID, Entry, Joined, Kicked, Left, NickChanged
+from hubbub.model.ids import user_of
 from nats_servers import NatsServers
 from records import text_in
 
@@ -206,6 +209,32 @@ def judge(log: list[tuple[str, str]], voices: Iterable[Voice]) -> None:
             assert "missed" not in line and "skipped" not in line, line
 
 
+def members(log: Iterable[Entry]) -> list[str]:
+    """Return the nicks of those who are in a room, as its log alone tells it."""
+    here: dict[str, str] = {}  # by the prefix of a user's ids
+    for entry in log:
+        match entry.body:
+            case Joined():
+                here[user_of(entry.id)] = entry.nick
+            case Left():
+                here.pop(user_of(entry.id), None)
+            case NickChanged(nick):
+                here[user_of(entry.id)] = nick
+            case Kicked(nick):
+                here = {user: one for user, one in here.items() if one != nick}
+    return sorted(here.values())
+
+
+async def listed(node: Node) -> list[str]:
+    """Return the nicks of those who are in the lobby, as a node lists them."""
+
+    def ask() -> list[str]:
+        with urllib.request.urlopen(f"http://127.0.0.1:{node.port}/api/v1/rooms/lobby/members", timeout=PATIENCE) as it:
+            return sorted(json.load(it)["nicks"])
+
+    return await asyncio.to_thread(ask)
+
+
 class Crowd:
     """A cluster and its people.
 
@@ -259,7 +288,19 @@ class Crowd:
                 length = len(log)
             assert time.monotonic() < end, f"these do not see the end: {behind}"
         judge(log, self.voices)
+        await self.agree()
         return log
+
+    async def agree(self) -> None:
+        """Wait until every node that runs lists those in the room whom the log shows there: nobody more or less."""
+        end = time.monotonic() + PATIENCE
+        while True:
+            shown = members(await entries_of(self.servers.url))
+            lists = [await listed(node) for node in self.nodes if node.port and node.process.poll() is None]
+            if all(one == shown for one in lists) and shown == members(await entries_of(self.servers.url)):
+                return
+            assert time.monotonic() < end, f"the log shows {shown}, the nodes list {lists}"
+            await asyncio.sleep(0.2)
 
     async def stop(self) -> None:
         await asyncio.gather(*(one.end() for one in (*self.voices, *self.holders)))

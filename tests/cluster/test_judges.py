@@ -15,6 +15,7 @@ from pages import NOT_STORED, STORED, Page
 
 from hubbub.model.codec import record
 from hubbub.model.entries import Entry, Kind
+from hubbub.model.ids import leave_for
 from records import entry_of
 
 
@@ -64,6 +65,16 @@ def test_message_that_is_in_the_log_twice_is_found() -> None:
     made.seen.append({**record(log[-1])._asdict(), "kind": "message"})
     with pytest.raises(AssertionError, match="twice"):
         pages.judge(log, made)
+
+
+def test_log_shows_who_is_here() -> None:
+    kinds = [
+        (Kind.JOIN, "a", "", "p-1.1"), (Kind.JOIN, "b", "", "p-2.1"), (Kind.JOIN, "c", "", "q-1.1"),
+        (Kind.MESSAGE, "a", "hi", "p-1.2"), (Kind.LEAVE, "a", "", leave_for("p-1.", 1)), (Kind.RENAME, "b", "d", "p-2.2"),
+        (Kind.JOIN, "a", "", "p-1.3"), (Kind.KICK, "a", "c", "p-1.4"), (Kind.LEAVE, "b", "", "p-9.1"),
+    ]  # fmt: skip
+    log = [entry_of("lobby", seq, seq - 1, 0.0, *one) for seq, one in enumerate(kinds, 1)]
+    assert crowd.members(log) == ["a", "d"]
 
 
 SAID = [("b", "1"), ("b", "2"), ("a", "1"), ("b", "3")]

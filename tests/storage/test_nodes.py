@@ -292,6 +292,20 @@ async def test_people_of_a_node_that_died_leave_once(start: Start) -> None:
     assert "Ann has left" not in cy.seen + bo.seen
 
 
+async def test_user_whose_node_died_before_it_announced_the_user_leaves(start: Start) -> None:
+    """The join is in the log, and no other node has heard of the user."""
+    one, two, three = await start(), await start(), await start()
+    bo, cy = await two.enter("Bo"), await three.enter("Cy")
+    assert two.broker.presence and three.broker.presence
+    two.broker.presence._patience, three.broker.presence._patience = 1.0, 3.0
+    one.broker.link.tell = _unheard  # type: ignore[method-assign]
+    await one.enter("Ann")
+    await bo.sees("Ann has joined the chat")
+    await one.die()
+    for peer in (bo, cy):
+        await peer.sees("Ann has left the chat (connection lost)")
+
+
 async def test_user_that_reconnects_at_once_is_found_by_other_nodes(start: Start) -> None:
     one, two = await start(), await start()
     ann, bo = await one.enter("Ann"), await two.enter("Bo")
@@ -460,10 +474,10 @@ async def test_unanswered_message_is_reported_although_the_lease_is_renewed(
     ann = await one.enter("Ann")
     publish, lost = one.broker.link.publish, 0
 
-    async def deaf(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+    async def deaf(subject: str, data: bytes, headers: Mapping[str, str], *patience: float) -> int:
         nonlocal lost
         if not subject.startswith(streams.ROOM):
-            return await publish(subject, data, headers)
+            return await publish(subject, data, headers, *patience)
         lost += 1
         raise OutcomeUnknown
 
@@ -536,7 +550,7 @@ async def test_full_disk_is_told_of_as_such_though_the_lease_cannot_be_renewed_e
     await same([one, two], ["Ann", "Bo"])
     publish = one.broker.link.publish
 
-    async def full(subject: str, data: bytes, headers: Mapping[str, str]) -> int:
+    async def full(subject: str, data: bytes, headers: Mapping[str, str], *patience: float) -> int:
         raise Rejected("the disk is full", 10047)
 
     monkeypatch.setattr(one.broker.link, "publish", full)

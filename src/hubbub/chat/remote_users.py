@@ -8,17 +8,20 @@ say it. Both give the number of a join or a leave in the log, and the highest nu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
 from hubbub.chat.core import Core
-from hubbub.chat.session import Room, User
-from hubbub.model.entries import Entry, Joined, Kicked
+from hubbub.chat.session import Posting, Room, User
+from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
-from hubbub.model.ids import user_of
+from hubbub.model.ids import copy_of, leave_for, process_of, user_of
 from hubbub.text.names import key_of
+
+ORPHANS = 10_000  # maximum users whose membership in the log may have no node
+FRESH = 60.0  # seconds up to which a join in the log is taken for a new one; older ones were imported or read late
 
 
 def _nowhere(user: User, event: Private, done: Callable[[bool | None], None]) -> None:
@@ -62,6 +65,23 @@ class Place(NamedTuple):
     seq: int
     inside: bool
     reported: bool
+
+
+class Orphan(NamedTuple):
+    """A membership of a user that no node has: the log has the join, and no leave.
+
+    Args:
+        seq: the number of the join.
+        nick: the user's nick.
+        host: the user's cloak.
+        since: the time from which on no node has the user, in epoch seconds.
+
+    """
+
+    seq: int
+    nick: str
+    host: str
+    since: float
 
 
 def person(user: User) -> Person:
@@ -108,6 +128,9 @@ class RemoteUsers:
         # The members of this node whose membership the log has ended, for example because this node was cut off. They
         # are here still, so they join again.
         self._ended: dict[tuple[User, Room], None] = {}
+        # By the prefix of the ids, and by room: a node may die before it has announced a user whose join is in the
+        # log, and the node that publishes the leaves of its users may die before they are stored.
+        self._orphans: dict[str, dict[str, Orphan]] = {}
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
         core.presence.append(self._note_author)
@@ -115,6 +138,7 @@ class RemoteUsers:
     def _note_author(self, user: User, before: str) -> None:
         if user.present and user.id_prefix:
             self._authors[user.id_prefix] = user
+            self._orphans.pop(user.id_prefix, None)
         elif self._authors.get(user.id_prefix) is user:
             del self._authors[user.id_prefix]
 
@@ -150,6 +174,10 @@ class RemoteUsers:
     def remove(self, user: User) -> None:
         """Remove a remote user that has left, or whose node is gone."""
         user.present = False
+        now = self._core.clock()
+        for name, seq in self.places(user).items():
+            if seq and user.id_prefix and name in self._core.loaded:
+                self._note_orphan(user.id_prefix, name, Orphan(seq, user.nick, user.host, now))
         for name in list(self._places[user]):
             self._forget(user, name)
         del self._places[user]
@@ -166,6 +194,8 @@ class RemoteUsers:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for user in self.rooms.get(room.name, ()):
             user.rooms.pop(room.name, None)
+        for orphans in self._orphans.values():
+            orphans.pop(room.name, None)  # their leaves are not seen here any more
 
     def places(self, user: User) -> dict[str, int]:
         """Return the rooms of a remote user, with the numbers of the joins."""
@@ -175,6 +205,9 @@ class RemoteUsers:
         """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
         if before == to:
             return
+        for orphans in self._orphans.values():
+            if orphan := orphans.pop(before, None):
+                orphans[to] = orphan
         early = self.rooms.pop(to, {})
         members = self.rooms.pop(before, {})
         for user in members:
@@ -196,8 +229,14 @@ class RemoteUsers:
         if isinstance(entry.body, Kicked):
             self._kick(entry.room, entry.body)
             return
-        user = self._authors.get(user_of(entry.id))
+        prefix = user_of(entry.id)
+        user = self._authors.get(prefix)
         if user is None:
+            now = self._core.clock()
+            if not isinstance(entry.body, Joined):
+                self._orphans.get(prefix, {}).pop(entry.room, None)
+            elif prefix and now - entry.time < FRESH:
+                self._note_orphan(prefix, entry.room, Orphan(entry.seq, entry.nick, entry.host, now))
             return
         joins = isinstance(entry.body, Joined)
         if user.is_remote:
@@ -212,6 +251,39 @@ class RemoteUsers:
                 self._ended[user, room] = None
                 if self.may_speak():
                     self.rejoin()
+
+    def _note_orphan(self, prefix: str, room: str, orphan: Orphan) -> None:
+        if prefix in self._orphans or len(self._orphans) < ORPHANS:
+            self._orphans.setdefault(prefix, {})[room] = orphan
+
+    def end_orphans(self, seconds: float) -> None:
+        """Publish leaves for the users that no node has had for a number of seconds, although the log has their joins.
+
+        A user of a node that is there is left to that node.
+        """
+        before = self._core.clock() - seconds
+        due = {
+            prefix: orphans
+            for prefix, orphans in self._orphans.items()
+            if all(orphan.since <= before for orphan in orphans.values())
+        }
+        if not due:
+            return
+        living = {process_of(prefix) for prefix in self._authors}
+        for prefix, orphans in due.items():
+            del self._orphans[prefix]
+            if orphans and process_of(prefix) not in living:
+                one = next(iter(orphans.values()))
+                holder = self._core.users.get(key_of(one.nick))
+                if holder is None or holder.id_prefix:  # else it may be this user, on a node of an older version
+                    id = leave_for(prefix, min(orphan.seq for orphan in orphans.values()))
+                    self.publish_leaves(id, one.nick, one.host, orphans)
+
+    def publish_leaves(self, id: str, nick: str, host: str, rooms: Iterable[str]) -> None:
+        """Publish leaves of a remote user whose node is gone, as one event under an id."""
+        for index, room in enumerate(rooms):
+            body = Left("connection lost", quit=True)
+            self._core.pipeline.add(Posting(Draft(room, nick, body, copy_of(id, index), host, must_store=True)))
 
     def _kick(self, name: str, kick: Kicked) -> None:
         """Take a kicked user out of a room at once; their node says in the end whether it meant this one."""

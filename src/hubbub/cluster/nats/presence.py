@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
@@ -20,18 +21,18 @@ from nats.aio.msg import Msg
 from hubbub.chat.direct import deliver
 from hubbub.chat.hub import Hub
 from hubbub.chat.remote_users import Person, person
-from hubbub.chat.session import Posting, User
+from hubbub.chat.session import User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection
 from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, TO, ForwardedEvent, forwarded
 from hubbub.cluster.nats.inbound import NewsMessage, SignalMessage
-from hubbub.cluster.nats.lease import Lease
+from hubbub.cluster.nats.lease import LATE, LEASE, Lease
 from hubbub.cluster.nats.log.batches import entry, line
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Draft, Entry, Left
+from hubbub.model.entries import Entry
 from hubbub.model.events import Event, Invited, Knocked, Private
-from hubbub.model.ids import copy_of, leave_for, make_id
+from hubbub.model.ids import leave_for, make_id
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,8 @@ BYTES = 256 * 1024  # maximum bytes of users in a message; the servers' own boun
 BEAT = 1.0  # seconds between two heartbeats
 PEERS = 256  # maximum number of other nodes
 PEOPLE = 50_000  # maximum users of one other node
+ORPHANED = LEASE + 2 * LATE  # seconds without a node after which a user whose join is in the log is given up
+SPREAD = 5.0  # seconds by which the nodes differ in that, so that one of them publishes the leave
 SILENT = 3.0  # seconds without a heartbeat after which the node's lease is checked
 
 
@@ -94,6 +97,7 @@ class Presence:
         self.peers: dict[str, Peer] = {}
         self._addresses: dict[User, tuple[str, int]] = {}  # of remote users: their node, and their number there
         self._planned = False
+        self._patience = ORPHANED + random.uniform(0, SPREAD)
         self._loop = asyncio.get_running_loop()
         hub.on_user_changed = self._touch
         lease.buried = self._bury
@@ -121,6 +125,7 @@ class Presence:
             await asyncio.sleep(BEAT)
             if self._lease.valid:
                 self._hub.remote.rejoin()
+                self._hub.remote.end_orphans(self._patience)
             if self._link.up:
                 await self._link.tell(NEWS, _encode(NewsMessage(self.node, self._lease.node, self._told)))
                 now = self._loop.time()
@@ -265,10 +270,7 @@ class Presence:
         first = min(places.values(), default=0)
         # A user of an older version has no known prefix: the lease makes the id unique, as it ends once.
         id = leave_for(user.id_prefix, first) if user.id_prefix and first else make_id(f"{lease}.", number)
-        for index, room in enumerate(places):
-            copy = copy_of(id, index)
-            draft = Draft(room, user.nick, Left("connection lost", quit=True), copy, user.host, must_store=True)
-            self._hub.pipeline.add(Posting(draft))
+        self._hub.remote.publish_leaves(id, user.nick, user.host, places)
 
     # --- for one user, or for the members of a room ---------------------------------------------------------------
 
