@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,14 @@ from probing import Probe, SetClock
 
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
+from hubbub.cluster.nats.key_value import CHANGED
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_KEY_BYTES, MAX_VALUE_BYTES, Changed, Item, KeyValueStore
 from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.ports import Broker
+from hubbub.storage.sqlite import key_value
 from hubbub.storage.sqlite.broker import SqliteBroker
+from hubbub.storage.sqlite.store import FILE
 from nats_servers import NatsServers
 
 running: list[NatsServers] = []
@@ -176,3 +181,118 @@ async def test_a_value_that_is_too_long_leaves_the_old_one(asked: Asked) -> None
         await asked.put("a/b", b"x" * (MAX_VALUE_BYTES + 1), revision)
     item = await asked.get("a/b")
     assert item and item.value == b"1"
+
+
+# --- watching ---------------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """The changes that a store reports, as keys with their values."""
+
+    def __init__(self, asked: Asked, prefix: str) -> None:
+        self.asked = asked
+        self.seen: list[tuple[str, bytes | None]] = []
+        self.ready: list[BrokerError | None] = []
+        asked.probe._call(asked.store.watch, prefix, self._changed, self._ready)
+
+    def _changed(self, key: str, item: Item | None) -> None:
+        assert item is None or item.key == key
+        self.asked.probe._arrived()
+        self.seen.append((key, item.value if item else None))
+
+    def _ready(self, error: BrokerError | None) -> None:
+        self.asked.probe._arrived()
+        self.ready.append(error)
+
+    async def until(self, *seen: tuple[str, bytes | None]) -> None:
+        await self.asked.probe.until(lambda: len(self.seen) >= len(seen) and bool(self.ready))
+        assert self.seen == list(seen) and self.ready == [None]
+
+
+async def test_a_watcher_gets_the_items_that_are_there_and_then_every_change(asked: Asked) -> None:
+    old = await asked.put("a/old", b"0")
+    await asked.delete("a/old", old)
+    first = await asked.put("a/b", b"1")
+    await asked.put("ab/c", b"not this one")
+    watch = Watch(asked, "a/")
+    there: list[tuple[str, bytes | None]] = [("a/b", b"1")]
+    await watch.until(*there)
+    second = await asked.put("a/b", b"2", first)
+    await watch.until(*there, ("a/b", b"2"))
+    await asked.put("ab/d", b"nor this one")
+    await asked.put("a/ö/c", b"")
+    await watch.until(*there, ("a/b", b"2"), ("a/ö/c", b""))
+    assert isinstance(await asked.put("a/b", b"3", first), Changed)
+    await asked.delete("a/b", second)
+    await watch.until(*there, ("a/b", b"2"), ("a/ö/c", b""), ("a/b", None))
+    await asked.put("a/b", b"4")
+    await watch.until(*there, ("a/b", b"2"), ("a/ö/c", b""), ("a/b", None), ("a/b", b"4"))
+    both = Watch(asked, "a/")
+    await both.until(("a/ö/c", b""), ("a/b", b"4"))
+
+
+async def test_a_watcher_gets_more_items_than_a_page_holds(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("sqlite", "nats"):
+        where = {"sqlite": "hubbub.storage.sqlite.key_value", "nats": "hubbub.cluster.nats.key_value"}[module]
+        monkeypatch.setattr(f"{where}.MAX_ITEMS", 2)
+    for number in range(5):
+        await asked.put(f"a/{number}", b"")
+    await Watch(asked, "a/").until(*((f"a/{number}", b"") for number in range(5)))
+
+
+@pytest.mark.parametrize("name", ["sqlite", "nats"], indirect=True, scope="module")
+async def test_a_watcher_gets_the_changes_of_another_process(asked: Asked, name: str, tmp_path: Path) -> None:
+    watch = Watch(asked, "a/")
+    await watch.until()
+    if name == "sqlite":
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+            revision = key_value._put(db, "a/b", b"1", 0)
+        await watch.until(("a/b", b"1"))
+        with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as db, db:
+            key_value._delete(db, "a/b", revision)
+    else:
+        clock = SetClock()
+        other = Asked(Probe(STORES[name](tmp_path, clock), clock))
+        await other.probe.broker.connect()
+        other.probe.start()
+        revision = await other.put("a/b", b"1")
+        await watch.until(("a/b", b"1"))
+        await other.delete("a/b", revision)
+        await other.probe.stop()
+    await watch.until(("a/b", b"1"), ("a/b", None))
+
+
+@pytest.mark.parametrize("name", ["nats"], indirect=True, scope="module")
+async def test_a_node_finds_the_changes_of_which_it_got_no_message(
+    asked: Asked, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = asked.probe.broker
+    assert isinstance(broker, JetStreamBroker)
+    revision = await asked.put("a/gone", b"1")
+    watch = Watch(asked, "a/")
+    await watch.until(("a/gone", b"1"))
+
+    async def lost(subject: str, data: bytes, reply: str = "") -> None:
+        assert subject.startswith(CHANGED)
+
+    monkeypatch.setattr(broker.link, "tell", lost)
+    await asked.delete("a/gone", revision)
+    await asked.put("a/new", b"2")
+    broker.key_values.compare_soon()
+    await asked.probe.until(lambda: len(watch.seen) == 3)
+    assert set(watch.seen[1:]) == {("a/gone", None), ("a/new", b"2")}
+
+
+async def test_a_store_that_cannot_be_read_is_not_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SetClock()
+    probe = Probe(SqliteBroker(tmp_path, clock), clock)
+    probe.start()
+
+    def broken(*_: object) -> object:
+        raise sqlite3.OperationalError("no")
+
+    monkeypatch.setattr(key_value, "_changes", broken)
+    watch = Watch(Asked(probe), "a/")
+    await probe.until(lambda: bool(watch.ready))
+    assert isinstance(watch.ready[0], BrokerError) and not watch.seen
+    await probe.stop()

@@ -13,6 +13,8 @@ The same contract test runs against every implementation (tests/storage/test_key
  5. `items` returns the items under a prefix in the order of their revisions, so a reader that continues after the
     last revision of a page misses no change.
  6. Values are never exported or shown, and search does not find them.
+ 7. `watch` reports every change under a prefix within WATCH_SECONDS, whichever process or node of the store made it;
+    changes of one key that come faster than that may be reported as one.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ MAX_KEY_BYTES = 200  # in UTF-8
 _INVALID = re.compile(r"[\0\ud800-\udfff]")  # NUL, and lone surrogates, which have no UTF-8
 MAX_VALUE_BYTES = 64 * 1024
 MAX_ITEMS = 500  # items in a page
+WATCH_SECONDS = 0.5  # until a change is reported, while the store can be reached
 
 
 class Item(NamedTuple):
@@ -42,6 +45,9 @@ class Changed(BrokerError):
 
     def __init__(self) -> None:
         super().__init__("it was changed meanwhile")
+
+
+Watched = Callable[[str, Item | None], None]  # receives a key and its item, None if it was deleted
 
 
 class KeyValueStore(Protocol):
@@ -78,6 +84,19 @@ class KeyValueStore(Protocol):
             after: a revision; only items with a higher one are returned.
             limit: the maximum number of items, at most MAX_ITEMS.
             done: receives the items, or the error.
+
+        """
+        ...
+
+    def watch(self, prefix: str, changed: Watched, ready: Callable[[BrokerError | None], None]) -> None:
+        """Call `changed` with the items under a prefix, and from then on with every change, until the store is stopped.
+
+        Args:
+            prefix: whole parts of keys with a slash at the end.
+            changed: receives the key and the item of each change in the order of the changes of that key, on the loop's
+                thread and not from within a call of the store.
+            ready: is called once, with None after all items that are there were given; with an error if they cannot
+                be read, and then nothing is watched.
 
         """
         ...

@@ -58,7 +58,7 @@ class MemoryBroker:
         self.log_id = new_log_id()
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
-        self.key_values: KeyValueStore = MemoryKeyValue(lambda done, value: self._loop.call_soon(done, value))
+        self.key_values: KeyValueStore = MemoryKeyValue(lambda *call: self._loop.call_soon(*call))
         self._clock = clock
         self._bound = bound
         self._size = 0

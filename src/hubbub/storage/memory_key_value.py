@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from hubbub.errors import BrokerError
-from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, check_key, check_prefix, check_value
+from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, Watched, check_key, check_prefix, check_value
 
 
 class MemoryKeyValue:
@@ -21,6 +21,7 @@ class MemoryKeyValue:
         self._later = later
         self._items: dict[str, Item] = {}
         self._revision = 0
+        self._watchers: list[tuple[str, Watched]] = []  # each with its prefix
 
     def get(self, key: str, done: Callable[[Item | BrokerError | None], None]) -> None:
         """Call `done` later with the item of a key."""
@@ -36,6 +37,7 @@ class MemoryKeyValue:
         self._items.pop(key, None)
         self._items[key] = Item(key, value, self._revision)
         self._later(done, self._revision)
+        self._tell(key, self._items[key])
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
         """Delete a key if its item still has this revision."""
@@ -44,12 +46,27 @@ class MemoryKeyValue:
             return
         del self._items[key]
         self._later(done, None)
+        self._tell(key, None)
 
     def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:
         """Call `done` later with the items under a prefix."""
         check_prefix(prefix)
         found = (item for item in self._items.values() if item.revision > after and item.key.startswith(prefix))
         self._later(done, list(islice(found, min(limit, MAX_ITEMS))))
+
+    def watch(self, prefix: str, changed: Watched, ready: Callable[[BrokerError | None], None]) -> None:
+        """Report the items under a prefix, and then every change."""
+        check_prefix(prefix)
+        for key, item in self._items.items():
+            if key.startswith(prefix):
+                self._later(changed, key, item)
+        self._later(ready, None)
+        self._watchers.append((prefix, changed))
+
+    def _tell(self, key: str, item: Item | None) -> None:
+        for prefix, changed in self._watchers:
+            if key.startswith(prefix):
+                self._later(changed, key, item)
 
     def _has(self, key: str, revision: int) -> bool:
         item = self._items.get(key)

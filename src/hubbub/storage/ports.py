@@ -81,8 +81,10 @@ class Broker(delivery.LogReader, Protocol):
         """The secret that only the nodes of the cluster share, once connected; b"" for a single node."""
         ...
 
-    # The small durable facts beside the log (key_value.py); usable once the broker has started.
-    key_values: KeyValueStore
+    @property
+    def key_values(self) -> KeyValueStore:
+        """The small durable facts beside the log (key_value.py); usable once the broker has started."""
+        ...
 
     async def connect(self) -> None:
         """Connect to the external servers that the broker needs, before any client connects. Raises SettingsError."""

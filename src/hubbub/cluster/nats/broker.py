@@ -39,7 +39,6 @@ from hubbub.model.entries import Draft, Entry, RoomRenamed
 from hubbub.model.queries import After, AllRooms, Latest, LogPage, OpenedRoom, Query, RoomList, Search
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.viewer import SYSTEM
-from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.ports import Committed, Failed, readable
 from hubbub.storage.retention import Retention
 from hubbub.storage.search_scheduler import SearchScheduler
@@ -99,7 +98,7 @@ class JetStreamBroker:
         self._sending.answers_changed = self.look_soon
         self._projection = SearchIndex(self.link, folder) if folder else None
         self._searches = SearchScheduler(lambda query, done: self._ask(self._answer_in_time(query), done), 1)
-        self.key_values: KeyValueStore = NatsKeyValue(self.link, self._ask)
+        self.key_values = NatsKeyValue(self.link, self._ask, self.tasks)
         self._stopping = False
         self._committed: Committed = _nobody
 
@@ -217,6 +216,7 @@ class JetStreamBroker:
         if up:
             self._sending.back.set()
             self.tasks.spawn(self.following.audit())
+            self.key_values.compare_soon()
         else:
             self._sending.back.clear()
         self.look_soon()

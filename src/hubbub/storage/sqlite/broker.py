@@ -93,7 +93,9 @@ class SqliteBroker:
         self._told_of = 0.0  # time of the entry that was last checked for a time in the future
         self._fault = ""  # the reason why nothing is stored any more
         self._threads: list[threading.Thread] = []
-        self.key_values: KeyValueStore = SqliteKeyValue(self._look_up, self._change)
+        self.key_values: KeyValueStore = SqliteKeyValue(
+            self._look_up, self._change, lambda seconds, *call: self._loop.call_later(seconds, *call)
+        )
 
     async def connect(self) -> None:
         """Do nothing: this broker needs no other servers."""

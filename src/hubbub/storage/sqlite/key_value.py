@@ -7,17 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from hubbub.errors import BrokerError
-from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, check_key, check_prefix, check_value
+from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, Watched, check_key, check_prefix, check_value
+from hubbub.storage.sqlite import schema
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS item (
-    key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL UNIQUE
-) STRICT, WITHOUT ROWID;
-"""
+POLL = 0.25  # seconds between two looks for changes of other processes
+DELETIONS_KEPT = 10_000  # revisions for which a deletion is remembered: far more than there are between two looks
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS item (key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL UNIQUE) "
+    "STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS item_gone (key TEXT PRIMARY KEY, revision INTEGER NOT NULL UNIQUE) "
+    "STRICT, WITHOUT ROWID",
+)
 # The newest revision stands among the marks, because the item that had it may be deleted.
 _NEXT = "INSERT INTO mark VALUES ('revision', 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value"
 
 Act = Callable[[sqlite3.Connection], Any]
+Change = tuple[str, bytes | None, int]  # a key, its value or None if it was deleted, and its revision
 
 
 class Ask(Protocol):
@@ -28,18 +34,41 @@ class Ask(Protocol):
         ...
 
 
+class _PolledPrefix:
+    """A watched prefix, and the revision up to which its changes were reported.
+
+    Args:
+        prefix: the prefix.
+        changed: receives the changes.
+        ready: is called when all items that were there are reported.
+
+    """
+
+    def __init__(self, prefix: str, changed: Watched, ready: Callable[[BrokerError | None], None]) -> None:
+        self.prefix = prefix
+        self.changed = changed
+        self.ready = ready
+        self.upto = 0
+        self.began = False  # whether `ready` was called
+        self.asked = False  # whether the database is being read for it
+        self.again = False  # whether something was changed since it was asked
+
+
 class SqliteKeyValue:
     """Reads and changes the items of a log's file.
 
     Args:
         read: runs a function on a connection that reads.
         write: runs a function in a transaction of the connection that writes.
+        later: calls a function with values after a number of seconds.
 
     """
 
-    def __init__(self, read: Ask, write: Ask) -> None:
+    def __init__(self, read: Ask, write: Ask, later: Callable[..., object]) -> None:
         self._read = read
         self._write = write
+        self._later = later
+        self._watchers: list[_PolledPrefix] = []
 
     def get(self, key: str, done: Callable[[Item | BrokerError | None], None]) -> None:
         """Read the item of a key on a reading thread."""
@@ -50,22 +79,70 @@ class SqliteKeyValue:
         """Replace the value of a key on the writing thread, after the drafts that were published before."""
         check_key(key)
         check_value(value)
-        self._write(lambda db: _put(db, key, value, revision), done)
+        self._write(lambda db: _put(db, key, value, revision), lambda result: self._written(done, result))
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
         """Delete a key on the writing thread."""
         check_key(key)
-        self._write(lambda db: _delete(db, key, revision), done)
+        self._write(lambda db: _delete(db, key, revision), lambda result: self._written(done, result))
 
     def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:
         """Read the items under a prefix on a reading thread."""
         check_prefix(prefix)
         self._read(lambda db: _items(db, prefix, after, min(limit, MAX_ITEMS)), done)
 
+    def watch(self, prefix: str, changed: Watched, ready: Callable[[BrokerError | None], None]) -> None:
+        """Report the items under a prefix, and then every change: at once after own ones, and every POLL seconds.
+
+        SQLite does not say that another process has changed something, but to compare one number costs little.
+        """
+        if not self._watchers:
+            self._later(POLL, self._poll)
+        self._watchers.append(_PolledPrefix(check_prefix(prefix), changed, ready))
+        self._look(self._watchers[-1])
+
+    def _written(self, done: Callable[[Any], None], result: Any) -> None:
+        done(result)
+        for watcher in self._watchers:
+            self._look(watcher)
+
+    def _poll(self) -> None:
+        for watcher in self._watchers:
+            self._look(watcher)
+        self._later(POLL, self._poll)
+
+    def _look(self, watcher: _PolledPrefix) -> None:
+        if watcher.asked:
+            watcher.again = True
+            return
+        watcher.asked, watcher.again = True, False
+        prefix, upto = watcher.prefix, watcher.upto
+        self._read(lambda db: _changes(db, prefix, upto), lambda found: self._report(watcher, found))
+
+    def _report(self, watcher: _PolledPrefix, found: tuple[Sequence[Change], int] | BrokerError) -> None:
+        watcher.asked = False
+        if isinstance(found, BrokerError):
+            if not watcher.began:
+                self._watchers.remove(watcher)
+                watcher.ready(found)
+            return
+        changes, upto = found
+        for key, value, revision in changes:
+            if value is not None or watcher.began:
+                watcher.changed(key, None if value is None else Item(key, value, revision))
+        watcher.upto = upto
+        more = len(changes) == MAX_ITEMS
+        if not more and not watcher.began:
+            watcher.began = True
+            watcher.ready(None)
+        if more or watcher.again:
+            self._look(watcher)
+
 
 def prepare(db: sqlite3.Connection) -> None:
-    """Make the table if it does not exist. Raises sqlite3.Error."""
-    db.execute(_SCHEMA)
+    """Make the tables if they do not exist. Raises sqlite3.Error."""
+    for statement in _SCHEMA:
+        db.execute(statement)
 
 
 def _get(db: sqlite3.Connection, key: str) -> Item | None:
@@ -75,16 +152,26 @@ def _get(db: sqlite3.Connection, key: str) -> Item | None:
 
 def _put(db: sqlite3.Connection, key: str, value: bytes, revision: int) -> int:
     _expect(db, key, revision)
-    (new,) = db.execute(_NEXT).fetchone()
+    new = _next(db)
     db.execute("INSERT OR REPLACE INTO item VALUES (?, ?, ?)", (key, value, new))
-    return int(new)
+    db.execute("DELETE FROM item_gone WHERE key = ?", (key,))
+    return new
 
 
 def _delete(db: sqlite3.Connection, key: str, revision: int) -> None:
     if not revision:
         raise Changed
     _expect(db, key, revision)
+    new = _next(db)
     db.execute("DELETE FROM item WHERE key = ?", (key,))
+    db.execute("INSERT INTO item_gone VALUES (?, ?)", (key, new))
+    db.execute("DELETE FROM item_gone WHERE revision < ?", (new - DELETIONS_KEPT,))
+
+
+def _next(db: sqlite3.Connection) -> int:
+    """Return a new revision."""
+    (new,) = db.execute(_NEXT).fetchone()
+    return int(new)
 
 
 def _expect(db: sqlite3.Connection, key: str, revision: int) -> None:
@@ -99,3 +186,19 @@ def _items(db: sqlite3.Connection, prefix: str, after: int, limit: int) -> list[
     end = f"{prefix[:-1]}0"
     rows = "SELECT key, value, revision FROM item WHERE key >= ? AND key < ? AND revision > ? ORDER BY revision LIMIT ?"
     return [Item(*row) for row in db.execute(rows, (prefix, end, after, limit))]
+
+
+def _changes(db: sqlite3.Connection, prefix: str, after: int) -> tuple[list[Change], int]:
+    """Return the next changes under a prefix, at most MAX_ITEMS, and the revision up to which they are complete."""
+    # This is read first, so a change that is made meanwhile has a higher revision, and is found by the next look.
+    newest = schema.mark(db, "revision")
+    if newest <= after:
+        return [], after
+    end = f"{prefix[:-1]}0"
+    rows = (
+        "SELECT key, value, revision FROM item WHERE key >= ?1 AND key < ?2 AND revision > ?3 UNION ALL "
+        "SELECT key, NULL, revision FROM item_gone WHERE key >= ?1 AND key < ?2 AND revision > ?3 "
+        "ORDER BY revision LIMIT ?4"
+    )
+    found = db.execute(rows, (prefix, end, after, MAX_ITEMS)).fetchall()
+    return found, found[-1][2] if len(found) == MAX_ITEMS else max(newest, found[-1][2] if found else 0)
