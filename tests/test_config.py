@@ -29,6 +29,9 @@ SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "replicas": (1, 3, 2),
     "server_name": ("a.b", "irc.example.org", "x"),
     "operator": (["a:$argon2id$1"], ["b:$argon2id$2", "c:$argon2id$3"], ["d:$argon2id$4"]),
+    "register": ("invite", "open", "closed"),
+    "guests": ("read", "no", "yes"),
+    "plaintext_passwords": ("yes", "no", "yes"),
     "log_level": ("debug", "warning", "error"),
 }
 NAMES = list(table())

@@ -97,6 +97,36 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             "name and password."
         ),
     ] = msgspec.field(default_factory=list)
+    register: Annotated[
+        str,
+        Meta(
+            pattern="^(open|invite|closed)$",
+            description="Who may register a name. invite: only with a code that `hubbub account invite` prints.",
+        ),
+    ] = "open"
+    guests: Annotated[
+        str,
+        Meta(
+            pattern="^(yes|read|no)$",
+            description="What people without an account may do: everything, only read, or nothing.",
+        ),
+    ] = "yes"
+    plaintext_passwords: Annotated[
+        str,
+        Meta(
+            pattern="^(yes|no)$",
+            description="yes: accept passwords of accounts over unencrypted connections from other machines.",
+        ),
+    ] = "no"
+    stay_days: Annotated[
+        float,
+        _(
+            "How long somebody with an account stays in the rooms while away, if they want that (0: for ever).",
+            "days",
+            0,
+        ),
+    ] = 90
+    free_names: Annotated[bool, _("Free the name of an account when it is deleted. Else it stays blocked.")] = False
     data: Annotated[str, _("Folder for the log; created if it does not exist.")] = "hubbub-data"
     broker: Annotated[
         str,

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import io
 import logging
+import os
 import secrets
 import signal
 import time
@@ -18,11 +19,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hubbub import brokers, process
+from hubbub.accounts.logins import Policy
+from hubbub.accounts.registry import AccountRegistry
+from hubbub.accounts.workers import Workers
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
-from hubbub.errors import BrokerError
+from hubbub.errors import BrokerError, SettingsError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
@@ -51,6 +55,8 @@ log = logging.getLogger("hubbub")
 FREE = 60.0  # seconds between two attempts to release unused memory
 SETTLE = 2.0  # seconds that a stopping server waits until the last messages are stored and delivered
 PART = 1.5  # seconds that a stopping server gives its peers to receive the last bytes
+HASHES_WAITING = 64  # passwords that wait to be hashed; the next one is refused
+SWEEP = 3600.0  # seconds between two searches for expired tokens, cookies and codes
 GRACE = 0.05  # seconds for which a stopping server still reads arrived input
 WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
 
@@ -84,19 +90,22 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
         log.info("%s", code.getvalue().rstrip("\n"))
 
 
-async def _keep_up(hub: Hub, certificate: Certificate | None) -> None:
-    """Check for a changed certificate every LOOK seconds, and release unused memory every FREE seconds."""
+async def _keep_up(house: App, certificate: Certificate | None) -> None:
+    """Check for a changed certificate, release unused memory, and sweep the accounts, each in its own interval."""
     # glibc returns free memory between used blocks to the system only on request.
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    free_at = time.monotonic() + FREE
+    free_at, sweep_at = time.monotonic() + FREE, time.monotonic() + SWEEP
     while True:
         await asyncio.sleep(LOOK)
         if certificate:
             certificate.look()
         if time.monotonic() >= free_at:
             free_at += FREE
-            if hub.delivery.expire() and trim:
+            if house.hub.delivery.expire() and trim:
                 trim(0)
+        if time.monotonic() >= sweep_at:
+            sweep_at += SWEEP
+            house.accounts.sweep()
 
 
 def limits(settings: Settings) -> Limits:
@@ -120,6 +129,17 @@ def budget(settings: Settings) -> Budget:
         connections=settings.address_connections,
         joins=settings.address_joins,
         rooms=settings.address_rooms,
+    )
+
+
+def policy(settings: Settings) -> Policy:
+    """Return the rules for accounts according to the settings."""
+    return Policy(
+        settings.register,
+        settings.guests,
+        settings.plaintext_passwords == "yes",
+        settings.free_names,
+        not settings.no_limits,
     )
 
 
@@ -154,6 +174,7 @@ class App:
         }
         self.certificate: Certificate | None = None
         self.web: Web | None = None  # None until it is loaded
+        self.accounts: AccountRegistry  # once they are loaded
         self.front: Acceptor
 
     def load_secret(self) -> None:
@@ -169,6 +190,20 @@ class App:
             self.cloaks.secret = new_secret()
         else:
             self.cloaks.secret = self.broker.secret or stored_secret(Path(self.settings.data))
+
+    async def load_accounts(self) -> None:
+        """Read the accounts, and follow their changes. Raises SettingsError."""
+        loop = asyncio.get_running_loop()
+        loaded: asyncio.Future[BrokerError | None] = loop.create_future()
+        workers = Workers(os.cpu_count() or 1, HASHES_WAITING, loop.call_soon_threadsafe, "hubbub-accounts")
+        accounts = AccountRegistry(
+            self.broker.key_values, self.cloaks.secret, workers, policy(self.settings), time.time, time.monotonic
+        )
+        accounts.load(loaded.set_result)
+        if error := await loaded:
+            raise SettingsError(f"The accounts cannot be read: {error}.")
+        self.accounts = accounts
+        accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Check whether the broker can commit and knows of no damage to its log; call `done` with the error or None."""
@@ -264,6 +299,7 @@ async def serve(settings: Settings) -> None:
             house.start_broker()
             ending.push_async_callback(house.broker.stop, 1.0)
             house.load_secret()
+            await house.load_accounts()
             front.listen()
             _announce("Chat", addresses)
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
@@ -274,7 +310,7 @@ async def serve(settings: Settings) -> None:
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)
-            upkeep = tasks.create_task(_keep_up(hub, certificate))
+            upkeep = tasks.create_task(_keep_up(house, certificate))
             service_manager.tell("READY=1")
             await stop.wait()
             service_manager.tell("STOPPING=1")

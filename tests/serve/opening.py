@@ -25,6 +25,7 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
         if settings.tls != "no":
             house.certificate = Certificate(settings)
         house.start_broker()
+        await house.load_accounts()
         front.listen()
         web = await house.open_web()
         try:

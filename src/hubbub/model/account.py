@@ -42,3 +42,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_open(self, now: float) -> bool:
         """Return whether its owner can log in, and stay logged in, at a time (epoch seconds)."""
         return not (self.suspended or self.deleted or (self.expires and now >= self.expires))
+
+    def __repr__(self) -> str:
+        # Without its secrets: a repr may end in a log.
+        return f"Account(id={self.id!r}, name={self.name!r})"

@@ -207,6 +207,12 @@ NOT_ENCRYPTED = Wording(
 )
 LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again in {seconds:.0f} s.")
 LOGINS_BUSY = Wording("too-many-logins", "Too many people are logging in right now; try again in a while.")
+LOGIN_FAILED = Wording("wrong-password", "The login failed.")
+CERTIFICATE_UNKNOWN = Wording("wrong-password", "That certificate belongs to no account.")
+TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old.")
+TOKEN_LIMITED = Wording("wrong-password", "That token is for the API only, because it is limited.")
+TOO_MANY_TOKENS = Wording("too-many-tokens", "You have {limit} tokens already; end one of them first.")
+ACCOUNTS_UNREADABLE = Wording("busy", "The accounts cannot be reached right now; try again in a while.")
 ACCOUNT_REQUIRED = Wording("account-required", "Only people with an account may do that here.")
 
 # --- passwords of operators -------------------------------------------------------------------------------------------

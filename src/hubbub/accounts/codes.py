@@ -1,0 +1,160 @@
+"""Codes: eight letters that a person can read out or type, valid once and for a while.
+
+A code pairs another device with an account (LINK), lets somebody in who has lost a password (RESET), or lets a newcomer
+register (INVITATION). The letters are those of RFC 8628, section 6.1: no vowels, so they form no words, and no digits.
+A code is stored as its HMAC, because all 34 bits can be tried against a plain hash in a moment.
+
+A wrong code belongs to no account, so a code cannot die of wrong tries; guessing.py bounds the tries instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from hubbub.errors import BrokerError, Refused
+from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
+from hubbub.text import refusals
+
+PREFIX = "code/"
+LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
+LENGTH = 8
+
+
+class Purpose(StrEnum):
+    """What a code is for."""
+
+    LINK = "link"
+    RESET = "reset"
+    INVITATION = "invitation"
+
+
+SECONDS = {Purpose.LINK: 5 * 60.0, Purpose.RESET: 24 * 3600.0, Purpose.INVITATION: 7 * 24 * 3600.0}
+LOGINS = (Purpose.LINK, Purpose.RESET)
+
+
+class StoredCode(msgspec.Struct, frozen=True):
+    """What is stored of a code: its purpose, and its times in epoch seconds.
+
+    `account` is the id of its account; "" for an invitation.
+    """
+
+    purpose: Purpose
+    account: str
+    created: float
+    expires: float
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(StoredCode)
+
+
+def read_code(text: str) -> str:
+    """Return the letters of a typed code, in any case, with or without a hyphen or spaces; "" if it is none."""
+    if len(text) > 2 * LENGTH:
+        return ""
+    letters = text.upper().replace("-", "").replace(" ", "")
+    return letters if len(letters) == LENGTH and set(letters) <= set(LETTERS) else ""
+
+
+class Codes:
+    """The codes in the store.
+
+    Args:
+        store: the key-value store of the log.
+        secret: the secret of the server or cluster, with which codes are hashed.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(self, store: KeyValueStore, secret: bytes, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._secret = hashlib.sha256(b"code" + secret).digest()
+        self._clock = clock
+
+    def _key(self, letters: str) -> str:
+        return PREFIX + hmac.digest(self._secret, letters.encode(), "sha256").hex()
+
+    def make(self, purpose: Purpose, account: str, done: Callable[[str | Refused], None]) -> None:
+        """Store a new code for an account, and call `done` with the code as XXXX-XXXX."""
+        letters = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
+        now = self._clock()
+        code = StoredCode(purpose, account, now, now + SECONDS[purpose])
+
+        def stored(outcome: int | BrokerError) -> None:
+            failed = isinstance(outcome, BrokerError)
+            done(refusals.ACCOUNTS_UNREADABLE() if failed else f"{letters[:4]}-{letters[4:]}")
+
+        self._store.put(self._key(letters), _encoder.encode(code), 0, stored)
+
+    def put_back(self, typed: str, code: StoredCode) -> None:
+        """Make a code valid again that was used in vain."""
+        self._store.put(self._key(read_code(typed)), _encoder.encode(code), 0, lambda outcome: None)
+
+    def use(
+        self,
+        typed: str,
+        purposes: Collection[Purpose],
+        done: Callable[[StoredCode | Refused | None], None],
+        account: str | None = None,
+    ) -> None:
+        """Use up a code, and call `done` with it.
+
+        Args:
+            typed: the code.
+            purposes: what it may be for.
+            done: receives the code, None if there is no such valid code, or a refusal.
+            account: the id of the account that it must be for; None for any.
+
+        """
+        if not (letters := read_code(typed)):
+            done(None)
+            return
+        key = self._key(letters)
+
+        def read(item: Item | BrokerError | None) -> None:
+            if isinstance(item, BrokerError):
+                done(refusals.ACCOUNTS_UNREADABLE())
+                return
+            code = _read(item)
+            if item is None or code is None or code.purpose not in purposes or self._clock() >= code.expires:
+                done(None)
+                return
+            if account is not None and code.account != account:
+                done(None)
+                return
+
+            def deleted(error: BrokerError | None) -> None:
+                failed = error and not isinstance(error, Changed)
+                done(refusals.ACCOUNTS_UNREADABLE() if failed else None if error else code)
+
+            # Of two that use it at once, one deletes it.
+            self._store.delete(key, item.revision, deleted)
+
+        self._store.get(key, read)
+
+    def sweep(self, after: int = 0) -> None:
+        """Delete the codes that have expired."""
+
+        def read(page: Sequence[Item] | BrokerError) -> None:
+            if isinstance(page, BrokerError) or not page:
+                return
+            for item in page:
+                code = _read(item)
+                if code is None or self._clock() >= code.expires:
+                    self._store.delete(item.key, item.revision, lambda error: None)
+            self.sweep(page[-1].revision)
+
+        self._store.items(PREFIX, after, MAX_ITEMS, read)
+
+
+def _read(item: Item | None) -> StoredCode | None:
+    try:
+        return _decoder.decode(item.value) if item else None
+    except msgspec.DecodeError:
+        return None

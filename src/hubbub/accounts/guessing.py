@@ -1,0 +1,75 @@
+"""Limits for guessing: after some wrong attempts, each further one at an account from an address has to wait longer.
+
+The delay belongs to the pair of account and address. So nobody can lock an owner out by giving wrong passwords from
+elsewhere, and the others behind the same router can log in.
+
+A code names no account, and has 34 bits. So wrong codes count for the address alone, and all of them together are
+limited: CODE_RATE wrong codes a second hit one of a hundred valid codes less than once in a year.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hubbub.model.throttle import Throttle
+
+FREE = 3  # wrong attempts without a delay
+MOST = 60.0  # seconds of the longest delay
+FORGET = 600.0  # seconds after the last wrong attempt at which all are forgotten
+PAIRS = 10_000  # remembered pairs; the oldest are dropped
+CODE_RATE = 5.0  # wrong codes a second from all addresses together
+CODE_BURST = 300.0  # wrong codes at once
+
+
+class Guesses:
+    """The wrong attempts at accounts.
+
+    Args:
+        clock: returns the seconds of a monotonic clock.
+        limits: whether there are delays at all.
+
+    """
+
+    def __init__(self, clock: Callable[[], float], limits: bool = True) -> None:
+        self._clock = clock
+        self._limits = limits
+        # By account and address: the number of attempts that were wrong or are being checked, and the time of the last.
+        self._wrong: dict[tuple[str, str], tuple[int, float]] = {}
+        self._codes = Throttle(CODE_RATE, CODE_BURST, clock())
+
+    def delay(self, account: str, address: str) -> float:
+        """Return the seconds for which an address has to wait until its next attempt at an account; 0.0 for none."""
+        wrong, last = self._wrong.get((account, address), (0, 0.0))
+        if wrong <= FREE or not self._limits:
+            return 0.0
+        wait = last + min(MOST, 2.0 ** min(wrong - FREE - 1, 10)) - self._clock()
+        return max(0.0, wait)
+
+    def begin(self, account: str, address: str) -> None:
+        """Count an attempt as wrong until `right` is called: many at once must not count as one."""
+        now = self._clock()
+        wrong, last = self._wrong.pop((account, address), (0, now))
+        self._wrong[account, address] = (wrong + 1 if now - last < FORGET else 1), now
+        while len(self._wrong) > PAIRS:
+            del self._wrong[next(iter(self._wrong))]
+
+    def right(self, account: str, address: str) -> None:
+        """Forget the wrong attempts of an address at an account, because one was right."""
+        self._wrong.pop((account, address), None)
+
+    def take_back(self, account: str, address: str) -> None:
+        """Do not count an attempt, because it was not checked."""
+        wrong, last = self._wrong.get((account, address), (0, 0.0))
+        if wrong > 1:
+            self._wrong[account, address] = wrong - 1, last
+        else:
+            self.right(account, address)
+
+    def code_delay(self) -> float:
+        """Return the seconds until the next code can be tried, whoever tries it; 0.0 for none."""
+        missing = self._codes.missing(self._clock())
+        return (missing - CODE_BURST + 1) / CODE_RATE if self._limits and missing > CODE_BURST - 1 else 0.0
+
+    def wrong_code(self) -> None:
+        """Count a wrong code for all addresses."""
+        self._codes.charge(1.0, self._clock())

@@ -1,0 +1,389 @@
+"""All ways to log in. Every one of them ends in `LoginGate._decide`, and nothing else decides who is let in.
+
+A password, a token, a code and a SCRAM proof are weighed against guessing; a certificate, a cookie, a name from a
+trusted proxy and a program of the house are proven elsewhere, or too long to be guessed.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from msgspec import structs
+
+from hubbub.accounts import hashing
+from hubbub.accounts.codes import LOGINS, Codes, StoredCode, read_code
+from hubbub.accounts.directory import Directory, plain_fingerprint
+from hubbub.accounts.guessing import Guesses
+from hubbub.accounts.keyring import TOKEN, Grant, Keyring
+from hubbub.accounts.scram import Found, ScramExchange
+from hubbub.accounts.workers import Workers
+from hubbub.chat.accounts import LoggedIn, LoginPeer
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.text import refusals
+from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.names import check_name, key_of
+
+COOKIE_SECONDS = 90 * 24 * 3600.0  # after which a cookie that is not used is void
+
+log = logging.getLogger("hubbub")
+
+
+class Policy(NamedTuple):
+    """The settings of accounts; config.py explains them."""
+
+    registration: str = "open"
+    guests: str = "yes"
+    plaintext_passwords: bool = False
+    free_names: bool = False
+    limits: bool = True
+
+
+class House(Protocol):
+    """A program of the house that knows other passwords than ours."""
+
+    def ask(self, name: str, password: str, address: str, done: Callable[[str | Refused | None], None]) -> None:
+        """Check a password; call `done` with the name of the account that it belongs to, None if it is wrong."""
+        ...
+
+
+class Vault(NamedTuple):
+    """What is stored of accounts."""
+
+    directory: Directory
+    codes: Codes
+    tokens: Keyring
+    cookies: Keyring
+
+
+class Bearer(NamedTuple):
+    """An account, and the token by which a program acts for it."""
+
+    account: Account
+    grant: Grant
+
+
+class _Attempt(NamedTuple):
+    """A login under way: the typed name, the secret, the peer and the callback."""
+
+    name: str
+    secret: str
+    peer: LoginPeer
+    done: LoggedIn
+
+    @property
+    def key(self) -> str:
+        return key_of(self.name)
+
+    @property
+    def wrong(self) -> Refused:
+        return refusals.NO_SUCH_ACCOUNT(name=clean(self.name[:SHOWN]))
+
+    def __repr__(self) -> str:
+        return "_Attempt()"
+
+
+class LoginGate:
+    """Checks credentials, and lets their owners in.
+
+    Args:
+        vault: the accounts and their credentials.
+        workers: the threads that check passwords.
+        guesses: the limits for guessing.
+        policy: the settings.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(
+        self, vault: Vault, workers: Workers, guesses: Guesses, policy: Policy, clock: Callable[[], float]
+    ) -> None:
+        self.vault = vault
+        self.house: House | None = None
+        self._workers = workers
+        self._guesses = guesses
+        self._policy = policy
+        self._clock = clock
+        self._nobodys_key = secrets.token_bytes(32)
+
+    # --- the one check --------------------------------------------------------------------------------------------
+
+    def _decide(
+        self, account: Account | Refused | None, wrong: Refused, way: str, made: float | None = None
+    ) -> Account | Refused:
+        """Return an account if its owner is let in, else the refusal. Every login ends here.
+
+        Args:
+            account: the account that the credential proves, as the store has it; None if it proves none.
+            wrong: the refusal of a wrong or void credential.
+            way: what was proven with, for the log; "" to log nothing.
+            made: the time at which the credential was made; None if a change of the password does not void it.
+
+        """
+        if isinstance(account, Refused):
+            return account
+        if account is None:
+            return wrong
+        if not account.is_open(self._clock()):
+            log.info("%s was not let in with a right %s, because the account is closed", account.name, way or "login")
+            return refusals.ACCOUNT_CLOSED(name=account.name)
+        if made is not None and made < account.valid_from:
+            return wrong
+        if way:
+            log.info("%s has logged in with a %s", account.name, way)
+        return account
+
+    # --- password, token or code ----------------------------------------------------------------------------------
+
+    def log_in(self, name: str, secret: str, peer: LoginPeer, done: LoggedIn) -> None:
+        """Check a password, a token or a code of the account that owns a name."""
+        attempt = _Attempt(name, secret, peer, done)
+        if wait := self._guesses.delay(attempt.key, peer.address):
+            done(refusals.LOGINS_SLOWED(seconds=math.ceil(wait)))
+            return
+        self._guesses.begin(attempt.key, peer.address)
+        owner = self.vault.directory.find(name)
+        if secret.startswith(TOKEN):
+            self._with_token(attempt)
+        elif owner and read_code(secret):
+            # A password may look like a code, too.
+            self.vault.codes.use(secret, LOGINS, lambda code: self._with_code(attempt, code), owner.id)
+        else:
+            self._with_password(attempt)
+
+    def _with_code(self, attempt: _Attempt, code: StoredCode | Refused | None) -> None:
+        if code is None:
+            self._with_password(attempt)
+        elif isinstance(code, Refused):
+            self._end(attempt, code)
+        else:
+            self._fresh(attempt, "code", code.created)
+
+    def _with_token(self, attempt: _Attempt) -> None:
+        if self._is_overheard(attempt.peer):
+            self._end(attempt, refusals.NOT_ENCRYPTED())
+            return
+        grant = self.vault.tokens.find(attempt.secret)
+        owner = self.vault.directory.find(attempt.name)
+        if grant is None or owner is None or grant.account != owner.id:
+            self._end(attempt, refusals.TOKEN_WRONG())
+        elif grant.rooms or not {"read", "say"} <= set(grant.scopes):
+            self._end(attempt, refusals.TOKEN_LIMITED())
+        else:
+            # Without the scope admin, its bearer is no operator of the server.
+            self._fresh(attempt, "token", grant.created, None if "admin" in grant.scopes else _without_rights)
+
+    def _with_password(self, attempt: _Attempt) -> None:
+        if self._is_overheard(attempt.peer):
+            self._end(attempt, refusals.NOT_ENCRYPTED())
+        elif hashing.is_too_long(attempt.secret):
+            self._end(attempt, attempt.wrong)
+        else:
+            self.vault.directory.fresh(attempt.name, lambda found: self._check_password(attempt, found))
+
+    def _check_password(self, attempt: _Attempt, found: Account | Refused | None) -> None:
+        if isinstance(found, Refused):
+            self._end(attempt, found)
+            return
+        kept = found.password if found else ""
+
+        def checked(right: bool | None) -> None:
+            if right:
+                self._end(attempt, self._decide(found, attempt.wrong, "password"))
+            elif self.house:
+                self._ask_house(attempt)
+            else:
+                self._end(attempt, attempt.wrong)
+
+        if not self._workers.do(lambda: hashing.verify(kept, attempt.secret), checked):
+            self._end(attempt, refusals.LOGINS_BUSY())
+
+    def _ask_house(self, attempt: _Attempt) -> None:
+        def answered(name: str | Refused | None) -> None:
+            if name is None or isinstance(name, Refused):
+                self._end(attempt, name or attempt.wrong)
+            else:
+                self._known_elsewhere(name, "password of the house", lambda outcome: self._end(attempt, outcome))
+
+        assert self.house
+        self.house.ask(attempt.name, attempt.secret, attempt.peer.address, answered)
+
+    def _fresh(
+        self, attempt: _Attempt, way: str, made: float, limit: Callable[[Account], Account] | None = None
+    ) -> None:
+        """Read the account from the store, and decide."""
+
+        def read(account: Account | Refused | None) -> None:
+            outcome = self._decide(account, attempt.wrong, way, made)
+            self._end(attempt, limit(outcome) if limit and isinstance(outcome, Account) else outcome)
+
+        self.vault.directory.fresh(attempt.name, read)
+
+    def _end(self, attempt: _Attempt, outcome: Account | Refused) -> None:
+        """Note the outcome of an attempt, and report it."""
+        self._note(attempt.key, attempt.peer, outcome)
+        attempt.done(outcome)
+
+    def _note(self, key: str, peer: LoginPeer, outcome: Account | Refused) -> None:
+        if isinstance(outcome, Account):
+            self._guesses.right(key, peer.address)
+        elif outcome.code != refusals.NO_SUCH_ACCOUNT.code:
+            self._guesses.take_back(key, peer.address)
+        elif account := self.vault.directory.find(key):
+            # Names of nobody are not logged: somebody may have typed a password in place of the name.
+            log.info("A wrong password for %s came from %s", account.name, peer.address)
+
+    def _is_overheard(self, peer: LoginPeer) -> bool:
+        return not (peer.secure or self._policy.plaintext_passwords)
+
+    # --- a code alone ---------------------------------------------------------------------------------------------
+
+    def redeem(self, code: str, peer: LoginPeer, done: LoggedIn) -> None:
+        """Check a code alone, which names its account itself."""
+        if wait := self._guesses.delay("", peer.address) or self._guesses.code_delay():
+            done(refusals.LOGINS_SLOWED(seconds=math.ceil(wait)))
+            return
+        self._guesses.begin("", peer.address)
+
+        def end(outcome: Account | Refused) -> None:
+            if isinstance(outcome, Refused) and outcome.code == refusals.CODE_WRONG.code:
+                self._guesses.wrong_code()
+            self._note("", peer, outcome)
+            done(outcome)
+
+        def used(found: StoredCode | Refused | None) -> None:
+            owner = self.vault.directory.by_id(found.account) if isinstance(found, StoredCode) else None
+            if not isinstance(found, StoredCode) or owner is None:
+                end(found if isinstance(found, Refused) else refusals.CODE_WRONG())
+                return
+            made = found.created
+            self.vault.directory.fresh(
+                owner.name, lambda account: end(self._decide(account, refusals.CODE_WRONG(), "code", made))
+            )
+
+        self.vault.codes.use(code, LOGINS, used)
+
+    # --- SCRAM ----------------------------------------------------------------------------------------------------
+
+    @property
+    def offers_scram(self) -> bool:
+        """Whether SCRAM works for every account: a program of the house has no verifiers."""
+        return self.house is None
+
+    def scram(self, peer: LoginPeer) -> ScramExchange:
+        """Return the server's side of a new SCRAM-SHA-256 login; it is safe where others can read along."""
+
+        def find(name: str, done: Found) -> None:
+            if wait := self._guesses.delay(key_of(name), peer.address):
+                done(refusals.LOGINS_SLOWED(seconds=math.ceil(wait)))
+                return
+
+            def read(account: Account | Refused | None) -> None:
+                if isinstance(account, Refused):
+                    done(account)
+                elif account and account.scram:
+                    done(hashing.read_scram(account.scram))
+                else:
+                    done(hashing.nobodys_scram(self._nobodys_key, key_of(name)))
+
+            self.vault.directory.fresh(name, read)
+
+        def decide(name: str, right: bool, done: LoggedIn) -> None:
+            wrong = refusals.NO_SUCH_ACCOUNT(name=clean(name[:SHOWN]))
+            self._guesses.begin(key_of(name), peer.address)
+
+            def read(account: Account | Refused | None) -> None:
+                proven = account if right or isinstance(account, Refused) else None
+                outcome = self._decide(proven, wrong, "SCRAM proof")
+                self._note(key_of(name), peer, outcome)
+                done(outcome)
+
+            self.vault.directory.fresh(name, read)
+
+        return ScramExchange(find, decide)
+
+    # --- proven elsewhere, or too long to be guessed --------------------------------------------------------------
+
+    def by_certificate(self, fingerprint: str, done: LoggedIn) -> None:
+        """Let the owner of a client certificate in, whose key the TLS handshake has proven.
+
+        Args:
+            fingerprint: the SHA-256 of the certificate, in hexadecimal.
+            done: receives the account, or a refusal.
+
+        """
+        owner = self.vault.directory.by_certificate(fingerprint)
+        if owner is None:
+            done(refusals.CERTIFICATE_UNKNOWN())
+            return
+
+        def read(account: Account | Refused | None) -> None:
+            known = account if not isinstance(account, Account) or _has(account, fingerprint) else None
+            done(self._decide(known, refusals.CERTIFICATE_UNKNOWN(), "certificate"))
+
+        self.vault.directory.fresh(owner.name, read)
+
+    def by_cookie(self, cookie: str) -> Account | Refused:
+        """Return the account of a cookie that is shown with a request."""
+        grant = self.vault.cookies.find(cookie)
+        owner = self.vault.directory.by_id(grant.account) if grant else None
+        outcome = self._decide(owner, refusals.NOT_LOGGED_IN(), "", grant.created if grant else None)
+        if isinstance(outcome, Account):
+            self.vault.cookies.renew(cookie, COOKIE_SECONDS)
+        return outcome
+
+    def by_token(self, token: str, peer: LoginPeer) -> Bearer | Refused:
+        """Return the account and the rights of a token that is shown with a request."""
+        if self._is_overheard(peer):
+            return refusals.NOT_ENCRYPTED()
+        grant = self.vault.tokens.find(token)
+        owner = self.vault.directory.by_id(grant.account) if grant else None
+        outcome = self._decide(owner, refusals.TOKEN_WRONG(), "", grant.created if grant else None)
+        return Bearer(outcome, grant) if grant and isinstance(outcome, Account) else _refused(outcome)
+
+    def by_trusted_name(self, name: str, done: LoggedIn) -> None:
+        """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
+        self._known_elsewhere(name, "name from a trusted proxy", done)
+
+    def _known_elsewhere(self, name: str, way: str, done: LoggedIn) -> None:
+        wrong = refusals.NO_SUCH_ACCOUNT(name=clean(name[:SHOWN]))
+
+        def read(account: Account | Refused | None) -> None:
+            if account is None:
+                self.open_account(name, hashing.Verifiers("", ""), lambda made: done(self._decide(made, wrong, way)))
+            else:
+                done(self._decide(account, wrong, way))
+
+        self.vault.directory.fresh(name, read)
+
+    def open_account(self, name: str, verifiers: hashing.Verifiers, done: LoggedIn) -> None:
+        """Register a name without asking whether registration is open."""
+        try:
+            shown = check_name(name)
+        except Refused as refused:
+            done(refused)
+            return
+        account = Account(
+            id=secrets.token_hex(8),
+            name=shown,
+            created=self._clock(),
+            password=verifiers.password,
+            scram=verifiers.scram,
+        )
+        self.vault.directory.create(account, done)
+
+
+def _without_rights(account: Account) -> Account:
+    return structs.replace(account, operator=False)
+
+
+def _has(account: Account, fingerprint: str) -> bool:
+    return plain_fingerprint(fingerprint) in account.certificates
+
+
+def _refused(outcome: Account | Refused) -> Refused:
+    return outcome if isinstance(outcome, Refused) else refusals.TOKEN_WRONG()

@@ -1,0 +1,312 @@
+"""The accounts of a server: registering, logging in, and what owners and operators change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from msgspec import structs
+
+from hubbub.accounts import hashing
+from hubbub.accounts.codes import Codes, Purpose, StoredCode
+from hubbub.accounts.directory import Directory, Edit, plain_fingerprint
+from hubbub.accounts.guessing import Guesses
+from hubbub.accounts.keyring import PER_ACCOUNT, SCOPES, TOKEN, Grant, Granted, Keyring
+from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
+from hubbub.accounts.workers import Workers
+from hubbub.chat.accounts import LoggedIn, LoginPeer
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.account import Account
+from hubbub.storage.key_value import KeyValueStore
+from hubbub.text import refusals
+from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.names import check_name
+
+CERTIFICATES = 10  # fingerprints of an account
+
+Finished = Callable[[BrokerError | None], None]
+Made = Callable[[str | Refused], None]
+
+
+class AccountRegistry(LoginGate):
+    """All that the chat and its wires ask of accounts; see chat/accounts.py.
+
+    Args:
+        store: the key-value store of the log.
+        secret: the secret of the server or cluster.
+        workers: the threads that hash passwords.
+        policy: the settings.
+        clock: returns epoch seconds.
+        uptime: returns the seconds of a monotonic clock.
+
+    """
+
+    def __init__(
+        self,
+        store: KeyValueStore,
+        secret: bytes,
+        workers: Workers,
+        policy: Policy,
+        clock: Callable[[], float],
+        uptime: Callable[[], float],
+    ) -> None:
+        vault = Vault(
+            Directory(store),
+            Codes(store, secret, clock),
+            Keyring(store, "token/", TOKEN, clock),
+            Keyring(store, "cookie/", "", clock),
+        )
+        super().__init__(vault, workers, Guesses(uptime, policy.limits), policy, clock)
+        self.changed: list[Callable[[Account], None]] = vault.directory.changed
+
+    def load(self, done: Finished) -> None:
+        """Read what is stored, follow its changes, and call `done`."""
+        vault = self.vault
+
+        def cookies(error: BrokerError | None) -> None:
+            done(error) if error else vault.cookies.load(done)
+
+        def tokens(error: BrokerError | None) -> None:
+            done(error) if error else vault.tokens.load(cookies)
+
+        vault.directory.load(tokens)
+
+    def sweep(self) -> None:
+        """Delete what has expired; to be called now and then."""
+        self.vault.tokens.sweep()
+        self.vault.cookies.sweep()
+        self.vault.codes.sweep()
+
+    @property
+    def registration(self) -> str:
+        """Who may register: "open", "invite" or "closed"."""
+        return self._policy.registration
+
+    @property
+    def guests(self) -> str:
+        """What people without an account may do: "yes" (everything), "read" or "no" (nothing)."""
+        return self._policy.guests
+
+    def find(self, name: str) -> Account | None:
+        """Return the account that owns a name, whether it is open or not; the name may be written in any case."""
+        return self.vault.directory.find(name)
+
+    def by_id(self, id: str) -> Account | None:
+        """Return the account with an id."""
+        return self.vault.directory.by_id(id)
+
+    def looks_like(self, name: str) -> str:
+        """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
+        return self.vault.directory.looks_like(name)
+
+    # --- registering ----------------------------------------------------------------------------------------------
+
+    def register(self, name: str, password: str, peer: LoginPeer, done: LoggedIn, code: str = "") -> None:
+        """Register a name; `code` is an invitation, which is needed if registration is not open."""
+        if refused := self._registration_refusal(name, password, peer, code):
+            done(refused)
+            return
+
+        def invited(invitation: StoredCode | Refused | None) -> None:
+            if invitation is None or isinstance(invitation, Refused):
+                self._note("", peer, refused := invitation or refusals.CODE_WRONG())
+                done(refused)
+                return
+            self._guesses.right("", peer.address)
+            self._register(name, password, lambda made: end(made, invitation))
+
+        def end(made: Account | Refused, invitation: StoredCode) -> None:
+            if isinstance(made, Refused):
+                self.vault.codes.put_back(code, invitation)
+            done(made)
+
+        if self.registration == "open":
+            self._register(name, password, done)
+            return
+        self._guesses.begin("", peer.address)
+        self.vault.codes.use(code, (Purpose.INVITATION,), invited)
+
+    def _registration_refusal(self, name: str, password: str, peer: LoginPeer, code: str) -> Refused | None:
+        if self.registration == "closed":
+            return refusals.REGISTRATION_CLOSED()
+        if self.registration == "invite" and not code:
+            return refusals.INVITATION_MISSING()
+        if self._is_overheard(peer):
+            return refusals.NOT_ENCRYPTED()
+        try:
+            shown = check_name(name)
+            hashing.check_password(password)
+        except Refused as refused:
+            return refused
+        if self.find(shown):
+            return refusals.NAME_REGISTERED(name=shown)
+        if other := self.looks_like(shown):
+            return refusals.NAME_LOOKS_REGISTERED(name=shown, other=other)
+        wait = self._guesses.delay("", peer.address) if self.registration == "invite" else 0.0
+        return refusals.LOGINS_SLOWED(seconds=wait) if wait else None
+
+    def _register(self, name: str, password: str, done: LoggedIn) -> None:
+        self._hash(
+            password, lambda made: done(made) if isinstance(made, Refused) else self.open_account(name, made, done)
+        )
+
+    def _hash(self, password: str, done: Callable[[hashing.Verifiers | Refused], None]) -> None:
+        def made(verifiers: hashing.Verifiers | None) -> None:
+            done(verifiers or refusals.LOGINS_BUSY())
+
+        if not self._workers.do(lambda: hashing.make(password), made):
+            done(refusals.LOGINS_BUSY())
+
+    # --- codes ----------------------------------------------------------------------------------------------------
+
+    def make_code(self, account: Account, done: Made) -> None:
+        """Make a code that pairs another device with an account: once, within five minutes."""
+        self.vault.codes.make(Purpose.LINK, account.id, done)
+
+    def make_reset(self, account: Account, done: Made) -> None:
+        """Make a code with which an owner who has lost the password can log in: once, within 24 hours."""
+        self.vault.codes.make(Purpose.RESET, account.id, done)
+
+    def invite(self, done: Made) -> None:
+        """Make a code with which somebody can register: once, within a week."""
+        self.vault.codes.make(Purpose.INVITATION, "", done)
+
+    # --- tokens and cookies ---------------------------------------------------------------------------------------
+
+    def make_token(self, account: Account, grant: Grant, done: Made) -> None:
+        """Make a token for an account; `done` gets the token, which is shown only then.
+
+        Args:
+            account: the account.
+            grant: its name, scopes, rooms and end; the rest is filled in.
+            done: receives the token, or a refusal.
+
+        """
+        if len(self.tokens(account)) >= PER_ACCOUNT:
+            done(refusals.TOO_MANY_TOKENS(limit=PER_ACCOUNT))
+            return
+        scopes = tuple(scope for scope in SCOPES if scope in grant.scopes)
+        name = clean(grant.name[:SHOWN])
+        grant = structs.replace(grant, account=account.id, created=self._clock(), name=name, scopes=scopes)
+        self.vault.tokens.make(grant, done)
+
+    def tokens(self, account: Account) -> Sequence[Granted]:
+        """Return the tokens of an account, the oldest first."""
+        return self.vault.tokens.of(account.id)
+
+    def end_tokens(self, account: Account, ids: Collection[str], done: Callable[[int | Refused], None]) -> None:
+        """End some tokens of an account by their ids; call `done` with their number."""
+        self.vault.tokens.end(account.id, ids, done)
+
+    def make_cookie(self, account: Account, name: str, done: Made) -> None:
+        """Make a cookie for an account; `name` tells its owner which browser has it. The oldest end beyond a bound."""
+        now = self._clock()
+        if len(have := self.cookies(account)) >= PER_ACCOUNT:
+            self.end_cookies(account, [one.id for one in have[: 1 - PER_ACCOUNT]], lambda count: None)
+        grant = Grant(account=account.id, created=now, expires=now + COOKIE_SECONDS, name=clean(name[:SHOWN]))
+        self.vault.cookies.make(grant, done)
+
+    def cookies(self, account: Account) -> Sequence[Granted]:
+        """Return the cookies of an account, the oldest first."""
+        return self.vault.cookies.of(account.id)
+
+    def end_cookies(self, account: Account, ids: Collection[str], done: Callable[[int | Refused], None]) -> None:
+        """End some cookies of an account by their ids; call `done` with their number."""
+        self.vault.cookies.end(account.id, ids, done)
+
+    # --- changing an account --------------------------------------------------------------------------------------
+
+    def change_password(self, account: Account, password: str, peer: LoginPeer, done: LoggedIn) -> None:
+        """Change the password of an account; its cookies, tokens and codes are void then."""
+        try:
+            hashing.check_password(password)
+        except Refused as refused:
+            done(refused)
+            return
+        if self._is_overheard(peer):
+            done(refusals.NOT_ENCRYPTED())
+            return
+
+        def made(verifiers: hashing.Verifiers | Refused) -> None:
+            if isinstance(verifiers, Refused):
+                done(verifiers)
+                return
+            hash, scram = verifiers
+            now = self._clock()
+            self._change(account, lambda old: structs.replace(old, password=hash, scram=scram, valid_from=now), done)
+
+        self._hash(password, made)
+
+    def set(
+        self,
+        account: Account,
+        done: LoggedIn,
+        stays: bool | None = None,
+        history: bool | None = None,
+        operator: bool | None = None,
+    ) -> None:
+        """Change settings of an account; those that are None stay."""
+        given = {"stays": stays, "history": history, "operator": operator}
+        values = {name: value for name, value in given.items() if value is not None}
+        self._change(account, lambda old: structs.replace(old, **values), done)
+
+    def add_certificate(self, account: Account, fingerprint: str, done: LoggedIn) -> None:
+        """Let the certificate with a SHA-256 fingerprint log in to an account."""
+        plain = plain_fingerprint(fingerprint)
+        owner = self.vault.directory.by_certificate(plain)
+        if len(plain) != 64 or not set(plain) <= set("0123456789abcdef") or (owner and owner.id != account.id):
+            done(refusals.CERTIFICATE_UNKNOWN())
+            return
+
+        def edit(old: Account) -> Account:
+            kept = [one for one in old.certificates if one != plain]
+            return structs.replace(old, certificates=(*kept, plain)[-CERTIFICATES:])
+
+        self._change(account, edit, done)
+
+    def remove_certificate(self, account: Account, fingerprint: str, done: LoggedIn) -> None:
+        """Let the certificate with a SHA-256 fingerprint log in no more."""
+        plain = plain_fingerprint(fingerprint)
+        self._change(
+            account,
+            lambda old: structs.replace(old, certificates=tuple(one for one in old.certificates if one != plain)),
+            done,
+        )
+
+    def end_sessions(self, account: Account, done: LoggedIn) -> None:
+        """Void all cookies, tokens and codes of an account."""
+        now = self._clock()
+        self._change(account, lambda old: structs.replace(old, valid_from=now), done)
+
+    def suspend(self, account: Account, done: LoggedIn, suspended: bool = True) -> None:
+        """Let nobody log in to an account for now; or let its owner log in again."""
+        self._change(account, lambda old: structs.replace(old, suspended=suspended), done)
+
+    def delete(self, account: Account, done: LoggedIn) -> None:
+        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed."""
+        now = self._clock()
+
+        def edit(old: Account) -> Account:
+            return Account(id=old.id, name=old.name, created=old.created, deleted=True, valid_from=now)
+
+        def deleted(outcome: Account | Refused) -> None:
+            if isinstance(outcome, Account):
+                for ring in (self.vault.tokens, self.vault.cookies):
+                    ring.end(account.id, [one.id for one in ring.of(account.id)], lambda count: None)
+                if self._policy.free_names:
+                    self.free(outcome, done)
+                    return
+            done(outcome)
+
+        self.vault.directory.change(account.id, edit, deleted)
+
+    def free(self, account: Account, done: LoggedIn) -> None:
+        """Let the name of a deleted account be registered again."""
+        self.vault.directory.free(account.id, done)
+
+    def _change(self, account: Account, edit: Edit, done: LoggedIn) -> None:
+        """Change an account unless it is deleted."""
+
+        def alive(old: Account) -> Account | Refused:
+            return refusals.ACCOUNT_CLOSED(name=old.name) if old.deleted else edit(old)
+
+        self.vault.directory.change(account.id, alive, done)

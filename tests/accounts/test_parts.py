@@ -1,0 +1,109 @@
+"""The threads, the limits for guessing and the hashes of passwords."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hubbub.accounts import hashing
+from hubbub.accounts.codes import read_code
+from hubbub.accounts.guessing import FORGET, PAIRS, Guesses
+from hubbub.accounts.workers import Workers
+
+
+class Delivered:
+    """What threads have handed over to the loop's thread, which is the test's."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[..., object], tuple[Any, ...]]] = queue.SimpleQueue()
+
+    def __call__(self, call: Callable[..., object], *values: Any) -> None:
+        self._calls.put((call, values))
+
+    def take(self, count: int) -> None:
+        for _ in range(count):
+            call, values = self._calls.get(timeout=60)
+            call(*values)
+
+
+def test_a_job_keeps_its_thread_until_it_ends_and_the_queue_is_bounded() -> None:
+    delivered, go, started = Delivered(), threading.Event(), queue.SimpleQueue[str]()
+    workers = Workers(2, 3, delivered, "test")
+    done: list[str] = []
+
+    def job() -> str:
+        started.put(threading.current_thread().name)
+        go.wait(60)
+        return "done"
+
+    assert [workers.do(job, done.append) for _ in range(6)] == [True] * 5 + [False]
+    assert [started.get(timeout=60) for _ in range(2)] == ["test", "test"]
+    assert started.empty()
+    go.set()
+    delivered.take(5)
+    assert done == ["done"] * 5
+    assert workers.do(job, done.append)
+    delivered.take(1)
+    workers.stop()
+
+
+def test_a_job_that_fails_gives_nothing_and_ends_no_thread(caplog: pytest.LogCaptureFixture) -> None:
+    delivered, done = Delivered(), list[Any]()
+    workers = Workers(1, 1, delivered, "test")
+
+    def broken() -> None:
+        raise ZeroDivisionError
+
+    workers.do(broken, done.append)
+    delivered.take(1)
+    workers.do(lambda: 1, done.append)
+    delivered.take(1)
+    assert done == [None, 1] and "a job of test failed" in caplog.text
+    workers.stop()
+
+
+def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> None:
+    now = [0.0]
+    guesses = Guesses(lambda: now[0])
+    for _ in range(5):
+        guesses.begin("ann", "here")
+    assert guesses.delay("ann", "here") == 2
+    guesses.take_back("ann", "here")
+    assert guesses.delay("ann", "here") == 1
+    now[0] += FORGET
+    guesses.begin("ann", "here")
+    assert guesses.delay("ann", "here") == 0
+    guesses.take_back("ann", "here")
+    assert not guesses._wrong
+    for number in range(PAIRS + 5):
+        guesses.begin(str(number), "here")
+    assert len(guesses._wrong) == PAIRS
+    free = Guesses(lambda: 0.0, limits=False)
+    for _ in range(400):
+        free.begin("ann", "here")
+        free.wrong_code()
+    assert free.delay("ann", "here") == free.code_delay() == 0
+
+
+def test_codes_are_read_in_any_spelling() -> None:
+    assert read_code("bcdf-ghjk") == read_code(" BCDF GHJK ") == read_code("bcdfghjk") == "BCDFGHJK"
+    for text in ("", "BCDFGHJ", "BCDFGHJA", "BCDFGHJKL", "BCDF\nGHJK", "-" * 1000):
+        assert read_code(text) == ""
+
+
+def test_stored_verifiers_are_read_back() -> None:
+    made = hashing.make("correct horse")
+    assert hashing.verify(made.password, "correct horse") and not hashing.verify(made.password, "correct")
+    assert not hashing.verify("", "nobody's") and not hashing.verify("damaged", "x")
+    verifier = hashing.read_scram(made.scram)
+    assert len(verifier.salt) == 16 and verifier.rounds == hashing.ROUNDS
+    assert "argon2" not in repr(made) and "x" not in repr(verifier)
+    for damaged in ("", "SCRAM-SHA-1$4096:YQ==$YQ==:YQ==", "a$b$c"):
+        with pytest.raises(ValueError, match=r"unpack|unknown|values"):
+            hashing.read_scram(damaged)
+    surrogate = hashing.make("lone \ud800 surrogate")
+    assert hashing.verify(surrogate.password, "lone \ud800 surrogate")

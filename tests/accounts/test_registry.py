@@ -1,0 +1,284 @@
+"""Registering and changing accounts, alone and in a race."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+from registered import HERE, PASSWORD, THERE, Accounts, is_refused
+
+from hubbub.accounts.keyring import PER_ACCOUNT, RENEW, Grant
+from hubbub.accounts.logins import COOKIE_SECONDS, Policy
+from hubbub.model.account import Account
+from hubbub.storage.key_value import Item
+
+
+def two() -> tuple[Accounts, Accounts]:
+    """Two nodes on one store."""
+    one = Accounts()
+    return one, Accounts(store=one.store, loop=one.loop)
+
+
+def test_a_name_is_registered_once_however_it_is_written() -> None:
+    accounts = Accounts()
+    account = accounts.register("Zoë")
+    assert account.name == "Zoë" and account.id.isalnum() and account.created == accounts.now
+    assert accounts.registry.find("ZOË") == accounts.registry.by_id(account.id) == account
+    assert is_refused(accounts.register("zoë"), "name-registered")
+    assert accounts.registry.find("bob") is None and accounts.registry.by_id("x") is None
+
+
+def test_names_that_look_like_a_registered_or_reserved_one_are_refused() -> None:
+    accounts = Accounts()
+    accounts.register("Alice")
+    assert accounts.registry.looks_like("аlice") == "Alice" and accounts.registry.looks_like("Alice") == ""
+    assert is_refused(accounts.register("АLICE"), "name-invalid") or is_refused(
+        accounts.register("АLICE"), "name-taken"
+    )
+    assert is_refused(accounts.register("AIice"), "name-taken")
+    assert is_refused(accounts.register("NickServ"), "name-invalid")
+    assert is_refused(accounts.register("a b"), "name-invalid")
+
+
+@pytest.mark.parametrize(
+    ("password", "code"),
+    [("1234567", "weak-password"), ("x" * 301, "weak-password"), ("é" * 151, "weak-password"), ("        ", "")],
+)
+def test_a_password_has_from_8_characters_to_300_bytes(password: str, code: str) -> None:
+    accounts = Accounts()
+    outcome = accounts.register(password=password)
+    assert is_refused(outcome, code) if code else isinstance(outcome, Account)
+    if code:
+        accounts.register()
+        change = lambda done: accounts.registry.change_password(accounts.ann(), password, HERE, done)  # noqa: E731
+        assert is_refused(accounts.ask(change), code)
+
+
+def test_a_password_is_the_same_however_its_characters_are_composed() -> None:
+    accounts = Accounts()
+    accounts.register(password="café\u00a0 crème")
+    assert isinstance(accounts.log_in("ann", "cafe\u0301  cre\u0300me"), Account)
+    assert is_refused(accounts.log_in("ann", "cafe creme"), "wrong-password")
+
+
+def test_of_two_that_register_a_name_at_once_one_wins() -> None:
+    for name in ("Ann", "ann"):
+        one, other = two()
+        outcomes: list[Any] = []
+        one.registry.register("Ann", PASSWORD, HERE, outcomes.append)
+        other.registry.register(name, PASSWORD, THERE, outcomes.append)
+        one.loop.run()
+        assert sorted(isinstance(outcome, Account) for outcome in outcomes) == [False, True]
+        assert one.registry.find("ann") == other.registry.find("ann")
+
+
+def test_registration_by_invitation_and_not_at_all() -> None:
+    accounts = Accounts(Policy(registration="invite"))
+    assert accounts.registry.registration == "invite" and accounts.registry.guests == "yes"
+    code = accounts.ask(accounts.registry.invite)
+    assert is_refused(accounts.register(), "registration-closed")
+    assert is_refused(accounts.register(code="BCDF-GHJK"), "wrong-password")
+    assert is_refused(accounts.register("a b", code=code), "name-invalid"), "the code stays valid"
+    accounts.workers.full = True
+    assert is_refused(accounts.register(code=code), "too-many-logins")
+    accounts.workers.full = False
+    assert isinstance(accounts.register(code=code), Account)
+    assert is_refused(accounts.register("Bob", code=code), "wrong-password"), "only once"
+    for _ in range(5):
+        refused = accounts.register("Bob", code="BCDF-GHJK")
+    assert is_refused(refused, "too-many-logins")
+    link = accounts.ask(accounts.registry.make_code, accounts.ann())
+    assert is_refused(accounts.register("Bob", code=link, peer=THERE), "wrong-password"), "it is no invitation"
+    accounts.now += 8 * 24 * 3600
+    closed = Accounts(Policy(registration="closed"), accounts.store, accounts.loop)
+    assert is_refused(closed.register("Bob", code=closed.ask(closed.registry.invite)), "registration-closed")
+
+
+def test_a_changed_password_voids_what_was_made_before() -> None:
+    one, other = two()
+    one.register()
+    cookie = one.ask(one.registry.make_cookie, one.ann(), "Firefox")
+    one.now = other.now = one.now + 1
+    change = lambda done: one.registry.change_password(one.ann(), "another one", HERE, done)  # noqa: E731
+    assert isinstance(one.ask(change), Account)
+    for accounts in (one, other):
+        assert is_refused(accounts.log_in(), "wrong-password")
+        assert isinstance(accounts.log_in("ann", "another one"), Account)
+        assert is_refused(accounts.registry.by_cookie(cookie), "not-logged-in")
+    again = one.ask(one.registry.make_cookie, one.ann(), "Firefox")
+    assert isinstance(other.registry.by_cookie(again), Account)
+
+
+def test_settings_are_changed_one_by_one_also_by_two_nodes_at_once() -> None:
+    one, other = two()
+    ann = one.register()
+    seen: list[Account] = []
+    other.registry.changed.append(seen.append)
+    done: list[Any] = []
+    one.registry.set(ann, done.append, stays=True)
+    other.registry.set(ann, done.append, history=False)
+    one.loop.run()
+    one.ask(lambda answer: one.registry.suspend(ann, answer))
+    assert len(done) == 2 and one.ann() == other.ann() == seen[-1]
+    assert (seen[-1].stays, seen[-1].history, seen[-1].operator, seen[-1].suspended) == (True, False, False, True)
+    one.ask(lambda answer: one.registry.suspend(ann, answer, False))
+    assert not other.ann().suspended
+    count = len(seen)
+    assert one.ask(lambda answer: one.registry.set(ann, answer, stays=True)) == one.ann()
+    assert len(seen) == count, "nothing was changed"
+
+
+def test_a_change_that_is_always_overtaken_gives_up() -> None:
+    accounts = Accounts()
+    ann = accounts.register()
+
+    def overtaken(old: Account) -> Account:
+        key = "account/ann"
+        item = accounts.store._items[key]
+        accounts.store.put(key, item.value, item.revision, lambda outcome: None)
+        return structs.replace(old, stays=not old.stays)
+
+    assert is_refused(accounts.ask(accounts.registry.vault.directory.change, ann.id, overtaken), "busy")
+    stranger = structs.replace(ann, id="other")
+    assert is_refused(accounts.ask(lambda done: accounts.registry.suspend(stranger, done)), "not-logged-in")
+    assert is_refused(accounts.ask(lambda done: accounts.registry.free(stranger, done)), "not-logged-in")
+
+
+def test_a_deleted_account_keeps_its_name_until_it_is_freed() -> None:
+    one, other = two()
+    ann = one.register()
+    one.token()
+    gone: list[Account] = []
+    other.registry.changed.append(gone.append)
+    deleted = one.ask(one.registry.delete, ann)
+    assert deleted.deleted and not deleted.password and not deleted.scram and not one.registry.tokens(ann)
+    assert is_refused(one.ask(lambda done: one.registry.set(ann, done, stays=True)), "account-closed")
+    assert is_refused(other.register(), "name-registered")
+    assert gone == [deleted]
+    one.ask(one.registry.free, ann)
+    assert other.registry.find("ann") is None and gone[-1].deleted
+    assert other.register().id != ann.id
+    freeing = Accounts(Policy(free_names=True))
+    freeing.register()
+    assert freeing.ask(freeing.registry.delete, freeing.ann()).deleted
+    assert isinstance(freeing.register(), Account)
+
+
+def test_certificates_belong_to_one_account() -> None:
+    accounts = Accounts()
+    ann, bob = accounts.register(), accounts.register("Bob")
+    add, remove = accounts.registry.add_certificate, accounts.registry.remove_certificate
+    colons = ":".join(["AB"] * 32)
+    assert accounts.ask(lambda done: add(ann, colons, done)).certificates == ("ab" * 32,)
+    assert is_refused(accounts.ask(lambda done: add(bob, "ab" * 32, done)), "wrong-password")
+    assert is_refused(accounts.ask(lambda done: add(bob, "xy" * 32, done)), "wrong-password")
+    for number in range(12):
+        accounts.ask(lambda done, number=number: add(ann, f"{number:064x}", done))
+    assert len(accounts.ann().certificates) == 10
+    assert accounts.ask(lambda done: remove(ann, f"{11:064x}", done)).certificates[-1] == f"{10:064x}"
+    assert is_refused(accounts.ask(accounts.registry.by_certificate, f"{11:064x}"), "wrong-password")
+
+
+def test_tokens_and_cookies_are_listed_and_ended() -> None:
+    one, other = two()
+    one.register()
+    ended: list[str] = []
+    other.registry.vault.cookies.ended.append(lambda id, grant: ended.append(id))
+    tokens = [one.token(name=f"bot {number}") for number in range(PER_ACCOUNT)]
+    full = one.ask(one.registry.make_token, one.ann(), Grant(account="", created=0))
+    assert is_refused(full, "too-many-tokens")
+    assert [token.grant.name for token in other.registry.tokens(one.ann())][:2] == ["bot 0", "bot 1"]
+    id = other.registry.vault.tokens.id_of(tokens[0])
+    assert other.ask(other.registry.end_tokens, one.ann(), [id, "unknown"]) == 1
+    assert is_refused(one.registry.by_token(tokens[0], HERE), "wrong-password")
+    cookies = []
+    for _ in range(PER_ACCOUNT + 2):
+        one.now = other.now = one.now + 1
+        cookies.append(one.ask(one.registry.make_cookie, one.ann(), "Firefox \x1b[31m"))
+    listed = other.registry.cookies(one.ann())
+    assert len(listed) == PER_ACCOUNT and listed[0].grant.name == "Firefox "
+    assert ended == [one.registry.vault.cookies.id_of(cookie) for cookie in cookies[:2]]
+    bob = one.register("Bob")
+    assert one.ask(one.registry.end_cookies, bob, [listed[0].id]) == 0, "they are not his"
+
+
+def test_a_cookie_in_use_does_not_expire() -> None:
+    accounts = Accounts()
+    accounts.register()
+    cookie = accounts.ask(accounts.registry.make_cookie, accounts.ann(), "Firefox")
+    unused = accounts.ask(accounts.registry.make_cookie, accounts.ann(), "Chromium")
+    puts = accounts.store._revision
+    for _ in range(10):
+        accounts.now += COOKIE_SECONDS / 5
+        for _ in range(3):
+            assert isinstance(accounts.registry.by_cookie(cookie), Account)
+            accounts.now += RENEW / 10
+            accounts.loop.run()
+    assert accounts.store._revision == puts + 10
+    assert is_refused(accounts.registry.by_cookie(unused), "not-logged-in")
+    accounts.now += COOKIE_SECONDS
+    assert is_refused(accounts.registry.by_cookie(cookie), "not-logged-in")
+
+
+def test_what_has_expired_is_swept_away() -> None:
+    accounts = Accounts()
+    accounts.register()
+    accounts.ask(accounts.registry.make_code, accounts.ann())
+    accounts.ask(accounts.registry.make_cookie, accounts.ann(), "Firefox")
+    accounts.token(expires=accounts.now + 5)
+    kept = accounts.token()
+    accounts.registry.sweep()
+    accounts.loop.run()
+    assert len(accounts.store._items) == 5
+    accounts.now += COOKIE_SECONDS
+    accounts.registry.sweep()
+    accounts.loop.run()
+    assert len(accounts.store._items) == 2
+    assert not isinstance(accounts.registry.by_token(kept, HERE), Account)
+
+
+def test_damaged_records_are_void_and_keep_their_names() -> None:
+    accounts = Accounts()
+    for key in ("account/ann", "account/bob", "token/x", "cookie/x", "code/x"):
+        value = b'{"id":"1","name":"Carol","created":1}' if key.endswith("bob") else b"{"
+        accounts.store.put(key, value, 0, lambda outcome: None)
+    accounts.loop.run()
+    assert accounts.registry.find("ann") is None and accounts.registry.find("bob") is None
+    assert is_refused(accounts.register(), "name-registered")
+    assert is_refused(accounts.log_in(), "wrong-password")
+    accounts.registry.sweep()
+    accounts.loop.run()
+    assert "code/x" not in accounts.store._items
+
+
+def test_no_secret_is_stored_or_shown() -> None:
+    accounts = Accounts()
+    account = accounts.register()
+    secrets = [
+        PASSWORD,
+        accounts.token().removeprefix("hub_"),
+        accounts.ask(accounts.registry.make_cookie, account, "Firefox"),
+        accounts.ask(accounts.registry.make_code, account),
+    ]
+    stored = "".join(f"{item.key} {item.value!r}" for item in accounts.store._items.values() if isinstance(item, Item))
+    for secret in secrets:
+        assert secret not in stored and secret.replace("-", "") not in stored
+    assert "argon2" not in repr(account) and "SCRAM" not in repr(account) and "Ann" in repr(account)
+    assert all(row.id for row in accounts.registry.vault.directory.all())
+
+
+def test_a_store_that_cannot_be_read_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = Accounts()
+    for prefix in ("account/", "token/", "cookie/"):
+        watch = accounts.store.watch
+
+        def broken(under: str, changed: Any, ready: Any, prefix: str = prefix, watch: Any = watch) -> None:
+            if under == prefix:
+                accounts.loop.later(ready, "broken")
+            else:
+                watch(under, changed, ready)
+
+        monkeypatch.setattr(accounts.store, "watch", broken)
+        assert accounts.ask(accounts.registry.load) == "broken"
+        monkeypatch.setattr(accounts.store, "watch", watch)
