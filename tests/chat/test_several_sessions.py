@@ -8,6 +8,7 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import direct, moderation, resuming
+from hubbub.chat.remote_users import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind
@@ -82,6 +83,41 @@ def test_what_one_session_says_the_other_is_shown() -> None:
     assert (al.sees(), too.sees(), bo.sees()) == (["Al: ho"], ["Al: hi"], ["Al: hi", "Al: ho"])
     ids = [entry.id for entry in house.broker.log if text_in(entry) in ("hi", "ho")]
     assert ids[0] != ids[1] and all(id.startswith(al.user.id_prefix) for id in ids)
+
+
+def test_what_one_session_sends_privately_the_others_are_shown() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    also = second(house, al)
+    also.stall()
+    al.types("/msg Bo psst")
+    house.settle()
+    (copy,) = too.sees()
+    assert copy == Private("Al", "psst", to="Bo") and isinstance(copy, Private) and copy.user == bo.user.id
+    assert (al.sees(), also.sees(), bo.sees()) == ([], [], [Private("Al", "psst")])
+    direct.send_private(house.hub, al.session, "Bo", "TAGMSG", Kind.EPHEMERAL)
+    al.types("/msg Al me")
+    assert too.sees() == [Private("Al", "me")]
+    bo.stall()
+    al.types("/msg Bo again")
+    assert [type(event) for event in al.sees()] == [Private, Refusal] and too.sees() == []
+
+
+def test_what_one_session_sends_to_some_members_the_others_are_shown() -> None:
+    house, (al, too, bo) = town("Al", "Bo")
+    for kind in (Kind.NOTICE, Kind.EPHEMERAL):
+        direct.message_members_apart(house.hub, al.session, [bo.user], "@@#lobby", "psst", kind, "")
+    assert too.sees() == [Private("Al", "psst", to="@#lobby")] and len(bo.sees()) == 2
+
+
+def test_what_one_session_sends_to_a_user_of_another_node_the_others_are_shown() -> None:
+    house, (al, too, _) = town("Al", "Bo")
+    house.hub.remote.add(Person("Zoe", id="z1"))
+    asked: list[Callable[[bool | None], None]] = []
+    house.hub.remote.deliver = lambda user, event, done: asked.append(done)
+    al.types("/msg Zoe psst", "/msg Zoe lost")
+    asked[0](True)
+    asked[1](None)
+    assert too.sees() == [Private("Al", "psst", to="Zoe")]
 
 
 def test_each_session_has_its_own_place_in_the_log() -> None:

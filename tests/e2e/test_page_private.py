@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -182,3 +183,21 @@ def test_conversation_says_that_it_is_not_stored(server: Server, enter: Enter) -
     expect(page.locator(".start")).to_have_text(
         "This is the start of your private conversation with Bob. It isn't stored."
     )
+
+
+def test_what_another_session_of_the_user_sends_is_in_the_conversation_and_calls_nobody(
+    server: Server, enter: Enter
+) -> None:
+    cable = Cable()
+    page = enter(server, prepare=cable.lay)
+    bob = begin(server, page)
+    say(page, "/join ops")
+    expect(page.locator("h1")).to_have_text("ops")
+    route, _ = cable.routes[-1]
+    route.send(json.dumps({"type": "private", "nick": "Ada", "text": "from my phone", "to": "Bob"}))
+    bob.say("/msg Ada thanks")
+    expect(badge(page, "@Bob")).to_contain_text("1 unread, 1 for you")
+    page.locator(".rooms button").filter(has=page.get_by_text("@Bob", exact=True)).click()
+    expect(said(page).last).to_contain_text("Bob: thanks")
+    expect(said(page).nth(-2)).to_contain_text("Ada: from my phone")
+    assert talks(page) == ["@Bob"]

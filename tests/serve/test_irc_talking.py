@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from unittest.mock import patch
 
 import pytest
 from irc_peering import irc_house
@@ -289,3 +290,27 @@ async def test_every_command_is_explained_in_a_line(subject: str) -> None:
         ida = await house.irc("Ida")
         came = await ida.ask(f"HELP {subject}")
         assert [one.verb for one in came] == ["704", "705", "706"] and len(came[1].params[-1]) > 10
+
+
+# --- a user with several sessions -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("caps", "shown"),
+    [((), False), (("echo-message", "message-tags"), True), (("znc.in/self-message",), True), (("batch",), False)],
+)
+@virtual_time
+async def test_what_one_session_sends_is_shown_to_the_others_of_its_user(caps: tuple[str, ...], shown: bool) -> None:
+    async with irc_house() as house:
+        ida, nina = await house.irc("Ida", join="#ops"), await house.irc("Nina", join="#ops")
+        user = house.hub.users["ida"]
+        with patch.object(house.hub.nicks, "claim", lambda name: (user, user.nick)):
+            too = await house.irc("Second", *caps)
+        await house.settle()
+        ida.say("PRIVMSG Nina :psst", "NOTICE Nina :note", "PRIVMSG #ops :hi")
+        assert not await ida.sync() and len(await nina.sync()) == 3
+        came = await too.sync()
+        lines = [(one.nick, one.verb, *one.params) for one in came]
+        private = [("Ida", "PRIVMSG", "Nina", "psst"), ("Ida", "NOTICE", "Nina", "note")]
+        assert lines == private * shown + [("Ida", "PRIVMSG", "#ops", "hi")]
+        assert all(one.tags.get("msgid") for one in came) == ("message-tags" in caps)

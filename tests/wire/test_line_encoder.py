@@ -154,6 +154,7 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (Notice(("/help  help", "/quit  quit")), "/help  help\n/quit  quit\n"),
     (Refusal("name-taken", "The name Alice is taken."), "The name Alice is taken.\n"),
     (Private("Alice", "psst"), "Alice (private): psst\n"),
+    (Private("Alice", "a\nb", to="Bob"), "Alice -> Bob (private): a\nAlice -> Bob (private): b\n"),
     (past("a", "b"), "[09:15] Alice: a\n[09:15] Alice: b\n"),
     (RoomEntered("ops", 7, "tea", False), "*** You are in ops ***\n*** Topic: tea ***\n"),
     (RoomEntered("ops", 7, "", False), "*** You are in ops ***\n"),

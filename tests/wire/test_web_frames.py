@@ -175,6 +175,10 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
     (
+        Private("Max", "psst", user="u1", to="Bo"),
+        {"type": "private", "nick": "Max", "text": "psst", "user": "u1", "to": "Bo"},
+    ),
+    (
         Acknowledged("m1", entry_of("@Max", 0, 0, 0.0, Kind.MESSAGE, "Al", "hi", "x.1"), "u1"),
         {"type": "sent", "label": "m1", "nick": "Max", "user": "u1"},
     ),
@@ -239,7 +243,7 @@ def test_what_a_browser_is_not_told() -> None:
     assert FORM.encode(gone) == FORM.encode(changed(ENTRY, kind=Kind.EPHEMERAL)) == FORM.encode_own(ENTRY) == b""
     assert FORM.join([b"", b""]) == b"" and not FORM.dedupes
     assert json.loads(payload(render(QueryResult("h", LogPage([gone, ENTRY])))))["entries"] == [OBJECT]
-    assert render(Private("Max", "")) == b""
+    assert render(Private("Max", "")) == render(Private("Max", "to some", to="@#ops")) == b""
 
 
 def test_room_with_another_name_is_left_and_joined() -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Operation, Session, User
+from hubbub.chat.session import Operation, Session, User, owner
 from hubbub.model.access import Action
 from hubbub.model.codec import body_of, text_of
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
 from hubbub.model.ids import make_id
 from hubbub.text import refusals
@@ -58,7 +58,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
     if target.is_remote:
         ask = partial(hub.remote.deliver, target, _private(session, entry))
-        session.queue(Operation("message", target.nick, ask, partial(_arrived, target, entry, label)))
+        session.queue(Operation("message", target.nick, ask, partial(_arrived, session, target, entry, label)))
         return
     # The session's next message must not overtake this one.
     session.queue(Operation("message", target.nick, answer=partial(_hand_over, session, target, entry, label)))
@@ -67,7 +67,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 def _hand_over(session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
     if not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    return _arrived(target, entry, label, deliver(target, _private(session, entry)))
+    return _arrived(session, target, entry, label, deliver(target, _private(session, entry)))
 
 
 def deliver(target: User, event: Event) -> bool:
@@ -79,17 +79,33 @@ def deliver(target: User, event: Event) -> bool:
 
 
 def _private(session: Session, entry: Entry) -> Private:
-    assert session.user is not None
-    return Private(entry.nick, text_of(entry.body), entry, session.user.id)
+    return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
 
 
-def _arrived(target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
+def _show_others(session: Session, entry: Entry, recipient: str = "") -> None:
+    """Show a message that a session has sent to the other sessions of its user; paused ones miss it.
+
+    Args:
+        session: the session that sent it.
+        entry: the message.
+        recipient: the id of the recipient, "" for several.
+
+    """
+    copy = Private(entry.nick, text_of(entry.body), entry, recipient, entry.room.removeprefix("@"))
+    for one in owner(session).sessions:
+        if one is not session and not one.paused:
+            one.client.send_event(copy)
+
+
+def _arrived(session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
         return Refusal.of(refusals.UNREACHABLE(name=nick), label)
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
+    if type(entry.body) is Said and target is not session.user:
+        _show_others(session, entry, target.id)
     return Acknowledged(label, entry, target.id) if label else None
 
 
@@ -107,6 +123,8 @@ def message_members_apart(  # noqa: PLR0913 - the parts of a message
     def give() -> Event | None:
         for member in members:
             hub.send_to(member, _private(session, entry))
+        if type(entry.body) is Said:
+            _show_others(session, entry)
         return Acknowledged(label, entry) if label else None
 
     session.replies.append(give)

@@ -89,12 +89,16 @@ class NickAssigned:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """A private message with this `text` from `nick` to this session."""
+    """A private message with this `text` from `nick` to this session's user.
+
+    With `to` it is a message to the user (or channel members) of this name that another session of this user has sent.
+    """
 
     nick: str
     text: str
     entry: Entry | None = field(default=None, compare=False)  # the message as an entry; its room is "@NICK"
-    user: str = field(default="", compare=False)  # the id of the author
+    user: str = field(default="", compare=False)  # the id of the other user; "" if there are several
+    to: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,11 @@ export const TOLD = {
     chat.changed();
   },
 
-  private(chat, { nick, text, user }) {
-    const talk = chat.talks.with(nick, user);
-    chat.call(talk, chat.keep(talk, nick, text), true);
+  // With `to`, another session of this user has sent it.
+  private(chat, { nick, text, user, to }) {
+    const talk = chat.talks.with(to ?? nick, user);
+    const entry = chat.keep(talk, nick, text);
+    if (!to) chat.call(talk, entry, true);
     chat.changed();
   },
 

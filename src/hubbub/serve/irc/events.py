@@ -81,6 +81,8 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
 
 
 def _private(client: IrcClient, event: Private) -> None:
+    if event.to and not client.caps & {"echo-message", "znc.in/self-message"}:
+        return  # the client would take it for a message from somebody else
     if event.entry:
         lines = client.form.lines(event.entry)
         if ids.session_of(event.entry.id) == client.session.id_prefix:

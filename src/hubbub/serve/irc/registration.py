@@ -46,6 +46,7 @@ CAPS = {
     "standard-replies": "",
     "extended-monitor": "",
     "no-implicit-names": "",
+    "znc.in/self-message": "",
     "draft/no-implicit-names": "",
     "draft/pre-away": "",
     "draft/chathistory": "",
@@ -56,9 +57,9 @@ CAPS = {
     MULTILINE: f"max-bytes={bounds.MULTILINE_BYTES},max-lines={bounds.MULTILINE_LINES}",
     **metadata.CAPS,
 }
-# Older names of other capabilities: granted on request, but not listed. The list must fit in one line, because some
-# clients do not understand a list of several lines and then use no capability at all.
-UNLISTED = frozenset({"draft/no-implicit-names", metadata.SECOND})
+# Older names and forms of other capabilities: granted on request, but not listed. The list must fit in one line,
+# because some clients do not understand a list of several lines and then use no capability at all.
+UNLISTED = frozenset({"draft/no-implicit-names", "znc.in/self-message", metadata.SECOND})
 
 
 def welcome(client: IrcClient) -> None:

@@ -425,6 +425,11 @@ def _left(event: RoomExited) -> str:
     return notice(f"You have left {event.room}{current}")
 
 
+def _private(event: Private) -> str:
+    author = f"{event.nick} -> {event.to}" if event.to else event.nick
+    return _in_front(f"{author} (private): ", event.text)
+
+
 def _notice(event: Notice) -> str:
     return notice(event.lines[0]) if len(event.lines) == 1 else "\n".join(event.lines)
 
@@ -438,7 +443,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     RoomExited: _left,
     RoomNameChanged: lambda event: "",
     NickAssigned: lambda event: notice(f"You are {event.nick} now"),
-    Private: lambda event: _in_front(f"{event.nick} (private): ", event.text) if event.text else "",
+    Private: lambda event: _private(event) if event.text else "",
     Invited: lambda event: notice(f"{event.nick} invites you to {event.room}. Type /join {event.room}"),
     Knocked: lambda event: notice(event.text),
     HistoryShown: _past,

@@ -291,8 +291,10 @@ def _stored(event: Acknowledged) -> bytes:
 
 
 def _private(event: Private) -> bytes:
-    user = {"user": event.user} if event.user else {}
-    return encode("private", nick=event.nick, text=event.text, **user)
+    if event.to and not event.user:
+        return b""  # to several members of a channel: the page has no conversation for it
+    more = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
+    return encode("private", nick=event.nick, text=event.text, **more)
 
 
 def _members(event: MembersListed) -> bytes:
