@@ -39,7 +39,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         list[str],
         _(
             "Address to listen on; may be given several times. [::1]:8888 is IPv6, :8888 is every interface. "
-            "With line:, http:, irc:, tls: or ircs: in front, it serves only that protocol."
+            "With line:, http:, irc:, tls: or ircs: in front, it serves only that protocol; IRC over a WebSocket "
+            "(/irc) belongs to http:."
         ),
     ] = msgspec.field(default_factory=lambda: ["127.0.0.1:8888"])
     host: Annotated[list[str], _("Host name of this server, as people type it; may be given several times.")] = (
@@ -85,6 +86,13 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     motd: Annotated[str, _("Message of the day for IRC clients.")] = ""
     admin: Annotated[str, _("Contact for IRC clients, such as an e-mail address.")] = ""
     irc_password: Annotated[str, _secret("Password that IRC clients must send with PASS.")] = ""
+    irc_origin: Annotated[
+        list[str],
+        _(
+            "Site whose pages may connect to /irc, IRC over a WebSocket, such as https://web.example.org; may be given "
+            "several times. Pages from this server's own address always may."
+        ),
+    ] = msgspec.field(default_factory=list)
     webirc_from: Annotated[
         list[str],
         _("Address or network of web gateways whose WEBIRC is believed; may be given several times."),

@@ -257,7 +257,7 @@ class App:
         # The import takes half of the start time. By now the sockets listen, so clients can wait in the kernel's queue.
         from hubbub.serve.web.site import Web
 
-        web = self.web = Web(self.hub, self.shared, self.probe, self.readings)
+        web = self.web = Web(self.hub, self.network, self.shared, self.probe, self.readings)
         self.wires[Wire.HTTP] = lambda caller: web.client(caller.encrypted)
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)

@@ -62,10 +62,10 @@ async def refused(serving: Serving, name: str) -> Client:
     return client
 
 
-async def web_socket(serving: Serving, name: str) -> Client:
+async def web_socket(serving: Serving, name: str, path: str = "/ws") -> Client:
     key = base64.b64encode(os.urandom(16)).decode()
     heads = "Host: localhost", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"
-    request = "\r\n".join(["GET /ws HTTP/1.1", *heads, f"Sec-WebSocket-Key: {key}", "", ""])
+    request = "\r\n".join([f"GET {path} HTTP/1.1", *heads, f"Sec-WebSocket-Key: {key}", "", ""])
     client = await plain(serving, request.encode())
     await client.skips_to(b"\r\n\r\n")
     return client

@@ -9,7 +9,7 @@ import pytest
 from cutting import cuts
 from websockets.frames import Frame, Opcode
 
-from hubbub.wire.web.websocket import BadHandshake, FrameReader, FrameSignal, accept, close_frame
+from hubbub.wire.web.websocket import BadHandshake, FrameReader, FrameSignal, accept, close_frame, line_frames
 
 LOG = logging.getLogger("test")
 
@@ -23,9 +23,9 @@ def text(data: str) -> bytes:
     return sent(Opcode.TEXT, data.encode())
 
 
-def read(*pieces: bytes, size: int = 1 << 16) -> tuple[list[str | FrameSignal], FrameReader]:
+def read(*pieces: bytes, size: int = 1 << 16) -> tuple[list[str | bytes | FrameSignal], FrameReader]:
     reader = FrameReader(size, LOG)
-    items: list[str | FrameSignal] = []
+    items: list[str | bytes | FrameSignal] = []
     for piece in pieces:
         reader.feed(piece)
         while (item := reader.next_item()) is not None:
@@ -51,7 +51,7 @@ def test_messages_come_out_however_they_are_cut() -> None:
 def test_binary_message_is_told_apart() -> None:
     assert read(sent(Opcode.BINARY, b"\xff", False) + sent(Opcode.CONT, b"x"))[0] == [
         FrameSignal.CONTROL,
-        FrameSignal.BINARY,
+        b"\xffx",
     ]
 
 
@@ -99,7 +99,7 @@ def test_many_small_frames_are_not_all_read_at_once() -> None:
 def test_random_bytes_end_it_or_are_read() -> None:
     for _ in range(200):
         items, _ = read(os.urandom(100))
-        assert all(isinstance(item, str | FrameSignal) for item in items)
+        assert all(isinstance(item, str | bytes | FrameSignal) for item in items)
 
 
 def test_close_frame() -> None:
@@ -115,11 +115,32 @@ HANDSHAKE = {
 
 
 def test_handshake_is_answered_as_in_the_rfc() -> None:
-    assert accept("GET", "/ws", HANDSHAKE.items(), LOG) == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    assert accept("GET", "/ws", HANDSHAKE.items(), (), LOG) == {
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Accept": "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
+    }
+
+
+@pytest.mark.parametrize(
+    ("offered", "chosen"),
+    [("b, a", "b"), ("x, a , b", "a"), ("x", None), ("", None)],
+    ids=["first", "known", "none", "no"],
+)
+def test_first_offered_subprotocol_that_the_server_supports_is_chosen(offered: str, chosen: str | None) -> None:
+    fields = HANDSHAKE | ({"Sec-WebSocket-Protocol": offered} if offered else {})
+    assert accept("GET", "/irc", fields.items(), ("a", "b"), LOG).get("Sec-WebSocket-Protocol") == chosen
+
+
+def test_each_line_travels_in_a_frame_without_its_end() -> None:
+    lines = b"PING :a\r\n" + b"@x=" + b"y" * 200 + b" PRIVMSG #a :b\r\n"
+    first, second = line_frames(lines, Opcode.BINARY).split(b"\x82~")
+    assert first == b"\x82\x07PING :a" and second[:2] == (217).to_bytes(2, "big") and second.endswith(b" :b")
+    assert line_frames(b"A\r\n", Opcode.TEXT) == b"\x81\x01A" and line_frames(b"", Opcode.TEXT) == b""
 
 
 @pytest.mark.parametrize("field", [*HANDSHAKE, "GET"])
 def test_request_that_is_no_handshake(field: str) -> None:
     fields = {name: value for name, value in HANDSHAKE.items() if name != field}
     with pytest.raises(BadHandshake):
-        accept("POST" if field == "GET" else "GET", "/ws", fields.items(), LOG)
+        accept("POST" if field == "GET" else "GET", "/ws", fields.items(), (), LOG)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hubbub.chat.session import Session
 from hubbub.serve.accept.address import KEEPALIVE, origin
 from hubbub.serve.connection import Connection, Shared
+from hubbub.serve.framed_connection import FramedConnection
 from hubbub.serve.peer_socket import ConnectionState
 
 PATIENCE = 6.0  # seconds after which a peer that has not answered counts as gone
@@ -41,7 +42,7 @@ class Probes:
 
         A peer that is there takes about a round trip. One that is gone takes at most PATIENCE seconds.
         """
-        connection = session.sink
+        connection = session.sink.connection if isinstance(session.sink, FramedConnection) else session.sink
         if not isinstance(connection, Connection):
             answer(True)
         elif connection in self._asking:

@@ -7,6 +7,7 @@ import logging
 from hubbub.chat.hub import Hub
 from hubbub.model.events import Event, Goodbye
 from hubbub.serve.connection import Connection
+from hubbub.serve.framed_connection import FramedConnection
 from hubbub.serve.irc import commands
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.events import EVENTS
@@ -40,7 +41,7 @@ class IrcProtocol(IrcClient):
 
     # --- the connection's calls -----------------------------------------------------------------------------------
 
-    def begin(self, connection: Connection) -> None:
+    def begin(self, connection: Connection | FramedConnection) -> None:
         """Connect a session to the hub. The server sends nothing before the client does."""
         self.connection = connection
         self.network.unregistered.add(self)

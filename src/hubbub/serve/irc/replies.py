@@ -16,6 +16,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session, User
 from hubbub.model.events import Event
 from hubbub.serve.connection import Connection
+from hubbub.serve.framed_connection import FramedConnection
 from hubbub.text.tags import BOT
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import stamp
@@ -36,7 +37,7 @@ class IrcReplies:
         self._server_name = server_name
         self.caps: frozenset[str] = frozenset()
         self.session: Session
-        self.connection: Connection
+        self.connection: Connection | FramedConnection
         self.user: User | None = None  # set at registration
         self.wanted = ""  # the nick asked for before registration
         self.label = ""  # the label of the current command

@@ -6,21 +6,25 @@ import asyncio
 import hashlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from importlib import resources
 from typing import Any
 
 from aiohttp import web
 from multidict import CIMultiDictProxy
+from websockets.frames import Opcode
 
 from hubbub.chat.hub import Hub
 from hubbub.errors import BrokerError, Refused
 from hubbub.serve.accept.address import contains, network, origin
-from hubbub.serve.connection import Connection, Shared
+from hubbub.serve.connection import ClientProtocol, Connection, Shared
+from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.api import PREFIX, Api
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
+from hubbub.serve.web.irc_client import MAX_MESSAGE, OPCODES, IrcWebSocketClient
 from hubbub.serve.web.metrics import exposition
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
 from hubbub.text.cleaning import clean
@@ -28,6 +32,7 @@ from hubbub.wire.web import forwarded, site, websocket
 from hubbub.wire.web import frames as wire
 from hubbub.wire.web.http import ENCRYPTED, HEADERS
 from hubbub.wire.web.statuses import status_of
+from hubbub.wire.web.websocket import SUBPROTOCOL
 
 log = logging.getLogger("hubbub")
 
@@ -37,6 +42,7 @@ WARNINGS = 16  # maximum number of different refusals that are logged
 SHOWN = 100  # characters of a header that are logged
 PATH = 2048  # maximum characters of a path; a name may take twelve for each of its characters
 TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml", "txt": "text/plain"}
+IRC = "/irc"  # the path of IRC over a WebSocket
 Probe = Callable[[Callable[[BrokerError | None], None]], None]
 Handler = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -46,25 +52,31 @@ class Web:
 
     Args:
         hub: the hub.
+        irc: the state that all IRC clients share.
         shared: the state that all connections share.
         probe: checks whether the broker can commit, and calls back with None or the error.
         readings: returns the stats that /metrics shows.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, probe: Probe, readings: Callable[[], Stats]) -> None:
+    def __init__(
+        self, hub: Hub, irc: IrcNetwork[IrcClient], shared: Shared, probe: Probe, readings: Callable[[], Stats]
+    ) -> None:
         self._hub = hub
+        self._irc_network = irc
         self._probe = probe
         self._readings = readings
         self._shared = shared
         self._files = _files()
         self._names = _names(shared.settings.host)
         self._trusted = [network(text) for text in shared.settings.trust_proxy]
+        self._irc_origins = frozenset(origin.lower().removesuffix("/") for origin in shared.settings.irc_origin)
         self._told: set[str] = set()
         self._tokens = Tokens()
         self._api = Api(hub, shared)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
+            IRC: self._irc,
             "/healthz": self._for_operators(self._health),
             "/metrics": self._for_operators(self._metrics),
         }
@@ -134,7 +146,7 @@ class Web:
         if len(path) > PATH:
             return text(414, "There is no such page: its address is too long.")
         file = self._files.get(path)
-        if refusal := self._refuse(request, public=file is not None, navigable=path == "/"):
+        if refusal := self._refuse(request, path, public=file is not None):
             return refusal
         if path.startswith(f"{PREFIX}/"):
             return await self._api.answer(call)
@@ -145,15 +157,13 @@ class Web:
             return text(405, f"{request.method} is not allowed here.", Allow="GET, HEAD")
         return await handler(call)
 
-    def _refuse(self, request: web.BaseRequest, public: bool, navigable: bool) -> web.StreamResponse | None:
-        """Refuse a browser's request that a foreign page makes: the host name or the origin is not this server's.
-
-        Also refuse requests without a host, and encodings of the body that the server does not support.
+    def _refuse(self, request: web.BaseRequest, path: str, public: bool) -> web.StreamResponse | None:
+        """Refuse a request without a host or for another host, of a foreign page, or with an encoded body.
 
         Args:
             request: the request.
+            path: its path.
             public: whether the response is the same for every client. Then the request's origin does not matter.
-            navigable: whether links from other sites to this path are allowed.
 
         """
         host = request.headers.get("Host", "")
@@ -162,6 +172,27 @@ class Web:
         if host and not site.is_ours(host, self._names):
             self._tell("Refused a request for the host %s: name it with --host, if it is this server's", host)
             return text(421, "This server is not known by that name; see --host.")
+        invited = path == IRC and request.headers.get("Origin", "").lower() in self._irc_origins
+        if not invited and (refusal := self._refuse_foreign_page(request, host, public, navigable=path == "/")):
+            return refusal
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            return text(415, "Encoded bodies are not taken.", **{"Accept-Encoding": "identity"})
+        if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+            return text(501, "Of the transfer codings, only chunked is known here.")
+        return None
+
+    def _refuse_foreign_page(
+        self, request: web.BaseRequest, host: str, public: bool, navigable: bool
+    ) -> web.StreamResponse | None:
+        """Refuse a request that a page of another site makes.
+
+        Args:
+            request: the request.
+            host: its Host header.
+            public: whether the response is the same for every client. Then the request's origin does not matter.
+            navigable: whether links from other sites to this path are allowed.
+
+        """
         origin = request.headers.get("Origin")
         if not public and site.is_foreign(origin, host):
             self._tell(
@@ -172,10 +203,6 @@ class Web:
             return text(403, "Requests from other sites are refused.")
         if site.is_cross_site(request.headers, navigable):
             return text(403, "Requests from other sites are refused.")
-        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-            return text(415, "Encoded bodies are not taken.", **{"Accept-Encoding": "identity"})
-        if request.headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
-            return text(501, "Of the transfer codings, only chunked is known here.")
         return None
 
     def _tell(self, sentence: str, *values: str | None) -> None:
@@ -235,18 +262,40 @@ class Web:
     # --- the WebSocket ----------------------------------------------------------------------------------------
 
     async def _websocket(self, call: Call) -> web.StreamResponse:
+        def client(_: str) -> WebSocketClient:
+            reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
+            return WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
+
+        return await self._upgrade(call, (), client)
+
+    async def _irc(self, call: Call) -> web.StreamResponse:
+        def client(subprotocol: str) -> IrcWebSocketClient:
+            reader = websocket.FrameReader(MAX_MESSAGE, _quiet)
+            opcode = OPCODES.get(subprotocol, Opcode.TEXT)
+            return IrcWebSocketClient(self._hub, self._irc_network, reader, opcode, self._shared.clock())
+
+        return await self._upgrade(call, OPCODES, client)
+
+    async def _upgrade(
+        self, call: Call, subprotocols: Collection[str], client: Callable[[str], ClientProtocol]
+    ) -> web.StreamResponse:
+        """Accept a WebSocket handshake, and hand the connection over.
+
+        Args:
+            call: the request.
+            subprotocols: the supported subprotocols.
+            client: returns the client that continues with the chosen subprotocol, "" if none was chosen.
+
+        """
         request = call.request
         try:
-            accept = websocket.accept(request.method, request.path, request.headers.items(), _quiet)
+            headers = websocket.accept(request.method, request.path, request.headers.items(), subprotocols, _quiet)
         except websocket.BadHandshake:
             headers = {"Upgrade": "websocket", "Connection": "Upgrade"}
-            return text(426, "This is the WebSocket; see docs/protocol.md.", **headers)
+            return text(426, "This is a WebSocket; see docs/protocol.md.", **headers)
         if not call.dialogue.is_quiet:
             return text(400, "A frame must not come before the answer to the handshake.")
-        headers = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}
-        reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
-        talk = WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
-        await call.give_way(talk, "101 Switching Protocols", headers)
+        await call.give_way(client(headers.get(SUBPROTOCOL, "")), "101 Switching Protocols", headers)
 
 
 # The logger for the websockets library. It is disabled, because the library logs faults of peers only.

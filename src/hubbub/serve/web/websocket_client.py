@@ -81,8 +81,8 @@ class WebSocketClient:
         self._pinged_at = 0.0
         self._reader.feed(data)
 
-    def next_item(self) -> str | FrameSignal | None:
-        """Return the next text message or signal (end, binary frame), or None. Answer pings unless paused."""
+    def next_item(self) -> str | bytes | FrameSignal | None:
+        """Return the next message or signal, or None. Answer pings unless paused."""
         item = self._reader.next_item()
         if not self._session.paused and (pong := self._reader.take_pong()):
             self._connection.write(pong)
@@ -93,11 +93,11 @@ class WebSocketClient:
         self._end_answer()
         return self._hub.session_ready(self._session) and not self._session.paused
 
-    def handle(self, item: str | FrameSignal) -> None:
-        """Run the request in a message. Refuse binary frames; the end of the frames makes the user leave."""
+    def handle(self, item: str | bytes | FrameSignal) -> None:
+        """Run the request in a message. Refuse binary messages; the end of the frames makes the user leave."""
         if item is FrameSignal.END:
             self._hub.depart(self._session)
-        elif item is FrameSignal.BINARY:
+        elif isinstance(item, bytes):
             self._hub.refuse(self._session, refusals.BINARY_FRAME())
         elif isinstance(item, str):
             self._code = CloseCode.NORMAL_CLOSURE  # if this request ends the session

@@ -46,6 +46,7 @@ from hubbub.model.queries import LogPage
 from hubbub.model.room.modes import describe
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
+from hubbub.wire.web.websocket import frame
 
 UNSEEN = frozenset({Ephemeral, Erased, Unknown})  # bodies that a browser does not get
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
@@ -197,16 +198,6 @@ def parse(data: str) -> Request:
 
 
 # --- out ------------------------------------------------------------------------------------------------------
-
-
-def frame(payload: bytes) -> bytes:
-    """Return a text frame, unmasked as a server sends it (RFC 6455, section 5.2)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x81, size)) + payload
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
-    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
 def encode(type: str, /, **fields: Any) -> bytes:

@@ -1,8 +1,8 @@
-"""Read the messages of a peer over a WebSocket (RFC 6455); the websockets library decodes the frames."""
+"""The handshake, the messages and the frames of a WebSocket (RFC 6455); the websockets library decodes the frames."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from enum import Enum, auto
 from typing import Any
 
@@ -11,18 +11,20 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SERVER, Protocol
 from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from hubbub.wire.reader_state import State, give, taken
 
 PING = b"\x89\x00"
+SUBPROTOCOL = "Sec-WebSocket-Protocol"
+ANSWERED = ("Upgrade", "Connection", "Sec-WebSocket-Accept", SUBPROTOCOL)
 REPLACED = 4001  # close code: the session continues in another connection
 
 
 class FrameSignal(Enum):
-    """An event other than a text message."""
+    """An event other than a message."""
 
     CONTROL = auto()  # a ping or pong; or a part of a message
-    BINARY = auto()
     # The peer closes the connection, or breaks the protocol; nothing more is read.
     END = auto()
 
@@ -37,17 +39,49 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return bytes((0x88, len(payload))) + payload
 
 
-def accept(method: str, path: str, headers: Iterable[tuple[str, str]], logger: Any) -> str:
-    """Return the value of Sec-WebSocket-Accept for a request's Sec-WebSocket-Key.
+def frame(payload: bytes, opcode: Opcode = Opcode.TEXT) -> bytes:
+    """Return a message in one frame, unmasked as a server sends it (RFC 6455, section 5.2)."""
+    head, size = 0x80 | opcode, len(payload)
+    if size < 126:
+        return bytes((head, size)) + payload
+    if size < 1 << 16:
+        return bytes((head, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((head, 127)) + size.to_bytes(8, "big") + payload
+
+
+def line_frames(lines: bytes, opcode: Opcode) -> bytes:
+    """Return whole lines, which end with CR LF, as one message each without that end."""
+    return b"".join(frame(line, opcode) for line in lines.split(b"\r\n")[:-1])
+
+
+def accept(
+    method: str, path: str, headers: Iterable[tuple[str, str]], subprotocols: Collection[str], logger: Any
+) -> dict[str, str]:
+    """Return the headers of the response that accepts a WebSocket handshake.
+
+    Of the subprotocols that the client offers, the first one that the server supports is chosen. If there is none, the
+    response names none.
+
+    Args:
+        method: the request's method.
+        path: the request's path.
+        headers: the request's headers.
+        subprotocols: the supported subprotocols.
+        logger: the logger for the websockets library.
 
     Raises:
         BadHandshake: the request is not for a WebSocket of version 13.
 
     """
-    response = ServerProtocol(logger=logger).accept(Request(path, Headers(headers), method))
+
+    def choose(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return next((name for name in offered if name in subprotocols), None)
+
+    handshake = ServerProtocol(select_subprotocol=choose, logger=logger)
+    response = handshake.accept(Request(path, Headers(headers), method))
     if response.status_code != 101:
         raise BadHandshake
-    return response.headers["Sec-WebSocket-Accept"]
+    return {name: response.headers[name] for name in ANSWERED if name in response.headers}
 
 
 def _frame_size(data: bytes, start: int) -> int:
@@ -105,8 +139,8 @@ class FrameReader:
         pong, self._pong = self._pong, b""
         return pong
 
-    def next_item(self) -> str | FrameSignal | None:
-        """Return the next text or signal; None if more bytes are needed."""
+    def next_item(self) -> str | bytes | FrameSignal | None:
+        """Return the next message (bytes if it is binary) or signal; None if more bytes are needed."""
         while not self.last_words and (data := self._next_frame()):
             for frame in self._decode(data):
                 return self._take(frame)
@@ -134,7 +168,7 @@ class FrameReader:
             self._pong = writes[-1]
         return self._protocol.events_received()  # type: ignore[return-value] # frames alone, once it is open
 
-    def _take(self, frame: Frame) -> str | FrameSignal | None:
+    def _take(self, frame: Frame) -> str | bytes | FrameSignal | None:
         """Return the message that a frame completes, or a signal for any other frame."""
         if frame.opcode in (Opcode.TEXT, Opcode.BINARY):
             self._binary = frame.opcode is Opcode.BINARY
@@ -145,7 +179,7 @@ class FrameReader:
             return FrameSignal.CONTROL
         message, self._parts = b"".join(self._parts), []
         if self._binary:
-            return FrameSignal.BINARY
+            return message
         try:
             return message.decode()
         except UnicodeDecodeError:
