@@ -71,7 +71,8 @@ def test_log_shows_who_is_here() -> None:
     kinds = [
         (Kind.JOIN, "a", "", "p-1.1"), (Kind.JOIN, "b", "", "p-2.1"), (Kind.JOIN, "c", "", "q-1.1"),
         (Kind.MESSAGE, "a", "hi", "p-1.2"), (Kind.LEAVE, "a", "", leave_for("p-1.", 1)),
-        (Kind.RENAME, "b", "d", "p-2.2"), (Kind.JOIN, "a", "", "p-1.3"), (Kind.KICK, "a", "c", "p-1.4"), (Kind.LEAVE, "b", "", "p-9.1"),
+        (Kind.RENAME, "b", "d", "p-2.2"), (Kind.JOIN, "a", "", "p-1.3"),
+        (Kind.KICK, "a", "c", "p-1.4"), (Kind.LEAVE, "b", "", "p-9.1"),
     ]  # fmt: skip
     log = [entry_of("lobby", seq, seq - 1, 0.0, *one) for seq, one in enumerate(kinds, 1)]
     assert crowd.members(log) == ["a", "d"]
