@@ -1,9 +1,9 @@
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from msgspec.structs import replace
 
 from hubbub.model.client import Encoder
 from hubbub.model.entries import KINDS, Entry, Kind, Said

@@ -7,7 +7,6 @@ session has its own connection, its own replies in order, and its own place in t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -324,10 +323,14 @@ class Session:
         if isinstance(event, HistoryShown):
             now = self.redactions.apply(event.entries)
             said = [one for one in now if type(one.body) is Said]
-            return event if now is event.entries else replace(event, entries=said)
+            return event if now is event.entries else structs.replace(event, entries=said)
         if isinstance(event, QueryResult):
             now = self.redactions.apply(event.page.entries)
-            return event if now is event.page.entries else replace(event, page=replace(event.page, entries=now))
+            return (
+                event
+                if now is event.page.entries
+                else structs.replace(event, page=structs.replace(event.page, entries=now))
+            )
         return event
 
     def encoder_in(self, room: str) -> Encoder:

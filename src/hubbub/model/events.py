@@ -3,29 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from typing import ClassVar
+
+from msgspec import Struct
 
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class _Event(Struct, frozen=True, eq=False):
+    # The fields that only some wires show. Events that differ in nothing else are equal.
+    details: ClassVar[frozenset[str]] = frozenset()
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        fields = (name for name in self.__struct_fields__ if name not in self.details)
+        return all(getattr(self, name) == getattr(other, name) for name in fields)
+
+
+class Notice(_Event, frozen=True):
     """A notice from the server: one sentence, or several lines that belong together."""
 
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(_Event, frozen=True):
     """A request is refused; `code` is for programs, `text` for people, `label` is the label of the request."""
+
+    details = frozenset({"room", "offer"})
 
     code: str
     text: str
     label: str = ""
-    room: str = field(default="", compare=False)  # the room of the request
-    offer: str = field(default="", compare=False)  # a name that could be used instead
+    room: str = ""  # the room of the request
+    offer: str = ""  # a name that could be used instead
 
     @classmethod
     def of(cls, refused: Refused, label: str = "", room: str = "") -> Refusal:
@@ -33,20 +46,20 @@ class Refusal:
         return cls(refused.code, refused.text, label, room, refused.offer)
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(_Event, frozen=True):
     """The session's draft with this `label` is stored and delivered.
 
     A message that is not stored, such as a private or ephemeral one, is delivered.
     """
 
+    details = frozenset({"to"})
+
     label: str
     entry: Entry
-    to: str = field(default="", compare=False)  # of a private message: the id of its recipient
+    to: str = ""  # of a private message: the id of its recipient
 
 
-@dataclass(frozen=True, slots=True)
-class RoomEntered:
+class RoomEntered(_Event, frozen=True):
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before."""
 
     room: str
@@ -55,8 +68,7 @@ class RoomEntered:
     first: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RoomExited:
+class RoomExited(_Event, frozen=True):
     """The session is no longer a member of a room, and speaks in `current` now, "" for no room.
 
     `kick` is the entry of the kick that removed it, if the session has not received that entry.
@@ -67,8 +79,7 @@ class RoomExited:
     kick: Entry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RoomNameChanged:
+class RoomNameChanged(_Event, frozen=True):
     """A room that the session is in has the new name `to` from number `seq` on."""
 
     room: str
@@ -78,44 +89,46 @@ class RoomNameChanged:
     topic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NickAssigned:
+class NickAssigned(_Event, frozen=True):
     """The session's user has this nick from now on."""
 
+    details = frozenset({"before", "alone"})
+
     nick: str
-    before: str = field(default="", compare=False)
-    alone: bool = field(default=False, compare=False)  # no entry records the change
+    before: str = ""
+    alone: bool = False  # no entry records the change
 
 
-@dataclass(frozen=True, slots=True)
-class Private:
+class Private(_Event, frozen=True):
     """A private message with this `text` from `nick` to this session's user.
 
     With `to` it is a message to the user (or channel members) of this name that another session of this user has sent.
     """
 
+    details = frozenset({"entry", "user"})
+
     nick: str
     text: str
-    entry: Entry | None = field(default=None, compare=False)  # the message as an entry; its room is "@NICK"
-    user: str = field(default="", compare=False)  # the id of the other user; "" if there are several
+    entry: Entry | None = None  # the message as an entry; its room is "@NICK"
+    user: str = ""  # the id of the other user; "" if there are several
     to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Invited:
+class Invited(_Event, frozen=True):
     """`nick` with this `host` invites the session to a room.
 
     `opens` is the time of an operator's invitation (epoch seconds), which opens the room to the session; else it is 0.
     """
 
+    details = frozenset({"opens"})
+
     nick: str
     host: str
     room: str
-    opens: float = field(default=0.0, compare=False)
+    opens: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Knocked:
+class Knocked(_Event, frozen=True):
     """`nick` with this `host` asks an operator of a room for an invitation."""
 
     nick: str
@@ -128,35 +141,36 @@ class Knocked:
         return f"{self.nick} asks to be let into {self.room}. To let them in, type /invite {self.nick} there"
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryShown:
+class HistoryShown(_Event, frozen=True):
     """Entries from the log, oldest first, shown with their times.
 
     `now` (epoch seconds) decides whether a date is shown as well. `tail` is a notice behind the entries. `folds` marks
     a history that the session did not ask for: only the first lines of a long message are shown.
     """
 
+    details = frozenset({"folds"})
+
     entries: Sequence[Entry]
     now: float
     tail: tuple[str, ...] = ()
-    folds: bool = field(default=False, compare=False)
+    folds: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MembersListed:
+class MembersListed(_Event, frozen=True):
     """The members of a room, sorted by nick; `more` is the number of members that are not listed."""
+
+    details = frozenset({"users"})
 
     room: str
     nicks: Sequence[str]
     more: int = 0
     operators: Sequence[str] = ()
-    users: Sequence[str] = field(default=(), compare=False)  # the ids of the users with these nicks
+    users: Sequence[str] = ()  # the ids of the users with these nicks
     label: str = ""  # the label of the request
     watching: int = 0  # watchers, besides the members
 
 
-@dataclass(frozen=True, slots=True)
-class RoomSummary:
+class RoomSummary(Struct, frozen=True):
     """A room as /rooms shows it."""
 
     name: str
@@ -164,8 +178,7 @@ class RoomSummary:
     topic: str
 
 
-@dataclass(frozen=True, slots=True)
-class RoomsListed:
+class RoomsListed(_Event, frozen=True):
     """The rooms that exist, those with most members first, or a later part of the list by name.
 
     `current` is the session's current room; `more` is the number of rooms that are not listed.
@@ -177,20 +190,17 @@ class RoomsListed:
     label: str = ""  # the label of the request
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(_Event, frozen=True):
     """The server's time, in epoch seconds."""
 
     now: float
 
 
-@dataclass(frozen=True, slots=True)
-class Goodbye:
+class Goodbye(_Event, frozen=True):
     """The session has left and all its replies are sent: the connection may be closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class QueryResult:
+class QueryResult(_Event, frozen=True):
     """A page that a program asked for, with the label of the request. No terminal shows it."""
 
     label: str

@@ -6,15 +6,19 @@ Every query names its viewer, and the answer holds only entries that `access.may
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import Struct
 
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.viewer import Viewer
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
+class _Query(Struct, frozen=True, kw_only=True):
+    viewer: Viewer
+
+
+class Latest(_Query, frozen=True):
     """The newest `limit` messages of a room, or entries of `every` kind, before number `before` (0: the end)."""
 
     room: str
@@ -22,11 +26,9 @@ class Latest:
     before: int = 0
     every: bool = False
     kinds: tuple[Kind, ...] = ()  # only entries of these kinds, unless empty
-    viewer: Viewer = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class After:
+class After(_Query, frozen=True):
     """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
 
     room: str
@@ -34,11 +36,9 @@ class After:
     upto: int
     limit: int
     said: bool = False
-    viewer: Viewer = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Since:
+class Since(_Query, frozen=True):
     """Up to `limit` messages with a time from `time` to `until` (epoch seconds), both included, the oldest first.
 
     Times need not rise with the numbers, because clocks are set, and imports bring older entries. `until` leaves out
@@ -49,7 +49,6 @@ class Since:
     time: float
     limit: int
     until: float = float("inf")
-    viewer: Viewer = field(kw_only=True)
 
 
 class Asker(Protocol):
@@ -66,8 +65,7 @@ class Asker(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
+class Search(_Query, frozen=True):
     """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
 
     The search covers every room if `room` is None. storage/words.py defines words and their matches.
@@ -77,12 +75,10 @@ class Search:
     limit: int
     room: str | None = None
     before: int = 0
-    viewer: Viewer = field(kw_only=True)
-    asker: Asker | None = field(default=None, compare=False, repr=False)
+    asker: Asker | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AllRooms:
+class AllRooms(_Query, frozen=True):
     """Up to `limit` rooms that have a log, by name, with those of their topics that the viewer may see.
 
     With `after` the list begins behind that name.
@@ -90,11 +86,9 @@ class AllRooms:
 
     limit: int
     after: str = ""
-    viewer: Viewer = field(kw_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Around:
+class Around(_Query, frozen=True):
     """Up to `limit` messages of a room, or entries of `every` kind, selected as by IRC's CHATHISTORY.
 
     `verb` is latest, before, after, around or between; a bound is a time (epoch seconds, to the millisecond) or an id.
@@ -105,14 +99,12 @@ class Around:
     bounds: tuple[float | str, ...]
     limit: int
     every: bool
-    viewer: Viewer = field(kw_only=True)
 
 
 Query = Latest | After | Since | Search | Around
 
 
-@dataclass(frozen=True, slots=True)
-class LogPage:
+class LogPage(Struct, frozen=True):
     """The answer to a query: entries, oldest first; `more` is set if the limit or the byte bound cut the answer.
 
     `note` is a sentence for people if entries are missing: damaged ones, or a part of the log that was not searched.
@@ -123,16 +115,14 @@ class LogPage:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RoomList:
+class RoomList(Struct, frozen=True):
     """The answer to AllRooms: names and topics; `count` is the number of rooms after its `after`, listed or not."""
 
     rooms: Sequence[tuple[str, str]]
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenedRoom:
+class OpenedRoom(Struct, frozen=True):
     """A room as its log has it when the room is loaded: its last number, its state, and its newest messages.
 
     `snapshot` are the entries that `model.state.RoomState` makes the state of. `recent` are the newest entries of every

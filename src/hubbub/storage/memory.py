@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from itertools import islice
 from operator import attrgetter, length_hint
@@ -216,7 +215,7 @@ class MemoryBroker:
                 log = self._entries(query.room)
                 entries = (e for e in log if query.time <= e.time <= query.until and type(e.body) is Said)
                 found = page(False, sorted(entries, key=attrgetter("time")), query.limit)
-                return replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
+                return structs.replace(found, entries=sorted(found.entries, key=attrgetter("seq")))
             case Latest():
                 newest = self._newest(query.room, query.before, query.every or bool(query.kinds))
                 return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)

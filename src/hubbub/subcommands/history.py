@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -102,11 +101,11 @@ def _newest(store: Store, query: Latest | Search, count: int) -> list[Entry]:
     pages: list[Sequence[Entry]] = []
     got = 0
     while not count or got < count:
-        page = store.answer(replace(query, limit=min(query.limit, count - got)) if count else query)
+        page = store.answer(structs.replace(query, limit=min(query.limit, count - got)) if count else query)
         if page.entries:
             pages.append(page.entries)
             got += len(page.entries)
-            query = replace(query, before=page.entries[0].seq)
+            query = structs.replace(query, before=page.entries[0].seq)
         if not page.more:
             if page.note and not store.left_out:
                 click.echo(f"hubbub: {page.note}.", err=True)

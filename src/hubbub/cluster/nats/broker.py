@@ -14,10 +14,11 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials

@@ -6,9 +6,9 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from websockets.frames import CloseCode
 
 from hubbub.chat import direct, moderation, resuming

@@ -10,11 +10,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from operator import attrgetter
 from typing import ClassVar, TypeVar, overload
+
+from msgspec.structs import replace
 
 from hubbub.errors import BrokerError
 from hubbub.model.access import Action, may
