@@ -4,11 +4,8 @@ A value is looked for on the command line, then in the environment (`HUBBUB_IDLE
 `HUBBUB_IRC_PASSWORD_FILE`), then in the settings file (`idle_timeout = 300`), then here.
 """
 
-from __future__ import annotations
-
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -322,6 +319,9 @@ def _operator(value: object) -> str:
 
 
 def _from_file(file: str) -> dict[str, Any]:
+    # Most servers and commands read no file.
+    import tomllib
+
     try:
         return tomllib.loads(Path(file).read_text("utf-8"))
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import io
 import logging
 import os
@@ -37,9 +36,8 @@ from hubbub.serve.accept.dispatcher import Caller, Wires
 from hubbub.serve.accept.tls import LOOK, SELF_SIGNED, Certificate
 from hubbub.serve.connection import ClientProtocol, Shared
 from hubbub.serve.echo import EchoClient
-from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
-from hubbub.serve.irc.protocol import IrcProtocol
+from hubbub.serve.late_wire import LateWire, load
 from hubbub.serve.line_client import LineClient
 from hubbub.serve.probe import Probes
 from hubbub.serve.stats import Stats, Timing
@@ -48,6 +46,7 @@ from hubbub.serve.watchdog import Watchdog
 from hubbub.wire.sniff import Wire
 
 if TYPE_CHECKING:
+    from hubbub.serve.irc.client import IrcClient
     from hubbub.serve.web.site import Web
 
 log = logging.getLogger("hubbub")
@@ -93,6 +92,8 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
 async def _keep_up(house: App, certificate: Certificate | None) -> None:
     """Check for a changed certificate, release unused memory, and sweep the accounts, each in its own interval."""
     # glibc returns free memory between used blocks to the system only on request.
+    import ctypes
+
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     free_at, sweep_at = time.monotonic() + FREE, time.monotonic() + SWEEP
     while True:
@@ -170,8 +171,9 @@ class App:
         self.network.verify_gateway = logins.verify_gateway
         self.wires: dict[Wire, Callable[[Caller], ClientProtocol]] = {
             Wire.LINE: lambda caller: LineClient(self.hub, settings, caller.since, caller.prompted),
-            Wire.IRC: lambda caller: IrcProtocol(self.hub, self.network, caller.since),
         }
+        self._late = {wire: LateWire() for wire in (Wire.IRC, Wire.HTTP)}
+        self.wires |= self._late
         self.certificate: Certificate | None = None
         self.web: Web | None = None  # None until it is loaded
         self.accounts: AccountRegistry  # once they are loaded
@@ -252,18 +254,28 @@ class App:
         )
         return self.front
 
-    async def open_web(self) -> Web:
-        """Load the web server, and start the metrics listener if the settings name its address."""
-        # The import takes half of the start time. By now the sockets listen, so clients can wait in the kernel's queue.
+    async def open_wires(self) -> Web:
+        """Load the wires that are not needed at once, and start the metrics listener if the settings name its address.
+
+        By now the server listens, so this takes no time from anyone: the imports take longer than all else at the
+        start.
+        """
+        await load("hubbub.serve.irc.protocol", "hubbub.serve.web.site")
+        from hubbub.serve.irc.protocol import IrcProtocol
         from hubbub.serve.web.site import Web
 
         web = self.web = Web(self.hub, self.network, self.shared, self.probe, self.readings)
-        self.wires[Wire.HTTP] = lambda caller: web.client(caller.encrypted)
+        self._open(Wire.IRC, lambda caller: IrcProtocol(self.hub, self.network, caller.since))
+        self._open(Wire.HTTP, lambda caller: web.client(caller.encrypted))
         if self.settings.metrics_listen:
             sockets = bind_all(self.settings.metrics_listen, self.settings.buffer)
             await web.start_metrics(sockets)
             log.info("Metrics are at http://%s/metrics", show(sockets[0].getsockname()))
         return web
+
+    def _open(self, wire: Wire, factory: Callable[[Caller], ClientProtocol]) -> None:
+        self.wires[wire] = factory
+        self._late[wire].open(factory)
 
 
 async def serve(settings: Settings) -> None:
@@ -303,8 +315,7 @@ async def serve(settings: Settings) -> None:
             front.listen()
             _announce("Chat", addresses)
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
-                await house.open_web()
-            # The watchdog starts late, because loading the web server blocks the loop while no user is connected.
+                await house.open_wires()
             ending.enter_context(Watchdog(house.lag.note))
             _tell_ways(settings, addresses, certificate is not None)
             if certificate:

@@ -14,8 +14,11 @@ from hubbub.server import App
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
-    """Yield the server and the port at which it listens; at the end all of its connections are closed."""
+async def opened(settings: Settings, all_wires: bool = True) -> AsyncIterator[tuple[App, int]]:
+    """Yield the server and the port at which it listens; at the end all of its connections are closed.
+
+    Without `all_wires` only nc and telnet are served until `open_wires` is called.
+    """
     house = App(asyncio.get_running_loop(), settings)
     async with asyncio.TaskGroup() as tasks:
         front = house.accept(tasks)
@@ -27,7 +30,8 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
         house.start_broker()
         await house.load_accounts()
         front.listen()
-        web = await house.open_web()
+        if all_wires:
+            await house.open_wires()
         try:
             yield house, port
         finally:
@@ -37,5 +41,6 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[App, int]]:
             await until(lambda: not house.shared.connections and not front.admission.count)
             for sock in front.admission.leaving:  # they were turned away when it stopped
                 sock.close()
-            await web.stop()
+            if house.web:
+                await house.web.stop()
             await house.broker.stop(1.0)

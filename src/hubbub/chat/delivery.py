@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from hubbub.chat.room import CommittedBatch, Cursor, slices
 from hubbub.chat.session import Room, Session
@@ -47,8 +48,7 @@ class LogReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """The limits of the core; the settings of the same names explain them."""
 
     history: int = 20  # messages for a newcomer

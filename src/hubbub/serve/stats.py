@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)  # seconds
 
 
-@dataclass(slots=True)
-class Timing:
+class Timing(Struct):
     """A histogram of durations, with the bounds in BOUNDS."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -22,8 +22,7 @@ class Timing:
         self.sum += seconds
 
 
-@dataclass(slots=True)
-class Stats:
+class Stats(Struct):
     """A snapshot of the server's counts and timings. serve/web/metrics.py names and explains them."""
 
     connections: dict[str, int]

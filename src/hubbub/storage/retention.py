@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """The bounds of a log: its age in seconds, its entries (on NATS: messages) and its bytes; 0 for no bound."""
 
     age: float = 0

@@ -59,7 +59,7 @@ _JOINER = regex.compile(
     r"|[\u200c\u200d]"
 )
 # The first combining mark and all later characters; Latin letters with accents come before them.
-_FROM_MARKS_ON = re.compile("[\u0300-\U0010ffff]")
+_FROM_MARKS_ON = regex.compile("[\u0300-\U0010ffff]")
 _ODD_ONES = regex.compile(rf"\p{{DI}}|{_MARK}{{{bounds.MARKS_IN_ROW + 1}}}", regex.V1)
 _INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # all but spaces and blank signs such as Braille's
 _CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)

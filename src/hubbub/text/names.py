@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import string
 import unicodedata
+from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import regex
@@ -61,13 +63,13 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are invisible
 class _Kind(NamedTuple):
     """A kind of name: the refusal of a wrong one, an example, the signs allowed anywhere, and two patterns.
 
-    `wrong` matches a character that is not allowed, `needed` a character that a name must have.
+    `wrong` returns the pattern of a character that is not allowed, `needed` matches a character that a name must have.
     """
 
     refused: refusals.Wording
     example: str
     signs: frozenset[str]
-    wrong: regex.Pattern[str]
+    wrong: Callable[[], regex.Pattern[str]]
     needed: regex.Pattern[str]
 
     def fault(self, name: str) -> str:
@@ -81,7 +83,7 @@ class _Kind(NamedTuple):
                 return refusals.FIRST_MARK
             if STACK.search(name):
                 return _STACKED
-            if wrong := self.wrong.search(name):
+            if wrong := self.wrong().search(name):
                 return _unwanted(wrong[0])
             # The regex library may know letters of a later Unicode version than Python, which would show and fold them
             # as nothing.
@@ -105,14 +107,18 @@ class _Kind(NamedTuple):
         text = "-".join(clean(typed[:FOLDED_CHARS]).split())
         # Removing a character can make a sign beside it invalid.
         for _ in range(2):
-            text = self.wrong.sub("", unicodedata.normalize("NFC", text)).lstrip("-_.").rstrip("-")
+            text = self.wrong().sub("", unicodedata.normalize("NFC", text)).lstrip("-_.").rstrip("-")
         text = text[:NAME_CHARS]
         return text if text != typed and not self.fault(text) and not _mixed(fold(text)) else ""
 
 
 def _kind(refused: refusals.Wording, example: str, punctuation: str, needed: str) -> _Kind:
-    right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
-    wrong = regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
+    # The pattern is large and rarely needed, so it is compiled when it is used.
+    @cache
+    def wrong() -> regex.Pattern[str]:
+        right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
+        return regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
+
     signs = frozenset(punctuation + string.ascii_letters + string.digits)
     return _Kind(refused, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
 
@@ -211,6 +217,6 @@ def _fault(kind: _Kind, shown: str) -> str:
     """Return the fault of a name, as it is shown or folded; "" if it has none."""
     fault = kind.fault(shown) or kind.fault(fold(shown))
     if fault and not kind.fault(shown):
-        strange = (char for char in shown if kind.wrong.search(fold(char)))
+        strange = (char for char in shown if kind.wrong().search(fold(char)))
         return next((refusals.CHARACTER.format(char=char) for char in strange), fault)
     return fault

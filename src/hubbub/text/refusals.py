@@ -6,13 +6,12 @@ wire maps the codes to its own numbers: wire/irc/numerics.py and wire/web/status
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from hubbub.errors import Refused
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(Struct, frozen=True):
     """The code of a refusal, and its sentence with the names of its fields in braces."""
 
     code: str

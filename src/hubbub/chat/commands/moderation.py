@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from hubbub.chat import moderation
 from hubbub.chat.session import Session, User, owner
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from hubbub.chat.session import Room
 
 
-@dataclass(frozen=True, slots=True)
-class SlashCommand:
+class SlashCommand(Struct, frozen=True):
     """A row of the table: `usage` shows the arguments, placeholders in capitals and optional parts in brackets.
 
     /help explains the commands that have no `group`; of the others it lists the names, and `/help GROUP` explains them.

@@ -59,8 +59,10 @@ def resolve(address: str) -> list[tuple[socket.AddressFamily, tuple[object, ...]
     """
     parts = _parts(address)
     host, port = parts["v6"] or parts["host"], parts["port"]
+    # In bytes, because a text would be encoded by the codec for foreign names, which is slow to load.
+    name = host.encode() if host.isascii() else host
     try:
-        found = socket.getaddrinfo(host or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(name or None, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
         raise SettingsError(f"The host name in the address {address!r} is unknown.") from None
     return list(dict.fromkeys((family, where) for family, _, _, _, where in found))

@@ -6,8 +6,9 @@ HELP shows the first line of a command's docstring to the user.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from hubbub.errors import Refused
 from hubbub.serve.irc import channels, history, messages, metadata, modes, people, registration, server_info
@@ -21,8 +22,7 @@ HTTP = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "C
 _WITH = {"TAGMSG": "message-tags", "REDACT": "draft/message-redaction"}  # commands that need a capability
 
 
-@dataclass(frozen=True, slots=True)
-class IrcCommand:
+class IrcCommand(Struct, frozen=True):
     """A command: its function, the parameters it needs, and whether it is allowed before registration."""
 
     run: Callable[[IrcClient, list[str]], None]

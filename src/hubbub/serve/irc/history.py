@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Said
@@ -187,8 +188,7 @@ def markread(client: IrcClient, params: list[str]) -> None:
 # --- multi-line messages --------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class Multiline:
+class Multiline(Struct):
     """A multi-line message that is being received. If it is `broken`, the rest of its lines is ignored."""
 
     ref: str

@@ -1,0 +1,110 @@
+"""Wires whose code is loaded after the server listens: what nc needs is a third of it, and is there at once.
+
+The code is loaded on a thread, so the loop serves its clients meanwhile. Peers of a wire that is not loaded yet are
+accepted, and their input waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+
+from hubbub.serve.accept.dispatcher import Caller
+from hubbub.serve.connection import TICK, ClientProtocol, Connection
+
+
+async def load(*modules: str) -> None:
+    """Import modules on a thread."""
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(1, "hubbub-loading") as thread:
+        for module in modules:
+            await loop.run_in_executor(thread, import_module, module)
+
+
+class LateWire:
+    """The factory of a wire until the wire is loaded: it makes clients that wait."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[WaitingClient, None] = {}  # in the order in which they came
+
+    def __call__(self, caller: Caller) -> ClientProtocol:
+        """Return the client for a new connection."""
+        client = WaitingClient(caller, self._waiting)
+        self._waiting[client] = None
+        return client
+
+    def open(self, factory: Callable[[Caller], ClientProtocol]) -> None:
+        """Let the waiting clients begin: `factory` makes the clients of the wire."""
+        for client in list(self._waiting):
+            client.give_way(factory(client.caller))
+
+
+class WaitingClient:
+    """Keeps the input of a peer until its wire is loaded.
+
+    Args:
+        caller: the peer.
+        waiting: the clients that wait; this one leaves it when its peer is gone.
+
+    """
+
+    wire_name = "arriving"
+
+    def __init__(self, caller: Caller, waiting: dict[WaitingClient, None]) -> None:
+        self.caller = caller
+        self._waiting = waiting
+        self._connection: Connection
+        self._data = b""
+
+    def begin(self, connection: Connection) -> None:
+        """Send nothing: the wire is not loaded yet."""
+        self._connection = connection
+
+    def give_way(self, client: ClientProtocol) -> None:
+        """Hand the connection and the input so far over to the client that the peer waits for."""
+        del self._waiting[self]
+        self._connection.hand_over(client)
+        client.feed(self._data)
+        self._connection.resume_input()
+
+    def feed(self, data: bytes) -> None:
+        """Keep received bytes. There are few, because the connection reads no more until they are processed."""
+        self._data += data
+
+    def next_item(self) -> None:
+        """Return None: `ready` allows no item."""
+
+    def ready(self) -> bool:
+        """Return False: the input waits."""
+        return False
+
+    def handle(self, item: object) -> None:
+        """Do nothing: `next_item` never returns an item."""
+
+    def ended(self) -> bool:
+        """Return False: the input that waits is not processed yet."""
+        return False
+
+    def connection_lost(self) -> None:
+        """Wait no more: the peer is gone."""
+        del self._waiting[self]
+
+    def pause(self) -> None:
+        """Do nothing: nothing is written."""
+
+    def resume(self) -> None:
+        """Do nothing: nothing is written."""
+
+    def shut_down(self) -> None:
+        """Close: the server is stopping."""
+        self._connection.finish()
+
+    def ask_sign_of_life(self) -> bool:
+        """Send nothing and return False."""
+        return False
+
+    def check_deadlines(self, now: float, quiet: float) -> float:
+        """Return the seconds until the next check; the wire is loaded long before."""
+        return TICK

@@ -1,0 +1,106 @@
+"""The start of the server: it listens as soon as nc can be served, and loads the rest of its code meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from housing import PROMPT, Client
+from opening import opened
+from serving import SECONDS, until
+
+from hubbub.config import Settings
+from hubbub.serve.late_wire import WaitingClient
+from hubbub.server import App
+
+# Prints the loaded modules at the moment at which the server says that it listens.
+AT_LISTENING = """
+import json, logging, os, sys
+class Look(logging.Handler):
+    def emit(self, record):
+        if "server running" in record.getMessage():
+            print(json.dumps(sorted(sys.modules)), file=sys.stderr, flush=True)
+            os._exit(0)
+logging.getLogger("hubbub").addHandler(Look())
+from hubbub.cli import main
+main(["serve", "--listen", "127.0.0.1:0", "--data", sys.argv[1]])
+"""
+# What nc does not need.
+LATER = (
+    "aiohttp", "argon2", "attr", "cryptography", "ctypes", "encodings.idna", "hubbub.cluster.nats",
+    "hubbub.serve.irc.protocol", "hubbub.serve.web", "nats", "prometheus_client", "segno", "tomllib",
+    "websockets", "yarl",
+)  # fmt: skip
+IRC = b"NICK Ida\r\nUSER ida 0 * :Ida\r\nJOIN #lobby\r\nPING in\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+def test_server_listens_before_it_loads_what_nc_does_not_need(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", AT_LISTENING, str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    modules = json.loads(found.stderr)
+    assert not [name for name in modules if any(name == late or name.startswith(f"{late}.") for late in LATER)]
+    assert len(modules) <= 390, modules
+
+
+def test_first_clients_find_everything_loaded(tmp_path: Path) -> None:
+    script = Path(__file__).parent / "first_clients.py"
+    found = subprocess.run([sys.executable, script, tmp_path], capture_output=True, text=True, timeout=60, check=False)
+    assert found.stdout == "[]\n", found.stdout + found.stderr
+
+
+async def peer(port: int, data: bytes, **options: ssl.SSLContext) -> Client:
+    client = Client(*await asyncio.open_connection("127.0.0.1", port, **options))
+    client.send(data)
+    return client
+
+
+def waiting(house: App) -> int:
+    """Return how many peers have sent something to a wire that is not loaded."""
+    clients = [connection.client for connection in house.shared.connections]
+    return sum(bool(client._data) for client in clients if isinstance(client, WaitingClient))
+
+
+async def test_clients_of_a_wire_that_is_not_loaded_wait_and_others_do_not(tmp_path: Path) -> None:
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
+        ida, web, gone = await peer(port, IRC), await peer(port, GET), await peer(port, GET)
+        await until(lambda: waiting(house) == 3)
+        al = await peer(port, b"Al\n/time\n")
+        await al.skips_to(PROMPT)
+        await al.skips_to(b" ***\n")
+        web.send(GET)
+        gone.close()
+        await house.open_wires()
+        await ida.skips_to(b"PONG")
+        for _ in range(2):
+            await web.skips_to(b"200 OK")
+        for client in (ida, web, al):
+            client.close()
+
+
+async def test_encrypted_clients_wait_too(tmp_path: Path) -> None:
+    settings = Settings(listen=["127.0.0.1:0"], data=str(tmp_path), tls="self-signed")
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    async with opened(settings, all_wires=False) as (house, port):
+        web = await peer(port, GET, ssl=trusting)
+        await until(lambda: waiting(house) == 1)
+        await house.open_wires()
+        await web.skips_to(b"200 OK")
+        web.close()
+
+
+@pytest.mark.parametrize("data", [IRC, GET])
+async def test_client_that_still_waits_is_disconnected_when_the_server_stops(tmp_path: Path, data: bytes) -> None:
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, port):
+        client = await peer(port, data)
+        await until(lambda: waiting(house) == 1)
+        for connection in house.shared.connections:
+            connection.client.shut_down()
+        assert await client.rest() == b""
+        client.close()
