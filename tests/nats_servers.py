@@ -106,7 +106,7 @@ class NatsServers:
         if what is signal.SIGSTOP:
             os.waitpid(process.pid, os.WUNTRACED)  # on a busy machine it would go on for a while
         if what is signal.SIGKILL:
-            process.wait(10)
+            process.wait(SECONDS)
             self._processes[number] = None
 
     def leader(self, stream: str = "HUBBUB") -> int:
@@ -125,7 +125,7 @@ class NatsServers:
         """Return how many bytes a server has sent to each of its clients, who came first being the first."""
         import json
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitors[number]}/connz", timeout=2) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.monitors[number]}/connz", timeout=SECONDS) as answer:
             clients = json.load(answer)["connections"]
         return [client["out_bytes"] for client in sorted(clients, key=lambda client: client["cid"])]
 
@@ -135,7 +135,7 @@ class NatsServers:
                 with contextlib.suppress(OSError):
                     process.send_signal(signal.SIGCONT)
                 process.kill()
-                process.wait(10)
+                process.wait(SECONDS)
         self._processes = [None] * self.count
 
     async def forget(self) -> None:

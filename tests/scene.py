@@ -21,6 +21,7 @@ import forked
 from forked import Forked
 
 PATIENCE = 90.0  # seconds that an effect may take on a busy machine
+STOPS = 45.0  # the same for a server that was told to stop; it waits longer for nobody, and alone it takes five
 PROMPT = b"Enter your name: "
 CLOCK = re.compile(rb"^\*\*\* \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \*\*\*\r?\n", re.MULTILINE)
 HOWTO = Path(__file__).parent / "e2e" / "howto_server.py"

@@ -577,7 +577,7 @@ def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
         end = time.monotonic() + 1  # alone, the first would take longer
         while server.process.poll() is None and time.monotonic() < end:
             server.process.send_signal(number)  # at once it is taken for the first one again
-        assert server.process.wait(5) == 1
+        assert server.process.wait(SECONDS) == 1
         ann.close()
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from api_scene import CURL, Stream, ask, say, streams_of_curl, watchers
-from scene import PATIENCE, Server, stored, wait_until
+from scene import PATIENCE, STOPS, Server, stored, wait_until
 
 pytestmark = pytest.mark.skipif(
     not CURL and os.environ.get("CI") != "true", reason="needs curl; make test installs it when root"
@@ -67,7 +67,7 @@ def test_stream_ends_when_the_server_does(serve: Callable[..., Server], streams:
     server = serve(data=None)
     stream = streams(server, "lobby/stream")
     watchers(server, 1)
-    assert server.stop(5.0) == 0
+    assert server.stop(STOPS) == 0
     assert stream.process.wait(PATIENCE) == 0, "the body has its end"
 
 
@@ -79,7 +79,7 @@ def test_stream_for_old_http_is_ended_by_the_close(
     watchers(server, 1)
     say(server, "hi")
     assert stream.event()["text"] == "hi"
-    assert server.stop(5.0) == 0
+    assert server.stop(STOPS) == 0
     assert stream.process.wait(PATIENCE) == 0
 
 

@@ -173,7 +173,7 @@ def test_pipe_into_it(server: Server, witness: Client, command: str) -> None:
     r"""printf 'bob\nhi\n' | nc -N: what is in the pipe is said, and the program ends."""
     need(command.split()[0])
     result = subprocess.run(
-        command.format(port=server.port).split(), input=b"bob\nhi\nand bye\n", capture_output=True, timeout=20
+        command.format(port=server.port).split(), input=b"bob\nhi\nand bye\n", capture_output=True, timeout=PATIENCE
     )
     assert result.stdout == b"Enter your name: "
     witness.sees(b"*** bob has joined the chat ***\nbob: hi\nbob: and bye\n*** bob has left the chat ***\n")

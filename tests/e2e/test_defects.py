@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from scene import HOWTO, PROMPT, Client, HowTo, Server, free_port
+from scene import HOWTO, PATIENCE, PROMPT, Client, HowTo, Server, free_port
 
-SOON = 10.0  # seconds in which what must happen does, however busy the machine is
+SOON = PATIENCE  # seconds in which what must happen does, however busy the machine is
 NEVER = 1.0  # seconds after which it will not happen at the how-to's server
 Check = Callable[[Any], None]
 SHOWN: list[Check] = []  # at the how-to's server too
@@ -157,7 +157,7 @@ def defect_14_shutdown(server: Any) -> None:
         for client in people:
             assert client.rest(SOON) == b"*** The server is shutting down ***\n"
             client.close()
-    assert server.wait(5) == 0
+    assert server.wait(SOON) == 0
 
 
 @check()
@@ -175,7 +175,7 @@ def defect_15_noise_about_a_reset(server: Any) -> None:
     bob.close()
     server.signal(signal.SIGTERM)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        server.wait(5)
+        server.wait(SOON)
     assert "Traceback" not in server.log and "Unhandled" not in server.log
 
 
@@ -320,7 +320,7 @@ def test_13_a_console_that_nobody_reads_blocks_nobody(which: str, tmp_path: Path
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            code = process.wait(8)
+            code = process.wait(8 if which == "how-to" else PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             code = process.wait()

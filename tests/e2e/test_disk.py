@@ -15,7 +15,7 @@ import pytest
 
 from hubbub.storage.sqlite.store import FILE, Store
 from programs import hubbub
-from scene import Server, stored
+from scene import PATIENCE, Server, stored
 
 Serve = Callable[..., Server]
 SHIM = Path(__file__).parent.parent / "faulty_disk.c"
@@ -145,13 +145,13 @@ def test_disk_that_confirms_nothing_any_more_ends_the_server(serve: Serve, shim:
     for number in range(20):
         alice.say(f"line {number}")
         try:
-            answer = alice.barrier(20.0)
+            answer = alice.barrier()
         except (AssertionError, OSError):
             break
         if answer:
             break
         said.append(number)
-    assert server.wait(20.0) != 0
+    assert server.wait() != 0
     assert "The server stops, because the disk does not confirm what is written to it." in server.log
     assert re.search(rb"Not confirmed|Not sent", alice.seen + answer)
     told = [row["text"] for row in stored(tmp_path / "data", "--kind", "said")]
@@ -205,7 +205,7 @@ def test_damaged_file_is_told_in_healthz(serve: Serve, tmp_path: Path) -> None:
     server.logs("The log is damaged: ")
     port = int(server.logs(r"running on 127\.0\.0\.1:(\d+) \(http only\)")[1])
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=10)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE)
     assert caught.value.code == 503 and b"the log is damaged" in caught.value.read()
     caught.value.close()
     bob = server.join("Bob")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from scene import PROMPT, Client, Server, stored, wait_until
+from scene import PATIENCE, PROMPT, Client, Server, stored, wait_until
 
 Serve = Callable[..., Server]
 SKIPPED = re.compile(rb"\*\*\* (\d+) messages skipped; /history shows the latest \*\*\*\n")
@@ -56,7 +56,7 @@ def test_kill_9_under_load_loses_nothing_that_anybody_was_shown(serve: Serve, tm
     threading.Event().wait(moment)  # at any moment: that is what is tested
     server.kill()
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     serve().join("After")
     log = [f"{row['nick']}: {row['text']}" for row in stored(tmp_path / "data") if row["kind"] == "message"]
     assert len(log) == len(set(log))

@@ -13,7 +13,7 @@ import pytest
 
 import forked
 from programs import environment
-from scene import Server
+from scene import STOPS, Server
 from tls_peers import context, read_all
 
 Serve = Callable[..., Server]
@@ -120,7 +120,7 @@ def test_sigterm_does_not_wait_for_a_handshake(serve: Serve) -> None:
         sock.sendall(b"\x16\x03\x01")
         server.join("Alice").close()  # by then it is under way
         server.signal(signal.SIGTERM)
-        assert server.wait(5) == 0
+        assert server.wait(STOPS) == 0
 
 
 def test_sigterm_is_told_to_who_waits_for_the_prompt(serve: Serve) -> None:
@@ -135,7 +135,7 @@ def test_sigterm_is_told_to_who_waits_for_the_prompt(serve: Serve) -> None:
         program.rest()
     assert program.seen == b""
     alice.close()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
@@ -144,7 +144,7 @@ def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
     server.signal(signal.SIGHUP)
     alice.sees(b"*** The server is shutting down ***\n")
     alice.close()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 def test_trusted_network_is_believed(serve: Serve) -> None:

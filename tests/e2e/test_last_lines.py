@@ -14,7 +14,7 @@ from functools import partial
 
 import pytest
 
-from scene import Client, Server, wait_until
+from scene import PATIENCE, Client, Server, wait_until
 
 Serve = Callable[..., Server]
 RESET = struct.pack("ii", 1, 0)
@@ -45,7 +45,7 @@ def pipe(command: str, port: int, text: str) -> None:
     if shutil.which(program) is None:
         assert os.environ.get("CI") != "true", f"{program} is not installed"
         pytest.skip(f"{program} is not installed")
-    subprocess.run(command.format(port=port), shell=True, input=text.encode(), capture_output=True, timeout=20)
+    subprocess.run(command.format(port=port), shell=True, input=text.encode(), capture_output=True, timeout=PATIENCE)
 
 
 def sees_all(witness: Client, *lines: str, name: str = "ci") -> None:
@@ -97,7 +97,7 @@ def test_python_closes_tls_without_a_word(serve: Serve, unread: bool) -> None:
     witness = server.join("Witness")
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+    sock = context.wrap_socket(socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE))
     sock.sendall(b"ci\n/join ops\n/leave\nhello\n")
     if not unread:
         assert sock.recv(16)
@@ -122,7 +122,7 @@ def test_a_program_that_is_killed_has_said_what_it_sent(serve: Serve) -> None:
 def test_an_irc_client_that_resets_has_said_what_it_sent(serve: Serve) -> None:
     server = serve()
     witness = server.join("Witness")
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
     said = "".join(f"PRIVMSG #lobby :{number}\r\n" for number in range(160))
     sock.sendall(f"NICK ci\r\nUSER ci 0 * :ci\r\nJOIN #lobby\r\n{said}PRIVMSG #lobby :half".encode())
     witness.skips_to(b"*** ci has joined the chat ***\n")
@@ -138,7 +138,7 @@ def test_a_reset_before_anything_was_read_loses_nothing(serve: Serve) -> None:
     server = serve()
     witness = server.join("Witness")
     for number in range(20):
-        sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         sock.sendall(f"ci\nhello {number}\n".encode())
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         sock.close()
@@ -151,7 +151,7 @@ def test_what_is_kept_for_those_who_are_gone_is_bounded(serve: Serve) -> None:
     before = server.rss()
     socks = []
     for number in range(50):
-        sock = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+        sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
         sock.sendall(f"ci{number}\n".encode())
         sock.setblocking(False)
         sent = 0

@@ -313,10 +313,10 @@ class Prefix:
     @contextlib.contextmanager
     def running(self) -> Iterator[Prefix]:
         self._thread.start()
-        assert self._ready.wait(60)
+        assert self._ready.wait(90)
         yield self
         self._loop.call_soon_threadsafe(self._over.set)
-        self._thread.join(60)
+        self._thread.join(90)
 
     def _run(self) -> None:
         async def serve() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from scene import PATIENCE, PROMPT, Client, Server, free_port, stored, wait_until
+from scene import PATIENCE, PROMPT, STOPS, Client, Server, free_port, stored, wait_until
 
 Serve = Callable[..., Server]
 FAREWELL = b"*** The server is shutting down ***\n"
@@ -32,7 +32,7 @@ def test_everybody_is_told_and_nothing_else(serve: Serve, number: int) -> None:
     for client in [*people, nameless]:
         assert client.rest() == FAREWELL
         client.close()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 def test_telnet_is_told_with_cr_lf(server: Server) -> None:
@@ -42,7 +42,7 @@ def test_telnet_is_told_with_cr_lf(server: Server) -> None:
     server.signal(signal.SIGTERM)
     assert alice.rest() == FAREWELL.replace(b"\n", b"\r\n")
     alice.close()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 def test_what_was_received_is_stored_and_delivered_in_one_order(serve: Serve, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_was_received_is_stored_and_delivered_in_one_order(serve: Serve, tm
         assert lines.pop() == FAREWELL
         seen.append([line.decode().rstrip("\n") for line in lines])
     server.disconnect()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
     log = [(row["nick"], f"{row['nick']}: {row['text']}") for row in stored(tmp_path / "data", "--room", "lobby")]
     assert len(log) == 400
     for name, lines in zip(["Bob", "Carol", "Dave"], seen[1:], strict=True):
@@ -73,12 +73,10 @@ def test_stalled_clients_do_not_hold_it_up(serve: Serve) -> None:
         server.join(f"Deaf{i}", buffer=4096)
     alice.skips_to(b"Deaf2 has joined the chat ***\n")
     alice.say(*["x" * 4000] * 2000)
-    alice.barrier(30)
-    start = time.monotonic()
+    alice.barrier()
     server.signal(signal.SIGTERM)
     assert alice.rest() == FAREWELL
-    assert server.wait(30) == 0
-    assert time.monotonic() - start < 15  # alone it takes two seconds
+    assert server.wait(STOPS) == 0
 
 
 def test_second_signal_ends_it_at_once(serve: Serve) -> None:
@@ -91,7 +89,7 @@ def test_second_signal_ends_it_at_once(serve: Serve) -> None:
     while server.process.poll() is None and time.monotonic() - start < 1:
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
             server.signal(signal.SIGINT)  # at once it is taken for the first one again
-    assert server.wait(5) == 1
+    assert server.wait(STOPS) == 1
 
 
 def test_nobody_new_is_let_in(serve: Serve) -> None:
@@ -100,9 +98,9 @@ def test_nobody_new_is_let_in(serve: Serve) -> None:
     server.signal(signal.SIGTERM)
     alice.sees(FAREWELL)
     with pytest.raises(OSError):
-        socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
     alice.close()
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 def test_restart_on_the_same_port_and_data_works_at_once(serve: Serve) -> None:
@@ -114,7 +112,7 @@ def test_restart_on_the_same_port_and_data_works_at_once(serve: Serve) -> None:
         server.signal(signal.SIGTERM)
         assert alice.rest() == FAREWELL
         alice.close()
-        assert server.wait(5) == 0
+        assert server.wait(STOPS) == 0
         server = serve(port=server.port)
     alice = server.join("Alice")
     assert [line[8:] for line in alice.seen.splitlines()] == [b"Alice: one", b"Alice: two", b"Alice: three"]

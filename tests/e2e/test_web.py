@@ -7,7 +7,7 @@ import pytest
 from browser import FLAGS, chromium
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from scene import Client, Server
+from scene import STOPS, Client, Server
 from web_scene import SECONDS, talker
 
 
@@ -68,7 +68,7 @@ async def test_shutdown_is_told(server: Server) -> None:
     await web.joins("Web")
     server.signal(15)
     assert (await web.sees("notice"))["lines"] == ["The server is shutting down"]
-    assert server.wait(5) == 0
+    assert server.wait(STOPS) == 0
 
 
 # --- the page in a browser ------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ def run_on(loop: str, scene: Callable[[], Any]) -> None:
 
     async def watched() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
-        await asyncio.wait_for(scene(), 30)
+        await asyncio.wait_for(scene(), 300)
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         runner.run(watched())

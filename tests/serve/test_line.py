@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from peering import LOOPS, PROMPT, Listener, Peer, chat, run_on, until
+from peering import LOOPS, PATIENCE, PROMPT, Listener, Peer, chat, run_on, until
 
 from hubbub.serve import line_client as lines
 from hubbub.serve import peer_socket
@@ -194,7 +194,7 @@ def test_idle_timeout_applies_to_a_client_that_does_not_read(
             for _ in range(100):
                 await bob.send(b"x" * 4000 + b"\n")
             await until(lambda: deaf.connection.transport.get_write_buffer_size())
-            end = asyncio.get_running_loop().time() + 5
+            end = asyncio.get_running_loop().time() + PATIENCE
             while not listener.gone:
                 assert asyncio.get_running_loop().time() < end, "who reads nothing is still there"
                 await bob.send(b"\n")
