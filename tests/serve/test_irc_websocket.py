@@ -170,6 +170,21 @@ async def test_any_input_answers_an_irc_ping() -> None:
         assert not client._pinged
 
 
+async def test_client_that_does_not_read_misses_nothing() -> None:
+    async with asking(no_limits=True, buffer=16384) as web, chatting(web, nick="Kim") as kim:
+        kim.socket.transport.pause_reading()
+        al = await web.join("Al")
+        (session,) = web.house.hub.nicks.find("Kim").sessions  # type: ignore[union-attr]
+        sent = 0
+        while not session.paused:
+            al.send("".join(f"{number} {'x' * 450}\n" for number in range(sent, sent + 100)) + "/time\n")
+            sent += 100
+            await al.sees(b" UTC ***\n")
+        kim.socket.transport.resume_reading()
+        for number in range(sent):
+            assert f"#lobby :{number} xxx" in await kim.sees("PRIVMSG")
+
+
 async def test_foreign_pages_are_refused_and_a_plain_request_is_told_what_this_is() -> None:
     key = {"Sec_WebSocket_Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec_WebSocket_Version": "13"}
     handshake = {"Connection": "Upgrade", "Upgrade": "websocket", **key}
