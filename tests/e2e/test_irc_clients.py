@@ -147,7 +147,7 @@ def test_client_comes_back_after_a_restart(serve: Callable[..., Server], typist:
     again = serve(port=server.port, sniffs=True)
     nina = in_ops(again, "Nina")
     ida.types("/reconnect")
-    nina.skips_to(b"*** Ida has joined ops ***\n", 30)
+    nina.skips_to(b"*** Ida has joined ops ***\n")
     nina.say("still here")
     ida.shows("still here")
 

@@ -51,7 +51,7 @@ def pipe(command: str, port: int, text: str) -> None:
 def sees_all(witness: Client, *lines: str, name: str = "ci") -> None:
     witness.skips_to(f"*** {name} has joined the chat ***\n".encode())
     for line in lines:
-        witness.skips_to(line.encode() + b"\n", 20)
+        witness.skips_to(line.encode() + b"\n")
     witness.skips_to(f"*** {name} has left the chat ***\n".encode())
 
 
@@ -129,7 +129,7 @@ def test_an_irc_client_that_resets_has_said_what_it_sent(serve: Serve) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     sock.close()
     for number in range(160):
-        witness.skips_to(f"ci: {number}\n".encode(), 20)
+        witness.skips_to(f"ci: {number}\n".encode())
     assert b"half" not in witness.skips_to(b"*** ci has left the chat")
 
 
