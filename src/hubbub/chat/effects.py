@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from hubbub.chat.core import Core
+from hubbub.chat.delivery import NOBODY
 from hubbub.chat.naming import Naming
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, slices
@@ -87,11 +88,12 @@ class Effects:
             postings = [self._core.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
             authors = {posting.session for posting in postings if posting}
-            batch = self._core.delivery.fan_out(room, piece, authors, _leaving(postings))
-            for index, entry in enumerate(piece):
-                if type(entry.body) is not Said:
-                    self._follow(room, batch, index)
-            for index, posting in enumerate(postings):
+            acts = [index for index, entry in enumerate(piece) if type(entry.body) is not Said]
+            batch = self._core.delivery.fan_out(room, piece, authors, _leaving(postings) if acts else NOBODY)
+            for index in acts:
+                self._follow(room, batch, index)
+            for index in acts:
+                posting = postings[index]
                 effect = self._own.get(type(posting.draft.body)) if posting else None
                 if posting and effect and _is_here(posting):
                     effect(posting, room, batch, index, earlier)

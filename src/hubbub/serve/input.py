@@ -186,7 +186,10 @@ class PacedInput(PeerSocket):
                 self._ahead = b""
                 return True
             if item is None:
-                self._all_taken()
+                # Wait for more input, or end the client if the peer has closed its side.
+                self._more = self._eof and not self.client.ended()
+                if self._lost_at:
+                    self._forget()
                 return False
             if self._is_over_the_rate(1.0, now):
                 self._held = item
@@ -206,12 +209,6 @@ class PacedInput(PeerSocket):
         if delay:
             self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
         return delay > 0
-
-    def _all_taken(self) -> None:
-        """Wait for more input, or end the client if the peer has closed its side."""
-        self._more = self._eof and not self.client.ended()
-        if self._lost_at:
-            self._forget()
 
     def _rate_allows(self) -> None:
         self._throttled = None

@@ -46,7 +46,7 @@ class LineClient:
     wire_name = "line"
     __slots__ = (
         "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_prompted", "_reader",
-        "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned",
+        "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "resume_input",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
@@ -71,6 +71,7 @@ class LineClient:
     def begin(self, connection: Connection) -> None:
         """Connect a session to the hub, and send the prompt for a name unless the sniffer has sent it."""
         self._connection = connection
+        self.resume_input = connection.resume_input
         self._session = self._hub.connect(self, connection, RAW, f"~nc@{connection.cloak}.nc", connection.origin)
         self._session.secure = connection.encrypted
         if not self._prompted:
@@ -197,10 +198,6 @@ class LineClient:
         else:
             telnet = self._reader.telnet
             self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
-
-    def resume_input(self) -> None:
-        """Process waiting input: the session is ready again."""
-        self._connection.resume_input()
 
     # --- internals --------------------------------------------------------------------------------------------
 

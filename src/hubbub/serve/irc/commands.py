@@ -41,21 +41,17 @@ def continues_batch(client: IrcClient, item: wire.Message | wire.Broken) -> bool
 def run(client: IrcClient, message: wire.Message) -> None:
     """Run the command of a message, and reply to refusals of the core."""
     try:
-        _take(client, message)
+        if (client.batch is not None or message.verb == "BATCH") and history.takes(client, message):
+            return
+        if client.hub.remote.rooms and (asleep := _asleep(client, message)):
+            hub, session = client.hub, client.session
+            client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
+            client.continuation.append(partial(_run_later, client, message))
+            client.continuation.append(partial(hub.rooms.end_visit, session))
+        else:
+            _run(client, message)
     except Refused as refusal:
         refuse(client, refusal, message.params)
-
-
-def _take(client: IrcClient, message: wire.Message) -> None:
-    if (client.batch is not None or message.verb == "BATCH") and history.takes(client, message):
-        return
-    if client.hub.remote.rooms and (asleep := _asleep(client, message)):
-        hub, session = client.hub, client.session
-        client.continuation.append(partial(hub.rooms.visit, session, asleep, lambda: None))
-        client.continuation.append(partial(_run_later, client, message))
-        client.continuation.append(partial(hub.rooms.end_visit, session))
-    else:
-        _run(client, message)
 
 
 def _run_later(client: IrcClient, message: wire.Message) -> None:

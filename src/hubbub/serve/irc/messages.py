@@ -95,7 +95,7 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     if status:
         _say_to_status(client, room, status, text, kind, tags, label)
         return
-    if room.name not in session.rooms:
+    if session not in room.sessions:
         hub.say_from_outside(session, room, text, kind, "irc", tags)
         return
     if kind is Kind.EPHEMERAL:

@@ -329,7 +329,7 @@ class SqliteBroker:
             self._tell(self._failed, batch, self._fault, True)
             return
         clock = self._clock()
-        if text := self._future(clock):
+        if store.newest > clock and (text := self._future(clock)):
             log.warning("%s", text)
         try:
             self._tell(self._committed, store.append(batch, clock))
