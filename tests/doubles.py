@@ -132,6 +132,9 @@ class FakeBroker:
         self.queries.append(query)
         self.questions.append(Question(lambda: self._look(lambda: self._answer(query)), done))
 
+    def search(self, query: Search, done: Callable[[Any], None]) -> None:
+        self.read(query, done)
+
     def _look(self, answer: Callable[[], Any]) -> Any:
         if self.busy or self.fault:
             return Busy("too many searches are waiting") if self.busy else BrokerError(self.fault)
@@ -279,6 +282,7 @@ class House:
         self.broker = FakeBroker(lambda: self.now)
         self._soon: list[Callable[[], None]] = []
         self.hub = Hub(self.broker, lambda: self.now, "boot-", self, Limits(**limits))
+        self.hub.index = self.broker
 
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:
         """Call back when the test goes on: the house is the loop of its hub."""

@@ -24,7 +24,7 @@ BELOW = {  # layer: what it may import of ours besides itself
     "cluster": {*CHAT, "storage", "files"},
     "accounts": {*CHAT, "storage"},
     "serve": {*CHAT, "accounts", "wire", "config", "passwords", "files", "version"},
-    "brokers": {"storage", "cluster", "errors", "config"},
+    "brokers": {"chat", "storage", "cluster", "errors", "config"},
     "tools": {*CHAT, "brokers", "storage", "cluster", "config", "files"},
     "cloaks": {"errors", "files"},
     "logins": {*CHAT, "config", "passwords"},

@@ -16,6 +16,7 @@ import pexpect
 import pytest
 
 import forked
+from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
@@ -180,8 +181,9 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
     with closing(Store(lively)) as store:
         states = {name: store.opened(name, 5) for name in ("lobby", "ops", "lab", "dev")}
     got: list[Entry] = []
-    early, late = (JetStreamBroker(NatsCredentials(nats), time.time) for _ in range(2))
-    await early.connect()
+    one, two = (clustered(JetStreamBroker(NatsCredentials(nats), time.time), None) for _ in range(2))
+    early, late = one.log, two.log
+    await one.cluster.connect()
     early.start(got.extend, lambda *_: None)
     answers: list[object] = []
     early.open("lobby", 5, answers.append)
@@ -194,7 +196,8 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
     assert [entry.id for entry in got] == ["id-0", "id-1", "id-5", "id-18"]
     assert got[1].time == NOON + 60
     await early.stop(1)
-    await late.connect()
+    await one.cluster.leave()
+    await two.cluster.connect()
     late.start(got.extend, lambda *_: None)
     for name, state in states.items():
         answers.clear()
@@ -206,6 +209,7 @@ async def test_nodes_see_what_was_taken_in(tmp_path: Path, lively: Path, nats: s
         assert topic_of(found) == topic_of(state) and bare(found.snapshot) == bare(state.snapshot)  # type: ignore[attr-defined]
         assert bare(found.latest) == bare(state.latest)  # type: ignore[attr-defined]
     await late.stop(1)
+    await two.cluster.leave()
 
 
 def test_export_and_import_are_a_pipe(tmp_path: Path, lively: Path) -> None:
@@ -354,6 +358,7 @@ async def test_import_waits_for_a_server_that_has_not_heard_of_the_log_yet(
     await broker.take_in("lobby", [entry_of("lobby", 1, 0, NOON, Kind.MESSAGE, "Ada", "hi", "id-1")])
     assert refused == 2
     await broker.stop(1)
+    await broker.detach()
 
 
 # --- interruption ---------------------------------------------------------------------------------------------------

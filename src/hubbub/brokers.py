@@ -1,15 +1,20 @@
-"""The choice of the broker by the settings, and its construction."""
+"""The choice of the log, its index and the cluster by the settings, and their construction."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hubbub.chat.core import Index
+from hubbub.cluster.port import Cluster
+from hubbub.cluster.solo import Solo
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
+from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.memory import MemoryBroker
-from hubbub.storage.ports import Broker
+from hubbub.storage.ports import Log
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.storage.sqlite.store import COPY
@@ -22,23 +27,55 @@ DAY = 24 * 60 * 60
 MIB = 1024 * 1024
 
 
-def broker(settings: Settings) -> Broker:
-    """Return the broker that the settings select. Raises SettingsError if they select two."""
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """The storage of a server and its place among other nodes.
+
+    Args:
+        log: the log.
+        index: the search index; None if the settings switch it off.
+        key_values: the small durable facts beside the log; usable once the log has started.
+        cluster: the other nodes.
+
+    """
+
+    log: Log
+    index: Index | None
+    key_values: KeyValueStore
+    cluster: Cluster
+
+
+def backend(settings: Settings) -> Backend:
+    """Return the parts that the settings select. Raises SettingsError if they select two logs."""
     if settings.ephemeral and settings.broker:
         raise SettingsError("Use either the setting broker or ephemeral, not both.")
-    if settings.ephemeral:
-        return MemoryBroker(time.time)
     if settings.broker:
-        return cluster(settings, Path(settings.data) / COPY if settings.search == "on" else None)
-    return SqliteBroker(Path(settings.data), time.time, keep(settings))
+        return clustered(stream(settings), Path(settings.data) / COPY if settings.search == "on" else None)
+    if settings.ephemeral:
+        return alone(MemoryBroker(time.time))
+    return alone(SqliteBroker(Path(settings.data), time.time, keep(settings)))
 
 
-def cluster(settings: Settings, copy: Path | None = None) -> JetStreamBroker:
-    """Return the broker of a cluster; `copy` is the folder of its search index, None for no search."""
+def alone(log: MemoryBroker | SqliteBroker) -> Backend:
+    """Return the parts of a node without others."""
+    return Backend(log, log, log.key_values, Solo())
+
+
+def clustered(log: JetStreamBroker, copy: Path | None) -> Backend:
+    """Return the parts of a node in a cluster; `copy` is the folder of its search index, None for no search."""
+    from hubbub.cluster.nats.cluster import NatsCluster
+    from hubbub.cluster.nats.log.searching import StreamSearch
+
+    index = StreamSearch(log, copy) if copy else None
+    return Backend(log, index, log.key_values, NatsCluster(log, index))
+
+
+def stream(settings: Settings) -> JetStreamBroker:
+    """Return the log of a cluster."""
     # Only clusters need the library nats-py, so it is imported here.
     from hubbub.cluster.nats.broker import JetStreamBroker
 
-    return JetStreamBroker(access(settings), time.time, settings.replicas, keep(settings), copy)
+    return JetStreamBroker(access(settings), time.time, settings.replicas, keep(settings))
 
 
 def access(settings: Settings) -> NatsCredentials:

@@ -155,10 +155,12 @@ class App:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, settings: Settings) -> None:
         self.settings = settings
-        self.broker = brokers.broker(settings)
+        self.backend = brokers.backend(settings)
+        self.log, self.cluster = self.backend.log, self.backend.cluster
         self._commit, self._fan_out, self.lag = Timing(), Timing(), Timing()
         boot = f"{secrets.token_hex(5)}-"
-        self.hub = Hub(self.broker, time.time, boot, loop, limits(settings), time.monotonic)
+        self.hub = Hub(self.log, time.time, boot, loop, limits(settings), time.monotonic)
+        self.hub.index = self.backend.index or self.hub.index
         self.hub.pipeline.on_commit, self.hub.pipeline.on_fan_out = self._commit.note, self._fan_out.note
         self.cloaks = Cloaks()
         logins = Logins(loop, settings, self.hub)
@@ -191,7 +193,7 @@ class App:
         if self.settings.ephemeral:
             self.cloaks.secret = new_secret()
         else:
-            self.cloaks.secret = self.broker.secret or stored_secret(Path(self.settings.data))
+            self.cloaks.secret = self.cluster.secret or stored_secret(Path(self.settings.data))
 
     async def load_accounts(self) -> None:
         """Read the accounts, and follow their changes. Raises SettingsError."""
@@ -199,7 +201,7 @@ class App:
         loaded: asyncio.Future[BrokerError | None] = loop.create_future()
         workers = Workers(os.cpu_count() or 1, HASHES_WAITING, loop.call_soon_threadsafe, "hubbub-accounts")
         accounts = AccountRegistry(
-            self.broker.key_values, self.cloaks.secret, workers, policy(self.settings), time.time, time.monotonic
+            self.backend.key_values, self.cloaks.secret, workers, policy(self.settings), time.time, time.monotonic
         )
         accounts.load(loaded.set_result)
         if error := await loaded:
@@ -208,17 +210,18 @@ class App:
         accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """Check whether the broker can commit and knows of no damage to its log; call `done` with the error or None."""
+        """Check whether the log can commit and knows of no damage to its log; call `done` with the error or None."""
 
         def tried(error: BrokerError | None) -> None:
-            done(error or (BrokerError(self.broker.health) if self.broker.health else None))
+            done(error or (BrokerError(self.log.health) if self.log.health else None))
 
-        self.broker.probe(tried)
+        self.log.probe(tried)
 
-    def start_broker(self) -> None:
-        """Let the broker deliver to the hub. Raises SettingsError."""
+    def start_storage(self) -> None:
+        """Let the log deliver to the hub. Raises SettingsError."""
         pipeline = self.hub.pipeline
-        self.broker.start(self._log_messages if self.settings.log_messages else pipeline.committed, pipeline.failed)
+        self.log.start(self._log_messages if self.settings.log_messages else pipeline.committed, pipeline.failed)
+        self.cluster.start()
 
     def _log_messages(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -244,7 +247,7 @@ class App:
             commit=self._commit,
             fan_out=self._fan_out,
             lag=self.lag,
-            broker=self.broker.figures(),
+            cluster=self.cluster.figures(),
         )
 
     def accept(self, tasks: asyncio.TaskGroup) -> Acceptor:
@@ -297,19 +300,20 @@ async def serve(settings: Settings) -> None:
         broken.append(reason)
         stop.set()
 
-    house.broker.broken = end
+    house.log.broken = end
     try:
         async with contextlib.AsyncExitStack() as ending, asyncio.TaskGroup() as tasks:
             front = house.accept(tasks)
-            await house.broker.connect()
-            await house.broker.meet(hub)
+            await house.cluster.connect()
+            await house.cluster.meet(hub)
             # The data folder is created after everything else that may fail, so no other failure leaves a new folder.
             # No client can connect before the folder is known to be free, and none is accepted before the next await.
             ending.callback(front.close)
             addresses = front.bind()
             certificate = house.certificate = Certificate(settings) if _wants_tls(settings) else None
-            house.start_broker()
-            ending.push_async_callback(house.broker.stop, 1.0)
+            house.start_storage()
+            ending.push_async_callback(house.cluster.leave)
+            ending.push_async_callback(house.log.stop, 1.0)
             house.load_secret()
             await house.load_accounts()
             front.listen()
@@ -329,7 +333,7 @@ async def serve(settings: Settings) -> None:
             front.close()
             await asyncio.sleep(GRACE)  # time to read arrived input
             await _settle(hub, shared)
-            await house.broker.give_up()
+            await house.cluster.give_up()
             # Without a cluster, no user remains to be shown who leaves. In a cluster, the users of other nodes remain.
             hub.closing = not settings.broker
             await _part(shared)

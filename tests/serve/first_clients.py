@@ -86,7 +86,7 @@ async def main(folder: str) -> None:
     async with asyncio.TaskGroup() as tasks:
         acceptor = app.accept(tasks)
         port = int(acceptor.bind()[0][0].rpartition(":")[2])
-        app.start_broker()
+        app.start_storage()
         app.load_secret()
         acceptor.listen()
         web = await app.open_wires()
@@ -97,7 +97,7 @@ async def main(folder: str) -> None:
         for connection in list(app.shared.connections):
             connection.abort()
         await web.stop()
-        await app.broker.stop(1.0)
+        await app.log.stop(1.0)
 
 
 if __name__ == "__main__":

@@ -203,6 +203,7 @@ class House:
         self.settings = Settings(**{"idle_timeout": 0, **settings})
         self.broker = broker
         self.hub = Hub(broker, wall_clock, boot, loop, limits(self.settings))
+        self.hub.index = broker
         broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
         self.shared = Shared(
             loop, self.settings, loop.time, TimerWheel(loop, loop.time), lambda address: f"{address}-cloak"

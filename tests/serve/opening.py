@@ -22,12 +22,12 @@ async def opened(settings: Settings, all_wires: bool = True) -> AsyncIterator[tu
     house = App(asyncio.get_running_loop(), settings)
     async with asyncio.TaskGroup() as tasks:
         front = house.accept(tasks)
-        await house.broker.connect()
-        await house.broker.meet(house.hub)
+        await house.cluster.connect()
+        await house.cluster.meet(house.hub)
         port = int(front.bind()[0][0].rpartition(":")[2])
         if settings.tls != "no":
             house.certificate = Certificate(settings)
-        house.start_broker()
+        house.start_storage()
         await house.load_accounts()
         front.listen()
         if all_wires:
@@ -43,4 +43,5 @@ async def opened(settings: Settings, all_wires: bool = True) -> AsyncIterator[tu
                 sock.close()
             if house.web:
                 await house.web.stop()
-            await house.broker.stop(1.0)
+            await house.log.stop(1.0)
+            await house.cluster.leave()

@@ -133,6 +133,7 @@ async def chat(**settings: Any) -> AsyncIterator[Listener]:
     in_force = Settings(**settings)
     broker = MemoryBroker(time.time)
     hub = Hub(broker, time.time, "test-", loop, limits(in_force))
+    hub.index = broker
     broker.start(hub.pipeline.committed, hub.pipeline.failed)
     async with listening(lambda s, shared: LineClient(hub, s, shared.clock()), **settings) as listener:
         yield listener

@@ -246,7 +246,7 @@ async def following(
 
 async def test_id_of_an_event_is_where_a_stream_goes_on() -> None:
     async with asking() as web:
-        known = web.house.broker.log_id
+        known = web.house.log.log_id
         first = (await web.say("lobby", "m1")).json["seq"]
         await web.say("lobby", "m2")
         for query, headers in (
@@ -280,7 +280,7 @@ async def test_id_of_another_log_begins_the_stream_as_for_a_newcomer(headers: di
 
 async def test_page_after_a_number_of_another_log_is_the_newest() -> None:
     async with asking() as web:
-        known = web.house.broker.log_id
+        known = web.house.log.log_id
         first = (await web.say("lobby", "m1")).json["seq"]
         await web.say("lobby", "m2")
         for mark, texts in ((f"{known}-{first}", ["m2"]), (str(first), ["m2"]), ("another-99", ["m1", "m2"])):

@@ -288,7 +288,7 @@ async def test_work_ends_with_the_connection(monkeypatch: pytest.MonkeyPatch) ->
     """What the log answers comes to nobody; nothing waits for it any more."""
     async with asking() as web:
         asked = []
-        monkeypatch.setattr(web.house.broker, "read", lambda query, done: asked.append(query))
+        monkeypatch.setattr(web.house.log, "search", lambda query, done: asked.append(query))
         before = len(asyncio.all_tasks())
         for end in (Peer.reset, Peer.close):
             peer = await web.connect()
@@ -303,7 +303,7 @@ async def test_work_ends_with_the_connection(monkeypatch: pytest.MonkeyPatch) ->
 async def test_requests_that_wait_end_with_the_connection_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """More than aiohttp takes at once: the rest is not read."""
     async with asking() as web:
-        monkeypatch.setattr(web.house.broker, "read", lambda query, done: None)
+        monkeypatch.setattr(web.house.log, "search", lambda query, done: None)
         before = len(asyncio.all_tasks())
         peer = await web.connect()
         for _ in range(1000):
@@ -356,7 +356,7 @@ async def test_fault_of_ours_is_told_and_answered(
         raise ZeroDivisionError
 
     async with asking() as web:
-        monkeypatch.setattr(web.house.broker, "read", broken)
+        monkeypatch.setattr(web.house.log, "read", broken)
         answer = await web.ask("GET", "/api/v1/rooms")
         assert answer.status == 500 and is_safe(answer.headers) and b"Zero" not in answer.body
     assert [record.exc_info is not None for record in caplog.records if record.levelno == logging.ERROR] == [True]
@@ -373,7 +373,7 @@ async def test_http_1_0_needs_no_host() -> None:
 async def test_server_that_stops_lets_the_answer_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking() as web:
         dones = []
-        monkeypatch.setattr(web.house.broker, "read", lambda query, done: dones.append(done))
+        monkeypatch.setattr(web.house.log, "read", lambda query, done: dones.append(done))
         busy, idle = await web.connect(), await web.connect()
         busy.ask("GET", "/api/v1/rooms")
         idle.ask("GET", "/")
@@ -493,7 +493,7 @@ async def test_everything_works_encrypted(tmp_path: Path) -> None:
 
 async def test_work_ends_with_an_encrypted_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking(tls="self-signed", data=str(tmp_path)) as web:
-        monkeypatch.setattr(web.house.broker, "read", lambda query, done: None)
+        monkeypatch.setattr(web.house.log, "read", lambda query, done: None)
         before = len(asyncio.all_tasks())
         peer = await web.connect(tls=True)
         peer.ask("GET", "/api/v1/rooms")

@@ -135,7 +135,7 @@ async def test_hello_is_answered_with_its_label() -> None:
 async def test_log_that_cannot_be_read_is_told_with_the_label(monkeypatch: pytest.MonkeyPatch) -> None:
     async with asking() as web:
         ada = await web.talk("Ada")
-        broker = web.house.broker
+        broker = web.house.log
         monkeypatch.setattr(broker, "read", lambda query, done: done(BrokerError("the disk is gone")))
         await ada.say(type="history", room="lobby", label="h1")
         frame = await ada.sees_label("h1")
@@ -251,7 +251,7 @@ async def test_handshake_may_follow_other_requests() -> None:
 async def test_numbers_of_another_log_mean_nothing() -> None:
     async with asking() as web:
         await web.say("lobby", "before")
-        known = web.house.broker.log_id
+        known = web.house.log.log_id
         for log, type in ((known, "entries"), ("", "entries"), ("other", "past")):
             ada = await web.talk("Ada", rooms={"lobby": 0}, log=log)
             assert ada.welcome["log"] == known
@@ -359,13 +359,13 @@ async def test_outcomes_of_the_first_connection_are_told_to_the_second(monkeypat
     async with asking() as web:
         _al, ada, seen = await joined(web)
         held: list[Any] = []
-        publish = web.house.broker.publish
-        monkeypatch.setattr(web.house.broker, "publish", held.append)
+        publish = web.house.log.publish
+        monkeypatch.setattr(web.house.log, "publish", held.append)
         await ada.say(type="say", room="lobby", text="on its way", label="m1")
         await ada.say(type="join", room="third", label="j2")
         await until(lambda: held)
         again = await web.talk("Ada", rooms=seen, resume=ada.welcome["resume"])
-        monkeypatch.setattr(web.house.broker, "publish", publish)
+        monkeypatch.setattr(web.house.log, "publish", publish)
         for drafts in held:
             publish(drafts)
         assert (await again.sees_label("m1"))["type"] == "stored"

@@ -7,10 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from hubbub.brokers import clustered
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.cluster import NatsCluster
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import Refused
 from hubbub.model.client import Encoder
@@ -79,13 +81,19 @@ class Node:
 
     def __init__(self, url: str, folder: Path | None = None) -> None:
         loop = asyncio.get_running_loop()
-        self.broker = JetStreamBroker(NatsCredentials(url), time.time, folder=folder)
+        self.broker = JetStreamBroker(NatsCredentials(url), time.time)
+        self.backend = clustered(self.broker, folder)
+        cluster = self.backend.cluster
+        assert isinstance(cluster, NatsCluster)
+        self.cluster = cluster
         self.hub = Hub(self.broker, time.time, f"{self.broker.node}-", loop)
+        self.hub.index = self.backend.index or self.hub.index
 
     async def start(self) -> Node:
-        await self.broker.connect()
-        await self.broker.meet(self.hub)
+        await self.cluster.connect()
+        await self.cluster.meet(self.hub)
         self.broker.start(self.hub.pipeline.committed, self.hub.pipeline.failed)
+        self.cluster.start()
         return self
 
     async def enter(self, name: str) -> Peer:
@@ -100,6 +108,7 @@ class Node:
 
     async def stop(self) -> None:
         await self.broker.stop(2.0)
+        await self.cluster.leave()
 
     def who(self, room: str = "lobby") -> list[str]:
         return list(slash.members_of(self.hub, room).nicks) if room in self.hub.rooms.loaded else []

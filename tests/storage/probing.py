@@ -1,4 +1,4 @@
-"""What the brokers' tests share: drafts, a clock, and a probe that keeps what a broker hands back."""
+"""What the tests of the ports share: drafts, a clock, and a probe that keeps what a log hands back."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from hubbub.brokers import Backend, alone, clustered
+from hubbub.chat.core import NoIndex
+from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.queries import OpenedRoom
-from hubbub.storage.ports import Broker
+from hubbub.model.queries import OpenedRoom, Search
+from hubbub.storage.memory import MemoryBroker
+from hubbub.storage.sqlite.broker import SqliteBroker
 from records import draft_of, text_in
 
 SECONDS = 90.0  # until an effect that does not come is a failure
@@ -40,13 +44,20 @@ class SetClock:
 
 
 class Probe:
-    """A broker, and all that it handed back, in order.
+    """A log with all that belongs to it, and all that it handed back, in order.
 
-    `inside` is true while the test calls the broker: a callback that comes then is noted as early.
+    `inside` is true while the test calls a port: a callback that comes then is noted as early.
     """
 
-    def __init__(self, broker: Broker, clock: SetClock) -> None:
-        self.broker = broker
+    def __init__(self, backend: Backend | MemoryBroker | SqliteBroker | JetStreamBroker, clock: SetClock) -> None:
+        if isinstance(backend, JetStreamBroker):
+            backend = clustered(backend, None)
+        elif not isinstance(backend, Backend):
+            backend = alone(backend)
+        self.broker = backend.log
+        self.index: Any = backend.index or NoIndex(asyncio.get_running_loop())
+        self.key_values = backend.key_values
+        self.cluster = backend.cluster
         self.clock = clock
         self.entries: list[Entry] = []
         self.failed: list[Draft] = []
@@ -60,11 +71,13 @@ class Probe:
 
     def start(self) -> None:
         self.broker.start(self._committed, self._failed)
+        self.cluster.start()
 
     async def stop(self, deadline: float = SECONDS) -> None:
         if not self._stopped:
             self._stopped = True
             await self.broker.stop(deadline)
+            await self.cluster.leave()
 
     def _arrived(self) -> None:
         self.early += self.inside
@@ -119,8 +132,12 @@ class Probe:
         self._call(method, *values, done)
         return answers
 
+    def way(self, query: Any) -> Callable[..., None]:
+        """Return the method of the port that answers a query."""
+        return self.index.search if isinstance(query, Search) else self.broker.read  # type: ignore[no-any-return]
+
     async def read(self, query: Any) -> Any:
-        answers = self.asking(self.broker.read, query)
+        answers = self.asking(self.way(query), query)
         await self.until(lambda: bool(answers))
         return answers[0]
 

@@ -1,4 +1,4 @@
-"""What storage/ports.py promises, asked of every broker. Nothing here knows how one of them works."""
+"""What storage/ports.py promises, asked of every log and every index. Nothing here knows how one of them works."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
+from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import BrokerError, Closed
@@ -16,15 +17,15 @@ from hubbub.model.entries import SAID, Draft, Entry, Kind, Said
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.storage.memory import MemoryBroker
-from hubbub.storage.ports import MAX_PAGE, Broker
+from hubbub.storage.ports import MAX_PAGE
 from hubbub.storage.sqlite.broker import SqliteBroker
 from nats_servers import NatsServers
 from records import text_in, topic_of
 from system_queries import After, AllRooms, Around, Latest, Search, Since
 
-BROKERS: dict[str, Callable[[Path, SetClock], Broker]] = {
-    "memory": lambda folder, clock: MemoryBroker(clock),
-    "sqlite": SqliteBroker,
+BACKENDS: dict[str, Callable[[Path, SetClock], Backend]] = {
+    "memory": lambda folder, clock: alone(MemoryBroker(clock)),
+    "sqlite": lambda folder, clock: alone(SqliteBroker(folder, clock)),
     "nats": lambda folder, clock: on_nats(folder, clock, 1),
     "nats of three": lambda folder, clock: on_nats(folder, clock, 3),
 }
@@ -34,13 +35,13 @@ LAST = 1 << 60
 running: dict[int, NatsServers] = {}
 
 
-def on_nats(folder: Path, clock: SetClock, count: int) -> Broker:
-    return JetStreamBroker(NatsCredentials(running[count].url), clock, replicas=count, folder=folder)
+def on_nats(folder: Path, clock: SetClock, count: int) -> Backend:
+    return clustered(JetStreamBroker(NatsCredentials(running[count].url), clock, replicas=count), folder)
 
 
-@pytest.fixture(scope="module", params=BROKERS)
+@pytest.fixture(scope="module", params=BACKENDS)
 def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Name a broker; the servers that it needs run as long as its tests."""
+    """Name a log and its index; the servers that it needs run as long as its tests."""
     count = {"nats": 1, "nats of three": 3}.get(request.param)
     if count is None:
         yield request.param
@@ -54,8 +55,8 @@ def name(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture
 async def probe(name: str, tmp_path: Path) -> AsyncIterator[Probe]:
     clock = SetClock()
-    probe = Probe(BROKERS[name](tmp_path, clock), clock)
-    await probe.broker.connect()
+    probe = Probe(BACKENDS[name](tmp_path, clock), clock)
+    await probe.cluster.connect()
     probe.start()
     yield probe
     await probe.stop()
@@ -407,7 +408,7 @@ async def test_search_finds_only_what_was_said(probe: Probe) -> None:
 async def test_answers_come_once_and_not_from_within_the_call(probe: Probe) -> None:
     await probe.say("hi")
     queries = (Latest("lobby", 5), After("lobby", 0, LAST, 5), Since("lobby", 0, 5), Search("hi", 5), AllRooms(5))
-    answers = [probe.asking(probe.broker.read, query) for query in queries]
+    answers = [probe.asking(probe.way(query), query) for query in queries]
     answers += [probe.asking(probe.broker.open, "lobby", 5), probe.asking(probe.broker.open, "none", 5)]
     assert not any(answers)
     await probe.until(lambda: all(answers))

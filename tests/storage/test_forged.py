@@ -20,6 +20,7 @@ from nodes import Node, Peer, until
 from hubbub.chat.hub import Hub
 from hubbub.cluster.nats import presence, streams
 from hubbub.cluster.nats.broker import JetStreamBroker
+from hubbub.cluster.nats.cluster import NatsCluster
 from hubbub.cluster.nats.connection import NatsConnection, OutcomeUnknown
 from hubbub.cluster.nats.forwarded import TO
 from hubbub.cluster.nats.inbound import news, signal, told
@@ -126,6 +127,7 @@ class Alone:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.broker = JetStreamBroker(ACCESS, lambda: STORED)
+        self.cluster = NatsCluster(self.broker)
         self.server: MiniNats = connected(self.broker.link)
         self.hub = Hub(self.broker, lambda: STORED, f"{self.broker.node}-", loop)
         self.people: list[Peer] = []
@@ -133,8 +135,8 @@ class Alone:
     async def start(self) -> None:
         await self.broker.identity.begin()
         await self.broker.lease.begin()
-        await self.broker.meet(self.hub)
-        self.broker._committed, self.broker._sending.failed = self.hub.pipeline.committed, self.hub.pipeline.failed
+        await self.cluster.meet(self.hub)
+        self.broker._committed, self.broker.publisher.failed = self.hub.pipeline.committed, self.hub.pipeline.failed
         node: Node = self  # type: ignore[assignment]
         self.people = [Peer(node, "Ann"), WebPeer(node, "Cy", frames.FORM), Peer(node, "Ida", IrcEncoder(SHOWING))]
         await until(lambda: all(peer.session.rooms for peer in self.people), lambda: "nobody is in", 20)
@@ -148,7 +150,7 @@ class Alone:
 
     async def still_works(self) -> None:
         """See that what is said from now on reaches all, and what others tell too."""
-        presence = self.broker.presence
+        presence = self.cluster.presence
         assert presence
         self.people[0].types("still here")
         good = json.dumps({**TOLD, "to": presence._numbers[self.people[1].session.user], "text": "psst"})  # type: ignore[index]
@@ -165,7 +167,7 @@ async def alone() -> AsyncIterator[Alone]:
         yield node
     finally:
         await node.broker.tasks.stop()
-        await node.broker._sending.give_up()
+        await node.broker.publisher.give_up()
 
 
 def is_clean(node: Alone) -> None:
@@ -206,7 +208,7 @@ def test_forged_message_stops_no_node_and_shows_nothing_unsafe(data: st.DataObje
 
     async def run() -> None:
         async with alone() as node:
-            presence = node.broker.presence
+            presence = node.cluster.presence
             assert presence
             for subject, template in SUBJECTS:
                 content = data.draw(forged(template), label=subject)

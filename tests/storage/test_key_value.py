@@ -17,14 +17,13 @@ from hubbub.cluster.nats.key_value import CHANGED
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import MAX_KEY_BYTES, MAX_VALUE_BYTES, Changed, Item, KeyValueStore
 from hubbub.storage.memory import MemoryBroker
-from hubbub.storage.ports import Broker
 from hubbub.storage.sqlite import key_value
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.storage.sqlite.store import FILE
 from nats_servers import NatsServers
 
 running: list[NatsServers] = []
-STORES: dict[str, Callable[[Path, SetClock], Broker]] = {
+STORES: dict[str, Callable[[Path, SetClock], MemoryBroker | SqliteBroker | JetStreamBroker]] = {
     "memory": lambda folder, clock: MemoryBroker(clock),
     "sqlite": SqliteBroker,
     "nats": lambda folder, clock: JetStreamBroker(NatsCredentials(running[0].url), clock),
@@ -47,7 +46,7 @@ class Asked:
 
     def __init__(self, probe: Probe) -> None:
         self.probe = probe
-        self.store: KeyValueStore = probe.broker.key_values
+        self.store: KeyValueStore = probe.key_values
 
     async def _answer(self, method: Callable[..., None], *values: Any) -> Any:
         answers = self.probe.asking(method, *values)
@@ -71,7 +70,7 @@ class Asked:
 async def asked(name: str, tmp_path: Path) -> AsyncIterator[Asked]:
     clock = SetClock()
     probe = Probe(STORES[name](tmp_path, clock), clock)
-    await probe.broker.connect()
+    await probe.cluster.connect()
     probe.start()
     yield Asked(probe)
     await probe.stop()

@@ -12,7 +12,7 @@ from nodes import Node, Peer, Start, knows, same, until
 
 from hubbub.chat.direct import signal as tell_signal
 from hubbub.cluster.nats import lease, streams
-from hubbub.cluster.nats.broker import AWAY, BACK
+from hubbub.cluster.nats.cluster import AWAY, BACK
 from hubbub.cluster.nats.connection import OutcomeUnknown, Rejected
 from hubbub.cluster.nats.log import publisher
 from hubbub.errors import BrokerError
@@ -113,7 +113,7 @@ async def test_user_that_returns_too_late_gets_another_name(start: Start) -> Non
     one.broker.lease._renew = _cut_off  # type: ignore[method-assign]
     one.broker.lease._until = 0.0
     one.broker.link.tell = _unheard  # type: ignore[method-assign]
-    await until(lambda: not two.broker.presence or not two.broker.presence.peers, lambda: "the node is there still")
+    await until(lambda: not two.cluster.presence or not two.cluster.presence.peers, lambda: "the node is there still")
     ann.types("said meanwhile", "/topic set meanwhile")
     assert (await two.enter("Ann")).refused is None
     del one.broker.link.tell, one.broker.lease._renew
@@ -159,14 +159,14 @@ async def test_people_of_a_node_that_is_given_up_twice_leave_twice(start: Start)
     one, two = await start(), await start()
     await one.enter("Ann")
     bo = await two.enter("Bo")
-    assert two.broker.presence
+    assert two.cluster.presence
     for _ in range(2):
         await same([two], ["Ann", "Bo"])
-        lost, peers = one.broker.lease.node, two.broker.presence.peers.values()
+        lost, peers = one.broker.lease.node, two.cluster.presence.peers.values()
         await until(
             lambda lost=lost, peers=peers: [peer.lease for peer in peers] == [lost], lambda: "a lease is not known"
         )  # type: ignore[misc]
-        two.broker.presence._bury(lost)
+        two.cluster.presence._bury(lost)
         await bo.sees("Ann has left the chat (connection lost)")
         await until(lambda: two.hub.pipeline.idle, lambda: "something has no outcome")
         while one.broker.lease.node == lost:  # it may just have been renewed
@@ -255,7 +255,7 @@ async def test_what_was_missed_is_asked_for(start: Start) -> None:
     await two.enter("Bo")
     await one.enter("Ann")
     await same([two], ["Ann", "Bo"])
-    told = one.broker.presence
+    told = one.cluster.presence
     assert told is not None
     told._told += 3  # as if messages had been lost
     await one.enter("Cy")
@@ -524,12 +524,12 @@ async def test_what_no_server_takes_is_told_as_not_sent(start: Start) -> None:
 
 async def test_address_has_one_cloak_on_every_node(start: Start) -> None:
     one, two = await start(), await start()
-    assert len(one.broker.secret) == 32 and one.broker.secret == two.broker.secret
+    assert len(one.cluster.secret) == 32 and one.cluster.secret == two.cluster.secret
 
 
 async def test_waiting_for_servers_does_not_hide_the_outage_from_others(start: Start) -> None:
     one = await start()
-    publisher = one.broker._sending
+    publisher = one.broker.publisher
     publisher.back.set()  # as at the moment at which a connection ends: nobody was told yet
     one.broker.link._nats._status = 3  # type: ignore[assignment] - reconnecting
     ran = []
@@ -560,7 +560,7 @@ async def test_full_disk_is_told_of_as_such_though_the_lease_cannot_be_renewed_e
     await ann.sees("Not joined: the disk is full.")
     newcomer = await one.enter("Cy")
     assert newcomer.refused and newcomer.refused.text == "The disk is full; try again in a while."
-    assert AWAY not in ann.notices and one.broker.reachable
+    assert AWAY not in ann.notices and one.cluster.reachable
     monkeypatch.setattr(one.broker.link, "publish", publish)
     await until(lambda: one.broker.lease.valid, lambda: "the lease is not valid again")
     ann.types("there is room")
@@ -571,7 +571,7 @@ async def test_full_disk_is_told_of_as_such_though_the_lease_cannot_be_renewed_e
 async def test_bug_on_the_way_into_the_log_ends_in_a_sentence(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     one = await start()
     ann = await one.enter("Ann")
-    monkeypatch.setattr(one.broker._sending, "_pack", lambda *_: 1 / 0)
+    monkeypatch.setattr(one.broker.publisher, "_pack", lambda *_: 1 / 0)
     ann.types("what now")
     await ann.sees("Not confirmed: the server has an internal error.")
     monkeypatch.undo()

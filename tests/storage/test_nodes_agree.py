@@ -145,8 +145,8 @@ class World:
             case "cut":
                 node.broker.link._nats._transport._io_writer.transport.abort()  # type: ignore[union-attr]
             case "missed":
-                assert node.broker.presence
-                node.broker.presence._told += 1
+                assert node.cluster.presence
+                node.cluster.presence._told += 1
             case "starts" if len(self.nodes) < 3:
                 await self.start()
             case "stops" if len(self.nodes) > 2:

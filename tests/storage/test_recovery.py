@@ -67,7 +67,7 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         servers.signal(0, signal.SIGKILL)
         shutil.copytree(data, kept)
         servers.start(0)
-        await until(lambda: one.broker.reachable, lambda: "the server is not back")
+        await until(lambda: one.cluster.reachable, lambda: "the server is not back")
         ann.types("a", "b", "/topic of then", "c")
         await idle(one, ann)
         await until(lambda: one.broker.following.feeds["lobby"].noted > 0, lambda: "the topic is not noted")
@@ -77,7 +77,7 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         shutil.rmtree(data)
         shutil.copytree(kept, data)
         servers.start(0)
-        await until(lambda: one.broker.reachable, lambda: "the server is not back")
+        await until(lambda: one.cluster.reachable, lambda: "the server is not back")
         # The other stream has lost nothing:
         await streams.patiently(lambda: one.broker.link.publish(state.subject, state.data, {}))
         ann.types("after the power cut")
@@ -230,7 +230,7 @@ async def test_lease_goes_on_when_somebody_answers_in_the_servers_place(start: S
     await until(lambda: replies > 3, lambda: "it has given up")
     await foreign.unsubscribe(subscription)
     await foreign.close()
-    await until(lambda: one.broker.reachable, lambda: "it has no lease")
+    await until(lambda: one.cluster.reachable, lambda: "it has no lease")
     ann.types("still here")
     await idle(one, ann)
     assert [text_in(entry) for entry in (await ask(one, Latest("lobby", 1))).entries] == ["still here"]
@@ -377,7 +377,7 @@ async def test_people_in_many_rooms_are_known_elsewhere_however_long_their_names
     try:
         await until(
             lambda: bool(
-                two.broker.presence and [len(peer.people) for peer in two.broker.presence.peers.values()] == [500]
+                two.cluster.presence and [len(peer.people) for peer in two.cluster.presence.peers.values()] == [500]
             ),
             lambda: "they are not known",
         )
@@ -424,21 +424,21 @@ async def test_monitor_is_not_told_that_somebody_left_who_came_anew_on_another_n
     one, two, three = await start(), await start(), await start()
     network, told = IrcNetwork(three.hub, Settings()), Told()
     network.watch("Kat", cast("IrcClient", told))
-    assert three.broker.presence
-    look, gate = three.broker.presence._look_at, asyncio.Event()
+    assert three.cluster.presence
+    look, gate = three.cluster.presence._look_at, asyncio.Event()
 
     async def late(node: str, peer: Any) -> None:
         await gate.wait()
         await look(node, peer)
 
-    monkeypatch.setattr(three.broker.presence, "_look_at", late)
+    monkeypatch.setattr(three.cluster.presence, "_look_at", late)
     await one.enter("Kat")
     await until(lambda: told.codes == [730], lambda: str(told.codes))
     await one.die()
     assert not (await two.enter("Kat")).refused
     await until(lambda: told.codes == [730, 730], lambda: str(told.codes))
     gate.set()
-    await until(lambda: len(three.broker.presence.peers) == 1, lambda: "it is there still")
+    await until(lambda: len(three.cluster.presence.peers) == 1, lambda: "it is there still")
     assert told.codes[-1] == 730
     two.hub.depart(two.hub.nicks.find("Kat").sessions[0])  # type: ignore[union-attr]
     await until(lambda: told.codes[-1] == 731, lambda: str(told.codes))

@@ -38,7 +38,7 @@ async def nodes(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
     monkeypatch.setattr(broker_module, "AUDIT", 0.2)
     pair = made(servers), made(servers)
     for probe in pair:
-        await probe.broker.connect()
+        await probe.cluster.connect()
         probe.start()
     yield pair
     for probe in pair:
@@ -69,7 +69,7 @@ async def test_all_nodes_know_the_log_by_one_identity_and_a_new_log_by_another(n
     link = one.broker.link  # type: ignore[attr-defined]
     await link.ask(f"STREAM.DELETE.{streams.LOG}")
     fresh = made_like(one)
-    await fresh.broker.connect()
+    await fresh.cluster.connect()
     fresh.start()
     assert fresh.broker.log_id not in ("", before)
     await fresh.stop()
@@ -216,7 +216,7 @@ async def test_history_is_whole_however_it_was_published(nodes: tuple[Probe, Pro
         await two.say("from two")
         await one.say("elsewhere", room="other")
     fresh = made_like(one)
-    await fresh.broker.connect()
+    await fresh.cluster.connect()
     fresh.start()
     whole = (await pages(fresh, lambda seq: After("lobby", seq, LAST, 50)))[0]
     assert len(whole) == 471 + 9
@@ -257,7 +257,7 @@ async def test_rules_of_a_room_are_known_though_nobody_could_note_them(nodes: tu
     noted = await link.last(streams.NOW, f"{streams.STATE}lobby")
     await link.replace(f"{streams.STATE}lobby", state.encode(), noted.number)
     fresh = made_like(one)
-    await fresh.broker.connect()
+    await fresh.cluster.connect()
     fresh.start()
     opened = await fresh.open("lobby")
     assert topic_of(opened) == "tea" and [rule.kind for rule in opened.snapshot] == [Kind.JOIN, Kind.TOPIC, Kind.MODE]
@@ -296,7 +296,7 @@ async def test_time_does_not_depend_on_a_clock_that_was_wrong_once(nodes: tuple[
     (entry,) = await two.say("on another node")
     assert entry.time == noon + 3.0
     fresh = made_like(one)
-    await fresh.broker.connect()
+    await fresh.cluster.connect()
     fresh.start()
     fresh.clock.now = noon + 4.0
     (entry,) = await fresh.say("after a restart")
@@ -314,7 +314,7 @@ async def test_newest_entries_of_every_kind_tell_who_has_left(nodes: tuple[Probe
     for _ in range(5):
         await one.commit(*said(*("more" for _ in range(60))))
     fresh = made_like(one)
-    await fresh.broker.connect()
+    await fresh.cluster.connect()
     fresh.start()
     state = await fresh.open("lobby")
     assert [entry.kind for entry in state.recent[:2]] == [Kind.JOIN, Kind.LEAVE] and len(state.recent) == 302
@@ -338,8 +338,8 @@ async def test_memory_of_rooms_that_nobody_is_in_comes_back(
         await one.commit(draft(f"new{number}", name, Kind.ROOM_RENAMED))
         one.broker.close(f"new{number}")
     broker: JetStreamBroker = one.broker  # type: ignore[assignment]
-    while broker._sending.outgoing:  # noqa: ASYNC110 - it is a test
+    while broker.publisher.outgoing:  # noqa: ASYNC110 - it is a test
         await asyncio.sleep(0)
     await broker.following.tidy(())
     rooms = broker.following
-    assert not rooms.feeds and not rooms._locks and not broker._sending.forsaken and not broker._sending.unseen
+    assert not rooms.feeds and not rooms._locks and not broker.publisher.forsaken and not broker.publisher.unseen

@@ -13,6 +13,7 @@ from typing import cast
 import pytest
 from probing import Probe, SetClock, draft, texts
 
+from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
@@ -37,8 +38,8 @@ async def probe(servers: NatsServers, tmp_path: Path) -> AsyncIterator[Probe]:
 
 async def made(servers: NatsServers, folder: Path | None) -> Probe:
     clock = SetClock()
-    probe = Probe(JetStreamBroker(NatsCredentials(servers.url), clock, folder=folder), clock)
-    await probe.broker.connect()
+    probe = Probe(clustered(JetStreamBroker(NatsCredentials(servers.url), clock), folder), clock)
+    await probe.cluster.connect()
     probe.start()
     return probe
 
@@ -83,7 +84,7 @@ async def test_copy_of_another_stream_is_not_used(servers: NatsServers, probe: P
 async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: pytest.MonkeyPatch) -> None:
     await probe.say("tea")
     monkeypatch.setattr(projection_module, "PATIENCE", 0.05)
-    copy = probe.broker._projection  # type: ignore[attr-defined]
+    copy = probe.index.copy  # type: ignore[attr-defined]
 
     async def slow() -> None:
         for _ in range(100):
@@ -95,7 +96,7 @@ async def test_copy_that_is_far_behind_says_how_far(probe: Probe, monkeypatch: p
         pass
     answer = await probe.read(Search("tea", 9))
     assert isinstance(answer, BrokerError) and str(answer) == "the index is being built: it has 43 % of the log"
-    assert probe.broker.figures()["search_behind"][1] == 57.0
+    assert probe.cluster.figures()["search_behind"][1] == 57.0
 
 
 async def test_little_that_is_new_is_found_before_it_is_indexed(
@@ -103,7 +104,7 @@ async def test_little_that_is_new_is_found_before_it_is_indexed(
 ) -> None:
     monkeypatch.setattr(projection_module, "EVERY", 60.0)
     other = await made(servers, tmp_path / "copy")
-    copy = other.broker._projection  # type: ignore[attr-defined]
+    copy = other.index.copy  # type: ignore[attr-defined]
     await copy.sync()
     indexed = []
     await other.say("tea")
@@ -152,7 +153,7 @@ async def test_copy_is_closed_though_its_node_ends_while_it_is_opened(
     other = await made(servers, tmp_path / "copy")
     await asyncio.sleep(0.1)
     await other.stop()
-    assert len(opened) == 1 and other.broker._projection._store is None  # type: ignore[attr-defined]
+    assert len(opened) == 1 and other.index.copy._store is None  # type: ignore[attr-defined]
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         opened[0]._db.execute("SELECT 1")
     await servers.forget()
@@ -226,7 +227,7 @@ async def test_redacted_text_leaves_the_copy(
 ) -> None:
     monkeypatch.setattr(projection_module, "EVERY", 60.0)
     node = await made(servers, tmp_path / "copy")
-    copy = node.broker._projection  # type: ignore[attr-defined]
+    copy = node.index.copy  # type: ignore[attr-defined]
     async with copy._lock:  # the first round of the task is over
         pass
     (entry,) = await node.say("hunterpassword")

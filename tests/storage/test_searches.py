@@ -134,7 +134,7 @@ async def test_searches_delay_neither_joins_nor_history_nor_messages(
         return answer(store, query)
 
     monkeypatch.setattr(Store, "answer", slow)
-    found = [probe.asking(probe.broker.read, query(Peer(f"192.0.2.{number}"))) for number in range(40)]
+    found = [probe.asking(probe.index.search, query(Peer(f"192.0.2.{number}"))) for number in range(40)]
     assert texts((await probe.open("lobby")).latest) == ["tea"]
     assert texts((await probe.read(Latest("lobby", 5))).entries) == ["tea"]
     await probe.say("more")
@@ -175,7 +175,7 @@ async def test_search_in_memory_lets_others_have_their_turn(monkeypatch: pytest.
     probe = Probe(MemoryBroker(clock), clock)
     probe.start()
     await probe.say(*(f"tea {number}" for number in range(1000)))
-    found = probe.asking(probe.broker.read, query(Peer(), "nowhere"))
+    found = probe.asking(probe.index.search, query(Peer(), "nowhere"))
     later = probe.asking(probe.broker.read, Latest("lobby", 1))
     await probe.until(lambda: bool(later))
     assert not found

@@ -430,8 +430,8 @@ async def test_exactly_one_connection_writes(tmp_path: Path, monkeypatch: pytest
     probe.start()
     await probe.say("one", "two")
     for method, *values in (
-        (probe.broker.key_values.put, "a/b", b"1", 0),
-        (probe.broker.read, Search("two", 5)),
+        (probe.key_values.put, "a/b", b"1", 0),
+        (probe.index.search, Search("two", 5)),
         (probe.broker.probe,),
     ):
         answers = probe.asking(method, *values)

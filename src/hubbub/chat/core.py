@@ -22,7 +22,7 @@ from hubbub.model.access import Action, may
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
-from hubbub.model.queries import AllRooms, LogPage, Query, RoomList
+from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.redactions import Redactions
 from hubbub.model.viewer import Viewer
@@ -31,15 +31,34 @@ from hubbub.text.cleaning import reason_of
 from hubbub.text.tags import join
 
 
-class Log(LogReader, DraftPublisher, Protocol):
-    """The part of a broker that the hub needs; storage/ports.py documents its guarantees."""
+class HubLog(LogReader, DraftPublisher, Protocol):
+    """The part of a log that the hub needs; storage/ports.py documents its guarantees."""
+
+
+class Index(Protocol):
+    """A search index of the log; storage/ports.py documents its guarantees."""
+
+    def search(self, query: Search, done: Callable[[Any], None]) -> None:
+        """Call `done` later with the messages that match a search, or with a BrokerError."""
+        ...
+
+
+class NoIndex:
+    """The index of a server that keeps none."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+
+    def search(self, query: Search, done: Callable[[Any], None]) -> None:
+        """Refuse a search."""
+        self._scheduler.call_soon(done, BrokerError("this node keeps no search index"))
 
 
 class Core:
     """The parts of a hub that its operations share.
 
     Args:
-        broker: orders and stores the entries.
+        log: orders and stores the entries.
         clock: returns the seconds since the epoch.
         scheduler: the running event loop.
         limits: the limits of the core.
@@ -49,13 +68,14 @@ class Core:
 
     def __init__(
         self,
-        broker: Log,
+        log: HubLog,
         clock: Callable[[], float],
         scheduler: Scheduler,
         limits: Limits | None = None,
         ticks: Callable[[], float] | None = None,
     ) -> None:
-        self.broker = broker
+        self.log = log
+        self.index: Index = NoIndex(scheduler)  # the owner sets another one
         self.clock = clock
         self.ticks = ticks or clock
         self.limits = limits or Limits()
@@ -83,7 +103,7 @@ class Core:
         self.loaded: dict[str, Room] = {}  # by name
         self.redactions = Redactions()
         self.delivery = Delivery(self.read, self.limits)
-        self.pipeline = Pipeline(broker, scheduler, self.ticks, self.limits.gathered)
+        self.pipeline = Pipeline(log, scheduler, self.ticks, self.limits.gathered)
 
     # --- permissions -----------------------------------------------------------------------------------------------
 
@@ -181,7 +201,10 @@ class Core:
                 result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
             done(result)
 
-        self.broker.read(query, show)
+        if isinstance(query, Search):
+            self.index.search(query, show)
+        else:
+            self.log.read(query, show)
 
     def ask(self, session: Session, query: Query | AllRooms, answer: Callable[[Any], Event]) -> None:
         """Read the log for a session, and reply with the event that `answer` makes of the result.

@@ -2,7 +2,7 @@
 
 A member is either *live* or *behind*. A live member has received everything, and each new batch is written to it at
 once. A member is behind while its transport takes no bytes, and until it has caught up: only its cursor is kept, and it
-catches up from the batches in memory or, if they do not reach back far enough, from the broker's log.
+catches up from the batches in memory or, if they do not reach back far enough, from the log.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hubbub.errors import BrokerError
 from hubbub.model import ids
 from hubbub.model.client import Send
 from hubbub.model.entries import Entry, Left, NickChanged, Said
-from hubbub.model.queries import After, AllRooms, LogPage, OpenedRoom, Query
+from hubbub.model.queries import After, AllRooms, LogPage, LogQuery, OpenedRoom
 from hubbub.model.viewer import SYSTEM
 
 EVENTS = 1_000  # events in several rooms that are remembered, so that each of them is shown once
@@ -28,11 +28,15 @@ NOBODY: Mapping[Session, int] = {}
 
 
 class LogReader(Protocol):
-    """The part of a broker that the core needs; storage/ports.py documents its guarantees."""
+    """The part of a log that can be read; storage/ports.py documents its guarantees."""
 
     @property
     def log_id(self) -> str:
-        """The identity of the log that the numbers of its entries belong to."""
+        """The identity of the log, in letters and digits; valid once the log has started.
+
+        Entry numbers are comparable only within one identity. The identity changes when the log does not continue the
+        log that clients saw: a new log, a lost end, a restored backup.
+        """
         ...
 
     def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
@@ -43,7 +47,7 @@ class LogReader(Protocol):
         """Stop following a room that `open` has opened."""
         ...
 
-    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
+    def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:
         """Call `done` later with the answer to a query, or with a BrokerError."""
         ...
 
@@ -68,7 +72,7 @@ class Delivery:
 
     """
 
-    def __init__(self, read: Callable[[Query, Callable[[Any], None]], None], limits: Limits) -> None:
+    def __init__(self, read: Callable[[LogQuery, Callable[[Any], None]], None], limits: Limits) -> None:
         self._query = read
         self._limits = limits
         self._recent: deque[tuple[Room, CommittedBatch]] = deque()  # all remembered batches, oldest first

@@ -38,9 +38,9 @@ class Effects:
         }
 
     def stored(self, entries: Sequence[Entry]) -> None:
-        """Deliver the entries that the broker has stored to the members of their rooms, and settle their drafts.
+        """Deliver the entries that the log has stored to the members of their rooms, and settle their drafts.
 
-        The entries must come in the broker's order.
+        The entries must come in the log's order.
         """
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
- 1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the broker
+ 1. Every method is a plain `def`: the event loop is the only lock. An operation that must wait for the log
     ends later in another call. Meanwhile the next commands of that session wait (`Session.pending`), and no
     other session does.
  2. Every action of a session becomes a draft. No session sees any of it until `Pipeline.committed` brings it
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hubbub.chat.core import Core, Log
+from hubbub.chat.core import Core, HubLog
 from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
@@ -40,7 +40,7 @@ class Hub(Core):
     """All rooms and all sessions of this process.
 
     Args:
-        broker: orders and stores the entries.
+        log: orders and stores the entries.
         clock: returns the seconds since the epoch.
         boot: a prefix of every id; it differs for every start of every server.
         scheduler: the running event loop.
@@ -51,14 +51,14 @@ class Hub(Core):
 
     def __init__(
         self,
-        broker: Log,
+        log: HubLog,
         clock: Callable[[], float],
         boot: str,
         scheduler: Scheduler,
         limits: Limits | None = None,
         ticks: Callable[[], float] | None = None,
     ) -> None:
-        super().__init__(broker, clock, scheduler, limits, ticks)
+        super().__init__(log, clock, scheduler, limits, ticks)
         # The server shuts down: all sessions leave, and their leaves are not published.
         self.closing = False
         self._boot = boot

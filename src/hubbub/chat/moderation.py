@@ -178,7 +178,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
         room: the room.
         name: the new name.
         reason: the reason that the other members are shown; may be "".
-        refuse: is called later if the new name is in use, or if the broker fails.
+        refuse: is called later if the new name is in use, or if the log fails.
 
     Raises:
         Refused: the session is no operator, or the name is not allowed.

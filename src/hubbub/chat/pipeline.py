@@ -1,6 +1,6 @@
 """The pipeline: drafts are gathered, published as a batch, delivered when they are stored, and then settled.
 
-The batch that is gathered while the last one is committed and delivered is the next one: a transaction for the broker
+The batch that is gathered while the last one is committed and delivered is the next one: a transaction for the log
 and one write for each member. So batches grow with the load by back-pressure, and no draft waits for a timer.
 
 There is one exception: while joins pile up, the fan-outs are paced. Each join is written to everybody who is in the
@@ -24,8 +24,8 @@ from hubbub.model.events import Acknowledged, Notice
 from hubbub.text.cleaning import beginning
 
 MAX_UNCONFIRMED = 10_000  # postings without a definite outcome that are remembered
-NEXT_SECONDS = 0.05  # until the next batch, for a broker that gathers batches itself
-RETRY_SECONDS = 0.25  # until the next batch after the broker failed
+NEXT_SECONDS = 0.05  # until the next batch, for a log that gathers batches itself
+RETRY_SECONDS = 0.25  # until the next batch after the log failed
 STORM_JOINS = 8  # joins without an outcome from which on the next batch is paced
 
 
@@ -42,11 +42,11 @@ class Scheduler(Protocol):
 
 
 class DraftPublisher(Protocol):
-    """The part of a broker that the pipeline needs; storage/ports.py documents its guarantees."""
+    """The part of a log that takes drafts; storage/ports.py documents its guarantees."""
 
     @property
     def gathers(self) -> bool:
-        """Whether the broker forms batches itself: it then accepts more drafts before it has stored the last ones."""
+        """Whether the log forms batches itself: it then accepts more drafts before it has stored the last ones."""
         ...
 
     def publish(self, drafts: Sequence[Draft]) -> None:
@@ -58,15 +58,15 @@ class Pipeline:
     """The postings of all sessions, from their creation until their outcome is known.
 
     Args:
-        broker: orders and stores the drafts.
+        log: orders and stores the drafts.
         scheduler: the running event loop.
         clock: returns the seconds of a precise clock that never goes back.
         bound: the number of characters of text in the pipeline above which sessions must wait.
 
     """
 
-    def __init__(self, broker: DraftPublisher, scheduler: Scheduler, clock: Callable[[], float], bound: int) -> None:
-        self._broker = broker
+    def __init__(self, log: DraftPublisher, scheduler: Scheduler, clock: Callable[[], float], bound: int) -> None:
+        self._log = log
         self._scheduler = scheduler
         self._clock = clock
         self._bound = bound
@@ -79,14 +79,14 @@ class Pipeline:
         self.entries = 0  # entries stored since the start
         self.not_stored = 0  # drafts not stored since the start
         self._gathered: list[Posting] = []  # for the next batch
-        self._in_flight: dict[str, Posting] = {}  # with the broker, by id
+        self._in_flight: dict[str, Posting] = {}  # with the log, by id
         self._unconfirmed: dict[str, Posting] = {}  # reported as not confirmed, by id
         self._size = 0  # characters of text in `_in_flight` and `_gathered`
         self.is_full = False  # that is over the bound: sessions must wait
         self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by room
         self._join_count = 0  # the sum of `_joins`
         self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
-        self._busy = False  # a batch is with the broker, or being delivered
+        self._busy = False  # a batch is with the log, or being delivered
         self._planned = False  # a call of `_publish` is scheduled
         self._earliest = 0.0  # time on the clock before which no batch is published
         self._published_at = 0.0  # time of the last publication; 0 after its commit
@@ -111,7 +111,7 @@ class Pipeline:
             self._plan()
 
     def __iter__(self) -> Iterator[Posting]:
-        """Yield the postings that have no outcome yet, those with the broker first."""
+        """Yield the postings that have no outcome yet, those with the log first."""
         yield from self._in_flight.values()
         yield from self._gathered
 
@@ -159,7 +159,7 @@ class Pipeline:
         if count := self._joins.pop(room, 0):
             self._joins[to] += count
 
-    # --- to the broker ------------------------------------------------------------------------------------------
+    # --- to the log ---------------------------------------------------------------------------------------------
 
     def _plan(self) -> None:
         """Schedule the publication of the gathered drafts as early as possible."""
@@ -177,21 +177,21 @@ class Pipeline:
         if batch:
             self._in_flight.update((posting.draft.id, posting) for posting in batch)
             self._busy = True
-            # A broker that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
-            if self._broker.gathers:
+            # A log that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
+            if self._log.gathers:
                 self._scheduler.call_later(NEXT_SECONDS, self._next)
             self._published_at = self._clock()
-            self._broker.publish([posting.draft for posting in batch])
+            self._log.publish([posting.draft for posting in batch])
 
     def _next(self) -> None:
         self._busy = False
         if self._gathered and not self._planned:
             self._plan()
 
-    # --- from the broker ----------------------------------------------------------------------------------------
+    # --- from the log -------------------------------------------------------------------------------------------
 
     def committed(self, entries: Sequence[Entry]) -> None:
-        """Deliver stored entries, in the broker's order, and publish the next batch when the loop has written them."""
+        """Deliver stored entries, in the log's order, and publish the next batch when the loop has written them."""
         start = self._clock()
         if self._published_at:
             self.on_commit(start - self._published_at)

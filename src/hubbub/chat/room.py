@@ -284,7 +284,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         return Cursor(seq, batch.after.ordinal + batch.index_after(seq))
 
     def newest_uncached(self) -> int:
-        """Return the number after which the log is in memory: entries up to it are only in the broker's log."""
+        """Return the number after which the entries are in memory; those up to it are only in the log."""
         return next(iter(self.recent_batches), self.end.seq)
 
     @property

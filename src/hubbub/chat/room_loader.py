@@ -1,4 +1,4 @@
-"""The room loader keeps the loaded rooms, and loads a room from the broker when a session needs it."""
+"""The room loader keeps the loaded rooms, and loads a room from the log when a session needs it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class RoomLoader:
         abroad: RemoteUsers,
     ) -> None:
         self.loaded = core.loaded
-        self._broker = core.broker
+        self._log = core.log
         self._history = core.limits.history
         self._take_in = take_in
         self._settle = settle
@@ -64,7 +64,7 @@ class RoomLoader:
         opening = self._opening.get(name)
         if opening is None:
             opening = self._opening[name] = _Opening()
-            self._broker.open(name, self._history, lambda state: self._opened(name, state))
+            self._log.open(name, self._history, lambda state: self._opened(name, state))
         opening.waiters[session] = then
 
     def __contains__(self, name: str) -> bool:
@@ -84,7 +84,7 @@ class RoomLoader:
         """Remove a room from memory, and stop following its log."""
         room = self.loaded.pop(name)
         self._abroad.room_unloaded(room)
-        self._broker.close(name)
+        self._log.close(name)
 
     def _opened(self, name: str, state: OpenedRoom | BrokerError) -> None:
         opening = self._opening.pop(name)

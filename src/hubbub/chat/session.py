@@ -33,7 +33,7 @@ class Posting(Struct, eq=False):
     """A draft on its way into the log, with everything about it that only this process needs to know.
 
     Args:
-        draft: the draft, as the broker gets it.
+        draft: the draft, as the log gets it.
         session: the session that published it and waits for the outcome, or None.
         label: the session's own identifier for it: the reply repeats it, and the stored id ends with it.
         size: the characters of its text while it is in the pipeline.

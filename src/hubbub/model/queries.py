@@ -101,7 +101,8 @@ class Around(_Query, frozen=True):
     every: bool
 
 
-Query = Latest | After | Since | Search | Around
+LogQuery = Latest | After | Since | Around  # the log answers them
+Query = LogQuery | Search
 
 
 class LogPage(Struct, frozen=True):

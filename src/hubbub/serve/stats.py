@@ -37,4 +37,4 @@ class Stats(Struct):
     commit: Timing
     fan_out: Timing
     lag: Timing  # of the event loop
-    broker: Mapping[str, tuple[str, float]]  # the broker's metrics by name: help text, value
+    cluster: Mapping[str, tuple[str, float]]  # the cluster's metrics by name: help text, value

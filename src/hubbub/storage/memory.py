@@ -1,14 +1,14 @@
-"""A broker that keeps the log only in memory: for tests, and for servers that store nothing (`--ephemeral`)."""
+"""A log that is kept only in memory: for tests, and for servers that store nothing (`--ephemeral`)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import islice
 from operator import attrgetter, length_hint
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import structs
 
@@ -16,7 +16,19 @@ from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Body, Draft, Entry, Said
-from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
+from hubbub.model.queries import (
+    After,
+    AllRooms,
+    Around,
+    Latest,
+    LogPage,
+    LogQuery,
+    OpenedRoom,
+    Query,
+    RoomList,
+    Search,
+    Since,
+)
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
@@ -25,9 +37,6 @@ from hubbub.storage.memory_key_value import MemoryKeyValue
 from hubbub.storage.ports import Committed, Failed, around, new_log_id, page, readable, stamp
 from hubbub.storage.search_scheduler import SearchScheduler
 from hubbub.storage.words import Words
-
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
 
 SLICE = 500  # entries that a search checks in one iteration of the loop: a few milliseconds
 ENTRY_COST = 500  # approximate bytes of an entry besides its text
@@ -53,7 +62,6 @@ class MemoryBroker:
 
     def __init__(self, clock: Callable[[], float], bound: int = 64 * 1024 * 1024) -> None:
         self.gathers = False
-        self.secret = b""
         self.log_id = new_log_id()
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
@@ -66,24 +74,11 @@ class MemoryBroker:
         self._log: deque[Entry] = deque()
         self._rooms: dict[str, _Room] = {}  # by name
 
-    async def connect(self) -> None:
-        """Do nothing: this broker needs no other servers."""
-
-    async def meet(self, hub: Hub) -> None:
-        """Do nothing: there are no users on other nodes."""
-
     def start(self, committed: Committed, failed: Failed) -> None:
         """Deliver outcomes on the running loop."""
         self._loop = asyncio.get_running_loop()
         self._searches = SearchScheduler(self._search, 1)
         self._committed = committed
-
-    def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Return an empty mapping: this broker has no statistics of its own."""
-        return {}
-
-    async def give_up(self) -> None:
-        """Do nothing: every draft gets its outcome in the next iteration of the loop."""
 
     async def stop(self, deadline: float) -> None:
         """Wait for one iteration of the loop, in which all published drafts get their outcome."""
@@ -110,22 +105,28 @@ class MemoryBroker:
     def close(self, room: str) -> None:
         """Do nothing: `open` made no subscription."""
 
-    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query in the next iteration of the loop; a search may take several."""
+    def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query in the next iteration of the loop."""
         if isinstance(query, AllRooms):
             self._loop.call_soon(done, self._all_rooms(query))
-            return
+        elif self._lets_read(query, done):
+            self._loop.call_soon(done, self._answer(query))
+
+    def search(self, query: Search, done: Callable[[Any], None]) -> None:
+        """Search in one of the next iterations of the loop; a search may take several."""
+        if self._lets_read(query, done):
+            self._searches.ask(query, done)
+
+    def _lets_read(self, query: Query, done: Callable[[Any], None]) -> bool:
+        """Return whether the viewer may read the room of a query; if not, answer the query."""
         try:
-            seen = query.room is None or readable(query.viewer, self._state_of(query.room))
+            if query.room is None or readable(query.viewer, self._state_of(query.room)):
+                return True
         except Closed as closed:
             self._loop.call_soon(done, closed)
-            return
-        if not seen:
-            self._loop.call_soon(done, LogPage(()))
-        elif isinstance(query, Search):
-            self._searches.ask(query, done)
         else:
-            self._loop.call_soon(done, self._answer(query))
+            self._loop.call_soon(done, LogPage(()))
+        return False
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         states = [self._rooms[name].state for name in sorted(self._rooms) if name > query.after]
@@ -205,7 +206,7 @@ class MemoryBroker:
 
         self._loop.call_soon(look)
 
-    def _answer(self, query: Latest | After | Since | Around) -> LogPage:
+    def _answer(self, query: LogQuery) -> LogPage:
         match query:
             case After():
                 entries = (e for e in self._entries(query.room) if query.seq < e.seq <= query.upto)

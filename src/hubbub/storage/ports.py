@@ -1,7 +1,8 @@
-"""The contract of a broker.
+"""The contracts of a log and of a search index.
 
-A broker orders, stores and distributes entries; the hub decides everything else. The same contract test runs against
-every broker (tests/storage/test_contract.py).
+A log orders, stores and distributes entries; the hub decides everything else. An index finds messages in it. The same
+contract test runs against every implementation (tests/storage/test_contract.py). The other two ports of the storage are
+KeyValueStore (key_value.py) and Cluster (cluster/port.py).
 
  1. `publish(drafts)` returns at once. Later, each draft goes either to `committed` as an entry, or to `failed`. An
     entry is stored before that, so that killing the process cannot undo it. `failed` gets True if the draft is
@@ -14,22 +15,22 @@ every broker (tests/storage/test_contract.py).
     `close(room)` ends that.
  5. `read(query, done)`: `done` gets a LogPage (for AllRooms a RoomList) of committed entries that model/access.py lets
     the query's viewer see. It gets Closed if a room is not open to the viewer, and an empty page for a hidden room. A
-    page holds at most MAX_PAGE characters of text, but at least one entry if there is one. A search finds the same
-    messages on every broker (words.py), including the newest ones. Each address has one search at a time; if too
-    many searches wait, `done` gets Busy.
- 6. `probe(done)`: `done` gets None after the broker has committed a test record, which is no entry.
- 7. Every `done` is called exactly once, later and not from within the call, on the loop's thread. If the request
+    page holds at most MAX_PAGE characters of text, but at least one entry if there is one.
+ 6. `search(query, done)` follows the same rules as `read`. A search finds the same messages in every index (words.py),
+    including the newest ones. Each address has one search at a time; if too many searches wait, `done` gets Busy.
+ 7. `probe(done)`: `done` gets None after the log has committed a test record, which is no entry.
+ 8. Every `done` is called exactly once, later and not from within the call, on the loop's thread. If the request
     fails, it gets a BrokerError whose text may be shown to users.
- 8. `stop` returns when all published drafts have their outcome, or after its deadline.
+ 9. `stop` returns when all published drafts have their outcome, or after its deadline.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
-from hubbub.chat import delivery
+from hubbub.chat.core import HubLog
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import HIDDEN, Action, may
 from hubbub.model.codec import text_of
@@ -37,13 +38,9 @@ from hubbub.model.entries import Draft, Entry, Said
 from hubbub.model.queries import Around, LogPage
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import Viewer
-from hubbub.storage.key_value import KeyValueStore
 
 LEAD = 1.0  # seconds that an entry's time may be ahead of the clock
 MAX_PAGE = 32 * 1024  # characters of text in a page: a slow reader's share of memory
-
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
 
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # without characters that look alike
 
@@ -51,22 +48,8 @@ Committed = Callable[[Sequence[Entry]], None]
 Failed = Callable[[Sequence[Draft], str, bool], None]
 
 
-class Broker(delivery.LogReader, Protocol):
-    """The interface of a broker for the hub and the server."""
-
-    @property
-    def gathers(self) -> bool:
-        """Whether the broker forms batches itself: it then accepts more drafts before it has stored the last ones."""
-        ...
-
-    @property
-    def log_id(self) -> str:
-        """The identity of the log, in letters and digits; valid once the broker has started.
-
-        Entry numbers are comparable only within one identity. The identity changes when the log does not continue the
-        log that clients saw: a new log, a lost end, a restored backup.
-        """
-        ...
+class Log(HubLog, Protocol):
+    """The interface of a log for the server; HubLog is the part of it that the hub uses."""
 
     @property
     def health(self) -> str:
@@ -76,42 +59,12 @@ class Broker(delivery.LogReader, Protocol):
     # Called once, on the loop's thread, with the reason when nothing can be stored any more: the server must then end.
     broken: Callable[[str], None]
 
-    @property
-    def secret(self) -> bytes:
-        """The secret that only the nodes of the cluster share, once connected; b"" for a single node."""
-        ...
-
-    @property
-    def key_values(self) -> KeyValueStore:
-        """The small durable facts beside the log (key_value.py); usable once the broker has started."""
-        ...
-
-    async def connect(self) -> None:
-        """Connect to the external servers that the broker needs, before any client connects. Raises SettingsError."""
-        ...
-
-    async def meet(self, hub: Hub) -> None:
-        """Give the hub the users of other nodes, and keep them up to date. Raises SettingsError."""
-        ...
-
     def start(self, committed: Committed, failed: Failed) -> None:
         """Start work on the running loop, and deliver outcomes to `committed` and `failed`. Raises SettingsError."""
         ...
 
-    def publish(self, drafts: Sequence[Draft]) -> None:
-        """Order and store drafts; return at once."""
-        ...
-
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
-        """Check that the broker can commit; call `done` later with None or a BrokerError."""
-        ...
-
-    def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Return statistics for monitoring: by name, each with an explanation and a value."""
-        ...
-
-    async def give_up(self) -> None:
-        """Report an outcome now for drafts that cannot be stored at the moment: the clients are about to disconnect."""
+        """Check that the log can commit; call `done` later with None or a BrokerError."""
         ...
 
     async def stop(self, deadline: float) -> None:

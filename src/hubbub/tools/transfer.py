@@ -378,7 +378,7 @@ async def _export_stream(settings: Settings, file: Output, progress: Progress) -
 async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -> Outcome:
     from hubbub.cluster.nats.log.archive import StreamImport
 
-    broker = brokers.cluster(settings)
+    broker = brokers.stream(settings)
     await broker.attach()
     try:
         taking = StreamImport(broker)
@@ -391,3 +391,4 @@ async def _import_stream(settings: Settings, lines: Lines, progress: Progress) -
         return Outcome(added, seen - added)
     finally:
         await broker.stop(1.0)
+        await broker.detach()

@@ -106,7 +106,7 @@ class Api:
         self._routes = [(route.pattern, route) for route in ROUTES]
         forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
             TEXT: wire.TextEncoder(),
-            EVENTS: wire.EventStreamEncoder(lambda: hub.broker.log_id),
+            EVENTS: wire.EventStreamEncoder(lambda: hub.log.log_id),
         }
         # By media type, and whether the client supports chunked encoding. Encoders are compared by identity, so each is
         # made only once.
@@ -214,7 +214,7 @@ class Api:
 
     async def messages(self, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
         """Return messages of a room."""
-        after = None if query.after is None else wire.place(query.after, self._hub.broker.log_id)
+        after = None if query.after is None else wire.place(query.after, self._hub.log.log_id)
         viewer = self._viewer(call)
         if after is None:
             return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
@@ -245,7 +245,7 @@ class Api:
 
     def _numbered(self, response: web.Response) -> web.Response:
         """Add the header with the id of the log that the numbers in a response belong to."""
-        response.headers["Hubbub-Log"] = self._hub.broker.log_id
+        response.headers["Hubbub-Log"] = self._hub.log.log_id
         return response
 
     async def rooms(self, call: Call, query: wire.RoomsQuery, _: str) -> web.Response:
@@ -326,7 +326,7 @@ class Api:
         }
         if call.request.method == "HEAD":
             return web.Response(headers=headers)
-        known = self._hub.broker.log_id
+        known = self._hub.log.log_id
         after, other = None, False
         if mark := self._mark(call, query):
             after = wire.place(mark, known)

@@ -21,7 +21,7 @@ def _metrics(now: Stats) -> Iterable[Metric]:
     yield GaugeMetricFamily("hubbub_rooms_awake", "Rooms that are loaded.", now.rooms)
     yield GaugeMetricFamily("hubbub_sessions_behind", "Sessions that have not received everything yet.", now.behind)
     yield GaugeMetricFamily("hubbub_entries_waiting", "Entries that are not stored yet.", now.waiting)
-    for name, (text, value) in now.broker.items():
+    for name, (text, value) in now.cluster.items():
         yield GaugeMetricFamily(f"hubbub_{name}", text, value)
     yield CounterMetricFamily("hubbub_entries", "Entries stored since the start.", now.entries)
     yield CounterMetricFamily("hubbub_deliveries", "Entries delivered to members since the start.", now.deliveries)

@@ -242,7 +242,7 @@ class WebSocketClient:
     def _hello(self, request: wire.Hello) -> None:
         if self._session.user is not None:
             raise refusals.NAMED_ALREADY()
-        known = self._hub.broker.log_id
+        known = self._hub.log.log_id
         rooms: dict[str, int | None] = dict(request.rooms)
         if request.log and request.log != known:  # the sequence numbers belong to another log
             rooms = dict.fromkeys(rooms)
@@ -272,7 +272,7 @@ class WebSocketClient:
     def _welcome(self) -> None:
         self._connection.on_timer()  # replaces the deadline for a name
         self._tokens[self._token] = self
-        fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.broker.log_id}
+        fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.log.log_id}
         label = {"label": self._label} if self._label else {}
         self._label = ""
         self._connection.write(wire.encode("welcome", **fields, resume=self._token, **label))

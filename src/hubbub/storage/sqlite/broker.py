@@ -1,4 +1,4 @@
-"""The broker of a single machine: an SQLite file, one thread that writes it, and several threads that read.
+"""The log of a single machine: an SQLite file, one thread that writes it, and several threads that read.
 
 The loop's thread never touches the disk. The writer takes a batch, commits it, and returns the entries by one call on
 the loop. The hub collects the next batch meanwhile, so batches grow with the load and no draft waits for a timer.
@@ -19,14 +19,14 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hubbub.errors import BrokerError, Closed, SettingsError, reason
 from hubbub.files import is_open_to_others, make_folder
 from hubbub.model.entries import Draft, Entry
-from hubbub.model.queries import AllRooms, OpenedRoom, Query, Search
+from hubbub.model.queries import AllRooms, LogQuery, OpenedRoom, Search
 from hubbub.storage.key_value import Changed, KeyValueStore
 from hubbub.storage.ports import Committed, Failed
 from hubbub.storage.retention import Retention
@@ -35,9 +35,6 @@ from hubbub.storage.sqlite import checking
 from hubbub.storage.sqlite.ageing import Ageing, Forgetting
 from hubbub.storage.sqlite.key_value import Act, SqliteKeyValue
 from hubbub.storage.sqlite.store import NotSynced, Store
-
-if TYPE_CHECKING:
-    from hubbub.chat.hub import Hub
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +75,6 @@ class SqliteBroker:
     ) -> None:
         self._folder = folder
         self.gathers = False
-        self.secret = b""
         self.log_id = ""
         self.health = ""
         self.broken: Callable[[str], None] = lambda reason: None
@@ -96,12 +92,6 @@ class SqliteBroker:
         self.key_values: KeyValueStore = SqliteKeyValue(
             self._look_up, self._change, lambda seconds, *call: self._loop.call_later(seconds, *call)
         )
-
-    async def connect(self) -> None:
-        """Do nothing: this broker needs no other servers."""
-
-    async def meet(self, hub: Hub) -> None:
-        """Do nothing: there are no users on other nodes."""
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Open the file, start the threads, and deliver outcomes on the running loop.
@@ -139,13 +129,6 @@ class SqliteBroker:
         for text in filter(None, warnings):
             log.warning("%s", text)
 
-    def figures(self) -> Mapping[str, tuple[str, float]]:
-        """Return an empty mapping: this broker has no statistics of its own."""
-        return {}
-
-    async def give_up(self) -> None:
-        """Do nothing: every draft gets its outcome soon."""
-
     async def stop(self, deadline: float) -> None:
         """Commit the published drafts and close the file; stop waiting for that after `deadline` seconds."""
         writer, *readers = self._threads
@@ -173,12 +156,13 @@ class SqliteBroker:
     def close(self, room: str) -> None:
         """Do nothing: `open` made no subscription."""
 
-    def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
-        """Answer a query in a reading thread, a search in a searching thread; call `done` later with the result."""
-        if isinstance(query, Search):
-            self._searches.ask(query, done)
-        else:
-            self._ask(lambda store: store.answer(query), done, self._questions)
+    def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:
+        """Answer a query in a reading thread; call `done` later with the result."""
+        self._ask(lambda store: store.answer(query), done, self._questions)
+
+    def search(self, query: Search, done: Callable[[Any], None]) -> None:
+        """Search in a searching thread when the turn of the asker's address comes; call `done` later."""
+        self._searches.ask(query, done)
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         self._ask(lambda store: store.answer(query), done, self._searching)
