@@ -9,17 +9,22 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from hubbub.chat.accounts import Checked, LoginPeer, NoAccounts
 from hubbub.chat.commands import slash
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
+from hubbub.model.account import Account
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Refusal, RoomEntered
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
+from hubbub.text import refusals
+from hubbub.text.lookalikes import looks
+from hubbub.text.names import key_of
 from records import text_in
 
 NOON = 1_800_000_000.0
@@ -345,3 +350,52 @@ class House:
             self.answer()
             self.commit()
         self.turn()
+
+
+class FakeAccounts(NoAccounts):
+    """Accounts whose passwords are in plain text; each question is answered when the test says so."""
+
+    registration = "open"
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.known: dict[str, tuple[Account, str]] = {}
+        self.asked: list[Callable[[], None]] = []
+        for name in names:
+            self.add(name)
+
+    def add(self, name: str, password: str = "secret", **fields: Any) -> Account:
+        account = Account(id=f"id{key_of(name)}", name=name, created=NOON, **fields)
+        self.known[key_of(name)] = account, password
+        for tell in self.changed:
+            tell(account)
+        return account
+
+    def find(self, name: str) -> Account | None:
+        return self.known.get(key_of(name), (None, ""))[0]
+
+    def looks_like(self, name: str) -> str:
+        return next((account.name for account, _ in self.known.values() if looks(account.name) & looks(name)), "")
+
+    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
+        def act() -> None:
+            needed = self.registration == "invite" and code != "CODE"
+            done(refusals.INVITATION_MISSING() if needed else self.add(name, password))
+
+        self.asked.append(act)
+
+    def log_in(self, name: str, secret: str, peer: LoginPeer, done: Checked) -> None:
+        account, password = self.known.get(key_of(name), (None, ""))
+        right = account is not None and secret == password
+        self.asked.append(lambda: done(account if account and right else refusals.NO_SUCH_ACCOUNT(name=name)))
+
+    def redeem(self, code: str, peer: LoginPeer, done: Checked) -> None:
+        account = self.find(code.removeprefix("CODE-"))
+        self.asked.append(lambda: done(account or refusals.CODE_WRONG()))
+
+    def make_code(self, account: Account, done: Callable[[str | Refused], None]) -> None:
+        self.asked.append(lambda: done(f"CODE-{account.name}"))
+
+    def answer(self) -> None:
+        while self.asked:
+            self.asked.pop(0)()

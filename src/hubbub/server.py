@@ -207,6 +207,7 @@ class App:
         if error := await loaded:
             raise SettingsError(f"The accounts cannot be read: {error}.")
         self.accounts = accounts
+        self.hub.use_accounts(accounts)
         accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:

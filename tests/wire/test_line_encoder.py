@@ -1,3 +1,4 @@
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,7 +16,9 @@ from hubbub.model.events import (
     HistoryShown,
     Invited,
     Knocked,
+    LoggedIn,
     MembersListed,
+    Missed,
     NickAssigned,
     Notice,
     Private,
@@ -163,6 +166,7 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (RoomExited("ops", ""), "*** You have left ops ***\n"),
     (RoomExited("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
     (NickAssigned("Max"), "*** You are Max now ***\n"),
+    (LoggedIn("Max"), "*** You are logged in as Max ***\n"),
     (Acknowledged("m1", entry_of("ops", 7, 5, 0.0, Kind.MESSAGE, "Al", "hi", "x.1-m1")), ""),
     (QueryResult("h", LogPage([])), ""),
     (past("a", tail=("There is more",)), "[09:15] Alice: a\n*** There is more ***\n"),
@@ -242,3 +246,8 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Knocked("Bo", "~nc@x.nc", "ops"), "\n") == knocked
     assert render(RoomNameChanged("ops", "dev", entry(Kind.ROOM_RENAMED, "dev")), "\n") == b""
     assert b"  @Al, Bo\n" in render(MembersListed("ops", ["Al", "Bo"], 0, ["Al"]), "\n")
+
+
+def test_missed_messages_are_announced_with_their_number_and_time() -> None:
+    shown = render(Missed("lobby", 14, 1_800_000_000.0), "\n").decode()
+    assert re.fullmatch(r"--- 14 new since \d\d:\d\d ---\n", shown)

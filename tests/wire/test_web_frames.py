@@ -15,7 +15,9 @@ from hubbub.model.events import (
     Goodbye,
     HistoryShown,
     Knocked,
+    LoggedIn,
     MembersListed,
+    Missed,
     NickAssigned,
     Notice,
     Private,
@@ -172,6 +174,8 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (RoomEntered("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
     (RoomExited("ops", "lobby"), {"type": "left", "room": "ops"}),
     (NickAssigned("Max"), {"type": "nick", "nick": "Max"}),
+    (LoggedIn("Max"), {"type": "account", "name": "Max"}),
+    (Missed("lobby", 3, 1.5), {"type": "missed", "room": "lobby", "count": 3, "since": 1.5}),
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
     (

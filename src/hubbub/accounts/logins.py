@@ -21,7 +21,7 @@ from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import TOKEN, Grant, Keyring
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
-from hubbub.chat.accounts import LoggedIn, LoginPeer
+from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
@@ -73,7 +73,7 @@ class _Attempt(NamedTuple):
     name: str
     secret: str
     peer: LoginPeer
-    done: LoggedIn
+    done: Checked
 
     @property
     def key(self) -> str:
@@ -139,7 +139,7 @@ class LoginGate:
 
     # --- password, token or code ----------------------------------------------------------------------------------
 
-    def log_in(self, name: str, secret: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def log_in(self, name: str, secret: str, peer: LoginPeer, done: Checked) -> None:
         """Check a password, a token or a code of the account that owns a name."""
         attempt = _Attempt(name, secret, peer, done)
         if wait := self._guesses.delay(attempt.key, peer.address):
@@ -242,7 +242,7 @@ class LoginGate:
 
     # --- a code alone ---------------------------------------------------------------------------------------------
 
-    def redeem(self, code: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def redeem(self, code: str, peer: LoginPeer, done: Checked) -> None:
         """Check a code alone, which names its account itself."""
         if wait := self._guesses.delay("", peer.address) or self._guesses.code_delay():
             done(refusals.LOGINS_SLOWED(seconds=math.ceil(wait)))
@@ -292,7 +292,7 @@ class LoginGate:
 
             self.vault.directory.fresh(name, read)
 
-        def decide(name: str, right: bool, done: LoggedIn) -> None:
+        def decide(name: str, right: bool, done: Checked) -> None:
             wrong = refusals.NO_SUCH_ACCOUNT(name=clean(name[:SHOWN]))
             self._guesses.begin(key_of(name), peer.address)
 
@@ -308,7 +308,7 @@ class LoginGate:
 
     # --- proven elsewhere, or too long to be guessed --------------------------------------------------------------
 
-    def by_certificate(self, fingerprint: str, done: LoggedIn) -> None:
+    def by_certificate(self, fingerprint: str, done: Checked) -> None:
         """Let the owner of a client certificate in, whose key the TLS handshake has proven.
 
         Args:
@@ -345,11 +345,11 @@ class LoginGate:
         outcome = self._decide(owner, refusals.TOKEN_WRONG(), "", grant.created if grant else None)
         return Bearer(outcome, grant) if grant and isinstance(outcome, Account) else _refused(outcome)
 
-    def by_trusted_name(self, name: str, done: LoggedIn) -> None:
+    def by_trusted_name(self, name: str, done: Checked) -> None:
         """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
         self._known_elsewhere(name, "name from a trusted proxy", done)
 
-    def _known_elsewhere(self, name: str, way: str, done: LoggedIn) -> None:
+    def _known_elsewhere(self, name: str, way: str, done: Checked) -> None:
         wrong = refusals.NO_SUCH_ACCOUNT(name=clean(name[:SHOWN]))
 
         def read(account: Account | Refused | None) -> None:
@@ -360,7 +360,7 @@ class LoginGate:
 
         self.vault.directory.fresh(name, read)
 
-    def open_account(self, name: str, verifiers: hashing.Verifiers, done: LoggedIn) -> None:
+    def open_account(self, name: str, verifiers: hashing.Verifiers, done: Checked) -> None:
         """Register a name without asking whether registration is open."""
         try:
             shown = check_name(name)

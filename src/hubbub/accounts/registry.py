@@ -13,7 +13,7 @@ from hubbub.accounts.guessing import Guesses
 from hubbub.accounts.keyring import PER_ACCOUNT, SCOPES, TOKEN, Grant, Granted, Keyring
 from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
-from hubbub.chat.accounts import LoggedIn, LoginPeer
+from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.storage.key_value import KeyValueStore
@@ -100,7 +100,7 @@ class AccountRegistry(LoginGate):
 
     # --- registering ----------------------------------------------------------------------------------------------
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: LoggedIn, code: str = "") -> None:
+    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
         """Register a name; `code` is an invitation, which is needed if registration is not open."""
         if refused := self._registration_refusal(name, password, peer, code):
             done(refused)
@@ -144,7 +144,7 @@ class AccountRegistry(LoginGate):
         wait = self._guesses.delay("", peer.address) if self.registration == "invite" else 0.0
         return refusals.LOGINS_SLOWED(seconds=wait) if wait else None
 
-    def _register(self, name: str, password: str, done: LoggedIn) -> None:
+    def _register(self, name: str, password: str, done: Checked) -> None:
         self._hash(
             password, lambda made: done(made) if isinstance(made, Refused) else self.open_account(name, made, done)
         )
@@ -215,7 +215,7 @@ class AccountRegistry(LoginGate):
 
     # --- changing an account --------------------------------------------------------------------------------------
 
-    def change_password(self, account: Account, password: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
         """Change the password of an account; its cookies, tokens and codes are void then."""
         try:
             hashing.check_password(password)
@@ -239,7 +239,7 @@ class AccountRegistry(LoginGate):
     def set(
         self,
         account: Account,
-        done: LoggedIn,
+        done: Checked,
         stays: bool | None = None,
         history: bool | None = None,
         operator: bool | None = None,
@@ -249,7 +249,7 @@ class AccountRegistry(LoginGate):
         values = {name: value for name, value in given.items() if value is not None}
         self._change(account, lambda old: structs.replace(old, **values), done)
 
-    def add_certificate(self, account: Account, fingerprint: str, done: LoggedIn) -> None:
+    def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         plain = plain_fingerprint(fingerprint)
         owner = self.vault.directory.by_certificate(plain)
@@ -263,7 +263,7 @@ class AccountRegistry(LoginGate):
 
         self._change(account, edit, done)
 
-    def remove_certificate(self, account: Account, fingerprint: str, done: LoggedIn) -> None:
+    def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Let the certificate with a SHA-256 fingerprint log in no more."""
         plain = plain_fingerprint(fingerprint)
         self._change(
@@ -272,16 +272,16 @@ class AccountRegistry(LoginGate):
             done,
         )
 
-    def end_sessions(self, account: Account, done: LoggedIn) -> None:
+    def end_sessions(self, account: Account, done: Checked) -> None:
         """Void all cookies, tokens and codes of an account."""
         now = self._clock()
         self._change(account, lambda old: structs.replace(old, valid_from=now), done)
 
-    def suspend(self, account: Account, done: LoggedIn, suspended: bool = True) -> None:
+    def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
         """Let nobody log in to an account for now; or let its owner log in again."""
         self._change(account, lambda old: structs.replace(old, suspended=suspended), done)
 
-    def delete(self, account: Account, done: LoggedIn) -> None:
+    def delete(self, account: Account, done: Checked) -> None:
         """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed."""
         now = self._clock()
 
@@ -299,11 +299,11 @@ class AccountRegistry(LoginGate):
 
         self.vault.directory.change(account.id, edit, deleted)
 
-    def free(self, account: Account, done: LoggedIn) -> None:
+    def free(self, account: Account, done: Checked) -> None:
         """Let the name of a deleted account be registered again."""
         self.vault.directory.free(account.id, done)
 
-    def _change(self, account: Account, edit: Edit, done: LoggedIn) -> None:
+    def _change(self, account: Account, edit: Edit, done: Checked) -> None:
         """Change an account unless it is deleted."""
 
         def alive(old: Account) -> Account | Refused:

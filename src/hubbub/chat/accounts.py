@@ -14,7 +14,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
 
-LoggedIn = Callable[[Account | Refused], None]
+Checked = Callable[[Account | Refused], None]
 
 
 class LoginPeer(NamedTuple):
@@ -48,15 +48,15 @@ class Accounts(Protocol):
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         ...
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: LoggedIn, code: str = "") -> None:
+    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
         """Register a name; `code` is an invitation, which is needed if registration is not open."""
         ...
 
-    def log_in(self, name: str, secret: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def log_in(self, name: str, secret: str, peer: LoginPeer, done: Checked) -> None:
         """Check a password, a token or a code of the account that owns a name."""
         ...
 
-    def redeem(self, code: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def redeem(self, code: str, peer: LoginPeer, done: Checked) -> None:
         """Check a code alone, which names its account itself."""
         ...
 
@@ -81,15 +81,15 @@ class NoAccounts:
         """Return ""."""
         return ""
 
-    def register(self, name: str, password: str, peer: LoginPeer, done: LoggedIn, code: str = "") -> None:
+    def register(self, name: str, password: str, peer: LoginPeer, done: Checked, code: str = "") -> None:
         """Refuse."""
         done(refusals.REGISTRATION_CLOSED())
 
-    def log_in(self, name: str, secret: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def log_in(self, name: str, secret: str, peer: LoginPeer, done: Checked) -> None:
         """Refuse."""
         done(refusals.NO_SUCH_ACCOUNT(name=name))
 
-    def redeem(self, code: str, peer: LoginPeer, done: LoggedIn) -> None:
+    def redeem(self, code: str, peer: LoginPeer, done: Checked) -> None:
         """Refuse."""
         done(refusals.CODE_WRONG())
 

@@ -84,6 +84,9 @@ class Core:
         # Called with a user who arrived, left (it is not present any more) or was renamed, and with the name before a
         # rename, else "".
         self.presence: list[Callable[[User, str], None]] = []
+        # Called with a user who now owns an account, and with their mask before that.
+        self.account_changes: list[Callable[[User, str], None]] = []
+        self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
         self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
         # Checks whether a name and password belong to a server operator; calls back later with the result.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
@@ -288,7 +291,8 @@ class Core:
 
     def rejoin(self, user: User, room: str) -> None:
         """Publish a join for a member that has left the room according to the log, but is still in it."""
-        session = user.sessions[0]
+        session = user.sessions[0] if user.sessions else user.last_session
+        assert session is not None
         session.next_id += 1
         id = ids.make_id(session.id_prefix, session.next_id)
         self.pipeline.add(Posting(Draft(room, user.nick, Joined(user.real), id, user.host, user.tags, must_store=True)))

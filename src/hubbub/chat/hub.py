@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hubbub.chat.account_users import AccountUsers
+from hubbub.chat.accounts import Accounts
 from hubbub.chat.core import Core, HubLog
 from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
@@ -59,14 +61,18 @@ class Hub(Core):
         ticks: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(log, clock, scheduler, limits, ticks)
-        # The server shuts down: all sessions leave, and their leaves are not published.
-        self.closing = False
         self._boot = boot
         self._sessions = 0
         self.remote = RemoteUsers(self)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
+        self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel)
         self.effects = Effects(self, self.rooms, self.naming, self.remote)
+
+    def use_accounts(self, accounts: Accounts) -> None:
+        """Let these accounts decide who owns a name."""
+        self.nicks.accounts = accounts
+        accounts.changed.append(self.account_users.changed)
 
     # --- sessions -------------------------------------------------------------------------------------------
 
@@ -96,17 +102,27 @@ class Hub(Core):
             return
         session.closed = True
         user = session.user
-        if user and len(user.sessions) == 1:
+        if user and len(user.sessions) == 1 and not self.account_users.lingers(user, asked):
             self._leave(session, user, reason, asked)
         else:
-            for room in list(session.rooms.values()):
-                self.rooms.detach(session, room)
-            if user:
-                user.remove_session(session)
-                self.on_user_changed(user)
+            self._go(session, user, reason)
         self.rooms.withdraw(session)
         session.pending.clear()
         self.reply(session, Goodbye())
+
+    def _go(self, session: Session, user: User | None, reason: str) -> None:
+        """Take a session from its rooms and its user, who remains in the rooms."""
+        rooms = list(session.rooms.values())
+        if user and len(user.sessions) == 1:
+            user.left_at = {room.name: self.delivery.delivered_up_to(session, room) for room in rooms}
+        if user:
+            user.remove_session(session)
+        for room in rooms:
+            self.rooms.detach(session, room)
+        if user:
+            self.on_user_changed(user)
+            if not user.sessions:
+                self.account_users.wait(session, user, reason)
 
     def _leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
         """Take a user out of all rooms with their last session, and free their nick."""
@@ -124,7 +140,9 @@ class Hub(Core):
         link_drafts(leaves)
         for joined in list(user.rooms.values()):
             self.rooms.remove(user, joined)
-        user.remove_session(session)
+        if session in user.sessions:
+            user.remove_session(session)
+        self.account_users.forget(user)
         user.present = False
         self.nicks.release_all(user)
         self.on_user_changed(user)
@@ -138,6 +156,8 @@ class Hub(Core):
         for session in list(user.sessions):
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
+        if user.present and user.last_session:
+            self._leave(user.last_session, user, reason, False)
 
     def send_to(self, user: User, event: Event) -> None:
         """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""

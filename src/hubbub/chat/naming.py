@@ -11,6 +11,7 @@ from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.errors import Refused
 from hubbub.model.access import Action
+from hubbub.model.account import Account
 from hubbub.model.entries import NickChanged
 from hubbub.model.events import NickAssigned, Notice
 from hubbub.text import names, refusals
@@ -164,8 +165,10 @@ class Naming:
             for tell in self._core.presence:
                 tell(user, "")
         self._core.on_user_changed(user)
+        alone = len(user.sessions) == 1
         for room in user.rooms.values():
-            self._rooms.show(session, room, None)
+            self._rooms.show(session, room, user.left_at.get(room.name) if alone else None)
+        user.left_at = {}
         session.flush()
 
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:
@@ -179,6 +182,9 @@ class Naming:
                 name.
 
         """
+        user = owner(session)
+        if user.account and key_of(clean(name)) not in user.keys:
+            raise refusals.NAME_IS_ACCOUNT(name=user.nick)
         for room in session.rooms.values():
             self._core.check(session, Action.CHANGE_NAME, room)
         try:
@@ -202,11 +208,12 @@ class Naming:
         name: str,
         refused: Callable[[Refused], None] | None,
         publish: Callable[[Session, str], None] | None = None,
+        account: Account | None = None,
     ) -> None:
         publish = publish or self._publish
         user = owner(session)
         had = user.keys
-        _, nick = self._core.nicks.claim(name, user)
+        _, nick = self._core.nicks.claim(name, user, account)
         if nick == user.nick:
             self._core.reply(session, Notice((f"You are already {nick}",)))
             return
@@ -229,6 +236,20 @@ class Naming:
         else:
             self.reserve(session, nick, held)
 
+    def rename_to(self, session: Session, account: Account, outcome: Callable[[Refused | None], None]) -> None:
+        """Give a guest the name of their account; `outcome` is called now or later.
+
+        Raises:
+            Refused: another user holds the name, or one that looks like it.
+
+        """
+
+        def publish(session: Session, nick: str) -> None:
+            self._publish(session, nick)
+            outcome(None)
+
+        self._rename(session, account.name, outcome, publish, account)
+
     def lose_name(self, key: str) -> None:
         """Rename a user whose name a user of another node has taken meanwhile: append the first number that is free.
 
@@ -239,13 +260,21 @@ class Naming:
             key: the folded name.
 
         """
+        self._rename_by_number(key, "was taken while the chat could not be reached", self._come_again)
+
+    def give_up_name(self, key: str) -> None:
+        """Rename the guest of this node, if there is one, who holds a folded name that is registered now."""
+        if self._core.nicks.is_held_by_guest(key):
+            self._rename_by_number(key, "is registered by somebody else now", self._publish)
+
+    def _rename_by_number(self, key: str, reason: str, publish: Callable[[Session, str], None]) -> None:
         user = self._core.users.get(key)
         if user is None or user.is_remote or not user.sessions:
             self._core.nicks.losing.discard(key)
             return
         session, name = user.sessions[0], user.nick[: NAME_CHARS - 4]
         for one in user.sessions:
-            self._core.reply(one, Notice((f"The name {user.nick} was taken while the chat could not be reached",)))
+            self._core.reply(one, Notice((f"The name {user.nick} {reason}",)))
         numbers = iter(range(2, LAST_NUMBER + 1))
 
         def next_one(refusal: Refused | None = None) -> None:
@@ -259,7 +288,7 @@ class Naming:
                 next_one()
                 return
             try:
-                self._rename(session, f"{name}{number}", next_one, self._come_again)
+                self._rename(session, f"{name}{number}", next_one, publish)
             except Refused as taken:
                 next_one(taken)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from hubbub.chat.accounts import Accounts, NoAccounts
 from hubbub.chat.session import User
 from hubbub.errors import Refused
+from hubbub.model.account import Account
 from hubbub.text import names, refusals
 from hubbub.text.lookalikes import Lookalikes
 from hubbub.text.names import key_of
@@ -39,6 +41,8 @@ class Nicks:
         # The folded names that users of other nodes have taken: their holders here are about to be renamed.
         self.losing: set[str] = set()
         self._lookalikes = Lookalikes()
+        self.accounts: Accounts = NoAccounts()
+        self._waiting: dict[str, list[Callable[[], None]]] = {}  # called once when a folded name is free
 
     def check_free(self, name: str) -> str:
         """Return a name in its displayed form, if it is valid and no user of this node holds it.
@@ -54,18 +58,27 @@ class Nicks:
         if holder and not holder.is_remote:
             raise refusals.NAME_TAKEN(name=nick)
         self._check_looks(nick)
+        self._check_registered(nick)
         return nick
 
     def free(self, name: str, owner: User | None = None) -> str:
         """Return a name in its displayed form, if it is valid and no user other than `owner` holds it.
 
         Raises:
-            Refused: the name is invalid, taken, or looks like another user's.
+            Refused: the name is invalid, taken, registered, or looks like another user's.
 
         """
         nick = names.typed_name(name)
         self._check(nick, owner)
+        self._check_registered(nick)
         return nick
+
+    def _check_registered(self, nick: str) -> None:
+        """Raise Refused if a name is registered, or looks like a registered one."""
+        if self.accounts.find(nick):
+            raise refusals.NAME_REGISTERED(name=nick)
+        if other := self.accounts.looks_like(nick):
+            raise refusals.NAME_LOOKS_REGISTERED(name=nick, other=other)
 
     def _check(self, nick: str, owner: User | None) -> None:
         if self.users.get(key_of(nick), owner) is not owner:
@@ -80,13 +93,13 @@ class Nicks:
             shown = other if key_of(other) == key else key
             raise refusals.NAME_LOOKS_TAKEN(name=nick, other=shown)
 
-    def claim(self, name: str, owner: User | None = None) -> tuple[User, str]:
+    def claim(self, name: str, owner: User | None = None, account: Account | None = None) -> tuple[User, str]:
         """Let a user hold a name besides those it holds already; return the user and the name's displayed form.
 
-        Without an owner, create a new user.
+        Without an owner, create a new user. A registered name needs its account.
 
         Raises:
-            Refused: the name is invalid, taken, or looks like another user's.
+            Refused: the name is invalid, taken, registered, or looks like another user's.
 
         """
         nick = names.typed_name(name)
@@ -96,6 +109,8 @@ class Nicks:
             self._check_looks(nick, owner)
             self._shadow(key, self.users.pop(key))
         self._check(nick, owner)
+        if account is None and not (owner and key in owner.keys):
+            self._check_registered(nick)
         user = owner or User(nick)
         if key not in user.keys:
             user.keys += (key,)
@@ -116,6 +131,15 @@ class Nicks:
         for key in user.keys:
             self._let_go(key)
         user.keys = ()
+
+    def is_held_by_guest(self, name: str, but: User | None = None) -> bool:
+        """Return whether a user of this node other than `but`, without an account, holds a name."""
+        holder = self.users.get(key_of(name))
+        return bool(holder and holder is not but and not (holder.account or holder.is_remote))
+
+    def when_free(self, name: str, call: Callable[[], None]) -> None:
+        """Call a function when the holder of a name lets it go."""
+        self._waiting.setdefault(key_of(name), []).append(call)
 
     def release(self, nick: str) -> None:
         """Release a name in the cluster whose user left during the claim, unless a user of this node holds it."""
@@ -169,6 +193,8 @@ class Nicks:
         self._pass_on(key)
         if self.names:
             self.names.release(key)
+        for call in self._waiting.pop(key, ()):
+            call()
 
     def find(self, name: str) -> User | None:
         """Return the user that holds a name; None if there is none."""

@@ -13,7 +13,7 @@ from hubbub.chat.session import Operation, Posting, Room, Session, User, author,
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
-from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
+from hubbub.model.events import HistoryShown, Missed, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.absent import DAY, Absence
 from hubbub.text import names, refusals
@@ -286,6 +286,8 @@ class Rooms:
         first, session.never_joined = session.never_joined, False
         session.replies.append(RoomEntered(room.name, room.end.seq, room.topic, first))
         past = list(room.latest)
+        if seq is not None and (missed := [entry for entry in past if entry.seq > seq]):
+            session.replies.append(Missed(room.name, len(missed), missed[0].time))
         if seq is None and past:
             session.replies += self._core.pieces(HistoryShown(past, self._core.clock()))
         cursor = room.end if seq is None else room.cursor_at(seq)
@@ -385,6 +387,8 @@ class Rooms:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
         room = self.loaded.get(name)
         if room is None or room.sessions or name == self._waking.handing or self._core.pipeline.has_joins(name):
+            return
+        if any(not member.is_remote for member in room.members):  # owners of accounts who have no session now
             return
         if any(name in visited for visited in self._visits.values()):
             return

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct, structs
 
 from hubbub.chat.room import LoadedRoom
+from hubbub.model.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
@@ -348,6 +349,7 @@ class User:
     """
 
     __slots__ = (
+        "account",
         "active",
         "address",
         "away",
@@ -360,6 +362,8 @@ class User:
         "is_remote",
         "joining",
         "keys",
+        "last_session",
+        "left_at",
         "modes",
         "nick",
         "operator",
@@ -380,7 +384,12 @@ class User:
         self.is_remote = is_remote
         self.present = False  # it has come, and has not left yet
         self.keys: tuple[str, ...] = ()  # folded names that it holds: one, or two during a rename
+        self.account: Account | None = None  # that it owns; None for a guest
+        # Those that are connected. The owner of an account may have none for a while, and still be present.
         self.sessions: list[Session] = []
+        self.last_session: Session | None = None  # the one that ended last, while there is no other
+        # While it has none: by room, the number of the last entry that it was given.
+        self.left_at: dict[str, int] = {}
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, in the order of joining; loaded ones alone
         # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
@@ -413,6 +422,14 @@ class User:
         """The tags of all its entries: BOT if it is a bot, else ""."""
         return BOT if "B" in self.modes else ""
 
+    def own(self, account: Account) -> None:
+        """Make it the owner of an account, or give it a newer record of its account."""
+        self.operator = account.operator or (self.operator and not (self.account and self.account.operator))
+        self.account = account
+        self.host = account.host
+        for session in self.sessions:
+            session.host = account.host
+
     def wrote(self, entry: Entry) -> bool:
         """Return whether the user is the author of an entry."""
         return bool(self.id_prefix) and entry.id.startswith(self.id_prefix)
@@ -422,10 +439,12 @@ class User:
         session.user = self
         self.screens += 1
         if self.screens == 1:
-            self.host, self.id_prefix = session.host, session.id_prefix
+            self.host, self.id_prefix = self.host or session.host, session.id_prefix
         else:
-            session.host, session.id_prefix = self.host, f"{self.id_prefix}{self.screens:x}."
+            session.id_prefix = f"{self.id_prefix}{self.screens:x}."
+        session.host = self.host
         self.sessions.append(session)
+        self.last_session = None
         self.address = self.sessions[0].address
 
     def remove_session(self, session: Session) -> None:
@@ -433,6 +452,8 @@ class User:
         self.sessions.remove(session)
         if self.sessions:
             self.address = self.sessions[0].address
+        else:
+            self.last_session = session
 
     # --- what it has published, and is not stored yet ----------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+SUFFIX = ".account"  # of the host of users who own an account: no other host ends with it
+
 
 class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A registered name, with its credentials and settings; one record in the key-value store.
@@ -39,6 +41,14 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: bool = True
     valid_from: float = 0.0
 
+    @property
+    def host(self) -> str:
+        """The public host of its owner, in place of a form of their address: the same from everywhere, and only theirs.
+
+        So rights in rooms, bans and mutes belong to the account, wherever its owner comes from.
+        """
+        return f"~user@{self.id}{SUFFIX}"
+
     def is_open(self, now: float) -> bool:
         """Return whether its owner can log in, and stay logged in, at a time (epoch seconds)."""
         return not (self.suspended or self.deleted or (self.expires and now >= self.expires))
@@ -46,3 +56,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __repr__(self) -> str:
         # Without its secrets: a repr may end in a log.
         return f"Account(id={self.id!r}, name={self.name!r})"
+
+
+def is_account(host: str) -> bool:
+    """Return whether a host is that of the owner of an account; their nick is the name of the account."""
+    return host.endswith(SUFFIX)

@@ -99,6 +99,12 @@ class NickAssigned(_Event, frozen=True):
     alone: bool = False  # no entry records the change
 
 
+class LoggedIn(_Event, frozen=True):
+    """The session belongs to the owner of the account `name` from now on."""
+
+    name: str
+
+
 class Private(_Event, frozen=True):
     """A private message with this `text` from `nick` to this session's user.
 
@@ -154,6 +160,17 @@ class HistoryShown(_Event, frozen=True):
     now: float
     tail: tuple[str, ...] = ()
     folds: bool = False
+
+
+class Missed(_Event, frozen=True):
+    """The session is about to be given messages that its user has missed while no session was connected.
+
+    `count` is their number, as far as they are in memory, and `since` the time of the first (epoch seconds).
+    """
+
+    room: str
+    count: int
+    since: float
 
 
 class MembersListed(_Event, frozen=True):
@@ -215,6 +232,8 @@ Event = (
     | RoomEntered
     | RoomExited
     | NickAssigned
+    | LoggedIn
+    | Missed
     | RoomNameChanged
     | Private
     | Invited

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat import direct, moderation
+from hubbub.chat.commands import accounts
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
@@ -283,9 +284,9 @@ _ROWS = (
     SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
     SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),
 )
-COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, _ROWS[-1])}
+COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, *accounts.ROWS, _ROWS[-1])}
 # Commands that take a text, or check the length of their argument themselves.
-LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick"})
+LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login"})
 # Names of the same commands in other chat systems.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",

@@ -219,8 +219,3 @@ def contains(where: Network, host: str) -> bool:
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     return address in where
-
-
-def is_loopback(where: str) -> bool:
-    """Return whether a result of `origin` is a loopback address."""
-    return where.startswith("127.") or where == "::1"

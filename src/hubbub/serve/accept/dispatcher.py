@@ -12,10 +12,10 @@ from typing import Any, Protocol
 
 from hubbub.errors import Refused
 from hubbub.model.budget import scopes
-from hubbub.serve.accept.address import is_loopback
 from hubbub.serve.accept.admission import Admission
 from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.text import refusals
+from hubbub.text.addresses import is_loopback
 from hubbub.wire.sniff import Wire
 from hubbub.wire.web import http
 from hubbub.wire.web.statuses import status_of

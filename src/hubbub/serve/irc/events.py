@@ -12,6 +12,8 @@ from hubbub.model.events import (
     HistoryShown,
     Invited,
     Knocked,
+    LoggedIn,
+    Missed,
     NickAssigned,
     Notice,
     Private,
@@ -112,6 +114,11 @@ def _named(client: IrcClient, event: NickAssigned) -> None:
         )
 
 
+def _logged_in(client: IrcClient, event: LoggedIn) -> None:
+    mask = f"{event.name}!{client.session.host}"
+    client.reply("900", client.nick or "*", mask, event.name, f"You are now logged in as {event.name}")
+
+
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     RoomEntered: _joined,
     RoomExited: _left,
@@ -121,6 +128,8 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     Refusal: _refusal,
     Private: _private,
     NickAssigned: _named,
+    LoggedIn: _logged_in,
+    Missed: lambda client, event: None,
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)

@@ -15,11 +15,12 @@ from hubbub.chat.session import Operation, User
 from hubbub.errors import Refused
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
-from hubbub.serve.accept.address import is_loopback, origin
+from hubbub.serve.accept.address import origin
 from hubbub.serve.irc import metadata, modes, server_info
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human
 from hubbub.text import bounds
+from hubbub.text.addresses import is_loopback
 from hubbub.text.cleaning import real_name, reason_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, SHOWING, form_of

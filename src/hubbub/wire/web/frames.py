@@ -30,7 +30,9 @@ from hubbub.model.events import (
     HistoryShown,
     Invited,
     Knocked,
+    LoggedIn,
     MembersListed,
+    Missed,
     NickAssigned,
     Notice,
     Private,
@@ -246,6 +248,8 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
         encode("left", room=event.room) + encode("joined", room=event.to, seq=event.seq, topic=event.topic)
     ),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
+    LoggedIn: lambda event: encode("account", name=event.name),
+    Missed: lambda event: encode("missed", room=event.room, count=event.count, since=event.since),
     Private: lambda event: _private(event) if event.text else b"",
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Knocked: lambda event: encode("notice", lines=[event.text]),

@@ -1,0 +1,276 @@
+"""The users who own an account: one user for all sessions of an account, under the account's name.
+
+A session logs in before it has a user, or while its user is a guest. Then the guest becomes the account's user, or the
+session moves to the account's user if that one is here already. When the last session is lost, the user stays for
+GRACE_SECONDS, so that a reload of the page or a short loss of the network is no leave and no join for the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from hubbub.chat.accounts import Checked, LoginPeer
+from hubbub.chat.core import Core
+from hubbub.chat.naming import Naming
+from hubbub.chat.pipeline import link_drafts
+from hubbub.chat.rooms import Rooms
+from hubbub.chat.session import Operation, Posting, Session, User
+from hubbub.errors import Refused
+from hubbub.model import ids
+from hubbub.model.account import Account
+from hubbub.model.entries import Draft, Left, ModeChange, ModesChanged
+from hubbub.model.events import LoggedIn, NickAssigned
+from hubbub.text import refusals
+from hubbub.text.addresses import is_loopback
+from hubbub.text.names import key_of
+
+GRACE_SECONDS = 30.0  # for which a user remains in the rooms without a session
+
+Outcome = Callable[[Refused | None], None]
+
+
+class AccountUsers:
+    """Let sessions log in, and keep the users of accounts while they are away.
+
+    Args:
+        core: the users, the pipeline and the accounts.
+        rooms: the rooms.
+        naming: gives users their nicks.
+        leave: takes a user out of all rooms, by its last session.
+        expel: ends all sessions of a user with a reason.
+
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        rooms: Rooms,
+        naming: Naming,
+        leave: Callable[[Session, User, str, bool], None],
+        expel: Callable[[User, str], None],
+    ) -> None:
+        self._core = core
+        self._rooms = rooms
+        self._naming = naming
+        self._leave = leave
+        self._expel = expel
+        self._users: dict[str, User] = {}  # the users here, by the id of their account
+        self._registering: set[str] = set()  # the folded names that sessions here are registering
+
+    def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
+        """Make a session one of an account, whose credential was right.
+
+        `outcome` is called now or later, unless the session closes: with None when the session belongs to the account's
+        user, or with the refusal.
+
+        Raises:
+            Refused: the session is logged in already, or somebody holds the name.
+
+        """
+        user, there = session.user, self._users.get(account.id)
+        if user and user.account:
+            raise refusals.LOGGED_IN_ALREADY(name=user.nick)
+        if there:
+            self._move(session, there)
+            outcome(None)
+        elif user and key_of(account.name) in user.keys:
+            self._own(user, account)
+            outcome(None)
+        elif self._core.nicks.is_held_by_guest(account.name, user):
+            self._take_back(session, account, outcome)
+        elif user:
+            self._rename(session, user, account, outcome)
+        else:
+            self._come(session, account, outcome)
+
+    def register(self, session: Session, name: str, password: str, outcome: Outcome, code: str = "") -> None:
+        """Register a name, and log the session in.
+
+        Args:
+            session: the session; its next commands wait for the outcome.
+            name: the name; that of its user if it has one.
+            password: the new password.
+            outcome: called later, unless the session closes.
+            code: an invitation.
+
+        Raises:
+            Refused: the session is logged in already, or somebody else holds the name.
+
+        """
+        if session.user and session.user.account:
+            raise refusals.LOGGED_IN_ALREADY(name=session.nick)
+        nick = self._core.nicks.free(name, session.user)
+        key = key_of(nick)
+        self._registering.add(key)
+
+        def start(peer: LoginPeer, done: Checked) -> None:
+            def registered(account: Account | Refused) -> None:
+                self._registering.discard(key)
+                done(account)
+
+            self._core.nicks.accounts.register(nick, password, peer, registered, code)
+
+        self.check(session, start, outcome)
+
+    def check(self, session: Session, start: Callable[[LoginPeer, Checked], None], outcome: Outcome) -> None:
+        """Check a credential of a session, and log the session in if it is right.
+
+        Args:
+            session: the session; its next commands wait for the outcome.
+            start: starts the check for a peer, and calls back with the account or the refusal.
+            outcome: called later, unless the session closes: with None, or with the refusal.
+
+        """
+        operation = session.begin("login")
+
+        def checked(account: Account | Refused) -> None:
+            if not session.closed:
+                self._finish(session, account, outcome)
+            session.end(operation)
+
+        start(self.peer(session), checked)
+
+    def _finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
+        if isinstance(account, Refused):
+            outcome(account)
+            return
+        try:
+            self.log_in(session, account, outcome)
+        except Refused as refusal:
+            outcome(refusal)
+
+    def peer(self, session: Session) -> LoginPeer:
+        """Return the peer of a session, as the check of a credential needs it."""
+        return LoginPeer(session.address, session.secure or is_loopback(session.address))
+
+    def _take_back(self, session: Session, account: Account, outcome: Outcome) -> None:
+        """Let the guest who holds the name of an account have another one, and log in when the name is free."""
+        operation = session.begin("claim", account.name)
+
+        def free() -> None:
+            if not session.closed:
+                self._finish(session, account, outcome)
+            session.end(operation)
+
+        self._core.nicks.when_free(account.name, free)
+        self._naming.give_up_name(key_of(account.name))
+
+    def _come(self, session: Session, account: Account, outcome: Outcome) -> None:
+        """Give a session without a user the new user of an account."""
+        user, nick = self._core.nicks.claim(account.name, account=account)
+
+        def held(refusal: Refused | None) -> None:
+            if refusal or session.closed:
+                self._core.nicks.release_all(user)
+            else:
+                self._assign(user, account)
+                self._naming.attach(session, user)
+                self._greet(session, user)
+            if not session.closed:
+                outcome(refusal)
+
+        self._naming.reserve(session, nick, held)
+
+    def _rename(self, session: Session, user: User, account: Account, outcome: Outcome) -> None:
+        """Give a guest the name of their account."""
+
+        def stored(_: object) -> None:
+            # If the rename could not be stored, the session has been told so.
+            if key_of(user.nick) == key_of(account.name):
+                self._own(user, account)
+                outcome(None)
+
+        def renamed(refusal: Refused | None) -> None:
+            if refusal:
+                outcome(refusal)
+            else:  # behind the rename among the session's replies
+                session.queue(Operation("login", account.name, answer=stored))
+
+        self._naming.rename_to(session, account, renamed)
+
+    def _move(self, session: Session, there: User) -> None:
+        """Make a session one of the account's user that is here already; the guest that it was leaves the chat."""
+        if guest := session.user:
+            self._retire(session, guest)
+            session.replies.append(NickAssigned(there.nick, guest.nick, alone=True))
+        self._naming.attach(session, there)
+        self._greet(session, there)
+
+    def _retire(self, session: Session, guest: User) -> None:
+        """Take a guest out of the chat, whose session goes on as another user's."""
+        leaves = []
+        for room in list(guest.rooms.values()):
+            session.next_id += 1
+            id = ids.make_id(session.id_prefix, session.next_id)
+            left = Draft(room.name, guest.nick, Left(quit=True), id, guest.host, guest.tags, must_store=True)
+            # Without the session, because by the time that it is stored, the session belongs to the other user.
+            leaves.append(Posting(left))
+            self._rooms.remove(guest, room)
+        link_drafts(leaves)
+        for leave in leaves:
+            self._core.pipeline.add(leave)
+        guest.remove_session(session)
+        guest.present = False
+        self._core.nicks.release_all(guest)
+        self._core.on_user_changed(guest)
+        for tell in self._core.presence:
+            tell(guest, "")
+
+    def _own(self, user: User, account: Account) -> None:
+        """Make a guest the user of an account; the rights that they have in rooms now belong to the account."""
+        before = user.mask
+        rights = {room: letters for room in user.rooms.values() if (letters := room.state.status.get(user))}
+        self._assign(user, account)
+        for room, letters in rights.items():
+            taken = tuple(ModeChange(False, letter, before) for letter in letters)
+            given = tuple(ModeChange(True, letter, user.mask) for letter in letters)
+            self._core.publish(user.sessions[0], room.name, ModesChanged(taken + given))
+        self._core.on_user_changed(user)
+        for tell in self._core.account_changes:
+            tell(user, before)
+        for session in user.sessions:
+            self._greet(session, user)
+
+    def _assign(self, user: User, account: Account) -> None:
+        self._users[account.id] = user
+        user.own(account)
+
+    def _greet(self, session: Session, user: User) -> None:
+        self._core.reply(session, LoggedIn(user.nick))
+
+    # --- while no session is connected ------------------------------------------------------------------------------
+
+    def lingers(self, user: User, asked: bool) -> bool:
+        """Return whether a user stays when their last session ends; `asked` says that they wanted to leave."""
+        if self._core.closing or not user.account:
+            return False
+        return user.account.stays or not asked
+
+    def wait(self, session: Session, user: User, reason: str) -> None:
+        """Keep a user who has lost their last session; they leave if no session comes back in time."""
+        if user.account and not user.account.stays:
+            self._core.later(GRACE_SECONDS, partial(self._end, session, user, user.screens, reason))
+
+    def _end(self, session: Session, user: User, screens: int, reason: str) -> None:
+        if user.present and user.screens == screens and not (user.sessions or self._core.closing):
+            self._leave(session, user, reason, False)
+
+    def forget(self, user: User) -> None:
+        """Forget a user who has left."""
+        if user.account:
+            self._users.pop(user.account.id, None)
+
+    # --- changes of accounts ----------------------------------------------------------------------------------------
+
+    def changed(self, account: Account) -> None:
+        """Follow an account that was registered, changed, suspended or deleted, here or elsewhere."""
+        user = self._users.get(account.id)
+        if user is None and key_of(account.name) not in self._registering:
+            self._naming.give_up_name(key_of(account.name))
+        elif user is None:
+            return
+        elif not account.is_open(self._core.clock()):
+            self._expel(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
+        else:
+            user.own(account)

@@ -1,0 +1,390 @@
+"""Accounts in the core: who may have a name, one user for all sessions, and users who are away for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from doubles import FakeAccounts, House, Peer
+from hubbub.chat.account_users import GRACE_SECONDS
+from hubbub.errors import Refused
+from hubbub.model.access import Action, may
+from hubbub.model.account import is_account
+from hubbub.model.entries import Joined, Left, ModesChanged, NickChanged
+from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
+from hubbub.text import refusals
+
+
+class Town:
+    """A house with accounts, and a clock for what happens later."""
+
+    def __init__(self, *names: str) -> None:
+        self.house = House()
+        self.hub = self.house.hub
+        self.accounts = FakeAccounts(*names)
+        self.hub.use_accounts(self.accounts)
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        self.hub.later = lambda seconds, call: self.later.append((seconds, call))
+
+    def settle(self) -> None:
+        self.house.settle()
+        while self.accounts.asked:
+            self.accounts.answer()
+            self.house.settle()
+
+    def log_in(self, name: str, peer: Peer | None = None) -> Peer:
+        """Let a peer log in; a new one is in the lobby afterwards, unless its user is in rooms already."""
+        peer = peer or self.house.connect()
+        account = self.accounts.find(name)
+        assert account
+        outcomes: list[Refused | None] = []
+        self.hub.account_users.log_in(peer.session, account, outcomes.append)
+        self.settle()
+        assert outcomes == [None]
+        if not peer.user.rooms:
+            peer.types("/join lobby")
+            self.settle()
+        self.house.forget()
+        return peer
+
+    def kinds(self) -> list[tuple[str, type]]:
+        return [(entry.nick, type(entry.body)) for entry in self.house.broker.log]
+
+
+def codes(peer: Peer) -> list[str]:
+    return [event.code for event in peer.sees() if isinstance(event, Refusal)]
+
+
+def test_a_registered_name_and_its_lookalikes_are_refused_to_guests() -> None:
+    town = Town("Ann", "Alice")
+    guest = town.house.connect()
+    guest.types("ann", "AIice", "Bo")
+    town.settle()
+    assert codes(guest) == ["name-registered", "name-taken"] and guest.session.nick == "Bo"
+    guest.types("/nick Ann")
+    assert codes(guest) == ["name-registered"]
+    with pytest.raises(Refused, match="registered"):
+        town.hub.nicks.check_free("ANN")
+    town.hub.post(guest.session, "Al", "lobby", "hi", "x")
+    with pytest.raises(Refused, match="registered"):
+        town.hub.post(guest.session, "Ann", "lobby", "hi", "y")
+
+
+def test_a_guest_registers_the_name_that_it_has() -> None:
+    town = Town()
+    ann, bo = town.house.enter("Ann", "Bo")
+    changes: list[tuple[str, str]] = []
+    town.hub.account_changes.append(lambda user, before: changes.append((user.mask, before)))
+    ann.types("/register secret")
+    town.settle()
+    assert ann.sees() == [LoggedIn("Ann")] and bo.sees() == []
+    assert ann.user.account == town.accounts.find("Ann") and is_account(ann.user.host)
+    assert changes == [("Ann!~user@idann.account", "Ann!")]
+    ann.types("hi", "/register again", "/login Ann secret", "/nick Zoe", "/nick ANN")
+    town.settle()
+    assert codes(ann) == ["logged-in-already", "logged-in-already", "name-kept"]
+    assert ann.user.nick == "ANN" and bo.sees() == ["Ann: hi", "Ann > ANN"]
+    assert town.house.broker.log[-1].host == "~user@idann.account"
+
+
+def test_an_invitation_is_the_first_word_if_one_is_needed() -> None:
+    town = Town()
+    town.accounts.registration = "invite"
+    (ann,) = town.house.enter("Ann")
+    ann.types("/register my secret", "/register CODE my secret")
+    town.settle()
+    assert [type(event) for event in ann.sees()] == [Refusal, LoggedIn]
+    assert town.accounts.known["ann"][1] == "my secret"
+
+
+def test_a_name_is_registered_before_its_owner_has_a_user() -> None:
+    town = Town()
+    peer = town.house.connect()
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.register(peer.session, "Ann", "secret", outcomes.append)
+    town.settle()
+    assert outcomes == [None] and peer.user.nick == "Ann" and peer.user.account
+    gone = town.house.connect()
+    town.hub.account_users.register(gone.session, "Zoe", "secret", outcomes.append)
+    gone.leave()
+    town.settle()
+    assert outcomes == [None] and town.accounts.find("Zoe")
+
+
+def test_wrong_credentials_are_refused_and_codes_log_in() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.types("/link", "/login Ann wrong", "/login CODE-Nobody")
+    town.settle()
+    assert codes(bo) == ["not-logged-in", "wrong-password", "wrong-password"]
+    ann.types("/link")
+    town.settle()
+    told = ann.sees()[0]
+    assert isinstance(told, Notice) and "/login CODE-Ann" in told.lines[0]
+    bo.types("/login CODE-Ann")
+    town.settle()
+    assert bo.user is ann.user
+    town.hub.nicks.accounts.make_code = lambda account, done: done(Refused("busy", "Busy."))  # type: ignore[method-assign]
+    ann.types("/link")
+    assert codes(ann) == ["busy"]
+
+
+def test_a_guest_takes_the_name_of_their_account() -> None:
+    town = Town("Ann")
+    guest, bo = town.house.enter("Gast", "Bo")
+    guest.types("/join ops", "/login Ann secret", "hi")
+    town.settle()
+    assert guest.user.nick == "Ann" and guest.user.account and list(town.hub.users) == ["bo", "ann"]
+    assert bo.sees() == ["Gast > Ann"]
+    # The rights of the guest are the account's now.
+    assert town.hub.rooms.loaded["ops"].state.rights == {("ann", "~user@idann.account"): "o"}
+    assert [kind for _, kind in town.kinds()][-4:-1] == [NickChanged, NickChanged, ModesChanged]
+
+
+def test_a_rename_that_cannot_be_stored_leaves_a_guest() -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+    guest.types("/login Ann secret")
+    town.accounts.answer()
+    town.house.fail()
+    town.settle()
+    assert guest.user.nick == "Gast" and guest.user.account is None
+    guest.types("/login Ann secret")
+    town.settle()
+    assert guest.user.nick == "Ann" and guest.user.account
+
+
+def test_a_guest_moves_to_the_user_of_their_account() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    guest, bo = town.house.enter("Gast", "Bo")
+    guest.types("/join ops")
+    town.settle()
+    town.house.forget()
+    guest.types("/login Ann secret")
+    town.settle()
+    assert guest.user is ann.user and len(ann.user.sessions) == 2
+    seen = guest.sees()
+    assert RoomExited("ops", "") in seen and NickAssigned("Ann", "Gast", True) in seen
+    assert seen[-1] == "-Gast" and LoggedIn("Ann") in seen
+    assert bo.sees() == ["-Gast"] == ann.sees() and "gast" not in town.hub.users
+    guest.types("hi")
+    town.settle()
+    assert bo.sees() == ["Ann: hi"] and ann.sees() == ["Ann: hi"]
+
+
+def test_others_see_one_join_and_one_leave() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    one = town.log_in("Ann")
+    two = town.log_in("Ann")
+    assert two.user is one.user and list(two.user.rooms) == ["lobby"]
+    one.leave()
+    two.types("/quit")
+    town.settle()
+    assert [kind for _, kind in town.kinds()] == [Joined, Joined, Left] and bo.sees() == ["-Ann"]
+    assert list(town.hub.users) == ["bo"] and town.later == []
+    assert town.log_in("Ann").user is not one.user
+
+
+def test_a_lost_connection_is_no_leave_if_a_session_comes_back() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    ann = town.log_in("Ann")
+    user = ann.user
+    ann.leave()
+    bo.types("one", "two")
+    town.settle()
+    assert bo.sees() == [] and user.present and user in town.hub.rooms.loaded["lobby"].members
+    again = town.house.connect()
+    account = town.accounts.find("Ann")
+    assert account
+    town.hub.account_users.log_in(again.session, account, lambda refusal: None)
+    town.settle()
+    assert again.sees() == [Missed("lobby", 2, town.house.now), "Bo: one", "Bo: two", LoggedIn("Ann")]
+    [(seconds, end)] = town.later
+    end()
+    town.settle()
+    assert seconds == GRACE_SECONDS and user.present and bo.sees() == []
+
+
+def test_a_lost_connection_is_a_leave_after_a_while() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    ann = town.log_in("Ann")
+    user = ann.user
+    ann.types("/join alone")
+    town.settle()
+    ann.leave()
+    town.settle()
+    assert "alone" in town.hub.rooms.loaded, "a room with a member is loaded"
+    [(_, end)] = town.later
+    end()
+    end()
+    town.settle()
+    assert bo.sees() == ["-Ann"] and not user.present and list(town.hub.rooms.loaded) == ["lobby"]
+
+
+def test_a_user_who_stays_is_a_member_without_a_session() -> None:
+    town = Town()
+    town.accounts.add("Ann", stays=True)
+    (bo,) = town.house.enter("Bo")
+    ann = town.log_in("Ann")
+    user = ann.user
+    ann.types("/quit")
+    town.settle()
+    assert town.later == [] and user.present and bo.sees() == [] and ann.sees()[-1] == Goodbye()
+    town.hub.closing = True
+    assert not town.hub.account_users.lingers(user, asked=False)
+
+
+def test_a_closed_account_is_out_with_or_without_a_session() -> None:
+    town = Town()
+    town.accounts.add("Ann", stays=True)
+    town.accounts.add("Zoe", stays=True)
+    (bo,) = town.house.enter("Bo")
+    ann, zoe = town.log_in("Ann"), town.log_in("Zoe")
+    bo.sees()
+    zoe.leave()
+    town.settle()
+    town.accounts.add("Ann", suspended=True)
+    town.accounts.add("Zoe", suspended=True)
+    town.settle()
+    gone = [line.partition(" ")[0] for line in bo.sees() if isinstance(line, str)]
+    assert gone == ["-Ann", "-Zoe"] and list(town.hub.users) == ["bo"]
+    notice, goodbye = ann.sees()
+    assert isinstance(notice, Notice) and "closed" in notice.lines[0] and goodbye == Goodbye()
+
+
+def test_a_changed_account_reaches_its_user() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    town.accounts.add("Ann", operator=True)
+    assert ann.user.operator
+    town.accounts.add("Ann")
+    assert not ann.user.operator
+    ann.user.operator = True  # as an operator of the settings
+    town.accounts.add("Ann")
+    assert ann.user.operator
+
+
+def test_a_guest_gives_up_a_name_that_somebody_registers() -> None:
+    town = Town()
+    guest, bo = town.house.enter("Ann", "Bo")
+    town.accounts.add("Ann")
+    town.settle()
+    assert guest.user.nick == "Ann2" and bo.sees() == ["Ann > Ann2"]
+    notice, *_ = guest.sees()
+    assert notice == Notice(("The name Ann is registered by somebody else now",))
+    assert town.log_in("Ann").user.nick == "Ann"
+
+
+def test_an_owner_gets_the_name_from_a_guest_who_still_has_it() -> None:
+    town = Town()
+    (guest,) = town.house.enter("Ann")
+    town.accounts.changed.clear()  # the news comes late
+    town.accounts.add("Ann")
+    ann = town.log_in("Ann")
+    assert (ann.user.nick, guest.user.nick) == ("Ann", "Ann2")
+    town.accounts.add("Zoe")
+    peers = [town.house.connect() for _ in range(3)]
+    zoe = town.house.connect()
+    town.hub.nicks.accounts = FakeAccounts()
+    zoe.types("Zoe")
+    town.settle()
+    town.hub.nicks.accounts = town.accounts
+    account = town.accounts.find("Zoe")
+    assert account
+    outcomes: list[Refused | None] = []
+    for peer in peers:
+        town.hub.account_users.log_in(peer.session, account, outcomes.append)
+    peers[2].leave()
+    town.settle()
+    assert outcomes == [None, None] and peers[0].user is peers[1].user and zoe.user.nick == "Zoe2"
+
+
+def test_a_ban_of_an_account_hits_its_owner_from_everywhere() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.types("/join ops")
+    town.settle()
+    ann = town.log_in("Ann")
+    bo.types("/ban Ann yes")
+    town.settle()
+    ann.leave()
+    town.later[-1][1]()
+    town.settle()
+    again = town.log_in("Ann")
+    viewer = town.hub.viewer(again.session)
+    assert may(viewer, Action.JOIN, town.hub.rooms.loaded["ops"].state)
+
+
+class Registry:
+    """The names of a cluster, which answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[Callable[[Refused | None], None]] = []
+
+    def claim(self, key: str, done: Callable[[Refused | None], None], wait: Callable[[], None]) -> None:
+        self.asked.append(done)
+
+    def release(self, key: str) -> None: ...
+
+
+def test_a_name_that_the_cluster_does_not_give() -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+    registry = town.hub.nicks.names = Registry()
+    account = town.accounts.find("Ann")
+    assert account
+    newcomer, gone = town.house.connect(), town.house.connect()
+    outcomes: list[Refused | None] = []
+    for peer in (newcomer, gone, guest, guest):
+        town.hub.account_users.log_in(peer.session, account, outcomes.append)
+        if peer is gone:
+            gone.leave()
+        registry.asked.pop()(refusals.NAME_TAKEN(name="ann"))
+    guest.leave()
+    assert [refused and refused.text for refused in outcomes] == ["The name Ann is taken."] * 3
+    assert list(town.hub.users) == ["gast"] or list(town.hub.users) == []
+
+
+def test_a_guest_who_leaves_during_the_login() -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+    registry = town.hub.nicks.names = Registry()
+    account = town.accounts.find("Ann")
+    assert account
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.log_in(guest.session, account, outcomes.append)
+    guest.leave()
+    registry.asked.pop()(refusals.NAME_TAKEN(name="ann"))
+    town.settle()
+    assert outcomes == [] and not town.hub.users
+
+
+def test_a_name_that_looks_like_a_guests_is_not_given_to_its_owner_meanwhile() -> None:
+    town = Town()
+    town.house.enter("AIice")
+    town.accounts.changed.clear()
+    town.accounts.add("Alice")
+    peer = town.house.connect()
+    account = town.accounts.find("Alice")
+    assert account
+    with pytest.raises(Refused, match="looks like"):
+        town.hub.account_users.log_in(peer.session, account, lambda refusal: None)
+    (guest,) = town.house.enter("Gast")
+    guest.types("/login Alice secret")
+    town.settle()
+    assert codes(guest) == ["name-taken"]
+
+
+def test_a_code_for_a_session_that_is_gone() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    ann.types("/link")
+    ann.leave()
+    town.settle()
+    assert ann.sees() == [Goodbye()]
