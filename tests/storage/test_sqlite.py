@@ -400,7 +400,7 @@ async def test_a_clean_stop_leaves_one_file(tmp_path: Path) -> None:
     await probe.read(Latest("lobby", 5))
     assert (tmp_path / f"{FILE}-wal").exists()
     await probe.stop()
-    assert sorted(os.listdir(tmp_path)) == [FILE, NAME, "lock"]
+    assert sorted(os.listdir(tmp_path)) == [FILE, NAME, "lock", "writing"]
     assert await log_of(tmp_path) == ["hi"]
 
 

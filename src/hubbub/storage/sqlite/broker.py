@@ -35,6 +35,7 @@ from hubbub.storage.sqlite import checking
 from hubbub.storage.sqlite.ageing import Ageing, Forgetting
 from hubbub.storage.sqlite.key_value import Act, SqliteKeyValue
 from hubbub.storage.sqlite.store import NotSynced, Store
+from hubbub.storage.sqlite.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +108,10 @@ class SqliteBroker:
         self._lock = lock(self._folder)
         with contextlib.ExitStack() as undo:
             undo.callback(os.close, self._lock)
-            self._store = Store(self._folder, write=True)
+            self._turns = _turns(self._folder)
+            undo.callback(self._turns.close)
+            with self._turns:
+                self._store = Store(self._folder, write=True)
             undo.callback(self._store.close)
             self.log_id = self._store.log_id
             self._ageing = Ageing(self._store.aged, self._clock(), self._uptime())
@@ -268,9 +272,11 @@ class SqliteBroker:
             if batch is None:
                 break
             if callable(batch):
-                batch(store)
+                with self._turns:
+                    batch(store)
                 continue
-            self._store_batch(store, batch)
+            with self._turns:
+                self._store_batch(store, batch)
             marked = self._mark(store, marked, MARK_EVERY)
             lag += len(batch)
             added += len(batch)
@@ -280,7 +286,9 @@ class SqliteBroker:
                 added = max(0, added - TRIM_STEP // 2)
                 self._trim_some(store)
         self._mark(store, marked, 0.0)
-        store.close()
+        with self._turns:
+            store.close()
+        self._turns.close()
 
     def _mark(self, store: Store, last: float, every: float) -> float:
         """Sync the mark file if `every` seconds have passed since `last`; return the time of the last sync."""
@@ -294,7 +302,8 @@ class SqliteBroker:
     def _trim_some(self, store: Store) -> bool:
         clock = self._clock()
         try:
-            more = store.trim_some(self._keep, self._ageing.advance(clock, self._uptime()), TRIM_STEP, clock)
+            with self._turns:
+                more = store.trim_some(self._keep, self._ageing.advance(clock, self._uptime()), TRIM_STEP, clock)
         except Exception:  # the log must go on
             log.exception("the oldest entries could not be deleted")
             return False
@@ -303,7 +312,8 @@ class SqliteBroker:
 
     def _index_some(self, store: Store) -> bool:
         try:
-            return store.index_some(INDEX_STEP)
+            with self._turns:
+                return store.index_some(INDEX_STEP)
         except Exception:  # searches work without the index; the log must go on
             log.exception("the text index could not be updated")
             return False
@@ -377,6 +387,14 @@ async def _join(threads: list[threading.Thread], end: float) -> None:
     loop = asyncio.get_running_loop()
     while any(thread.is_alive() for thread in threads) and loop.time() < end:  # noqa: ASYNC110 - once
         await asyncio.sleep(0.005)
+
+
+def _turns(folder: Path) -> Turns:
+    """Return the lock of whoever writes. Raises SettingsError."""
+    try:
+        return Turns(folder)
+    except OSError as error:
+        raise SettingsError(f"The data folder {folder} cannot be written: {reason(error)}.") from None
 
 
 def lock(folder: Path) -> int:
