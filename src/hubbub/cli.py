@@ -27,6 +27,8 @@ SUBCOMMANDS = {
     "backup": ("transfer", "backup"),
     "import": ("transfer", "import_command"),
     "password": ("password", "password"),
+    "account": ("account", "account"),
+    "token": ("account", "token"),
     "bench": ("bench", "bench_command"),
 }
 

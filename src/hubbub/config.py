@@ -131,6 +131,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             0,
         ),
     ] = 90
+    auth_command: Annotated[
+        str,
+        _("Program that is asked about passwords that hubbub does not know: JSON in and out, as for Ergo."),
+    ] = ""
+    auth_socket: Annotated[str, _("Unix socket on which such a program listens.")] = ""
     free_names: Annotated[bool, _("Free the name of an account when it is deleted. Else it stays blocked.")] = False
     data: Annotated[str, _("Folder for the log; created if it does not exist.")] = "hubbub-data"
     broker: Annotated[

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import io
 import logging
-import os
 import secrets
 import signal
 import time
@@ -18,14 +17,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hubbub import brokers, process
-from hubbub.accounts.logins import Policy
+from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
-from hubbub.accounts.workers import Workers
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
 from hubbub.config import Settings
-from hubbub.errors import BrokerError, SettingsError
+from hubbub.errors import BrokerError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
@@ -54,7 +52,6 @@ log = logging.getLogger("hubbub")
 FREE = 60.0  # seconds between two attempts to release unused memory
 SETTLE = 2.0  # seconds that a stopping server waits until the last messages are stored and delivered
 PART = 1.5  # seconds that a stopping server gives its peers to receive the last bytes
-HASHES_WAITING = 64  # passwords that wait to be hashed; the next one is refused
 SWEEP = 3600.0  # seconds between two searches for expired tokens, cookies and codes
 GRACE = 0.05  # seconds for which a stopping server still reads arrived input
 WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
@@ -133,17 +130,6 @@ def budget(settings: Settings) -> Budget:
     )
 
 
-def policy(settings: Settings) -> Policy:
-    """Return the rules for accounts according to the settings."""
-    return Policy(
-        settings.register,
-        settings.guests,
-        settings.plaintext_passwords == "yes",
-        settings.free_names,
-        not settings.no_limits,
-    )
-
-
 class App:
     """The parts of a chat server, connected with each other.
 
@@ -197,18 +183,9 @@ class App:
 
     async def load_accounts(self) -> None:
         """Read the accounts, and follow their changes. Raises SettingsError."""
-        loop = asyncio.get_running_loop()
-        loaded: asyncio.Future[BrokerError | None] = loop.create_future()
-        workers = Workers(os.cpu_count() or 1, HASHES_WAITING, loop.call_soon_threadsafe, "hubbub-accounts")
-        accounts = AccountRegistry(
-            self.backend.key_values, self.cloaks.secret, workers, policy(self.settings), time.time, time.monotonic
-        )
-        accounts.load(loaded.set_result)
-        if error := await loaded:
-            raise SettingsError(f"The accounts cannot be read: {error}.")
-        self.accounts = accounts
-        self.hub.use_accounts(accounts)
-        accounts.sweep()
+        self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
+        self.hub.use_accounts(self.accounts)
+        self.accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Check whether the log can commit and knows of no damage to its log; call `done` with the error or None."""

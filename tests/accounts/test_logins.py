@@ -43,12 +43,12 @@ def scram(accounts: Accounts, password: str = PASSWORD, name: str = "ann", peer:
 
 def with_cookie(accounts: Accounts) -> Callable[[], Any]:
     cookie = accounts.ask(accounts.registry.make_cookie, accounts.ann(), "Firefox")
-    return lambda: accounts.registry.by_cookie(cookie)
+    return lambda: accounts.ask(accounts.registry.by_cookie, cookie)
 
 
 def with_token(accounts: Accounts) -> Callable[[], Any]:
     token = accounts.token()
-    return lambda: accounts.registry.by_token(token, HERE)
+    return lambda: accounts.ask(accounts.registry.by_token, token, HERE)
 
 
 def with_token_as_password(accounts: Accounts) -> Callable[[], Any]:
@@ -150,9 +150,9 @@ def test_wrong_credentials_are_refused_as_such() -> None:
     assert is_refused(accounts.ask(registry.redeem, "BCDF-GHJK", HERE), "wrong-password")
     assert is_refused(accounts.ask(registry.redeem, "no code", HERE), "wrong-password")
     assert is_refused(accounts.ask(registry.by_certificate, "ab" * 32), "wrong-password")
-    assert is_refused(registry.by_cookie("x" * 43), "not-logged-in")
-    assert is_refused(registry.by_cookie("x" * 10_000), "not-logged-in")
-    assert is_refused(registry.by_token("hub_x", HERE), "wrong-password")
+    assert is_refused(accounts.ask(registry.by_cookie, "x" * 43), "not-logged-in")
+    assert is_refused(accounts.ask(registry.by_cookie, "x" * 10_000), "not-logged-in")
+    assert is_refused(accounts.ask(registry.by_token, "hub_x", HERE), "wrong-password")
     assert isinstance(accounts.log_in("ANN"), Account)
 
 
@@ -172,7 +172,7 @@ def test_passwords_and_tokens_are_refused_where_others_can_read_along_and_codes_
     token = accounts.token()
     assert is_refused(accounts.log_in(peer=OVERHEARD), "not-encrypted")
     assert is_refused(accounts.log_in("ann", token, OVERHEARD), "not-encrypted")
-    assert is_refused(accounts.registry.by_token(token, OVERHEARD), "not-encrypted")
+    assert is_refused(accounts.ask(accounts.registry.by_token, token, OVERHEARD), "not-encrypted")
     assert is_refused(accounts.register("Bob", peer=OVERHEARD), "not-encrypted")
     outcome = accounts.ask(accounts.registry.change_password, accounts.ann(), "another one", OVERHEARD)
     assert is_refused(outcome, "not-encrypted")
@@ -313,10 +313,10 @@ def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     accounts.register("Bob")
     assert is_refused(accounts.log_in("bob", accounts.token()), "wrong-password")
     short = accounts.token(expires=accounts.now + 10)
-    bearer = accounts.registry.by_token(short, HERE)
+    bearer = accounts.ask(accounts.registry.by_token, short, HERE)
     assert isinstance(bearer, Bearer) and bearer.grant.scopes == ("read", "say", "admin")
     accounts.now += 10
-    assert isinstance(accounts.registry.by_token(short, HERE), Refused)
+    assert isinstance(accounts.ask(accounts.registry.by_token, short, HERE), Refused)
 
 
 def test_the_house_registers_names_that_only_it_knows() -> None:

@@ -105,9 +105,9 @@ def test_a_changed_password_voids_what_was_made_before() -> None:
     for accounts in (one, other):
         assert is_refused(accounts.log_in(), "wrong-password")
         assert isinstance(accounts.log_in("ann", "another one"), Account)
-        assert is_refused(accounts.registry.by_cookie(cookie), "not-logged-in")
+        assert is_refused(accounts.ask(accounts.registry.by_cookie, cookie), "not-logged-in")
     again = one.ask(one.registry.make_cookie, one.ann(), "Firefox")
-    assert isinstance(other.registry.by_cookie(again), Account)
+    assert isinstance(other.ask(other.registry.by_cookie, again), Account)
 
 
 def test_settings_are_changed_one_by_one_also_by_two_nodes_at_once() -> None:
@@ -191,7 +191,7 @@ def test_tokens_and_cookies_are_listed_and_ended() -> None:
     assert [token.grant.name for token in other.registry.tokens(one.ann())][:2] == ["bot 0", "bot 1"]
     id = other.registry.vault.tokens.id_of(tokens[0])
     assert other.ask(other.registry.end_tokens, one.ann(), [id, "unknown"]) == 1
-    assert is_refused(one.registry.by_token(tokens[0], HERE), "wrong-password")
+    assert is_refused(one.ask(one.registry.by_token, tokens[0], HERE), "wrong-password")
     cookies = []
     for _ in range(PER_ACCOUNT + 2):
         one.now = other.now = one.now + 1
@@ -212,13 +212,13 @@ def test_a_cookie_in_use_does_not_expire() -> None:
     for _ in range(10):
         accounts.now += COOKIE_SECONDS / 5
         for _ in range(3):
-            assert isinstance(accounts.registry.by_cookie(cookie), Account)
+            assert isinstance(accounts.ask(accounts.registry.by_cookie, cookie), Account)
             accounts.now += RENEW / 10
             accounts.loop.run()
     assert accounts.store._revision == puts + 10
-    assert is_refused(accounts.registry.by_cookie(unused), "not-logged-in")
+    assert is_refused(accounts.ask(accounts.registry.by_cookie, unused), "not-logged-in")
     accounts.now += COOKIE_SECONDS
-    assert is_refused(accounts.registry.by_cookie(cookie), "not-logged-in")
+    assert is_refused(accounts.ask(accounts.registry.by_cookie, cookie), "not-logged-in")
 
 
 def test_what_has_expired_is_swept_away() -> None:
@@ -235,7 +235,7 @@ def test_what_has_expired_is_swept_away() -> None:
     accounts.registry.sweep()
     accounts.loop.run()
     assert len(accounts.store._items) == 2
-    assert not isinstance(accounts.registry.by_token(kept, HERE), Account)
+    assert not isinstance(accounts.ask(accounts.registry.by_token, kept, HERE), Account)
 
 
 def test_damaged_records_are_void_and_keep_their_names() -> None:

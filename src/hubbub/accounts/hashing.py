@@ -37,6 +37,9 @@ class Verifiers(NamedTuple):
         return "Verifiers()"
 
 
+NO_PASSWORD = Verifiers("", "")
+
+
 class ScramVerifier(NamedTuple):
     """A SCRAM verifier, decoded (RFC 5802, section 3)."""
 

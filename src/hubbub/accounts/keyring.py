@@ -23,6 +23,7 @@ SECRET_BYTES = 32
 TOKEN = "hub_"  # how a token begins, so that people and scanners of repositories recognise it
 PER_ACCOUNT = 50  # tokens, and cookies; beyond it no token is made, and the oldest cookie ends
 SCOPES = ("read", "say", "admin")
+MAX_SECRET = 100  # characters; a longer text is no secret of ours
 ID_CHARS = 12  # of the hash: they name a token in lists
 RENEW = 24 * 60 * 60.0  # seconds after which the use of a cookie moves its end
 
@@ -89,9 +90,29 @@ class Keyring:
         """Read all of them, follow their changes, and call `done`."""
         self._store.watch(self._prefix, lambda key, item: self._note(key.removeprefix(self._prefix), item), done)
 
-    def find(self, secret: str) -> Grant | None:
-        """Return the grant of a secret; None if there is none or it has expired."""
-        kept = self._kept.get(digest(secret)) if len(secret) <= 100 else None
+    def find(self, secret: str, done: Callable[[Grant | Refused | None], None]) -> None:
+        """Call `done` with the grant of a secret, None if there is none or it has expired, or a refusal.
+
+        A known secret is answered at once. An unknown one is looked up in the store: it may have been made on another
+        node a moment ago.
+        """
+        key = digest(secret) if len(secret) <= MAX_SECRET else ""
+        if not key or key in self._kept:
+            done(self._valid(key))
+            return
+
+        def read(item: Item | BrokerError | None) -> None:
+            if isinstance(item, BrokerError):
+                done(refusals.ACCOUNTS_UNREADABLE())
+                return
+            if item:
+                self._note(key, item)
+            done(self._valid(key))
+
+        self._store.get(self._prefix + key, read)
+
+    def _valid(self, key: str) -> Grant | None:
+        kept = self._kept.get(key)
         return kept[0] if kept and not self._is_over(kept[0]) else None
 
     def of(self, account: str) -> Sequence[Granted]:

@@ -167,9 +167,13 @@ class LoginGate:
         if self._is_overheard(attempt.peer):
             self._end(attempt, refusals.NOT_ENCRYPTED())
             return
-        grant = self.vault.tokens.find(attempt.secret)
+        self.vault.tokens.find(attempt.secret, lambda grant: self._check_token(attempt, grant))
+
+    def _check_token(self, attempt: _Attempt, grant: Grant | Refused | None) -> None:
         owner = self.vault.directory.find(attempt.name)
-        if grant is None or owner is None or grant.account != owner.id:
+        if isinstance(grant, Refused):
+            self._end(attempt, grant)
+        elif grant is None or owner is None or grant.account != owner.id:
             self._end(attempt, refusals.TOKEN_WRONG())
         elif grant.rooms or not {"read", "say"} <= set(grant.scopes):
             self._end(attempt, refusals.TOKEN_LIMITED())
@@ -327,23 +331,29 @@ class LoginGate:
 
         self.vault.directory.fresh(owner.name, read)
 
-    def by_cookie(self, cookie: str) -> Account | Refused:
-        """Return the account of a cookie that is shown with a request."""
-        grant = self.vault.cookies.find(cookie)
-        owner = self.vault.directory.by_id(grant.account) if grant else None
-        outcome = self._decide(owner, refusals.NOT_LOGGED_IN(), "", grant.created if grant else None)
-        if isinstance(outcome, Account):
-            self.vault.cookies.renew(cookie, COOKIE_SECONDS)
-        return outcome
+    def by_cookie(self, cookie: str, done: Checked) -> None:
+        """Let somebody in who shows a cookie with a request; `done` is called at once if the cookie is known here."""
 
-    def by_token(self, token: str, peer: LoginPeer) -> Bearer | Refused:
-        """Return the account and the rights of a token that is shown with a request."""
+        def found(grant: Grant | Refused | None) -> None:
+            outcome = self._decide_grant(grant, refusals.NOT_LOGGED_IN())
+            if isinstance(outcome, Bearer):
+                self.vault.cookies.renew(cookie, COOKIE_SECONDS)
+            done(outcome.account if isinstance(outcome, Bearer) else outcome)
+
+        self.vault.cookies.find(cookie, found)
+
+    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+        """Let a program in that shows a token with a request; `done` is called at once if the token is known here."""
         if self._is_overheard(peer):
-            return refusals.NOT_ENCRYPTED()
-        grant = self.vault.tokens.find(token)
-        owner = self.vault.directory.by_id(grant.account) if grant else None
-        outcome = self._decide(owner, refusals.TOKEN_WRONG(), "", grant.created if grant else None)
-        return Bearer(outcome, grant) if grant and isinstance(outcome, Account) else _refused(outcome)
+            done(refusals.NOT_ENCRYPTED())
+            return
+        self.vault.tokens.find(token, lambda grant: done(self._decide_grant(grant, refusals.TOKEN_WRONG())))
+
+    def _decide_grant(self, grant: Grant | Refused | None, wrong: Refused) -> Bearer | Refused:
+        if grant is None or isinstance(grant, Refused):
+            return grant or wrong
+        outcome = self._decide(self.vault.directory.by_id(grant.account), wrong, "", grant.created)
+        return outcome if isinstance(outcome, Refused) else Bearer(outcome, grant)
 
     def by_trusted_name(self, name: str, done: Checked) -> None:
         """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
@@ -354,13 +364,13 @@ class LoginGate:
 
         def read(account: Account | Refused | None) -> None:
             if account is None:
-                self.open_account(name, hashing.Verifiers("", ""), lambda made: done(self._decide(made, wrong, way)))
+                self.open_account(name, lambda made: done(self._decide(made, wrong, way)))
             else:
                 done(self._decide(account, wrong, way))
 
         self.vault.directory.fresh(name, read)
 
-    def open_account(self, name: str, verifiers: hashing.Verifiers, done: Checked) -> None:
+    def open_account(self, name: str, done: Checked, verifiers: hashing.Verifiers = hashing.NO_PASSWORD) -> None:
         """Register a name without asking whether registration is open."""
         try:
             shown = check_name(name)
@@ -383,7 +393,3 @@ def _without_rights(account: Account) -> Account:
 
 def _has(account: Account, fingerprint: str) -> bool:
     return plain_fingerprint(fingerprint) in account.certificates
-
-
-def _refused(outcome: Account | Refused) -> Refused:
-    return outcome if isinstance(outcome, Refused) else refusals.TOKEN_WRONG()

@@ -146,7 +146,7 @@ class AccountRegistry(LoginGate):
 
     def _register(self, name: str, password: str, done: Checked) -> None:
         self._hash(
-            password, lambda made: done(made) if isinstance(made, Refused) else self.open_account(name, made, done)
+            password, lambda made: done(made) if isinstance(made, Refused) else self.open_account(name, done, made)
         )
 
     def _hash(self, password: str, done: Callable[[hashing.Verifiers | Refused], None]) -> None:

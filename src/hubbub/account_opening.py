@@ -1,0 +1,63 @@
+"""Open the accounts of a server with its settings: the rules, the threads, and the program of the house."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import time
+
+from hubbub.accounts import house
+from hubbub.accounts.logins import Policy
+from hubbub.accounts.registry import AccountRegistry
+from hubbub.accounts.workers import Workers
+from hubbub.config import Settings
+from hubbub.errors import BrokerError, SettingsError
+from hubbub.storage.key_value import KeyValueStore
+
+HASHES_WAITING = 64  # passwords that wait to be hashed; the next one is refused
+
+
+async def opened_accounts(settings: Settings, store: KeyValueStore, secret: bytes) -> AccountRegistry:
+    """Return the accounts in a store, when all are read.
+
+    Args:
+        settings: the settings in force.
+        store: the key-value store of the log.
+        secret: the secret of the server or cluster.
+
+    Raises:
+        SettingsError: they cannot be read, or the program of the house cannot be asked.
+
+    """
+    loop = asyncio.get_running_loop()
+    # As many hashes at once as there are cores: more would only take memory, 19 MiB each.
+    workers = Workers(os.cpu_count() or 1, HASHES_WAITING, loop.call_soon_threadsafe, "hubbub-passwords")
+    rules = Policy(
+        settings.register,
+        settings.guests,
+        settings.plaintext_passwords == "yes",
+        settings.free_names,
+        not settings.no_limits,
+    )
+    accounts = AccountRegistry(store, secret, workers, rules, time.time, time.monotonic)
+    accounts.house = _house(settings, loop)
+    loaded: asyncio.Future[BrokerError | None] = loop.create_future()
+    accounts.load(loaded.set_result)
+    if error := await loaded:
+        raise SettingsError(f"The accounts cannot be read: {error}.")
+    return accounts
+
+
+def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> house.HouseProgram | None:
+    """Return the program of the house; None if there is none."""
+    if settings.auth_command and settings.auth_socket:
+        raise SettingsError("Use either the setting auth_command or auth_socket, not both.")
+    try:
+        command = shlex.split(settings.auth_command)
+    except ValueError:
+        raise SettingsError("The setting auth_command has a quote that is not closed.") from None
+    if not command and not settings.auth_socket:
+        return None
+    workers = Workers(house.THREADS, house.WAITING, loop.call_soon_threadsafe, "hubbub-house")
+    return house.HouseProgram(workers, command, settings.auth_socket)

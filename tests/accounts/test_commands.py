@@ -1,0 +1,124 @@
+"""`hubbub account` and `hubbub token`, beside a running server and without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from hubbub.account_opening import opened_accounts
+from hubbub.accounts.registry import AccountRegistry
+from hubbub.chat.accounts import LoginPeer
+from hubbub.cli import main
+from hubbub.cloaks import stored_secret
+from hubbub.config import Settings
+from hubbub.errors import SettingsError
+from hubbub.model.account import Account
+from hubbub.storage.sqlite.broker import SqliteBroker
+from hubbub.tools.accounts import ask
+
+PEER = LoginPeer("192.0.2.1", True)
+
+
+def run(*words: str, typed: str = "", code: int = 0) -> Result:
+    result = CliRunner().invoke(main, list(words), input=typed)
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[AccountRegistry]:
+    """A server's accounts, while its broker holds the folder."""
+    broker = SqliteBroker(tmp_path, lambda: 1_000_000.0)
+    broker.start(lambda entries: None, lambda drafts, reason, sure=True: None)
+    yield await opened_accounts(
+        Settings(data=str(tmp_path), no_limits=True), broker.key_values, stored_secret(tmp_path)
+    )
+    await broker.stop(60)
+
+
+async def beside(folder: Path, *words: str, typed: str = "", code: int = 0) -> str:
+    """Run a command while the server's loop goes on, and return its output."""
+    more = ("--data", str(folder))
+    result = await asyncio.to_thread(lambda: run(*words[:2], *more, *words[2:], typed=typed, code=code))
+    return result.output.rstrip("\n")
+
+
+async def until(server: AccountRegistry, reached: Any) -> None:
+    """Wait until the server has seen a change."""
+    seen = asyncio.Event()
+    server.changed.append(lambda account: seen.set())
+    async with asyncio.timeout(60):
+        while not reached():
+            seen.clear()
+            await seen.wait()
+
+
+async def test_the_server_sees_what_the_commands_change(server: AccountRegistry, tmp_path: Path) -> None:
+    output = await beside(tmp_path, "account", "add", "Ann", "--operator", typed="correct horse\n")
+    assert output == "Ann is registered."
+    await until(server, lambda: (ann := server.find("ann")) and ann.operator)
+    assert isinstance(await ask(server.log_in, "ann", "correct horse", PEER), Account)
+    await beside(tmp_path, "account", "passwd", "Ann", typed="another one\n")
+    with pytest.raises(SettingsError, match="not the password"):
+        await ask(server.log_in, "ann", "correct horse", PEER)
+    code = await beside(tmp_path, "account", "reset", "ann")
+    assert isinstance(await ask(server.log_in, "ann", code, PEER), Account)
+    token = await beside(tmp_path, "token", "add", "--room", "ops", "--say", "--name", "ci", "Ann")
+    row = json.loads(await beside(tmp_path, "token", "list", "--json", "Ann"))
+    assert (row["name"], row["rooms"], row["scopes"], row["expires"]) == ("ci", ["ops"], ["say"], 0)
+    assert token not in json.dumps(row) and row["id"] in await beside(tmp_path, "token", "list", "Ann")
+    await beside(tmp_path, "account", "suspend", "Ann")
+    await until(server, lambda: (ann := server.find("ann")) and ann.suspended)
+    with pytest.raises(SettingsError, match="is closed"):
+        await ask(server.by_token, token, PEER)
+    assert "suspended" in await beside(tmp_path, "account", "list")
+    await beside(tmp_path, "account", "resume", "Ann")
+    assert await beside(tmp_path, "token", "delete", "Ann", row["id"]) == "The token has ended."
+    assert "no token" in await beside(tmp_path, "token", "delete", "Ann", row["id"], code=1)
+
+
+async def test_the_output_has_no_secret(server: AccountRegistry, tmp_path: Path) -> None:
+    account = await ask(server.register, "Ann", "correct horse", PEER)
+    await ask(server.make_cookie, account, "Firefox")
+    exported = json.loads(await beside(tmp_path, "account", "export", "Ann"))
+    assert exported["has_password"] and exported["state"] == "open" and len(exported["cookies"]) == 1
+    listed = await beside(tmp_path, "account", "list", "--json")
+    for text in (json.dumps(exported), listed):
+        assert "argon2" not in text and "SCRAM" not in text and "Ann" in text
+
+
+async def test_accounts_are_changed_without_a_server_too(tmp_path: Path) -> None:
+    assert "no log" in await beside(tmp_path, "account", "list", code=2)
+    assert not os.listdir(tmp_path)
+    broker = SqliteBroker(tmp_path, lambda: 1_000_000.0)
+    broker.start(lambda entries: None, lambda drafts, reason, sure=True: None)
+    await broker.stop(60)
+    await beside(tmp_path, "account", "add", "--no-password", "ci")
+    assert await beside(tmp_path, "account", "delete", "ci") == "ci is deleted."
+    assert "registered" in await beside(tmp_path, "account", "add", "ci", typed="correct horse\n", code=2)
+    assert await beside(tmp_path, "account", "delete", "--free", "ci") == "ci is deleted, and its name is free."
+    await beside(tmp_path, "account", "add", "ci", typed="correct horse\n")
+    assert len(await beside(tmp_path, "account", "invite")) == 9
+    assert "no account" in await beside(tmp_path, "account", "reset", "Bob", code=1)
+    assert "at least 8" in await beside(tmp_path, "account", "passwd", "ci", typed="short\n", code=2)
+
+
+async def test_the_accounts_of_an_ephemeral_server_cannot_be_reached(tmp_path: Path) -> None:
+    file = tmp_path / "hubbub.toml"
+    file.write_text("ephemeral = true\n")
+    output = await beside(tmp_path, "account", "list", "--config", str(file), code=2)
+    assert "ephemeral server" in output
+
+
+async def test_the_settings_of_the_house_are_checked(tmp_path: Path) -> None:
+    store: Any = None
+    for settings in (Settings(auth_command="a 'b"), Settings(auth_command="a", auth_socket="b")):
+        with pytest.raises(SettingsError, match="auth_command"):
+            await opened_accounts(settings, store, b"")
