@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from doubles import House, Look, Peer
+from hubbub.chat import moderation
 from hubbub.errors import Refused
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Kind
@@ -344,6 +345,23 @@ def test_secret_room_is_watched_like_one_that_is_not_there_yet() -> None:
     al.types("/set secret off", "open now", "/join nowhere", "hi")
     house.settle()
     assert peer.sees() == ["Al: open now"] and other.sees() == ["+Al", "Al: hi"]
+
+
+def test_who_waits_for_a_secret_room_watches_another_room_that_takes_its_name() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join board", "/set secret on", "/join open")
+    house.settle()
+    peer, other = watching(house, "board"), watching(house, "board")
+    house.settle()
+    other.leave()
+    for before, to in (("board", "backroom"), ("open", "board")):
+        moderation.move(house.hub, al.session, house.hub.rooms.loaded[before], to, "", lambda refused: None)
+        house.settle()
+    al.types("hi")
+    house.settle()
+    assert peer.sees() == ["Al: hi"] and list(house.hub.rooms.loaded["board"].watchers) == [peer.session]
+    assert house.hub.rooms.loaded["backroom"].watchers == set()
 
 
 def test_secret_room_that_is_opened_anew_by_others_is_watched() -> None:

@@ -9,7 +9,7 @@ import pytest
 from doubles import NOON, House, Peer
 from hubbub.chat import moderation
 from hubbub.errors import Refused
-from hubbub.model.entries import Kind, ModeChange
+from hubbub.model.entries import Kicked, Kind, ModeChange
 from hubbub.model.events import (
     Acknowledged,
     Invited,
@@ -202,6 +202,40 @@ def test_kicked_member_gets_no_later_entries_of_the_batch() -> None:
     house.settle()
     assert bo.sees() == ["Cy: before", "Al x Bo", RoomExited("ops", "lobby")]
     assert al.sees() == ["Cy: before", "Cy: behind his back"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_kick_means_the_member_whatever_the_name_is_by_then(together: bool) -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    house.turn()
+    bo.types("/nick Max")
+    al.types("/kick Bo")
+    batch = house.gather()
+    for drafts in [batch] if together else [[draft] for draft in batch]:
+        house.commit(house.broker.store(drafts))
+    house.settle()
+    assert bo.user.nick == "Max" and bo.user not in house.hub.rooms.loaded["ops"].members
+    assert cy.sees()[-1] == "Al x Max"
+    seen = bo.sees()
+    assert "Al x Max" in seen and seen[-1] == RoomExited("ops", "lobby")
+
+
+def test_kick_does_not_mean_somebody_else_who_has_the_name_by_then() -> None:
+    house, (al, bo, cy) = in_ops("Al", "Bo", "Cy")
+    al.types("/kick Bo")
+    batch = house.gather()
+    bo.leave()
+    cy.types("/nick Bo")
+    house.settle()
+    house.commit(house.broker.store(batch))
+    assert cy.user.nick == "Bo" and cy.user in house.hub.rooms.loaded["ops"].members
+
+
+def test_kick_of_an_older_log_means_the_member_of_that_name() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    house.hub.publish(al.session, "ops", Kicked("Bo"))
+    house.settle()
+    assert bo.user not in house.hub.rooms.loaded["ops"].members
 
 
 def test_stalled_member_that_is_kicked_learns_by_whom() -> None:

@@ -11,7 +11,7 @@ from hubbub.chat import pipeline as pipeline_module
 from hubbub.chat.pipeline import STORM_JOINS, Pipeline
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Entry, Kind
-from hubbub.model.events import Acknowledged, Notice, Refusal
+from hubbub.model.events import Acknowledged, Notice, Refusal, RoomEntered
 from records import changed, draft_of, text_in
 
 
@@ -196,6 +196,83 @@ def test_unconfirmed_message_is_acknowledged_when_it_is_stored_after_all() -> No
     first, second = al.sees()
     assert first == Notice(("This was sent after all: perhaps",))
     assert isinstance(second, Notice) and second.lines[0].endswith("…") and len(second.lines[0]) < 100
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (["/join ops"], "You joined ops after all"),
+        (["/leave"], "You left lobby after all"),
+        (["/nick Max"], "You became Max after all"),
+        (["/topic tea"], "You set the topic of lobby after all"),
+        (["/topic off"], "You removed the topic of lobby after all"),
+        (["/join ops", "/set slow 3"], "The settings of ops were changed after all"),
+        (["/join ops", "/kick Bo"], "You kicked Bo from ops after all"),
+        (["oops", "/delete"], "The message was deleted after all"),
+        (["/join ops", "/rename tea"], "You renamed ops to tea after all"),
+    ],
+)
+def test_unconfirmed_change_is_told_in_words_when_it_is_stored_after_all(lines: list[str], told: str) -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    for line in lines:
+        house.settle()
+        if line.startswith("/kick"):
+            bo.types("/join ops")
+            house.settle()
+        house.forget()
+        al.types(line)
+    while not house.broker.published and house.broker.questions:
+        house.answer()
+        house.turn()
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "nobody answered", False)
+    house.commit(house.broker.store(batch))
+    house.settle()
+    assert Notice((told,)) in al.sees()
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("gone", [False, True])
+def test_unconfirmed_join_that_is_stored_after_all_makes_a_member(loaded: bool, gone: bool) -> None:
+    house = House()
+    al, bo, cy = house.enter("Al", "Bo", "Cy")
+    if loaded:
+        cy.types("/join ops", "hi")
+        house.settle()
+    too = house.connect()
+    house.hub.naming.attach(too.session, al.user)
+    al.types("/join ops")
+    while not house.broker.published:
+        house.answer()
+        house.turn()
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "nobody answered", False)
+    house.forget()
+    if gone:
+        al.leave()
+    house.commit(house.broker.store(batch))
+    house.settle()
+    assert al.user.nick == "Al" and too.session.current == "lobby"
+    assert too.user in house.hub.rooms.loaded["ops"].members and not too.user.joining
+    assert [type(event) for event in too.sees()].count(RoomEntered) == 1
+    bo.types("/join ops", "hello")
+    house.settle()
+    assert too.sees()[-1] == "[ops] Bo: hello"
+
+
+def test_unconfirmed_join_whose_room_cannot_be_read_is_refused() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    house.answer()
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "nobody answered", False)
+    house.broker.fault = "it is damaged"
+    house.forget()
+    house.commit(house.broker.store(batch))
+    house.settle()
+    assert [event.code for event in al.sees() if isinstance(event, Refusal)] == ["broker"] and not al.user.joining
 
 
 def test_session_that_continued_after_an_unconfirmed_topic_is_not_blocked_when_it_is_stored() -> None:

@@ -56,9 +56,23 @@ def test_rights_go_along_and_a_new_address_is_known() -> None:
     new.session.host, new.session.address = "~web@new.web", "192.0.2.9"
     resuming.replace(house.hub, al.session, new.session)
     resuming.go_on(house.hub, al.session, {"lobby": seq})
-    assert (al.session.host, al.session.address) == ("~web@new.web", "192.0.2.9")
+    assert (al.session.host, al.session.address) == ("", "192.0.2.9")
     assert house.hub.rooms.loaded["ops"].state.is_operator(al.user)
     assert new.session.closed and not house.hub.session_ready(new.session)
+
+
+def test_operator_who_continues_elsewhere_stays_one_under_a_new_name() -> None:
+    house, al, _bo, seq = scene()
+    new = house.connect()
+    new.session.host, new.session.address = "~web@new.web", "192.0.2.9"
+    resuming.replace(house.hub, al.session, new.session)
+    resuming.go_on(house.hub, al.session, {"lobby": seq})
+    new.session = al.session
+    new.types("/nick Ann")
+    house.settle()
+    ops = house.hub.rooms.loaded["ops"]
+    assert al.user.nick == "Ann" and ops.state.is_operator(al.user)
+    assert house.broker.of("ops")[-1].host == house.broker.of("ops")[0].host
 
 
 def test_reader_that_stood_still_is_brought_up_to_date_in_the_new_connection() -> None:

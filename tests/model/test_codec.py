@@ -44,6 +44,7 @@ STORED: list[tuple[Body, tuple[str, str, str]]] = [
     (ModesChanged((ModeChange(True, "b", "x!*@*"),), 9.0), ("mode", "+b x!*@* until=9", "")),
     (Kicked("Bo"), ("kick", "Bo", "")),
     (Kicked("Bo", "too loud"), ("kick", "Bo too loud", "")),
+    (Kicked("Bo", "too loud", user="x-1"), ("kick", "Bo too loud", "kicked=x-1")),
     (Redacted("x.1", "a slip"), ("redact", "x.1 a slip", "")),
     (RoomRenamed("dev", "we build"), ("move", "dev we build", "")),
     (Erased(), ("gone", "", "")),
@@ -70,6 +71,8 @@ def test_tags_of_the_client_stay_with_the_entry() -> None:
     assert body_of("leave", "bye", "bot;lost", "x.1") == (Left("bye", lost=True), "bot")
     assert body_of("leave", "bye", "bot") == (Left("bye"), "bot")
     assert body_of("message", "lost", "+a=lost") == (Said("lost"), "+a=lost")
+    assert body_of("kick", "Bo", "bot;kicked=x-1") == (Kicked("Bo", user="x-1"), "bot")
+    assert body_of("kick", "Bo", "kicked=x-1;bot") == (Kicked("Bo"), "kicked=x-1;bot")
 
 
 @pytest.mark.parametrize(("id", "quits"), [("x.1", False), ("x.1~0", True), ("x.1-m1~2", True)])

@@ -162,6 +162,20 @@ def test_bytes_without_an_end_of_one_address_have_their_price(run: Run) -> None:
     run(scene, line_limit=64)
 
 
+def test_a_long_line_that_comes_with_its_end_has_the_price_of_its_bytes(run: Run) -> None:
+    async def scene(listener: Listener, first: Peer, dialogue: Noting) -> None:
+        listener.shared.budget.lines = Buckets(10, 1.0, listener.shared.clock)
+        first.connection.origin = "192.0.2.7"
+        start = listener.shared.clock()
+        await first.send(b"x" * 64 * 15 + b"\n")
+        await until(lambda: dialogue.taken and not first.connection._reading)
+        await first.send(b"x\n")
+        await until(lambda: len(dialogue.taken) == 2)
+        assert listener.shared.clock() - start > 0.4
+
+    run(scene, line_limit=64)
+
+
 def test_last_call_takes_all_that_came_in_at_once(run: Run) -> None:
     async def scene(_: Listener, peer: Peer, dialogue: Noting) -> None:
         await peer.send(b"".join(b"%d\n" % i for i in range(30)))

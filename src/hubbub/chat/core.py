@@ -20,7 +20,7 @@ from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may
 from hubbub.model.budget import Budget
-from hubbub.model.entries import Body, Draft, Joined, Said
+from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.modes import without_secrets
@@ -151,6 +151,13 @@ class Core:
         """Raise Refused unless a session may perform an action in a room."""
         if refused := may(self.viewer(session), action, room.state):
             raise refused
+
+    def kicked_user(self, room: Room, kick: Kicked) -> User | None:
+        """Return the user that a kick means, who may have another name by now; None if nobody here is that user."""
+        user = self.nicks.find(kick.nick)
+        if not kick.user or (user and user.id == kick.user):
+            return user
+        return next((member for member in room.members if member.id == kick.user), None)
 
     def reason(self, session: Session, room: Room | None, text: str) -> str:
         """Return the reason that a session gives for an action in a room; "" if it may not speak there."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
 from hubbub.chat.naming import Naming
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, slices
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Posting, Room, Session
+from hubbub.chat.session import Posting, Room, Session, author, owner
+from hubbub.errors import BrokerError
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
 from hubbub.model.room.state import target_of
+from hubbub.text import refusals
 
 COMING = (Joined, Left, Kicked)
 
@@ -87,6 +91,7 @@ class Effects:
         for piece in slices(entries, self._core.limits.write_bytes) if len(entries) > 1 else (entries,):
             postings = [self._core.pipeline.find(entry.id) for entry in piece]
             earlier = list(room.latest)
+            piece = [self._named(room, entry) for entry in piece] if type(piece[0].body) is Kicked else piece
             authors = {posting.session for posting in postings if posting}
             acts = [index for index, entry in enumerate(piece) if type(entry.body) is not Said]
             batch = self._core.delivery.fan_out(room, piece, authors, _leaving(postings) if acts else NOBODY)
@@ -97,6 +102,13 @@ class Effects:
                 effect = self._own.get(type(posting.draft.body)) if posting else None
                 if posting and effect and _is_here(posting):
                     effect(posting, room, batch, index, earlier)
+
+    def _named(self, room: Room, kick: Entry) -> Entry:
+        """Return a kick with the name that the member has now: a rename may have come before it."""
+        assert isinstance(kick.body, Kicked)
+        user = self._core.kicked_user(room, kick.body)
+        nick = user.nick if user else kick.body.nick
+        return kick if nick == kick.body.nick else replace(kick, body=replace(kick.body, nick=nick, source=""))
 
     def _follow(self, room: Room, batch: CommittedBatch, index: int) -> None:
         """Apply an entry to the members of rooms: joins and leaves elsewhere, kicks, renamed rooms, lost access."""
@@ -119,14 +131,37 @@ class Effects:
                 room.state.learn_key(change.param)
 
     def _missed(self, entries: Iterable[Entry]) -> None:
-        """Give users their new names whose renames are stored in a room that is not loaded.
+        """Apply the renames and joins of users here that are stored in a room that is not loaded.
 
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged) else None
+            posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged | Joined) else None
             if posting and _is_here(posting):
-                self._naming.rename_stored(posting)
+                if isinstance(entry.body, Joined):
+                    self._join_after_all(posting, entry)
+                else:
+                    self._naming.rename_stored(posting)
+
+    def _join_after_all(self, posting: Posting, entry: Entry) -> None:
+        """Load the room of a stored join again, which was reported as not confirmed, and make its user a member."""
+        user, name = owner(author(posting)), entry.room
+        session = author(posting) if author(posting) in user.sessions else user.sessions[0]
+        user.joining = {room: join for room, join in user.joining.items() if join is not posting}
+
+        def opened(room: Room | BrokerError) -> None:
+            if isinstance(room, BrokerError):
+                self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
+            elif user not in room.members:
+                room.add_member(user, entry.seq)
+                self._core.on_user_changed(user)
+                for one in user.sessions:
+                    self._rooms.show(one, room, posting.after if one is posting.session else None)
+                    one.flush()
+                if session is posting.session:
+                    self._rooms.focus(session, name)
+
+        self._rooms.load(session, name, opened)
 
 
 def _leaving(postings: Sequence[Posting | None]) -> dict[Session, int]:

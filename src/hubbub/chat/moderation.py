@@ -152,7 +152,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
-    hub.publish(session, room.name, Kicked(target.nick, reason_of(reason)))
+    hub.publish(session, room.name, Kicked(target.nick, reason_of(reason), user=target.id))
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> User:

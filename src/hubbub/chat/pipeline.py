@@ -19,7 +19,20 @@ from typing import Any, Protocol
 from hubbub.chat.session import MEMBERSHIP, Posting, Session
 from hubbub.model import ids
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Draft, Entry, Joined, Left, Said
+from hubbub.model.entries import (
+    Body,
+    Draft,
+    Entry,
+    Joined,
+    Kicked,
+    Left,
+    ModesChanged,
+    NickChanged,
+    Redacted,
+    RoomRenamed,
+    Said,
+    TopicSet,
+)
 from hubbub.model.events import Acknowledged, Notice
 from hubbub.text.cleaning import beginning
 
@@ -228,8 +241,7 @@ class Pipeline:
         if posting and posting.session and not posting.session.closed:
             if posting.label:
                 posting.session.replies.append(Acknowledged(posting.label, entry))
-            text = beginning(text_of(posting.draft.body))
-            posting.session.replies.append(Notice((f"This was sent after all: {text}",)))
+            posting.session.replies.append(Notice((after_all(entry),)))
             posting.session.flush()
 
     def failed(self, drafts: Iterable[Draft], reason: str, sure: bool = True) -> None:
@@ -322,6 +334,26 @@ def _never_joined(posting: Posting) -> bool:
     join = posting.session.user.joining.get(posting.draft.room) if posting.session.user else None
     # A join whose outcome is not known may still be stored, and then the log needs the leave.
     return join is not None and join.error is not None and join.definite
+
+
+def after_all(entry: Entry) -> str:
+    """Return the sentence for the author of an entry that was reported as not confirmed, and is stored."""
+    body = entry.body
+    return _AFTER_ALL[type(body)](entry, body)
+
+
+# mypy cannot see that each function gets the body of its row.
+_AFTER_ALL: dict[type[Body], Callable[[Entry, Any], str]] = {
+    Said: lambda entry, body: f"This was sent after all: {beginning(body.text)}",
+    Joined: lambda entry, body: f"You joined {entry.room} after all",
+    Left: lambda entry, body: f"You left {entry.room} after all",
+    NickChanged: lambda entry, body: f"You became {body.nick} after all",
+    TopicSet: lambda entry, body: f"You {'set' if body.text else 'removed'} the topic of {entry.room} after all",
+    ModesChanged: lambda entry, body: f"The settings of {entry.room} were changed after all",
+    Kicked: lambda entry, body: f"You kicked {body.nick} from {entry.room} after all",
+    Redacted: lambda entry, body: "The message was deleted after all",
+    RoomRenamed: lambda entry, body: f"You renamed {entry.room} to {body.to} after all",
+}
 
 
 def link_drafts(postings: Sequence[Posting]) -> None:

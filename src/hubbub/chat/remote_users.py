@@ -227,7 +227,7 @@ class RemoteUsers:
     def follow(self, room: Room, entry: Entry) -> None:
         """Apply a join, leave or kick from a room's log to its author, or to the user that a kick names."""
         if isinstance(entry.body, Kicked):
-            self._kick(entry.room, entry.body)
+            self._kick(room, entry.body)
             return
         prefix = user_of(entry.id)
         user = self._authors.get(prefix)
@@ -285,11 +285,11 @@ class RemoteUsers:
             body = Left("connection lost", quit=True)
             self._core.pipeline.add(Posting(Draft(room, nick, body, copy_of(id, index), host, must_store=True)))
 
-    def _kick(self, name: str, kick: Kicked) -> None:
+    def _kick(self, room: Room, kick: Kicked) -> None:
         """Take a kicked user out of a room at once; their node says in the end whether it meant this one."""
-        user = self._core.users.get(key_of(kick.nick))
-        if user and user.is_remote and (known := self._places[user].get(name)):
-            self._set(user, name, known._replace(inside=False))
+        user = self._core.kicked_user(room, kick)
+        if user and user.is_remote and (known := self._places[user].get(room.name)):
+            self._set(user, room.name, known._replace(inside=False))
 
     def _waits_for(self, entry: Entry) -> bool:
         """Return whether a session here published an entry and waits for it: it takes effect with its posting."""

@@ -18,13 +18,12 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     """Let the connection of `new`, which has no name yet, replace the session's own connection.
 
     The session keeps its name, rooms, rights and pending replies. Nothing is written to it until `go_on` is called.
+    The user keeps the host, which rights are remembered by; only the address is the new one.
     """
     session.client, session.sink = new.client, new.sink
-    session.host, session.address, session.secure = new.host, new.address, new.secure
+    session.address, session.secure = new.address, new.secure
     user = owner(session)
-    if user.sessions[0] is session:
-        user.host, user.address = new.host, new.address
-    session.host = user.host
+    user.address = user.sessions[0].address
     session.paused = new.paused
     new.closed = True
     hub.delivery.suspend(session)

@@ -364,13 +364,14 @@ def slices(entries: Sequence[Entry], limit: int) -> Iterator[Sequence[Entry]]:
     """Yield the entries in pieces of at most `limit` bytes each, or of one entry.
 
     A piece also ends after a kick or a change of modes: a session that loses access by it gets none of the entries
-    that follow. A rename of the room is a piece of its own: the entries before it were made under the old name.
+    that follow. A rename of the room is a piece of its own: the entries before it were made under the old name. So is a
+    kick: a rename before it has taken effect, so that it can name the member as the others know it.
     """
     start = size = 0
     for index, entry in enumerate(entries):
         text = text_of(entry.body)
         cost = (len(text) if text.isascii() else len(text.encode())) + len(entry.nick) + 48  # protocol overhead
-        ends = type(entry.body) is RoomRenamed or isinstance(entries[index - 1].body, ENDING)
+        ends = isinstance(entry.body, RoomRenamed | Kicked) or isinstance(entries[index - 1].body, ENDING)
         if size and (ends or size + cost > limit):
             yield entries[start:index]
             start, size = index, 0

@@ -67,7 +67,7 @@ class Rooms:
             return
         self._core.block(session, self._core.budget.joins.charge(session.address))
         user.joining[room] = None
-        self._load(session, room, partial(self._ask_in, session, room, after, key))
+        self.load(session, room, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
         """Write a room's entries to a session without a user: all from now on, or all after number `after`.
@@ -80,7 +80,7 @@ class Rooms:
         """
         room = names.check_room(clean(name))
         self.check_not_coming(room)
-        self._load(session, room, partial(self._watched, session, after))
+        self.load(session, room, partial(self._watched, session, after))
 
     def visit(self, session: Session, names: Collection[str], then: Callable[[], None]) -> None:
         """Load rooms for a session, which need not be a member, and call `then` when all of them are loaded.
@@ -98,9 +98,9 @@ class Rooms:
                 then()
 
         for name in names:
-            self._load(session, name, opened)
+            self.load(session, name, opened)
 
-    def _load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
+    def load(self, session: Session, name: str, then: Callable[[Room | BrokerError], None]) -> None:
         """Call `then` with a loaded room, or with the error, unless the session leaves before that."""
         operation = session.begin("load", name)
 
@@ -242,6 +242,9 @@ class Rooms:
             if refused := may(self._core.viewer(session), Action.WATCH, room.state):
                 self.detach(session, room)
                 self._core.refuse(session, refused)
+        self._admit_parked(room)
+
+    def _admit_parked(self, room: Room) -> None:
         for session in [one for one, name in self._parked.items() if name == room.name]:
             if self._core.may(session, Action.WATCH, room):
                 del self._parked[session]
@@ -327,8 +330,8 @@ class Rooms:
             self.remove(user, room)
 
     def kicked(self, room: Room, entry: Entry, body: Kicked) -> None:
-        """Remove the member that a stored kick names from the room, if it is on this node."""
-        user = self._core.nicks.find(body.nick)
+        """Remove the member that a stored kick means from the room, if it is on this node."""
+        user = self._core.kicked_user(room, body)
         if user and not user.is_remote and user in room.members:
             self.remove(user, room, entry)
 
@@ -382,6 +385,7 @@ class Rooms:
             session.current = to if session.current == before else session.current
             self._core.touch(session)
             self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
+        self._admit_parked(room)
 
     def close_if_empty(self, name: str) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""

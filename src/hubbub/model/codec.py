@@ -39,7 +39,7 @@ from hubbub.model.entries import (
     kind_of,
 )
 from hubbub.model.room import modes
-from hubbub.text.tags import LOST, join, shown
+from hubbub.text.tags import KICKED, LOST, join, shown, value
 
 _UNTIL = "until="
 _Sourced = ModesChanged | Kicked | Redacted | RoomRenamed
@@ -103,6 +103,8 @@ def stored(body: Body, tags: str) -> tuple[str, str, str]:
         return body.stored_kind, body.stored_text, tags
     if type(body) is Left and body.lost and LOST not in tags.split(";"):
         tags = join(tags, LOST)
+    if type(body) is Kicked and body.user:
+        tags = join(tags, f"{KICKED}={body.user}")
     text = isinstance(body, _Sourced) and body.source
     return kind_of(body).value, text or text_of(body), tags
 
@@ -154,6 +156,10 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
     if kind == Kind.LEAVE:
         lost = LOST in tags.split(";") if tags else False
         return Left(text, bool(ids.event_of(id)), lost), _without_lost(tags) if lost else tags
+    if kind == Kind.KICK and (user := value(tags, KICKED)):
+        left = tags.removesuffix(f"{KICKED}={user}").removesuffix(";")
+        if join(left, f"{KICKED}={user}") == tags:
+            return replace(_BODIES[kind](text), user=user), left
     read = _BODIES.get(kind)
     return (read(text) if read else Unknown(kind, text)), tags
 

@@ -110,11 +110,20 @@ class ModesChanged(Body, frozen=True, gc=False):
 
 
 class Kicked(Body, frozen=True, gc=False):
-    """The member `nick` was removed from the room."""
+    """The member `nick` was removed from the room.
+
+    Args:
+        nick: the member's nick when the kick was made; a rename before it in the log may have changed it.
+        reason: the reason that was given, or "".
+        source: as in ModesChanged.
+        user: the member's id; "" in older logs.
+
+    """
 
     nick: str
     reason: str = ""
     source: str = ""
+    user: str = ""
 
 
 class Redacted(Body, frozen=True, gc=False):

@@ -58,7 +58,8 @@ class PacedInput(PeerSocket):
     """
 
     __slots__ = (
-        "_ahead", "_arrived", "_held", "_items", "_more", "_pumping", "_throttle", "_throttled", "client", "origin",
+        "_ahead", "_arrived", "_held", "_items", "_more", "_pumping", "_throttle", "_throttled", "_uncharged", "client",
+        "origin",
     )  # fmt: skip
 
     client: InputTaker
@@ -71,6 +72,8 @@ class PacedInput(PeerSocket):
         self.origin = ""  # the address under which the peer is counted; the acceptor sets it
         self._ahead = b""  # bytes read but not yet passed to the client
         self._items = 0  # number of items processed
+        # What the bytes cost besides the items in them, in lines: as many bytes as the longest line holds cost one.
+        self._uncharged = 0.0
         self._arrived = now  # time of the last input
         self._held: Any = None  # an item already charged to the rate limit, processed when the limit allows
         self._more = False  # there may be unprocessed input
@@ -91,19 +94,15 @@ class PacedInput(PeerSocket):
         """
         if self.state is not ConnectionState.OPEN:
             return
-        now = self._arrived = self._shared.clock()
+        self._arrived = self._shared.clock()
         data = bytes(self._shared.buffer[:nbytes])
+        self._uncharged += nbytes / self._shared.settings.line_limit
         if self._more:
             self._ahead += data
             self._read(self._has_room)
             return
-        before = self._items
         self.client.feed(data)
         self.process_input()
-        if self._items == before and not self._throttled and self.state is ConnectionState.OPEN:
-            # Input without a line end counts too: as many bytes as the longest line holds cost as much as one line.
-            if self._is_over_the_rate(nbytes / self._shared.settings.line_limit, now):
-                self._read(False)
 
     def eof_received(self) -> bool:
         """Process the rest of the input, then end the client. The transport stays open for the remaining output.
@@ -160,7 +159,7 @@ class PacedInput(PeerSocket):
                 self._shared.loop.call_soon(self.resume_input)
         finally:
             self._pumping = False
-        wanted = not self._more or self._has_room
+        wanted = (not self._more or self._has_room) and not self._owes_for_bytes()
         if wanted is not self._reading and self.state is ConnectionState.OPEN:
             self._read(wanted)
 
@@ -191,6 +190,7 @@ class PacedInput(PeerSocket):
                 if self._lost_at:
                     self._forget()
                 return False
+            self._uncharged -= 1.0
             if self._is_over_the_rate(1.0, now):
                 self._held = item
                 return False
@@ -209,6 +209,16 @@ class PacedInput(PeerSocket):
         if delay:
             self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
         return delay > 0
+
+    def _owes_for_bytes(self) -> bool:
+        """Charge the bytes of lines that have no end yet or were too long, once all input is processed.
+
+        Return whether the peer is over a limit.
+        """
+        if self._more or self._throttled or self.state is not ConnectionState.OPEN:
+            return False
+        lines, self._uncharged = self._uncharged, 0.0
+        return lines > 0.0 and self._is_over_the_rate(lines, self._shared.clock())
 
     def _rate_allows(self) -> None:
         self._throttled = None
