@@ -1,4 +1,4 @@
-"""The front door of a process: signals, settings that cannot be, and for whom a proxy speaks, on the console."""
+"""The front door of a process: its certificate, signals, and settings that cannot be."""
 
 import contextlib
 import re
@@ -14,7 +14,6 @@ import pytest
 import forked
 from programs import environment
 from scene import STOPS, Server
-from tls_peers import context, read_all
 
 Serve = Callable[..., Server]
 PROMPT = b"Enter your name: "
@@ -69,25 +68,6 @@ def test_new_certificate_is_taken_on_sighup_and_a_bad_one_is_not(serve: Serve, t
     server.logs("was reloaded")
     assert ssl.get_server_certificate(("127.0.0.1", server.port)) != old
     alice.sees_nothing()
-
-
-def test_proxy_says_for_whom_it_speaks_if_it_is_trusted(serve: Serve) -> None:
-    server = serve("--trust-proxy", "127.0.0.1")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        for piece in (b"PRO", b"XY TCP4 192.0.2.7 127.0.0.1 5", b"555 8888\r", b"\nPia", b"\n/quit\n"):
-            sock.sendall(piece)
-        assert read_all(sock) == PROMPT
-    server.logs(re.escape("Pia (('192.0.2.7', 5555)) has joined"))
-
-
-def test_proxy_before_tls(serve: Serve) -> None:
-    server = serve("--trust-proxy", "127.0.0.1", "--tls", "self-signed")
-    sock = socket.create_connection(("127.0.0.1", server.port), timeout=120)
-    sock.sendall(b"PROXY TCP6 2001:db8::7 ::1 5555 8888\r\n")
-    with context().wrap_socket(sock) as inside:
-        inside.sendall(b"Pia\n/quit\n")
-        assert read_all(inside) == PROMPT
-    server.logs(re.escape("Pia (('2001:db8::7', 5555)) has joined"))
 
 
 @pytest.mark.parametrize(
@@ -145,11 +125,3 @@ def test_sighup_without_a_certificate_stops_in_order(serve: Serve) -> None:
     alice.sees(b"*** The server is shutting down ***\n")
     alice.close()
     assert server.wait(STOPS) == 0
-
-
-def test_trusted_network_is_believed(serve: Serve) -> None:
-    server = serve("--trust-proxy", "127.0.0.0/8")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
-        sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\nPia\n/quit\n")
-        assert read_all(sock) == PROMPT
-    server.logs(re.escape("Pia (('192.0.2.7', 5555)) has joined"))

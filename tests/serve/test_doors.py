@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 import socket
 import ssl
@@ -15,11 +16,27 @@ import pytest
 from in_thread import InThread
 
 from hubbub.config import Settings
+from hubbub.serve.accept import sniffer
 from hubbub.serve.accept.tls import Certificate
-from scene import PROMPT, STOPS
+from scene import PROMPT, STOPS, wait_until
 from tls_peers import context, encrypted, read_all, read_until
 
 Serve = Callable[..., InThread]
+Joined = Callable[[str], None]
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a minute for the first bytes of a peer: on a busy machine they may be late."""
+    monkeypatch.setattr(sniffer, "PATIENCE", 60.0)
+    monkeypatch.setattr(sniffer, "MAX_PATIENCE", 60.0)
+
+
+@pytest.fixture
+def joined(unhurried: None, caplog: pytest.LogCaptureFixture) -> Joined:
+    """Wait until the console says that somebody has joined, and from where."""
+    caplog.set_level(logging.INFO, "hubbub")
+    return lambda who: wait_until(lambda: f"{who} has joined" in caplog.text, what=who)
 
 
 def test_prompt_comes_to_who_says_nothing(serve: Serve) -> None:
@@ -28,7 +45,7 @@ def test_prompt_comes_to_who_says_nothing(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("cut", [False, True])
-def test_irc_is_spoken_to_who_speaks_it(serve: Serve, cut: bool) -> None:
+def test_irc_is_spoken_to_who_speaks_it(serve: Serve, unhurried: None, cut: bool) -> None:
     server = serve()
     alice = server.join("Alice")
     with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
@@ -69,14 +86,14 @@ def test_lines_over_tls_meet_plain_ones(serve: Serve) -> None:
     alice.sees(b"*** Tess has left the chat ***\n")
 
 
-def test_tls_client_that_speaks_at_once_is_understood(serve: Serve) -> None:
+def test_tls_client_that_speaks_at_once_is_understood(serve: Serve, unhurried: None) -> None:
     server = serve("--tls", "self-signed")
     with encrypted(server.port) as sock:
         sock.sendall(b"Tess\n/quit\n")
         assert read_all(sock) == PROMPT
 
 
-def test_openssl_joins(serve: Serve) -> None:
+def test_openssl_joins(serve: Serve, unhurried: None) -> None:
     if not shutil.which("openssl"):
         pytest.skip("openssl is missing")
     server = serve("--tls", "self-signed")
@@ -93,7 +110,7 @@ def test_openssl_joins(serve: Serve) -> None:
             tess.kill()
 
 
-def test_old_tls_is_refused(serve: Serve, tmp_path: Path) -> None:
+def test_old_tls_is_refused(serve: Serve, unhurried: None, tmp_path: Path) -> None:
     server = serve("--tls", "self-signed")
     made = context()
     with pytest.warns(DeprecationWarning):
@@ -146,3 +163,30 @@ def test_what_is_piped_in_over_tls_is_said(serve: Serve) -> None:
             sock.unwrap()
     alice.sees(b"*** ci has joined the chat ***\n" + b"".join(b"ci: line %d\n" % number for number in range(50)))
     alice.sees(b"*** ci has left the chat ***\n")
+
+
+def test_proxy_says_for_whom_it_speaks_if_it_is_trusted(serve: Serve, joined: Joined) -> None:
+    server = serve("--trust-proxy", "127.0.0.1")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
+        for piece in (b"PRO", b"XY TCP4 192.0.2.7 127.0.0.1 5", b"555 8888\r", b"\nPia", b"\n/quit\n"):
+            sock.sendall(piece)
+        assert read_all(sock) == PROMPT
+    joined("Pia (('192.0.2.7', 5555))")
+
+
+def test_proxy_before_tls(serve: Serve, joined: Joined) -> None:
+    server = serve("--trust-proxy", "127.0.0.1", "--tls", "self-signed")
+    sock = socket.create_connection(("127.0.0.1", server.port), timeout=120)
+    sock.sendall(b"PROXY TCP6 2001:db8::7 ::1 5555 8888\r\n")
+    with context().wrap_socket(sock) as inside:
+        inside.sendall(b"Pia\n/quit\n")
+        assert read_all(inside) == PROMPT
+    joined("Pia (('2001:db8::7', 5555))")
+
+
+def test_trusted_network_is_believed(serve: Serve, joined: Joined) -> None:
+    server = serve("--trust-proxy", "127.0.0.0/8")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=120) as sock:
+        sock.sendall(b"PROXY TCP4 192.0.2.7 127.0.0.1 5555 8888\r\nPia\n/quit\n")
+        assert read_all(sock) == PROMPT
+    joined("Pia (('192.0.2.7', 5555))")
