@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from hubbub.accounts.keyring import Grant
 from hubbub.accounts.logins import Policy
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.accounts import LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import Grant
 from hubbub.storage.memory_key_value import MemoryKeyValue
 
 NOON = 1_800_000_000.0
@@ -115,7 +115,7 @@ class Accounts:
         return account
 
     def token(self, **rights: Any) -> str:
-        grant = Grant(account="", created=0, **rights)
+        grant = Grant(**rights)
         token = self.ask(self.registry.make_token, self.ann(), grant)
         assert isinstance(token, str)
         return token

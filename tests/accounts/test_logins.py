@@ -10,9 +10,9 @@ from msgspec import structs
 from registered import HERE, NOON, OVERHEARD, PASSWORD, THERE, Accounts, is_refused
 from scramp import ScramClient
 
-from hubbub.accounts.logins import Bearer, Policy
+from hubbub.accounts.logins import Policy
 from hubbub.accounts.scram import MAX_MESSAGE
-from hubbub.chat.accounts import LoginPeer
+from hubbub.chat.accounts import Bearer, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 

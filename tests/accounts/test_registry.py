@@ -8,9 +8,10 @@ import pytest
 from msgspec import structs
 from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
-from hubbub.accounts.keyring import PER_ACCOUNT, RENEW, Grant
+from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
 from hubbub.model.account import Account
+from hubbub.model.grants import Grant
 from hubbub.storage.key_value import Item
 
 
@@ -186,7 +187,7 @@ def test_tokens_and_cookies_are_listed_and_ended() -> None:
     ended: list[str] = []
     other.registry.vault.cookies.ended.append(lambda id, grant: ended.append(id))
     tokens = [one.token(name=f"bot {number}") for number in range(PER_ACCOUNT)]
-    full = one.ask(one.registry.make_token, one.ann(), Grant(account="", created=0))
+    full = one.ask(one.registry.make_token, one.ann(), Grant())
     assert is_refused(full, "too-many-tokens")
     assert [token.grant.name for token in other.registry.tokens(one.ann())][:2] == ["bot 0", "bot 1"]
     id = other.registry.vault.tokens.id_of(tokens[0])

@@ -3,6 +3,7 @@
 from hubbub.chat.accounts import LoginPeer, NoAccounts
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import Grant
 
 PEER = LoginPeer("192.0.2.1", True)
 
@@ -22,6 +23,36 @@ def test_without_accounts_nothing_is_registered() -> None:
     accounts.redeem("BCDFGHJK", PEER, refused)
     accounts.make_code(Account(id="a1", name="Ann", created=0.0), refused)
     assert codes == ["registration-closed", "wrong-password", "wrong-password", "not-logged-in"]
+    del codes[:]
+    assert not accounts.offers_scram
+    accounts.scram(PEER).step(b"n,,n=Ann,r=x", refused)
+    accounts.by_certificate("ab" * 32, refused)
+    accounts.by_trusted_name("Ann", refused)
+    accounts.by_token("hub_x", PEER, refused)
+    assert codes == ["wrong-password"] * 4
+
+
+def test_without_accounts_nobody_has_one_to_change() -> None:
+    accounts, codes = NoAccounts(), []
+    account = Account(id="a1", name="Ann", created=0.0)
+
+    def refused(outcome: Account | str | Refused | int) -> None:
+        assert isinstance(outcome, Refused)
+        codes.append(outcome.code)
+
+    accounts.by_cookie("x", refused)
+    accounts.change_password(account, "correct horse", PEER, refused)
+    accounts.set(account, refused, stays=True)
+    accounts.add_certificate(account, "ab" * 32, refused)
+    accounts.end_sessions(account, refused)
+    accounts.suspend(account, refused)
+    accounts.delete(account, refused)
+    accounts.make_token(account, Grant(), refused)
+    accounts.end_tokens(account, ["x"], refused)
+    accounts.make_cookie(account, "Firefox", refused)
+    accounts.end_cookies(account, ["x"], refused)
+    assert codes == ["not-logged-in"] * 11
+    assert [*accounts.tokens(account), *accounts.cookies(account)] == []
 
 
 def test_an_account_is_open_unless_it_is_suspended_deleted_or_expired() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 import msgspec
 
 from hubbub.errors import BrokerError, Refused
+from hubbub.model.grants import Grant, Granted
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
 
@@ -22,38 +23,9 @@ log = logging.getLogger(__name__)
 SECRET_BYTES = 32
 TOKEN = "hub_"  # how a token begins, so that people and scanners of repositories recognise it
 PER_ACCOUNT = 50  # tokens, and cookies; beyond it no token is made, and the oldest cookie ends
-SCOPES = ("read", "say", "admin")
 MAX_SECRET = 100  # characters; a longer text is no secret of ours
 ID_CHARS = 12  # of the hash: they name a token in lists
 RENEW = 24 * 60 * 60.0  # seconds after which the use of a cookie moves its end
-
-
-class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a token or a cookie under the hash of its secret.
-
-    Args:
-        account: the id of the account that it stands for.
-        created: epoch seconds.
-        expires: epoch seconds from which on it is void; 0 for never.
-        name: how its owner calls it: a program for a token, a browser for a cookie.
-        scopes: what it allows, of SCOPES; a cookie allows everything.
-        rooms: the rooms that it is limited to; empty for all.
-
-    """
-
-    account: str
-    created: float
-    expires: float = 0.0
-    name: str = ""
-    scopes: tuple[str, ...] = SCOPES
-    rooms: tuple[str, ...] = ()
-
-
-class Granted(msgspec.Struct, frozen=True):
-    """A token or cookie in a list: its id, which is no secret, and the grant."""
-
-    id: str
-    grant: Grant
 
 
 _encoder = msgspec.json.Encoder()

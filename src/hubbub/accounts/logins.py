@@ -18,12 +18,13 @@ from hubbub.accounts import hashing
 from hubbub.accounts.codes import LOGINS, Codes, StoredCode, read_code
 from hubbub.accounts.directory import Directory, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import TOKEN, Grant, Keyring
+from hubbub.accounts.keyring import TOKEN, Keyring
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
-from hubbub.chat.accounts import Checked, LoginPeer
+from hubbub.chat.accounts import Bearer, Checked, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import Grant
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.names import check_name, key_of
@@ -58,13 +59,6 @@ class Vault(NamedTuple):
     codes: Codes
     tokens: Keyring
     cookies: Keyring
-
-
-class Bearer(NamedTuple):
-    """An account, and the token by which a program acts for it."""
-
-    account: Account
-    grant: Grant
 
 
 class _Attempt(NamedTuple):

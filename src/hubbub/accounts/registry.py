@@ -10,12 +10,13 @@ from hubbub.accounts import hashing
 from hubbub.accounts.codes import Codes, Purpose, StoredCode
 from hubbub.accounts.directory import Directory, Edit, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import PER_ACCOUNT, SCOPES, TOKEN, Grant, Granted, Keyring
+from hubbub.accounts.keyring import PER_ACCOUNT, TOKEN, Keyring
 from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
 from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.text import refusals
 from hubbub.text.cleaning import SHOWN, clean

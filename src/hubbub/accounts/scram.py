@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.accounts.hashing import MECHANISM, ScramVerifier
+from hubbub.chat.accounts import ScramAnswer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
 
 MAX_MESSAGE = 1024  # bytes of a message, decoded
 
-Answer = Callable[[bytes | Account | Refused], None]
 Found = Callable[[ScramVerifier | Refused], None]
 
 
@@ -32,13 +32,13 @@ class ScramExchange:
     ) -> None:
         self._find = find
         self._decide = decide
-        self._next: Callable[[str, Answer], None] = self._first
+        self._next: Callable[[str, ScramAnswer], None] = self._first
         self._verifier: ScramVerifier | None = None
         self._server: Any = None  # scramp has no types
         self._account: Account | None = None
         self.name = ""
 
-    def step(self, message: bytes, answer: Answer) -> None:
+    def step(self, message: bytes, answer: ScramAnswer) -> None:
         """Process a message of the client, and call `answer` once, now or later.
 
         The answer is the next message to the client; after the last one, to which clients send an empty message, it is
@@ -54,7 +54,7 @@ class ScramExchange:
         else:
             step(text, answer)
 
-    def _first(self, text: str, answer: Answer) -> None:
+    def _first(self, text: str, answer: ScramAnswer) -> None:
         from scramp import ScramException, ScramMechanism  # type: ignore[import-untyped]
 
         def known(name: str) -> tuple[bytes, bytes, bytes, int]:
@@ -82,7 +82,7 @@ class ScramExchange:
                 return
         self._find(self.name, found)
 
-    def _final(self, text: str, answer: Answer) -> None:
+    def _final(self, text: str, answer: ScramAnswer) -> None:
         from scramp import ScramException
 
         try:
@@ -102,12 +102,12 @@ class ScramExchange:
 
         self._decide(self.name, right, decided)
 
-    def _end(self, text: str, answer: Answer) -> None:
+    def _end(self, text: str, answer: ScramAnswer) -> None:
         assert self._account is not None
         answer(_failed() if text else self._account)
 
 
-def _over(text: str, answer: Answer) -> None:
+def _over(text: str, answer: ScramAnswer) -> None:
     answer(_failed())
 
 

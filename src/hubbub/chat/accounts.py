@@ -7,14 +7,18 @@ loop's thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple, Protocol
 
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.grants import Grant, Granted
 from hubbub.text import refusals
 
 Checked = Callable[[Account | Refused], None]
+Made = Callable[[str | Refused], None]
+Ended = Callable[[int | Refused], None]
+ScramAnswer = Callable[[bytes | Account | Refused], None]
 
 
 class LoginPeer(NamedTuple):
@@ -22,6 +26,25 @@ class LoginPeer(NamedTuple):
 
     address: str  # as the limits of guessing count it
     secure: bool  # nobody can read along: the connection is encrypted, or comes from this machine
+
+
+class Bearer(NamedTuple):
+    """An account, and the token by which a program acts for it."""
+
+    account: Account
+    grant: Grant
+
+
+class ScramLogin(Protocol):
+    """The server's side of one SCRAM-SHA-256 login."""
+
+    def step(self, message: bytes, answer: ScramAnswer) -> None:
+        """Process a message of the client, and call `answer` once, now or later.
+
+        The answer is the next message to the client; after the last one, to which clients send an empty message, it is
+        the account. A refusal ends the login.
+        """
+        ...
 
 
 class Accounts(Protocol):
@@ -64,12 +87,110 @@ class Accounts(Protocol):
         """Make a code that pairs another device with an account: once, within five minutes."""
         ...
 
+    # --- ways to log in -------------------------------------------------------------------------------------------
+
+    @property
+    def offers_scram(self) -> bool:
+        """Whether SCRAM works for every account: clients that are offered it do not fall back to a password."""
+        ...
+
+    def scram(self, peer: LoginPeer) -> ScramLogin:
+        """Return the server's side of a new SCRAM-SHA-256 login; it is safe where others can read along."""
+        ...
+
+    def by_certificate(self, fingerprint: str, done: Checked) -> None:
+        """Let the owner of a client certificate in, whose key the TLS handshake has proven.
+
+        Args:
+            fingerprint: the SHA-256 of the certificate, in hexadecimal.
+            done: receives the account, or a refusal.
+
+        """
+        ...
+
+    def by_trusted_name(self, name: str, done: Checked) -> None:
+        """Let somebody in whom a trusted proxy has checked; a name that nobody owns is registered for them."""
+        ...
+
+    def by_cookie(self, cookie: str, done: Checked) -> None:
+        """Let somebody in who shows a cookie with a request; `done` is called at once if the cookie is known here."""
+        ...
+
+    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+        """Let a program in that shows a token with a request; `done` is called at once if the token is known here."""
+        ...
+
+    # --- what owners do with their account ------------------------------------------------------------------------
+
+    def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
+        """Change the password of an account; its cookies, tokens and codes are void then."""
+        ...
+
+    def set(
+        self,
+        account: Account,
+        done: Checked,
+        stays: bool | None = None,
+        history: bool | None = None,
+        operator: bool | None = None,
+    ) -> None:
+        """Change settings of an account; those that are None stay."""
+        ...
+
+    def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Let the certificate with a SHA-256 fingerprint log in to an account."""
+        ...
+
+    def end_sessions(self, account: Account, done: Checked) -> None:
+        """Void all cookies, tokens and codes of an account."""
+        ...
+
+    def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
+        """Let nobody log in to an account for now; or let its owner log in again."""
+        ...
+
+    def delete(self, account: Account, done: Checked) -> None:
+        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed."""
+        ...
+
+    def make_token(self, account: Account, grant: Grant, done: Made) -> None:
+        """Make a token for an account; `done` gets the token, which is shown only then.
+
+        Args:
+            account: the account.
+            grant: its name, scopes, rooms and end; the rest is filled in.
+            done: receives the token, or a refusal.
+
+        """
+        ...
+
+    def tokens(self, account: Account) -> Sequence[Granted]:
+        """Return the tokens of an account, the oldest first."""
+        ...
+
+    def end_tokens(self, account: Account, ids: Collection[str], done: Ended) -> None:
+        """End some tokens of an account by their ids; call `done` with their number."""
+        ...
+
+    def make_cookie(self, account: Account, name: str, done: Made) -> None:
+        """Make a cookie for an account; `name` tells its owner which browser has it. The oldest end beyond a bound."""
+        ...
+
+    def cookies(self, account: Account) -> Sequence[Granted]:
+        """Return the cookies of an account, the oldest first."""
+        ...
+
+    def end_cookies(self, account: Account, ids: Collection[str], done: Ended) -> None:
+        """End some cookies of an account by their ids; call `done` with their number."""
+        ...
+
 
 class NoAccounts:
     """No name is registered, and none can be."""
 
     registration = "closed"
     guests = "yes"
+    offers_scram = False
 
     def __init__(self) -> None:
         self.changed: list[Callable[[Account], None]] = []
@@ -96,3 +217,86 @@ class NoAccounts:
     def make_code(self, account: Account, done: Callable[[str | Refused], None]) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
+
+    def scram(self, peer: LoginPeer) -> ScramLogin:
+        """Return a login that is refused."""
+        return _NoScram()
+
+    def by_certificate(self, fingerprint: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.CERTIFICATE_UNKNOWN())
+
+    def by_trusted_name(self, name: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.LOGIN_FAILED())
+
+    def by_cookie(self, cookie: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def by_token(self, token: str, peer: LoginPeer, done: Callable[[Bearer | Refused], None]) -> None:
+        """Refuse."""
+        done(refusals.TOKEN_WRONG())
+
+    def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def set(
+        self,
+        account: Account,
+        done: Checked,
+        stays: bool | None = None,
+        history: bool | None = None,
+        operator: bool | None = None,
+    ) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def end_sessions(self, account: Account, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def suspend(self, account: Account, done: Checked, suspended: bool = True) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def delete(self, account: Account, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def make_token(self, account: Account, grant: Grant, done: Made) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def tokens(self, account: Account) -> Sequence[Granted]:
+        """Return nothing."""
+        return ()
+
+    def end_tokens(self, account: Account, ids: Collection[str], done: Ended) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def make_cookie(self, account: Account, name: str, done: Made) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def cookies(self, account: Account) -> Sequence[Granted]:
+        """Return nothing."""
+        return ()
+
+    def end_cookies(self, account: Account, ids: Collection[str], done: Ended) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+
+class _NoScram:
+    """A SCRAM login that is refused."""
+
+    def step(self, message: bytes, answer: ScramAnswer) -> None:
+        """Refuse."""
+        answer(refusals.LOGIN_FAILED())

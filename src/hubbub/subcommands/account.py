@@ -14,10 +14,10 @@ import click
 from msgspec import structs
 
 from hubbub import config
-from hubbub.accounts.keyring import SCOPES, Grant, Granted
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.accounts import LoginPeer
 from hubbub.model.account import Account
+from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options
 from hubbub.tools import accounts as tool
 
@@ -232,7 +232,7 @@ def add_token(file: str | None, owner: str, label: str, rooms: tuple[str, ...], 
     expires = time.time() + days * DAY if days else 0.0
 
     async def task(accounts: AccountRegistry) -> str:
-        grant = Grant(account="", created=0.0, expires=expires, name=label, scopes=scopes, rooms=rooms)
+        grant = Grant(expires=expires, name=label, scopes=scopes, rooms=rooms)
         return str(await tool.ask(accounts.make_token, _known(accounts, owner), grant))
 
     click.echo(_run(file, flags, task))
