@@ -25,6 +25,7 @@ from hubbub.model.room.state import RoomState
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import full_text, queries, trimming
 from hubbub.storage.sqlite import store as module
+from hubbub.storage.sqlite.schema import SAID
 from hubbub.storage.sqlite.store import FILE, VERSION, Store
 from records import draft_of, text_in, topic_of
 from system_queries import After, Around, Latest, Search, Since
@@ -705,3 +706,19 @@ def test_rooms_may_swap_their_names_in_one_batch(log: Store) -> None:
     log.append([draft_of(room, Kind.ROOM_RENAMED, "Ann", to, f"move-{room}") for room, to in moves], 2.0)
     for room, text in (("a", "in b"), ("b", "in a")):
         assert text in [text_in(entry) for entry in log.answer(Latest(room, 5, every=True)).entries]
+
+
+def test_index_of_messages_of_an_older_version_is_made_again_and_used(tmp_path: Path) -> None:
+    """As a list with IN, the condition of the index cost a third of the work for a message."""
+    with closing(Store(tmp_path, write=True)) as store:
+        store.append(said("tea"), 1.0)
+        store._db.executescript(
+            "DROP INDEX entry_said;"
+            "CREATE INDEX entry_said ON entry (room, seq) WHERE kind IN ('message', 'action', 'notice');"
+        )
+    with closing(Store(tmp_path, write=True)) as store:
+        assert texts(store.opened("lobby", 5).latest) == ["tea"] and store.check() == []
+        (plan,) = store._db.execute(
+            f"EXPLAIN QUERY PLAN SELECT seq FROM entry WHERE room = 1 AND {SAID} ORDER BY seq DESC"
+        )
+        assert "entry_said" in plan[-1]

@@ -42,6 +42,9 @@ from hubbub.model.room import modes
 from hubbub.text.tags import KICKED, LOST, join, shown, value
 
 _UNTIL = "until="
+# The attributes and calls of an enumeration are slow.
+_STYLES = {kind.value: kind for kind in SAID}
+_NAMES = {kind: kind.value for kind in SAID}
 _Sourced = ModesChanged | Kicked | Redacted | RoomRenamed
 
 
@@ -98,7 +101,7 @@ def shown_record(entry: Entry) -> Record:
 def stored(body: Body, tags: str) -> tuple[str, str, str]:
     """Return the kind, the text and the tags under which a body is stored; `tags` are those of its entry."""
     if type(body) is Said:
-        return body.style.value, body.text, tags
+        return _NAMES[body.style], body.text, tags
     if type(body) is Unknown:
         return body.stored_kind, body.stored_text, tags
     if type(body) is Left and body.lost and LOST not in tags.split(";"):
@@ -151,8 +154,8 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
         id: the id of the entry: the leaves of a user who quits have ids of one event in several rooms.
 
     """
-    if kind in SAID:
-        return Said(text, Kind(kind)), tags
+    if style := _STYLES.get(kind):
+        return Said(text, style), tags
     if kind == Kind.LEAVE:
         lost = LOST in tags.split(";") if tags else False
         return Left(text, bool(ids.event_of(id)), lost), _without_lost(tags) if lost else tags

@@ -65,9 +65,9 @@ _INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # all but spaces and b
 _CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
 
 
-def _is_plain(text: str) -> bool:
+def is_plain(text: str) -> bool:
     """Return whether a text of one line is clean already: the usual case, with a fast check."""
-    return text.isprintable() and not (_FROM_MARKS_ON.search(text) and _ODD_ONES.search(text))
+    return text.isprintable() and (text.isascii() or not (_FROM_MARKS_ON.search(text) and _ODD_ONES.search(text)))
 
 
 def _unstack(run: regex.Match[str]) -> str:
@@ -97,7 +97,7 @@ def clean(text: str) -> str:
     It removes whole escape sequences and IRC's formatting, then C0 and C1 controls (a tab becomes a space), bidi marks,
     invisible characters, and marks stacked on marks. The result is one line; cleaning it again changes nothing.
     """
-    if _is_plain(text):
+    if is_plain(text):
         return text
     return _tidy(formatting.strip(_ESCAPES.sub("", text))).replace("\t", " ")
 
@@ -117,7 +117,7 @@ def said(text: str, exact: bool = False) -> CleanedText:
         exact: also keep spaces at the ends of lines, and empty lines before and after the text.
 
     """
-    if _is_plain(text):
+    if is_plain(text):
         return CleanedText(text if exact else text.rstrip(), "")
     lines: list[str] = []
     codes: list[Code] = []
@@ -152,7 +152,7 @@ def _tag(codes: Iterable[Code]) -> str:
 
 def _line(raw: str) -> tuple[str, list[Code]]:
     """Return a clean line, and its formatting codes."""
-    if _is_plain(raw):
+    if is_plain(raw):
         return raw, []
     marked, codes = formatting.mark(_ESCAPES.sub("", raw))
     parts = _tidy(marked).split(PLACE)

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Body, Entry, RoomRenamed
+from hubbub.model.entries import Body, Entry, RoomRenamed, Said
 from hubbub.storage.sqlite import salvage, schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
@@ -137,25 +137,21 @@ class Archive(Store):
         seq = self.last
         try:
             db.execute("BEGIN IMMEDIATE")
-            known = self._known(entries)
             changed: dict[int, WrittenRoom] = {}
             rows: list[tuple[Any, ...]] = []
             overlays: list[tuple[int, Body]] = []
-            for entry in entries:
-                # An import may be started again, and its file may contain an entry twice.
-                if entry.id in known:
-                    continue
-                known.add(entry.id)
+            for entry in self._fresh(entries):
                 seq += 1
-                room = self._room(entry.room)
-                stored = structs.replace(entry, seq=seq, prev=room.last)
-                rows.append(schema.row(stored, room.id, room.last))
-                overlays.append((room.id, stored.body))
-                room.last = seq
+                room = self._rooms.get(entry.room) or self._room(entry.room)
+                rows.append(schema.row(entry, seq, room.id, room.last))
+                prev, room.last = room.last, seq
+                if type(entry.body) is Said:
+                    continue
+                overlays.append((room.id, entry.body))
                 changed[room.id] = room
                 if isinstance(entry.body, RoomRenamed):
                     self._free(entry, entry.body.to)
-                if self._apply(room, stored):
+                if self._apply(room, structs.replace(entry, seq=seq, prev=prev)):
                     self._rooms[room.state.name] = self._rooms.pop(entry.room)
                     room.save(db)
             db.executemany(INSERT, rows)
@@ -174,6 +170,14 @@ class Archive(Store):
         if self._mark:
             self._mark.note(seq)
         return count
+
+    def _fresh(self, entries: Sequence[Entry]) -> Iterator[Entry]:
+        """Yield the entries that are not in the log, each once: a file may contain an entry twice."""
+        known = self._known(entries)
+        for entry in entries:
+            if entry.id not in known:
+                known.add(entry.id)
+                yield entry
 
     def _known(self, entries: Sequence[Entry]) -> set[str]:
         ids = json.dumps([entry.id for entry in entries])

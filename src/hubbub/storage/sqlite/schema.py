@@ -14,7 +14,8 @@ from hubbub.model import codec
 from hubbub.model.entries import Entry, Kind, RoomRenamed
 
 VERSION = 3
-SAID = "kind IN ('message', 'action', 'notice')"
+# As a list of three kinds with IN, SQLite would make a temporary table for each row that is written.
+SAID = "(kind = 'message' OR kind = 'action' OR kind = 'notice')"
 RULES = "kind IN ('mode', 'topic')"
 RENAMES = "kind = 'rename'"
 
@@ -34,12 +35,13 @@ CREATE INDEX entry_room ON entry (room, seq);
 CREATE TABLE mark (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 INSERT INTO mark VALUES ('indexed', 0); -- the text index holds all from `unindexed` (without it) up to this number
 """
+_SAID_INDEX = f"CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};"
 # The hosts of users and the tags of entries; indices of messages, and of modes and topics.
 _SECOND = f"""
 DROP INDEX IF EXISTS entry_said;
 ALTER TABLE entry ADD COLUMN host TEXT NOT NULL DEFAULT '';
 ALTER TABLE entry ADD COLUMN tags TEXT NOT NULL DEFAULT '';
-CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
+{_SAID_INDEX}
 CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
 """
 # Checksums; an index by time, because times need not rise with the numbers; a text index of tokens (words.py), which
@@ -64,6 +66,9 @@ def upgrade(db: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables from a version (0 for no tables) to VERSION, in one transaction. Raises sqlite3.Error."""
     if version < VERSION:
         db.executescript(f"BEGIN; {' '.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT")
+    # Versions whose tables had the same number wrote the condition of this index in another way.
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry_said' AND instr(sql, ?)", (SAID,)).fetchone():
+        db.executescript(f"BEGIN; DROP INDEX IF EXISTS entry_said; {_SAID_INDEX} COMMIT")
 
 
 def mark(db: sqlite3.Connection, name: str) -> int:
@@ -90,18 +95,19 @@ def checksum(texts: Texts) -> int:
     return zlib.crc32("\0".join(texts).encode())
 
 
-def row(entry: Entry, room: int, prev: int) -> tuple[Any, ...]:
+def row(entry: Entry, seq: int, room: int, prev: int) -> tuple[Any, ...]:
     """Return the row of an entry for INSERT.
 
     Args:
         entry: the entry.
+        seq: its number in this log.
         room: the id of its room.
         prev: the number of the entry before it in the room.
 
     """
     kind, text, tags = codec.stored(entry.body, entry.tags)
     texts = (kind, entry.nick, text, entry.id, entry.host, tags)
-    return entry.seq, room, prev, entry.time, *texts, checksum(texts)
+    return seq, room, prev, entry.time, *texts, checksum(texts)
 
 
 def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int | None) -> Entry | None:

@@ -233,7 +233,7 @@ class Store(QueryReader):
                 rooms[draft.room] = room
                 name, body = room.state.name, draft.body
                 entries.append(Entry(name, seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags))
-                rows.append(schema.row(entries[-1], room.id, room.last))
+                rows.append(schema.row(entries[-1], seq, room.id, room.last))
                 room.last = seq
                 if type(body) is Said:
                     continue
@@ -287,7 +287,7 @@ class Store(QueryReader):
         if entry is None or (now := overlaid(entry, by)) is entry:
             return
         full_text.forget(self._db, entry.seq - 1, entry.seq)
-        kind, _, text, *_, tags, sum = schema.row(now, room, entry.prev)[4:]
+        kind, _, text, *_, tags, sum = schema.row(now, entry.seq, room, entry.prev)[4:]
         self._db.execute(
             "UPDATE entry SET kind = ?, text = ?, tags = ?, sum = ? WHERE seq = ?", (kind, text, tags, sum, entry.seq)
         )

@@ -39,7 +39,7 @@ class ReplicaStore(Store):
                 fresh = [entry for entry in entries if entry.seq > self.last]
                 rows: list[tuple[Any, ...]] = []
                 for entry in fresh:
-                    rows.append(schema.row(entry, room.id, room.last))
+                    rows.append(schema.row(entry, entry.seq, room.id, room.last))
                     room.last = self.last = entry.seq
                     self._apply(room, entry)
                 db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
