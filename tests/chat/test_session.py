@@ -1,7 +1,8 @@
 """What a user remembers, and what a session is answered."""
 
 from doubles import House
-from hubbub.chat.session import FORMER_ROOMS
+from hubbub.chat import direct, resuming
+from hubbub.chat.session import DELIVER, FORMER_ROOMS, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
 
@@ -45,3 +46,33 @@ def test_log_of_a_closed_room_is_refused_with_the_rooms_own_code() -> None:
     house.settle()
     (refusal,) = [event for event in bo.sees() if isinstance(event, Refusal)]
     assert refusal.code == "closed" and refusal.text == "Only members of ops can read it."
+
+
+def test_steps_among_the_replies_are_data_and_are_done_in_their_turn() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    done: list[tuple[object, ...]] = []
+    al.session.client_steps = {"note": lambda client, *args: done.append((client, *args))}
+    bo.stall()
+    direct.signal(house.hub, bo.session, "lobby", "+typing=active", label="s")
+    bo.session.take_step("tell that it is open", house.hub.rooms.loaded["lobby"], "open")
+    al.types("hi")
+    al.session.replies.append(ClientStep("note", ("x", 1)))
+    al.session.flush()
+    assert [step.kind for step in bo.session.replies if isinstance(step, HubStep)] == ["signal", "tell that it is open"]
+    assert not done, "it waits for the message"
+    assert not any(callable(item) for peer in (al, bo) for item in peer.session.replies)
+    house.settle()
+    bo.read()
+    assert done == [(al, "x", 1)] and not bo.session.replies
+    assert Notice(("open",)) in bo.sees()
+
+
+def test_steps_of_a_connection_end_with_it() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.stall()
+    al.session.replies += [ClientStep("note"), Notice(("kept",)), HubStep(DELIVER, ())]
+    fresh = house.connect()
+    resuming.replace(house.hub, al.session, fresh.session)
+    assert al.session.replies == [Notice(("kept",))]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Operation, Session, User, owner
+from hubbub.chat.session import Operation, Session, User
+from hubbub.chat.steps import private, show_others
 from hubbub.model.access import Action
-from hubbub.model.codec import body_of, text_of
+from hubbub.model.codec import body_of
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.events import Acknowledged, Event, Private, Refusal
+from hubbub.model.events import Acknowledged, Event, Refusal
 from hubbub.model.ids import make_id
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean, is_blank, said
@@ -57,7 +58,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     session.user.active = hub.clock()
     entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
     if target.is_remote:
-        ask = partial(hub.remote.deliver, target, _private(session, entry))
+        ask = partial(hub.remote.deliver, target, private(session, entry))
         session.queue(Operation("message", target.nick, ask, partial(_arrived, session, target, entry, label)))
         return
     # The session's next message must not overtake this one.
@@ -67,7 +68,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 def _hand_over(session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
     if not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    return _arrived(session, target, entry, label, deliver(target, _private(session, entry)))
+    return _arrived(session, target, entry, label, deliver(target, private(session, entry)))
 
 
 def deliver(target: User, event: Event) -> bool:
@@ -78,25 +79,6 @@ def deliver(target: User, event: Event) -> bool:
     return bool(reading)
 
 
-def _private(session: Session, entry: Entry) -> Private:
-    return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
-
-
-def _show_others(session: Session, entry: Entry, recipient: str = "") -> None:
-    """Show a message that a session has sent to the other sessions of its user; paused ones miss it.
-
-    Args:
-        session: the session that sent it.
-        entry: the message.
-        recipient: the id of the recipient, "" for several.
-
-    """
-    copy = Private(entry.nick, text_of(entry.body), entry, recipient, entry.room.removeprefix("@"))
-    for one in owner(session).sessions:
-        if one is not session and not one.paused:
-            one.client.send_event(copy)
-
-
 def _arrived(session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
@@ -105,7 +87,7 @@ def _arrived(session: Session, target: User, entry: Entry, label: str, outcome: 
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
     if type(entry.body) is Said and target is not session.user:
-        _show_others(session, entry, target.id)
+        show_others(session, entry, target.id)
     return Acknowledged(label, entry, target.id) if label else None
 
 
@@ -119,16 +101,7 @@ def message_members_apart(  # noqa: PLR0913 - the parts of a message
     """
     text, formatting = said(text, exact=True)
     entry = _entry(hub, session, to, kind, text, join(tags, formatting))
-
-    def give() -> Event | None:
-        for member in members:
-            hub.send_to(member, _private(session, entry))
-        if type(entry.body) is Said:
-            _show_others(session, entry)
-        return Acknowledged(label, entry) if label else None
-
-    session.replies.append(give)
-    session.flush()
+    session.take_step("message apart", members, entry, label)
 
 
 def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", text: str = "") -> None:
@@ -147,12 +120,4 @@ def signal(hub: Hub, session: Session, room: str, tags: str, label: str = "", te
     else:
         hub.check(session, Action.SIGNAL, where)
     entry = _entry(hub, session, where.name, Kind.EPHEMERAL, text, tags)
-
-    def give() -> Event | None:
-        hub.delivery.signal(where, entry, session)
-        if hub.remote.rooms.get(where.name):
-            hub.remote.signal(entry)
-        return Acknowledged(label, entry) if label else None
-
-    session.replies.append(give)
-    session.flush()
+    session.take_step("signal", where, entry, label)

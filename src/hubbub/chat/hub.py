@@ -27,6 +27,7 @@ from hubbub.chat.pipeline import Scheduler, link_drafts
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, User
+from hubbub.chat.steps import Steps
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
@@ -64,6 +65,7 @@ class Hub(Core):
         self._boot = boot
         self._sessions = 0
         self.remote = RemoteUsers(self)
+        self.steps = Steps(self.delivery, self.remote, self.send_to)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
         self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel)
@@ -81,6 +83,7 @@ class Hub(Core):
         self._sessions += 1
         session = Session(f"{self._boot}{self._sessions:x}.", client, sink, encoder, host, address)
         session.redactions = self.redactions
+        session.steps = self.steps.table
         return session
 
     def session_ready(self, session: Session) -> bool:

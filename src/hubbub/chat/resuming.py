@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Session, owner
+from hubbub.chat.session import DELIVER, ClientStep, HubStep, Session, Turn, owner
 from hubbub.errors import Refused
 from hubbub.text import names
 from hubbub.text.cleaning import clean
@@ -20,7 +20,7 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     The session keeps its name, rooms, rights and pending replies. Nothing is written to it until `go_on` is called.
     The user keeps the host, which rights are remembered by; only the address is the new one.
     """
-    session.client, session.sink = new.client, new.sink
+    session.client, session.sink, session.client_steps = new.client, new.sink, new.client_steps
     session.address, session.secure = new.address, new.secure
     user = owner(session)
     user.address = user.sessions[0].address
@@ -28,8 +28,13 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     new.closed = True
     hub.delivery.suspend(session)
     # Deliveries that were still to start are removed; `go_on` starts them again after the numbers that the peer knows.
-    session.replies = [item for item in session.replies if getattr(item, "func", None) != hub.delivery.start]
+    # The steps of the first client are removed as well: they concern answers that it was giving.
+    session.replies = [item for item in session.replies if not _ends_with_the_connection(item)]
     hub.touch(session)
+
+
+def _ends_with_the_connection(item: Turn) -> bool:
+    return isinstance(item, ClientStep) or (isinstance(item, HubStep) and item.kind == DELIVER)
 
 
 def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:

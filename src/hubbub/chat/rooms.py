@@ -9,7 +9,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Cursor
 from hubbub.chat.room_loader import RoomLoader
-from hubbub.chat.session import Operation, Posting, Room, Session, User, author, owner
+from hubbub.chat.session import DELIVER, HubStep, Operation, Posting, Room, Session, User, author, owner
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
@@ -273,11 +273,11 @@ class Rooms:
                 past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
                 self._replay(session, room, past[-self._limits.history :], cursor.seq, left)
             start = cursor if after is None else room.cursor_at(after)
-            session.replies.append(partial(self._delivery.start, session, room, start))
+            session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
-        """Let a session be given a room of its user; `Delivery.start` begins with the entries."""
+        """Let a session be given a room of its user; the step DELIVER begins with the entries."""
         room.add_session(session, session.encoder_in(room.name))
         if focus:
             self.focus(session, room.name)
@@ -294,7 +294,7 @@ class Rooms:
         if seq is None and past:
             session.replies += self._core.pieces(HistoryShown(past, self._core.clock()))
         cursor = room.end if seq is None else room.cursor_at(seq)
-        session.replies.append(partial(self._delivery.start, session, room, cursor))
+        session.replies.append(HubStep(DELIVER, (room, cursor)))
 
     def _replay(self, session: Session, room: Room, past: Sequence[Entry], upto: int, left: Absence | None) -> None:
         """Show a newcomer the newest messages.

@@ -6,7 +6,7 @@ session has its own connection, its own replies in order, and its own place in t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -134,9 +134,34 @@ class Operation:
         self.outcome: Any = None
 
 
-# An item among a session's replies: a posting or an operation of it, an event for it, a barrier, or a function that is
-# called in its place and may return an event.
-Turn = Posting | Operation | Event | Barrier | Callable[[], Event | None]
+class HubStep(Struct, eq=False):
+    """Something that the hub does for a session when its turn among the replies comes, and that may make an event.
+
+    It is data: what a session waits for can be read, dropped or written down.
+
+    Args:
+        kind: names the function in `Session.steps` (steps.py).
+        args: what the function receives after the session.
+
+    """
+
+    kind: str
+    args: tuple[Any, ...] = ()
+
+
+class ClientStep(Struct, eq=False):
+    """The same for the client of a session: the kind names the function in `Session.client_steps`."""
+
+    kind: str
+    args: tuple[Any, ...] = ()
+
+
+StepTable = Mapping[str, Callable[..., Event | None]]  # the functions of steps, by kind
+
+DELIVER = "deliver"  # the kind of the step that starts the delivery of a room's entries
+
+# An item among a session's replies: a posting or an operation of it, an event for it, a barrier, or a step.
+Turn = Posting | Operation | Event | Barrier | HubStep | ClientStep
 
 
 class Session:
@@ -155,6 +180,7 @@ class Session:
     __slots__ = (
         "address",
         "client",
+        "client_steps",
         "closed",
         "current",
         "encoder",
@@ -173,6 +199,7 @@ class Session:
         "replies",
         "secure",
         "sink",
+        "steps",
         "unheard",
         "unsettled",
         "user",
@@ -185,6 +212,9 @@ class Session:
     ) -> None:
         self.id_prefix = id_prefix
         self.client = client
+        # The functions of steps: of the hub, called with the session, and of the client, called with the client.
+        self.steps: StepTable = {}
+        self.client_steps: StepTable = {}
         self.sink = sink
         self.encoder = encoder
         self.host = host
@@ -272,6 +302,11 @@ class Session:
         self.replies.append(operation)
         self.flush()
 
+    def take_step(self, kind: str, *args: Any) -> None:
+        """Let the hub do something after the replies that wait already."""
+        self.replies.append(HubStep(kind, args))
+        self.flush()
+
     def flush(self) -> None:
         """Send the replies that are ready: all before the first posting or operation without an outcome."""
         turn = self.replies
@@ -301,7 +336,11 @@ class Session:
             return item.answer(item.outcome)
         if isinstance(item, Barrier):
             return None
-        return item() if callable(item) else item
+        if isinstance(item, ClientStep):
+            return self.client_steps[item.kind](self.client, *item.args)
+        if isinstance(item, HubStep):
+            return self.steps[item.kind](self, *item.args)
+        return item
 
     def _start(self, operation: Operation) -> None:
         operation.started = True

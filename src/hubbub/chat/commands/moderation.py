@@ -243,8 +243,7 @@ def _set(hub: Hub, session: Session, argument: str) -> None:
     _change(hub, session, [ModeChange(not off, letter, value if LETTERS[letter].parameter and not off else "")])
     if off and closed == letter:
         text = f"Everybody can now read {room.name}, including the messages from the time when it was closed"
-        session.replies.append(lambda: None if room.state.closed else Notice((text,)))
-        session.flush()
+        session.take_step("tell that it is open", room, text)
 
 
 def _settings(room: Room, session: Session) -> list[str]:

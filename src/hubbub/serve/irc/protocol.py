@@ -12,6 +12,7 @@ from hubbub.serve.irc import commands
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.events import EVENTS
 from hubbub.serve.irc.network import IrcNetwork
+from hubbub.serve.irc.replies import STEPS
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import form_of
 
@@ -46,6 +47,7 @@ class IrcProtocol(IrcClient):
         self.connection = connection
         self.network.unregistered.add(self)
         self.session = self.hub.connect(self, connection, form_of(frozenset()), address=connection.origin)
+        self.session.client_steps = STEPS
         self.session.preserves_spaces = True
         self.session.keeps_history = True
         self.session.secure = connection.encrypted

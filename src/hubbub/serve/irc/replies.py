@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session, User
-from hubbub.model.events import Event
+from hubbub.chat.session import ClientStep, Session, StepTable, User
 from hubbub.serve.connection import Connection
 from hubbub.serve.framed_connection import FramedConnection
 from hubbub.text.tags import BOT
@@ -91,7 +89,7 @@ class IrcReplies:
         """Postpone the answer: the command continues in the next messages. Lines until then do not belong to it."""
         self._held, self.label = self.label, ""
         if self._held:
-            self.later(self._drop_answer)
+            self.later("drop answer")
 
     def go_on_answering(self) -> None:
         """Resume the answer that `defer_response` postponed, unless another command is being answered."""
@@ -102,13 +100,13 @@ class IrcReplies:
     def end_answer(self) -> None:
         """End the answer to the current labelled command, if there is one."""
         if self.label:
-            self.later(partial(self._give_answer, self.label))
+            self.later("give answer", self.label)
             self.label = ""
 
     def _begin_answer(self, label: str) -> None:
         self.label = label
         self.session.label = "irc"
-        self.later(self._collect)
+        self.later("collect")
 
     def _collect(self) -> None:
         self._collected = []
@@ -134,7 +132,7 @@ class IrcReplies:
     def after_response(self, lines: list[bytes]) -> None:
         """Write lines after the current answer: they were produced during it, but do not belong to it."""
         self._after += lines
-        self.later(self._give_after)
+        self.later("give after")
 
     def _give_after(self) -> None:
         if self._collected is None:
@@ -158,14 +156,14 @@ class IrcReplies:
         """The encoder of the client's session."""
         return self.session.encoder
 
-    def later(self, act: Callable[[], Event | None]) -> None:
-        """Call `act` in the session's reply order: after the client's earlier messages were delivered."""
-        self.session.replies.append(act)
+    def later(self, kind: str, *args: Any) -> None:
+        """Do one of STEPS in the session's reply order: after the client's earlier messages were delivered."""
+        self.session.replies.append(ClientStep(kind, args))
         self.session.flush()
 
     def send(self, *lines: bytes) -> None:
         """Send lines in the session's reply order."""
-        self.later(partial(self.emit, *lines))
+        self.later("emit", *lines)
 
     def reply(self, verb: str, *params: str) -> None:
         """Send a message from the server in the session's reply order."""
@@ -229,6 +227,15 @@ class IrcReplies:
         """Close the batch with this reference; do nothing for ""."""
         if ref:
             self.send(wire.line(self._server_name, "BATCH", f"-{ref}"))
+
+
+STEPS: StepTable = {
+    "emit": IrcReplies.emit,
+    "collect": IrcReplies._collect,
+    "drop answer": IrcReplies._drop_answer,
+    "give answer": IrcReplies._give_answer,
+    "give after": IrcReplies._give_after,
+}
 
 
 def _batch(line: bytes, sign: bytes) -> bytes:

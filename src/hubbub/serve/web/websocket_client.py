@@ -14,7 +14,7 @@ from websockets.frames import CloseCode
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
+from hubbub.chat.session import ClientStep, Session, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refusal, RoomsListed
@@ -74,6 +74,7 @@ class WebSocketClient:
         self._connection = connection
         host = f"~web@{connection.cloak}.web"
         self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
+        self._session.client_steps = _STEPS
         self._session.secure = connection.encrypted
 
     def feed(self, data: bytes) -> None:
@@ -216,26 +217,24 @@ class WebSocketClient:
     def _begin_answer(self, request: wire.Request) -> None:
         """Mark in the session's reply queue where the answer to a request begins."""
         self._asked = request.label
-
-        def begin() -> None:
-            self._label, self._answer = request.label, _ANSWERS.get(type(request))
-
-        self._session.replies.append(begin)
+        self._session.replies.append(ClientStep("begin", (request.label, type(request))))
         self._session.flush()
+
+    def _mark_begin(self, label: str, kind: type[wire.Request]) -> None:
+        self._label, self._answer = label, _ANSWERS.get(kind)
 
     def _end_answer(self) -> None:
         """Send `done` once the request's operations are finished, unless another event with its label was sent."""
         if not self._asked or self._session.pending or self._session.closed:
             return
         self._asked = ""
-
-        def end() -> None:
-            if self._label:
-                self._connection.write(wire.encode("done", label=self._label))
-            self._label = ""
-
-        self._session.replies.append(end)
+        self._session.replies.append(ClientStep("end"))
         self._session.flush()
+
+    def _mark_end(self) -> None:
+        if self._label:
+            self._connection.write(wire.encode("done", label=self._label))
+        self._label = ""
 
     # --- the requests ---------------------------------------------------------------------------------------
 
@@ -340,6 +339,7 @@ def _part(request: wire.AskRooms | wire.AskMembers) -> ListPart:
 
 
 _ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: RoomsListed, wire.AskMembers: MembersListed}
+_STEPS: StepTable = {"begin": WebSocketClient._mark_begin, "end": WebSocketClient._mark_end}
 _REQUESTS: dict[type[wire.Request], Callable[[WebSocketClient, Any], None]] = {
     wire.Hello: WebSocketClient._hello,
     wire.Say: WebSocketClient._say,

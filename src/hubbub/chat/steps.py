@@ -1,0 +1,73 @@
+"""What is done in the place of a reply: the functions for the kinds of a session's steps (session.HubStep)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from hubbub.chat.delivery import Delivery
+from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.session import DELIVER, Room, Session, StepTable, User, owner
+from hubbub.model.codec import text_of
+from hubbub.model.entries import Entry, Said
+from hubbub.model.events import Acknowledged, Event, Notice, Private
+
+
+class Steps:
+    """The steps of the hub.
+
+    Args:
+        delivery: writes the entries of rooms to members.
+        remote: the users of other nodes.
+        send_to: sends an event to all sessions of a user.
+
+    """
+
+    def __init__(self, delivery: Delivery, remote: RemoteUsers, send_to: Callable[[User, Event], None]) -> None:
+        self._delivery = delivery
+        self._remote = remote
+        self._send_to = send_to
+        self.table: StepTable = {
+            DELIVER: delivery.start,
+            "message apart": self._message_apart,
+            "signal": self._signal,
+            "tell that it is open": self._tell_open,
+        }
+
+    def _message_apart(self, session: Session, members: Sequence[User], entry: Entry, label: str) -> Event | None:
+        """Send a message to some members of a room."""
+        for member in members:
+            self._send_to(member, private(session, entry))
+        if type(entry.body) is Said:
+            show_others(session, entry)
+        return Acknowledged(label, entry) if label else None
+
+    def _signal(self, session: Session, room: Room, entry: Entry, label: str) -> Event | None:
+        """Send an ephemeral entry to the members of a room, on all nodes."""
+        self._delivery.signal(room, entry, session)
+        if self._remote.rooms.get(room.name):
+            self._remote.signal(entry)
+        return Acknowledged(label, entry) if label else None
+
+    def _tell_open(self, session: Session, room: Room, text: str) -> Event | None:
+        """Return a notice if a room is open to everybody by now."""
+        return None if room.state.closed else Notice((text,))
+
+
+def private(session: Session, entry: Entry) -> Private:
+    """Return the event of a message that a session sends to single users."""
+    return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
+
+
+def show_others(session: Session, entry: Entry, recipient: str = "") -> None:
+    """Show a message that a session has sent to the other sessions of its user; paused ones miss it.
+
+    Args:
+        session: the session that sent it.
+        entry: the message.
+        recipient: the id of the recipient, "" for several.
+
+    """
+    copy = Private(entry.nick, text_of(entry.body), entry, recipient, entry.room.removeprefix("@"))
+    for one in owner(session).sessions:
+        if one is not session and not one.paused:
+            one.client.send_event(copy)
