@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import queue
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -107,3 +109,9 @@ def test_stored_verifiers_are_read_back() -> None:
             hashing.read_scram(damaged)
     surrogate = hashing.make("lone \ud800 surrogate")
     assert hashing.verify(surrogate.password, "lone \ud800 surrogate")
+
+
+def test_a_server_loads_the_libraries_for_passwords_only_when_it_needs_them() -> None:
+    script = "import hubbub.server, sys; print({'argon2', 'scramp'} & sys.modules.keys())"
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == "set()\n"

@@ -74,6 +74,16 @@ def test_of_two_that_register_a_name_at_once_one_wins() -> None:
         assert one.registry.find("ann") == other.registry.find("ann")
 
 
+def test_an_address_cannot_register_any_number_of_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hubbub.accounts.registry.REGISTRATIONS", 3)
+    accounts = Accounts()
+    outcomes = [accounts.register(name) for name in ("Ann", "Bob", "Carol", "Dora")]
+    assert is_refused(outcomes.pop(), "too-many-logins") and all(isinstance(one, Account) for one in outcomes)
+    assert isinstance(accounts.register("Dora", peer=THERE), Account)
+    accounts.now += 1200
+    assert isinstance(accounts.register("Eve"), Account)
+
+
 def test_registration_by_invitation_and_not_at_all() -> None:
     accounts = Accounts(Policy(registration="invite"))
     assert accounts.registry.registration == "invite" and accounts.registry.guests == "yes"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 
 from msgspec import structs
@@ -16,6 +17,7 @@ from hubbub.accounts.workers import Workers
 from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
+from hubbub.model.budget import Buckets
 from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.text import refusals
@@ -23,6 +25,8 @@ from hubbub.text.cleaning import SHOWN, clean
 from hubbub.text.names import check_name
 
 CERTIFICATES = 10  # fingerprints of an account
+REGISTRATIONS = 300  # names that an address can register at once: a school behind one router
+REGISTRATIONS_SECONDS = 3600.0  # in which it can register so many again
 
 Finished = Callable[[BrokerError | None], None]
 Made = Callable[[str | Refused], None]
@@ -57,6 +61,8 @@ class AccountRegistry(LoginGate):
             Keyring(store, "cookie/", "", clock),
         )
         super().__init__(vault, workers, Guesses(uptime, policy.limits), policy, clock)
+        bound = REGISTRATIONS if policy.limits else 0
+        self._registrations = Buckets(bound, REGISTRATIONS_SECONDS, uptime)
         self.changed: list[Callable[[Account], None]] = vault.directory.changed
 
     def load(self, done: Finished) -> None:
@@ -142,8 +148,10 @@ class AccountRegistry(LoginGate):
             return refusals.NAME_REGISTERED(name=shown)
         if other := self.looks_like(shown):
             return refusals.NAME_LOOKS_REGISTERED(name=shown, other=other)
-        wait = self._guesses.delay("", peer.address) if self.registration == "invite" else 0.0
-        return refusals.LOGINS_SLOWED(seconds=wait) if wait else None
+        if wait := self._guesses.delay("", peer.address) if self.registration == "invite" else 0.0:
+            return refusals.LOGINS_SLOWED(seconds=math.ceil(wait))
+        wait = self._registrations.take(peer.address)
+        return refusals.REGISTRATIONS_SLOWED(seconds=math.ceil(wait)) if wait else None
 
     def _register(self, name: str, password: str, done: Checked) -> None:
         self._hash(

@@ -205,6 +205,9 @@ NOT_ENCRYPTED = Wording(
     "not-encrypted", "Your connection is not encrypted, so anyone on the way could read your password. Use a code."
 )
 LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again in {seconds:.0f} s.")
+REGISTRATIONS_SLOWED = Wording(
+    "too-many-logins", "Too many names were registered from your address; try again in {seconds:.0f} s."
+)
 LOGINS_BUSY = Wording("too-many-logins", "Too many people are logging in right now; try again in a while.")
 LOGIN_FAILED = Wording("wrong-password", "The login failed.")
 CERTIFICATE_UNKNOWN = Wording("wrong-password", "That certificate belongs to no account.")
