@@ -161,7 +161,8 @@ class CommittedBatch:
                 entry = self.entries[index]
                 if index in own and index not in seen and (data := encoder.encode_own(entry)):
                     pieces += [] if ids.has_label(entry.id) else [data]
-        return encoder.join(pieces + lines[start:end])
+        pieces += lines[start:end]
+        return encoder.join(pieces) if pieces else b""
 
     def overlay(self, target: str, by: Body) -> bool:
         """Change the entry with the id `target` as a later one says, and drop the rendered bytes.
