@@ -111,16 +111,34 @@ def test_imports_and_exports_are_their_owners_alone(serve: Serve, tmp_path: Path
 # --- a disk that does not confirm ---------------------------------------------------------------------------------
 
 
-def on_a_bad_disk(serve: Serve, shim: Path, start: int, count: int, *flags: str) -> Server:
-    """Start a server for which some syncs of the write-ahead log fail, counted from its start."""
-    fault = {"LD_PRELOAD": str(shim), "DISK_FAIL": f"{FILE}-wal", "DISK_FROM": str(start), "DISK_COUNT": str(count)}
-    return serve(*flags, variables=fault)
+@pytest.fixture(scope="module")
+def syncs_at_start(shim: Path, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """How often a first start syncs the write-ahead log."""
+    folder = tmp_path_factory.mktemp("start")
+    server = Server(folder / "data", variables={"LD_PRELOAD": str(shim), "DISK_LOG": str(folder / "noted")})
+    count = (folder / "noted").read_text().splitlines().count(f"sync {folder}/data/{FILE}-wal")
+    server.check_end()
+    return count
 
 
-@pytest.mark.parametrize("start", [8, 9, 12])
-def test_sync_that_fails_once_is_told_as_it_ended(serve: Serve, shim: Path, tmp_path: Path, start: int) -> None:
+@pytest.fixture
+def on_a_bad_disk(serve: Serve, shim: Path, syncs_at_start: int) -> Serve:
+    """Start a server for which some syncs of the write-ahead log fail: so many, from such a one after its start on."""
+
+    def start(first: int, count: int, *flags: str) -> Server:
+        start = str(syncs_at_start + first)
+        fault = {"LD_PRELOAD": str(shim), "DISK_FAIL": f"{FILE}-wal", "DISK_FROM": start, "DISK_COUNT": str(count)}
+        return serve(*flags, variables=fault)
+
+    return start
+
+
+@pytest.mark.parametrize("first", [2, 3, 6])  # the first is that of the join
+def test_sync_that_fails_once_is_told_as_it_ended(
+    serve: Serve, on_a_bad_disk: Serve, tmp_path: Path, first: int
+) -> None:
     """Whatever sync it is: what was refused never turns up, and what was not refused is there."""
-    server = on_a_bad_disk(serve, shim, start, 1)
+    server = on_a_bad_disk(first, 1)
     alice = server.join("Alice")
     answer, number = b"", 0
     while not answer and number < 10:
@@ -138,8 +156,10 @@ def test_sync_that_fails_once_is_told_as_it_ended(serve: Serve, shim: Path, tmp_
     assert [row["text"] for row in stored(tmp_path / "data", "--kind", "said")] == told
 
 
-def test_disk_that_confirms_nothing_any_more_ends_the_server(serve: Serve, shim: Path, tmp_path: Path) -> None:
-    server = on_a_bad_disk(serve, shim, 12, 0)
+def test_disk_that_confirms_nothing_any_more_ends_the_server(
+    serve: Serve, on_a_bad_disk: Serve, tmp_path: Path
+) -> None:
+    server = on_a_bad_disk(6, 0)
     alice = server.join("Alice")
     said: list[int] = []
     for number in range(20):

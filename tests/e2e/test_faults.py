@@ -53,6 +53,7 @@ def test_kill_9_under_load_loses_nothing_that_anybody_was_shown(serve: Serve, tm
     threads = [threading.Thread(target=talk, args=(client, name, stop)) for name, client in people.items()]
     for thread in threads:
         thread.start()
+    wait_until(lambda: sum(client.seen.count(b"\n") for client in people.values()) > 150, what="talk")
     threading.Event().wait(moment)  # at any moment: that is what is tested
     server.kill()
     for thread in threads:
