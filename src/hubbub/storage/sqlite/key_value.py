@@ -69,6 +69,7 @@ class SqliteKeyValue:
         self._write = write
         self._later = later
         self._watchers: list[_PolledPrefix] = []
+        self._newest = 0  # the newest revision at the last poll
 
     def get(self, key: str, done: Callable[[Item | BrokerError | None], None]) -> None:
         """Read the item of a key on a reading thread."""
@@ -79,12 +80,12 @@ class SqliteKeyValue:
         """Replace the value of a key on the writing thread, after the drafts that were published before."""
         check_key(key)
         check_value(value)
-        self._write(lambda db: _put(db, key, value, revision), lambda result: self._written(done, result))
+        self._write(lambda db: _put(db, key, value, revision), lambda result: self._written(key, done, result))
 
     def delete(self, key: str, revision: int, done: Callable[[BrokerError | None], None]) -> None:
         """Delete a key on the writing thread."""
         check_key(key)
-        self._write(lambda db: _delete(db, key, revision), lambda result: self._written(done, result))
+        self._write(lambda db: _delete(db, key, revision), lambda result: self._written(key, done, result))
 
     def items(self, prefix: str, after: int, limit: int, done: Callable[[Sequence[Item] | BrokerError], None]) -> None:
         """Read the items under a prefix on a reading thread."""
@@ -101,14 +102,21 @@ class SqliteKeyValue:
         self._watchers.append(_PolledPrefix(check_prefix(prefix), changed, ready))
         self._look(self._watchers[-1])
 
-    def _written(self, done: Callable[[Any], None], result: Any) -> None:
+    def _written(self, key: str, done: Callable[[Any], None], result: Any) -> None:
         done(result)
         for watcher in self._watchers:
-            self._look(watcher)
+            if key.startswith(watcher.prefix):
+                self._look(watcher)
 
     def _poll(self) -> None:
-        for watcher in self._watchers:
-            self._look(watcher)
+        self._read(lambda db: schema.mark(db, "revision"), self._polled)
+
+    def _polled(self, newest: int | BrokerError) -> None:
+        if newest != self._newest:
+            for watcher in self._watchers:
+                self._look(watcher)
+        if isinstance(newest, int):
+            self._newest = newest
         self._later(POLL, self._poll)
 
     def _look(self, watcher: _PolledPrefix) -> None:
