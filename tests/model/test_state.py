@@ -401,3 +401,27 @@ def test_list_with_an_empty_mask_stays_bounded() -> None:
     for number in range(MAX_MASKS + 2):
         state.apply(entry(Kind.MODE, f"+b m{number}!*@*" if number else "+b"))
     assert len(state.lists["b"]) == MAX_MASKS and "" not in state.lists["b"]
+
+
+def test_share_of_each_touched_entry_is_what_has_changed_in_the_snapshot() -> None:
+    state = RoomState("ops")
+    state.touched = set()
+    kept: dict[int, Entry] = {}
+    lines = [
+        "+o Bo!~a@b",
+        "+b x!*@*",
+        *(f"+b u{number}!*@*" for number in range(100)),
+        "-b x!*@*",
+        "+t",
+        "-t",
+        "+k tea",
+    ]
+    for seq, line in enumerate(lines, 1):
+        state.apply(entry_of("ops", seq, seq - 1, 1.0, Kind.MODE, "Al", line, f"x.{seq}"))
+        assert len(state.touched) <= 2, "the cost is that of the change"
+        for touched in state.touched:
+            kept.pop(touched, None)
+            if share := state.share(touched):
+                kept[touched] = share
+        state.touched.clear()
+        assert [kept[one] for one in sorted(kept)] == state.snapshot()

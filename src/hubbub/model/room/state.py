@@ -10,7 +10,7 @@ versions can read it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
@@ -85,8 +85,8 @@ class RoomState:
     """
 
     __slots__ = (
-        "_opener", "_sources", "created", "flags", "key", "known_key", "limit", "lists", "members", "name", "rights",
-        "slow", "status", "topic",
+        "_made", "_opener", "_sources", "created", "flags", "key", "known_key", "limit", "lists", "members", "name",
+        "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = ()) -> None:
@@ -104,8 +104,11 @@ class RoomState:
         self.members: Collection[Principal] = ()  # the users in the live room, which keeps this up to date
         self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
         self._opener: Holder | None = None  # the first member, an operator unless an entry says otherwise
-        # The entries that the parts of the state come from, with the change that made the part.
-        self._sources: dict[Part, tuple[Entry, ModeChange | None]] = {}
+        self._sources: dict[Part, int] = {}  # the numbers of the entries that the parts of the state come from
+        # By its number, each of these entries, with its parts and the changes that made them.
+        self._made: dict[int, tuple[Entry, dict[Part, ModeChange | None]]] = {}
+        # The numbers of the entries whose share in the snapshot has changed, if somebody keeps a copy of the snapshot.
+        self.touched: set[int] | None = None
         for entry in entries:
             self.apply(entry)
 
@@ -118,18 +121,19 @@ class RoomState:
 
     def snapshot(self) -> list[Entry]:
         """Return the entries that the state results from, in their order, without the parts that are overruled."""
-        made: dict[int, tuple[Entry, list[ModeChange]]] = {}
-        for entry, change in self._sources.values():
-            _, changes = made.setdefault(entry.seq, (entry, []))
-            changes += [change] if change else []
-        return [_reduced(*made[seq]) for seq in sorted(made)]
+        return [_reduced(*self._made[seq]) for seq in sorted(self._made)]
+
+    def share(self, seq: int) -> Entry | None:
+        """Return the entry with this number as the snapshot has it, None if it is not in it."""
+        made = self._made.get(seq)
+        return _reduced(*made) if made else None
 
     def _joined(self, entry: Entry, body: Joined) -> bool:
         """Make the first member the room's operator, except in the lobby."""
         if self.created:
             return False
         self.created = entry.time
-        self._sources[_JOIN] = entry, None
+        self._keep(_JOIN, entry, None)
         if entry.prev:  # scripts posted here before the first member came
             self.flags.discard("n")
         if self.name != LOBBY:
@@ -142,7 +146,7 @@ class RoomState:
 
     def _topic_set(self, entry: Entry, body: TopicSet) -> bool:
         self.topic = Topic(body.text, entry.nick, entry.time, entry.tags)
-        self._sources[_TOPIC] = entry, None
+        self._keep(_TOPIC, entry, None)
         return True
 
     def _room_renamed(self, entry: Entry, body: RoomRenamed) -> bool:
@@ -217,10 +221,27 @@ class RoomState:
     def _note(self, entry: Entry, change: ModeChange) -> None:
         """Remember the entry of a change; one that takes back what an earlier entry set needs no entry."""
         part = _part_of(change)
-        self._sources.pop(part, None)
+        self._drop(part)
         by_default = part == ("n", "") or (self._opener and part == ("o", _holder_text(self._opener)))
         if change.on or by_default:
-            self._sources[part] = entry, change
+            self._keep(part, entry, change)
+
+    def _keep(self, part: Part, entry: Entry, change: ModeChange | None) -> None:
+        self._drop(part)
+        self._sources[part] = entry.seq
+        self._made.setdefault(entry.seq, (entry, {}))[1][part] = change
+        if self.touched is not None:
+            self.touched.add(entry.seq)
+
+    def _drop(self, part: Part) -> None:
+        seq = self._sources.pop(part, None)
+        if seq is None:
+            return
+        del self._made[seq][1][part]
+        if not self._made[seq][1]:
+            del self._made[seq]
+        if self.touched is not None:
+            self.touched.add(seq)
 
     def _bound_rights(self) -> None:
         """Drop the oldest rights if there are too many, at first those of users who have only a voice."""
@@ -228,7 +249,7 @@ class RoomState:
             voices = (holder for holder, letters in self.rights.items() if "o" not in letters)
             holder = next(voices, next(iter(self.rights)))
             for letter in self.rights.pop(holder):
-                self._sources.pop((letter, _holder_text(holder)), None)
+                self._drop((letter, _holder_text(holder)))
 
     def _bound_list(self, letter: str) -> None:
         """Drop the oldest masks of a list if there are too many."""
@@ -236,7 +257,7 @@ class RoomState:
         while len(masks) > MAX_MASKS or sum(map(len, masks)) > LIST_CHARS:
             mask = next(iter(masks))
             self.lists.remove(letter, mask)
-            self._sources.pop(_part_of(ModeChange(True, letter, mask)), None)
+            self._drop(_part_of(ModeChange(True, letter, mask)))
 
     # --- members --------------------------------------------------------------------------------------------------
 
@@ -328,9 +349,9 @@ class RoomState:
         return " ".join(modes.write(changes)) if changes else "+"
 
 
-def _reduced(entry: Entry, changes: Sequence[ModeChange]) -> Entry:
+def _reduced(entry: Entry, parts: Mapping[Part, ModeChange | None]) -> Entry:
     """Return an entry of a snapshot: reduced to these changes, and a rename as the change of rights that it caused."""
-    body = entry.body
+    body, changes = entry.body, [change for change in parts.values() if change]
     if changes and not (isinstance(body, ModesChanged) and body.changes == tuple(changes)):
         body = ModesChanged(tuple(changes), body.until if isinstance(body, ModesChanged) else 0.0)
     return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet) else "")

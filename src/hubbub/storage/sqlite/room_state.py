@@ -38,14 +38,14 @@ class WrittenRoom:
 
     """
 
-    __slots__ = ("_stored", "_stored_row", "changed", "id", "last", "state")
+    __slots__ = ("_stored_row", "changed", "id", "last", "state")
 
     def __init__(self, id: int, last: int, name: str, stored: Sequence[Entry]) -> None:
         self.id = id
         self.last = last
         self.state = RoomState(name, stored)
         self.changed = False  # whether the state has changes that are not stored
-        self._stored = stored
+        self.state.touched = {one.seq for one in stored if self.state.share(one.seq) != one}
         self._stored_row = self._row
 
     @property
@@ -67,8 +67,9 @@ class WrittenRoom:
         if not self.changed:
             return
         self.changed = False
-        now = self.state.snapshot()
-        _replace(db, self.id, self._stored, now)
+        touched, self.state.touched = sorted(self.state.touched or ()), set()
+        db.executemany("DELETE FROM ruling WHERE room = ? AND seq = ?", [(self.id, seq) for seq in touched])
+        _insert(db, self.id, filter(None, map(self.state.share, touched)))
         name, topic, letters = self._row
         if name != self._stored_row[0]:
             db.execute(f"UPDATE {keeps_name} room SET name = ? WHERE id = ?", (name, self.id))
@@ -76,7 +77,7 @@ class WrittenRoom:
             db.execute("UPDATE room SET topic = ? WHERE id = ?", (topic, self.id))
         if letters != self._stored_row[2]:
             _shut(db, self.id, letters)
-        self._stored, self._stored_row = now, self._row
+        self._stored_row = self._row
 
 
 def prepare(db: sqlite3.Connection) -> None:
@@ -90,7 +91,7 @@ def prepare(db: sqlite3.Connection) -> None:
         which = f"room = :room AND (kind IN ({kinds}) OR seq = ({first}))"
         rows = _entries(db, name, f"SELECT {_FIELDS} FROM entry WHERE {which} ORDER BY seq", room)
         state = RoomState(name, filter(None, rows))
-        _replace(db, room, (), state.snapshot())
+        _insert(db, room, state.snapshot())
         _shut(db, room, state.closed)
     db.execute("COMMIT")
 
@@ -117,10 +118,9 @@ def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator
         yield entry_of(name, seq, prev, time, tuple(texts), None)
 
 
-def _replace(db: sqlite3.Connection, room: int, old: Sequence[Entry], new: Iterable[Entry]) -> None:
-    before, now = {record(entry)[1:] for entry in old}, {record(entry)[1:] for entry in new}
-    db.executemany("DELETE FROM ruling WHERE room = ? AND seq = ?", [(room, row[0]) for row in before - now])
-    db.executemany("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [(room, *row) for row in now - before])
+def _insert(db: sqlite3.Connection, room: int, entries: Iterable[Entry]) -> None:
+    rows = [(room, *record(entry)[1:]) for entry in entries]
+    db.executemany("INSERT INTO ruling VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
 
 
 def _shut(db: sqlite3.Connection, room: int, letters: str) -> None:
