@@ -2,7 +2,8 @@
 
 from doubles import House
 from hubbub.chat import direct, resuming
-from hubbub.chat.session import DELIVER, FORMER_ROOMS, ClientStep, HubStep
+from hubbub.chat.session import FORMER_ROOMS
+from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
 

@@ -15,7 +15,8 @@ from hubbub.chat.core import Core
 from hubbub.chat.naming import Naming
 from hubbub.chat.pipeline import link_drafts
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Operation, Posting, Session, User
+from hubbub.chat.session import Posting, Session, User
+from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.account import Account

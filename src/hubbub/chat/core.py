@@ -15,7 +15,8 @@ from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
 from hubbub.chat.room import slices
-from hubbub.chat.session import MEMBERSHIP, Barrier, Operation, Posting, Room, Session, User
+from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
+from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Operation, Session, User
+from hubbub.chat.session import Session, User
 from hubbub.chat.steps import private, show_others
+from hubbub.chat.turns import Operation
 from hubbub.model.access import Action
 from hubbub.model.codec import body_of
 from hubbub.model.entries import Entry, Kind, Said

@@ -9,7 +9,8 @@ from hubbub.chat.core import Core
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Cursor
 from hubbub.chat.room_loader import RoomLoader
-from hubbub.chat.session import DELIVER, HubStep, Operation, Posting, Room, Session, User, author, owner
+from hubbub.chat.session import Posting, Room, Session, User, author, owner
+from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said

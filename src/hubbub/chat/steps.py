@@ -1,4 +1,4 @@
-"""What is done in the place of a reply: the functions for the kinds of a session's steps (session.HubStep)."""
+"""What is done in the place of a reply: the functions for the kinds of a session's steps (turns.HubStep)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 
 from hubbub.chat.delivery import Delivery
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.session import DELIVER, Room, Session, StepTable, User, owner
+from hubbub.chat.session import Room, Session, User, owner
+from hubbub.chat.turns import DELIVER, StepTable
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Entry, Said
 from hubbub.model.events import Acknowledged, Event, Notice, Private

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from functools import partial
 from ipaddress import ip_address
 
-from hubbub.chat.session import Operation, User
+from hubbub.chat.session import User
+from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS

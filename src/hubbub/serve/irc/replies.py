@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import ClientStep, Session, StepTable, User
+from hubbub.chat.session import Session, User
+from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.serve.connection import Connection
 from hubbub.serve.framed_connection import FramedConnection
 from hubbub.text.tags import BOT

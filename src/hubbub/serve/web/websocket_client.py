@@ -14,7 +14,8 @@ from websockets.frames import CloseCode
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import ClientStep, Session, StepTable
+from hubbub.chat.session import Session
+from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refusal, RoomsListed
