@@ -2,10 +2,10 @@
 
 from doubles import House
 from hubbub.chat import direct, resuming
-from hubbub.chat.session import FORMER_ROOMS
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
+from hubbub.model.room.memory import FORMER_ROOMS
 
 
 def test_rooms_of_which_a_user_remembers_something_are_bounded() -> None:

@@ -17,15 +17,13 @@ from hubbub.model.account import Account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
+from hubbub.model.room.memory import RoomMemory
 from hubbub.model.room.redactions import Redactions
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning
 from hubbub.text.tags import BOT
 
 TURN_LIMIT = 256  # pending replies at which the session's next command has to wait
-INVITATIONS = 100  # invitations that a user remembers
-FORMER_ROOMS = 1_000  # rooms for which a user remembers former masks, and trust
-FORMER_NAMES = 4  # former masks per room
 UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the session has to wait
 MEMBERSHIP = (Joined, Left, NickChanged)  # bodies that change a user, with all their sessions
 
@@ -318,7 +316,7 @@ class Session:
         return self.encoder if room == self.current else self.encoder.for_other_room
 
 
-class User:
+class User(RoomMemory):
     """The owner of a nick: a member of rooms, with rights in them, and the author of entries.
 
     Args:
@@ -333,11 +331,9 @@ class User:
         "address",
         "away",
         "changing",
-        "former",
         "host",
         "id",
         "id_prefix",
-        "invited",
         "is_remote",
         "joining",
         "keys",
@@ -352,10 +348,10 @@ class User:
         "screens",
         "sessions",
         "since",
-        "trusted",
     )
 
     def __init__(self, nick: str, is_remote: bool = False) -> None:
+        super().__init__()
         self.nick = nick
         self.id = ""  # unique and public; a rename does not change it
         # The prefix of the ids of everything that the user publishes, in whichever session, and of nothing else.
@@ -376,13 +372,6 @@ class User:
         # Its joins, leaves and renames that have no outcome yet, and the operations before them. The next commands of
         # all its sessions wait for them: two changes at once would both start from the same state.
         self.changing: dict[Operation | Posting, None] = {}
-        # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
-        # opens the room to the user, or 0 for an invitation by another member.
-        self.invited: dict[str, float] = {}
-        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
-        self.former: dict[str, tuple[str, ...]] = {}
-        # The rooms in which its identity is known: it had rights there, or knows the key.
-        self.trusted: dict[str, None] = {}
         self.real = ""  # real name
         self.host = ""  # the host of its first session, as entries show it; it stays the same until the user has left
         self.address = ""  # of its oldest session; only operators see it
@@ -452,27 +441,9 @@ class User:
 
     # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
 
-    def invite(self, room: str, opens: float) -> None:
-        """Remember an invitation to a room; only the newest INVITATIONS are kept.
-
-        `opens` is the time (epoch seconds) of an invitation by an operator, or 0 for one by another member.
-        """
-        self.invited[room] = max(opens, self.invited.pop(room, 0.0))
-        while len(self.invited) > INVITATIONS:
-            del self.invited[next(iter(self.invited))]
-
     def remember(self, room: str) -> None:
-        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
-        known = self.former.pop(room, ())
-        self.former[room] = (*(mask for mask in known if mask != self.mask), self.mask)[-FORMER_NAMES:]
-        if len(self.former) > FORMER_ROOMS:
-            del self.former[next(iter(self.former))]
-
-    def trust(self, room: str) -> None:
-        """Remember that its identity is known in a room."""
-        self.trusted[room] = None
-        if len(self.trusted) > FORMER_ROOMS:
-            del self.trusted[next(iter(self.trusted))]
+        """Remember its mask in a room that it leaves."""
+        self.keep_mask(room, self.mask)
 
     def move(self, before: str, to: str) -> None:
         """Carry all that it knows of a room over to the room's new name."""
@@ -482,12 +453,7 @@ class User:
             # A join without a posting still waits for the load of a room: it will open a new one of the old name.
             del self.joining[before]
             self.joining[to] = join
-        if before in self.invited:
-            self.invite(to, self.invited.pop(before))
-        if before in self.former:
-            self.former[to] = self.former.pop(before)
-        if before in self.trusted:
-            self.trusted[to] = self.trusted.pop(before)
+        self.move_memory(before, to)
 
 
 Room: TypeAlias = LoadedRoom[User, Session]
