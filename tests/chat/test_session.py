@@ -2,6 +2,7 @@
 
 from doubles import House
 from hubbub.chat import direct, resuming
+from hubbub.chat.core import NoIndex
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
 from hubbub.model.queries import Latest
@@ -77,3 +78,13 @@ def test_steps_of_a_connection_end_with_it() -> None:
     fresh = house.connect()
     resuming.replace(house.hub, al.session, fresh.session)
     assert al.session.replies == [Notice(("kept",))]
+
+
+def test_search_without_an_index_is_refused() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    house.hub.index = NoIndex(house)
+    al.types("/search tea")
+    house.settle()
+    (refusal,) = [event for event in al.sees() if isinstance(event, Refusal)]
+    assert "this node keeps no search index" in refusal.text
