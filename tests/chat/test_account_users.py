@@ -388,3 +388,36 @@ def test_a_code_for_a_session_that_is_gone() -> None:
     ann.leave()
     town.settle()
     assert ann.sees() == [Goodbye()]
+
+
+def test_guests_may_be_kept_out() -> None:
+    town = Town("Ann")
+    town.accounts.guests = "no"
+    guest = town.house.connect()
+    guest.types("Bo", "Ann")
+    assert codes(guest) == ["account-required", "name-registered"]
+    assert town.log_in("Ann").user.nick == "Ann"
+
+
+def test_guests_may_be_let_read_only() -> None:
+    house, accounts = House(), FakeAccounts("Ann")
+    accounts.guests = "read"
+    house.hub.use_accounts(accounts)
+    ann, bo = house.connect(), house.connect()
+    house.hub.account_users.log_in(ann.session, accounts.known["ann"][0], lambda refusal: None)
+    ann.types("/join lobby", "hi")
+    house.settle()
+    bo.types("Bo", "hello", "/me waves", "/topic mine", "/msg Ann psst", "/nick Beau", "/who")
+    house.settle()
+    assert codes(bo) == ["account-required"] * 4 and bo.user.nick == "Beau"
+    assert [entry.nick for entry in house.broker.log] == ["Ann", "Ann", "Bo", "Bo"]
+    room = house.hub.rooms.loaded["lobby"].state
+    may_speak = [
+        may(viewer, Action.SPEAK, room) is None
+        for viewer in (
+            house.hub.viewer_of(ann.user),
+            house.hub.viewer_of(bo.user),
+            house.hub.stranger("x", "192.0.2.1"),
+        )
+    ]
+    assert may_speak == [True, False, False]

@@ -3,7 +3,7 @@ from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.line.telnet import MAX_OWED, MAX_REPLIES, MAX_SB, Telnet
+from hubbub.wire.line.telnet import DO, DONT, ECHO, IAC, MAX_OWED, MAX_REPLIES, MAX_SB, WILL, WONT, Telnet
 
 NAWS = b"\xff\xfd\x1f"  # what is asked of who speaks telnet, before anything else
 SEND = b"\xff\xfa\x18\x01\xff\xf0"
@@ -194,3 +194,14 @@ def test_random_bytes_are_taken_the_same_however_they_are_cut(pieces: list[bytes
     assert kept(telnet) <= MAX_SB + MAX_OWED + 3 * 256 + 40
     if b"\xff" not in whole:
         assert out == whole and telnet.take_replies() == b""
+
+
+def test_answers_to_hidden_input_are_not_answered() -> None:
+    telnet = Telnet()
+    assert telnet.hide_input() == bytes((IAC, WILL, ECHO))
+    assert telnet.feed(bytes((IAC, DO, ECHO)) + b"secret\r\n") == b"secret\r\n"
+    telnet.take_replies()
+    assert telnet.show_input() == bytes((IAC, WONT, ECHO))
+    assert telnet.feed(bytes((IAC, DONT, ECHO))) == b"" == telnet.take_replies()
+    telnet.feed(bytes((IAC, DO, ECHO)))
+    assert telnet.take_replies() == bytes((IAC, WONT, ECHO)), "a request of its own is refused"

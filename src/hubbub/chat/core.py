@@ -87,6 +87,7 @@ class Core:
         self.presence: list[Callable[[User, str], None]] = []
         # Called with a user who now owns an account, and with their mask before that.
         self.account_changes: list[Callable[[User, str], None]] = []
+        self.guests_read = False  # people without an account may read, and nothing else
         self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
         self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
         # Checks whether a name and password belong to a server operator; calls back later with the result.
@@ -133,16 +134,21 @@ class Core:
             session.address,
             key,
             not session.preserves_spaces,
+            self.guests_read and not (user and user.account),
         )
 
     def viewer_of(self, user: User) -> Viewer:
         """Return the viewer for a user, in whichever session."""
         now, ticks = self.clock(), self.ticks()
-        return Viewer(tuple(user.rooms), user.mask, user.operator, now, ticks, user, user.address)
+        reads_only = self.guests_read and not user.account
+        return Viewer(
+            tuple(user.rooms), user.mask, user.operator, now, ticks, user, user.address, reads_only=reads_only
+        )
 
     def stranger(self, host: str, address: str) -> Viewer:
         """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""
-        return Viewer(mask=f"!{host}", now=self.clock(), ticks=self.ticks(), address=address)
+        now, ticks = self.clock(), self.ticks()
+        return Viewer(mask=f"!{host}", now=now, ticks=ticks, address=address, reads_only=self.guests_read)
 
     def may(self, session: Session, action: Action, room: Room) -> bool:
         """Return whether a session may perform an action in a room."""

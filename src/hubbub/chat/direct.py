@@ -46,9 +46,11 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     the message is delivered. A failed delivery is reported by a Refusal in any case.
 
     Raises:
-        Refused: no user has that name, or the text is empty and the message is not ephemeral.
+        Refused: no user has that name, or the text is empty and the message is not ephemeral; or guests may only read.
 
     """
+    if hub.viewer(session).reads_only:
+        raise refusals.ACCOUNT_REQUIRED()
     text, formatting = said(text, session.preserves_spaces)
     target = hub.nicks.find(name)
     if target is None:

@@ -74,6 +74,7 @@ class Hub(Core):
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""
         self.nicks.accounts = accounts
+        self.guests_read = accounts.guests == "read"
         accounts.changed.append(self.account_users.changed)
 
     # --- sessions -------------------------------------------------------------------------------------------
@@ -196,7 +197,7 @@ class Hub(Core):
             raise refusals.NO_TEXT()
         if not is_blank(text):
             where = self.rooms.of(session, room)
-            if not members_speak_freely(where.state):
+            if self.guests_read or not members_speak_freely(where.state):
                 self.speak(self.viewer(session), where)
             assert session.user is not None
             session.user.active = self.clock()

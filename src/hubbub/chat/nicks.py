@@ -54,11 +54,11 @@ class Nicks:
 
         """
         nick = names.typed_name(name)
+        self._check_registered(nick)
         holder = self.users.get(key_of(nick))
         if holder and not holder.is_remote:
             raise refusals.NAME_TAKEN(name=nick)
         self._check_looks(nick)
-        self._check_registered(nick)
         return nick
 
     def free(self, name: str, owner: User | None = None) -> str:
@@ -69,16 +69,18 @@ class Nicks:
 
         """
         nick = names.typed_name(name)
-        self._check(nick, owner)
         self._check_registered(nick)
+        self._check(nick, owner)
         return nick
 
     def _check_registered(self, nick: str) -> None:
-        """Raise Refused if a name is registered, or looks like a registered one."""
+        """Raise Refused if a name is registered or looks like a registered one, or if guests may not come."""
         if self.accounts.find(nick):
             raise refusals.NAME_REGISTERED(name=nick)
         if other := self.accounts.looks_like(nick):
             raise refusals.NAME_LOOKS_REGISTERED(name=nick, other=other)
+        if self.accounts.guests == "no":
+            raise refusals.ACCOUNT_REQUIRED()
 
     def _check(self, nick: str, owner: User | None) -> None:
         if self.users.get(key_of(nick), owner) is not owner:
@@ -104,13 +106,13 @@ class Nicks:
         """
         nick = names.typed_name(name)
         key = key_of(nick)
+        if account is None and not (owner and key in owner.keys):
+            self._check_registered(nick)
         if (holder := self.users.get(key)) and holder.is_remote and self.names:
             # Only the registry of the cluster knows whether the remote user still holds the name.
             self._check_looks(nick, owner)
             self._shadow(key, self.users.pop(key))
         self._check(nick, owner)
-        if account is None and not (owner and key in owner.keys):
-            self._check_registered(nick)
         user = owner or User(nick)
         if key not in user.keys:
             user.keys += (key,)

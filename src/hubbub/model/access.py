@@ -65,6 +65,8 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
         return _join(viewer, state, coming)
     if action in _SEEING:
         return sees(viewer, action, state.name, state.closed) or _barred(viewer, action, state)
+    if viewer.reads_only and action is not Action.CHANGE_NAME:
+        return refusals.ACCOUNT_REQUIRED()
     for check in _CHECKS[action]:
         if refused := check(viewer, state):
             return refused
@@ -72,7 +74,7 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
 
 
 def members_speak_freely(state: RoomState) -> bool:
-    """Return whether every member may speak at any time, so that `may` need not be asked: the usual room."""
+    """Return whether every member may speak at any time, guests aside, so that `may` need not be asked."""
     return not ("m" in state.flags or state.slow.seconds or state.lists.bans)
 
 

@@ -64,6 +64,7 @@ class Viewer(NamedTuple):
     address: str = ""  # known to the server alone: for bans of networks by its operators
     key: str = ""  # offered to enter a room
     types_names: bool = False  # the key may be the second word of a room name that a person typed
+    reads_only: bool = False  # a guest where only people with an account may speak
     system: bool = False  # the server itself
 
 

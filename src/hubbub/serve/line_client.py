@@ -12,6 +12,7 @@ from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.events import Event, Goodbye, Notice
 from hubbub.serve.connection import STOPPING, Connection
+from hubbub.serve.password_prompt import PasswordPrompt
 from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
@@ -45,8 +46,8 @@ class LineClient:
 
     wire_name = "line"
     __slots__ = (
-        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_prompted", "_reader",
-        "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "resume_input",
+        "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password", "_prompted",
+        "_reader", "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "resume_input",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
@@ -65,6 +66,7 @@ class LineClient:
         self._refused: Refused | None = None  # the refusal of the name that is not sent yet
         self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
         self._early: list[str] = []  # lines sent before the refusal could be read
+        self._password: PasswordPrompt | None = None  # while the peer is asked for the password of a registered name
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -110,6 +112,8 @@ class LineClient:
         try:
             if isinstance(item, LineSignal):
                 self._signal(item)
+            elif self._password:
+                self._password.answer(item.strip())
             elif session.user is None and self._refused is not None:
                 self._keep_early(item)
             elif session.user is None:
@@ -131,7 +135,7 @@ class LineClient:
         if self._early:
             return False
         if self._refused is not None:
-            self._tell_refusal(self._refused)
+            self._tell_refusal(self._refused.text)
         if self._hub.has_unsettled(self._session):
             return False
         self._hub.depart(self._session)
@@ -155,7 +159,7 @@ class LineClient:
 
     def shut_down(self) -> None:
         """Send a notice that the server is stopping, and close."""
-        self._connection.finish(wire.encode(wire.notice(STOPPING), self._end_of_line))
+        self._connection.finish(self._input_shown() + wire.encode(wire.notice(STOPPING), self._end_of_line))
 
     def ask_sign_of_life(self) -> bool:
         """Send nothing and return False: nc would show every byte to its user."""
@@ -172,12 +176,14 @@ class LineClient:
         if self._refused is not None:
             return self._try_again(now)
         if self._session.user is None:
+            self._opened = self._opened or now
             left = self._settings.name_timeout - (now - self._opened)
             if left <= 0:
-                self._end("\nDisconnected: no name was given in time.")
+                missing = "password" if self._password else "name"
+                self._end(f"\nDisconnected: no {missing} was given in time.")
             return left
         timeout = self._settings.idle_timeout
-        if not timeout:
+        if not timeout or self._session.user.account:
             return WARNING
         left = timeout - quiet
         if left <= 0:
@@ -194,7 +200,7 @@ class LineClient:
     def send_event(self, event: Event) -> None:
         """Write an event to the peer as text lines. A goodbye closes the connection."""
         if isinstance(event, Goodbye):
-            self._connection.finish()
+            self._connection.finish(self._input_shown())
         else:
             telnet = self._reader.telnet
             self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
@@ -213,8 +219,43 @@ class LineClient:
         except Refused as refusal:
             if name == "/quit":
                 self._hub.depart(self._session)
+            elif refusal.code == "name-registered":
+                self._ask_for_password(name)
             else:
                 self._entered(refusal)
+
+    def _ask_for_password(self, name: str) -> None:
+        self._asking, self._refused = False, None
+        telnet = self._reader.telnet
+        account = self._hub.nicks.accounts.find(name)
+        self._password = PasswordPrompt(
+            self._hub,
+            self._session,
+            account.name if account else name,
+            telnet if telnet and telnet.spoken else None,
+            self._connection.write,
+            self._password_given,
+        )
+        self._start_deadline()
+
+    def _start_deadline(self) -> None:
+        """Give the peer the whole time for its next answer."""
+        self._opened = 0.0
+        self._connection.on_timer()
+
+    def _password_given(self, refusal: str | None) -> None:
+        """End the prompt for a password: the session is logged in, or is asked for another name."""
+        self._password = None
+        if refusal is None:
+            log.info("%s (%s) has logged in", self._session.nick, self._connection.peer)
+            self._connection.on_timer()
+        else:
+            self._tell_refusal(refusal)
+            self._start_deadline()
+
+    def _input_shown(self) -> bytes:
+        """Return the bytes that let a telnet client show its input again, if a password is being typed."""
+        return self._password.end() if self._password else b""
 
     def _entered(self, refusal: Refused | None) -> None:
         self._asking = False
@@ -252,26 +293,27 @@ class LineClient:
         hopeless = bool(self._early) and refused and refused.code == "name-invalid"
         patience = NAME_RETRY_SECONDS if self._early else READING_PAUSE_SECONDS
         if refused and (hopeless or waited >= patience):
-            self._tell_refusal(refused)
+            self._tell_refusal(refused.text)
         elif waited and refused and refused.code != "name-invalid":
             self._ask_for(self._name)
         return READING_PAUSE_SECONDS
 
-    def _tell_refusal(self, refused: Refused) -> None:
-        """Send the refusal of the name, then ask again or disconnect.
+    def _tell_refusal(self, refusal: str) -> None:
+        """Send the refusal of the name or password, then ask for a name again or disconnect.
 
         A program that has sent lines already is disconnected with a list of the unsent lines, because they are not
         names. Another peer is disconnected after NAME_TRIES refusals.
         """
         self._refused = None
         if self._early:
-            self._end("\n".join([refused.text, *self._not_sent()]))
+            self._end("\n".join([refusal, *self._not_sent()]))
             return
         self._refusals += 1
         if self._refusals >= NAME_TRIES:
-            self._end(f"{refused.text}\nDisconnected: no valid name after {NAME_TRIES} tries.")
+            self._end(f"{refusal}\nDisconnected: no valid name after {NAME_TRIES} tries.")
         else:
-            self._connection.write(wire.encode(refused.text, self._end_of_line) + PROMPT.encode())
+            text = wire.encode(refusal, self._end_of_line) if refusal else b""
+            self._connection.write(text + PROMPT.encode())
 
     def _not_sent(self) -> list[str]:
         """Return a sentence for each line that was received and not sent, for at most MAX_LINES_TOLD lines."""
@@ -287,6 +329,9 @@ class LineClient:
         if signal is LineSignal.QUIT:
             self._hub.depart(self._session, asked=True)
         elif signal is LineSignal.TOO_LONG:
+            if self._password:
+                self._password.answer("")
+                return
             if self._session.user is None and self._refused is None:
                 self._entered(refusals.NAME_TOO_LONG(limit=NAME_CHARS))
                 return
@@ -297,5 +342,5 @@ class LineClient:
 
     def _end(self, sentence: str) -> None:
         """Send the reason, and close the connection even if the peer does not read. The user leaves."""
-        self._connection.finish(wire.encode(sentence, self._end_of_line))
+        self._connection.finish(self._input_shown() + wire.encode(sentence, self._end_of_line))
         self._hub.depart(self._session)

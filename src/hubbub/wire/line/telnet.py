@@ -48,8 +48,8 @@ class Telnet:
     """
 
     __slots__ = (
-        "_asked", "_command", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail", "_theirs", "columns",
-        "rows", "spoken", "terminal", "width",
+        "_asked", "_command", "_echo_answers", "_ours", "_owed", "_replies", "_sb", "_sends", "_state", "_tail",
+        "_theirs", "columns", "rows", "spoken", "terminal", "width",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -63,6 +63,7 @@ class Telnet:
         self._theirs: set[int] = set()  # options that the peer uses
         self._ours: set[int] = set()  # options that the server uses
         self._asked: set[int] = set()  # the server's DOs without an answer yet
+        self._echo_answers = 0  # that the peer may still give to `hide_input` and `show_input`
         self._replies = 0
         self._sends = 0  # requests for the terminal's type
         self._owed = bytearray()
@@ -81,6 +82,19 @@ class Telnet:
         owed = bytes(self._owed)
         self._owed.clear()
         return owed
+
+    def hide_input(self) -> bytes:
+        """Return the bytes after which the client does not show its input: the server claims to echo it.
+
+        `show_input` must follow on every way out, because the client hides all input until then.
+        """
+        self._echo_answers += 1
+        return bytes((IAC, WILL, ECHO))
+
+    def show_input(self) -> bytes:
+        """Return the bytes after which the client shows its input again."""
+        self._echo_answers += 1
+        return bytes((IAC, WONT, ECHO))
 
     def feed(self, data: bytes) -> bytes:
         """Return the data without telnet; commands that edit a line become the equivalent bytes."""
@@ -163,6 +177,8 @@ class Telnet:
         """Answer a change of state, and nothing else; never answer an answer (RFC 1143)."""
         if command == DO and option == TM:
             self._owe(bytes((IAC, WONT, TM)))  # BSD telnet discards all output until it has this
+        elif option == ECHO and command in (DO, DONT) and self._echo_answers:
+            self._echo_answers -= 1
         elif command == DO:
             if option not in OURS:
                 self._answer(WONT, option)

@@ -1,0 +1,139 @@
+"""Registered names on the line wire: the prompt for a password, with and without telnet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from in_thread import InThread
+
+from scene import PROMPT, Client
+
+NAWS = b"\xff\xfb\x1f"  # a telnet client introduces itself
+ASKED = b"Ann is registered. Password or code (it can be seen): "
+ASKED_HIDDEN = b"Ann is registered. Password or code: \xff\xfb\x01"
+SHOWN = b"\xff\xfc\x01\r\n"
+WRONG = b"That is not the password of Ann, nor a valid code."
+IN = b"*** You are logged in as Ann ***\n"
+
+
+@pytest.fixture
+def place(serve: Callable[..., InThread]) -> InThread:
+    """A server without telnet's wait for a protocol, where Ann is registered and logged in."""
+    return serve("--no-limits", sniffs=False)
+
+
+def registered(place: InThread) -> Client:
+    ann = place.join("Ann")
+    ann.say("/register open sesame")
+    ann.sees(IN)
+    return ann
+
+
+def at_the_prompt(place: InThread, first: bytes = b"Ann\n") -> Client:
+    peer = place.connect()
+    peer.sees(PROMPT)
+    peer.send(first)
+    return peer
+
+
+def test_the_owner_of_a_name_comes_in_with_the_password(place: InThread) -> None:
+    ann = registered(place)
+    ann.say("hello")
+    peer = at_the_prompt(place, b"ANN\n")
+    peer.sees(ASKED)
+    peer.say("wrong")
+    peer.sees(WRONG + b"\nPassword or code (it can be seen): ")
+    peer.say("open sesame")
+    assert b"Ann: hello" in peer.skips_to(IN)
+    peer.say("from the second screen")
+    ann.sees(b"Ann: from the second screen\n")
+    ann.sees_nothing()  # of passwords
+
+
+def test_a_code_of_another_device_logs_in_once(place: InThread) -> None:
+    ann = registered(place)
+    ann.say("/link")
+    code = ann.skips_to(b" within five minutes").rpartition(b" ")[2]
+    for again in (False, True):
+        peer = at_the_prompt(place)
+        peer.sees(ASKED)
+        peer.send(code.lower().replace(b"-", b" ") + b"\n")
+        peer.skips_to(WRONG if again else IN)
+
+
+def test_after_three_wrong_passwords_another_name_is_asked_for(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place)
+    peer.sees(ASKED)
+    for _ in range(2):
+        peer.say("wrong")
+        peer.sees(WRONG + b"\nPassword or code (it can be seen): ")
+    peer.say("wrong")
+    peer.sees(WRONG + b"\n" + PROMPT)
+    peer.say("Bo")
+    peer.sees_nothing()
+
+
+def test_an_empty_answer_asks_for_another_name(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place)
+    peer.sees(ASKED)
+    peer.say("")
+    peer.sees(PROMPT)
+    peer.say("Bo")
+    peer.sees_nothing()
+
+
+@pytest.mark.parametrize("answer", [b"wrong\r\n", b"\r\n", b"x" * 20_000 + b"\r\n"])
+def test_telnet_does_not_show_a_password_and_shows_all_else(place: InThread, answer: bytes) -> None:
+    registered(place)
+    peer = at_the_prompt(place, NAWS + b"Ann\r\n")
+    peer.skips_to(ASKED_HIDDEN)
+    peer.send(b"\xff\xfd\x01" + answer)  # its client agrees
+    peer.sees(SHOWN)
+
+
+def test_telnet_shows_its_input_again_after_a_login(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place, NAWS + b"Ann\r\n")
+    peer.skips_to(ASKED_HIDDEN)
+    peer.send(b"\xff\xfd\x01open sesame\r\n\xff\xfe\x01")
+    peer.sees(SHOWN)
+    peer.skips_to(IN.replace(b"\n", b"\r\n"))
+    peer.send(b"/time\r\n")
+    peer.skips_to(b"***\r\n")
+    assert b"\xff" not in peer.seen
+
+
+def test_telnet_shows_its_input_again_when_the_time_is_over(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits", "--name-timeout", "1", sniffs=False)
+    registered(place)
+    peer = at_the_prompt(place, NAWS + b"Ann\r\n")
+    peer.skips_to(ASKED_HIDDEN)
+    peer.sees(SHOWN + b"\r\nDisconnected: no password was given in time.\r\n")
+
+
+def test_the_idle_timeout_does_not_end_a_user_who_is_logged_in(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits", "--idle-timeout", "1", sniffs=False)
+    ann, bo = registered(place), place.join("Bo")
+    bo.skips_to(b"Disconnected: idle timeout.\n")
+    ann.skips_to(b"*** Bo has left the chat ***\n")
+    ann.sees_nothing()
+
+
+def test_guests_are_turned_away_or_only_read(serve: Callable[..., InThread]) -> None:
+    place = serve("--guests", "no", sniffs=False)
+    peer = place.connect()
+    peer.sees(PROMPT)
+    peer.say("Bo")
+    peer.sees(b"Only people with an account may do that here.\n" + PROMPT)
+    place = serve("--guests", "read", sniffs=False)
+    ann = registered(place)
+    bo = place.join("Bo")
+    ann.sees(b"*** Bo has joined the chat ***\n")
+    bo.say("hello", "/topic mine", "/msg Ann psst", "/nick Beau")
+    ann.sees(b"*** Bo is now Beau ***\n")
+    assert bo.barrier().count(b"Only people with an account may do that here.\n") == 3
+    ann.say("hello")
+    bo.sees(b"Ann: hello\n")
