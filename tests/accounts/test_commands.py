@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import structs
 
 from hubbub.account_opening import opened_accounts
 from hubbub.accounts.registry import AccountRegistry
@@ -20,8 +21,10 @@ from hubbub.cloaks import stored_secret
 from hubbub.config import Settings
 from hubbub.errors import SettingsError
 from hubbub.model.account import Account
+from hubbub.model.entries import Kind
 from hubbub.storage.sqlite.broker import SqliteBroker
 from hubbub.tools.accounts import ask
+from records import draft_of
 
 PEER = LoginPeer("192.0.2.1", True)
 
@@ -32,15 +35,27 @@ def run(*words: str, typed: str = "", code: int = 0) -> Result:
     return result
 
 
+class Running(SqliteBroker):
+    """A running server's log; `stored` is set when something was."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, lambda: 1_000_000.0)
+        self.stored = asyncio.Event()
+        self.start(lambda entries: self.stored.set(), lambda drafts, reason, sure=True: None)
+
+
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[AccountRegistry]:
-    """A server's accounts, while its broker holds the folder."""
-    broker = SqliteBroker(tmp_path, lambda: 1_000_000.0)
-    broker.start(lambda entries: None, lambda drafts, reason, sure=True: None)
-    yield await opened_accounts(
-        Settings(data=str(tmp_path), no_limits=True), broker.key_values, stored_secret(tmp_path)
-    )
-    await broker.stop(60)
+async def log(tmp_path: Path) -> AsyncIterator[Running]:
+    running = Running(tmp_path)
+    yield running
+    await running.stop(60)
+
+
+@pytest.fixture
+async def server(log: Running, tmp_path: Path) -> AccountRegistry:
+    """A server's accounts, while its log holds the folder."""
+    settings = Settings(data=str(tmp_path), no_limits=True)
+    return await opened_accounts(settings, log.key_values, stored_secret(tmp_path))
 
 
 async def beside(folder: Path, *words: str, typed: str = "", code: int = 0) -> str:
@@ -84,10 +99,17 @@ async def test_the_server_sees_what_the_commands_change(server: AccountRegistry,
     assert "no token" in await beside(tmp_path, "token", "delete", "Ann", row["id"], code=1)
 
 
-async def test_the_output_has_no_secret(server: AccountRegistry, tmp_path: Path) -> None:
+async def test_an_export_has_all_of_an_account_and_no_secret(
+    server: AccountRegistry, log: Running, tmp_path: Path
+) -> None:
     account = await ask(server.register, "Ann", "correct horse", PEER)
     await ask(server.make_cookie, account, "Firefox")
-    exported = json.loads(await beside(tmp_path, "account", "export", "Ann"))
+    drafts = [draft_of("lobby", Kind.MESSAGE, "Ann", text, text) for text in ("mine", "not mine")]
+    log.publish([structs.replace(drafts[0], host=account.host), drafts[1]])
+    await log.stored.wait()
+    output = await beside(tmp_path, "account", "export", "Ann")
+    exported, *messages = map(json.loads, output.splitlines())
+    assert [one["text"] for one in messages] == ["mine"]
     assert exported["has_password"] and exported["state"] == "open" and len(exported["cookies"]) == 1
     listed = await beside(tmp_path, "account", "list", "--json")
     for text in (json.dumps(exported), listed):
@@ -97,9 +119,7 @@ async def test_the_output_has_no_secret(server: AccountRegistry, tmp_path: Path)
 async def test_accounts_are_changed_without_a_server_too(tmp_path: Path) -> None:
     assert "no log" in await beside(tmp_path, "account", "list", code=2)
     assert not os.listdir(tmp_path)
-    broker = SqliteBroker(tmp_path, lambda: 1_000_000.0)
-    broker.start(lambda entries: None, lambda drafts, reason, sure=True: None)
-    await broker.stop(60)
+    await Running(tmp_path).stop(60)
     await beside(tmp_path, "account", "add", "--no-password", "ci")
     assert await beside(tmp_path, "account", "delete", "ci") == "ci is deleted."
     assert "registered" in await beside(tmp_path, "account", "add", "ci", typed="correct horse\n", code=2)

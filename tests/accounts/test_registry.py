@@ -249,10 +249,11 @@ def test_what_has_expired_is_swept_away() -> None:
     assert not isinstance(accounts.ask(accounts.registry.by_token, kept, HERE), Account)
 
 
-def test_damaged_records_are_void_and_keep_their_names() -> None:
+@pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"id":"\xff"}', b'{"x":' + b"[" * 20_000])
+def test_damaged_records_are_void_and_keep_their_names(damaged: bytes) -> None:
     accounts = Accounts()
     for key in ("account/ann", "account/bob", "token/x", "cookie/x", "code/x"):
-        value = b'{"id":"1","name":"Carol","created":1}' if key.endswith("bob") else b"{"
+        value = b'{"id":"1","name":"Carol","created":1}' if key.endswith("bob") else damaged
         accounts.store.put(key, value, 0, lambda outcome: None)
     accounts.loop.run()
     assert accounts.registry.find("ann") is None and accounts.registry.find("bob") is None

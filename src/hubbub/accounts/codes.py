@@ -17,6 +17,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
 from hubbub.text import refusals
@@ -156,5 +157,5 @@ class Codes:
 def _read(item: Item | None) -> StoredCode | None:
     try:
         return _decoder.decode(item.value) if item else None
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.account import Account
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
@@ -203,7 +204,7 @@ class Directory:
             return
         try:
             account = _decoder.decode(item.value)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             account = None
         if account is None or key_of(account.name) != key:
             log.error("the account %s is damaged, so its name stays blocked", key)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
+from hubbub.accounts.records import UNREADABLE
 from hubbub.accounts.workers import Workers
 from hubbub.errors import Refused
 from hubbub.text import refusals
@@ -76,7 +77,7 @@ class HouseProgram:
         try:
             data = self._by_socket(line) if self._path else self._by_command(line)
             answer = msgspec.json.decode(data, type=HouseAnswer)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, *UNREADABLE) as error:
             # Not the error's own text: it might quote the answer.
             log.warning("The program that checks passwords gave no answer (%s)", type(error).__name__)
             return None

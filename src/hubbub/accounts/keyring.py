@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
+from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.grants import Grant, Granted
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
@@ -176,7 +177,7 @@ class Keyring:
             return
         try:
             grant = _decoder.decode(item.value)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             log.error("%s%s is damaged and void", self._prefix, key[:ID_CHARS])
             return
         self._kept[key] = grant, item.revision

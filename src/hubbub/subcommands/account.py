@@ -20,6 +20,7 @@ from hubbub.model.account import Account
 from hubbub.model.grants import SCOPES, Grant, Granted
 from hubbub.subcommands.options import WHERE, Command, Sentence, settings_options
 from hubbub.tools import accounts as tool
+from hubbub.tools import transfer
 
 CONSOLE = LoginPeer("the console", secure=True)
 DAY = 24 * 60 * 60.0
@@ -189,14 +190,23 @@ def delete(file: str | None, name: str, free: bool, **flags: Any) -> None:
 @settings_options(WHERE)
 @name_argument
 def export(file: str | None, name: str, **flags: Any) -> None:
-    """Print all that is stored of the account NAME as JSON, without its secrets."""
+    """Print all that is stored of the account NAME, without its secrets.
 
-    async def task(accounts: AccountRegistry) -> dict[str, Any]:
+    The first line is a JSON object with the account, its tokens and its cookies. Each other line is a message that its
+    owner has sent while logged in, as in `hubbub export`.
+    """
+
+    async def task(accounts: AccountRegistry) -> tuple[Account, dict[str, Any]]:
         one = _known(accounts, name)
         lists = {"tokens": accounts.tokens(one), "cookies": accounts.cookies(one)}
-        return facts(one) | {kind: [_grant(granted) for granted in found] for kind, found in lists.items()}
+        return one, facts(one) | {kind: [_grant(granted) for granted in found] for kind, found in lists.items()}
 
-    click.echo(json.dumps(_run(file, flags, task), indent=2))
+    owner, found = _run(file, flags, task)
+    click.echo(json.dumps(found))
+    sys.stdout.flush()
+    output = tool.MessagesOf(sys.stdout.buffer, owner)
+    transfer.export(config.read(flags, file), output, lambda done, total: None)
+    sys.stdout.buffer.flush()
 
 
 @account.command(cls=Command, epilog="hubbub account invite")

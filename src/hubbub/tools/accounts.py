@@ -8,7 +8,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from msgspec.structs import replace
 
@@ -18,11 +18,36 @@ from hubbub.accounts.registry import AccountRegistry
 from hubbub.cloaks import stored_secret
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
+from hubbub.model.account import Account
+from hubbub.model.entries import SAID, Entry
 from hubbub.storage.key_value import KeyValueStore
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.key_value import Act, Ask, SqliteKeyValue
 from hubbub.storage.sqlite.store import FILE, Store
 from hubbub.storage.sqlite.turns import Beside
+from hubbub.tools.transfer import Output
+
+
+class MessagesOf(Output):
+    """The output of an export that holds only the messages of one account.
+
+    Args:
+        file: the file.
+        account: the account.
+
+    """
+
+    def __init__(self, file: IO[bytes], account: Account) -> None:
+        super().__init__(file)
+        self._host = account.host
+
+    def begin(self) -> None:
+        """Write no header: the output is no export of a log."""
+
+    def write(self, entries: list[Entry]) -> None:
+        """Write the messages of the account."""
+        super().write([entry for entry in entries if entry.host == self._host and entry.kind in SAID])
+
 
 # Whoever may change the files may register anybody, and is slowed by nothing.
 OPERATOR: dict[str, Any] = {"register": "open", "no_limits": True, "auth_command": "", "auth_socket": ""}
