@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import cache
 
 from hubbub.text.names import GREETINGS
 
@@ -39,19 +40,6 @@ def _line(pattern: str) -> re.Pattern[bytes]:
     return re.compile(pattern.encode(), re.DOTALL)
 
 
-# Patterns for the whole first line, without its end: the first one that matches decides.
-_LINES = (
-    # Other protocols with similar lines (RTSP/1.0, SIP/2.0, HTTP/2.0) understand HTTP's refusal.
-    (_line(r"[A-Za-z-]+ .*[A-Z]/[0-9]\.[0-9] *"), Wire.HTTP),
-    (_line(rf"(?:@\S* +)?(?::\S* +)?(?:{_VERBS}|{_MORE_VERBS}|{_VERBS.lower()})(?: .*)?"), Wire.IRC),
-    (_line(r"SSH-[0-9].*"), Wire.SSH),
-    (_line(rf"(?:{_METHODS})(?: .*)?"), Wire.OTHER),
-    (_line(r"(?:EHLO|HELO|LHLO|ehlo|helo|lhlo) .*"), Wire.OTHER),  # mail
-    (_line(rf"{_WORDS}|{_WORDS.upper()}"), Wire.OTHER),
-    (_line(r"[*$][0-9]+"), Wire.OTHER),  # Redis
-    (_line(r"\S+ (?:CAPABILITY|LOGOUT|NOOP|STARTTLS)"), Wire.OTHER),  # IMAP
-    (_line(r"\x01\S+"), Wire.OTHER),  # line printers
-)
 _CONTROLS = rb"\x00-\x07\x0b\x0c\x0e-\x1a\x1c-\x1f"  # without ESC, with which keys begin
 # Patterns for the first bytes, tried in this order, that decide before a line is complete.
 _STARTS = (
@@ -69,6 +57,26 @@ _STARTS = (
 _PLAIN = re.compile(rb"[A-Za-z0-9:@*$<%b\x80-\xfd][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*" % _CONTROLS)
 _LONG = re.compile(rf"(?:{_METHODS}) ".encode())
 _TYPED = re.compile(rb"[A-Z]?[a-z]+(?:\r\n|\n|\r)")
+
+
+@cache
+def _lines() -> tuple[tuple[re.Pattern[bytes], Wire], ...]:
+    """Return patterns for the whole first line, without its end: the first one that matches decides.
+
+    They are compiled for the first peer, so that the server starts sooner.
+    """
+    return (
+        # Other protocols with similar lines (RTSP/1.0, SIP/2.0, HTTP/2.0) understand HTTP's refusal.
+        (_line(r"[A-Za-z-]+ .*[A-Z]/[0-9]\.[0-9] *"), Wire.HTTP),
+        (_line(rf"(?:@\S* +)?(?::\S* +)?(?:{_VERBS}|{_MORE_VERBS}|{_VERBS.lower()})(?: .*)?"), Wire.IRC),
+        (_line(r"SSH-[0-9].*"), Wire.SSH),
+        (_line(rf"(?:{_METHODS})(?: .*)?"), Wire.OTHER),
+        (_line(r"(?:EHLO|HELO|LHLO|ehlo|helo|lhlo) .*"), Wire.OTHER),  # mail
+        (_line(rf"{_WORDS}|{_WORDS.upper()}"), Wire.OTHER),
+        (_line(r"[*$][0-9]+"), Wire.OTHER),  # Redis
+        (_line(r"\S+ (?:CAPABILITY|LOGOUT|NOOP|STARTTLS)"), Wire.OTHER),  # IMAP
+        (_line(r"\x01\S+"), Wire.OTHER),  # line printers
+    )
 
 
 def sniff(data: bytes) -> Wire | None:
@@ -89,7 +97,7 @@ def sniff(data: bytes) -> Wire | None:
     if not (_PLAIN.fullmatch(line[0]) or _LONG.match(said)):
         return Wire.LINE
     if len(line) > 1:
-        return next((wire for pattern, wire in _LINES if pattern.fullmatch(line[0])), Wire.LINE)
+        return next((wire for pattern, wire in _lines() if pattern.fullmatch(line[0])), Wire.LINE)
     if len(data) < PEEK:
         return None
     return Wire.HTTP if _LONG.match(said) else Wire.LINE

@@ -7,8 +7,9 @@ import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from hubbub.errors import Refused
 from hubbub.model.budget import scopes
@@ -30,8 +31,7 @@ UNKNOWN = {  # the refusals of the wires that the server does not speak; refusal
 }
 
 
-@dataclass
-class Caller:
+class Caller(Struct):
     """A new peer, which is counted.
 
     Args:
