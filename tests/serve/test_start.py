@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from housing import PROMPT, Client
@@ -15,8 +17,11 @@ from opening import opened
 from serving import SECONDS, until
 
 from hubbub.config import Settings
+from hubbub.serve.accept.dispatcher import Caller
+from hubbub.serve.connection import Connection
 from hubbub.serve.late_wire import WaitingClient
 from hubbub.server import App
+from hubbub.wire.sniff import Wire
 
 # Prints the loaded modules at the moment at which the server says that it listens.
 AT_LISTENING = """
@@ -54,8 +59,10 @@ def test_first_clients_find_everything_loaded(tmp_path: Path) -> None:
     assert found.stdout == "[]\n", found.stdout + found.stderr
 
 
-async def peer(port: int, data: bytes, **options: ssl.SSLContext) -> Client:
-    client = Client(*await asyncio.open_connection("127.0.0.1", port, **options))
+async def peer(to: int | socket.socket, data: bytes, **options: ssl.SSLContext) -> Client:
+    """Return a client of a port, or at the other end of a socket pair, that has sent its first bytes."""
+    where: dict[str, Any] = {"sock": to} if isinstance(to, socket.socket) else {"host": "127.0.0.1", "port": to}
+    client = Client(*await asyncio.open_connection(**where, **options))
     client.send(data)
     return client
 
@@ -81,6 +88,21 @@ async def test_clients_of_a_wire_that_is_not_loaded_wait_and_others_do_not(tmp_p
             await web.skips_to(b"200 OK")
         for client in (ida, web, al):
             client.close()
+
+
+async def test_wire_that_is_loaded_while_a_client_gets_its_connection_serves_it(tmp_path: Path) -> None:
+    async with opened(Settings(listen=["127.0.0.1:0"], data=str(tmp_path)), all_wires=False) as (house, _):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        caller = Caller(("127.0.0.1", 1), "127.0.0.1", house.shared.clock())
+        assert house.front.admission.enter(caller.where) is None
+        connection = house.front.dispatcher.connection(Wire.IRC, caller, ours)
+        assert isinstance(connection, Connection)
+        await house.open_wires()
+        await house.shared.loop.connect_accepted_socket(lambda: connection, ours)
+        ida = await peer(theirs, IRC)
+        await ida.skips_to(b"PONG")
+        ida.close()
 
 
 async def test_encrypted_clients_wait_too(tmp_path: Path) -> None:

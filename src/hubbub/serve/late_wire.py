@@ -27,17 +27,30 @@ class LateWire:
     """The factory of a wire until the wire is loaded: it makes clients that wait."""
 
     def __init__(self) -> None:
+        self._factory: Callable[[Caller], ClientProtocol] | None = None  # None until the wire is loaded
         self._waiting: dict[WaitingClient, None] = {}  # in the order in which they came
 
     def __call__(self, caller: Caller) -> ClientProtocol:
         """Return the client for a new connection."""
-        client = WaitingClient(caller, self._waiting)
-        self._waiting[client] = None
-        return client
+        return WaitingClient(caller, self)
+
+    def enter(self, client: WaitingClient) -> None:
+        """Let a client that has its connection wait, or begin if the wire was loaded before it had one."""
+        if self._factory:
+            client.give_way(self._factory(client.caller))
+        else:
+            self._waiting[client] = None
+
+    def leave(self, client: WaitingClient) -> None:
+        """Let a client wait no more: its peer is gone."""
+        del self._waiting[client]
 
     def open(self, factory: Callable[[Caller], ClientProtocol]) -> None:
         """Let the waiting clients begin: `factory` makes the clients of the wire."""
-        for client in list(self._waiting):
+        self._factory = factory
+        while self._waiting:
+            client = next(iter(self._waiting))
+            del self._waiting[client]
             client.give_way(factory(client.caller))
 
 
@@ -46,27 +59,28 @@ class WaitingClient:
 
     Args:
         caller: the peer.
-        waiting: the clients that wait; this one leaves it when its peer is gone.
+        wire: the wire that the client waits for.
 
     """
 
     wire_name = "arriving"
 
-    def __init__(self, caller: Caller, waiting: dict[WaitingClient, None]) -> None:
+    def __init__(self, caller: Caller, wire: LateWire) -> None:
         self.caller = caller
-        self._waiting = waiting
+        self._wire = wire
         self._connection: Connection
         self._data = b""
 
     def begin(self, connection: Connection) -> None:
-        """Send nothing: the wire is not loaded yet."""
+        """Wait, unless the wire has been loaded since the client was made."""
         self._connection = connection
+        self._wire.enter(self)
 
     def give_way(self, client: ClientProtocol) -> None:
         """Hand the connection and the input so far over to the client that the peer waits for."""
-        del self._waiting[self]
         self._connection.hand_over(client)
-        client.feed(self._data)
+        if self._data:
+            client.feed(self._data)
         self._connection.resume_input()
 
     def feed(self, data: bytes) -> None:
@@ -89,7 +103,7 @@ class WaitingClient:
 
     def connection_lost(self) -> None:
         """Wait no more: the peer is gone."""
-        del self._waiting[self]
+        self._wire.leave(self)
 
     def pause(self) -> None:
         """Do nothing: nothing is written."""
