@@ -204,12 +204,12 @@ def test_unconfirmed_message_is_acknowledged_when_it_is_stored_after_all() -> No
         (["/join ops"], "You joined ops after all"),
         (["/leave"], "You left lobby after all"),
         (["/nick Max"], "You became Max after all"),
-        (["/topic tea"], "You set the topic of lobby after all"),
-        (["/topic off"], "You removed the topic of lobby after all"),
-        (["/join ops", "/set slow 3"], "The settings of ops were changed after all"),
-        (["/join ops", "/kick Bo"], "You kicked Bo from ops after all"),
+        (["/topic tea"], "Your change of lobby was stored after all"),
+        (["/topic off"], "Your change of lobby was stored after all"),
+        (["/join ops", "/set slow 3"], "Your change of ops was stored after all"),
+        (["/join ops", "/kick Bo"], "Your change of ops was stored after all"),
         (["oops", "/delete"], "The message was deleted after all"),
-        (["/join ops", "/rename tea"], "You renamed ops to tea after all"),
+        (["/join ops", "/rename tea"], "Your change of ops was stored after all"),
     ],
 )
 def test_unconfirmed_change_is_told_in_words_when_it_is_stored_after_all(lines: list[str], told: str) -> None:

@@ -20,18 +20,13 @@ from hubbub.chat.session import MEMBERSHIP, Posting, Session
 from hubbub.model import ids
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
-    Body,
     Draft,
     Entry,
     Joined,
-    Kicked,
     Left,
-    ModesChanged,
     NickChanged,
     Redacted,
-    RoomRenamed,
     Said,
-    TopicSet,
 )
 from hubbub.model.events import Acknowledged, Notice
 from hubbub.text.cleaning import beginning
@@ -338,22 +333,19 @@ def _never_joined(posting: Posting) -> bool:
 
 def after_all(entry: Entry) -> str:
     """Return the sentence for the author of an entry that was reported as not confirmed, and is stored."""
-    body = entry.body
-    return _AFTER_ALL[type(body)](entry, body)
-
-
-# mypy cannot see that each function gets the body of its row.
-_AFTER_ALL: dict[type[Body], Callable[[Entry, Any], str]] = {
-    Said: lambda entry, body: f"This was sent after all: {beginning(body.text)}",
-    Joined: lambda entry, body: f"You joined {entry.room} after all",
-    Left: lambda entry, body: f"You left {entry.room} after all",
-    NickChanged: lambda entry, body: f"You became {body.nick} after all",
-    TopicSet: lambda entry, body: f"You {'set' if body.text else 'removed'} the topic of {entry.room} after all",
-    ModesChanged: lambda entry, body: f"The settings of {entry.room} were changed after all",
-    Kicked: lambda entry, body: f"You kicked {body.nick} from {entry.room} after all",
-    Redacted: lambda entry, body: "The message was deleted after all",
-    RoomRenamed: lambda entry, body: f"You renamed {entry.room} to {body.to} after all",
-}
+    match entry.body:
+        case Said(text):
+            return f"This was sent after all: {beginning(text)}"
+        case Joined():
+            return f"You joined {entry.room} after all"
+        case Left():
+            return f"You left {entry.room} after all"
+        case NickChanged(nick):
+            return f"You became {nick} after all"
+        case Redacted():
+            return "The message was deleted after all"
+        case _:
+            return f"Your change of {entry.room} was stored after all"
 
 
 def link_drafts(postings: Sequence[Posting]) -> None:
