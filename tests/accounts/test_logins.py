@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec import structs
 from registered import HERE, NOON, OVERHEARD, PASSWORD, THERE, Accounts, is_refused
 from scramp import ScramClient
@@ -16,6 +18,7 @@ from hubbub.chat.accounts import Bearer, LoginPeer
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 
+REGISTERED = Accounts()
 FINGERPRINT = "0f" * 32
 
 
@@ -359,6 +362,27 @@ def test_a_broken_scram_message_ends_the_exchange(message: bytes) -> None:
     exchange = accounts.registry.scram(HERE)
     assert isinstance(accounts.ask(exchange.step, b"n,,n=ann,r=abc"), bytes)
     assert isinstance(accounts.ask(exchange.step, message), Refused)
+
+
+@given(messages=st.lists(st.one_of(st.binary(max_size=60), st.text("nray=,pcsi*\0é0", max_size=60)), max_size=4))
+def test_no_scram_message_raises_or_lets_anybody_in(messages: list[bytes | str]) -> None:
+    accounts = REGISTERED
+    if not accounts.registry.find("ann"):
+        accounts.register()
+    exchange = accounts.registry.scram(LoginPeer("198.51.100.9", True))
+    if messages and isinstance(messages[0], str):
+        assert isinstance(accounts.ask(exchange.step, b"n,,n=ann,r=abc"), bytes)
+    for message in messages:
+        data = message if isinstance(message, bytes) else message.encode("utf-8", "surrogatepass")
+        assert not isinstance(accounts.ask(exchange.step, data), Account)
+        accounts.now += 1000
+
+
+def test_a_scram_client_may_act_only_as_itself() -> None:
+    accounts = Accounts()
+    accounts.register()
+    answer = accounts.ask(accounts.registry.scram(HERE).step, b"n,a=bob,n=ann,r=abc")
+    assert is_refused(answer, "wrong-password")
 
 
 def test_the_last_scram_message_must_be_empty() -> None:

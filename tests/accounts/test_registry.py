@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
+from hubbub.accounts.directory import LONG
 from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
 from hubbub.model.account import Account
@@ -195,12 +196,12 @@ def test_tokens_and_cookies_are_listed_and_ended() -> None:
     one, other = two()
     one.register()
     ended: list[str] = []
-    other.registry.vault.cookies.ended.append(lambda id, grant: ended.append(id))
+    other.registry.ended.append(lambda id, grant: ended.append(id))
     tokens = [one.token(name=f"bot {number}") for number in range(PER_ACCOUNT)]
     full = one.ask(one.registry.make_token, one.ann(), Grant())
     assert is_refused(full, "too-many-tokens")
     assert [token.grant.name for token in other.registry.tokens(one.ann())][:2] == ["bot 0", "bot 1"]
-    id = other.registry.vault.tokens.id_of(tokens[0])
+    id = other.registry.grant_id(tokens[0])
     assert other.ask(other.registry.end_tokens, one.ann(), [id, "unknown"]) == 1
     assert is_refused(one.ask(one.registry.by_token, tokens[0], HERE), "wrong-password")
     cookies = []
@@ -209,7 +210,7 @@ def test_tokens_and_cookies_are_listed_and_ended() -> None:
         cookies.append(one.ask(one.registry.make_cookie, one.ann(), "Firefox \x1b[31m"))
     listed = other.registry.cookies(one.ann())
     assert len(listed) == PER_ACCOUNT and listed[0].grant.name == "Firefox "
-    assert ended == [one.registry.vault.cookies.id_of(cookie) for cookie in cookies[:2]]
+    assert ended == [one.registry.grant_id(secret) for secret in (tokens[0], *cookies[:2])]
     bob = one.register("Bob")
     assert one.ask(one.registry.end_cookies, bob, [listed[0].id]) == 0, "they are not his"
 
@@ -230,6 +231,28 @@ def test_a_cookie_in_use_does_not_expire() -> None:
     assert is_refused(accounts.ask(accounts.registry.by_cookie, unused), "not-logged-in")
     accounts.now += COOKIE_SECONDS
     assert is_refused(accounts.ask(accounts.registry.by_cookie, cookie), "not-logged-in")
+
+
+def test_an_account_that_expires_is_reported_when_it_does() -> None:
+    accounts = Accounts()
+    ann = accounts.register()
+    timers: list[tuple[float, Any]] = []
+    directory = accounts.registry.vault.directory
+    directory.later = lambda seconds, call, *values: timers.append((seconds, lambda: call(*values)))
+    seen: list[Account] = []
+    for end in (accounts.now + 10, accounts.now + 2 * LONG):
+        accounts.ask(directory.change, ann.id, lambda old, end=end: structs.replace(old, expires=end))
+    accounts.registry.changed.append(seen.append)
+    assert [seconds for seconds, _ in timers] == [10, LONG]
+    accounts.now += 10
+    timers[0][1]()
+    assert not seen, "it was changed meanwhile"
+    accounts.now += LONG
+    timers[1][1]()
+    assert not seen and timers[2][0] == LONG - 10
+    accounts.now += LONG
+    timers[2][1]()
+    assert seen == [accounts.ann()] and not accounts.ann().is_open(accounts.now)
 
 
 def test_what_has_expired_is_swept_away() -> None:

@@ -52,7 +52,8 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.make_cookie(account, "Firefox", refused)
     accounts.end_cookies(account, ["x"], refused)
     assert codes == ["not-logged-in"] * 11
-    assert [*accounts.tokens(account), *accounts.cookies(account)] == []
+    assert [*accounts.tokens(account), *accounts.cookies(account)] == accounts.ended == []
+    assert accounts.grant_id("x") == ""
 
 
 def test_an_account_is_open_unless_it_is_suspended_deleted_or_expired() -> None:

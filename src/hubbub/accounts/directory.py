@@ -27,6 +27,7 @@ from hubbub.text.names import key_of
 log = logging.getLogger(__name__)
 
 PREFIX = "account/"
+LONG = 24 * 3600.0  # seconds of the longest timer; a clock that is set meanwhile has its effect by then
 TRIES = 5  # attempts to change an account that others change at the same time
 
 Edit = Callable[[Account], Account | Refused]
@@ -48,12 +49,16 @@ class Directory:
 
     Args:
         store: the key-value store of the log.
+        clock: returns epoch seconds.
 
     """
 
-    def __init__(self, store: KeyValueStore) -> None:
+    def __init__(self, store: KeyValueStore, clock: Callable[[], float]) -> None:
         self.changed: list[Callable[[Account], None]] = []
+        # Calls a function with values after a number of seconds; the server sets it before `load`.
+        self.later: Callable[..., object] = lambda seconds, *call: None
         self._store = store
+        self._clock = clock
         self._kept: dict[str, _Kept] = {}  # by folded name
         self._names: dict[str, str] = {}  # folded names by id
         self._certificates: dict[str, str] = {}  # folded names by fingerprint
@@ -215,6 +220,7 @@ class Directory:
         self._names[account.id] = key
         self._certificates.update(dict.fromkeys(account.certificates, key))
         self._lookalikes.add(key, account.name)
+        self._watch_end(account)
         self._tell(account)
 
     def _forget(self, key: str, account: Account) -> None:
@@ -223,6 +229,20 @@ class Directory:
         for fingerprint in account.certificates:
             self._certificates.pop(fingerprint, None)
         self._lookalikes.remove(key)
+
+    def _watch_end(self, account: Account) -> None:
+        """Report an account that expires when it does, unless it was changed until then."""
+        left = account.expires - self._clock()
+        if left > 0:
+            self.later(min(left, LONG), self._at_end, account)
+
+    def _at_end(self, account: Account) -> None:
+        if self.by_id(account.id) is not account:
+            return
+        if self._clock() >= account.expires:
+            self._tell(account)
+        else:
+            self._watch_end(account)
 
     def _tell(self, account: Account) -> None:
         if self._loaded:

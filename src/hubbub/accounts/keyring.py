@@ -38,6 +38,11 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def grant_id(secret: str) -> str:
+    """Return the id by which a secret is listed, and which is no secret itself."""
+    return digest(secret)[:ID_CHARS]
+
+
 class Keyring:
     """The tokens, or the cookies.
 
@@ -51,7 +56,7 @@ class Keyring:
 
     def __init__(self, store: KeyValueStore, prefix: str, mark: str, clock: Callable[[], float]) -> None:
         # Called with the id and the grant of one that has ended, on this node or elsewhere.
-        self.ended: list[Callable[[str, Grant], None]] = []
+        self.ended: Callable[[str, Grant], None] = lambda id, grant: None
         self._store = store
         self._prefix = prefix
         self._mark = mark
@@ -92,10 +97,6 @@ class Keyring:
         """Return those of an account that have not expired, the oldest first."""
         found = [Granted(key[:ID_CHARS], self._kept[key][0]) for key in self._by_account.get(account, ())]
         return sorted((one for one in found if not self._is_over(one.grant)), key=lambda one: one.grant.created)
-
-    def id_of(self, secret: str) -> str:
-        """Return the id by which a secret is listed."""
-        return digest(secret)[:ID_CHARS]
 
     def make(self, grant: Grant, done: Callable[[str | Refused], None]) -> None:
         """Store a grant under a new secret, and call `done` with the secret, which is not stored."""
@@ -170,8 +171,7 @@ class Keyring:
                 del of_account[key]
                 if not of_account:
                     del self._by_account[before[0].account]
-                for ended in list(self.ended):
-                    ended(key[:ID_CHARS], before[0])
+                self.ended(key[:ID_CHARS], before[0])
             return
         if before and item.revision <= before[1]:
             return

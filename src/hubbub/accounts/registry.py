@@ -11,7 +11,7 @@ from hubbub.accounts import hashing
 from hubbub.accounts.codes import Codes, Purpose, StoredCode
 from hubbub.accounts.directory import Directory, Edit, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import PER_ACCOUNT, TOKEN, Keyring
+from hubbub.accounts.keyring import PER_ACCOUNT, TOKEN, Keyring, grant_id
 from hubbub.accounts.logins import COOKIE_SECONDS, LoginGate, Policy, Vault
 from hubbub.accounts.workers import Workers
 from hubbub.chat.accounts import Checked, LoginPeer
@@ -55,7 +55,7 @@ class AccountRegistry(LoginGate):
         uptime: Callable[[], float],
     ) -> None:
         vault = Vault(
-            Directory(store),
+            Directory(store, clock),
             Codes(store, secret, clock),
             Keyring(store, "token/", TOKEN, clock),
             Keyring(store, "cookie/", "", clock),
@@ -64,6 +64,9 @@ class AccountRegistry(LoginGate):
         bound = REGISTRATIONS if policy.limits else 0
         self._registrations = Buckets(bound, REGISTRATIONS_SECONDS, uptime)
         self.changed: list[Callable[[Account], None]] = vault.directory.changed
+        self.ended: list[Callable[[str, Grant], None]] = []
+        for ring in (vault.tokens, vault.cookies):
+            ring.ended = self._grant_ended
 
     def load(self, done: Finished) -> None:
         """Read what is stored, follow its changes, and call `done`."""
@@ -221,6 +224,14 @@ class AccountRegistry(LoginGate):
     def end_cookies(self, account: Account, ids: Collection[str], done: Callable[[int | Refused], None]) -> None:
         """End some cookies of an account by their ids; call `done` with their number."""
         self.vault.cookies.end(account.id, ids, done)
+
+    def grant_id(self, secret: str) -> str:
+        """Return the id by which a token or cookie is listed and ended."""
+        return grant_id(secret)
+
+    def _grant_ended(self, id: str, grant: Grant) -> None:
+        for ended in list(self.ended):
+            ended(id, grant)
 
     # --- changing an account --------------------------------------------------------------------------------------
 

@@ -52,6 +52,8 @@ class Accounts(Protocol):
 
     # Called with an account that was registered, changed, suspended or deleted, on this node or elsewhere.
     changed: list[Callable[[Account], None]]
+    # Called with the id and the grant of a token or cookie that has ended, on this node or elsewhere.
+    ended: list[Callable[[str, Grant], None]]
 
     @property
     def registration(self) -> str:
@@ -176,6 +178,10 @@ class Accounts(Protocol):
         """Make a cookie for an account; `name` tells its owner which browser has it. The oldest end beyond a bound."""
         ...
 
+    def grant_id(self, secret: str) -> str:
+        """Return the id by which a token or cookie is listed and ended."""
+        ...
+
     def cookies(self, account: Account) -> Sequence[Granted]:
         """Return the cookies of an account, the oldest first."""
         ...
@@ -194,6 +200,7 @@ class NoAccounts:
 
     def __init__(self) -> None:
         self.changed: list[Callable[[Account], None]] = []
+        self.ended: list[Callable[[str, Grant], None]] = []
 
     def find(self, name: str) -> Account | None:
         """Return None."""
@@ -284,6 +291,10 @@ class NoAccounts:
     def make_cookie(self, account: Account, name: str, done: Made) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
+
+    def grant_id(self, secret: str) -> str:
+        """Return ""."""
+        return ""
 
     def cookies(self, account: Account) -> Sequence[Granted]:
         """Return nothing."""
