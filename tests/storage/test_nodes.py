@@ -296,8 +296,8 @@ async def test_user_whose_node_died_before_it_announced_the_user_leaves(start: S
     """The join is in the log, and no other node has heard of the user."""
     one, two, three = await start(), await start(), await start()
     bo, cy = await two.enter("Bo"), await three.enter("Cy")
-    assert two.broker.presence and three.broker.presence
-    two.broker.presence._patience, three.broker.presence._patience = 1.0, 3.0
+    assert two.cluster.presence and three.cluster.presence
+    two.cluster.presence._patience, three.cluster.presence._patience = 1.0, 3.0
     one.broker.link.tell = _unheard  # type: ignore[method-assign]
     await one.enter("Ann")
     await bo.sees("Ann has joined the chat")
