@@ -120,7 +120,8 @@ async def test_accounts_are_changed_without_a_server_too(tmp_path: Path) -> None
     assert "no log" in await beside(tmp_path, "account", "list", code=2)
     assert not os.listdir(tmp_path)
     await Running(tmp_path).stop(60)
-    await beside(tmp_path, "account", "add", "--no-password", "ci")
+    await beside(tmp_path, "account", "add", "--no-password", "--days", "1", "ci")
+    assert not json.loads(await beside(tmp_path, "account", "list", "--json"))["has_password"]
     assert await beside(tmp_path, "account", "delete", "ci") == "ci is deleted."
     assert "registered" in await beside(tmp_path, "account", "add", "ci", typed="correct horse\n", code=2)
     assert await beside(tmp_path, "account", "delete", "--free", "ci") == "ci is deleted, and its name is free."

@@ -282,6 +282,29 @@ async def test_a_node_finds_the_changes_of_which_it_got_no_message(
     assert set(watch.seen[1:]) == {("a/gone", None), ("a/new", b"2")}
 
 
+def test_a_disk_that_fails_is_asked_for_changes_less_often() -> None:
+    asked: list[Callable[[Any], None]] = []
+    timers: list[tuple[float, Callable[[], None]]] = []
+    store = key_value.SqliteKeyValue(
+        lambda act, done: asked.append(done),
+        lambda act, done: None,
+        lambda seconds, call: timers.append((seconds, call)),
+    )
+    store.watch("a/", lambda key, item: None, lambda error: None)
+    asked.pop()(([], 1))
+    for newest, looks, wait in (
+        (1, 1, key_value.POLL),
+        (1, 0, key_value.POLL),
+        (BrokerError("broken"), 0, key_value.PAUSE),
+    ):
+        timers.pop()[1]()
+        asked.pop()(newest)
+        assert (len(asked), timers[-1][0]) == (looks, wait)
+        for done in asked:
+            done(([], 1))
+        asked.clear()
+
+
 async def test_a_store_that_cannot_be_read_is_not_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = SetClock()
     probe = Probe(SqliteBroker(tmp_path, clock), clock)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -101,9 +102,10 @@ def list_accounts(file: str | None, as_json: bool, **flags: Any) -> None:
 @account.command(cls=Command, epilog="hubbub account add Ann\npass show chat/ann | hubbub account add Ann --operator")
 @settings_options(WHERE)
 @click.option("--operator", is_flag=True, help="Make its owner an operator of the server.")
+@click.option("--days", type=click.FloatRange(0), default=0.0, help="Days until nobody can log in (0: never).")
 @click.option("--no-password", is_flag=True, help="For a program, which logs in with a token.")
 @name_argument
-def add(file: str | None, name: str, operator: bool, no_password: bool, **flags: Any) -> None:
+def add(file: str | None, name: str, operator: bool, days: float, no_password: bool, **flags: Any) -> None:
     """Register NAME with a password, which is typed or piped in."""
     password = "" if no_password else _password()
 
@@ -112,8 +114,9 @@ def add(file: str | None, name: str, operator: bool, no_password: bool, **flags:
             made = await tool.ask(accounts.open_account, name)
         else:
             made = await tool.ask(accounts.register, name, password, CONSOLE)
-        if operator:
-            await tool.ask(accounts.set, made, operator=True)
+        expires = time.time() + days * DAY if days else 0.0
+        edit = partial(structs.replace, operator=operator, expires=expires)
+        await tool.ask(accounts.vault.directory.change, made.id, edit)
         return str(made.name)
 
     click.echo(f"{_run(file, flags, task)} is registered.")

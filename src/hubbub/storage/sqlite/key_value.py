@@ -11,6 +11,7 @@ from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, Watched, check_ke
 from hubbub.storage.sqlite import schema
 
 POLL = 0.25  # seconds between two looks for changes of other processes
+PAUSE = 10.0  # seconds until the next look after one that failed, and of which the console tells
 DELETIONS_KEPT = 10_000  # revisions for which a deletion is remembered: far more than there are between two looks
 
 _SCHEMA = (
@@ -112,11 +113,13 @@ class SqliteKeyValue:
         self._read(lambda db: schema.mark(db, "revision"), self._polled)
 
     def _polled(self, newest: int | BrokerError) -> None:
+        if isinstance(newest, BrokerError):
+            self._later(PAUSE, self._poll)
+            return
         if newest != self._newest:
             for watcher in self._watchers:
                 self._look(watcher)
-        if isinstance(newest, int):
-            self._newest = newest
+        self._newest = newest
         self._later(POLL, self._poll)
 
     def _look(self, watcher: _PolledPrefix) -> None:
@@ -133,6 +136,7 @@ class SqliteKeyValue:
             if not watcher.began:
                 self._watchers.remove(watcher)
                 watcher.ready(found)
+            self._newest = 0  # the next poll looks again
             return
         changes, upto = found
         for key, value, revision in changes:
