@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pexpect
 import pytest
+from msgspec import structs
 
 import forked
 from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
-from hubbub.model.entries import Entry, Kind
+from hubbub.model.entries import Entry, Kind, Left
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.store import COPY, FILE, Store
@@ -595,3 +596,32 @@ def test_search_by_time_finds_what_was_imported_out_of_order(tmp_path: Path, liv
         for room, after, expected in (("lobby", 4, ["id-5"]), ("new", 500, ["id-1000"]), ("ops", 0, ["id-11"])):
             found = store.answer(Since(room, NOON + 60 * after, 10)).entries
             assert [entry.id for entry in found] == expected
+
+
+EVENTS = (
+    ("a", Kind.JOIN, "", "x.1"),
+    ("b", Kind.JOIN, "", "x.2"),
+    ("a", Kind.RENAME, "Al", "x.3"),
+    ("a", Kind.ROOM_RENAMED, "c", "x.4"),
+    ("b", Kind.RENAME, "Al", "x.3"),
+    ("c", Kind.LEAVE, "bye", "x.5"),
+    ("b", Kind.LEAVE, "bye", "x.5"),
+)
+
+
+def test_import_that_is_begun_again_knows_the_events_of_users_in_each_room(tmp_path: Path, nats: str) -> None:
+    """The rooms of the file have other names in the log by then."""
+    folder = tmp_path / "events"
+    folder.mkdir()
+    with closing(Store(folder, write=True)) as store:
+        for number, (room, kind, text, id) in enumerate(EVENTS):
+            leave = Left(text, quit=True) if kind is Kind.LEAVE else None
+            one = draft_of(room, kind, "Zoë", text, id)
+            store.append([structs.replace(one, body=leave) if leave else one], NOON + number)
+    whole = exported(["--data", folder], tmp_path / "whole.jsonl")
+    for place in (["--data", tmp_path / "again"], ["--broker", nats]):
+        for count in (3, 4, 5, 6, 7, 7):
+            part = tmp_path / "part.jsonl"
+            part.write_text("".join(whole.read_text("utf-8").splitlines(keepends=True)[: count + 1]), "utf-8")
+            imported(place, part)
+        assert lines(exported(place, tmp_path / "back.jsonl")) == lines(whole)

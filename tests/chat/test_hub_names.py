@@ -4,7 +4,8 @@ import pytest
 
 from doubles import House
 from hubbub.errors import Refused
-from hubbub.model.events import NickAssigned, Refusal
+from hubbub.model.entries import Kind
+from hubbub.model.events import Acknowledged, NickAssigned, Refusal
 
 FULL = Refusal("not-stored", "Not sent: the disk is full.")
 
@@ -114,3 +115,39 @@ def test_a_name_that_is_free_here_may_still_be_held_elsewhere() -> None:
     user, _ = directory.claim("Cy")
     user.is_remote = True
     assert directory.check_free("Cy") == "Cy"
+
+
+def test_change_of_nick_and_the_end_of_a_user_have_one_id_in_all_rooms() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    for peer in (al, bo):
+        peer.types("/join tea")
+        house.settle()
+    house.forget()
+    al.session.label = "m1"
+    al.types("/nick Cy")
+    al.session.label = ""
+    house.settle()
+    renames = [(entry.room, entry.id) for entry in house.broker.log if entry.kind is Kind.RENAME]
+    assert [room for room, _ in renames] == ["lobby", "tea"] and len({id for _, id in renames}) == 1
+    acknowledged = [event for event in al.sees() if isinstance(event, Acknowledged)]
+    assert [(event.label, event.entry.room) for event in acknowledged] == [("m1", "lobby")]
+    al.leave("bye")
+    house.settle()
+    leaves = [(entry.room, entry.id) for entry in house.broker.log if entry.kind is Kind.LEAVE]
+    assert [room for room, _ in leaves] == ["lobby", "tea"] and len({id for _, id in leaves}) == 1
+    assert bo.sees() == ["[lobby] Al > Cy", "Al > Cy", "[lobby] -Cy bye", "-Cy bye"], "this wire shows it in each room"
+    assert house.hub.pipeline.idle and not house.hub.users.get("al") and not house.hub.users.get("cy")
+
+
+def test_entry_of_an_event_may_come_in_one_room_alone_first() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    al.types("/nick Cy")
+    first, second = house.broker.store(house.gather())
+    house.commit([second])
+    assert al.session.nick == "Cy" and len(house.hub.pipeline) == 1
+    house.commit([first])
+    assert house.hub.pipeline.idle

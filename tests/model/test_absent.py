@@ -167,8 +167,8 @@ def test_a_leave_is_marked_unless_it_was_asked_for() -> None:
     bo.leave("gone")
     house.settle()
     assert [(entry.nick, stored(entry.body, "")) for entry in house.broker.log if entry.kind is Kind.LEAVE] == [
-        ("Al", ("leave", "bye", "")),
-        ("Bo", ("leave", "gone", "lost")),
+        ("Al", ("leave", "bye", "quit")),
+        ("Bo", ("leave", "gone", "quit;lost")),
     ]
 
 

@@ -70,13 +70,15 @@ def test_tags_of_the_client_stay_with_the_entry() -> None:
     assert stored(Left("bye", lost=True), "bot") == ("leave", "bye", "bot;lost")
     assert body_of("leave", "bye", "bot;lost", "x.1") == (Left("bye", lost=True), "bot")
     assert body_of("leave", "bye", "bot") == (Left("bye"), "bot")
+    assert stored(Left("bye", quit=True, lost=True), "bot") == ("leave", "bye", "bot;quit;lost")
+    assert body_of("leave", "bye", "bot;quit", "x.1") == (Left("bye", quit=True), "bot")
     assert body_of("message", "lost", "+a=lost") == (Said("lost"), "+a=lost")
     assert body_of("kick", "Bo", "bot;kicked=x-1") == (Kicked("Bo", user="x-1"), "bot")
     assert body_of("kick", "Bo", "kicked=x-1;bot") == (Kicked("Bo"), "kicked=x-1;bot")
 
 
 @pytest.mark.parametrize(("id", "quits"), [("x.1", False), ("x.1~0", True), ("x.1-m1~2", True)])
-def test_leave_of_all_rooms_at_once_is_a_quit(id: str, quits: bool) -> None:
+def test_leave_of_all_rooms_at_once_is_a_quit_by_its_id_in_older_logs(id: str, quits: bool) -> None:
     assert body_of("leave", "bye", "", id) == (Left("bye", quit=quits), "")
 
 
@@ -129,10 +131,10 @@ def test_every_text_is_written_again_as_it_was_read(kind: str, text: str, tags: 
 
 
 def test_entry_is_a_record_and_back() -> None:
-    fields = ("ops", 7, 5, 1.5, "leave", "Al", "bye", "x.1~0", "~nc@x.nc", "bot;lost")
+    fields = ("ops", 7, 5, 1.5, "leave", "Al", "bye", "x.1", "~nc@x.nc", "bot;quit;lost")
     entry = entry_of(*fields)
     assert record(entry) == fields and entry.kind is Kind.LEAVE
-    assert shown_record(entry) == (*fields[:-1], "bot"), "the last tag is hubbub's own"
+    assert shown_record(entry) == (*fields[:-1], "bot"), "the last tags are hubbub's own"
 
 
 def test_kind_of_a_newer_version_is_kept_and_not_shown() -> None:

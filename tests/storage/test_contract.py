@@ -13,7 +13,7 @@ from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import BrokerError, Closed
-from hubbub.model.entries import SAID, Draft, Entry, Kind, Said
+from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Said
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.storage.memory import MemoryBroker
@@ -625,3 +625,13 @@ async def test_modes_that_were_changed_often_cost_nothing(probe: Probe) -> None:
     assert len(made) < 400 and rules.closed == "k" and "m" not in rules.flags
     assert rules.rights == {("al", one.host): "o"} and len(rules.lists["b"]) == 300
     assert isinstance(await probe.read(Latest("ops", 1, viewer=inside())), Closed)
+
+
+async def test_one_event_of_a_user_has_one_id_in_all_rooms(probe: Probe) -> None:
+    gone = [Draft(room, "Ann", Left("bye", quit=True), "x.1") for room in ("a", "b", "c")]
+    probe.publish(gone[:2])
+    probe.publish(gone[2:])
+    await probe.until(lambda: len(probe.entries) == len(gone))
+    for room in "abc":
+        (entry,) = (await probe.read(After(room, 0, LAST, 10))).entries
+        assert (entry.room, entry.id, entry.body) == (room, "x.1", gone[0].body)

@@ -399,7 +399,7 @@ def _noting(node: Node, told: list[object]) -> Callable[..., object]:
 
     def note(*args: object) -> object:
         batch = fan_out(*args)  # type: ignore[arg-type]
-        told.append(batch.duplicates)
+        told.append(batch.shown_in)
         return batch
 
     return note

@@ -342,4 +342,4 @@ async def test_memory_of_rooms_that_nobody_is_in_comes_back(
         await asyncio.sleep(0)
     await broker.following.tidy(())
     rooms = broker.following
-    assert not rooms.feeds and not rooms._locks and not broker.publisher.forsaken and not broker.publisher.unseen
+    assert not rooms.feeds and not rooms._locks and not broker.publisher.forsaken

@@ -683,7 +683,7 @@ def test_log_of_the_first_version_is_read_and_then_brought_up_to_date(tmp_path: 
         append(log, "new")
         assert texts(everything(log)) == ["", "hi", "new"] and not log.check()
         assert [entry.kind for entry in log.opened("lobby", 5).snapshot] == [Kind.JOIN]
-        assert pragma(log, "user_version") == VERSION == 3
+        assert pragma(log, "user_version") == VERSION == 4
 
 
 def test_overruled_state_entries_of_an_older_version_do_not_come_back(log: Store) -> None:
@@ -722,3 +722,26 @@ def test_index_of_messages_of_an_older_version_is_made_again_and_used(tmp_path: 
             f"EXPLAIN QUERY PLAN SELECT seq FROM entry WHERE room = 1 AND {SAID} ORDER BY seq DESC"
         )
         assert "entry_said" in plan[-1]
+
+
+def test_log_of_a_version_in_which_ids_were_unique_over_all_rooms_is_carried_forward(tmp_path: Path) -> None:
+    with opened(tmp_path) as log:
+        append(log, "one", "two")
+        db = log._db
+        before = everything(log)
+        db.executescript(
+            "ALTER TABLE entry RENAME TO newer; CREATE TABLE entry (seq INTEGER PRIMARY KEY, room INTEGER NOT NULL"
+            " REFERENCES room, prev INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, nick TEXT NOT NULL, text"
+            " TEXT NOT NULL, id TEXT NOT NULL UNIQUE, host TEXT NOT NULL DEFAULT '', tags TEXT NOT NULL DEFAULT '',"
+            " sum INTEGER) STRICT; INSERT INTO entry SELECT * FROM newer; DROP TABLE newer;"
+            " CREATE INDEX entry_room ON entry (room, seq); PRAGMA user_version = 3"
+        )
+    with opened(tmp_path, write=False) as reader:
+        assert everything(reader) == before
+        assert texts(reader.answer(Search("two", 5)).entries) == ["two"]
+    with opened(tmp_path) as log:
+        assert everything(log) == before and not log.check()
+        log.append([draft_of(room, Kind.RENAME, "Al", "Bo", "x.9") for room in ("lobby", "tea")], clock())
+        assert len(log.stored([draft_of("tea", Kind.RENAME, "Al", "Bo", "x.9")])) == 1
+        with pytest.raises(BrokerError):
+            log.append([draft_of("tea", Kind.RENAME, "Al", "Bo", "x.9")], clock())

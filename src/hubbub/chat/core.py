@@ -5,7 +5,7 @@ The operations on rooms, names and users of other nodes are built on this; hub.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -302,6 +302,20 @@ class Core:
             session.user.changing[posting] = None
         self.pipeline.add(posting)
         return posting
+
+    def publish_event(
+        self, session: Session, bodies: Mapping[str, Body], nick: str = "", must_store: bool = False
+    ) -> None:
+        """Publish one event of the session's user in several rooms, with a body for each: all drafts have the same id.
+
+        Only the first draft has the label of the current command, so that the command is acknowledged once.
+        """
+        number = session.next_id
+        for room, body in bodies.items():
+            session.next_id = number
+            posting = self.publish(session, room, body, nick=nick, must_store=must_store)
+            if room != next(iter(bodies)):
+                posting.label = ""
 
     def rejoin(self, user: User, room: str) -> None:
         """Publish a join for a member that has left the room according to the log, but is still in it."""

@@ -16,13 +16,12 @@ from msgspec import Struct
 from hubbub.chat.room import CommittedBatch, Cursor, slices
 from hubbub.chat.session import Room, Session
 from hubbub.errors import BrokerError
-from hubbub.model import ids
 from hubbub.model.client import Send
 from hubbub.model.entries import Entry, Left, NickChanged, Said
 from hubbub.model.queries import After, AllRooms, LogPage, LogQuery, OpenedRoom
 from hubbub.model.viewer import SYSTEM
 
-EVENTS = 1_000  # events in several rooms that are remembered, so that each of them is shown once
+EVENTS = 1_000  # events of users that are remembered, so that each of them is shown once
 PAGE = 256  # entries per log page for a session that is behind
 NOBODY: Mapping[Session, int] = {}
 
@@ -82,7 +81,8 @@ class Delivery:
         self._rendered: list[CommittedBatch] = []  # batches whose partial caches are to be dropped
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
         self.delivered = 0  # entries times members, since the start
-        self._events: dict[str, tuple[str, ...]] = {}  # the newest events with several entries, and their rooms so far
+        # The newest events of users by id, and the rooms in which they were shown so far.
+        self._events: dict[str, tuple[Room, ...]] = {}
 
     def fan_out(
         self,
@@ -104,7 +104,7 @@ class Delivery:
         """
         batch = room.append(entries)
         if len(entries) > 1 or type(entries[0].body) is not Said:
-            batch.duplicates = self._written_before(room, entries)
+            batch.shown_in = self._shown_before(room, entries)
         self._remember(room, batch)
         self._rendered.append(batch)
         for encoder, group in list(room.live.items()):
@@ -113,28 +113,27 @@ class Delivery:
             self.delivered += len(entries) * len(others)
             apart = [s for s in leaving if others.pop(s, None)] if leaving else []
             apart += [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
-            if batch.duplicates and encoder.dedupes:
-                apart += [s for s in others if batch.already_shown(encoder, s)]
+            if batch.shown_in and encoder.dedupes:
+                apart += [s for s in others if batch.repeats_for(s)]
                 others = {s: send for s, send in others.items() if s not in apart}
             if whole := batch.encoded(encoder):
                 _send(whole, others)
             for session in apart:
-                seen = batch.already_shown(encoder, session) if batch.duplicates else ()
                 end = leaving.get(session, len(entries)) + 1
-                if part := batch.encoded_for(encoder, session.id_prefix, 0, seen, end):
+                if part := batch.encoded_for(encoder, session, 0, end):
                     session.sink.write(part)
         return batch
 
-    def _written_before(self, room: Room, entries: Sequence[Entry]) -> dict[int, tuple[str, ...]]:
-        """Return the other rooms in which the events of these entries were written before, by index.
+    def _shown_before(self, room: Room, entries: Sequence[Entry]) -> dict[int, tuple[Room, ...]]:
+        """Return the other rooms in which the events of these entries were shown before, by index.
 
-        A nick change and the end of a user have an entry in each room of the user.
+        A nick change and the end of a user have an entry in each room of the user, all with the same id.
         """
         found = {}
         for index, entry in enumerate(entries):
-            if event := ids.event_of(entry.id) if isinstance(entry.body, NickChanged | Left) else "":
-                rooms = self._events.pop(event, ())
-                self._events[event] = (*rooms, room.name)
+            if type(entry.body) is NickChanged or (type(entry.body) is Left and entry.body.quit):
+                rooms = self._events.pop(entry.id, ())
+                self._events[entry.id] = (*rooms, room)
                 if rooms:
                     found[index] = rooms
         while len(self._events) > EVENTS:
@@ -242,9 +241,8 @@ class Delivery:
         self.delivered += len(batch.entries)
         encoder = room.sessions[session]
         start = batch.index_after(cursor.seq)
-        seen = batch.already_shown(encoder, session)
-        whole = not (start or seen or batch.authored_by(session.id_prefix))
-        data = batch.encoded(encoder) if whole else batch.encoded_for(encoder, session.id_prefix, start, seen)
+        whole = not (start or batch.shown_in or batch.authored_by(session.id_prefix))
+        data = batch.encoded(encoder) if whole else batch.encoded_for(encoder, session, start)
         if data:
             session.sink.write(data)
 

@@ -89,7 +89,7 @@ class Effects:
         if not entries:
             return
         for piece in slices(entries, self._core.limits.write_bytes) if len(entries) > 1 else (entries,):
-            postings = [self._core.pipeline.find(entry.id) for entry in piece]
+            postings = [self._core.pipeline.find(entry) for entry in piece]
             earlier = list(room.latest)
             piece = [self._named(room, entry) for entry in piece] if type(piece[0].body) is Kicked else piece
             authors = {posting.session for posting in postings if posting}
@@ -136,7 +136,7 @@ class Effects:
         The room is unloaded since then, or others have loaded it again.
         """
         for entry in entries:
-            posting = self._core.pipeline.find(entry.id) if isinstance(entry.body, NickChanged | Joined) else None
+            posting = self._core.pipeline.find(entry) if isinstance(entry.body, NickChanged | Joined) else None
             if posting and _is_here(posting):
                 if isinstance(entry.body, Joined):
                     self._join_after_all(posting, entry)

@@ -23,10 +23,10 @@ from hubbub.chat.core import Core, HubLog
 from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
-from hubbub.chat.pipeline import Scheduler, link_drafts
+from hubbub.chat.pipeline import Scheduler
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
-from hubbub.chat.session import Posting, Room, Session, User
+from hubbub.chat.session import Room, Session, User
 from hubbub.chat.steps import Steps
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
@@ -130,7 +130,7 @@ class Hub(Core):
 
     def _leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
         """Take a user out of all rooms with their last session, and free their nick."""
-        leaves: list[Posting] = []
+        leaves: dict[str, Left] = {}
         joining = [room for room, join in user.joining.items() if join]
         for room in () if self.closing else (*user.rooms, *joining):
             # `must_store`: the other members must see the leave even if the disk is full at the moment.
@@ -138,10 +138,8 @@ class Hub(Core):
                 leave.must_store = True
             else:
                 text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
-                nick = next(iter(user.held_names()), "")
-                left = Left(text, quit=True, lost=not asked)
-                leaves.append(self.publish(session, room, left, nick=nick, must_store=True))
-        link_drafts(leaves)
+                leaves[room] = Left(text, quit=True, lost=not asked)
+        self.publish_event(session, leaves, next(iter(user.held_names()), ""), must_store=True)
         for joined in list(user.rooms.values()):
             self.rooms.remove(user, joined)
         if session in user.sessions:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 from hubbub.chat.core import Core
-from hubbub.chat.pipeline import link_drafts
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.errors import Refused
@@ -305,7 +304,7 @@ class Naming:
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
-        link_drafts([self._core.publish(session, room, NickChanged(nick)) for room in session.rooms])
+        self._core.publish_event(session, dict.fromkeys(session.rooms, NickChanged(nick)))
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""

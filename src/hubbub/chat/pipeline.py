@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 from hubbub.chat.session import MEMBERSHIP, Posting, Session
-from hubbub.model import ids
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Draft,
@@ -62,6 +62,54 @@ class DraftPublisher(Protocol):
         ...
 
 
+class PostingsById:
+    """Postings by the ids of their drafts, the oldest first; those of one event in several rooms have the same id."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, list[Posting]] = {}
+
+    def add(self, posting: Posting) -> None:
+        """Add a posting."""
+        self._by_id.setdefault(posting.draft.id, []).append(posting)
+
+    def find(self, id: str, room: str) -> Posting | None:
+        """Return the posting with this id for a room, if it is here."""
+        found = self._by_id.get(id)
+        if not found:
+            return None
+        return found[0] if len(found) == 1 else next((one for one in found if one.draft.room == room), None)
+
+    def pop(self, id: str, room: str) -> Posting | None:
+        """Remove the posting with this id for a room, and return it, if it is here."""
+        posting = self.find(id, room)
+        if posting:
+            found = self._by_id[id]
+            found.remove(posting)
+            if not found:
+                del self._by_id[id]
+        return posting
+
+    @property
+    def newest(self) -> Posting | None:
+        """The posting that was added last."""
+        newest = next(reversed(self._by_id.values()), None)
+        return newest[-1] if newest else None
+
+    def limit(self, count: int) -> None:
+        """Remove the oldest postings, so that those with at most `count` ids are left."""
+        while len(self._by_id) > count:
+            del self._by_id[next(iter(self._by_id))]
+
+    def __iter__(self) -> Iterator[Posting]:
+        return chain.from_iterable(self._by_id.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_id.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._by_id)
+
+
 class Pipeline:
     """The postings of all sessions, from their creation until their outcome is known.
 
@@ -87,8 +135,8 @@ class Pipeline:
         self.entries = 0  # entries stored since the start
         self.not_stored = 0  # drafts not stored since the start
         self._gathered: list[Posting] = []  # for the next batch
-        self._in_flight: dict[str, Posting] = {}  # with the log, by id
-        self._unconfirmed: dict[str, Posting] = {}  # reported as not confirmed, by id
+        self._in_flight = PostingsById()  # with the log
+        self._unconfirmed = PostingsById()  # reported as not confirmed
         self._size = 0  # characters of text in `_in_flight` and `_gathered`
         self.is_full = False  # that is over the bound: sessions must wait
         self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by room
@@ -120,7 +168,7 @@ class Pipeline:
 
     def __iter__(self) -> Iterator[Posting]:
         """Yield the postings that have no outcome yet, those with the log first."""
-        yield from self._in_flight.values()
+        yield from self._in_flight
         yield from self._gathered
 
     def __len__(self) -> int:
@@ -129,7 +177,7 @@ class Pipeline:
     @property
     def newest(self) -> Posting | None:
         """The newest posting that has no outcome yet: when it has one, all that are here now have one as well."""
-        return self._gathered[-1] if self._gathered else next(reversed(self._in_flight.values()), None)
+        return self._gathered[-1] if self._gathered else self._in_flight.newest
 
     @property
     def idle(self) -> bool:
@@ -141,9 +189,9 @@ class Pipeline:
         """Whether drafts wait for the next batch."""
         return bool(self._gathered)
 
-    def find(self, id: str) -> Posting | None:
-        """Return the posting of the entry with this id, if this process published it."""
-        return self._in_flight.get(id) or self._unconfirmed.get(id)
+    def find(self, entry: Entry) -> Posting | None:
+        """Return the posting of an entry, if this process published it."""
+        return self._in_flight.find(entry.id, entry.room) or self._unconfirmed.find(entry.id, entry.room)
 
     def wait_for_room(self, session: Session) -> None:
         """Resume a session when the pipeline is within its bound again."""
@@ -183,7 +231,8 @@ class Pipeline:
         self._planned = False
         batch, self._gathered = self._gathered, []
         if batch:
-            self._in_flight.update((posting.draft.id, posting) for posting in batch)
+            for posting in batch:
+                self._in_flight.add(posting)
             self._busy = True
             # A log that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
             if self._log.gathers:
@@ -223,7 +272,7 @@ class Pipeline:
         """Settle the drafts of these stored entries, once the entries are delivered."""
         stored = []
         for entry in entries:
-            if posting := self._in_flight.pop(entry.id, None):
+            if posting := self._in_flight.pop(entry.id, entry.room):
                 posting.entry = entry
                 stored.append(posting)
             elif self._unconfirmed:
@@ -232,7 +281,7 @@ class Pipeline:
 
     def _confirm(self, entry: Entry) -> None:
         """Tell the session of a draft that was reported as not confirmed that the draft is stored after all."""
-        posting = self._unconfirmed.pop(entry.id, None)
+        posting = self._unconfirmed.pop(entry.id, entry.room)
         if posting and posting.session and not posting.session.closed:
             if posting.label:
                 posting.session.replies.append(Acknowledged(posting.label, entry))
@@ -250,7 +299,7 @@ class Pipeline:
         have to wait until the disk has space for it.
         """
         lost, again = [], []
-        for posting in [one for draft in drafts if (one := self._in_flight.pop(draft.id, None))]:
+        for posting in [one for draft in drafts if (one := self._in_flight.pop(draft.id, draft.room))]:
             if posting.draft.must_store and not _never_joined(posting):
                 posting.done = True
                 again.append(posting)
@@ -258,9 +307,8 @@ class Pipeline:
                 posting.error, posting.definite = reason, sure
                 lost.append(posting)
                 if not sure:
-                    self._unconfirmed[posting.draft.id] = posting
-        while len(self._unconfirmed) > MAX_UNCONFIRMED:
-            del self._unconfirmed[next(iter(self._unconfirmed))]
+                    self._unconfirmed.add(posting)
+        self._unconfirmed.limit(MAX_UNCONFIRMED)
         self.not_stored += len(lost) + len(again)
         moot: list[Posting] = []
         for posting in self._gathered:
@@ -346,10 +394,3 @@ def after_all(entry: Entry) -> str:
             return "The message was deleted after all"
         case _:
             return f"Your change of {entry.room} was stored after all"
-
-
-def link_drafts(postings: Sequence[Posting]) -> None:
-    """Give the drafts of one event in several rooms the id of the first, with a `~` and a different number each."""
-    first = postings[0].draft.id if postings else ""
-    for number, posting in enumerate(postings):
-        posting.draft.id = ids.copy_of(first, number)

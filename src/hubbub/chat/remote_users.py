@@ -17,7 +17,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
-from hubbub.model.ids import copy_of, leave_for, process_of, user_of
+from hubbub.model.ids import leave_for, process_of, user_of
 from hubbub.text.names import key_of
 
 ORPHANS = 10_000  # maximum users whose membership in the log may have no node
@@ -281,9 +281,9 @@ class RemoteUsers:
 
     def publish_leaves(self, id: str, nick: str, host: str, rooms: Iterable[str]) -> None:
         """Publish leaves of a remote user whose node is gone, as one event under an id."""
-        for index, room in enumerate(rooms):
+        for room in rooms:
             body = Left("connection lost", quit=True)
-            self._core.pipeline.add(Posting(Draft(room, nick, body, copy_of(id, index), host, must_store=True)))
+            self._core.pipeline.add(Posting(Draft(room, nick, body, id, host, must_store=True)))
 
     def _kick(self, room: Room, kick: Kicked) -> None:
         """Take a kicked user out of a room at once; their node says in the end whether it meant this one."""
@@ -293,7 +293,7 @@ class RemoteUsers:
 
     def _waits_for(self, entry: Entry) -> bool:
         """Return whether a session here published an entry and waits for it: it takes effect with its posting."""
-        posting = self._core.pipeline.find(entry.id)
+        posting = self._core.pipeline.find(entry)
         return posting is not None and posting.session is not None
 
     def rejoin(self) -> None:

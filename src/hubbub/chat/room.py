@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -40,6 +40,11 @@ class RoomReader(Protocol):
     """A session, as far as a room needs to know it; chat/session.py has the class."""
 
     @property
+    def id_prefix(self) -> str:
+        """The prefix of the ids of everything that the session publishes."""
+        ...
+
+    @property
     def user(self) -> Member | None:
         """The user of the session, None for a watcher."""
         ...
@@ -52,11 +57,6 @@ class RoomReader(Protocol):
     @property
     def host(self) -> str:
         """The public form of the address."""
-        ...
-
-    @property
-    def rooms(self) -> dict[str, Any]:
-        """The rooms whose entries the session is given, by name."""
         ...
 
     @property
@@ -95,12 +95,12 @@ class CommittedBatch:
 
     """
 
-    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "duplicates", "end", "entries")
+    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "end", "entries", "shown_in")
 
     def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
         self.entries = without_secrets(entries)
-        # For some entries, by index: the other rooms in which the same event was written before.
-        self.duplicates: Mapping[int, Sequence[str]] = {}
+        # For some entries, by index: the other rooms in which the same event was shown before.
+        self.shown_in: Mapping[int, Sequence[LoadedRoom[Any, Any]]] = {}
         self.after = after
         self.end = Cursor(entries[-1].seq, after.ordinal + len(entries))
         bodies = (entry.body for entry in entries)
@@ -134,25 +134,19 @@ class CommittedBatch:
             whole = self._whole[encoder] = encoder.join(lines)
         return whole
 
-    def already_shown(self, encoder: Encoder, session: RoomReader) -> Sequence[int]:
-        """Return the indexes of the entries whose event the session was shown in another of its rooms.
+    def repeats_for(self, session: RoomReader) -> Sequence[int]:
+        """Return the indexes of the entries whose event the session was shown in another room."""
+        return [index for index, rooms in self.shown_in.items() if any(session in room.sessions for room in rooms)]
 
-        There are none if the encoder shows an event in every room.
-        """
-        if not self.duplicates or not encoder.dedupes or len(session.rooms) < 2:
-            return ()
-        return [index for index, rooms in self.duplicates.items() if any(room in session.rooms for room in rooms)]
-
-    def encoded_for(
-        self, encoder: Encoder, tag: str, start: int = 0, seen: Collection[int] = (), end: int | None = None
-    ) -> bytes:
+    def encoded_for(self, encoder: Encoder, session: RoomReader, start: int = 0, end: int | None = None) -> bytes:
         """Return the bytes of the entries from index `start` up to `end` for one session; its own by `encode_own`.
 
-        Entries at the indexes `seen` are left out. The session's own entries with a label are left out as well: it gets
-        those with `Acknowledged`, in order with its other replies.
+        Entries whose event it was shown in another room are left out, if the encoder shows an event once. Its own
+        entries with a label are left out as well: it gets those with `Acknowledged`, in order with its other replies.
         """
+        seen = self.repeats_for(session) if self.shown_in and encoder.dedupes else ()
         lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
-        own = () if encoder.echo else self.authored_by(tag)
+        own = () if encoder.echo else self.authored_by(session.id_prefix)
         pieces = []
         for index in sorted({*own, *seen}) if seen else own:
             if index >= start and (end is None or index < end):

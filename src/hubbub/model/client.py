@@ -22,7 +22,7 @@ class Encoder(Protocol):
 
     @property
     def dedupes(self) -> bool:
-        """Whether one event in several rooms is shown once."""
+        """Whether an event of a user who is in several rooms is shown once, not in each of the rooms."""
         ...
 
     @property

@@ -13,12 +13,11 @@ Every text is written again as it was read. A kind that this version does not kn
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from hubbub.model import ids
 from hubbub.model.entries import (
     SAID,
     Body,
@@ -39,7 +38,7 @@ from hubbub.model.entries import (
     kind_of,
 )
 from hubbub.model.room import modes
-from hubbub.text.tags import KICKED, LOST, join, shown, value
+from hubbub.text.tags import KICKED, LOST, QUIT, join, shown, value
 
 _UNTIL = "until="
 # The attributes and calls of an enumeration are slow.
@@ -66,7 +65,7 @@ class Record(NamedTuple):
 def record(entry: Entry) -> Record:
     """Return an entry as it is stored."""
     body = entry.body
-    kind, text, tags = stored(body, entry.tags)
+    kind, text, tags = stored(body, entry.tags, entry.id)
     return Record(entry.room, entry.seq, entry.prev, entry.time, kind, entry.nick, text, entry.id, entry.host, tags)
 
 
@@ -98,14 +97,16 @@ def shown_record(entry: Entry) -> Record:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def stored(body: Body, tags: str) -> tuple[str, str, str]:
-    """Return the kind, the text and the tags under which a body is stored; `tags` are those of its entry."""
+def stored(body: Body, tags: str, id: str = "") -> tuple[str, str, str]:
+    """Return the kind, the text and the tags under which a body is stored; `tags` and `id` are those of its entry."""
     if type(body) is Said:
         return _NAMES[body.style], body.text, tags
     if type(body) is Unknown:
         return body.stored_kind, body.stored_text, tags
-    if type(body) is Left and body.lost and LOST not in tags.split(";"):
-        tags = join(tags, LOST)
+    if type(body) is Left:
+        # In logs of older versions, the id of a quit has a `~` instead of the tag.
+        own = (QUIT if body.quit and "~" not in id else "", LOST if body.lost else "")
+        tags = join(tags, *(tag for tag in own if tag not in tags.split(";")))
     if type(body) is Kicked and body.user:
         tags = join(tags, f"{KICKED}={body.user}")
     text = isinstance(body, _Sourced) and body.source
@@ -151,14 +152,16 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
         kind: the public kind, or one that only newer versions know.
         text: the stored text; any text is accepted.
         tags: the stored tags.
-        id: the id of the entry: the leaves of a user who quits have ids of one event in several rooms.
+        id: the id of the entry: in the logs of older versions, it has a `~` if the user left all rooms at once.
 
     """
     if style := _STYLES.get(kind):
         return Said(text, style), tags
     if kind == Kind.LEAVE:
-        lost = LOST in tags.split(";") if tags else False
-        return Left(text, bool(ids.event_of(id)), lost), _without_lost(tags) if lost else tags
+        known = tags.split(";") if tags else []
+        quit, lost = QUIT in known, LOST in known
+        left = _without_own(tags, (QUIT if quit else "", LOST if lost else "")) if quit or lost else tags
+        return Left(text, quit or "~" in id, lost), left
     if kind == Kind.KICK and (user := value(tags, KICKED)):
         left = tags.removesuffix(f"{KICKED}={user}").removesuffix(";")
         if join(left, f"{KICKED}={user}") == tags:
@@ -167,10 +170,12 @@ def body_of(kind: str, text: str, tags: str = "", id: str = "") -> tuple[Body, s
     return (read(text) if read else Unknown(kind, text)), tags
 
 
-def _without_lost(tags: str) -> str:
-    """Return tags without LOST if it is where it would be written again, else all of them."""
-    left = tags.removesuffix(LOST).removesuffix(";")
-    return left if join(left, LOST) == tags and LOST not in left.split(";") else tags
+def _without_own(tags: str, own: Sequence[str]) -> str:
+    """Return tags without hubbub's own ones if these are where they would be written again, else all tags."""
+    left = tags
+    for tag in reversed(own):
+        left = left.removesuffix(tag).removesuffix(";") if tag else left
+    return left if join(left, *own) == tags and not set(filter(None, own)).intersection(left.split(";")) else tags
 
 
 def _modes_of(text: str) -> ModesChanged:

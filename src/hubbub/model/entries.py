@@ -192,7 +192,7 @@ class Entry(Struct, frozen=True, gc=False):
         prev: the number of the room's entry before this one, 0 for the first.
         time: epoch seconds.
         nick: the nick of the author.
-        id: unique for ever (model/ids.py).
+        id: unique within the room for ever (model/ids.py).
         body: the content.
         host: a form of the author's address, like `~nc@1f2e3d4c5a.nc`: it never shows the address, but is the same for
             the same address.

@@ -1,8 +1,10 @@
-"""The ids of entries: unique for ever, and made before the commit, so that a retry is recognised.
+"""The ids of entries: unique in their rooms, and made before the commit, so that a retry is recognised.
 
-An id is `PROCESS-SESSION.NUMBER`, and then `-LABEL` if the session gave its draft a label, and then `~COPY` if one
-event has an entry in each of several rooms. The prefix of a session, `PROCESS-SESSION.`, is part of its ids alone.
-Entries of other programs may have ids of any other form.
+An id is `PROCESS-SESSION.NUMBER`, and then `-LABEL` if the session gave its draft a label. The prefix of a session,
+`PROCESS-SESSION.`, is part of its ids alone. Entries of other programs may have ids of any other form.
+
+A user's change of nick and their end are one event with an entry in each of the user's rooms. All these entries have
+the same id, so an id is unique within a room. (Logs of older versions have `~` and a number at the ends of such ids.)
 """
 
 from __future__ import annotations
@@ -14,11 +16,6 @@ def make_id(session: str, number: int, label: str = "") -> str:
     A label consists of letters, digits and hyphens.
     """
     return f"{session}{number:x}-{label}" if label else f"{session}{number:x}"
-
-
-def copy_of(id: str, number: int) -> str:
-    """Return the id of one of the entries of an event in several rooms: 0 for the first of them."""
-    return f"{id}~{number:x}"
 
 
 def session_of(id: str) -> str:
@@ -47,13 +44,3 @@ def process_of(id: str) -> str:
 def has_label(id: str) -> bool:
     """Return whether a session gave the entry a label."""
     return "-" in id[id.rfind(".") + 1 :]
-
-
-def event_of(id: str) -> str:
-    """Return the common part of the ids of one event in several rooms; "" if the event is in one room alone."""
-    return id.partition("~")[0] if "~" in id else ""
-
-
-def is_further_copy(id: str) -> bool:
-    """Return whether an entry repeats an event whose first entry is in another room."""
-    return "~" in id and not id.endswith("~0")

@@ -11,8 +11,9 @@ from hubbub.text.cleaning import clean
 BOT = "bot"  # on all entries of a bot
 LOST = "lost"  # on a leave without the user's request, such as a lost connection
 KICKED = "kicked"  # on a kick: the id of the user
+QUIT = "quit"  # on a leave of all rooms at once
 CUT = "cut"  # where lines were joined to one, in logs older than `formatting.CUT`
-OWN = frozenset({formatting.TAG, CUT, KICKED, LOST})  # hubbub's own: no client is shown them or can set them
+OWN = frozenset({formatting.TAG, CUT, KICKED, LOST, QUIT})  # hubbub's own: no client is shown them or can set them
 
 _OF_CLIENTS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names, according to message-tags
 _OF_HUBBUB = re.compile(r"[0-9A-Za-z.+-]*")  # values of hubbub's own tags

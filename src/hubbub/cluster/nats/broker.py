@@ -109,6 +109,12 @@ class JetStreamBroker:
             self.secret = await streams.patiently(lambda: streams.secret(self.link))
         self.tasks.insist(self._audit)
 
+    async def key_of(self, room: str) -> str:
+        """Return the key of the room that has a name now; make the room if there is none. Raises BrokerError."""
+        feed = await self.following.room(room, make=True)
+        assert feed is not None
+        return feed.state.key
+
     async def take_in(self, room: str, entries: Sequence[Entry]) -> None:
         """Store entries of a room that come from another log, with their times and ids.
 
@@ -182,7 +188,6 @@ class JetStreamBroker:
     def _hand_on(self, entries: Sequence[Entry]) -> None:
         self.publisher.newest = max(self.publisher.newest, entries[-1].time)
         for entry in entries:
-            self.publisher.unseen.discard(entry.id)
             if isinstance(entry.body, RoomRenamed):
                 self.following.moved(entry.room, entry.body.to)
                 self.publisher.moved(entry.room, entry.body.to)

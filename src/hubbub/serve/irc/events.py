@@ -62,7 +62,7 @@ def _stored(client: IrcClient, event: Acknowledged) -> None:
         shown = "echo-message" in client.caps and event.label != "quiet"
     else:
         shown = not isinstance(entry.body, Joined)
-    if shown and not ids.is_further_copy(entry.id):
+    if shown:
         client.emit(*client.form.lines(entry))
 
 

@@ -13,6 +13,7 @@ from msgspec import structs
 
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Body, Entry, RoomRenamed, Said
+from hubbub.storage.imported_rooms import ImportedRooms
 from hubbub.storage.sqlite import salvage, schema
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
@@ -35,6 +36,7 @@ class Archive(Store):
 
     def __init__(self, folder: Path, write: bool = False, salvage: bool = False) -> None:
         self._salvage = salvage
+        self._imported = ImportedRooms[int]()
         super().__init__(folder, write)
 
     def _connect(self, mode: str = "rw") -> sqlite3.Connection:
@@ -137,12 +139,19 @@ class Archive(Store):
         seq = self.last
         try:
             db.execute("BEGIN IMMEDIATE")
+            known = self._holders(entries)
             changed: dict[int, WrittenRoom] = {}
             rows: list[tuple[Any, ...]] = []
             overlays: list[tuple[int, Body]] = []
-            for entry in self._fresh(entries):
+            for entry in entries:
+                # An import may be started again, and its file may contain an entry twice.
+                holders = known.setdefault(entry.id, set())
+                if self._imported.is_known(entry, holders):
+                    continue
                 seq += 1
                 room = self._rooms.get(entry.room) or self._room(entry.room)
+                holders.add(room.id)
+                self._imported.note(entry, room.id)
                 rows.append(schema.row(entry, seq, room.id, room.last))
                 prev, room.last = room.last, seq
                 if type(entry.body) is Said:
@@ -171,19 +180,15 @@ class Archive(Store):
             self._mark.note(seq)
         return count
 
-    def _fresh(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        """Yield the entries that are not in the log, each once: a file may contain an entry twice."""
-        known = self._known(entries)
-        for entry in entries:
-            if entry.id not in known:
-                known.add(entry.id)
-                yield entry
-
-    def _known(self, entries: Sequence[Entry]) -> set[str]:
+    def _holders(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
+        """Return, by id, the rooms that have an entry with the id of one of these entries."""
         ids = json.dumps([entry.id for entry in entries])
         # The ids lead: SQLite looks each of them up in the index of the entries' ids.
-        found = "SELECT entry.id FROM json_each(?) AS asked CROSS JOIN entry ON entry.id = asked.value"
-        return {str(id) for (id,) in self._db.execute(found, (ids,))}
+        sql = "SELECT entry.id, entry.room FROM json_each(?) AS asked CROSS JOIN entry ON entry.id = asked.value"
+        found: dict[str, set[int]] = {}
+        for id, room in self._db.execute(sql, (ids,)):
+            found.setdefault(str(id), set()).add(int(room))
+        return found
 
     def _free(self, entry: Entry, to: str) -> None:
         """Check that no other room has the new name of a renamed room. Raises BrokerError if one has it."""

@@ -13,7 +13,7 @@ from hubbub.model.codec import body_of, text_of
 from hubbub.model.entries import Entry, ModesChanged, NickChanged, Said
 from hubbub.storage.sqlite import salvage
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import VERSION, fields, lenient, mark
+from hubbub.storage.sqlite.schema import INDEXED, fields, lenient, mark
 from hubbub.storage.sqlite.watermark import Continuity
 from hubbub.storage.words import search_form, tokens
 
@@ -139,7 +139,7 @@ def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[
     """Yield a fault for each damaged entry, and for unreadable ones; count the tokens that the index should have."""
     db = log._db
     names = dict(db.execute("SELECT id, name FROM room"))
-    indexed, unindexed = (mark(db, "indexed"), mark(db, "unindexed")) if log._version == VERSION else (0, 0)
+    indexed, unindexed = (mark(db, "indexed"), mark(db, "unindexed")) if log._version >= INDEXED else (0, 0)
     whole, bad, unreadable = log._count("entry"), 0, 0
 
     def lost(count: int) -> None:
@@ -176,7 +176,7 @@ def _count(entry: Entry, counts: array[int]) -> None:
 
 def _index(log: EntryReader, counts: array[int]) -> Iterator[str]:
     """Yield a fault if the text index has other numbers of tokens than the entries; skip this in a damaged log."""
-    if log._version < VERSION or log.damage:
+    if log._version < INDEXED or log.damage:
         return
     log._db.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.terms USING fts5vocab (main, entry_text, row)")
     for term, count in log._db.execute("SELECT term, cnt FROM temp.terms"):

@@ -21,7 +21,7 @@ from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import SAID, VERSION, mark
+from hubbub.storage.sqlite.schema import INDEXED, SAID, mark
 from hubbub.storage.words import Words, search_form, tokens
 
 _NOT_ASCII = "entry.text GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
@@ -111,7 +111,7 @@ def search(log: EntryReader, query: Search) -> LogPage:
 
 def indexed(log: EntryReader) -> tuple[int, int]:
     """Return the marks `indexed` and `unindexed`: the index holds the entries after the second, up to the first."""
-    if log._version < VERSION:
+    if log._version < INDEXED:
         return 0, 0
     return mark(log._db, "indexed"), mark(log._db, "unindexed")
 

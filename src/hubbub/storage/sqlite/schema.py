@@ -13,7 +13,8 @@ from typing import Any
 from hubbub.model import codec
 from hubbub.model.entries import Entry, Kind, RoomRenamed
 
-VERSION = 3
+VERSION = 4
+INDEXED = 3  # the first version with the text index of today
 # As a list of three kinds with IN, SQLite would make a temporary table for each row that is written.
 SAID = "(kind = 'message' OR kind = 'action' OR kind = 'notice')"
 RULES = "kind IN ('mode', 'topic')"
@@ -56,7 +57,24 @@ INSERT OR REPLACE INTO mark SELECT 'indexed', coalesce(max(seq), 0) FROM entry;
 INSERT OR REPLACE INTO mark SELECT 'unindexed', value FROM mark WHERE name = 'indexed';
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
-_STEPS = (_FIRST, _SECOND, _THIRD)
+# An id is unique within its room only: one event of a user has an entry in each of several rooms.
+_FOURTH = f"""
+ALTER TABLE entry RENAME TO entry_before;
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY, room INTEGER NOT NULL REFERENCES room, prev INTEGER NOT NULL, time REAL NOT NULL,
+    kind TEXT NOT NULL, nick TEXT NOT NULL, text TEXT NOT NULL, id TEXT NOT NULL, host TEXT NOT NULL DEFAULT '',
+    tags TEXT NOT NULL DEFAULT '', sum INTEGER
+) STRICT;
+INSERT INTO entry SELECT seq, room, prev, time, kind, nick, text, id, host, tags, sum FROM entry_before;
+DROP TABLE entry_before;
+CREATE UNIQUE INDEX entry_id ON entry (id, room);
+CREATE INDEX entry_room ON entry (room, seq);
+CREATE INDEX entry_time ON entry (room, time);
+CREATE INDEX entry_said ON entry (room, seq) WHERE {SAID};
+CREATE INDEX entry_rules ON entry (room, seq) WHERE {RULES};
+CREATE INDEX entry_renames ON entry (room, seq) WHERE {RENAMES};
+"""
+_STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 
 INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 Texts = tuple[str, str, str, str, str, str]  # kind, nick, text, id, host, tags
@@ -105,7 +123,7 @@ def row(entry: Entry, seq: int, room: int, prev: int) -> tuple[Any, ...]:
         prev: the number of the entry before it in the room.
 
     """
-    kind, text, tags = codec.stored(entry.body, entry.tags)
+    kind, text, tags = codec.stored(entry.body, entry.tags, entry.id)
     texts = (kind, entry.nick, text, entry.id, entry.host, tags)
     return seq, room, prev, entry.time, *texts, checksum(texts)
 

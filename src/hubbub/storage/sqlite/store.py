@@ -144,6 +144,8 @@ class Store(QueryReader):
                 raise SettingsError(f"The log {self._path} {text}.")
             raise SettingsError(f"{self._path} is not a hubbub log.")
         if self._write:
+            if 0 < version < VERSION:
+                log.warning("The log %s is converted for this version of hubbub, which may take a while", self._path)
             schema.upgrade(self._db, version)
             room_state.prepare(self._db)
             key_value.prepare(self._db)
@@ -356,9 +358,12 @@ class Store(QueryReader):
         ids = json.dumps([draft.id for draft in drafts])
         where = "WHERE entry.id IN (SELECT value FROM json_each(?)) ORDER BY seq"
         try:
-            return list(self._entries(where, ids))
+            found = list(self._entries(where, ids))
         except sqlite3.Error as error:
             raise _failure(error) from error
+        # Either all drafts are stored or none; another batch may have stored entries of the same events in other rooms.
+        wanted = {(draft.id, draft.room) for draft in drafts}
+        return found if len(found) == len(drafts) else [one for one in found if (one.id, one.room) in wanted]
 
     def look_up(self, act: Callable[[sqlite3.Connection], T]) -> T:
         """Return the result of a function that reads tables beside the log. Raises BrokerError."""

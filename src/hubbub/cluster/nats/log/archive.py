@@ -19,6 +19,7 @@ from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.model.entries import Entry, Kind, RoomRenamed
+from hubbub.storage.imported_rooms import ImportedRooms
 
 AT_ONCE = 32  # rooms that are written to at the same time
 
@@ -129,6 +130,7 @@ class StreamImport:
     def __init__(self, broker: JetStreamBroker) -> None:
         self._broker = broker
         self._known = Ids()
+        self._imported = ImportedRooms[str]()
 
     async def begin(self) -> None:
         """Read the ids of all entries that are already in the log. Raises BrokerError."""
@@ -139,23 +141,32 @@ class StreamImport:
         pages = streams.forward(self._broker.link, streams.LOG, f"{streams.ROOM}*", first, last)
         async with aclosing(pages):
             async for page in pages:
-                self._known.add(line.id for one in page for line in decode(*one.parts).entries)
+                for one in page:
+                    key = one.subject.removeprefix(streams.ROOM)
+                    self._known.add((line.id, key) for line in decode(*one.parts).entries)
                 if page[-1].number >= last:
                     return
 
     async def take_in(self, found: Sequence[Entry]) -> int:
         """Store the entries that are not in the log yet, and return their number. Raises BrokerError."""
-        known = self._known.among(entry.id for entry in found)
-        fresh = list({entry.id: entry for entry in found if entry.id not in known}.values())
+        known = self._known.holders(entry.id for entry in found)
+        fresh: list[tuple[str, str]] = []
         part: dict[str, list[Entry]] = {}
-        for entry in fresh:
+        for entry in found:
+            holders = known.setdefault(entry.id, set())
+            if self._imported.is_known(entry, holders):
+                continue
+            key = self._imported.find(entry.room) or await self._broker.key_of(entry.room)
+            holders.add(key)
+            fresh.append((entry.id, key))
+            self._imported.note(entry, key)
             part.setdefault(entry.room, []).append(entry)
             # After a rename, the same name may mean another room. So everything before it is stored first.
             if isinstance(entry.body, RoomRenamed):
                 await self._store(part)
                 part = {}
         await self._store(part)
-        self._known.add(entry.id for entry in fresh)
+        self._known.add(fresh)
         return len(fresh)
 
     async def _store(self, part: dict[str, list[Entry]]) -> None:
@@ -173,22 +184,23 @@ class StreamImport:
 
 
 class Ids:
-    """A set of ids in a temporary file instead of memory, so that it may be of any size."""
+    """The ids of entries and their rooms, in a temporary file instead of memory, so that there may be any number."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None)
         self._db.execute("PRAGMA cache_size = -16384")
-        self._db.execute("CREATE TABLE id (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._db.execute("CREATE TABLE id (id TEXT, room TEXT, PRIMARY KEY (id, room)) WITHOUT ROWID")
 
-    def add(self, ids: Iterable[str]) -> None:
-        """Add ids to the set."""
+    def add(self, ids: Iterable[tuple[str, str]]) -> None:
+        """Add ids, each with the key of its room."""
         self._db.execute("BEGIN")
-        self._db.executemany("INSERT OR IGNORE INTO id VALUES (?)", ((id,) for id in ids))
+        self._db.executemany("INSERT OR IGNORE INTO id VALUES (?, ?)", ids)
         self._db.execute("COMMIT")
 
-    def among(self, ids: Iterable[str]) -> set[str]:
-        """Return those of the ids that are in the set."""
-        return {id for id in ids if self._db.execute("SELECT 1 FROM id WHERE id = ?", (id,)).fetchone()}
+    def holders(self, ids: Iterable[str]) -> dict[str, set[str]]:
+        """Return, by id, the keys of the rooms that have an entry with that id."""
+        look = "SELECT room FROM id WHERE id = ?"
+        return {id: {str(room) for (room,) in self._db.execute(look, (id,))} for id in ids}
 
 
 async def _forward(

@@ -118,7 +118,7 @@ def _known(one: object) -> PackedEntry:
 
 def line(what: Draft | Entry, time: float) -> PackedEntry:
     """Return a draft or an entry in its stored form, with the given time in epoch seconds."""
-    kind, text, tags = codec.stored(what.body, what.tags)
+    kind, text, tags = codec.stored(what.body, what.tags, what.id)
     return PackedEntry(kind, time, what.nick, text, what.id, what.host, tags)
 
 
@@ -132,7 +132,7 @@ def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
     sort = same(drafts[0])
     size = 0
     for index, draft in enumerate(drafts):
-        _, text, tags = codec.stored(draft.body, draft.tags)
+        _, text, tags = codec.stored(draft.body, draft.tags, draft.id)
         size += len(text) * 4 + len(tags) + 200
         if index and (size > MAX_BYTES or index == MAX_ENTRIES or same(draft) != sort):
             return drafts[:index]

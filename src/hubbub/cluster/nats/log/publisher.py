@@ -86,7 +86,6 @@ class Publisher:
         self._tasks = Supervisor()
         self.failed: Failed
         self.outgoing: dict[str, QueuedBatch] = {}  # waiting drafts by room; one task empties each queue
-        self.unseen: set[str] = set()  # first ids of the entry batches under way
         self.forsaken: set[str] = set()  # ids of drafts that must not be stored any more
         self.newest = 0.0  # time of the newest entry, in epoch seconds
         self.back = asyncio.Event()  # set while the servers can be reached
@@ -214,9 +213,9 @@ class Publisher:
         id, data = batch[0].id, b""
         # The time of the first attempt without an answer. From then on the data must not change.
         first = 0.0
-        self.unseen.add(id)
+        feed.unseen.add(id)
         try:
-            while self._wanted(outgoing, batch):
+            while self._wanted(feed, outgoing, batch):
                 start = self._loop.time()
                 # A batch that waited gets the time and the room state of the moment at which it is sent.
                 if not first:
@@ -242,13 +241,13 @@ class Publisher:
                     break
                 await self.wait()
             else:
-                return self._ended(batch, bool(first))
+                return self._ended(feed, batch, bool(first))
         except asyncio.CancelledError:
             if under_way := [outgoing.popleft() for _ in range(outgoing.under_way)]:
                 self.failed(under_way, UNSURE, False)
             raise
         finally:
-            self.unseen.discard(id)
+            feed.unseen.discard(id)
         return True
 
     async def _try(self, feed: RoomFeed, first: Draft, data: bytes, patience: float) -> None:
@@ -263,9 +262,9 @@ class Publisher:
             raise Rejected(self._identity.fault)
         if not lease.valid:
             raise Rejected(FULL_DISK) if lease.full else Unsent
-        await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": first.id}, patience))
+        await feed.reach(await self._link.publish(feed.subject, data, _header(feed, first), patience))
         # The batch got a number that another message had before.
-        if first.id in self.unseen:
+        if first.id in feed.unseen:
             self._identity.mistrust(SHORTER, "a number was given that another message had")
             raise OutcomeUnknown
 
@@ -280,17 +279,17 @@ class Publisher:
         if not free:
             raise InUse(to)
 
-    def _wanted(self, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
+    def _wanted(self, feed: RoomFeed, outgoing: QueuedBatch, batch: Sequence[Draft]) -> bool:
         """Return whether an entry batch is still to be sent or sent again."""
         wanted = not self.forsaken or self.forsaken.isdisjoint(draft.id for draft in batch)
-        return wanted and batch[0].id in self.unseen and outgoing[0] is batch[0]
+        return wanted and batch[0].id in feed.unseen and outgoing[0] is batch[0]
 
-    def _ended(self, batch: Sequence[Draft], sent: bool) -> bool:
+    def _ended(self, feed: RoomFeed, batch: Sequence[Draft], sent: bool) -> bool:
         """Return whether an entry batch that is no longer wanted has its outcome; report it if it is unknown."""
-        if batch[0].id in self.unseen and sent:
+        if batch[0].id in feed.unseen and sent:
             # It may be stored already. Sending it again would store it for certain.
             self.failed(batch, UNSURE, False)
-        return sent or batch[0].id not in self.unseen
+        return sent or batch[0].id not in feed.unseen
 
     async def take_in(self, feed: RoomFeed, entries: Sequence[Entry]) -> None:
         """Store entries of one room that come from another log, with their times and ids.
@@ -316,7 +315,7 @@ class Publisher:
             try:
                 if isinstance(last.body, RoomRenamed) and last.body.to != feed.room:
                     await self._claim(feed, last.body.to)
-                await feed.reach(await self._link.publish(feed.subject, data, {"Nats-Msg-Id": batch[0].id}))
+                await feed.reach(await self._link.publish(feed.subject, data, _header(feed, batch[0])))
                 return
             except (OutcomeUnknown, Unsent):
                 if self._loop.time() > end:
@@ -334,7 +333,7 @@ class Publisher:
         while True:
             try:
                 await feed.sync()
-                return id not in self.unseen
+                return id not in feed.unseen
             except BrokerError:
                 await self.wait()
 
@@ -346,6 +345,11 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
                     await self.back.wait()
+
+
+def _header(feed: RoomFeed, first: Draft | Entry) -> dict[str, str]:
+    """Return the header by which the servers recognise a second copy of an entry batch: ids are unique in a room."""
+    return {"Nats-Msg-Id": f"{feed.state.key}/{first.id}"}
 
 
 def _is_said(draft: Draft) -> bool:

@@ -76,6 +76,7 @@ class RoomFeed(RoomLog):
         # The last message that changed the room's state and is known to be part of the stored state.
         self.noted = 0
         self.used = 0.0  # time of the last use, on the loop's clock
+        self.unseen: set[str] = set()  # first ids of the entry batches that this node publishes, until they come back
         self.recent: deque[Entry] = deque(maxlen=RECENT)
         self.newest: deque[Entry] = deque(maxlen=LOOKED_BACK)  # entries of every kind
         self.whole = False  # whether both begin with the room's first entry
@@ -259,6 +260,7 @@ class RoomFeed(RoomLog):
             found.append(entry if entry.room == self.room else structs.replace(entry, room=self.room))
             # A room rename takes effect here: the entries after it belong to the new name.
             self.state.fold(entry)
+            self.unseen.discard(entry.id)
             self._remember(found[-1])
         if found:
             self._told(found)
