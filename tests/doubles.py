@@ -101,6 +101,7 @@ class FakeBroker:
         self.note = ""  # of every page
         self.page = 1000  # entries in a page at most
         self.followed: list[str] = []
+        self.ids: dict[str, str] = {}  # of renamed rooms, by name
         self.gathers = False
         self.published: list[Draft] = []  # and neither stored nor refused yet
         self.queries: list[Query | AllRooms] = []  # all there ever were
@@ -120,6 +121,8 @@ class FakeBroker:
         if isinstance(body, RoomRenamed) and draft.room in self.followed:
             self.followed.remove(draft.room)
             self.followed.append(body.to)
+        if isinstance(body, RoomRenamed):
+            self.ids[body.to] = self.ids.pop(draft.room, draft.room)
         return entry
 
     def publish(self, drafts: Sequence[Draft]) -> None:
@@ -152,10 +155,15 @@ class FakeBroker:
     def _state(self, room: str, latest: int) -> OpenedRoom:
         entries = self.of(room)
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
-        return OpenedRoom(entries[-1].seq if entries else 0, self.state(room).snapshot(), said)
+        return OpenedRoom(entries[-1].seq if entries else 0, self.state(room).snapshot(), said, id=self.id(room))
+
+    def id(self, room: str) -> str:
+        """Return the id of a room: its first name, unless another room has it."""
+        taken = self.ids.values()
+        return self.ids.get(room) or (f"{room}=2" if room in taken else room)
 
     def state(self, room: str) -> RoomState:
-        return RoomState(room, self.of(room))
+        return RoomState(room, self.of(room), self.id(room))
 
     def _answer(self, query: Query | AllRooms) -> Any:
         if not isinstance(query, AllRooms) and not query.viewer.system and query.room:

@@ -397,7 +397,7 @@ def test_people_go_along_with_a_room_that_is_renamed() -> None:
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
     bo.user.invite("ops", 1.0)
     house.settle()
-    assert list(zoe.rooms) == ["dev"] and bo.user.invited == {"dev": 1.0}
+    assert list(zoe.rooms) == ["dev"] and bo.user.invited == {"ops": 1.0}
     assert zoe in house.hub.rooms.loaded["dev"].members
     house.hub.remote.update(zoe, replace(ZOE, rooms=("dev",)))
     house.hub.remote.remove(zoe)

@@ -1,7 +1,7 @@
 """What a user remembers, and what a session is answered."""
 
 from doubles import House
-from hubbub.chat import direct, resuming
+from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.core import NoIndex
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
 from hubbub.model.events import Notice, Refusal
@@ -19,15 +19,22 @@ def test_rooms_of_which_a_user_remembers_something_are_bounded() -> None:
     assert len(al.user.trusted) <= FORMER_ROOMS and "r0" not in al.user.trusted
 
 
-def test_what_a_user_remembers_of_a_room_follows_its_name() -> None:
+def test_what_a_user_remembers_of_a_room_stays_when_the_room_is_renamed_and_is_not_another_ones() -> None:
     house = House()
-    (al,) = house.enter("Al")
-    al.user.remember("ops")
-    al.user.trust("ops")
-    al.user.invite("ops", 5.0)
-    al.user.move("ops", "dev")
-    assert al.user.former["dev"] and "dev" in al.user.trusted and al.user.invited["dev"] == 5.0
-    assert "ops" not in al.user.former and "ops" not in al.user.trusted and "ops" not in al.user.invited
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    house.settle()
+    bo.user.remember("ops")
+    bo.user.trust("ops")
+    moderation.invite(house.hub, al.session, house.hub.rooms.loaded["ops"], "Bo")
+    moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)
+    house.settle()
+    al.types("/join ops")
+    house.settle()
+    dev, ops = house.hub.rooms.loaded["dev"], house.hub.rooms.loaded["ops"]
+    assert (dev.name, ops.name) == ("dev", "ops") and dev.id == "ops" != ops.id
+    for memory in (bo.user.former, bo.user.trusted, bo.user.invited):
+        assert dev.id in memory and ops.id not in memory
 
 
 def test_answer_to_somebody_who_has_left_is_dropped() -> None:

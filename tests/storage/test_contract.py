@@ -635,3 +635,16 @@ async def test_one_event_of_a_user_has_one_id_in_all_rooms(probe: Probe) -> None
     for room in "abc":
         (entry,) = (await probe.read(After(room, 0, LAST, 10))).entries
         assert (entry.room, entry.id, entry.body) == (room, "x.1", gone[0].body)
+
+
+async def test_room_keeps_its_id_when_it_is_renamed_and_the_next_one_of_the_name_gets_another(probe: Probe) -> None:
+    before = (await probe.open("ops")).id
+    await probe.say("one", room="ops")
+    assert (await probe.open("ops")).id == before != ""
+    await probe.commit(draft("dev", "ops", Kind.ROOM_RENAMED))
+    await probe.say("two", room="ops")
+    assert (await probe.open("dev")).id == before != (await probe.open("ops")).id
+    after = (await probe.open("ops")).id
+    await probe.commit(draft("lab", "ops", Kind.ROOM_RENAMED))
+    assert (await probe.open("lab")).id == after
+    assert len({(await probe.open(name)).id for name in ("dev", "lab", "ops")}) == 3

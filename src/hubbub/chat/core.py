@@ -89,7 +89,6 @@ class Core:
         self.account_changes: list[Callable[[User, str], None]] = []
         self.guests_read = False  # people without an account may read, and nothing else
         self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
-        self.moves: list[Callable[[str, str], None]] = []  # called with the old and the new name of a room
         # Checks whether a name and password belong to a server operator; calls back later with the result.
         self.verify: Callable[[str, str, Callable[[bool], None]], None] = lambda name, password, done: done(False)
         # The same check for one session; the attempt itself may be refused.

@@ -164,8 +164,8 @@ def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
         raise refusals.THERE_ALREADY(name=target.nick, room=room.name)
     hub.check(session, Action.INVITE, room)
     opens = hub.clock() if room.state.is_operator(owner(session)) else 0.0
-    target.invite(room.name, opens)
-    hub.send_to(target, Invited(session.nick, session.host, room.name, opens))
+    target.invite(room.id, opens)
+    hub.send_to(target, Invited(session.nick, session.host, room.name, opens, room.id))
     return target
 
 

@@ -204,7 +204,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
     def __init__(self, name: str, opened: OpenedRoom, history: int) -> None:
         self.end = Cursor(opened.seq, 0)
-        self.state = RoomState(name, opened.snapshot)
+        self.state = RoomState(name, opened.snapshot, opened.id)
         self.latest: deque[Entry] = deque(opened.latest, maxlen=history)
         self.absent = absences(opened.recent)
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
@@ -247,6 +247,11 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
     def name(self) -> str:
         """The folded name of the room, as its state has it now."""
         return self.state.name
+
+    @property
+    def id(self) -> str:
+        """The id of the room, which it keeps when it is renamed."""
+        return self.state.id
 
     @property
     def topic(self) -> str:

@@ -211,7 +211,7 @@ class Rooms:
             self.check_may_open(session, room)
             room.state.learn_key(key)
             if room.state.accepts_key(key):
-                user.trust(name)
+                user.trust(room.id)
         except Refused as refusal:
             user.joining.pop(name, None)
             self._core.refuse(session, refusal, room=name)
@@ -340,9 +340,9 @@ class Rooms:
         """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
         del user.rooms[room.name]
         if not is_known(self._core.viewer_of(user), room.state):
-            user.remember(room.name)
+            user.remember(room.id)
         if room.state.status.get(user):
-            user.trust(room.name)
+            user.trust(room.id)
         for session in user.sessions:
             if session.keeps_history:
                 room.note_absence(session, self._delivery.delivered_up_to(session, room), self._core.clock())
@@ -375,8 +375,6 @@ class Rooms:
         for visited in self._visits.values():
             if before in visited:
                 visited.add(to)
-        for tell in self._core.moves:
-            tell(before, to)
         for user in (*room.members, *self._core.users.values()):
             user.move(before, to)
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.

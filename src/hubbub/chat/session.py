@@ -442,7 +442,7 @@ class User(RoomMemory):
     # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
 
     def remember(self, room: str) -> None:
-        """Remember its mask in a room that it leaves."""
+        """Remember its mask in the room with an id that it leaves."""
         self.keep_mask(room, self.mask)
 
     def move(self, before: str, to: str) -> None:
@@ -453,7 +453,6 @@ class User(RoomMemory):
             # A join without a posting still waits for the load of a room: it will open a new one of the old name.
             del self.joining[before]
             self.joining[to] = join
-        self.move_memory(before, to)
 
 
 Room: TypeAlias = LoadedRoom[User, Session]

@@ -130,7 +130,7 @@ def _is_operator(viewer: Viewer, state: RoomState) -> bool:
 
 def _former(viewer: Viewer, state: RoomState) -> list[Viewer]:
     """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
-    masks = viewer.user.former.get(state.name, ()) if viewer.user else ()
+    masks = viewer.user.former.get(state.id, ()) if viewer.user else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
@@ -163,7 +163,7 @@ def _barred(viewer: Viewer, action: Action, state: RoomState) -> Refused | None:
 
 def _join(viewer: Viewer, state: RoomState, coming: int) -> Refused | None:
     room, user = state.name, viewer.user
-    invited = user.invited.get(room, 0.0) if user else 0.0
+    invited = user.invited.get(state.id, 0.0) if user else 0.0
     if viewer.operator:
         return None
     if any(state.lists.is_banned_since(one, invited) for one in (viewer, *_former(viewer, state))):

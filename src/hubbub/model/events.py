@@ -126,12 +126,13 @@ class Invited(_Event, frozen=True):
     `opens` is the time of an operator's invitation (epoch seconds), which opens the room to the session; else it is 0.
     """
 
-    details = frozenset({"opens"})
+    details = frozenset({"opens", "room_id"})
 
     nick: str
     host: str
     room: str
     opens: float = 0.0
+    room_id: str = ""  # the room keeps it when it is renamed
 
 
 class Knocked(_Event, frozen=True):

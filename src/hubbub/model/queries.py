@@ -127,10 +127,12 @@ class OpenedRoom(Struct, frozen=True):
     """A room as its log has it when the room is loaded: its last number, its state, and its newest messages.
 
     `snapshot` are the entries that `model.state.RoomState` makes the state of. `recent` are the newest entries of every
-    kind, which show the members that have left; it is empty if that is not known.
+    kind, which show the members that have left; it is empty if that is not known. `id` is the id of the room, also of a
+    room that has no log yet.
     """
 
     seq: int
     snapshot: Sequence[Entry]
     latest: Sequence[Entry]
     recent: Sequence[Entry] = ()
+    id: str = ""

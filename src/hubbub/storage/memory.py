@@ -30,6 +30,7 @@ from hubbub.model.queries import (
     Since,
 )
 from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.room_ids import new_room_id
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.key_value import KeyValueStore
@@ -45,10 +46,10 @@ ENTRY_COST = 500  # approximate bytes of an entry besides its text
 class _Room:
     """The entries of a room that are kept, its last number, and its state."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, id: str) -> None:
         self.log: deque[Entry] = deque()
         self.last = 0
-        self.state = RoomState(name)
+        self.state = RoomState(name, id=id)
 
 
 class MemoryBroker:
@@ -73,6 +74,7 @@ class MemoryBroker:
         self._now = 0.0
         self._log: deque[Entry] = deque()
         self._rooms: dict[str, _Room] = {}  # by name
+        self._ids: set[str] = set()  # of all rooms
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Deliver outcomes on the running loop."""
@@ -98,9 +100,9 @@ class MemoryBroker:
     def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Call `done` later with the state of a room and its `latest` newest messages."""
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
-        known = self._rooms.get(room) or _Room(room)
+        known = self._rooms.get(room) or _Room(room, self._new_id(room))
         recent = list(islice(reversed(known.log), LOOKED_BACK))[::-1]
-        self._loop.call_soon(done, OpenedRoom(known.last, known.state.snapshot(), said, recent))
+        self._loop.call_soon(done, OpenedRoom(known.last, known.state.snapshot(), said, recent, known.state.id))
 
     def close(self, room: str) -> None:
         """Do nothing: `open` made no subscription."""
@@ -148,8 +150,12 @@ class MemoryBroker:
     def _room(self, name: str) -> _Room:
         room = self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = _Room(name)
+            room = self._rooms[name] = _Room(name, self._new_id(name))
+            self._ids.add(room.state.id)
         return room
+
+    def _new_id(self, name: str) -> str:
+        return new_room_id(name, self._ids.__contains__)
 
     def _append(self, draft: Draft, room: _Room, now: float) -> Entry:
         self._seq += 1

@@ -23,6 +23,7 @@ class ForwardedEvent(msgspec.Struct, omit_defaults=True):
     what: str = PRIVATE
     line: PackedEntry | None = None
     user: str = ""
+    room_id: str = ""  # of an invitation
     opens: float = 0.0  # epoch seconds of an operator's invitation, which opens the room; else 0
 
 
@@ -40,7 +41,8 @@ def forwarded(number: int, event: Event) -> ForwardedEvent | None:
             one.room, one.line = said.room, line(said, said.time)
         return one
     if isinstance(event, Invited):
-        return ForwardedEvent(number, event.nick, event.host, room=event.room, what=INVITED, opens=event.opens)
+        one = ForwardedEvent(number, event.nick, event.host, room=event.room, what=INVITED, opens=event.opens)
+        return msgspec.structs.replace(one, room_id=event.room_id)
     if isinstance(event, Knocked):
         return ForwardedEvent(number, event.nick, event.host, room=event.room, what=KNOCK)
     return None

@@ -136,7 +136,8 @@ def told(data: bytes, now: float) -> ForwardedEvent:
     if one.what in (INVITED, KNOCK):
         _need(is_room(one.room), "it names no room")
         opens = one.opens if 0 <= one.opens <= now + SKEW else 0.0
-        return ForwardedEvent(one.to, one.nick, clean_host(one.host), room=one.room, what=one.what, opens=opens)
+        event = ForwardedEvent(one.to, one.nick, clean_host(one.host), room=one.room, what=one.what, opens=opens)
+        return msgspec.structs.replace(event, room_id=clean_id(one.room_id))
     _need(one.what == PRIVATE and (not one.line or is_target(one.room)), "it is not known what it says")
     line = _aside(one.line, now) if one.line else None
     text = line.text if line else said(one.text)

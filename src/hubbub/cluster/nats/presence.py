@@ -309,8 +309,8 @@ class Presence:
             self._hub.expel(user, told.text)
             return True
         if told.what == INVITED:
-            user.invite(told.room, told.opens)
-            return deliver(user, Invited(told.nick, told.host, told.room, told.opens))
+            user.invite(told.room_id or told.room, told.opens)
+            return deliver(user, Invited(told.nick, told.host, told.room, told.opens, told.room_id))
         if told.what == KNOCK:
             return deliver(user, Knocked(told.nick, told.host, told.room))
         said = entry(told.room, 0, 0, told.line) if told.line else None

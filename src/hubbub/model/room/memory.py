@@ -8,7 +8,7 @@ FORMER_NAMES = 4  # former masks per room
 
 
 class RoomMemory:
-    """The memory of a user for rooms, by name and of bounded size."""
+    """The memory of a user for rooms, by the ids of the rooms and of bounded size."""
 
     __slots__ = ("former", "invited", "trusted")
 
@@ -42,12 +42,3 @@ class RoomMemory:
         self.trusted[room] = None
         if len(self.trusted) > FORMER_ROOMS:
             del self.trusted[next(iter(self.trusted))]
-
-    def move_memory(self, before: str, to: str) -> None:
-        """Carry all that it remembers of a room over to the room's new name."""
-        if before in self.invited:
-            self.invite(to, self.invited.pop(before))
-        if before in self.former:
-            self.former[to] = self.former.pop(before)
-        if before in self.trusted:
-            self.trusted[to] = self.trusted.pop(before)

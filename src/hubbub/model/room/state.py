@@ -81,16 +81,18 @@ class RoomState:
     Args:
         name: its name at the time of the first entry.
         entries: the entries to begin with: a snapshot, or a whole log.
+        id: the id of the room, which it keeps when it is renamed; its name by default.
 
     """
 
     __slots__ = (
-        "_made", "_opener", "_sources", "created", "flags", "key", "known_key", "limit", "lists", "members", "name",
-        "rights", "slow", "status", "topic", "touched",
+        "_made", "_opener", "_sources", "created", "flags", "id", "key", "known_key", "limit", "lists", "members",
+        "name", "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
-    def __init__(self, name: str, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
         self.name = name
+        self.id = id or name
         self.topic = Topic()
         # The lobby has no operator who could open it to scripts.
         self.flags = set() if name == LOBBY else {"n"}
@@ -263,7 +265,7 @@ class RoomState:
 
     def admit(self, user: Principal) -> None:
         """Give a new member the rights that are remembered for them, and use up their invitation."""
-        user.invited.pop(self.name, None)
+        user.invited.pop(self.id, None)
         if status := self.remembered_rights(user):
             self.status[user] = status
 
@@ -291,7 +293,7 @@ class RoomState:
 
     def _trusts(self, user: Principal) -> bool:
         # For remote users, their own node has decided.
-        return not self.closed or self.name in user.trusted or user.is_remote
+        return not self.closed or self.id in user.trusted or user.is_remote
 
     def _set_status(self, user: Principal, letters: str) -> None:
         if letters:

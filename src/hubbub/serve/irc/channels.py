@@ -168,7 +168,7 @@ def invite(client: IrcClient, params: list[str]) -> None:
     """INVITE nick #channel: invite somebody; without parameters, list the channels you are invited to."""
     if not params:
         for one in client.hub.rooms.loaded.values():
-            if client.user and one.name in client.user.invited:
+            if client.user and one.id in client.user.invited:
                 client.reply("336", client.nick, channel(one.name))
         client.numeric(337)
         return

@@ -208,7 +208,7 @@ def _values(client: IrcClient, target: MetadataTarget) -> dict[str, str]:
     """Return a target's values. A user's dict is the stored one; a room without values gets a new, unstored dict."""
     kept = client.network.metadata
     if target.room:
-        return kept.rooms.get(target.room.name, {})
+        return kept.rooms.get(target.room.id, {})
     if not client.registered:
         return client.metadata.early
     return kept.users.get(target.user, {}) if target.user else {}
@@ -225,7 +225,7 @@ def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Map
     kept = client.network.metadata
     seen = {client.user}
     for room in rooms:
-        yield channel(room.name), kept.rooms.get(room.name, {})
+        yield channel(room.name), kept.rooms.get(room.id, {})
         for user in room.members if room.name in client.session.rooms else ():
             if user not in seen:
                 seen.add(user)
@@ -265,12 +265,12 @@ def _notify(client: IrcClient, target: MetadataTarget, key: str, value: str) -> 
 def _change(client: IrcClient, target: MetadataTarget, key: str, value: str) -> None:
     """Store a value, or delete it if it is "", and notify the subscribers if it has changed."""
     kept = client.network.metadata
-    values = kept.open(target.room.name) if target.room else _values(client, target)
+    values = kept.open(target.room.id) if target.room else _values(client, target)
     before = values.pop(key, "")
     if value:
         values[key] = value
     if target.room and not values:
-        del kept.rooms[target.room.name]
+        del kept.rooms[target.room.id]
     if value != before:
         _notify(client, target, key, value)
 

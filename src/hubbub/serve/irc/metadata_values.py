@@ -17,7 +17,7 @@ class MetadataValues:
     restart the operators of a room set its values again.
 
     Args:
-        awake: the loaded rooms, by name.
+        awake: the loaded rooms, by name. Values are kept by the ids of rooms, which a rename does not change.
 
     """
 
@@ -26,18 +26,12 @@ class MetadataValues:
         self.rooms: dict[str, dict[str, str]] = {}
         self._awake = awake
 
-    def open(self, name: str) -> dict[str, str]:
+    def open(self, id: str) -> dict[str, str]:
         """Return a room's values for a change. Drop those of rooms that are not loaded if there are too many."""
-        if name not in self.rooms and len(self.rooms) >= ROOMS:
-            for other in [other for other in self.rooms if other not in self._awake]:
-                del self.rooms[other]
-        return self.rooms.setdefault(name, {})
-
-    def move(self, before: str, to: str) -> None:
-        """Move a room's values to its new name."""
-        self.rooms.pop(to, None)
-        if values := self.rooms.pop(before, None):
-            self.rooms[to] = values
+        if id not in self.rooms and len(self.rooms) >= ROOMS:
+            awake = {room.id for room in self._awake.values()}
+            self.rooms = {other: values for other, values in self.rooms.items() if other in awake}
+        return self.rooms.setdefault(id, {})
 
 
 @dataclass(slots=True)

@@ -88,7 +88,6 @@ class IrcNetwork(Generic[Client]):
         hub.presence.append(self._presence)
         hub.remote.described.append(self._described)
         hub.remote.on_arrival.append(self.tell_away)
-        hub.moves.append(self.metadata.move)
 
     @property
     def users(self) -> Collection[User]:

@@ -24,12 +24,13 @@ from hubbub.model.entries import SAID as SAID_KINDS
 from hubbub.model.entries import Entry, Said
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.absent import LOOKED_BACK
+from hubbub.model.room.room_ids import new_room_id
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM
 from hubbub.storage.ports import DAWN, DOOM, END, Span, around, is_by_time, millisecond, page, readable, windows
 from hubbub.storage.sqlite import full_text, room_state, salvage
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import SAID, fields, lenient, new_name
+from hubbub.storage.sqlite.schema import ROOM_KEYS, SAID, fields, lenient, new_name
 from hubbub.storage.words import Words
 
 PATIENCE = 3.0  # seconds that a query may take
@@ -131,10 +132,20 @@ class QueryReader(EntryReader):
     def _opened(self, name: str, latest: int) -> OpenedRoom:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
-            return OpenedRoom(0, (), ())
+            return OpenedRoom(0, (), (), id=self._room_id(name))
         said = self._latest(Latest(name, latest, viewer=SYSTEM)).entries
         recent = list(self._entries("WHERE entry.room = ? ORDER BY seq DESC LIMIT ?", row[0], LOOKED_BACK))[::-1]
-        return OpenedRoom(self._last_of(row[0]), room_state.snapshot_of(self._db, row[0], name), said, recent)
+        snapshot = room_state.snapshot_of(self._db, row[0], name)
+        return OpenedRoom(self._last_of(row[0]), snapshot, said, recent, self._room_id(name))
+
+    def _room_id(self, name: str) -> str:
+        """Return the id of a room, also of one that has no log yet."""
+        if self._version < ROOM_KEYS:
+            return name
+        if row := self._db.execute("SELECT key FROM room WHERE name = ?", (name,)).fetchone():
+            return str(row[0])
+        taken = "SELECT 1 FROM room WHERE key = ?"
+        return new_room_id(name, lambda id: self._db.execute(taken, (id,)).fetchone() is not None)
 
     def _all_rooms(self, query: AllRooms) -> RoomList:
         hidden = json.dumps(list(self._kept_from(query.viewer, Action.LIST)))
@@ -159,7 +170,7 @@ class QueryReader(EntryReader):
 
     def _state_of(self, name: str) -> RoomState:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
-        return RoomState(name, room_state.snapshot_of(self._db, row[0], name) if row else ())
+        return RoomState(name, room_state.snapshot_of(self._db, row[0], name) if row else (), self._room_id(name))
 
     def called_before(self, move: Entry) -> str:
         """Return the name of a room before the entry that renamed it; the present name if that is unknown."""
@@ -281,9 +292,11 @@ class QueryReader(EntryReader):
     def _salvaged_room(self, name: str, latest: int) -> OpenedRoom:
         row = self._db.execute("SELECT 1 FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
-            return OpenedRoom(0, (), ())
+            return OpenedRoom(0, (), (), id=self._room_id(name))
         entries = list(self._walk(1, False, name))
         said = [entry for entry in entries if type(entry.body) is Said]
         last = entries[-1].seq if entries else 0
         snapshot = RoomState(name, entries).snapshot()
-        return OpenedRoom(last, snapshot, said[max(0, len(said) - latest) :], entries[-LOOKED_BACK:])
+        return OpenedRoom(
+            last, snapshot, said[max(0, len(said) - latest) :], entries[-LOOKED_BACK:], self._room_id(name)
+        )

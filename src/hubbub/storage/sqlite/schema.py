@@ -15,6 +15,7 @@ from hubbub.model.entries import Entry, Kind, RoomRenamed
 
 VERSION = 4
 INDEXED = 3  # the first version with the text index of today
+ROOM_KEYS = 4  # the first version in which rooms have ids
 # As a list of three kinds with IN, SQLite would make a temporary table for each row that is written.
 SAID = "(kind = 'message' OR kind = 'action' OR kind = 'notice')"
 RULES = "kind IN ('mode', 'topic')"
@@ -57,7 +58,8 @@ INSERT OR REPLACE INTO mark SELECT 'indexed', coalesce(max(seq), 0) FROM entry;
 INSERT OR REPLACE INTO mark SELECT 'unindexed', value FROM mark WHERE name = 'indexed';
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 """
-# An id is unique within its room only: one event of a user has an entry in each of several rooms.
+# The id of an entry is unique within its room only: one event of a user has an entry in each of several rooms. Rooms
+# have an id (room_ids.py): the column `key`.
 _FOURTH = f"""
 ALTER TABLE entry RENAME TO entry_before;
 CREATE TABLE entry (
@@ -67,6 +69,9 @@ CREATE TABLE entry (
 ) STRICT;
 INSERT INTO entry SELECT seq, room, prev, time, kind, nick, text, id, host, tags, sum FROM entry_before;
 DROP TABLE entry_before;
+ALTER TABLE room ADD COLUMN key TEXT NOT NULL DEFAULT '';
+UPDATE room SET key = name;
+CREATE UNIQUE INDEX room_key ON room (key);
 CREATE UNIQUE INDEX entry_id ON entry (id, room);
 CREATE INDEX entry_room ON entry (room, seq);
 CREATE INDEX entry_time ON entry (room, time);

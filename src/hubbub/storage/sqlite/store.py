@@ -310,7 +310,8 @@ class Store(QueryReader):
     def _id_of(self, name: str) -> int:
         row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
         if row is None:
-            row = self._db.execute("INSERT INTO room (name) VALUES (?) RETURNING id", (name,)).fetchone()
+            made = "INSERT INTO room (name, key) VALUES (?, ?) RETURNING id"
+            row = self._db.execute(made, (name, self._room_id(name))).fetchone()
         return int(row[0])
 
     def _written(self, id: int, name: str) -> WrittenRoom:

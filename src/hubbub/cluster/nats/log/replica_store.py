@@ -54,21 +54,19 @@ class ReplicaStore(Store):
             raise BrokerError(sentence(error)) from error
 
     def _room_of(self, key: str) -> WrittenRoom:
-        """Return the room with a key; make it if needed, with the name that the key encodes.
+        """Return the room with a key, which is its id here as well; make it if needed, with the name in the key.
 
-        If another room with a key has that name now, the new room is named by its key.
+        If another room has that name now, the new room is named by its key.
         """
         if room := self._rooms.get(key):
             return room
-        self._db.execute("CREATE TABLE IF NOT EXISTS origin (key TEXT PRIMARY KEY, room INTEGER NOT NULL) STRICT")
-        row = self._db.execute("SELECT room FROM origin WHERE key = ?", (key,)).fetchone()
+        row = self._db.execute("SELECT id, name FROM room WHERE key = ?", (key,)).fetchone()
         if row is None:
             name = room_of(key)
-            taken = self._db.execute("SELECT 1 FROM origin JOIN room ON room = id WHERE name = ?", (name,)).fetchone()
-            row = (self._id_of(key if taken else name),)
-            self._db.execute("INSERT INTO origin VALUES (?, ?)", (key, row[0]))
-        (name,) = self._db.execute("SELECT name FROM room WHERE id = ?", row).fetchone()
-        room = self._rooms[key] = self._written(row[0], name)
+            taken = self._db.execute("SELECT 1 FROM room WHERE name = ?", (name,)).fetchone()
+            made = "INSERT INTO room (name, key) VALUES (?, ?) RETURNING id, name"
+            row = self._db.execute(made, (key if taken else name, key)).fetchone()
+        room = self._rooms[key] = self._written(*row)
         return room
 
     @property

@@ -33,6 +33,8 @@ PATIENCE = 2.0  # seconds that a search waits for the newest messages
 MERGES = 50  # steps of a merge of the text index between two reads of new messages
 INDEXED = 4_000  # entries that are put into the text index at once; a search reads newer ones directly
 
+FORM = 2  # of the copy; one in an older form is made again
+
 T = TypeVar("T")
 
 
@@ -87,7 +89,7 @@ class SearchIndex:
             if self._store is None or self.upto > int(state["last_seq"]):
                 created = str(info["created"])
                 # The identity changes when the log loses its end, so the copy is then made again.
-                origin = f"{created} {await streams.log_id(self._link, created)}"
+                origin = f"{FORM} {created} {await streams.log_id(self._link, created)}"
                 await self._do(lambda: self._open(origin, self.last))
             # Retention may have deleted messages since the last sync. They must not be found any more.
             await self._do(lambda: self._forget(int(state["first_seq"])))

@@ -70,7 +70,7 @@ class StreamState:
         """The state as the model has it."""
         if self._room is None:
             stored = self._stored
-            self._room = RoomState(stored.name, _entries(stored))
+            self._room = RoomState(stored.name, _entries(stored), stored.key)
             if stored.topic and not stored.titled:  # as an older version stored it
                 self._room.topic = Topic(stored.topic)
         return self._room
@@ -108,7 +108,7 @@ class StreamState:
         """Drop the part of the state that comes from messages after `last`: the log ends there."""
         kept = [one for one in self.room.snapshot() if one.seq <= end_of(last)]
         topic = self.room.topic
-        self._room = RoomState(self.name, kept)
+        self._room = RoomState(self.name, kept, self.key)
         if not topic.by:  # of a state from an older version, whose entry is not known
             self._room.topic = topic
         self.upto, self.ruling = last, min(last, self.ruling)
@@ -136,7 +136,7 @@ class StreamState:
 
     def opened(self, room: str, latest: Sequence[Entry], recent: Sequence[Entry]) -> OpenedRoom:
         """Return the room for the hub."""
-        return OpenedRoom(end_of(self.upto), self.snapshot(room), latest, recent)
+        return OpenedRoom(end_of(self.upto), self.snapshot(room), latest, recent, self.key)
 
     def encode(self) -> bytes:
         """Return the message data of the state for the stream of states."""
