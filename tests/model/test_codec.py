@@ -127,7 +127,7 @@ _texts = _texts.map("".join)
 def test_every_text_is_written_again_as_it_was_read(kind: str, text: str, tags: str, id: str) -> None:
     assume(kind != Kind.EPHEMERAL and (kind != Kind.REDACTED or not text))  # no log has these
     body, left = body_of(kind, text, tags, id)
-    assert stored(body, left) == (kind, text, tags)
+    assert stored(body, left, id) == (kind, text, tags)
 
 
 def test_entry_is_a_record_and_back() -> None:

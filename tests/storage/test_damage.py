@@ -171,7 +171,7 @@ def test_damaged_entry_does_not_stop_the_index_or_the_forgetting(folder: Path) -
 
 # --- a page of the file -------------------------------------------------------------------------------------------
 
-PLACES = ["entry", "entry_room", "entry_said", "sqlite_autoindex_entry_1", "entry_time"]
+PLACES = ["entry", "entry_room", "entry_said", "entry_id", "entry_time"]
 
 
 @pytest.mark.parametrize("place", PLACES)

@@ -22,7 +22,7 @@ from hubbub.storage.memory import MemoryBroker
 from hubbub.storage.search_scheduler import WAITING, WAITING_IN_ALL, SearchScheduler
 from hubbub.storage.sqlite import queries
 from hubbub.storage.sqlite.broker import SEARCHERS, SqliteBroker
-from hubbub.storage.sqlite.schema import upgrade
+from hubbub.storage.sqlite.schema import VERSION, upgrade
 from hubbub.storage.sqlite.store import Store
 from system_queries import Latest, Search
 
@@ -193,6 +193,7 @@ def old_log(folder: Path, count: int) -> Store:
         store.append(said(*(f"tea {number}" for number in range(count))), clock())
         db = store._db
         db.executescript(
+            "DROP INDEX room_key; ALTER TABLE room DROP COLUMN key;"
             "DROP TABLE entry_text; DROP INDEX entry_time; ALTER TABLE entry DROP COLUMN sum; PRAGMA user_version = 2;"
             "CREATE VIRTUAL TABLE entry_text USING fts5 (text, content='entry', content_rowid='seq')"
         )
@@ -237,6 +238,7 @@ def test_what_is_forgotten_while_the_index_is_made_leaves_it_whole(tmp_path: Pat
 def test_reader_searches_a_log_that_no_new_server_has_opened(tmp_path: Path) -> None:
     old_log(tmp_path, 20).close()
     with closing(Store(tmp_path, write=True)) as log:
+        log._db.executescript("DROP INDEX room_key; ALTER TABLE room DROP COLUMN key")
         log._db.executescript("DROP TABLE entry_text; DROP INDEX entry_time; PRAGMA user_version = 2")
         log._db.execute("ALTER TABLE entry DROP COLUMN sum")
     with closing(Store(tmp_path)) as reader:
@@ -247,5 +249,5 @@ def test_reader_searches_a_log_that_no_new_server_has_opened(tmp_path: Path) -> 
 def test_upgrade_of_a_log_of_this_version_does_nothing(tmp_path: Path) -> None:
     with closing(Store(tmp_path, write=True)) as log:
         before = log._db.total_changes
-        upgrade(log._db, 3)
+        upgrade(log._db, VERSION)
         assert log._db.total_changes == before

@@ -734,7 +734,8 @@ def test_log_of_a_version_in_which_ids_were_unique_over_all_rooms_is_carried_for
             " REFERENCES room, prev INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, nick TEXT NOT NULL, text"
             " TEXT NOT NULL, id TEXT NOT NULL UNIQUE, host TEXT NOT NULL DEFAULT '', tags TEXT NOT NULL DEFAULT '',"
             " sum INTEGER) STRICT; INSERT INTO entry SELECT * FROM newer; DROP TABLE newer;"
-            " CREATE INDEX entry_room ON entry (room, seq); PRAGMA user_version = 3"
+            " CREATE INDEX entry_room ON entry (room, seq); DROP INDEX room_key; ALTER TABLE room DROP COLUMN key;"
+            " PRAGMA user_version = 3"
         )
     with opened(tmp_path, write=False) as reader:
         assert everything(reader) == before
