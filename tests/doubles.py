@@ -173,8 +173,12 @@ class FakeBroker:
             case AllRooms():
                 rooms = sorted({entry.room for entry in self.log if entry.room > query.after})
                 closed = {name: self.state(name).closed for name in rooms}
-                names = [name for name in rooms if not sees(query.viewer, Action.LIST, name, closed[name])]
-                mute = {name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name])}
+                names = [
+                    name for name in rooms if not sees(query.viewer, Action.LIST, name, closed[name], self.id(name))
+                ]
+                mute = {
+                    name for name in names if sees(query.viewer, Action.SEE_TOPIC, name, closed[name], self.id(name))
+                }
                 shown = [(name, "" if name in mute else self.state(name).topic.text) for name in names[: query.limit]]
                 return RoomList(shown, len(names))
             case After():

@@ -92,7 +92,7 @@ def test_banned_user_outside_a_room_cannot_read_it() -> None:
 def test_room_of_which_only_letters_are_known_is_judged_the_same() -> None:
     for letters, change in (("", "+m"), ("k", "+k tea"), ("is", "+is")):
         for action in SEEING:
-            refused = sees(stranger(), action, "ops", letters)
+            refused = sees(stranger(), action, "ops", letters, "ops")
             assert (refused.code if refused else "") == code(stranger(), action, opened(change))
 
 

@@ -132,7 +132,7 @@ class Hub(Core):
         """Take a user out of all rooms with their last session, and free their nick."""
         leaves: dict[str, Left] = {}
         joining = [room for room, join in user.joining.items() if join]
-        for room in () if self.closing else (*user.rooms, *joining):
+        for room in () if self.closing else (*(room.name for room in user.rooms.values()), *joining):
             # `must_store`: the other members must see the leave even if the disk is full at the moment.
             if leave := user.leave_of(room):
                 leave.must_store = True
@@ -277,8 +277,8 @@ class Hub(Core):
     def set_encoder(self, session: Session, encoder: Encoder) -> None:
         """Use another encoder for the session from now on, in all its rooms."""
         session.encoder = encoder
-        for name, room in session.rooms.items():
-            room.set_encoder(session, session.encoder_in(name))
+        for room in session.rooms.values():
+            room.set_encoder(session, session.encoder_in(room.id))
 
     def has_unsettled(self, session: Session) -> bool:
         """Return whether the session is behind in a room; `Client.resume_input` is called when it has caught up."""

@@ -304,7 +304,7 @@ class Naming:
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
-        self._core.publish_event(session, dict.fromkeys(session.rooms, NickChanged(nick)))
+        self._core.publish_event(session, {room.name: NickChanged(nick) for room in session.rooms.values()})
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""

@@ -86,7 +86,7 @@ class Orphan(NamedTuple):
 
 def person(user: User) -> Person:
     """Return the description of a user of this node for other nodes."""
-    places = {name: seq for name, room in user.rooms.items() if (seq := room.members.get(user, 0))}
+    places = {room.name: seq for room in user.rooms.values() if (seq := room.members.get(user, 0))}
     return Person(
         user.nick,
         user.host,
@@ -193,7 +193,7 @@ class RemoteUsers:
     def room_unloaded(self, room: Room) -> None:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for user in self.rooms.get(room.name, ()):
-            user.rooms.pop(room.name, None)
+            user.rooms.pop(room.id, None)
         for orphans in self._orphans.values():
             orphans.pop(room.name, None)  # their leaves are not seen here any more
 
@@ -303,7 +303,7 @@ class RemoteUsers:
         """
         ended, self._ended = self._ended, {}
         for user, room in ended:
-            here = user.present and room.name in user.rooms
+            here = user.present and room.id in user.rooms
             if here and key_of(user.nick) not in self._core.nicks.losing:
                 self._core.rejoin(user, room.name)
 

@@ -55,8 +55,8 @@ def go_on(hub: Hub, session: Session, seen: Mapping[str, int | None]) -> None:
             after[names.check_room(clean(name))] = seq
         except Refused as refusal:
             hub.refuse(session, refusal, room=name)
-    for name, room in list(session.rooms.items()):
-        hub.rooms.show(session, room, after.pop(name, None))
+    for room in list(session.rooms.values()):
+        hub.rooms.show(session, room, after.pop(room.name, None))
     session.flush()
     for name, seq in after.items():
         try:

@@ -32,7 +32,7 @@ class Member(Principal, Protocol):
 
     @property
     def rooms(self) -> dict[str, Any]:
-        """The rooms of which the user is a member, by name."""
+        """The rooms of which the user is a member, by id."""
         ...
 
 
@@ -295,14 +295,14 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
     def add_member(self, user: MemberT, seq: int) -> None:
         """Make a user a member, whose join has number `seq`; the rights that are saved for the user come back."""
         self.members[user] = seq
-        user.rooms[self.name] = self
+        user.rooms[self.id] = self
         self.absent.pop((key_of(user.nick), user.host), None)
         self.state.admit(user)
 
     def remove_member(self, user: MemberT) -> None:
         """Make a user a member no more; raise KeyError if the user is none."""
         del self.members[user]
-        user.rooms.pop(self.name, None)
+        user.rooms.pop(self.id, None)
         self.state.dismiss(user)
 
     def add_session(self, session: ReaderT, encoder: Encoder) -> None:

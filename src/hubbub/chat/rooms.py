@@ -55,8 +55,8 @@ class Rooms:
         """
         user = owner(session)
         room = names.check_room(clean(name))
-        if room in user.rooms:
-            self.focus(session, room)
+        if known := self.inside(session, room):
+            self.focus(session, known.id)
             self._core.reply(session, Notice((f"You are in {room}",)))
             return
         if room in user.joining:
@@ -159,15 +159,20 @@ class Rooms:
             Refused: it is not in that room.
 
         """
-        room = session.rooms.get(name or session.current)
+        room = self.inside(session, name) if name else session.rooms.get(session.current)
         if room is None and name:
-            room = session.rooms.get(key_of(clean(name).removeprefix("#")))
+            room = self.inside(session, key_of(clean(name).removeprefix("#")))
         if room is None and session.rooms and not name:
             raise refusals.NOT_A_ROOM()
         if room is None:
             where = beginning(clean(name)).removeprefix("#")
             raise refusals.NOT_IN_ROOM(room=where) if name else refusals.NOT_IN_ANY_ROOM()
         return room
+
+    def inside(self, session: Session, name: str) -> Room | None:
+        """Return the room with this name if the session is in it."""
+        room = self.loaded.get(name)
+        return room if room and room.id in session.rooms else None
 
     def seen(self, session: Session, name: str) -> Room:
         """Return a loaded room that the session may know of.
@@ -179,10 +184,10 @@ class Rooms:
         room = self.loaded.get(key_of(clean(name).removeprefix("#")))
         return room if room and self._core.may(session, Action.LIST, room) else self.of(session, name)
 
-    def focus(self, session: Session, name: str) -> None:
+    def focus(self, session: Session, id: str) -> None:
         """Make a room of the session its current one, and change the encoders of the old and the new one."""
-        before, session.current = session.current, name
-        for room in (before, name):
+        before, session.current = session.current, id
+        for room in (before, id):
             if room in session.rooms:
                 session.rooms[room].set_encoder(session, session.encoder_in(room))
 
@@ -231,8 +236,8 @@ class Rooms:
             self._let_watch(session, room, room.end if after is None else room.cursor_at(after))
 
     def _let_watch(self, session: Session, room: Room, cursor: Cursor) -> None:
-        session.watched[room.name] = room
-        session.current = room.name
+        session.watched[room.id] = room
+        session.current = room.id
         room.add_session(session, session.encoder)
         self._delivery.start(session, room, cursor)
         self._delivery.drop_caches()
@@ -259,7 +264,7 @@ class Rooms:
         """
         user = owner(author(posting))
         user.joining.pop(room.name, None)
-        user.rooms[room.name] = room
+        user.rooms[room.id] = room
         cursor = batch.cursor(index)
         left = room.absent.pop((key_of(user.nick), user.host), None)
         room.add_member(user, cursor.seq)
@@ -279,9 +284,9 @@ class Rooms:
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
         """Let a session be given a room of its user; the step DELIVER begins with the entries."""
-        room.add_session(session, session.encoder_in(room.name))
+        room.add_session(session, session.encoder_in(room.id))
         if focus:
-            self.focus(session, room.name)
+            self.focus(session, room.id)
 
     def show(self, session: Session, room: Room, seq: int | None) -> None:
         """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes."""
@@ -327,7 +332,7 @@ class Rooms:
     def left(self, posting: Posting, room: Room, *_: object) -> None:
         """Remove the user of a stored leave from the room."""
         user = owner(author(posting))
-        if room.name in user.rooms:  # not removed before, by a kick for example
+        if room.id in user.rooms:  # not removed before, by a kick for example
             self.remove(user, room)
 
     def kicked(self, room: Room, entry: Entry, body: Kicked) -> None:
@@ -338,7 +343,7 @@ class Rooms:
 
     def remove(self, user: User, room: Room, kick: Entry | None = None) -> None:
         """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
-        del user.rooms[room.name]
+        del user.rooms[room.id]
         if not is_known(self._core.viewer_of(user), room.state):
             user.remember(room.id)
         if room.state.status.get(user):
@@ -351,15 +356,15 @@ class Rooms:
             unread = session in self._delivery.behind
             self.detach(session, room)
             if not session.closed:
-                session.replies.append(RoomExited(room.name, session.current, kick if unread else None))
+                session.replies.append(RoomExited(room.name, session.current_name, kick if unread else None))
                 session.flush()
         self._core.on_user_changed(user)
 
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""
         self._delivery.end(session, room)
-        session.watched.pop(room.name, None)
-        if session.current == room.name:
+        session.watched.pop(room.id, None)
+        if session.current == room.id:
             session.current = ""
             if session.rooms and not session.closed:
                 self.focus(session, next(reversed(session.rooms)))
@@ -379,9 +384,6 @@ class Rooms:
             user.move(before, to)
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
         for session in list(room.sessions):
-            if before in session.watched:
-                session.watched[to] = session.watched.pop(before)
-            session.current = to if session.current == before else session.current
             self._core.touch(session)
             self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
         self._admit_parked(room)

@@ -166,10 +166,10 @@ class Session:
         self.secure = False  # encrypted connection
         self.user: User | None = None
         self.user_id = id_prefix.rstrip(".")  # the id that a new user of this session will have
-        self.watched: dict[str, Room] = {}  # the rooms that it reads without a user
+        self.watched: dict[str, Room] = {}  # the rooms that it reads without a user, by id
         # The label for the drafts that it publishes now: each of them is acknowledged under it.
         self.label = ""
-        self.current = ""  # the room in which it speaks; "" for none
+        self.current = ""  # the id of the room in which it speaks; "" for none
         # Its drafts without an outcome and the replies behind them, in the order in which they are sent.
         self.replies: list[Turn] = []
         self.next_id = 0
@@ -184,8 +184,14 @@ class Session:
 
     @property
     def rooms(self) -> dict[str, Room]:
-        """The rooms whose entries it is given: all of its user's, or those that it watches without a user."""
+        """The rooms whose entries it is given, by id: all of its user's, or those that it watches without a user."""
         return self.user.rooms if self.user else self.watched
+
+    @property
+    def current_name(self) -> str:
+        """The name of the room in which it speaks; "" for none."""
+        room = self.rooms.get(self.current)
+        return room.name if room else ""
 
     @property
     def nick(self) -> str:
@@ -312,7 +318,7 @@ class Session:
         return event
 
     def encoder_in(self, room: str) -> Encoder:
-        """Return the encoder for the entries of a room: the current room may have another one than the rest."""
+        """Return the encoder for the entries of the room with an id: the current room may have another than others."""
         return self.encoder if room == self.current else self.encoder.for_other_room
 
 
@@ -366,7 +372,7 @@ class User(RoomMemory):
         # While it has none: by room, the number of the last entry that it was given.
         self.left_at: dict[str, int] = {}
         self.screens = 0  # how many sessions it has had
-        self.rooms: dict[str, Room] = {}  # of which it is a member, in the order of joining; loaded ones alone
+        self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone
         # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
         self.joining: dict[str, Posting | None] = {}
         # Its joins, leaves and renames that have no outcome yet, and the operations before them. The next commands of
@@ -447,8 +453,6 @@ class User(RoomMemory):
 
     def move(self, before: str, to: str) -> None:
         """Carry all that it knows of a room over to the room's new name."""
-        if before in self.rooms:
-            self.rooms = {to if name == before else name: room for name, room in self.rooms.items()}
         if join := self.joining.get(before):
             # A join without a posting still waits for the load of a room: it will open a new one of the old name.
             del self.joining[before]

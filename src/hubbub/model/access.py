@@ -64,7 +64,7 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
     if action is Action.JOIN:
         return _join(viewer, state, coming)
     if action in _SEEING:
-        return sees(viewer, action, state.name, state.closed) or _barred(viewer, action, state)
+        return sees(viewer, action, state.name, state.closed, state.id) or _barred(viewer, action, state)
     if viewer.reads_only and action is not Action.CHANGE_NAME:
         return refusals.ACCOUNT_REQUIRED()
     for check in _CHECKS[action]:
@@ -78,7 +78,7 @@ def members_speak_freely(state: RoomState) -> bool:
     return not ("m" in state.flags or state.slow.seconds or state.lists.bans)
 
 
-def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | None:
+def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Refused | None:
     """Return None if a user may see something of a room, else the refusal; only its name and closing modes are needed.
 
     The actions are LIST, READ, WATCH and those that begin with SEE_.
@@ -88,9 +88,10 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str) -> Refused | No
         action: the part of the room that the user asks to see.
         room: the room's name.
         closed: those of the letters in CLOSED that are set.
+        id: the room's id.
 
     """
-    if viewer.system or room in viewer.rooms:
+    if viewer.system or id in viewer.rooms:
         return None
     if viewer.operator and action not in (Action.READ, Action.WATCH):
         # A server operator looks after all rooms, but the messages are for the members alone.
@@ -116,7 +117,7 @@ _SEEING = frozenset(
 
 
 def _is_member(viewer: Viewer, state: RoomState) -> bool:
-    return state.name in viewer.rooms
+    return state.id in viewer.rooms
 
 
 def _rights(viewer: Viewer, state: RoomState) -> str:

@@ -55,7 +55,7 @@ class Viewer(NamedTuple):
     Without arguments it is a stranger without a name or an address.
     """
 
-    rooms: tuple[str, ...] = ()  # the user's rooms, as a member
+    rooms: tuple[str, ...] = ()  # the ids of the user's rooms, as a member
     mask: str = ""  # nick!user@cloak.wire; without a name, nothing before the `!`
     operator: bool = False  # of the server
     now: float = 0.0  # epoch seconds: bans end by the calendar

@@ -186,7 +186,7 @@ def list_rooms(hub: Hub, session: Session, _: str = "", part: ListPart = BEGINNI
     """Reply with the rooms that the session may know of, with their topics and numbers of members."""
     viewer = hub.viewer(session)
     query = AllRooms(part.limit, part.after or "", viewer=viewer)
-    hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current, part))
+    hub.ask(session, query, lambda stored: rooms_of(hub, stored, viewer, session.current_name, part))
 
 
 def _topic(hub: Hub, session: Session, argument: str) -> None:

@@ -52,7 +52,7 @@ def room_at(client: IrcClient, name: str) -> Room | None:
 def room_of(client: IrcClient, name: str) -> Room | None:
     """Return a channel's room if the client is a member. If not, reply with 403 or 442 and return None."""
     room = room_at(client, name)
-    if room and room.name not in client.session.rooms:
+    if room and room.id not in client.session.rooms:
         client.numeric(442, name)
         return None
     return room
@@ -64,8 +64,8 @@ def room_of(client: IrcClient, name: str) -> Room | None:
 def join(client: IrcClient, params: list[str]) -> None:
     """JOIN #a,#b [key,key]: join channels, one after the other; JOIN 0 leaves all of them."""
     if params == ["0"]:
-        for name in list(client.session.rooms):
-            client.hub.rooms.leave(client.session, name)
+        for room in list(client.session.rooms.values()):
+            client.hub.rooms.leave(client.session, room.name)
         return
     keys = params[1].split(",") if len(params) > 1 else []
     for number, name in enumerate(params[0].split(",")):
@@ -76,7 +76,7 @@ def join(client: IrcClient, params: list[str]) -> None:
 def _join(client: IrcClient, name: str, key: str) -> None:
     try:
         room = room_name(name)
-        if room not in client.session.rooms:
+        if client.hub.rooms.inside(client.session, room) is None:
             client.hub.rooms.join(client.session, room, key=key)
     except Refused as refusal:
         if refusal.code == "too-many-rooms":
@@ -115,7 +115,7 @@ def names_lines(client: IrcClient, room: Room) -> list[bytes]:
     The lines for members of the room are cached until the room changes.
     """
     multi, hosts = "multi-prefix" in client.caps, "userhost-in-names" in client.caps
-    inside = room.name in client.session.rooms
+    inside = room.id in client.session.rooms
     key = (room.end.seq, len(room.members), len(client.hub.remote.rooms.get(room.name, ())), multi, hosts)
     cached = client.network.names.get(room.name) if inside else None  # the log does not show who is invisible
     if cached is None or cached[0] != key:
@@ -158,7 +158,7 @@ def topic(client: IrcClient, params: list[str]) -> None:
             client.send(*topic_lines(client, room))
         else:
             client.numeric(331, channel(room.name))
-    elif room.name not in client.session.rooms:
+    elif room.id not in client.session.rooms:
         client.numeric(442, params[0])
     else:
         client.hub.set_topic(client.session, params[1], room.name, cuts=True)
@@ -198,7 +198,7 @@ def knock(client: IrcClient, params: list[str]) -> None:
     room = room_at(client, name)
     if room is None:
         return
-    if room.name in client.session.rooms:
+    if room.id in client.session.rooms:
         client.numeric(714, name)
         return
     refused = may(client.hub.viewer(client.session), Action.JOIN, room.state, room.count)
@@ -249,7 +249,7 @@ def redact(client: IrcClient, params: list[str]) -> None:
     """REDACT target msgid [reason]: delete a message (draft/message-redaction)."""
     target, id = params[0], params[1]
     room = find_room(client, target)
-    if room is None or room.name not in client.session.rooms:
+    if room is None or room.id not in client.session.rooms:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot delete messages there")
         return
 

@@ -32,7 +32,7 @@ from hubbub.wire.irc.numerics import REFUSALS, TEXTS
 
 def _joined(client: IrcClient, event: RoomEntered, again: bool = False) -> None:
     room = client.hub.rooms.loaded.get(event.room)
-    if room is None or room.name not in client.session.rooms:
+    if room is None or room.id not in client.session.rooms:
         return
     session, real = client.session, client.user.real if client.user else ""
     entry = Entry(room.name, 0, 0, client.hub.clock(), client.nick, "", Joined(real), session.host, session.tags)
@@ -73,7 +73,7 @@ def _past(client: IrcClient, event: HistoryShown) -> None:
 def _refusal(client: IrcClient, event: Refusal) -> None:
     about = [channel(event.room)] if event.room else []
     code = REFUSALS[event.code]
-    if event.code == "broker" and event.room and event.room not in client.session.rooms:
+    if event.code == "broker" and event.room and not client.hub.rooms.inside(client.session, event.room):
         code = 437  # the join failed
     if code and (about or code == 412):
         text = TEXTS[code] if code in (471, 473, 474, 475) else event.text

@@ -121,7 +121,7 @@ def _bound(client: IrcClient, verb: str, target: str, text: str) -> float | str 
 
 def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], limit: int) -> None:
     room = find_room(client, target)
-    if target.startswith("#") and (room is None or room.name not in client.session.rooms):
+    if target.startswith("#") and (room is None or room.id not in client.session.rooms):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
     if room is None:  # private messages are not stored

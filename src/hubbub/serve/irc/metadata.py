@@ -226,7 +226,7 @@ def _around(client: IrcClient, rooms: Iterable[Room]) -> Iterator[tuple[str, Map
     seen = {client.user}
     for room in rooms:
         yield channel(room.name), kept.rooms.get(room.id, {})
-        for user in room.members if room.name in client.session.rooms else ():
+        for user in room.members if room.id in client.session.rooms else ():
             if user not in seen:
                 seen.add(user)
                 yield user.nick, kept.users.get(user, {})
@@ -250,7 +250,7 @@ def _follows(client: IrcClient, target: MetadataTarget) -> bool:
     """Return whether a client is notified of changes: it is in the room, shares a room with or monitors the user."""
     rooms = client.session.rooms
     if target.room:
-        return target.room.name in rooms
+        return target.room.id in rooms
     assert target.user is not None
     return not rooms.keys().isdisjoint(target.user.rooms) or key_of(target.name) in client.monitored
 

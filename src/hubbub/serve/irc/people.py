@@ -22,7 +22,7 @@ FIELDS = "tcuihsnfdlaor"  # WHOX fields in the order of the reply
 
 def common(client: IrcClient, user: User) -> list[Room]:
     """Return the rooms that a client shares with a user."""
-    return [room for name, room in user.rooms.items() if name in client.session.rooms]
+    return [room for id, room in user.rooms.items() if id in client.session.rooms]
 
 
 def visible(client: IrcClient, user: User) -> bool:
@@ -58,7 +58,7 @@ def _found(client: IrcClient, mask: str) -> Iterable[tuple[User, Room | None]]:
     if mask.startswith("#"):
         room = find_room(client, mask)
         if room and hub.may(client.session, Action.SEE_MEMBERS, room):
-            inside = room.name in client.session.rooms
+            inside = room.id in client.session.rooms
             for user in room.members:
                 if inside or "i" not in user.modes:
                     yield user, room
@@ -130,10 +130,10 @@ def _whois(client: IrcClient, user: User) -> None:
     client.reply("311", client.nick, nick, *_parts(user), "*", user.real or nick)
     own = user is client.user
     rooms = [
-        room.state.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(name)
-        for name, room in user.rooms.items()
+        room.state.prefixes(user)[: None if "multi-prefix" in client.caps else 1] + channel(room.name)
+        for room in user.rooms.values()
         if own
-        or name in client.session.rooms
+        or room.id in client.session.rooms
         or ("i" not in user.modes and client.hub.may(client.session, Action.SEE_MEMBERS, room))
     ]
     for names in wire.fill(rooms, 380):

@@ -297,7 +297,7 @@ class WebSocketClient:
         if request.room.startswith("@"):
             rooms.focus(self._session, "")
         elif request.room:
-            rooms.focus(self._session, rooms.of(self._session, request.room).name)
+            rooms.focus(self._session, rooms.of(self._session, request.room).id)
         slash.run(self._hub, self._session, request.line)
 
     def _msg(self, request: wire.Msg) -> None:

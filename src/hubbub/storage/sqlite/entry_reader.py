@@ -41,8 +41,8 @@ class EntryReader:
         """Return the ids of the closed rooms in which a viewer may not do `action`."""
         if viewer.system:
             return set()
-        closed = room_state.closed(self._db)
-        return {room for room, name, letters in closed if sees(viewer, action, name, letters)}
+        closed = room_state.closed(self._db, self._version)
+        return {room for room, name, letters, id in closed if sees(viewer, action, name, letters, id)}
 
     def _count(self, table: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from hubbub.model.codec import record
 from hubbub.model.entries import KINDS, Entry, Joined, ModesChanged, NickChanged, TopicSet, Unknown
 from hubbub.model.room.state import RoomState
-from hubbub.storage.sqlite.schema import entry_of
+from hubbub.storage.sqlite.schema import ROOM_KEYS, entry_of
 
 _SCHEMA = """
 CREATE TABLE ruling (
@@ -107,9 +107,10 @@ def snapshot_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
     return [entry for entry in made if entry]
 
 
-def closed(db: sqlite3.Connection) -> list[tuple[int, str, str]]:
-    """Return the id and the name of each room that is closed, with the letters that close it."""
-    return db.execute("SELECT id, name, letters FROM shut JOIN room ON room.id = shut.room").fetchall()
+def closed(db: sqlite3.Connection, version: int) -> list[tuple[int, str, str, str]]:
+    """Return the number and the name of each room that is closed, the letters that close it, and the room's id."""
+    id = "key" if version >= ROOM_KEYS else "name"
+    return db.execute(f"SELECT id, name, letters, {id} FROM shut JOIN room ON room.id = shut.room").fetchall()
 
 
 def _entries(db: sqlite3.Connection, name: str, sql: str, room: int) -> Iterator[Entry | None]:

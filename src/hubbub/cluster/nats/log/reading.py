@@ -80,10 +80,12 @@ async def all_rooms(link: NatsConnection, query: AllRooms, followed: Iterable[St
     """
     states = await states_of(link, followed)
     who = query.viewer
-    listed = (one for one in states if one.name > query.after and not sees(who, Action.LIST, one.name, one.letters))
+    listed = (
+        one for one in states if one.name > query.after and not sees(who, Action.LIST, one.name, one.letters, one.key)
+    )
     known = sorted(listed, key=attrgetter("name"))
     shown = known[: query.limit]
-    topics = ("" if sees(who, Action.SEE_TOPIC, one.name, one.letters) else one.topic for one in shown)
+    topics = ("" if sees(who, Action.SEE_TOPIC, one.name, one.letters, one.key) else one.topic for one in shown)
     return RoomList([(one.name, topic) for one, topic in zip(shown, topics, strict=True)], len(known))
 
 
