@@ -8,7 +8,7 @@ import pytest
 
 from doubles import House, Peer
 from hubbub.chat import pipeline as pipeline_module
-from hubbub.chat.pipeline import STORM_JOINS, Pipeline
+from hubbub.chat.pipeline import STORM_JOINS, Pipeline, PostingsById
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal, RoomEntered
@@ -488,3 +488,14 @@ def test_next_batch_follows_a_fault_of_the_delivery() -> None:
     with pytest.raises(RuntimeError):
         loop.store()
     assert loop.run() == ["2"]
+
+
+def test_postings_of_one_event_are_told_apart_by_their_rooms() -> None:
+    postings = PostingsById()
+    for room in ("a", "b"):
+        postings.add(Posting(draft_of(room, Kind.RENAME, "Al", "Bo", "x.1")))
+    assert len(postings) == 2 and postings.find("x.1", "c") is None and postings.pop("x.2", "a") is None
+    newest = postings.newest
+    assert newest is postings.find("x.1", "b")
+    assert postings.pop("x.1", "a") and postings.pop("x.1", "b") is newest
+    assert not postings and postings.newest is None and list(postings) == []
