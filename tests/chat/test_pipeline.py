@@ -492,10 +492,14 @@ def test_next_batch_follows_a_fault_of_the_delivery() -> None:
 
 def test_postings_of_one_event_are_told_apart_by_their_rooms() -> None:
     postings = PostingsById()
-    for room in ("a", "b"):
+    for room in ("a", "b", "c"):
         postings.add(Posting(draft_of(room, Kind.RENAME, "Al", "Bo", "x.1")))
-    assert len(postings) == 2 and postings.find("x.1", "c") is None and postings.pop("x.2", "a") is None
+    assert len(list(postings.all())) == 3 and postings.find("x.1", "d") is None and postings.take("x.2", "a") is None
+    assert postings.take("x.1", "d") is None
     newest = postings.newest
-    assert newest is postings.find("x.1", "b")
-    assert postings.pop("x.1", "a") and postings.pop("x.1", "b") is newest
-    assert not postings and postings.newest is None and list(postings) == []
+    assert newest is postings.find("x.1", "c")
+    for room in ("b", "a"):
+        taken = postings.take("x.1", room)
+        assert taken and taken.draft.room == room
+    assert postings.take("x.1", "c") is newest
+    assert not postings and postings.newest is None and list(postings.all()) == []

@@ -62,52 +62,58 @@ class DraftPublisher(Protocol):
         ...
 
 
-class PostingsById:
-    """Postings by the ids of their drafts, the oldest first; those of one event in several rooms have the same id."""
+class PostingsById(dict[str, Posting]):
+    """Postings by the ids of their drafts, the oldest first.
+
+    Those of one event in several rooms have the same id; all but the first of them are kept apart, because nearly all
+    ids belong to one posting.
+    """
 
     def __init__(self) -> None:
-        self._by_id: dict[str, list[Posting]] = {}
+        self._others: dict[str, list[Posting]] = {}
 
     def add(self, posting: Posting) -> None:
         """Add a posting."""
-        self._by_id.setdefault(posting.draft.id, []).append(posting)
+        if self.setdefault(posting.draft.id, posting) is not posting:
+            self._others.setdefault(posting.draft.id, []).append(posting)
 
     def find(self, id: str, room: str) -> Posting | None:
         """Return the posting with this id for a room, if it is here."""
-        found = self._by_id.get(id)
-        if not found:
-            return None
-        return found[0] if len(found) == 1 else next((one for one in found if one.draft.room == room), None)
+        others = self._others.get(id) if self._others else None
+        if not others:
+            return self.get(id)
+        return next((one for one in (self[id], *others) if one.draft.room == room), None)
 
-    def pop(self, id: str, room: str) -> Posting | None:
+    def take(self, id: str, room: str) -> Posting | None:
         """Remove the posting with this id for a room, and return it, if it is here."""
+        others = self._others.get(id) if self._others else None
+        if not others:
+            return self.pop(id, None)
         posting = self.find(id, room)
-        if posting:
-            found = self._by_id[id]
-            found.remove(posting)
-            if not found:
-                del self._by_id[id]
+        if posting is self[id]:
+            self[id] = others.pop(0)
+        elif posting:
+            others.remove(posting)
+        if not others:
+            del self._others[id]
         return posting
 
     @property
     def newest(self) -> Posting | None:
         """The posting that was added last."""
-        newest = next(reversed(self._by_id.values()), None)
-        return newest[-1] if newest else None
+        newest = next(reversed(self.values()), None)
+        return self._others.get(newest.draft.id, [newest])[-1] if newest else None
 
     def limit(self, count: int) -> None:
         """Remove the oldest postings, so that those with at most `count` ids are left."""
-        while len(self._by_id) > count:
-            del self._by_id[next(iter(self._by_id))]
+        while len(self) > count:
+            id = next(iter(self))
+            del self[id]
+            self._others.pop(id, None)
 
-    def __iter__(self) -> Iterator[Posting]:
-        return chain.from_iterable(self._by_id.values())
-
-    def __len__(self) -> int:
-        return sum(map(len, self._by_id.values()))
-
-    def __bool__(self) -> bool:
-        return bool(self._by_id)
+    def all(self) -> Iterator[Posting]:
+        """Yield all postings."""
+        return chain(self.values(), *self._others.values())
 
 
 class Pipeline:
@@ -168,11 +174,11 @@ class Pipeline:
 
     def __iter__(self) -> Iterator[Posting]:
         """Yield the postings that have no outcome yet, those with the log first."""
-        yield from self._in_flight
+        yield from self._in_flight.all()
         yield from self._gathered
 
     def __len__(self) -> int:
-        return len(self._gathered) + len(self._in_flight)
+        return len(self._gathered) + sum(1 for _ in self._in_flight.all())
 
     @property
     def newest(self) -> Posting | None:
@@ -272,7 +278,7 @@ class Pipeline:
         """Settle the drafts of these stored entries, once the entries are delivered."""
         stored = []
         for entry in entries:
-            if posting := self._in_flight.pop(entry.id, entry.room):
+            if posting := self._in_flight.take(entry.id, entry.room):
                 posting.entry = entry
                 stored.append(posting)
             elif self._unconfirmed:
@@ -281,7 +287,7 @@ class Pipeline:
 
     def _confirm(self, entry: Entry) -> None:
         """Tell the session of a draft that was reported as not confirmed that the draft is stored after all."""
-        posting = self._unconfirmed.pop(entry.id, entry.room)
+        posting = self._unconfirmed.take(entry.id, entry.room)
         if posting and posting.session and not posting.session.closed:
             if posting.label:
                 posting.session.replies.append(Acknowledged(posting.label, entry))
@@ -299,7 +305,7 @@ class Pipeline:
         have to wait until the disk has space for it.
         """
         lost, again = [], []
-        for posting in [one for draft in drafts if (one := self._in_flight.pop(draft.id, draft.room))]:
+        for posting in [one for draft in drafts if (one := self._in_flight.take(draft.id, draft.room))]:
             if posting.draft.must_store and not _never_joined(posting):
                 posting.done = True
                 again.append(posting)
