@@ -70,23 +70,23 @@ class PostingsById(dict[str, Posting]):
     """
 
     def __init__(self) -> None:
-        self._others: dict[str, list[Posting]] = {}
+        self.others: dict[str, list[Posting]] = {}
 
     def add(self, posting: Posting) -> None:
         """Add a posting."""
         if self.setdefault(posting.draft.id, posting) is not posting:
-            self._others.setdefault(posting.draft.id, []).append(posting)
+            self.others.setdefault(posting.draft.id, []).append(posting)
 
     def find(self, id: str, room: str) -> Posting | None:
         """Return the posting with this id for a room, if it is here."""
-        others = self._others.get(id) if self._others else None
+        others = self.others.get(id) if self.others else None
         if not others:
             return self.get(id)
         return next((one for one in (self[id], *others) if one.draft.room == room), None)
 
     def take(self, id: str, room: str) -> Posting | None:
         """Remove the posting with this id for a room, and return it, if it is here."""
-        others = self._others.get(id) if self._others else None
+        others = self.others.get(id) if self.others else None
         if not others:
             return self.pop(id, None)
         posting = self.find(id, room)
@@ -95,25 +95,25 @@ class PostingsById(dict[str, Posting]):
         elif posting:
             others.remove(posting)
         if not others:
-            del self._others[id]
+            del self.others[id]
         return posting
 
     @property
     def newest(self) -> Posting | None:
         """The posting that was added last."""
         newest = next(reversed(self.values()), None)
-        return self._others.get(newest.draft.id, [newest])[-1] if newest else None
+        return self.others.get(newest.draft.id, [newest])[-1] if newest else None
 
     def limit(self, count: int) -> None:
         """Remove the oldest postings, so that those with at most `count` ids are left."""
         while len(self) > count:
             id = next(iter(self))
             del self[id]
-            self._others.pop(id, None)
+            self.others.pop(id, None)
 
     def all(self) -> Iterator[Posting]:
         """Yield all postings."""
-        return chain(self.values(), *self._others.values())
+        return chain(self.values(), *self.others.values())
 
 
 class Pipeline:
@@ -197,6 +197,9 @@ class Pipeline:
 
     def find(self, entry: Entry) -> Posting | None:
         """Return the posting of an entry, if this process published it."""
+        posting = self._in_flight.get(entry.id)
+        if posting and posting.draft.room == entry.room:
+            return posting
         return self._in_flight.find(entry.id, entry.room) or self._unconfirmed.find(entry.id, entry.room)
 
     def wait_for_room(self, session: Session) -> None:
@@ -238,7 +241,8 @@ class Pipeline:
         batch, self._gathered = self._gathered, []
         if batch:
             for posting in batch:
-                self._in_flight.add(posting)
+                if self._in_flight.setdefault(posting.draft.id, posting) is not posting:
+                    self._in_flight.add(posting)
             self._busy = True
             # A log that gathers batches itself takes the next batch before this one is stored, to shorten the wait.
             if self._log.gathers:
@@ -278,7 +282,8 @@ class Pipeline:
         """Settle the drafts of these stored entries, once the entries are delivered."""
         stored = []
         for entry in entries:
-            if posting := self._in_flight.take(entry.id, entry.room):
+            flying = self._in_flight
+            if posting := flying.take(entry.id, entry.room) if flying.others else flying.pop(entry.id, None):
                 posting.entry = entry
                 stored.append(posting)
             elif self._unconfirmed:

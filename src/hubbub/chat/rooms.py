@@ -159,9 +159,9 @@ class Rooms:
             Refused: it is not in that room.
 
         """
-        room = self.inside(session, name) if name else session.rooms.get(session.current)
-        if room is None and name:
-            room = self.inside(session, key_of(clean(name).removeprefix("#")))
+        room = self.loaded.get(name) if name else session.rooms.get(session.current)
+        if name and (room is None or session not in room.sessions):
+            room = self.inside(session, name) or self.inside(session, key_of(clean(name).removeprefix("#")))
         if room is None and session.rooms and not name:
             raise refusals.NOT_A_ROOM()
         if room is None:
