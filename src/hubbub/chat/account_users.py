@@ -13,7 +13,6 @@ from functools import partial
 from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.chat.core import Core
 from hubbub.chat.naming import Naming
-from hubbub.chat.pipeline import link_drafts
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.turns import Operation
@@ -200,15 +199,14 @@ class AccountUsers:
 
     def _retire(self, session: Session, guest: User) -> None:
         """Take a guest out of the chat, whose session goes on as another user's."""
+        session.next_id += 1
+        id = ids.make_id(session.id_prefix, session.next_id)
         leaves = []
         for room in list(guest.rooms.values()):
-            session.next_id += 1
-            id = ids.make_id(session.id_prefix, session.next_id)
             left = Draft(room.name, guest.nick, Left(quit=True), id, guest.host, guest.tags, must_store=True)
             # Without the session, because by the time that it is stored, the session belongs to the other user.
             leaves.append(Posting(left))
             self._rooms.remove(guest, room)
-        link_drafts(leaves)
         for leave in leaves:
             self._core.pipeline.add(leave)
         guest.remove_session(session)

@@ -159,7 +159,7 @@ class Effects:
                     self._rooms.show(one, room, posting.after if one is posting.session else None)
                     one.flush()
                 if session is posting.session:
-                    self._rooms.focus(session, name)
+                    self._rooms.focus(session, room.id)
 
         self._rooms.load(session, name, opened)
 
