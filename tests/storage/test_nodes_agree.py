@@ -166,8 +166,8 @@ class World:
         names = sorted(one.session.nick for one in self.living)
         inside: dict[str, set[str]] = {}
         for one in self.living:
-            for room in one.session.rooms:
-                inside.setdefault(room, set()).add(one.session.nick)
+            for room in one.session.rooms.values():
+                inside.setdefault(room.name, set()).add(one.session.nick)
         found = []
         if len({fold(name) for name in names}) != len(names):
             found.append(f"one name twice: {names}")

@@ -179,7 +179,7 @@ async def test_topic_that_who_set_it_could_not_note_survives_retention(
     three = await start()
     cy = await three.enter("Cy")
     cy.types("/join dev")
-    await until(lambda: "dev" in cy.session.rooms, lambda: "Cy is not in")
+    await until(lambda: "dev" in [room.name for room in cy.session.rooms.values()], lambda: "Cy is not in")
     assert three.hub.rooms.loaded["dev"].topic == "important"
 
 
@@ -395,7 +395,8 @@ def crowd(hub: Hub, rooms: list[str]) -> list[Silent]:
         user, _ = hub.nicks.claim(f"somebody{number}")
         user.away = "I am away until tomorrow morning " * 8
         hub.naming.attach(peer.session, user)
-        user.rooms = dict.fromkeys(rooms, SimpleNamespace(members={user: 1 << 40}))  # type: ignore[arg-type]
+        for room in rooms:
+            user.rooms[room] = SimpleNamespace(name=room, members={user: 1 << 40})  # type: ignore[assignment]
     return people
 
 

@@ -11,6 +11,7 @@ from nats.aio.msg import Msg
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.chat import moderation
+from hubbub.chat.session import Room
 from hubbub.cluster.nats import broker as broker_module
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import OutcomeUnknown
@@ -21,15 +22,20 @@ from hubbub.errors import BrokerError
 from hubbub.model.entries import RoomRenamed
 
 
+def named(who: Peer) -> dict[str, Room]:
+    """Return the rooms that somebody is in, by name."""
+    return {room.name: room for room in who.session.rooms.values()}
+
+
 def rename(who: Peer, to: str, room: str = "") -> None:
     """Rename the room that somebody is in, as IRC's RENAME does."""
-    found = who.session.rooms[room or who.session.current]
+    found = named(who)[room or who.session.current_name]
     moderation.move(who.node.hub, who.session, found, to, "", lambda refusal: None)
 
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.node.hub.publish(who.session, who.session.current, RoomRenamed(to))
+    who.node.hub.publish(who.session, who.session.current_name, RoomRenamed(to))
 
 
 class Gate:
@@ -101,7 +107,7 @@ def of_ops(question: Any) -> bool:
 
 
 async def called(who: Peer, room: str) -> None:
-    await until(lambda: who.session.current == room, lambda: f"{who.session.current}, not {room}: {who.seen}")
+    await until(lambda: who.session.current_name == room, lambda: f"{who.session.current_name}, not {room}: {who.seen}")
 
 
 async def in_rooms(*peers: Peer, room: str = "ops") -> None:
@@ -134,7 +140,7 @@ async def test_join_during_a_rename_to_that_name_on_another_node_enters_the_rena
     gate = await under_way(ann, "dev")
     bo.types("/join dev", "hello")
     await asyncio.sleep(0.1)
-    assert "dev" not in bo.session.rooms
+    assert "dev" not in named(bo)
     gate.open.set()
     await same([one, two], ["Ann", "Bo"], "dev")
     await ann.sees("hello")
@@ -152,7 +158,7 @@ async def test_join_on_a_node_that_knows_the_old_name_enters_the_same_room(start
     gate = await under_way(ann, "dev")
     cy.types("/join dev", "hello")
     await asyncio.sleep(0.1)
-    assert "dev" not in cy.session.rooms
+    assert "dev" not in named(cy)
     gate.open.set()
     await same([one, two], ["Ann", "Bo", "Cy"], "dev")
     await ann.sees("hello")
@@ -185,7 +191,7 @@ async def test_one_of_two_rooms_that_are_given_one_name_at_once_has_it(start: St
         give(bo, name)
         for who in (ann, bo):
             await until(lambda who=who: not who.session.pending, lambda: "somebody waits")  # type: ignore[misc]
-        rooms = {ann.session.current, bo.session.current}
+        rooms = {ann.session.current_name, bo.session.current_name}
         assert name in rooms and len(rooms) == 2
         await one.stop()
         await two.stop()
@@ -215,7 +221,7 @@ async def test_name_is_claimed_as_long_as_it_is_not_known_whether_it_was_given(
     gate = await under_way(ann, "dev", lost=True)
     bo.types("/join dev")
     await until(lambda: gate.reached > 10, lambda: "it is not tried again")
-    assert "dev" not in bo.session.rooms
+    assert "dev" not in named(bo)
     gate.lost = False
     gate.open.set()
     await same([one, two], ["Ann", "Bo"], "dev")
@@ -296,7 +302,7 @@ async def test_room_that_is_given_anothers_former_name_comes_after_that(
         deaf(two, room)
     for who, to in ((ann, "dev"), (cy, "ops"), (ann, "den")):
         rename(who, to)
-        await until(lambda who=who, to=to: who.session.current == to, lambda: "it has no new name")  # type: ignore[misc]
+        await until(lambda who=who, to=to: who.session.current_name == to, lambda: "it has no new name")  # type: ignore[misc]
     await same([one, two], ["Ann", "Bo"], "den")
     await same([one, two], ["Cy", "Dee"], "ops")
     bo.types("among us")
@@ -341,7 +347,7 @@ async def test_rename_waits_as_long_as_the_servers_do_not_answer(start: Start, m
             rename(who, to)
             await called(who, to)
         await asyncio.sleep(0.5)
-        assert dee.session.current == "den"
+        assert dee.session.current_name == "den"
     await called(bo, "dev")
     await called(dee, "ops")
 
@@ -365,9 +371,9 @@ async def test_room_that_is_followed_no_more_does_not_change_its_name(start: Sta
         while await two.broker.link.last(streams.NOW, f"{streams.STATE}den"):  # noqa: ASYNC110 - or Cy waits
             await asyncio.sleep(0.01)
         cy.types("/join den")
-        await until(lambda: "den" in cy.session.rooms, lambda: cy.seen)
+        await until(lambda: "den" in named(cy), lambda: cy.seen)
     await asyncio.sleep(0.2)
-    assert followed.feeds["den"] is not den and "den" in cy.session.rooms
+    assert followed.feeds["den"] is not den and "den" in named(cy)
 
 
 async def test_note_of_a_name_is_not_taken_away_from_who_claims_it_anew(
@@ -394,7 +400,7 @@ async def test_note_of_a_name_is_not_taken_away_from_who_claims_it_anew(
     await kept.wait()
     cy.types("/join ops")
     await asyncio.sleep(0.2)
-    assert "ops" not in cy.session.rooms
+    assert "ops" not in named(cy)
     gate.open.set()
     await same([one, two, three], ["Ann", "Bo", "Cy"], "ops")
 
@@ -411,7 +417,7 @@ async def test_room_is_followed_once_though_it_is_opened_under_two_names(start: 
         await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
         gate.open.set()
         await same([one, two], ["Ann", "Cy"], "dev")
-    await until(lambda: "ops" in bo.session.rooms, lambda: bo.seen)
+    await until(lambda: "ops" in named(bo), lambda: bo.seen)
     keys = [feed.state.key for feed in two.broker.following.feeds.values()]
     assert len(set(keys)) == len(keys) == 3
     ann.types("hello")
@@ -431,7 +437,7 @@ async def test_what_a_room_did_under_its_former_name_is_not_the_next_ones(start:
         await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
         gate.open.set()
         await same([one, two], ["Ann", "Cy"], "dev")
-    await until(lambda: "ops" in bo.session.rooms, lambda: bo.seen)
+    await until(lambda: "ops" in named(bo), lambda: bo.seen)
     ann.types("hello")
     await cy.sees("hello")
     assert "hello" not in bo.seen
@@ -444,7 +450,7 @@ async def test_room_that_is_renamed_while_it_is_opened_gives_nothing_to_the_next
     ann, cy = await one.enter("Ann"), await two.enter("Cy")
     await in_rooms(ann)
     ann.types("the first", "/topic plans")
-    await until(lambda: ann.session.rooms["ops"].topic == "plans", lambda: ann.seen)
+    await until(lambda: named(ann)["ops"].topic == "plans", lambda: ann.seen)
     at, go = asyncio.Event(), asyncio.Event()
     answer = reading.answer
 
@@ -460,8 +466,8 @@ async def test_room_that_is_renamed_while_it_is_opened_gives_nothing_to_the_next
     rename(ann, "dev")
     await until(lambda: "dev" in two.broker.following.feeds, lambda: "it is not followed")
     go.set()
-    await until(lambda: "ops" in cy.session.rooms, lambda: cy.seen)
-    assert "the first" not in cy.seen and cy.session.rooms["ops"].topic == ""
+    await until(lambda: "ops" in named(cy), lambda: cy.seen)
+    assert "the first" not in cy.seen and named(cy)["ops"].topic == ""
     assert {name for name, feed in two.broker.following.feeds.items() if feed.open} == {"lobby", "ops"}
 
 
@@ -493,7 +499,7 @@ async def test_room_that_is_found_again_is_not_let_go_meanwhile(start: Start) ->
     cy.types("/join dev")
     await until(lambda: bool(feed._news), lambda: "it waits for nothing")
     await two.broker.following.tidy(())
-    await until(lambda: "dev" in cy.session.rooms, lambda: cy.seen)
+    await until(lambda: "dev" in named(cy), lambda: cy.seen)
     assert two.broker.following.feeds["dev"].open
 
 
@@ -526,14 +532,14 @@ async def test_joins_of_rooms_that_swap_names_enter_the_right_ones(start: Start)
     for turn in range(4):
         node = await start()
         cy = await node.enter("Cy")
-        first, second = ann.session.current, bo.session.current
+        first, second = ann.session.current_name, bo.session.current_name
         rename(ann, f"tmp{turn}")
         await until(settled, lambda: "somebody waits")
         rename(bo, first)
         cy.types(f"/join {first}", f"/join {second}")
-        await until(lambda who=cy: len(who.session.rooms) == 3, lambda who=cy: who.seen)  # type: ignore[misc]
+        await until(lambda who=cy: len(named(who)) == 3, lambda who=cy: who.seen)  # type: ignore[misc]
         await until(settled, lambda: "somebody waits")
-        for room in {ann.session.current, bo.session.current}.intersection(cy.session.rooms):
+        for room in {ann.session.current_name, bo.session.current_name}.intersection(named(cy)):
             await until(
                 lambda at=node, room=room: at.who(room) == one.who(room),  # type: ignore[misc]
                 lambda at=node, room=room: f"{room}: {at.who(room)} and {one.who(room)}",  # type: ignore[misc]
