@@ -139,19 +139,11 @@ class Archive(Store):
         seq = self.last
         try:
             db.execute("BEGIN IMMEDIATE")
-            known = self._holders(entries)
             changed: dict[int, WrittenRoom] = {}
             rows: list[tuple[Any, ...]] = []
             overlays: list[tuple[int, Body]] = []
-            for entry in entries:
-                # An import may be started again, and its file may contain an entry twice.
-                holders = known.setdefault(entry.id, set())
-                if self._imported.is_known(entry, holders):
-                    continue
+            for entry, room in self._fresh(entries):
                 seq += 1
-                room = self._rooms.get(entry.room) or self._room(entry.room)
-                holders.add(room.id)
-                self._imported.note(entry, room.id)
                 rows.append(schema.row(entry, seq, room.id, room.last))
                 prev, room.last = room.last, seq
                 if type(entry.body) is Said:
@@ -179,6 +171,17 @@ class Archive(Store):
         if self._mark:
             self._mark.note(seq)
         return count
+
+    def _fresh(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, WrittenRoom]]:
+        """Yield the entries that are not in the log, each once and with its room: a file may contain an entry twice."""
+        known = self._holders(entries)
+        for entry in entries:
+            holders = known.setdefault(entry.id, set())
+            if not self._imported.is_known(entry, holders):
+                room = self._rooms.get(entry.room) or self._room(entry.room)
+                holders.add(room.id)
+                self._imported.note(entry, room.id)
+                yield entry, room
 
     def _holders(self, entries: Sequence[Entry]) -> dict[str, set[int]]:
         """Return, by id, the rooms that have an entry with the id of one of these entries."""
