@@ -408,6 +408,20 @@ class FakeAccounts(NoAccounts):
     def make_code(self, account: Account, done: Callable[[str | Refused], None]) -> None:
         self.asked.append(lambda: done(f"CODE-{account.name}"))
 
+    def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
+        refused = refusals.PASSWORD_SHORT(limit=4) if len(password) < 4 else None
+        self.asked.append(lambda: done(refused or self.add(account.name, password)))
+
+    def set(
+        self,
+        account: Account,
+        done: Checked,
+        stays: bool | None = None,
+        history: bool | None = None,
+        operator: bool | None = None,
+    ) -> None:
+        self.asked.append(lambda: done(self.add(account.name, stays=bool(stays))))
+
     def answer(self) -> None:
         while self.asked:
             self.asked.pop(0)()

@@ -421,3 +421,32 @@ def test_guests_may_be_let_read_only() -> None:
         )
     ]
     assert may_speak == [True, False, False]
+
+
+def test_the_owner_of_an_account_changes_it() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    too = town.log_in("Ann")
+    ann.types("/password abc", "/password open sesame", "/stay maybe", "/stay on", "/account")
+    town.settle()
+    refused, changed, usage, stays, shown = ann.sees()
+    assert isinstance(refused, Refusal) and refused.code == "weak-password"
+    assert isinstance(changed, Notice) and "password is changed" in changed.lines[0]
+    assert isinstance(usage, Refusal) and usage.text == "Usage: /stay on|off"
+    assert stays == Notice(("You stay in your rooms while you are away",))
+    assert isinstance(shown, Notice) and len(shown.lines) == 4 and "stay in" in shown.lines[-1]
+    assert town.accounts.known["ann"][0].stays and ann.user.account == town.accounts.known["ann"][0]
+    ann.types("/stay off")
+    town.settle()
+    assert ann.sees() == [Notice(("You leave your rooms when you disconnect",))]
+    too.types("/logout")
+    town.settle()
+    assert too.sees() == [Notice(("You are logged out",)), Goodbye()] and ann.user.sessions == [ann.session]
+
+
+@pytest.mark.parametrize("line", ["/password open sesame", "/stay on", "/account", "/logout", "/link"])
+def test_a_guest_has_no_account_to_change(line: str) -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.types(line)
+    assert codes(bo) == ["not-logged-in"]

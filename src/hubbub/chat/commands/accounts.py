@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.chat.accounts import Checked
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.errors import Refused
+from hubbub.model.account import Account
 from hubbub.model.events import Notice
 from hubbub.text import refusals
 
@@ -39,10 +42,62 @@ def _log_in(hub: Hub, session: Session, argument: str) -> None:
     hub.account_users.check(session, start, partial(_answer, hub, session))
 
 
-def _link(hub: Hub, session: Session, _: str) -> None:
+def _own(session: Session) -> Account:
+    """Return the account of a session. Raises Refused if it is not logged in."""
     account = session.user.account if session.user else None
     if account is None:
         raise refusals.NOT_LOGGED_IN()
+    return account
+
+
+def _change(hub: Hub, session: Session, start: Callable[[Checked], None], told: str) -> None:
+    """Change the account of a session, and say so when the change is stored."""
+    operation = session.begin("account")
+
+    def changed(outcome: Account | Refused) -> None:
+        if isinstance(outcome, Refused):
+            hub.refuse(session, outcome)
+        else:
+            hub.reply(session, Notice((told,)))
+        session.end(operation)
+
+    start(changed)
+
+
+def _password(hub: Hub, session: Session, password: str) -> None:
+    accounts, account, peer = hub.nicks.accounts, _own(session), hub.account_users.peer(session)
+    told = "Your password is changed; cookies, tokens and codes of your account have ended"
+    _change(hub, session, lambda done: accounts.change_password(account, password, peer, done), told)
+
+
+def _stay(hub: Hub, session: Session, argument: str) -> None:
+    accounts, account = hub.nicks.accounts, _own(session)
+    if argument.lower() not in ("on", "off"):
+        raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
+    stays = argument.lower() == "on"
+    told = "You stay in your rooms while you are away" if stays else "You leave your rooms when you disconnect"
+    _change(hub, session, lambda done: accounts.set(account, done, stays=stays), told)
+
+
+def _account(hub: Hub, session: Session, _: str) -> None:
+    account = _own(session)
+    assert session.user
+    lines = [f"You are logged in as {account.name}, with {len(session.user.sessions)} connections:"]
+    for one in session.user.sessions:
+        here = " (this one)" if one is session else ""
+        lines.append(f"  from {one.address or 'an unknown address'}{here}")
+    lines.append(f"You {'stay in' if account.stays else 'leave'} your rooms when you disconnect (/stay on|off)")
+    hub.reply(session, Notice(tuple(lines)))
+
+
+def _log_out(hub: Hub, session: Session, _: str) -> None:
+    _own(session)
+    hub.reply(session, Notice(("You are logged out",)))
+    hub.depart(session, asked=True)
+
+
+def _link(hub: Hub, session: Session, _: str) -> None:
+    account = _own(session)
     operation = session.begin("code")
 
     def made(code: str | Refused) -> None:
@@ -59,5 +114,9 @@ def _link(hub: Hub, session: Session, _: str) -> None:
 ROWS = (
     SlashCommand("register", "PASSWORD", "Make your name yours: only you can use it.", _register, GROUP),
     SlashCommand("login", "NAME PASSWORD", "Log in, with a password or a code of /link.", _log_in, GROUP),
+    SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
+    SlashCommand("account", "", "Show your account and your connections.", _account, GROUP),
+    SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
+    SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),
     SlashCommand("link", "", "Make a code that logs in another device of yours.", _link, GROUP),
 )

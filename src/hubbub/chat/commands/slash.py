@@ -286,7 +286,7 @@ _ROWS = (
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, *accounts.ROWS, _ROWS[-1])}
 # Commands that take a text, or check the length of their argument themselves.
-LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login"})
+LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login", "password"})
 # Names of the same commands in other chat systems.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
