@@ -210,6 +210,26 @@ def test_a_lost_connection_is_no_leave_if_a_session_comes_back() -> None:
     assert seconds == GRACE_SECONDS and user.present and bo.sees() == []
 
 
+def test_a_room_that_is_renamed_meanwhile_goes_on_where_its_member_left_it() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    ann = town.log_in("Ann")
+    bo.types("/join ops")
+    town.settle()
+    ann.types("/join ops", "before")
+    town.settle()
+    ann.leave()
+    bo.types("one", "/rename dev")
+    town.settle()
+    again = town.house.connect()
+    account = town.accounts.find("Ann")
+    assert account
+    town.hub.account_users.log_in(again.session, account, lambda refusal: None)
+    town.settle()
+    shown = again.sees()
+    assert Missed("dev", 1, town.house.now) in shown and "Ann: before" not in shown
+
+
 def test_a_lost_connection_is_a_leave_after_a_while() -> None:
     town = Town("Ann")
     (bo,) = town.house.enter("Bo")

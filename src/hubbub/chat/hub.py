@@ -118,7 +118,7 @@ class Hub(Core):
         """Take a session from its rooms and its user, who remains in the rooms."""
         rooms = list(session.rooms.values())
         if user and len(user.sessions) == 1:
-            user.left_at = {room.name: self.delivery.delivered_up_to(session, room) for room in rooms}
+            user.left_at = {room.id: self.delivery.delivered_up_to(session, room) for room in rooms}
         if user:
             user.remove_session(session)
         for room in rooms:

@@ -166,7 +166,7 @@ class Naming:
         self._core.on_user_changed(user)
         alone = len(user.sessions) == 1
         for room in user.rooms.values():
-            self._rooms.show(session, room, user.left_at.get(room.name) if alone else None)
+            self._rooms.show(session, room, user.left_at.get(room.id) if alone else None)
         user.left_at = {}
         session.flush()
 

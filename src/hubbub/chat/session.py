@@ -369,7 +369,7 @@ class User(RoomMemory):
         # Those that are connected. The owner of an account may have none for a while, and still be present.
         self.sessions: list[Session] = []
         self.last_session: Session | None = None  # the one that ended last, while there is no other
-        # While it has none: by room, the number of the last entry that it was given.
+        # While it has none: by the id of a room, the number of the last entry that it was given there.
         self.left_at: dict[str, int] = {}
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone
