@@ -410,7 +410,7 @@ class FakeAccounts(NoAccounts):
 
     def change_password(self, account: Account, password: str, peer: LoginPeer, done: Checked) -> None:
         refused = refusals.PASSWORD_SHORT(limit=4) if len(password) < 4 else None
-        self.asked.append(lambda: done(refused or self.add(account.name, password)))
+        self.asked.append(lambda: done(refused or self.add(account.name, password, valid_from=NOON)))
 
     def set(
         self,

@@ -20,11 +20,12 @@ from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.account import Account
 from hubbub.model.entries import Draft, Left, ModeChange, ModesChanged
-from hubbub.model.events import LoggedIn, NickAssigned
+from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
 from hubbub.text.names import key_of
 
+PASSWORD = "password"  # the kind of the operation that changes it
 GRACE_SECONDS = 30.0  # for which a user remains in the rooms without a session
 
 Outcome = Callable[[Refused | None], None]
@@ -39,6 +40,7 @@ class AccountUsers:
         naming: gives users their nicks.
         leave: takes a user out of all rooms, by its last session.
         expel: ends all sessions of a user with a reason.
+        depart: ends one session.
 
     """
 
@@ -49,12 +51,14 @@ class AccountUsers:
         naming: Naming,
         leave: Callable[[Session, User, str, bool], None],
         expel: Callable[[User, str], None],
+        depart: Callable[[Session, str], None],
     ) -> None:
         self._core = core
         self._rooms = rooms
         self._naming = naming
         self._leave = leave
         self._expel = expel
+        self._depart = depart
         self._users: dict[str, User] = {}  # the users here, by the id of their account
         self._registering: set[str] = set()  # the folded names that sessions here are registering
 
@@ -272,4 +276,14 @@ class AccountUsers:
         elif not account.is_open(self._core.clock()):
             self._expel(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
         else:
+            before = user.account
             user.own(account)
+            if before and account.valid_from > before.valid_from:
+                self._end_older(user)
+
+    def _end_older(self, user: User) -> None:
+        """End the sessions of a user whose password was changed, except the one in which it was changed."""
+        for session in list(user.sessions):
+            if not any(isinstance(one, Operation) and one.kind == PASSWORD for one in session.pending):
+                self._core.reply(session, Notice(("Your password was changed; log in again",)))
+                self._depart(session, "password changed")

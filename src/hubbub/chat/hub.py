@@ -68,7 +68,7 @@ class Hub(Core):
         self.steps = Steps(self.delivery, self.remote, self.send_to)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
-        self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel)
+        self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel, self.depart)
         self.effects = Effects(self, self.rooms, self.naming, self.remote)
 
     def use_accounts(self, accounts: Accounts) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from hubbub.chat.account_users import PASSWORD
 from hubbub.chat.accounts import Checked
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.errors import Refused
@@ -50,9 +51,9 @@ def _own(session: Session) -> Account:
     return account
 
 
-def _change(hub: Hub, session: Session, start: Callable[[Checked], None], told: str) -> None:
+def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], None], told: str) -> None:
     """Change the account of a session, and say so when the change is stored."""
-    operation = session.begin("account")
+    operation = session.begin(kind)
 
     def changed(outcome: Account | Refused) -> None:
         if isinstance(outcome, Refused):
@@ -67,7 +68,7 @@ def _change(hub: Hub, session: Session, start: Callable[[Checked], None], told: 
 def _password(hub: Hub, session: Session, password: str) -> None:
     accounts, account, peer = hub.nicks.accounts, _own(session), hub.account_users.peer(session)
     told = "Your password is changed; cookies, tokens and codes of your account have ended"
-    _change(hub, session, lambda done: accounts.change_password(account, password, peer, done), told)
+    _change(hub, session, PASSWORD, lambda done: accounts.change_password(account, password, peer, done), told)
 
 
 def _stay(hub: Hub, session: Session, argument: str) -> None:
@@ -76,13 +77,13 @@ def _stay(hub: Hub, session: Session, argument: str) -> None:
         raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
     stays = argument.lower() == "on"
     told = "You stay in your rooms while you are away" if stays else "You leave your rooms when you disconnect"
-    _change(hub, session, lambda done: accounts.set(account, done, stays=stays), told)
+    _change(hub, session, "account", lambda done: accounts.set(account, done, stays=stays), told)
 
 
 def _account(hub: Hub, session: Session, _: str) -> None:
     account = _own(session)
     assert session.user
-    lines = [f"You are logged in as {account.name}, with {len(session.user.sessions)} connections:"]
+    lines = [f"You are logged in as {account.name}. Your connections:"]
     for one in session.user.sessions:
         here = " (this one)" if one is session else ""
         lines.append(f"  from {one.address or 'an unknown address'}{here}")
