@@ -20,6 +20,7 @@ from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model import ids
 from hubbub.model.access import Action, may
+from hubbub.model.account import Account
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
@@ -122,6 +123,8 @@ class Core:
             key: a room key that the session offers.
 
         """
+        if session.acts_for:
+            return self.viewer_for(session.acts_for, session.address)
         user = session.user
         return Viewer(
             tuple(user.rooms) if user else (),
@@ -143,6 +146,16 @@ class Core:
         return Viewer(
             tuple(user.rooms), user.mask, user.operator, now, ticks, user, user.address, reads_only=reads_only
         )
+
+    def viewer_for(self, account: Account, address: str) -> Viewer:
+        """Return the viewer for a program that acts for an account: a member of the rooms that its owner is in now."""
+        owner = self.nicks.find(account.name)
+        if owner and owner.host == account.host:
+            rights = self.viewer_of(owner)
+            return rights._replace(operator=account.operator, address=address, reads_only=False)
+        now, ticks = self.clock(), self.ticks()
+        mask = f"{account.name}!{account.host}"
+        return Viewer(mask=mask, operator=account.operator, now=now, ticks=ticks, address=address)
 
     def stranger(self, host: str, address: str) -> Viewer:
         """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""

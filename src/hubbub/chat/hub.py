@@ -205,15 +205,17 @@ class Hub(Core):
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
 
+        A session that acts for an account publishes under the account's name.
+
         The session gets an `Acknowledged` reply with the label when the message is stored, or a Refusal, for example
         because of the room's modes. The session does not hold the nick afterwards.
 
         Raises:
-            Refused: the nick is invalid or taken; the room's name is invalid, or another room is being renamed to it;
-                or the text is empty.
+            Refused: the nick is invalid, taken or not that of the session's account; the room's name is invalid, or
+                another room is being renamed to it; or the text is empty.
 
         """
-        self.nicks.free(name)
+        self._posting_nick(session, name)
         room = names.check_room(clean(room))
         self.rooms.check_not_coming(room)
         text, formatting = said(text)
@@ -224,7 +226,7 @@ class Hub(Core):
             try:
                 if (awake := self.rooms.loaded.get(room)) is None:
                     raise refusals.ROOM_UNREADABLE(room=room)
-                nick = self.nicks.free(name)
+                nick = self._posting_nick(session, name)
                 if not awake.end.seq:
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
@@ -235,6 +237,14 @@ class Hub(Core):
             self.rooms.end_visit(session)
 
         self.rooms.visit(session, [room], publish)
+
+    def _posting_nick(self, session: Session, name: str) -> str:
+        account = session.acts_for
+        if account is None:
+            return self.nicks.free(name)
+        if name and names.key_of(name) != names.key_of(account.name):
+            raise refusals.NAME_IS_ACCOUNT(name=account.name)
+        return account.name
 
     def set_topic(self, session: Session, text: str, room: str = "", cuts: bool = False) -> None:
         """Publish a new topic for a room; a blank text removes the topic.

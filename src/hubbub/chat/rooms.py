@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
 from hubbub.chat.core import Core
@@ -244,11 +244,16 @@ class Rooms:
 
     def review_watchers(self, room: Room, body: ModesChanged | Joined) -> None:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""
-        for session in list(room.watchers) if isinstance(body, ModesChanged) else ():
+        if isinstance(body, ModesChanged):
+            self._dismiss(room, room.watchers)
+        self._admit_parked(room)
+
+    def _dismiss(self, room: Room, watchers: Iterable[Session]) -> None:
+        """Remove those of the watchers that may no longer watch the room."""
+        for session in list(watchers):
             if refused := may(self._core.viewer(session), Action.WATCH, room.state):
                 self.detach(session, room)
                 self._core.refuse(session, refused)
-        self._admit_parked(room)
 
     def _admit_parked(self, room: Room) -> None:
         for session in [one for one, name in self._parked.items() if name == room.name]:
@@ -358,6 +363,8 @@ class Rooms:
             if not session.closed:
                 session.replies.append(RoomExited(room.name, session.current_name, kick if unread else None))
                 session.flush()
+        if user.account:
+            self._dismiss(room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id])
         self._core.on_user_changed(user)
 
     def detach(self, session: Session, room: Room) -> None:

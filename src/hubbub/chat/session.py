@@ -116,6 +116,7 @@ class Session:
     """
 
     __slots__ = (
+        "acts_for",
         "address",
         "client",
         "client_steps",
@@ -165,6 +166,8 @@ class Session:
         self.unheard = 0.0
         self.secure = False  # encrypted connection
         self.user: User | None = None
+        # The account that a program without a user acts for; see `Core.viewer_for`.
+        self.acts_for: Account | None = None
         self.user_id = id_prefix.rstrip(".")  # the id that a new user of this session will have
         self.watched: dict[str, Room] = {}  # the rooms that it reads without a user, by id
         # The label for the drafts that it publishes now: each of them is acknowledged under it.

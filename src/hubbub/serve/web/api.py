@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
+from hubbub.chat.accounts import Accounts
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import HIDDEN, Action
 from hubbub.model.codec import shown_record
@@ -29,15 +31,17 @@ from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
+from hubbub.serve.web.credentials import Holders, bearer_of, check_bearer
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
+from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import LOBBY
 from hubbub.wire.line import encoder
 from hubbub.wire.web import http as wire
+from hubbub.wire.web.credentials import token_of
 from hubbub.wire.web.negotiation import decode, preferred
-from hubbub.wire.web.statuses import status_of
 
 PREFIX = "/api/v1"
 BODY = 10.0  # seconds in which a body must arrive
@@ -45,7 +49,7 @@ ANSWER = 30.0  # seconds that the log may take to answer
 OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unknown
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
-JSON, TEXT, EVENTS = "application/json", "text/plain", "text/event-stream"
+EVENTS = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +100,14 @@ class Api:
     Args:
         hub: the hub.
         shared: the state that all connections share.
+        holders: ends the streams whose tokens have ended.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared) -> None:
+    def __init__(self, hub: Hub, shared: Shared, holders: Holders) -> None:
         self._hub = hub
         self._shared = shared
+        self._holders = holders
         self._throttles: dict[str, Throttle] = {}
         self._routes = [(route.pattern, route) for route in ROUTES]
         forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
@@ -133,8 +139,11 @@ class Api:
                 later = {"Retry-After": str(ceil(delay))}
                 return problem(refusals.TOO_FAST(), later)
             await asyncio.sleep(delay)
+            bearer = await bearer_of(self._accounts, call.request.headers, call.login_peer)
             query = msgspec.convert(dict(call.request.query), route.query, strict=False)
             room = names.check_room(unquote(match["room"])) if "{room}" in route.path else ""
+            check_bearer(self._accounts, bearer, "say" if route.method == "POST" else "read", room)
+            call = replace(call, bearer=bearer)
             return await route.run(self, call, query, room)
         except msgspec.ValidationError as error:
             return problem(wire.explain(error, route.query))
@@ -176,11 +185,24 @@ class Api:
             raise result
         return result
 
+    @property
+    def _accounts(self) -> Accounts:
+        return self._hub.nicks.accounts
+
     def _viewer(self, call: Call) -> Viewer:
+        if call.bearer:
+            return self._hub.viewer_for(call.bearer.account, call.origin)
         return self._hub.stranger(self._host(call), call.origin)
 
     def _host(self, call: Call) -> str:
-        return f"~api@{self._shared.cloak(call.origin)}.api"
+        return call.bearer.account.host if call.bearer else f"~api@{self._shared.cloak(call.origin)}.api"
+
+    def _connect(self, call: Call) -> tuple[Session, _Waiting]:
+        """Return a session for a request, and the client that waits for its outcome."""
+        waiting = _Waiting(self._shared.loop)
+        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        session.acts_for = call.bearer.account if call.bearer else None
+        return session, waiting
 
     async def _may(self, call: Call, action: Action, room: str) -> bool:
         """Return whether a caller may perform an action in a room; False if the room must seem not to exist.
@@ -191,8 +213,7 @@ class Api:
 
         """
         hub, awake = self._hub, self._hub.rooms.loaded
-        waiting = _Waiting(self._shared.loop)
-        session = hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        session, _ = self._connect(call)
         came: asyncio.Future[None] = self._shared.loop.create_future()
         try:
             hub.rooms.visit(session, [room], lambda: None if came.done() else came.set_result(None))
@@ -255,7 +276,7 @@ class Api:
         listed = slash.rooms_of(self._hub, stored, viewer, part=ListPart(query.after, query.limit))
         # The list of the liveliest rooms has no next page. The list of all rooms is read by name, from the beginning.
         follow = listed.rooms[-1].name if query.after is not None and listed.rooms else ""
-        headers = _next(call, follow, query.limit) if listed.more else {}
+        headers = link_to_next(call, follow, query.limit) if listed.more else {}
         if plain(call):
             lines = (f"{room.name} ({room.members}) {room.topic}".rstrip() for room in listed.rooms)
             return web.Response(text="".join(encoder + "\n" for encoder in lines), headers=headers)
@@ -267,7 +288,7 @@ class Api:
         seen = await self._may(call, Action.SEE_MEMBERS, room)
         part = ListPart(query.after, query.limit)
         listed = slash.members_of(self._hub, room, part) if seen else MembersListed(room, ())
-        headers = _next(call, listed.nicks[-1], query.limit) if listed.more else {}
+        headers = link_to_next(call, listed.nicks[-1], query.limit) if listed.more else {}
         if plain(call):
             return web.Response(text="".join(f"{nick}\n" for nick in listed.nicks), headers=headers)
         page = wire.MemberPage(room, list(listed.nicks), listed.more, listed.watching)
@@ -278,8 +299,9 @@ class Api:
         text = await self._text(call)
         if len(text.encode()) > wire.MAX_BODY:
             raise refusals.TEXT_TOO_LONG(limit=wire.MAX_BODY)
-        waiting = _Waiting(self._shared.loop)
-        session = self._hub.connect(waiting, waiting, self._forms[TEXT, False], self._host(call), call.origin)
+        if not (query.name or call.bearer):
+            raise refusals.QUERY_MISSING(field="name")
+        session, waiting = self._connect(call)
         try:
             self._hub.post(session, query.name, room, text, "r")
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
@@ -310,7 +332,7 @@ class Api:
         text = decode(body, request.charset or "")
         if text is None:
             raise refusals.CHARSET_UNKNOWN(charset=request.charset)
-        return _message(text) if request.content_type == JSON else text
+        return message_in(text) if request.content_type == JSON else text
 
     async def stream(self, call: Call, query: wire.StreamQuery, room: str) -> web.StreamResponse:
         """Hand the connection over to a stream of a room's entries."""
@@ -334,6 +356,9 @@ class Api:
         if form.cut is wire.chunk:
             headers["Transfer-Encoding"] = "chunked"
         stream = EventStreamClient(self._hub, form, room, after, other)
+        if call.bearer:
+            token = self._accounts.grant_id(token_of(call.request.headers["Authorization"]) or "")
+            stream.act_for(call.bearer.account, token, self._holders)
         await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
 
     @staticmethod
@@ -341,39 +366,6 @@ class Api:
         """Return the mark after which a client continues, "" for none. Ignore a Last-Event-ID that is no mark."""
         last = call.request.headers.get("Last-Event-ID", "")
         return last if wire.is_mark(last) else query.after or ""
-
-
-def plain(call: Call) -> bool:
-    """Return whether a client prefers plain text to JSON."""
-    return preferred(call.request.headers.get("Accept", ""), (JSON, TEXT)) == TEXT
-
-
-def _message(text: str) -> str:
-    """Return the text of a JSON body. Raise Refused if the body is not valid."""
-    try:
-        return msgspec.json.decode(text, type=wire.MessageBody).text
-    except msgspec.ValidationError:
-        raise refusals.JSON_WITHOUT_TEXT() from None
-    except (msgspec.DecodeError, RecursionError):
-        raise refusals.NOT_JSON() from None
-
-
-def _next(call: Call, after: str, limit: int) -> dict[str, str]:
-    """Return the Link header to the next page of a list (RFC 8288). It is relative, so it is valid behind a proxy."""
-    path = call.request.rel_url.raw_path.rpartition("/")[2]
-    return {"Link": f'<{path}?after={quote(after, safe="")}&limit={limit}>; rel="next"'}
-
-
-def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a response with a JSON body."""
-    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
-
-
-def problem(refused: Refused | Refusal, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Return a problem document with a refusal's code and text."""
-    status = status_of(refused)
-    body = msgspec.json.encode(wire.Problem(status.value, status.phrase, refused.text, refused.code)) + b"\n"
-    return web.Response(body=body, content_type="application/problem+json", status=status, headers=headers)
 
 
 ROUTES = (

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from hubbub.chat.hub import Hub
 from hubbub.errors import Refused
+from hubbub.model.account import Account
 from hubbub.model.events import Event
 from hubbub.serve.connection import Connection
+from hubbub.serve.web.credentials import Holders
 from hubbub.wire.web.http import StreamEncoder
 
 ALIVE = 20.0  # seconds between two keep-alive messages
@@ -31,8 +33,17 @@ class EventStreamClient:
         self._room = room
         self._after = after
         self._other = other
+        self._pass: tuple[Account, str, Holders] | None = None
         self._connection: Connection
         self._alive_at = 0.0  # time of the last keep-alive message
+
+    def act_for(self, account: Account, grant: str, holders: Holders) -> None:
+        """Follow the room for an account, as long as its token is valid, whose id is given."""
+        self._pass = account, grant, holders
+
+    def grant_ended(self) -> None:
+        """End the stream: the token is void."""
+        self._end()
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -43,6 +54,9 @@ class EventStreamClient:
             connection.write(self._form.other_log())
         host = f"~api@{connection.cloak}.api"
         self._session = self._hub.connect(self, connection, self._form, host, connection.origin)
+        if self._pass:
+            self._session.acts_for, grant, holders = self._pass
+            holders.add(grant, self)
         try:
             self._hub.rooms.watch(self._session, self._room, self._after)
         except Refused:
@@ -68,6 +82,9 @@ class EventStreamClient:
 
     def connection_lost(self) -> None:
         """Remove the session from the hub."""
+        if self._pass:
+            _, grant, holders = self._pass
+            holders.remove(grant, self)
         self._hub.depart(self._session)
 
     def pause(self) -> None:

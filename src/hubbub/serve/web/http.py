@@ -16,9 +16,11 @@ from typing import Any, NoReturn, cast
 
 from aiohttp import web
 
+from hubbub.chat.accounts import Bearer, LoginPeer
 from hubbub.serve.connection import TICK, ClientProtocol, Connection, Shared
 from hubbub.serve.peer_socket import ConnectionState
 from hubbub.text import refusals
+from hubbub.text.addresses import is_loopback
 from hubbub.wire.web import http as wire
 
 log = logging.getLogger("hubbub")
@@ -289,13 +291,21 @@ class Call:
     """A request that is being answered.
 
     `peer` is the client's socket address as far as it is known, and `origin` the address under which the client is
-    counted. Behind a proxy they differ from those of the connection.
+    counted. Behind a proxy they differ from those of the connection. `encrypted`: the client's connection is, as far as
+    it is known. `bearer`: the account that the request acts for.
     """
 
     request: web.BaseRequest
     dialogue: HttpClient
     peer: Any
     origin: str
+    encrypted: bool = False
+    bearer: Bearer | None = None
+
+    @property
+    def login_peer(self) -> LoginPeer:
+        """The client, as the check of a credential needs it."""
+        return LoginPeer(self.origin, self.encrypted or is_loopback(self.origin))
 
     async def give_way(self, dialogue: ClientProtocol, status: str, headers: Mapping[str, str]) -> NoReturn:
         """Write the head of a response, and hand the connection over to another client. The handler is cancelled.

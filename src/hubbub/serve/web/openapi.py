@@ -19,6 +19,12 @@ ROOM = {
     "schema": {"type": "string"},
 }
 
+TOKEN = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A token of an account, as `hubbub token add` prints it. Without one, a request is a guest's.",
+}
+
 
 def _ref(kind: type) -> dict[str, str]:
     return {"$ref": REF.format(name=kind.__name__)}
@@ -85,6 +91,7 @@ def describe() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "hubbub", "version": version("hubbub"), "license": {"name": "MIT", "identifier": "MIT"}},
+        "security": [{}, {"token": []}],
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"token": TOKEN}},
     }

@@ -23,6 +23,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.api import PREFIX, Api
+from hubbub.serve.web.credentials import Holders
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
 from hubbub.serve.web.irc_client import MAX_MESSAGE, OPCODES, IrcWebSocketClient
 from hubbub.serve.web.metrics import exposition
@@ -73,7 +74,8 @@ class Web:
         self._irc_origins = frozenset(origin.lower().removesuffix("/") for origin in shared.settings.irc_origin)
         self._told: set[str] = set()
         self._tokens = Tokens()
-        self._api = Api(hub, shared)
+        self._holders = Holders(hub.nicks.accounts, hub.clock)
+        self._api = Api(hub, shared, self._holders)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
             IRC: self._irc,
@@ -112,7 +114,7 @@ class Web:
         dialogue = dialogue_of(request)
         connection = dialogue.connection
         peer, where = self._client(connection, request.headers)
-        call = Call(request, dialogue, peer, where)
+        call = Call(request, dialogue, peer, where, self._is_encrypted(connection, request.headers))
 
         async def found(request: web.BaseRequest) -> web.StreamResponse:
             try:
@@ -135,6 +137,11 @@ class Web:
         hops = forwarded.hops(headers.getall("X-Forwarded-For", ()), headers.getall("Forwarded", ()))
         host = forwarded.client(peer[0], hops, self._trusts)
         return (peer, connection.origin) if host == peer[0] else ((host, 0), origin(host))
+
+    def _is_encrypted(self, connection: Connection, headers: CIMultiDictProxy[str]) -> bool:
+        """Return whether the connection of the client behind a request is encrypted, as far as it is known."""
+        said = forwarded.is_encrypted(headers.getall("X-Forwarded-Proto", ()))
+        return connection.encrypted if said is None or not self._trusts(connection.peer[0]) else said
 
     def _trusts(self, host: str) -> bool:
         return any(contains(trusted, host) for trusted in self._trusted)

@@ -59,6 +59,16 @@ def is_forwarded(headers: Mapping[str, str]) -> bool:
     return any(name in SIGNS or name.startswith(BEGINNINGS) for name in names)
 
 
+def is_encrypted(protocols: Sequence[str]) -> bool | None:
+    """Return whether the proxy says that its client's connection is encrypted; None if it does not say.
+
+    Args:
+        protocols: the values of X-Forwarded-Proto. The last one is the proxy's own.
+
+    """
+    return ",".join(protocols).rpartition(",")[2].strip().lower() == "https" if protocols else None
+
+
 def _address(text: str) -> str | None:
     """Return an address in its normal form; None for anything else, like `unknown` or `_hidden`."""
     text = text.strip().strip('"')

@@ -60,9 +60,9 @@ class SearchQuery(Struct):
 
 
 class PostQuery(Struct):
-    """The name of the message's author."""
+    """The name of the message's author; with a token it is the name of the account, and may be left out."""
 
-    name: Name
+    name: Name = ""
 
 
 class StreamQuery(Struct):

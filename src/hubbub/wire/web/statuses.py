@@ -11,11 +11,11 @@ _BAD_REQUESTS = (
     "name-kept named-already no-name no-such-command no-such-message no-such-name no-such-setting no-text "
     "not-a-room not-allowed not-in-room not-operator not-reading not-there not-yours nothing-to-undo "
     "number-invalid query-invalid room-full room-invalid slow-mode somebody-else there-already time-invalid "
-    "too-long too-many-rooms too-many-tokens too-many-words topic-too-long value-invalid weak-password wrong-password"
+    "too-long too-many-rooms too-many-tokens too-many-words topic-too-long value-invalid weak-password"
 )
 STATUSES = dict.fromkeys(_BAD_REQUESTS.split(), HTTPStatus.BAD_REQUEST) | {
     "account-closed": HTTPStatus.FORBIDDEN,
-    "account-required": HTTPStatus.FORBIDDEN,
+    "account-required": HTTPStatus.UNAUTHORIZED,
     "banned": HTTPStatus.FORBIDDEN,
     "broker": HTTPStatus.SERVICE_UNAVAILABLE,
     "busy": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -34,11 +34,13 @@ STATUSES = dict.fromkeys(_BAD_REQUESTS.split(), HTTPStatus.BAD_REQUEST) | {
     "not-stored": HTTPStatus.SERVICE_UNAVAILABLE,
     "registration-closed": HTTPStatus.FORBIDDEN,
     "text-too-long": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    "token-limited": HTTPStatus.FORBIDDEN,
     "too-fast": HTTPStatus.TOO_MANY_REQUESTS,
     "too-many": HTTPStatus.SERVICE_UNAVAILABLE,
     "too-many-logins": HTTPStatus.TOO_MANY_REQUESTS,
     "too-many-new-rooms": HTTPStatus.TOO_MANY_REQUESTS,
     "too-slow": HTTPStatus.REQUEST_TIMEOUT,
+    "wrong-password": HTTPStatus.UNAUTHORIZED,
 }
 
 

@@ -1,0 +1,113 @@
+"""The credentials of web clients: the token or cookie of a request, and the connections that end with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from msgspec import structs
+
+from hubbub.chat.accounts import Accounts, Bearer, LoginPeer
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.text import refusals
+from hubbub.text.names import check_room
+from hubbub.wire.web.credentials import token_of
+
+SECONDS = 30.0  # that the accounts may take to answer
+
+
+class Holder(Protocol):
+    """A connection that lasts as long as a token or cookie is valid."""
+
+    def grant_ended(self) -> None:
+        """End the connection: the token or cookie is void."""
+        ...
+
+
+class Holders:
+    """The connections that last as long as a token or cookie is valid, by its id.
+
+    Args:
+        accounts: tells of tokens, cookies and accounts that end.
+        clock: returns epoch seconds.
+
+    """
+
+    def __init__(self, accounts: Accounts, clock: Callable[[], float]) -> None:
+        self._accounts = accounts
+        self._clock = clock
+        self._holders: dict[str, dict[Holder, None]] = {}
+        accounts.ended.append(lambda id, grant: self._end(id))
+        accounts.changed.append(self._review)
+
+    def add(self, id: str, holder: Holder) -> None:
+        """Note that a connection ends with a token or cookie."""
+        self._holders.setdefault(id, {})[holder] = None
+
+    def remove(self, id: str, holder: Holder) -> None:
+        """Forget a connection that has ended."""
+        of_grant = self._holders.get(id, {})
+        of_grant.pop(holder, None)
+        if not of_grant:
+            self._holders.pop(id, None)
+
+    def _end(self, id: str) -> None:
+        for holder in self._holders.pop(id, ()):
+            holder.grant_ended()
+
+    def _review(self, account: Account) -> None:
+        """End the connections whose account is closed, or whose token or cookie a new password has voided."""
+        is_open = account.is_open(self._clock())
+        for one in (*self._accounts.tokens(account), *self._accounts.cookies(account)):
+            if one.id in self._holders and not (is_open and one.grant.created >= account.valid_from):
+                self._end(one.id)
+
+
+async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:
+    """Return the account and token that a request acts for; None if it shows no token.
+
+    Without the scope `admin`, the account acts without the rights of a server operator.
+
+    Raises:
+        Refused: the token is not valid, others could read it on its way, or the accounts do not answer.
+
+    """
+    token = token_of(headers.get("Authorization", ""))
+    if token is None:
+        return None
+    answer: asyncio.Future[Bearer | Refused] = asyncio.get_running_loop().create_future()
+    accounts.by_token(token, peer, lambda found: None if answer.done() else answer.set_result(found))
+    try:
+        bearer = await asyncio.wait_for(answer, SECONDS)
+    except TimeoutError:
+        raise refusals.ACCOUNTS_UNREADABLE() from None
+    if isinstance(bearer, Refused):
+        raise bearer
+    if "admin" in bearer.grant.scopes:
+        return bearer
+    return bearer._replace(account=structs.replace(bearer.account, operator=False))
+
+
+def check_bearer(accounts: Accounts, bearer: Bearer | None, scope: str, room: str) -> None:
+    """Raise Refused unless a request may do something.
+
+    Args:
+        accounts: knows what people without an account may do.
+        bearer: the account and token of the request; None if it shows none.
+        scope: what it does: "read" or "say".
+        room: the room that it is about; "" for all rooms.
+
+    """
+    if bearer is None:
+        if accounts.guests == "no":
+            raise refusals.ACCOUNT_REQUIRED()
+        return
+    grant = bearer.grant
+    if scope not in grant.scopes:
+        raise refusals.TOKEN_SCOPE(scope=scope)
+    if grant.rooms and not room:
+        raise refusals.TOKEN_ROOMS()
+    if grant.rooms and room not in {check_room(name) for name in grant.rooms}:
+        raise refusals.TOKEN_ROOM(room=room)
