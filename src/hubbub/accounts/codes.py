@@ -28,7 +28,7 @@ LENGTH = 8
 
 
 class Purpose(StrEnum):
-    """What a code is for."""
+    """The purpose of a code."""
 
     LINK = "link"
     RESET = "reset"
@@ -40,7 +40,7 @@ LOGINS = (Purpose.LINK, Purpose.RESET)
 
 
 class StoredCode(msgspec.Struct, frozen=True):
-    """What is stored of a code: its purpose, and its times in epoch seconds.
+    """The stored part of a code: its purpose, and its times in epoch seconds.
 
     `account` is the id of its account; "" for an invitation.
     """
@@ -108,7 +108,7 @@ class Codes:
 
         Args:
             typed: the code.
-            purposes: what it may be for.
+            purposes: the purposes that are accepted.
             done: receives the code, None if there is no such valid code, or a refusal.
             account: the id of the account that it must be for; None for any.
 

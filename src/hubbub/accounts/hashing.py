@@ -28,7 +28,7 @@ NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$I3WdZyG3OXwRzFStM+Ft2Q$N2aMd5mcisUkNftO
 
 
 class Verifiers(NamedTuple):
-    """What is stored of a password: its argon2id hash, and its SCRAM-SHA-256 verifier."""
+    """The stored parts of a password: its argon2id hash, and its SCRAM-SHA-256 verifier."""
 
     password: str
     scram: str

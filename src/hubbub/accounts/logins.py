@@ -53,7 +53,7 @@ class House(Protocol):
 
 
 class Vault(NamedTuple):
-    """What is stored of accounts."""
+    """The stored records of accounts."""
 
     directory: Directory
     codes: Codes
@@ -114,7 +114,7 @@ class LoginGate:
         Args:
             account: the account that the credential proves, as the store has it; None if it proves none.
             wrong: the refusal of a wrong or void credential.
-            way: what was proven with, for the log; "" to log nothing.
+            way: the kind of proof, for the log; "" to log nothing.
             made: the time at which the credential was made; None if a change of the password does not void it.
 
         """

@@ -1,4 +1,4 @@
-"""The accounts of a server: registering, logging in, and what owners and operators change."""
+"""The accounts of a server: registering, logging in, and the changes by owners and operators."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ class AccountRegistry(LoginGate):
 
     @property
     def registration(self) -> str:
-        """Who may register: "open", "invite" or "closed"."""
+        """The rule for registering: "open", "invite" or "closed"."""
         return self._policy.registration
 
     @property
     def guests(self) -> str:
-        """What people without an account may do: "yes" (everything), "read" or "no" (nothing)."""
+        """The permissions of people without an account: "yes" (everything), "read" or "no" (nothing)."""
         return self._policy.guests
 
     def find(self, name: str) -> Account | None:

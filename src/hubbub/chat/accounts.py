@@ -1,4 +1,4 @@
-"""The hub's view of accounts: who owns a name, and whether a credential is right.
+"""The hub's view of accounts: the owner of a name, and the check of a credential.
 
 `Accounts` is implemented above the storage; the hub and the wires only call it. Every way to log in ends in one check
 there, which decides whether the account is open. Nothing of it blocks: a `done` is called once, now or later, on the
@@ -57,12 +57,12 @@ class Accounts(Protocol):
 
     @property
     def registration(self) -> str:
-        """Who may register: "open", "invite" or "closed"."""
+        """The rule for registering: "open", "invite" or "closed"."""
         ...
 
     @property
     def guests(self) -> str:
-        """What people without an account may do: "yes" (everything), "read" or "no" (nothing)."""
+        """The permissions of people without an account: "yes" (everything), "read" or "no" (nothing)."""
         ...
 
     def find(self, name: str) -> Account | None:

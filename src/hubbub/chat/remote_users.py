@@ -53,7 +53,7 @@ class Person:
 
 
 class Place(NamedTuple):
-    """What is known of a remote user and a room.
+    """The knowledge about a remote user in a room.
 
     Args:
         seq: the number of the join or leave in the log that says it.
@@ -332,7 +332,7 @@ class RemoteUsers:
         del self._places[user][name]
 
     def _set(self, user: User, name: str, place: Place) -> None:
-        """Note what is known of a remote user and a room; make the user a member of it, or a member no more."""
+        """Note the knowledge about a remote user in a room; make the user a member of it, or a member no more."""
         self._places[user][name] = place
         members = self.rooms.setdefault(name, {})
         was = user in members

@@ -1,6 +1,6 @@
 """Users and their sessions: a user is a member of rooms and has rights there, a session is one screen of a user.
 
-A guest has one session; a user with an account may have several. What the user is and may do is kept once, here; a
+A guest has one session; a user with an account may have several. A user's properties and rights are kept once, here; a
 session has its own connection, its own replies in order, and its own place in the log of each room.
 """
 

@@ -1,4 +1,4 @@
-"""What is done in the place of a reply: the functions for the kinds of a session's steps (turns.HubStep)."""
+"""Actions in the place of a reply: the functions for the kinds of a session's steps (turns.HubStep)."""
 
 from __future__ import annotations
 

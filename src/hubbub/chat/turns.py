@@ -1,4 +1,4 @@
-"""Operations and steps: what stands among the replies of a session besides its postings and events for it."""
+"""Operations and steps: the entries among the replies of a session besides its postings and events."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Operation:
 class HubStep(Struct, eq=False):
     """Something that the hub does for a session when its turn among the replies comes, and that may make an event.
 
-    It is data: what a session waits for can be read, dropped or written down.
+    It is data: the waiting of a session can be read, dropped or written down.
 
     Args:
         kind: names the function in `Session.steps` (steps.py).
-        args: what the function receives after the session.
+        args: the arguments of the function after the session.
 
     """
 

@@ -1,4 +1,4 @@
-"""Grants: what a token of a program, or a cookie of a browser, lets its bearer do in the name of an account."""
+"""Grants: the permissions that a token of a program, or a cookie of a browser, gives its bearer."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ SCOPES = ("read", "say", "admin")
 
 
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What is stored of a token or a cookie under the hash of its secret.
+    """The stored part of a token or a cookie under the hash of its secret.
 
     Args:
         account: the id of the account that it stands for.
         created: epoch seconds.
         expires: epoch seconds from which on it is void; 0 for never.
         name: how its owner calls it: a program for a token, a browser for a cookie.
-        scopes: what it allows, of SCOPES; a cookie allows everything.
+        scopes: the allowed ones of SCOPES; a cookie allows everything.
         rooms: the rooms that it is limited to; empty for all.
 
     """

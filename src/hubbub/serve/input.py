@@ -72,7 +72,7 @@ class PacedInput(PeerSocket):
         self.origin = ""  # the address under which the peer is counted; the acceptor sets it
         self._ahead = b""  # bytes read but not yet passed to the client
         self._items = 0  # number of items processed
-        # What the bytes cost besides the items in them, in lines: as many bytes as the longest line holds cost one.
+        # The cost of the bytes besides the items in them, in lines: as many bytes as the longest line holds cost one.
         self._uncharged = 0.0
         self._arrived = now  # time of the last input
         self._held: Any = None  # an item already charged to the rate limit, processed when the limit allows

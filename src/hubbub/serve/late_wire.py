@@ -1,4 +1,4 @@
-"""Wires whose code is loaded after the server listens: what nc needs is a third of it, and is there at once.
+"""Wires whose code is loaded after the server listens: nc needs a third of it, which is there at once.
 
 The code is loaded on a thread, so the loop serves its clients meanwhile. Peers of a wire that is not loaded yet are
 accepted, and their input waits.

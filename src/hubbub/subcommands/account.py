@@ -178,7 +178,7 @@ def _suspend(file: str | None, flags: dict[str, Any], name: str, suspended: bool
 @click.option("--free", is_flag=True, help="Let others register the name. Else it stays blocked for ever.")
 @name_argument
 def delete(file: str | None, name: str, free: bool, **flags: Any) -> None:
-    """Close the account NAME for ever. What its owner has said stays."""
+    """Close the account NAME for ever. The messages of its owner stay."""
 
     async def task(accounts: AccountRegistry) -> None:
         closed = await tool.ask(accounts.delete, _known(accounts, name))

@@ -54,7 +54,7 @@ OPERATOR: dict[str, Any] = {"register": "open", "no_limits": True, "auth_command
 
 
 async def ask(method: Callable[..., None], *values: object, **named: object) -> Any:
-    """Return what a method of the accounts gives to its `done`. Raises SettingsError for a refusal."""
+    """Return the result that a method of the accounts gives to its `done`. Raises SettingsError for a refusal."""
     answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     method(*values, done=answer.set_result, **named)
     outcome = await answer

@@ -232,7 +232,7 @@ class JetStreamBroker:
         await self.link.publish(streams.PROBE, b"", {})
 
     def ask(self, question: Awaitable[Any], done: Callable[[Any], None]) -> None:
-        """Call `done` later with what a question returns, or with the BrokerError that it raises."""
+        """Call `done` later with the result of a question, or with the BrokerError that it raises."""
 
         async def answer() -> None:
             try:

@@ -238,7 +238,7 @@ class NatsConnection:
         log.debug("nats: %r", error)
 
     async def _on_down(self) -> None:
-        # No answer comes to what was asked over the lost connection.
+        # No answer comes to the requests over the lost connection.
         now = asyncio.get_running_loop().time()
         for waiting in self._waiting:
             waiting.reschedule(now)

@@ -34,7 +34,7 @@ from hubbub.storage.key_value import (
 ITEM = "hubbub.state.item."  # + the parts of a key
 # Below the subjects of presence, which the permissions of every cluster allow.
 CHANGED = "hubbub.who.changed."  # + the parts of a key that was changed
-COMPARE = 60.0  # seconds between two comparisons of what is watched with what is stored
+COMPARE = 60.0  # seconds between two comparisons of the watched items with the stored ones
 
 
 class _WatchedPrefix:

@@ -1,4 +1,4 @@
-"""What a user remembers of rooms that it is not in: invitations, former masks, and where its identity is known."""
+"""A user's memory of rooms that it is not in: invitations, former masks, and where its identity is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Searches of a node in a cluster: in its copy of the stream, for viewers that may read the rooms of what is found."""
+"""Searches of a node in a cluster: in its copy of the stream, for viewers that may read the rooms of the results."""
 
 from __future__ import annotations
 
