@@ -135,6 +135,14 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         str,
         _("Program that is asked about passwords that hubbub does not know: JSON in and out, as for Ergo."),
     ] = ""
+    auth_header: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Za-z0-9-]{0,64}$",
+            description="Header in which a proxy of --trust-proxy names the account of its user, such as Remote-User.",
+            extra={"form": "letters, digits and -"},
+        ),
+    ] = ""
     auth_socket: Annotated[str, _("Unix socket on which such a program listens.")] = ""
     free_names: Annotated[bool, _("Free the name of an account when it is deleted. Else it stays blocked.")] = False
     data: Annotated[str, _("Folder for the log; created if it does not exist.")] = "hubbub-data"

@@ -484,3 +484,20 @@ def test_a_changed_password_ends_the_other_sessions() -> None:
     assert ann.user.sessions == [ann.session]
     town.accounts.add("Ann", valid_from=town.house.now + 1)  # by an operator
     assert ann.sees()[-1] == Goodbye() and ann.user.present
+
+
+def test_a_session_that_knows_what_its_client_has_is_shown_the_rest() -> None:
+    town = Town("Ann", "Bo")
+    ann, bo = town.log_in("Ann"), town.log_in("Bo")
+    assert ann.user.id == "idann"
+    bo.types("one", "two")
+    town.settle()
+    seq = town.house.broker.log[-2].seq
+    again = town.house.connect()
+    again.session.seen = {"lobby": seq}
+    account = town.accounts.find("Ann")
+    assert account
+    town.hub.account_users.log_in(again.session, account, lambda refusal: None)
+    town.settle()
+    assert again.user is ann.user and not again.session.seen
+    assert [event.count for event in again.sees() if isinstance(event, Missed)] == [1]

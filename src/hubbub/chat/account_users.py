@@ -169,6 +169,7 @@ class AccountUsers:
                 self._core.nicks.release_all(user)
             else:
                 self._assign(user, account)
+                user.id = account.id
                 self._naming.attach(session, user)
                 self._greet(session, user)
             if not session.closed:

@@ -166,8 +166,10 @@ class Naming:
         self._core.on_user_changed(user)
         alone = len(user.sessions) == 1
         for room in user.rooms.values():
-            self._rooms.show(session, room, user.left_at.get(room.id) if alone else None)
+            left_at = user.left_at.get(room.id) if alone else None
+            self._rooms.show(session, room, session.seen.get(room.name, left_at))
         user.left_at = {}
+        session.seen = {}
         session.flush()
 
     def rename(self, session: Session, name: str, refused: Callable[[Refused], None] | None = None) -> None:

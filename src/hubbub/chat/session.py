@@ -137,6 +137,7 @@ class Session:
         "redactions",
         "replies",
         "secure",
+        "seen",
         "sink",
         "steps",
         "unheard",
@@ -165,6 +166,8 @@ class Session:
         # The last seconds before its end, in which entries written to it may not have arrived.
         self.unheard = 0.0
         self.secure = False  # encrypted connection
+        # Before it has a user: by room, the number of the last entry that its client has of an earlier connection.
+        self.seen: dict[str, int | None] = {}
         self.user: User | None = None
         # The account that a program without a user acts for; see `Core.viewer_for`.
         self.acts_for: Account | None = None

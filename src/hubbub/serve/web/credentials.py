@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec import structs
 
@@ -63,6 +63,18 @@ class Holders:
         for one in (*self._accounts.tokens(account), *self._accounts.cookies(account)):
             if one.id in self._holders and not (is_open and one.grant.created >= account.valid_from):
                 self._end(one.id)
+
+
+class Visitor(NamedTuple):
+    """What the server knows of a peer from its handshake.
+
+    `account` is None for a guest; `cookie` is the id of the cookie that proves the account, "" if a proxy does.
+    """
+
+    account: Account | None
+    cookie: str
+    encrypted: bool
+    holders: Holders
 
 
 async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:

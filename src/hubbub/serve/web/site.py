@@ -22,6 +22,7 @@ from hubbub.serve.connection import ClientProtocol, Connection, Shared
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.stats import Stats
+from hubbub.serve.web.account_pages import AccountPages
 from hubbub.serve.web.api import PREFIX, Api
 from hubbub.serve.web.credentials import Holders
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
@@ -76,6 +77,7 @@ class Web:
         self._tokens = Tokens()
         self._holders = Holders(hub.nicks.accounts, hub.clock)
         self._api = Api(hub, shared, self._holders)
+        self._account_pages = AccountPages(hub, shared, self._tokens, self._holders, self._trusts)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
             IRC: self._irc,
@@ -157,6 +159,8 @@ class Web:
             return refusal
         if path.startswith(f"{PREFIX}/"):
             return await self._api.answer(call)
+        if path.startswith("/api/"):
+            return await self._account_pages.answer(call)
         handler = partial(_file, file) if file else self._paths.get(path)
         if handler is None:
             return text(404, "There is no such page.")
@@ -269,9 +273,12 @@ class Web:
     # --- the WebSocket ----------------------------------------------------------------------------------------
 
     async def _websocket(self, call: Call) -> web.StreamResponse:
+        visitor = await self._account_pages.visitor(call)
+
         def client(_: str) -> WebSocketClient:
             reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
-            return WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, self._shared.clock())
+            now = self._shared.clock()
+            return WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, now, visitor)
 
         return await self._upgrade(call, (), client)
 

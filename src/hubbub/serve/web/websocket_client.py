@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
 from websockets.frames import CloseCode
 
+from hubbub.accounts.keyring import TOKEN
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
@@ -22,6 +24,7 @@ from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refu
 from hubbub.model.queries import After, Latest, Search
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import STOPPING, Connection
+from hubbub.serve.web.credentials import Visitor
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.text.names import LOBBY
@@ -47,17 +50,23 @@ class WebSocketClient:
         tokens: the resume tokens of all WebSocket sessions.
         reader: the reader of the peer's frames.
         now: the current time, in seconds on the connection's clock.
+        visitor: what is known of the peer.
 
     """
 
     wire_name = "websocket"
 
-    def __init__(self, hub: Hub, settings: Settings, tokens: Tokens, reader: FrameReader, now: float) -> None:
+    def __init__(
+        self, hub: Hub, settings: Settings, tokens: Tokens, reader: FrameReader, now: float, visitor: Visitor
+    ) -> None:
         self._hub = hub
         self._settings = settings
         self._tokens = tokens
         self._reader = reader
         self._opened = now
+        self._visitor = visitor
+        self._grant = ""  # the id of the token or cookie with which it ends
+        self._welcomed = False
         self._connection: Connection
         self._session: Session
         self._token = secrets.token_urlsafe(24)
@@ -76,7 +85,7 @@ class WebSocketClient:
         host = f"~web@{connection.cloak}.web"
         self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
         self._session.client_steps = _STEPS
-        self._session.secure = connection.encrypted
+        self._session.secure = self._visitor.encrypted
 
     def feed(self, data: bytes) -> None:
         """Buffer received bytes. Any input answers a ping."""
@@ -116,6 +125,7 @@ class WebSocketClient:
 
     def connection_lost(self) -> None:
         """Let the user leave and forget the resume token, unless another connection has taken over the session."""
+        self.hold("")
         if self._replaced:
             return
         if self._tokens.get(self._token) is self:
@@ -181,6 +191,8 @@ class WebSocketClient:
         if isinstance(event, Goodbye):
             self._connection.finish(self._reader.last_words or close_frame(self._code))
             return
+        if self._session.user and not self._welcomed:  # the rooms of an account are shown at once
+            self._welcome()
         if self._label and isinstance(event, Refusal | MembersListed | RoomsListed) and not event.label:
             if isinstance(event, Refusal) or type(event) is self._answer:
                 event = replace(event, label=self._label)
@@ -192,6 +204,24 @@ class WebSocketClient:
         """End the answer of a finished request, and process waiting input: the session is ready again."""
         self._end_answer()
         self._connection.resume_input()
+
+    @property
+    def session(self) -> Session:
+        """The session in the chat."""
+        return self._session
+
+    def hold(self, grant: str) -> None:
+        """End when the token or cookie with an id ends; "" for none."""
+        if self._grant:
+            self._visitor.holders.remove(self._grant, self)
+        self._grant = grant
+        if grant:
+            self._visitor.holders.add(grant, self)
+
+    def grant_ended(self) -> None:
+        """Close: the token or cookie is void."""
+        self._grant = ""
+        self._end(CloseCode.POLICY_VIOLATION, "This session was ended.")
 
     # --- internals --------------------------------------------------------------------------------------------
 
@@ -253,6 +283,9 @@ class WebSocketClient:
         if len(request.resume) >= len(self._token):
             self._token = request.resume  # the session has ended, but the token still identifies the user
         self._session.user_id = hashlib.blake2b(self._token.encode(), digest_size=9).hexdigest()
+        if request.password or self._visitor.account:
+            self._log_in(request, rooms)
+            return
         (room, after), *others = rooms.items() or [(LOBBY, None)]
 
         def entered(refusal: Refused | None) -> None:
@@ -261,15 +294,44 @@ class WebSocketClient:
                 return
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             self._welcome()
-            for room, after in others:
-                try:
-                    self._hub.rooms.join(self._session, room, after, request.keys.get(room, ""))
-                except Refused as refusal:
-                    self._hub.refuse(self._session, refusal, room=room)
+            self._join(others, request.keys)
 
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
 
+    def _log_in(self, request: wire.Hello, rooms: dict[str, int | None]) -> None:
+        """Let the owner of an account in, who is shown their rooms, and joins those of the request."""
+        accounts, users = self._hub.nicks.accounts, self._hub.account_users
+        self._session.seen = {room: seq for room, seq in rooms.items() if seq is not None}
+
+        def outcome(refusal: Refused | None) -> None:
+            if refusal:
+                self._hub.refuse(self._session, refusal, request.label)
+                return
+            log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
+            token = accounts.grant_id(request.password) if request.password.startswith(TOKEN) else ""
+            self.hold(token if request.password else self._visitor.cookie)
+            self._welcome()
+            has = {room.name for room in self._session.rooms.values()}
+            wanted = [(room, seq) for room, seq in rooms.items() if room not in has]
+            self._join(wanted if rooms or has else [(LOBBY, None)], request.keys)
+
+        if request.password:
+            start = partial(accounts.log_in, request.name.strip(), request.password)
+            users.check(self._session, start, outcome)
+        elif self._visitor.account:
+            users.log_in(self._session, self._visitor.account, outcome)
+
+    def _join(self, rooms: Iterable[tuple[str, int | None]], keys: Mapping[str, str]) -> None:
+        for room, after in rooms:
+            try:
+                self._hub.rooms.join(self._session, room, after, keys.get(room, ""))
+            except Refused as refusal:
+                self._hub.refuse(self._session, refusal, room=room)
+
     def _welcome(self) -> None:
+        if self._welcomed:
+            return
+        self._welcomed = True
         self._connection.on_timer()  # replaces the deadline for a name
         self._tokens[self._token] = self
         fields = {"nick": self._session.nick, "tag": self._session.id_prefix, "log": self._hub.log.log_id}
@@ -281,6 +343,7 @@ class WebSocketClient:
         """Take over the session of another connection, and close that connection."""
         new, self._session, self._token = self._session, talk._session, talk._token
         talk._replaced = True
+        self.hold(talk._grant or self._visitor.cookie)
         resuming.replace(self._hub, self._session, new)
         talk._connection.finish(close_frame(websocket.REPLACED, "The session continues in another connection."))
         log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)

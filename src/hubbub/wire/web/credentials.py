@@ -1,6 +1,72 @@
-"""The credentials in the headers of an HTTP request."""
+"""The credentials of HTTP requests: tokens, cookies, and the bodies of the page's requests about accounts."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from hubbub.text.bounds import FOLDED_CHARS
+from hubbub.wire.web.site import host_name
+
+MAX_SECRET = 300  # characters of a password, code, token or cookie
+MAX_CREDENTIALS = 4096  # bytes of a body with credentials
+LISTED = 64  # sessions that can be ended at once
+
+Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
+Secret = Annotated[str, Meta(max_length=MAX_SECRET)]
+Resume = Annotated[str, Meta(max_length=64)]
+
+
+class Credentials(Struct):
+    """The body of a login or registration.
+
+    `secret` is the new password, or a password or code; `code` is an invitation; `resume` is the secret of the page's
+    session in the chat, which is logged in too.
+    """
+
+    secret: Secret
+    name: Name = ""
+    code: Secret = ""
+    resume: Resume = ""
+
+
+class Endings(Struct):
+    """The ids of sessions and browsers that are to be logged out."""
+
+    ids: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=LISTED)]
+
+
+class AccountInfo(Struct):
+    """The account of a request, "" for none, and the server's rules for newcomers."""
+
+    name: str
+    registration: str
+    guests: str
+
+
+class LoggedInBrowser(Struct):
+    """A browser with a cookie. `created` is in epoch seconds; `current`: the request comes from it."""
+
+    id: str
+    name: str
+    created: float
+    current: bool
+
+
+class OpenSession(Struct):
+    """A session in the chat, and its wire."""
+
+    id: str
+    wire: str
+
+
+class AccountSessions(Struct):
+    """The browsers that are logged in to an account, and the sessions that are in the chat on this node."""
+
+    browsers: list[LoggedInBrowser]
+    sessions: list[OpenSession]
 
 
 def token_of(authorization: str) -> str | None:
@@ -10,3 +76,42 @@ def token_of(authorization: str) -> str | None:
     """
     scheme, _, token = authorization.strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
+
+
+def read_body(body: bytes, kind: type[Credentials | Endings]) -> Credentials | Endings | None:
+    """Return the content of a JSON body; None if it is not of this kind."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return None
+
+
+def cookie_name(host: str) -> str:
+    """Return the name of the cookie for a Host header. Browsers send cookies to all ports of a host."""
+    port = host.strip()[len(host_name(host)) :].rpartition(":")[2]
+    return f"hubbub-{port}" if port.isascii() and port.isdecimal() else "hubbub"
+
+
+def set_cookie(name: str, value: str, seconds: float, secure: bool) -> str:
+    """Return a Set-Cookie header that no script and no other site can use; with 0 seconds it removes the cookie."""
+    parts = [f"{name}={value}", "Path=/", f"Max-Age={seconds:.0f}", "HttpOnly", "SameSite=Strict"]
+    return "; ".join([*parts, "Secure"] if secure else parts)
+
+
+# Parts of User-Agent headers, the more special ones first: most browsers name others, too.
+_BROWSERS = (("Firefox", "Firefox"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Chrome", "Chrome"), ("Safari", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "Mac"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(agent: str) -> str:
+    """Return how a browser is called in a list, such as "Firefox on Linux", by its User-Agent header."""
+    browser = next((name for part, name in _BROWSERS if part in agent), "A browser")
+    system = next((name for part, name in _SYSTEMS if part in agent), "")
+    return f"{browser} on {system}" if system else browser

@@ -53,6 +53,7 @@ from hubbub.wire.web.websocket import frame
 UNSEEN = frozenset({Ephemeral, Erased, Unknown})  # bodies that a browser does not get
 MAX_FRAME = 64 * 1024  # bytes of a frame from a peer
 MAX_TEXT = MESSAGE_BYTES
+MAX_PASSWORD = 300  # characters; a password has at most so many bytes
 MAX_PAGE = 200  # entries of an answer
 
 Label = Annotated[str, Meta(pattern="^[A-Za-z0-9-]{0,36}$")]  # as long as a UUID
@@ -70,7 +71,8 @@ class Hello(Struct, tag="hello", tag_field="type"):
     """Take a name, and enter the lobby, or enter earlier rooms and continue there after the given numbers.
 
     A room whose number is null is entered like a new one. `keys` holds the keys of rooms that need one. `log` is the
-    identity of the log that the numbers belong to; `resume` is the secret of a session to continue.
+    identity of the log that the numbers belong to; `resume` is the secret of a session to continue. `password` is that
+    of the account with the name, or a code or a token of it.
     """
 
     name: Name
@@ -78,6 +80,7 @@ class Hello(Struct, tag="hello", tag_field="type"):
     keys: Annotated[dict[Name, Name], Meta(max_length=1000)] = {}
     log: Annotated[str, Meta(max_length=64)] = ""
     resume: Annotated[str, Meta(max_length=64)] = ""
+    password: Annotated[str, Meta(max_length=MAX_PASSWORD)] = ""
     label: Label = ""
 
 

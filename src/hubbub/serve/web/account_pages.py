@@ -1,0 +1,248 @@
+"""The page's requests about accounts: logging in and out by a cookie, registering, and the list of own sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from aiohttp import web
+
+from hubbub.chat.accounts import Accounts, Checked, LoginPeer
+from hubbub.chat.hub import Hub
+from hubbub.chat.session import Session
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.model.events import Notice
+from hubbub.serve.connection import Shared
+from hubbub.serve.web.credentials import SECONDS, Holders, Visitor
+from hubbub.serve.web.http import Call
+from hubbub.serve.web.responses import JSON, answer, problem
+from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
+from hubbub.text import refusals
+from hubbub.wire.web import credentials as wire
+
+COOKIE_SECONDS = 90 * 24 * 3600.0  # in which a browser must come back, to stay logged in
+BODY = 10.0  # seconds in which a body must arrive
+
+Run = Callable[[Call], Awaitable[web.StreamResponse]]
+
+
+class _Proof(NamedTuple):
+    """The account of a request, and the id of the cookie that proves it; "" if a trusted proxy does."""
+
+    account: Account
+    cookie: str
+
+
+class AccountPages:
+    """Answers the page's requests about accounts.
+
+    Args:
+        hub: the hub.
+        shared: the state that all connections share.
+        tokens: the WebSocket sessions by their resume tokens.
+        holders: ends the connections whose cookies have ended.
+        trusts: returns whether an address is that of a trusted proxy.
+
+    """
+
+    def __init__(
+        self, hub: Hub, shared: Shared, tokens: Tokens, holders: Holders, trusts: Callable[[str], bool]
+    ) -> None:
+        self._hub = hub
+        self._shared = shared
+        self._tokens = tokens
+        self._holders = holders
+        self._trusts = trusts
+        self._runs: dict[str, dict[str, Run]] = {
+            "/api/account": {"GET": self._account},
+            "/api/login": {"POST": self._log_in},
+            "/api/register": {"POST": self._register},
+            "/api/logout": {"POST": self._log_out},
+            "/api/sessions": {"GET": self._sessions},
+            "/api/sessions/end": {"POST": self._end_sessions},
+        }
+
+    @property
+    def _accounts(self) -> Accounts:
+        return self._hub.nicks.accounts
+
+    async def answer(self, call: Call) -> web.StreamResponse:
+        """Return the response to a request; refusals become problem documents."""
+        methods = self._runs.get(call.request.rel_url.raw_path)
+        if methods is None:
+            return problem(refusals.NOT_FOUND())
+        run = methods.get(call.request.method)
+        if run is None:
+            allowed = ", ".join(methods)
+            return problem(refusals.METHOD(method=call.request.method, allowed=allowed), {"Allow": allowed})
+        try:
+            response = await run(call)
+        except Refused as refused:
+            response = problem(refused)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    async def visitor(self, call: Call) -> Visitor:
+        """Return what a WebSocket knows of its peer from the handshake."""
+        proof = await self._proof(call)
+        account, cookie = proof or (None, "")
+        return Visitor(account, cookie, call.encrypted, self._holders)
+
+    # --- the account of a request ---------------------------------------------------------------------------------
+
+    async def _proof(self, call: Call) -> _Proof | None:
+        """Return the account that a trusted proxy or a cookie proves; None for a guest."""
+        header = self._shared.settings.auth_header
+        name = call.request.headers.get(header, "") if header else ""
+        if name and self._trusts(call.dialogue.connection.peer[0]):
+            return _Proof(await self._ask(partial(self._accounts.by_trusted_name, name)), "")
+        if not (cookie := self._cookie(call)):
+            return None
+        try:
+            account = await self._ask(partial(self._accounts.by_cookie, cookie))
+        except Refused:
+            return None
+        return _Proof(account, self._accounts.grant_id(cookie))
+
+    async def _proven(self, call: Call) -> _Proof:
+        if proof := await self._proof(call):
+            return proof
+        raise refusals.NOT_LOGGED_IN()
+
+    def _cookie(self, call: Call) -> str:
+        name = wire.cookie_name(call.request.headers.get("Host", ""))
+        cookie = call.request.cookies.get(name, "")
+        return cookie if len(cookie) <= wire.MAX_SECRET else ""
+
+    async def _ask(self, start: Callable[[Callable[[Any], None]], None]) -> Any:
+        """Return what the accounts call back with. Raise Refused if it is a refusal, or if they do not answer."""
+        outcome: asyncio.Future[Any] = self._shared.loop.create_future()
+        start(lambda found: None if outcome.done() else outcome.set_result(found))
+        try:
+            found = await asyncio.wait_for(outcome, SECONDS)
+        except TimeoutError:
+            raise refusals.ACCOUNTS_UNREADABLE() from None
+        if isinstance(found, Refused):
+            raise found
+        return found
+
+    async def _body(self, call: Call, kind: type[wire.Credentials | wire.Endings]) -> Any:
+        request = call.request
+        if request.content_type != JSON:
+            raise refusals.NOT_JSON()
+        body = await call.dialogue.read(request, wire.MAX_CREDENTIALS, BODY)
+        if body is None:
+            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_CREDENTIALS)
+        found = wire.read_body(body, kind)
+        if found is None:
+            raise refusals.NOT_JSON()
+        return found
+
+    # --- logging in and out ---------------------------------------------------------------------------------------
+
+    async def _account(self, call: Call) -> web.Response:
+        """Return the account of the request, and let its cookie last longer in the browser, too."""
+        proof = await self._proof(call)
+        response = self._info(proof.account.name if proof else "")
+        if proof and proof.cookie:
+            self._set_cookie(call, response, self._cookie(call), COOKIE_SECONDS)
+        return response
+
+    async def _log_in(self, call: Call) -> web.Response:
+        body: wire.Credentials = await self._body(call, wire.Credentials)
+
+        def start(peer: LoginPeer, done: Checked) -> None:
+            if body.name:
+                self._accounts.log_in(body.name, body.secret, call.login_peer, done)
+            else:
+                self._accounts.redeem(body.secret, call.login_peer, done)
+
+        if client := self._client(body.resume):
+            session = client.session
+            return await self._give_cookie(call, client, partial(self._hub.account_users.check, session, start))
+        account: Account = await self._ask(partial(start, call.login_peer))
+        return await self._with_cookie(call, account, None)
+
+    async def _register(self, call: Call) -> web.Response:
+        body: wire.Credentials = await self._body(call, wire.Credentials)
+        if client := self._client(body.resume):
+            session = client.session
+            register = self._hub.account_users.register
+            start = partial(register, session, session.nick, body.secret, code=body.code)
+            return await self._give_cookie(call, client, lambda outcome: start(outcome=outcome))
+        name = self._hub.nicks.check_free(body.name)
+        peer = call.login_peer
+        account: Account = await self._ask(
+            lambda done: self._accounts.register(name, body.secret, peer, done, body.code)
+        )
+        return await self._with_cookie(call, account, None)
+
+    def _client(self, resume: str) -> WebSocketClient | None:
+        client = self._tokens.get(resume)
+        return client if client and client.session.user and not client.session.closed else None
+
+    async def _give_cookie(
+        self, call: Call, client: WebSocketClient, start: Callable[[Callable[[Refused | None], None]], None]
+    ) -> web.Response:
+        """Log a session in to an account, and give its browser a cookie."""
+        await self._ask(start)
+        account = client.session.user.account if client.session.user else None
+        if account is None:
+            raise refusals.NOT_LOGGED_IN()
+        return await self._with_cookie(call, account, client)
+
+    async def _with_cookie(self, call: Call, account: Account, client: WebSocketClient | None) -> web.Response:
+        browser = wire.browser_name(call.request.headers.get("User-Agent", ""))
+        cookie: str = await self._ask(partial(self._accounts.make_cookie, account, browser))
+        if client:
+            client.hold(self._accounts.grant_id(cookie))
+        response = self._info(account.name)
+        self._set_cookie(call, response, cookie, COOKIE_SECONDS)
+        return response
+
+    async def _log_out(self, call: Call) -> web.Response:
+        proof = await self._proof(call)
+        if proof and proof.cookie:
+            await self._ask(partial(self._accounts.end_cookies, proof.account, [proof.cookie]))
+        response = self._info("")
+        self._set_cookie(call, response, "", 0)
+        return response
+
+    def _info(self, name: str) -> web.Response:
+        return answer(wire.AccountInfo(name, self._accounts.registration, self._accounts.guests))
+
+    def _set_cookie(self, call: Call, response: web.Response, value: str, seconds: float) -> None:
+        name = wire.cookie_name(call.request.headers.get("Host", ""))
+        response.headers["Set-Cookie"] = wire.set_cookie(name, value, seconds, call.encrypted)
+
+    # --- the sessions of an account -------------------------------------------------------------------------------
+
+    async def _sessions(self, call: Call) -> web.Response:
+        return self._list(await self._proven(call))
+
+    async def _end_sessions(self, call: Call) -> web.Response:
+        proof = await self._proven(call)
+        ids = set((await self._body(call, wire.Endings)).ids)
+        await self._ask(partial(self._accounts.end_cookies, proof.account, ids))
+        for session in self._open(proof.account):
+            if session.id_prefix in ids:
+                self._hub.reply(session, Notice(("You have ended this session from another device",)))
+                self._hub.depart(session)
+        return self._list(proof)
+
+    def _open(self, account: Account) -> list[Session]:
+        user = self._hub.nicks.find(account.name)
+        return list(user.sessions) if user and user.account and user.account.id == account.id else []
+
+    def _list(self, proof: _Proof) -> web.Response:
+        browsers = [
+            wire.LoggedInBrowser(one.id, one.grant.name, one.grant.created, one.id == proof.cookie)
+            for one in self._accounts.cookies(proof.account)
+        ]
+        sessions = [
+            wire.OpenSession(one.id_prefix, getattr(one.client, "wire_name", "")) for one in self._open(proof.account)
+        ]
+        return answer(wire.AccountSessions(browsers, sessions))

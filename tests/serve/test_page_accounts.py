@@ -1,0 +1,240 @@
+"""Accounts at the WebSocket and at the addresses that the page uses: forms, cookies and sessions."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from asking import Answer, Talker, Web, asking
+from test_api_accounts import outcome, registered, token
+
+SECRET = "open sesame"
+
+
+async def post(web: Web, path: str, cookie: str = "", headers: dict[str, str] | None = None, **body: Any) -> Answer:
+    more = {"Content_Type": "application/json"} | ({"Cookie": cookie} if cookie else {}) | (headers or {})
+    return await web.ask("POST", f"/api/{path}", json.dumps(body).encode(), **more)
+
+
+async def get(web: Web, path: str, cookie: str = "") -> Answer:
+    return await web.ask("GET", f"/api/{path}", **({"Cookie": cookie} if cookie else {}))
+
+
+def cookie_of(answer: Answer) -> str:
+    assert answer.status == 200, answer.body
+    return answer.headers["set-cookie"].partition(";")[0]
+
+
+async def talk(web: Web, cookie: str, **fields: Any) -> Talker:
+    name, _, value = cookie.partition("=")
+    talker = await web.talk(headers={"Cookie": f"{name}-{web.port}={value}"})  # the name is that for its Host
+    talker.welcome = await talker.hello(**({"name": "Ann"} | fields))
+    return talker
+
+
+async def test_a_form_registers_a_name_and_the_cookie_logs_its_browser_in() -> None:
+    async with asking() as web:
+        answer = await post(web, "register", name="Ann", secret=SECRET, headers={"User_Agent": "Firefox/1 (Linux)"})
+        assert answer.json == {"name": "Ann", "registration": "open", "guests": "yes"}
+        value, *attributes = answer.headers["set-cookie"].split("; ")
+        assert value.startswith("hubbub=") and len(value) == len("hubbub=") + 43
+        assert attributes == ["Path=/", "Max-Age=7776000", "HttpOnly", "SameSite=Strict"]
+        assert answer.headers["cache-control"] == "no-store"
+        assert (await get(web, "account", value)).json["name"] == "Ann"
+        assert (await get(web, "account")).json["name"] == ""
+        ann = await talk(web, value, name="whatever")
+        assert ann.welcome["nick"] == "Ann"
+        assert (await ann.sees("joined"))["room"] == "lobby"
+        listed = (await get(web, "sessions", value)).json
+        assert [(one["name"], one["current"]) for one in listed["browsers"]] == [("Firefox on Linux", True)]
+        assert [one["wire"] for one in listed["sessions"]] == ["websocket"]
+
+
+async def test_a_visit_renews_the_cookie_in_the_browser() -> None:
+    async with asking() as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        assert cookie_of(await get(web, "account", value)) == value
+
+
+async def test_a_login_needs_the_password_or_a_code() -> None:
+    async with asking() as web:
+        account = await registered(web)
+        wrong = await post(web, "login", name="Ann", secret="guess")
+        assert (wrong.status, wrong.json["code"]) == (401, "wrong-password") and "set-cookie" not in wrong.headers
+        assert cookie_of(await post(web, "login", name="ann", secret=SECRET))
+        for fields in ({"name": "Ann"}, {}):
+            code = await outcome(web, web.house.accounts.make_code, account)
+            assert (await post(web, "login", secret=code, **fields)).json["name"] == "Ann"
+            assert (await post(web, "login", secret=code, **fields)).status == 401, "only once"
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1"])
+async def test_pages_of_other_sites_cannot_post(origin: str) -> None:
+    async with asking() as web:
+        for path in ("login", "register", "logout", "sessions/end"):
+            answer = await post(web, path, headers={"Origin": origin}, name="Ann", secret=SECRET)
+            assert answer.status == 403
+        assert (
+            await post(web, "register", headers={"Origin": "http://localhost"}, name="Ann", secret=SECRET)
+        ).status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind", "body", "status"),
+    [
+        ("POST", "login", "text/plain", b'{"secret": "x"}', 400),
+        ("POST", "login", "application/json", b"{", 400),
+        ("POST", "login", "application/json", b'{"secret": 5}', 400),
+        ("POST", "login", "application/json", b"x" * 5000, 413),
+        ("GET", "login", "", None, 405),
+        ("GET", "nonsense", "", None, 404),
+        ("GET", "sessions", "", None, 401),
+        ("POST", "sessions/end", "application/json", b'{"ids": []}', 401),
+    ],
+)
+async def test_other_requests_are_refused(method: str, path: str, kind: str, body: bytes | None, status: int) -> None:
+    async with asking() as web:
+        answer = await web.ask(method, f"/api/{path}", body, Content_Type=kind)
+        assert answer.status == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("proto", "secure"), [("https", True), ("http", False)])
+async def test_the_cookie_is_secure_under_tls_and_passwords_need_it(proto: str, secure: bool) -> None:
+    async with asking(trust_proxy=["127.0.0.1"], host=["chat.example"]) as web:
+        account = await registered(web)
+        code = await outcome(web, web.house.accounts.make_code, account)
+        far = {"X_Forwarded_For": "192.0.2.1", "X_Forwarded_Proto": proto, "Host": "chat.example:8443"}
+        answer = await post(web, "login", name="Ann", secret=SECRET, headers=far)
+        assert answer.status == (200 if secure else 403)
+        answer = await post(web, "login", name="Ann", secret=code, headers=far)
+        assert cookie_of(answer).startswith("hubbub-8443=")
+        assert answer.headers["set-cookie"].endswith("; Secure") is secure
+
+
+async def test_a_guest_in_the_chat_registers_and_stays_in_the_session() -> None:
+    async with asking() as web:
+        guest = await web.talk("Ann")
+        await guest.sees("joined")
+        answer = await post(web, "register", name="Ann", secret=SECRET, resume=guest.welcome["resume"])
+        value = cookie_of(answer)
+        assert (await guest.sees("account"))["name"] == "Ann"
+        again = await post(web, "register", secret=SECRET, resume=guest.welcome["resume"])
+        assert (again.status, again.json["code"]) == (400, "logged-in-already")
+        assert (await post(web, "register", name="Ann", secret=SECRET)).json["code"] == "name-registered"
+        assert (await post(web, "logout", value)).headers["set-cookie"].startswith("hubbub=; Path=/; Max-Age=0")
+        assert await guest.closed() == (1008, "This session was ended.")
+        assert (await get(web, "account", value)).json["name"] == ""
+
+
+async def test_a_guest_in_the_chat_logs_in() -> None:
+    async with asking() as web:
+        await registered(web)
+        guest = await web.talk("Bo")
+        resume = guest.welcome["resume"]
+        assert (await post(web, "login", name="Ann", secret="guess", resume=resume)).status == 401
+        assert cookie_of(await post(web, "login", name="Ann", secret=SECRET, resume=resume))
+        assert (await guest.sees("nick"))["nick"] == "Ann"
+        assert (await guest.sees("account"))["name"] == "Ann"
+
+
+async def test_two_tabs_are_one_person_and_a_reload_is_no_noise() -> None:
+    async with asking() as web:
+        bo = await web.join("Bo")
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        one = await talk(web, value)
+        await bo.sees(b"*** Ann has joined the chat ***\n")
+        two = await talk(web, value)
+        await two.sees("joined")
+        await one.say(type="say", room="lobby", text="from one", label="m1")
+        stored = await one.sees("stored")
+        assert [entry["text"] for entry in (await two.sees("entries"))["entries"]] == ["from one"]
+        await one.socket.close()
+        await two.socket.close()
+        await web.say("lobby", "while away")
+        back = await talk(web, value, rooms={"lobby": stored["seq"]})
+        assert (await back.sees("missed", room="lobby"))["count"] == 1
+        assert back.before[0]["type"] == "joined"
+        await back.sees("entries")
+        await back.say(type="say", room="lobby", text="back", label="m2")
+        assert await bo.sees(b"Ann: back\n") == b"Ann: from one\nci: while away\nAnn: back\n"
+
+
+async def test_an_owner_ends_other_browsers_and_sessions() -> None:
+    async with asking() as web:
+        here = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        there = cookie_of(await post(web, "login", name="Ann", secret=SECRET))
+        mine, other = await talk(web, here), await talk(web, there)
+        nc = await web.connect()
+        await nc.sees(b"Enter your name: ")
+        nc.send("Ann\n")
+        await nc.sees(b"(it can be seen): ")
+        nc.send(f"{SECRET}\n/time\n")
+        await nc.sees(b" UTC ***\n")
+        listed = (await get(web, "sessions", here)).json
+        ids = [one["id"] for one in listed["browsers"] if not one["current"]]
+        ids += [one["id"] for one in listed["sessions"] if one["wire"] == "line"]
+        assert len(ids) == 2
+        left = (await post(web, "sessions/end", here, ids=ids)).json
+        assert [one["current"] for one in left["browsers"]] == [True] and len(left["sessions"]) == 1
+        assert (await other.closed())[0] == 1008
+        assert b"You have ended this session" in await nc.rest()
+        assert (await get(web, "account", there)).json["name"] == ""
+        await mine.say(type="say", room="lobby", text="still here", label="m1")
+        await mine.sees("stored")
+
+
+async def test_a_bot_says_hello_with_a_token_or_password() -> None:
+    async with asking() as web:
+        account = await registered(web, "ci")
+        full, limited = await token(web, account), await token(web, account, rooms=("ops",))
+        bot = await web.talk()
+        for secret in ("guess", limited):
+            await bot.say(type="hello", name="ci", password=secret, label="h1")
+            assert (await bot.sees("error"))["code"] == "wrong-password"
+        await bot.say(type="hello", name="ci", password=full, label="h2")
+        assert (await bot.next()) | {"tag": "", "log": "", "resume": ""} == {
+            "type": "welcome", "nick": "ci", "tag": "", "log": "", "resume": "", "label": "h2",
+        }  # fmt: skip
+        await bot.sees("joined", room="lobby")
+        second = await web.talk()
+        await second.say(type="hello", name="ci", password=SECRET, rooms={"ops": None})
+        assert {(await second.sees("joined"))["room"] for _ in range(2)} == {"lobby", "ops"}
+        await outcome(web, web.house.accounts.end_tokens, account, [web.house.accounts.grant_id(full)])
+        assert (await bot.closed())[0] == 1008
+        await second.say(type="say", room="lobby", text="here", label="m1")
+        await second.sees("stored")
+
+
+async def test_a_resumed_session_ends_with_its_cookie_too() -> None:
+    async with asking() as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        first = await talk(web, value)
+        again = await web.talk()
+        await again.hello(name="Ann", resume=first.welcome["resume"])
+        assert (await first.closed())[0] == 4001
+        await post(web, "logout", value)
+        assert (await again.closed())[0] == 1008
+
+
+async def test_a_trusted_proxy_names_the_account() -> None:
+    async with asking(trust_proxy=["127.0.0.1"], auth_header="Remote-User") as web:
+        talker = await web.talk(headers={"Remote-User": "Ann"})
+        assert (await talker.hello(name="x"))["nick"] == "Ann"
+        assert (await web.ask("GET", "/api/account", Remote_User="Ann")).json["name"] == "Ann"
+        assert (await web.ask("GET", "/api/account")).json["name"] == ""
+        assert (await web.ask("GET", "/api/account", Remote_User="a b")).status == 400
+    async with asking(auth_header="Remote-User") as web:
+        assert (await web.ask("GET", "/api/account", Remote_User="Ann")).json["name"] == ""
+
+
+async def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with asking() as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        await post(web, "login", name="Ann", secret="a wrong guess")
+        await talk(web, value)
+        text = repr([vars(one) for one in caplog.records if not one.name.startswith("websockets.client")])
+        assert SECRET not in text and "a wrong guess" not in text and value.partition("=")[2] not in text
