@@ -28,6 +28,7 @@ SPECIAL: dict[str, tuple[Any, Any, Any]] = {
     "search": ("off", "on", "off"),
     "replicas": (1, 3, 2),
     "server_name": ("a.b", "irc.example.org", "x"),
+    "auth_header": ("Remote-User", "X-User", "X-Auth"),
     "operator": (["a:$argon2id$1"], ["b:$argon2id$2", "c:$argon2id$3"], ["d:$argon2id$4"]),
     "register": ("invite", "open", "closed"),
     "guests": ("read", "no", "yes"),
