@@ -368,6 +368,7 @@ class FakeAccounts(NoAccounts):
     """Accounts whose passwords are in plain text; each question is answered when the test says so."""
 
     registration = "open"
+    mechanisms = ("PLAIN",)
 
     def __init__(self, *names: str) -> None:
         super().__init__()

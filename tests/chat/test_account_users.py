@@ -204,7 +204,7 @@ def test_a_lost_connection_is_no_leave_if_a_session_comes_back() -> None:
     assert account
     town.hub.account_users.log_in(again.session, account, lambda refusal: None)
     town.settle()
-    assert again.sees() == [Missed("lobby", 2, town.house.now), "Bo: one", "Bo: two", LoggedIn("Ann")]
+    assert again.sees() == [LoggedIn("Ann"), Missed("lobby", 2, town.house.now), "Bo: one", "Bo: two"]
     [(seconds, end)] = town.later
     end()
     town.settle()

@@ -24,7 +24,7 @@ def test_without_accounts_nothing_is_registered() -> None:
     accounts.make_code(Account(id="a1", name="Ann", created=0.0), refused)
     assert codes == ["registration-closed", "wrong-password", "wrong-password", "not-logged-in"]
     del codes[:]
-    assert not accounts.offers_scram
+    assert not accounts.mechanisms
     accounts.scram(PEER).step(b"n,,n=Ann,r=x", refused)
     accounts.by_certificate("ab" * 32, refused)
     accounts.by_trusted_name("Ann", refused)

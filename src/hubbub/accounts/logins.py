@@ -268,9 +268,9 @@ class LoginGate:
     # --- SCRAM ----------------------------------------------------------------------------------------------------
 
     @property
-    def offers_scram(self) -> bool:
-        """Whether SCRAM works for every account: a program of the house has no verifiers."""
-        return self.house is None
+    def mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms that work for every account: without SCRAM if a program of the house checks passwords."""
+        return ("PLAIN", "SCRAM-SHA-256") if self.house is None else ("PLAIN",)
 
     def scram(self, peer: LoginPeer) -> ScramExchange:
         """Return the server's side of a new SCRAM-SHA-256 login; it is safe where others can read along."""

@@ -29,6 +29,7 @@ PASSWORD = "password"  # the kind of the operation that changes it
 GRACE_SECONDS = 30.0  # for which a user remains in the rooms without a session
 
 Outcome = Callable[[Refused | None], None]
+Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
 
 
 class AccountUsers:
@@ -69,15 +70,17 @@ class AccountUsers:
         user, or with the refusal.
 
         Raises:
-            Refused: the session is logged in already, or somebody holds the name.
+            Refused: the session is logged in already, somebody holds the name, or the account was closed since.
 
         """
         user, there = session.user, self._users.get(account.id)
+        now = self._core.nicks.accounts.find(account.name)
+        if now and now.id == account.id and not now.is_open(self._core.clock()):
+            raise refusals.ACCOUNT_CLOSED(name=account.name)
         if user and user.account:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
         if there:
-            self._move(session, there)
-            outcome(None)
+            self._move(session, there, outcome)
         elif user and key_of(account.name) in user.keys:
             self._own(user, account)
             outcome(None)
@@ -104,7 +107,16 @@ class AccountUsers:
         """
         if session.user and session.user.account:
             raise refusals.LOGGED_IN_ALREADY(name=session.nick)
-        nick = self._core.nicks.free(name, session.user)
+        self.check(session, self.registration(session, name, password, code), outcome)
+
+    def registration(self, session: Session, name: str, password: str, code: str = "") -> Start:
+        """Return the start of the registration of a name, for `check` or `prove`.
+
+        Raises:
+            Refused: the name is not valid, or somebody else holds it.
+
+        """
+        nick = self._core.nicks.unregistered(name, session.user)
         key = key_of(nick)
         self._registering.add(key)
 
@@ -115,9 +127,27 @@ class AccountUsers:
 
             self._core.nicks.accounts.register(nick, password, peer, registered, code)
 
-        self.check(session, start, outcome)
+        return start
 
-    def check(self, session: Session, start: Callable[[LoginPeer, Checked], None], outcome: Outcome) -> None:
+    def prove(self, session: Session, start: Start, done: Checked) -> None:
+        """Check a credential of a session that logs in with its account later.
+
+        Args:
+            session: the session; its next commands wait for the outcome.
+            start: starts the check for a peer, and calls back with the account or the refusal.
+            done: called later, unless the session closes, with the account or the refusal.
+
+        """
+        operation = session.begin("login")
+
+        def checked(account: Account | Refused) -> None:
+            if not session.closed:
+                done(account)
+            session.end(operation)
+
+        start(self.peer(session), checked)
+
+    def check(self, session: Session, start: Start, outcome: Outcome) -> None:
         """Check a credential of a session, and log the session in if it is right.
 
         Args:
@@ -126,14 +156,7 @@ class AccountUsers:
             outcome: called later, unless the session closes: with None, or with the refusal.
 
         """
-        operation = session.begin("login")
-
-        def checked(account: Account | Refused) -> None:
-            if not session.closed:
-                self._finish(session, account, outcome)
-            session.end(operation)
-
-        start(self.peer(session), checked)
+        self.prove(session, start, lambda account: self._finish(session, account, outcome))
 
     def _finish(self, session: Session, account: Account | Refused, outcome: Outcome) -> None:
         if isinstance(account, Refused):
@@ -194,13 +217,17 @@ class AccountUsers:
 
         self._naming.rename_to(session, account, renamed)
 
-    def _move(self, session: Session, there: User) -> None:
+    def _move(self, session: Session, there: User, outcome: Outcome) -> None:
         """Make a session one of the account's user that is here already; the guest that it was leaves the chat."""
+
+        def welcome() -> None:
+            self._greet(session, there)
+            outcome(None)
+
         if guest := session.user:
             self._retire(session, guest)
             session.replies.append(NickAssigned(there.nick, guest.nick, alone=True))
-        self._naming.attach(session, there)
-        self._greet(session, there)
+        self._naming.attach(session, there, welcome)
 
     def _retire(self, session: Session, guest: User) -> None:
         """Take a guest out of the chat, whose session goes on as another user's."""
@@ -211,7 +238,7 @@ class AccountUsers:
             left = Draft(room.name, guest.nick, Left(quit=True), id, guest.host, guest.tags, must_store=True)
             # Without the session, because by the time that it is stored, the session belongs to the other user.
             leaves.append(Posting(left))
-            self._rooms.remove(guest, room)
+            self._rooms.remove(guest, room, unseen=True)
         for leave in leaves:
             self._core.pipeline.add(leave)
         guest.remove_session(session)

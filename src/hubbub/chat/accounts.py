@@ -92,8 +92,11 @@ class Accounts(Protocol):
     # --- ways to log in -------------------------------------------------------------------------------------------
 
     @property
-    def offers_scram(self) -> bool:
-        """Whether SCRAM works for every account: clients that are offered it do not fall back to a password."""
+    def mechanisms(self) -> tuple[str, ...]:
+        """The SASL mechanisms that work for every account; none if there can be no accounts.
+
+        Clients that are offered SCRAM do not fall back to a password.
+        """
         ...
 
     def scram(self, peer: LoginPeer) -> ScramLogin:
@@ -196,7 +199,7 @@ class NoAccounts:
 
     registration = "closed"
     guests = "yes"
-    offers_scram = False
+    mechanisms: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.changed: list[Callable[[Account], None]] = []

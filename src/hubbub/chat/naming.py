@@ -151,10 +151,11 @@ class Naming:
 
         self._core.nicks.names.claim(key_of(nick), done, wait)
 
-    def attach(self, session: Session, user: User) -> None:
+    def attach(self, session: Session, user: User, welcome: Callable[[], None] = lambda: None) -> None:
         """Give a session to a user that holds a name already; the first one lets the user come.
 
-        A further session is shown all rooms of the user, and is given their entries from now on.
+        A further session is shown all rooms of the user, and is given their entries from now on. `welcome` is called
+        before that.
         """
         user.add_session(session)
         if not user.present:
@@ -164,6 +165,7 @@ class Naming:
             for tell in self._core.presence:
                 tell(user, "")
         self._core.on_user_changed(user)
+        welcome()
         alone = len(user.sessions) == 1
         for room in user.rooms.values():
             left_at = user.left_at.get(room.id) if alone else None

@@ -54,7 +54,7 @@ class Nicks:
 
         """
         nick = names.typed_name(name)
-        self._check_registered(nick)
+        self._check_guest(nick)
         holder = self.users.get(key_of(nick))
         if holder and not holder.is_remote:
             raise refusals.NAME_TAKEN(name=nick)
@@ -69,16 +69,32 @@ class Nicks:
 
         """
         nick = names.typed_name(name)
+        self._check_guest(nick)
+        self._check(nick, owner)
+        return nick
+
+    def unregistered(self, name: str, owner: User | None = None) -> str:
+        """Return a name in its displayed form, if `owner` may register it.
+
+        Raises:
+            Refused: the name is invalid, taken, registered, or looks like another user's.
+
+        """
+        nick = names.typed_name(name)
         self._check_registered(nick)
         self._check(nick, owner)
         return nick
 
     def _check_registered(self, nick: str) -> None:
-        """Raise Refused if a name is registered or looks like a registered one, or if guests may not come."""
+        """Raise Refused if a name is registered or looks like a registered one."""
         if self.accounts.find(nick):
             raise refusals.NAME_REGISTERED(name=nick)
         if other := self.accounts.looks_like(nick):
             raise refusals.NAME_LOOKS_REGISTERED(name=nick, other=other)
+
+    def _check_guest(self, nick: str) -> None:
+        """Raise Refused if a guest cannot have a name because of the accounts, or if guests may not come."""
+        self._check_registered(nick)
         if self.accounts.guests == "no":
             raise refusals.ACCOUNT_REQUIRED()
 
@@ -107,7 +123,7 @@ class Nicks:
         nick = names.typed_name(name)
         key = key_of(nick)
         if account is None and not (owner and key in owner.keys):
-            self._check_registered(nick)
+            self._check_guest(nick)
         if (holder := self.users.get(key)) and holder.is_remote and self.names:
             # Only the registry of the cluster knows whether the remote user still holds the name.
             self._check_looks(nick, owner)

@@ -346,8 +346,11 @@ class Rooms:
         if user and not user.is_remote and user in room.members:
             self.remove(user, room, entry)
 
-    def remove(self, user: User, room: Room, kick: Entry | None = None) -> None:
-        """Make a user of this node a member no more, after a leave or a kick, or because they are gone."""
+    def remove(self, user: User, room: Room, kick: Entry | None = None, unseen: bool = False) -> None:
+        """Make a user of this node a member no more, after a leave or a kick, or because they are gone.
+
+        `unseen` says that the entry of the leave is not given to the sessions of the user.
+        """
         del user.rooms[room.id]
         if not is_known(self._core.viewer_of(user), room.state):
             user.remember(room.id)
@@ -361,7 +364,8 @@ class Rooms:
             unread = session in self._delivery.behind
             self.detach(session, room)
             if not session.closed:
-                session.replies.append(RoomExited(room.name, session.current_name, kick if unread else None))
+                left = RoomExited(room.name, session.current_name, kick if unread else None, unseen)
+                session.replies.append(left)
                 session.flush()
         if user.account:
             self._dismiss(room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id])

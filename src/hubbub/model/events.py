@@ -71,12 +71,16 @@ class RoomEntered(_Event, frozen=True):
 class RoomExited(_Event, frozen=True):
     """The session is no longer a member of a room, and speaks in `current` now, "" for no room.
 
-    `kick` is the entry of the kick that removed it, if the session has not received that entry.
+    `kick` is the entry of the kick that removed it, if the session has not received that entry. `unseen` says that no
+    entry tells the session that it has left, because it goes on as another user.
     """
+
+    details = frozenset({"unseen"})
 
     room: str
     current: str
     kick: Entry | None = None
+    unseen: bool = False
 
 
 class RoomNameChanged(_Event, frozen=True):

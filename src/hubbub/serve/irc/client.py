@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from hubbub.chat.accounts import ScramLogin
 from hubbub.chat.hub import Hub
+from hubbub.model.account import Account
 from hubbub.serve.irc.metadata_values import MetadataSubscriptions
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.replies import IrcReplies
 from hubbub.wire.irc import lines as wire
+from hubbub.wire.irc.sasl import SaslReader
 
 STRAYS = 3  # commands that need registration and come before it; at this number the client is disconnected
+
+
+class SaslExchange:
+    """A login by AUTHENTICATE that is under way.
+
+    Args:
+        scram: the server's side, for the mechanism SCRAM-SHA-256.
+
+    """
+
+    def __init__(self, scram: ScramLogin | None) -> None:
+        self.scram = scram
+        self.reader = SaslReader()
 
 
 class IrcClient(IrcReplies):
@@ -35,6 +51,11 @@ class IrcClient(IrcReplies):
         self.negotiating = False
         self.version = 0  # the highest CAP LS version that the client asked for
         self.password = ""
+        self.asked = ""  # the nick that the client asked for last before registration, whether it may have it or not
+        self.exchange: SaslExchange | None = None
+        self.account: Account | None = None  # that the client has logged in to before registration
+        # The name and the password of a registration that waits for an invitation.
+        self.registering: tuple[str, str] | None = None
         self.registered = False
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
         self.markers: dict[str, str] = {}

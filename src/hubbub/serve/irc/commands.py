@@ -11,7 +11,19 @@ from functools import partial
 from msgspec import Struct
 
 from hubbub.errors import Refused
-from hubbub.serve.irc import channels, history, messages, metadata, modes, people, registration, server_info
+from hubbub.serve.irc import (
+    account_registration,
+    capabilities,
+    channels,
+    history,
+    login,
+    messages,
+    metadata,
+    modes,
+    people,
+    registration,
+    server_info,
+)
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
@@ -134,14 +146,16 @@ def _early(run: Callable[[IrcClient, list[str]], None], needs: int = 0) -> IrcCo
 
 
 COMMANDS: dict[str, IrcCommand] = {
-    "CAP": _early(registration.cap),
-    "PASS": _early(registration.password, 1),
+    "CAP": _early(capabilities.cap),
+    "PASS": _early(login.password, 1),
     "NICK": _early(registration.nick),
     "USER": _early(registration.user),
     "PING": _early(registration.ping),
     "PONG": _early(registration.nothing),
     "QUIT": _early(registration.quit),
-    "AUTHENTICATE": _early(registration.authenticate, 1),
+    "AUTHENTICATE": _early(login.authenticate, 1),
+    "REGISTER": _early(account_registration.register, 3),
+    "VERIFY": _early(account_registration.verify, 2),
     "WEBIRC": _early(registration.webirc, 4),
     "STARTTLS": _early(registration.starttls),
     "LUSERS": IrcCommand(server_info.lusers),

@@ -23,7 +23,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
-from hubbub.serve.irc import channels, history, metadata
+from hubbub.serve.irc import channels, history, login, metadata
 from hubbub.serve.irc.client import IrcClient
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import RENAMING, channel
@@ -53,7 +53,9 @@ def _moved(client: IrcClient, event: RoomNameChanged) -> None:
 
 def _left(client: IrcClient, event: RoomExited) -> None:
     if event.kick:
-        client.emit(client.form.render(event.kick))
+        client.emit(client.form.encode(event.kick))
+    elif event.unseen:
+        client.emit(client.event(client.session, "PART", channel(event.room)))
 
 
 def _stored(client: IrcClient, event: Acknowledged) -> None:
@@ -115,8 +117,8 @@ def _named(client: IrcClient, event: NickAssigned) -> None:
 
 
 def _logged_in(client: IrcClient, event: LoggedIn) -> None:
-    mask = f"{event.name}!{client.session.host}"
-    client.reply("900", client.nick or "*", mask, event.name, f"You are now logged in as {event.name}")
+    if client.registered:  # else the client was told when it sent its credentials
+        client.emit(login.shown_login(client, event.name, client.session.host))
 
 
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {

@@ -35,7 +35,11 @@ class NetworkClient(Protocol):
     """The parts of an IRC client that the network uses to notify it."""
 
     caps: frozenset[str]
-    user: User | None
+
+    @property
+    def user(self) -> User | None:
+        """The client's user; None before registration."""
+        ...
 
     def send(self, *lines: bytes) -> None:
         """Send lines in the session's reply order."""

@@ -37,7 +37,6 @@ class IrcReplies:
         self.caps: frozenset[str] = frozenset()
         self.session: Session
         self.connection: Connection | FramedConnection
-        self.user: User | None = None  # set at registration
         self.wanted = ""  # the nick asked for before registration
         self.label = ""  # the label of the current command
         # The remaining steps of the current command. Each step waits until the operations of the step before are done.
@@ -141,6 +140,11 @@ class IrcReplies:
             self.emit(*lines)
 
     # --- the replies ----------------------------------------------------------------------------------------------
+
+    @property
+    def user(self) -> User | None:
+        """The client's user; None before registration."""
+        return self.session.user
 
     @property
     def nick(self) -> str:

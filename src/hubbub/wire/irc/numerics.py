@@ -72,8 +72,12 @@ TEXTS = {
     733: "End of MONITOR list",
     734: "Monitor list is full.",
     766: "key not set",
-    904: "SASL authentication failed: there are no accounts on this server",
+    903: "SASL authentication successful",
+    904: "SASL authentication failed",
+    905: "SASL message too long",
     906: "SASL authentication aborted",
+    907: "You have already authenticated using SASL",
+    908: "are available SASL mechanisms",
 }
 
 # Refusals of the core, by code; the room or another subject stands before the text. NOTICE: IRC has no numeric for it.

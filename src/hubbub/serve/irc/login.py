@@ -1,0 +1,167 @@
+"""The IRC commands for logging in to an account: AUTHENTICATE and PASS, before or after registration.
+
+Before registration the account is only noted: the client gets the user of its account at the end of the registration.
+Sources: https://ircv3.net/specs/extensions/sasl-3.1, sasl-3.2.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hubbub.chat.account_users import Outcome, Start
+from hubbub.chat.accounts import ScramLogin
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.serve.irc import registration
+from hubbub.serve.irc.client import IrcClient, SaslExchange
+from hubbub.wire.irc import sasl
+from hubbub.wire.irc.numerics import TEXTS
+
+
+def mechanisms(client: IrcClient) -> tuple[str, ...]:
+    """Return the SASL mechanisms that a client can use."""
+    return client.hub.nicks.accounts.mechanisms
+
+
+def is_logged_in(client: IrcClient) -> bool:
+    """Return whether a client has logged in to an account."""
+    return bool(client.account or (client.user and client.user.account))
+
+
+def check(client: IrcClient, start: Start, done: Outcome) -> None:
+    """Check a credential, and log the client in if it is right, at once or at the end of its registration.
+
+    Args:
+        client: the client; its next commands wait for the outcome.
+        start: starts the check.
+        done: called later, unless the client leaves: with None if it is logged in, or with the refusal.
+
+    """
+
+    def proven(account: Account | Refused) -> None:
+        if isinstance(account, Refused):
+            done(account)
+            return
+        client.account = account
+        client.send(shown_login(client, account.name, account.host))
+        done(None)
+        registration.complete(client)
+
+    if client.registered:
+        client.hub.account_users.check(client.session, start, done)
+    else:
+        client.hub.account_users.prove(client.session, start, proven)
+
+
+def shown_login(client: IrcClient, name: str, host: str) -> bytes:
+    """Return the line that tells a client that it is logged in (900)."""
+    return client.line("900", client.nick, f"{name}!{host}", name, f"You are now logged in as {name}")
+
+
+# --- PASS -----------------------------------------------------------------------------------------------------------
+
+
+def password(client: IrcClient, params: list[str]) -> None:
+    """PASS password: give the server's password, or ACCOUNT:PASSWORD to log in, before you register."""
+    given = " ".join(params)
+    name, colon, secret = given.partition(":")
+    if client.registered:
+        client.numeric(462)
+    elif not (name and colon and secret) or given == client.settings.irc_password or not mechanisms(client):
+        client.password = given
+    elif not is_logged_in(client):
+        check(client, partial(client.hub.nicks.accounts.log_in, name, secret), partial(_passed, client))
+
+
+def _passed(client: IrcClient, refusal: Refused | None) -> None:
+    if refusal:
+        client.reply("464", client.nick, refusal.text)
+
+
+# --- AUTHENTICATE ---------------------------------------------------------------------------------------------------
+
+
+def authenticate(client: IrcClient, params: list[str]) -> None:
+    """AUTHENTICATE mechanism: log in to your account."""
+    word = params[0]
+    if word == "*":
+        client.exchange = None
+        client.numeric(906)
+    elif client.exchange:
+        _go_on(client, client.exchange, word)
+    elif is_logged_in(client):
+        client.numeric(907)
+    elif (mechanism := word.upper()) not in (offered := mechanisms(client)):
+        if offered:
+            client.numeric(908, ",".join(offered))
+        _fail(client)
+    else:
+        scram = client.hub.nicks.accounts.scram if mechanism == "SCRAM-SHA-256" else None
+        client.exchange = SaslExchange(scram(client.hub.account_users.peer(client.session)) if scram else None)
+        client.reply("AUTHENTICATE", sasl.NOTHING)
+
+
+def abort(client: IrcClient) -> None:
+    """End an exchange because the client ends its negotiation."""
+    if client.exchange:
+        client.exchange = None
+        client.numeric(906)
+
+
+def _go_on(client: IrcClient, exchange: SaslExchange, chunk: str) -> None:
+    response = exchange.reader.add(chunk)
+    if response is None:
+        return
+    if isinstance(response, sasl.SaslFault):
+        client.exchange = None
+        if response is sasl.SaslFault.TOO_LONG:
+            client.numeric(905)
+        else:
+            _fail(client)
+    elif exchange.scram:
+        _scram(client, exchange.scram, response)
+    else:
+        client.exchange = None
+        if credentials := sasl.read_plain(response):
+            start = partial(client.hub.nicks.accounts.log_in, credentials.name, credentials.secret)
+            check(client, start, partial(_answer, client))
+        else:
+            _fail(client)
+
+
+def _scram(client: IrcClient, scram: ScramLogin, response: bytes) -> None:
+    operation = client.session.begin("login")
+
+    def answered(answer: bytes | Account | Refused) -> None:
+        if not client.session.closed:
+            _scram_answered(client, answer)
+        client.session.end(operation)
+
+    scram.step(response, answered)
+
+
+def _scram_answered(client: IrcClient, answer: bytes | Account | Refused) -> None:
+    if isinstance(answer, bytes):
+        for chunk in sasl.chunks(answer):
+            client.reply("AUTHENTICATE", chunk)
+        return
+    client.exchange = None
+    if isinstance(answer, Refused):
+        _answer(client, answer)
+    else:
+        check(client, lambda peer, done: done(answer), partial(_answer, client))
+
+
+def _answer(client: IrcClient, refusal: Refused | None) -> None:
+    if refusal is None:
+        client.numeric(903)
+    elif refusal.code == "logged-in-already":
+        client.numeric(907)
+    elif refusal.code == "account-closed":
+        client.reply("902", client.nick, refusal.text)
+    else:
+        _fail(client, refusal)
+
+
+def _fail(client: IrcClient, refusal: Refused | None = None) -> None:
+    client.reply("904", client.nick, f"{TEXTS[904]}. {refusal.text}" if refusal else TEXTS[904])

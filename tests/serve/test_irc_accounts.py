@@ -1,0 +1,293 @@
+"""Accounts on IRC: logging in before and after registration, and registering a name."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from irc_peering import House, IrcPeer, irc_house
+from virtual_time import virtual_time
+
+from doubles import FakeAccounts
+from hubbub.chat.accounts import LoginPeer, ScramAnswer
+from hubbub.text import refusals
+from irc_messages import ANY, Message, fits
+
+USER = "USER ida 0 * :Ida"
+NOT = "904"
+
+
+class Accounts(FakeAccounts):
+    """Accounts that answer by themselves, a moment later."""
+
+    mechanisms = ("PLAIN", "SCRAM-SHA-256")
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.asked = Later()  # type: ignore[assignment]
+
+    def scram(self, peer: LoginPeer) -> Any:
+        return Scram(self)
+
+
+class Later(list[Callable[[], None]]):
+    def append(self, call: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_later(0.1, call)
+
+
+class Scram:
+    """A SCRAM login that lets everybody in who knows the way."""
+
+    def __init__(self, accounts: Accounts) -> None:
+        self._accounts = accounts
+        self._steps = [b"n,,n=Ann", b"proof", b""]
+
+    def step(self, message: bytes, answer: ScramAnswer) -> None:
+        known = self._steps.pop(0) == message
+        account = self._accounts.find("Ann")
+        assert account
+        answers = {2: b"r=" + b"x" * 298, 1: b"v=server", 0: account}
+        outcome: Any = answers[len(self._steps)] if known else refusals.LOGIN_FAILED()
+        self._accounts.asked.append(lambda: answer(outcome))
+
+
+def plain(name: str, secret: str = "secret") -> str:
+    return "AUTHENTICATE " + base64.b64encode(f"\0{name}\0{secret}".encode()).decode()
+
+
+def town(house: House, *names: str) -> Accounts:
+    accounts = Accounts(*names)
+    house.hub.use_accounts(accounts)
+    return accounts
+
+
+async def logged_in(house: House, name: str, *caps: str, nick: str = "") -> IrcPeer:
+    """Return a client that has logged in by SASL while it registered; what it was greeted with is in `seen`."""
+    peer: IrcPeer = await house.connect()
+    peer.say("CAP LS 302", f"NICK {nick or name}", USER, f"CAP REQ :{' '.join(['sasl', *caps])}", "AUTHENTICATE PLAIN")
+    await peer.awaits("AUTHENTICATE", "+")
+    peer.say(plain(name))
+    await peer.awaits("903", ANY, ANY)
+    peer.say("CAP END")
+    peer.nick = (await peer.awaits("001", ANY)).params[0]
+    return peer
+
+
+def verbs(messages: list[Message]) -> list[str]:
+    return [one.verb for one in messages]
+
+
+@virtual_time
+async def test_sasl_and_registration_are_offered() -> None:
+    async with irc_house() as house:
+        town(house)
+        ida = await house.connect()
+        words = [word for one in await ida.ask("CAP LS 302") for word in one.params[-1].split()]
+        assert "sasl=PLAIN,SCRAM-SHA-256" in words
+        assert "draft/account-registration=before-connect,custom-account-name" in words
+        (old,) = await (await house.connect()).ask("CAP LS")
+        assert "sasl" in old.params[-1].split() and "draft/account-registration" in old.params[-1].split()
+        assert fits((await ida.ask("CAP REQ :sasl"))[0], "CAP", "*", "ACK", "sasl")
+
+
+@virtual_time
+async def test_a_login_before_registration() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann")
+        ann: IrcPeer = await house.connect()
+        await ann.ask("CAP LS 302", "NICK guest", USER, "CAP REQ :sasl")
+        (go,) = await ann.ask("AUTHENTICATE plain")
+        assert fits(go, "AUTHENTICATE", "+")
+        told = await ann.ask(plain("ANN"))
+        assert fits(told[0], "900", "guest", "Ann!~user@idann.account", "Ann", "You are now logged in as Ann")
+        assert fits(told[1], "903", "guest", ANY) and len(told) == 2
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN")) == ["907"]
+        greeting = await ann.ask("CAP END")
+        assert fits(greeting[0], "001", "Ann", ANY) and "900" not in verbs(greeting)
+        user = house.hub.nicks.find("Ann")
+        assert user and user.account == accounts.find("Ann") and user.real == "Ida"
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN")) == ["907"]
+
+
+@virtual_time
+async def test_scram() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ann: IrcPeer = await house.connect()
+        messages = [base64.b64encode(text).decode() or "+" for text in (b"n,,n=Ann", b"proof", b"")]
+        await ann.ask("CAP LS 302", "NICK Ann", USER, "AUTHENTICATE SCRAM-SHA-256")
+        first = await ann.ask(f"AUTHENTICATE {messages[0]}")
+        assert [len(one.params[0]) for one in first] == [400, 1]
+        (final,) = await ann.ask(f"AUTHENTICATE {messages[1]}")
+        assert base64.b64decode(final.params[0]) == b"v=server"
+        assert verbs(await ann.ask(f"AUTHENTICATE {messages[2]}")) == ["900", "903"]
+        bad: IrcPeer = await house.connect()
+        await bad.ask("AUTHENTICATE SCRAM-SHA-256")
+        assert verbs(await bad.ask(f"AUTHENTICATE {messages[1]}")) == [NOT]
+        assert verbs(await bad.ask("AUTHENTICATE PLAIN")) == ["AUTHENTICATE"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "answer"),
+    [
+        (["AUTHENTICATE FOO"], ["908", NOT]),
+        (["AUTHENTICATE *"], ["906"]),
+        (["AUTHENTICATE PLAIN", "AUTHENTICATE *", "AUTHENTICATE PLAIN"], ["AUTHENTICATE", "906", "AUTHENTICATE"]),
+        (["AUTHENTICATE PLAIN", "AUTHENTICATE ***"], ["AUTHENTICATE", NOT]),
+        (["AUTHENTICATE PLAIN", "AUTHENTICATE +"], ["AUTHENTICATE", NOT]),
+        (["AUTHENTICATE PLAIN", "AUTHENTICATE " + "A" * 450], ["AUTHENTICATE", "905"]),
+        (["AUTHENTICATE PLAIN", *["AUTHENTICATE " + "A" * 400] * 11], ["AUTHENTICATE", NOT]),
+        (["AUTHENTICATE PLAIN", plain("Ann", "wrong")], ["AUTHENTICATE", NOT]),
+        (["AUTHENTICATE PLAIN", plain("Nobody")], ["AUTHENTICATE", NOT]),
+        (["CAP LS 302", "AUTHENTICATE PLAIN", "CAP END"], ["CAP", "CAP", "AUTHENTICATE", "906"]),
+    ],
+)
+@virtual_time
+async def test_a_login_that_fails(lines: list[str], answer: list[str]) -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ida: IrcPeer = await house.connect()
+        assert verbs(await ida.ask(*lines)) == answer
+        assert verbs(await ida.ask("NICK ida", USER, "CAP END"))[0] == "001"
+
+
+@virtual_time
+async def test_a_registered_nick_needs_a_login() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ida: IrcPeer = await house.connect()
+        refused, how = await ida.ask("NICK ann", USER)
+        assert fits(refused, "433", "*", "ann", ANY)
+        assert fits(how, "NOTICE", "*", ANY) and "/quote PASS ann:PASSWORD" in how.params[1]
+        (wrong,) = await ida.ask("PASS ann:wrong")
+        assert wrong.verb == "464" and "password of ann" in wrong.params[-1]
+        assert verbs(await ida.ask("PASS ann:secret"))[:2] == ["900", "001"]
+        bo: IrcPeer = await house.connect()
+        assert verbs(await bo.ask("CAP LS 302", "NICK ann", USER)) == ["CAP", "CAP"]
+        assert verbs(await bo.ask("CAP END")) == ["433", "NOTICE"]
+        assert verbs(await bo.ask("NICK bo"))[0] == "001"
+        refused, how = await bo.ask("NICK Ann")
+        assert refused.verb == "433" and "/msg NickServ IDENTIFY Ann PASSWORD" in how.params[1]
+
+
+@virtual_time
+async def test_a_login_after_registration() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        guest = await house.irc("guest", join="#ops")
+        bo = await house.irc("bo", join="#ops")
+        told = await guest.ask("AUTHENTICATE PLAIN", plain("Ann"))
+        assert [one for one in verbs(told) if one != "AUTHENTICATE"] == ["NICK", "MODE", "900", "903"]
+        assert verbs(await bo.sync()) == ["NICK", "MODE"]
+        # Another client of the same person becomes one of the same user.
+        other = await house.irc("other", join="#old")
+        told = await other.ask("AUTHENTICATE PLAIN", plain("Ann"))
+        shown = [one for one in verbs(told) if one in ("PART", "NICK", "900", "903", "JOIN")]
+        assert shown == ["PART", "NICK", "900", "903", "JOIN"]
+        assert await bo.sync() == []
+        await other.ask("PRIVMSG #ops hi")
+        assert fits((await bo.sync())[0], "PRIVMSG", "#ops", "hi")
+
+
+@virtual_time
+async def test_a_further_client_is_welcomed_before_it_is_shown_the_rooms() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ann = await logged_in(house, "Ann")
+        await ann.join("#ops")
+        bo = await house.irc("bo", join="#ops")
+        too = await logged_in(house, "Ann", nick="phone")
+        shown = await too.sync()
+        assert too.nick == "Ann" and verbs(shown)[0] == "002"
+        last = shown[verbs(shown).index("JOIN") :]
+        assert fits(last[0], "JOIN", "#ops") and last[0].nick == "Ann" and verbs(last)[1:3] == ["353", "366"]
+        assert await bo.sync() == []
+        await ann.sync()
+        await too.ask("PRIVMSG #ops :hello")
+        assert fits((await bo.sync())[0], "PRIVMSG", "#ops", "hello")
+
+
+@virtual_time
+async def test_an_account_that_is_closed_meanwhile_does_not_come_in() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann")
+        ann: IrcPeer = await house.connect()
+        await ann.ask("CAP LS 302", "NICK Ann", USER, "AUTHENTICATE PLAIN", plain("Ann"))
+        accounts.add("Ann", suspended=True)
+        assert "001" not in verbs(await ann.ask("CAP END"))
+
+
+# --- REGISTER and VERIFY --------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_registering_before_and_after_connecting() -> None:
+    async with irc_house() as house:
+        accounts = town(house)
+        ann: IrcPeer = await house.connect()
+        (need,) = await ann.ask("REGISTER * * secret")
+        assert fits(need, "FAIL", "REGISTER", "NEED_NICK", "*", ANY)
+        told = await ann.ask("CAP LS 302", "NICK Ann", "REGISTER * * secret")
+        assert verbs(told[2:]) == ["900", "REGISTER"] and fits(told[-1], "REGISTER", "SUCCESS", "Ann", ANY)
+        assert accounts.find("ann")
+        assert verbs(await ann.ask(USER, "CAP END"))[0] == "001"
+        (again,) = await ann.ask("REGISTER * * secret")
+        assert fits(again, "FAIL", "REGISTER", "ALREADY_AUTHENTICATED", ANY, ANY)
+        bo = await house.irc("bo")
+        for name in ("ann", "Ann"):
+            (taken,) = await bo.ask(f"REGISTER {name} * secret")
+            assert fits(taken, "FAIL", "REGISTER", "ACCOUNT_EXISTS", name, ANY)
+        (bad,) = await bo.ask("REGISTER a!b * secret")
+        assert fits(bad, "FAIL", "REGISTER", "BAD_ACCOUNT_NAME", "a!b", ANY)
+        told = await bo.ask("REGISTER Bodo bo@example.org :my secret")
+        assert verbs(told) == ["NICK", "900", "REGISTER"] and accounts.known["bodo"][1] == "my secret"
+
+
+@virtual_time
+async def test_the_nick_of_a_guest_is_not_registered_by_others() -> None:
+    async with irc_house() as house:
+        town(house)
+        await house.irc("root2")
+        other: IrcPeer = await house.connect(origin="203.0.113.9")
+        told = await other.ask("NICK root2", "REGISTER * * secret")
+        assert fits(told[-1], "FAIL", "REGISTER", "ACCOUNT_EXISTS", "root2", ANY)
+
+
+@virtual_time
+async def test_an_invitation_verifies_a_registration() -> None:
+    async with irc_house() as house:
+        accounts = town(house)
+        accounts.registration = "invite"
+        ann = await house.irc("Ann")
+        (asked,) = await ann.ask("REGISTER * * secret")
+        assert fits(asked, "REGISTER", "VERIFICATION_REQUIRED", "Ann", ANY)
+        (wrong,) = await ann.ask("VERIFY Ann nonsense")
+        assert fits(wrong, "FAIL", "VERIFY", "INVALID_CODE", "Ann", ANY)
+        told = await ann.ask("VERIFY ann CODE")
+        assert verbs(told) == ["900", "VERIFY"] and fits(told[1], "VERIFY", "SUCCESS", "Ann", ANY)
+        (already,) = await ann.ask("VERIFY ann CODE")
+        assert fits(already, "FAIL", "VERIFY", "ALREADY_AUTHENTICATED", "ann", ANY)
+
+
+@virtual_time
+async def test_a_code_of_another_device_logs_in() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ann: IrcPeer = await house.connect()
+        (wrong,) = await ann.ask("VERIFY Ann wrong")
+        assert fits(wrong, "FAIL", "VERIFY", "INVALID_CODE", "Ann", ANY)
+        assert verbs(await ann.ask("VERIFY Ann secret")) == ["900", "VERIFY"]
+
+
+@virtual_time
+async def test_guests_are_refused_where_an_account_is_needed() -> None:
+    async with irc_house() as house:
+        town(house, "Ann").guests = "no"
+        ida: IrcPeer = await house.connect()
+        (refused,) = await ida.ask("NICK ida", USER)
+        assert fits(refused, "FAIL", "*", "ACCOUNT_REQUIRED", ANY)
+        told = await ida.ask("REGISTER * * secret")
+        assert verbs(told)[:3] == ["900", "REGISTER", "001"]
