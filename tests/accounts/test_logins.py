@@ -400,3 +400,88 @@ def test_scram_works_with_characters_newer_than_saslprep() -> None:
     accounts.register(password="pass 🤗 word")
     assert isinstance(accounts.log_in("ann", "pass 🤗 word"), Account)
     assert accounts.ann().scram.startswith("SCRAM-SHA-256$")
+
+
+def meanwhile(accounts: Accounts, change: Callable[..., None], *values: Any) -> Callable[[], Any]:
+    """Check a right password while something else happens to the account; return the call that takes the outcome."""
+    outcomes: list[Any] = []
+    do, held = accounts.workers.do, []
+
+    def hold(job: Callable[[], Any], done: Callable[[Any], None]) -> bool:
+        held.append((job, done))
+        return True
+
+    accounts.workers.do = hold  # type: ignore[method-assign]
+    accounts.registry.log_in("ann", PASSWORD, HERE, outcomes.append)
+    accounts.loop.run()
+    accounts.workers.do = do  # type: ignore[method-assign]
+    accounts.ask(change, accounts.ann(), *values)
+
+    def end() -> Any:
+        for job, done in held:
+            done(job())
+        accounts.loop.run()
+        return outcomes[0]
+
+    return end
+
+
+def test_an_account_that_is_closed_while_its_password_is_checked_is_closed() -> None:
+    accounts = Accounts()
+    accounts.register()
+    assert is_refused(meanwhile(accounts, accounts.registry.suspend)(), "account-closed")
+
+
+def test_a_password_that_is_changed_while_it_is_checked_is_wrong() -> None:
+    accounts = Accounts()
+    accounts.register()
+    end = meanwhile(accounts, accounts.registry.change_password, "battery staple", HERE)
+    assert is_refused(end(), "wrong-password")
+
+
+def scram_final(accounts: Accounts, password: str = PASSWORD) -> Callable[[], Any]:
+    """Begin to log in by SCRAM; return the call that ends it."""
+    client = ScramClient(["SCRAM-SHA-256"], "ann", password)
+    exchange = accounts.registry.scram(HERE)
+    client.set_server_first(accounts.ask(exchange.step, client.get_client_first().encode()).decode())
+    return lambda: accounts.ask(exchange.step, client.get_client_final().encode())
+
+
+def test_a_scram_login_that_began_with_the_old_password_is_refused() -> None:
+    accounts = Accounts()
+    accounts.register()
+    end = scram_final(accounts)
+    accounts.ask(accounts.registry.change_password, accounts.ann(), "battery staple", HERE)
+    assert is_refused(end(), "wrong-password")
+
+
+def test_many_scram_logins_at_once_are_slowed_as_well() -> None:
+    accounts = Accounts()
+    accounts.register()
+    ends = [scram_final(accounts, "wrong") for _ in range(10)]
+    assert [end().code for end in ends].count("wrong-password") == 4
+
+
+def test_codes_are_not_guessed_without_a_limit_where_others_can_read_along() -> None:
+    accounts = Accounts()
+    accounts.register()
+    outcomes = [accounts.log_in("ann", "BCDF-GHJK", OVERHEARD).code for _ in range(10)]
+    assert outcomes == ["wrong-password"] * 4 + ["too-many-logins"] * 6
+
+
+@pytest.mark.parametrize("way", ["code", "reset code with name", "token as password"])
+def test_a_code_or_token_is_for_nobody_who_registers_a_freed_name(way: str) -> None:
+    accounts = Accounts()
+    accounts.register()
+    enter = WAYS[way](accounts)
+    directory, read = accounts.registry.vault.directory, accounts.registry.vault.directory.fresh
+
+    def freed(name: str, done: Callable[[Account | Refused | None], None]) -> None:
+        directory.fresh = read  # type: ignore[method-assign]
+        accounts.ask(accounts.registry.delete, accounts.ann())
+        accounts.ask(accounts.registry.free, accounts.ann())
+        accounts.register("Ann", "battery staple")
+        read(name, done)
+
+    directory.fresh = freed  # type: ignore[method-assign]
+    assert is_refused(enter(), "wrong-password")

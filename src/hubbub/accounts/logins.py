@@ -150,12 +150,15 @@ class LoginGate:
             self._with_password(attempt)
 
     def _with_code(self, attempt: _Attempt, code: StoredCode | Refused | None) -> None:
-        if code is None:
+        if code is None and self._is_overheard(attempt.peer):
+            # Not NOT_ENCRYPTED, which does not count: here a code is all that can be guessed.
+            self._end(attempt, refusals.CODE_WRONG())
+        elif code is None:
             self._with_password(attempt)
         elif isinstance(code, Refused):
             self._end(attempt, code)
         else:
-            self._fresh(attempt, "code", code.created)
+            self._fresh(attempt, "code", code)
 
     def _with_token(self, attempt: _Attempt) -> None:
         if self._is_overheard(attempt.peer):
@@ -173,7 +176,7 @@ class LoginGate:
             self._end(attempt, refusals.TOKEN_LIMITED())
         else:
             # Without the scope admin, its bearer is no operator of the server.
-            self._fresh(attempt, "token", grant.created, None if "admin" in grant.scopes else _without_rights)
+            self._fresh(attempt, "token", grant, None if "admin" in grant.scopes else _without_rights)
 
     def _with_password(self, attempt: _Attempt) -> None:
         if self._is_overheard(attempt.peer):
@@ -191,11 +194,16 @@ class LoginGate:
 
         def checked(right: bool | None) -> None:
             if right:
-                self._end(attempt, self._decide(found, attempt.wrong, "password"))
+                self.vault.directory.fresh(attempt.name, decide)
             elif self.house:
                 self._ask_house(attempt)
             else:
                 self._end(attempt, attempt.wrong)
+
+        def decide(now: Account | Refused | None) -> None:
+            # The check took a while: meanwhile the account may have been closed, or its password changed.
+            proven = now if not isinstance(now, Account) or now.password == kept else None
+            self._end(attempt, self._decide(proven, attempt.wrong, "password"))
 
         if not self._workers.do(lambda: hashing.verify(kept, attempt.secret), checked):
             self._end(attempt, refusals.LOGINS_BUSY())
@@ -211,12 +219,16 @@ class LoginGate:
         self.house.ask(attempt.name, attempt.secret, attempt.peer.address, answered)
 
     def _fresh(
-        self, attempt: _Attempt, way: str, made: float, limit: Callable[[Account], Account] | None = None
+        self,
+        attempt: _Attempt,
+        way: str,
+        proof: StoredCode | Grant,
+        limit: Callable[[Account], Account] | None = None,
     ) -> None:
         """Read the account from the store, and decide."""
 
         def read(account: Account | Refused | None) -> None:
-            outcome = self._decide(account, attempt.wrong, way, made)
+            outcome = self._decide(_of(proof, account), attempt.wrong, way, proof.created)
             self._end(attempt, limit(outcome) if limit and isinstance(outcome, Account) else outcome)
 
         self.vault.directory.fresh(attempt.name, read)
@@ -258,10 +270,11 @@ class LoginGate:
             if not isinstance(found, StoredCode) or owner is None:
                 end(found if isinstance(found, Refused) else refusals.CODE_WRONG())
                 return
-            made = found.created
-            self.vault.directory.fresh(
-                owner.name, lambda account: end(self._decide(account, refusals.CODE_WRONG(), "code", made))
-            )
+
+            def read(account: Account | Refused | None) -> None:
+                end(self._decide(_of(found, account), refusals.CODE_WRONG(), "code", found.created))
+
+            self.vault.directory.fresh(owner.name, read)
 
         self.vault.codes.use(code, LOGINS, used)
 
@@ -274,6 +287,7 @@ class LoginGate:
 
     def scram(self, peer: LoginPeer) -> ScramExchange:
         """Return the server's side of a new SCRAM-SHA-256 login; it is safe where others can read along."""
+        kept = ""
 
         def find(name: str, done: Found) -> None:
             if wait := self._guesses.delay(key_of(name), peer.address):
@@ -281,10 +295,12 @@ class LoginGate:
                 return
 
             def read(account: Account | Refused | None) -> None:
+                nonlocal kept
                 if isinstance(account, Refused):
                     done(account)
                 elif account and account.scram:
-                    done(hashing.read_scram(account.scram))
+                    kept = account.scram
+                    done(hashing.read_scram(kept))
                 else:
                     done(hashing.nobodys_scram(self._nobodys_key, key_of(name)))
 
@@ -292,10 +308,16 @@ class LoginGate:
 
         def decide(name: str, right: bool, done: Checked) -> None:
             wrong = refusals.NO_SUCH_ACCOUNT(name=clean(name[:SHOWN]))
+            # Again: many exchanges may have begun at once.
+            if wait := self._guesses.delay(key_of(name), peer.address):
+                done(refusals.LOGINS_SLOWED(seconds=math.ceil(wait)))
+                return
             self._guesses.begin(key_of(name), peer.address)
 
             def read(account: Account | Refused | None) -> None:
-                proven = account if right or isinstance(account, Refused) else None
+                # The client took its time: meanwhile the password may have been changed.
+                is_proven = right and isinstance(account, Account) and account.scram == kept
+                proven = account if is_proven or isinstance(account, Refused) else None
                 outcome = self._decide(proven, wrong, "SCRAM proof")
                 self._note(key_of(name), peer, outcome)
                 done(outcome)
@@ -379,6 +401,11 @@ class LoginGate:
             scram=verifiers.scram,
         )
         self.vault.directory.create(account, done)
+
+
+def _of(proof: StoredCode | Grant, account: Account | Refused | None) -> Account | Refused | None:
+    """Return an account if a code or token is for it: its name may have been freed and registered by somebody else."""
+    return account if not isinstance(account, Account) or account.id == proof.account else None
 
 
 def _without_rights(account: Account) -> Account:
