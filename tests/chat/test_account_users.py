@@ -354,6 +354,30 @@ class Registry:
     def release(self, key: str) -> None: ...
 
 
+def test_rights_of_guests_end_when_they_go_as_soon_as_an_account_holds_the_room() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.types("/join ops")
+    town.settle()
+    ann = town.log_in("Ann")
+    ann.types("/join ops")
+    town.settle()
+    state = town.hub.rooms.loaded["ops"].state
+
+    def comes_again(peer: Peer) -> bool:
+        peer.types("/leave", "/join ops")
+        town.settle()
+        return state.is_operator(peer.user)
+
+    assert comes_again(bo), "nobody else could govern the room"
+    bo.types("/op Ann", "/set limit 2")
+    town.settle()
+    assert state.is_operator(bo.user) and comes_again(ann) and not comes_again(bo)
+    ann.types("/founder Bo")
+    town.settle()
+    assert comes_again(bo) and not comes_again(ann)
+
+
 def test_a_name_that_the_cluster_does_not_give() -> None:
     town = Town("Ann")
     (guest,) = town.house.enter("Gast")

@@ -105,9 +105,9 @@ def test_missing_argument_is_told_with_the_usage(name: str) -> None:
 
 def test_table_has_all_commands() -> None:
     assert set(COMMANDS) == set(
-        "help nick who rooms join leave topic msg me delete history search since time quit op deop voice devoice kick "
-        "ban unban mute unmute undo bans invite set rename oper register login password account stay logout "
-        "link".split()
+        "help nick who rooms join leave topic msg me delete history search since time quit op deop founder voice "
+        "devoice kick ban unban mute unmute undo bans invite set rename oper register login password account stay "
+        "logout link".split()
     )
 
 

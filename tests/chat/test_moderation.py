@@ -75,7 +75,7 @@ def test_settings_show_the_operators() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["/op Bo", "/kick Al", "/ban Al", "/mute Al yes", "/unban x", "/set limit 5", "/set moderated on"],
+    ["/op Bo", "/founder Bo", "/kick Al", "/ban Al", "/mute Al yes", "/unban x", "/set limit 5", "/set moderated on"],
 )
 def test_others_may_not(line: str) -> None:
     house, (al, bo) = in_ops("Al", "Bo")
@@ -93,6 +93,21 @@ def test_operator_makes_others_so_and_takes_it_back() -> None:
     assert typed(house, bo, "/op Nobody", "/op Zo") == ["no-such-name", "no-such-name"]
     house.enter("Zo")
     assert typed(house, bo, "/op Zo") == ["not-there"]
+
+
+def test_operator_hands_the_room_over_in_one_entry() -> None:
+    house, (al, bo) = in_ops("Al", "Bo")
+    house.enter("Zo")
+    assert typed(house, al, "/founder Nobody", "/founder Zo") == ["no-such-name", "not-there"]
+    assert typed(house, al, "/founder Al") == [says("Nothing has changed: that is already so")]
+    state = house.hub.rooms.loaded["ops"].state
+    assert state.is_operator(al.user) and bo.sees() == []
+    assert typed(house, al, "/founder bo") == []
+    assert bo.sees() == ["Al + +o-o Bo!~nc@bbbbbbbbbb.nc Al!~nc@aaaaaaaaaa.nc"]
+    assert state.is_operator(bo.user) and not state.is_operator(al.user)
+    assert typed(house, al, "/founder Bo") == ["not-operator"]
+    al.user.operator = True  # of the server: has nothing to give away in this room
+    assert typed(house, al, "/founder Al") == [] and state.is_operator(al.user)
 
 
 def test_what_is_taken_back_does_not_return_with_a_former_name() -> None:

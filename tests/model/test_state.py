@@ -139,6 +139,33 @@ def test_rights_follow_a_member_to_a_new_name() -> None:
     assert made.prefixes(bo) == "+" and not made.status.get(AL)
 
 
+OWNER = person("Ann", "~user@a1.account")
+
+
+def test_rights_of_a_guest_end_with_their_next_arrival_while_an_account_holds_the_room() -> None:
+    made = Rules("ops", [changed(entry(Kind.JOIN, "", "Bo", BO.host), seq=1)])
+    made.apply(changed(entry(Kind.MODE, f"+vo Al!{AL.host} Zoe!{AL.host}"), seq=2), ())
+    assert made.returns_as_operator(BO) and not made.returns_as_operator(AL)
+    assert not made.apply(changed(entry(Kind.JOIN, "", "Bo", BO.host), seq=3)), "as long as nobody has an account"
+    made.apply(changed(entry(Kind.MODE, f"+o Ann!{OWNER.host}"), seq=4))
+    assert made.has_owner and made.returns_as_operator(OWNER) and not made.returns_as_operator(BO)
+    assert ("bo", BO.host) in made.rights, "those who are present keep their rights"
+    assert not made.apply(changed(entry(Kind.JOIN, "", "Cy", BO.host), seq=5))
+    assert not made.apply(changed(entry(Kind.JOIN, "", "Ann", OWNER.host), seq=6))
+    made.status[BO] = "o"
+    assert made.apply(changed(entry(Kind.JOIN, "", "Bo", BO.host), seq=7), [AL, BO])
+    assert not made.status, "also if another node has reported a leave that was none"
+    # A guest gets nothing by the name of one who has gone, and takes nothing but their own rights along.
+    assert made.apply(changed(entry(Kind.RENAME, "Zoe", "Al", AL.host), seq=8), [AL])
+    assert made.rights == {("zoe", AL.host): "v", ("ann", OWNER.host): "o"} and made.status == {AL: "v"}
+    assert made.apply(changed(entry(Kind.RENAME, "ZOE", "Zoe", AL.host), seq=9), [AL])
+    assert made.rights["zoe", AL.host] == "v"
+    restored = RoomState("ops", made.snapshot())
+    assert restored.rights == made.rights and restored.snapshot() == made.snapshot()
+    made.apply(changed(entry(Kind.MODE, f"-o Ann!{OWNER.host}"), seq=10))
+    assert not made.has_owner
+
+
 def test_new_name_that_is_known_before_its_rename_is_stored_changes_nothing_yet() -> None:
     bo = person("Bo", BO.host)
     made = rules(f"+o Bo!{BO.host}", members=(bo,))
@@ -277,7 +304,7 @@ def as_they_are(made: Rules) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-HOSTS = ("~nc@aa.nc", "~Nc@bb.nc")
+HOSTS = ("~nc@aa.nc", "~Nc@bb.nc", "~user@cc.account")
 NAMES = ("Al", "bo", "Cy")
 WHO = st.builds("{}!{}".format, st.sampled_from(NAMES), st.sampled_from(HOSTS))
 CHANGES = st.builds(

@@ -151,6 +151,13 @@ def test_operator_is_made_and_unmade(people: People) -> None:
     bob.asks("MODE #room +o Bob", "482 Bob #room ...")
 
 
+def test_operator_hands_the_channel_over_in_one_change(people: People) -> None:
+    alice, bob, carol = people.meet("Alice", "Bob", "Carol")
+    sets(alice, "+o-o Bob Alice", bob, carol)
+    alice.asks("MODE #room +m", "482 Alice #room ...")
+    sets(bob, "+m", alice, carol)
+
+
 def test_status_goes_with_the_nick_and_is_had_again_by_who_comes_back(people: People) -> None:
     alice, bob = people.meet("Alice", "Bob")
     sets(alice, "+v Bob", bob)

@@ -12,8 +12,8 @@ from scene import CLOCK, PROMPT, Client
 
 Serve = Callable[..., InThread]
 NAMES = (
-    "help nick who rooms join leave topic msg me history search since time op deop voice devoice kick ban unban mute "
-    "unmute undo bans invite set rename oper quit"
+    "help nick who rooms join leave topic msg me history search since time op deop founder voice devoice kick ban "
+    "unban mute unmute undo bans invite set rename oper quit"
 ).split()
 
 

@@ -171,7 +171,7 @@ def _join(viewer: Viewer, state: RoomState, coming: int) -> Refused | None:
         return refusals.BANNED(room=room)
     if invited:  # by an operator; no other invitation opens a room
         return None
-    if user and "o" in state.remembered_rights(user):
+    if user and state.returns_as_operator(user):
         # The user returns as an operator: possibly no other operator is there to let them in.
         return None
     if "i" in state.flags and not any(state.lists.hits("I", viewer)):

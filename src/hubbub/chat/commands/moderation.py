@@ -91,6 +91,15 @@ def _status(on: bool, letter: str) -> Callable[[Hub, Session, str], None]:
     return run
 
 
+def _founder(hub: Hub, session: Session, name: str) -> None:
+    """Hand the room over in one entry, so that at no moment it has two operators or none."""
+    room = hub.rooms.of(session)
+    hub.check(session, Action.SET_MODES, room)
+    heir = moderation.member(hub, room, name)  # before anything changes: otherwise the room could be left to nobody
+    given = [ModeChange(True, "o", heir.nick)]
+    _change(hub, session, given if heir is session.user else [*given, ModeChange(False, "o", session.nick)])
+
+
 def _kick(hub: Hub, session: Session, argument: str) -> None:
     name, *why = argument.split(maxsplit=1)
     moderation.kick(hub, session, hub.rooms.of(session), name, *why)
@@ -280,6 +289,7 @@ def _row(name: str, usage: str, help: str, run: Callable[[Hub, Session, str], No
 ROWS = (
     _row("op", "NAME", "Make somebody an operator of the room.", _status(True, "o")),
     _row("deop", "NAME", "Remove somebody's operator rights.", _status(False, "o")),
+    _row("founder", "NAME", "Hand the room over: make somebody its operator in your place.", _founder),
     _row("voice", "NAME", "Let somebody speak in a moderated room.", _status(True, "v")),
     _row("devoice", "NAME", "Remove somebody's right to speak in a moderated room.", _status(False, "v")),
     _row("kick", "NAME [REASON]", "Remove somebody from the room.", _kick),

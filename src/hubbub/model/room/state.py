@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
+from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
     Entry,
@@ -133,7 +134,7 @@ class RoomState:
     def _joined(self, entry: Entry, body: Joined) -> bool:
         """Make the first member the room's operator, except in the lobby."""
         if self.created:
-            return False
+            return self._end_rights(entry, (key_of(entry.nick), entry.host))
         self.created = entry.time
         self._keep(_JOIN, entry, None)
         if entry.prev:  # scripts posted here before the first member came
@@ -158,6 +159,7 @@ class RoomState:
     def _nick_changed(self, entry: Entry, body: NickChanged) -> bool:
         """Move the rights of a renamed user to the new name."""
         before, now = (key_of(entry.nick), entry.host), (key_of(body.nick), entry.host)
+        ended = before != now and self._end_rights(entry, now)
         moved = letters = self.rights.pop(before, "")
         had = self.rights.get(now, "")
         if letters := letters + "".join(letter for letter in had if letter not in letters):
@@ -169,7 +171,21 @@ class RoomState:
         for member in self.members:  # a member may have either name at this moment
             if member.host == entry.host and key_of(member.nick) in (before[0], now[0]) and self._trusts(member):
                 self._set_status(member, letters)
-        return bool(moved)
+        return bool(moved) or ended
+
+    def _end_rights(self, entry: Entry, holder: Holder) -> bool:
+        """End the rights of a guest who has gone, now that somebody comes under the same name from the same host.
+
+        Do so only in a room that has an owner; return whether there were any rights.
+        """
+        if holder not in self.rights or is_account(entry.host) or not self.has_owner:
+            return False
+        for letter in self.rights.pop(holder):
+            self._note(entry, ModeChange(False, letter, _holder_text(holder)))
+        for member in self.members:  # who was here all the time, although another node has reported a leave
+            if isinstance(entry.body, Joined) and (key_of(member.nick), member.host) == holder:
+                self._set_status(member, "")
+        return True
 
     def _modes_changed(self, entry: Entry, body: ModesChanged) -> bool:
         changed = False
@@ -326,6 +342,20 @@ class RoomState:
     def members_only(self) -> bool:
         """Whether only members speak here; false until a first member has opened the room."""
         return "n" in self.flags and self.created > 0
+
+    @property
+    def has_owner(self) -> bool:
+        """Whether the owner of an account is an operator of the room, present or not.
+
+        Then the rights of guests end when they have gone, because somebody else can have the same name and host. In a
+        room without an owner they stay remembered: an operator who loses the connection must find the room again.
+        """
+        return any("o" in letters and is_account(host) for (_, host), letters in self.rights.items())
+
+    def returns_as_operator(self, user: Principal) -> bool:
+        """Return whether a user who joins will be an operator by the rights that are remembered for them."""
+        has_rights = "o" in self.remembered_rights(user)
+        return has_rights and (is_account(user.host) or not self.has_owner)
 
     def accepts_key(self, key: str) -> bool:
         """Return whether this is the room's key."""
