@@ -525,3 +525,33 @@ def test_a_session_that_knows_what_its_client_has_is_shown_the_rest() -> None:
     town.settle()
     assert again.user is ann.user and not again.session.seen
     assert [event.count for event in again.sees() if isinstance(event, Missed)] == [1]
+
+
+def test_an_account_that_was_closed_since_does_not_log_in() -> None:
+    town = Town("Ann")
+    account = town.accounts.find("Ann")
+    assert account
+    town.accounts.add("Ann", suspended=True)
+    peer = town.house.connect()
+    with pytest.raises(Refused, match="closed"):
+        town.hub.account_users.log_in(peer.session, account, lambda refusal: None)
+
+
+def test_a_credential_is_proven_before_the_session_has_a_user() -> None:
+    town = Town("Ann")
+    peer, gone = town.house.connect(), town.house.connect()
+    proven: list[object] = []
+    for one in (peer, gone):
+        start = town.hub.account_users.registration(one.session, "Zoe", "secret")
+        town.hub.account_users.prove(one.session, start, proven.append)
+    gone.leave()
+    town.settle()
+    assert proven == [town.accounts.find("Zoe")] and peer.session.user is None
+
+
+def test_names_are_registered_where_guests_may_not_come() -> None:
+    town = Town("Ann")
+    town.accounts.guests = "no"
+    with pytest.raises(Refused, match="account"):
+        town.hub.nicks.free("Zoe")
+    assert town.hub.nicks.unregistered("Zoe") == "Zoe"

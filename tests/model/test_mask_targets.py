@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hubbub.errors import Refused
-from hubbub.model.room.mask_targets import by_cloak, has_address, is_pattern, one_address, shown
+from hubbub.model.room.mask_targets import by_cloak, has_address, is_pattern, one_address, read_target, shown
+from hubbub.model.room.masks import whole_mask
+from hubbub.model.viewer import Viewer
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,14 @@ def test_addresses_are_not_shown() -> None:
 )
 def test_whether_an_address_is_meant(host: str, address: str, means: bool) -> None:
     assert has_address(host, address) is means
+
+
+def test_an_account_is_meant_by_its_name() -> None:
+    assert [whole_mask(mask) for mask in ("a:Bee3", "~a:Bee3", "m:a:x", "~m:~a:x", "m:~a:x")] == [
+        "a:Bee3", "a:Bee3", "m:a:x", "m:a:x", "m:a:x"
+    ]  # fmt: skip
+    mask = by_cloak("a:bee3", str, False)
+    assert mask == shown(mask) == "a:bee3"
+    owner, guest = Viewer(mask="Bee3!~user@x1.account"), Viewer(mask="Bee3!~bee@home.nc")
+    assert [read_target(mask).means(one) for one in (owner, guest)] == [True, False]
+    assert not read_target("a:bo*").means(owner) and read_target("a:b*").means(owner)

@@ -180,13 +180,13 @@ async def test_a_login_after_registration() -> None:
         guest = await house.irc("guest", join="#ops")
         bo = await house.irc("bo", join="#ops")
         told = await guest.ask("AUTHENTICATE PLAIN", plain("Ann"))
-        assert [one for one in verbs(told) if one != "AUTHENTICATE"] == ["NICK", "MODE", "900", "903"]
+        assert [one for one in verbs(told) if one != "AUTHENTICATE"] == ["900", "903", "NICK", "MODE"]
         assert verbs(await bo.sync()) == ["NICK", "MODE"]
         # Another client of the same person becomes one of the same user.
         other = await house.irc("other", join="#old")
         told = await other.ask("AUTHENTICATE PLAIN", plain("Ann"))
         shown = [one for one in verbs(told) if one in ("PART", "NICK", "900", "903", "JOIN")]
-        assert shown == ["PART", "NICK", "900", "903", "JOIN"]
+        assert shown == ["900", "903", "PART", "NICK", "JOIN"]
         assert await bo.sync() == []
         await other.ask("PRIVMSG #ops hi")
         assert fits((await bo.sync())[0], "PRIVMSG", "#ops", "hi")
@@ -243,7 +243,7 @@ async def test_registering_before_and_after_connecting() -> None:
         (bad,) = await bo.ask("REGISTER a!b * secret")
         assert fits(bad, "FAIL", "REGISTER", "BAD_ACCOUNT_NAME", "a!b", ANY)
         told = await bo.ask("REGISTER Bodo bo@example.org :my secret")
-        assert verbs(told) == ["NICK", "900", "REGISTER"] and accounts.known["bodo"][1] == "my secret"
+        assert verbs(told) == ["900", "REGISTER", "NICK"] and accounts.known["bodo"][1] == "my secret"
 
 
 @virtual_time
@@ -291,3 +291,109 @@ async def test_guests_are_refused_where_an_account_is_needed() -> None:
         assert fits(refused, "FAIL", "*", "ACCOUNT_REQUIRED", ANY)
         told = await ida.ask("REGISTER * * secret")
         assert verbs(told)[:3] == ["900", "REGISTER", "001"]
+
+
+# --- accounts of others ---------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_accounts_are_shown_to_clients_that_ask_for_them() -> None:
+    async with irc_house() as house:
+        town(house, "Ann", "Zoe")
+        bo = await house.irc("bo", "account-tag", "account-notify", "extended-join", "chghost", join="#ops")
+        plainly = await house.irc("old", join="#ops")
+        ann = await logged_in(house, "Ann")
+        await ann.join("#ops")
+        (joined,) = await bo.sync()
+        assert fits(joined, "JOIN", "#ops", "Ann", "Ida") and joined.tags["account"] == "Ann"
+        assert fits((await plainly.sync())[0], "JOIN", "#ops")
+        await ann.ask("PRIVMSG #ops :hi", "PRIVMSG bo :psst")
+        assert [one.tags.get("account") for one in await bo.sync()] == ["Ann", "Ann"]
+        guest = await house.irc("Zoe2")
+        await guest.join("#ops")
+        assert fits((await bo.sync())[0], "JOIN", "#ops", "*", ANY)
+        await guest.ask("AUTHENTICATE PLAIN", plain("Zoe"))
+        told = await bo.sync()
+        assert [str(one) for one in told if one.verb in ("CHGHOST", "ACCOUNT")] == [
+            ":Zoe!~user@203.0.113.7-cloak.irc CHGHOST ~user | idzoe.account",
+            ":Zoe!~user@idzoe.account ACCOUNT Zoe",
+        ]
+        assert not {"CHGHOST", "ACCOUNT"} & {*verbs(await plainly.sync())}
+        (who, _) = await bo.ask("WHO Ann %na")
+        assert who.params[1:] == ("Ann", "Ann")
+        assert (await bo.ask("WHO old %na"))[0].params[1:] == ("old", "0")
+        whois = await bo.ask("WHOIS Ann")
+        assert any(fits(one, "330", "bo", "Ann", "Ann", ANY) for one in whois)
+        assert "330" not in verbs(await bo.ask("WHOIS old"))
+
+
+@pytest.mark.parametrize("mask", ["a:ann", "~a:Ann", "a:A*"])
+@virtual_time
+async def test_an_account_is_banned_by_its_name(mask: str) -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        bo = await house.irc("bo", join="#ops")
+        assert verbs(await bo.ask(f"MODE #ops +b {mask}")) == ["MODE"]
+        (listed, _) = await bo.ask("MODE #ops b")
+        assert listed.params[2] == mask.removeprefix("~")
+        ann = await logged_in(house, "Ann")
+        assert verbs(await ann.ask("JOIN #ops"))[-1] == "474"
+        other = await house.irc("Ann2")
+        assert verbs(await other.ask("JOIN #ops"))[0] == "JOIN"
+        await bo.ask(f"MODE #ops -b {mask}")
+        assert verbs(await ann.ask("JOIN #ops"))[0] == "JOIN"
+
+
+# --- NickServ -------------------------------------------------------------------------------------------------------
+
+
+def notices(messages: list[Message]) -> list[str]:
+    return [one.params[1] for one in messages if one.source == "NickServ!services@hubbub.local"]
+
+
+@virtual_time
+async def test_nickserv_registers_and_logs_in() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Zoe")
+        ann = await house.irc("Ann", "echo-message")
+        assert notices(await ann.ask("PRIVMSG NickServ :REGISTER open-sesame")) == ["Ann is yours now."]
+        assert accounts.known["ann"][1] == "open-sesame" and b"sesame" not in ann.received
+        assert "already" in notices(await ann.ask("NS REGISTER other"))[0]
+        other = await house.irc("phone", "echo-message")
+        assert "password of Ann" in notices(await other.ask("NickServ IDENTIFY Ann wrong"))[0]
+        assert notices(await other.ask("PRIVMSG nickserv :identify Ann open-sesame")) == ["You are logged in as Ann."]
+        assert house.hub.nicks.find("Ann") is other.connection.client.user  # type: ignore[attr-defined]
+        assert await ann.sync() == [] and b"sesame" not in other.received
+        assert len(notices(await ann.ask("NS SESSIONS"))) == 3
+        assert notices(await ann.ask("NS GHOST")) == ["1 other connections of yours are ended."]
+        assert notices(await ann.ask("NS REGAIN Ann x")) == ["You have your name: Ann."]
+        guest = await house.irc("guest")
+        for command in ("LOGOUT", "GHOST", "SET STAY on", "SESSIONS", "TOKEN", "CODE", "UNREGISTER guest"):
+            assert notices(await guest.ask(f"NS {command}")) == ["You are not logged in."], command
+        told = await guest.ask("NS REGAIN Zoe secret")
+        assert notices(told) == ["You are logged in as Zoe."] and guest.seen == []
+        guest.say("NS LOGOUT")
+        assert verbs(await guest.rest()) == ["ERROR"]
+
+
+@virtual_time
+async def test_nickserv_manages_an_account() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        ann = await logged_in(house, "Ann")
+        assert notices(await ann.ask("NS CODE"))[0].startswith("On your other device, log in with the code CODE-Ann")
+        assert notices(await ann.ask("NS INFO Ann"))[1] == "STAY is off, HISTORY is on."
+        assert notices(await ann.ask("NS INFO Nobody")) == ["The name Nobody is not registered."]
+        assert notices(await ann.ask("NS SET STAY on")) == ["STAY is on."]
+        for command in ("TOKEN bot", "TOKEN END x"):
+            assert notices(await ann.ask(f"NS {command}")) == ["You are not logged in."], command  # by the double
+        assert notices(await ann.ask("NS SET STAY maybe"))[0].startswith("Usage: SET ")
+        assert notices(await ann.ask("NS SET"))[0].startswith("Usage: SET ")
+        assert notices(await ann.ask("NS TOKEN")) == ["End of TOKEN."]
+        assert "NAME" in " ".join(notices(await ann.ask("NS")))
+        assert notices(await ann.ask("NS FLY")) == ["There is no command FLY. HELP lists the commands."]
+        assert await ann.ask("NOTICE NickServ :IDENTIFY x") == []
+        assert "your name is Ann" in notices(await ann.ask("NS UNREGISTER Bo"))[0]
+        asked = notices(await ann.ask("NS UNREGISTER ann"))
+        code = asked[1].split()[-1]
+        assert notices(await ann.ask(f"NS UNREGISTER Ann {code}")) == ["You are not logged in."]  # by the double

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import regex
+from msgspec import structs
 
 from hubbub.model.entries import Entry, Kind
 from hubbub.wire.irc.encoder import FOREIGN, SHOWING, composed, form_of, formatted, stamp, target
@@ -248,3 +249,12 @@ def test_form() -> None:
 def test_small_ones() -> None:
     assert target(entry(Kind.MESSAGE, room="@@#ops")) == "@#ops"
     assert [stamp(TIME), stamp(0.9999)] == ["2027-01-15T08:00:00.123Z", "1970-01-01T00:00:00.999Z"]
+
+
+def test_the_account_of_an_author() -> None:
+    said = structs.replace(entry(Kind.MESSAGE, "hi"), host="~user@x1.account")
+    assert shown(said, "account-tag").startswith("@account=Al :Al!~user@x1.account PRIVMSG")
+    assert shown(said, "extended-join").startswith(":Al!")
+    assert shown(entry(Kind.MESSAGE, "hi"), "account-tag").startswith(":Al!")
+    joined = structs.replace(entry(Kind.JOIN), host="~user@x1.account")
+    assert shown(joined, "extended-join") == ":Al!~user@x1.account JOIN #ops Al Al\r\n"

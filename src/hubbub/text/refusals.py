@@ -189,6 +189,7 @@ TOO_LATE = Wording("too-slow", "This request came so late that it was mistaken f
 
 NAME_REGISTERED = Wording("name-registered", "The name {name} is registered. Log in, or use another name.")
 NAME_LOOKS_REGISTERED = Wording("name-taken", "The name {name} looks like {other}, which is registered. Use another.")
+NAME_UNREGISTERED = Wording("no-such-name", "The name {name} is not registered.")
 NAME_IS_ACCOUNT = Wording("name-kept", "While you are logged in, your name is {name}.")
 NO_SUCH_ACCOUNT = Wording("wrong-password", "That is not the password of {name}, nor a valid code.")
 CODE_WRONG = Wording("wrong-password", "That code is wrong, used or too old.")

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.model.room.masks import NOBODY, Mask, read_mask
+from hubbub.model.account import is_account
+from hubbub.model.room.masks import ACCOUNT, NOBODY, Mask, read_mask
 from hubbub.text import refusals
 from hubbub.text.cleaning import fold_text
 
@@ -64,7 +65,7 @@ def by_cloak(mask: str, cloak: Callable[[str], str], of_server: bool) -> str:
     """Return a mask as it is stored.
 
     Args:
-        mask: `nick!user@host`, as it was typed.
+        mask: `nick!user@host`, as it was typed, or the name of an account after ACCOUNT.
         cloak: returns the cloak of an address.
         of_server: whether an operator of the server typed it.
 
@@ -72,6 +73,8 @@ def by_cloak(mask: str, cloak: Callable[[str], str], of_server: bool) -> str:
         Refused: the mask matches several addresses, and only operators of the server may set such a mask.
 
     """
+    if mask.startswith(ACCOUNT):
+        return mask
     who, _, host = mask.rpartition("@")
     if address := one_address(host):
         return f"{who}@{cloak(address)}.*"
@@ -94,9 +97,13 @@ class MaskTarget(NamedTuple):
     whole: Mask  # matched against name and cloak
     who: Mask  # `nick!user` of a mask whose host is an address
     host: str  # of such a mask; "" of others
+    account: Mask | None = None  # matched against the names of accounts, instead of all that
 
     def means(self, viewer: Viewer) -> bool:
-        """Return whether the mask matches a user."""
+        """Return whether the mask matches a user; the name of an account is the nick of its owner."""
+        if self.account:
+            nick, _, host = viewer.mask.partition("!")
+            return is_account(host) and self.account.matches([fold_text(nick)])
         if self.host and has_address(self.host, viewer.address):
             return self.who.matches([fold_text(viewer.mask.rpartition("@")[0])])
         return self.whole.matches([fold_text(viewer.mask)])
@@ -104,6 +111,8 @@ class MaskTarget(NamedTuple):
 
 def read_target(mask: str) -> MaskTarget:
     """Return the target of a mask, from which the MUTE prefix was removed."""
+    if mask.startswith(ACCOUNT):
+        return MaskTarget(read_mask(mask), NOBODY, "", read_mask(mask.removeprefix(ACCOUNT)))
     who, _, host = mask.rpartition("@")
     by_address = host.startswith(IP) or one_address(host) is not None
     return MaskTarget(read_mask(mask), read_mask(who) if by_address else NOBODY, host if by_address else "")

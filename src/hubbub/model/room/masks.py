@@ -10,11 +10,21 @@ from hubbub.text.cleaning import fold
 
 MUTE = "m:"  # prefix of a mask in the list of bans: may be there, but not speak
 
+ACCOUNT = "a:"  # prefix of the name of an account in the place of a mask
+TILDE = "~"  # clients of other servers write it before these prefixes
+
 
 def whole_mask(mask: str) -> str:
-    """Return a mask as `nick!user@host`, with `*` for each part that is missing."""
+    """Return a mask as `nick!user@host`, with `*` for each part that is missing.
+
+    The name of an account after ACCOUNT stays as it is.
+    """
+    if mask.startswith((TILDE + MUTE, TILDE + ACCOUNT)):
+        mask = mask.removeprefix(TILDE)
     mute = MUTE if mask.startswith(MUTE) else ""
     mask = mask.removeprefix(MUTE)
+    if mask.startswith((ACCOUNT, TILDE + ACCOUNT)):
+        return mute + mask.removeprefix(TILDE)
     nick, _, rest = mask.partition("!") if "!" in mask else ("", "", mask) if "@" in mask else (mask, "!", "")
     user, _, host = rest.partition("@")
     return f"{mute}{nick or '*'}!{user or '*'}@{host or '*'}"

@@ -53,6 +53,8 @@ def _offered(client: IrcClient) -> dict[str, str]:
     return {
         "sasl": ",".join(mechanisms),
         "draft/account-registration": "before-connect,custom-account-name",
+        "account-notify": "",
+        "account-tag": "",
         **CAPS,
     }
 

@@ -57,6 +57,7 @@ class IrcClient(IrcReplies):
         # The name and the password of a registration that waits for an invitation.
         self.registering: tuple[str, str] | None = None
         self.registered = False
+        self.confirmation = ""  # the code that closes its account
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
         self.markers: dict[str, str] = {}
         self.metadata = MetadataSubscriptions()

@@ -20,6 +20,7 @@ from hubbub.serve.irc import (
     messages,
     metadata,
     modes,
+    nickserv,
     people,
     registration,
     server_info,
@@ -98,7 +99,10 @@ def _run(client: IrcClient, message: wire.Message) -> None:
     elif len(params) < command.needs or (command.needs and not params[0]):
         client.numeric(461, message.verb)
     elif command.run in (messages.privmsg, messages.notice, messages.tagmsg):
-        messages.say(client, message)
+        if params and len(params[0]) == len(nickserv.KEY) and key_of(params[0]) == nickserv.KEY:
+            nickserv.hear(client, message)
+        else:
+            messages.say(client, message)
     else:
         command.run(client, params)
 
@@ -176,8 +180,8 @@ COMMANDS: dict[str, IrcCommand] = {
     "SQUIT": IrcCommand(registration.nothing, operators=True),
     "DIE": IrcCommand(registration.nothing, operators=True),
     "RESTART": IrcCommand(registration.nothing, operators=True),
-    "NS": IrcCommand(server_info.services),
-    "NICKSERV": IrcCommand(server_info.services),
+    "NS": IrcCommand(nickserv.services),
+    "NICKSERV": IrcCommand(nickserv.services),
     "CS": IrcCommand(server_info.services),
     "CHANSERV": IrcCommand(server_info.services),
     "JOIN": IrcCommand(channels.join, 1),

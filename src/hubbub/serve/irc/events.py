@@ -23,7 +23,7 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
-from hubbub.serve.irc import channels, history, login, metadata
+from hubbub.serve.irc import channels, history, metadata
 from hubbub.serve.irc.client import IrcClient
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import RENAMING, channel
@@ -116,11 +116,6 @@ def _named(client: IrcClient, event: NickAssigned) -> None:
         )
 
 
-def _logged_in(client: IrcClient, event: LoggedIn) -> None:
-    if client.registered:  # else the client was told when it sent its credentials
-        client.emit(login.shown_login(client, event.name, client.session.host))
-
-
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     RoomEntered: _joined,
     RoomExited: _left,
@@ -130,7 +125,7 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     Refusal: _refusal,
     Private: _private,
     NickAssigned: _named,
-    LoggedIn: _logged_in,
+    LoggedIn: lambda client, event: None,  # login.py has said so already
     Missed: lambda client, event: None,
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(

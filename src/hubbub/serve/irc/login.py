@@ -43,19 +43,29 @@ def check(client: IrcClient, start: Start, done: Outcome) -> None:
             done(account)
             return
         client.account = account
-        client.send(shown_login(client, account.name, account.host))
+        shown = f"{account.name}!{account.host}"
+        client.reply("900", client.nick, shown, account.name, f"You are now logged in as {account.name}")
         done(None)
-        registration.complete(client)
+        if client.registered:
+            _enter(client, account)
+        else:
+            registration.complete(client)
 
-    if client.registered:
-        client.hub.account_users.check(client.session, start, done)
-    else:
-        client.hub.account_users.prove(client.session, start, proven)
+    client.hub.account_users.prove(client.session, start, proven)
 
 
-def shown_login(client: IrcClient, name: str, host: str) -> bytes:
-    """Return the line that tells a client that it is logged in (900)."""
-    return client.line("900", client.nick, f"{name}!{host}", name, f"You are now logged in as {name}")
+def _enter(client: IrcClient, account: Account) -> None:
+    """Give a registered client the user of its account."""
+
+    def entered(refusal: Refused | None) -> None:
+        if refusal:
+            client.account = None
+            client.reply("901", client.nick, client.source, f"You are now logged out. {refusal.text}")
+
+    try:
+        client.hub.account_users.log_in(client.session, account, entered)
+    except Refused as refused:
+        entered(refused)
 
 
 # --- PASS -----------------------------------------------------------------------------------------------------------

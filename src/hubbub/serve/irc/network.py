@@ -14,6 +14,7 @@ from hubbub.errors import SettingsError
 from hubbub.serve.accept.address import contains, network
 from hubbub.serve.irc.metadata_values import MetadataValues
 from hubbub.text.names import key_of
+from hubbub.wire.irc import lines as wire
 
 REMEMBERED = 500  # past users kept for WHOWAS
 CROWD = 200  # number of users from which on their modes are counted at most once a second
@@ -90,6 +91,7 @@ class IrcNetwork(Generic[Client]):
         # Checks whether a password is that of the web gateways, and calls back with the result, perhaps later.
         self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
+        hub.account_changes.append(self._account_changed)
         hub.remote.described.append(self._described)
         hub.remote.on_arrival.append(self.tell_away)
 
@@ -161,6 +163,17 @@ class IrcNetwork(Generic[Client]):
             if before != now:
                 for client in self.interested(user, cap):
                     client.send(client.event(user, verb, *filter(None, [now])))
+
+    def _account_changed(self, user: User, before: str) -> None:
+        """Show that a guest has become the owner of an account: CHGHOST and ACCOUNT (IRCv3 account-notify)."""
+        nick, _, host = user.mask.partition("!")
+        own = [client for session in user.sessions if (client := self.client(session))]
+        for cap, verb, params in (("chghost", "CHGHOST", host.split("@")), ("account-notify", "ACCOUNT", [nick])):
+            line = wire.line(before, verb, *params)
+            others = self.sharers(user, cap) if cap == "chghost" else self.interested(user, cap)
+            for client in [*(one for one in own if cap in one.caps), *others]:
+                client.send(line)
+            before = user.mask
 
     def tell_away(self, user: User, room: Room) -> None:
         """Tell a room's clients that a user who has just joined is away, if so.

@@ -15,7 +15,7 @@ from hubbub.text import bounds
 from hubbub.text.cleaning import clean, is_blank
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import channel
+from hubbub.wire.irc.encoder import account_of, channel
 
 FIELDS = "tcuihsnfdlaor"  # WHOX fields in the order of the reply
 
@@ -100,7 +100,7 @@ def _whox(client: IrcClient, user: User, room: Room | None, letters: str, token:
         "f": flags(client, user, room),
         "d": "0",
         "l": str(max(0, idle)),
-        "a": "0",
+        "a": account_of(user.nick, user.host) or "0",
         "o": "n/a",
         "r": user.real or user.nick,
     }
@@ -141,6 +141,8 @@ def _whois(client: IrcClient, user: User) -> None:
     client.reply("312", client.nick, nick, client.network.name, client.settings.description)
     if user.away:
         client.reply("301", client.nick, nick, user.away)
+    if account := account_of(nick, user.host):
+        client.reply("330", client.nick, nick, account, "is logged in as")
     if user.operator:
         client.numeric(313, nick)
     if user.sessions and all(one.secure for one in user.sessions):

@@ -18,7 +18,7 @@ from hubbub.serve.connection import Connection
 from hubbub.serve.framed_connection import FramedConnection
 from hubbub.text.tags import BOT
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import stamp
+from hubbub.wire.irc.encoder import account_of, stamp
 from hubbub.wire.irc.numerics import TEXTS
 
 
@@ -189,8 +189,11 @@ class IrcReplies:
         return wire.line(f"{author.nick}!{author.host}", verb, *params, tags=self.marks(author))
 
     def marks(self, author: User | Session) -> dict[str, str]:
-        """Return the tags for such an action: the bot tag, if the author is a bot and the client reads tags."""
-        return {BOT: ""} if author.tags and "message-tags" in self.caps else {}
+        """Return the tags for such an action that the client reads: the author's account, and the bot tag of a bot."""
+        tags = {BOT: ""} if author.tags and "message-tags" in self.caps else {}
+        if "account-tag" in self.caps and (account := account_of(author.nick, author.host)):
+            tags["account"] = account
+        return tags
 
     def numeric(self, code: int, *params: str) -> None:
         """Send a numeric. Its standard text, if it has one, is added as the last parameter."""

@@ -26,6 +26,7 @@ def isupport(client: IrcClient) -> None:
     settings = client.settings
     simple = "".join(letter for letter, row in LETTERS.items() if not row.parameter)
     tokens = [
+        "ACCOUNTEXTBAN=a",
         f"AWAYLEN={bounds.AWAY_BYTES}",
         "BOT=B",
         "CASEMAPPING=ascii",
@@ -36,7 +37,7 @@ def isupport(client: IrcClient) -> None:
         f"CHATHISTORY={history.HISTORY}",
         "ELIST=CMNTU",
         "EXCEPTS=e",
-        "EXTBAN=,m",
+        "EXTBAN=,am",
         f"HOSTLEN={64}",
         "INVEX=I",
         f"KICKLEN={bounds.REASON_BYTES}",
@@ -57,6 +58,8 @@ def isupport(client: IrcClient) -> None:
         "UTF8ONLY",
         "WHOX",
     ]
+    if client.hub.nicks.accounts.guests == "no":
+        tokens.append("draft/ACCOUNTREQUIRED")
     for start in range(0, len(tokens), 12):
         client.reply("005", client.nick, *tokens[start : start + 12], "are supported by this server")
 
@@ -92,8 +95,8 @@ def _elsewhere(client: IrcClient, params: list[str]) -> bool:
 
 
 def services(client: IrcClient, params: list[str]) -> None:
-    """NS, CS and their long names: services of other networks. There are none here."""
-    client.notice("There are no services and no accounts here. A nick is free as soon as its user leaves.")
+    """CS and its long name: a service of other networks. There is none here."""
+    client.notice("There is no ChanServ here. The first in a channel is its operator; NickServ manages accounts.")
 
 
 def motd(client: IrcClient, params: list[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import regex
 
+from hubbub.model.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
     Body,
@@ -40,7 +41,17 @@ MULTILINE = "draft/multiline"
 REDACTION = "draft/message-redaction"
 RENAMING = "draft/channel-rename"
 SHOWING = frozenset(
-    {REDACTION, RENAMING, "message-tags", "server-time", "echo-message", "extended-join", "batch", MULTILINE}
+    {
+        REDACTION,
+        RENAMING,
+        "message-tags",
+        "server-time",
+        "echo-message",
+        "extended-join",
+        "account-tag",
+        "batch",
+        MULTILINE,
+    }
 )
 
 
@@ -52,6 +63,11 @@ def channel(room: str) -> str:
 def source(entry: Entry) -> str:
     """Return an entry's author as the source of an IRC message."""
     return f"{entry.nick}!{entry.host or FOREIGN}"
+
+
+def account_of(nick: str, host: str) -> str:
+    """Return the account of an author, whose nick and host these are; "" for a guest."""
+    return nick if is_account(host) else ""
 
 
 def stamp(time: float) -> str:
@@ -125,7 +141,8 @@ class IrcEncoder:
         self.caps = caps
         self._tags = "message-tags" in caps
         self._time = "server-time" in caps
-        self._adds_tags = self._tags or self._time
+        self._account = "account-tag" in caps
+        self._adds_tags = self._tags or self._time or self._account
         self._echo = "echo-message" in caps
         self._multiline = MULTILINE in caps and "batch" in caps
 
@@ -173,6 +190,8 @@ class IrcEncoder:
             tags["time"] = stamp(entry.time)
         if self._tags and entry.id:
             tags["msgid"] = entry.id
+        if self._account and (account := account_of(entry.nick, entry.host)):
+            tags["account"] = account
         return tags
 
     def lines(self, entry: Entry, batch: str = "", label: str = "", clock: str = "") -> list[bytes]:
@@ -211,7 +230,7 @@ class IrcEncoder:
                 text = f"\x01ACTION {clock}{piece}\x01" if action else f"{clock}{piece}"
                 head = _with(tags, client) if tags or client else ""
                 lines.append((head + f":{who} {verb} {to} :{text}\r\n").encode())
-                tags = {name: value for name, value in tags.items() if name in ("time", "batch")}
+                tags = {name: value for name, value in tags.items() if name in ("time", "batch", "account")}
         return lines
 
     def _batched(self, entry: Entry, tags: dict[str, str], batch: str, verb: str, clock: str) -> list[bytes]:
@@ -230,7 +249,8 @@ class IrcEncoder:
 
     def _join(self, entry: Entry, body: Joined) -> bytes:
         if "extended-join" in self.caps:
-            return line(source(entry), "JOIN", channel(entry.room), "*", body.real_name or entry.nick)
+            account = account_of(entry.nick, entry.host) or "*"
+            return line(source(entry), "JOIN", channel(entry.room), account, body.real_name or entry.nick)
         return line(source(entry), "JOIN", channel(entry.room))
 
     def _leave(self, entry: Entry, body: Left) -> bytes:

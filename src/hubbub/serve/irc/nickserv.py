@@ -1,0 +1,247 @@
+"""NickServ: the commands for accounts in the form that IRC users know.
+
+What is sent to NickServ holds passwords: it is neither stored nor shown to anybody, not even to its author's other
+clients.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from hubbub.chat.account_users import PASSWORD
+from hubbub.chat.accounts import Checked
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.model.grants import Grant
+from hubbub.serve.irc import login
+from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.network import human
+from hubbub.text import refusals
+from hubbub.text.cleaning import SHOWN, clean
+from hubbub.text.names import key_of
+from hubbub.wire.irc import lines as wire
+
+NAME = "NickServ"
+KEY = key_of(NAME)
+
+
+class ServiceCommand(NamedTuple):
+    """A command: its function, which is given the words after it, its usage, and what it does."""
+
+    run: Callable[[IrcClient, list[str]], None]
+    usage: str
+    help: str
+    needs: int = 0  # words after it
+
+
+def services(client: IrcClient, params: list[str]) -> None:
+    """NS command: manage your account; NS HELP lists the commands."""
+    run(client, " ".join(params))
+
+
+def hear(client: IrcClient, message: wire.Message) -> None:
+    """Run the command in a PRIVMSG to NickServ; a NOTICE or a TAGMSG is none."""
+    if message.verb == "PRIVMSG":
+        run(client, " ".join(message.params[1:]))
+
+
+def run(client: IrcClient, text: str) -> None:
+    """Run a command to NickServ, and answer with notices."""
+    if not login.mechanisms(client):
+        _tell(client, "There are no accounts here. A nick is free as soon as its user leaves.")
+        return
+    verb, *words = text.split() or ["HELP"]
+    command = COMMANDS.get(verb.upper())
+    if command is None:
+        _tell(client, f"There is no command {clean(verb[:SHOWN])}. HELP lists the commands.")
+    elif len(words) < command.needs:
+        _tell(client, f"Usage: {verb.upper()} {command.usage}")
+    else:
+        try:
+            command.run(client, words)
+        except Refused as refusal:
+            _tell(client, refusal.text)
+
+
+def _tell(client: IrcClient, *texts: str) -> None:
+    source = f"{NAME}!services@{client.network.name}"
+    client.send(*(wire.line(source, "NOTICE", client.nick, text, tags=client.time) for text in texts))
+
+
+def _own(client: IrcClient) -> Account:
+    """Return the account of a client. Raises Refused if it is not logged in."""
+    account = client.user.account if client.user else None
+    if account is None:
+        raise refusals.NOT_LOGGED_IN()
+    return account
+
+
+def _wait(client: IrcClient, kind: str, start: Callable[[Callable[[object], None]], None], told: object) -> None:
+    """Start something for a client whose next commands wait, and tell it the end.
+
+    Args:
+        client: the client.
+        kind: the kind of the operation.
+        start: starts it, and calls back with the outcome or a refusal.
+        told: returns the text for an outcome, or is the text.
+
+    """
+    operation = client.session.begin(kind)
+
+    def done(outcome: object) -> None:
+        if not client.session.closed:
+            if isinstance(outcome, Refused):
+                _tell(client, outcome.text)
+            else:
+                _tell(client, told(outcome) if callable(told) else str(told))
+        client.session.end(operation)
+
+    start(done)
+
+
+# --- logging in -----------------------------------------------------------------------------------------------------
+
+
+def _register(client: IrcClient, words: list[str]) -> None:
+    if login.is_logged_in(client):
+        raise refusals.LOGGED_IN_ALREADY(name=client.nick)
+    code = words[1] if len(words) > 1 else ""
+    start = client.hub.account_users.registration(client.session, client.nick, words[0], code)
+    login.check(client, start, partial(_answer, client, f"{client.nick} is yours now."))
+
+
+def _identify(client: IrcClient, words: list[str]) -> None:
+    if login.is_logged_in(client):
+        raise refusals.LOGGED_IN_ALREADY(name=client.nick)
+    name, secret = (words[0], words[1]) if len(words) > 1 else (client.nick, words[0])
+    start = partial(client.hub.nicks.accounts.log_in, name, secret)
+    login.check(client, start, partial(_answer, client, f"You are logged in as {clean(name[:SHOWN])}."))
+
+
+def _answer(client: IrcClient, told: str, refusal: Refused | None) -> None:
+    _tell(client, refusal.text if refusal else told)
+
+
+def _regain(client: IrcClient, words: list[str]) -> None:
+    if login.is_logged_in(client):
+        _tell(client, f"You have your name: {client.nick}.")
+    else:
+        _identify(client, words)
+
+
+def _ghost(client: IrcClient, words: list[str]) -> None:
+    if not login.is_logged_in(client):
+        if len(words) < 2:
+            raise refusals.NOT_LOGGED_IN()
+        _identify(client, words)
+        return
+    assert client.user
+    others = [one for one in client.user.sessions if one is not client.session]
+    for one in others:
+        client.hub.depart(one, "Ended by another connection of the same account")
+    _tell(client, f"{len(others)} other connections of yours are ended.")
+
+
+def _log_out(client: IrcClient, words: list[str]) -> None:
+    _own(client)
+    client.end("Logged out", "Logged out")
+
+
+# --- the account ----------------------------------------------------------------------------------------------------
+
+
+def _info(client: IrcClient, words: list[str]) -> None:
+    account = client.hub.nicks.accounts.find(words[0] if words else client.nick)
+    if account is None:
+        raise refusals.NAME_UNREGISTERED(name=clean((words[0] if words else client.nick)[:SHOWN]))
+    lines = [f"{account.name} is registered since {human(account.created)}."]
+    if client.user and client.user.account and client.user.account.id == account.id:
+        lines.append(f"STAY is {_switch(account.stays)}, HISTORY is {_switch(account.history)}.")
+    _tell(client, *lines, "End of INFO.")
+
+
+def _switch(on: bool) -> str:
+    return "on" if on else "off"
+
+
+def _set(client: IrcClient, words: list[str]) -> None:
+    accounts, account, (what, value) = client.hub.nicks.accounts, _own(client), words[:2]
+    what, start = what.upper(), None
+    if what == "PASSWORD":
+        peer = client.hub.account_users.peer(client.session)
+        start = partial(accounts.change_password, account, value, peer)
+        _wait(client, PASSWORD, start, "Your password is changed; cookies, tokens and codes have ended.")
+    elif what in ("STAY", "HISTORY") and value.lower() in ("on", "off"):
+        field = {"STAY": "stays", "HISTORY": "history"}[what]
+
+        def change(done: Checked) -> None:
+            accounts.set(account, done, **{field: value.lower() == "on"})
+
+        _wait(client, "account", change, f"{what} is {value.lower()}.")
+    else:
+        _tell(client, f"Usage: SET {COMMANDS['SET'].usage}")
+
+
+def _sessions(client: IrcClient, words: list[str]) -> None:
+    _own(client)
+    assert client.user
+    lines = [
+        f"from {one.address or 'an unknown address'}{' (this one)' if one is client.session else ''}"
+        for one in client.user.sessions
+    ]
+    _tell(client, *lines, "End of SESSIONS.")
+
+
+def _token(client: IrcClient, words: list[str]) -> None:
+    accounts, account = client.hub.nicks.accounts, _own(client)
+    if not words:
+        rows = [f"{one.id} {one.grant.name}" for one in accounts.tokens(account)]
+        _tell(client, *rows, "End of TOKEN.")
+    elif words[0].upper() == "END" and len(words) > 1:
+        _wait(client, "token", partial(accounts.end_tokens, account, words[1:]), lambda count: f"{count} tokens ended.")
+    else:
+        grant = Grant(name=clean(" ".join(words)[:SHOWN]))
+        start = partial(accounts.make_token, account, grant)
+        _wait(client, "token", start, lambda token: f"The token, which is shown only now: {token}")
+
+
+def _code(client: IrcClient, words: list[str]) -> None:
+    start = partial(client.hub.nicks.accounts.make_code, _own(client))
+    _wait(client, "code", start, lambda code: f"On your other device, log in with the code {code} within five minutes.")
+
+
+def _unregister(client: IrcClient, words: list[str]) -> None:
+    account = _own(client)
+    if key_of(words[0]) != key_of(account.name):
+        raise refusals.NAME_IS_ACCOUNT(name=account.name)
+    if len(words) < 2 or words[1] != client.confirmation:
+        client.confirmation = secrets.token_hex(4)
+        _tell(client, f"Nobody can ever log in as {account.name} again, if you type:")
+        _tell(client, f"/msg {NAME} UNREGISTER {account.name} {client.confirmation}")
+    else:
+        start = partial(client.hub.nicks.accounts.delete, account)
+        _wait(client, "account", start, f"The account {account.name} is closed.")
+
+
+def _help(client: IrcClient, words: list[str]) -> None:
+    rows = [f"{verb} {row.usage}".strip() + f": {row.help}" for verb, row in COMMANDS.items()]
+    _tell(client, *rows, "End of HELP.")
+
+
+COMMANDS = {
+    "REGISTER": ServiceCommand(_register, "PASSWORD [INVITATION]", "make your nick yours", 1),
+    "IDENTIFY": ServiceCommand(_identify, "[NAME] PASSWORD", "log in, with a password or a code", 1),
+    "LOGOUT": ServiceCommand(_log_out, "", "log out and disconnect"),
+    "GHOST": ServiceCommand(_ghost, "[NAME PASSWORD]", "end your other connections"),
+    "REGAIN": ServiceCommand(_regain, "NAME PASSWORD", "take your name back from a guest, and log in", 2),
+    "INFO": ServiceCommand(_info, "[NAME]", "show an account"),
+    "SET": ServiceCommand(_set, "PASSWORD NEW | STAY on|off | HISTORY on|off", "change your account", 2),
+    "SESSIONS": ServiceCommand(_sessions, "", "list your connections"),
+    "TOKEN": ServiceCommand(_token, "[NAME | END ID]", "list, make or end tokens for programs"),
+    "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
+    "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE]", "close your account for ever", 1),
+    "HELP": ServiceCommand(_help, "", "show this"),
+}
