@@ -503,3 +503,22 @@ def test_postings_of_one_event_are_told_apart_by_their_rooms() -> None:
         assert taken and taken.draft.room == room
     assert postings.take("x.1", "c") is newest
     assert not postings and postings.newest is None and list(postings.all()) == []
+
+
+def test_unconfirmed_join_that_is_stored_after_all_finds_its_user_in_the_room() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join ops")
+    while not house.broker.published:
+        house.answer()
+        house.turn()
+    batch = house.gather()
+    house.hub.pipeline.failed(batch, "nobody answered", False)
+    late = house.broker.store(batch)
+    al.types("/join ops")
+    house.settle()
+    house.forget()
+    house.commit(late)
+    house.settle()
+    assert al.sees() == [Notice(("You joined ops after all",))]
+    assert list(house.hub.rooms.loaded["ops"].members) == [al.user]

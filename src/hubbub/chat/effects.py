@@ -146,7 +146,7 @@ class Effects:
     def _join_after_all(self, posting: Posting, entry: Entry) -> None:
         """Load the room of a stored join again, which was reported as not confirmed, and make its user a member."""
         user, name = owner(author(posting)), entry.room
-        session = author(posting) if author(posting) in user.sessions else user.sessions[0]
+        session = author(posting) if author(posting) in user.sessions else next(iter(user.sessions), author(posting))
         user.joining = {room: join for room, join in user.joining.items() if join is not posting}
 
         def opened(room: Room | BrokerError) -> None:
