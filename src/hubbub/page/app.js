@@ -1,5 +1,6 @@
 // The page: what Chat knows, drawn; what the reader does, told to Chat.
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { Credentials } from "./account.js";
 import { Chat } from "./chat.js";
 import { Knock, People, Rooms } from "./lists.js";
 import { Log } from "./log.js";
@@ -38,10 +39,16 @@ function keep(chat) {
   self.begin = async () => {
     const saved = store.tab;
     const copied = (tab) => tab.id === self.id;
+    const asked = chat.account.load();
     if (saved?.closed) return go(saved);
-    const others = await self.tabs.ask();
+    const [others] = await Promise.all([self.tabs.ask(), asked]);
     if (saved && !others.some(copied)) return go(saved);
-    if (chat.phase !== "name" || !others.length) return;
+    if (chat.phase !== "name") return;
+    if (chat.account.name) {
+      if (saved) self.id = Math.random().toString(36).slice(2);
+      return chat.enter(chat.account.name);
+    }
+    if (!others.length) return;
     // Another tab is here by that name: this one takes another, and the same rooms.
     self.id = Math.random().toString(36).slice(2);
     self.others = others;
@@ -105,15 +112,25 @@ function App() {
 }
 
 function Door({ chat }) {
-  const field = useRef(null);
+  const field = useRef(null), secret = useRef(null), invitation = useRef(null);
+  const [wants, want] = useState("");
+  const mode = wants || { "name-registered": "login", "account-required": "login" }[chat.code] || "";
   useEffect(() => { field.current.value = chat.nick || store.name; }, []);
   useEffect(() => { if (chat.taken && field.current.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
-  useEffect(() => field.current.focus(), [chat.error, chat.taken]);
-  const enter = (event) => {
+  useEffect(() => (secret.current ?? field.current).focus(), [chat.error, chat.taken]);
+  const enter = async (event) => {
     event.preventDefault();
     const name = field.current.value.trim();
-    if (name) chat.enter(name);
+    if (!name) return;
+    if (!mode) return chat.enter(name);
+    const { account } = chat;
+    const { failed } = await (mode === "login" ? account.logIn(name, secret.current.value)
+      : account.register(name, secret.current.value, invitation.current?.value));
+    if (failed) chat.refuseLogin(failed);
   };
+  const onlyOwners = chat.account.guests === "no";
+  const turn = (to) => { want(to); chat.forgive(); };
+  const other = () => { if (mode === "login" && chat.code === "name-registered") turn(""); }; // another name
   const { offer } = chat, joining = chat.phase === "joining";
   const accept = () => { field.current.value = offer; chat.enter(offer); };
   return html`<main class="door"><form onSubmit=${enter}>
@@ -121,11 +138,16 @@ function Door({ chat }) {
     <p>A chat. Messages in its rooms are kept, and people who join later can read them.</p>
     ${chat.taken && html`<p>You are here as <bdi>${chat.taken}</bdi> in another tab. Take another name for this one.</p>`}
     <label for="name">Your name</label>
-    <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete="nickname" autocapitalize="off" spellcheck=${false}
-      aria-describedby="why" aria-invalid=${Boolean(chat.error)} />
+    <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete=${mode ? "username" : "nickname"} autocapitalize="off" spellcheck=${false}
+      aria-describedby="why" aria-invalid=${Boolean(chat.error)} onInput=${other} />
+    <${Credentials} chat=${chat} mode=${mode} secret=${secret} invitation=${invitation} />
     <p id="why" role="alert">${chat.error}</p>
     ${offer && html`<button type="button" class="offer" onClick=${accept}>Join as <bdi>${offer}</bdi></button>`}
-    <button disabled=${joining}>${joining ? "Joining…" : "Join the chat"}</button>
+    <button disabled=${joining}>${joining ? "Joining…" : { login: "Log in", register: "Register and join" }[mode] ?? "Join the chat"}</button>
+    ${mode !== "register" && chat.account.registration !== "closed" && chat.code !== "name-registered" && html`<button type="button" class="offer"
+      onClick=${() => turn("register")}>Register this name</button>`}
+    ${mode === "register" && html`<button type="button" class="offer" onClick=${() => turn(onlyOwners ? "login" : "")}>
+      ${onlyOwners ? "Log in instead" : "Join without registering"}</button>`}
   </form></main>`;
 }
 

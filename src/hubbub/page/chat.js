@@ -1,4 +1,5 @@
 // What this reader knows of the chat, and what he does. What the server tells is in told.js.
+import { Account, isSecret } from "./account.js";
 import { Link, LOST } from "./link.js";
 import { Room, SAID, Talk } from "./room.js";
 import { Sending } from "./sending.js";
@@ -10,6 +11,7 @@ const PAGE = 60, MOST_AT_ONCE = 200; // entries fetched at once
 const FOLLOWING = 5; // pages fetched behind a place that one goes to
 const MOST = 16384; // bytes of a message
 const NAME = 128; // characters of a name that the server looks at
+const FOR_OWNERS = new Set(["name-registered", "account-required"]); // refusals that a login helps against
 const NOTICES = 50; // answers that are kept
 
 export class Chat {
@@ -18,11 +20,13 @@ export class Chat {
     this.phase = "name"; // name, joining, here, lost
     this.nick = "";
     this.error = "";
+    this.code = ""; // of the refusal that `error` words
     this.offer = ""; // a name like the one that was refused
     this.tag = ""; // begins the id of everything that is said in this session
     this.resume = ""; // the secret with which this session can go on in another connection
     this.log = ""; // the identity of the server's log
     this.rooms = new Map();
+    this.account = new Account(this);
     this.talks = new Talks(this);
     this.sending = new Sending(this);
     this.drafts = {}; // by room
@@ -64,7 +68,8 @@ export class Chat {
 
   get saved() {
     if (!this.nick) return null;
-    const { nick, tag, resume, log, current, drafts, count } = this;
+    const { nick, tag, resume, log, current, count } = this;
+    const drafts = Object.fromEntries(Object.entries(this.drafts).filter(([, text]) => !isSecret(text)));
     const rooms = [...this.rooms.values()].map((room) => room.saved), talks = this.talks.values().map((talk) => talk.saved);
     return { nick, tag, resume, log, current, drafts, count, rooms, talks, waiting: this.sending.items };
   }
@@ -80,7 +85,7 @@ export class Chat {
 
   enter(name) {
     this.nick = name;
-    this.error = this.offer = "";
+    this.error = this.offer = this.code = "";
     this.phase = "joining";
     if (this.link.socket) this.hello(); else this.link.start();
     this.changed();
@@ -114,6 +119,18 @@ export class Chat {
 
   quit(line) {
     this.link.send({ type: "command", line });
+    this.leave();
+  }
+
+  // Come again as the owner of an account: the cookie that says so is sent with a new connection.
+  comeAs(name) {
+    this.link.stop();
+    Object.assign(this, { resume: "", tag: this.nick === name ? this.tag : "" });
+    for (const room of this.rooms.values()) room.joined = false;
+    this.enter(name);
+  }
+
+  leave() {
     this.link.stop();
     Object.assign(this, { phase: "name", nick: "", tag: "", resume: "", current: "", notices: [], drafts: {} });
     Object.assign(this, { rooms: new Map(), talks: new Talks(this), sending: new Sending(this) });
@@ -133,14 +150,25 @@ export class Chat {
   }
 
   refused(code, text, offer = "") {
-    Object.assign(this, { error: text, offer });
-    if (this.rooms.size && this.tag) {
+    Object.assign(this, { error: text, offer, code });
+    if (this.rooms.size && this.tag && !FOR_OWNERS.has(code)) {
       this.phase = "lost";
       if (code === "name-taken") this.again = setTimeout(() => this.enter(this.nick), 2000); // by his old session, for a while
     } else {
       this.phase = "name";
       this.link.stop();
     }
+  }
+
+  // A login at the door has failed; what the form asks for stays.
+  refuseLogin(text) {
+    this.error = text;
+    this.changed();
+  }
+
+  forgive() {
+    Object.assign(this, { error: "", code: "", offer: "" });
+    this.changed();
   }
 
   refresh() { this.link.send({ type: "rooms" }); }
@@ -166,7 +194,7 @@ export class Chat {
   // Show a room that he is in, or somebody he talks to.
   show(name) {
     if (name !== this.current) {
-      if (this.room) Object.assign(this.room, { divider: 0, place: 0 });
+      if (this.room) Object.assign(this.room, { divider: 0, place: 0, missed: null });
       this.flash = null;
       if (this.knock?.error) this.knock = null;
     }
@@ -295,7 +323,7 @@ export class Chat {
       return false;
     }
     this.sending.add(this.current, said);
-    this.room.divider = 0;
+    Object.assign(this.room, { divider: 0, missed: null });
     this.newest(this.room);
   }
 
@@ -306,6 +334,7 @@ export class Chat {
       return false;
     }
     const [, to, text] = /^(\S*)\s*(.*)/.exec(rest), talk = this.talks.get(this.current);
+    if (this.account.command(name, rest)) return;
     if (name === "quit") return this.quit(line);
     if (name === "join" && to) return this.open(roomNamed(to), text);
     if (name === "msg" && text) {

@@ -1,5 +1,6 @@
 // The rooms on one side, the people on the other.
 import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { Own } from "./account.js";
 import { Talk } from "./room.js";
 import { hue, roomNamed } from "./text.js";
 
@@ -44,6 +45,7 @@ export function Rooms({ chat, close }) {
       <button aria-label="Join">+</button></form>
     <div id="why-not"><${Knock} chat=${chat} from="rooms" open=${open} /></div>
     <p class="me">You are <b class=${hue(chat.nick)}><bdi>${chat.nick}</bdi></b></p>
+    <${Own} chat=${chat} />
     ${"Notification" in window && Notification.permission === "default" && html`<button class="ask"
       onClick=${() => Notification.requestPermission().then(() => chat.changed())}>Notify me when I am mentioned</button>`}
   </nav>`;

@@ -108,7 +108,7 @@ function lines(room, chat) {
   }
   const oldest = room.start ? -1 : room.entries[0]?.seq ?? -1;
   const notices = chat.notices.filter(({ room: name, after }) => name === room.name && after >= oldest);
-  let passing = [], today = "", divided = !room.divider;
+  let passing = [], today = "", divided = !room.divider, { missed } = room;
   const flush = () => {
     if (passing.length === 1) out.push(draw(passing[0], chat, room).node);
     else if (passing.length) out.push(html`<${Passing} key=${`p${passing[0].seq}`} entries=${passing} />`);
@@ -122,10 +122,12 @@ function lines(room, chat) {
     const line = draw(entry, chat, room);
     tell(entry.seq);
     if (line.day !== today) between(html`<li class="day" key=${`d${line.day}`}>${(today = line.day)}</li>`);
-    if (!divided && entry.seq >= room.divider) {
-      divided = true;
-      between(html`<li class="unread" key="unread">New messages</li>`);
-    }
+    const since = missed && entry.time >= missed.since && missed, newer = !divided && entry.seq >= room.divider;
+    if (since) {
+      between(html`<li class="unread" key="missed">${since.count.toLocaleString()} new since ${timeOf(since.since)}</li>`);
+      missed = null;
+    } else if (newer) between(html`<li class="unread" key="unread">New messages</li>`);
+    divided ||= newer;
     if (entry.kind === "join" || entry.kind === "leave") passing.push(entry); else between(line.node);
   }
   if (room.live) tell(Infinity);

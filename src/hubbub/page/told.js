@@ -156,6 +156,17 @@ export const TOLD = {
     list(chat, chat.listed === "help" && lines.length > 1 ? [...lines, ...keysOf(width ?? 20)] : lines);
   },
 
+  account(chat, { name }) {
+    chat.account.name = name;
+    chat.changed(`You are logged in as ${name}`);
+  },
+
+  missed(chat, { room: name, count, since }) {
+    const room = chat.rooms.get(name);
+    if (room) room.missed = { count, since };
+    chat.changed();
+  },
+
   rooms(chat, { rooms, more = 0 }) {
     Object.assign(chat, { directory: rooms, unlisted: more });
     const lines = rooms.map(({ name, members, topic }) => `${name} (${members})${topic && `: ${topic}`}`);

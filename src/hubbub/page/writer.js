@@ -1,5 +1,6 @@
 // The field in which the reader writes.
 import { html, useEffect, useRef } from "./vendor/htm-preact.js";
+import { isSecret } from "./account.js";
 import { Talk } from "./room.js";
 import { folded } from "./text.js";
 
@@ -57,7 +58,7 @@ class Field {
       if (chat.current === current) this.put(text);
       return;
     }
-    this.said.push(text);
+    if (!isSecret(text)) this.said.push(text);
     this.at = this.said.length;
   }
 

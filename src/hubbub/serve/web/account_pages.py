@@ -173,7 +173,7 @@ class AccountPages:
             register = self._hub.account_users.register
             start = partial(register, session, session.nick, body.secret, code=body.code)
             return await self._give_cookie(call, client, lambda outcome: start(outcome=outcome))
-        name = self._hub.nicks.check_free(body.name)
+        name = self._hub.nicks.unregistered(body.name)
         peer = call.login_peer
         account: Account = await self._ask(
             lambda done: self._accounts.register(name, body.secret, peer, done, body.code)
