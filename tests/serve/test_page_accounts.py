@@ -156,7 +156,7 @@ async def test_two_tabs_are_one_person_and_a_reload_is_no_noise() -> None:
         await web.say("lobby", "while away")
         back = await talk(web, value, rooms={"lobby": stored["seq"]})
         assert (await back.sees("missed", room="lobby"))["count"] == 1
-        assert back.before[0]["type"] == "joined"
+        assert [frame["type"] for frame in back.before] == ["account", "joined"]
         await back.sees("entries")
         await back.say(type="say", room="lobby", text="back", label="m2")
         assert await bo.sees(b"Ann: back\n") == b"Ann: from one\nci: while away\nAnn: back\n"
@@ -228,6 +228,21 @@ async def test_a_trusted_proxy_names_the_account() -> None:
         assert (await web.ask("GET", "/api/account", Remote_User="a b")).status == 400
     async with asking(auth_header="Remote-User") as web:
         assert (await web.ask("GET", "/api/account", Remote_User="Ann")).json["name"] == ""
+
+
+@pytest.mark.parametrize("proxy", [False, True])
+async def test_an_account_may_be_closed_between_handshake_and_hello(proxy: bool) -> None:
+    async with asking(trust_proxy=["127.0.0.1"], auth_header="Remote-User") as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET)).partition("=")[2]
+        cookie = {"Cookie": f"hubbub-{web.port}={value}"}
+        talker = await web.talk(headers={"Remote-User": "Ann"} if proxy else cookie)
+        account = web.house.accounts.find("Ann")
+        await outcome(web, web.house.accounts.suspend, account)
+        if not proxy:
+            assert (await talker.closed())[0] == 1008
+            return
+        await talker.say(type="hello", name="Ann")
+        assert (await talker.sees("error"))["code"] == "account-closed"
 
 
 async def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -67,6 +67,7 @@ export class Account {
     const [, first, more] = /^(\S*)\s*(.*)/.exec(rest);
     const invited = this.registration === "invite";
     if (name === "register" && rest) this.tell(this.register(this.chat.nick, invited ? more : rest, invited ? first : ""));
+    else if (name === "logout" && this.name) this.logOut();
     else if (name === "login" && rest) this.tell(this.logIn(more ? first : "", more || first));
     else return false;
     return true;

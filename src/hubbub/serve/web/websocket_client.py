@@ -86,6 +86,7 @@ class WebSocketClient:
         self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
         self._session.client_steps = _STEPS
         self._session.secure = self._visitor.encrypted
+        self.hold(self._visitor.cookie)
 
     def feed(self, data: bytes) -> None:
         """Buffer received bytes. Any input answers a ping."""
@@ -309,7 +310,8 @@ class WebSocketClient:
                 return
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
             token = accounts.grant_id(request.password) if request.password.startswith(TOKEN) else ""
-            self.hold(token if request.password else self._visitor.cookie)
+            if request.password:
+                self.hold(token)
             self._welcome()
             has = {room.name for room in self._session.rooms.values()}
             wanted = [(room, seq) for room, seq in rooms.items() if room not in has]
@@ -318,8 +320,11 @@ class WebSocketClient:
         if request.password:
             start = partial(accounts.log_in, request.name.strip(), request.password)
             users.check(self._session, start, outcome)
-        elif self._visitor.account:
-            users.log_in(self._session, self._visitor.account, outcome)
+        elif proven := self._visitor.account:
+            account = accounts.find(proven.name)  # it may have changed since the handshake
+            if account is None or account.id != proven.id or not account.is_open(self._hub.clock()):
+                raise refusals.ACCOUNT_CLOSED(name=proven.name)
+            users.log_in(self._session, account, outcome)
 
     def _join(self, rooms: Iterable[tuple[str, int | None]], keys: Mapping[str, str]) -> None:
         for room, after in rooms:
@@ -343,7 +348,7 @@ class WebSocketClient:
         """Take over the session of another connection, and close that connection."""
         new, self._session, self._token = self._session, talk._session, talk._token
         talk._replaced = True
-        self.hold(talk._grant or self._visitor.cookie)
+        self.hold(talk._grant or self._grant)
         resuming.replace(self._hub, self._session, new)
         talk._connection.finish(close_frame(websocket.REPLACED, "The session continues in another connection."))
         log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)
