@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from doubles import FakeAccounts, House, Peer
+from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat.account_users import GRACE_SECONDS
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
@@ -555,3 +555,115 @@ def test_names_are_registered_where_guests_may_not_come() -> None:
     with pytest.raises(Refused, match="account"):
         town.hub.nicks.free("Zoe")
     assert town.hub.nicks.unregistered("Zoe") == "Zoe"
+
+
+def test_a_guest_who_leaves_while_the_name_of_the_account_is_stored() -> None:
+    town = Town("Ann")
+    (guest,) = town.house.enter("Gast")
+    guest.types("/join ops")
+    town.settle()
+    guest.types("/login Ann secret")
+    town.accounts.answer()
+    ann = town.house.connect()
+    account = town.accounts.find("Ann")
+    assert account
+    town.hub.account_users.log_in(ann.session, account, lambda refusal: None)
+    guest.session.paused = True  # it never reads again
+    guest.leave()
+    town.settle()
+    assert town.hub.nicks.find("Ann") is ann.user and ann.user.sessions == [ann.session]
+    guest.session.paused = False
+    guest.session.flush()
+    assert list(town.hub.users.values()) == [ann.user]
+
+
+def test_two_guests_who_log_in_at_once_are_one_person() -> None:
+    town = Town("Ann")
+    first, second = town.house.enter("Gast", "Visitor")
+    first.types("/login Ann secret")
+    second.types("/login Ann secret")
+    town.settle()
+    assert first.user is second.user and first.user.nick == "Ann" and first.user.account
+    assert list(town.hub.users) == ["ann"] and not codes(first) + codes(second)
+    second.types("hi")
+    town.settle()
+    assert town.house.broker.log[-1].nick == "Ann"
+
+
+def test_two_sessions_that_the_cluster_lets_come_at_once_are_one_person() -> None:
+    town = Town("Ann")
+    registry = town.hub.nicks.names = Registry()
+    account = town.accounts.find("Ann")
+    assert account
+    peers = [town.house.connect() for _ in range(3)]
+    outcomes: list[Refused | None] = []
+    for peer in peers:
+        town.hub.account_users.log_in(peer.session, account, outcomes.append)
+    peers[0].leave()
+    registry.asked.pop(0)(None)
+    registry.asked.pop(0)(None)
+    town.settle()
+    assert outcomes == [None, None] and peers[1].user is peers[2].user and peers[1].user.nick == "Ann"
+    assert not registry.asked and not peers[2].session.waits
+
+
+def test_an_account_that_is_closed_during_the_login_is_out() -> None:
+    town = Town("Ann", "Bob")
+    (guest,) = town.house.enter("Gast")
+    guest.types("/login Ann secret")
+    town.accounts.answer()
+    town.accounts.add("Ann", suspended=True)
+    town.settle()
+    assert codes(guest) == ["account-closed"] and guest.user.account is None and guest.user.nick != "Ann"
+
+    registry = town.hub.nicks.names = Registry()
+    account, peer = town.accounts.find("Bob"), town.house.connect()
+    assert account
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.log_in(peer.session, account, outcomes.append)
+    town.accounts.add("Bob", valid_from=NOON + 1)
+    registry.asked.pop()(None)
+    assert [one and one.code for one in outcomes] == ["wrong-password"] and peer.session.user is None
+    town.accounts.known.clear()
+    with pytest.raises(Refused, match="closed"):
+        town.hub.account_users.log_in(peer.session, account, outcomes.append)
+
+
+def test_a_guest_who_registers_a_name_too_late_gives_it_up() -> None:
+    town = Town()
+    (ann,) = town.house.enter("Ann")
+    ann.types("/register secret")
+    act = town.accounts.asked.pop()
+    town.accounts.add("Ann")
+    town.accounts.asked.append(lambda: (setattr(town.accounts, "registration", "invite"), act()))  # type: ignore[func-returns-value]
+    town.settle()
+    assert ann.user.account is None and ann.user.nick == "Ann2"
+
+
+def test_a_guest_does_not_get_a_name_that_is_registered_while_the_cluster_is_asked() -> None:
+    town = Town()
+    (bo,) = town.house.enter("Bo")
+    registry = town.hub.nicks.names = Registry()
+    guest = town.house.connect()
+    guest.types("Ann")
+    bo.types("/nick Zoe")
+    town.accounts.add("Ann")
+    town.accounts.add("Zoe")
+    account, owner = town.accounts.find("Ann"), town.house.connect()
+    assert account
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.log_in(owner.session, account, outcomes.append)
+    while registry.asked:
+        registry.asked.pop(0)(None)
+        town.settle()
+    assert guest.session.user is None
+    assert outcomes == [None] and owner.user.nick == "Ann" and bo.user.nick.startswith("Bo")
+
+
+def test_nobody_waits_for_a_user_without_a_session_to_answer() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    peer = town.house.connect()
+    peer.session.address = "192.0.2.1"
+    ann.leave()
+    assert not town.hub.naming.make_free(peer.session, "Ann", refusals.NAME_TAKEN(name="Ann"), lambda: None)

@@ -62,6 +62,8 @@ class AccountUsers:
         self._depart = depart
         self._users: dict[str, User] = {}  # the users here, by the id of their account
         self._registering: set[str] = set()  # the folded names that sessions here are registering
+        # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
+        self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
 
     def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Make a session one of an account, whose credential was right.
@@ -70,17 +72,18 @@ class AccountUsers:
         user, or with the refusal.
 
         Raises:
-            Refused: the session is logged in already, somebody holds the name, or the account was closed since.
+            Refused: the session is logged in already, somebody holds the name, or the account was closed or its
+                password changed since.
 
         """
         user, there = session.user, self._users.get(account.id)
-        now = self._core.nicks.accounts.find(account.name)
-        if now and now.id == account.id and not now.is_open(self._core.clock()):
-            raise refusals.ACCOUNT_CLOSED(name=account.name)
+        self._check_still(account)
         if user and user.account:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
         if there:
             self._move(session, there, outcome)
+        elif coming := self._coming.get(account.id):
+            coming[1].append(self._again(session, account, outcome))
         elif user and key_of(account.name) in user.keys:
             self._own(user, account)
             outcome(None)
@@ -90,6 +93,31 @@ class AccountUsers:
             self._rename(session, user, account, outcome)
         else:
             self._come(session, account, outcome)
+
+    def _check_still(self, account: Account) -> None:
+        """Raise Refused if an account was closed since its credential was checked, or its password changed."""
+        now = self._core.nicks.accounts.find(account.name)
+        if now is None or now.id != account.id or not now.is_open(self._core.clock()):
+            raise refusals.ACCOUNT_CLOSED(name=account.name)
+        if now.valid_from > account.valid_from:
+            raise refusals.LOGIN_FAILED()
+
+    def _again(self, session: Session, account: Account, outcome: Outcome) -> Callable[[], None]:
+        """Return the call that goes on with a login; the session's next commands wait until then."""
+        operation = session.begin("claim", account.name)
+
+        def go_on() -> None:
+            if not session.closed:
+                self._finish(session, account, outcome)
+            session.end(operation)
+
+        return go_on
+
+    def _came(self, user: User, id: str) -> None:
+        """Go on with the logins that wait for that of a user, which has ended."""
+        if id in self._coming and self._coming[id][0] is user:
+            for go_on in self._coming.pop(id)[1]:
+                go_on()
 
     def register(self, session: Session, name: str, password: str, outcome: Outcome, code: str = "") -> None:
         """Register a name, and log the session in.
@@ -123,6 +151,8 @@ class AccountUsers:
         def start(peer: LoginPeer, done: Checked) -> None:
             def registered(account: Account | Refused) -> None:
                 self._registering.discard(key)
+                if isinstance(account, Refused) and self._core.nicks.accounts.find(nick):
+                    self._naming.give_up_name(key)  # somebody else was faster
                 done(account)
 
             self._core.nicks.accounts.register(nick, password, peer, registered, code)
@@ -173,21 +203,16 @@ class AccountUsers:
 
     def _take_back(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Let the guest who holds the name of an account have another one, and log in when the name is free."""
-        operation = session.begin("claim", account.name)
-
-        def free() -> None:
-            if not session.closed:
-                self._finish(session, account, outcome)
-            session.end(operation)
-
-        self._core.nicks.when_free(account.name, free)
+        self._core.nicks.when_free(account.name, self._again(session, account, outcome))
         self._naming.give_up_name(key_of(account.name))
 
     def _come(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Give a session without a user the new user of an account."""
         user, nick = self._core.nicks.claim(account.name, account=account)
+        self._coming[account.id] = user, []
 
         def held(refusal: Refused | None) -> None:
+            refusal = refusal or self._refusal_now(account)
             if refusal or session.closed:
                 self._core.nicks.release_all(user)
             else:
@@ -197,25 +222,48 @@ class AccountUsers:
                 self._greet(session, user)
             if not session.closed:
                 outcome(refusal)
+            self._came(user, account.id)
 
-        self._naming.reserve(session, nick, held)
+        self._naming.reserve(session, nick, held, account)
 
     def _rename(self, session: Session, user: User, account: Account, outcome: Outcome) -> None:
         """Give a guest the name of their account."""
 
+        def end(refusal: Refused | None) -> None:
+            if not session.closed:
+                outcome(refusal)
+            self._came(user, account.id)
+
         def stored(_: object) -> None:
-            # If the rename could not be stored, the session has been told so.
-            if key_of(user.nick) == key_of(account.name):
+            refusal = self._refusal_now(account)
+            if session.closed or refusal:
+                end(refusal)
+                self._naming.give_up_name(key_of(account.name))
+            elif key_of(user.nick) != key_of(account.name):
+                end(refusals.LOGIN_FAILED())  # the rename could not be stored, and the session has been told so
+            else:
                 self._own(user, account)
-                outcome(None)
+                end(None)
 
         def renamed(refusal: Refused | None) -> None:
             if refusal:
-                outcome(refusal)
+                end(refusal)
             else:  # behind the rename among the session's replies
                 session.queue(Operation("login", account.name, answer=stored))
 
-        self._naming.rename_to(session, account, renamed)
+        self._coming[account.id] = user, []
+        try:
+            self._naming.rename_to(session, account, renamed)
+        except Refused:
+            del self._coming[account.id]
+            raise
+
+    def _refusal_now(self, account: Account) -> Refused | None:
+        try:
+            self._check_still(account)
+        except Refused as refusal:
+            return refusal
+        return None
 
     def _move(self, session: Session, there: User, outcome: Outcome) -> None:
         """Make a session one of the account's user that is here already; the guest that it was leaves the chat."""
@@ -291,13 +339,15 @@ class AccountUsers:
         """Forget a user who has left."""
         if user.account:
             self._users.pop(user.account.id, None)
+        for id in [id for id, (coming, _) in self._coming.items() if coming is user]:
+            self._came(user, id)
 
     # --- changes of accounts ----------------------------------------------------------------------------------------
 
     def changed(self, account: Account) -> None:
         """Follow an account that was registered, changed, suspended or deleted, here or elsewhere."""
         user = self._users.get(account.id)
-        if user is None and key_of(account.name) not in self._registering:
+        if user is None and key_of(account.name) not in self._registering and account.id not in self._coming:
             self._naming.give_up_name(key_of(account.name))
         elif user is None:
             return

@@ -109,7 +109,7 @@ class Naming:
         holder = self._core.nicks.find(name) if refusal.code == "name-taken" else None
         if holder is None or holder is session.user or not session.address or holder.is_remote:
             return False
-        if any(one.address != session.address for one in holder.sessions):
+        if not holder.sessions or any(one.address != session.address for one in holder.sessions):
             return False
         operation = session.begin("probe", name)
         waiting = dict.fromkeys(holder.sessions)
@@ -127,11 +127,13 @@ class Naming:
             self._core.probe(one, partial(known, one))
         return True
 
-    def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
+    def reserve(
+        self, session: Session, nick: str, held: Callable[[Refused | None], None], account: Account | None = None
+    ) -> None:
         """Claim a name in the cluster that the session has claimed on this node already.
 
         `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
-        session's next commands wait meanwhile.
+        session's next commands wait meanwhile. Without its account, a name that is registered meanwhile is refused.
         """
         if self._core.nicks.names is None:
             held(None)
@@ -142,6 +144,8 @@ class Naming:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
                 refusal = refusals.NAME_TAKEN(name=nick)
+            elif account is None and self._core.nicks.accounts.find(nick):
+                refusal = refusals.NAME_REGISTERED(name=nick)
             held(refusal)
             session.end(operation)
 
@@ -225,6 +229,8 @@ class Naming:
             if not user.present:
                 self._core.nicks.losing.discard(key_of(user.nick))
                 self._core.nicks.release(nick)
+                if account and refused:
+                    refused(refusals.LOGIN_FAILED())
             elif refusal is None:
                 publish(session, nick)
             else:
@@ -237,10 +243,10 @@ class Naming:
         if key_of(nick) in had:
             publish(session, nick)
         else:
-            self.reserve(session, nick, held)
+            self.reserve(session, nick, held, account)
 
     def rename_to(self, session: Session, account: Account, outcome: Callable[[Refused | None], None]) -> None:
-        """Give a guest the name of their account; `outcome` is called now or later.
+        """Give a guest the name of their account; `outcome` is called now or later, also if the guest has left.
 
         Raises:
             Refused: another user holds the name, or one that looks like it.
