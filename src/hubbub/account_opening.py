@@ -9,8 +9,10 @@ import time
 
 from hubbub.accounts import house
 from hubbub.accounts.logins import Policy
+from hubbub.accounts.marker_store import MarkerStore
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.workers import Workers
+from hubbub.chat.read_markers import ReadMarkers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.storage.key_value import KeyValueStore
@@ -48,6 +50,14 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     if error := await loaded:
         raise SettingsError(f"The accounts cannot be read: {error}.")
     return accounts
+
+
+async def load_markers(store: KeyValueStore, markers: ReadMarkers) -> None:
+    """Read the read markers of accounts, and store them from now on. Raises SettingsError."""
+    loaded: asyncio.Future[BrokerError | None] = asyncio.get_running_loop().create_future()
+    MarkerStore(store, markers).load(loaded.set_result)
+    if error := await loaded:
+        raise SettingsError(f"The read markers cannot be read: {error}.")
 
 
 def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> house.HouseProgram | None:

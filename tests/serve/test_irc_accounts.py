@@ -397,3 +397,26 @@ async def test_nickserv_manages_an_account() -> None:
         asked = notices(await ann.ask("NS UNREGISTER ann"))
         code = asked[1].split()[-1]
         assert notices(await ann.ask(f"NS UNREGISTER Ann {code}")) == ["You are not logged in."]  # by the double
+
+
+# --- read markers ---------------------------------------------------------------------------------------------------
+
+
+@virtual_time
+async def test_the_clients_of_an_account_share_its_read_markers() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        at, later = "timestamp=2026-11-30T10:00:00.000Z", "timestamp=2026-11-30T11:00:00.000Z"
+        one = await logged_in(house, "Ann", "draft/read-marker")
+        await one.join("#ops")
+        two, old = await logged_in(house, "Ann", "draft/read-marker"), await logged_in(house, "Ann")
+        assert fits(next(iter(m for m in await two.sync() if m.verb == "MARKREAD")), "MARKREAD", "#ops", "*")
+        await old.sync()
+        assert fits((await one.ask(f"MARKREAD #ops {later}"))[0], "MARKREAD", "#ops", later)
+        assert fits((await two.sync())[0], "MARKREAD", "#ops", later) and await old.sync() == []
+        assert fits((await two.ask(f"MARKREAD #ops {at}"))[0], "MARKREAD", "#ops", later)
+        assert await one.sync() == []
+        three = await logged_in(house, "Ann", "draft/read-marker")
+        assert any(fits(message, "MARKREAD", "#ops", later) for message in await three.sync())
+        bo = await house.irc("bo", "draft/read-marker")
+        assert fits((await bo.ask("MARKREAD #ops"))[0], "MARKREAD", "#ops", "*")

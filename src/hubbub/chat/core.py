@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
+from hubbub.chat.read_markers import ReadMarkers
 from hubbub.chat.room import slices
 from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
 from hubbub.chat.turns import Operation
@@ -88,6 +89,7 @@ class Core:
         self.presence: list[Callable[[User, str], None]] = []
         # Called with a user who now owns an account, and with their mask before that.
         self.account_changes: list[Callable[[User, str], None]] = []
+        self.read_markers = ReadMarkers()
         self.guests_read = False  # people without an account may read, and nothing else
         self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
         # Checks whether a name and password belong to a server operator; calls back later with the result.

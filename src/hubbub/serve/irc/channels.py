@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from hubbub.chat import moderation
+from hubbub.chat.read_markers import ReadMarkers
 from hubbub.chat.session import Room
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may
@@ -17,7 +18,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.text import names, refusals
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
-from hubbub.wire.irc.encoder import channel, formatted
+from hubbub.wire.irc.encoder import channel, formatted, stamp
 from hubbub.wire.irc.numerics import FAIL_CODES, REFUSALS, TEXTS
 
 ROOMS = 1_000_000  # maximum number of rooms in a list
@@ -92,11 +93,24 @@ def greeting(client: IrcClient, room: Room) -> list[bytes]:
     name = channel(room.name)
     lines = topic_lines(client, room) if room.topic else []
     if "draft/read-marker" in client.caps:
-        lines.append(client.line("MARKREAD", name, client.markers.get(room.name, "*")))
+        lines.append(client.line("MARKREAD", name, shown_marker(client, f"#{room.id}")))
     if not {"no-implicit-names", "draft/no-implicit-names"} & client.caps:
         lines += names_lines(client, room)
         lines.append(client.line("366", client.nick, name, "End of /NAMES list"))
     return lines
+
+
+def markers_of(client: IrcClient) -> tuple[ReadMarkers, str]:
+    """Return the read markers that hold those of a client, and the id of its account there; "" for a guest."""
+    account = client.user.account if client.user else None
+    return (client.hub.read_markers, account.id) if account else (client.markers, "")
+
+
+def shown_marker(client: IrcClient, target: str) -> str:
+    """Return a client's read marker for a target as MARKREAD shows it."""
+    markers, account = markers_of(client)
+    time = markers.find(account, target)
+    return f"timestamp={stamp(time)}" if time else "*"
 
 
 def topic_lines(client: IrcClient, room: Room) -> list[bytes]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from hubbub.chat.accounts import ScramLogin
 from hubbub.chat.hub import Hub
+from hubbub.chat.read_markers import ReadMarkers
 from hubbub.model.account import Account
 from hubbub.serve.irc.metadata_values import MetadataSubscriptions
 from hubbub.serve.irc.network import IrcNetwork
@@ -59,7 +60,7 @@ class IrcClient(IrcReplies):
         self.registered = False
         self.confirmation = ""  # the code that closes its account
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
-        self.markers: dict[str, str] = {}
+        self.markers = ReadMarkers()  # of a guest, until it disconnects
         self.metadata = MetadataSubscriptions()
         self.batch: Any = None  # the multi-line message that is being received
         self.reason = "Connection closed"  # shown to the other users when the client leaves

@@ -6,7 +6,7 @@ Sources: ircv3.net: draft/chathistory, draft/event-playback, draft/read-marker, 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from hubbub.model.entries import Said
 from hubbub.model.events import HistoryShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc import messages
-from hubbub.serve.irc.channels import find_room
+from hubbub.serve.irc.channels import find_room, markers_of, shown_marker
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean_exactly, is_blank
@@ -27,7 +27,6 @@ from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
 
 HISTORY = 100  # maximum number of entries in an answer to CHATHISTORY
-MARKERS = 200  # maximum number of read markers per client
 _TIME = re.compile(r"timestamp=(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 
 
@@ -167,22 +166,31 @@ def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
 
 
 def markread(client: IrcClient, params: list[str]) -> None:
-    """MARKREAD target [timestamp=...]: store how far you have read, until you disconnect."""
+    """MARKREAD target [timestamp=...]: store how far you have read; without an account, until you disconnect."""
     if not params:
         client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
         return
     target = params[0]
-    key = key_of(target.removeprefix("#"))
+    room = find_room(client, target)
+    key = f"#{room.id}" if room else key_of(target)
     if len(params) > 1:
         then = _parse_time(params[1])
         if then is None:
             client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
             return
-        if then > (_parse_time(client.markers.get(key, "")) or float("-inf")):
-            if key not in client.markers and len(client.markers) >= MARKERS:
-                del client.markers[next(iter(client.markers))]
-            client.markers[key] = f"timestamp={stamp(then)}"
-    client.reply("MARKREAD", target, client.markers.get(key, "*"))
+        markers, account = markers_of(client)
+        if markers.find(account, key) < then == markers.advance(account, key, then):
+            for other in _others(client):
+                other.send(other.line("MARKREAD", target, shown_marker(other, key)))
+    client.reply("MARKREAD", target, shown_marker(client, key))
+
+
+def _others(client: IrcClient) -> Iterator[IrcClient]:
+    """Yield the other clients of a client's user that know read markers."""
+    for session in client.user.sessions if client.user else ():
+        other = client.network.client(session)
+        if other and other is not client and "draft/read-marker" in other.caps:
+            yield other
 
 
 # --- multi-line messages --------------------------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+"""Read markers in the key-value store: together in one item of an account, also from several nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hubbub.accounts.marker_store import PREFIX, MarkerStore
+from hubbub.chat.read_markers import ReadMarkers
+from hubbub.errors import BrokerError
+from hubbub.storage.memory_key_value import MemoryKeyValue
+
+
+class Loop:
+    """Calls functions when the test says so."""
+
+    def __init__(self) -> None:
+        self._calls: list[Callable[[], object]] = []
+
+    def later(self, call: Callable[..., object], *args: Any) -> None:
+        self._calls.append(lambda: call(*args))
+
+    def run(self) -> None:
+        while self._calls:
+            self._calls.pop(0)()
+
+
+def node(loop: Loop, store: MemoryKeyValue) -> ReadMarkers:
+    markers = ReadMarkers()
+    loaded: list[BrokerError | None] = []
+    MarkerStore(store, markers).load(loaded.append)
+    loop.run()
+    assert loaded == [None]
+    return markers
+
+
+def test_markers_outlive_a_restart_and_reach_other_nodes() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    one, two = node(loop, store), node(loop, store)
+    one.advance("a", "#ops", 5.0)
+    one.advance("a", "bo", 6.0)
+    loop.run()
+    assert two.of("a") == {"#ops": 5.0, "bo": 6.0}
+    # Both write at once: nothing is lost.
+    one.advance("a", "#ops", 7.0)
+    two.advance("a", "bo", 8.0)
+    two.advance("a", "#dev", 1.0)
+    loop.run()
+    assert one.of("a") == two.of("a") == node(loop, store).of("a") == {"#ops": 7.0, "bo": 8.0, "#dev": 1.0}
+
+
+def test_a_store_that_fails_is_written_with_the_next_change() -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    one = node(loop, store)
+    put, store.put = store.put, lambda *args: loop.later(args[-1], BrokerError("full"))  # type: ignore[method-assign]
+    one.advance("a", "#ops", 5.0)
+    loop.run()
+    store.put = put  # type: ignore[method-assign]
+    assert node(loop, store).of("a") == {}
+    one.advance("a", "#ops", 6.0)
+    loop.run()
+    assert node(loop, store).of("a") == {"#ops": 6.0}
+    # The item is deleted, and written again.
+    found: list[Any] = []
+    store.get(PREFIX + "a", found.append)
+    loop.run()
+    store.delete(PREFIX + "a", found[0].revision, found.append)
+    loop.run()
+    one.advance("a", "#ops", 7.0)
+    loop.run()
+    assert node(loop, store).of("a") == {"#ops": 7.0}
+    # The store cannot be read after a conflict.
+    other = node(loop, store)
+    other.advance("a", "#ops", 8.0)
+    one.advance("a", "#ops", 9.0)
+    get, store.get = store.get, lambda key, done: loop.later(done, BrokerError("gone"))  # type: ignore[method-assign]
+    loop.run()
+    store.get = get  # type: ignore[method-assign]
+    one.advance("a", "#ops", 10.0)
+    loop.run()
+    assert node(loop, store).of("a") == {"#ops": 10.0}
