@@ -12,7 +12,6 @@ from hubbub.accounts.logins import Policy
 from hubbub.accounts.marker_store import MarkerStore
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.workers import Workers
-from hubbub.chat.read_markers import ReadMarkers
 from hubbub.config import Settings
 from hubbub.errors import BrokerError, SettingsError
 from hubbub.storage.key_value import KeyValueStore
@@ -52,10 +51,10 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     return accounts
 
 
-async def load_markers(store: KeyValueStore, markers: ReadMarkers) -> None:
+async def load_markers(store: MarkerStore) -> None:
     """Read the read markers of accounts, and store them from now on. Raises SettingsError."""
     loaded: asyncio.Future[BrokerError | None] = asyncio.get_running_loop().create_future()
-    MarkerStore(store, markers).load(loaded.set_result)
+    store.load(loaded.set_result)
     if error := await loaded:
         raise SettingsError(f"The read markers cannot be read: {error}.")
 

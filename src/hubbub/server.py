@@ -18,6 +18,7 @@ import msgspec
 
 from hubbub import brokers, process
 from hubbub.account_opening import load_markers, opened_accounts
+from hubbub.accounts.marker_store import MarkerStore
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
@@ -185,7 +186,7 @@ class App:
         """Read the accounts, and follow their changes. Raises SettingsError."""
         self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
         self.hub.use_accounts(self.accounts)
-        await load_markers(self.backend.key_values, self.hub.read_markers)
+        await load_markers(MarkerStore(self.backend.key_values, self.hub.read_markers))
         self.accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
