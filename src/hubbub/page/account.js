@@ -3,7 +3,7 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 
 const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
-const WIRES = { websocket: "a browser or a program", line: "a terminal", telnet: "telnet", irc: "IRC" };
+const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client" };
 const SECRETS = /^\/(register|login|password|link)\b/i; // commands with what nobody may see
 
 export const isSecret = (line) => SECRETS.test(line);
