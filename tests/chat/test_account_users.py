@@ -342,6 +342,57 @@ def test_a_ban_of_an_account_hits_its_owner_from_everywhere() -> None:
     assert may(viewer, Action.JOIN, town.hub.rooms.loaded["ops"].state)
 
 
+@pytest.mark.parametrize("comes_first", [False, True])
+def test_a_muted_guest_is_muted_under_their_account_and_others_in_that_browser_are_not(comes_first: bool) -> None:
+    town = Town("Ann", "Eve")
+
+    def comes(browser: str) -> Peer:
+        peer = town.house.connect()
+        peer.session.host, peer.session.browser = "~web@aaaaaaaaaa.web", browser
+        return peer
+
+    bo, joker = comes(""), comes("")
+    for peer, name in ((bo, "Bo"), (joker, "Joker")):
+        peer.types(name, "/join ops")
+        town.settle()
+    elsewhere = town.log_in("Ann") if comes_first else None
+    bo.types("/mute Joker yes")
+    town.settle()
+
+    def speaks(peer: Peer) -> bool:
+        peer.seen.clear()
+        peer.types("hi")
+        town.settle()
+        return codes(peer) != ["muted"]
+
+    town.log_in("Ann", joker)
+    joker.types("/join ops")
+    town.settle()
+    assert not speaks(joker)
+    joker.types("/logout")
+    if elsewhere:
+        elsewhere.types("/logout")
+    town.settle()
+    again = comes("b1")
+    town.log_in("Ann", again)
+    again.types("/join ops")
+    town.settle()
+    assert not speaks(again), "the account remembers it, and tells its browser"
+    bo.types("/unmute Joker", "/mute Ann yes")
+    town.settle()
+    again.types("/quit")
+    town.settle()
+    eve = comes("b1")
+    town.log_in("Eve", eve)
+    eve.types("/join ops")
+    town.settle()
+    assert speaks(eve)
+    guest = comes("b1")
+    guest.types("Somebody", "/join ops")
+    town.settle()
+    assert not speaks(guest)
+
+
 class Registry:
     """The names of a cluster, which answers when the test says so."""
 

@@ -351,6 +351,40 @@ def test_person_who_shares_an_address_with_others_there_is_barred_by_name() -> N
     assert typed(house, al, "/bans") == [says("muted: Bo!*@* (by Al)", "banned: Bo!*@* (by Al)")]
 
 
+def browse(house: House, browser: str, name: str) -> Peer:
+    """Return somebody in ops who shares the router of Bo and Cy, in one of the browsers there."""
+    peer = house.connect()
+    peer.session.host, peer.session.address, peer.session.browser = HOSTS["Bo"], ADDRESSES["Bo"], browser
+    typed(house, peer, name, "/join ops")
+    return peer
+
+
+def test_mute_holds_for_the_browser_and_for_nobody_else_behind_the_router() -> None:
+    house, (al,) = in_ops("Al")
+    joker, cy, tab = browse(house, "b1", "Joker"), browse(house, "b2", "Cy"), browse(house, "b1", "Tab")
+    nc = browse(house, "", "Nc")
+    typed(house, al, "/mute Joker yes")
+    assert typed(house, joker, "hi") == typed(house, tab, "hi") == ["muted"], "in both tabs"
+    joker.leave()
+    again = browse(house, "b1", "Somebody")
+    assert typed(house, again, "hi") == ["muted"]
+    assert typed(house, cy, "hi") == typed(house, nc, "hi") == []
+    typed(house, al, "/unmute Joker")
+    assert typed(house, again, "hi") == []
+
+
+def test_ban_after_the_leave_holds_for_the_browser_for_a_day() -> None:
+    house, (al,) = in_ops("Al")
+    browse(house, "b2", "Cy")
+    joker = browse(house, "b1", "Joker")
+    joker.leave()
+    typed(house, al, "/ban Joker yes")
+    assert not browse(house, "b1", "Somebody").session.rooms.get("ops")
+    assert browse(house, "b2", "Cyd").session.rooms.get("ops")
+    house.now += 25 * 3600.0
+    assert browse(house, "b1", "Else").session.rooms.get("ops")
+
+
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("verb", ["ban", "mute"])
 def test_leaving_and_another_name_are_no_way_around_a_ban(verb: str, late: bool) -> None:

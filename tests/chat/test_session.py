@@ -1,6 +1,6 @@
 """What a user remembers, and what a session is answered."""
 
-from doubles import House
+from doubles import NOON, House
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.core import NoIndex
 from hubbub.chat.turns import DELIVER, ClientStep, HubStep
@@ -13,7 +13,7 @@ def test_rooms_of_which_a_user_remembers_something_are_bounded() -> None:
     house = House()
     (al,) = house.enter("Al")
     for number in range(FORMER_ROOMS + 3):
-        al.user.remember(f"r{number}")
+        al.user.remember(f"r{number}", NOON)
         al.user.trust(f"r{number}")
     assert len(al.user.former) <= FORMER_ROOMS and "r0" not in al.user.former
     assert len(al.user.trusted) <= FORMER_ROOMS and "r0" not in al.user.trusted
@@ -24,7 +24,7 @@ def test_what_a_user_remembers_of_a_room_stays_when_the_room_is_renamed_and_is_n
     al, bo = house.enter("Al", "Bo")
     al.types("/join ops")
     house.settle()
-    bo.user.remember("ops")
+    bo.user.remember("ops", NOON)
     bo.user.trust("ops")
     moderation.invite(house.hub, al.session, house.hub.rooms.loaded["ops"], "Bo")
     moderation.move(house.hub, al.session, house.hub.rooms.loaded["ops"], "dev", "", lambda refusal: None)

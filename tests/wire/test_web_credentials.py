@@ -2,7 +2,16 @@
 
 import pytest
 
-from hubbub.wire.web.credentials import Credentials, browser_name, cookie_name, read_body, set_cookie, token_of
+from hubbub.wire.web.credentials import (
+    Credentials,
+    browser_cookie,
+    browser_name,
+    cookie_name,
+    is_browser_token,
+    read_body,
+    set_cookie,
+    token_of,
+)
 from hubbub.wire.web.forwarded import is_encrypted
 
 
@@ -49,6 +58,12 @@ def test_the_last_proxy_says_whether_its_client_is_encrypted(values: list[str], 
 )
 def test_a_cookie_is_for_one_port(host: str, name: str) -> None:
     assert cookie_name(host) == name
+
+
+def test_token_of_a_browser() -> None:
+    assert browser_cookie("localhost:8888") == "hubbub-8888-browser"
+    assert is_browser_token("aZ09_-" + "x" * 26)
+    assert not any(map(is_browser_token, ("", "x" * 31, "x" * 33, "x" * 31 + ";")))
 
 
 def test_a_cookie_is_for_this_site_and_no_script() -> None:

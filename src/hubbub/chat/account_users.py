@@ -80,6 +80,8 @@ class AccountUsers:
         self._check_still(account)
         if user and user.account:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
+        if user:
+            self._rooms.note_masks(user)
         if there:
             self._move(session, there, outcome)
         elif coming := self._coming.get(account.id):
@@ -274,6 +276,7 @@ class AccountUsers:
 
         if guest := session.user:
             self._retire(session, guest)
+            there.absorb(guest)
             session.replies.append(NickAssigned(there.nick, guest.nick, alone=True))
         self._naming.attach(session, there, welcome)
 
@@ -314,6 +317,7 @@ class AccountUsers:
     def _assign(self, user: User, account: Account) -> None:
         self._users[account.id] = user
         user.own(account)
+        user.recall(self._core.memories.of(account.host, self._core.clock()))
 
     def _greet(self, session: Session, user: User) -> None:
         self._core.reply(session, LoggedIn(user.nick))

@@ -26,6 +26,7 @@ from hubbub.model.budget import Budget
 from hubbub.model.entries import Body, Draft, Joined, Kicked, Said
 from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
+from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.redactions import Redactions
 from hubbub.model.viewer import Viewer
@@ -109,6 +110,7 @@ class Core:
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self.loaded: dict[str, Room] = {}  # by name
         self.redactions = Redactions()
+        self.memories = Memories()  # of browsers and accounts
         self.delivery = Delivery(self.read, self.limits)
         self.pipeline = Pipeline(log, scheduler, self.ticks, self.limits.gathered)
 

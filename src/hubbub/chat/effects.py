@@ -122,6 +122,8 @@ class Effects:
             self._rooms.moved(room, entry, body)
         elif isinstance(body, ModesChanged | Joined):
             self._rooms.review_watchers(room, body)
+        if isinstance(body, ModesChanged):
+            self._rooms.note_barred(room, body)
 
     @staticmethod
     def _changed(posting: Posting, room: Room, *_: object) -> None:

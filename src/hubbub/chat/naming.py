@@ -162,6 +162,8 @@ class Naming:
         before that.
         """
         user.add_session(session)
+        if session.browser:
+            user.recall(self._core.memories.of(session.browser, self._core.clock()))
         if not user.present:
             user.present = True
             user.id = user.id or session.user_id

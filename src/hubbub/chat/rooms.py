@@ -12,7 +12,7 @@ from hubbub.chat.room_loader import RoomLoader
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.access import HIDDEN, Action, is_known, may
+from hubbub.model.access import HIDDEN, Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
 from hubbub.model.events import HistoryShown, Missed, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
@@ -352,8 +352,7 @@ class Rooms:
         `unseen` says that the entry of the leave is not given to the sessions of the user.
         """
         del user.rooms[room.id]
-        if not is_known(self._core.viewer_of(user), room.state):
-            user.remember(room.id)
+        self._note_mask(user, room)
         if room.state.status.get(user):
             user.trust(room.id)
         for session in user.sessions:
@@ -370,6 +369,24 @@ class Rooms:
         if user.account:
             self._dismiss(room, [one for one in room.watchers if one.acts_for and one.acts_for.id == user.account.id])
         self._core.on_user_changed(user)
+
+    def note_masks(self, user: User) -> None:
+        """Remember the masks of a user who leaves all rooms, or logs in to an account."""
+        for room in user.rooms.values():
+            self._note_mask(user, room)
+
+    def _note_mask(self, user: User, room: Room) -> None:
+        # Somebody who is barred by a former mask could make the memory forget it with more names.
+        if not is_known(self._core.viewer_of(user), room.state):
+            user.remember(room.id, self._core.clock())
+
+    def note_barred(self, room: Room, body: ModesChanged) -> None:
+        """Remember the masks of those members whom a ban or mute hits, for others in the same browser."""
+        if not any(change.on and change.letter == "b" for change in body.changes):
+            return
+        for member in room.members:
+            if member.recalled and bars(self._core.viewer_of(member), room.state):
+                member.remember(room.id, self._core.clock())
 
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""

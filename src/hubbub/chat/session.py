@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 
 from hubbub.chat.room import LoadedRoom
 from hubbub.chat.turns import ClientStep, HubStep, Operation, StepTable
-from hubbub.model.account import Account
+from hubbub.model.account import Account, is_account
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Body, Draft, Entry, Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Acknowledged, Event, HistoryShown, QueryResult, Refusal
@@ -118,6 +118,7 @@ class Session:
     __slots__ = (
         "acts_for",
         "address",
+        "browser",
         "client",
         "client_steps",
         "closed",
@@ -159,6 +160,7 @@ class Session:
         self.encoder = encoder
         self.host = host
         self.address = address
+        self.browser = ""  # identifies the browser that it runs in, among all of them; "" on other wires
         self.last_ban: tuple[str, list[ModeChange]] | None = None  # room and changes of its last ban
         self.preserves_spaces = False  # the spaces in its messages are kept
         # Its client keeps the history: after a return to a room it is shown only the messages that it missed.
@@ -453,9 +455,19 @@ class User(RoomMemory):
 
     # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
 
-    def remember(self, room: str) -> None:
-        """Remember its mask in the room with an id that it leaves."""
-        self.keep_mask(room, self.mask)
+    def remember(self, room: str, now: float) -> None:
+        """Remember its mask in the room with an id at a time (epoch seconds)."""
+        self.keep_mask(room, self.mask, now)
+
+    def masks_in(self, room: str) -> list[str]:
+        """Return the masks that it, or others in its browser, had earlier in the room with an id.
+
+        The owner of an account is not taken for the other accounts that were used in the same browser.
+        """
+        masks = dict.fromkeys(mask for memory in (self.former, *self.recalled) for mask in memory.get(room, ()))
+        if self.account is None:
+            return list(masks)
+        return [mask for mask in masks if not is_account(mask) or mask.endswith(f"!{self.host}")]
 
     def move(self, before: str, to: str) -> None:
         """Carry all that it knows of a room over to the room's new name."""

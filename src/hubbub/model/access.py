@@ -131,7 +131,7 @@ def _is_operator(viewer: Viewer, state: RoomState) -> bool:
 
 def _former(viewer: Viewer, state: RoomState) -> list[Viewer]:
     """Return a user as they were known in a room earlier, so that neither leaving nor renaming evades a ban."""
-    masks = viewer.user.former.get(state.id, ()) if viewer.user else ()
+    masks = viewer.user.masks_in(state.id) if viewer.user else ()
     return [viewer._replace(mask=mask) for mask in masks]
 
 
@@ -141,17 +141,18 @@ def _is_banned(viewer: Viewer, state: RoomState) -> bool:
 
 def _is_silenced(viewer: Viewer, state: RoomState) -> bool:
     """Return whether a user is banned or muted."""
-    return _bars(viewer, state) or is_known(viewer, state)
+    return bars(viewer, state) or is_known(viewer, state)
 
 
-def _bars(viewer: Viewer, state: RoomState) -> bool:
+def bars(viewer: Viewer, state: RoomState) -> bool:
+    """Return whether a user is banned or muted under their present name."""
     verdict = state.lists.verdict(viewer)
     return verdict.banned or verdict.muted
 
 
 def is_known(viewer: Viewer, state: RoomState) -> bool:
     """Return whether a user is banned or muted under a name that they had in the room earlier."""
-    return any(_bars(one, state) for one in _former(viewer, state))
+    return any(bars(one, state) for one in _former(viewer, state))
 
 
 def _barred(viewer: Viewer, action: Action, state: RoomState) -> Refused | None:

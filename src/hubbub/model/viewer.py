@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 
@@ -38,9 +39,8 @@ class Principal(Protocol):
         """The rooms to which the user is invited, and the times of operators' invitations (epoch seconds), else 0."""
         ...
 
-    @property
-    def former(self) -> dict[str, tuple[str, ...]]:
-        """The masks that the user had in rooms before."""
+    def masks_in(self, room: str) -> Iterable[str]:
+        """Return the masks that the user had earlier in the room with an id."""
         ...
 
     @property

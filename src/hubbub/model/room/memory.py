@@ -5,19 +5,73 @@ from __future__ import annotations
 INVITATIONS = 100  # invitations that a user remembers
 FORMER_ROOMS = 1_000  # rooms for which a user remembers former masks, and trust
 FORMER_NAMES = 4  # former masks per room
+KEPT = 5_000  # browsers and accounts whose former masks are kept
+KEPT_ROOMS = 20  # rooms for which they are kept
+KEPT_SECONDS = 24 * 3600.0  # for which they are kept
+RECALLED = 8  # memories of browsers and accounts that one user has
+
+
+class FormerMasks(dict[str, tuple[str, ...]]):
+    """By the ids of rooms: the masks that somebody had there. A ban or mute of such a mask still applies to them.
+
+    Args:
+        limit: the number of rooms beyond which the oldest are forgotten.
+
+    """
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self.limit = limit
+        self.used = 0.0  # epoch seconds of the last use
+
+    def keep(self, room: str, mask: str, now: float) -> None:
+        """Note a mask at a time (epoch seconds)."""
+        known = self.pop(room, ())
+        self[room] = (*(one for one in known if one != mask), mask)[-FORMER_NAMES:]
+        if len(self) > self.limit:
+            del self[next(iter(self))]
+        self.used = now
+
+    def absorb(self, other: FormerMasks) -> None:
+        """Add the masks of another memory as far as there is space: nobody can make this one forget by that."""
+        for room, masks in other.items():
+            if room in self or len(self) < self.limit:
+                self[room] = tuple(dict.fromkeys((*self.get(room, ()), *masks)))[:FORMER_NAMES]
+
+
+class Memories:
+    """The former masks of browsers and accounts, which last for a day after their last use."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, FormerMasks] = {}  # the one asked for last is the last
+
+    def of(self, key: str, now: float) -> FormerMasks:
+        """Return the memory of a browser or an account at a time (epoch seconds); all its users share it."""
+        memory = self._kept.pop(key, None)
+        if memory is None or now - memory.used >= KEPT_SECONDS:
+            memory = FormerMasks(KEPT_ROOMS)
+        memory.used = now
+        self._kept[key] = memory
+        if len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        return memory
 
 
 class RoomMemory:
     """The memory of a user for rooms, by the ids of the rooms and of bounded size."""
 
-    __slots__ = ("former", "invited", "trusted")
+    __slots__ = ("former", "invited", "recalled", "trusted")
 
     def __init__(self) -> None:
         # The rooms that it was invited to. The value is the time of an operator's invitation (epoch seconds), which
         # opens the room to the user, or 0 for an invitation by another member.
         self.invited: dict[str, float] = {}
-        # By rooms that it has left: its masks there. A ban of such a mask still applies, besides one of its mask now.
-        self.former: dict[str, tuple[str, ...]] = {}
+        # Its masks in rooms that it has left.
+        self.former = FormerMasks(FORMER_ROOMS)
+        # The memories of its account and of the browsers that it comes from; other users may share them.
+        self.recalled: list[FormerMasks] = []
         # The rooms in which its identity is known: it had rights there, or knows the key.
         self.trusted: dict[str, None] = {}
 
@@ -30,12 +84,21 @@ class RoomMemory:
         while len(self.invited) > INVITATIONS:
             del self.invited[next(iter(self.invited))]
 
-    def keep_mask(self, room: str, mask: str) -> None:
-        """Remember its mask in a room that it leaves: bans and mutes of that mask continue to apply to it."""
-        known = self.former.pop(room, ())
-        self.former[room] = (*(one for one in known if one != mask), mask)[-FORMER_NAMES:]
-        if len(self.former) > FORMER_ROOMS:
-            del self.former[next(iter(self.former))]
+    def keep_mask(self, room: str, mask: str, now: float) -> None:
+        """Remember its mask in a room at a time (epoch seconds): bans and mutes of it continue to apply."""
+        for memory in (self.former, *self.recalled):
+            memory.keep(room, mask, now)
+
+    def recall(self, memory: FormerMasks) -> None:
+        """Share the memory of a browser or an account; only the newest RECALLED are shared."""
+        memory.absorb(self.former)
+        if not any(one is memory for one in self.recalled):
+            self.recalled = [*self.recalled, memory][-RECALLED:]
+
+    def absorb(self, other: RoomMemory) -> None:
+        """Take over the former masks of the user that a session was before."""
+        for memory in (self.former, *self.recalled):
+            memory.absorb(other.former)
 
     def trust(self, room: str) -> None:
         """Remember that its identity is known in a room."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -13,7 +15,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.text import refusals
 from hubbub.text.names import check_room
-from hubbub.wire.web.credentials import token_of
+from hubbub.wire.web import credentials as wire
 
 SECONDS = 30.0  # that the accounts may take to answer
 
@@ -75,6 +77,27 @@ class Visitor(NamedTuple):
     cookie: str
     encrypted: bool
     holders: Holders
+    browser: str = ""  # identifies its browser
+
+
+def browser_of(host: str, cookies: Mapping[str, str], encrypted: bool) -> tuple[str, dict[str, str]]:
+    """Return an identifier of the browser that sends a handshake, and the headers of the answer that it needs for that.
+
+    A browser has a random token in a cookie, so that bans and mutes find it again under another name. The token is
+    secret: the server does not store it, and its identifier is a hash of it.
+
+    Args:
+        host: the Host header.
+        cookies: the cookies of the request.
+        encrypted: whether the connection of the browser is.
+
+    """
+    name, headers = wire.browser_cookie(host), {}
+    token = cookies.get(name, "")
+    if not wire.is_browser_token(token):
+        token = secrets.token_urlsafe(24)
+        headers["Set-Cookie"] = wire.set_cookie(name, token, wire.BROWSER_SECONDS, encrypted)
+    return hashlib.blake2b(token.encode(), digest_size=16).hexdigest(), headers
 
 
 async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:
@@ -86,7 +109,7 @@ async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginP
         Refused: the token is not valid, others could read it on its way, or the accounts do not answer.
 
     """
-    token = token_of(headers.get("Authorization", ""))
+    token = wire.token_of(headers.get("Authorization", ""))
     if token is None:
         return None
     answer: asyncio.Future[Bearer | Refused] = asyncio.get_running_loop().create_future()

@@ -6,9 +6,10 @@ import asyncio
 import hashlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from importlib import resources
+from types import MappingProxyType
 from typing import Any
 
 from aiohttp import web
@@ -24,7 +25,7 @@ from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.account_pages import AccountPages
 from hubbub.serve.web.api import PREFIX, Api
-from hubbub.serve.web.credentials import Holders
+from hubbub.serve.web.credentials import Holders, browser_of
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
 from hubbub.serve.web.irc_client import MAX_MESSAGE, OPCODES, IrcWebSocketClient
 from hubbub.serve.web.metrics import exposition
@@ -273,14 +274,16 @@ class Web:
     # --- the WebSocket ----------------------------------------------------------------------------------------
 
     async def _websocket(self, call: Call) -> web.StreamResponse:
-        visitor = await self._account_pages.visitor(call)
+        request = call.request
+        browser, headers = browser_of(request.headers.get("Host", ""), request.cookies, call.encrypted)
+        visitor = (await self._account_pages.visitor(call))._replace(browser=browser)
 
         def client(_: str) -> WebSocketClient:
             reader = websocket.FrameReader(wire.MAX_FRAME, _quiet)
             now = self._shared.clock()
             return WebSocketClient(self._hub, self._shared.settings, self._tokens, reader, now, visitor)
 
-        return await self._upgrade(call, (), client)
+        return await self._upgrade(call, (), client, headers)
 
     async def _irc(self, call: Call) -> web.StreamResponse:
         def client(subprotocol: str) -> IrcWebSocketClient:
@@ -291,7 +294,11 @@ class Web:
         return await self._upgrade(call, OPCODES, client)
 
     async def _upgrade(
-        self, call: Call, subprotocols: Collection[str], client: Callable[[str], ClientProtocol]
+        self,
+        call: Call,
+        subprotocols: Collection[str],
+        client: Callable[[str], ClientProtocol],
+        more: Mapping[str, str] = MappingProxyType({}),
     ) -> web.StreamResponse:
         """Accept a WebSocket handshake, and hand the connection over.
 
@@ -299,6 +306,7 @@ class Web:
             call: the request.
             subprotocols: the supported subprotocols.
             client: returns the client that continues with the chosen subprotocol, "" if none was chosen.
+            more: headers of the answer that accepts the handshake.
 
         """
         request = call.request
@@ -309,7 +317,7 @@ class Web:
             return text(426, "This is a WebSocket; see docs/protocol.md.", **headers)
         if not call.dialogue.is_quiet:
             return text(400, "A frame must not come before the answer to the handshake.")
-        await call.give_way(client(headers.get(SUBPROTOCOL, "")), "101 Switching Protocols", headers)
+        await call.give_way(client(headers.get(SUBPROTOCOL, "")), "101 Switching Protocols", {**headers, **more})
 
 
 # The logger for the websockets library. It is disabled, because the library logs faults of peers only.

@@ -87,6 +87,7 @@ class WebSocketClient:
         self._session.client_steps = _STEPS
         self._session.secure = self._visitor.encrypted
         self.hold(self._visitor.cookie)
+        self._session.browser = self._visitor.browser
 
     def feed(self, data: bytes) -> None:
         """Buffer received bytes. Any input answers a ping."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import msgspec
@@ -12,6 +13,7 @@ from hubbub.wire.web.site import host_name
 
 MAX_SECRET = 300  # characters of a password, code, token or cookie
 MAX_CREDENTIALS = 4096  # bytes of a body with credentials
+BROWSER_SECONDS = 365 * 24 * 3600.0  # after which a browser loses its token
 LISTED = 64  # sessions that can be ended at once
 
 Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
@@ -98,6 +100,17 @@ def set_cookie(name: str, value: str, seconds: float, secure: bool) -> str:
     return "; ".join([*parts, "Secure"] if secure else parts)
 
 
+def browser_cookie(host: str) -> str:
+    """Return the name of the cookie that holds the token of a browser, for a Host header."""
+    return f"{cookie_name(host)}-browser"
+
+
+def is_browser_token(value: str) -> bool:
+    """Return whether a cookie holds a token that this server may have given."""
+    return _BROWSER_TOKEN.fullmatch(value) is not None
+
+
+_BROWSER_TOKEN = re.compile(r"[A-Za-z0-9_-]{32}")  # 24 random bytes in base64
 # Parts of User-Agent headers, the more special ones first: most browsers name others, too.
 _BROWSERS = (("Firefox", "Firefox"), ("Edg", "Edge"), ("OPR/", "Opera"), ("Chrome", "Chrome"), ("Safari", "Safari"))
 _SYSTEMS = (

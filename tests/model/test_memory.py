@@ -1,0 +1,53 @@
+"""What is remembered of users, browsers and accounts."""
+
+from hubbub.model.room.memory import FORMER_NAMES, KEPT, KEPT_ROOMS, KEPT_SECONDS, RECALLED, Memories, RoomMemory
+
+NOW = 1000.0
+
+
+def test_users_of_one_browser_share_its_memory_for_a_day_after_its_last_use() -> None:
+    memories = Memories()
+    al, bo = RoomMemory(), RoomMemory()
+    al.recall(memories.of("x", NOW))
+    al.recall(memories.of("x", NOW))
+    assert len(al.recalled) == 1
+    bo.recall(memories.of("x", NOW))
+    al.keep_mask("ops", "Al!a@b", NOW + 5)
+    assert bo.recalled[0]["ops"] == ("Al!a@b",) and not bo.former
+    assert memories.of("x", NOW + KEPT_SECONDS) is al.recalled[0]
+    assert memories.of("y", NOW) == {}
+    assert memories.of("x", NOW + 2 * KEPT_SECONDS) == {}
+
+
+def test_memories_are_bounded() -> None:
+    memories = Memories()
+    first = memories.of("x0", NOW)
+    for number in range(1, KEPT):
+        memories.of(f"x{number}", NOW)
+    assert memories.of("x0", NOW) is first
+    memories.of("more", NOW)
+    assert memories.of("x0", NOW) is first
+    user = RoomMemory()
+    for number in range(RECALLED + 2):
+        user.recall(memories.of(f"y{number}", NOW))
+    assert len(user.recalled) == RECALLED and user.recalled[-1] is memories.of(f"y{RECALLED + 1}", NOW)
+    for number in range(KEPT_ROOMS + 2):
+        user.keep_mask(f"r{number}", "Al!a@b", NOW)
+    assert len(user.recalled[0]) == KEPT_ROOMS < len(user.former)
+
+
+def test_masks_of_a_former_user_are_added_and_none_is_pushed_out() -> None:
+    memories = Memories()
+    guest, owner = RoomMemory(), RoomMemory()
+    owner.recall(memories.of("x", NOW))
+    owner.keep_mask("ops", "joker!a@b", NOW)
+    for number in range(FORMER_NAMES):
+        guest.keep_mask("ops", f"n{number}!a@b", NOW)
+    for number in range(KEPT_ROOMS):
+        guest.keep_mask(f"r{number}", "n!a@b", NOW)
+    owner.absorb(guest)
+    assert owner.former["ops"] == ("joker!a@b", "n0!a@b", "n1!a@b", "n2!a@b") == owner.recalled[0]["ops"]
+    assert len(owner.recalled[0]) == KEPT_ROOMS and len(owner.former) == KEPT_ROOMS + 1
+    late = memories.of("y", NOW)
+    guest.recall(late)
+    assert late["ops"] == ("n0!a@b", "n1!a@b", "n2!a@b", "n3!a@b")
