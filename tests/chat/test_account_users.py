@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pytest
 
 from doubles import NOON, FakeAccounts, House, Peer
+from hubbub.chat import moderation
 from hubbub.chat.account_users import GRACE_SECONDS
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.account import is_account
-from hubbub.model.entries import Joined, Left, ModesChanged, NickChanged
+from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
 from hubbub.text import refusals
 
@@ -718,3 +719,19 @@ def test_nobody_waits_for_a_user_without_a_session_to_answer() -> None:
     peer.session.address = "192.0.2.1"
     ann.leave()
     assert not town.hub.naming.make_free(peer.session, "Ann", refusals.NAME_TAKEN(name="Ann"), lambda: None)
+
+
+def test_a_room_for_people_with_an_account() -> None:
+    town = Town("Ann")
+    (bo,) = town.house.enter("Bo")
+    bo.types("/join ops")
+    town.settle()
+    room = town.hub.rooms.of(bo.session)
+    assert moderation.change(town.hub, bo.session, room, [ModeChange(True, "R", "")]) == []
+    town.settle()
+    (guest,) = town.house.enter("Guest")
+    ann = town.log_in("Ann")
+    for peer in (guest, ann):
+        peer.types("/join ops")
+        town.settle()
+    assert codes(guest) == ["account-required"] and ann.user in room.members

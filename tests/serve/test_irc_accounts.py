@@ -344,6 +344,17 @@ async def test_an_account_is_banned_by_its_name(mask: str) -> None:
         assert verbs(await ann.ask("JOIN #ops"))[0] == "JOIN"
 
 
+@virtual_time
+async def test_a_channel_for_people_with_an_account() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        bo = await house.irc("bo", join="#ops")
+        await bo.ask("MODE #ops +R")
+        guest, ann = await house.irc("guest"), await logged_in(house, "Ann")
+        assert fits((await guest.ask("JOIN #ops"))[0], "477", "guest", "#ops", ANY)
+        assert any(fits(one, "JOIN", "#ops") for one in await ann.ask("JOIN #ops"))
+
+
 # --- NickServ -------------------------------------------------------------------------------------------------------
 
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
+from hubbub.model.account import is_account
 from hubbub.model.room.modes import SECRET
 from hubbub.text import refusals
 from hubbub.text.names import key_of
@@ -177,6 +178,8 @@ def _join(viewer: Viewer, state: RoomState, coming: int) -> Refused | None:
         return None
     if "i" in state.flags and not any(state.lists.hits("I", viewer)):
         return refusals.INVITE_ONLY(room=room)
+    if "R" in state.flags and not is_account(viewer.mask):
+        return refusals.ACCOUNTS_ONLY(room=room)
     if viewer.key and not state.key and viewer.types_names:  # a room name of two words
         return refusals.ROOM_HAS_SPACES(room=f"{room}-{key_of(viewer.key)}")
     if state.key and not state.accepts_key(viewer.key):

@@ -37,6 +37,7 @@ LETTERS = {
     "i": ModeLetter("", "has made the room invite-only", "has opened the room to everybody"),
     "m": ModeLetter("", "has made the room moderated", "lets everybody here speak"),
     "n": ModeLetter("", "has closed the room to messages from outside", "has opened the room to messages from outside"),
+    "R": ModeLetter("", "lets only people with an account join", "lets people without an account join"),
     "s": ModeLetter("", "has made the room secret", "has made the room public"),
     "t": ModeLetter("", "has locked the topic", "has unlocked the topic"),
     "C": ModeLetter("", "has forbidden client commands (CTCP)", "has allowed client commands (CTCP)"),

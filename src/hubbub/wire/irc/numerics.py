@@ -83,7 +83,7 @@ TEXTS = {
 # Refusals of the core, by code; the room or another subject stands before the text. NOTICE: IRC has no numeric for it.
 NOTICE = 0
 _UNNUMBERED = (
-    "account-closed account-required argument-invalid argument-missing argument-too-long bad-frame bad-value "
+    "account-closed argument-invalid argument-missing argument-too-long bad-frame bad-value "
     "body-broken body-invalid broker busy cannot-rename charset-unknown closed hidden line-too-long "
     "logged-in-already method name-in-use named-already no-name no-such-command no-such-message no-such-setting "
     "not-a-room not-accepted not-confirmed not-encrypted not-found not-known not-logged-in not-reading not-stored "
@@ -92,6 +92,7 @@ _UNNUMBERED = (
     "topic-too-long value-invalid weak-password wrong-password"
 )
 REFUSALS = dict.fromkeys(_UNNUMBERED.split(), NOTICE) | {
+    "account-required": 477,
     "bad-key": 475,
     "banned": 474,
     "invite-only": 473,
