@@ -54,6 +54,7 @@ TEXTS = {
     474: "Cannot join channel (+b)",
     475: "Cannot join channel (+k)",
     476: "Bad Channel Mask",
+    477: "Cannot join channel (+R)",
     478: "Channel list is full",
     480: "Cannot knock: no operator is in the channel",
     481: "Permission Denied- You're not an IRC operator",
