@@ -310,7 +310,8 @@ def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     accounts.ask(lambda done: accounts.registry.set(accounts.ann(), done, operator=True))
     assert accounts.log_in().operator
     assert accounts.log_in("ann", accounts.token()).operator
-    assert not accounts.log_in("ann", accounts.token(scopes=("say", "read"))).operator
+    bot = accounts.log_in("ann", accounts.token(scopes=("say", "read")))
+    assert bot.limited and not bot.operator and not accounts.ann().limited
     assert is_refused(accounts.log_in("ann", accounts.token(scopes=("read",))), "wrong-password")
     assert is_refused(accounts.log_in("ann", accounts.token(rooms=("ops",))), "wrong-password")
     accounts.register("Bob")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec import structs
 
 from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
@@ -735,3 +736,28 @@ def test_a_room_for_people_with_an_account() -> None:
         peer.types("/join ops")
         town.settle()
     assert codes(guest) == ["account-required"] and ann.user in room.members
+
+
+def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> None:
+    town = Town("Bo")
+    town.accounts.add("Ann", operator=True)
+    owner, bot = town.log_in("Ann"), town.house.connect()
+    account = town.accounts.find("Ann")
+    assert account
+    limited = structs.replace(account, operator=False, limited=True)
+    town.hub.account_users.log_in(bot.session, limited, lambda refusal: None)
+    town.settle()
+    assert bot.user is owner.user and owner.session.operator and not bot.session.operator
+    assert town.hub.viewer(owner.session).operator and not town.hub.viewer(bot.session).operator
+    bot.types("/password open sesame", "/link", "/stay on", "/account")
+    town.settle()
+    assert codes(bot) == ["token-limited"] * 3
+    town.accounts.add("Ann", operator=True, stays=True)
+    assert not bot.session.operator and owner.session.operator
+    owner.leave()
+    bot.leave()
+    town.accounts.add("Ann", operator=True)
+    town.hub.expel(owner.user, "test")
+    alone = town.house.connect()
+    town.hub.account_users.log_in(alone.session, limited, lambda refusal: None)
+    assert not alone.session.operator and alone.user.account is town.accounts.find("Ann")

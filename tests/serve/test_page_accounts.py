@@ -253,3 +253,16 @@ async def test_no_secret_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         await talk(web, value)
         text = repr([vars(one) for one in caplog.records if not one.name.startswith("websockets.client")])
         assert SECRET not in text and "a wrong guess" not in text and value.partition("=")[2] not in text
+
+
+async def test_a_limited_token_gets_no_cookie() -> None:
+    async with asking() as web:
+        account = await registered(web)
+        limited, full = await token(web, account, scopes=("read", "say")), await token(web, account)
+        assert cookie_of(await post(web, "login", name="Ann", secret=full))
+        refused = await post(web, "login", name="Ann", secret=limited)
+        guest = await web.talk("Bo")
+        too = await post(web, "login", name="Ann", secret=limited, resume=guest.welcome["resume"])
+        for answer in (refused, too):
+            assert answer.json["code"] == "token-limited" and "set-cookie" not in answer.headers
+        assert (await guest.sees("account"))["name"] == "Ann"

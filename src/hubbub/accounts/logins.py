@@ -175,8 +175,7 @@ class LoginGate:
         elif grant.rooms or not {"read", "say"} <= set(grant.scopes):
             self._end(attempt, refusals.TOKEN_LIMITED())
         else:
-            # Without the scope admin, its bearer is no operator of the server.
-            self._fresh(attempt, "token", grant, None if "admin" in grant.scopes else _without_rights)
+            self._fresh(attempt, "token", grant, None if "admin" in grant.scopes else _limited)
 
     def _with_password(self, attempt: _Attempt) -> None:
         if self._is_overheard(attempt.peer):
@@ -408,8 +407,8 @@ def _of(proof: StoredCode | Grant, account: Account | Refused | None) -> Account
     return account if not isinstance(account, Account) or account.id == proof.account else None
 
 
-def _without_rights(account: Account) -> Account:
-    return structs.replace(account, operator=False)
+def _limited(account: Account) -> Account:
+    return structs.replace(account, operator=False, limited=True)
 
 
 def _has(account: Account, fingerprint: str) -> bool:

@@ -77,17 +77,18 @@ class AccountUsers:
 
         """
         user, there = session.user, self._users.get(account.id)
-        self._check_still(account)
+        now = self._check_still(account)
         if user and user.account:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
         if user:
             self._rooms.note_masks(user)
+        session.limited = account.limited
         if there:
             self._move(session, there, outcome)
         elif coming := self._coming.get(account.id):
             coming[1].append(self._again(session, account, outcome))
         elif user and key_of(account.name) in user.keys:
-            self._own(user, account)
+            self._own(user, now)
             outcome(None)
         elif self._core.nicks.is_held_by_guest(account.name, user):
             self._take_back(session, account, outcome)
@@ -96,13 +97,19 @@ class AccountUsers:
         else:
             self._come(session, account, outcome)
 
-    def _check_still(self, account: Account) -> None:
-        """Raise Refused if an account was closed since its credential was checked, or its password changed."""
+    def _check_still(self, account: Account) -> Account:
+        """Return the newest record of an account.
+
+        Raises:
+            Refused: it was closed since its credential was checked, or its password was changed.
+
+        """
         now = self._core.nicks.accounts.find(account.name)
         if now is None or now.id != account.id or not now.is_open(self._core.clock()):
             raise refusals.ACCOUNT_CLOSED(name=account.name)
         if now.valid_from > account.valid_from:
             raise refusals.LOGIN_FAILED()
+        return now
 
     def _again(self, session: Session, account: Account, outcome: Outcome) -> Callable[[], None]:
         """Return the call that goes on with a login; the session's next commands wait until then."""
@@ -214,11 +221,12 @@ class AccountUsers:
         self._coming[account.id] = user, []
 
         def held(refusal: Refused | None) -> None:
-            refusal = refusal or self._refusal_now(account)
-            if refusal or session.closed:
+            now = self._now(account)
+            refusal = refusal or (now if isinstance(now, Refused) else None)
+            if isinstance(now, Refused) or refusal or session.closed:
                 self._core.nicks.release_all(user)
             else:
-                self._assign(user, account)
+                self._assign(user, now)
                 user.id = account.id
                 self._naming.attach(session, user)
                 self._greet(session, user)
@@ -237,14 +245,14 @@ class AccountUsers:
             self._came(user, account.id)
 
         def stored(_: object) -> None:
-            refusal = self._refusal_now(account)
-            if session.closed or refusal:
-                end(refusal)
+            now = self._now(account)
+            if session.closed or isinstance(now, Refused):
+                end(now if isinstance(now, Refused) else None)
                 self._naming.give_up_name(key_of(account.name))
             elif key_of(user.nick) != key_of(account.name):
                 end(refusals.LOGIN_FAILED())  # the rename could not be stored, and the session has been told so
             else:
-                self._own(user, account)
+                self._own(user, now)
                 end(None)
 
         def renamed(refusal: Refused | None) -> None:
@@ -260,12 +268,12 @@ class AccountUsers:
             del self._coming[account.id]
             raise
 
-    def _refusal_now(self, account: Account) -> Refused | None:
+    def _now(self, account: Account) -> Account | Refused:
+        """Return the newest record of an account, or the refusal of `_check_still`."""
         try:
-            self._check_still(account)
+            return self._check_still(account)
         except Refused as refusal:
             return refusal
-        return None
 
     def _move(self, session: Session, there: User, outcome: Outcome) -> None:
         """Make a session one of the account's user that is here already; the guest that it was leaves the chat."""

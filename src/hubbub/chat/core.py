@@ -133,7 +133,7 @@ class Core:
         return Viewer(
             tuple(user.rooms) if user else (),
             nick + session.mask,
-            bool(user and user.operator),
+            session.operator,
             self.clock(),
             self.ticks(),
             user,

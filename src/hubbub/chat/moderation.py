@@ -107,7 +107,7 @@ def _step(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | 
 
 def placed(hub: Hub, session: Session, mask: str) -> str:
     """Return a whole mask as it is stored: an address becomes a cloak. Raises Refused."""
-    return mask_targets.by_cloak(mask, hub.cloak, bool(session.user and session.user.operator))
+    return mask_targets.by_cloak(mask, hub.cloak, session.operator)
 
 
 def _mask(hub: Hub, session: Session, room: Room, change: ModeChange) -> Step | None:

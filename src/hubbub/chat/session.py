@@ -129,6 +129,7 @@ class Session:
         "keeps_history",
         "label",
         "last_ban",
+        "limited",
         "never_joined",
         "next_id",
         "paused",
@@ -168,6 +169,8 @@ class Session:
         # The last seconds before its end, in which entries written to it may not have arrived.
         self.unheard = 0.0
         self.secure = False  # encrypted connection
+        # Its login gives it neither the rights of a server operator nor any over the account.
+        self.limited = False
         # Before it has a user: by room, the number of the last entry that its client has of an earlier connection.
         self.seen: dict[str, int | None] = {}
         self.user: User | None = None
@@ -200,6 +203,11 @@ class Session:
         """The name of the room in which it speaks; "" for none."""
         room = self.rooms.get(self.current)
         return room.name if room else ""
+
+    @property
+    def operator(self) -> bool:
+        """Whether it may act as a server operator."""
+        return bool(self.user and self.user.operator and not self.limited)
 
     @property
     def nick(self) -> str:

@@ -24,6 +24,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         stays: whether its owner remains in the rooms while no session of theirs is connected.
         history: whether its owner's private messages are stored.
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
+        limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
+            server operator nor can change the account.
 
     """
 
@@ -40,6 +42,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     stays: bool = False
     history: bool = True
     valid_from: float = 0.0
+    limited: bool = False
 
     @property
     def host(self) -> str:

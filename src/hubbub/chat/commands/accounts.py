@@ -51,6 +51,14 @@ def _own(session: Session) -> Account:
     return account
 
 
+def _owned(session: Session) -> Account:
+    """Return the account of a session that may change it. Raises Refused."""
+    account = _own(session)
+    if session.limited:
+        raise refusals.TOKEN_SCOPE(scope="admin")
+    return account
+
+
 def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], None], told: str) -> None:
     """Change the account of a session, and say so when the change is stored."""
     operation = session.begin(kind)
@@ -66,13 +74,13 @@ def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], No
 
 
 def _password(hub: Hub, session: Session, password: str) -> None:
-    accounts, account, peer = hub.nicks.accounts, _own(session), hub.account_users.peer(session)
+    accounts, account, peer = hub.nicks.accounts, _owned(session), hub.account_users.peer(session)
     told = "Your password is changed; cookies, tokens and codes of your account have ended"
     _change(hub, session, PASSWORD, lambda done: accounts.change_password(account, password, peer, done), told)
 
 
 def _stay(hub: Hub, session: Session, argument: str) -> None:
-    accounts, account = hub.nicks.accounts, _own(session)
+    accounts, account = hub.nicks.accounts, _owned(session)
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
     stays = argument.lower() == "on"
@@ -98,7 +106,7 @@ def _log_out(hub: Hub, session: Session, _: str) -> None:
 
 
 def _link(hub: Hub, session: Session, _: str) -> None:
-    account = _own(session)
+    account = _owned(session)
     operation = session.begin("code")
 
     def made(code: str | Refused) -> None:

@@ -231,7 +231,7 @@ def _bans(hub: Hub, session: Session, _: str) -> None:
             continue
         what = "muted" if mask.startswith(MUTE) else "banned"
         left = f", for {(listed.until - now) / 60:.0f} minutes more" if listed.until else ""
-        shown = mask if session.user and session.user.operator else mask_targets.shown(mask)
+        shown = mask if session.operator else mask_targets.shown(mask)
         lines.append(f"{what}: {shown.removeprefix(MUTE)} (by {listed.by}{left})")
     hub.reply(session, Notice(tuple(lines or ["Nobody is banned or muted here"])))
 
@@ -272,7 +272,7 @@ def _oper(hub: Hub, session: Session, argument: str) -> None:
 
     def answer(right: bool) -> Notice:
         if right and session.user:
-            session.user.operator = True
+            session.user.operator, session.limited = True, False
             hub.touch(session)
         return Notice(("You may act in every room now" if right else "Wrong name or password",))
 

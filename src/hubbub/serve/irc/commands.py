@@ -94,7 +94,7 @@ def _run(client: IrcClient, message: wire.Message) -> None:
     command = COMMANDS.get(message.verb)
     if command is None or _WITH.get(message.verb, "") not in ("", *client.caps):
         client.numeric(421, message.verb)
-    elif command.operators and not (client.user and client.user.operator):
+    elif command.operators and not client.session.operator:
         client.numeric(481)
     elif len(params) < command.needs or (command.needs and not params[0]):
         client.numeric(461, message.verb)

@@ -141,6 +141,6 @@ def _list(client: IrcClient, room: Room, letter: str) -> None:
     now = client.hub.clock()
     for mask, listed in room.state.lists[letter].items():
         if not listed.until or listed.until > now:
-            shown = mask if client.user and client.user.operator else mask_targets.shown(mask)
+            shown = mask if client.session.operator else mask_targets.shown(mask)
             client.reply(str(one), client.nick, channel(room.name), shown, listed.by, str(int(listed.at)))
     client.numeric(end, channel(room.name))

@@ -79,6 +79,14 @@ def _own(client: IrcClient) -> Account:
     return account
 
 
+def _owned(client: IrcClient) -> Account:
+    """Return the account of a client that may change it. Raises Refused."""
+    account = _own(client)
+    if client.session.limited:
+        raise refusals.TOKEN_SCOPE(scope="admin")
+    return account
+
+
 def _wait(client: IrcClient, kind: str, start: Callable[[Callable[[object], None]], None], told: object) -> None:
     """Start something for a client whose next commands wait, and tell it the end.
 
@@ -138,6 +146,7 @@ def _ghost(client: IrcClient, words: list[str]) -> None:
             raise refusals.NOT_LOGGED_IN()
         _identify(client, words)
         return
+    _owned(client)
     assert client.user
     others = [one for one in client.user.sessions if one is not client.session]
     for one in others:
@@ -168,7 +177,7 @@ def _switch(on: bool) -> str:
 
 
 def _set(client: IrcClient, words: list[str]) -> None:
-    accounts, account, (what, value) = client.hub.nicks.accounts, _own(client), words[:2]
+    accounts, account, (what, value) = client.hub.nicks.accounts, _owned(client), words[:2]
     what, start = what.upper(), None
     if what == "PASSWORD":
         peer = client.hub.account_users.peer(client.session)
@@ -196,7 +205,7 @@ def _sessions(client: IrcClient, words: list[str]) -> None:
 
 
 def _token(client: IrcClient, words: list[str]) -> None:
-    accounts, account = client.hub.nicks.accounts, _own(client)
+    accounts, account = client.hub.nicks.accounts, _owned(client)
     if not words:
         rows = [f"{one.id} {one.grant.name}" for one in accounts.tokens(account)]
         _tell(client, *rows, "End of TOKEN.")
@@ -209,12 +218,12 @@ def _token(client: IrcClient, words: list[str]) -> None:
 
 
 def _code(client: IrcClient, words: list[str]) -> None:
-    start = partial(client.hub.nicks.accounts.make_code, _own(client))
+    start = partial(client.hub.nicks.accounts.make_code, _owned(client))
     _wait(client, "code", start, lambda code: f"On your other device, log in with the code {code} within five minutes.")
 
 
 def _unregister(client: IrcClient, words: list[str]) -> None:
-    account = _own(client)
+    account = _owned(client)
     if key_of(words[0]) != key_of(account.name):
         raise refusals.NAME_IS_ACCOUNT(name=account.name)
     if len(words) < 2 or words[1] != client.confirmation:

@@ -150,7 +150,7 @@ def _whois(client: IrcClient, user: User) -> None:
     if "B" in user.modes:
         client.numeric(335, nick)
     metadata.whois(client, user)
-    if own or (client.user and client.user.operator):
+    if own or client.session.operator:
         address = f"0{user.address}" if user.address.startswith(":") else user.address
         client.numeric(338, nick, address or "unknown")
     idle = max(0, int(client.hub.clock() - user.active))

@@ -163,7 +163,7 @@ def stats(client: IrcClient, params: list[str]) -> None:
         days, rest = divmod(seconds, 86400)
         hours, rest = divmod(rest, 3600)
         client.reply("242", client.nick, f"Server Up {days} days {hours}:{rest // 60:02d}:{rest % 60:02d}")
-    elif letter == "o" and client.user and client.user.operator:
+    elif letter == "o" and client.session.operator:
         for operator in client.settings.operator:
             client.reply("243", client.nick, "O", "*", "*", operator.partition(":")[0])
     client.reply("219", client.nick, letter, "End of /STATS report")
@@ -175,8 +175,8 @@ def oper(client: IrcClient, params: list[str]) -> None:
     def answer(right: bool) -> None:
         code = 381 if right else 464
         client.emit(client.line(str(code), client.nick, TEXTS[code]))
-        if right and client.user and not client.user.operator:
-            client.user.operator = True
+        if right and client.user and not client.session.operator:
+            client.user.operator, client.session.limited = True, False
             client.hub.touch(client.session)
             client.emit(client.event(client.session, "MODE", client.nick, "+o"))
 

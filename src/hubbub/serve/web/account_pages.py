@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aiohttp import web
+from msgspec import structs
 
 from hubbub.chat.accounts import Accounts, Checked, LoginPeer
 from hubbub.chat.hub import Hub
@@ -189,12 +190,16 @@ class AccountPages:
     ) -> web.Response:
         """Log a session in to an account, and give its browser a cookie."""
         await self._ask(start)
-        account = client.session.user.account if client.session.user else None
+        session = client.session
+        account = session.user.account if session.user else None
         if account is None:
             raise refusals.NOT_LOGGED_IN()
+        account = structs.replace(account, limited=session.limited)
         return await self._with_cookie(call, account, client)
 
     async def _with_cookie(self, call: Call, account: Account, client: WebSocketClient | None) -> web.Response:
+        if account.limited:  # a cookie would be as good as the password
+            raise refusals.TOKEN_SCOPE(scope="admin")
         browser = wire.browser_name(call.request.headers.get("User-Agent", ""))
         cookie: str = await self._ask(partial(self._accounts.make_cookie, account, browser))
         if client:
