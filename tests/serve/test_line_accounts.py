@@ -95,6 +95,15 @@ def test_telnet_does_not_show_a_password_and_shows_all_else(place: InThread, ans
     peer.sees(SHOWN)
 
 
+def test_a_password_is_not_shown_again_on_demand(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place, NAWS + b"Ann\r\n")
+    peer.skips_to(ASKED_HIDDEN)
+    peer.send(b"open sesame\x12")
+    peer.send(b"\r\n")
+    peer.sees(SHOWN)
+
+
 def test_telnet_shows_its_input_again_after_a_login(place: InThread) -> None:
     registered(place)
     peer = at_the_prompt(place, NAWS + b"Ann\r\n")

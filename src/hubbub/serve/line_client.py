@@ -336,7 +336,7 @@ class LineClient:
                 self._entered(refusals.NAME_TOO_LONG(limit=NAME_CHARS))
                 return
             raise refusals.LINE_TOO_LONG(limit=self._settings.line_limit)
-        else:
+        elif self._password is None:  # what is typed at the prompt for a password is not shown
             line = clean(self._reader.pending)
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 
