@@ -431,3 +431,16 @@ async def test_the_clients_of_an_account_share_its_read_markers() -> None:
         assert any(fits(message, "MARKREAD", "#ops", later) for message in await three.sync())
         bo = await house.irc("bo", "draft/read-marker")
         assert fits((await bo.ask("MARKREAD #ops"))[0], "MARKREAD", "#ops", "*")
+
+
+@virtual_time
+async def test_a_client_with_a_limited_token_does_not_change_its_account() -> None:
+    async with irc_house() as house:
+        town(house, "Ann")
+        bot = await logged_in(house, "Ann")
+        (session,) = house.hub.nicks.users["ann"].sessions
+        session.limited = True
+        house.hub.nicks.users["ann"].operator = True
+        for line in ("SET PASSWORD open-sesame", "SET STAY on", "TOKEN", "CODE", "UNREGISTER Ann", "GHOST"):
+            assert "lacks the scope admin" in notices(await bot.ask(f"NS {line}"))[0], line
+        assert verbs(await bot.ask("KILL Ann :test")) == ["481"]
