@@ -16,6 +16,7 @@ from scene import PATIENCE, Client, Server
 
 PROGRAMS = {"irssi": "irssi", "weechat": "weechat-curses"}
 Typist = Callable[..., "Screen"]
+PASSWORD = "four-blue-kettles"
 
 
 class Screen:
@@ -39,15 +40,25 @@ class Screen:
         self._terminal.close(force=True)
 
 
-def irssi(home: Path, port: int, nick: str) -> Screen:
+def irssi(home: Path, port: int, nick: str, mechanism: str = "") -> Screen:
     # It would wait seconds between two commands, so as not to be taken for a flood.
-    (home / "config").write_text(
-        'settings = { "irc/core" = { cmd_queue_speed = "1msec"; cmds_max_at_once = "99"; }; };\n'
-    )
-    return Screen("irssi", f"--home={home}", "-c", "127.0.0.1", "-p", str(port), "-n", nick, home=home)
+    settings = '"irc/core" = { cmd_queue_speed = "1msec"; cmds_max_at_once = "99"; };'
+    arguments = ["-c", "127.0.0.1", "-p", str(port), "-n", nick]
+    config = ""
+    if mechanism:
+        # The rooms of the account come without a command, so their window would stay in the background.
+        settings += ' "fe-common/core" = { autocreate_windows = "no"; };'
+        login = f'sasl_mechanism = "{mechanism}"; sasl_username = "{nick}"; sasl_password = "{PASSWORD}";'
+        config = f'chatnets = {{ hub = {{ type = "IRC"; {login} }}; }};\n'
+        config += (
+            f'servers = ( {{ address = "127.0.0.1"; port = "{port}"; chatnet = "hub"; autoconnect = "yes"; }} );\n'
+        )
+        arguments = ["-n", "guest"]
+    (home / "config").write_text(f"settings = {{ {settings} }};\n{config}")
+    return Screen("irssi", f"--home={home}", *arguments, home=home)
 
 
-def weechat(home: Path, port: int, nick: str) -> Screen:
+def weechat(home: Path, port: int, nick: str, mechanism: str = "") -> Screen:
     set_up = [
         # Likewise, by both names that its versions have for it.
         "/set irc.server_default.anti_flood_prio_high 0",
@@ -56,9 +67,11 @@ def weechat(home: Path, port: int, nick: str) -> Screen:
         f"/server add hub 127.0.0.1/{port} -notls -nicks={nick}",
         "/set weechat.look.buffer_auto_renumber off",
         "/set irc.look.smart_filter off",
-        "/connect hub",
     ]
-    return started_weechat(home, *set_up)
+    if mechanism:
+        words = {"mechanism": mechanism.lower(), "username": nick, "password": PASSWORD}
+        set_up += [f"/set irc.server.hub.sasl_{name} {word}" for name, word in words.items()]
+    return started_weechat(home, *set_up, "/connect hub")
 
 
 def started_weechat(home: Path, *set_up: str) -> Screen:
@@ -66,6 +79,8 @@ def started_weechat(home: Path, *set_up: str) -> Screen:
     return Screen("weechat-curses", "-d", str(home), "-t", *flags, home=home)
 
 
+TO_NICKSERV = {"irssi": "/window goto 2", "weechat": "/buffer hub"}
+TO_OPS = {"irssi": "/window item goto #ops", "weechat": "/buffer #ops"}  # in one window for all rooms
 GO = {"irssi": "/window goto 2", "weechat": "/buffer #ops"}
 CLIENTS = {"irssi": irssi, "weechat": weechat}
 
@@ -74,14 +89,14 @@ CLIENTS = {"irssi": irssi, "weechat": weechat}
 def typist(tmp_path: Path) -> Iterator[Typist]:
     started: list[Screen] = []
 
-    def start(name: str, port: int, nick: str) -> Screen:
+    def start(name: str, port: int, nick: str, mechanism: str = "") -> Screen:
         if not shutil.which(PROGRAMS[name]):
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{name} is missing")
             pytest.skip(f"{name} is missing")
         home = tmp_path / f"{name}-{len(started)}"
         home.mkdir()
-        started.append(CLIENTS[name](home, port, nick))
+        started.append(CLIENTS[name](home, port, nick, mechanism))
         return started[-1]
 
     yield start
@@ -150,6 +165,40 @@ def test_client_comes_back_after_a_restart(serve: Callable[..., Server], typist:
     nina.skips_to(b"*** Ida has joined ops ***\n")
     nina.say("still here")
     ida.shows("still here")
+
+
+# irssi has SCRAM from version 1.5 on.
+@pytest.mark.parametrize("name, mechanism", [("irssi", "PLAIN"), ("weechat", "PLAIN"), ("weechat", "SCRAM-SHA-256")])
+def test_client_is_a_second_screen_of_an_account(
+    serve: Callable[..., Server], typist: Typist, name: str, mechanism: str
+) -> None:
+    server = serve(sniffs=True)
+    nina, ida = in_ops(server, "Nina"), in_ops(server, "Ida")
+    ida.say(f"/register {PASSWORD}")
+    ida.sees(b"*** You are logged in as Ida ***\n")
+    nina.say("said before the client came")
+    screen = typist(name, server.port, "Ida", mechanism)
+    screen.shows("You are now logged in as Ida", "said before the client came")
+    ida.say("hello from nc")
+    screen.shows("hello from nc")
+    screen.types(TO_OPS[name], "hello from the client")
+    nina.skips_to(b"Ida: hello from nc\nIda: hello from the client\n")
+    ida.skips_to(b"Ida: hello from the client\n")
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_name_is_registered_and_taken_back_by_nickserv(serve: Callable[..., Server], typist: Typist, name: str) -> None:
+    server = serve("--motd", "Welcome to the chat", sniffs=True)
+    ida = typist(name, server.port, "Ida")
+    ida.shows("Welcome to the chat")
+    ida.types(f"/msg NickServ REGISTER {PASSWORD}", TO_NICKSERV[name])
+    ida.shows("Ida is yours now")
+    other = typist(name, server.port, "other")
+    other.shows("Welcome to the chat")
+    other.types("/nick Ida")
+    other.shows("Ida is registered.")
+    other.types(f"/msg NickServ IDENTIFY Ida {PASSWORD}", TO_NICKSERV[name])
+    other.shows("You are logged in as Ida")
 
 
 @pytest.fixture
