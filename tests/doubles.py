@@ -13,6 +13,7 @@ from hubbub.chat.accounts import Checked, LoginPeer, NoAccounts
 from hubbub.chat.commands import slash
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
+from hubbub.chat.positions import Position
 from hubbub.chat.session import User
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
@@ -364,6 +365,46 @@ class House:
         self.turn()
 
 
+class FakePositions:
+    """Positions in memory; every announcement is answered when the test says so, all else at once."""
+
+    def __init__(self) -> None:
+        self.known: dict[tuple[str, str], Position] = {}
+        self.asked: list[Callable[[], None]] = []
+        self.flying = 0
+        self.fault = ""
+
+    def announce(self, owner: str, other: str, done: Callable[[BrokerError | None], None]) -> None:
+        def act() -> None:
+            if self.fault:
+                done(BrokerError(self.fault))
+                return
+            self.flying += 1
+            self.known.setdefault((other, owner), Position(owner, 0, False))
+            before = self.known.get((owner, other), Position(other, 0, False))
+            self.known[owner, other] = before._replace(waiting=True)
+            done(None)
+
+        self.asked.append(act)
+
+    def settled(self, owner: str, other: str) -> None:
+        self.flying -= 1
+
+    def given(self, owner: str, other: str, seq: int, all: bool = False) -> None:
+        before = self.known.get((owner, other), Position(other, 0, False))
+        self.known[owner, other] = Position(other, max(seq, before.seq), before.waiting and not all)
+
+    def of(self, owner: str, done: Callable[[Sequence[Position] | BrokerError], None]) -> None:
+        if self.fault:
+            done(BrokerError(self.fault))
+        else:
+            done([position for (one, _), position in self.known.items() if one == owner])
+
+    def answer(self) -> None:
+        while self.asked:
+            self.asked.pop(0)()
+
+
 class FakeAccounts(NoAccounts):
     """Accounts whose passwords are in plain text; each question is answered when the test says so."""
 
@@ -386,6 +427,9 @@ class FakeAccounts(NoAccounts):
 
     def find(self, name: str) -> Account | None:
         return self.known.get(key_of(name), (None, ""))[0]
+
+    def by_id(self, id: str) -> Account | None:
+        return next((account for account, _ in self.known.values() if account.id == id), None)
 
     def looks_like(self, name: str) -> str:
         return next((account.name for account, _ in self.known.values() if looks(account.name) & looks(name)), "")

@@ -19,6 +19,7 @@ import msgspec
 from hubbub import brokers, process
 from hubbub.account_opening import load_markers, opened_accounts
 from hubbub.accounts.marker_store import MarkerStore
+from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
@@ -187,6 +188,7 @@ class App:
         self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
         self.hub.use_accounts(self.accounts)
         await load_markers(MarkerStore(self.backend.key_values, self.hub.read_markers))
+        self.hub.positions = StoredPositions(self.backend.key_values, asyncio.get_running_loop().call_later)
         self.accounts.sweep()
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:

@@ -22,6 +22,7 @@ from hubbub.model.events import (
     NickAssigned,
     Notice,
     Private,
+    PrivateShown,
     QueryResult,
     Refusal,
     RoomEntered,
@@ -251,3 +252,19 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
 def test_missed_messages_are_announced_with_their_number_and_time() -> None:
     shown = render(Missed("lobby", 14, 1_800_000_000.0), "\n").decode()
     assert re.fullmatch(r"--- 14 new since \d\d:\d\d ---\n", shown)
+
+
+def test_private_messages_of_the_past_name_author_and_recipient() -> None:
+    at = datetime(2026, 11, 30, 10, 32).timestamp()
+    entries = [
+        Entry("@Ann", 3, 0, at, "Bo", "x.1", Said("one\ntwo")),
+        Entry("@Bo", 4, 3, at + 60, "Ann", "x.2", Said("three")),
+    ]
+    event = PrivateShown(entries, at + 90, "Ann", "Bo", tail=("There is more",))
+    assert render(event, "\n").decode() == (
+        "[10:32] Bo (private): one\n[10:32] Bo (private): two\n[10:33] Ann -> Bo (private): three\n"
+        "*** There is more ***\n"
+    )
+    assert render(Missed("", 1, at), "\n") == b"--- 1 private message since 10:32 ---\n"
+    assert render(Missed("", 2, at), "\n") == b"--- 2 private messages since 10:32 ---\n"
+    assert render(Missed("ops", 2, at), "\n") == b"--- 2 new since 10:32 ---\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model.entries import Kind
+from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -21,6 +21,7 @@ from hubbub.model.events import (
     NickAssigned,
     Notice,
     Private,
+    PrivateShown,
     QueryResult,
     Refusal,
     RoomEntered,
@@ -255,3 +256,27 @@ def test_room_with_another_name_is_left_and_joined() -> None:
     first = frame(moved[2 : 2 + moved[1]])
     assert json.loads(payload(first)) == {"type": "left", "room": "ops"}
     assert json.loads(payload(moved[len(first) :])) == {"type": "joined", "room": "dev", "seq": 7, "topic": "tea"}
+
+
+def objects(data: bytes) -> list[object]:
+    """Return the objects of several frames, each of more than 125 bytes or fewer."""
+    found = []
+    while data:
+        size, start = (int.from_bytes(data[2:4], "big"), 4) if data[1] == 126 else (data[1], 2)
+        found.append(json.loads(data[start : start + size]))
+        data = data[start + size :]
+    return found
+
+
+def test_stored_private_messages_have_their_time_and_id() -> None:
+    bo = Entry("@Ann", 3, 0, 5.0, "Bo", "x.1", Said("one"))
+    ann = Entry("@Bo", 4, 3, 6.0, "Ann", "x.2", Said("two"))
+    first = {"type": "private", "nick": "Bo", "text": "one", "user": "idbo", "time": 5.0, "id": "x.1", "seq": 3}
+    second = {"type": "private", "nick": "Ann", "text": "two", "user": "idbo", "to": "Bo", "time": 6.0, "id": "x.2"}
+    assert objects(render(PrivateShown([bo, ann], 9.0, "Ann", "Bo", "idbo", tail=("more",)))) == [
+        first,
+        second | {"seq": 4},
+        {"type": "notice", "lines": ["more"]},
+    ]
+    assert objects(render(PrivateShown([bo], 9.0, "Ann", "Bo", "idbo"))) == [first]
+    assert objects(render(Private("Bo", "one", bo, "idbo"))) == [first]

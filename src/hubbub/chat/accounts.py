@@ -69,6 +69,10 @@ class Accounts(Protocol):
         """Return the account that owns a name, whether it is open or not; the name may be written in any case."""
         ...
 
+    def by_id(self, id: str) -> Account | None:
+        """Return the account with an id, whether it is open or not."""
+        ...
+
     def looks_like(self, name: str) -> str:
         """Return the registered name that a name, which is not registered itself, looks like; "" if there is none."""
         ...
@@ -206,6 +210,9 @@ class NoAccounts:
         self.ended: list[Callable[[str, Grant], None]] = []
 
     def find(self, name: str) -> Account | None:
+        """Return None."""
+
+    def by_id(self, id: str) -> Account | None:
         """Return None."""
 
     def looks_like(self, name: str) -> str:

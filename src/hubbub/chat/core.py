@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
+from hubbub.chat.positions import Positions
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.chat.room import slices
 from hubbub.chat.session import MEMBERSHIP, Barrier, Posting, Room, Session, User
@@ -83,6 +84,8 @@ class Core:
         self.clock = clock
         self.ticks = ticks or clock
         self.limits = limits or Limits()
+        # How far people were given their private conversations; None if those are not stored.
+        self.positions: Positions | None = None
         self.nicks = Nicks()
         self.users = self.nicks.users
         # Called with a user who arrived, left (it is not present any more) or was renamed, and with the name before a
@@ -141,6 +144,7 @@ class Core:
             key,
             not session.preserves_spaces,
             self.guests_read and not (user and user.account),
+            account=user.account.id if user and user.account else "",
         )
 
     def viewer_of(self, user: User) -> Viewer:

@@ -1,4 +1,7 @@
-"""Messages that are delivered but not stored: private messages, and ephemeral entries such as typing notices."""
+"""Messages to single users, and ephemeral entries such as typing notices.
+
+Private messages between accounts are stored (private_log.py). All others are delivered and not stored.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat.session import Session, User
+from hubbub.chat.session import Session, User, owner
 from hubbub.chat.steps import private, show_others
 from hubbub.chat.turns import Operation
 from hubbub.model.access import Action
@@ -40,26 +43,40 @@ def check_present(hub: Hub, name: str, user: str) -> None:
 def send_private(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, name: str, text: str, kind: Kind = Kind.MESSAGE, label: str = "", tags: str = ""
 ) -> None:
-    """Send a private message to a user. Between guests it is stored nowhere.
+    """Send a private message to a user. It is stored if both have an account and keep their history, else nowhere.
 
     The message keeps its place among the session's replies. With a label the session gets an `Acknowledged` reply when
     the message is delivered. A failed delivery is reported by a Refusal in any case.
 
     Raises:
-        Refused: no user has that name, or the text is empty and the message is not ephemeral; or guests may only read.
+        Refused: no user has that name, and nobody to whom messages are stored; or the text is empty and the message is
+            not ephemeral; or guests may only read.
 
     """
     if hub.viewer(session).reads_only:
         raise refusals.ACCOUNT_REQUIRED()
     text, formatting = said(text, session.preserves_spaces)
     target = hub.nicks.find(name)
-    if target is None:
+    account = hub.private_log.partner(session, name, target) if kind is not Kind.EPHEMERAL else None
+    if target is None and account is None:
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if is_blank(text) and kind is not Kind.EPHEMERAL:
         raise refusals.NO_TEXT()
-    assert session.user is not None
-    session.user.active = hub.clock()
-    entry = _entry(hub, session, f"@{target.nick}", kind, text, join(tags, formatting))
+    owner(session).active = hub.clock()
+    if account and hub.private_log.keeps(session, account):
+        hub.private_log.send(session, account, Said(text, kind), join(tags, formatting), label)
+    elif target:
+        if account:
+            hub.private_log.tell_unstored(session, account)
+        _send_unstored(hub, session, target, text, kind, label, join(tags, formatting))
+    else:
+        raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
+
+
+def _send_unstored(  # noqa: PLR0913 - the parts of a message
+    hub: Hub, session: Session, target: User, text: str, kind: Kind, label: str, tags: str
+) -> None:
+    entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
     if target.is_remote:
         ask = partial(hub.remote.deliver, target, private(session, entry))
         session.queue(Operation("message", target.nick, ask, partial(_arrived, session, target, entry, label)))

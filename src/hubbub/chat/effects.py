@@ -9,11 +9,13 @@ from msgspec.structs import replace
 from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
 from hubbub.chat.naming import Naming
+from hubbub.chat.private_log import PrivateLog
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, slices
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, author, owner
 from hubbub.errors import BrokerError
+from hubbub.model.conversation import is_conversation
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
 from hubbub.model.room.state import target_of
 from hubbub.text import refusals
@@ -26,8 +28,9 @@ Effect = Callable[[Posting, Room, CommittedBatch, int, Sequence[Entry]], None]
 class Effects:
     """Deliver stored entries, and undo the preparations for drafts that are not stored."""
 
-    def __init__(self, core: Core, rooms: Rooms, naming: Naming, remote: RemoteUsers) -> None:
+    def __init__(self, core: Core, rooms: Rooms, naming: Naming, remote: RemoteUsers, private_log: PrivateLog) -> None:
         self._core = core
+        self._private_log = private_log
         self._rooms = rooms
         self._naming = naming
         self._remote = remote
@@ -54,6 +57,8 @@ class Effects:
         for name, part in by_room.items():
             if room := self._rooms.loaded.get(name):
                 self.advance(room, part)
+            elif is_conversation(name):
+                self._private_log.stored(part)
             else:
                 self._rooms.keep(name, part)
                 self._missed(part)

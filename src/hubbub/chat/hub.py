@@ -24,6 +24,8 @@ from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
 from hubbub.chat.pipeline import Scheduler
+from hubbub.chat.private_history import PrivateHistory
+from hubbub.chat.private_log import PrivateLog
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, Session, User
@@ -69,7 +71,9 @@ class Hub(Core):
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
         self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel, self.depart)
-        self.effects = Effects(self, self.rooms, self.naming, self.remote)
+        self.private_log = PrivateLog(self, self.remote)
+        self.private_history = PrivateHistory(self)
+        self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
 
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""

@@ -28,7 +28,7 @@ from hubbub.model.entries import (
     Redacted,
     Said,
 )
-from hubbub.model.events import Acknowledged, Notice
+from hubbub.model.events import Notice
 from hubbub.text.cleaning import beginning
 
 MAX_UNCONFIRMED = 10_000  # postings without a definite outcome that are remembered
@@ -295,7 +295,7 @@ class Pipeline:
         posting = self._unconfirmed.take(entry.id, entry.room)
         if posting and posting.session and not posting.session.closed:
             if posting.label:
-                posting.session.replies.append(Acknowledged(posting.label, entry))
+                posting.session.replies.append(posting.acknowledged(entry))
             posting.session.replies.append(Notice((after_all(entry),)))
             posting.session.flush()
 

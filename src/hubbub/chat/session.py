@@ -28,6 +28,29 @@ UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the se
 MEMBERSHIP = (Joined, Left, NickChanged)  # bodies that change a user, with all their sessions
 
 
+class Recipient(Struct, frozen=True, eq=False):
+    """The account that a stored private message is for, and the author.
+
+    Args:
+        author: the user who sent it.
+        account: the account's id.
+        host: the host of its owner, as entries name it.
+        name: its name.
+        user: the id of the user who owned it when the message was sent; that of the account if nobody was there.
+
+    """
+
+    author: User
+    account: str
+    host: str
+    name: str
+    user: str
+
+    def shown(self, entry: Entry) -> Entry:
+        """Return the message as wires show it: in the room `@NAME`."""
+        return structs.replace(entry, room=f"@{self.name}")
+
+
 class Posting(Struct, eq=False):
     """A draft on its way into the log, with everything about it that only this process needs to know.
 
@@ -44,6 +67,7 @@ class Posting(Struct, eq=False):
         error: the reason of the failed commit.
         definite: with an error, whether it is certain that the draft is not stored.
         watchers: other sessions that wait for its outcome.
+        recipient: the account that it is for, if it is a private message.
 
     """
 
@@ -59,6 +83,7 @@ class Posting(Struct, eq=False):
     error: str | None = None
     definite: bool = True
     watchers: list[Session] | None = None
+    recipient: Recipient | None = None
 
     @property
     def outcome(self) -> Event | None:
@@ -76,7 +101,13 @@ class Posting(Struct, eq=False):
         if self.error:
             return Refusal.of(refusals.NOT_STORED(reason=self.error), self.label)
         entry = structs.replace(self.entry, body=self.typed) if self.entry and self.typed else self.entry
-        return Acknowledged(self.label, entry) if entry and self.label else None
+        return self.acknowledged(entry) if entry and self.label else None
+
+    def acknowledged(self, entry: Entry) -> Acknowledged:
+        """Return the reply that says that it is stored as this entry."""
+        if self.recipient:
+            return Acknowledged(self.label, self.recipient.shown(entry), self.recipient.user)
+        return Acknowledged(self.label, entry)
 
 
 class Barrier:
@@ -142,6 +173,7 @@ class Session:
         "seen",
         "sink",
         "steps",
+        "told_unstored",
         "unheard",
         "unsettled",
         "user",
@@ -190,6 +222,7 @@ class Session:
         self.paused = False  # the transport takes no bytes
         self.reading = False  # a log page is being read for it
         self.never_joined = True  # no room joined yet
+        self.told_unstored: set[str] = set()  # the accounts of which it knows that messages to them are not stored
         self.redactions = Redactions()
         self.closed = False  # it has left; only its pending replies are still sent
 
@@ -370,6 +403,7 @@ class User(RoomMemory):
         "screens",
         "sessions",
         "since",
+        "unread",
     )
 
     def __init__(self, nick: str, is_remote: bool = False) -> None:
@@ -387,6 +421,7 @@ class User(RoomMemory):
         self.last_session: Session | None = None  # the one that ended last, while there is no other
         # While it has none: by the id of a room, the number of the last entry that it was given there.
         self.left_at: dict[str, int] = {}
+        self.unread: set[str] = set()  # the accounts whose private messages no session took
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone
         # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.

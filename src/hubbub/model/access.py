@@ -5,6 +5,8 @@ docs/access.md shows the same rules as a table, and a test tries each of its cel
 
 A room that has a key, is invite-only or is secret is *closed*: only its members see into it. The existence of a
 *secret* room is hidden, too: `hidden` is the code of that refusal, and a wire answers it as if the room did not exist.
+A private conversation is a room that only the two people in it can read, and that no list and no search of all rooms
+shows to anybody else, operators included.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hubbub.errors import Refused
 from hubbub.model.account import is_account
+from hubbub.model.conversation import is_conversation, parties_of
 from hubbub.model.room.modes import SECRET
 from hubbub.text import refusals
 from hubbub.text.names import key_of
@@ -62,6 +65,8 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
     """
     if viewer.system:
         return None
+    if is_conversation(state.name):
+        return _in_private(viewer, action, state.name)
     if action is Action.JOIN:
         return _join(viewer, state, coming)
     if action in _SEEING:
@@ -92,6 +97,8 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Ref
         id: the room's id.
 
     """
+    if is_conversation(room):
+        return _in_private(viewer, action, room)
     if viewer.system or id in viewer.rooms:
         return None
     if viewer.operator and action not in (Action.READ, Action.WATCH):
@@ -102,6 +109,13 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Ref
     if (closed and action not in (Action.LIST, Action.SEE_MODES)) or action is Action.SEE_MASKS:
         return refusals.CLOSED(room=room)
     return None
+
+
+def _in_private(viewer: Viewer, action: Action, room: str) -> Refused | None:
+    """Let the two people of a private conversation read it; nobody does anything else there."""
+    if action is Action.READ and viewer.account and viewer.account in parties_of(room):
+        return None
+    return refusals.HIDDEN(room=room)
 
 
 _SEEING = frozenset(

@@ -124,6 +124,24 @@ class Private(_Event, frozen=True):
     to: str = ""
 
 
+class PrivateShown(_Event, frozen=True):
+    """Stored private messages between this session's user, `reader`, and the user `other`, the oldest first.
+
+    The room of each entry is `@` and the name of its recipient. `now` (epoch seconds) decides whether a date is shown
+    as well. `missed` says that the session did not ask for them: they came while its user was away.
+    """
+
+    details = frozenset({"user"})
+
+    entries: Sequence[Entry]
+    now: float
+    reader: str
+    other: str
+    user: str = ""  # the id of the other account
+    missed: bool = False
+    tail: tuple[str, ...] = ()
+
+
 class Invited(_Event, frozen=True):
     """`nick` with this `host` invites the session to a room.
 
@@ -170,7 +188,8 @@ class HistoryShown(_Event, frozen=True):
 class Missed(_Event, frozen=True):
     """The session is about to be given messages that its user has missed while no session was connected.
 
-    `count` is their number, as far as they are in memory, and `since` the time of the first (epoch seconds).
+    `count` is their number, as far as they are in memory, and `since` the time of the first (epoch seconds). Without a
+    room they are private messages.
     """
 
     room: str
@@ -241,6 +260,7 @@ Event = (
     | Missed
     | RoomNameChanged
     | Private
+    | PrivateShown
     | Invited
     | Knocked
     | HistoryShown

@@ -66,6 +66,7 @@ class Viewer(NamedTuple):
     types_names: bool = False  # the key may be the second word of a room name that a person typed
     reads_only: bool = False  # a guest where only people with an account may speak
     system: bool = False  # the server itself
+    account: str = ""  # the id of the user's account, "" for a guest
 
 
 SYSTEM = Viewer(system=True)  # the command line and the server's own acts: sees everything

@@ -10,7 +10,7 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Event, Goodbye, Notice
+from hubbub.model.events import Event, Goodbye, LoggedIn, Notice
 from hubbub.serve.connection import STOPPING, Connection
 from hubbub.serve.password_prompt import PasswordPrompt
 from hubbub.text import refusals
@@ -204,6 +204,8 @@ class LineClient:
         else:
             telnet = self._reader.telnet
             self._connection.write(wire.render(event, self._end_of_line, telnet.width if telnet else 0))
+            if isinstance(event, LoggedIn):
+                self._hub.private_history.catch_up(self._session)
 
     # --- internals --------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -212,11 +213,29 @@ def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
 
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
-    if argument and not (argument.isdecimal() and len(argument) < 5 and 1 <= int(argument) <= MAX_HISTORY):
+    name, _, number = argument.partition(" ")
+    if not hub.viewer(session).account or not name or name.isdecimal():
+        name, number = "", argument
+    if number and not (number.isdecimal() and len(number) < 5 and 1 <= int(number) <= MAX_HISTORY):
         raise refusals.NUMBER_INVALID(command="history", limit=MAX_HISTORY)
-    room = hub.rooms.of(session)
-    query = Latest(room.name, int(argument or hub.limits.history or 20), viewer=hub.viewer(session))
+    count = int(number or hub.limits.history or 20)
+    if name:
+        _private_history(hub, session, name, count)
+        return
+    query = Latest(hub.rooms.of(session).name, count, viewer=hub.viewer(session))
     hub.ask(session, query, partial(_past, hub, "Nothing was said here yet", ""))
+
+
+def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
+    room, account = hub.private_history.room_with(session, name)
+
+    def answer(page: LogPage) -> Event:
+        hub.private_history.note_given(session, account, page)
+        return hub.private_history.event(
+            session, account, page, f"There are no messages between you and {account.name}"
+        )
+
+    hub.ask(session, Latest(room, count, viewer=hub.viewer(session)), answer)
 
 
 def _delete(hub: Hub, session: Session, argument: str) -> None:
@@ -247,9 +266,18 @@ def words_of(text: str) -> str:
 
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
-    query = Search(words_of(argument), FOUND, hub.rooms.of(session).name, viewer=hub.viewer(session), asker=session)
     more = f"Only the newest {FOUND} are shown"
-    hub.ask(session, query, partial(_past, hub, "Nothing found", more))
+    if argument.startswith("@") and hub.viewer(session).account:  # a private conversation
+        name, _, argument = argument.partition(" ")
+        room, account = hub.private_history.room_with(session, name)
+        answer: Callable[[LogPage], Event] = partial(
+            hub.private_history.event, session, account, none="Nothing found", more=more
+        )
+    else:
+        room = hub.rooms.of(session).name
+        answer = partial(_past, hub, "Nothing found", more)
+    query = Search(words_of(argument), FOUND, room, viewer=hub.viewer(session), asker=session)
+    hub.ask(session, query, answer)
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
@@ -273,12 +301,12 @@ _ROWS = (
     ),
     SlashCommand("leave", "[ROOM]", "Leave the room.", lambda hub, session, room: hub.rooms.leave(session, room)),
     SlashCommand("topic", "[TEXT]", "Show the room's topic, or set it; off removes it.", _topic),
-    SlashCommand("msg", "NAME TEXT", "Send a private message (not stored).", _msg),
+    SlashCommand("msg", "NAME TEXT", "Send a private message (stored between accounts only).", _msg),
     SlashCommand(
         "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
     ),
     SlashCommand("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
-    SlashCommand("history", "[N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
+    SlashCommand("history", "[NAME] [N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
     SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
     SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),

@@ -17,6 +17,7 @@ from hubbub.model.events import (
     NickAssigned,
     Notice,
     Private,
+    PrivateShown,
     QueryResult,
     Refusal,
     RoomEntered,
@@ -116,6 +117,12 @@ def _named(client: IrcClient, event: NickAssigned) -> None:
         )
 
 
+def _logged_in(client: IrcClient, event: LoggedIn) -> None:
+    # login.py has said so already. Before the registration, the messages follow the welcome.
+    if client.registered:
+        history.catch_up(client)
+
+
 EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     RoomEntered: _joined,
     RoomExited: _left,
@@ -124,8 +131,9 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     HistoryShown: _past,
     Refusal: _refusal,
     Private: _private,
+    PrivateShown: lambda client, event: client.emit(*history.replay_private(client, event)),
     NickAssigned: _named,
-    LoggedIn: lambda client, event: None,  # login.py has said so already
+    LoggedIn: _logged_in,
     Missed: lambda client, event: None,
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(

@@ -8,12 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec import Struct
 
-from hubbub.errors import BrokerError
+from hubbub.chat.turns import Operation
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.account import Account
 from hubbub.model.entries import Said
-from hubbub.model.events import HistoryShown
+from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc import messages
 from hubbub.serve.irc.channels import find_room, markers_of, shown_marker
@@ -46,12 +49,30 @@ def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
     return _in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
 
 
-def _in_batch(client: IrcClient, ref: str, target: str, lines: Sequence[bytes]) -> list[bytes]:
+def replay_private(client: IrcClient, past: PrivateShown) -> list[bytes]:
+    """Return the lines that replay the private messages that a client's user has missed."""
+    lines: list[bytes] = []
+    ref = client.new_ref() if "batch" in client.caps else ""
+    for entry in past.entries:
+        clock = "" if "server-time" in client.caps else shown_time(entry.time, past.now)
+        lines += client.form.lines(entry, ref, clock=clock)
+    return _in_batch(client, ref, past.other, lines)
+
+
+def catch_up(client: IrcClient) -> None:
+    """Show a client the private messages that its user has missed, unless it asks for them itself or is a bot."""
+    if "draft/chathistory" not in client.caps and not (client.user and "B" in client.user.modes):
+        client.hub.private_history.catch_up(client.session)
+
+
+def _in_batch(
+    client: IrcClient, ref: str, target: str, lines: Sequence[bytes], kind: str = "chathistory"
+) -> list[bytes]:
     """Return history lines between the start and the end of their batch; without a reference, the lines alone."""
     if not ref:
         return list(lines)
     server = client.network.name
-    begin = wire.line(server, "BATCH", f"+{ref}", "chathistory", target)
+    begin = wire.line(server, "BATCH", f"+{ref}", kind, *([target] if target else []))
     return [begin, *lines, wire.line(server, "BATCH", f"-{ref}")]
 
 
@@ -123,12 +144,18 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
     if target.startswith("#") and (room is None or room.id not in client.session.rooms):
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
-    if room is None:  # private messages are not stored
-        client.end_batch(client.begin_batch("chathistory", target))
-        return
+    hub, session = client.hub, client.session
+    account: Account | None = None
+    name = room.name if room else ""
+    if room is None:
+        try:
+            name, account = hub.private_history.room_with(session, target)
+        except Refused:  # private messages of guests are not stored
+            client.end_batch(client.begin_batch("chathistory", target))
+            return
     every = "draft/event-playback" in client.caps
     given = tuple(bound for bound in bounds if bound != "*")
-    query = Around(room.name, verb.lower(), given, limit, every, viewer=client.hub.viewer(client.session))
+    query = Around(name, verb.lower(), given, limit, every, viewer=hub.viewer(session))
 
     def answer(page: LogPage | BrokerError) -> None:
         server = client.network.name
@@ -137,29 +164,38 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
             client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
             return
         ref = client.new_ref() if "batch" in client.caps else ""
-        lines = [line for entry in page.entries for line in client.form.lines(entry, ref)]
+        entries = hub.private_history.shown(session, page).entries
+        lines = [line for entry in entries for line in client.form.lines(entry, ref)]
         client.emit(*_in_batch(client, ref, target, lines))
+        if account:
+            hub.private_history.note_given(session, account, page)
 
-    client.hub.ask_raw(client.session, query, answer)
+    hub.ask_raw(session, query, answer)
 
 
 def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
     if len(bounds) < 2:
         return
-    found = []
     newest = bounds[0] > bounds[1]
-    bounds = sorted(bounds)
+    low, high = sorted(round(bound * 1000) for bound in bounds)
+    rooms = []
     for room in client.session.rooms.values():
         said = [entry for entry in room.latest if type(entry.body) is Said]
-        if said and round(bounds[0] * 1000) < int(said[-1].time * 1000) < round(bounds[1] * 1000):
-            found.append((said[-1].time, channel(room.name)))
-    ref = client.begin_batch("draft/chathistory-targets")
-    lines = [
-        wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
-        for then, name in (sorted(found)[-limit:] if newest else sorted(found)[:limit])
-    ]
-    client.send(*([b"@batch=" + ref.encode() + b" " + line for line in lines] if ref else lines))
-    client.end_batch(ref)
+        rooms += [(said[-1].time, channel(room.name))] if said else []
+
+    def answer(talks: Sequence[tuple[str, float]]) -> None:
+        known = sorted(rooms + [(then, name) for name, then in talks])
+        found = [(then, name) for then, name in known if low < int(then * 1000) < high]
+        ref = client.new_ref() if "batch" in client.caps else ""
+        mark = b"@batch=" + ref.encode() + b" " if ref else b""
+        lines = [
+            mark + wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
+            for then, name in (found[-limit:] if newest else found[:limit])
+        ]
+        client.emit(*_in_batch(client, ref, "", lines, "draft/chathistory-targets"))
+
+    listed = client.hub.private_history.list
+    client.session.queue(Operation("query", start=partial(listed, client.session), answer=answer))
 
 
 # --- read markers ---------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from hubbub.errors import Refused
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.accept.address import origin
-from hubbub.serve.irc import metadata, modes, server_info
+from hubbub.serve.irc import history, metadata, modes, server_info
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human
 from hubbub.text import bounds, names
@@ -47,6 +47,7 @@ def welcome(client: IrcClient) -> None:
     server_info.lusers(client, [])
     metadata.welcome(client)
     server_info.motd(client, [])
+    history.catch_up(client)
 
 
 def _refuse_nick(client: IrcClient, refusal: Refused, name: str) -> None:

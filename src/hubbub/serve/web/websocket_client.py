@@ -20,7 +20,7 @@ from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Event, Goodbye, MembersListed, QueryResult, Refusal, RoomsListed
+from hubbub.model.events import Event, Goodbye, LoggedIn, MembersListed, QueryResult, Refusal, RoomsListed
 from hubbub.model.queries import After, Latest, Search
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import STOPPING, Connection
@@ -201,6 +201,8 @@ class WebSocketClient:
         if self._label and getattr(event, "label", "") == self._label:
             self._label = ""
         self._connection.write(wire.render(event))
+        if isinstance(event, LoggedIn):
+            self._hub.private_history.catch_up(self._session)
 
     def resume_input(self) -> None:
         """End the answer of a finished request, and process waiting input: the session is ready again."""
@@ -386,22 +388,32 @@ class WebSocketClient:
             self._session.label = ""
 
     def _history(self, request: wire.History) -> None:
-        room = names.check_room(request.room)
+        room = self._readable(request.room)
         if request.after is None:
             query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=self._viewer)
         else:
             query = After(room, request.after, (1 << 62) - 1, request.limit, viewer=self._viewer)
-        self._hub.ask(self._session, query, lambda page: QueryResult(request.label, page))
+        self._ask(query, request.label)
+
+    def _readable(self, name: str) -> str:
+        """Return the room of a name in a request; that of a private conversation if the name begins with @."""
+        if name.startswith("@"):
+            return self._hub.private_history.room_with(self._session, name)[0]
+        return names.check_room(name)
+
+    def _ask(self, query: Latest | After | Search, label: str) -> None:
+        shown = partial(self._hub.private_history.shown, self._session)
+        self._hub.ask(self._session, query, lambda page: QueryResult(label, shown(page)))
 
     @property
     def _viewer(self) -> Viewer:
         return self._hub.viewer(self._session)
 
     def _find(self, request: wire.Find) -> None:
-        room = names.check_room(request.room) if request.room else None
+        room = self._readable(request.room) if request.room else None
         words = slash.words_of(request.words)
         query = Search(words, request.limit, room, request.before, viewer=self._viewer, asker=self._session)
-        self._hub.ask(self._session, query, lambda page: QueryResult(request.label, page))
+        self._ask(query, request.label)
 
 
 def _part(request: wire.AskRooms | wire.AskMembers) -> ListPart:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hubbub.model.access import Action, sees
+from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.viewer import Viewer
 from hubbub.storage.sqlite import room_state
@@ -38,11 +39,15 @@ class EntryReader:
         return entry
 
     def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
-        """Return the ids of the closed rooms in which a viewer may not do `action`."""
-        if viewer.system:
-            return set()
-        closed = room_state.closed(self._db, self._version)
+        """Return the ids of the closed rooms and the conversations in which a viewer may not do `action`."""
+        closed = [*self._conversations(), *(() if viewer.system else room_state.closed(self._db, self._version))]
         return {room for room, name, letters, id in closed if sees(viewer, action, name, letters, id)}
+
+    def _conversations(self) -> list[tuple[int, str, str, str]]:
+        """Return the private conversations, in the form of `room_state.closed`."""
+        # The index of the names finds them: all of them begin with the mark, and no other name does.
+        named = "SELECT id, name, '', name FROM room WHERE name >= ? AND name < ?"
+        return self._db.execute(named, (MARK, chr(ord(MARK) + 1))).fetchall()
 
     def _count(self, table: str) -> int:
         (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()

@@ -11,6 +11,7 @@ from typing import Any
 import regex
 
 from hubbub.model.client import Encoder
+from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Body,
     Entry,
@@ -42,6 +43,7 @@ from hubbub.model.events import (
     NickAssigned,
     Notice,
     Private,
+    PrivateShown,
     QueryResult,
     Refusal,
     RoomEntered,
@@ -436,6 +438,21 @@ def _notice(event: Notice) -> str:
     return notice(event.lines[0]) if len(event.lines) == 1 else "\n".join(event.lines)
 
 
+def _missed(event: Missed) -> str:
+    what = "new" if event.room else "private message" if event.count == 1 else "private messages"
+    return f"--- {event.count} {what} since {datetime.fromtimestamp(event.since).astimezone():%H:%M} ---"
+
+
+def _private_past(event: PrivateShown) -> str:
+    lines = []
+    for entry in event.entries:
+        to = entry.room.removeprefix("@")
+        author = entry.nick if to == event.reader else f"{entry.nick} -> {to}"
+        text = _in_front(f"{author} (private): ", text_of(entry.body))
+        lines.append(_in_front(shown_time(entry.time, event.now), text))
+    return "\n".join([*lines, *(notice(line) for line in event.tail)])
+
+
 EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Notice: _notice,
     Refusal: lambda event: event.text,
@@ -445,9 +462,10 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     RoomExited: _left,
     RoomNameChanged: lambda event: "",
     LoggedIn: lambda event: notice(f"You are logged in as {event.name}"),
-    Missed: lambda event: f"--- {event.count} new since {datetime.fromtimestamp(event.since).astimezone():%H:%M} ---",
+    Missed: _missed,
     NickAssigned: lambda event: notice(f"You are {event.nick} now"),
     Private: lambda event: _private(event) if event.text else "",
+    PrivateShown: _private_past,
     Invited: lambda event: notice(f"{event.nick} invites you to {event.room}. Type /join {event.room}"),
     Knocked: lambda event: notice(event.text),
     HistoryShown: _past,
@@ -458,7 +476,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
 }
 
 
-MESSAGES = (HistoryShown, Private)  # shown without wrapping
+MESSAGES = (HistoryShown, Private, PrivateShown)  # shown without wrapping
 
 
 def render(event: Event, end: str, width: int = 0) -> bytes:

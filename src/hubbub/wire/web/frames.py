@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from hubbub.model.client import Encoder
-from hubbub.model.codec import shown_record
+from hubbub.model.codec import shown_record, text_of
 from hubbub.model.entries import (
     Body,
     Entry,
@@ -36,6 +36,7 @@ from hubbub.model.events import (
     NickAssigned,
     Notice,
     Private,
+    PrivateShown,
     QueryResult,
     Refusal,
     RoomEntered,
@@ -254,6 +255,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     LoggedIn: lambda event: encode("account", name=event.name),
     Missed: lambda event: encode("missed", room=event.room, count=event.count, since=event.since),
     Private: lambda event: _private(event) if event.text else b"",
+    PrivateShown: lambda event: _private_past(event),
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),
     Knocked: lambda event: encode("notice", lines=[event.text]),
     QueryResult: lambda event: encode("page", label=event.label, **_page(event.page)),
@@ -291,8 +293,20 @@ def _stored(event: Acknowledged) -> bytes:
 def _private(event: Private) -> bytes:
     if event.to and not event.user:
         return b""  # to several members of a channel: the page has no conversation for it
-    more = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
+    more: dict[str, object] = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
+    if event.entry and event.entry.seq:
+        more |= {"time": event.entry.time, "id": event.entry.id, "seq": event.entry.seq}
     return encode("private", nick=event.nick, text=event.text, **more)
+
+
+def _private_past(event: PrivateShown) -> bytes:
+    """Return a frame for each message, and one for the notices behind them."""
+    frames = []
+    for entry in event.entries:
+        to = entry.room.removeprefix("@")
+        recipient = "" if to == event.reader else to
+        frames.append(_private(Private(entry.nick, text_of(entry.body), entry, event.user, recipient)))
+    return b"".join([*frames, encode("notice", lines=event.tail) if event.tail else b""])
 
 
 def _members(event: MembersListed) -> bytes:

@@ -1,0 +1,141 @@
+"""Private messages between accounts: they are stored, and reach somebody who is absent at the next login.
+
+A conversation is a room that nobody joins (model/conversation.py), so its messages go the way of all entries: they are
+stored before anybody sees them, numbered, found by searches and kept by retention. The room is never loaded. When a
+message is stored, the process that published it gives it to all sessions of both people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from msgspec.structs import replace
+
+from hubbub.chat.core import Core
+from hubbub.chat.positions import Positions
+from hubbub.chat.remote_users import RemoteUsers
+from hubbub.chat.session import Posting, Recipient, Session, User, owner
+from hubbub.chat.turns import Operation
+from hubbub.errors import BrokerError
+from hubbub.model.account import Account
+from hubbub.model.codec import text_of
+from hubbub.model.conversation import conversation_of, partner_of
+from hubbub.model.entries import Body, Entry
+from hubbub.model.events import Event, Notice, Private
+from hubbub.text import refusals
+
+TOLD = 100  # accounts of which a session remembers that it knows that messages to them are not stored
+
+
+class PrivateLog:
+    """Store private messages, and give them to the sessions of both people.
+
+    Args:
+        core: the users, the pipeline and the accounts.
+        remote: the users of other nodes.
+
+    """
+
+    def __init__(self, core: Core, remote: RemoteUsers) -> None:
+        self._core = core
+        self._remote = remote
+
+    def partner(self, session: Session, name: str, present: User | None) -> Account | None:
+        """Return the account to which messages of a session to a name go, if they go from one account to another.
+
+        `present` is the user who has that name now.
+        """
+        mine = owner(session).account
+        account = self._core.nicks.accounts.find(name) if mine else None
+        if account is None or mine is None or account.id == mine.id or self._core.positions is None:
+            return None
+        if not account.is_open(self._core.clock()):
+            return None
+        return account if present is None or present.host == account.host else None
+
+    def keeps(self, session: Session, account: Account) -> bool:
+        """Return whether messages of a session to an account are stored."""
+        mine = owner(session).account
+        return bool(mine and mine.history and account.history)
+
+    def tell_unstored(self, session: Session, account: Account) -> None:
+        """Tell a session the first time that a message to an account is not stored."""
+        if account.id not in session.told_unstored and len(session.told_unstored) < TOLD:
+            session.told_unstored.add(account.id)
+            which = "you" if account.history else account.name
+            self._core.reply(session, Notice((f"Not stored, because {which} switched the history off",)))
+
+    def send(self, session: Session, account: Account, body: Body, tags: str = "", label: str = "") -> None:
+        """Store a message of a session to an account, and give it to all sessions of both when it is stored.
+
+        A failure is reported by a Refusal. With a label the session gets an `Acknowledged` reply when it is stored.
+        """
+        user, positions, label = owner(session), self._core.positions, session.label or label
+        assert user.account and positions
+        mine, nick = user.account.id, user.nick
+        there = self._core.nicks.find(account.name)
+        recipient = Recipient(user, account.id, account.host, account.name, there.id if there else account.id)
+
+        def publish(done: Callable[[None], None], error: BrokerError | None) -> None:
+            if error:
+                self._core.refuse(session, refusals.NOT_STORED(reason=error), label)
+            else:
+                room = conversation_of(mine, account.id)
+                posting = self._core.publish(session, room, body, tags, label, nick)
+                posting.recipient = recipient
+                answer = partial(self._settled, positions, posting, recipient, mine)
+                session.queue(Operation("message", account.name, answer=answer))
+            done(None)
+
+        def start(done: Callable[[None], None]) -> None:
+            positions.announce(account.id, mine, partial(publish, done))
+
+        session.queue(Operation("message", account.name, start))
+
+    def _settled(
+        self, positions: Positions, posting: Posting, recipient: Recipient, mine: str, _: object
+    ) -> Event | None:
+        """Return a notice for the author of a stored message whose recipient is not here."""
+        positions.settled(recipient.account, mine)
+        if posting.entry is None or self._find(recipient):
+            return None
+        return Notice((f"{recipient.name} is not here now, and will be shown your message at the next login",))
+
+    def stored(self, entries: Sequence[Entry]) -> None:
+        """Give stored private messages that this process published to all sessions of both people."""
+        for entry in entries:
+            posting = self._core.pipeline.find(entry)
+            if posting and posting.recipient and posting.session:
+                self._give(posting.session, posting.recipient, entry)
+
+    def _find(self, recipient: Recipient) -> User | None:
+        """Return the owner of the account of a recipient, on whichever node; None if they are not here."""
+        user = self._core.nicks.find(recipient.name)
+        return user if user and user.host == recipient.host else None
+
+    def _give(self, session: Session, recipient: Recipient, entry: Entry) -> None:
+        author, shown = recipient.author, recipient.shown(entry)
+        event = Private(entry.nick, text_of(entry.body), shown, author.id)
+        copy = replace(event, user=recipient.user, to=recipient.name)
+        for one in author.sessions:
+            if one is not session and not one.paused:
+                one.client.send_event(copy)
+        target = self._find(recipient)
+        if target is None:
+            return
+        given = partial(self._note, target, recipient.account, partner_of(entry.room, recipient.account), entry.seq)
+        if target.is_remote:
+            self._remote.deliver(target, event, given)
+            return
+        reading = [one for one in target.sessions if not one.paused]
+        for one in reading:
+            one.client.send_event(event)
+        given(bool(reading))
+
+    def _note(self, target: User, account: str, other: str, seq: int, given: bool | None) -> None:
+        """Note whether a user was given a message; one that they missed holds their position until the next login."""
+        if not given:
+            target.unread.add(other)
+        elif other not in target.unread and self._core.positions:
+            self._core.positions.given(account, other, seq)

@@ -1,0 +1,322 @@
+"""Private messages between accounts: stored before anybody sees them, and shown at the next login to who was away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from test_account_users import Town, codes
+
+from doubles import NOON, FakePositions, Peer
+from hubbub.chat import direct
+from hubbub.errors import Refused
+from hubbub.model.entries import Draft, Entry, Kind, Said
+from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
+from hubbub.model.queries import LogPage
+from records import text_in
+
+ROOM = "@idann+idbo"
+LATER = "Bo is not here now, and will be shown your message at the next login"
+
+
+class Post(Town):
+    """A town that stores private messages."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+        self.positions = FakePositions()
+        self.hub.positions = self.positions
+
+    def settle(self) -> None:
+        super().settle()
+        while self.positions.asked:
+            self.positions.answer()
+            super().settle()
+
+    def log(self) -> list[tuple[str, str, str]]:
+        said = [entry for entry in self.house.broker.log if type(entry.body) is Said]
+        return [(entry.room, entry.nick, text_in(entry)) for entry in said]
+
+    def missed(self, peer: Peer) -> list[str | Event]:
+        """Return what a peer is shown of what its user has missed."""
+        self.hub.private_history.catch_up(peer.session)
+        self.settle()
+        return peer.sees()
+
+
+def texts(event: Any) -> list[tuple[str, str, str]]:
+    assert isinstance(event, PrivateShown)
+    return [(entry.room, entry.nick, text_in(entry)) for entry in event.entries]
+
+
+def away(post: Post, peer: Peer) -> None:
+    """Let the last session of a user end, and the time of grace as well."""
+    peer.leave()
+    post.settle()
+    for _, call in post.later:
+        call()
+    post.later.clear()
+    post.settle()
+    post.house.forget()
+
+
+def test_a_message_is_stored_before_anybody_sees_it_and_reaches_all_sessions_of_both() -> None:
+    post = Post("Ann", "Bo")
+    ann, other, bo, again = (post.log_in(name) for name in ("Ann", "Ann", "Bo", "Bo"))
+    direct.send_private(post.hub, ann.session, "bo", "psst", label="r", tags="+a=b")
+    assert not bo.seen and post.positions.asked
+    post.positions.answer()
+    assert not bo.seen, "it is announced, and not stored"
+    post.settle()
+    assert post.log() == [(ROOM, "Ann", "psst")]
+    (one,), (two,), (copy,), (stored,) = bo.sees(), again.sees(), other.sees(), ann.sees()
+    assert one is two and isinstance(one, Private) and isinstance(copy, Private) and isinstance(stored, Acknowledged)
+    assert (one.nick, one.text, one.user, one.to) == ("Ann", "psst", "idann", "")
+    assert (copy.nick, copy.text, copy.user, copy.to) == ("Ann", "psst", "idbo", "Bo")
+    assert one.entry == copy.entry == stored.entry and one.entry
+    assert (one.entry.room, one.entry.tags, stored.label, stored.to) == ("@Bo", "+a=b", "r", "idbo")
+    assert one.entry.seq == post.positions.known["idbo", "idann"].seq and not post.positions.flying
+    assert ROOM not in post.hub.rooms.loaded and not post.missed(again)
+
+
+def test_somebody_absent_is_shown_it_at_the_next_login_and_once() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann, cy, bo = (post.log_in(name) for name in ("Ann", "Cy", "Bo"))
+    away(post, bo)
+    ann.types("/msg Bo one", "/msg Bo two")
+    cy.types("/msg BO three")
+    post.settle()
+    assert ann.sees() == [Notice((LATER,)), Notice((LATER,))] and cy.sees() == [Notice((LATER,))]
+    bo = post.log_in("Bo")
+    missed, of_ann, of_cy = post.missed(bo)
+    assert missed == Missed("", 3, NOON)
+    assert texts(of_ann) == [("@Bo", "Ann", "one"), ("@Bo", "Ann", "two")] and texts(of_cy) == [("@Bo", "Cy", "three")]
+    assert isinstance(of_ann, PrivateShown) and of_ann.missed and (of_ann.other, of_ann.user) == ("Ann", "idann")
+    assert post.missed(bo) == []
+    bo.types("/msg Ann four")
+    away(post, bo)
+    assert post.missed(post.log_in("Bo")) == [], "nobody misses their own messages"
+
+
+def test_a_message_reaches_others_although_its_session_ends() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    ann.types("/msg Bo bye")
+    ann.leave()
+    post.settle()
+    assert Private("Ann", "bye") in bo.sees()
+    again = post.log_in("Ann")
+    again.types("/msg Bo more")
+    away(post, bo)
+    again.leave()
+    post.settle()
+    assert post.log()[-1] == (ROOM, "Ann", "more")
+
+
+def test_messages_that_no_session_took_wait_for_a_login() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    other = post.log_in("Ann")
+    other.stall()
+    bo.stall()
+    ann.types("/msg Bo one")
+    post.settle()
+    bo.read()
+    ann.types("/msg Bo two")
+    post.settle()
+    assert [text_in(one.entry) for one in bo.sees() if isinstance(one, Private) and one.entry] == ["two"]
+    assert not other.seen and post.positions.known["idbo", "idann"].seq == 0
+    _, shown = post.missed(bo)
+    assert [text for _, _, text in texts(shown)] == ["one", "two"] and not bo.user.unread
+    ann.types("/msg Bo three")
+    post.settle()
+    assert post.positions.known["idbo", "idann"].seq == post.house.broker.log[-1].seq
+
+
+def test_users_of_other_nodes_are_given_it_by_their_node() -> None:
+    post = Post("Ann", "Bo")
+    ann = post.log_in("Ann")
+    bo = post.log_in("Bo").user
+    bo.is_remote, bo.sessions = True, []
+    given: list[tuple[str, str]] = []
+    answers: list[bool | None] = [True, None]
+    post.hub.remote.deliver = lambda user, event, done: (given.append((user.nick, event.text)), done(answers.pop(0)))  # type: ignore[func-returns-value, assignment]
+    ann.types("/msg Bo one", "/msg Bo two")
+    post.settle()
+    assert given == [("Bo", "one"), ("Bo", "two")] and ann.sees() == []
+    first = next(entry.seq for entry in post.house.broker.log if entry.room == ROOM)
+    assert post.positions.known["idbo", "idann"].seq == first, "nobody knows whether the second one arrived"
+
+
+def test_a_message_that_another_process_has_stored_is_given_by_that_process() -> None:
+    post = Post("Ann", "Bo")
+    ann = post.log_in("Ann")
+    post.house.commit(post.house.broker.store([Draft(ROOM, "Bo", Said("hi"), "other-1.1")]))
+    post.settle()
+    assert ann.sees() == []
+
+
+def test_what_cannot_be_announced_or_stored_is_refused() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    post.positions.fault = "the disk is full"
+    direct.send_private(post.hub, ann.session, "Bo", "one", label="r")
+    post.settle()
+    assert [(one.code, one.label) for one in ann.sees() if isinstance(one, Refusal)] == [("not-stored", "r")]
+    assert post.missed(bo) == [] and not post.log()
+    post.positions.fault = ""
+    direct.send_private(post.hub, ann.session, "Bo", "one", label="r")
+    post.positions.answer()
+    post.house.fail()
+    post.settle()
+    assert [(one.code, one.label) for one in ann.sees() if isinstance(one, Refusal)] == [("not-stored", "r")]
+    assert not post.positions.flying and post.missed(bo) == []
+    direct.send_private(post.hub, ann.session, "Bo", "two", label="s")
+    post.positions.answer()
+    drafts = post.house.gather()
+    post.hub.pipeline.failed(drafts, "no answer", sure=False)
+    post.house.commit(post.house.broker.store(drafts))
+    (stored,) = (one for one in ann.sees() if isinstance(one, Acknowledged))
+    assert (stored.label, stored.entry.room, stored.to) == ("s", "@Bo", "idbo")
+    assert Private("Ann", "two") in bo.sees(), "it was stored after all"
+
+
+def test_guests_and_those_without_history_are_not_stored() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    post.accounts.add("Dee", history=False)
+    ann, dee, bo = (post.log_in(name) for name in ("Ann", "Dee", "Bo"))
+    (guest,) = post.house.enter("Guest")
+    guest.types("/msg Bo one", "/msg Cy two")
+    ann.types("/msg Guest one", "/msg Ann self")
+    post.settle()
+    assert codes(guest) == ["no-such-name"] and Private("Guest", "one") in bo.sees()
+    assert guest.sees() == [] and Private("Ann", "self") in ann.sees()
+    ann.types("/msg Dee one", "/msg Dee two")
+    dee.types("/msg Ann three")
+    post.settle()
+    assert ann.sees() == [Notice(("Not stored, because Dee switched the history off",)), Private("Dee", "three")]
+    told = dee.sees()
+    assert told[:2] == [Private("Ann", "one"), Private("Ann", "two")]
+    assert told[2:] == [Notice(("Not stored, because you switched the history off",))]
+    away(post, dee)
+    ann.types("/msg Dee four")
+    assert codes(ann) == ["no-such-name"] and not post.log()
+    typing = lambda: direct.send_private(post.hub, ann.session, "Cy", "", Kind.EPHEMERAL, tags="+typing=active")  # noqa: E731
+    with pytest.raises(Refused, match="Nobody here"):
+        typing()
+    with pytest.raises(Refused, match="nothing to send"):
+        direct.send_private(post.hub, ann.session, "Cy", " ")
+
+
+def test_a_guest_who_still_holds_the_name_and_a_closed_account_are_no_partners() -> None:
+    post = Post("Ann")
+    ann = post.log_in("Ann")
+    (bo,) = post.house.enter("Bo")
+    post.accounts.known["bo"] = post.accounts.known["ann"][0].__class__(id="idbo", name="Bo", created=NOON), "x"
+    ann.types("/msg Bo psst")
+    post.settle()
+    assert bo.sees() == [Private("Ann", "psst")] and not post.log()
+    post.accounts.add("Cy", suspended=True)
+    ann.types("/msg Cy psst")
+    assert codes(ann) == ["no-such-name"]
+    post.hub.positions = None
+    assert post.hub.private_log.partner(ann.session, "Cy", None) is None and post.missed(ann) == []
+    names: list[Any] = []
+    post.hub.private_history.list(ann.session, names.append)
+    post.hub.private_history.catch_up(bo.session)
+    assert names == [()]
+
+
+def test_both_people_read_and_search_their_conversation_and_nobody_else_finds_it() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann, bo, cy = (post.log_in(name) for name in ("Ann", "Bo", "Cy"))
+    ann.types("/msg Bo one", "/history Bo")
+    post.settle()
+    bo.types("/msg Ann two", "/history @ann 1", "/search @Ann one")
+    post.settle()
+    (shown,) = (one for one in ann.sees() if isinstance(one, PrivateShown))
+    assert texts(shown) == [("@Bo", "Ann", "one")] and not shown.missed and shown.tail == ()
+    latest, found = (one for one in bo.sees() if isinstance(one, PrivateShown))
+    assert texts(latest) == [("@Ann", "Bo", "two")] and texts(found) == [("@Bo", "Ann", "one")]
+    (guest,) = post.house.enter("Guest")
+    cy.types("/history Bo", "/search @Bo one", "/history Nobody", "/history Cy", "/history Bo 0")
+    guest.types("/history Bo", "/search @Bo one")
+    post.settle()
+    told = cy.sees()
+    assert told[:2] == [Notice(("There are no messages between you and Bo",)), Notice(("Nothing found",))]
+    assert [one.code for one in told[2:] if isinstance(one, Refusal)] == [
+        "no-such-name",
+        "no-such-name",
+        "number-invalid",
+    ]
+    assert [type(one) for one in guest.sees()] == [Refusal, Notice]
+    with pytest.raises(Refused, match="not logged in"):
+        post.hub.private_history.room_with(guest.session, "Bo")
+
+
+def test_a_page_of_several_rooms_names_the_recipients_of_private_messages() -> None:
+    post = Post("Ann", "Bo")
+    ann = post.log_in("Ann")
+    (guest,) = post.house.enter("Guest")
+    host = ann.user.host
+    entries = [
+        Entry("ops", 1, 0, NOON, "Ann", "x", Said("a"), host),
+        Entry(ROOM, 2, 0, NOON, "Ann", "x", Said("b"), host),
+        Entry(ROOM, 3, 2, NOON, "Bo", "x", Said("c"), "~user@idbo.account"),
+        Entry("@idann+idgone", 4, 0, NOON, "Ann", "x", Said("d"), host),
+    ]
+    show = post.hub.private_history.shown
+    assert [one.room for one in show(ann.session, LogPage(entries)).entries] == ["ops", "@Bo", "@Ann", "@idgone"]
+    assert show(guest.session, LogPage(entries)).entries is entries
+    post.hub.private_history.note_given(guest.session, ann.user.account, LogPage(entries))  # type: ignore[arg-type]
+    assert not post.positions.known
+    account = post.accounts.find("Bo")
+    assert account
+    event = post.hub.private_history.event(ann.session, account, LogPage(entries, True, "A part."), "none", "more")
+    assert isinstance(event, PrivateShown) and event.tail == ("more", "A part.")
+    assert post.hub.private_history.event(ann.session, account, LogPage((), note="A part."), "none") == Notice(
+        ("none", "A part.")
+    )
+
+
+def test_a_long_absence_is_shown_in_parts_and_an_unreadable_log_later() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    away(post, bo)
+    for number in range(3):
+        ann.types(f"/msg Bo {number}")
+        post.settle()
+    post.house.broker.page = 2
+    bo = post.log_in("Bo")
+    post.house.broker.fault = "the log is damaged"
+    assert post.missed(bo) == []
+    post.house.broker.fault = ""
+    _, shown = post.missed(bo)
+    assert [text for _, _, text in texts(shown)] == ["0", "1"] and isinstance(shown, PrivateShown)
+    assert shown.tail == ("There is more, see /history Ann",)
+    _, shown = post.missed(bo)
+    assert [text for _, _, text in texts(shown)] == ["2"]
+    post.hub.private_history.catch_up(bo.session)
+    post.positions.given("idbo", "idann", 0)
+    gone = post.log_in("Bo")
+    post.positions.known["idbo", "idann"] = post.positions.known["idbo", "idann"]._replace(waiting=True)
+    post.hub.private_history.catch_up(gone.session)
+    gone.leave()
+    post.settle()
+    assert post.positions.known["idbo", "idann"].waiting
+
+
+def test_conversations_are_listed_with_their_last_times() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann = post.log_in("Ann")
+    ann.types("/msg Bo one")
+    post.settle()
+    post.house.now += 60
+    post.positions.known["idann", "idcy"] = post.positions.known["idann", "idbo"]._replace(other="idcy")
+    lists: list[Any] = []
+    post.hub.private_history.list(ann.session, lists.append)
+    post.settle()
+    post.positions.fault = "no"
+    post.hub.private_history.list(ann.session, lists.append)
+    post.settle()
+    assert lists == [[("Bo", NOON)], []]
