@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from in_thread import InThread
 
+from irc_scene import Irc
 from scene import PROMPT, Client
 
 LATER = b"*** Bo is not here now, and will be shown your message at the next login ***\n"
@@ -53,3 +54,48 @@ def test_a_message_to_somebody_absent_arrives_at_the_next_login_on_nc(place: InT
     ann.say("/msg Bo three")
     bo.sees(b"Ann (private): three\n")
     ann.sees_nothing()
+
+
+def irc(place: InThread, name: str, *caps: str) -> Irc:
+    """Return the IRC client of the owner of an account, who is not in any room."""
+    peer = Irc(place.port)
+    peer.nick = name
+    peer.say(
+        "CAP LS 302", f"CAP REQ :{' '.join(caps)}", f"PASS {name}:open sesame", f"NICK {name}", f"USER {name} 0 * :x"
+    )
+    peer.say("CAP END")
+    return peer
+
+
+def test_irc_gets_what_was_missed_with_times_unless_it_asks_itself(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits")
+    ann, bo = registered(place, "Ann"), registered(place, "Bo")
+    bo.say("/quit")
+    ann.skips_to(b"*** Bo has left the chat ***\n")
+    ann.say("/msg Bo one", "/msg Bo two")
+    ann.sees(LATER + LATER)
+    asking = irc(place, "Bo", "batch", "server-time", "message-tags", "draft/chathistory")
+    assert not [line for line in asking.sync() if line.verb == "PRIVMSG"]
+    plain = irc(place, "Bo", "batch", "server-time", "message-tags")
+    lines = []
+    while not lines or lines[-1].params[-1] != "two":
+        lines.append(plain.next())
+    begin, one, two = lines[-3:]
+    assert (begin.verb, begin.params[1:]) == ("BATCH", ("chathistory", "Ann"))
+    assert (one.params, two.params) == (("Bo", "one"), ("Bo", "two")) and "time" in one.tags
+    asking.say("CHATHISTORY LATEST Ann * 10")
+    (first, second) = [line for line in asking.sync() if line.verb == "PRIVMSG"]
+    assert (first.params, second.params) == (("Bo", "one"), ("Bo", "two"))
+    asking.say(f"CHATHISTORY BEFORE Ann msgid={second.tags['msgid']} 10", "PRIVMSG Ann :three")
+    assert [line.params for line in asking.sync() if line.verb == "PRIVMSG"] == [("Bo", "one")]
+    ann.sees(b"Bo (private): three\n")
+    asking.say("CHATHISTORY TARGETS timestamp=2020-01-01T00:00:00.000Z timestamp=2060-01-01T00:00:00.000Z 10")
+    assert [line.params[1] for line in asking.sync() if line.verb == "CHATHISTORY"] == ["Ann"]
+    guest = Irc(place.port)
+    guest.nick = "guest"
+    guest.say("CAP REQ :batch draft/chathistory", "NICK guest", "USER guest 0 * :x", "CAP END")
+    guest.sync()
+    guest.say("CHATHISTORY LATEST Ann * 10")
+    assert [line.verb for line in guest.sync()] == ["BATCH", "BATCH"]
+    for one in (asking, plain, guest):
+        one.sock.close()

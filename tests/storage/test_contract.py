@@ -13,6 +13,8 @@ from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import BrokerError, Closed
+from hubbub.model import queries
+from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Said
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
@@ -648,3 +650,24 @@ async def test_room_keeps_its_id_when_it_is_renamed_and_the_next_one_of_the_name
     await probe.commit(draft("lab", "ops", Kind.ROOM_RENAMED))
     assert (await probe.open("lab")).id == after
     assert len({(await probe.open(name)).id for name in ("dev", "lab", "ops")}) == 3
+
+
+async def test_a_private_conversation_is_stored_like_a_room_and_hidden_from_all_but_two(probe: Probe) -> None:
+    room = conversation_of("a1", "b2")
+    await probe.say("tea in the lobby")
+    entries = await probe.commit(*said("tea for two", "more", room=room))
+    for viewer in (Viewer(account="a1"), Viewer(account="b2")):
+        page = await probe.read(queries.Latest(room, 10, viewer=viewer))
+        assert texts(page.entries) == ["tea for two", "more"]
+        assert texts((await probe.read(queries.After(room, entries[0].seq, LAST, 9, viewer=viewer))).entries) == [
+            "more"
+        ]
+        found = await probe.read(queries.Search("tea", 10, viewer=viewer))
+        assert sorted(texts(found.entries)) == ["tea for two", "tea in the lobby"]
+        assert texts((await probe.read(queries.Search("tea", 10, room, viewer=viewer))).entries) == ["tea for two"]
+    for viewer in (Viewer(), Viewer(operator=True), Viewer(account="c3"), Viewer(rooms=(room,), account="c3")):
+        assert not (await probe.read(queries.Latest(room, 10, viewer=viewer))).entries
+        assert texts((await probe.read(queries.Search("tea", 10, viewer=viewer))).entries) == ["tea in the lobby"]
+        assert not (await probe.read(queries.Search("tea", 10, room, viewer=viewer))).entries
+        listed = await probe.read(queries.AllRooms(10, viewer=viewer))
+        assert [name for name, _ in listed.rooms] == ["lobby"] and listed.count == 1
