@@ -6,7 +6,7 @@ import pytest
 
 from hubbub.errors import Refused
 from hubbub.model.access import HIDDEN, Action, may, sees
-from hubbub.model.conversation import conversation_of, is_conversation, parties_of, partner_of
+from hubbub.model.conversation import can_have_log, conversation_of, is_conversation, parties_of, partner_of
 from hubbub.model.room.state import RoomState
 from hubbub.model.viewer import SYSTEM, Viewer
 from hubbub.text.names import check_room
@@ -21,6 +21,8 @@ def test_a_conversation_has_one_room_that_nobody_can_name() -> None:
     assert partner_of(ROOM, "a1") == "b2" and partner_of(ROOM, "b2") == "a1" and partner_of("@a1+a1", "a1") == "a1"
     with pytest.raises(Refused):
         check_room(ROOM)
+    assert can_have_log(ROOM) and can_have_log("ops")
+    assert not any(can_have_log(name) for name in ("@", "@a1", "@a1+", "@a+b+c", "@a b+c", "a b"))
 
 
 @pytest.mark.parametrize("action", Action)

@@ -6,7 +6,12 @@ names contain neither `@` nor `+`.
 
 from __future__ import annotations
 
+import re
+
+from hubbub.text.names import is_room
+
 MARK = "@"
+_NAME = re.compile(r"@[0-9A-Za-z]{1,64}\+[0-9A-Za-z]{1,64}")
 
 
 def conversation_of(one: str, other: str) -> str:
@@ -17,6 +22,11 @@ def conversation_of(one: str, other: str) -> str:
 def is_conversation(room: str) -> bool:
     """Return whether a room is a private conversation, by its name."""
     return room.startswith(MARK)
+
+
+def can_have_log(name: str) -> bool:
+    """Return whether a name is that of a room, or of a private conversation: no other names are in a log."""
+    return _NAME.fullmatch(name) is not None if is_conversation(name) else is_room(name)
 
 
 def parties_of(room: str) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from hubbub.config import Settings
 from hubbub.errors import BrokerError, Refused, SettingsError, reason
 from hubbub.files import replace_durably
 from hubbub.model.codec import Record, entry_of, record
-from hubbub.model.conversation import parties_of
+from hubbub.model.conversation import can_have_log, is_conversation
 from hubbub.model.entries import KIND, SAID, Entry, Kind
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.broker import lock
@@ -257,10 +257,7 @@ def _check_header(lines: Lines) -> None:
 @lru_cache(1024)
 def _is_room(name: str) -> bool:
     """Return whether a name is one that a room can have. Raise Refused if it is not even similar to one."""
-    parties = parties_of(name)
-    if parties:
-        return len(parties) == 2 and all(id.isascii() and id.isalnum() for id in parties)
-    return check_room(name) == name
+    return can_have_log(name) if is_conversation(name) else check_room(name) == name
 
 
 def _entry(data: bytes, latest: float) -> Entry:

@@ -59,5 +59,6 @@ class StreamSearch:
 
         if query.room in rooms and not readable(query.viewer, rooms[query.room].room):
             return LogPage(())
-        page = await self.copy.search(replace(query, viewer=SYSTEM))
+        viewer = SYSTEM._replace(account=query.viewer.account)
+        page = await self.copy.search(replace(query, viewer=viewer))
         return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])

@@ -14,10 +14,10 @@ import msgspec
 from hubbub.cluster.nats.log.batches import end_of, entry, line, message_of
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry, checked
 from hubbub.cluster.nats.subjects import room_of
+from hubbub.model.conversation import can_have_log
 from hubbub.model.entries import Entry, Joined, Kind, Said, TopicSet
 from hubbub.model.queries import OpenedRoom
 from hubbub.model.room.state import RoomState, Topic, target_of
-from hubbub.text.names import is_room
 
 PART_CHARS = 128 * 1024  # characters of redacted ids that are stored as a message of their own
 
@@ -181,7 +181,7 @@ def read_state(data: bytes) -> StreamState | None:
         stored = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    if not (is_room(stored.name) and is_room(room_of(stored.key)) and 0 <= stored.ruling <= stored.upto):
+    if not (can_have_log(stored.name) and can_have_log(room_of(stored.key)) and 0 <= stored.ruling <= stored.upto):
         return None
     return StreamState(
         msgspec.structs.replace(
