@@ -761,3 +761,20 @@ def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> No
     alone = town.house.connect()
     town.hub.account_users.log_in(alone.session, limited, lambda refusal: None)
     assert not alone.session.operator and alone.user.account is town.accounts.find("Ann")
+
+
+def test_a_guest_who_is_about_to_join_a_room_logs_in_after_that() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    (guest,) = town.house.enter("Gast")
+    guest.types("/join ops")
+    town.house.answer()
+    account = town.accounts.find("Ann")
+    assert account
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.log_in(guest.session, account, outcomes.append)
+    assert guest.user.nick == "Gast" and not outcomes
+    town.settle()
+    assert outcomes == [None] and guest.user is ann.user and not guest.session.waits
+    assert town.kinds()[-3:] == [("Gast", Joined), ("Gast", Left), ("Gast", Left)]
+    assert [room.name for room in ann.user.rooms.values()] == ["lobby"]

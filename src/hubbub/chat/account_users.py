@@ -82,6 +82,11 @@ class AccountUsers:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
         if user:
             self._rooms.note_masks(user)
+        if user and any(join and not join.done for join in user.joining.values()):
+            # The page logs in beside the commands of its session. The log must not say that the guest has joined.
+            go_on = self._again(session, account, outcome)
+            session.queue(Operation("login", account.name, answer=lambda _: go_on()))
+            return
         session.limited = account.limited
         if there:
             self._move(session, there, outcome)
