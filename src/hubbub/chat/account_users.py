@@ -1,5 +1,8 @@
 """The users who own an account: one user for all sessions of an account, under the account's name.
 
+In a cluster these may be sessions on several nodes. No node holds a lease of the name: the record of the account, of
+which the store accepts one, keeps the guests of all nodes away from it.
+
 A session logs in before it has a user, or while its user is a guest. Then the guest becomes the account's user, or the
 session moves to the account's user if that one is here already. When the last session is lost, the user stays for
 GRACE_SECONDS, so that a reload of the page or a short loss of the network is no leave and no join for the others.
@@ -9,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from hubbub.chat.accounts import Checked, LoginPeer
 from hubbub.chat.core import Core
 from hubbub.chat.naming import Naming
+from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Session, User
 from hubbub.chat.turns import Operation
@@ -32,6 +37,22 @@ Outcome = Callable[[Refused | None], None]
 Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
 
 
+class Chat(Protocol):
+    """The part of the hub that ends sessions and users; hub.py has the class."""
+
+    def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
+        """End a session."""
+        ...
+
+    def leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
+        """Take a user out of all rooms, by its last session."""
+        ...
+
+    def expel_here(self, user: User, reason: str) -> None:
+        """End all sessions of a user on this node with a reason."""
+        ...
+
+
 class AccountUsers:
     """Let sessions log in, and keep the users of accounts while they are away.
 
@@ -39,9 +60,8 @@ class AccountUsers:
         core: the users, the pipeline and the accounts.
         rooms: the rooms.
         naming: gives users their nicks.
-        leave: takes a user out of all rooms, by its last session.
-        expel: ends all sessions of a user with a reason.
-        depart: ends one session.
+        remote: the users of other nodes.
+        chat: ends sessions and users.
 
     """
 
@@ -50,17 +70,14 @@ class AccountUsers:
         core: Core,
         rooms: Rooms,
         naming: Naming,
-        leave: Callable[[Session, User, str, bool], None],
-        expel: Callable[[User, str], None],
-        depart: Callable[[Session, str], None],
+        remote: RemoteUsers,
+        chat: Chat,
     ) -> None:
         self._core = core
         self._rooms = rooms
         self._naming = naming
-        self._leave = leave
-        self._expel = expel
-        self._depart = depart
-        self._users: dict[str, User] = {}  # the users here, by the id of their account
+        self._remote = remote
+        self._chat = chat
         self._registering: set[str] = set()  # the folded names that sessions here are registering
         # By the id of an account: the user who is about to own it, and the other logins, which wait for that.
         self._coming: dict[str, tuple[User, list[Callable[[], None]]]] = {}
@@ -76,7 +93,7 @@ class AccountUsers:
                 password changed since.
 
         """
-        user, there = session.user, self._users.get(account.id)
+        user, there = session.user, self._core.owners.get(account.host)
         now = self._check_still(account)
         if user and user.account:
             raise refusals.LOGGED_IN_ALREADY(name=user.nick)
@@ -88,8 +105,8 @@ class AccountUsers:
             session.queue(Operation("login", account.name, answer=lambda _: go_on()))
             return
         session.limited = account.limited
-        if there:
-            self._move(session, there, outcome)
+        if there and not (there.is_remote and self._core.nicks.is_held_by_guest(account.name, user)):
+            self._move(session, there, now, outcome)
         elif coming := self._coming.get(account.id):
             coming[1].append(self._again(session, account, outcome))
         elif user and key_of(account.name) in user.keys:
@@ -100,7 +117,7 @@ class AccountUsers:
         elif user:
             self._rename(session, user, account, outcome)
         else:
-            self._come(session, account, outcome)
+            self._come(session, now, outcome)
 
     def _check_still(self, account: Account) -> Account:
         """Return the newest record of an account.
@@ -222,24 +239,12 @@ class AccountUsers:
 
     def _come(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Give a session without a user the new user of an account."""
-        user, nick = self._core.nicks.claim(account.name, account=account)
-        self._coming[account.id] = user, []
-
-        def held(refusal: Refused | None) -> None:
-            now = self._now(account)
-            refusal = refusal or (now if isinstance(now, Refused) else None)
-            if isinstance(now, Refused) or refusal or session.closed:
-                self._core.nicks.release_all(user)
-            else:
-                self._assign(user, now)
-                user.id = account.id
-                self._naming.attach(session, user)
-                self._greet(session, user)
-            if not session.closed:
-                outcome(refusal)
-            self._came(user, account.id)
-
-        self._naming.reserve(session, nick, held, account)
+        user, _ = self._core.nicks.claim(account.name, account=account)
+        self._assign(user, account)
+        user.id = account.id
+        self._naming.attach(session, user)
+        self._greet(session, user)
+        outcome(None)
 
     def _rename(self, session: Session, user: User, account: Account, outcome: Outcome) -> None:
         """Give a guest the name of their account."""
@@ -260,11 +265,8 @@ class AccountUsers:
                 self._own(user, now)
                 end(None)
 
-        def renamed(refusal: Refused | None) -> None:
-            if refusal:
-                end(refusal)
-            else:  # behind the rename among the session's replies
-                session.queue(Operation("login", account.name, answer=stored))
+        def renamed() -> None:  # behind the rename among the session's replies
+            session.queue(Operation("login", account.name, answer=stored))
 
         self._coming[account.id] = user, []
         try:
@@ -280,8 +282,8 @@ class AccountUsers:
         except Refused as refusal:
             return refusal
 
-    def _move(self, session: Session, there: User, outcome: Outcome) -> None:
-        """Make a session one of the account's user that is here already; the guest that it was leaves the chat."""
+    def _move(self, session: Session, there: User, account: Account, outcome: Outcome) -> None:
+        """Make a session one of the account's user that is in the chat already; the guest that it was leaves it."""
 
         def welcome() -> None:
             self._greet(session, there)
@@ -291,7 +293,12 @@ class AccountUsers:
             self._retire(session, guest)
             there.absorb(guest)
             session.replies.append(NickAssigned(there.nick, guest.nick, alone=True))
+        if first := there.is_remote:
+            self._remote.take_in(there)
+            there.own(account)
         self._naming.attach(session, there, welcome)
+        if first:
+            self._remote.came(there)
 
     def _retire(self, session: Session, guest: User) -> None:
         """Take a guest out of the chat, whose session goes on as another user's."""
@@ -328,9 +335,10 @@ class AccountUsers:
             self._greet(session, user)
 
     def _assign(self, user: User, account: Account) -> None:
-        self._users[account.id] = user
         user.own(account)
         user.recall(self._core.memories.of(account.host, self._core.clock()))
+        self._core.owners[user.host] = user
+        self._core.nicks.need_no_lease(user)
 
     def _greet(self, session: Session, user: User) -> None:
         self._core.reply(session, LoggedIn(user.nick))
@@ -341,35 +349,51 @@ class AccountUsers:
         """Return whether a user stays when their last session ends; `asked` says that they wanted to leave."""
         if self._core.closing or not user.account:
             return False
-        return user.account.stays or not asked
+        return user.account.stays or not asked or bool(self._remote.homes(user))
 
     def wait(self, session: Session, user: User, reason: str) -> None:
-        """Keep a user who has lost their last session; they leave if no session comes back in time."""
-        if user.account and not user.account.stays:
+        """Keep a user who has lost their last session here; they leave if no session comes back in time.
+
+        If they have sessions on other nodes, the others see nothing of it.
+        """
+        if self._remote.homes(user):
+            self._hand_over(user, reason)
+        elif user.account and not user.account.stays:
             self._core.later(GRACE_SECONDS, partial(self._end, session, user, user.screens, reason))
 
     def _end(self, session: Session, user: User, screens: int, reason: str) -> None:
-        if user.present and user.screens == screens and not (user.sessions or self._core.closing):
-            self._leave(session, user, reason, False)
+        if not user.present or user.screens != screens or user.sessions or user.is_remote or self._core.closing:
+            return
+        if self._remote.homes(user):
+            self._hand_over(user, reason)
+        else:
+            self._chat.leave(session, user, reason, False)
 
     def forget(self, user: User) -> None:
         """Forget a user who has left."""
-        if user.account:
-            self._users.pop(user.account.id, None)
+        self._core.disown(user)
         for id in [id for id, (coming, _) in self._coming.items() if coming is user]:
             self._came(user, id)
+
+    def _hand_over(self, user: User, reason: str) -> None:
+        """Leave a user to the other nodes, which have sessions of them."""
+        rooms = [room.name for room in user.rooms.values()]
+        self._remote.hand_over(user, reason)
+        for name in rooms:
+            self._rooms.close_if_empty(name)
 
     # --- changes of accounts ----------------------------------------------------------------------------------------
 
     def changed(self, account: Account) -> None:
         """Follow an account that was registered, changed, suspended or deleted, here or elsewhere."""
-        user = self._users.get(account.id)
-        if user is None and key_of(account.name) not in self._registering and account.id not in self._coming:
-            self._naming.give_up_name(key_of(account.name))
-        elif user is None:
-            return
+        user = self._core.owners.get(account.host)
+        if user is None or user.is_remote:
+            if user:
+                user.account = account
+            if key_of(account.name) not in self._registering and account.id not in self._coming:
+                self._naming.give_up_name(key_of(account.name))
         elif not account.is_open(self._core.clock()):
-            self._expel(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
+            self._chat.expel_here(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
         else:
             before = user.account
             user.own(account)
@@ -381,4 +405,4 @@ class AccountUsers:
         for session in list(user.sessions):
             if not any(isinstance(one, Operation) and one.kind == PASSWORD for one in session.pending):
                 self._core.reply(session, Notice(("Your password was changed; log in again",)))
-                self._depart(session, "password changed")
+                self._chat.depart(session, "password changed")

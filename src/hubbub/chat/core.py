@@ -111,6 +111,7 @@ class Core:
         self.budget = Budget(lambda: 0.0)  # per address; unlimited until the owner sets limits
         # Calls a function after a number of seconds; until the owner sets it, it calls at once.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
+        self.owners: dict[str, User] = {}  # the users who own an account, of all nodes, by their hosts
         self.loaded: dict[str, Room] = {}  # by name
         self.redactions = Redactions()
         self.memories = Memories()  # of browsers and accounts
@@ -344,6 +345,11 @@ class Core:
         session.next_id += 1
         id = ids.make_id(session.id_prefix, session.next_id)
         self.pipeline.add(Posting(Draft(room, user.nick, Joined(user.real), id, user.host, user.tags, must_store=True)))
+
+    def disown(self, user: User) -> None:
+        """Forget the owner of an account who has left; do nothing for a guest."""
+        if self.owners.get(user.host) is user:
+            del self.owners[user.host]
 
     def touch(self, session: Session) -> None:
         """Report a change to the session's user that other nodes must receive; do nothing without a user."""

@@ -5,7 +5,7 @@ Private messages between accounts are stored (private_log.py). All others are de
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from hubbub.chat.turns import Operation
 from hubbub.model.access import Action
 from hubbub.model.codec import body_of
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.model.events import Acknowledged, Event, Refusal
+from hubbub.model.events import Acknowledged, Event, Private, Refusal
 from hubbub.model.ids import make_id
 from hubbub.text import refusals
 from hubbub.text.cleaning import beginning, clean, is_blank, said
@@ -77,8 +77,8 @@ def _send_unstored(  # noqa: PLR0913 - the parts of a message
     hub: Hub, session: Session, target: User, text: str, kind: Kind, label: str, tags: str
 ) -> None:
     entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
-    if target.is_remote:
-        ask = partial(hub.remote.deliver, target, private(session, entry))
+    if hub.remote.homes(target):
+        ask = partial(_deliver_everywhere, hub, target, private(session, entry))
         session.queue(Operation("message", target.nick, ask, partial(_arrived, session, target, entry, label)))
         return
     # The session's next message must not overtake this one.
@@ -89,6 +89,12 @@ def _hand_over(session: Session, target: User, entry: Entry, label: str, _: obje
     if not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
     return _arrived(session, target, entry, label, deliver(target, private(session, entry)))
+
+
+def _deliver_everywhere(hub: Hub, target: User, event: Private, done: Callable[[bool | None], None]) -> None:
+    """Deliver a private message on all nodes where the recipient is; one of them is enough."""
+    here = deliver(target, event)
+    hub.remote.deliver(target, event, lambda there: done(here or there))
 
 
 def deliver(target: User, event: Event) -> bool:

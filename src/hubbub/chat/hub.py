@@ -70,10 +70,12 @@ class Hub(Core):
         self.steps = Steps(self.delivery, self.remote, self.send_to)
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
-        self.account_users = AccountUsers(self, self.rooms, self.naming, self._leave, self.expel, self.depart)
+        self.account_users = AccountUsers(self, self.rooms, self.naming, self.remote, self)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
+        self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
+        self.remote.rename = self.naming.renamed_elsewhere
 
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""
@@ -111,7 +113,7 @@ class Hub(Core):
         session.closed = True
         user = session.user
         if user and len(user.sessions) == 1 and not self.account_users.lingers(user, asked):
-            self._leave(session, user, reason, asked)
+            self.leave(session, user, reason, asked)
         else:
             self._go(session, user, reason)
         self.rooms.withdraw(session)
@@ -132,7 +134,7 @@ class Hub(Core):
             if not user.sessions:
                 self.account_users.wait(session, user, reason)
 
-    def _leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
+    def leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
         """Take a user out of all rooms with their last session, and free their nick."""
         leaves: dict[str, Left] = {}
         joining = [room for room, join in user.joining.items() if join]
@@ -157,17 +159,21 @@ class Hub(Core):
 
     def expel(self, user: User, reason: str) -> None:
         """End all sessions of a user, on this node or on another one, and give them the reason."""
-        if user.is_remote:
+        if self.remote.homes(user):
             self.remote.expel(user, reason)
+        self.expel_here(user, reason)
+
+    def expel_here(self, user: User, reason: str) -> None:
+        """End all sessions of a user on this node, and give them the reason."""
         for session in list(user.sessions):
             self.reply(session, Notice((f"You are cut off: {reason}",)))
             self.depart(session, reason)
         if user.present and user.last_session:
-            self._leave(user.last_session, user, reason, False)
+            self.leave(user.last_session, user, reason, False)
 
     def send_to(self, user: User, event: Event) -> None:
         """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""
-        if user.is_remote:
+        if self.remote.homes(user):
             self.remote.send(user, event)
         for session in user.sessions:
             if not session.paused:

@@ -8,6 +8,7 @@ from functools import partial
 from hubbub.chat.core import Core
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, User, author, owner
+from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.account import Account
@@ -127,13 +128,11 @@ class Naming:
             self._core.probe(one, partial(known, one))
         return True
 
-    def reserve(
-        self, session: Session, nick: str, held: Callable[[Refused | None], None], account: Account | None = None
-    ) -> None:
+    def reserve(self, session: Session, nick: str, held: Callable[[Refused | None], None]) -> None:
         """Claim a name in the cluster that the session has claimed on this node already.
 
         `held` is called with None on success, or with the refusal: at once on a single node, otherwise later. The
-        session's next commands wait meanwhile. Without its account, a name that is registered meanwhile is refused.
+        session's next commands wait meanwhile. A name that is registered meanwhile is refused.
         """
         if self._core.nicks.names is None:
             held(None)
@@ -144,7 +143,7 @@ class Naming:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
                 refusal = refusals.NAME_TAKEN(name=nick)
-            elif account is None and self._core.nicks.accounts.find(nick):
+            elif self._core.nicks.accounts.find(nick):
                 refusal = refusals.NAME_REGISTERED(name=nick)
             held(refusal)
             session.end(operation)
@@ -231,8 +230,6 @@ class Naming:
             if not user.present:
                 self._core.nicks.losing.discard(key_of(user.nick))
                 self._core.nicks.release(nick)
-                if account and refused:
-                    refused(refusals.LOGIN_FAILED())
             elif refusal is None:
                 publish(session, nick)
             else:
@@ -244,11 +241,13 @@ class Naming:
 
         if key_of(nick) in had:
             publish(session, nick)
+        elif account:
+            held(None)
         else:
-            self.reserve(session, nick, held, account)
+            self.reserve(session, nick, held)
 
-    def rename_to(self, session: Session, account: Account, outcome: Callable[[Refused | None], None]) -> None:
-        """Give a guest the name of their account; `outcome` is called now or later, also if the guest has left.
+    def rename_to(self, session: Session, account: Account, published: Callable[[], None]) -> None:
+        """Give a guest the name of their account, and call `published` when the rename is on its way.
 
         Raises:
             Refused: another user holds the name, or one that looks like it.
@@ -257,9 +256,9 @@ class Naming:
 
         def publish(session: Session, nick: str) -> None:
             self._publish(session, nick)
-            outcome(None)
+            published()
 
-        self._rename(session, account.name, outcome, publish, account)
+        self._rename(session, account.name, None, publish, account)
 
     def lose_name(self, key: str) -> None:
         """Rename a user whose name a user of another node has taken meanwhile: append the first number that is free.
@@ -275,7 +274,11 @@ class Naming:
 
     def give_up_name(self, key: str) -> None:
         """Rename the guest of this node, if there is one, who holds a folded name that is registered now."""
-        if self._core.nicks.is_held_by_guest(key):
+        guest = self._core.users.get(key)
+        if guest is None or not self._core.nicks.is_held_by_guest(key):
+            return
+        # A claim that the cluster has not answered yet is refused when it does.
+        if not any(isinstance(one, Operation) and one.kind == "claim" for one in guest.changing):
             self._rename_by_number(key, "is registered by somebody else now", self._publish)
 
     def _rename_by_number(self, key: str, reason: str, publish: Callable[[Session, str], None]) -> None:
@@ -317,6 +320,10 @@ class Naming:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
         self._core.publish_event(session, {room.name: NickChanged(nick) for room in session.rooms.values()})
+
+    def renamed_elsewhere(self, user: User, nick: str) -> None:
+        """Follow a rename by a session of the user on another node."""
+        self._renamed(user, nick, False)
 
     def rename_stored(self, posting: Posting, room: Room | None = None, *_: object) -> None:
         """Give a user the new name after a rename was stored, and move its status in the room to that name."""

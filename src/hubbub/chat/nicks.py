@@ -159,6 +159,12 @@ class Nicks:
         """Call a function when the holder of a name lets it go."""
         self._waiting.setdefault(key_of(name), []).append(call)
 
+    def need_no_lease(self, user: User) -> None:
+        """Let go, in the cluster alone, of the names of a user who owns an account: its record keeps guests away."""
+        if self.names:
+            for key in user.keys:
+                self.names.release(key)
+
     def release(self, nick: str) -> None:
         """Release a name in the cluster whose user left during the claim, unless a user of this node holds it."""
         holder = self.users.get(key_of(nick))

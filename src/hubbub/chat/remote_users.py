@@ -2,19 +2,24 @@
 
 Lists, masks and room modes treat them like the users of this node. Events for them go to their own node.
 
+The owner of an account may have sessions on several nodes, this one included, and is one user here all the same, known
+by the host of the account. Each node with sessions of theirs describes them; such a description is a `home` of the
+user. The rooms are the same on all nodes: what one node changes, the others follow by its description and by the log.
+
 In which rooms they are is known from two sides: their node reports it, and the logs of the rooms that are loaded here
 say it. Both give the number of a join or a leave in the log, and the highest number counts, whoever says it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import NamedTuple
 
 from hubbub.chat.core import Core
 from hubbub.chat.session import Posting, Room, User
+from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
 from hubbub.model.events import Event, Private
 from hubbub.model.ids import leave_for, process_of, user_of
@@ -58,13 +63,11 @@ class Place(NamedTuple):
     Args:
         seq: the number of the join or leave in the log that says it.
         inside: whether the user is a member.
-        reported: whether the user's node has said that the user is a member, and not only the log.
 
     """
 
     seq: int
     inside: bool
-    reported: bool
 
 
 class Orphan(NamedTuple):
@@ -110,8 +113,14 @@ class RemoteUsers:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.rooms: dict[str, dict[User, int]] = {}  # by room that has any: its remote members, and their joins
-        self._places: dict[User, dict[str, Place]] = {}  # of each remote user, by room
-        self._authors: dict[str, User] = {}  # the users of all nodes who are here, by the prefix of their ids
+        self._places: dict[User, dict[str, Place]] = {}  # of each user on other nodes, by room
+        # The homes of each user on other nodes, with the newest description of each. A guest has one, which is the
+        # user itself.
+        self._homes: dict[User, dict[User, Person]] = {}
+        self._users: dict[User, User] = {}  # by home
+        # The users who were on this node and went on to other ones, with the reason of their last session's end.
+        self._gone_on: dict[User, str] = {}
+        self._authors: dict[str, User] = {}  # the users of all nodes who are here, by the prefixes of their ids
         # Called with a remote user, and the old away text and real name, after one of them has changed.
         self.described: list[Callable[[User, str, str], None]] = []
         # Called with a remote user, and the loaded room of which the user became a member.
@@ -133,6 +142,10 @@ class RemoteUsers:
         self._orphans: dict[str, dict[str, Orphan]] = {}
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
+        # Called with a user of this node whom another node has put into a room, or taken out of one, or renamed.
+        self.bring: Callable[[User, str], None] = lambda user, name: None
+        self.take_out: Callable[[User, Room], None] = lambda user, room: None
+        self.rename: Callable[[User, str], None] = lambda user, nick: None
         core.presence.append(self._note_author)
 
     def _note_author(self, user: User, before: str) -> None:
@@ -142,48 +155,161 @@ class RemoteUsers:
         elif self._authors.get(user.id_prefix) is user:
             del self._authors[user.id_prefix]
 
+    # --- the homes of users -----------------------------------------------------------------------------------------
+
     def add(self, who: Person) -> User:
-        """Add a user that arrived on another node, and return them."""
-        user = User(who.nick, is_remote=True)
+        """Add a user that arrived on another node, and return the home by which that node describes the user."""
+        home = User(who.nick, is_remote=True)
+        self._add_home(home, who)
+        return home
+
+    def _add_home(self, home: User, who: Person) -> None:
+        self._describe(home, who)
+        user = self._core.owners.get(who.host, home)
+        self._homes.setdefault(user, {})[home] = who
+        self._users[home] = user
+        if user is home:
+            self._arrive(user)
+        elif user not in self._places:  # it has been on this node alone
+            self._places[user] = {}
+            for room in user.rooms.values():
+                self._note(user, room.name, Place(room.members.get(user, 0), True))
+        if who.id_prefix:
+            self._authors[who.id_prefix] = user
+            self._orphans.pop(who.id_prefix, None)
+        self._report(home, Person(""), who)
+
+    def _arrive(self, user: User) -> None:
         user.present = True
-        self._describe(user, who)
+        self._places[user] = {}
         self._core.nicks.note(user)
+        if is_account(user.host):
+            self._core.owners[user.host] = user
         for tell in self._core.presence:
             tell(user, "")
-        self._places[user] = {}
-        self._report(user, who.places)
-        return user
 
-    def update(self, user: User, who: Person) -> None:
-        """Apply a new description of a remote user: the details, a rename, and the rooms."""
-        before, away, real = user.nick, user.away, user.real
-        self._describe(user, who)
-        if before != who.nick:
-            self._core.nicks.forget(user)
-            user.nick = who.nick
-            self._core.nicks.note(user)
-            for room in user.rooms.values():
-                room.state.move_status(user, before)
-            for tell in self._core.presence:
-                tell(user, before)
-        self._report(user, who.places)
+    def update(self, home: User, who: Person) -> None:
+        """Apply a new description of a user by another node: the details, a rename, and the rooms."""
+        user = self._users[home]
+        if self._core.owners.get(who.host, user) is not user:  # a guest has logged in, and the owner is known here
+            self.remove(home)
+            self._add_home(home, who)
+            return
+        before, self._homes[user][home] = self._homes[user][home], who
+        away, real = user.away, user.real
+        if user.is_remote and len(self._homes[user]) == 1:
+            self._describe(user, who)
+            if is_account(who.host):
+                self._core.owners.setdefault(who.host, user)
+        else:
+            self._follow_details(user, before, who)
+        if who.nick not in (before.nick, user.nick):
+            self._rename(user, who.nick)
+        self._report(home, before, who)
         if (away, real) != (user.away, user.real):
             for described in self.described:
                 described(user, away, real)
 
-    def remove(self, user: User) -> None:
-        """Remove a remote user that has left, or whose node is gone."""
+    @staticmethod
+    def _follow_details(user: User, before: Person, who: Person) -> None:
+        """Apply what one node has changed of a user who is on several nodes."""
+        for name in ("real", "away", "operator"):
+            if (value := getattr(who, name)) != getattr(before, name):
+                setattr(user, name, value)
+        if who.modes != before.modes:
+            user.modes = frozenset(who.modes)
+        user.active = max(user.active, who.active)
+
+    def _rename(self, user: User, nick: str) -> None:
+        if not user.is_remote:
+            self.rename(user, nick)
+            return
+        before = user.nick
+        self._core.nicks.forget(user)
+        user.nick = nick
+        self._core.nicks.note(user)
+        for room in user.rooms.values():
+            room.state.move_status(user, before)
+        for tell in self._core.presence:
+            tell(user, before)
+
+    def remove(self, home: User) -> None:
+        """Remove a home: the user has left that node, or the node is gone. Without another home the user is gone."""
+        user = self._users.pop(home)
+        who = self._homes[user].pop(home)
+        if self._authors.get(who.id_prefix) is user and (user.is_remote or who.id_prefix != user.id_prefix):
+            del self._authors[who.id_prefix]
+        if others := self._homes[user]:
+            if user.is_remote:
+                user.id_prefix = next(reversed(others.values())).id_prefix
+            return
+        del self._homes[user]
+        if not user.is_remote:
+            for name in self._places.pop(user):
+                self._drop(user, name)
+        elif user in self._gone_on:
+            self._leave(user, self._gone_on[user])
+        else:
+            self._depart(user)
+
+    def _leave(self, user: User, reason: str) -> None:
+        """Publish the leave of a user whose sessions have ended on this node and then on the last other one.
+
+        Each of these nodes took the user to be on another one. The id is the same on all of them, so that one leave is
+        stored.
+        """
+        places = self.places(user)
+        if places and self.may_speak():
+            self.publish_leaves(
+                leave_for(_prefix_of(user.host), min(places.values())), user.nick, user.host, places, reason
+            )
+        self._depart(user, orphans=False)
+
+    def _depart(self, user: User, orphans: bool = True) -> None:
         user.present = False
+        self._gone_on.pop(user, None)
         now = self._core.clock()
         for name, seq in self.places(user).items():
-            if seq and user.id_prefix and name in self._core.loaded:
+            if orphans and seq and user.id_prefix and name in self._core.loaded:
                 self._note_orphan(user.id_prefix, name, Orphan(seq, user.nick, user.host, now))
         for name in list(self._places[user]):
             self._forget(user, name)
         del self._places[user]
         self._core.nicks.forget(user)
+        self._core.disown(user)
         for tell in self._core.presence:
             tell(user, "")
+
+    def homes(self, user: User) -> Sequence[User]:
+        """Return the homes of a user; none for a user who is on this node alone."""
+        return tuple(self._homes.get(user, ()))
+
+    def user_at(self, home: User) -> User:
+        """Return the user of a home."""
+        return self._users[home]
+
+    def take_in(self, user: User) -> None:
+        """Make a remote user, whose first session on this node has logged in, a user of this node as well."""
+        user.is_remote = False
+        self._gone_on.pop(user, None)
+
+    def came(self, user: User) -> None:
+        """Note the first session of a user who was on other nodes alone, and bring the session into all rooms."""
+        self._authors[user.id_prefix] = user
+        for name in self.places(user):
+            if name not in self._core.loaded:
+                self.bring(user, name)
+
+    def hand_over(self, user: User, reason: str) -> None:
+        """Leave a user, whose last session on this node has ended for a reason, to the other nodes."""
+        user.is_remote = True
+        user.screens, user.last_session, user.left_at = 0, None, {}
+        self._authors.pop(user.id_prefix, None)
+        user.id_prefix = next(reversed(self._homes[user].values())).id_prefix
+        self._gone_on[user] = reason
+        self._core.on_user_changed(user)
+
+    # --- the rooms of users -----------------------------------------------------------------------------------------
 
     def room_loaded(self, room: Room) -> None:
         """Make the remote users in a room that has just been loaded its members."""
@@ -223,11 +349,13 @@ class RemoteUsers:
         user.host, user.address = who.host, who.address
         user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
         user.id, user.id_prefix, user.since, user.active = who.id, who.id_prefix, who.since, who.active
+        account = self._core.nicks.accounts.find(who.nick) if is_account(who.host) else None
+        user.account = account if account and account.host == who.host else None
 
     def follow(self, room: Room, entry: Entry) -> None:
         """Apply a join, leave or kick from a room's log to its author, or to the user that a kick names."""
         if isinstance(entry.body, Kicked):
-            self._kick(room, entry.body)
+            self._kick(room, entry, entry.body)
             return
         prefix = user_of(entry.id)
         user = self._authors.get(prefix)
@@ -238,19 +366,29 @@ class RemoteUsers:
             elif prefix and now - entry.time < FRESH:
                 self._note_orphan(prefix, entry.room, Orphan(entry.seq, entry.nick, entry.host, now))
             return
+        waits = self._waits_for(entry)
+        ends = isinstance(entry.body, Left) and entry.body.quit
+        if user in self._places and (user.is_remote or waits or not ends):
+            self._follow_place(user, entry, waits)
+        elif user in room.members and not waits:
+            self._answer_leave(user, room, entry)
+
+    def _follow_place(self, user: User, entry: Entry, waits: bool) -> None:
+        """Follow a join or leave of a user on other nodes; if a posting waits for it here, that has the effect."""
+        known = self._places[user].get(entry.room)
+        if known is None or entry.seq > known.seq:
+            change = self._note if waits else self._set
+            change(user, entry.room, Place(entry.seq, isinstance(entry.body, Joined)))
+
+    def _answer_leave(self, user: User, room: Room, entry: Entry) -> None:
+        """Answer a leave of a user of this node with a join: the node that published it takes the user for gone."""
         joins = isinstance(entry.body, Joined)
-        if user.is_remote:
-            known = self._places[user].get(entry.room)
-            if known is None or entry.seq > known.seq:
-                self._set(user, entry.room, Place(entry.seq, joins, False))
-        elif user in room.members and not self._waits_for(entry):
-            # The leave was published by a node that takes the user for gone; the join is the answer to that.
-            room.members[user] = entry.seq if joins else 0
-            self._core.on_user_changed(user)
-            if not joins:
-                self._ended[user, room] = None
-                if self.may_speak():
-                    self.rejoin()
+        room.members[user] = entry.seq if joins else 0
+        self._core.on_user_changed(user)
+        if not joins:
+            self._ended[user, room] = None
+            if self.may_speak():
+                self.rejoin()
 
     def _note_orphan(self, prefix: str, room: str, orphan: Orphan) -> None:
         if prefix in self._orphans or len(self._orphans) < ORPHANS:
@@ -275,21 +413,33 @@ class RemoteUsers:
             if orphans and process_of(prefix) not in living:
                 one = next(iter(orphans.values()))
                 holder = self._core.users.get(key_of(one.nick))
+                if one.host in self._core.owners:
+                    continue  # the owner of the account has come back, perhaps on another node
                 if holder is None or holder.id_prefix:  # else it may be this user, on a node of an older version
                     id = leave_for(prefix, min(orphan.seq for orphan in orphans.values()))
                     self.publish_leaves(id, one.nick, one.host, orphans)
 
-    def publish_leaves(self, id: str, nick: str, host: str, rooms: Iterable[str]) -> None:
+    def publish_leaves(
+        self, id: str, nick: str, host: str, rooms: Iterable[str], reason: str = "connection lost"
+    ) -> None:
         """Publish leaves of a remote user whose node is gone, as one event under an id."""
         for room in rooms:
-            body = Left("connection lost", quit=True)
+            body = Left(reason, quit=True)
             self._core.pipeline.add(Posting(Draft(room, nick, body, id, host, must_store=True)))
 
-    def _kick(self, room: Room, kick: Kicked) -> None:
-        """Take a kicked user out of a room at once; their node says in the end whether it meant this one."""
+    def _kick(self, room: Room, entry: Entry, kick: Kicked) -> None:
+        """Take a kicked user out of a room at once; their node says in the end whether it meant this one.
+
+        The owner of an account may be on several nodes, and is meant for certain if the kick names them.
+        """
         user = self._core.kicked_user(room, kick)
-        if user and user.is_remote and (known := self._places[user].get(room.name)):
-            self._set(user, room.name, known._replace(inside=False))
+        if user and user in self._places and (known := self._places[user].get(room.name)):
+            certain = bool(kick.user) and is_account(user.host)
+            place = Place(entry.seq if certain else known.seq, False)
+            if user.is_remote:
+                self._set(user, room.name, place)
+            else:
+                self._note(user, room.name, place)
 
     def _waits_for(self, entry: Entry) -> bool:
         """Return whether a session here published an entry and waits for it: it takes effect with its posting."""
@@ -303,13 +453,18 @@ class RemoteUsers:
         """
         ended, self._ended = self._ended, {}
         for user, room in ended:
-            here = user.present and room.id in user.rooms
+            here = user.present and not user.is_remote and room.id in user.rooms
             if here and key_of(user.nick) not in self._core.nicks.losing:
                 self._core.rejoin(user, room.name)
 
-    def _report(self, user: User, rooms: Mapping[str, int]) -> None:
-        """Apply a report of a node: the rooms of one of its users, with the numbers of the joins."""
-        places = self._places[user]
+    def _report(self, home: User, before: Person, who: Person) -> None:
+        """Apply a report of a node: the rooms of one of its users, with the numbers of the joins.
+
+        `before` is the node's last report. The report of another node may be newer than this one, so a room is left
+        only if this node has reported it.
+        """
+        user = self._users[home]
+        places, rooms, earlier = self._places[user], who.places, before.places
         # A join that is known here under another name than in the report: its room has been renamed, and the log of the
         # room has yet to say so. Until then the old name may mean another room there.
         renamed = {
@@ -320,37 +475,58 @@ class RemoteUsers:
         for name, seq in rooms.items():
             known = places.get(name)
             if renamed.get(seq, name) == name and (known is None or seq >= known.seq):
-                self._set(user, name, Place(seq, True, True))
+                self._set(user, name, Place(seq, True))
         kept = {*rooms, *(renamed[seq] for seq in rooms.values() if seq in renamed)}
+        alone = user.is_remote and len(self._homes[user]) == 1
         for name in [name for name in places if name not in kept]:
             # A join that only the log has told may be newer than the report, so it is for the log to end it.
-            if places[name].reported or name not in self._core.loaded:
+            reported = name in earlier and places[name].seq <= earlier[name]
+            if reported or (alone and name not in self._core.loaded):
                 self._forget(user, name)
 
     def _forget(self, user: User, name: str) -> None:
         self._set(user, name, self._places[user][name]._replace(inside=False))
-        del self._places[user][name]
+        self._places[user].pop(name, None)
+
+    def _note(self, user: User, name: str, place: Place) -> None:
+        """Note what is known of a user on other nodes and a room, without any effect on a loaded room."""
+        self._places[user][name] = place
+        if place.inside:
+            self.rooms.setdefault(name, {})[user] = place.seq
+        else:
+            self._drop(user, name)
+
+    def _drop(self, user: User, name: str) -> None:
+        members = self.rooms.get(name, {})
+        members.pop(user, None)
+        if not members:
+            self.rooms.pop(name, None)
 
     def _set(self, user: User, name: str, place: Place) -> None:
-        """Note the knowledge about a remote user in a room; make the user a member of it, or a member no more."""
-        self._places[user][name] = place
-        members = self.rooms.setdefault(name, {})
-        was = user in members
+        """Note what is known of a user and a room; make the user a member of it, or a member no more."""
+        self._note(user, name, place)
         room = self._core.loaded.get(name)
-        if place.inside:
-            members[user] = place.seq
-            if room and was:
-                room.members[user] = place.seq
-            elif room:
-                self._receive(room, user, place.seq)
-        elif was:
-            del members[user]
-            if room:
-                room.remove_member(user)
-        if not members:
-            del self.rooms[name]
+        if place.inside and room:
+            self._receive(room, user, place.seq)
+        elif place.inside and not user.is_remote:
+            self.bring(user, name)
+        elif room and user in room.members and user.is_remote:
+            room.remove_member(user)
+        elif room and user in room.members:
+            self.take_out(user, room)
 
     def _receive(self, room: Room, user: User, seq: int) -> None:
+        if user in room.members:
+            room.members[user] = seq
+            return
         room.add_member(user, seq)
+        if not user.is_remote:
+            self.bring(user, room.name)
+            return
         for came in self.on_arrival:
             came(user, room)
+
+
+def _prefix_of(host: str) -> str:
+    """Return the prefix of the ids of leaves that several nodes may publish for the owner of an account."""
+    return f"{host.rpartition('@')[2].partition('.')[0]}."

@@ -276,6 +276,8 @@ class Rooms:
         self._core.on_user_changed(user)
         for session in user.sessions:
             mine = session is posting.session
+            if session in room.sessions:  # the user has joined on another node at the same time
+                continue
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
             self._give(session, room, focus=mine or not session.current)
@@ -286,6 +288,24 @@ class Rooms:
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()
+
+    def bring(self, user: User, name: str) -> None:
+        """Show the sessions of a user a room that the user has joined on another node; load it if needed."""
+        session = user.sessions[0] if user.sessions else user.last_session
+        assert session is not None
+
+        def opened(room: Room | BrokerError) -> None:
+            if isinstance(room, BrokerError):
+                self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
+                return
+            if user not in room.members:  # the loader makes the user a member, unless they have left meanwhile
+                return
+            self._core.on_user_changed(user)
+            for one in user.sessions:
+                self.show(one, room, None)
+                one.flush()
+
+        self.load(session, name, opened)
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
         """Let a session be given a room of its user; the step DELIVER begins with the entries."""

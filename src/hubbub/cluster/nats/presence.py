@@ -95,7 +95,7 @@ class Presence:
         self._changed: dict[User, None] = {}
         self._told = 0
         self.peers: dict[str, Peer] = {}
-        self._addresses: dict[User, tuple[str, int]] = {}  # of remote users: their node, and their number there
+        self._addresses: dict[User, tuple[str, int]] = {}  # by home of a remote user: the node, and the number there
         self._planned = False
         self._patience = ORPHANED + random.uniform(0, SPREAD)
         self._loop = asyncio.get_running_loop()
@@ -151,7 +151,7 @@ class Presence:
         self._changed.clear()
         people, gone = [], []
         for user in changed:
-            if user.present:
+            if _is_here(user):
                 people.append((self._number(user), person(user)))
             elif number := self._numbers.pop(user, 0):
                 gone.append(number)
@@ -172,7 +172,7 @@ class Presence:
         asker = inbound.node(message.data)
         if asker == self.node:
             return
-        people = [(number, person(user)) for user, number in self._numbers.items() if user.present]
+        people = [(number, person(user)) for user, number in self._numbers.items() if _is_here(user)]
         parts = list(_parts(people)) or [[]]
         for part in parts:
             news = NewsMessage(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
@@ -220,18 +220,18 @@ class Presence:
 
     def _take(self, peer: Peer, news: NewsMessage) -> None:
         for number, who in news.people:
-            if user := peer.people.get(number):
-                self._hub.remote.update(user, who)
+            if home := peer.people.get(number):
+                self._hub.remote.update(home, who)
             elif len(peer.people) >= PEOPLE:
                 raise ValueError("a node has too many people")
             else:
-                user = peer.people[number] = self._hub.remote.add(who)
-                self._addresses[user] = news.node, number
+                home = peer.people[number] = self._hub.remote.add(who)
+                self._addresses[home] = news.node, number
 
     def _forget(self, peer: Peer, numbers: Iterable[int]) -> None:
         for number in list(numbers):
-            if user := peer.people.pop(number, None):
-                self._remove(user)
+            if home := peer.people.pop(number, None):
+                self._remove(home)
 
     async def _look_at(self, node: str, peer: Peer) -> None:
         """Remove a silent node if its lease has ended. Ignore a BrokerError: the next heartbeat checks again."""
@@ -247,25 +247,28 @@ class Presence:
         for node, peer in list(self.peers.items()):
             if peer.lease == lease:
                 log.warning("another node is gone; its %d users have left", len(peer.people))
-                for number, user in peer.people.items():
-                    self._say_gone(lease, number, user)
+                for number, home in peer.people.items():
+                    self._say_gone(lease, number, home)
                 self._lose(node, peer)
 
     def _lose(self, node: str, peer: Peer) -> None:
         """Remove a node and all its users."""
         del self.peers[node]
-        for user in peer.people.values():
-            self._remove(user)
+        for home in peer.people.values():
+            self._remove(home)
 
-    def _remove(self, user: User) -> None:
-        self._hub.remote.remove(user)
-        del self._addresses[user]
+    def _remove(self, home: User) -> None:
+        self._hub.remote.remove(home)
+        del self._addresses[home]
 
-    def _say_gone(self, lease: str, number: int, user: User) -> None:
-        """Publish the leaves of a user of a dead node, under ids of the user.
+    def _say_gone(self, lease: str, number: int, home: User) -> None:
+        """Publish the leaves of a user of a dead node, who has no session on another one, under ids of the user.
 
         The ids follow from the joins that the leaves end, so that nobody leaves twice.
         """
+        user = self._hub.remote.user_at(home)
+        if not user.is_remote or len(self._hub.remote.homes(user)) > 1:
+            return
         places = self._hub.remote.places(user)
         first = min(places.values(), default=0)
         # A user of an older version has no known prefix: the lease makes the id unique, as it ends once.
@@ -278,22 +281,26 @@ class Presence:
         self._tasks.spawn(self._link.tell(subject, data))
 
     def _send_to(self, user: User, event: Event) -> None:
-        node, number = self._addresses[user]
-        if one := forwarded(number, event):
-            self._send(f"{TO}{node}", _encode(one))
+        for node, number in self._places_of(user):
+            if one := forwarded(number, event):
+                self._send(f"{TO}{node}", _encode(one))
 
     def _expel(self, user: User, reason: str) -> None:
-        node, number = self._addresses[user]
-        self._send(f"{TO}{node}", _encode(ForwardedEvent(number, text=reason, what=EXPEL)))
+        for node, number in self._places_of(user):
+            self._send(f"{TO}{node}", _encode(ForwardedEvent(number, text=reason, what=EXPEL)))
+
+    def _places_of(self, user: User) -> list[tuple[str, int]]:
+        """Return the other nodes where a user is, with the user's number on each."""
+        return [self._addresses[home] for home in self._hub.remote.homes(user) if home in self._addresses]
 
     def _deliver(self, user: User, event: Private, done: Callable[[bool | None], None]) -> None:
         async def ask() -> None:
-            if user not in self._addresses:
-                done(False)
-                return
-            node, number = self._addresses[user]
-            answer = await self._link.request(f"{TO}{node}", _encode(forwarded(number, event)), WITHIN)
-            done(None if answer is None else answer == TOLD)
+            requests = (
+                self._link.request(f"{TO}{node}", _encode(forwarded(number, event)), WITHIN)
+                for node, number in self._places_of(user)
+            )
+            answers = await asyncio.gather(*requests)
+            done(TOLD in answers or (None if None in answers else False))
 
         self._tasks.spawn(ask())
 
@@ -306,7 +313,7 @@ class Presence:
     def _pass_on(self, told: ForwardedEvent, user: User) -> bool:
         """Deliver an event from another node to a user of this node; return False if none of their sessions reads."""
         if told.what == EXPEL:
-            self._hub.expel(user, told.text)
+            self._hub.expel_here(user, told.text)
             return True
         if told.what == INVITED:
             user.invite(told.room_id or told.room, told.opens)
@@ -324,6 +331,11 @@ class Presence:
         room = self._hub.rooms.loaded.get(signal.room)
         if signal.node != self.node and room:
             self._hub.delivery.signal(room, entry(signal.room, 0, 0, signal.line), None)
+
+
+def _is_here(user: User) -> bool:
+    """Return whether other nodes are to know a user as one of this node."""
+    return user.present and not user.is_remote
 
 
 def _parts(people: list[tuple[int, Person]]) -> Iterator[list[tuple[int, Person]]]:

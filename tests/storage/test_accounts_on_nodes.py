@@ -1,0 +1,170 @@
+"""Accounts on several nodes: their owners are one person everywhere, and every node obeys a change at once."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from nodes import Node, Peer, Start, same, until
+
+from hubbub.account_opening import opened_accounts
+from hubbub.accounts.registry import AccountRegistry
+from hubbub.chat import account_users
+from hubbub.chat.accounts import LoginPeer
+from hubbub.cluster.nats import presence
+from hubbub.config import Settings
+from hubbub.errors import Refused
+from hubbub.model.account import Account
+from hubbub.tools.accounts import ask
+from hubbub.wire.line.encoder import RAW
+
+PEER = LoginPeer("127.0.0.1", True)
+SOON = 1.0  # seconds within which every node obeys a change
+PASSWORD = "correct horse"
+
+
+class Town:
+    """Nodes with the accounts of one cluster."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.registries: list[AccountRegistry] = []
+
+    async def open(self, node: Node) -> Node:
+        registry = await opened_accounts(Settings(no_limits=True), node.backend.key_values, b"secret")
+        node.hub.use_accounts(registry)
+        self.nodes.append(node)
+        self.registries.append(registry)
+        return node
+
+    async def register(self, name: str) -> Account:
+        """Register a name on the first node, and wait until every node knows it."""
+        account = await ask(self.registries[0].register, name, PASSWORD, PEER)
+        for registry in self.registries:
+            await until(lambda registry=registry: registry.find(name) == account, lambda: f"{name} is not known")
+        return account
+
+    async def enter(self, node: Node, account: Account, room: str = "lobby") -> Owner:
+        """Return a session that has logged in, and has joined a room if its owner was in none."""
+        owner = Owner(node, account)
+        await until(lambda: bool(owner.outcomes), lambda: "no outcome of the login")
+        assert owner.outcomes == [None]
+        if not (owner.session.user.rooms or node.hub.remote.homes(owner.session.user)):
+            owner.types(f"/join {room}")
+        await until(lambda: bool(owner.session.rooms), lambda: "it is in no room")
+        return owner
+
+
+class Owner(Peer):
+    """A session of the owner of an account."""
+
+    def __init__(self, node: Node, account: Account) -> None:
+        self.node = node
+        self.seen = ""
+        self.events = []
+        self.refused = None
+        self._lines = []
+        self.outcomes: list[Refused | None] = []
+        self.session = node.hub.connect(self, self, RAW, "~nc@x.nc", "127.0.0.1")
+        node.hub.account_users.log_in(self.session, account, self.outcomes.append)
+
+
+@pytest.fixture
+async def town(start: Start, monkeypatch: pytest.MonkeyPatch) -> Town:
+    monkeypatch.setattr(account_users, "GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(presence, "ORPHANED", 1.0)
+    town = Town()
+    for _ in range(3):
+        await town.open(await start())
+    return town
+
+
+def came_and_went(peer: Peer, name: str) -> list[str]:
+    return [line for line in peer.seen.splitlines() if line.startswith(f"*** {name} has")]
+
+
+async def test_one_person_on_two_nodes(town: Town) -> None:
+    one, two, three = town.nodes
+    account = await town.register("Ann")
+    bo = await three.enter("Bo")
+    first = await town.enter(one, account)
+    await same([one, three], ["Ann", "Bo"])
+    first.types("/join tea")
+    await same([one], ["Ann"], "tea")
+    await until(lambda: "tea" in two.hub.remote.rooms, lambda: "two has not heard of it")
+    second = await town.enter(two, account)
+    await until(lambda: len(second.session.rooms) == 2, lambda: second.seen)
+    await same(town.nodes, ["Ann", "Bo"])
+    # What one says, the other sees, and it is said once.
+    second.types("/join lobby", "hello")
+    await first.sees("Ann: hello")
+    bo.types("/msg Ann psst")
+    for ann in (first, second):
+        await ann.sees("psst")
+    # Joins, leaves and renames on one node are those of all.
+    second.types("/join ops")
+    await until(lambda: len(first.session.rooms) == 3, lambda: first.seen)
+    first.types("/leave ops", "/leave tea", "/nick ANN")
+    await until(lambda: second.session.nick == "ANN" and len(second.session.rooms) == 1, lambda: second.seen)
+    # The end on one node is no leave; the end on all nodes is one.
+    first.types("/quit")
+    await until(lambda: len(one.hub.remote.homes(first.session.user)) == 1, lambda: "one knows of no other node")
+    bo.types("still there?")
+    await second.sees("still there?")
+    await same([two, three], ["ANN", "Bo"])
+    two.hub.depart(second.session)
+    await same([three], ["Bo"])
+    await until(lambda: "ANN has left" in bo.seen, lambda: bo.seen)
+    assert [line.split(" ", 3)[2] for line in came_and_went(bo, "Ann") + came_and_went(bo, "ANN")] == ["has", "has"]
+
+
+async def test_a_node_that_dies_takes_nobody_away_who_is_on_another_one(town: Town) -> None:
+    one, two, three = town.nodes
+    account = await town.register("Ann")
+    cy_account = await town.register("Cy")
+    bo = await three.enter("Bo")
+    await town.enter(one, account)
+    await town.enter(one, cy_account)
+    await same([one, three], ["Ann", "Bo", "Cy"])
+    second = await town.enter(two, account)
+    await until(lambda: len(three.hub.remote.homes(three.hub.nicks.find("Ann"))) == 2, lambda: "three knows one home")
+    await one.die()
+    await same([two, three], ["Ann", "Bo"])
+    await until(lambda: "Cy has left" in bo.seen, lambda: bo.seen)
+    bo.types("hi")
+    await second.sees("Bo: hi")
+    assert "Ann has left" not in bo.seen
+
+
+async def test_every_node_obeys_within_a_second(town: Town) -> None:
+    one, two, three = town.nodes
+    account = await town.register("Ann")
+    peers = [await town.enter(node, account) for node in town.nodes]
+    bo = await three.enter("Bo")
+    await same(town.nodes, ["Ann", "Bo"])
+    begun = time.monotonic()
+    await ask(town.registries[0].suspend, account)
+    await until(lambda: all(peer.session.closed for peer in peers), lambda: "a session is open")
+    assert time.monotonic() - begun < SOON
+    await same([three], ["Bo"])
+    await until(lambda: len(came_and_went(bo, "Ann")) == 1, lambda: bo.seen)
+    await ask(town.registries[1].suspend, account, suspended=False)
+    # A password that was changed on one node is void on all, and so are the sessions that logged in with it.
+    account = await ask(town.registries[2].log_in, "Ann", PASSWORD, PEER)
+    peers = [await town.enter(node, account) for node in (one, two)]
+    begun = time.monotonic()
+    await ask(town.registries[2].change_password, account, "another one", PEER)
+    with pytest.raises(Exception, match="not the password"):
+        await ask(town.registries[0].log_in, "Ann", PASSWORD, PEER)
+    await until(lambda: all(peer.session.closed for peer in peers), lambda: "a session is open")
+    assert time.monotonic() - begun < SOON + 0.5
+
+
+async def test_guest_gives_up_a_name_that_is_registered_on_another_node(town: Town) -> None:
+    one, two, _ = town.nodes
+    guest = await two.enter("Ann")
+    account = await ask(town.registries[0].register, "Ann", PASSWORD, PEER)
+    owner = await town.enter(one, account)
+    await until(lambda: guest.session.nick == "Ann2", lambda: guest.seen)
+    await same([one, two], ["Ann", "Ann2"])
+    assert owner.session.nick == "Ann" and (await two.enter("Ann")).refused
