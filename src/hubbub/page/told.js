@@ -113,9 +113,10 @@ export const TOLD = {
   },
 
   // With `to`, another session of this user has sent it.
-  private(chat, { nick, text, user, to }) {
+  private(chat, { nick, text, user, to, time, id }) {
     const talk = chat.talks.with(to ?? nick, user);
-    const entry = chat.keep(talk, nick, text);
+    if (id && talk.entries.some((known) => known.id === id)) return;
+    const entry = Object.assign(chat.keep(talk, nick, text), id && { time, id });
     if (!to) chat.call(talk, entry, true);
     chat.changed();
   },
