@@ -125,13 +125,13 @@ class PrivateLog:
         if target is None:
             return
         given = partial(self._note, target, recipient.account, partner_of(entry.room, recipient.account), entry.seq)
-        if target.is_remote:
-            self._remote.deliver(target, event, given)
-            return
         reading = [one for one in target.sessions if not one.paused]
         for one in reading:
             one.client.send_event(event)
-        given(bool(reading))
+        if self._remote.homes(target):
+            self._remote.deliver(target, event, lambda there: given(bool(reading) or there))
+        else:
+            given(bool(reading))
 
     def _note(self, target: User, account: str, other: str, seq: int, given: bool | None) -> None:
         """Note whether a user was given a message; one that they missed holds their position until the next login."""
