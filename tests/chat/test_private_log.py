@@ -138,6 +138,7 @@ def test_users_of_other_nodes_are_given_it_by_their_node() -> None:
     ann = post.log_in("Ann")
     bo = post.log_in("Bo").user
     bo.is_remote, bo.sessions = True, []
+    post.hub.remote.homes = lambda user: [bo]  # type: ignore[method-assign]
     given: list[tuple[str, str]] = []
     answers: list[bool | None] = [True, None]
     post.hub.remote.deliver = lambda user, event, done: (given.append((user.nick, event.text)), done(answers.pop(0)))  # type: ignore[func-returns-value, assignment]
