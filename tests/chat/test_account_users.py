@@ -95,9 +95,11 @@ def test_an_invitation_is_the_first_word_if_one_is_needed() -> None:
     town = Town()
     town.accounts.registration = "invite"
     (ann,) = town.house.enter("Ann")
-    ann.types("/register my secret", "/register CODE my secret")
+    ann.types("/register secret", "/register my secret", "/register CODE my secret")
     town.settle()
-    assert [type(event) for event in ann.sees()] == [Refusal, LoggedIn]
+    usage, refused, logged_in = ann.sees()
+    assert isinstance(usage, Refusal) and usage.text == "Usage: /register CODE PASSWORD"
+    assert isinstance(refused, Refusal) and refused.code == "registration-closed" and logged_in == LoggedIn("Ann")
     assert town.accounts.known["ann"][1] == "my secret"
 
 

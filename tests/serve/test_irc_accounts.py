@@ -444,3 +444,25 @@ async def test_a_client_with_a_limited_token_does_not_change_its_account() -> No
         for line in ("SET PASSWORD open-sesame", "SET STAY on", "TOKEN", "CODE", "UNREGISTER Ann", "GHOST"):
             assert "lacks the scope admin" in notices(await bot.ask(f"NS {line}"))[0], line
         assert verbs(await bot.ask("KILL Ann :test")) == ["481"]
+
+
+@virtual_time
+async def test_nickserv_cuts_no_password_at_a_space() -> None:
+    async with irc_house() as house:
+        town(house, "Zoe")
+        ann = await house.irc("Ann")
+        assert notices(await ann.ask("NS REGISTER correct horse battery")) == ["Usage: REGISTER PASSWORD [INVITATION]"]
+        assert notices(await ann.ask("NS REGISTER open-sesame")) == ["Ann is yours now."]
+        assert notices(await ann.ask("NS SET PASSWORD correct horse"))[0].startswith("Usage: SET PASSWORD NEW")
+
+
+@virtual_time
+async def test_a_command_with_a_password_is_not_sent_as_a_message() -> None:
+    async with irc_house() as house:
+        ann, bo = await house.irc("Ann", join="#ops"), await house.irc("Bo", join="#ops")
+        await ann.sync()
+        for text in ("/register secret", " /LOGIN Ann secret", "\t/password new-secret"):
+            (answer,) = await ann.ask(f"PRIVMSG #ops :{text}")
+            assert "this is a command with a password" in answer.params[-1]
+        await ann.ask("PRIVMSG #ops :see /login and /registered")
+        assert [one.params[1] for one in await bo.sync() if one.verb == "PRIVMSG"] == ["see /login and /registered"]

@@ -206,6 +206,9 @@ PASSWORD_LONG = Wording("weak-password", "A password has at most {limit} bytes."
 NOT_ENCRYPTED = Wording(
     "not-encrypted", "Your connection is not encrypted, so anyone on the way could read your password. Use a code."
 )
+PASSWORD_IN_MESSAGE = Wording(
+    "no-such-command", "Not sent: this is a command with a password. Type /msg NickServ HELP for the commands here."
+)
 LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again in {seconds:.0f} s.")
 REGISTRATIONS_SLOWED = Wording(
     "too-many-logins", "Too many names were registered from your address; try again in {seconds:.0f} s."

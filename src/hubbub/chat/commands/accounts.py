@@ -30,6 +30,8 @@ def _register(hub: Hub, session: Session, argument: str) -> None:
     code, password = "", argument
     if hub.nicks.accounts.registration == "invite":
         code, _, password = argument.partition(" ")
+        if not password:
+            raise refusals.ARGUMENT_MISSING(synopsis="/register CODE PASSWORD")
     hub.account_users.register(session, session.nick, password.strip(), partial(_answer, hub, session), code)
 
 

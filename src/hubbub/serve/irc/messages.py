@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hubbub.chat import direct
 from hubbub.chat.session import Room
 from hubbub.errors import Refused
@@ -17,6 +19,8 @@ from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
 
 TARGETS = 4  # maximum number of targets of one message
+# Commands of other wires: a client sends one as a message if a space stands before it.
+_WITH_PASSWORD = re.compile(r"\s*/(?:register|login|password)\s+\S", re.IGNORECASE)
 
 
 def privmsg(client: IrcClient, params: list[str]) -> None:
@@ -54,6 +58,8 @@ def say(client: IrcClient, message: wire.Message) -> None:
         if not quiet:
             client.numeric(412)
         return
+    if "/" in text and _WITH_PASSWORD.match(text):
+        raise refusals.PASSWORD_IN_MESSAGE()
     targets = list(dict.fromkeys(params[0].split(",")))
     tags = client_tags(message) if message.tags else ""
     for target in targets[:TARGETS]:

@@ -35,6 +35,7 @@ class ServiceCommand(NamedTuple):
     usage: str
     help: str
     needs: int = 0  # words after it
+    most: int = 500  # words after it: a password would be cut at its first space
 
 
 def services(client: IrcClient, params: list[str]) -> None:
@@ -57,7 +58,7 @@ def run(client: IrcClient, text: str) -> None:
     command = COMMANDS.get(verb.upper())
     if command is None:
         _tell(client, f"There is no command {clean(verb[:SHOWN])}. HELP lists the commands.")
-    elif len(words) < command.needs:
+    elif not command.needs <= len(words) <= command.most:
         _tell(client, f"Usage: {verb.upper()} {command.usage}")
     else:
         try:
@@ -241,13 +242,13 @@ def _help(client: IrcClient, words: list[str]) -> None:
 
 
 COMMANDS = {
-    "REGISTER": ServiceCommand(_register, "PASSWORD [INVITATION]", "make your nick yours", 1),
-    "IDENTIFY": ServiceCommand(_identify, "[NAME] PASSWORD", "log in, with a password or a code", 1),
+    "REGISTER": ServiceCommand(_register, "PASSWORD [INVITATION]", "make your nick yours", 1, 2),
+    "IDENTIFY": ServiceCommand(_identify, "[NAME] PASSWORD", "log in, with a password or a code", 1, 2),
     "LOGOUT": ServiceCommand(_log_out, "", "log out and disconnect"),
     "GHOST": ServiceCommand(_ghost, "[NAME PASSWORD]", "end your other connections"),
-    "REGAIN": ServiceCommand(_regain, "NAME PASSWORD", "take your name back from a guest, and log in", 2),
+    "REGAIN": ServiceCommand(_regain, "NAME PASSWORD", "take your name back from a guest, and log in", 2, 2),
     "INFO": ServiceCommand(_info, "[NAME]", "show an account"),
-    "SET": ServiceCommand(_set, "PASSWORD NEW | STAY on|off | HISTORY on|off", "change your account", 2),
+    "SET": ServiceCommand(_set, "PASSWORD NEW | STAY on|off | HISTORY on|off", "change your account", 2, 2),
     "SESSIONS": ServiceCommand(_sessions, "", "list your connections"),
     "TOKEN": ServiceCommand(_token, "[NAME | END ID]", "list, make or end tokens for programs"),
     "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
