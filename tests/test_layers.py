@@ -108,3 +108,9 @@ def test_no_two_classes_have_the_same_name() -> None:
 
 def test_packages_are_empty() -> None:
     assert all(not path.read_text() for path in SOURCE.rglob("__init__.py"))
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """The suite could not collect the second of them."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("test_*.py"))
+    assert not [name for name, count in names.items() if count > 1]

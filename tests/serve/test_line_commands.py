@@ -20,7 +20,7 @@ NAMES = (
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InThread]:
     """One server for all who leave it as they found it: empty, and showing no past to who comes."""
-    server = InThread(tmp_path_factory.mktemp("shared") / "data", "--history", "0", sniffs=False)
+    server = InThread(tmp_path_factory.mktemp("shared") / "data", "--history", "0", "--no-limits", sniffs=False)
     yield server
     server.close()
 

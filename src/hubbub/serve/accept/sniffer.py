@@ -222,11 +222,15 @@ class Sniffer(Undecided):
     def _await_more(self, data: bytes) -> None:
         super()._await_more(data)
         if data:
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, len(data) + 1)
+            self._report_from(len(data) + 1)
         if not self._reading:
             self._reading = True
             self._dispatcher.shared.loop.add_reader(self._sock, self.look)
+
+    def _report_from(self, size: int) -> None:
+        """Let the kernel report the socket as readable only when it has received this many unread bytes."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
 
     def _decide(self, wire: Wire, data: bytes) -> None:
         if wire is Wire.PROXY and self._trusted:
@@ -263,8 +267,7 @@ class Sniffer(Undecided):
     def _give(self, wire: Wire, refused: Refused | None) -> None:
         self._dispatcher.shared.loop.remove_reader(self._sock)
         if self._seen:
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+            self._report_from(1)
         if wire is Wire.TLS:
             self._dispatcher.encrypt(self._sock, self._caller, TlsSniffer(self._dispatcher, self._caller))
         else:
@@ -289,6 +292,7 @@ class Sniffer(Undecided):
             self.drop()
             return
         self._trusted = self._half = False
+        self._report_from(1)
         self._seen = 0
         if peer is not None:
             dispatcher.admission.leave(caller.where)
