@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from hubbub.accounts.marker_store import PREFIX, MarkerStore
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
@@ -81,3 +83,15 @@ def test_a_store_that_fails_is_written_with_the_next_change() -> None:
     one.advance("a", "#ops", 10.0)
     loop.run()
     assert node(loop, store).of("a") == {"#ops": 10.0}
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b'{"#ops": "x"}', b'{"\xff": 1}', b'{"#ops": 1e300}', b'{"#ops": -1}'])
+def test_a_damaged_item_is_void_and_replaced_by_the_next_change(value: bytes) -> None:
+    loop = Loop()
+    store = MemoryKeyValue(loop.later)
+    store.put(PREFIX + "a", value, 0, lambda outcome: None)
+    one = node(loop, store)
+    assert one.of("a") == {}
+    one.advance("a", "#ops", 5.0)
+    loop.run()
+    assert node(loop, store).of("a") == {"#ops": 5.0}

@@ -428,6 +428,14 @@ def test_a_mark_goes_forward_only(come: Town) -> None:
         only(alice.ask(f"MARKREAD {target}"), "MARKREAD", target, "timestamp=2019-01-08T14:33:26.123Z")
 
 
+@pytest.mark.parametrize("target", ["b" * 33, "#" + "r" * 33, "😀" * 60, "b" * 200, "two/parts"])
+def test_a_mark_needs_a_target_that_can_be(come: Town, target: str) -> None:
+    alice = come("alice", "draft/read-marker")
+    for command in (f"MARKREAD {target}", f"MARKREAD {target} timestamp=2019-01-05T14:33:26.123Z"):
+        answer = alice.ask(command)
+        only(answer, "FAIL", "MARKREAD", "INVALID_PARAMS", "*", "This is no channel and no nick")
+
+
 def test_a_mark_is_told_when_one_joins(come: Town) -> None:
     alice = come("alice", "draft/read-marker")
     order = verbs(alice.join("#chan"))

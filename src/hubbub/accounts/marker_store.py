@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
+from typing import Annotated
 
 import msgspec
 
+from hubbub.accounts.records import UNREADABLE
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
 from hubbub.storage.key_value import Changed, Item, KeyValueStore
 
+log = logging.getLogger(__name__)
+
 PREFIX = "read/"  # of the keys, before the id of the account
+LATEST = 1e11  # latest time of a marker, in epoch seconds: the year 5138
+
+_Time = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
+_decoder = msgspec.json.Decoder(dict[str, _Time])
 
 
 class MarkerStore:
@@ -38,12 +47,16 @@ class MarkerStore:
         self._store.watch(PREFIX, self._note, done)
 
     def _note(self, key: str, item: Item | None) -> None:
+        """Take over a state of the store; a damaged item is void, and the next change replaces it."""
         account = key.removeprefix(PREFIX)
         if item is None:
             self._revisions.pop(account, None)
             return
         self._revisions[account] = max(item.revision, self._revisions.get(account, 0))
-        self._markers.merge(account, msgspec.json.decode(item.value, type=dict[str, float]))
+        try:
+            self._markers.merge(account, _decoder.decode(item.value))
+        except UNREADABLE:
+            log.error("%s is damaged and void", key)
 
     def _keep(self, account: str) -> None:
         self._waiting.add(account)

@@ -24,7 +24,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean_exactly, is_blank
 from hubbub.text.formatting import CUT
-from hubbub.text.names import key_of
+from hubbub.text.names import is_name, is_room, key_of
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, channel, stamp
@@ -207,8 +207,10 @@ def markread(client: IrcClient, params: list[str]) -> None:
         client.fail("MARKREAD", "NEED_MORE_PARAMS", "Missing parameters")
         return
     target = params[0]
-    room = find_room(client, target)
-    key = f"#{room.id}" if room else key_of(target)
+    key = _marked(client, target)
+    if not key:
+        client.fail("MARKREAD", "INVALID_PARAMS", "*", "This is no channel and no nick")
+        return
     if len(params) > 1:
         then = _parse_time(params[1])
         if then is None:
@@ -219,6 +221,15 @@ def markread(client: IrcClient, params: list[str]) -> None:
             for other in _others(client):
                 other.send(other.line("MARKREAD", target, shown_marker(other, key)))
     client.reply("MARKREAD", target, shown_marker(client, key))
+
+
+def _marked(client: IrcClient, target: str) -> str:
+    """Return the target of a read marker as ReadMarkers has it; "" for a text that can name no channel and no user."""
+    if room := find_room(client, target):
+        return f"#{room.id}"
+    key = key_of(target)
+    # All markers of an account are stored in one item, so each target must be short.
+    return key if is_name(target) or (key.startswith("#") and is_room(key[1:])) else ""
 
 
 def _others(client: IrcClient) -> Iterator[IrcClient]:
