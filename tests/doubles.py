@@ -20,6 +20,7 @@ from hubbub.model.access import Action, may, sees
 from hubbub.model.account import Account
 from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Refusal, RoomEntered
+from hubbub.model.grants import Granted
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
@@ -415,6 +416,7 @@ class FakeAccounts(NoAccounts):
         super().__init__()
         self.known: dict[str, tuple[Account, str]] = {}
         self.asked: list[Callable[[], None]] = []
+        self.granted: list[Granted] = []
         for name in names:
             self.add(name)
 
@@ -427,6 +429,9 @@ class FakeAccounts(NoAccounts):
 
     def find(self, name: str) -> Account | None:
         return self.known.get(key_of(name), (None, ""))[0]
+
+    def tokens(self, account: Account) -> list[Granted]:
+        return self.granted
 
     def by_id(self, id: str) -> Account | None:
         return next((account for account, _ in self.known.values() if account.id == id), None)

@@ -43,7 +43,8 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     )
     accounts = AccountRegistry(store, secret, workers, rules, time.time, time.monotonic)
     accounts.house = _house(settings, loop)
-    accounts.vault.directory.later = loop.call_later
+    for part in (accounts.vault.directory, accounts.vault.tokens, accounts.vault.cookies):
+        part.later = loop.call_later
     loaded: asyncio.Future[BrokerError | None] = loop.create_future()
     accounts.load(loaded.set_result)
     if error := await loaded:

@@ -15,6 +15,7 @@ from hubbub.model.access import Action, may
 from hubbub.model.account import is_account
 from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
+from hubbub.model.grants import Grant, Granted
 from hubbub.text import refusals
 
 
@@ -754,6 +755,28 @@ def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> No
     alone = town.house.connect()
     town.hub.account_users.log_in(alone.session, limited, lambda refusal: None)
     assert not alone.session.operator and alone.user.account is town.accounts.find("Ann")
+
+
+def test_a_session_ends_with_the_token_or_cookie_that_it_came_with() -> None:
+    town = Town("Ann")
+    account = town.accounts.find("Ann")
+    assert account
+    peers = [town.log_in("Ann"), *(town.house.connect() for _ in range(3))]
+    for peer, grant in zip(peers[1:], ("one", "two", "one"), strict=True):
+        proven = structs.replace(account, grant=grant)
+        town.hub.account_users.check(peer.session, lambda peer, done, proven=proven: done(proven), lambda refusal: None)
+    town.settle()
+    peers[3].leave()
+    town.house.forget()
+    for ended in town.accounts.ended:
+        ended("one", Grant(account=account.id))
+    assert [peer.session.closed for peer in peers] == [False, True, False, True]
+    assert [type(event) for event in peers[1].sees()] == [Notice, Goodbye]
+    town.accounts.granted = [Granted(id, Grant(created=made)) for id, made in (("two", NOON - 1), ("three", NOON - 1))]
+    town.accounts.add("Ann")
+    assert not peers[2].session.closed
+    town.accounts.add("Ann", valid_from=NOON)
+    assert peers[2].session.closed
 
 
 def test_a_guest_who_is_about_to_join_a_room_logs_in_after_that() -> None:

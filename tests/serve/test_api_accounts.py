@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -160,6 +161,32 @@ async def test_only_a_token_for_it_has_the_rights_of_a_server_operator() -> None
             [room["name"] for room in (await ask(web, "/api/v1/rooms", one)).json["rooms"]] for one in (plain, full)
         ]
         assert names == [["lobby"], ["den", "lobby"]] or names == [["lobby"], ["lobby", "den"]]
+
+
+@pytest.mark.parametrize("how", ["ended", "expired"])
+async def test_the_sessions_of_a_token_end_with_it_on_every_wire(how: str) -> None:
+    async with asking() as web:
+        account, accounts = await registered(web), web.house.accounts
+        secret = await token(web, account, expires=time.time() + 2 if how == "expired" else 0.0)
+        nc, irc, kept = await web.connect(), await web.connect(), await web.connect()
+        irc.send(f"PASS Ann:{secret}\r\nNICK Ann\r\nUSER a 0 * :a\r\n")
+        await irc.sees(b" 001 Ann ")
+        for peer, proof in ((nc, secret), (kept, "open sesame")):
+            await peer.sees(b"Enter your name: ")
+            peer.send("Ann\n")
+            await peer.sees(b"(it can be seen): ")
+            peer.send(f"{proof}\n/time\n")
+            await peer.sees(b" UTC ***\n")
+        socket = await web.talk()
+        await socket.say(type="hello", name="Ann", password=secret)
+        await socket.sees("welcome")
+        if how == "ended":
+            await outcome(web, accounts.end_tokens, account, [accounts.grant_id(secret)])
+        for peer in (nc, irc):
+            assert b"no longer valid" in await peer.rest()
+        assert (await socket.closed())[0] == 1008
+        kept.send("/time\n")
+        assert b"has left" not in await kept.sees(b" UTC ***\n")
 
 
 @pytest.mark.parametrize("how", ["token", "suspended", "password", "other"])

@@ -26,6 +26,7 @@ TOKEN = "hub_"  # how a token begins, so that people and scanners of repositorie
 PER_ACCOUNT = 50  # tokens, and cookies; beyond it no token is made, and the oldest cookie ends
 MAX_SECRET = 100  # characters; a longer text is no secret of ours
 ID_CHARS = 12  # of the hash: they name a token in lists
+LONG = 24 * 3600.0  # seconds of the longest timer
 RENEW = 24 * 60 * 60.0  # seconds after which the use of a cookie moves its end
 
 
@@ -57,6 +58,8 @@ class Keyring:
     def __init__(self, store: KeyValueStore, prefix: str, mark: str, clock: Callable[[], float]) -> None:
         # Called with the id and the grant of one that has ended, on this node or elsewhere.
         self.ended: Callable[[str, Grant], None] = lambda id, grant: None
+        # Calls a function with values after a number of seconds; the server sets it before `load`.
+        self.later: Callable[..., object] = lambda seconds, *call: None
         self._store = store
         self._prefix = prefix
         self._mark = mark
@@ -182,3 +185,14 @@ class Keyring:
             return
         self._kept[key] = grant, item.revision
         self._by_account.setdefault(grant.account, {})[key] = None
+        self._watch_end(key, item.revision)
+
+    def _watch_end(self, key: str, revision: int) -> None:
+        """Report a grant that expires when it does, unless it was renewed or ended until then."""
+        grant, now = self._kept.get(key, (None, 0))
+        if grant is None or now != revision or not grant.expires:
+            return
+        if self._is_over(grant):
+            self.ended(key[:ID_CHARS], grant)
+        else:
+            self.later(min(grant.expires - self._clock(), LONG), self._watch_end, key, revision)

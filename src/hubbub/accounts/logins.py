@@ -10,6 +10,7 @@ import logging
 import math
 import secrets
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from msgspec import structs
@@ -18,7 +19,7 @@ from hubbub.accounts import hashing
 from hubbub.accounts.codes import LOGINS, Codes, StoredCode, read_code
 from hubbub.accounts.directory import Directory, plain_fingerprint
 from hubbub.accounts.guessing import Guesses
-from hubbub.accounts.keyring import TOKEN, Keyring
+from hubbub.accounts.keyring import TOKEN, Keyring, grant_id
 from hubbub.accounts.scram import Found, ScramExchange
 from hubbub.accounts.workers import Workers
 from hubbub.chat.accounts import Bearer, Checked, LoginPeer
@@ -175,7 +176,7 @@ class LoginGate:
         elif grant.rooms or not {"read", "say"} <= set(grant.scopes):
             self._end(attempt, refusals.TOKEN_LIMITED())
         else:
-            self._fresh(attempt, "token", grant, None if "admin" in grant.scopes else _limited)
+            self._fresh(attempt, "token", grant, partial(_with_grant, attempt.secret, grant))
 
     def _with_password(self, attempt: _Attempt) -> None:
         if self._is_overheard(attempt.peer):
@@ -222,13 +223,13 @@ class LoginGate:
         attempt: _Attempt,
         way: str,
         proof: StoredCode | Grant,
-        limit: Callable[[Account], Account] | None = None,
+        mark: Callable[[Account], Account] | None = None,
     ) -> None:
         """Read the account from the store, and decide."""
 
         def read(account: Account | Refused | None) -> None:
             outcome = self._decide(_of(proof, account), attempt.wrong, way, proof.created)
-            self._end(attempt, limit(outcome) if limit and isinstance(outcome, Account) else outcome)
+            self._end(attempt, mark(outcome) if mark and isinstance(outcome, Account) else outcome)
 
         self.vault.directory.fresh(attempt.name, read)
 
@@ -353,7 +354,7 @@ class LoginGate:
             outcome = self._decide_grant(grant, refusals.NOT_LOGGED_IN())
             if isinstance(outcome, Bearer):
                 self.vault.cookies.renew(cookie, COOKIE_SECONDS)
-            done(outcome.account if isinstance(outcome, Bearer) else outcome)
+            done(outcome if isinstance(outcome, Refused) else _with_grant(cookie, outcome.grant, outcome.account))
 
         self.vault.cookies.find(cookie, found)
 
@@ -407,8 +408,11 @@ def _of(proof: StoredCode | Grant, account: Account | Refused | None) -> Account
     return account if not isinstance(account, Account) or account.id == proof.account else None
 
 
-def _limited(account: Account) -> Account:
-    return structs.replace(account, operator=False, limited=True)
+def _with_grant(secret: str, grant: Grant, account: Account) -> Account:
+    """Return an account as a login by a token or cookie knows it."""
+    limited = "admin" not in grant.scopes
+    operator = account.operator and not limited
+    return structs.replace(account, grant=grant_id(secret), limited=limited, operator=operator)
 
 
 def _has(account: Account, fingerprint: str) -> bool:

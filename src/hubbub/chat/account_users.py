@@ -203,6 +203,8 @@ class AccountUsers:
 
         def checked(account: Account | Refused) -> None:
             if not session.closed:
+                if isinstance(account, Account):
+                    self._core.holders.hold(session, account.grant)
                 done(account)
             session.end(operation)
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from hubbub.chat.delivery import Delivery, Limits, LogReader
+from hubbub.chat.grant_holders import GrantHolders
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
 from hubbub.chat.positions import Positions
@@ -94,6 +95,7 @@ class Core:
         # Called with a user who now owns an account, and with their mask before that.
         self.account_changes: list[Callable[[User, str], None]] = []
         self.read_markers = ReadMarkers()
+        self.holders = GrantHolders(clock)
         self.guests_read = False  # people without an account may read, and nothing else
         self.closing = False  # the server shuts down: all sessions leave, and their leaves are not published
         # Checks whether a name and password belong to a server operator; calls back later with the result.

@@ -76,12 +76,14 @@ class Hub(Core):
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
         self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
+        self.holders.end = self._end_of_grant
 
     def use_accounts(self, accounts: Accounts) -> None:
         """Let these accounts decide who owns a name."""
         self.nicks.accounts = accounts
         self.guests_read = accounts.guests == "read"
         accounts.changed.append(self.account_users.changed)
+        self.holders.follow(accounts)
 
     # --- sessions -------------------------------------------------------------------------------------------
 
@@ -117,6 +119,7 @@ class Hub(Core):
         else:
             self._go(session, user, reason)
         self.rooms.withdraw(session)
+        self.holders.release(session)
         session.pending.clear()
         self.reply(session, Goodbye())
 
@@ -178,6 +181,10 @@ class Hub(Core):
         for session in user.sessions:
             if not session.paused:
                 session.client.send_event(event)
+
+    def _end_of_grant(self, session: Session) -> None:
+        self.reply(session, Notice(("This session was ended, because its token or login is no longer valid",)))
+        self.depart(session, "session ended")
 
     # --- actions of sessions --------------------------------------------------------------------------------
 

@@ -26,6 +26,8 @@ def replace(hub: Hub, session: Session, new: Session) -> None:
     user = owner(session)
     user.address = user.sessions[0].address
     session.paused = new.paused
+    hub.holders.hold(session, session.grant or new.grant)
+    hub.holders.release(new)
     new.closed = True
     hub.delivery.suspend(session)
     # Deliveries that were still to start are removed; `go_on` starts them again after the numbers that the peer knows.

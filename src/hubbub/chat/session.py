@@ -155,6 +155,7 @@ class Session:
         "closed",
         "current",
         "encoder",
+        "grant",
         "host",
         "id_prefix",
         "keeps_history",
@@ -203,6 +204,7 @@ class Session:
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False
+        self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
         # Before it has a user: by room, the number of the last entry that its client has of an earlier connection.
         self.seen: dict[str, int | None] = {}
         self.user: User | None = None

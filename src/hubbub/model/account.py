@@ -26,6 +26,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
         limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
             server operator nor can change the account.
+        grant: never stored: the id of the token or cookie with which a login was made; "" for another way.
 
     """
 
@@ -43,6 +44,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: bool = True
     valid_from: float = 0.0
     limited: bool = False
+    grant: str = ""
 
     @property
     def host(self) -> str:

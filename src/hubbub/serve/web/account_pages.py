@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from aiohttp import web
 from msgspec import structs
@@ -17,7 +17,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Notice
 from hubbub.serve.connection import Shared
-from hubbub.serve.web.credentials import SECONDS, Holders, Visitor
+from hubbub.serve.web.credentials import SECONDS, Visitor
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, answer, problem
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
@@ -30,13 +30,6 @@ BODY = 10.0  # seconds in which a body must arrive
 Run = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
-class _Proof(NamedTuple):
-    """The account of a request, and the id of the cookie that proves it; "" if a trusted proxy does."""
-
-    account: Account
-    cookie: str
-
-
 class AccountPages:
     """Answers the page's requests about accounts.
 
@@ -44,18 +37,14 @@ class AccountPages:
         hub: the hub.
         shared: the state that all connections share.
         tokens: the WebSocket sessions by their resume tokens.
-        holders: ends the connections whose cookies have ended.
         trusts: returns whether an address is that of a trusted proxy.
 
     """
 
-    def __init__(
-        self, hub: Hub, shared: Shared, tokens: Tokens, holders: Holders, trusts: Callable[[str], bool]
-    ) -> None:
+    def __init__(self, hub: Hub, shared: Shared, tokens: Tokens, trusts: Callable[[str], bool]) -> None:
         self._hub = hub
         self._shared = shared
         self._tokens = tokens
-        self._holders = holders
         self._trusts = trusts
         self._runs: dict[str, dict[str, Run]] = {
             "/api/account": {"GET": self._account},
@@ -88,27 +77,26 @@ class AccountPages:
 
     async def visitor(self, call: Call) -> Visitor:
         """Return what a WebSocket knows of its peer from the handshake."""
-        proof = await self._proof(call)
-        account, cookie = proof or (None, "")
-        return Visitor(account, cookie, call.encrypted, self._holders)
+        return Visitor(await self._proof(call), call.encrypted)
 
     # --- the account of a request ---------------------------------------------------------------------------------
 
-    async def _proof(self, call: Call) -> _Proof | None:
-        """Return the account that a trusted proxy or a cookie proves; None for a guest."""
+    async def _proof(self, call: Call) -> Account | None:
+        """Return the account that a trusted proxy or a cookie proves, whose `grant` it is then; None for a guest."""
         header = self._shared.settings.auth_header
         name = call.request.headers.get(header, "") if header else ""
         if name and self._trusts(call.dialogue.connection.peer[0]):
-            return _Proof(await self._ask(partial(self._accounts.by_trusted_name, name)), "")
+            found: Account = await self._ask(partial(self._accounts.by_trusted_name, name))
+            return found
         if not (cookie := self._cookie(call)):
             return None
         try:
-            account = await self._ask(partial(self._accounts.by_cookie, cookie))
+            found = await self._ask(partial(self._accounts.by_cookie, cookie))
         except Refused:
             return None
-        return _Proof(account, self._accounts.grant_id(cookie))
+        return found
 
-    async def _proven(self, call: Call) -> _Proof:
+    async def _proven(self, call: Call) -> Account:
         if proof := await self._proof(call):
             return proof
         raise refusals.NOT_LOGGED_IN()
@@ -147,8 +135,8 @@ class AccountPages:
     async def _account(self, call: Call) -> web.Response:
         """Return the account of the request, and let its cookie last longer in the browser, too."""
         proof = await self._proof(call)
-        response = self._info(proof.account.name if proof else "")
-        if proof and proof.cookie:
+        response = self._info(proof.name if proof else "")
+        if proof and proof.grant:
             self._set_cookie(call, response, self._cookie(call), COOKIE_SECONDS)
         return response
 
@@ -203,15 +191,15 @@ class AccountPages:
         browser = wire.browser_name(call.request.headers.get("User-Agent", ""))
         cookie: str = await self._ask(partial(self._accounts.make_cookie, account, browser))
         if client:
-            client.hold(self._accounts.grant_id(cookie))
+            self._hub.holders.hold(client.session, self._accounts.grant_id(cookie))
         response = self._info(account.name)
         self._set_cookie(call, response, cookie, COOKIE_SECONDS)
         return response
 
     async def _log_out(self, call: Call) -> web.Response:
         proof = await self._proof(call)
-        if proof and proof.cookie:
-            await self._ask(partial(self._accounts.end_cookies, proof.account, [proof.cookie]))
+        if proof and proof.grant:
+            await self._ask(partial(self._accounts.end_cookies, proof, [proof.grant]))
         response = self._info("")
         self._set_cookie(call, response, "", 0)
         return response
@@ -231,8 +219,8 @@ class AccountPages:
     async def _end_sessions(self, call: Call) -> web.Response:
         proof = await self._proven(call)
         ids = set((await self._body(call, wire.Endings)).ids)
-        await self._ask(partial(self._accounts.end_cookies, proof.account, ids))
-        for session in self._open(proof.account):
+        await self._ask(partial(self._accounts.end_cookies, proof, ids))
+        for session in self._open(proof):
             if session.id_prefix in ids:
                 self._hub.reply(session, Notice(("You have ended this session from another device",)))
                 self._hub.depart(session)
@@ -242,12 +230,12 @@ class AccountPages:
         user = self._hub.nicks.find(account.name)
         return list(user.sessions) if user and user.account and user.account.id == account.id else []
 
-    def _list(self, proof: _Proof) -> web.Response:
+    def _list(self, account: Account) -> web.Response:
         browsers = [
-            wire.LoggedInBrowser(one.id, one.grant.name, one.grant.created, one.id == proof.cookie)
-            for one in self._accounts.cookies(proof.account)
+            wire.LoggedInBrowser(one.id, one.grant.name, one.grant.created, one.id == account.grant)
+            for one in self._accounts.cookies(account)
         ]
         sessions = [
-            wire.OpenSession(one.id_prefix, getattr(one.client, "wire_name", "")) for one in self._open(proof.account)
+            wire.OpenSession(one.id_prefix, getattr(one.client, "wire_name", "")) for one in self._open(account)
         ]
         return answer(wire.AccountSessions(browsers, sessions))

@@ -31,7 +31,7 @@ from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
-from hubbub.serve.web.credentials import Holders, bearer_of, check_bearer
+from hubbub.serve.web.credentials import bearer_of, check_bearer
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
@@ -100,14 +100,12 @@ class Api:
     Args:
         hub: the hub.
         shared: the state that all connections share.
-        holders: ends the streams whose tokens have ended.
 
     """
 
-    def __init__(self, hub: Hub, shared: Shared, holders: Holders) -> None:
+    def __init__(self, hub: Hub, shared: Shared) -> None:
         self._hub = hub
         self._shared = shared
-        self._holders = holders
         self._throttles: dict[str, Throttle] = {}
         self._routes = [(route.pattern, route) for route in ROUTES]
         forms: dict[str, wire.TextEncoder | wire.EventStreamEncoder] = {
@@ -358,7 +356,7 @@ class Api:
         stream = EventStreamClient(self._hub, form, room, after, other)
         if call.bearer:
             token = self._accounts.grant_id(token_of(call.request.headers["Authorization"]) or "")
-            stream.act_for(call.bearer.account, token, self._holders)
+            stream.act_for(call.bearer.account, token)
         await call.give_way(stream, "200 OK", headers | {"Connection": "close"})
 
     @staticmethod

@@ -1,12 +1,12 @@
-"""The credentials of web clients: the token or cookie of a request, and the connections that end with it."""
+"""The credentials of web clients: the token or cookie of a request."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from msgspec import structs
 
@@ -20,63 +20,14 @@ from hubbub.wire.web import credentials as wire
 SECONDS = 30.0  # that the accounts may take to answer
 
 
-class Holder(Protocol):
-    """A connection that lasts as long as a token or cookie is valid."""
-
-    def grant_ended(self) -> None:
-        """End the connection: the token or cookie is void."""
-        ...
-
-
-class Holders:
-    """The connections that last as long as a token or cookie is valid, by its id.
-
-    Args:
-        accounts: tells of tokens, cookies and accounts that end.
-        clock: returns epoch seconds.
-
-    """
-
-    def __init__(self, accounts: Accounts, clock: Callable[[], float]) -> None:
-        self._accounts = accounts
-        self._clock = clock
-        self._holders: dict[str, dict[Holder, None]] = {}
-        accounts.ended.append(lambda id, grant: self._end(id))
-        accounts.changed.append(self._review)
-
-    def add(self, id: str, holder: Holder) -> None:
-        """Note that a connection ends with a token or cookie."""
-        self._holders.setdefault(id, {})[holder] = None
-
-    def remove(self, id: str, holder: Holder) -> None:
-        """Forget a connection that has ended."""
-        of_grant = self._holders.get(id, {})
-        of_grant.pop(holder, None)
-        if not of_grant:
-            self._holders.pop(id, None)
-
-    def _end(self, id: str) -> None:
-        for holder in self._holders.pop(id, ()):
-            holder.grant_ended()
-
-    def _review(self, account: Account) -> None:
-        """End the connections whose account is closed, or whose token or cookie a new password has voided."""
-        is_open = account.is_open(self._clock())
-        for one in (*self._accounts.tokens(account), *self._accounts.cookies(account)):
-            if one.id in self._holders and not (is_open and one.grant.created >= account.valid_from):
-                self._end(one.id)
-
-
 class Visitor(NamedTuple):
     """What the server knows of a peer from its handshake.
 
-    `account` is None for a guest; `cookie` is the id of the cookie that proves the account, "" if a proxy does.
+    `account` is None for a guest; its `grant` is the id of the cookie that proves it, "" if a proxy does.
     """
 
     account: Account | None
-    cookie: str
     encrypted: bool
-    holders: Holders
     browser: str = ""  # identifies its browser
 
 

@@ -7,7 +7,6 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Event
 from hubbub.serve.connection import Connection
-from hubbub.serve.web.credentials import Holders
 from hubbub.wire.web.http import StreamEncoder
 
 ALIVE = 20.0  # seconds between two keep-alive messages
@@ -33,17 +32,13 @@ class EventStreamClient:
         self._room = room
         self._after = after
         self._other = other
-        self._pass: tuple[Account, str, Holders] | None = None
+        self._pass: tuple[Account, str] | None = None
         self._connection: Connection
         self._alive_at = 0.0  # time of the last keep-alive message
 
-    def act_for(self, account: Account, grant: str, holders: Holders) -> None:
+    def act_for(self, account: Account, grant: str) -> None:
         """Follow the room for an account, as long as its token is valid, whose id is given."""
-        self._pass = account, grant, holders
-
-    def grant_ended(self) -> None:
-        """End the stream: the token is void."""
-        self._end()
+        self._pass = account, grant
 
     # --- the connection's calls -----------------------------------------------------------------------------
 
@@ -55,8 +50,8 @@ class EventStreamClient:
         host = f"~api@{connection.cloak}.api"
         self._session = self._hub.connect(self, connection, self._form, host, connection.origin)
         if self._pass:
-            self._session.acts_for, grant, holders = self._pass
-            holders.add(grant, self)
+            self._session.acts_for, grant = self._pass
+            self._hub.holders.hold(self._session, grant)
         try:
             self._hub.rooms.watch(self._session, self._room, self._after)
         except Refused:
@@ -82,9 +77,6 @@ class EventStreamClient:
 
     def connection_lost(self) -> None:
         """Remove the session from the hub."""
-        if self._pass:
-            _, grant, holders = self._pass
-            holders.remove(grant, self)
         self._hub.depart(self._session)
 
     def pause(self) -> None:

@@ -25,7 +25,7 @@ from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.stats import Stats
 from hubbub.serve.web.account_pages import AccountPages
 from hubbub.serve.web.api import PREFIX, Api
-from hubbub.serve.web.credentials import Holders, browser_of
+from hubbub.serve.web.credentials import browser_of
 from hubbub.serve.web.http import Call, HttpClient, dialogue_of, server
 from hubbub.serve.web.irc_client import MAX_MESSAGE, OPCODES, IrcWebSocketClient
 from hubbub.serve.web.metrics import exposition
@@ -76,9 +76,8 @@ class Web:
         self._irc_origins = frozenset(origin.lower().removesuffix("/") for origin in shared.settings.irc_origin)
         self._told: set[str] = set()
         self._tokens = Tokens()
-        self._holders = Holders(hub.nicks.accounts, hub.clock)
-        self._api = Api(hub, shared, self._holders)
-        self._account_pages = AccountPages(hub, shared, self._tokens, self._holders, self._trusts)
+        self._api = Api(hub, shared)
+        self._account_pages = AccountPages(hub, shared, self._tokens, self._trusts)
         self._paths: dict[str, Handler] = {
             "/ws": self._websocket,
             IRC: self._irc,

@@ -12,7 +12,6 @@ from typing import Any
 from msgspec.structs import replace
 from websockets.frames import CloseCode
 
-from hubbub.accounts.keyring import TOKEN
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
@@ -65,7 +64,6 @@ class WebSocketClient:
         self._reader = reader
         self._opened = now
         self._visitor = visitor
-        self._grant = ""  # the id of the token or cookie with which it ends
         self._welcomed = False
         self._connection: Connection
         self._session: Session
@@ -86,7 +84,8 @@ class WebSocketClient:
         self._session = self._hub.connect(self, connection, wire.FORM, host, connection.origin)
         self._session.client_steps = _STEPS
         self._session.secure = self._visitor.encrypted
-        self.hold(self._visitor.cookie)
+        if self._visitor.account:
+            self._hub.holders.hold(self._session, self._visitor.account.grant)
         self._session.browser = self._visitor.browser
 
     def feed(self, data: bytes) -> None:
@@ -127,7 +126,6 @@ class WebSocketClient:
 
     def connection_lost(self) -> None:
         """Let the user leave and forget the resume token, unless another connection has taken over the session."""
-        self.hold("")
         if self._replaced:
             return
         if self._tokens.get(self._token) is self:
@@ -214,19 +212,6 @@ class WebSocketClient:
         """The session in the chat."""
         return self._session
 
-    def hold(self, grant: str) -> None:
-        """End when the token or cookie with an id ends; "" for none."""
-        if self._grant:
-            self._visitor.holders.remove(self._grant, self)
-        self._grant = grant
-        if grant:
-            self._visitor.holders.add(grant, self)
-
-    def grant_ended(self) -> None:
-        """Close: the token or cookie is void."""
-        self._grant = ""
-        self._end(CloseCode.POLICY_VIOLATION, "This session was ended.")
-
     # --- internals --------------------------------------------------------------------------------------------
 
     def _end(self, code: int, reason: str) -> None:
@@ -312,9 +297,6 @@ class WebSocketClient:
                 self._hub.refuse(self._session, refusal, request.label)
                 return
             log.info("%s (%s) has joined", self._session.nick, self._connection.peer)
-            token = accounts.grant_id(request.password) if request.password.startswith(TOKEN) else ""
-            if request.password:
-                self.hold(token)
             self._welcome()
             has = {room.name for room in self._session.rooms.values()}
             wanted = [(room, seq) for room, seq in rooms.items() if room not in has]
@@ -351,7 +333,6 @@ class WebSocketClient:
         """Take over the session of another connection, and close that connection."""
         new, self._session, self._token = self._session, talk._session, talk._token
         talk._replaced = True
-        self.hold(talk._grant or self._grant)
         resuming.replace(self._hub, self._session, new)
         talk._connection.finish(close_frame(websocket.REPLACED, "The session continues in another connection."))
         log.info("%s (%s) has reconnected", self._session.nick, self._connection.peer)
