@@ -16,6 +16,7 @@ from test_page import AXE, check_rules
 from scene import Server
 
 SECRET = "open sesame"
+KEPT = "JSON.stringify([{...sessionStorage}, {...localStorage}])"
 PICTURES = os.environ.get("PICTURES")  # a folder for pictures of what is tried, to look at
 
 
@@ -142,10 +143,30 @@ def test_a_typed_password_is_neither_shown_nor_kept(server: Server, enter: Enter
     page.reload()
     expect(page.locator("#write")).to_be_enabled()
     expect(page.locator(".own")).to_have_text("Your account")
-    page.fill("#write", f"/login Ada {SECRET}")
-    page.evaluate("dispatchEvent(new Event('pagehide'))")
-    kept = page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}])")
-    assert SECRET not in kept and SECRET not in page.content()
+    for command in ("/login Ada", " /LOGIN Ada", "/password", "/msg NickServ IDENTIFY", "/ns set password"):
+        page.fill("#write", f"{command} {SECRET}")
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        assert SECRET not in page.evaluate(KEPT) + page.content(), command
+
+
+def test_a_password_is_said_to_nobody(server: Server, enter: Enter) -> None:
+    bo = server.join("Bo")
+    page = enter(server, "Ada")
+    bo.sees(b"*** Ada has joined the chat ***\n")
+    notices = page.locator("li.notice")
+    for line, answer in (
+        (" /password", "You are not logged in"),
+        ("/msg NickServ IDENTIFY", "Nobody here is called NickServ"),
+        ("/ns IDENTIFY", "There is no command /ns"),
+        ("/login Ada\n", "a command with a password is a single line"),
+    ):
+        page.fill("#write", f"{line} {SECRET}")
+        page.keyboard.press("Enter")
+        expect(notices.last).to_contain_text(answer)
+        page.fill("#write", "")
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+        assert SECRET not in page.evaluate(KEPT) + page.content(), line
+    bo.sees_nothing()
 
 
 def test_a_newcomer_registers_at_the_door(serve: Callable[..., Server], door: Enter) -> None:

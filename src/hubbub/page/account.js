@@ -4,9 +4,10 @@ import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
 const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client" };
-const SECRETS = /^\/(register|login|password|link)\b/i; // commands with what nobody may see
+// Commands with what nobody may see; those for NickServ belong to IRC, and are typed here by mistake.
+const SECRETS = /^\s*\/(register|login|password|link|nickserv|ns|(msg|query|m|w)\s+nickserv)\b/i;
 
-export const isSecret = (line) => SECRETS.test(line);
+export const isSecret = (text) => SECRETS.test(text);
 
 export class Account {
   constructor(chat) {

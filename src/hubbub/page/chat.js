@@ -313,8 +313,13 @@ export class Chat {
 
   // Returns false if it is to stay in the field.
   say(text) {
-    const command = !text.includes("\n") && /^\/(?!\/)(\S*)\s*(.*)/.exec(text);
+    const command = !text.includes("\n") && /^\s*\/(?!\/)(\S*)\s*(.*)/.exec(text);
     if (command) return this.command(text, command[1].toLowerCase(), command[2]);
+    if (isSecret(text)) {
+      this.expecting = true;
+      this.note(["Not sent: a command with a password is a single line."], true);
+      return false;
+    }
     const said = text.replace(/^\/\//, "/").trimEnd(); // the server cleans it: it knows whole sequences only
     if (!cleaned(said).trim()) return;
     if (new TextEncoder().encode(said).length > MOST) {
@@ -337,7 +342,7 @@ export class Chat {
     if (this.account.command(name, rest)) return;
     if (name === "quit") return this.quit(line);
     if (name === "join" && to) return this.open(roomNamed(to), text);
-    if (name === "msg" && text) {
+    if (name === "msg" && text && !isSecret(line)) {
       this.show(this.talks.with(to, this.talks.idOf(to)).name);
       return this.sending.add(this.current, text);
     }
