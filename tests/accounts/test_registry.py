@@ -45,7 +45,7 @@ def test_names_that_look_like_a_registered_or_reserved_one_are_refused() -> None
 
 @pytest.mark.parametrize(
     ("password", "code"),
-    [("1234567", "weak-password"), ("x" * 301, "weak-password"), ("é" * 151, "weak-password"), ("        ", "")],
+    [("1234567", "weak-password"), ("x" * 301, "weak-password"), ("é" * 151, "weak-password"), ("a      b", "")],
 )
 def test_a_password_has_from_8_characters_to_300_bytes(password: str, code: str) -> None:
     accounts = Accounts()
@@ -55,6 +55,29 @@ def test_a_password_has_from_8_characters_to_300_bytes(password: str, code: str)
         accounts.register()
         change = lambda done: accounts.registry.change_password(accounts.ann(), password, HERE, done)  # noqa: E731
         assert is_refused(accounts.ask(change), code)
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        " open sesame",
+        "open sesame ",
+        " " * 8,
+        "\ufffd" * 8,
+        "open\0sesame",
+        "open\x1bsesame",
+        "open\nsesame",
+        "open\tsesame",
+        "\u202eopen sesame",
+    ],
+)
+def test_a_password_that_a_wire_would_change_cannot_be_chosen(password: str) -> None:
+    assert is_refused(Accounts().register(password=password), "weak-password")
+
+
+@pytest.mark.parametrize("password", ["open sesame", "пароль 1", "パスワードです。", "👩‍👩‍👧 family", "क्‍ष अक्षर ok"])
+def test_a_password_may_be_of_any_script(password: str) -> None:
+    assert isinstance(Accounts().register(password=password), Account)
 
 
 def test_a_password_is_the_same_however_its_characters_are_composed() -> None:

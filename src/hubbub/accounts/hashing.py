@@ -13,6 +13,7 @@ import unicodedata
 from typing import NamedTuple
 
 from hubbub.text import refusals
+from hubbub.text.cleaning import clean_exactly
 
 MIN_CHARS = 8
 MAX_BYTES = 300  # in UTF-8, as in Ergo
@@ -53,11 +54,18 @@ class ScramVerifier(NamedTuple):
 
 
 def check_password(password: str) -> None:
-    """Raise Refused if a password is too short or too long to be chosen; every character counts, spaces too."""
+    """Raise Refused if a password cannot be chosen: it is too short or too long, or some wires would change it.
+
+    Every byte that is not UTF-8 arrives as the same character, so other bytes would be the same password. Terminals
+    remove control characters, and the spaces at both ends.
+    """
     if len(password) < MIN_CHARS:
         raise refusals.PASSWORD_SHORT(limit=MIN_CHARS)
     if is_too_long(password):
         raise refusals.PASSWORD_LONG(limit=MAX_BYTES)
+    text = clean_exactly(password)  # which may have several lines
+    if text != password or text.strip() != text or not {"\n", "\t", "\ufffd"}.isdisjoint(text):
+        raise refusals.PASSWORD_TEXT()
 
 
 def is_too_long(password: str) -> bool:

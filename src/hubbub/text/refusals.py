@@ -203,6 +203,9 @@ REGISTRATION_CLOSED = Wording(
 INVITATION_MISSING = Wording("registration-closed", "To register here, you need an invitation code.")
 PASSWORD_SHORT = Wording("weak-password", "A password has at least {limit} characters.")
 PASSWORD_LONG = Wording("weak-password", "A password has at most {limit} bytes.")
+PASSWORD_TEXT = Wording(
+    "weak-password", "A password is UTF-8 text without control characters, and neither begins nor ends with a space."
+)
 NOT_ENCRYPTED = Wording(
     "not-encrypted", "Your connection is not encrypted, so anyone on the way could read your password. Use a code."
 )
