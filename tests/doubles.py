@@ -185,6 +185,7 @@ class FakeBroker:
                 return RoomList(shown, len(names))
             case After():
                 found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
+                found = [entry for entry in found if not query.said or entry.kind in SAID]
                 return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():
                 known = [entry for entry in self.of(query.room) if entry.id in query.bounds]

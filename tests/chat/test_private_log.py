@@ -8,9 +8,9 @@ import pytest
 from test_account_users import Town, codes
 
 from doubles import NOON, FakePositions, Peer
-from hubbub.chat import direct
+from hubbub.chat import direct, moderation
 from hubbub.errors import Refused
-from hubbub.model.entries import Draft, Entry, Kind, Said
+from hubbub.model.entries import Draft, Entry, Kind, Redacted, Said
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
 from hubbub.model.queries import LogPage
 from records import text_in
@@ -253,6 +253,57 @@ def test_both_people_read_and_search_their_conversation_and_nobody_else_finds_it
     assert [type(one) for one in guest.sees()] == [Refusal, Notice]
     with pytest.raises(Refused, match="not logged in"):
         post.hub.private_history.room_with(guest.session, "Bo")
+
+
+def test_authors_delete_their_own_messages_on_all_screens_of_both() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann, other, bo = (post.log_in(name) for name in ("Ann", "Ann", "Bo"))
+    ann.types("/msg Bo one", "/msg Bo two")
+    post.settle()
+    bo.types("/msg Ann three")
+    post.settle()
+    post.house.forget()
+    ann.types("/delete @bo 2")
+    post.settle()
+    one = post.house.broker.log[-4]
+    redaction = post.house.broker.log[-1]
+    assert (redaction.room, redaction.nick, redaction.body) == (ROOM, "Ann", Redacted(one.id))
+    (mine,), (copy,), (given,) = ann.sees(), other.sees(), bo.sees()
+    assert mine is copy and isinstance(copy, Private) and isinstance(given, Private) and given.entry
+    assert (copy.to, given.to, given.user, given.entry.body) == ("Bo", "", "idann", redaction.body)
+    bo.types("/delete @Ann 2", "/delete @Ann x", "/delete @Nemo", "/history Ann")
+    post.settle()
+    *refused, shown = bo.sees()
+    assert [one.code for one in refused if isinstance(one, Refusal)] == [
+        "no-such-message", "argument-invalid", "no-such-name",
+    ]  # fmt: skip
+    assert [text for _, _, text in texts(shown)] == ["two", "three"]
+    codes: list[str] = []
+    conversation = post.hub.private_history.room_with(bo.session, "@Ann")
+    refuse = lambda refused: codes.append(refused.code)  # noqa: E731
+    moderation.redact(post.hub, bo.session, conversation, post.house.broker.log[-3].id, "", refuse)
+    post.settle()
+    assert codes == ["not-yours"]
+
+
+def test_a_message_of_an_earlier_login_is_deleted_by_its_author_with_an_answer_for_a_label() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    ann.types("/msg Bo one")
+    post.settle()
+    id = post.house.broker.log[-1].id
+    away(post, ann)
+    away(post, bo)
+    ann = post.log_in("Ann")
+    conversation = post.hub.private_history.room_with(ann.session, "Bo")
+    ann.session.label = "r"
+    moderation.redact(post.hub, ann.session, conversation, id, "a typo", lambda refused: None)
+    ann.session.label = ""
+    post.settle()
+    (stored,) = ann.sees()
+    assert isinstance(stored, Acknowledged) and (stored.label, stored.entry.room, stored.to) == ("r", "@Bo", "idbo")
+    assert stored.entry.body == Redacted(id, "a typo")
+    assert post.missed(post.log_in("Bo")) == []
 
 
 def test_a_page_of_several_rooms_names_the_recipients_of_private_messages() -> None:

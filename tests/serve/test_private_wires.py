@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from in_thread import InThread
+from websockets.sync.client import ClientConnection, connect
 
 from irc_scene import Irc
-from scene import PROMPT, Client
+from scene import PATIENCE, PROMPT, Client
 
 LATER = b"*** Bo is not here now, and will be shown your message at the next login ***\n"
 
@@ -67,6 +71,32 @@ def irc(place: InThread, name: str, *caps: str) -> Irc:
     return peer
 
 
+class Browser:
+    """A WebSocket of the owner of an account."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def send(self, request: dict[str, Any]) -> None:
+        self.socket.send(json.dumps(request))
+
+    def until(self, type: str) -> dict[str, Any]:
+        """Return the next frame of a type."""
+        while True:
+            frame: dict[str, Any] = json.loads(self.socket.recv(PATIENCE))
+            if frame["type"] == type:
+                return frame
+
+
+@contextmanager
+def browser(place: InThread, name: str) -> Iterator[Browser]:
+    with connect(f"ws://127.0.0.1:{place.port}/ws") as socket:
+        page = Browser(socket)
+        page.send({"type": "hello", "name": name, "password": "open sesame"})
+        page.until("welcome")
+        yield page
+
+
 def test_irc_gets_what_was_missed_with_times_unless_it_asks_itself(serve: Callable[..., InThread]) -> None:
     place = serve("--no-limits")
     ann, bo = registered(place, "Ann"), registered(place, "Bo")
@@ -99,3 +129,47 @@ def test_irc_gets_what_was_missed_with_times_unless_it_asks_itself(serve: Callab
     assert [line.verb for line in guest.sync()] == ["BATCH", "BATCH"]
     for one in (asking, plain, guest):
         one.sock.close()
+
+
+def test_a_private_message_is_deleted_on_every_wire(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits")
+    ann, bo = registered(place, "Ann"), registered(place, "Bo")
+    caps = ("batch", "message-tags", "draft/message-redaction", "echo-message")
+    phone, other = irc(place, "Bo", *caps), irc(place, "Ann", *caps)
+    phone.sync()
+    other.sync()
+    with browser(place, "Ann") as page:
+        bo.say("/msg Ann from Bo")
+        ann.skips_to(b"Bo (private): from Bo\n")
+        ann.say("/msg Bo one", "/msg Bo two", "/delete @Bo 2")
+        ann.skips_to(b"*** Ann has deleted a private message ***\n")
+        bo.skips_to(b"Ann (private): two\n*** Ann has deleted a private message ***\n")
+        deleted = page.until("deleted")
+        assert (deleted["nick"], deleted["to"]) == ("Ann", "Bo")
+        messages = [line for line in phone.sync() if line.verb in ("PRIVMSG", "REDACT")]
+        assert [(one.verb, one.params[0]) for one in messages[-3:]] == [
+            ("PRIVMSG", "Bo"),
+            ("PRIVMSG", "Bo"),
+            ("REDACT", "Bo"),
+        ]
+        one, two = messages[-3:-1]
+        assert messages[-1].params[1] == one.tags["msgid"] == deleted["id"]
+        page.send({"type": "redact", "room": "@Bo", "id": two.tags["msgid"], "reason": "old", "label": "r"})
+        deleted = page.until("deleted")
+        stored = page.until("stored")
+        assert (deleted["id"], stored["label"], stored["room"]) == (two.tags["msgid"], "r", "@Bo")
+        shown = other.sync()
+        mine = [line for line in shown if line.verb == "REDACT"]
+        assert [line.params[1:] for line in mine] == [(one.tags["msgid"],), (two.tags["msgid"], "old")]
+        (from_bo,) = [line for line in shown if line.verb == "PRIVMSG" and line.params[1] == "from Bo"]
+        for target, code in (("Bo", "REDACT_FORBIDDEN"), ("Nemo", "INVALID_TARGET")):
+            other.say(f"REDACT {target} {from_bo.tags['msgid']}")
+            (fail,) = [line for line in other.sync() if line.verb == "FAIL"]
+            assert fail.params[1] == code
+        phone.say(f"REDACT Ann {from_bo.tags['msgid']} :sorry")
+        *_, own = [line for line in phone.sync() if line.verb == "REDACT"]
+        assert own.params == ("Ann", from_bo.tags["msgid"], "sorry")
+    bo.say("/history Ann")
+    bo.skips_to(b"*** There are no messages between you and Ann ***\n")
+    phone.sock.close()
+    other.sock.close()

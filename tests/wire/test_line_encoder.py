@@ -242,6 +242,8 @@ def test_encode_own_shows_only_actions_on_others() -> None:
 def test_private_lines_cannot_be_taken_for_the_servers() -> None:
     assert render(Private("Bo", "a\n*** b ***"), "\n") == b"Bo (private): a\nBo (private): *** b ***\n"
     assert render(Private("Bo", ""), "\n") == b""
+    redaction = Private("Bo", "x.1 rude", entry(Kind.REDACT, "x.1 rude"))
+    assert render(redaction, "\n") == b"*** Bo has deleted a private message ***\n"
     assert render(Invited("Bo", "~nc@x.nc", "ops"), "\n") == b"*** Bo invites you to ops. Type /join ops ***\n"
     knocked = b"*** Bo asks to be let into ops. To let them in, type /invite Bo there ***\n"
     assert render(Knocked("Bo", "~nc@x.nc", "ops"), "\n") == knocked

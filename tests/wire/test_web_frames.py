@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model.entries import Entry, Kind, Said
+from hubbub.model.entries import Entry, Kind, Redacted, Said
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -280,3 +280,15 @@ def test_stored_private_messages_have_their_time_and_id() -> None:
     ]
     assert objects(render(PrivateShown([bo], 9.0, "Ann", "Bo", "idbo"))) == [first]
     assert objects(render(Private("Bo", "one", bo, "idbo"))) == [first]
+    waves = Entry("@Ann", 3, 0, 5.0, "Bo", "x.1", Said("one", Kind.ACTION))
+    assert objects(render(Private("Bo", "one", waves, "idbo"))) == [first | {"kind": "action"}]
+
+
+def test_the_redaction_of_a_private_message_names_both_people_and_the_message() -> None:
+    entry = Entry("@Bo", 5, 4, 6.0, "Ann", "x.3", Redacted("x.2", "rude"))
+    deleted = {"type": "deleted", "id": "x.2", "nick": "Ann", "user": "idann"}
+    assert objects(render(Private("Ann", "x.2 rude", entry, "idann"))) == [deleted]
+    copy = deleted | {"to": "Bo", "user": "idbo"}
+    assert objects(render(Private("Ann", "x.2 rude", entry, "idbo", "Bo"))) == [copy]
+    stored = {"type": "stored", "label": "d1", "room": "@Bo", "seq": 5, "id": "x.3"}
+    assert objects(render(Acknowledged("d1", entry, "idbo"))) == [copy, stored]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from hubbub.chat.private_history import Conversation
 from hubbub.chat.session import Session, User, owner
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may
@@ -209,15 +210,17 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
     hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
 
 
-def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse: Callable[[Refused], None]) -> None:
-    """Redact a message: authors redact their own, operators any. Its text leaves the log.
+def redact(
+    hub: Hub, session: Session, room: Room | Conversation, id: str, reason: str, refuse: Callable[[Refused], None]
+) -> None:
+    """Redact a message: authors redact their own, operators of a room any. Its text leaves the log.
 
     Args:
         hub: the hub.
         session: the session that asks.
-        room: the room of the message.
+        room: the room of the message, or the private conversation.
         id: the message's id.
-        reason: the reason that the other members are shown.
+        reason: the reason that the others are shown.
         refuse: is called instead if there is no such message, or if the session may not redact it.
 
     """
@@ -226,13 +229,15 @@ def redact(hub: Hub, session: Session, room: Room, id: str, reason: str, refuse:
     hub.ask_raw(session, query, lambda page: take_back(page, lambda entry: entry.id == id))
 
 
-def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refuse: Callable[[Refused], None]) -> None:
+def delete(
+    hub: Hub, session: Session, room: Room | Conversation, name: str, number: int, refuse: Callable[[Refused], None]
+) -> None:
     """Redact one of the newest messages in a room, found by its position; otherwise like `redact`.
 
     Args:
         hub: the hub.
         session: the session that asks.
-        room: the room of the message.
+        room: the room of the message, or the private conversation.
         name: the author's nick; "" for the session's own messages.
         number: 1 for the newest of the author's messages, 2 for the one before it; found among the LOOKED_AT newest
             messages.
@@ -252,7 +257,7 @@ def delete(hub: Hub, session: Session, room: Room, name: str, number: int, refus
 
 
 def _taking_back(
-    hub: Hub, session: Session, room: Room, reason: str, refuse: Callable[[Refused], None]
+    hub: Hub, session: Session, room: Room | Conversation, reason: str, refuse: Callable[[Refused], None]
 ) -> Callable[[LogPage | BrokerError, Callable[[Entry], bool]], None]:
     """Return a function that redacts the newest matching message of a page, with the label of the current request."""
     label = session.label
@@ -263,12 +268,21 @@ def _taking_back(
         if entry is None:
             refuse(refusals.NO_SUCH_MESSAGE())
             return
-        own = owner(session).wrote(entry)
-        if refused := may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.state):
+        if refused := _redaction_refused(hub, session, room, owner(session).wrote(entry)):
             refuse(refused)
+            return
+        session.label, before = label, session.label
+        if isinstance(room, Conversation):
+            hub.private_log.redact(session, room.account, Redacted(entry.id, reason_of(reason)))
         else:
-            session.label, before = label, session.label
             hub.publish(session, room.name, Redacted(entry.id, hub.reason(session, room, reason)))
-            session.label = before
+        session.label = before
 
     return take_back
+
+
+def _redaction_refused(hub: Hub, session: Session, room: Room | Conversation, own: bool) -> Refused | None:
+    """Return None if a session may redact a message, which is its own or not, else the refusal."""
+    if isinstance(room, Conversation):
+        return None if own else refusals.NOT_YOURS_IN_PRIVATE()
+    return may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.state)

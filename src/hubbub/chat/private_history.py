@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -25,14 +26,21 @@ END = (1 << 62) - 1  # higher than every number
 Pages = list[LogPage | BrokerError]
 
 
+class Conversation(NamedTuple):
+    """A private conversation of a session's user: the name of its room, and the account of the other person."""
+
+    name: str
+    account: Account
+
+
 class PrivateHistory:
     """Read private conversations for the two people in them."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
 
-    def room_with(self, session: Session, name: str) -> tuple[str, Account]:
-        """Return the room of the messages between a session and the owner of a name, and the account of that owner.
+    def room_with(self, session: Session, name: str) -> Conversation:
+        """Return the conversation between a session and the owner of a name, which may begin with @.
 
         Raises:
             Refused: the session is not logged in, or nobody else owns the name.
@@ -44,7 +52,7 @@ class PrivateHistory:
         account = self._core.nicks.accounts.find(name.removeprefix("@"))
         if account is None or account.id == mine.id:
             raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
-        return conversation_of(mine.id, account.id), account
+        return Conversation(conversation_of(mine.id, account.id), account)
 
     def shown(self, session: Session, page: LogPage) -> LogPage:
         """Return a page as wires show it: the room of a private message is `@` and the name of its recipient."""

@@ -21,7 +21,7 @@ from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of, partner_of
-from hubbub.model.entries import Body, Entry
+from hubbub.model.entries import Body, Entry, Redacted
 from hubbub.model.events import Event, Notice, Private
 from hubbub.text import refusals
 
@@ -74,8 +74,7 @@ class PrivateLog:
         user, positions, label = owner(session), self._core.positions, session.label or label
         assert user.account and positions
         mine, nick = user.account.id, user.nick
-        there = self._core.nicks.find(account.name)
-        recipient = Recipient(user, account.id, account.host, account.name, there.id if there else account.id)
+        recipient = self._recipient(user, account)
 
         def publish(done: Callable[[None], None], error: BrokerError | None) -> None:
             if error:
@@ -93,6 +92,17 @@ class PrivateLog:
 
         session.queue(Operation("message", account.name, start))
 
+    def redact(self, session: Session, account: Account, body: Redacted) -> None:
+        """Store the redaction of a message to an account, and show it to all sessions of both when it is stored."""
+        user = owner(session)
+        assert user.account
+        posting = self._core.publish(session, conversation_of(user.account.id, account.id), body)
+        posting.recipient = self._recipient(user, account)
+
+    def _recipient(self, author: User, account: Account) -> Recipient:
+        there = self._core.nicks.find(account.name)
+        return Recipient(author, account.id, account.host, account.name, there.id if there else account.id)
+
     def _settled(
         self, positions: Positions, posting: Posting, recipient: Recipient, mine: str, _: object
     ) -> Event | None:
@@ -107,19 +117,22 @@ class PrivateLog:
         for entry in entries:
             posting = self._core.pipeline.find(entry)
             if posting and posting.recipient and posting.session:
-                self._give(posting.session, posting.recipient, entry)
+                # The session that has sent a message knows it; a redaction it is shown unless it gets an answer.
+                knows = type(entry.body) is not Redacted or posting.label
+                self._give(posting.session if knows else None, posting.recipient, entry)
 
     def _find(self, recipient: Recipient) -> User | None:
         """Return the owner of the account of a recipient, on whichever node; None if they are not here."""
         user = self._core.nicks.find(recipient.name)
         return user if user and user.host == recipient.host else None
 
-    def _give(self, session: Session, recipient: Recipient, entry: Entry) -> None:
+    def _give(self, knows: Session | None, recipient: Recipient, entry: Entry) -> None:
+        """Give an entry to all sessions of both people, except to the one that knows it."""
         author, shown = recipient.author, recipient.shown(entry)
         event = Private(entry.nick, text_of(entry.body), shown, author.id)
         copy = replace(event, user=recipient.user, to=recipient.name)
         for one in author.sessions:
-            if one is not session and not one.paused:
+            if one is not knows and not one.paused:
                 one.client.send_event(copy)
         target = self._find(recipient)
         if target is None:

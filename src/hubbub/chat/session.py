@@ -458,7 +458,9 @@ class User(RoomMemory):
             session.host = account.host
 
     def wrote(self, entry: Entry) -> bool:
-        """Return whether the user is the author of an entry."""
+        """Return whether the user is the author of an entry, the owner of an account also of an earlier login's."""
+        if self.account and entry.host == self.account.host:
+            return True
         return bool(self.id_prefix) and entry.id.startswith(self.id_prefix)
 
     def add_session(self, session: Session) -> None:

@@ -103,6 +103,7 @@ UNREACHABLE = Wording("not-confirmed", "Not confirmed: {name} cannot be reached 
 NOT_OPERATOR = Wording("not-operator", "You are not an operator of {room}.")
 TOPIC_LOCKED = Wording("not-operator", "The topic of {room} is locked. Only its operators can change it.")
 NOT_YOURS = Wording("not-yours", "Only the author of a message and the room's operators can delete it.")
+NOT_YOURS_IN_PRIVATE = Wording("not-yours", "Only the author of a private message can delete it.")
 NO_SUCH_MESSAGE = Wording("no-such-message", "There is no such message here.")
 LOBBY_KEEPS_NAME = Wording("cannot-rename", "The lobby keeps its name.")
 SAME_NAME = Wording("cannot-rename", "The room is called {room} already.")

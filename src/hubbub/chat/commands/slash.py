@@ -241,13 +241,15 @@ def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
 def _delete(hub: Hub, session: Session, argument: str) -> None:
     words = argument.split()
     number = words.pop() if words and words[-1].isdecimal() else "1"
-    if len(words) > 1:
+    private = words.pop(0) if words and words[0].startswith("@") else ""
+    if len(words) > (0 if private else 1):
         raise refusals.ARGUMENT_INVALID(synopsis=COMMANDS["delete"].synopsis)
     if not (len(number) < 5 and 1 <= int(number) <= moderation.LOOKED_AT):
         raise refusals.NUMBER_INVALID(command="delete", limit=moderation.LOOKED_AT)
 
     refuse = partial(hub.refuse, session)
-    moderation.delete(hub, session, hub.rooms.of(session), "".join(words), int(number), refuse)
+    room = hub.private_history.room_with(session, private) if private else hub.rooms.of(session)
+    moderation.delete(hub, session, room, "".join(words), int(number), refuse)
 
 
 def words_of(text: str) -> str:
@@ -305,7 +307,7 @@ _ROWS = (
     SlashCommand(
         "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
     ),
-    SlashCommand("delete", "[NAME] [N]", "Delete your last or Nth last message (operators: NAME's).", _delete),
+    SlashCommand("delete", "[@NAME] [N]", "Delete your last or Nth last message, or one to NAME.", _delete),
     SlashCommand("history", "[NAME] [N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
     SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),

@@ -7,6 +7,7 @@ from functools import partial
 from typing import NamedTuple
 
 from hubbub.chat import moderation
+from hubbub.chat.private_history import Conversation
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.chat.session import Room
 from hubbub.errors import BrokerError, Refused
@@ -262,8 +263,8 @@ def _refuse(client: IrcClient, refusal: Refused, nick: str, name: str) -> None:
 def redact(client: IrcClient, params: list[str]) -> None:
     """REDACT target msgid [reason]: delete a message (draft/message-redaction)."""
     target, id = params[0], params[1]
-    room = find_room(client, target)
-    if room is None or room.id not in client.session.rooms:
+    room = _redactable(client, target)
+    if room is None:
         client.fail("REDACT", "INVALID_TARGET", target, "You cannot delete messages there")
         return
 
@@ -273,6 +274,17 @@ def redact(client: IrcClient, params: list[str]) -> None:
 
     reason = params[2] if len(params) > 2 else ""
     moderation.redact(client.hub, client.session, room, id, reason, refuse)
+
+
+def _redactable(client: IrcClient, target: str) -> Room | Conversation | None:
+    """Return the room, or the private conversation, in which a client can delete messages; None if there is none."""
+    if not target.startswith("#"):
+        try:
+            return client.hub.private_history.room_with(client.session, target)
+        except Refused:
+            return None
+    room = find_room(client, target)
+    return room if room and room.id in client.session.rooms else None
 
 
 def rename(client: IrcClient, params: list[str]) -> None:

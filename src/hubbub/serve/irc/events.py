@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.model import ids
-from hubbub.model.entries import Entry, Ephemeral, Joined, Said
+from hubbub.model.entries import Entry, Ephemeral, Joined, Redacted, Said
 from hubbub.model.events import (
     Acknowledged,
     HistoryShown,
@@ -86,7 +86,8 @@ def _refusal(client: IrcClient, event: Refusal) -> None:
 
 
 def _private(client: IrcClient, event: Private) -> None:
-    if event.to and not client.caps & {"echo-message", "znc.in/self-message"}:
+    redacts = event.entry and isinstance(event.entry.body, Redacted)
+    if event.to and not redacts and not client.caps & {"echo-message", "znc.in/self-message"}:
         return  # the client would take it for a message from somebody else
     if event.entry:
         lines = client.form.lines(event.entry)

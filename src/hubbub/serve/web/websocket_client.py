@@ -15,7 +15,8 @@ from websockets.frames import CloseCode
 from hubbub.chat import direct, moderation, resuming
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
+from hubbub.chat.private_history import Conversation
+from hubbub.chat.session import Room, Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
@@ -361,7 +362,11 @@ class WebSocketClient:
         def refuse(refusal: Refused) -> None:
             self._hub.refuse(self._session, refusal, request.label)
 
-        room = self._hub.rooms.of(self._session, request.room)
+        room: Room | Conversation
+        if request.room.startswith("@"):
+            room = self._hub.private_history.room_with(self._session, request.room)
+        else:
+            room = self._hub.rooms.of(self._session, request.room)
         self._session.label = request.label
         try:
             moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)

@@ -261,7 +261,7 @@ class IrcEncoder:
     def _redact(self, entry: Entry, body: Redacted) -> bytes:
         if REDACTION not in self.caps:
             return b""
-        return line(source(entry), "REDACT", channel(entry.room), body.target, *_optional(body.reason))
+        return line(source(entry), "REDACT", target(entry), body.target, *_optional(body.reason))
 
     def _move(self, entry: Entry, body: RoomRenamed) -> bytes:
         if RENAMING not in self.caps:

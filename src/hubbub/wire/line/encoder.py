@@ -430,6 +430,8 @@ def _left(event: RoomExited) -> str:
 
 
 def _private(event: Private) -> str:
+    if event.entry and type(event.entry.body) is Redacted:
+        return notice(f"{event.nick} has deleted a private message")
     author = f"{event.nick} -> {event.to}" if event.to else event.nick
     return _in_front(f"{author} (private): ", event.text)
 

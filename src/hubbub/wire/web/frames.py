@@ -17,6 +17,7 @@ from hubbub.model.entries import (
     Ephemeral,
     Erased,
     Kicked,
+    Kind,
     ModesChanged,
     Redacted,
     RoomRenamed,
@@ -285,6 +286,10 @@ def _refusal(event: Refusal) -> bytes:
 
 def _stored(event: Acknowledged) -> bytes:
     entry = event.entry
+    if event.to and isinstance(entry.body, Redacted):
+        name = entry.room.removeprefix("@")
+        deleted = _deleted(entry.body, {"nick": entry.nick, "to": name, "user": event.to})
+        return deleted + encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
     if event.to:
         return encode("sent", label=event.label, nick=entry.room.removeprefix("@"), user=event.to)
     return encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
@@ -294,9 +299,17 @@ def _private(event: Private) -> bytes:
     if event.to and not event.user:
         return b""  # to several members of a channel: the page has no conversation for it
     more: dict[str, object] = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
+    if event.entry and isinstance(event.entry.body, Redacted):
+        return _deleted(event.entry.body, {"nick": event.nick, **more})
     if event.entry and event.entry.seq:
         more |= {"time": event.entry.time, "id": event.entry.id, "seq": event.entry.seq}
+        more |= {} if event.entry.kind is Kind.MESSAGE else {"kind": event.entry.kind}
     return encode("private", nick=event.nick, text=event.text, **more)
+
+
+def _deleted(body: Redacted, about: dict[str, Any]) -> bytes:
+    """Return a frame for the redaction of a private message; `about` names both people as in the message's frame."""
+    return encode("deleted", id=body.target, **about)
 
 
 def _private_past(event: PrivateShown) -> bytes:
