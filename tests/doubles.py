@@ -297,11 +297,14 @@ class House:
 
     def __init__(self, **limits: int) -> None:
         self.now = NOON
+        self.set_ahead = 0.0  # seconds by which somebody has set the clock ahead meanwhile
         self.woken = 0
         self.peers: list[Peer] = []
         self.broker = FakeBroker(lambda: self.now)
         self._soon: list[Callable[[], None]] = []
-        self.hub = Hub(self.broker, lambda: self.now, "boot-", self, Limits(**limits))
+        self.hub = Hub(
+            self.broker, lambda: self.now + self.set_ahead, "boot-", self, Limits(**limits), lambda: self.now
+        )
         self.hub.index = self.broker
 
     def call_soon(self, callback: Callable[..., None], *args: Any) -> None:

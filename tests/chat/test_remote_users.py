@@ -9,8 +9,8 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import delivery as delivery_module
-from hubbub.chat import direct, moderation, remote_users
-from hubbub.chat.remote_users import Person, person
+from hubbub.chat import direct, moderation, orphans
+from hubbub.chat.person import Person, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.entries import Entry, Joined, Kind, Left
@@ -762,6 +762,15 @@ def test_user_whose_node_died_before_it_announced_the_join_leaves() -> None:
     assert ended(house) == [], "once"
 
 
+def test_clock_that_is_set_ahead_ends_nobody() -> None:
+    house = House()
+    house.enter("Al")
+    came(house, "z-1.1")
+    house.set_ahead = 3600.0
+    assert ended(house, 1.0) == [], "its node may say it yet"
+    assert len(ended(house)) == 1
+
+
 def test_user_of_a_node_that_is_gone_leaves_if_the_log_has_no_leave() -> None:
     """The node that took the leave upon itself may have died, too."""
     house = House()
@@ -807,8 +816,19 @@ def test_member_whom_no_node_has_goes_along_with_the_room() -> None:
     assert [room for _, room, _ in ended(house)] == ["coffee", "lobby"]
 
 
+def test_member_whom_no_node_has_leaves_only_the_rooms_that_the_log_does_not_end() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    came(house, "z-1.1")
+    seq = came(house, "z-1.2", "tea")
+    came(house, "z-1.3", kind=Kind.LEAVE)
+    assert ended(house) == [("Zoe", "tea", leave_for("z-1.", seq))]
+
+
 def test_members_whom_no_node_has_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote_users, "ORPHANS", 1)
+    monkeypatch.setattr(orphans, "ORPHANS", 1)
     house = House()
     house.enter("Al")
     seq = came(house, "z-1.1")

@@ -8,7 +8,7 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat import direct, moderation, resuming
-from hubbub.chat.remote_users import Person
+from hubbub.chat.person import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.model.entries import Kind

@@ -13,11 +13,11 @@ say it. Both give the number of a join or a leave in the log, and the highest nu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from itertools import zip_longest
 from typing import NamedTuple
 
 from hubbub.chat.core import Core
+from hubbub.chat.orphans import Orphans
+from hubbub.chat.person import Person
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
@@ -25,36 +25,11 @@ from hubbub.model.events import Event, Private
 from hubbub.model.ids import leave_for, process_of, user_of
 from hubbub.text.names import key_of
 
-ORPHANS = 10_000  # maximum users whose membership in the log may have no node
 FRESH = 60.0  # seconds up to which a join in the log is taken for a new one; older ones were imported or read late
 
 
 def _nowhere(user: User, event: Private, done: Callable[[bool | None], None]) -> None:
     done(None)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """The description of a user that nodes exchange; the fields are those of User."""
-
-    nick: str
-    host: str = ""
-    address: str = ""
-    real: str = ""
-    away: str = ""
-    modes: str = ""
-    operator: bool = False
-    since: float = 0.0
-    active: float = 0.0
-    rooms: tuple[str, ...] = ()
-    id: str = field(default="", compare=False)
-    id_prefix: str = field(default="", compare=False)  # "" for a user of an older version
-    joins: tuple[int, ...] = ()  # the numbers of the joins of `rooms`; missing for a user of an older version
-
-    @property
-    def places(self) -> dict[str, int]:
-        """The user's rooms, with the numbers of the joins; 0 for an unknown number."""
-        return dict(zip_longest(self.rooms, self.joins[: len(self.rooms)], fillvalue=0))  # type: ignore[arg-type]
 
 
 class Place(NamedTuple):
@@ -68,43 +43,6 @@ class Place(NamedTuple):
 
     seq: int
     inside: bool
-
-
-class Orphan(NamedTuple):
-    """A membership of a user that no node has: the log has the join, and no leave.
-
-    Args:
-        seq: the number of the join.
-        nick: the user's nick.
-        host: the user's cloak.
-        since: the time from which on no node has the user, in epoch seconds.
-
-    """
-
-    seq: int
-    nick: str
-    host: str
-    since: float
-
-
-def person(user: User) -> Person:
-    """Return the description of a user of this node for other nodes."""
-    places = {room.name: seq for room in user.rooms.values() if (seq := room.members.get(user, 0))}
-    return Person(
-        user.nick,
-        user.host,
-        user.address,
-        user.real,
-        user.away,
-        "".join(sorted(user.modes)),
-        user.operator,
-        user.since,
-        user.active,
-        tuple(places),
-        user.id,
-        user.id_prefix,
-        tuple(places.values()),
-    )
 
 
 class RemoteUsers:
@@ -137,9 +75,7 @@ class RemoteUsers:
         # The members of this node whose membership the log has ended, for example because this node was cut off. They
         # are here still, so they join again.
         self._ended: dict[tuple[User, Room], None] = {}
-        # By the prefix of the ids, and by room: a node may die before it has announced a user whose join is in the
-        # log, and the node that publishes the leaves of its users may die before they are stored.
-        self._orphans: dict[str, dict[str, Orphan]] = {}
+        self._orphans = Orphans(core.ticks)
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
         # Called with a user of this node whom another node has put into a room, or taken out of one, or renamed.
@@ -151,7 +87,7 @@ class RemoteUsers:
     def _note_author(self, user: User, before: str) -> None:
         if user.present and user.id_prefix:
             self._authors[user.id_prefix] = user
-            self._orphans.pop(user.id_prefix, None)
+            self._orphans.found(user.id_prefix)
         elif self._authors.get(user.id_prefix) is user:
             del self._authors[user.id_prefix]
 
@@ -176,7 +112,7 @@ class RemoteUsers:
                 self._note(user, room.name, Place(room.members.get(user, 0), True))
         if who.id_prefix:
             self._authors[who.id_prefix] = user
-            self._orphans.pop(who.id_prefix, None)
+            self._orphans.found(who.id_prefix)
         self._report(home, Person(""), who)
 
     def _arrive(self, user: User) -> None:
@@ -268,10 +204,9 @@ class RemoteUsers:
     def _depart(self, user: User, orphans: bool = True) -> None:
         user.present = False
         self._gone_on.pop(user, None)
-        now = self._core.clock()
         for name, seq in self.places(user).items():
             if orphans and seq and user.id_prefix and name in self._core.loaded:
-                self._note_orphan(user.id_prefix, name, Orphan(seq, user.nick, user.host, now))
+                self._orphans.add(user.id_prefix, name, seq, user.nick, user.host)
         for name in list(self._places[user]):
             self._forget(user, name)
         del self._places[user]
@@ -320,8 +255,7 @@ class RemoteUsers:
         """Detach the remote members from a room that is unloaded; they stay listed in `rooms`."""
         for user in self.rooms.get(room.name, ()):
             user.rooms.pop(room.id, None)
-        for orphans in self._orphans.values():
-            orphans.pop(room.name, None)  # their leaves are not seen here any more
+        self._orphans.forget(room.name)
 
     def places(self, user: User) -> dict[str, int]:
         """Return the rooms of a remote user, with the numbers of the joins."""
@@ -331,9 +265,7 @@ class RemoteUsers:
         """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
         if before == to:
             return
-        for orphans in self._orphans.values():
-            if orphan := orphans.pop(before, None):
-                orphans[to] = orphan
+        self._orphans.move(before, to)
         early = self.rooms.pop(to, {})
         members = self.rooms.pop(before, {})
         for user in members:
@@ -360,11 +292,10 @@ class RemoteUsers:
         prefix = user_of(entry.id)
         user = self._authors.get(prefix)
         if user is None:
-            now = self._core.clock()
             if not isinstance(entry.body, Joined):
-                self._orphans.get(prefix, {}).pop(entry.room, None)
-            elif prefix and now - entry.time < FRESH:
-                self._note_orphan(prefix, entry.room, Orphan(entry.seq, entry.nick, entry.host, now))
+                self._orphans.left(prefix, entry.room)
+            elif prefix and self._core.clock() - entry.time < FRESH:
+                self._orphans.add(prefix, entry.room, entry.seq, entry.nick, entry.host)
             return
         waits = self._waits_for(entry)
         ends = isinstance(entry.body, Left) and entry.body.quit
@@ -390,34 +321,21 @@ class RemoteUsers:
             if self.may_speak():
                 self.rejoin()
 
-    def _note_orphan(self, prefix: str, room: str, orphan: Orphan) -> None:
-        if prefix in self._orphans or len(self._orphans) < ORPHANS:
-            self._orphans.setdefault(prefix, {})[room] = orphan
-
     def end_orphans(self, seconds: float) -> None:
         """Publish leaves for the users that no node has had for a number of seconds, although the log has their joins.
 
         A user of a node that is there is left to that node.
         """
-        before = self._core.clock() - seconds
-        due = {
-            prefix: orphans
-            for prefix, orphans in self._orphans.items()
-            if all(orphan.since <= before for orphan in orphans.values())
-        }
-        if not due:
-            return
-        living = {process_of(prefix) for prefix in self._authors}
-        for prefix, orphans in due.items():
-            del self._orphans[prefix]
-            if orphans and process_of(prefix) not in living:
-                one = next(iter(orphans.values()))
-                holder = self._core.users.get(key_of(one.nick))
-                if one.host in self._core.owners:
-                    continue  # the owner of the account has come back, perhaps on another node
-                if holder is None or holder.id_prefix:  # else it may be this user, on a node of an older version
-                    id = leave_for(prefix, min(orphan.seq for orphan in orphans.values()))
-                    self.publish_leaves(id, one.nick, one.host, orphans)
+        orphans = self._orphans.take(seconds)
+        living = {process_of(prefix) for prefix in self._authors} if orphans else set()
+        for one in orphans:
+            # The owner of an account may have come back, perhaps on another node.
+            if process_of(one.prefix) in living or one.host in self._core.owners:
+                continue
+            holder = self._core.users.get(key_of(one.nick))
+            if holder is None or holder.id_prefix:  # else it may be this user, on a node of an older version
+                id = leave_for(one.prefix, min(one.rooms.values()))
+                self.publish_leaves(id, one.nick, one.host, one.rooms)
 
     def publish_leaves(
         self, id: str, nick: str, host: str, rooms: Iterable[str], reason: str = "connection lost"

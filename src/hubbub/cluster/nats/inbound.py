@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hubbub.chat.remote_users import Person
+from hubbub.chat.person import Person
 from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
 from hubbub.cluster.nats.log.packed_entries import (
     HOST_CHARS,

@@ -20,7 +20,7 @@ from nats.aio.msg import Msg
 
 from hubbub.chat.direct import deliver
 from hubbub.chat.hub import Hub
-from hubbub.chat.remote_users import Person, person
+from hubbub.chat.person import Person, person
 from hubbub.chat.session import User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection
