@@ -70,6 +70,18 @@ def test_text_leaves_the_index_again_after_an_hour_at_most(tmp_path: Path) -> No
         assert holds(tmp_path, "secondsecret") == [] and store.check() == []
 
 
+def test_clock_that_is_set_back_delays_no_erasure(tmp_path: Path) -> None:
+    """The server was started with a clock of next year."""
+    with closing(Store(tmp_path, write=True)) as store:
+        first, second = store.append(said("firstsecret", "secondsecret"), NOON)
+        redact(store, first.id)
+        tidy(store, NOON + 365 * 24 * ERASE_EVERY)
+        assert holds(tmp_path, "firstsecret") == []
+        redact(store, second.id)
+        tidy(store, NOON)
+        assert holds(tmp_path, "secondsecret") == []
+
+
 def test_reader_delays_the_end_of_the_write_ahead_log_and_nothing_waits_for_it(tmp_path: Path) -> None:
     with closing(Store(tmp_path, write=True)) as store:
         (entry,) = store.append(said("onlysecret"), NOON)

@@ -143,7 +143,7 @@ class Trimming:
         self._forgotten = 0
         self._busy = False  # a merge is under way
         self._late = False  # a text was redacted after that merge had begun, so that merge does not erase it
-        self._erases_from = 0.0  # epoch seconds; not all the time, because it rewrites the index
+        self._erased = -math.inf  # time of the last erasure, in epoch seconds
 
     def erase(self, db: sqlite3.Connection) -> None:
         """Note within an open transaction that a redacted text has to leave the index and the write-ahead log."""
@@ -156,7 +156,8 @@ class Trimming:
 
     def step(self, db: sqlite3.Connection, clock: float) -> bool:
         """Merge a few pages if enough entries were deleted, or one was redacted; return whether there is more to do."""
-        erases = clock >= self._erases_from and bool(mark(db, "erasing"))
+        # Not more often, because an erasure rewrites the index. After the clock was set back, at once.
+        erases = abs(clock - self._erased) >= ERASE_EVERY and bool(mark(db, "erasing"))
         if not self._busy and not erases:
             (left,) = db.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
             if self._forgotten < max(LEAST, (left - mark(db, "trimmed")) // SHARE):
@@ -170,7 +171,7 @@ class Trimming:
         if not self._busy:
             self._forgotten = 0
             if erases:
-                self._erases_from = clock + ERASE_EVERY
+                self._erased = clock
                 if not self._late and _empty_wal(db):
                     db.execute("UPDATE mark SET value = 0 WHERE name = 'erasing'")
             self._late = False
