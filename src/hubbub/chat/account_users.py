@@ -183,7 +183,7 @@ class AccountUsers:
             def registered(account: Account | Refused) -> None:
                 self._registering.discard(key)
                 if isinstance(account, Refused) and self._core.nicks.accounts.find(nick):
-                    self._naming.give_up_name(key)  # somebody else was faster
+                    self._naming.give_up_name(nick)  # somebody else was faster
                 done(account)
 
             self._core.nicks.accounts.register(nick, password, peer, registered, code)
@@ -237,7 +237,7 @@ class AccountUsers:
     def _take_back(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Let the guest who holds the name of an account have another one, and log in when the name is free."""
         self._core.nicks.when_free(account.name, self._again(session, account, outcome))
-        self._naming.give_up_name(key_of(account.name))
+        self._naming.give_up_name(account.name)
 
     def _come(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Give a session without a user the new user of an account."""
@@ -260,7 +260,7 @@ class AccountUsers:
             now = self._now(account)
             if session.closed or isinstance(now, Refused):
                 end(now if isinstance(now, Refused) else None)
-                self._naming.give_up_name(key_of(account.name))
+                self._naming.give_up_name(account.name)
             elif key_of(user.nick) != key_of(account.name):
                 end(refusals.LOGIN_FAILED())  # the rename could not be stored, and the session has been told so
             else:
@@ -392,8 +392,8 @@ class AccountUsers:
         if user is None or user.is_remote:
             if user:
                 user.account = account
-            if key_of(account.name) not in self._registering and account.id not in self._coming:
-                self._naming.give_up_name(key_of(account.name))
+            busy = key_of(account.name) in self._registering or account.id in self._coming
+            self._naming.give_up_name(account.name, exact=not busy)
         elif not account.is_open(self._core.clock()):
             self._chat.expel_here(user, refusals.ACCOUNT_CLOSED(name=account.name).text.rstrip("."))
         else:

@@ -19,6 +19,7 @@ from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import clean
 from hubbub.text.names import LOBBY, key_of
 
+TAKEN = ("name-taken", "name-registered")  # codes of refusals that another name may not get
 LAST_NUMBER = 99  # highest number appended to a lost name
 
 
@@ -143,8 +144,8 @@ class Naming:
             if refusal and refusal.code == "name-taken":
                 # The cluster refuses the folded name; the user sees the name as it was typed.
                 refusal = refusals.NAME_TAKEN(name=nick)
-            elif self._core.nicks.accounts.find(nick):
-                refusal = refusals.NAME_REGISTERED(name=nick)
+            elif refusal is None:
+                refusal = self._registered(nick)
             held(refusal)
             session.end(operation)
 
@@ -153,6 +154,13 @@ class Naming:
                 self._core.reply(session, Notice((f"One moment: checking whether {nick} is still here",)))
 
         self._core.nicks.names.claim(key_of(nick), done, wait)
+
+    def _registered(self, nick: str) -> Refused | None:
+        try:
+            self._core.nicks.check_registered(nick)
+        except Refused as refusal:
+            return refusal
+        return None
 
     def attach(self, session: Session, user: User, welcome: Callable[[], None] = lambda: None) -> None:
         """Give a session to a user that holds a name already; the first one lets the user come.
@@ -272,14 +280,17 @@ class Naming:
         """
         self._rename_by_number(key, "was taken while the chat could not be reached", self._come_again)
 
-    def give_up_name(self, key: str) -> None:
-        """Rename the guest of this node, if there is one, who holds a folded name that is registered now."""
-        guest = self._core.users.get(key)
-        if guest is None or not self._core.nicks.is_held_by_guest(key):
-            return
-        # A claim that the cluster has not answered yet is refused when it does.
-        if not any(isinstance(one, Operation) and one.kind == "claim" for one in guest.changing):
-            self._rename_by_number(key, "is registered by somebody else now", self._publish)
+    def give_up_name(self, name: str, exact: bool = True) -> None:
+        """Rename the guests of this node who hold a name that is registered now, or a name that looks like it.
+
+        Without `exact` the holder of the name itself keeps it.
+        """
+        for key in self._core.nicks.held_by_guests(name, exact):
+            guest = self._core.users[key]
+            looks = "" if key == key_of(name) else f"looks like {name}, which "
+            # A claim that the cluster has not answered yet is refused when it does.
+            if not any(isinstance(one, Operation) and one.kind == "claim" for one in guest.changing):
+                self._rename_by_number(key, f"{looks}is registered by somebody else now", self._publish)
 
     def _rename_by_number(self, key: str, reason: str, publish: Callable[[Session, str], None]) -> None:
         user = self._core.users.get(key)
@@ -293,7 +304,7 @@ class Naming:
 
         def next_one(refusal: Refused | None = None) -> None:
             number = next(numbers, None)
-            if number is None or (refusal and refusal.code != "name-taken"):
+            if number is None or (refusal and refusal.code not in TAKEN):
                 self._core.nicks.losing.discard(key)
                 for one in list(user.sessions):
                     self._depart(one, "no name")

@@ -81,11 +81,11 @@ class Nicks:
 
         """
         nick = names.typed_name(name)
-        self._check_registered(nick)
+        self.check_registered(nick)
         self._check(nick, owner)
         return nick
 
-    def _check_registered(self, nick: str) -> None:
+    def check_registered(self, nick: str) -> None:
         """Raise Refused if a name is registered or looks like a registered one."""
         if self.accounts.find(nick):
             raise refusals.NAME_REGISTERED(name=nick)
@@ -94,14 +94,17 @@ class Nicks:
 
     def _check_guest(self, nick: str) -> None:
         """Raise Refused if a guest cannot have a name because of the accounts, or if guests may not come."""
-        self._check_registered(nick)
+        self.check_registered(nick)
         if self.accounts.guests == "no":
             raise refusals.ACCOUNT_REQUIRED()
 
     def _check(self, nick: str, owner: User | None) -> None:
+        self._check_taken(nick, owner)
+        self._check_looks(nick, owner)
+
+    def _check_taken(self, nick: str, owner: User | None) -> None:
         if self.users.get(key_of(nick), owner) is not owner:
             raise refusals.NAME_TAKEN(name=nick)
-        self._check_looks(nick, owner)
 
     def _check_looks(self, nick: str, owner: User | None = None) -> None:
         """Raise Refused if a name looks like the name of another user."""
@@ -114,7 +117,8 @@ class Nicks:
     def claim(self, name: str, owner: User | None = None, account: Account | None = None) -> tuple[User, str]:
         """Let a user hold a name besides those it holds already; return the user and the name's displayed form.
 
-        Without an owner, create a new user. A registered name needs its account.
+        Without an owner, create a new user. A registered name needs its account, and nobody who looks like it keeps it
+        from its owner.
 
         Raises:
             Refused: the name is invalid, taken, registered, or looks like another user's.
@@ -126,9 +130,12 @@ class Nicks:
             self._check_guest(nick)
         if (holder := self.users.get(key)) and holder.is_remote and self.names:
             # Only the registry of the cluster knows whether the remote user still holds the name.
-            self._check_looks(nick, owner)
+            if account is None:
+                self._check_looks(nick, owner)
             self._shadow(key, self.users.pop(key))
-        self._check(nick, owner)
+        self._check_taken(nick, owner)
+        if account is None:
+            self._check_looks(nick, owner)
         user = owner or User(nick)
         if key not in user.keys:
             user.keys += (key,)
@@ -154,6 +161,16 @@ class Nicks:
         """Return whether a user of this node other than `but`, without an account, holds a name."""
         holder = self.users.get(key_of(name))
         return bool(holder and holder is not but and not (holder.account or holder.is_remote))
+
+    def held_by_guests(self, name: str, exact: bool = True) -> list[str]:
+        """Return the folded names that look like a registered one, and that guests of this node hold.
+
+        With `exact` the name itself is one of them. Others do not count if their holder has the name as well.
+        """
+        key = key_of(name)
+        owner, alike = self.users.get(key), [one for one in self._lookalikes.alike(name) if one != key]
+        found = [one for one in alike if self.is_held_by_guest(one, owner)]
+        return [key, *found] if exact and self.is_held_by_guest(key) else found
 
     def when_free(self, name: str, call: Callable[[], None]) -> None:
         """Call a function when the holder of a name lets it go."""

@@ -50,5 +50,8 @@ class Lookalikes:
 
     def find(self, name: str, but: Collection[str] = ()) -> str | None:
         """Return a folded name in use that looks like `name` and is not in `but`; None if there is none."""
-        alike = (key for look in sorted(looks(name)) for key in self._keys.get(look, ()))
-        return next((key for key in alike if key not in but), None)
+        return next((key for key in self.alike(name) if key not in but), None)
+
+    def alike(self, name: str) -> list[str]:
+        """Return the folded names in use that look like `name`, its own included."""
+        return list(dict.fromkeys(key for look in sorted(looks(name)) for key in self._keys.get(look, ())))
