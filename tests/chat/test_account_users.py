@@ -447,6 +447,46 @@ def test_rights_of_guests_end_when_they_go_as_soon_as_an_account_holds_the_room(
     assert comes_again(bo) and not comes_again(ann)
 
 
+@pytest.mark.parametrize("way", ["register", "rename", "move"])
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_founder_who_was_away_while_logging_in_finds_the_rights_again(way: str, closed: bool) -> None:
+    town = Town("Zoe") if way == "register" else Town("Ann")
+    guest, bo = town.house.enter("Gast", "Bo")
+    for peer in (guest, bo):
+        peer.types("/join ops")
+        town.settle()
+    guest.types(*(["/set invite-only on"] if closed else []), "/leave", "/join den", "/leave")
+    town.settle()
+    other = town.log_in("Ann") if way == "move" else None
+    if other and not closed:
+        other.types("/join ops")
+        town.settle()
+    guest.types("/register secret" if way == "register" else "/login Ann secret")
+    town.settle()
+    guest.types("/join ops", "/join den")
+    town.settle()
+    state = town.hub.rooms.loaded["ops"].state
+    assert state.is_operator(guest.user) and state.has_owner and guest.user.account
+    assert {host for _, host in state.rights} == {guest.user.host}
+    bo.types("/leave", "/nick Gast")
+    town.settle()
+    bo.types("/join ops")
+    town.settle()
+    assert not state.is_operator(bo.user)
+
+
+def test_a_founder_inherits_nothing_in_a_room_that_has_an_owner() -> None:
+    town = Town("Ann")
+    guest, ann = town.house.enter("Gast")[0], town.log_in("Ann")
+    for peer in (guest, ann):
+        peer.types("/join ops")
+        town.settle()
+    guest.types("/op Ann", "/leave", "/register secret", "/join ops")
+    town.settle()
+    state = town.hub.rooms.loaded["ops"].state
+    assert guest.user.account and guest.user in state.members and not state.is_operator(guest.user)
+
+
 def test_no_node_has_a_lease_of_the_name_of_an_account() -> None:
     town = Town("Ann")
     registry = town.hub.nicks.names = Registry()

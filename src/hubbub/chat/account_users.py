@@ -24,7 +24,7 @@ from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.account import Account
-from hubbub.model.entries import Draft, Left, ModeChange, ModesChanged
+from hubbub.model.entries import Draft, Left
 from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
 from hubbub.text.addresses import is_loopback
@@ -301,6 +301,8 @@ class AccountUsers:
         self._naming.attach(session, there, welcome)
         if first:
             self._remote.came(there)
+        for room in there.rooms.values():
+            self._rooms.inherit_rights(there, room)
 
     def _retire(self, session: Session, guest: User) -> None:
         """Take a guest out of the chat, whose session goes on as another user's."""
@@ -327,9 +329,7 @@ class AccountUsers:
         rights = {room: letters for room in user.rooms.values() if (letters := room.state.status.get(user))}
         self._assign(user, account)
         for room, letters in rights.items():
-            taken = tuple(ModeChange(False, letter, before) for letter in letters)
-            given = tuple(ModeChange(True, letter, user.mask) for letter in letters)
-            self._core.publish(user.sessions[0], room.name, ModesChanged(taken + given))
+            self._rooms.move_rights(user, room, {before: letters})
         self._core.on_user_changed(user)
         for tell in self._core.account_changes:
             tell(user, before)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.core import Core
@@ -13,7 +13,7 @@ from hubbub.chat.session import Posting, Room, Session, User, author, owner
 from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action, bars, is_known, may
-from hubbub.model.entries import Entry, Joined, Kicked, Left, ModesChanged, RoomRenamed, Said
+from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
 from hubbub.model.events import HistoryShown, Missed, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.absent import DAY, Absence
@@ -288,6 +288,18 @@ class Rooms:
             start = cursor if after is None else room.cursor_at(after)
             session.replies.append(HubStep(DELIVER, (room, start)))
             session.flush()
+        self.inherit_rights(user, room)
+
+    def inherit_rights(self, user: User, room: Room) -> None:
+        """Let the account of a user have the rights that its owner had in a room before they logged in."""
+        if rights := room.state.inherited_rights(user):
+            self.move_rights(user, room, rights)
+
+    def move_rights(self, user: User, room: Room, rights: Mapping[str, str]) -> None:
+        """Give a user the rights in a room that other masks have; letters by masks."""
+        taken = [ModeChange(False, letter, mask) for mask, letters in rights.items() for letter in letters]
+        given = [ModeChange(True, letter, user.mask) for letter in dict.fromkeys("".join(rights.values()))]
+        self._core.publish(user.sessions[0], room.name, ModesChanged((*taken, *given)))
 
     def bring(self, user: User, name: str) -> None:
         """Show the sessions of a user a room that the user has joined on another node; load it if needed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 
@@ -41,6 +41,11 @@ class Principal(Protocol):
 
     def masks_in(self, room: str) -> Iterable[str]:
         """Return the masks that the user had earlier in the room with an id."""
+        ...
+
+    @property
+    def former(self) -> Mapping[str, tuple[str, ...]]:
+        """The masks that the user had earlier in rooms, by their ids; those of nobody else in the same browser."""
         ...
 
     @property

@@ -96,9 +96,11 @@ class RoomMemory:
             self.recalled = [*self.recalled, memory][-RECALLED:]
 
     def absorb(self, other: RoomMemory) -> None:
-        """Take over the former masks of the user that a session was before."""
+        """Take over the former masks, and the rooms that know its identity, of the user that a session was before."""
         for memory in (self.former, *self.recalled):
             memory.absorb(other.former)
+        for room in other.trusted:
+            self.trust(room)
 
     def trust(self, room: str) -> None:
         """Remember that its identity is known in a room."""

@@ -307,6 +307,16 @@ class RoomState:
         """
         return self.rights.get((key_of(user.nick), user.host), "") if self._trusts(user) else ""
 
+    def inherited_rights(self, user: Principal) -> dict[str, str]:
+        """Return the rights, by the former masks, that the owner of an account had before they logged in.
+
+        They are those that a guest would find again; so there are none in a room that has an owner.
+        """
+        if not is_account(user.host) or self.has_owner or not self._trusts(user):
+            return {}
+        masks = user.former.get(self.id, ())
+        return {mask: letters for mask in masks if (letters := self.rights.get(_holder_of(mask)))}
+
     def _trusts(self, user: Principal) -> bool:
         # For remote users, their own node has decided.
         return not self.closed or self.id in user.trusted or user.is_remote
@@ -354,8 +364,8 @@ class RoomState:
 
     def returns_as_operator(self, user: Principal) -> bool:
         """Return whether a user who joins will be an operator by the rights that are remembered for them."""
-        has_rights = "o" in self.remembered_rights(user)
-        return has_rights and (is_account(user.host) or not self.has_owner)
+        rights = (self.remembered_rights(user), *self.inherited_rights(user).values())
+        return any("o" in letters for letters in rights) and (is_account(user.host) or not self.has_owner)
 
     def accepts_key(self, key: str) -> bool:
         """Return whether this is the room's key."""
@@ -389,6 +399,11 @@ def _reduced(entry: Entry, parts: Mapping[Part, ModeChange | None]) -> Entry:
     return replace(entry, body=body, tags=entry.tags if isinstance(body, TopicSet) else "")
 
 
+def _holder_of(mask: str) -> Holder:
+    nick, _, host = mask.partition("!")
+    return key_of(nick), host
+
+
 def _holder_text(holder: Holder) -> str:
     return "!".join(holder)
 
@@ -396,8 +411,7 @@ def _holder_text(holder: Holder) -> str:
 def _part_of(change: ModeChange) -> Part:
     """Return the part of the state that a change sets: of two changes of the same part, the later one is in force."""
     if change.letter in PREFIXES:
-        nick, _, host = change.param.partition("!")
-        return change.letter, _holder_text((key_of(nick), host))
+        return change.letter, _holder_text(_holder_of(change.param))
     if change.letter in LISTS:
         mask = change.param.removeprefix(MUTE)
         read = read_mask(mask)
