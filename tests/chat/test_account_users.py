@@ -475,6 +475,22 @@ def test_a_founder_who_was_away_while_logging_in_finds_the_rights_again(way: str
     assert not state.is_operator(bo.user)
 
 
+def test_a_founder_who_loses_the_connection_during_the_join_finds_the_rights_again() -> None:
+    town = Town()
+    guest, bo = town.house.enter("Gast", "Bo")
+    for peer in (guest, bo):
+        peer.types("/join ops")
+        town.settle()
+    guest.types("/leave", "/register secret")
+    town.settle()
+    user = guest.user
+    guest.types("/join ops")
+    guest.leave()
+    town.settle()
+    state = town.hub.rooms.loaded["ops"].state
+    assert user in state.members and not user.sessions and state.is_operator(user)
+
+
 def test_a_founder_inherits_nothing_in_a_room_that_has_an_owner() -> None:
     town = Town("Ann")
     guest, ann = town.house.enter("Gast")[0], town.log_in("Ann")

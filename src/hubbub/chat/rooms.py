@@ -299,7 +299,9 @@ class Rooms:
         """Give a user the rights in a room that other masks have; letters by masks."""
         taken = [ModeChange(False, letter, mask) for mask, letters in rights.items() for letter in letters]
         given = [ModeChange(True, letter, user.mask) for letter in dict.fromkeys("".join(rights.values()))]
-        self._core.publish(user.sessions[0], room.name, ModesChanged((*taken, *given)))
+        session = user.sessions[0] if user.sessions else user.last_session
+        assert session is not None
+        self._core.publish(session, room.name, ModesChanged((*taken, *given)))
 
     def bring(self, user: User, name: str) -> None:
         """Show the sessions of a user a room that the user has joined on another node; load it if needed."""
