@@ -57,8 +57,12 @@ class Sessions(RuleBasedStateMachine):
         else:
             self.names += 1
             peer.types(f"n{self.names}")
-        screens.append(Screen(peer))
-        self.all.append(screens[-1])
+        screen = Screen(peer)
+        # Of a room that the user left before, it is due only what follows the next join.
+        for room in ROOMS:
+            screen.began.setdefault(room, self._due(screen, room)[1])
+        screens.append(screen)
+        self.all.append(screen)
 
     @rule(
         user=st.integers(0, 1),
