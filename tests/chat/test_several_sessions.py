@@ -69,6 +69,8 @@ def test_a_second_session_is_shown_the_rooms_of_its_user() -> None:
     house.hub.naming.attach(too.session, al.user)
     seen = too.sees()
     assert [type(event) for event in seen] == [HistoryShown, RoomEntered, HistoryShown]
+    assert [event.elsewhere for event in seen if isinstance(event, HistoryShown)] == [False, True]
+    assert seen[1].room == "ops" and seen[1].current == "lobby"
     assert too.session.current == "lobby" and al.session.current == "ops"
     al.types("three")
     house.settle()
@@ -143,7 +145,8 @@ def test_what_one_session_joins_and_leaves_all_do() -> None:
     house, (al, too, bo) = town("Al", "Bo")
     al.types("/join ops")
     house.settle()
-    assert [type(event) for event in too.sees()] == [RoomEntered] and too.session.current == "lobby"
+    assert [event.current for event in al.sees() if isinstance(event, RoomEntered)] == [""]
+    assert [event.current for event in too.sees()] == ["lobby"] and too.session.current == "lobby"
     too.types("/leave ops")
     house.settle()
     assert too.sees() == [RoomExited("ops", "lobby")] and al.sees()[-2:] == ["-Al", RoomExited("ops", "lobby")]

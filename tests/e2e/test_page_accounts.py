@@ -83,6 +83,10 @@ def test_a_name_is_registered_and_stays_logged_in(server: Server, enter: Enter, 
     say(page, "from the first")
     expect(said(second).last).to_contain_text("from the first")
     bo.sees(b"\nAda: from the second tab\nAda: from the first\n")
+    say(second, "/join ops")
+    expect(second.locator("main h1")).to_have_text("ops")
+    expect(page.locator("nav").get_by_role("button", name="ops")).to_be_visible(visible=not options)
+    expect(page.locator("main h1")).to_have_text("lobby")
     assert page.evaluate("document.cookie") == ""
 
 

@@ -164,6 +164,14 @@ EVENTS_SHOWN: list[tuple[Event, str]] = [
     (RoomEntered("ops", 7, "", False), "*** You are in ops ***\n"),
     (RoomEntered("lobby", 7, "tea", True), "*** Topic: tea ***\n"),
     (RoomEntered("lobby", 7, "", True), ""),
+    (
+        RoomEntered("ops", 7, "tea", False, current="lobby"),
+        "*** You are also in ops. Type /join ops to speak there ***\n",
+    ),
+    (
+        HistoryShown([entry(Kind.MESSAGE, "a\nb")], NOW, elsewhere=True),
+        "[lobby] [09:15] Alice: a\n[lobby] [09:15] Alice: b\n",
+    ),
     (RoomExited("ops", ""), "*** You have left ops ***\n"),
     (RoomExited("ops", "lobby"), "*** You have left ops and are in lobby ***\n"),
     (NickAssigned("Max"), "*** You are Max now ***\n"),

@@ -173,6 +173,10 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
         {"type": "stored", "label": "m1", "room": "ops", "seq": 7, "id": "x.1-m1"},
     ),
     (RoomEntered("ops", 7, "tea", True), {"type": "joined", "room": "ops", "seq": 7, "topic": "tea"}),
+    (
+        RoomEntered("ops", 7, "tea", False, current="lobby"),
+        {"type": "joined", "room": "ops", "seq": 7, "topic": "tea", "current": "lobby"},
+    ),
     (RoomExited("ops", "lobby"), {"type": "left", "room": "ops"}),
     (NickAssigned("Max"), {"type": "nick", "nick": "Max"}),
     (LoggedIn("Max"), {"type": "account", "name": "Max"}),

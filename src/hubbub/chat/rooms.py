@@ -281,7 +281,7 @@ class Rooms:
             after = posting.after if mine and posting.after is not None and posting.after <= cursor.seq else None
             first, session.never_joined = session.never_joined, False
             self._give(session, room, focus=mine or not session.current)
-            session.replies.append(RoomEntered(room.name, cursor.seq, room.topic, first))
+            session.replies.append(_entered(session, room, cursor.seq, first))
             if after is None and self._limits.history:
                 past = [*earlier, *(entry for entry in batch.entries[:index] if type(entry.body) is Said)]
                 self._replay(session, room, past[-self._limits.history :], cursor.seq, left)
@@ -332,12 +332,14 @@ class Rooms:
         if session not in room.sessions:
             self._give(session, room, focus=not session.current)
         first, session.never_joined = session.never_joined, False
-        session.replies.append(RoomEntered(room.name, room.end.seq, room.topic, first))
+        session.replies.append(_entered(session, room, room.end.seq, first))
         past = list(room.latest)
         if seq is not None and (missed := [entry for entry in past if entry.seq > seq]):
             session.replies.append(Missed(room.name, len(missed), missed[0].time))
         if seq is None and past:
-            session.replies += self._core.pieces(HistoryShown(past, self._core.clock()))
+            session.replies += self._core.pieces(
+                HistoryShown(past, self._core.clock(), elsewhere=session.current != room.id)
+            )
         cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(HubStep(DELIVER, (room, cursor)))
 
@@ -356,14 +358,16 @@ class Rooms:
                 return
             past = missed
         if past:
-            session.replies += self._core.pieces(HistoryShown(past, now, folds=True))
+            elsewhere = session.current != room.id
+            session.replies += self._core.pieces(HistoryShown(past, now, folds=True, elsewhere=elsewhere))
 
     def _replay_more(self, session: Session, room: Room, newest: Sequence[Entry], after: int, upto: int) -> None:
         """Show the messages after a number, the newest RETURNING of them; those in memory if the log cannot be read."""
 
         def answer(page: LogPage | BrokerError) -> HistoryShown:
             known = newest if isinstance(page, BrokerError) else page.entries
-            return HistoryShown([entry for entry in known if entry.seq > after], self._core.clock(), folds=True)
+            missed = [entry for entry in known if entry.seq > after]
+            return HistoryShown(missed, self._core.clock(), folds=True, elsewhere=session.current != room.id)
 
         query = Latest(room.name, RETURNING, before=upto + 1, viewer=self._core.viewer(session))
         session.queue(Operation("query", room.name, partial(self._core.read, query), answer))
@@ -468,3 +472,8 @@ class Rooms:
     def keep(self, name: str, entries: Sequence[Entry]) -> None:
         """Hold committed entries of a room that is being loaded, until it is loaded."""
         self._waking.hold_entries(name, entries)
+
+
+def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
+    current = "" if session.current == room.id else session.current_name
+    return RoomEntered(room.name, seq, room.topic, first, current)

@@ -60,12 +60,16 @@ class Acknowledged(_Event, frozen=True):
 
 
 class RoomEntered(_Event, frozen=True):
-    """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before."""
+    """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before.
+
+    `current` is the room in which the session speaks instead, if its user has joined with another session.
+    """
 
     room: str
     seq: int
     topic: str
     first: bool
+    current: str = ""
 
 
 class RoomExited(_Event, frozen=True):
@@ -174,15 +178,17 @@ class HistoryShown(_Event, frozen=True):
     """Entries from the log, oldest first, shown with their times.
 
     `now` (epoch seconds) decides whether a date is shown as well. `tail` is a notice behind the entries. `folds` marks
-    a history that the session did not ask for: only the first lines of a long message are shown.
+    a history that the session did not ask for: only the first lines of a long message are shown. `elsewhere` says that
+    the session speaks in another room, so a terminal shows the room before each line.
     """
 
-    details = frozenset({"folds"})
+    details = frozenset({"folds", "elsewhere"})
 
     entries: Sequence[Entry]
     now: float
     tail: tuple[str, ...] = ()
     folds: bool = False
+    elsewhere: bool = False
 
 
 class Missed(_Event, frozen=True):

@@ -51,12 +51,13 @@ export const TOLD = {
     chat.changed(again ? "Connected again" : "");
   },
 
-  joined(chat, { room: name, seq, topic }) {
+  // `current`: another tab or device joined the room, and this one goes on in the room where it is.
+  joined(chat, { room: name, seq, topic, current = "" }) {
     let room = chat.rooms.get(name);
     const isNew = !room;
     if (isNew) {
       chat.rooms.set(name, (room = new Room(name)));
-      chat.show(name);
+      if (!current) chat.show(name);
     }
     if (!chat.room) chat.show(name);
     if (chat.knock?.room === name) {

@@ -389,6 +389,8 @@ def _past(event: HistoryShown) -> str:
     lines = [stamped(entry, event.now) for entry in event.entries]
     if event.folds:
         lines = [_folded(line) for line in lines]
+    if event.elsewhere:
+        lines = [_in_front(f"[{entry.room}] ", line) for entry, line in zip(event.entries, lines, strict=True)]
     lines += [notice(line) for line in event.tail]
     return "\n".join(lines)
 
@@ -420,6 +422,8 @@ def _rooms(event: RoomsListed) -> str:
 
 
 def _joined(event: RoomEntered) -> str:
+    if event.current:
+        return notice(f"You are also in {event.room}. Type /join {event.room} to speak there")
     lines = [] if event.first else [notice(f"You are in {event.room}")]
     return "\n".join([*lines, notice(f"Topic: {event.topic}")] if event.topic else lines)
 

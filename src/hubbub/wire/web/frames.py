@@ -247,7 +247,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Notice: lambda event: encode("notice", lines=event.lines),
     Refusal: lambda event: _refusal(event),
     Acknowledged: lambda event: _stored(event),
-    RoomEntered: lambda event: encode("joined", room=event.room, seq=event.seq, topic=event.topic),
+    RoomEntered: lambda event: _entered(event),
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: (
         encode("left", room=event.room) + encode("joined", room=event.to, seq=event.seq, topic=event.topic)
@@ -268,6 +268,11 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Clock: lambda event: encode("clock", time=event.now),
     Goodbye: lambda event: b"",
 }
+
+
+def _entered(event: RoomEntered) -> bytes:
+    more = {"current": event.current} if event.current else {}
+    return encode("joined", room=event.room, seq=event.seq, topic=event.topic, **more)
 
 
 def _page(page: LogPage) -> dict[str, Any]:
