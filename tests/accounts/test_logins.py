@@ -243,6 +243,18 @@ def test_a_full_queue_is_said_and_counts_as_no_attempt() -> None:
     assert isinstance(accounts.log_in(), Account)
 
 
+def test_a_password_that_cannot_be_checked_for_want_of_memory_counts_as_no_attempt() -> None:
+    accounts = Accounts()
+    accounts.register()
+    accounts.registry.house = House()
+    accounts.workers.fails = True
+    for _ in range(20):
+        assert is_refused(accounts.log_in(), "too-many-logins")
+    assert is_refused(accounts.register("Bob"), "too-many-logins")
+    accounts.workers.fails = False
+    assert isinstance(accounts.log_in(), Account)
+
+
 def test_a_store_that_is_away_lets_nobody_in() -> None:
     accounts = Accounts()
     accounts.register()

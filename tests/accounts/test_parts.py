@@ -10,6 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerificationError
 
 from hubbub.accounts import hashing
 from hubbub.accounts.codes import read_code
@@ -115,3 +117,13 @@ def test_a_server_loads_the_libraries_for_passwords_only_when_it_needs_them() ->
     script = "import hubbub.server, sys; print({'argon2', 'scramp'} & sys.modules.keys())"
     output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert output == "set()\n"
+
+
+@pytest.mark.parametrize("fault", [MemoryError(), VerificationError("Memory allocation error")])
+def test_a_password_that_cannot_be_checked_is_not_wrong(fault: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(self: PasswordHasher, kept: str, password: bytes) -> bool:
+        raise fault
+
+    monkeypatch.setattr(PasswordHasher, "verify", without_memory)
+    with pytest.raises(type(fault)):
+        hashing.verify(hashing.NOBODY, "open sesame")

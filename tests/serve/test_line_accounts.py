@@ -7,12 +7,14 @@ from collections.abc import Callable
 import pytest
 from in_thread import InThread
 
+from hubbub.accounts import hashing
 from scene import PROMPT, Client
 
 NAWS = b"\xff\xfb\x1f"  # a telnet client introduces itself
 ASKED = b"Ann is registered. Password or code (it can be seen): "
 ASKED_HIDDEN = b"Ann is registered. Password or code: \xff\xfb\x01"
 SHOWN = b"\xff\xfc\x01\r\n"
+BUSY = b"The server is too busy to check passwords right now; try again in a while."
 WRONG = b"That is not the password of Ann, nor a valid code."
 IN = b"*** You are logged in as Ann ***\n"
 
@@ -147,3 +149,20 @@ def test_guests_are_turned_away_or_only_read(serve: Callable[..., InThread]) -> 
     assert bo.barrier().count(b"Only people with an account may do that here.\n") == 3
     ann.say("hello")
     bo.sees(b"Ann: hello\n")
+
+
+def test_a_busy_server_costs_no_try(place: InThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(place)
+
+    def without_memory(kept: str, password: str) -> bool:
+        raise MemoryError
+
+    peer = at_the_prompt(place)
+    peer.sees(ASKED)
+    with monkeypatch.context() as patch:
+        patch.setattr(hashing, "verify", without_memory)
+        for _ in range(4):
+            peer.say("open sesame")
+            peer.sees(BUSY + b"\nPassword or code (it can be seen): ")
+    peer.say("open sesame")
+    peer.skips_to(IN)

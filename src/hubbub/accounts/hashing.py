@@ -94,13 +94,19 @@ def make(password: str) -> Verifiers:
 
 
 def verify(kept: str, password: str) -> bool:
-    """Return whether a password has a stored hash; "" is no password's hash, and takes as long as any other."""
+    """Return whether a password has a stored hash; "" is no password's hash, and takes as long as any other.
+
+    Raises:
+        MemoryError, argon2.exceptions.VerificationError: the password could not be checked, for example because the
+            system gives no more memory.
+
+    """
     from argon2 import PasswordHasher
-    from argon2.exceptions import InvalidHashError, VerificationError
+    from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
     try:
         return PasswordHasher().verify(kept or NOBODY, _bytes(prepared(password))) and bool(kept)
-    except (VerificationError, InvalidHashError):
+    except (VerifyMismatchError, InvalidHashError):
         return False
 
 

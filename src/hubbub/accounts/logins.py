@@ -193,7 +193,9 @@ class LoginGate:
         kept = found.password if found else ""
 
         def checked(right: bool | None) -> None:
-            if right:
+            if right is None:  # there was no memory for the check
+                self._end(attempt, refusals.LOGINS_BUSY())
+            elif right:
                 self.vault.directory.fresh(attempt.name, decide)
             elif self.house:
                 self._ask_house(attempt)

@@ -12,6 +12,7 @@ from hubbub.text.names import LOBBY
 from hubbub.wire.line.telnet import Telnet
 
 TRIES = 3
+UNCHECKED = ("busy", "too-many-logins")  # codes of refusals without a check of the answer, which count as no try
 
 
 class PasswordPrompt:
@@ -72,7 +73,7 @@ class PasswordPrompt:
 
     def _checked(self, refusal: Refused | None) -> None:
         self.waits = False
-        self._tries += 1
+        self._tries += refusal is None or refusal.code not in UNCHECKED
         if refusal and refusal.code != "account-closed" and self._tries < TRIES:
             self._ask(f"{refusal.text}{self._end_of_line}")
             return

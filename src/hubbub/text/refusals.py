@@ -217,7 +217,7 @@ LOGINS_SLOWED = Wording("too-many-logins", "Too many wrong passwords; try again 
 REGISTRATIONS_SLOWED = Wording(
     "too-many-logins", "Too many names were registered from your address; try again in {seconds:.0f} s."
 )
-LOGINS_BUSY = Wording("too-many-logins", "Too many people are logging in right now; try again in a while.")
+LOGINS_BUSY = Wording("too-many-logins", "The server is too busy to check passwords right now; try again in a while.")
 LOGIN_FAILED = Wording("wrong-password", "The login failed.")
 CERTIFICATE_UNKNOWN = Wording("wrong-password", "That certificate belongs to no account.")
 TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old.")
