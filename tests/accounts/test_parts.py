@@ -72,7 +72,7 @@ def test_a_job_that_fails_gives_nothing_and_ends_no_thread(caplog: pytest.LogCap
 
 def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> None:
     now = [0.0]
-    guesses = Guesses(lambda: now[0])
+    guesses = Guesses(lambda: now[0], lambda name: name == "ann")
     for _ in range(5):
         guesses.begin("ann", "here")
     assert guesses.delay("ann", "here") == 2
@@ -82,15 +82,26 @@ def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> No
     guesses.begin("ann", "here")
     assert guesses.delay("ann", "here") == 0
     guesses.take_back("ann", "here")
-    assert not guesses._wrong
+    assert not guesses._at_accounts
     for number in range(PAIRS + 5):
         guesses.begin(str(number), "here")
-    assert len(guesses._wrong) == PAIRS
-    free = Guesses(lambda: 0.0, limits=False)
+        guesses.begin("ann", str(number))
+    assert len(guesses._at_nobody) == len(guesses._at_accounts) == PAIRS
+    free = Guesses(lambda: 0.0, bool, limits=False)
     for _ in range(400):
         free.begin("ann", "here")
         free.wrong_code()
     assert free.delay("ann", "here") == free.code_delay() == 0
+
+
+def test_tries_at_many_unknown_names_make_nobody_forget_those_at_an_account() -> None:
+    guesses = Guesses(lambda: 0.0, lambda name: name == "ann")
+    for account in ("ann", "", "nobody"):
+        for _ in range(5):
+            guesses.begin(account, "here")
+    for number in range(PAIRS):
+        guesses.begin(str(number), "here")
+    assert [guesses.delay(account, "here") for account in ("ann", "", "nobody")] == [2, 2, 0]
 
 
 def test_codes_are_read_in_any_spelling() -> None:

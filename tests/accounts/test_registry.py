@@ -8,6 +8,7 @@ import pytest
 from msgspec import structs
 from registered import HERE, PASSWORD, THERE, Accounts, is_refused
 
+from hubbub.accounts import codes
 from hubbub.accounts.directory import LONG
 from hubbub.accounts.keyring import PER_ACCOUNT, RENEW
 from hubbub.accounts.logins import COOKIE_SECONDS, Policy
@@ -293,6 +294,32 @@ def test_what_has_expired_is_swept_away() -> None:
     accounts.loop.run()
     assert len(accounts.store._items) == 2
     assert not isinstance(accounts.ask(accounts.registry.by_token, kept, HERE), Account)
+
+
+def test_an_account_has_few_open_codes_and_the_newest_are_valid() -> None:
+    accounts = Accounts()
+    accounts.register()
+    for make in (accounts.registry.make_code, accounts.registry.make_reset):
+        made = [accounts.ask(make, accounts.ann()) for _ in range(codes.PER_ACCOUNT + 3)]
+        valid = [code for code in made if isinstance(accounts.ask(accounts.registry.redeem, code, HERE), Account)]
+        assert valid == made[3:]
+        accounts.now += 600
+    assert len(accounts.store._items) == 1
+
+
+def test_the_open_codes_of_all_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(codes, "OPEN", 3)
+    accounts = Accounts(Policy("invite"))
+    for _ in range(3):
+        accounts.ask(accounts.registry.invite)
+    other = Accounts(Policy("invite"), accounts.store, accounts.loop)
+    other.now = accounts.now
+    for one in (accounts, other):
+        assert is_refused(one.ask(one.registry.invite), "busy")
+    other.now += 8 * 24 * 3600
+    invitation = other.ask(other.registry.invite)
+    assert isinstance(other.register(code=invitation), Account)
+    assert not [key for key in other.store._items if key.startswith("code/")]
 
 
 @pytest.mark.parametrize("damaged", [b"", b"{", b"[]", b'{"id":"\xff"}', b'{"x":' + b"[" * 20_000])

@@ -5,6 +5,8 @@ register (INVITATION). The letters are those of RFC 8628, section 6.1: no vowels
 A code is stored as its HMAC, because all 34 bits can be tried against a plain hash in a moment.
 
 A wrong code belongs to no account, so a code cannot die of wrong tries; guessing.py bounds the tries instead.
+
+The codes that are open are kept in memory without their letters, and follow the store, so their number has bounds.
 """
 
 from __future__ import annotations
@@ -12,19 +14,22 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from hubbub.accounts.records import UNREADABLE
 from hubbub.errors import BrokerError, Refused
-from hubbub.storage.key_value import MAX_ITEMS, Changed, Item, KeyValueStore
+from hubbub.storage.key_value import Changed, Item, KeyValueStore
 from hubbub.text import refusals
 
 PREFIX = "code/"
 LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 LENGTH = 8
+PER_ACCOUNT = 5  # open codes of one purpose for an account; one more ends the oldest
+OPEN = 10_000  # open codes of one purpose in all; beyond it none is made
 
 
 class Purpose(StrEnum):
@@ -49,6 +54,13 @@ class StoredCode(msgspec.Struct, frozen=True):
     account: str
     created: float
     expires: float
+
+
+class _Kept(NamedTuple):
+    """A code as it was stored, None if it is damaged, with its revision."""
+
+    code: StoredCode | None
+    revision: int
 
 
 _encoder = msgspec.json.Encoder()
@@ -77,21 +89,45 @@ class Codes:
         self._store = store
         self._secret = hashlib.sha256(b"code" + secret).digest()
         self._clock = clock
+        self._kept: dict[str, _Kept] = {}  # by key
+
+    def load(self, done: Callable[[BrokerError | None], None]) -> None:
+        """Read all codes, follow their changes, and call `done`."""
+        self._store.watch(PREFIX, self._note, done)
 
     def _key(self, letters: str) -> str:
         return PREFIX + hmac.digest(self._secret, letters.encode(), "sha256").hex()
 
     def make(self, purpose: Purpose, account: str, done: Callable[[str | Refused], None]) -> None:
         """Store a new code for an account, and call `done` with the code as XXXX-XXXX."""
+        if len(self._of(purpose)) >= OPEN:
+            self.sweep()
+            if len(self._of(purpose)) >= OPEN:
+                done(refusals.CODES_FULL())
+                return
         letters = "".join(secrets.choice(LETTERS) for _ in range(LENGTH))
         now = self._clock()
-        code = StoredCode(purpose, account, now, now + SECONDS[purpose])
+        key, value = self._key(letters), _encoder.encode(StoredCode(purpose, account, now, now + SECONDS[purpose]))
 
         def stored(outcome: int | BrokerError) -> None:
-            failed = isinstance(outcome, BrokerError)
-            done(refusals.ACCOUNTS_UNREADABLE() if failed else f"{letters[:4]}-{letters[4:]}")
+            if isinstance(outcome, BrokerError):
+                done(refusals.ACCOUNTS_UNREADABLE())
+                return
+            self._note(key, Item(key, value, outcome))
+            if account:
+                self._end(self._of(purpose, account)[:-PER_ACCOUNT])
+            done(f"{letters[:4]}-{letters[4:]}")
 
-        self._store.put(self._key(letters), _encoder.encode(code), 0, stored)
+        self._store.put(key, value, 0, stored)
+
+    def _of(self, purpose: Purpose, account: str | None = None) -> list[str]:
+        """Return the keys of the codes with a purpose, of one account or of all, the oldest first."""
+        found = [
+            (kept.revision, key)
+            for key, kept in self._kept.items()
+            if kept.code and kept.code.purpose is purpose and account in (None, kept.code.account)
+        ]
+        return [key for _, key in sorted(found)]
 
     def put_back(self, typed: str, code: StoredCode) -> None:
         """Make a code valid again that was used in vain."""
@@ -131,6 +167,7 @@ class Codes:
                 return
 
             def deleted(error: BrokerError | None) -> None:
+                self._kept.pop(key, None)
                 failed = error and not isinstance(error, Changed)
                 done(refusals.ACCOUNTS_UNREADABLE() if failed else None if error else code)
 
@@ -139,19 +176,21 @@ class Codes:
 
         self._store.get(key, read)
 
-    def sweep(self, after: int = 0) -> None:
-        """Delete the codes that have expired."""
+    def sweep(self) -> None:
+        """Delete the codes that have expired, and the damaged ones."""
+        now = self._clock()
+        self._end([key for key, (code, _) in self._kept.items() if code is None or now >= code.expires])
 
-        def read(page: Sequence[Item] | BrokerError) -> None:
-            if isinstance(page, BrokerError) or not page:
-                return
-            for item in page:
-                code = _read(item)
-                if code is None or self._clock() >= code.expires:
-                    self._store.delete(item.key, item.revision, lambda error: None)
-            self.sweep(page[-1].revision)
+    def _end(self, keys: Collection[str]) -> None:
+        for key in keys:
+            self._store.delete(key, self._kept.pop(key).revision, lambda error: None)
 
-        self._store.items(PREFIX, after, MAX_ITEMS, read)
+    def _note(self, key: str, item: Item | None) -> None:
+        """Take over a state of the store, unless a newer one is known."""
+        if item is None:
+            self._kept.pop(key, None)
+        elif key not in self._kept or item.revision > self._kept[key].revision:
+            self._kept[key] = _Kept(_read(item), item.revision)
 
 
 def _read(item: Item | None) -> StoredCode | None:

@@ -3,6 +3,9 @@
 The delay belongs to the pair of account and address. So nobody can lock an owner out by giving wrong passwords from
 elsewhere, and the others behind the same router can log in.
 
+The attempts at names that nobody owns have a memory of their own: whoever tries many of them makes the server forget
+no attempt at an account.
+
 A code names no account, and has 34 bits. So wrong codes count for the address alone, and all of them together are
 limited: CODE_RATE wrong codes a second hit one of a hundred valid codes less than once in a year.
 """
@@ -16,7 +19,7 @@ from hubbub.model.throttle import Throttle
 FREE = 3  # wrong attempts without a delay
 MOST = 60.0  # seconds of the longest delay
 FORGET = 600.0  # seconds after the last wrong attempt at which all are forgotten
-PAIRS = 10_000  # remembered pairs; the oldest are dropped
+PAIRS = 10_000  # pairs in each memory; the oldest are dropped
 CODE_RATE = 5.0  # wrong codes a second from all addresses together
 CODE_BURST = 300.0  # wrong codes at once
 
@@ -26,20 +29,27 @@ class Guesses:
 
     Args:
         clock: returns the seconds of a monotonic clock.
+        owned: returns whether a folded name is that of an account.
         limits: whether there are delays at all.
 
     """
 
-    def __init__(self, clock: Callable[[], float], limits: bool = True) -> None:
+    def __init__(self, clock: Callable[[], float], owned: Callable[[str], object], limits: bool = True) -> None:
         self._clock = clock
+        self._owned = owned
         self._limits = limits
         # By account and address: the number of attempts that were wrong or are being checked, and the time of the last.
-        self._wrong: dict[tuple[str, str], tuple[int, float]] = {}
+        self._at_accounts: dict[tuple[str, str], tuple[int, float]] = {}  # and by codes alone
+        self._at_nobody: dict[tuple[str, str], tuple[int, float]] = {}
         self._codes = Throttle(CODE_RATE, CODE_BURST, clock())
+
+    def _wrong(self, account: str) -> dict[tuple[str, str], tuple[int, float]]:
+        """Return the memory in which the attempts at a folded name are; "" stands for codes alone."""
+        return self._at_accounts if not account or self._owned(account) else self._at_nobody
 
     def delay(self, account: str, address: str) -> float:
         """Return the seconds for which an address has to wait until its next attempt at an account; 0.0 for none."""
-        wrong, last = self._wrong.get((account, address), (0, 0.0))
+        wrong, last = self._wrong(account).get((account, address), (0, 0.0))
         if wrong <= FREE or not self._limits:
             return 0.0
         wait = last + min(MOST, 2.0 ** min(wrong - FREE - 1, 10)) - self._clock()
@@ -48,20 +58,22 @@ class Guesses:
     def begin(self, account: str, address: str) -> None:
         """Count an attempt as wrong until `right` is called: many at once must not count as one."""
         now = self._clock()
-        wrong, last = self._wrong.pop((account, address), (0, now))
-        self._wrong[account, address] = (wrong + 1 if now - last < FORGET else 1), now
-        while len(self._wrong) > PAIRS:
-            del self._wrong[next(iter(self._wrong))]
+        memory = self._wrong(account)
+        wrong, last = memory.pop((account, address), (0, now))
+        memory[account, address] = (wrong + 1 if now - last < FORGET else 1), now
+        if len(memory) > PAIRS:
+            del memory[next(iter(memory))]
 
     def right(self, account: str, address: str) -> None:
         """Forget the wrong attempts of an address at an account, because one was right."""
-        self._wrong.pop((account, address), None)
+        self._wrong(account).pop((account, address), None)
 
     def take_back(self, account: str, address: str) -> None:
         """Do not count an attempt, because it was not checked."""
-        wrong, last = self._wrong.get((account, address), (0, 0.0))
+        memory = self._wrong(account)
+        wrong, last = memory.get((account, address), (0, 0.0))
         if wrong > 1:
-            self._wrong[account, address] = wrong - 1, last
+            memory[account, address] = wrong - 1, last
         else:
             self.right(account, address)
 

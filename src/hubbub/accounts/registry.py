@@ -60,7 +60,7 @@ class AccountRegistry(LoginGate):
             Keyring(store, "token/", TOKEN, clock),
             Keyring(store, "cookie/", "", clock),
         )
-        super().__init__(vault, workers, Guesses(uptime, policy.limits), policy, clock)
+        super().__init__(vault, workers, Guesses(uptime, vault.directory.find, policy.limits), policy, clock)
         bound = REGISTRATIONS if policy.limits else 0
         self._registrations = Buckets(bound, REGISTRATIONS_SECONDS, uptime)
         self.changed: list[Callable[[Account], None]] = vault.directory.changed
@@ -72,8 +72,11 @@ class AccountRegistry(LoginGate):
         """Read what is stored, follow its changes, and call `done`."""
         vault = self.vault
 
+        def codes(error: BrokerError | None) -> None:
+            done(error) if error else vault.codes.load(done)
+
         def cookies(error: BrokerError | None) -> None:
-            done(error) if error else vault.cookies.load(done)
+            done(error) if error else vault.cookies.load(codes)
 
         def tokens(error: BrokerError | None) -> None:
             done(error) if error else vault.tokens.load(cookies)
