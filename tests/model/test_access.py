@@ -298,3 +298,12 @@ def test_some_things_are_for_operators_if_they_say_so() -> None:
     made = opened(f"+oit Al!{AL.host}")
     for action in (Action.INVITE, Action.SET_TOPIC):
         assert (code(asking(BO), action, made), code(asking(AL), action, made)) == ("not-operator", "")
+
+
+def test_the_bearer_of_a_token_for_some_rooms_sees_and_does_nothing_in_others() -> None:
+    for viewer in (asking(BO), asking(root()), stranger()):
+        for action in Action:
+            assert code(viewer._replace(only=frozenset({"tea"})), action, opened()) == "token-limited"
+            assert code(viewer._replace(only=frozenset({"ops"})), action, opened()) == code(viewer, action, opened())
+        refused = sees(viewer._replace(only=frozenset({"tea"})), Action.READ, "ops", "", "ops")
+        assert refused and refused.code == "token-limited"

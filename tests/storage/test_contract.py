@@ -599,6 +599,20 @@ async def test_closed_room_is_read_by_its_members_and_a_secret_one_seems_not_to_
                     assert isinstance(answer, Closed) and str(answer) == f"Only members of {room} can read it", query
 
 
+async def test_bearer_of_a_token_for_some_rooms_sees_these_alone(probe: Probe) -> None:
+    await probe.commit(*(draft("needle", room) for room in ("ops", "tea", *"abcdef")), draft("+s", "tea", Kind.MODE))
+    bearer = Viewer(only=frozenset(("ops", "tea", "none")))
+    listed = await probe.read(AllRooms(10, viewer=bearer))
+    assert (listed.rooms, listed.count) == ([("ops", "")], 1)
+    found = await probe.read(Search("needle", 1, viewer=bearer))
+    assert [entry.room for entry in found.entries] == ["ops"] and not found.more
+    found = await probe.read(Search("needle", 10, viewer=bearer._replace(rooms=("tea", "a"))))
+    assert {entry.room for entry in found.entries} == {"ops", "tea"}
+    for room in ("tea", "a"):
+        answer = await probe.read(Search("needle", 5, room, viewer=bearer))
+        assert isinstance(answer, Closed) if room == "a" else not answer.entries
+
+
 async def test_banned_user_outside_a_room_cannot_read_it(probe: Probe) -> None:
     await probe.commit(draft("needle", "ops"), draft("needle", "tea"), draft("+b al!*@*", "ops", Kind.MODE))
     answer = await probe.read(Latest("ops", 5, viewer=inside()))

@@ -7,6 +7,7 @@ A room that has a key, is invite-only or is secret is *closed*: only its members
 *secret* room is hidden, too: `hidden` is the code of that refusal, and a wire answers it as if the room did not exist.
 A private conversation is a room that only the two people in it can read, and that no list and no search of all rooms
 shows to anybody else, operators included.
+The bearer of a token that is limited to rooms sees and does nothing in others, as if these were not there.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def may(viewer: Viewer, action: Action, state: RoomState, coming: int = 0) -> Re
         return None
     if is_conversation(state.name):
         return _in_private(viewer, action, state.name)
+    if viewer.only and state.name not in viewer.only:
+        return refusals.TOKEN_ROOM(room=state.name)
     if action is Action.JOIN:
         return _join(viewer, state, coming)
     if action in _SEEING:
@@ -99,6 +102,8 @@ def sees(viewer: Viewer, action: Action, room: str, closed: str, id: str) -> Ref
     """
     if is_conversation(room):
         return _in_private(viewer, action, room)
+    if viewer.only and room not in viewer.only:
+        return refusals.TOKEN_ROOM(room=room)
     if viewer.system or id in viewer.rooms:
         return None
     if viewer.operator and action not in (Action.READ, Action.WATCH):

@@ -72,6 +72,7 @@ class Viewer(NamedTuple):
     reads_only: bool = False  # a guest where only people with an account may speak
     system: bool = False  # the server itself
     account: str = ""  # the id of the user's account, "" for a guest
+    only: frozenset[str] = frozenset()  # the names of the rooms that a token limits its bearer to; empty for all
 
 
 SYSTEM = Viewer(system=True)  # the command line and the server's own acts: sees everything

@@ -224,7 +224,6 @@ TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old."
 TOKEN_LIMITED = Wording("wrong-password", "That token is for the API only, because it is limited.")
 TOKEN_SCOPE = Wording("token-limited", "That token does not allow that: it lacks the scope {scope}.")
 TOKEN_ROOM = Wording("token-limited", "That token is not for {room}.")
-TOKEN_ROOMS = Wording("token-limited", "That token is limited to some rooms, and this is about all rooms.")
 CODES_FULL = Wording("busy", "Too many codes are open right now; try again in a while.")
 TOO_MANY_TOKENS = Wording("too-many-tokens", "You have {limit} tokens already; end one of them first.")
 ACCOUNTS_UNREADABLE = Wording("busy", "The accounts cannot be reached right now; try again in a while.")

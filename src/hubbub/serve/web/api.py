@@ -31,7 +31,7 @@ from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
 from hubbub.serve.connection import Shared
 from hubbub.serve.socket_writer import SocketWriter
-from hubbub.serve.web.credentials import bearer_of, check_bearer
+from hubbub.serve.web.credentials import bearer_of, check_bearer, rooms_of
 from hubbub.serve.web.event_stream import EventStreamClient
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, TEXT, answer, link_to_next, message_in, plain, problem
@@ -189,7 +189,8 @@ class Api:
 
     def _viewer(self, call: Call) -> Viewer:
         if call.bearer:
-            return self._hub.viewer_for(call.bearer.account, call.origin)
+            viewer = self._hub.viewer_for(call.bearer.account, call.origin)
+            return viewer._replace(only=rooms_of(call.bearer))
         return self._hub.stranger(self._host(call), call.origin)
 
     def _host(self, call: Call) -> str:

@@ -83,7 +83,7 @@ def check_bearer(accounts: Accounts, bearer: Bearer | None, scope: str, room: st
         accounts: knows what people without an account may do.
         bearer: the account and token of the request; None if it shows none.
         scope: what it does: "read" or "say".
-        room: the room that it is about; "" for all rooms.
+        room: the room that it is about; "" for all rooms, of which the viewer leaves out those that a token is not for.
 
     """
     if bearer is None:
@@ -93,7 +93,10 @@ def check_bearer(accounts: Accounts, bearer: Bearer | None, scope: str, room: st
     grant = bearer.grant
     if scope not in grant.scopes:
         raise refusals.TOKEN_SCOPE(scope=scope)
-    if grant.rooms and not room:
-        raise refusals.TOKEN_ROOMS()
-    if grant.rooms and room not in {check_room(name) for name in grant.rooms}:
+    if room and grant.rooms and room not in rooms_of(bearer):
         raise refusals.TOKEN_ROOM(room=room)
+
+
+def rooms_of(bearer: Bearer) -> frozenset[str]:
+    """Return the names of the rooms that a token is limited to; empty for all."""
+    return frozenset(check_room(name) for name in bearer.grant.rooms)

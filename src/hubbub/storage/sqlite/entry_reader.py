@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from typing import Any
@@ -39,9 +40,13 @@ class EntryReader:
         return entry
 
     def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:
-        """Return the ids of the closed rooms and the conversations in which a viewer may not do `action`."""
+        """Return the ids of the rooms and conversations in which a viewer may not do `action`."""
         closed = [*self._conversations(), *(() if viewer.system else room_state.closed(self._db, self._version))]
-        return {room for room, name, letters, id in closed if sees(viewer, action, name, letters, id)}
+        kept = {room for room, name, letters, id in closed if sees(viewer, action, name, letters, id)}
+        if viewer.only:
+            others = "SELECT id FROM room WHERE name NOT IN (SELECT value FROM json_each(?))"
+            kept.update(room for (room,) in self._db.execute(others, (json.dumps(list(viewer.only)),)))
+        return kept
 
     def _conversations(self) -> list[tuple[int, str, str, str]]:
         """Return the private conversations, in the form of `room_state.closed`."""

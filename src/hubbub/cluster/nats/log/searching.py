@@ -59,6 +59,9 @@ class StreamSearch:
 
         if query.room in rooms and not readable(query.viewer, rooms[query.room].room):
             return LogPage(())
-        viewer = SYSTEM._replace(account=query.viewer.account)
+        only = frozenset(room for room in query.viewer.only if reads(room))
+        if query.viewer.only and not only:
+            return LogPage(())
+        viewer = SYSTEM._replace(account=query.viewer.account, only=only)
         page = await self.copy.search(replace(query, viewer=viewer))
         return replace(page, entries=[entry for entry in page.entries if reads(entry.room)])
