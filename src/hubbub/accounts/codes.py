@@ -56,7 +56,7 @@ class StoredCode(msgspec.Struct, frozen=True):
     expires: float
 
 
-class _Kept(NamedTuple):
+class _OpenCode(NamedTuple):
     """A code as it was stored, None if it is damaged, with its revision."""
 
     code: StoredCode | None
@@ -89,7 +89,7 @@ class Codes:
         self._store = store
         self._secret = hashlib.sha256(b"code" + secret).digest()
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}  # by key
+        self._kept: dict[str, _OpenCode] = {}  # by key
 
     def load(self, done: Callable[[BrokerError | None], None]) -> None:
         """Read all codes, follow their changes, and call `done`."""
@@ -190,7 +190,7 @@ class Codes:
         if item is None:
             self._kept.pop(key, None)
         elif key not in self._kept or item.revision > self._kept[key].revision:
-            self._kept[key] = _Kept(_read(item), item.revision)
+            self._kept[key] = _OpenCode(_read(item), item.revision)
 
 
 def _read(item: Item | None) -> StoredCode | None:
