@@ -9,7 +9,7 @@ import time
 
 from hubbub.accounts import house
 from hubbub.accounts.logins import Policy
-from hubbub.accounts.marker_store import MarkerStore
+from hubbub.accounts.merged_store import MergedStore
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.workers import Workers
 from hubbub.config import Settings
@@ -52,12 +52,12 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     return accounts
 
 
-async def load_markers(store: MarkerStore) -> None:
-    """Read the read markers of accounts, and store them from now on. Raises SettingsError."""
+async def load_merged(store: MergedStore) -> None:
+    """Read the values of a store, and follow them from now on. Raises SettingsError."""
     loaded: asyncio.Future[BrokerError | None] = asyncio.get_running_loop().create_future()
     store.load(loaded.set_result)
     if error := await loaded:
-        raise SettingsError(f"The read markers cannot be read: {error}.")
+        raise SettingsError(f"The accounts cannot be read: {error}.")
 
 
 def _house(settings: Settings, loop: asyncio.AbstractEventLoop) -> house.HouseProgram | None:

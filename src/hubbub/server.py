@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from hubbub import brokers, process
-from hubbub.account_opening import load_markers, opened_accounts
-from hubbub.accounts.marker_store import MarkerStore
+from hubbub.account_opening import load_merged, opened_accounts
+from hubbub.accounts.barred_store import barred_store
+from hubbub.accounts.marker_store import marker_store
 from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat.delivery import Limits
@@ -106,6 +107,7 @@ async def _keep_up(house: App, certificate: Certificate | None) -> None:
         if time.monotonic() >= sweep_at:
             sweep_at += SWEEP
             house.accounts.sweep()
+            house.hub.memories.expire(time.time())
 
 
 def limits(settings: Settings) -> Limits:
@@ -187,7 +189,8 @@ class App:
         """Read the accounts, and follow their changes. Raises SettingsError."""
         self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
         self.hub.use_accounts(self.accounts)
-        await load_markers(MarkerStore(self.backend.key_values, self.hub.read_markers))
+        await load_merged(marker_store(self.backend.key_values, self.hub.read_markers))
+        await load_merged(barred_store(self.backend.key_values, self.hub.memories, time.time))
         self.hub.positions = StoredPositions(self.backend.key_values, asyncio.get_running_loop().call_later)
         self.accounts.sweep()
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hubbub.accounts.marker_store import PREFIX, MarkerStore
+from hubbub.accounts.marker_store import PREFIX, marker_store
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.errors import BrokerError
 from hubbub.storage.memory_key_value import MemoryKeyValue
@@ -30,7 +30,7 @@ class Loop:
 def node(loop: Loop, store: MemoryKeyValue) -> ReadMarkers:
     markers = ReadMarkers()
     loaded: list[BrokerError | None] = []
-    MarkerStore(store, markers).load(loaded.append)
+    marker_store(store, markers).load(loaded.append)
     loop.run()
     assert loaded == [None]
     return markers

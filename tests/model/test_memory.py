@@ -1,6 +1,15 @@
 """What is remembered of users, browsers and accounts."""
 
-from hubbub.model.room.memory import FORMER_NAMES, KEPT, KEPT_ROOMS, KEPT_SECONDS, RECALLED, Memories, RoomMemory
+from hubbub.model.room.memory import (
+    FORMER_NAMES,
+    KEPT,
+    KEPT_ROOMS,
+    KEPT_SECONDS,
+    RECALLED,
+    RENEW_SECONDS,
+    Memories,
+    RoomMemory,
+)
 
 NOW = 1000.0
 
@@ -51,3 +60,34 @@ def test_masks_of_a_former_user_are_added_and_none_is_pushed_out() -> None:
     late = memories.of("y", NOW)
     guest.recall(late)
     assert late["ops"] == ("n0!a@b", "n1!a@b", "n2!a@b", "n3!a@b")
+
+
+def test_the_memory_of_somebody_barred_is_stored_and_no_crowd_makes_it_forgotten() -> None:
+    memories, stored, dropped = Memories(), list[str](), list[str]()
+    memories.store, memories.drop = stored.append, dropped.append
+    joker = memories.of("joker", NOW)
+    joker.keep("ops", "Joker!a@b", NOW)
+    memories.bar((joker,), NOW)
+    for number in range(KEPT + 1):
+        memories.of(f"x{number}", NOW)
+    assert memories.of("joker", NOW) is joker and stored == ["joker"]
+    memories.of("joker", NOW + RENEW_SECONDS)
+    assert stored == ["joker"] * 2 and joker.used == NOW + RENEW_SECONDS
+    memories.expire(joker.used + KEPT_SECONDS - 1)
+    assert not dropped
+    assert memories.of("joker", joker.used + KEPT_SECONDS) == {} and dropped == ["joker"]
+
+
+def test_what_other_nodes_have_stored_is_added_and_bounded() -> None:
+    memories, dropped = Memories(), list[str]()
+    memories.drop = dropped.append
+    here = memories.of("joker", NOW)
+    here.keep("ops", "Joker!a@b", NOW)
+    memories.merge("joker", {"ops": ("Other!a@b",), "tea": ("Joker!a@b",)}, NOW - 5)
+    assert memories.of("joker", NOW) is here and here.used == NOW
+    assert here == {"ops": ("Joker!a@b", "Other!a@b"), "tea": ("Joker!a@b",)}
+    memories.merge("joker", {}, NOW + 5)
+    assert here.used == NOW + 5
+    for number in range(KEPT):
+        memories.merge(f"x{number}", {}, NOW)
+    assert dropped == ["joker"] and len(memories.barred) == KEPT

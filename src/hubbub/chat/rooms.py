@@ -415,8 +415,10 @@ class Rooms:
 
     def _note_mask(self, user: User, room: Room) -> None:
         # Somebody who is barred by a former mask could make the memory forget it with more names.
-        if not is_known(self._core.viewer_of(user), room.state):
+        if not (known := is_known(self._core.viewer_of(user), room.state)):
             user.remember(room.id, self._core.clock())
+        if known or (user.recalled and bars(self._core.viewer_of(user), room.state)):
+            self._core.memories.bar(user.recalled, self._core.clock())
 
     def note_barred(self, room: Room, body: ModesChanged) -> None:
         """Remember the masks of those members whom a ban or mute hits, for others in the same browser."""
@@ -425,6 +427,7 @@ class Rooms:
         for member in room.members:
             if member.recalled and bars(self._core.viewer_of(member), room.state):
                 member.remember(room.id, self._core.clock())
+                self._core.memories.bar(member.recalled, self._core.clock())
 
     def detach(self, session: Session, room: Room) -> None:
         """Give a session nothing more of a room; if that was its current room, the last of its others becomes it."""

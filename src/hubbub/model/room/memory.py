@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
 INVITATIONS = 100  # invitations that a user remembers
 FORMER_ROOMS = 1_000  # rooms for which a user remembers former masks, and trust
 FORMER_NAMES = 4  # former masks per room
 KEPT = 5_000  # browsers and accounts whose former masks are kept
 KEPT_ROOMS = 20  # rooms for which they are kept
 KEPT_SECONDS = 24 * 3600.0  # for which they are kept
+RENEW_SECONDS = 3600.0  # after which a new use of a stored one is stored
 RECALLED = 8  # memories of browsers and accounts that one user has
 
 
@@ -16,14 +19,16 @@ class FormerMasks(dict[str, tuple[str, ...]]):
 
     Args:
         limit: the number of rooms beyond which the oldest are forgotten.
+        key: the browser or account that they belong to; "" for a single user.
 
     """
 
-    __slots__ = ("limit", "used")
+    __slots__ = ("key", "limit", "used")
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, key: str = "") -> None:
         super().__init__()
         self.limit = limit
+        self.key = key
         self.used = 0.0  # epoch seconds of the last use
 
     def keep(self, room: str, mask: str, now: float) -> None:
@@ -34,7 +39,7 @@ class FormerMasks(dict[str, tuple[str, ...]]):
             del self[next(iter(self))]
         self.used = now
 
-    def absorb(self, other: FormerMasks) -> None:
+    def absorb(self, other: Mapping[str, Sequence[str]]) -> None:
         """Add the masks of another memory as far as there is space: nobody can make this one forget by that."""
         for room, masks in other.items():
             if room in self or len(self) < self.limit:
@@ -42,21 +47,64 @@ class FormerMasks(dict[str, tuple[str, ...]]):
 
 
 class Memories:
-    """The former masks of browsers and accounts, which last for a day after their last use."""
+    """The former masks of browsers and accounts, which last for a day after their last use.
+
+    Those of people who are banned or muted somewhere are kept apart, so that no crowd of others makes them forgotten,
+    and are stored: a restart does not end them, and all nodes know them.
+    """
 
     def __init__(self) -> None:
         self._kept: dict[str, FormerMasks] = {}  # the one asked for last is the last
+        self.barred: dict[str, FormerMasks] = {}  # those that are stored; the one used first is the first
+        # Called with the key of one that is to be stored, and of one that need not be stored any more.
+        self.store: Callable[[str], None] = lambda key: None
+        self.drop: Callable[[str], None] = lambda key: None
 
     def of(self, key: str, now: float) -> FormerMasks:
         """Return the memory of a browser or an account at a time (epoch seconds); all its users share it."""
+        self.expire(now)
+        if barred := self.barred.get(key):
+            if now - barred.used >= RENEW_SECONDS:
+                self.bar((barred,), now)
+            return barred
         memory = self._kept.pop(key, None)
         if memory is None or now - memory.used >= KEPT_SECONDS:
-            memory = FormerMasks(KEPT_ROOMS)
+            memory = FormerMasks(KEPT_ROOMS, key)
         memory.used = now
         self._kept[key] = memory
         if len(self._kept) > KEPT:
             del self._kept[next(iter(self._kept))]
         return memory
+
+    def bar(self, memories: Iterable[FormerMasks], now: float) -> None:
+        """Store memories whose users are banned or muted in a room, at a time (epoch seconds)."""
+        for memory in memories:
+            memory.used = now
+            self._kept.pop(memory.key, None)
+            self._keep(memory)
+            self.store(memory.key)
+
+    def merge(self, key: str, masks: Mapping[str, Sequence[str]], used: float) -> None:
+        """Add what is stored of a browser or an account, which was last used at a time (epoch seconds)."""
+        memory = self.barred.get(key) or self._kept.pop(key, None) or FormerMasks(KEPT_ROOMS, key)
+        memory.absorb(masks)
+        memory.used = max(used, memory.used)
+        self._keep(memory)
+
+    def _keep(self, memory: FormerMasks) -> None:
+        self.barred.pop(memory.key, None)
+        self.barred[memory.key] = memory
+        if len(self.barred) > KEPT:
+            self._drop(next(iter(self.barred)))
+
+    def expire(self, now: float) -> None:
+        """Forget the stored ones that were last used a day before a time (epoch seconds)."""
+        while self.barred and now - self.barred[first := next(iter(self.barred))].used >= KEPT_SECONDS:
+            self._drop(first)
+
+    def _drop(self, key: str) -> None:
+        del self.barred[key]
+        self.drop(key)
 
 
 class RoomMemory:
