@@ -20,7 +20,7 @@ PREFIX = "barred/"  # of the keys, before the hash of the browser's token, or th
 _Masks = Annotated[tuple[str, ...], Meta(max_length=FORMER_NAMES)]
 
 
-class _Record(Struct, frozen=True):
+class _StoredMasks(Struct, frozen=True):
     """The masks by the ids of rooms, and the time of their last use (epoch seconds)."""
 
     used: float
@@ -28,7 +28,7 @@ class _Record(Struct, frozen=True):
 
 
 _encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Record)
+_decoder = msgspec.json.Decoder(_StoredMasks)
 
 
 def barred_store(store: KeyValueStore, memories: Memories, clock: Callable[[], float]) -> MergedStore:
@@ -47,7 +47,7 @@ def barred_store(store: KeyValueStore, memories: Memories, clock: Callable[[], f
 
     def value(key: str) -> bytes:
         memory = memories.barred.get(key)
-        return _encoder.encode(_Record(memory.used, dict(memory))) if memory else b""
+        return _encoder.encode(_StoredMasks(memory.used, dict(memory))) if memory else b""
 
     made = MergedStore(store, PREFIX, take, value)
     memories.store, memories.drop = made.keep, made.drop
