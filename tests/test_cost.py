@@ -16,7 +16,7 @@ from hubbub.model.entries import Kind
 from hubbub.model.room.masks import read_mask
 from hubbub.text import names
 from hubbub.text.cleaning import beginning, clean, clean_exactly, clean_lines, cut, fold_text, reason_of
-from hubbub.wire.line.encoder import LineReader
+from hubbub.wire.line.reader import LineReader
 
 SIZE = 16 * 1024  # bytes: as long as a line may be on any wire
 PLAIN = "What do you think: shall we meet at nine, or rather at ten again?"

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.text.cleaning import clean
-from hubbub.wire.line.encoder import LineReader, LineSignal
 from hubbub.wire.line.incoming import MAX_HELD, Incoming
+from hubbub.wire.line.reader import LineReader, LineSignal
 
 Item = str | LineSignal
 NAME, CODE = "klaus\r\nBericht fertig: über 90 %\r\n", "utf-16-le"

@@ -4,7 +4,7 @@ from cutting import chopped, cuts
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.wire.line.encoder import LineReader, LineSignal
+from hubbub.wire.line.reader import LineReader, LineSignal
 
 LIMIT = 40
 Item = str | LineSignal

@@ -11,8 +11,8 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from hubbub.wire.irc.lines import MAX_LINE, Reader
-from hubbub.wire.line.encoder import LineReader
 from hubbub.wire.line.incoming import Incoming
+from hubbub.wire.line.reader import LineReader
 from hubbub.wire.web.websocket import FrameReader
 
 LOG = logging.getLogger("test")

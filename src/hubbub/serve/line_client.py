@@ -17,8 +17,9 @@ from hubbub.text import refusals
 from hubbub.text.bounds import NAME_CHARS
 from hubbub.text.cleaning import beginning, clean
 from hubbub.wire.line import encoder as wire
-from hubbub.wire.line.encoder import PROMPT, RAW, TELNET, LineReader, LineSignal
+from hubbub.wire.line.encoder import PROMPT, RAW, TELNET
 from hubbub.wire.line.incoming import Incoming
+from hubbub.wire.line.reader import LineReader, LineSignal
 
 log = logging.getLogger("hubbub")
 
