@@ -5,28 +5,23 @@ from __future__ import annotations
 import hashlib
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any
 
 from msgspec.structs import replace
 from websockets.frames import CloseCode
 
-from hubbub.chat import direct, moderation, resuming
-from hubbub.chat.commands import slash
+from hubbub.chat import resuming
 from hubbub.chat.hub import Hub
-from hubbub.chat.private_history import Conversation
-from hubbub.chat.session import Room, Session
+from hubbub.chat.session import Session
 from hubbub.chat.turns import ClientStep, StepTable
 from hubbub.config import Settings
 from hubbub.errors import Refused
-from hubbub.model.events import Event, Goodbye, LoggedIn, MembersListed, QueryResult, Refusal, RoomsListed
-from hubbub.model.queries import After, Latest, Search
-from hubbub.model.viewer import Viewer
+from hubbub.model.events import Event, Goodbye, LoggedIn, MembersListed, Refusal, RoomsListed
 from hubbub.serve.connection import STOPPING, Connection
+from hubbub.serve.web import requests
 from hubbub.serve.web.credentials import Visitor
-from hubbub.text import names, refusals
-from hubbub.text.list_pages import ListPart
+from hubbub.text import refusals
 from hubbub.text.names import LOBBY
 from hubbub.wire.web import frames as wire
 from hubbub.wire.web import websocket
@@ -229,9 +224,12 @@ class WebSocketClient:
         if request.label and not isinstance(request, wire.Say):
             self._begin_answer(request)
         try:
-            if self._session.user is None and not isinstance(request, wire.Hello):
+            if isinstance(request, wire.Hello):
+                self._hello(request)
+            elif self._session.user is None:
                 raise refusals.NO_NAME()
-            _REQUESTS[type(request)](self, request)
+            else:
+                requests.run(self._hub, self._session, request)
         except Refused as refusal:
             self._hub.refuse(self._session, refusal, request.label)
 
@@ -257,7 +255,7 @@ class WebSocketClient:
             self._connection.write(wire.encode("done", label=self._label))
         self._label = ""
 
-    # --- the requests ---------------------------------------------------------------------------------------
+    # --- the hello ------------------------------------------------------------------------------------------
 
     def _hello(self, request: wire.Hello) -> None:
         if self._session.user is not None:
@@ -340,84 +338,6 @@ class WebSocketClient:
         self._welcome()
         resuming.go_on(self._hub, self._session, rooms)
 
-    def _say(self, request: wire.Say) -> None:
-        if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
-            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_TEXT)
-        self._hub.say(self._session, request.text, request.room, label=request.label)
-
-    def _command(self, request: wire.ClientCommand) -> None:
-        rooms = self._hub.rooms
-        if request.room.startswith("@"):
-            rooms.focus(self._session, "")
-        elif request.room:
-            rooms.focus(self._session, rooms.of(self._session, request.room).id)
-        slash.run(self._hub, self._session, request.line)
-
-    def _msg(self, request: wire.Msg) -> None:
-        if request.user:
-            direct.check_present(self._hub, request.to, request.user)
-        direct.send_private(self._hub, self._session, request.to, request.text, label=request.label)
-
-    def _redact(self, request: wire.Redact) -> None:
-        def refuse(refusal: Refused) -> None:
-            self._hub.refuse(self._session, refusal, request.label)
-
-        room: Room | Conversation
-        if request.room.startswith("@"):
-            room = self._hub.private_history.room_with(self._session, request.room)
-        else:
-            room = self._hub.rooms.of(self._session, request.room)
-        self._session.label = request.label
-        try:
-            moderation.redact(self._hub, self._session, room, request.id, request.reason, refuse)
-        finally:
-            self._session.label = ""
-
-    def _history(self, request: wire.History) -> None:
-        room = self._readable(request.room)
-        if request.after is None:
-            query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=self._viewer)
-        else:
-            query = After(room, request.after, (1 << 62) - 1, request.limit, viewer=self._viewer)
-        self._ask(query, request.label)
-
-    def _readable(self, name: str) -> str:
-        """Return the room of a name in a request; that of a private conversation if the name begins with @."""
-        if name.startswith("@"):
-            return self._hub.private_history.room_with(self._session, name)[0]
-        return names.check_room(name)
-
-    def _ask(self, query: Latest | After | Search, label: str) -> None:
-        shown = partial(self._hub.private_history.shown, self._session)
-        self._hub.ask(self._session, query, lambda page: QueryResult(label, shown(page)))
-
-    @property
-    def _viewer(self) -> Viewer:
-        return self._hub.viewer(self._session)
-
-    def _find(self, request: wire.Find) -> None:
-        room = self._readable(request.room) if request.room else None
-        words = slash.words_of(request.words)
-        query = Search(words, request.limit, room, request.before, viewer=self._viewer, asker=self._session)
-        self._ask(query, request.label)
-
-
-def _part(request: wire.AskRooms | wire.AskMembers) -> ListPart:
-    return ListPart(request.after, request.limit)
-
 
 _ANSWERS: dict[type[wire.Request], type[Event]] = {wire.AskRooms: RoomsListed, wire.AskMembers: MembersListed}
 _STEPS: StepTable = {"begin": WebSocketClient._mark_begin, "end": WebSocketClient._mark_end}
-_REQUESTS: dict[type[wire.Request], Callable[[WebSocketClient, Any], None]] = {
-    wire.Hello: WebSocketClient._hello,
-    wire.Say: WebSocketClient._say,
-    wire.ClientCommand: WebSocketClient._command,
-    wire.Join: lambda talk, request: talk._hub.rooms.join(talk._session, request.room, request.after, request.key),
-    wire.Leave: lambda talk, request: talk._hub.rooms.leave(talk._session, request.room),
-    wire.Msg: WebSocketClient._msg,
-    wire.Redact: WebSocketClient._redact,
-    wire.History: WebSocketClient._history,
-    wire.Find: WebSocketClient._find,
-    wire.AskRooms: lambda talk, request: slash.list_rooms(talk._hub, talk._session, part=_part(request)),
-    wire.AskMembers: lambda talk, request: slash.list_members(talk._hub, talk._session, request.room, _part(request)),
-}

@@ -1,0 +1,120 @@
+"""The requests of a WebSocket client that has a name, each run in the chat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hubbub.chat import direct, moderation
+from hubbub.chat.commands import slash
+from hubbub.chat.hub import Hub
+from hubbub.chat.private_history import Conversation
+from hubbub.chat.session import Room, Session
+from hubbub.errors import Refused
+from hubbub.model.events import QueryResult
+from hubbub.model.queries import After, Latest, Search
+from hubbub.text import names, refusals
+from hubbub.text.list_pages import ListPart
+from hubbub.wire.web import frames as wire
+
+LAST = (1 << 62) - 1  # above the number of every entry
+
+
+def run(hub: Hub, session: Session, request: wire.Request) -> None:
+    """Run a request that is not a hello, of a session that has a user. Raises Refused."""
+    _REQUESTS[type(request)](hub, session, request)
+
+
+def _say(hub: Hub, session: Session, request: wire.Say) -> None:
+    if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
+        raise refusals.TEXT_TOO_LONG(limit=wire.MAX_TEXT)
+    hub.say(session, request.text, request.room, label=request.label)
+
+
+def _command(hub: Hub, session: Session, request: wire.ClientCommand) -> None:
+    if request.room.startswith("@"):
+        hub.rooms.focus(session, "")
+    elif request.room:
+        hub.rooms.focus(session, hub.rooms.of(session, request.room).id)
+    slash.run(hub, session, request.line)
+
+
+def _join(hub: Hub, session: Session, request: wire.Join) -> None:
+    hub.rooms.join(session, request.room, request.after, request.key)
+
+
+def _leave(hub: Hub, session: Session, request: wire.Leave) -> None:
+    hub.rooms.leave(session, request.room)
+
+
+def _msg(hub: Hub, session: Session, request: wire.Msg) -> None:
+    if request.user:
+        direct.check_present(hub, request.to, request.user)
+    direct.send_private(hub, session, request.to, request.text, label=request.label)
+
+
+def _redact(hub: Hub, session: Session, request: wire.Redact) -> None:
+    def refuse(refusal: Refused) -> None:
+        hub.refuse(session, refusal, request.label)
+
+    room: Room | Conversation
+    if request.room.startswith("@"):
+        room = hub.private_history.room_with(session, request.room)
+    else:
+        room = hub.rooms.of(session, request.room)
+    session.label = request.label
+    try:
+        moderation.redact(hub, session, room, request.id, request.reason, refuse)
+    finally:
+        session.label = ""
+
+
+def _history(hub: Hub, session: Session, request: wire.History) -> None:
+    room, viewer = _readable(hub, session, request.room), hub.viewer(session)
+    if request.after is None:
+        query: Latest | After = Latest(room, request.limit, request.before, every=True, viewer=viewer)
+    else:
+        query = After(room, request.after, LAST, request.limit, viewer=viewer)
+    _ask(hub, session, query, request.label)
+
+
+def _find(hub: Hub, session: Session, request: wire.Find) -> None:
+    room = _readable(hub, session, request.room) if request.room else None
+    words = slash.words_of(request.words)
+    query = Search(words, request.limit, room, request.before, viewer=hub.viewer(session), asker=session)
+    _ask(hub, session, query, request.label)
+
+
+def _readable(hub: Hub, session: Session, name: str) -> str:
+    """Return the room of a name in a request; that of a private conversation if the name begins with @."""
+    if name.startswith("@"):
+        return hub.private_history.room_with(session, name)[0]
+    return names.check_room(name)
+
+
+def _ask(hub: Hub, session: Session, query: Latest | After | Search, label: str) -> None:
+    shown = partial(hub.private_history.shown, session)
+    hub.ask(session, query, lambda page: QueryResult(label, shown(page)))
+
+
+def _rooms(hub: Hub, session: Session, request: wire.AskRooms) -> None:
+    slash.list_rooms(hub, session, part=ListPart(request.after, request.limit))
+
+
+def _members(hub: Hub, session: Session, request: wire.AskMembers) -> None:
+    slash.list_members(hub, session, request.room, ListPart(request.after, request.limit))
+
+
+_REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
+    wire.Say: _say,
+    wire.ClientCommand: _command,
+    wire.Join: _join,
+    wire.Leave: _leave,
+    wire.Msg: _msg,
+    wire.Redact: _redact,
+    wire.History: _history,
+    wire.Find: _find,
+    wire.AskRooms: _rooms,
+    wire.AskMembers: _members,
+}
