@@ -376,7 +376,7 @@ async def test_nickserv_registers_and_logs_in() -> None:
         assert house.hub.nicks.find("Ann") is other.connection.client.user  # type: ignore[attr-defined]
         assert await ann.sync() == [] and b"sesame" not in other.received
         assert len(notices(await ann.ask("NS SESSIONS"))) == 3
-        assert notices(await ann.ask("NS GHOST")) == ["1 other connections of yours are ended."]
+        assert notices(await ann.ask("NS GHOST")) == ["Your other connections are closed: 1."]
         assert notices(await ann.ask("NS REGAIN Ann x")) == ["You have your name: Ann."]
         guest = await house.irc("guest")
         for command in ("LOGOUT", "GHOST", "SET STAY on", "SESSIONS", "TOKEN", "CODE", "UNREGISTER guest"):

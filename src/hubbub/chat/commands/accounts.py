@@ -45,7 +45,7 @@ def _log_in(hub: Hub, session: Session, argument: str) -> None:
     hub.account_users.check(session, start, partial(_answer, hub, session))
 
 
-def _own(session: Session) -> Account:
+def account_of(session: Session) -> Account:
     """Return the account of a session. Raises Refused if it is not logged in."""
     account = session.user.account if session.user else None
     if account is None:
@@ -53,9 +53,9 @@ def _own(session: Session) -> Account:
     return account
 
 
-def _owned(session: Session) -> Account:
+def changeable_account(session: Session) -> Account:
     """Return the account of a session that may change it. Raises Refused."""
-    account = _own(session)
+    account = account_of(session)
     if session.limited:
         raise refusals.TOKEN_SCOPE(scope="admin")
     return account
@@ -76,13 +76,13 @@ def _change(hub: Hub, session: Session, kind: str, start: Callable[[Checked], No
 
 
 def _password(hub: Hub, session: Session, password: str) -> None:
-    accounts, account, peer = hub.nicks.accounts, _owned(session), hub.account_users.peer(session)
+    accounts, account, peer = hub.nicks.accounts, changeable_account(session), hub.account_users.peer(session)
     told = "Your password is changed; cookies, tokens and codes of your account have ended"
     _change(hub, session, PASSWORD, lambda done: accounts.change_password(account, password, peer, done), told)
 
 
 def _stay(hub: Hub, session: Session, argument: str) -> None:
-    accounts, account = hub.nicks.accounts, _owned(session)
+    accounts, account = hub.nicks.accounts, changeable_account(session)
     if argument.lower() not in ("on", "off"):
         raise refusals.ARGUMENT_INVALID(synopsis="/stay on|off")
     stays = argument.lower() == "on"
@@ -91,7 +91,7 @@ def _stay(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _account(hub: Hub, session: Session, _: str) -> None:
-    account = _own(session)
+    account = account_of(session)
     assert session.user
     lines = [f"You are logged in as {account.name}. Your connections:"]
     for one in session.user.sessions:
@@ -102,13 +102,13 @@ def _account(hub: Hub, session: Session, _: str) -> None:
 
 
 def _log_out(hub: Hub, session: Session, _: str) -> None:
-    _own(session)
+    account_of(session)
     hub.reply(session, Notice(("You are logged out",)))
     hub.depart(session, asked=True)
 
 
 def _link(hub: Hub, session: Session, _: str) -> None:
-    account = _owned(session)
+    account = changeable_account(session)
     operation = session.begin("code")
 
     def made(code: str | Refused) -> None:

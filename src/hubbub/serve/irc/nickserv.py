@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from hubbub.chat.account_users import PASSWORD
 from hubbub.chat.accounts import Checked
+from hubbub.chat.commands.accounts import account_of, changeable_account
 from hubbub.errors import Refused
-from hubbub.model.account import Account
 from hubbub.model.grants import Grant
 from hubbub.serve.irc import login
 from hubbub.serve.irc.client import IrcClient
@@ -70,22 +70,6 @@ def run(client: IrcClient, text: str) -> None:
 def _tell(client: IrcClient, *texts: str) -> None:
     source = f"{NAME}!services@{client.network.name}"
     client.send(*(wire.line(source, "NOTICE", client.nick, text, tags=client.time) for text in texts))
-
-
-def _own(client: IrcClient) -> Account:
-    """Return the account of a client. Raises Refused if it is not logged in."""
-    account = client.user.account if client.user else None
-    if account is None:
-        raise refusals.NOT_LOGGED_IN()
-    return account
-
-
-def _owned(client: IrcClient) -> Account:
-    """Return the account of a client that may change it. Raises Refused."""
-    account = _own(client)
-    if client.session.limited:
-        raise refusals.TOKEN_SCOPE(scope="admin")
-    return account
 
 
 def _wait(client: IrcClient, kind: str, start: Callable[[Callable[[object], None]], None], told: object) -> None:
@@ -147,16 +131,16 @@ def _ghost(client: IrcClient, words: list[str]) -> None:
             raise refusals.NOT_LOGGED_IN()
         _identify(client, words)
         return
-    _owned(client)
+    changeable_account(client.session)
     assert client.user
     others = [one for one in client.user.sessions if one is not client.session]
     for one in others:
         client.hub.depart(one, "Ended by another connection of the same account")
-    _tell(client, f"{len(others)} other connections of yours are ended.")
+    _tell(client, f"Your other connections are closed: {len(others)}.")
 
 
 def _log_out(client: IrcClient, words: list[str]) -> None:
-    _own(client)
+    account_of(client.session)
     client.end("Logged out", "Logged out")
 
 
@@ -178,7 +162,7 @@ def _switch(on: bool) -> str:
 
 
 def _set(client: IrcClient, words: list[str]) -> None:
-    accounts, account, (what, value) = client.hub.nicks.accounts, _owned(client), words[:2]
+    accounts, account, (what, value) = client.hub.nicks.accounts, changeable_account(client.session), words[:2]
     what, start = what.upper(), None
     if what == "PASSWORD":
         peer = client.hub.account_users.peer(client.session)
@@ -196,7 +180,7 @@ def _set(client: IrcClient, words: list[str]) -> None:
 
 
 def _sessions(client: IrcClient, words: list[str]) -> None:
-    _own(client)
+    account_of(client.session)
     assert client.user
     lines = [
         f"from {one.address or 'an unknown address'}{' (this one)' if one is client.session else ''}"
@@ -206,12 +190,13 @@ def _sessions(client: IrcClient, words: list[str]) -> None:
 
 
 def _token(client: IrcClient, words: list[str]) -> None:
-    accounts, account = client.hub.nicks.accounts, _owned(client)
+    accounts, account = client.hub.nicks.accounts, changeable_account(client.session)
     if not words:
         rows = [f"{one.id} {one.grant.name}" for one in accounts.tokens(account)]
         _tell(client, *rows, "End of TOKEN.")
     elif words[0].upper() == "END" and len(words) > 1:
-        _wait(client, "token", partial(accounts.end_tokens, account, words[1:]), lambda count: f"{count} tokens ended.")
+        start = partial(accounts.end_tokens, account, words[1:])
+        _wait(client, "token", start, lambda count: f"Tokens that were ended: {count}.")
     else:
         grant = Grant(name=clean(" ".join(words)[:SHOWN]))
         start = partial(accounts.make_token, account, grant)
@@ -219,12 +204,12 @@ def _token(client: IrcClient, words: list[str]) -> None:
 
 
 def _code(client: IrcClient, words: list[str]) -> None:
-    start = partial(client.hub.nicks.accounts.make_code, _owned(client))
+    start = partial(client.hub.nicks.accounts.make_code, changeable_account(client.session))
     _wait(client, "code", start, lambda code: f"On your other device, log in with the code {code} within five minutes.")
 
 
 def _unregister(client: IrcClient, words: list[str]) -> None:
-    account = _owned(client)
+    account = changeable_account(client.session)
     if key_of(words[0]) != key_of(account.name):
         raise refusals.NAME_IS_ACCOUNT(name=account.name)
     if len(words) < 2 or words[1] != client.confirmation:
