@@ -70,6 +70,25 @@ async def test_a_login_needs_the_password_or_a_code() -> None:
             assert (await post(web, "login", secret=code, **fields)).status == 401, "only once"
 
 
+@pytest.mark.parametrize(
+    ("body", "type_", "answer"),
+    [
+        (b"", "application/json", "an object with the fields of this request"),
+        (b"{", "application/json", "an object with the fields of this request"),
+        (b'{"secret":"\xff"}', "application/json", "an object with the fields of this request"),
+        (b'{"secret":"%b"}' % (b"x" * 301), "application/json", "none of them too long"),
+        (b'{"secret":"open sesame"}', "text/plain", "must be application/json"),
+        (b'{"secret":"%b"}' % (b"x" * 5000), "application/json", "at most 4096 bytes"),
+    ],
+)
+async def test_a_form_that_cannot_be_read_is_refused_with_the_reason(body: bytes, type_: str, answer: str) -> None:
+    async with asking() as web:
+        for path in ("login", "register"):
+            refused = await web.ask("POST", f"/api/{path}", body, Content_Type=type_)
+            assert refused.status in (400, 413)
+            assert answer in refused.json["detail"] and "message" not in refused.json["detail"]
+
+
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:1"])
 async def test_pages_of_other_sites_cannot_post(origin: str) -> None:
     async with asking() as web:

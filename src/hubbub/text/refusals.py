@@ -163,6 +163,11 @@ QUERY_INVALID = Wording("query-invalid", "The query's {field} must be {expected}
 CHARSET_UNKNOWN = Wording("charset-unknown", "The charset {charset} is not supported. Use UTF-8.")
 JSON_WITHOUT_TEXT = Wording("body-invalid", 'The JSON body must have a text, as in {{"text": "hello"}}.')
 NOT_JSON = Wording("body-invalid", "The body is not JSON, though the Content-Type says so.")
+BODY_INVALID = Wording(
+    "body-invalid",
+    "The body must be application/json: an object with the fields of this request, none of them too long.",
+)
+BODY_TOO_LONG = Wording("text-too-long", "The body of this request has at most {limit} bytes.")
 BODY_CUT_OFF = Wording("body-broken", "The request's body was cut off.")
 BODY_BROKEN = Wording("body-broken", "The request's body is not valid HTTP.")
 TOO_SLOW = Wording("too-slow", "The message took too long to arrive.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Notice
 from hubbub.serve.connection import Shared
-from hubbub.serve.web.credentials import SECONDS, Visitor
+from hubbub.serve.web.credentials import Visitor, outcome_of
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, answer, problem
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
@@ -86,12 +85,12 @@ class AccountPages:
         header = self._shared.settings.auth_header
         name = call.request.headers.get(header, "") if header else ""
         if name and self._trusts(call.dialogue.connection.peer[0]):
-            found: Account = await self._ask(partial(self._accounts.by_trusted_name, name))
+            found: Account = await outcome_of(partial(self._accounts.by_trusted_name, name))
             return found
         if not (cookie := self._cookie(call)):
             return None
         try:
-            found = await self._ask(partial(self._accounts.by_cookie, cookie))
+            found = await outcome_of(partial(self._accounts.by_cookie, cookie))
         except Refused:
             return None
         return found
@@ -106,28 +105,16 @@ class AccountPages:
         cookie = call.request.cookies.get(name, "")
         return cookie if len(cookie) <= wire.MAX_SECRET else ""
 
-    async def _ask(self, start: Callable[[Callable[[Any], None]], None]) -> Any:
-        """Return what the accounts call back with. Raise Refused if it is a refusal, or if they do not answer."""
-        outcome: asyncio.Future[Any] = self._shared.loop.create_future()
-        start(lambda found: None if outcome.done() else outcome.set_result(found))
-        try:
-            found = await asyncio.wait_for(outcome, SECONDS)
-        except TimeoutError:
-            raise refusals.ACCOUNTS_UNREADABLE() from None
-        if isinstance(found, Refused):
-            raise found
-        return found
-
     async def _body(self, call: Call, kind: type[wire.Credentials | wire.Endings]) -> Any:
         request = call.request
         if request.content_type != JSON:
-            raise refusals.NOT_JSON()
+            raise refusals.BODY_INVALID()
         body = await call.dialogue.read(request, wire.MAX_CREDENTIALS, BODY)
         if body is None:
-            raise refusals.TEXT_TOO_LONG(limit=wire.MAX_CREDENTIALS)
+            raise refusals.BODY_TOO_LONG(limit=wire.MAX_CREDENTIALS)
         found = wire.read_body(body, kind)
         if found is None:
-            raise refusals.NOT_JSON()
+            raise refusals.BODY_INVALID()
         return found
 
     # --- logging in and out ---------------------------------------------------------------------------------------
@@ -152,7 +139,7 @@ class AccountPages:
         if client := self._client(body.resume):
             session = client.session
             return await self._give_cookie(call, client, partial(self._hub.account_users.check, session, start))
-        account: Account = await self._ask(partial(start, call.login_peer))
+        account: Account = await outcome_of(partial(start, call.login_peer))
         return await self._with_cookie(call, account, None)
 
     async def _register(self, call: Call) -> web.Response:
@@ -164,7 +151,7 @@ class AccountPages:
             return await self._give_cookie(call, client, lambda outcome: start(outcome=outcome))
         name = self._hub.nicks.unregistered(body.name)
         peer = call.login_peer
-        account: Account = await self._ask(
+        account: Account = await outcome_of(
             lambda done: self._accounts.register(name, body.secret, peer, done, body.code)
         )
         return await self._with_cookie(call, account, None)
@@ -177,7 +164,7 @@ class AccountPages:
         self, call: Call, client: WebSocketClient, start: Callable[[Callable[[Refused | None], None]], None]
     ) -> web.Response:
         """Log a session in to an account, and give its browser a cookie."""
-        await self._ask(start)
+        await outcome_of(start)
         session = client.session
         account = session.user.account if session.user else None
         if account is None:
@@ -189,7 +176,7 @@ class AccountPages:
         if account.limited:  # a cookie would be as good as the password
             raise refusals.TOKEN_SCOPE(scope="admin")
         browser = wire.browser_name(call.request.headers.get("User-Agent", ""))
-        cookie: str = await self._ask(partial(self._accounts.make_cookie, account, browser))
+        cookie: str = await outcome_of(partial(self._accounts.make_cookie, account, browser))
         if client:
             self._hub.holders.hold(client.session, self._accounts.grant_id(cookie))
         response = self._info(account.name)
@@ -199,7 +186,7 @@ class AccountPages:
     async def _log_out(self, call: Call) -> web.Response:
         proof = await self._proof(call)
         if proof and proof.grant:
-            await self._ask(partial(self._accounts.end_cookies, proof, [proof.grant]))
+            await outcome_of(partial(self._accounts.end_cookies, proof, [proof.grant]))
         response = self._info("")
         self._set_cookie(call, response, "", 0)
         return response
@@ -219,7 +206,7 @@ class AccountPages:
     async def _end_sessions(self, call: Call) -> web.Response:
         proof = await self._proven(call)
         ids = set((await self._body(call, wire.Endings)).ids)
-        await self._ask(partial(self._accounts.end_cookies, proof, ids))
+        await outcome_of(partial(self._accounts.end_cookies, proof, ids))
         for session in self._open(proof):
             if session.id_prefix in ids:
                 self._hub.reply(session, Notice(("You have ended this session from another device",)))

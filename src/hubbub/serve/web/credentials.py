@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -51,6 +52,19 @@ def browser_of(host: str, cookies: Mapping[str, str], encrypted: bool) -> tuple[
     return hashlib.blake2b(token.encode(), digest_size=16).hexdigest(), headers
 
 
+async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
+    """Return what `start` calls back with. Raises Refused: that is a refusal, or it does not come within SECONDS."""
+    outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    start(lambda found: None if outcome.done() else outcome.set_result(found))
+    try:
+        found = await asyncio.wait_for(outcome, SECONDS)
+    except TimeoutError:
+        raise refusals.ACCOUNTS_UNREADABLE() from None
+    if isinstance(found, Refused):
+        raise found
+    return found
+
+
 async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:
     """Return the account and token that a request acts for; None if it shows no token.
 
@@ -63,14 +77,7 @@ async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginP
     token = wire.token_of(headers.get("Authorization", ""))
     if token is None:
         return None
-    answer: asyncio.Future[Bearer | Refused] = asyncio.get_running_loop().create_future()
-    accounts.by_token(token, peer, lambda found: None if answer.done() else answer.set_result(found))
-    try:
-        bearer = await asyncio.wait_for(answer, SECONDS)
-    except TimeoutError:
-        raise refusals.ACCOUNTS_UNREADABLE() from None
-    if isinstance(bearer, Refused):
-        raise bearer
+    bearer: Bearer = await outcome_of(partial(accounts.by_token, token, peer))
     if "admin" in bearer.grant.scopes:
         return bearer
     return bearer._replace(account=structs.replace(bearer.account, operator=False))
