@@ -43,7 +43,7 @@ def test_table_of_refusals_is_current() -> None:
 
 def test_bounds_are_told() -> None:
     text = (TOP / "docs" / "protocol.md").read_text("utf-8")
-    rows = [f"| {row.what} | {row.most:,} {row.unit} | {row.beyond} |" for row in bounds.TABLE]
+    rows = [f"| {row.text} | {row.most:,} {row.unit} | {row.beyond} |" for row in bounds.TABLE]
     assert "\n".join(rows) in text
     values = [value for name, value in vars(bounds).items() if name.isupper() and isinstance(value, int)]
     assert sorted(values) == sorted(row.most for row in bounds.TABLE)

@@ -183,7 +183,7 @@ class Core:
             raise refused
 
     def kicked_user(self, room: Room, kick: Kicked) -> User | None:
-        """Return the user that a kick means, who may have another name by now; None if nobody here is that user."""
+        """Return the user that a kick means, even under another name; None if nobody here is that user."""
         user = self.nicks.find(kick.nick)
         if not kick.user or (user and user.id == kick.user):
             return user

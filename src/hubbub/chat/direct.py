@@ -49,7 +49,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     the message is delivered. A failed delivery is reported by a Refusal in any case.
 
     Raises:
-        Refused: no user has that name, and nobody to whom messages are stored; or the text is empty and the message is
+        Refused: no user has that name, and no account with a history; or the text is empty and the message is
             not ephemeral; or guests may only read.
 
     """

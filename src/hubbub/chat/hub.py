@@ -124,7 +124,7 @@ class Hub(Core):
         self.reply(session, Goodbye())
 
     def _go(self, session: Session, user: User | None, reason: str) -> None:
-        """Take a session from its rooms and its user, who remains in the rooms."""
+        """Take a session from its rooms and its user. The user remains in the rooms."""
         rooms = list(session.rooms.values())
         if user and len(user.sessions) == 1:
             user.left_at = {room.id: self.delivery.delivered_up_to(session, room) for room in rooms}

@@ -1,4 +1,4 @@
-"""Members of loaded rooms according to the log, whom no node has: the log has their joins, and no leaves.
+"""Users that no node has, although the log has their joins to loaded rooms, and no leaves.
 
 A node may die before it has announced a user whose join is in the log, and the node that publishes the leaves of its
 users may die before they are stored.

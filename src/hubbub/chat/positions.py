@@ -1,4 +1,4 @@
-"""How far people were given their private conversations: what the hub needs of the store that remembers it."""
+"""How far people were given their private conversations: the port of the store that remembers it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past of private conversations: what somebody has missed, what they ask for, and with whom they have talked."""
+"""The past of private conversations: missed messages, answers to queries, and the list of the conversations."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class PrivateHistory:
             self._core.reply(session, event)
 
     def list(self, session: Session, done: Callable[[Sequence[tuple[str, float]]], None]) -> None:
-        """Call `done` with the names of those with whom a session has talked, and the time of the last message each."""
+        """Call `done` with the other user's name and the time of the last message of each conversation of a session."""
         mine, positions = self._mine(session), self._core.positions
         if mine is None or positions is None:
             done(())

@@ -4,7 +4,7 @@ Lists, masks and room modes treat them like the users of this node. Events for t
 
 The owner of an account may have sessions on several nodes, this one included, and is one user here all the same, known
 by the host of the account. Each node with sessions of theirs describes them; such a description is a `home` of the
-user. The rooms are the same on all nodes: what one node changes, the others follow by its description and by the log.
+user. The rooms are the same on all nodes: the others follow the changes of one by its description and by the log.
 
 In which rooms they are is known from two sides: their node reports it, and the logs of the rooms that are loaded here
 say it. Both give the number of a join or a leave in the log, and the highest number counts, whoever says it.
@@ -407,7 +407,7 @@ class RemoteUsers:
         self._places[user].pop(name, None)
 
     def _note(self, user: User, name: str, place: Place) -> None:
-        """Note what is known of a user on other nodes and a room, without any effect on a loaded room."""
+        """Note whether a user on other nodes is in a room, without any effect on a loaded room."""
         self._places[user][name] = place
         if place.inside:
             self.rooms.setdefault(name, {})[user] = place.seq
@@ -421,7 +421,7 @@ class RemoteUsers:
             self.rooms.pop(name, None)
 
     def _set(self, user: User, name: str, place: Place) -> None:
-        """Note what is known of a user and a room; make the user a member of it, or a member no more."""
+        """Note whether a user is in a room, and make them a member of it, or a member no more."""
         self._note(user, name, place)
         room = self._core.loaded.get(name)
         if place.inside and room:

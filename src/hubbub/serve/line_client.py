@@ -339,7 +339,8 @@ class LineClient:
                 self._entered(refusals.NAME_TOO_LONG(limit=NAME_CHARS))
                 return
             raise refusals.LINE_TOO_LONG(limit=self._settings.line_limit)
-        elif self._password is None:  # what is typed at the prompt for a password is not shown
+        # A password is not shown.
+        elif self._password is None:
             line = clean(self._reader.pending)
             self._hub.reply(self._session, Notice((f"Your line so far: {line}" if line else "Your line is empty",)))
 

@@ -44,7 +44,7 @@ SEARCH_WORDS = 32
 class Bound(NamedTuple):
     """A row of the table: a text, its greatest length in a unit, and the treatment of a longer one."""
 
-    what: str
+    text: str
     most: int
     unit: str
     beyond: str
@@ -56,7 +56,7 @@ TABLE = (
     Bound("a room's key", KEY_CHARS, "characters", "refused"),
     Bound("a list of masks", MASKS_IN_LIST, "masks", "refused"),
     Bound("the word of a slash command", COMMAND_CHARS, "characters", "refused"),
-    Bound("what follows it, unless it is a text", ARGUMENT_CHARS, "characters", "refused"),
+    Bound("its argument, unless that is a text", ARGUMENT_CHARS, "characters", "refused"),
     Bound("a message", MESSAGE_BYTES, "bytes", "refused"),
     Bound("an IRC message of several lines", MULTILINE_BYTES, "bytes", "refused"),
     Bound("an IRC message of several lines", MULTILINE_LINES, "lines", "refused"),

@@ -399,11 +399,11 @@ class NatsConnection:
             return False
         return True
 
-    async def ask(self, what: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
+    async def ask(self, subject: str, question: object = None, patience: float = PATIENCE) -> dict[str, Any]:
         """Send a request to the JetStream API, and return its answer.
 
         Args:
-            what: the subject of the request, without its prefix `$JS.API.`.
+            subject: the subject of the request, without its prefix `$JS.API.`.
             question: the content of the request; None for none.
             patience: the time to wait for an answer, in seconds.
 
@@ -414,7 +414,7 @@ class NatsConnection:
         """
         data = b"" if question is None else msgspec.json.encode(question)
         try:
-            answer = await self._request(f"$JS.API.{what}", data, patience)
+            answer = await self._request(f"$JS.API.{subject}", data, patience)
         except (errors.Error, OSError, TimeoutError) as error:
             raise BrokerError(GONE) from error
         outcome = _decode(answer)

@@ -262,7 +262,7 @@ class Presence:
         del self._addresses[home]
 
     def _say_gone(self, lease: str, number: int, home: User) -> None:
-        """Publish the leaves of a user of a dead node, who has no session on another one, under ids of the user.
+        """Publish the leaves of a user whose only sessions were on a dead node, under ids of the user.
 
         The ids follow from the joins that the leaves end, so that nobody leaves twice.
         """

@@ -186,12 +186,12 @@ async def _adapt(link: NatsConnection, config: dict[str, Any], insists: bool) ->
     """
     name = config["name"]
     have = (await link.ask(f"STREAM.INFO.{name}"))["config"]
-    for what in ("subjects", "republish", "max_msgs_per_subject"):
-        want, has = config.get(what), have.get(what)
+    for setting in ("subjects", "republish", "max_msgs_per_subject"):
+        want, has = config.get(setting), have.get(setting)
         if isinstance(want, dict) and isinstance(has, dict):
             want, has = want["dest"], has.get("dest")
-        if what in config and want != has:
-            raise SettingsError(f"The stream {name} exists already, but it is not hubbub's: it differs in {what}.")
+        if setting in config and want != has:
+            raise SettingsError(f"The stream {name} exists already, but it is not hubbub's: it differs in {setting}.")
     if insists and have["num_replicas"] != config["num_replicas"]:
         text = f"The stream {name} has {have['num_replicas']} copies, not {config['num_replicas']}"
         raise SettingsError(f"{text}; change that with nats stream edit.")

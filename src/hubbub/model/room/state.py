@@ -182,7 +182,8 @@ class RoomState:
             return False
         for letter in self.rights.pop(holder):
             self._note(entry, ModeChange(False, letter, _holder_text(holder)))
-        for member in self.members:  # who was here all the time, although another node has reported a leave
+        # Another node may have reported a leave of a user that was here all the time.
+        for member in self.members:
             if isinstance(entry.body, Joined) and (key_of(member.nick), member.host) == holder:
                 self._set_status(member, "")
         return True

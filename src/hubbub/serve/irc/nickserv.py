@@ -1,7 +1,7 @@
 """NickServ: the commands for accounts in the form that IRC users know.
 
-What is sent to NickServ holds passwords: it is neither stored nor shown to anybody, not even to its author's other
-clients.
+Messages to NickServ hold passwords: they are neither stored nor shown to anybody, not even to the other clients of
+their author.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ KEY = key_of(NAME)
 
 
 class ServiceCommand(NamedTuple):
-    """A command: its function, which is given the words after it, its usage, and what it does."""
+    """A command: the function that gets the words after it, its usage, and its line in the help."""
 
     run: Callable[[IrcClient, list[str]], None]
     usage: str
@@ -162,19 +162,19 @@ def _switch(on: bool) -> str:
 
 
 def _set(client: IrcClient, words: list[str]) -> None:
-    accounts, account, (what, value) = client.hub.nicks.accounts, changeable_account(client.session), words[:2]
-    what, start = what.upper(), None
-    if what == "PASSWORD":
+    accounts, account, (setting, value) = client.hub.nicks.accounts, changeable_account(client.session), words[:2]
+    setting, start = setting.upper(), None
+    if setting == "PASSWORD":
         peer = client.hub.account_users.peer(client.session)
         start = partial(accounts.change_password, account, value, peer)
         _wait(client, PASSWORD, start, "Your password is changed; cookies, tokens and codes have ended.")
-    elif what in ("STAY", "HISTORY") and value.lower() in ("on", "off"):
-        field = {"STAY": "stays", "HISTORY": "history"}[what]
+    elif setting in ("STAY", "HISTORY") and value.lower() in ("on", "off"):
+        field = {"STAY": "stays", "HISTORY": "history"}[setting]
 
         def change(done: Checked) -> None:
             accounts.set(account, done, **{field: value.lower() == "on"})
 
-        _wait(client, "account", change, f"{what} is {value.lower()}.")
+        _wait(client, "account", change, f"{setting} is {value.lower()}.")
     else:
         _tell(client, f"Usage: SET {COMMANDS['SET'].usage}")
 

@@ -75,7 +75,7 @@ class AccountPages:
         return response
 
     async def visitor(self, call: Call) -> Visitor:
-        """Return what a WebSocket knows of its peer from the handshake."""
+        """Return the facts about the peer of a WebSocket that its handshake shows."""
         return Visitor(await self._proof(call), call.encrypted)
 
     # --- the account of a request ---------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ SECONDS = 30.0  # that the accounts may take to answer
 
 
 class Visitor(NamedTuple):
-    """What the server knows of a peer from its handshake.
+    """The facts about a peer that its handshake shows.
 
     `account` is None for a guest; its `grant` is the id of the cookie that proves it, "" if a proxy does.
     """
@@ -53,7 +53,7 @@ def browser_of(host: str, cookies: Mapping[str, str], encrypted: bool) -> tuple[
 
 
 async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
-    """Return what `start` calls back with. Raises Refused: that is a refusal, or it does not come within SECONDS."""
+    """Return the outcome that `start` calls back with. Raises Refused: it is a refusal, or does not come in SECONDS."""
     outcome: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     start(lambda found: None if outcome.done() else outcome.set_result(found))
     try:
@@ -89,7 +89,7 @@ def check_bearer(accounts: Accounts, bearer: Bearer | None, scope: str, room: st
     Args:
         accounts: knows what people without an account may do.
         bearer: the account and token of the request; None if it shows none.
-        scope: what it does: "read" or "say".
+        scope: the kind of the request: "read" or "say".
         room: the room that it is about; "" for all rooms, of which the viewer leaves out those that a token is not for.
 
     """

@@ -41,9 +41,9 @@ def link_to_next(call: Call, after: str, limit: int) -> dict[str, str]:
     return {"Link": f'<{path}?after={quote(after, safe="")}&limit={limit}>; rel="next"'}
 
 
-def answer(what: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def answer(body: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Return a response with a JSON body."""
-    return web.Response(body=msgspec.json.encode(what) + b"\n", content_type=JSON, status=status, headers=headers)
+    return web.Response(body=msgspec.json.encode(body) + b"\n", content_type=JSON, status=status, headers=headers)
 
 
 def problem(refused: Refused | Refusal, headers: Mapping[str, str] | None = None) -> web.Response:

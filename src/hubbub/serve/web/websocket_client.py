@@ -45,7 +45,7 @@ class WebSocketClient:
         tokens: the resume tokens of all WebSocket sessions.
         reader: the reader of the peer's frames.
         now: the current time, in seconds on the connection's clock.
-        visitor: what is known of the peer.
+        visitor: the facts about the peer.
 
     """
 
@@ -287,7 +287,7 @@ class WebSocketClient:
         self._hub.naming.enter(self._session, request.name.strip(), room, after, entered, request.keys.get(room, ""))
 
     def _log_in(self, request: wire.Hello, rooms: dict[str, int | None]) -> None:
-        """Let the owner of an account in, who is shown their rooms, and joins those of the request."""
+        """Let the owner of an account in, show them their rooms, and join those of the request."""
         accounts, users = self._hub.nicks.accounts, self._hub.account_users
         self._session.seen = {room: seq for room, seq in rooms.items() if seq is not None}
 

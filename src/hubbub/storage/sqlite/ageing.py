@@ -92,8 +92,8 @@ class Forgetting:
             return
         self._since = self._since or clock
         if (not more or abs(clock - self._since) > SOON) and abs(clock - self._when) >= EVERY:
-            what = (
+            older = (
                 f" that were older than {datetime.fromtimestamp(time - self._age):%Y-%m-%d %H:%M}" if self._age else ""
             )
-            log.info("%s entries%s were deleted because of the settings keep_…", f"{forgotten - self._told:,}", what)
+            log.info("%s entries%s were deleted because of the settings keep_…", f"{forgotten - self._told:,}", older)
             self._told, self._when = forgotten, clock

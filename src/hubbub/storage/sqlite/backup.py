@@ -70,8 +70,8 @@ def back_up(folder: Path, target: Path, copying: Progress, verifying: Progress) 
         raise SettingsError(f"The backup {target} cannot be written: {sentence(error)}.") from None
 
 
-def _damaged(what: str) -> str:
-    return f"The log is damaged, so there is no backup: {what.rstrip('.')}. hubbub export --salvage saves the rest."
+def _damaged(damage: str) -> str:
+    return f"The log is damaged, so there is no backup: {damage.rstrip('.')}. hubbub export --salvage saves the rest."
 
 
 def _erase(copy: sqlite3.Connection) -> None:

@@ -217,13 +217,13 @@ class SqliteBroker:
 
         where.put(job)
 
-    def _is_damaged(self, what: str) -> None:
+    def _is_damaged(self, damage: str) -> None:
         """Report damage of the log: in `health`, and once on the console."""
         if not self.health:
             self.health = "the log is damaged; hubbub check says more"
             log.error(
                 "The log is damaged: %s. Run hubbub check for details, and hubbub export --salvage to save the rest",
-                what,
+                damage,
             )
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:

@@ -36,7 +36,7 @@ class EntryReader:
         entry = entry_of(room, seq, prev, when, tuple(texts), sum)
         if entry is None:
             self._skipped += 1
-            self.damage = self.damage or "there are entries in it that are not what was said"
+            self.damage = self.damage or "some of its entries have been changed or damaged"
         return entry
 
     def _kept_from(self, viewer: Viewer, action: Action) -> set[int]:

@@ -101,7 +101,7 @@ def snapshot_of(db: sqlite3.Connection, room: int, name: str) -> list[Entry]:
     made = list(_entries(db, name, f"SELECT {_FIELDS} FROM ruling WHERE room = :room ORDER BY seq", room))
     # Without this error, damage could open a closed room.
     if any(entry is None or type(entry.body) is Unknown for entry in made):
-        error = sqlite3.DatabaseError("what holds in a room is damaged")
+        error = sqlite3.DatabaseError("the stored state of a room is damaged")
         error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
         raise error
     return [entry for entry in made if entry]

@@ -125,8 +125,8 @@ class SearchIndex:
         assert store is not None
         return await self._do(lambda: store.answer(query))
 
-    async def _do(self, what: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, what)
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _open(self, origin: str, last: int) -> None:
         """Open the file; make a new one if it belongs to another log or has messages that the stream lacks."""

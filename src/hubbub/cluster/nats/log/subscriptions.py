@@ -177,7 +177,7 @@ class Subscriptions:
                 continue
             state = read_state(found.data)
             if state is None:
-                self._link.distrust(subject, "what is noted of a room cannot be read")
+                self._link.distrust(subject, "the stored state of a room cannot be read")
                 await self._note(subject, await self._restored_state(name), found.number)
                 continue
             noted, ruling = state.name, state.ruling
