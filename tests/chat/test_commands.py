@@ -107,7 +107,7 @@ def test_table_has_all_commands() -> None:
     assert set(COMMANDS) == set(
         "help nick who rooms join leave topic msg me delete history search since time quit op deop founder voice "
         "devoice kick ban unban mute unmute undo bans invite set rename oper register login password account stay "
-        "logout link".split()
+        "guests logout link".split()
     )
 
 

@@ -108,6 +108,21 @@ def test_private_message_is_handed_over_and_told_with_a_label() -> None:
     assert not house.hub.pipeline.queued, "nothing of it is stored"
 
 
+def test_private_messages_of_guests_are_refused_by_those_who_want_none() -> None:
+    house = House()
+    al, bo = house.enter("Al", "Bo")
+    bo.types("/guests", "/guests maybe", "/guests OFF", "/msg Bo me")
+    assert [str(one) for one in of(bo)][:2] == ["argument-missing", "argument-invalid"]
+    al.types("/msg Bo hi")
+    assert of(al) == ["accounts-only"]
+    al.user.operator = True
+    al.types("/msg Bo hi")
+    bo.types("/guests on")
+    al.user.operator = False
+    al.types("/msg Bo hi")
+    assert of(al) == []
+
+
 def test_private_message_for_one_user_reaches_nobody_who_has_taken_the_name_since() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")

@@ -558,8 +558,11 @@ def test_announcement_of_a_local_user_is_complete() -> None:
     user = al.user
     user.modes = frozenset("wB")
     assert person(user) == Person(
-        "Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"), joins=(3, 6)
+        "Bo", modes="Bw", since=user.since, active=user.active, rooms=("lobby", "tea"), joins=(3, 6), version=1
     )
+    assert person(user).version == 1
+    user.away = "tea"
+    assert person(user).version == 2
     assert touched
     touched.clear()
     house.hub.touch(house.connect().session)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from doubles import FakeAccounts, House, Peer
-from hubbub.chat.person import Person
+from hubbub.chat.person import Person, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.account import Account
@@ -133,6 +133,31 @@ def test_a_user_here_follows_the_rooms_of_another_node() -> None:
     # With its end on that node, the user remains here.
     node.hub.remote.remove(home)
     assert node.members() == ["Bo", "Ann"] and node.hub.remote.rooms == {} and node.hub.remote.homes(ann.user) == ()
+
+
+def test_of_the_details_of_a_user_on_several_nodes_the_newest_count() -> None:
+    node = Node()
+    ann, modes = node.log_in(), []
+    node.hub.mode_changes.append(lambda user: modes.append("".join(sorted(user.modes))))
+    ann.types("/guests off")
+    assert person(ann.user).version == 1 and modes == ["R"]
+    who = node.elsewhere("lobby", real="Ann A", version=3)
+    home = node.hub.remote.add(who)
+    assert (ann.user.real, ann.user.modes, ann.user.version) == ("Ann A", frozenset(), 3) and modes == ["R", ""]
+    # What this node changes has a higher version than what it was told; what another one has said before is old.
+    ann.types("/guests off")
+    node.hub.remote.update(home, replace(who, away="tea", version=3))
+    assert ann.user.modes == {"R"} and not ann.user.away and person(ann.user).version == 4
+    # Two nodes have changed them at the same time: all agree on one of the two descriptions.
+    node.hub.remote.update(home, who := replace(who, real="Ann B", modes="B", version=4))
+    assert ann.user.modes == {"B"} and ann.user.real == "Ann B" and person(ann.user).version == 4
+    node.hub.remote.update(home, replace(who, real="Ann A", modes="i"))
+    assert ann.user.modes == {"B"}
+    # A node of an older version has no versions: what it changes, counts.
+    node.hub.remote.update(home, replace(who, modes="B", away="tea", version=0))
+    assert ann.user.modes == {"B"} and ann.user.away == "tea"
+    node.hub.remote.update(home, replace(who, modes="w", away="tea", version=0))
+    assert ann.user.modes == {"w"}
 
 
 def test_what_the_user_does_here_is_not_undone_by_an_older_description() -> None:

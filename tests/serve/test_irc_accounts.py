@@ -180,7 +180,7 @@ async def test_a_login_after_registration() -> None:
         guest = await house.irc("guest", join="#ops")
         bo = await house.irc("bo", join="#ops")
         told = await guest.ask("AUTHENTICATE PLAIN", plain("Ann"))
-        assert [one for one in verbs(told) if one != "AUTHENTICATE"] == ["900", "903", "NICK", "MODE"]
+        assert [one for one in verbs(told) if one != "AUTHENTICATE"] == ["900", "903", "NICK", "MODE", "MODE"]
         assert verbs(await bo.sync()) == ["NICK", "MODE"]
         # Another client of the same person becomes one of the same user.
         other = await house.irc("other", join="#old")
@@ -190,6 +190,60 @@ async def test_a_login_after_registration() -> None:
         assert await bo.sync() == []
         await other.ask("PRIVMSG #ops hi")
         assert fits((await bo.sync())[0], "PRIVMSG", "#ops", "hi")
+
+
+@virtual_time
+async def test_the_server_alone_sets_the_mode_of_people_who_are_logged_in() -> None:
+    async with irc_house() as house:
+        accounts = town(house, "Ann")
+        ann = await logged_in(house, "Ann")
+        assert fits((await ann.sync())[-1], "MODE", "Ann", "+r")
+        assert fits((await ann.ask("MODE Ann"))[0], "221", "Ann", "+r")
+        assert await ann.ask("MODE Ann -r", "MODE Ann +r") == []
+        guest = await house.irc("guest")
+        assert fits((await guest.ask("MODE guest +r", "MODE guest +R"))[0], "MODE", "guest", "+R")
+        assert fits((await guest.ask("MODE guest"))[0], "221", "guest", "+R")
+        # A guest who becomes one of Ann's clients has her modes; what one client changes, the others are shown.
+        await ann.ask("MODE Ann +i")
+        told = await guest.ask("AUTHENTICATE PLAIN", plain("Ann"))
+        assert [one.params for one in told if one.verb == "MODE"] == [("Ann", "+ir-R")]
+        assert [one.params for one in await guest.ask("MODE Ann +wi-i")] == [("Ann", "+w-i")]
+        assert [one.params for one in await ann.sync()] == [("Ann", "+w-i")]
+        accounts.add("Ann", operator=True)
+        assert [one.params for one in await guest.sync()] == [("Ann", "+o")]
+
+
+@virtual_time
+async def test_a_person_takes_private_messages_only_from_people_with_an_account() -> None:
+    async with irc_house() as house:
+        town(house, "Ann", "Bo")
+        ann, guest = await logged_in(house, "Ann"), await house.irc("guest")
+        nc = await house.nc("Nina")
+        await house.settle()
+        assert [one.params for one in await ann.ask("MODE Ann +R")] == [("Ann", "+R")]
+        (refused,) = await guest.ask("PRIVMSG Ann :hi", "NOTICE Ann :hi")
+        text = "Not sent: Ann takes private messages only from people with an account."
+        assert fits(refused, "477", "guest", "Ann", text)
+        (refused,) = await guest.ask("PRIVMSG Ann :\x01VERSION\x01")
+        assert fits(refused, "477", "guest", "Ann", text)
+        nc.say("/msg Ann hi")
+        assert text.removesuffix(".") in await nc.sync()
+        assert await ann.sync() == []
+        bo = await logged_in(house, "Bo")
+        await bo.ask("PRIVMSG Ann :hello", "MODE Bo +R")
+        assert fits((await ann.sync())[0], "PRIVMSG", "Ann", "hello")
+        await ann.ask("MODE Ann -R")
+        await guest.ask("PRIVMSG Ann :hi")
+        assert fits((await ann.sync())[0], "PRIVMSG", "Ann", "hi")
+        # On a terminal a command does the same, for guests as well; nobody is refused their own messages.
+        nc.say("/guests", "/guests maybe", "/guests off", "/msg Nina me")
+        said = await nc.sync()
+        assert said.count("Usage: /guests on|off") == 2
+        assert "Only people with an account can send you private messages now" in said and "(private): me" in said
+        assert fits((await guest.ask("PRIVMSG Nina :hi"))[0], "477", "guest", "Nina", ANY)
+        nc.say("/guests on")
+        assert "Everybody can send you private messages now" in await nc.sync()
+        assert await guest.ask("PRIVMSG Nina :hi") == [] and "guest (private): hi" in await nc.sync()
 
 
 @virtual_time
@@ -243,7 +297,7 @@ async def test_registering_before_and_after_connecting() -> None:
         (bad,) = await bo.ask("REGISTER a!b * secret")
         assert fits(bad, "FAIL", "REGISTER", "BAD_ACCOUNT_NAME", "a!b", ANY)
         told = await bo.ask("REGISTER Bodo bo@example.org :my secret")
-        assert verbs(told) == ["900", "REGISTER", "NICK"] and accounts.known["bodo"][1] == "my secret"
+        assert verbs(told) == ["900", "REGISTER", "NICK", "MODE"] and accounts.known["bodo"][1] == "my secret"
 
 
 @virtual_time
@@ -267,7 +321,7 @@ async def test_an_invitation_verifies_a_registration() -> None:
         (wrong,) = await ann.ask("VERIFY Ann nonsense")
         assert fits(wrong, "FAIL", "VERIFY", "INVALID_CODE", "Ann", ANY)
         told = await ann.ask("VERIFY ann CODE")
-        assert verbs(told) == ["900", "VERIFY"] and fits(told[1], "VERIFY", "SUCCESS", "Ann", ANY)
+        assert verbs(told) == ["900", "VERIFY", "MODE"] and fits(told[1], "VERIFY", "SUCCESS", "Ann", ANY)
         (already,) = await ann.ask("VERIFY ann CODE")
         assert fits(already, "FAIL", "VERIFY", "ALREADY_AUTHENTICATED", "ann", ANY)
 

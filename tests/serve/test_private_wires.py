@@ -173,3 +173,22 @@ def test_a_private_message_is_deleted_on_every_wire(serve: Callable[..., InThrea
     bo.skips_to(b"*** There are no messages between you and Ann ***\n")
     phone.sock.close()
     other.sock.close()
+
+
+def test_guests_are_refused_on_every_wire(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits")
+    ann = registered(place, "Ann")
+    with browser(place, "Ann") as page, connect(f"ws://127.0.0.1:{place.port}/ws") as socket:
+        page.send({"type": "command", "room": "lobby", "line": "/guests off"})
+        assert page.until("notice")["lines"] == ["Only people with an account can send you private messages now"]
+        guest = Browser(socket)
+        guest.send({"type": "hello", "name": "Zoe"})
+        guest.until("welcome")
+        guest.send({"type": "msg", "to": "Ann", "text": "psst", "label": "x1"})
+        refusal = guest.until("error")
+        assert (refusal["code"], refusal["label"]) == ("accounts-only", "x1")
+        bo = place.join("Bo")
+        bo.say("/msg Ann psst", "/register open sesame", "/msg Ann hello")
+        bo.skips_to(b"Not sent: Ann takes private messages only from people with an account.")
+        ann.skips_to(b"Bo (private): hello\n")
+        assert page.until("private")["text"] == "hello"

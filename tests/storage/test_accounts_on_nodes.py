@@ -168,3 +168,22 @@ async def test_guest_gives_up_a_name_that_is_registered_on_another_node(town: To
     await until(lambda: guest.session.nick == "Ann2", lambda: guest.seen)
     await same([one, two], ["Ann", "Ann2"])
     assert owner.session.nick == "Ann" and (await two.enter("Ann")).refused
+
+
+async def test_a_person_takes_no_messages_from_guests_of_any_node(town: Town) -> None:
+    one, two, three = town.nodes
+    account = await town.register("Ann")
+    first, guest = await town.enter(one, account), await three.enter("Bo")
+    second = await town.enter(two, account)
+    await same(town.nodes, ["Ann", "Bo"])
+    second.types("/guests off")
+    for node in (one, three):
+        await until(lambda node=node: "R" in node.hub.nicks.find("Ann").modes, lambda: "the mode is not known")
+    guest.types("/msg Ann psst", "/msg Bo it is me")
+    await guest.sees("Ann takes private messages only from people with an account")
+    await guest.sees("it is me")
+    first.types("/guests on")
+    await until(lambda: not three.hub.nicks.find("Ann").modes, lambda: "the mode is still known")
+    guest.types("/msg Ann psst")
+    for ann in (first, second):
+        await ann.sees("psst")

@@ -399,6 +399,7 @@ class AccountUsers:
         else:
             before = user.account
             user.own(account)
+            self._core.tell_modes(user)
             if before and account.valid_from > before.valid_from:
                 self._end_older(user)
 

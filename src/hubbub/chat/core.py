@@ -94,6 +94,8 @@ class Core:
         self.presence: list[Callable[[User, str], None]] = []
         # Called with a user who now owns an account, and with their mask before that.
         self.account_changes: list[Callable[[User, str], None]] = []
+        # Called with a user whose modes, or rights as a server operator, may have changed.
+        self.mode_changes: list[Callable[[User], None]] = []
         self.read_markers = ReadMarkers()
         self.holders = GrantHolders(clock)
         self.guests_read = False  # people without an account may read, and nothing else
@@ -352,6 +354,17 @@ class Core:
         """Forget the owner of an account who has left; do nothing for a guest."""
         if self.owners.get(user.host) is user:
             del self.owners[user.host]
+
+    def set_modes(self, user: User, modes: frozenset[str]) -> None:
+        """Set the modes of a user of this node, which are letters."""
+        user.modes = modes
+        self.on_user_changed(user)
+        self.tell_modes(user)
+
+    def tell_modes(self, user: User) -> None:
+        """Report that a user's modes, or rights as a server operator, may have changed."""
+        for tell in self.mode_changes:
+            tell(user)
 
     def touch(self, session: Session) -> None:
         """Report a change to the session's user that other nodes must receive; do nothing without a user."""

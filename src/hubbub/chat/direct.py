@@ -50,7 +50,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
 
     Raises:
         Refused: no user has that name, and no account with a history; or the text is empty and the message is
-            not ephemeral; or guests may only read.
+            not ephemeral; or guests may only read, or the user takes no messages from guests.
 
     """
     if hub.viewer(session).reads_only:
@@ -62,6 +62,8 @@ def send_private(  # noqa: PLR0913 - the parts of a message
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
     if is_blank(text) and kind is not Kind.EPHEMERAL:
         raise refusals.NO_TEXT()
+    if target and not target.hears(session):
+        raise refusals.NO_GUESTS(name=target.nick)
     owner(session).active = hub.clock()
     if account and hub.private_log.keeps(session, account):
         hub.private_log.send(session, account, Said(text, kind), join(tags, formatting), label)

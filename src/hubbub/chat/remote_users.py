@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from hubbub.chat.core import Core
 from hubbub.chat.orphans import Orphans
-from hubbub.chat.person import Person
+from hubbub.chat.person import Person, note_details, take_details
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
@@ -106,14 +106,20 @@ class RemoteUsers:
         self._users[home] = user
         if user is home:
             self._arrive(user)
-        elif user not in self._places:  # it has been on this node alone
-            self._places[user] = {}
-            for room in user.rooms.values():
-                self._note(user, room.name, Place(room.members.get(user, 0), True))
+        else:
+            self._follow_details(user, who, who)
+            self._start_places(user)
         if who.id_prefix:
             self._authors[who.id_prefix] = user
             self._orphans.found(who.id_prefix)
         self._report(home, Person(""), who)
+
+    def _start_places(self, user: User) -> None:
+        """Note the rooms of a user who has been on this node alone."""
+        if user not in self._places:
+            self._places[user] = {}
+            for room in user.rooms.values():
+                self._note(user, room.name, Place(room.members.get(user, 0), True))
 
     def _arrive(self, user: User) -> None:
         user.present = True
@@ -146,15 +152,21 @@ class RemoteUsers:
             for described in self.described:
                 described(user, away, real)
 
-    @staticmethod
-    def _follow_details(user: User, before: Person, who: Person) -> None:
+    def _follow_details(self, user: User, before: Person, who: Person) -> None:
         """Apply what one node has changed of a user who is on several nodes."""
-        for name in ("real", "away", "operator"):
-            if (value := getattr(who, name)) != getattr(before, name):
-                setattr(user, name, value)
-        if who.modes != before.modes:
-            user.modes = frozenset(who.modes)
         user.active = max(user.active, who.active)
+        if who.version:
+            note_details(user)  # those that were changed here a moment ago
+            if (who.version, who.real, who.away, who.modes, who.operator) <= (user.version, *user.details):
+                return
+            take_details(user, who)
+        else:
+            for name in ("real", "away", "operator"):
+                if (value := getattr(who, name)) != getattr(before, name):
+                    setattr(user, name, value)
+            if who.modes != before.modes:
+                user.modes = frozenset(who.modes)
+        self._core.tell_modes(user)
 
     def _rename(self, user: User, nick: str) -> None:
         if not user.is_remote:
@@ -279,7 +291,7 @@ class RemoteUsers:
 
     def _describe(self, user: User, who: Person) -> None:
         user.host, user.address = who.host, who.address
-        user.real, user.away, user.modes, user.operator = who.real, who.away, frozenset(who.modes), who.operator
+        take_details(user, who)
         user.id, user.id_prefix, user.since, user.active = who.id, who.id_prefix, who.since, who.active
         account = self._core.nicks.accounts.find(who.nick) if is_account(who.host) else None
         user.account = account if account and account.host == who.host else None

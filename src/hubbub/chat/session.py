@@ -388,6 +388,7 @@ class User(RoomMemory):
         "address",
         "away",
         "changing",
+        "details",
         "host",
         "id",
         "id_prefix",
@@ -406,6 +407,7 @@ class User(RoomMemory):
         "sessions",
         "since",
         "unread",
+        "version",
     )
 
     def __init__(self, nick: str, is_remote: bool = False) -> None:
@@ -435,9 +437,12 @@ class User(RoomMemory):
         self.host = ""  # the host of its first session, as entries show it; it stays the same until the user has left
         self.address = ""  # of its oldest session; only operators see it
         self.away = ""  # away message; "" if it is not away
-        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot
+        self.modes: frozenset[str] = frozenset()  # letters: i invisible, w wallops, B bot, R refuses guests
         self.since = self.active = 0.0  # times of its arrival and its last message; seconds since the epoch
         self.operator = False  # server operator: may act in every room
+        # For other nodes: real, away, modes and operator as they were in the description with the last version.
+        self.details: tuple[str, str, str, bool] = ("", "", "", False)
+        self.version = 0
 
     @property
     def mask(self) -> str:
@@ -448,6 +453,10 @@ class User(RoomMemory):
     def tags(self) -> str:
         """The tags of all its entries: BOT if it is a bot, else ""."""
         return BOT if "B" in self.modes else ""
+
+    def hears(self, session: Session) -> bool:
+        """Return whether it takes private messages from a session: with the mode R only from people with an account."""
+        return "R" not in self.modes or session.user is self or session.operator or bool(owner(session).account)
 
     def own(self, account: Account) -> None:
         """Make it the owner of an account, or give it a newer record of its account."""

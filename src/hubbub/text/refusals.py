@@ -96,6 +96,7 @@ SOMEBODY_ELSE = Wording("somebody-else", "Not sent: the {name} who is here now m
 NOT_THERE = Wording("not-there", "{name} is not in {room}.")
 THERE_ALREADY = Wording("there-already", "{name} is already in {room}.")
 NOT_READING = Wording("not-reading", "Not sent: {name} is not reading messages right now.")
+NO_GUESTS = Wording("accounts-only", "Not sent: {name} takes private messages only from people with an account.")
 UNREACHABLE = Wording("not-confirmed", "Not confirmed: {name} cannot be reached right now.")
 
 # --- operators --------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hubbub.chat.account_users import PASSWORD
 from hubbub.chat.accounts import Checked
 from hubbub.chat.commands.moderation import SlashCommand
+from hubbub.chat.session import Session, owner
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.events import Notice
@@ -16,7 +17,6 @@ from hubbub.text import refusals
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
-    from hubbub.chat.session import Session
 
 GROUP = "accounts"
 
@@ -90,6 +90,15 @@ def _stay(hub: Hub, session: Session, argument: str) -> None:
     _change(hub, session, "account", lambda done: accounts.set(account, done, stays=stays), told)
 
 
+def _guests(hub: Hub, session: Session, argument: str) -> None:
+    if argument.lower() not in ("on", "off"):
+        raise refusals.ARGUMENT_INVALID(synopsis="/guests on|off")
+    user, off = owner(session), argument.lower() == "off"
+    hub.set_modes(user, user.modes | {"R"} if off else user.modes - {"R"})
+    senders = "Only people with an account" if off else "Everybody"
+    hub.reply(session, Notice((f"{senders} can send you private messages now",)))
+
+
 def _account(hub: Hub, session: Session, _: str) -> None:
     account = account_of(session)
     assert session.user
@@ -128,6 +137,7 @@ ROWS = (
     SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
     SlashCommand("account", "", "Show your account and your connections.", _account, GROUP),
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
+    SlashCommand("guests", "on|off", "Take private messages from people without an account, or not.", _guests, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),
     SlashCommand("link", "", "Make a code that logs in another device of yours.", _link, GROUP),
 )

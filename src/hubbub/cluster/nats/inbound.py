@@ -34,7 +34,7 @@ from hubbub.text.cleaning import clean, cut, real_name, reason_of
 from hubbub.text.names import is_name, is_room
 
 HIGHEST = 1 << 53  # upper bound of the numbers of news and of users
-MODES = "Biw"  # user modes; the operator flag is a separate field
+MODES = "BRiw"  # user modes; the operator flag is a separate field
 ROOMS = 1000  # rooms of one user: the maximum of --max-rooms
 _NODE = re.compile(r"[0-9a-f]{12}")  # as secrets.token_hex makes it; it becomes part of subjects
 
@@ -124,6 +124,7 @@ def _person(who: Person, now: float) -> Person:
         clean_id(who.id),
         user_of(clean_id(who.id_prefix)),
         tuple(places.values()),
+        who.version if 0 <= who.version < HIGHEST else 0,
     )
 
 

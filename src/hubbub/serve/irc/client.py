@@ -58,12 +58,27 @@ class IrcClient(IrcReplies):
         # The name and the password of a registration that waits for an invitation.
         self.registering: tuple[str, str] | None = None
         self.registered = False
+        self.shown_modes: frozenset[str] = frozenset()  # its user's modes that it was sent last
         self.confirmation = ""  # the code that closes its account
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick
         self.markers = ReadMarkers()  # of a guest, until it disconnects
         self.metadata = MetadataSubscriptions()
         self.batch: Any = None  # the multi-line message that is being received
         self.reason = "Connection closed"  # shown to the other users when the client leaves
+
+    @property
+    def modes(self) -> frozenset[str]:
+        """The modes of its user, with those that only the server sets: o for a server operator, r with an account."""
+        user = self.user
+        letters = user.modes if user else frozenset()
+        return letters.union("o" if self.session.operator else "", "r" if user and user.account else "")
+
+    def mode_line(self) -> bytes:
+        """Return the MODE message about what has changed since the client was sent its modes last; b"" for nothing."""
+        now, before, self.shown_modes = self.modes, self.shown_modes, self.modes
+        signs = {"+": "".join(sorted(now - before)), "-": "".join(sorted(before - now))}
+        text = "".join(sign + letters for sign, letters in signs.items() if letters)
+        return self.event(self.session, "MODE", self.nick, text) if text else b""
 
     def end(self, reason: str, quit: str | None = None) -> None:
         """Send an ERROR with the reason, and close the connection even if the client does not read.

@@ -121,6 +121,7 @@ def _named(client: IrcClient, event: NickAssigned) -> None:
 def _logged_in(client: IrcClient, event: LoggedIn) -> None:
     # login.py has said so already. Before the registration, the messages follow the welcome.
     if client.registered:
+        client.emit(client.mode_line())
         history.catch_up(client)
 
 

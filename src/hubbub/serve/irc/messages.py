@@ -84,6 +84,9 @@ def say_to(client: IrcClient, target: str, text: str, verb: str, tags: str) -> N
         if verb == "NOTICE":
             return
         code = REFUSALS[refusal.code]
+        if refusal.code == refusals.NO_GUESTS.code:
+            client.reply(str(code), client.nick, target, refusal.text)
+            return
         code = code if code in (401, 403, 412) else 404
         client.numeric(code, *([] if code == 412 else [target]))
 

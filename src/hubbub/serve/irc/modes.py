@@ -19,7 +19,7 @@ from hubbub.text.names import key_of
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
 
-USER_MODES = "Biow"
+USER_MODES = "BRiorw"
 MODES = 20  # maximum number of changes in one command
 
 
@@ -38,33 +38,25 @@ def _mode_of_user(client: IrcClient, name: str, params: Sequence[str]) -> None:
         known = client.hub.nicks.find(name) is not None
         client.numeric(502 if known else 401, *([] if known else [name]))
     elif not params:
-        client.reply("221", client.nick, "+" + "".join(sorted(user.modes | ({"o"} if user.operator else set()))))
-    else:
-        done, unknown = _change_user(user, params[0])
-        if done:
-            client.hub.touch(client.session)
-            client.send(client.event(client.session, "MODE", client.nick, done))
-        if unknown:
-            client.numeric(501)
+        client.reply("221", client.nick, "+" + "".join(sorted(client.modes)))
+    elif not _change_user(client, user, params[0]):
+        client.numeric(501)
 
 
-def _change_user(user: User, letters: str) -> tuple[str, bool]:
-    """Change a user's modes; return the changes made and whether an unknown letter was given."""
-    on, unknown, text, sign = True, False, "", None
+def _change_user(client: IrcClient, user: User, letters: str) -> bool:
+    """Change a user's modes; return whether all letters are known. Only the server sets `r` and gives `o`."""
+    on, known, modes = True, True, user.modes
     for letter in letters:
         if letter in "+-":
             on = letter == "+"
-            continue
-        if letter in "iwB" and (letter in user.modes) is not on:
-            user.modes = user.modes | {letter} if on else user.modes - {letter}
-        elif letter == "o" and user.operator and not on:
+        elif letter in "iwBR":
+            modes = modes | {letter} if on else modes - {letter}
+        elif letter == "o" and not on:
             user.operator = False
         else:
-            unknown = unknown or letter not in USER_MODES
-            continue
-        text += ("" if on is sign else "+" if on else "-") + letter
-        sign = on
-    return text, unknown
+            known = known and letter in USER_MODES
+    client.hub.set_modes(user, modes)
+    return known
 
 
 def _mode_of_channel(client: IrcClient, name: str, params: Sequence[str]) -> None:

@@ -46,6 +46,10 @@ class NetworkClient(Protocol):
         """Send lines in the session's reply order."""
         ...
 
+    def mode_line(self) -> bytes:
+        """Return the message about the changes of the user's modes that the client was not sent; b"" for none."""
+        ...
+
     def numeric(self, code: int, *params: str) -> None:
         """Send a numeric with its standard text."""
         ...
@@ -92,6 +96,7 @@ class IrcNetwork(Generic[Client]):
         self.verify_gateway: Callable[[str, Callable[[bool], None]], None] = lambda password, done: done(False)
         hub.presence.append(self._presence)
         hub.account_changes.append(self._account_changed)
+        hub.mode_changes.append(self._modes_changed)
         hub.remote.described.append(self._described)
         hub.remote.on_arrival.append(self.tell_away)
 
@@ -174,6 +179,11 @@ class IrcNetwork(Generic[Client]):
             for client in [*(one for one in own if cap in one.caps), *others]:
                 client.send(line)
             before = user.mask
+
+    def _modes_changed(self, user: User) -> None:
+        for session in user.sessions:
+            if (client := self.client(session)) and (line := client.mode_line()):
+                client.send(line)
 
     def tell_away(self, user: User, room: Room) -> None:
         """Tell a room's clients that a user who has just joined is away, if so.

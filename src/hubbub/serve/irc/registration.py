@@ -47,6 +47,7 @@ def welcome(client: IrcClient) -> None:
     server_info.lusers(client, [])
     metadata.welcome(client)
     server_info.motd(client, [])
+    client.send(client.mode_line())
     history.catch_up(client)
 
 

@@ -177,8 +177,8 @@ def oper(client: IrcClient, params: list[str]) -> None:
         client.emit(client.line(str(code), client.nick, TEXTS[code]))
         if right and client.user and not client.session.operator:
             client.user.operator, client.session.limited = True, False
-            client.hub.touch(client.session)
-            client.emit(client.event(client.session, "MODE", client.nick, "+o"))
+            client.emit(client.mode_line())
+            client.hub.set_modes(client.user, client.user.modes)
 
     client.hub.check_password(client.session, params[0], params[1], answer)
 

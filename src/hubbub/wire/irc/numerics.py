@@ -94,6 +94,7 @@ _UNNUMBERED = (
 )
 REFUSALS = dict.fromkeys(_UNNUMBERED.split(), NOTICE) | {
     "account-required": 477,
+    "accounts-only": 477,
     "bad-key": 475,
     "banned": 474,
     "invite-only": 473,

@@ -16,6 +16,7 @@ _BAD_REQUESTS = (
 STATUSES = dict.fromkeys(_BAD_REQUESTS.split(), HTTPStatus.BAD_REQUEST) | {
     "account-closed": HTTPStatus.FORBIDDEN,
     "account-required": HTTPStatus.UNAUTHORIZED,
+    "accounts-only": HTTPStatus.FORBIDDEN,
     "banned": HTTPStatus.FORBIDDEN,
     "broker": HTTPStatus.SERVICE_UNAVAILABLE,
     "busy": HTTPStatus.SERVICE_UNAVAILABLE,
