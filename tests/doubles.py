@@ -15,6 +15,7 @@ from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.chat.positions import Position
 from hubbub.chat.session import User
+from hubbub.chat.staying import Stay
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import Action, may, sees
 from hubbub.model.account import Account
@@ -22,6 +23,7 @@ from hubbub.model.entries import SAID, Draft, Entry, Kind, RoomRenamed
 from hubbub.model.events import Event, Refusal, RoomEntered
 from hubbub.model.grants import Granted
 from hubbub.model.queries import After, AllRooms, Around, Latest, LogPage, OpenedRoom, Query, RoomList, Search, Since
+from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import SYSTEM
 from hubbub.text import refusals
@@ -105,6 +107,7 @@ class FakeBroker:
         self.followed: list[str] = []
         self.ids: dict[str, str] = {}  # of renamed rooms, by name
         self.gathers = False
+        self.recalls = False  # whether an opened room tells its newest entries
         self.published: list[Draft] = []  # and neither stored nor refused yet
         self.queries: list[Query | AllRooms] = []  # all there ever were
         self.questions: deque[Question] = deque()
@@ -157,7 +160,8 @@ class FakeBroker:
     def _state(self, room: str, latest: int) -> OpenedRoom:
         entries = self.of(room)
         said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
-        return OpenedRoom(entries[-1].seq if entries else 0, self.state(room).snapshot(), said, id=self.id(room))
+        recent = entries[-LOOKED_BACK:] if self.recalls else ()
+        return OpenedRoom(entries[-1].seq if entries else 0, self.state(room).snapshot(), said, recent, self.id(room))
 
     def id(self, room: str) -> str:
         """Return the id of a room: its first name, unless another room has it."""
@@ -404,6 +408,33 @@ class FakePositions:
             done(BrokerError(self.fault))
         else:
             done([position for (one, _), position in self.known.items() if one == owner])
+
+    def answer(self) -> None:
+        while self.asked:
+            self.asked.pop(0)()
+
+
+class FakeStays:
+    """Stays in memory, which outlive a house; every claim is answered when the test says so, all else at once."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Stay] = {}
+        self.asked: list[Callable[[], None]] = []
+        self.kept: list[str] = []  # whose stays were stored or deleted, in order
+        self.lost = False  # whether other nodes win all claims
+        self.fault = ""
+
+    def all(self, done: Callable[[Sequence[Stay] | BrokerError], None]) -> None:
+        done(BrokerError(self.fault) if self.fault else list(self.known.values()))
+
+    def claim(self, stay: Stay, done: Callable[[bool], None]) -> None:
+        self.asked.append(lambda: done(not self.lost))
+
+    def keep(self, account: str, stay: Stay | None) -> None:
+        self.kept.append(account)
+        self.known.pop(account, None)
+        if stay:
+            self.known[account] = stay
 
     def answer(self) -> None:
         while self.asked:

@@ -6,10 +6,10 @@ import asyncio
 import os
 import shlex
 import time
+from collections.abc import Callable
 
 from hubbub.accounts import house
 from hubbub.accounts.logins import Policy
-from hubbub.accounts.merged_store import MergedStore
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.accounts.workers import Workers
 from hubbub.config import Settings
@@ -45,17 +45,14 @@ async def opened_accounts(settings: Settings, store: KeyValueStore, secret: byte
     accounts.house = _house(settings, loop)
     for part in (accounts.vault.directory, accounts.vault.tokens, accounts.vault.cookies):
         part.later = loop.call_later
-    loaded: asyncio.Future[BrokerError | None] = loop.create_future()
-    accounts.load(loaded.set_result)
-    if error := await loaded:
-        raise SettingsError(f"The accounts cannot be read: {error}.")
+    await read_all(accounts.load)
     return accounts
 
 
-async def load_merged(store: MergedStore) -> None:
-    """Read the values of a store, and follow them from now on. Raises SettingsError."""
+async def read_all(begin: Callable[[Callable[[BrokerError | None], None]], None]) -> None:
+    """Call `begin`, which reads a part of the accounts, and wait until it calls back. Raises SettingsError."""
     loaded: asyncio.Future[BrokerError | None] = asyncio.get_running_loop().create_future()
-    store.load(loaded.set_result)
+    begin(loaded.set_result)
     if error := await loaded:
         raise SettingsError(f"The accounts cannot be read: {error}.")
 

@@ -11,17 +11,19 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from hubbub import brokers, process
-from hubbub.account_opening import load_merged, opened_accounts
+from hubbub.account_opening import opened_accounts, read_all
 from hubbub.accounts.barred_store import barred_store
 from hubbub.accounts.marker_store import marker_store
 from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
+from hubbub.accounts.stay_store import StayStore
 from hubbub.chat.delivery import Limits
 from hubbub.chat.hub import Hub
 from hubbub.cloaks import Cloaks, new_secret, stored_secret
@@ -54,8 +56,10 @@ log = logging.getLogger("hubbub")
 
 FREE = 60.0  # seconds between two attempts to release unused memory
 SETTLE = 2.0  # seconds that a stopping server waits until the last messages are stored and delivered
+STORE = 1.0  # seconds that a stopping server waits until the rooms of those who stay are stored
 PART = 1.5  # seconds that a stopping server gives its peers to receive the last bytes
 SWEEP = 3600.0  # seconds between two searches for expired tokens, cookies and codes
+DAY = 86_400.0  # seconds
 GRACE = 0.05  # seconds for which a stopping server still reads arrived input
 WIRES = ("line", "irc", "websocket", "stream", "http")  # labels of the connection counts
 
@@ -90,7 +94,7 @@ def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]],
 
 
 async def _keep_up(house: App, certificate: Certificate | None) -> None:
-    """Check for a changed certificate, release unused memory, and sweep the accounts, each in its own interval."""
+    """Check for a changed certificate, and do what the house needs from time to time, each in its own interval."""
     # glibc returns free memory between used blocks to the system only on request.
     import ctypes
 
@@ -104,6 +108,7 @@ async def _keep_up(house: App, certificate: Certificate | None) -> None:
             free_at += FREE
             if house.hub.delivery.expire() and trim:
                 trim(0)
+            house.hub.staying.expire()
         if time.monotonic() >= sweep_at:
             sweep_at += SWEEP
             house.accounts.sweep()
@@ -169,6 +174,7 @@ class App:
         self.certificate: Certificate | None = None
         self.web: Web | None = None  # None until it is loaded
         self.accounts: AccountRegistry  # once they are loaded
+        self.stays: StayStore  # the same
         self.front: Acceptor
 
     def load_secret(self) -> None:
@@ -189,10 +195,18 @@ class App:
         """Read the accounts, and follow their changes. Raises SettingsError."""
         self.accounts = await opened_accounts(self.settings, self.backend.key_values, self.cloaks.secret)
         self.hub.use_accounts(self.accounts)
-        await load_merged(marker_store(self.backend.key_values, self.hub.read_markers))
-        await load_merged(barred_store(self.backend.key_values, self.hub.memories, time.time))
+        await read_all(marker_store(self.backend.key_values, self.hub.read_markers).load)
+        await read_all(barred_store(self.backend.key_values, self.hub.memories, time.time).load)
         self.hub.positions = StoredPositions(self.backend.key_values, asyncio.get_running_loop().call_later)
         self.accounts.sweep()
+        self.hub.staying.seconds = self.settings.stay_days * DAY
+        self.stays = StayStore(self.backend.key_values)
+        await read_all(partial(self.hub.staying.begin, self.stays))
+
+    async def store_stays(self) -> None:
+        """Store for the last time who stays in which rooms: all sessions end now."""
+        self.hub.staying.end()
+        await _until(lambda: self.stays.idle, STORE)
 
     def probe(self, done: Callable[[BrokerError | None], None]) -> None:
         """Check whether the log can commit and knows of no damage to its log; call `done` with the error or None."""
@@ -317,7 +331,7 @@ async def serve(settings: Settings) -> None:
             upkeep.cancel()
             front.close()
             await asyncio.sleep(GRACE)  # time to read arrived input
-            await _settle(hub, shared)
+            await _settle(house)
             await house.cluster.give_up()
             # Without a cluster, no user remains to be shown who leaves. In a cluster, the users of other nodes remain.
             hub.closing = not settings.broker
@@ -360,11 +374,13 @@ def _single(group: BaseException) -> BaseException:
     return group
 
 
-async def _settle(hub: Hub, shared: Shared) -> None:
-    """Process all received input, and wait at most SETTLE seconds until it is stored and delivered."""
+async def _settle(house: App) -> None:
+    """Process all received input, wait at most SETTLE seconds until it is stored and delivered, and store who stays."""
+    hub, shared = house.hub, house.shared
     for connection in list(shared.connections):
         connection.take_last_input()
     await _until(lambda: hub.settled and not any(connection.waiting for connection in shared.connections), SETTLE)
+    await house.store_stays()
 
 
 async def _part(shared: Shared) -> None:

@@ -552,7 +552,7 @@ def test_announcement_of_a_local_user_is_complete() -> None:
     house = House()
     (al,) = house.enter("Al")
     touched: list[str] = []
-    house.hub.on_user_changed = lambda user: touched.append(user.nick)
+    house.hub.user_changes.append(lambda user: touched.append(user.nick))
     al.types("/join tea", "/nick Bo")
     house.settle()
     user = al.user

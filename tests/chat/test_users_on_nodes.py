@@ -24,7 +24,7 @@ class Node:
         self.hub.use_accounts(self.accounts)
         self.touched: list[User] = []
         self.told: list[tuple[User, object]] = []
-        self.hub.on_user_changed = self.touched.append
+        self.hub.user_changes.append(self.touched.append)
         self.hub.remote.send = lambda user, event: self.told.append((user, event))
         (self.bo,) = self.house.enter("Bo")
         self.account: Account = self.accounts.known["ann"][0]

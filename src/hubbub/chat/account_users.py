@@ -24,6 +24,7 @@ from hubbub.chat.turns import Operation
 from hubbub.errors import Refused
 from hubbub.model import ids
 from hubbub.model.account import Account
+from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Draft, Left
 from hubbub.model.events import LoggedIn, NickAssigned, Notice
 from hubbub.text import refusals
@@ -39,6 +40,10 @@ Start = Callable[[LoginPeer, Checked], None]  # starts the check of a credential
 
 class Chat(Protocol):
     """The part of the hub that ends sessions and users; hub.py has the class."""
+
+    def connect(self, client: Client, sink: ByteSink, encoder: Encoder, host: str = "", address: str = "") -> Session:
+        """Return the session of a new connection."""
+        ...
 
     def depart(self, session: Session, reason: str = "", asked: bool = False) -> None:
         """End a session."""
@@ -371,6 +376,11 @@ class AccountUsers:
         else:
             self._chat.leave(session, user, reason, False)
 
+    def end_stay(self, user: User, reason: str) -> None:
+        """Let a user leave who has no session here, or leave them to the other nodes; do nothing for another one."""
+        if user.last_session:
+            self._end(user.last_session, user, user.screens, reason)
+
     def forget(self, user: User) -> None:
         """Forget a user who has left."""
         self._core.disown(user)
@@ -399,7 +409,10 @@ class AccountUsers:
         else:
             before = user.account
             user.own(account)
+            self._core.on_user_changed(user)
             self._core.tell_modes(user)
+            if before and before.stays and not account.stays:
+                self.end_stay(user, "")
             if before and account.valid_from > before.valid_from:
                 self._end_older(user)
 

@@ -108,8 +108,9 @@ class Core:
         )
         # Returns the form of an address that other users see, for masks.
         self.cloak: Callable[[str], str] = lambda address: "hidden"
-        # Called with a user of this node when one of the details that other nodes receive has changed.
-        self.on_user_changed: Callable[[User], None] = lambda user: None
+        # Called with a user of this node when their sessions, rooms or one of the details have changed that other nodes
+        # receive.
+        self.user_changes: list[Callable[[User], None]] = []
         # Checks whether the peer of a session still responds; calls back later with the result.
         self.probe: Callable[[Session, Callable[[bool], None]], None] = lambda session, answer: answer(True)
         self.budget = Budget(lambda: 0.0)  # per address; unlimited until the owner sets limits
@@ -364,6 +365,11 @@ class Core:
     def tell_modes(self, user: User) -> None:
         """Report that a user's modes, or rights as a server operator, may have changed."""
         for tell in self.mode_changes:
+            tell(user)
+
+    def on_user_changed(self, user: User) -> None:
+        """Report that the sessions, rooms or details of a user of this node have changed."""
+        for tell in self.user_changes:
             tell(user)
 
     def touch(self, session: Session) -> None:

@@ -29,6 +29,7 @@ from hubbub.chat.private_log import PrivateLog
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, Session, User
+from hubbub.chat.staying import Staying
 from hubbub.chat.steps import Steps
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
@@ -71,6 +72,7 @@ class Hub(Core):
         self.rooms = Rooms(self, self.remote)
         self.naming = Naming(self, self.rooms, self.depart)
         self.account_users = AccountUsers(self, self.rooms, self.naming, self.remote, self)
+        self.staying = Staying(self, self.rooms, self.remote, self.account_users, self)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
@@ -127,7 +129,8 @@ class Hub(Core):
         """Take a session from its rooms and its user. The user remains in the rooms."""
         rooms = list(session.rooms.values())
         if user and len(user.sessions) == 1:
-            user.left_at = {room.id: self.delivery.delivered_up_to(session, room) for room in rooms}
+            user.left_at = self.clock()
+            user.given = {room.id: self.delivery.delivered_up_to(session, room) for room in rooms}
         if user:
             user.remove_session(session)
         for room in rooms:

@@ -181,9 +181,9 @@ class Naming:
         welcome()
         alone = len(user.sessions) == 1
         for room in user.rooms.values():
-            left_at = user.left_at.get(room.id) if alone else None
-            self._rooms.show(session, room, session.seen.get(room.name, left_at))
-        user.left_at = {}
+            given = user.given.get(room.id) if alone else None
+            self._rooms.show(session, room, session.seen.get(room.name, given))
+        user.left_at, user.given = 0.0, {}
         session.seen = {}
         session.flush()
 

@@ -250,7 +250,7 @@ class RemoteUsers:
     def hand_over(self, user: User, reason: str) -> None:
         """Leave a user, whose last session on this node has ended for a reason, to the other nodes."""
         user.is_remote = True
-        user.screens, user.last_session, user.left_at = 0, None, {}
+        user.screens, user.last_session, user.left_at, user.given = 0, None, 0.0, {}
         self._authors.pop(user.id_prefix, None)
         user.id_prefix = next(reversed(self._homes[user].values())).id_prefix
         self._gone_on[user] = reason

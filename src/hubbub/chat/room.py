@@ -13,7 +13,7 @@ from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
 from hubbub.model.entries import Body, Entry, Kicked, Left, ModesChanged, RoomRenamed, Said
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.room.absent import Absence, Key, absences
+from hubbub.model.room.absent import Absence, Key, absences, departed
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import Principal
@@ -192,6 +192,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
     __slots__ = (
         "absent",
+        "departed",
         "end",
         "latest",
         "live",
@@ -207,6 +208,8 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
         self.state = RoomState(name, opened.snapshot, opened.id)
         self.latest: deque[Entry] = deque(opened.latest, maxlen=history)
         self.absent = absences(opened.recent)
+        # The owners of accounts who left or were kicked lately, by host, with the number of the entry.
+        self.departed = {host: entry.seq for entry in opened.recent if (host := departed(entry))}
         self.recent_batches: dict[int, CommittedBatch] = {}  # by the number before it, oldest first
         self.members: dict[MemberT, int] = {}  # of all nodes, with the number of their join
         self.state.members = self.members
@@ -229,6 +232,11 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
                 self.latest.append(entry)
                 continue
             self.state.apply(entry)
+            if host := departed(entry):
+                self.departed.pop(host, None)
+                self.departed[host] = entry.seq
+                if len(self.departed) > ABSENT:
+                    del self.departed[next(iter(self.departed))]
             if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
             elif target := target_of(body):

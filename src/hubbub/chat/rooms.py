@@ -451,6 +451,8 @@ class Rooms:
                 visited.add(to)
         for user in (*room.members, *self._core.users.values()):
             user.move(before, to)
+        for user in [one for one in room.members if one.account and one.account.stays and not one.is_remote]:
+            self._core.on_user_changed(user)
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
         for session in list(room.sessions):
             self._core.touch(session)

@@ -389,6 +389,7 @@ class User(RoomMemory):
         "away",
         "changing",
         "details",
+        "given",
         "host",
         "id",
         "id_prefix",
@@ -423,8 +424,10 @@ class User(RoomMemory):
         # Those that are connected. The owner of an account may have none for a while, and still be present.
         self.sessions: list[Session] = []
         self.last_session: Session | None = None  # the one that ended last, while there is no other
-        # While it has none: by the id of a room, the number of the last entry that it was given there.
-        self.left_at: dict[str, int] = {}
+        # While it has none: since when, in epoch seconds, and by the id of a room the number of the last entry that it
+        # was given there.
+        self.left_at = 0.0
+        self.given: dict[str, int] = {}
         self.unread: set[str] = set()  # the accounts whose private messages no session took
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone

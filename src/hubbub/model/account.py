@@ -52,7 +52,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
         So rights in rooms, bans and mutes belong to the account, wherever its owner comes from.
         """
-        return f"~user@{self.id}{SUFFIX}"
+        return host_of(self.id)
 
     def is_open(self, now: float) -> bool:
         """Return whether its owner can log in, and stay logged in, at a time (epoch seconds)."""
@@ -61,6 +61,11 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __repr__(self) -> str:
         # Without its secrets: a repr may end in a log.
         return f"Account(id={self.id!r}, name={self.name!r})"
+
+
+def host_of(id: str) -> str:
+    """Return the public host of the owner of the account with an id."""
+    return f"~user@{id}{SUFFIX}"
 
 
 def is_account(host: str) -> bool:

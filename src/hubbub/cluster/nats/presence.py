@@ -99,7 +99,7 @@ class Presence:
         self._planned = False
         self._patience = ORPHANED + random.uniform(0, SPREAD)
         self._loop = asyncio.get_running_loop()
-        hub.on_user_changed = self._touch
+        hub.user_changes.append(self._touch)
         lease.buried = self._bury
         hub.remote.signal = self._signal
         hub.remote.deliver = self._deliver

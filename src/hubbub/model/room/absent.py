@@ -9,7 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from hubbub.model.entries import Entry, Left, NickChanged
+from hubbub.model.account import host_of, is_account
+from hubbub.model.entries import Entry, Kicked, Left, NickChanged
 from hubbub.model.ids import process_of
 from hubbub.text.names import key_of
 
@@ -23,6 +24,14 @@ class Absence(NamedTuple):
 
     seq: int
     at: float
+
+
+def departed(entry: Entry) -> str:
+    """Return the host of the owner of an account who leaves the room by an entry, or is kicked; else ""."""
+    body = entry.body
+    if isinstance(body, Kicked):
+        return host_of(body.user) if body.user else ""
+    return entry.host if isinstance(body, Left) and is_account(entry.host) else ""
 
 
 def absences(entries: Sequence[Entry]) -> dict[Key, Absence]:
