@@ -9,7 +9,7 @@ import pytest
 from irc_peering import irc_house
 from virtual_time import virtual_time
 
-from hubbub.serve.irc.commands import COMMANDS
+from hubbub.serve.irc.commands.table import COMMANDS
 from irc_messages import ANY, fits, only, the, told
 
 # --- long lines -----------------------------------------------------------------------------------------------------

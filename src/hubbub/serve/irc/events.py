@@ -24,8 +24,8 @@ from hubbub.model.events import (
     RoomExited,
     RoomNameChanged,
 )
-from hubbub.serve.irc import channels, history, metadata
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import channels, history, metadata
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import RENAMING, channel
 from hubbub.wire.irc.numerics import REFUSALS, TEXTS

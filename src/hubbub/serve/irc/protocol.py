@@ -8,8 +8,8 @@ from hubbub.chat.hub import Hub
 from hubbub.model.events import Event, Goodbye
 from hubbub.serve.connection import Connection
 from hubbub.serve.framed_connection import FramedConnection
-from hubbub.serve.irc import commands
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import table
 from hubbub.serve.irc.events import EVENTS
 from hubbub.serve.irc.network import IrcNetwork
 from hubbub.serve.irc.replies import STEPS
@@ -72,11 +72,11 @@ class IrcProtocol(IrcClient):
         label = item.label if isinstance(item, wire.Broken) else item.tags.get("label", "")
         # A label without the capability is ignored, as the specification demands.
         label = label if "labeled-response" in self.caps and len(label) <= wire.MAX_LABEL else ""
-        self.begin_command("" if label and commands.continues_batch(self, item) else label)
+        self.begin_command("" if label and table.continues_batch(self, item) else label)
         if isinstance(item, wire.Broken):
             self._broken(item)
         else:
-            commands.run(self, item)
+            table.run(self, item)
         self.end_command()
 
     def ended(self) -> bool:
@@ -162,5 +162,5 @@ class IrcProtocol(IrcClient):
             )
         else:
             self.fail(item.verb, "INVALID_UTF8", "Message rejected, it is not UTF-8")
-        if not self.registered and not commands.is_early(item.verb):
+        if not self.registered and not table.is_early(item.verb):
             self.count_stray()

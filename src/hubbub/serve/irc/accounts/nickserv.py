@@ -16,7 +16,7 @@ from hubbub.chat.accounts import Checked
 from hubbub.chat.commands.accounts import account_of, changeable_account
 from hubbub.errors import Refused
 from hubbub.model.grants import Grant
-from hubbub.serve.irc import login
+from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.network import human
 from hubbub.text import refusals

@@ -18,9 +18,9 @@ from hubbub.model.account import Account
 from hubbub.model.entries import Said
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
-from hubbub.serve.irc import messages
-from hubbub.serve.irc.channels import find_room, markers_of, shown_marker
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import messages
+from hubbub.serve.irc.commands.channels import find_room, markers_of, shown_marker
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean_exactly, is_blank
 from hubbub.text.formatting import CUT

@@ -9,8 +9,8 @@ from hubbub.chat.session import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action
 from hubbub.model.entries import Kind
-from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands.channels import find_room
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
 from hubbub.text.tags import of_client

@@ -12,8 +12,8 @@ from hubbub.chat.account_users import Outcome, Start
 from hubbub.chat.accounts import ScramLogin
 from hubbub.errors import Refused
 from hubbub.model.account import Account
-from hubbub.serve.irc import registration
 from hubbub.serve.irc.client import IrcClient, SaslExchange
+from hubbub.serve.irc.commands import registration
 from hubbub.wire.irc import sasl
 from hubbub.wire.irc.numerics import TEXTS
 

@@ -16,8 +16,8 @@ from hubbub.errors import Refused
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
 from hubbub.serve.accept.address import origin
-from hubbub.serve.irc import history, metadata, modes, server_info
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import history, metadata, modes, server_info
 from hubbub.serve.irc.network import human
 from hubbub.text import bounds, names
 from hubbub.text.addresses import is_loopback

@@ -13,8 +13,8 @@ from hubbub.model.entries import ModeChange
 from hubbub.model.room import mask_targets
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS, PREFIXES, takes_parameter
-from hubbub.serve.irc.channels import room_at
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands.channels import room_at
 from hubbub.text.names import key_of
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS

@@ -1,4 +1,4 @@
-"""The table of IRC commands, and the checks before one runs. The commands are in the other irc_*.py files.
+"""The table of IRC commands, and the checks before one runs.
 
 HELP shows the first line of a command's docstring to the user.
 """
@@ -11,21 +11,20 @@ from functools import partial
 from msgspec import Struct
 
 from hubbub.errors import Refused
-from hubbub.serve.irc import (
-    account_registration,
+from hubbub.serve.irc.accounts import login, nickserv, registering
+from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import (
     capabilities,
+    channel_lists,
     channels,
     history,
-    login,
     messages,
     metadata,
     modes,
-    nickserv,
     people,
     registration,
     server_info,
 )
-from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.numerics import REFUSALS
@@ -158,8 +157,8 @@ COMMANDS: dict[str, IrcCommand] = {
     "PONG": _early(registration.nothing),
     "QUIT": _early(registration.quit),
     "AUTHENTICATE": _early(login.authenticate, 1),
-    "REGISTER": _early(account_registration.register, 3),
-    "VERIFY": _early(account_registration.verify, 2),
+    "REGISTER": _early(registering.register, 3),
+    "VERIFY": _early(registering.verify, 2),
     "WEBIRC": _early(registration.webirc, 4),
     "STARTTLS": _early(registration.starttls),
     "LUSERS": IrcCommand(server_info.lusers),
@@ -187,8 +186,8 @@ COMMANDS: dict[str, IrcCommand] = {
     "JOIN": IrcCommand(channels.join, 1),
     "PART": IrcCommand(channels.part, 1),
     "TOPIC": IrcCommand(channels.topic, 1),
-    "NAMES": IrcCommand(channels.names_of),
-    "LIST": IrcCommand(channels.list_channels),
+    "NAMES": IrcCommand(channel_lists.names_of),
+    "LIST": IrcCommand(channel_lists.list_channels),
     "INVITE": IrcCommand(channels.invite),
     "KNOCK": IrcCommand(channels.knock, 1),
     "KICK": IrcCommand(channels.kick, 2),

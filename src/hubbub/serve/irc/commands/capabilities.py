@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hubbub.serve.irc import login, metadata, registration
+from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import metadata, metadata_lines, registration
 from hubbub.text import bounds
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import MULTILINE, SHOWING, form_of
@@ -38,11 +39,11 @@ CAPS = {
     "draft/message-redaction": "",
     "draft/channel-rename": "",
     MULTILINE: f"max-bytes={bounds.MULTILINE_BYTES},max-lines={bounds.MULTILINE_LINES}",
-    **metadata.CAPS,
+    **metadata_lines.CAPS,
 }
 # Older names and forms of other capabilities: granted on request, but not listed. The list of names must fit in one
 # line, because clients without CAP LS 302 do not understand a list of several lines.
-UNLISTED = frozenset({"draft/no-implicit-names", "znc.in/self-message", metadata.SECOND})
+UNLISTED = frozenset({"draft/no-implicit-names", "znc.in/self-message", metadata_lines.SECOND})
 
 
 def _offered(client: IrcClient) -> dict[str, str]:
@@ -116,7 +117,7 @@ def _cap_req(client: IrcClient, argument: str) -> None:
         change(word.removeprefix("-"))
     offered = _offered(client)
     known = all(word.removeprefix("-") in offered for word in words)
-    agreed = known and not metadata.CAPS.keys() <= caps  # the two versions exclude each other
+    agreed = known and not metadata_lines.CAPS.keys() <= caps  # the two versions exclude each other
     for part in wire.fill(argument.split(" "), CAPS_LINE):  # the requested words, in several lines if necessary
         client.reply("CAP", client.nick, "ACK" if agreed else "NAK", part)
     if agreed:

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from hubbub.chat.session import Room, User
 from hubbub.model.access import Action
 from hubbub.model.room.masks import read_mask
-from hubbub.serve.irc import metadata
-from hubbub.serve.irc.channels import find_room
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import metadata
+from hubbub.serve.irc.commands.channels import find_room
 from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean, is_blank

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from hubbub.errors import Refused
-from hubbub.serve.irc import login
+from hubbub.serve.irc.accounts import login
 from hubbub.serve.irc.client import IrcClient
 from hubbub.text.names import key_of
 

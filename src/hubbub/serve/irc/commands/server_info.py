@@ -7,8 +7,8 @@ import logging
 from hubbub.model.access import Action, may
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.modes import LETTERS
-from hubbub.serve.irc import history, modes
 from hubbub.serve.irc.client import IrcClient
+from hubbub.serve.irc.commands import history, modes
 from hubbub.serve.irc.network import WATCHED, human
 from hubbub.text import bounds
 from hubbub.text.cleaning import clean
