@@ -79,6 +79,12 @@ def test_help_lists_the_commands() -> None:
     assert all(f"\n  {command} " in result.output for command in COMMANDS)
 
 
+@pytest.mark.parametrize("group", ["account", "token"])
+def test_help_lists_the_commands_of_a_group_in_whole_sentences(group: str) -> None:
+    output = CliRunner().invoke(main, [group, "--help"], terminal_width=78).output
+    assert "...\n" not in output.partition("Commands:")[2]
+
+
 @pytest.mark.parametrize("command", ["serve", "check"])
 def test_help_names_every_setting_with_its_default(command: str) -> None:
     output = CliRunner().invoke(main, [command, "--help"], terminal_width=200).output

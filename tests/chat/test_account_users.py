@@ -122,9 +122,9 @@ def test_wrong_credentials_are_refused_and_codes_log_in() -> None:
     town = Town("Ann")
     ann = town.log_in("Ann")
     (bo,) = town.house.enter("Bo")
-    bo.types("/link", "/login Ann wrong", "/login CODE-Nobody")
+    bo.types("/link", "/login Ann wrong", "/login CODE-Nobody", "/login ann")
     town.settle()
-    assert codes(bo) == ["not-logged-in", "wrong-password", "wrong-password"]
+    assert codes(bo) == ["not-logged-in", "wrong-password", "wrong-password", "argument-missing"]
     ann.types("/link")
     town.settle()
     told = ann.sees()[0]

@@ -55,7 +55,7 @@ def _run(file: str | None, flags: dict[str, Any], task: Task) -> Any:
 def _known(accounts: AccountRegistry, name: str) -> Account:
     found = accounts.find(name)
     if found is None:
-        raise Sentence(f"There is no account {name}.", exit_code=1)
+        raise Sentence(f"There is no account {name}. To list them: hubbub account list", exit_code=1)
     return found
 
 
@@ -140,7 +140,10 @@ def passwd(file: str | None, name: str, **flags: Any) -> None:
 @settings_options(WHERE)
 @name_argument
 def reset(file: str | None, name: str, **flags: Any) -> None:
-    """Print a code with which the owner of NAME can log in once, within 24 hours, and choose a new password."""
+    """Print a code for one login of the owner of NAME.
+
+    It is valid for 24 hours. Whoever has logged in with it can choose a new password with /password.
+    """
 
     async def task(accounts: AccountRegistry) -> str:
         return str(await tool.ask(accounts.make_reset, _known(accounts, name)))
@@ -193,7 +196,7 @@ def delete(file: str | None, name: str, free: bool, **flags: Any) -> None:
 @settings_options(WHERE)
 @name_argument
 def export(file: str | None, name: str, **flags: Any) -> None:
-    """Print all that is stored of the account NAME, without its secrets.
+    """Print all that is stored of NAME, without its secrets.
 
     The first line is a JSON object with the account, its tokens and its cookies. Each other line is a message that its
     owner has sent while logged in, as in `hubbub export`.
@@ -215,7 +218,10 @@ def export(file: str | None, name: str, **flags: Any) -> None:
 @account.command(cls=Command, epilog="hubbub account invite")
 @settings_options(WHERE)
 def invite(file: str | None, **flags: Any) -> None:
-    """Print a code with which somebody can register once, within a week."""
+    """Print an invitation: a code to register one name with.
+
+    It is valid for a week.
+    """
 
     async def task(accounts: AccountRegistry) -> str:
         return str(await tool.ask(accounts.invite))
@@ -239,7 +245,8 @@ def _grant(granted: Granted) -> dict[str, Any]:
 def add_token(file: str | None, owner: str, label: str, rooms: tuple[str, ...], days: float, **flags: Any) -> None:
     """Print a new token of the account NAME, which is shown only now.
 
-    Without --read, --say and --admin it may read and speak.
+    Without --read, --say and --admin it may read and speak. The account of a program needs no password:
+    hubbub account add --no-password ci
     """
     scopes = tuple(scope for scope in SCOPES if flags.pop(scope)) or ("read", "say")
     expires = time.time() + days * DAY if days else 0.0

@@ -40,6 +40,8 @@ def _log_in(hub: Hub, session: Session, argument: str) -> None:
     accounts = hub.nicks.accounts
     if secret.strip():
         start = partial(accounts.log_in, name, secret.strip())
+    elif accounts.find(name):  # the password was forgotten, and this is no code
+        raise refusals.ARGUMENT_MISSING(synopsis="/login NAME PASSWORD")
     else:
         start = partial(accounts.redeem, name)
     hub.account_users.check(session, start, partial(_answer, hub, session))
@@ -133,7 +135,7 @@ def _link(hub: Hub, session: Session, _: str) -> None:
 
 ROWS = (
     SlashCommand("register", "PASSWORD", "Make your name yours: only you can use it.", _register, GROUP),
-    SlashCommand("login", "NAME PASSWORD", "Log in, with a password or a code of /link.", _log_in, GROUP),
+    SlashCommand("login", "NAME PASSWORD", "Log in. With a code of /link, /login CODE is enough.", _log_in, GROUP),
     SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
     SlashCommand("account", "", "Show your account and your connections.", _account, GROUP),
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
