@@ -372,3 +372,24 @@ def test_conversations_are_listed_with_their_last_times() -> None:
     post.hub.private_history.list(ann.session, lists.append)
     post.settle()
     assert lists == [[("Bo", NOON)], []]
+
+
+def test_an_owner_has_the_id_of_the_account_and_is_known_by_the_id_of_the_guest_before() -> None:
+    post = Post("Ann", "Bo")
+    ann = post.log_in("Ann")
+    (guest,) = post.house.enter("Bo2")
+    before = guest.user.id
+    away(post, guest)
+    guest = post.house.connect()
+    guest.session.user_id = before
+    post.hub.naming.enter(guest.session, "Bo2")
+    guest.user.own(post.accounts.known["bo"][0])
+    assert (guest.user.id, guest.user.former_id) == ("idbo", before)
+    direct.check_present(post.hub, "Bo2", before)
+    direct.check_present(post.hub, "Bo2", "idbo")
+    direct.check_present(post.hub, "Nemo", "x")
+    direct.check_present(post.hub, "Bo", "idbo")
+    for name, id in (("Bo2", "idann"), ("Bo2", ""), ("bo", before)):
+        with pytest.raises(Refused, match="somebody else"):
+            direct.check_present(post.hub, name, id)
+    assert ann.user.id == "idann" and ann.user.former_id == ""

@@ -290,9 +290,12 @@ def test_stored_private_messages_have_their_time_and_id() -> None:
 
 def test_the_redaction_of_a_private_message_names_both_people_and_the_message() -> None:
     entry = Entry("@Bo", 5, 4, 6.0, "Ann", "x.3", Redacted("x.2", "rude"))
-    deleted = {"type": "deleted", "id": "x.2", "nick": "Ann", "user": "idann"}
+    deleted = {"type": "deleted", "id": "x.2", "nick": "Ann", "user": "idann", "time": 6.0, "seq": 5}
     assert objects(render(Private("Ann", "x.2 rude", entry, "idann"))) == [deleted]
     copy = deleted | {"to": "Bo", "user": "idbo"}
     assert objects(render(Private("Ann", "x.2 rude", entry, "idbo", "Bo"))) == [copy]
     stored = {"type": "stored", "label": "d1", "room": "@Bo", "seq": 5, "id": "x.3"}
     assert objects(render(Acknowledged("d1", entry, "idbo"))) == [copy, stored]
+    said = Entry("@Bo", 4, 3, 6.0, "Ann", "x.2", Said("two"))
+    sent = {"type": "sent", "label": "m1", "nick": "Bo", "user": "idbo", "time": 6.0, "id": "x.2", "seq": 4}
+    assert objects(render(Acknowledged("m1", said, "idbo"))) == [sent]

@@ -248,7 +248,6 @@ class AccountUsers:
         """Give a session without a user the new user of an account."""
         user, _ = self._core.nicks.claim(account.name, account=account)
         self._assign(user, account)
-        user.id = account.id
         self._naming.attach(session, user)
         self._greet(session, user)
         outcome(None)

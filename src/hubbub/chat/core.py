@@ -188,9 +188,9 @@ class Core:
     def kicked_user(self, room: Room, kick: Kicked) -> User | None:
         """Return the user that a kick means, even under another name; None if nobody here is that user."""
         user = self.nicks.find(kick.nick)
-        if not kick.user or (user and user.id == kick.user):
+        if not kick.user or (user and user.is_known_as(kick.user)):
             return user
-        return next((member for member in room.members if member.id == kick.user), None)
+        return next((member for member in room.members if member.is_known_as(kick.user)), None)
 
     def reason(self, session: Session, room: Room | None, text: str) -> str:
         """Return the reason that a session gives for an action in a room; "" if it may not speak there."""

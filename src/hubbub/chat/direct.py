@@ -34,10 +34,12 @@ def _entry(hub: Hub, session: Session, where: str, kind: Kind, text: str, tags: 
 
 
 def check_present(hub: Hub, name: str, user: str) -> None:
-    """Raise Refused if a user with another id than `user` holds a name; a free name is no error."""
-    holder = hub.nicks.find(name)
-    if holder and holder.id != user:
-        raise refusals.SOMEBODY_ELSE(name=holder.nick)
+    """Raise Refused if somebody else than the user with an id holds a name, or owns it; a free name is no error."""
+    if holder := hub.nicks.find(name):
+        if not holder.is_known_as(user):
+            raise refusals.SOMEBODY_ELSE(name=holder.nick)
+    elif (account := hub.nicks.accounts.find(name)) and account.id != user:
+        raise refusals.SOMEBODY_ELSE(name=account.name)
 
 
 def send_private(  # noqa: PLR0913 - the parts of a message

@@ -100,8 +100,7 @@ class PrivateLog:
         posting.recipient = self._recipient(user, account)
 
     def _recipient(self, author: User, account: Account) -> Recipient:
-        there = self._core.nicks.find(account.name)
-        return Recipient(author, account.id, account.host, account.name, there.id if there else account.id)
+        return Recipient(author, account.id, account.host, account.name)
 
     def _settled(
         self, positions: Positions, posting: Posting, recipient: Recipient, mine: str, _: object
@@ -130,7 +129,7 @@ class PrivateLog:
         """Give an entry to all sessions of both people, except to the one that knows it."""
         author, shown = recipient.author, recipient.shown(entry)
         event = Private(entry.nick, text_of(entry.body), shown, author.id)
-        copy = replace(event, user=recipient.user, to=recipient.name)
+        copy = replace(event, user=recipient.account, to=recipient.name)
         for one in author.sessions:
             if one is not knows and not one.paused:
                 one.client.send_event(copy)

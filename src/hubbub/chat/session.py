@@ -36,7 +36,6 @@ class Recipient(Struct, frozen=True, eq=False):
         account: the account's id.
         host: the host of its owner, as entries name it.
         name: its name.
-        user: the id of the user who owned it when the message was sent; that of the account if nobody was there.
 
     """
 
@@ -44,7 +43,6 @@ class Recipient(Struct, frozen=True, eq=False):
     account: str
     host: str
     name: str
-    user: str
 
     def shown(self, entry: Entry) -> Entry:
         """Return the message as wires show it: in the room `@NAME`."""
@@ -106,7 +104,7 @@ class Posting(Struct, eq=False):
     def acknowledged(self, entry: Entry) -> Acknowledged:
         """Return the reply that says that it is stored as this entry."""
         if self.recipient:
-            return Acknowledged(self.label, self.recipient.shown(entry), self.recipient.user)
+            return Acknowledged(self.label, self.recipient.shown(entry), self.recipient.account)
         return Acknowledged(self.label, entry)
 
 
@@ -389,6 +387,7 @@ class User(RoomMemory):
         "away",
         "changing",
         "details",
+        "former_id",
         "given",
         "host",
         "id",
@@ -414,7 +413,9 @@ class User(RoomMemory):
     def __init__(self, nick: str, is_remote: bool = False) -> None:
         super().__init__()
         self.nick = nick
-        self.id = ""  # unique and public; a rename does not change it
+        # Unique and public; a rename does not change it. The owner of an account has that of the account.
+        self.id = ""
+        self.former_id = ""  # that it had as a guest, before it owned an account
         # The prefix of the ids of everything that the user publishes, in whichever session, and of nothing else.
         self.id_prefix = ""
         self.is_remote = is_remote
@@ -466,8 +467,14 @@ class User(RoomMemory):
         self.operator = account.operator or (self.operator and not (self.account and self.account.operator))
         self.account = account
         self.host = account.host
+        if self.id != account.id:
+            self.former_id, self.id = self.id, account.id
         for session in self.sessions:
             session.host = account.host
+
+    def is_known_as(self, id: str) -> bool:
+        """Return whether an id is that of the user, now or as a guest."""
+        return bool(id) and id in (self.id, self.former_id)
 
     def wrote(self, entry: Entry) -> bool:
         """Return whether the user is the author of an entry, the owner of an account also of an earlier login's."""

@@ -12,6 +12,7 @@ const FOLLOWING = 5; // pages fetched behind a place that one goes to
 const MOST = 16384; // bytes of a message
 const NAME = 128; // characters of a name that the server looks at
 const FOR_OWNERS = new Set(["name-registered", "account-required"]); // refusals that a login helps against
+const ABOUT_TALKS = new Set(["delete", "history", "search"]); // commands that are about a stored conversation in it
 const NOTICES = 50; // answers that are kept
 
 export class Chat {
@@ -102,7 +103,7 @@ export class Chat {
 
   // The numbers of the server's log mean other entries than those that were seen.
   outlive() {
-    for (const room of this.rooms.values()) room.outlive();
+    for (const room of [...this.rooms.values(), ...this.talks.values()]) if (room.stored) room.outlive();
     this.notices = this.notices.filter(({ room }) => !this.rooms.has(room));
   }
 
@@ -111,6 +112,7 @@ export class Chat {
     else this.error = "There is no connection to the server. Trying again…";
     for (const room of this.rooms.values()) room.joined = false;
     this.sending.held = true;
+    for (const talk of this.talks.values()) talk.asked = false;
     const asked = [...this.asked.values()];
     this.asked.clear();
     for (const done of asked) done(LOST);
@@ -256,23 +258,23 @@ export class Chat {
 
   // --- reading ---
 
-  history(room, range) { return this.ask({ type: "history", room: room.name, limit: PAGE, ...range }); }
+  history(room, range) { return this.ask({ type: "history", room: room.address, limit: PAGE, ...range }); }
 
   // Fetch what is before the stretch that is shown.
   async back(room) {
     if (room.start || !room.seq) return;
-    await this.fetch(room, { before: room.entries[0]?.seq ?? room.seq + 1 }, (page) => room.mergeBefore(page));
+    await this.fetch(room, { before: room.first ?? Math.floor(room.seq) + 1 }, (page) => room.mergeBefore(page));
   }
 
   // Fetch what is behind it.
   async forward(room, limit = PAGE) {
     if (room.live) return;
-    await this.fetch(room, { after: room.entries.at(-1)?.seq ?? 0, limit }, (page) => room.mergeBehind(page));
+    await this.fetch(room, { after: Math.floor(room.entries.at(-1)?.seq ?? 0), limit }, (page) => room.mergeBehind(page));
   }
 
   // One fetch at a time: whoever wants more meanwhile waits for that.
   fetch(room, range, add) {
-    if (room.restoring || room instanceof Talk || this.phase !== "here") return null;
+    if (room.restoring || !room.stored || this.phase !== "here") return null;
     room.loading ??= this.load(room, range, add).finally(() => { room.loading = null; });
     return room.loading;
   }
@@ -285,9 +287,10 @@ export class Chat {
 
   // Go to an entry that may be far back, in a room that he may not be in. `top`: to where he was before a reload.
   async jump(name, seq, top = false) {
-    this.aim = this.rooms.get(name)?.joined ? null : { room: name, seq };
+    const talk = this.talks.get(name);
+    this.aim = talk || this.rooms.get(name)?.joined ? null : { room: name, seq };
     if (!top) this.open(name);
-    const room = this.rooms.get(name);
+    const room = this.rooms.get(name) ?? talk;
     if (!room || this.aim) return;
     if (!(room.entries[0]?.seq <= seq && seq <= room.entries.at(-1).seq)) {
       const [before, behind] = await Promise.all([this.history(room, { before: seq + 1 }), this.history(room, { after: seq })]);
@@ -349,23 +352,25 @@ export class Chat {
     const since = name === "since" && everywhere(rest, this.room?.entries.map((entry) => entry.time));
     this.listed = name; // who and rooms are asked for unseen, too
     for (const room of this.rooms.values()) room.past = "";
-    this.link.send({ type: "command", room: talk ? `@${talk.nick}` : this.current, line: since ? `/since ${since}` : line });
+    const about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" && `/${name} ${talk.address} ${rest}`;
+    this.link.send({ type: "command", room: talk?.address ?? this.current, line: since ? `/since ${since}` : about || line });
   }
 
   redact(room, entry) {
-    this.ask({ type: "redact", room: room.name, id: entry.id }).then(({ failed }) => failed && this.trouble(failed));
+    this.ask({ type: "redact", room: room.address, id: entry.id }).then(({ failed }) => failed && this.trouble(failed));
   }
 
   mayRedact(room, entry) {
-    if (room instanceof Talk || !SAID.has(entry.kind)) return false;
-    return (this.tag && entry.id.startsWith(this.tag)) || room.operators.includes(this.nick);
+    if (!entry.id || !SAID.has(entry.kind)) return false;
+    const own = this.account.name && entry.nick === this.nick && (room instanceof Talk || entry.host?.endsWith(".account"));
+    return own || (this.tag && entry.id.startsWith(this.tag)) || room.operators.includes(this.nick);
   }
 
-  // Something that is said in private is in no log.
-  keep(talk, nick, text, kind = "message") {
-    const entry = { nick, text: cleaned(text), time: Date.now() / 1000, kind, seq: ++this.count };
-    talk.entries = [...talk.entries, entry];
-    return entry;
+  // Something that is said in private. What is in no log gets a number between those that are. Return it if it is new.
+  keep(talk, nick, text, { kind = "message", time = Date.now() / 1000, ...more } = {}) {
+    const seq = Math.floor(talk.entries.at(-1)?.seq ?? 0) + ++this.count / 1e6;
+    const entry = { nick, text: cleaned(text), time, kind, seq, ...more };
+    return talk.take(entry) ? entry : null;
   }
 
   // --- being told ---

@@ -21,6 +21,7 @@ export function Log({ chat, room }) {
     sizes.observe(box.current.querySelector("ol"));
     return () => { sizes.disconnect(); place.log = null; };
   }, []);
+  useEffect(() => { chat.talks.recall(room); }, [room.asked, chat.account.name, chat.sending.held, chat.phase]);
   useEffect(scrolled, [room.entries[0]?.seq, room.entries.at(-1)?.seq, room.seq > 0, room.joined, room.restoring]);
   const newest = () => { chat.newest(room); document.getElementById("write").focus(); };
   return html`<div class="frame"><div class="log" ref=${box} onScroll=${scrolled} onKeyDown=${step} onCopy=${copy}
@@ -69,7 +70,7 @@ function copy(event) {
 }
 
 function Start({ room }) {
-  const text = room instanceof Talk ? `This is the start of your private conversation with ${room.nick}. It isn't stored.`
+  const text = room instanceof Talk ? `This is the start of your private conversation with ${room.nick}.${room.stored ? "" : " It isn't stored."}`
     : `This is the start of ${room.title}.`;
   return html`<p class="start" dir="auto">${text}</p>`;
 }

@@ -31,9 +31,12 @@ export class Room {
     this.missed = null; // what was said since he was here last: {count, since}
     this.joined = false; // and up to date: what is said here is sent at once
     this.key = "";
+    this.stored = true; // the server has its log
   }
 
   get title() { return this.name; }
+  get address() { return this.name; } // what it is called in requests
+  get first() { return this.entries[0]?.seq; } // of the stretch
   get people() { return this.members.length + this.more; }
 
   static restored(saved, current) {
@@ -110,7 +113,7 @@ export class Room {
     else if (kind === "leave") this.lose(nick);
     else if (kind === "kick") this.lose(text.split(" ")[0]);
     else if (kind === "topic") this.topic = text;
-    else if (kind === "redact") this.entries = this.entries.filter((entry) => entry.id !== text.split(" ")[0]);
+    else if (kind === "redact") this.erase(text.split(" ")[0]);
     else if (kind === "rename") {
       this.members = this.members.map(renamed);
       this.operators = this.operators.map(renamed);
@@ -118,6 +121,8 @@ export class Room {
       this.users.delete(nick);
     }
   }
+
+  erase(id) { this.entries = this.entries.filter((entry) => entry.id !== id); }
 
   lose(nick) {
     if (!this.members.includes(nick)) this.more = Math.max(0, this.more - 1);
@@ -140,20 +145,74 @@ export class Talk extends Room {
     this.nick = nick;
     this.user = ""; // the user's id; unknown until something was said
     this.start = true;
+    this.stored = false; // as a conversation of two accounts is
+    this.asked = false; // and was asked for the newest of it
     this.doubt = ""; // why it is not sure that the user has the name still: "left", or "other" people have it
     this.former = false; // there is another conversation with the user who has the name now
   }
 
   get title() { return `@${this.nick}${this.former ? " (earlier)" : ""}`; }
+  get address() { return `@${this.nick}`; }
+  get first() { return this.entries.find(({ id }) => id)?.seq; }
+  get unstored() { return this.entries.filter(({ id }) => !id); }
   get open() { return !this.former && this.doubt !== "other" && !(this.doubt && !this.user); }
 
-  static restored(saved) { return Object.assign(new Talk(saved.name, saved.nick), saved); }
+  static restored(saved) { return Object.assign(new Talk(saved.name, saved.nick), saved, { start: !saved.stored }); }
 
+  // What the server has stored it is asked for again.
   get saved() {
-    const { nick, user, doubt, former } = this;
+    const { nick, user, doubt, former, stored } = this;
     let size = 0;
-    const entries = [...this.entries].reverse().filter(({ text }) => (size += text.length) < PRIVATE);
-    return { ...super.saved, nick, user, doubt, former, entries: entries.reverse() };
+    const entries = this.unstored.reverse().filter(({ text }) => (size += text.length) < PRIVATE);
+    const known = stored ? { seq: 0, place: 0 } : {};
+    return { ...super.saved, ...known, nick, user, doubt, former, stored, entries: entries.reverse() };
+  }
+
+  // Take the newest of the log; what was shown of it and does not reach there is dropped.
+  learn({ entries, more }) {
+    const last = this.entries.findLast?.(({ id }) => id)?.seq ?? 0, gap = more && !(entries[0]?.seq <= last);
+    if (gap || !last) this.start = !more;
+    if (gap) this.entries = this.unstored;
+    this.stored = true;
+    this.merge(entries);
+  }
+
+  // What is not stored stands where its time is, with a number between those of its neighbours.
+  merge(entries) {
+    const { unstored } = this;
+    this.entries = this.entries.filter(({ id }) => id);
+    super.merge(entries);
+    for (const entry of unstored) {
+      const before = this.entries.findLast?.(({ id, time }) => id && time <= entry.time)?.seq ?? 0;
+      entry.seq = before + (entry.seq % 1);
+    }
+    this.entries = [...this.entries, ...unstored].sort((a, b) => a.seq - b.seq);
+    for (const { kind, text } of entries) if (kind === "redact") this.erase(text.split(" ")[0]);
+  }
+
+  moveTo(entries = []) {
+    const { unstored } = this;
+    super.moveTo(entries);
+    this.entries = [...this.entries, ...unstored];
+    this.merge([]);
+  }
+
+  outlive() {
+    this.moveTo();
+    Object.assign(this, { seq: 0, asked: false });
+  }
+
+  // Take a message that was sent now, or a redaction; return whether it is new.
+  take(entry) {
+    if (entry.id && this.entries.some(({ id }) => id === entry.id)) return false;
+    if (entry.id && entry.seq) {
+      this.stored = true;
+      // Of several nodes, one may send a message before that of another with a lower number.
+      if (entry.seq <= this.seq && entry.seq > this.first) this.merge([entry]);
+      return this.grow([entry]).length > 0 || this.entries.includes(entry);
+    }
+    this.entries = [...this.entries, entry];
+    return true;
   }
 
   isWith(nick) { return !this.former && folded(this.nick) === folded(nick); }

@@ -1,5 +1,6 @@
-// Looking for words in all rooms.
+// Looking for words in all rooms, or in a private conversation.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { Talk } from "./room.js";
 import { cut, hue, whenOf } from "./text.js";
 
 const MOST = 50; // messages that a search shows
@@ -14,19 +15,20 @@ function summary({ failed, entries, more }) {
 export function Search({ chat, close }) {
   const field = useRef(null);
   const [found, setFound] = useState(null);
+  const within = chat.room instanceof Talk && chat.room.stored ? chat.room : null;
   useEffect(() => field.current.focus(), []);
   const search = (event) => {
     event.preventDefault();
     const words = field.current.value.trim();
-    if (words) chat.ask({ type: "search", words, limit: MOST }).then(setFound);
+    if (words) chat.ask({ type: "search", words, limit: MOST, ...(within && { room: within.address }) }).then(setFound);
   };
-  const go = (entry) => { close(true); chat.jump(entry.room, entry.seq); };
+  const go = (entry) => { close(true); chat.jump(entry.room[0] === "@" ? chat.talks.of(entry).name : entry.room, entry.seq); };
   const hit = (entry) => html`<li key=${entry.id}><button onClick=${() => go(entry)}>
     <i><bdi>${entry.room}</bdi>, ${whenOf(entry.time)}</i> <b class=${hue(entry.nick)}><bdi>${entry.nick}</bdi>:</b> <span dir="auto">${
       cut(entry.text, 300)}</span></button></li>`;
   return html`<section class="search" aria-label="Search"><form onSubmit=${search} role="search">
       <label for="words" class="hidden">Words to look for</label>
-      <input id="words" type="search" ref=${field} dir="auto" placeholder="Words to look for, in all rooms" /><button>Search</button>
+      <input id="words" type="search" ref=${field} dir="auto" placeholder=${`Words to look for, ${within ? `with ${within.nick}` : "in all rooms"}`} /><button>Search</button>
       <button type="button" aria-label="Close the search" onClick=${() => close()}>✕</button></form>
     <div role="status">${found && summary(found)}</div>
     <ul>${found && [...found.entries].reverse().map(hit)}</ul>

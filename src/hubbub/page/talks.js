@@ -33,6 +33,21 @@ export class Talks {
     Object.assign(talk, { user, doubt: "", former: false });
   }
 
+  // Ask for the newest of a conversation if it may be stored, once it is known who is here under which name.
+  async recall(talk) {
+    const { chat } = this;
+    if (!(talk instanceof Talk) || talk.asked || !talk.open || !chat.account.name || chat.sending.held || chat.phase !== "here") return;
+    talk.asked = true;
+    const { stretch } = talk, page = await chat.history(talk, {});
+    if (page.failed || stretch !== talk.stretch) return;
+    for (const entry of page.entries) chat.sending.settle(entry);
+    talk.learn(page);
+    chat.changed();
+  }
+
+  // The conversation in which a stored message is: its room is called after the recipient.
+  of({ room, nick }) { return this.with(folded(room) === folded(`@${this.chat.nick}`) ? nick : room.slice(1)); }
+
   // Call a conversation by its user's new name; another one with that name was with somebody else.
   name(talk, nick) {
     for (const other of this.values()) if (other !== talk && other.isWith(nick)) other.former = true;
@@ -77,7 +92,7 @@ export class Talks {
   mean(talk) {
     const other = this.values().find((one) => one !== talk && one.isWith(talk.nick));
     if (other) return other;
-    if (talk.doubt || talk.former) this.chat.keep(talk, talk.nick, "", "meant");
+    if (talk.doubt || talk.former) this.chat.keep(talk, talk.nick, "", { kind: "meant" });
     return Object.assign(talk, { user: "", doubt: "", former: false });
   }
 }

@@ -1,7 +1,7 @@
 // What the server tells: a row for each type of message, with what it does to the chat.
 import { LOST } from "./link.js";
 import { Room, SAID } from "./room.js";
-import { cut, mentions, whenOf } from "./text.js";
+import { cut, mentions, timeOf, whenOf } from "./text.js";
 
 const KEYS = [
   ["Ctrl+K", "Search."], ["Alt+Up, Alt+Down", "Go to the next room."], ["Up, Down", "Bring back what you said; in the messages, go to the next one."],
@@ -114,20 +114,26 @@ export const TOLD = {
   },
 
   // With `to`, another session of this user has sent it.
-  private(chat, { nick, text, user, to, time, id }) {
-    const talk = chat.talks.with(to ?? nick, user);
-    if (id && talk.entries.some((known) => known.id === id)) return;
-    const entry = Object.assign(chat.keep(talk, nick, text), id && { time, id });
-    if (!to) chat.call(talk, entry, true);
+  private(chat, { nick, text, user, to, type, ...more }) {
+    const talk = chat.talks.with(to ?? nick, user), entry = chat.keep(talk, nick, text, more);
+    if (entry && !to) chat.call(talk, entry, true);
     chat.changed();
   },
 
-  sent(chat, { label, nick, user }) {
+  // The author of a private message has deleted it.
+  deleted(chat, { id, nick, user, to, time, seq }) {
+    const talk = chat.talks.with(to ?? nick, user);
+    talk.erase(id);
+    if (seq) chat.keep(talk, nick, id, { kind: "redact", words: "has deleted a message", id: `-${id}`, time, seq });
+    chat.changed();
+  },
+
+  sent(chat, { label, nick, user, type, ...more }) {
     const item = chat.sending.find(label), talk = chat.talks.get(item?.room);
     if (!talk) return;
     chat.sending.discard(item);
     chat.talks.recognise(talk, nick, user);
-    chat.keep(talk, chat.nick, item.text);
+    chat.keep(talk, chat.nick, item.text, more);
     chat.changed();
   },
 
@@ -166,6 +172,7 @@ export const TOLD = {
   missed(chat, { room: name, count, since }) {
     const room = chat.rooms.get(name);
     if (room) room.missed = { count, since };
+    else if (!name) chat.note([`${count.toLocaleString()} private ${count === 1 ? "message" : "messages"} since ${timeOf(since)}`]);
     chat.changed();
   },
 

@@ -293,10 +293,11 @@ def _stored(event: Acknowledged) -> bytes:
     entry = event.entry
     if event.to and isinstance(entry.body, Redacted):
         name = entry.room.removeprefix("@")
-        deleted = _deleted(entry.body, {"nick": entry.nick, "to": name, "user": event.to})
+        deleted = _deleted(entry, entry.body, {"nick": entry.nick, "to": name, "user": event.to})
         return deleted + encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
     if event.to:
-        return encode("sent", label=event.label, nick=entry.room.removeprefix("@"), user=event.to)
+        name = entry.room.removeprefix("@")
+        return encode("sent", label=event.label, nick=name, user=event.to, **_place(entry))
     return encode("stored", label=event.label, room=entry.room, seq=entry.seq, id=entry.id)
 
 
@@ -305,16 +306,21 @@ def _private(event: Private) -> bytes:
         return b""  # to several members of a channel: the page has no conversation for it
     more: dict[str, object] = {name: value for name, value in (("user", event.user), ("to", event.to)) if value}
     if event.entry and isinstance(event.entry.body, Redacted):
-        return _deleted(event.entry.body, {"nick": event.nick, **more})
+        return _deleted(event.entry, event.entry.body, {"nick": event.nick, **more})
     if event.entry and event.entry.seq:
-        more |= {"time": event.entry.time, "id": event.entry.id, "seq": event.entry.seq}
+        more |= _place(event.entry)
         more |= {} if event.entry.kind is Kind.MESSAGE else {"kind": event.entry.kind}
     return encode("private", nick=event.nick, text=event.text, **more)
 
 
-def _deleted(body: Redacted, about: dict[str, Any]) -> bytes:
+def _place(entry: Entry) -> dict[str, object]:
+    """Return the fields of a private message that is stored; {} if it is not."""
+    return {"time": entry.time, "id": entry.id, "seq": entry.seq} if entry.seq else {}
+
+
+def _deleted(entry: Entry, body: Redacted, about: dict[str, Any]) -> bytes:
     """Return a frame for the redaction of a private message; `about` names both people as in the message's frame."""
-    return encode("deleted", id=body.target, **about)
+    return encode("deleted", **about, **_place(entry) | {"id": body.target})
 
 
 def _private_past(event: PrivateShown) -> bytes:
