@@ -8,6 +8,7 @@ import io
 import logging
 import secrets
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -156,6 +157,8 @@ class App:
         boot = f"{secrets.token_hex(5)}-"
         self.hub = Hub(self.log, time.time, boot, loop, limits(settings), time.monotonic)
         self.hub.index = self.backend.index or self.hub.index
+        # The port tells nodes on the same machine apart.
+        self.hub.node_name = f"{socket.gethostname()}:{settings.listen[0].rpartition(':')[2]}"
         self.hub.pipeline.on_commit, self.hub.pipeline.on_fan_out = self._commit.note, self._fan_out.note
         self.cloaks = Cloaks()
         logins = Logins(loop, settings, self.hub)

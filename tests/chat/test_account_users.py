@@ -10,6 +10,7 @@ from msgspec import structs
 from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
 from hubbub.chat.account_users import GRACE_SECONDS
+from hubbub.chat.person import screen
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.account import is_account
@@ -605,6 +606,7 @@ def test_the_owner_of_an_account_changes_it() -> None:
     assert isinstance(usage, Refusal) and usage.text == "Usage: /stay on|off"
     assert stays == Notice(("You stay in your rooms while you are away",))
     assert isinstance(shown, Notice) and len(shown.lines) == 4 and "stay in" in shown.lines[-1]
+    assert [" (this one)" in line for line in shown.lines[1:3]] == [True, False] and " on " not in shown.lines[2]
     assert town.accounts.known["ann"][0].stays and ann.user.account == town.accounts.known["ann"][0]
     ann.types("/stay off")
     town.settle()
@@ -819,6 +821,8 @@ def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> No
     bot.types("/password open sesame", "/link", "/stay on", "/account")
     town.settle()
     assert codes(bot) == ["token-limited"] * 3
+    bot.types(f"/account end {screen(owner.session, '').code}")
+    assert codes(bot) == ["token-limited"] and not owner.session.closed
     town.accounts.add("Ann", operator=True, stays=True)
     assert not bot.session.operator and owner.session.operator
     owner.leave()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from doubles import FakeAccounts, House, Peer
-from hubbub.chat.person import Person, person
+from hubbub.chat.person import Person, Screen, person
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.account import Account
 from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Kind, Left, NickChanged
-from hubbub.model.events import NickAssigned, Private, Refusal, RoomEntered, RoomExited
+from hubbub.model.events import NickAssigned, Notice, Private, Refusal, RoomEntered, RoomExited
 from records import draft_of, text_in
 
 
@@ -406,3 +406,35 @@ def test_an_owner_who_comes_back_on_another_node_leaves_no_orphan() -> None:
     node.hub.remote.end_orphans(30)
     node.house.settle()
     assert node.kinds()[-1] == ("Ann", Joined)
+
+
+def test_the_owner_sees_the_sessions_on_all_nodes_and_ends_them() -> None:
+    node = Node()
+    node.hub.node_name = "here:1"
+    elsewhere = Screen("a-1.", "irc", "192.0.2.7", "there:2")
+    first, second = node.log_in(), node.log_in()
+    home = node.hub.remote.add(replace(node.elsewhere("lobby"), screens=(elsewhere,)))
+    ended: list[tuple[User, list[str]]] = []
+    node.hub.remote.end = lambda user, ids: ended.append((user, list(ids)))
+    first.sees()
+    first.types("/account")
+    (shown,) = first.sees()
+    assert isinstance(shown, Notice)
+    codes = [line.split()[0] for line in shown.lines[1:4]]
+    assert shown.lines[3] == f"  {elsewhere.code} from 192.0.2.7 on there:2"
+    assert shown.lines[1] == f"  {codes[0]} from an unknown address on here:1 (this one)"
+    first.types(f"/account end {codes[1]}", f"/account END {codes[2].upper()}")
+    assert second.session.closed and not first.session.closed
+    assert ended == [(first.user, [second.session.id_prefix]), (first.user, ["a-1."])]
+    first.sees()
+    first.types("/account end zzz", f"/account {codes[0]}")
+    assert [one.code for one in first.sees() if isinstance(one, Refusal)] == ["argument-invalid"] * 2
+    node.hub.remote.remove(home)
+    assert [one.node for one in node.hub.screens(first.user)] == [""]
+
+
+def test_nodes_tell_each_other_of_the_sessions_of_accounts_alone() -> None:
+    node = Node()
+    ann = node.log_in()
+    assert person(ann.user, "here").screens == (Screen(ann.session.id_prefix, "", "", "here"),)
+    assert person(node.bo.user, "here").screens == ()

@@ -429,7 +429,13 @@ async def test_nickserv_registers_and_logs_in() -> None:
         assert notices(await other.ask("PRIVMSG nickserv :identify Ann open-sesame")) == ["You are logged in as Ann."]
         assert house.hub.nicks.find("Ann") is other.connection.client.user  # type: ignore[attr-defined]
         assert await ann.sync() == [] and b"sesame" not in other.received
-        assert len(notices(await ann.ask("NS SESSIONS"))) == 3
+        listed = notices(await ann.ask("NS SESSIONS"))
+        assert len(listed) == 3
+        assert notices(await ann.ask("NS SESSIONS END x")) == ["Usage: SESSIONS [END CODE]"]
+        code = next(line.split()[0] for line in listed[:2] if "this one" not in line)
+        assert notices(await ann.ask(f"NS SESSIONS END {code}")) == ["That connection is ended."]
+        other = await house.irc("phone")
+        await other.ask("NickServ IDENTIFY Ann open-sesame")
         assert notices(await ann.ask("NS GHOST")) == ["Your other connections are closed: 1."]
         assert notices(await ann.ask("NS REGAIN Ann x")) == ["You have your name: Ann."]
         guest = await house.irc("guest")

@@ -160,6 +160,22 @@ async def test_every_node_obeys_within_a_second(town: Town) -> None:
     assert time.monotonic() - begun < SOON + 0.5
 
 
+async def test_an_owner_ends_a_session_on_another_node(town: Town) -> None:
+    one = town.nodes[0]
+    account = await town.register("Ann")
+    for number, node in enumerate(town.nodes):
+        node.hub.node_name = f"node:{number}"
+    first, second, third = [await town.enter(node, account) for node in town.nodes]
+    user = first.session.user
+    await until(lambda: len(one.hub.screens(user)) == 3, lambda: str(one.hub.screens(user)))
+    listed = {screen.node: screen for screen in one.hub.screens(user)}
+    assert listed["node:1"].id == second.session.id_prefix and listed["node:1"].address == "127.0.0.1"
+    first.types(f"/account end {listed['node:1'].code}")
+    await until(lambda: second.session.closed, lambda: "it is open")
+    assert not (first.session.closed or third.session.closed)
+    await until(lambda: len(one.hub.screens(user)) == 2, lambda: str(one.hub.screens(user)))
+
+
 async def test_guest_gives_up_a_name_that_is_registered_on_another_node(town: Town) -> None:
     one, two, _ = town.nodes
     guest = await two.enter("Ann")

@@ -15,7 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from hubbub.chat.account_users import AccountUsers
 from hubbub.chat.accounts import Accounts
@@ -23,6 +23,7 @@ from hubbub.chat.core import Core, HubLog
 from hubbub.chat.delivery import Limits
 from hubbub.chat.effects import Effects
 from hubbub.chat.naming import Naming
+from hubbub.chat.person import Screen, screen
 from hubbub.chat.pipeline import Scheduler
 from hubbub.chat.private_history import PrivateHistory
 from hubbub.chat.private_log import PrivateLog
@@ -65,6 +66,7 @@ class Hub(Core):
         ticks: Callable[[], float] | None = None,
     ) -> None:
         super().__init__(log, clock, scheduler, limits, ticks)
+        self.node_name = ""  # as people see it in the list of their sessions; the owner sets it
         self._boot = boot
         self._sessions = 0
         self.remote = RemoteUsers(self)
@@ -176,6 +178,25 @@ class Hub(Core):
             self.depart(session, reason)
         if user.present and user.last_session:
             self.leave(user.last_session, user, reason, False)
+
+    def screens(self, user: User) -> list[Screen]:
+        """Return the sessions of the owner of an account on all nodes; without others, the node has no name."""
+        others = self.remote.screens(user)
+        node = self.node_name if others else ""
+        return [*(screen(one, node) for one in user.sessions), *others]
+
+    def end_sessions(self, user: User, ids: Collection[str]) -> None:
+        """End those sessions of a user that have one of the ids, on this node or on another one."""
+        if self.remote.homes(user):
+            self.remote.end(user, ids)
+        self.end_sessions_here(user, ids)
+
+    def end_sessions_here(self, user: User, ids: Collection[str]) -> None:
+        """End those sessions of a user on this node that have one of the ids."""
+        for session in list(user.sessions):
+            if session.id_prefix in ids:
+                self.reply(session, Notice(("You have ended this session from another device",)))
+                self.depart(session)
 
     def send_to(self, user: User, event: Event) -> None:
         """Send an event to all sessions of a user, on this node or on another one; paused sessions miss it."""

@@ -1,11 +1,40 @@
-"""The description of a user that nodes exchange."""
+"""The description of a user that nodes exchange, and the list of the owner's sessions on all nodes."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
-from hubbub.chat.session import User
+from hubbub.chat.session import Session, User
+
+MOST_SCREENS = 64  # sessions of a user that other nodes are told of
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """A session of the owner of an account: its id, its wire, the peer's address, and the name of its node."""
+
+    id: str
+    wire: str = ""
+    address: str = ""
+    node: str = ""
+
+    @property
+    def code(self) -> str:
+        """A short form of its id for people to type."""
+        return hashlib.blake2b(self.id.encode(), digest_size=3).hexdigest()
+
+    def told(self, current: str) -> str:
+        """Return its line in a list; `current` is the id of the session that asks."""
+        where = f" on {self.node}" if self.node else ""
+        here = " (this one)" if self.id == current else ""
+        return f"{self.code} from {self.address or 'an unknown address'}{where}{here}"
+
+
+def screen(session: Session, node: str) -> Screen:
+    """Return the description of a session on the node with a name."""
+    return Screen(session.id_prefix, getattr(session.client, "wire_name", ""), session.address, node)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +55,7 @@ class Person:
     id_prefix: str = field(default="", compare=False)  # "" for a user of an older version
     joins: tuple[int, ...] = ()  # the numbers of the joins of `rooms`; missing for a user of an older version
     version: int = 0  # of real, away, modes and operator; 0 from a node of an older version of the program
+    screens: tuple[Screen, ...] = ()  # the sessions of the owner of an account
 
     @property
     def places(self) -> dict[str, int]:
@@ -51,8 +81,8 @@ def take_details(user: User, who: Person) -> None:
     user.version = who.version
 
 
-def person(user: User) -> Person:
-    """Return the description of a user of this node for other nodes."""
+def person(user: User, node: str = "") -> Person:
+    """Return the description of a user of this node, which has a name, for other nodes."""
     note_details(user)
     places = {room.name: seq for room in user.rooms.values() if (seq := room.members.get(user, 0))}
     return Person(
@@ -70,4 +100,5 @@ def person(user: User) -> Person:
         user.id_prefix,
         tuple(places.values()),
         user.version,
+        tuple(screen(one, node) for one in user.sessions[:MOST_SCREENS]) if user.account else (),
     )

@@ -12,12 +12,12 @@ say it. Both give the number of a join or a leave in the log, and the highest nu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from hubbub.chat.core import Core
 from hubbub.chat.orphans import Orphans
-from hubbub.chat.person import Person, note_details, take_details
+from hubbub.chat.person import Person, Screen, note_details, take_details
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
@@ -78,6 +78,8 @@ class RemoteUsers:
         self._orphans = Orphans(core.ticks)
         # Called with a remote user whose sessions are to be ended, and the reason.
         self.expel: Callable[[User, str], None] = lambda user, reason: None
+        # Called with a user, and the ids of sessions that are to be ended if they are on other nodes.
+        self.end: Callable[[User, Collection[str]], None] = lambda user, ids: None
         # Called with a user of this node whom another node has put into a room, or taken out of one, or renamed.
         self.bring: Callable[[User, str], None] = lambda user, name: None
         self.take_out: Callable[[User, Room], None] = lambda user, room: None
@@ -230,6 +232,10 @@ class RemoteUsers:
     def homes(self, user: User) -> Sequence[User]:
         """Return the homes of a user; none for a user who is on this node alone."""
         return tuple(self._homes.get(user, ()))
+
+    def screens(self, user: User) -> list[Screen]:
+        """Return the sessions of the owner of an account on other nodes."""
+        return [one for who in self._homes.get(user, {}).values() for one in who.screens]
 
     def user_at(self, home: User) -> User:
         """Return the user of a home."""

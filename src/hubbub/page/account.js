@@ -150,7 +150,10 @@ function Sessions({ chat }) {
   return html`<h2 ref=${top} tabindex="-1">Logged in</h2>
     <ul>${found?.browsers.map(({ id, name, created, current }) => row(id, `${name}, since ${date(created)}`, name, current))}</ul>
     <h2>In the chat now</h2>
-    <ul>${found?.sessions.map(({ id, wire }) => row(id, WIRES[wire] ?? wire, WIRES[wire] ?? wire, id === chat.tag))}</ul>
+    <ul>${found?.sessions.map(({ id, wire, node }) => {
+      const what = `${WIRES[wire] ?? wire}${node && `, on ${node}`}`;
+      return row(id, what, what, id === chat.tag);
+    })}</ul>
     <p role="status">${told}</p>
     <p><button onClick=${link}>Add a device</button> <button onClick=${() => account.logOut()}>Log out here</button></p>`;
 }

@@ -101,13 +101,21 @@ def _guests(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice((f"{senders} can send you private messages now",)))
 
 
-def _account(hub: Hub, session: Session, _: str) -> None:
+def _account(hub: Hub, session: Session, argument: str) -> None:
     account = account_of(session)
     assert session.user
-    lines = [f"You are logged in as {account.name}. Your connections:"]
-    for one in session.user.sessions:
-        here = " (this one)" if one is session else ""
-        lines.append(f"  from {one.address or 'an unknown address'}{here}")
+    screens = hub.screens(session.user)
+    if argument:
+        verb, _, code = argument.lower().partition(" ")
+        ids = [one.id for one in screens if one.code == code.strip()]
+        if verb != "end" or not ids:
+            raise refusals.ARGUMENT_INVALID(synopsis="/account end CODE, with the code of one of your connections")
+        changeable_account(session)
+        hub.end_sessions(session.user, ids)
+        hub.reply(session, Notice(("That connection is ended",)))
+        return
+    lines = [f"You are logged in as {account.name}. Your connections (/account end CODE ends one):"]
+    lines += [f"  {one.told(session.id_prefix)}" for one in screens]
     lines.append(f"You {'stay in' if account.stays else 'leave'} your rooms when you disconnect (/stay on|off)")
     hub.reply(session, Notice(tuple(lines)))
 
@@ -137,7 +145,7 @@ ROWS = (
     SlashCommand("register", "PASSWORD", "Make your name yours: only you can use it.", _register, GROUP),
     SlashCommand("login", "NAME PASSWORD", "Log in. With a code of /link, /login CODE is enough.", _log_in, GROUP),
     SlashCommand("password", "PASSWORD", "Change your password.", _password, GROUP),
-    SlashCommand("account", "", "Show your account and your connections.", _account, GROUP),
+    SlashCommand("account", "[end CODE]", "Show your account and your connections, or end one.", _account, GROUP),
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
     SlashCommand("guests", "on|off", "Take private messages from people without an account, or not.", _guests, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),

@@ -9,11 +9,14 @@ from hubbub.cluster.nats.log.packed_entries import PackedEntry
 from hubbub.model.events import Event, Invited, Knocked, Private
 
 TO = "hubbub.to."  # + node
-PRIVATE, INVITED, EXPEL, KNOCK = "private", "invited", "expel", "knock"  # values of ForwardedEvent.what
+PRIVATE, INVITED, EXPEL, KNOCK, END = "private", "invited", "expel", "knock", "end"  # values of ForwardedEvent.what
 
 
 class ForwardedEvent(msgspec.Struct, omit_defaults=True):
-    """An event for one remote user, or the order to end the user's sessions. `to` is the user's number on that node."""
+    """An event for one remote user, or the order to end the user's sessions, or those with some `ids`.
+
+    `to` is the user's number on that node.
+    """
 
     to: int
     nick: str = ""
@@ -24,6 +27,7 @@ class ForwardedEvent(msgspec.Struct, omit_defaults=True):
     line: PackedEntry | None = None
     user: str = ""
     room_id: str = ""  # of an invitation
+    ids: tuple[str, ...] = ()  # of the sessions that are to be ended
     opens: float = 0.0  # epoch seconds of an operator's invitation, which opens the room; else 0
 
 

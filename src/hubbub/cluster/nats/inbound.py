@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import msgspec
 
-from hubbub.chat.person import Person
-from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
+from hubbub.chat.person import MOST_SCREENS, Person, Screen
+from hubbub.cluster.nats.forwarded import END, EXPEL, INVITED, KNOCK, PRIVATE, ForwardedEvent
 from hubbub.cluster.nats.log.packed_entries import (
     HOST_CHARS,
     SKEW,
@@ -35,6 +35,7 @@ from hubbub.text.names import is_name, is_room
 
 HIGHEST = 1 << 53  # upper bound of the numbers of news and of users
 MODES = "BRiw"  # user modes; the operator flag is a separate field
+SCREEN_CHARS = 100  # of each part of the description of a session
 ROOMS = 1000  # rooms of one user: the maximum of --max-rooms
 _NODE = re.compile(r"[0-9a-f]{12}")  # as secrets.token_hex makes it; it becomes part of subjects
 
@@ -125,7 +126,13 @@ def _person(who: Person, now: float) -> Person:
         user_of(clean_id(who.id_prefix)),
         tuple(places.values()),
         who.version if 0 <= who.version < HIGHEST else 0,
+        tuple(_screen(one) for one in who.screens[:MOST_SCREENS]),
     )
+
+
+def _screen(one: Screen) -> Screen:
+    short = (clean(text[:SCREEN_CHARS]) for text in (one.wire, one.address, one.node))
+    return Screen(clean_id(one.id), *short)
 
 
 def told(data: bytes, now: float) -> ForwardedEvent:
@@ -133,6 +140,8 @@ def told(data: bytes, now: float) -> ForwardedEvent:
     one = _decoded(_told, data)
     if one.what == EXPEL:
         return ForwardedEvent(one.to, text=reason_of(one.text[: 4 * bounds.REASON_BYTES]), what=EXPEL)
+    if one.what == END:
+        return ForwardedEvent(one.to, what=END, ids=tuple(clean_id(id) for id in one.ids[:MOST_SCREENS]))
     _need(is_name(one.nick), "its author has no name")
     if one.what in (INVITED, KNOCK):
         _need(is_room(one.room), "it names no room")

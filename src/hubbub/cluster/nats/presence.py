@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import count
 
 import msgspec
@@ -24,7 +24,7 @@ from hubbub.chat.person import Person, person
 from hubbub.chat.session import User
 from hubbub.cluster.nats import inbound
 from hubbub.cluster.nats.connection import NatsConnection
-from hubbub.cluster.nats.forwarded import EXPEL, INVITED, KNOCK, TO, ForwardedEvent, forwarded
+from hubbub.cluster.nats.forwarded import END, EXPEL, INVITED, KNOCK, TO, ForwardedEvent, forwarded
 from hubbub.cluster.nats.inbound import NewsMessage, SignalMessage
 from hubbub.cluster.nats.lease import LATE, LEASE, Lease
 from hubbub.cluster.nats.log.batches import entry, line
@@ -105,6 +105,7 @@ class Presence:
         hub.remote.deliver = self._deliver
         hub.remote.send = self._send_to
         hub.remote.expel = self._expel
+        hub.remote.end = self._end_sessions
 
     async def begin(self) -> None:
         """Subscribe to the news of the other nodes, and ask them for their users."""
@@ -152,7 +153,7 @@ class Presence:
         people, gone = [], []
         for user in changed:
             if _is_here(user):
-                people.append((self._number(user), person(user)))
+                people.append((self._number(user), person(user, self._hub.node_name)))
             elif number := self._numbers.pop(user, 0):
                 gone.append(number)
                 del self._people[number]
@@ -172,7 +173,8 @@ class Presence:
         asker = inbound.node(message.data)
         if asker == self.node:
             return
-        people = [(number, person(user)) for user, number in self._numbers.items() if _is_here(user)]
+        name = self._hub.node_name
+        people = [(number, person(user, name)) for user, number in self._numbers.items() if _is_here(user)]
         parts = list(_parts(people)) or [[]]
         for part in parts:
             news = NewsMessage(self.node, self._lease.node, self._told, part, answer=True, last=part is parts[-1])
@@ -289,6 +291,10 @@ class Presence:
         for node, number in self._places_of(user):
             self._send(f"{TO}{node}", _encode(ForwardedEvent(number, text=reason, what=EXPEL)))
 
+    def _end_sessions(self, user: User, ids: Collection[str]) -> None:
+        for node, number in self._places_of(user):
+            self._send(f"{TO}{node}", _encode(ForwardedEvent(number, ids=tuple(ids), what=END)))
+
     def _places_of(self, user: User) -> list[tuple[str, int]]:
         """Return the other nodes where a user is, with the user's number on each."""
         return [self._addresses[home] for home in self._hub.remote.homes(user) if home in self._addresses]
@@ -314,6 +320,9 @@ class Presence:
         """Deliver an event from another node to a user of this node; return False if none of their sessions reads."""
         if told.what == EXPEL:
             self._hub.expel_here(user, told.text)
+            return True
+        if told.what == END:
+            self._hub.end_sessions_here(user, told.ids)
             return True
         if told.what == INVITED:
             user.invite(told.room_id or told.room, told.opens)

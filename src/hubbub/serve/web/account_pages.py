@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,9 @@ from msgspec import structs
 
 from hubbub.chat.accounts import Accounts, Checked, LoginPeer
 from hubbub.chat.hub import Hub
-from hubbub.chat.session import Session
+from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.account import Account
-from hubbub.model.events import Notice
 from hubbub.serve.connection import Shared
 from hubbub.serve.web.credentials import Visitor, outcome_of
 from hubbub.serve.web.http import Call
@@ -207,22 +206,21 @@ class AccountPages:
         proof = await self._proven(call)
         ids = set((await self._body(call, wire.Endings)).ids)
         await outcome_of(partial(self._accounts.end_cookies, proof, ids))
-        for session in self._open(proof):
-            if session.id_prefix in ids:
-                self._hub.reply(session, Notice(("You have ended this session from another device",)))
-                self._hub.depart(session)
-        return self._list(proof)
+        if user := self._user(proof):
+            self._hub.end_sessions(user, ids)
+        return self._list(proof, ids)
 
-    def _open(self, account: Account) -> list[Session]:
+    def _user(self, account: Account) -> User | None:
         user = self._hub.nicks.find(account.name)
-        return list(user.sessions) if user and user.account and user.account.id == account.id else []
+        return user if user and user.account and user.account.id == account.id else None
 
-    def _list(self, account: Account) -> web.Response:
+    def _list(self, account: Account, ended: Collection[str] = ()) -> web.Response:
+        """Return the browsers and sessions of an account, without those that other nodes are about to end."""
         browsers = [
             wire.LoggedInBrowser(one.id, one.grant.name, one.grant.created, one.id == account.grant)
             for one in self._accounts.cookies(account)
         ]
-        sessions = [
-            wire.OpenSession(one.id_prefix, getattr(one.client, "wire_name", "")) for one in self._open(account)
-        ]
+        user = self._user(account)
+        screens = self._hub.screens(user) if user else []
+        sessions = [wire.OpenSession(one.id, one.wire, one.node) for one in screens if one.id not in ended]
         return answer(wire.AccountSessions(browsers, sessions))

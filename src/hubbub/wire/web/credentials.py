@@ -58,14 +58,15 @@ class LoggedInBrowser(Struct):
 
 
 class OpenSession(Struct):
-    """A session in the chat, and its wire."""
+    """A session in the chat, its wire, and the name of its node; "" if all are on one node."""
 
     id: str
     wire: str
+    node: str = ""
 
 
 class AccountSessions(Struct):
-    """The browsers that are logged in to an account, and the sessions that are in the chat on this node."""
+    """The browsers that are logged in to an account, and the sessions that are in the chat, on all nodes."""
 
     browsers: list[LoggedInBrowser]
     sessions: list[OpenSession]

@@ -133,9 +133,8 @@ def _ghost(client: IrcClient, words: list[str]) -> None:
         return
     changeable_account(client.session)
     assert client.user
-    others = [one for one in client.user.sessions if one is not client.session]
-    for one in others:
-        client.hub.depart(one, "Ended by another connection of the same account")
+    others = [one.id for one in client.hub.screens(client.user) if one.id != client.session.id_prefix]
+    client.hub.end_sessions(client.user, others)
     _tell(client, f"Your other connections are closed: {len(others)}.")
 
 
@@ -182,11 +181,17 @@ def _set(client: IrcClient, words: list[str]) -> None:
 def _sessions(client: IrcClient, words: list[str]) -> None:
     account_of(client.session)
     assert client.user
-    lines = [
-        f"from {one.address or 'an unknown address'}{' (this one)' if one is client.session else ''}"
-        for one in client.user.sessions
-    ]
-    _tell(client, *lines, "End of SESSIONS.")
+    screens = client.hub.screens(client.user)
+    if not words:
+        _tell(client, *(one.told(client.session.id_prefix) for one in screens), "End of SESSIONS.")
+        return
+    ids = [one.id for one in screens if one.code == words[-1].lower()]
+    if words[0].upper() != "END" or not ids:
+        _tell(client, f"Usage: SESSIONS {COMMANDS['SESSIONS'].usage}")
+        return
+    changeable_account(client.session)
+    client.hub.end_sessions(client.user, ids)
+    _tell(client, "That connection is ended.")
 
 
 def _token(client: IrcClient, words: list[str]) -> None:
@@ -234,7 +239,7 @@ COMMANDS = {
     "REGAIN": ServiceCommand(_regain, "NAME PASSWORD", "take your name back from a guest, and log in", 2, 2),
     "INFO": ServiceCommand(_info, "[NAME]", "show an account"),
     "SET": ServiceCommand(_set, "PASSWORD NEW | STAY on|off | HISTORY on|off", "change your account", 2, 2),
-    "SESSIONS": ServiceCommand(_sessions, "", "list your connections"),
+    "SESSIONS": ServiceCommand(_sessions, "[END CODE]", "list your connections, or end one", 0, 2),
     "TOKEN": ServiceCommand(_token, "[NAME | END ID]", "list, make or end tokens for programs"),
     "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
     "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE]", "close your account for ever", 1),
