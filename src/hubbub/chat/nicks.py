@@ -96,7 +96,7 @@ class Nicks:
         """Raise Refused if a guest cannot have a name because of the accounts, or if guests may not come."""
         self.check_registered(nick)
         if self.accounts.guests == "no":
-            raise refusals.NO_NEWCOMERS() if self.accounts.registration == "closed" else refusals.NO_GUESTS()
+            raise refusals.NEWCOMERS_REFUSED() if self.accounts.registration == "closed" else refusals.REGISTERED_ONLY()
 
     def _check(self, nick: str, owner: User | None) -> None:
         self._check_taken(nick, owner)

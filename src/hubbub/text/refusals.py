@@ -234,10 +234,12 @@ CODES_FULL = Wording("busy", "Too many codes are open right now; try again in a 
 TOO_MANY_TOKENS = Wording("too-many-tokens", "You have {limit} tokens already; end one of them first.")
 ACCOUNTS_UNREADABLE = Wording("busy", "The accounts cannot be reached right now; try again in a while.")
 ACCOUNT_REQUIRED = Wording("account-required", "Only people with an account may do that here.")
-NO_GUESTS = Wording(
+REGISTERED_ONLY = Wording(
     "account-required", "Only people with an account may come in. On the web page, you can register a name."
 )
-NO_NEWCOMERS = Wording("account-required", "Only people with an account may come in. Ask the operator of this server.")
+NEWCOMERS_REFUSED = Wording(
+    "account-required", "Only people with an account may come in. Ask the operator of this server."
+)
 
 # --- passwords of operators -------------------------------------------------------------------------------------------
 
