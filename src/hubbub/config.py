@@ -51,6 +51,10 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = "no"
     tls_cert: Annotated[str, _("PEM file with the certificate and its chain.")] = ""
     tls_key: Annotated[str, _("PEM file with the certificate's key, unless it is in the same file.")] = ""
+    tls_client_ca: Annotated[
+        str,
+        _("PEM file with the authorities that sign client certificates; IRC clients can log in with such a one."),
+    ] = ""
     plaintext: Annotated[
         str,
         Meta(pattern="^(yes|no)$", description="no: refuse unencrypted connections, except from this machine."),

@@ -72,7 +72,7 @@ def echo_wires(settings: Settings) -> Wires:
 
 def _wants_tls(settings: Settings) -> bool:
     fixed = any(wire_of(address) is Wire.TLS for address in settings.listen)
-    return fixed or settings.tls == SELF_SIGNED or bool(settings.tls_cert or settings.tls_key)
+    return fixed or settings.tls == SELF_SIGNED or bool(settings.tls_cert or settings.tls_key or settings.tls_client_ca)
 
 
 def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:

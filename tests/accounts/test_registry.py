@@ -207,8 +207,8 @@ def test_certificates_belong_to_one_account() -> None:
     add, remove = accounts.registry.add_certificate, accounts.registry.remove_certificate
     colons = ":".join(["AB"] * 32)
     assert accounts.ask(lambda done: add(ann, colons, done)).certificates == ("ab" * 32,)
-    assert is_refused(accounts.ask(lambda done: add(bob, "ab" * 32, done)), "wrong-password")
-    assert is_refused(accounts.ask(lambda done: add(bob, "xy" * 32, done)), "wrong-password")
+    assert is_refused(accounts.ask(lambda done: add(bob, "ab" * 32, done)), "bad-value")
+    assert is_refused(accounts.ask(lambda done: add(bob, "xy" * 32, done)), "bad-value")
     for number in range(12):
         accounts.ask(lambda done, number=number: add(ann, f"{number:064x}", done))
     assert len(accounts.ann().certificates) == 10

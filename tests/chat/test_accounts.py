@@ -44,6 +44,7 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.change_password(account, "correct horse", PEER, refused)
     accounts.set(account, refused, stays=True)
     accounts.add_certificate(account, "ab" * 32, refused)
+    accounts.remove_certificate(account, "ab" * 32, refused)
     accounts.end_sessions(account, refused)
     accounts.suspend(account, refused)
     accounts.delete(account, refused)
@@ -51,7 +52,7 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.end_tokens(account, ["x"], refused)
     accounts.make_cookie(account, "Firefox", refused)
     accounts.end_cookies(account, ["x"], refused)
-    assert codes == ["not-logged-in"] * 11
+    assert codes == ["not-logged-in"] * 12
     assert [*accounts.tokens(account), *accounts.cookies(account)] == accounts.ended == []
     assert accounts.grant_id("x") == ""
 

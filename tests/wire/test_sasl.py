@@ -7,7 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hubbub.wire.irc.lines import Message, Reader
-from hubbub.wire.irc.sasl import CHUNK, MAX_RESPONSE, PlainLogin, SaslFault, SaslReader, chunks, read_plain
+from hubbub.wire.irc.sasl import (
+    CHUNK,
+    MAX_RESPONSE,
+    PlainLogin,
+    SaslFault,
+    SaslReader,
+    chunks,
+    read_external,
+    read_plain,
+)
 
 
 def answers(reader: SaslReader, words: list[str]) -> list[bytes | SaslFault | None]:
@@ -65,3 +74,8 @@ def test_a_response_is_bounded() -> None:
 def test_plain(response: bytes, credentials: PlainLogin | None) -> None:
     assert read_plain(response) == credentials
     assert "secret" not in repr(credentials)
+
+
+def test_external_names_an_account_or_none() -> None:
+    names = {b"": "", b"Ann": "Ann", "Zoë".encode(): "Zoë", b"a\0b": None, b"\xff": None}
+    assert {response: read_external(response) for response in names} == names

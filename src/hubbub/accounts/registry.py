@@ -276,8 +276,11 @@ class AccountRegistry(LoginGate):
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         plain = plain_fingerprint(fingerprint)
         owner = self.vault.directory.by_certificate(plain)
-        if len(plain) != 64 or not set(plain) <= set("0123456789abcdef") or (owner and owner.id != account.id):
-            done(refusals.CERTIFICATE_UNKNOWN())
+        if len(plain) != 64 or not set(plain) <= set("0123456789abcdef"):
+            done(refusals.CERTIFICATE_INVALID())
+            return
+        if owner and owner.id != account.id:
+            done(refusals.CERTIFICATE_TAKEN())
             return
 
         def edit(old: Account) -> Account:

@@ -150,6 +150,10 @@ class Accounts(Protocol):
         """Let the certificate with a SHA-256 fingerprint log in to an account."""
         ...
 
+    def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Let the certificate with a SHA-256 fingerprint log in no more."""
+        ...
+
     def end_sessions(self, account: Account, done: Checked) -> None:
         """Void all cookies, tokens and codes of an account."""
         ...
@@ -271,6 +275,10 @@ class NoAccounts:
         done(refusals.NOT_LOGGED_IN())
 
     def add_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def remove_certificate(self, account: Account, fingerprint: str, done: Checked) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 

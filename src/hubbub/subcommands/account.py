@@ -136,6 +136,25 @@ def passwd(file: str | None, name: str, **flags: Any) -> None:
     click.echo(f"{name} has a new password.")
 
 
+@account.command(cls=Command, epilog="hubbub account certificate Ann --add 3F:2A:…:D4")
+@settings_options(WHERE)
+@click.option("--add", default="", metavar="FINGERPRINT", help="Let the certificate with this SHA-256 log in.")
+@click.option("--remove", default="", metavar="FINGERPRINT", help="Let it log in no more.")
+@name_argument
+def certificate(file: str | None, name: str, add: str, remove: str, **flags: Any) -> None:
+    """Print the client certificates of NAME, with which IRC clients log in (--tls-client-ca), or change them."""
+
+    async def task(accounts: AccountRegistry) -> Account:
+        one = _known(accounts, name)
+        for change, fingerprint in ((accounts.add_certificate, add), (accounts.remove_certificate, remove)):
+            if fingerprint:
+                one = await tool.ask(change, one, fingerprint)
+        return one
+
+    for fingerprint in _run(file, flags, task).certificates:
+        click.echo(fingerprint)
+
+
 @account.command(cls=Command, epilog="hubbub account reset Ann")
 @settings_options(WHERE)
 @name_argument

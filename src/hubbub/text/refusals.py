@@ -226,6 +226,13 @@ REGISTRATIONS_SLOWED = Wording(
 LOGINS_BUSY = Wording("too-many-logins", "The server is too busy to check passwords right now; try again in a while.")
 LOGIN_FAILED = Wording("wrong-password", "The login failed.")
 CERTIFICATE_UNKNOWN = Wording("wrong-password", "That certificate belongs to no account.")
+CERTIFICATE_INVALID = Wording(
+    "bad-value", "The fingerprint of a certificate is its SHA-256: 64 hexadecimal digits, with or without colons."
+)
+CERTIFICATE_MISSING = Wording(
+    "bad-value", "Your client has shown no certificate that is valid here. Connect with it, or name its fingerprint."
+)
+CERTIFICATE_TAKEN = Wording("bad-value", "That certificate belongs to another account.")
 TOKEN_WRONG = Wording("wrong-password", "That token is wrong, ended or too old.")
 TOKEN_LIMITED = Wording("wrong-password", "That token is for the API only, because it is limited.")
 TOKEN_SCOPE = Wording("token-limited", "That token does not allow that: it lacks the scope {scope}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime
 import hashlib
@@ -54,6 +55,7 @@ class Certificate:
             self._make_if_outdated()
         else:
             self._cert, self._key = Path(settings.tls_cert), Path(settings.tls_key or settings.tls_cert)
+        self._authorities = Path(settings.tls_client_ca) if settings.tls_client_ca else None
         self._stamp = self._stat()
         self.context = self._load()
 
@@ -104,7 +106,7 @@ class Certificate:
 
     def _stat(self) -> tuple[tuple[int, int], ...]:
         found = []
-        for path in (self._cert, self._key):
+        for path in filter(None, (self._cert, self._key, self._authorities)):
             try:
                 found.append((path.stat().st_mtime_ns, path.stat().st_ino))
             except OSError:
@@ -124,7 +126,47 @@ class Certificate:
             raise SettingsError(f"The certificate {self._cert} with its key cannot be used: {why}.") from None
         except OSError as error:
             raise SettingsError(f"The certificate {self._cert} or its key cannot be read: {reason(error)}.") from None
+        if self._authorities:
+            _ask_for_certificates(context, self._authorities)
         return context
+
+
+def _ask_for_certificates(context: ssl.SSLContext, authorities: Path) -> None:
+    """Ask clients for a certificate that one of some authorities has signed. Without one, they may connect as well.
+
+    A certificate that is not valid ends the handshake: OpenSSL has no way to go on without it.
+
+    Raises:
+        SettingsError: the file with the authorities cannot be used.
+
+    """
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError as error:
+        why = (error.reason or "unreadable").replace("_", " ").lower()
+        raise SettingsError(f"The authorities in {authorities} cannot be used: {why}.") from None
+    except OSError as error:
+        raise SettingsError(f"The authorities {authorities} cannot be read: {reason(error)}.") from None
+    context.verify_mode = ssl.CERT_OPTIONAL
+
+
+def client_fingerprint(transport: asyncio.BaseTransport, now: float) -> str:
+    """Return the SHA-256 of the certificate that a client has shown, in hexadecimal; "" if it has none that is valid.
+
+    The handshake has checked its signature. Its time is checked again, because a connection may last longer, and a
+    resumed TLS session has the certificate of an earlier one.
+
+    Args:
+        transport: the transport of the connection.
+        now: epoch seconds.
+
+    """
+    tls = transport.get_extra_info("ssl_object")
+    facts = tls.getpeercert() if tls else None
+    if not facts:
+        return ""
+    begin, end = (ssl.cert_time_to_seconds(facts[field]) for field in ("notBefore", "notAfter"))
+    return hashlib.sha256(tls.getpeercert(binary_form=True)).hexdigest() if begin <= now <= end else ""
 
 
 def _colons(digits: str) -> str:

@@ -21,11 +21,13 @@ class SaslExchange:
     """A login by AUTHENTICATE that is under way.
 
     Args:
+        mechanism: the name of the mechanism.
         scram: the server's side, for the mechanism SCRAM-SHA-256.
 
     """
 
-    def __init__(self, scram: ScramLogin | None) -> None:
+    def __init__(self, mechanism: str, scram: ScramLogin | None) -> None:
+        self.mechanism = mechanism
         self.scram = scram
         self.reader = SaslReader()
 
@@ -58,6 +60,7 @@ class IrcClient(IrcReplies):
         # The name and the password of a registration that waits for an invitation.
         self.registering: tuple[str, str] | None = None
         self.registered = False
+        self.is_behind_gateway = False  # it has spoken WEBIRC: the connection is that of a gateway
         self.shown_modes: frozenset[str] = frozenset()  # its user's modes that it was sent last
         self.confirmation = ""  # the code that closes its account
         self.monitored: dict[str, str] = {}  # nicks as typed, by folded nick

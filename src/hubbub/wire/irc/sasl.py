@@ -66,6 +66,18 @@ def chunks(data: bytes) -> list[str]:
     return found if found and len(found[-1]) < CHUNK else [*found, NOTHING]
 
 
+def read_external(response: bytes) -> str | None:
+    """Return the name in a response of the mechanism EXTERNAL, "" if there is none; None if it is not valid.
+
+    Source: RFC 4422, appendix A.
+    """
+    try:
+        name = response.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in name else name
+
+
 def read_plain(response: bytes) -> PlainLogin | None:
     """Return the credentials in a response of the mechanism PLAIN; None if it is not valid.
 

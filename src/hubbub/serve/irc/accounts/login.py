@@ -9,18 +9,36 @@ from __future__ import annotations
 from functools import partial
 
 from hubbub.chat.account_users import Outcome, Start
-from hubbub.chat.accounts import ScramLogin
+from hubbub.chat.accounts import Checked, LoginPeer, ScramLogin
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.serve.accept.tls import client_fingerprint
+from hubbub.serve.connection import Connection
 from hubbub.serve.irc.client import IrcClient, SaslExchange
 from hubbub.serve.irc.commands import registration
+from hubbub.text import refusals
+from hubbub.text.names import key_of
 from hubbub.wire.irc import sasl
 from hubbub.wire.irc.numerics import TEXTS
 
+EXTERNAL = "EXTERNAL"  # the mechanism for which the TLS handshake is the proof
+
 
 def mechanisms(client: IrcClient) -> tuple[str, ...]:
-    """Return the SASL mechanisms that a client can use."""
-    return client.hub.nicks.accounts.mechanisms
+    """Return the SASL mechanisms that a client can use: EXTERNAL if its certificate is valid."""
+    offered = client.hub.nicks.accounts.mechanisms
+    return (*offered, EXTERNAL) if offered and fingerprint(client) else offered
+
+
+def fingerprint(client: IrcClient) -> str:
+    """Return the fingerprint of a client's certificate; "" if there is none that is valid now.
+
+    A gateway's certificate is not its users'. Nor is that of a proxy in front of WebSockets, so those have none.
+    """
+    connection = client.connection
+    if client.is_behind_gateway or not isinstance(connection, Connection):
+        return ""
+    return client_fingerprint(connection.transport, client.hub.clock())
 
 
 def is_logged_in(client: IrcClient) -> bool:
@@ -107,7 +125,9 @@ def authenticate(client: IrcClient, params: list[str]) -> None:
         _fail(client)
     else:
         scram = client.hub.nicks.accounts.scram if mechanism == "SCRAM-SHA-256" else None
-        client.exchange = SaslExchange(scram(client.hub.account_users.peer(client.session)) if scram else None)
+        client.exchange = SaslExchange(
+            mechanism, scram(client.hub.account_users.peer(client.session)) if scram else None
+        )
         client.reply("AUTHENTICATE", sasl.NOTHING)
 
 
@@ -132,11 +152,35 @@ def _go_on(client: IrcClient, exchange: SaslExchange, chunk: str) -> None:
         _scram(client, exchange.scram, response)
     else:
         client.exchange = None
-        if credentials := sasl.read_plain(response):
-            start = partial(client.hub.nicks.accounts.log_in, credentials.name, credentials.secret)
+        if start := (_external if exchange.mechanism == EXTERNAL else _plain)(client, response):
             check(client, start, partial(_answer, client))
         else:
             _fail(client)
+
+
+def _plain(client: IrcClient, response: bytes) -> Start | None:
+    """Return the start of the login of a response of PLAIN; None if the response is not valid."""
+    credentials = sasl.read_plain(response)
+    return credentials and partial(client.hub.nicks.accounts.log_in, credentials.name, credentials.secret)
+
+
+def _external(client: IrcClient, response: bytes) -> Start | None:
+    """Return the start of the login of a response of EXTERNAL; None if the response is not valid.
+
+    Nobody can log in with the certificate of one account and act as another.
+    """
+    name, shown = sasl.read_external(response), fingerprint(client)
+    if name is None or not shown:
+        return None
+
+    def start(peer: LoginPeer, done: Checked) -> None:
+        def known(account: Account | Refused) -> None:
+            wrong = isinstance(account, Account) and name and key_of(name) != key_of(account.name)
+            done(refusals.CERTIFICATE_UNKNOWN() if wrong else account)
+
+        client.hub.nicks.accounts.by_certificate(shown, known)
+
+    return start
 
 
 def _scram(client: IrcClient, scram: ScramLogin, response: bytes) -> None:

@@ -213,6 +213,22 @@ def _code(client: IrcClient, words: list[str]) -> None:
     _wait(client, "code", start, lambda code: f"On your other device, log in with the code {code} within five minutes.")
 
 
+def _cert(client: IrcClient, words: list[str]) -> None:
+    accounts, account = client.hub.nicks.accounts, changeable_account(client.session)
+    if not words:
+        _tell(client, *account.certificates, "End of CERT.")
+        return
+    verb, shown = words[0].upper(), words[1] if len(words) > 1 else login.fingerprint(client)
+    change = {"ADD": accounts.add_certificate, "DEL": accounts.remove_certificate}.get(verb)
+    if change is None:
+        _tell(client, f"Usage: CERT {COMMANDS['CERT'].usage}")
+    elif not shown:
+        raise refusals.CERTIFICATE_MISSING()
+    else:
+        told = "can log in to your account now" if verb == "ADD" else "cannot log in any more"
+        _wait(client, "account", partial(change, account, shown), f"The certificate {told}.")
+
+
 def _unregister(client: IrcClient, words: list[str]) -> None:
     account = changeable_account(client.session)
     if key_of(words[0]) != key_of(account.name):
@@ -241,6 +257,9 @@ COMMANDS = {
     "SET": ServiceCommand(_set, "PASSWORD NEW | STAY on|off | HISTORY on|off", "change your account", 2, 2),
     "SESSIONS": ServiceCommand(_sessions, "[END CODE]", "list your connections, or end one", 0, 2),
     "TOKEN": ServiceCommand(_token, "[NAME | END ID]", "list, make or end tokens for programs"),
+    "CERT": ServiceCommand(
+        _cert, "[ADD | DEL [FINGERPRINT]]", "list, add or remove certificates for SASL EXTERNAL", 0, 2
+    ),
     "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
     "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE]", "close your account for ever", 1),
     "HELP": ServiceCommand(_help, "", "show this"),

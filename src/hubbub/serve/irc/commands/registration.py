@@ -217,6 +217,7 @@ def _speak_for(client: IrcClient, address: str, safe: bool, right: bool) -> None
     elif refused := client.connection.set_origin((address, 0), origin(address)):
         client.end(refused.text)
     else:
+        client.is_behind_gateway = True
         client.session.address = client.connection.origin
         client.session.secure = safe
 
