@@ -88,7 +88,7 @@ def test_a_guest_registers_the_name_that_it_has() -> None:
     assert changes == [("Ann!~user@idann.account", "Ann!")]
     ann.types("hi", "/register again", "/login Ann secret", "/nick Zoe", "/nick ANN")
     town.settle()
-    assert codes(ann) == ["logged-in-already", "logged-in-already", "name-kept"]
+    assert codes(ann) == ["logged-in-already", "name-kept"]
     assert ann.user.nick == "ANN" and bo.sees() == ["Ann: hi", "Ann > ANN"]
     assert town.house.broker.log[-1].host == "~user@idann.account"
 
@@ -832,6 +832,27 @@ def test_a_limited_token_gives_no_rights_over_the_server_and_the_account() -> No
     alone = town.house.connect()
     town.hub.account_users.log_in(alone.session, limited, lambda refusal: None)
     assert not alone.session.operator and alone.user.account is town.accounts.find("Ann")
+
+
+def test_a_further_login_to_the_same_account_gives_the_session_its_rights() -> None:
+    town = Town("Ann", "Bo")
+    account = town.accounts.find("Ann")
+    assert account
+    limited, bot = structs.replace(account, limited=True, grant="t1"), town.house.connect()
+    log_in = town.hub.account_users.check
+    log_in(bot.session, lambda peer, done: done(limited), lambda refusal: None)
+    town.settle()
+    user = bot.user
+    bot.types("/login Bo secret", "/login Ann wrong", "/stay on")
+    town.settle()
+    assert codes(bot) == ["logged-in-already", "wrong-password", "token-limited"] and bot.session.grant == "t1"
+    bot.types("/login Ann secret", "/stay on")
+    town.settle()
+    assert bot.user is user and bot.session.grant == "" and not bot.session.limited
+    assert bot.sees() == [LoggedIn("Ann"), Notice(("You stay in your rooms while you are away",))]
+    # The newest login counts: the session ends with its token.
+    log_in(bot.session, lambda peer, done: done(limited), lambda refusal: None)
+    assert bot.session.limited and bot.session.grant == "t1"
 
 
 def test_a_session_ends_with_the_token_or_cookie_that_it_came_with() -> None:

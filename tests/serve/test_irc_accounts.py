@@ -96,7 +96,7 @@ async def test_sasl_and_registration_are_offered() -> None:
 @virtual_time
 async def test_a_login_before_registration() -> None:
     async with irc_house() as house:
-        accounts = town(house, "Ann")
+        accounts = town(house, "Ann", "Bo")
         ann: IrcPeer = await house.connect()
         await ann.ask("CAP LS 302", "NICK guest", USER, "CAP REQ :sasl")
         (go,) = await ann.ask("AUTHENTICATE plain")
@@ -104,12 +104,20 @@ async def test_a_login_before_registration() -> None:
         told = await ann.ask(plain("ANN"))
         assert fits(told[0], "900", "guest", "Ann!~user@idann.account", "Ann", "You are now logged in as Ann")
         assert fits(told[1], "903", "guest", ANY) and len(told) == 2
-        assert verbs(await ann.ask("AUTHENTICATE PLAIN")) == ["907"]
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Ann", "wrong"))) == ["AUTHENTICATE", "904"]
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Bo"))) == ["AUTHENTICATE", "900", "903"]
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Ann"))) == ["AUTHENTICATE", "900", "903"]
         greeting = await ann.ask("CAP END")
         assert fits(greeting[0], "001", "Ann", ANY) and "900" not in verbs(greeting)
         user = house.hub.nicks.find("Ann")
         assert user and user.account == accounts.find("Ann") and user.real == "Ida"
-        assert verbs(await ann.ask("AUTHENTICATE PLAIN")) == ["907"]
+        # Later one can log in again, but not to another account.
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Ann"))) == ["AUTHENTICATE", "900", "903"]
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Bo"))) == ["AUTHENTICATE", "907"]
+        assert verbs(await ann.ask("AUTHENTICATE PLAIN", plain("Ann", "wrong"))) == ["AUTHENTICATE", "904"]
+        said = [one.params[-1] for one in await ann.ask("NS IDENTIFY Bo secret", "NS IDENTIFY secret")]
+        assert said[0] == "You are logged in as Ann already." and said[-1] == "You are logged in as Ann."
+        assert house.hub.nicks.find("Ann") is user and ann.connection.client.account.name == "Ann"
 
 
 @virtual_time

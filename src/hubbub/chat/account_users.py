@@ -90,18 +90,24 @@ class AccountUsers:
     def log_in(self, session: Session, account: Account, outcome: Outcome) -> None:
         """Make a session one of an account, whose credential was right.
 
+        A session that is logged in to the account already has the rights of the new credential afterwards.
+
         `outcome` is called now or later, unless the session closes: with None when the session belongs to the account's
         user, or with the refusal.
 
         Raises:
-            Refused: the session is logged in already, somebody holds the name, or the account was closed or its
-                password changed since.
+            Refused: the session is logged in to another account, somebody holds the name, or the account was closed or
+                its password changed since.
 
         """
         user, there = session.user, self._core.owners.get(account.host)
         now = self._check_still(account)
         if user and user.account:
-            raise refusals.LOGGED_IN_ALREADY(name=user.nick)
+            self._check_same(session, account)
+            session.limited = account.limited
+            self._greet(session, user)
+            outcome(None)
+            return
         if user:
             self._rooms.note_masks(user)
         if user and any(join and not join.done for join in user.joining.values()):
@@ -123,6 +129,12 @@ class AccountUsers:
             self._rename(session, user, account, outcome)
         else:
             self._come(session, now, outcome)
+
+    def _check_same(self, session: Session, account: Account) -> None:
+        """Raise Refused if a session is logged in to another account: its nick and its rooms belong to that one."""
+        mine = session.user.account if session.user else None
+        if mine and mine.id != account.id:
+            raise refusals.LOGGED_IN_ALREADY(name=mine.name)
 
     def _check_still(self, account: Account) -> Account:
         """Return the newest record of an account.
@@ -208,12 +220,20 @@ class AccountUsers:
 
         def checked(account: Account | Refused) -> None:
             if not session.closed:
-                if isinstance(account, Account):
-                    self._core.holders.hold(session, account.grant)
-                done(account)
+                done(self._held(session, account))
             session.end(operation)
 
         start(self.peer(session), checked)
+
+    def _held(self, session: Session, account: Account | Refused) -> Account | Refused:
+        """Let a session end with the token or cookie of its login; refuse a login to another account."""
+        if isinstance(account, Account):
+            try:
+                self._check_same(session, account)
+            except Refused as refusal:
+                return refusal
+            self._core.holders.hold(session, account.grant)
+        return account
 
     def check(self, session: Session, start: Start, outcome: Outcome) -> None:
         """Check a credential of a session, and log the session in if it is right.

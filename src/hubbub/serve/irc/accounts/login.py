@@ -117,8 +117,6 @@ def authenticate(client: IrcClient, params: list[str]) -> None:
         client.numeric(906)
     elif client.exchange:
         _go_on(client, client.exchange, word)
-    elif is_logged_in(client):
-        client.numeric(907)
     elif (mechanism := word.upper()) not in (offered := mechanisms(client)):
         if offered:
             client.numeric(908, ",".join(offered))

@@ -107,8 +107,6 @@ def _register(client: IrcClient, words: list[str]) -> None:
 
 
 def _identify(client: IrcClient, words: list[str]) -> None:
-    if login.is_logged_in(client):
-        raise refusals.LOGGED_IN_ALREADY(name=client.nick)
     name, secret = (words[0], words[1]) if len(words) > 1 else (client.nick, words[0])
     start = partial(client.hub.nicks.accounts.log_in, name, secret)
     login.check(client, start, partial(_answer, client, f"You are logged in as {clean(name[:SHOWN])}."))
