@@ -104,8 +104,8 @@ class FakeBroker:
         self.busy = False
         self.note = ""  # of every page
         self.page = 1000  # entries in a page at most
-        self.followed: list[str] = []
-        self.ids: dict[str, str] = {}  # of renamed rooms, by name
+        self.followed: list[str] = []  # by id
+        self.ids: dict[str, str] = {}  # of rooms, by name
         self.gathers = False
         self.recalls = False  # whether an opened room tells its newest entries
         self.published: list[Draft] = []  # and neither stored nor refused yet
@@ -117,29 +117,28 @@ class FakeBroker:
 
     def _append(self, draft: Draft) -> Entry:
         seq = STEP + (self.log[-1].seq if self.log else 0)
-        prev = next((entry.seq for entry in reversed(self.log) if entry.room == draft.room), 0)
-        body = draft.body
-        entry = Entry(draft.room, seq, prev, self._clock(), draft.nick, draft.id, body, draft.host, draft.tags)
+        id, body = draft.room_id or self.id(draft.room), draft.body
+        room = next((name for name, known in self.ids.items() if known == id), draft.room)
+        self.ids[room] = id
+        prev = next((entry.seq for entry in reversed(self.log) if entry.room == room), 0)
+        entry = Entry(room, seq, prev, self._clock(), draft.nick, draft.id, body, draft.host, draft.tags, id)
         self.log.append(entry)
         if target := target_of(body):
             self.log = [overlaid(one, body) if one.id == target else one for one in self.log]
-        if isinstance(body, RoomRenamed) and draft.room in self.followed:
-            self.followed.remove(draft.room)
-            self.followed.append(body.to)
         if isinstance(body, RoomRenamed):
-            self.ids[body.to] = self.ids.pop(draft.room, draft.room)
+            self.ids[body.to] = self.ids.pop(room)
         return entry
 
     def publish(self, drafts: Sequence[Draft]) -> None:
         self.published += drafts
 
     def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
-        assert room not in self.followed
-        self.followed.append(room)
+        assert self.id(room) not in self.followed
+        self.followed.append(self.id(room))
         self.questions.append(Question(lambda: self._look(lambda: self._state(room, latest)), done))
 
-    def close(self, room: str) -> None:
-        self.followed.remove(room)
+    def close(self, id: str) -> None:
+        self.followed.remove(id)
 
     def read(self, query: Query | AllRooms, done: Callable[[Any], None]) -> None:
         self.queries.append(query)
@@ -351,7 +350,8 @@ class House:
 
     def commit(self, entries: Sequence[Entry] | None = None) -> None:
         """Store what was gathered, and hand it back; or hand back these entries."""
-        self.hub.pipeline.committed(self.broker.store(self.gather()) if entries is None else entries)
+        known = [one if one.room_id else replace(one, room_id=self.broker.id(one.room)) for one in entries or ()]
+        self.hub.pipeline.committed(self.broker.store(self.gather()) if entries is None else known)
 
     def fail(self, reason: str = "the disk is full") -> None:
         """Store nothing of what was gathered."""

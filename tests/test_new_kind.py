@@ -77,7 +77,7 @@ def test_new_kind_is_stored_read_exported_and_imported(tmp_path: Path) -> None:
 def test_new_kind_is_delivered_and_takes_effect() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo", look=line.RAW)  # type: ignore[arg-type]
-    house.hub.publish(al.session, "lobby", Waved("Bo"))
+    house.hub.publish(al.session, house.hub.rooms.loaded["lobby"], Waved("Bo"))
     house.settle()
     assert "Al waves at Bo" in bo.sees()
     assert house.hub.rooms.loaded["lobby"].topic == "Al waves at Bo"

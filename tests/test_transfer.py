@@ -132,7 +132,7 @@ def same_log(folder: Path, other: Path) -> None:
 
 
 def bare(entries: Sequence[Entry]) -> list[Entry]:
-    return [changed(entry, seq=0, prev=0) for entry in entries]
+    return [changed(entry, seq=0, prev=0, room_id="") for entry in entries]
 
 
 def everything(store: Store, room: str) -> Sequence[Entry]:

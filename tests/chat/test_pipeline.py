@@ -12,7 +12,7 @@ from hubbub.chat.pipeline import STORM_JOINS, Pipeline, PostingsById
 from hubbub.chat.session import TURN_LIMIT, UNSETTLED_LIMIT, Posting
 from hubbub.model.entries import Draft, Entry, Kind
 from hubbub.model.events import Acknowledged, Notice, Refusal, RoomEntered
-from records import changed, draft_of, text_in
+from records import changed, draft_of, entry_of, text_in
 
 
 def test_outbox_that_is_full_holds_everybody_back_until_it_is_emptied() -> None:
@@ -164,7 +164,12 @@ def test_entry_that_is_nobodys_here_is_delivered_all_the_same() -> None:
     al.types("hi")
     (draft,) = house.gather()
     (entry,) = house.broker.store([draft])
-    house.commit([changed(entry, id="other-1.1", nick="Zed"), changed(entry, room="elsewhere", id="other-1.2")])
+    house.commit(
+        [
+            changed(entry, id="other-1.1", nick="Zed"),
+            changed(entry, room="elsewhere", room_id="elsewhere", id="other-1.2"),
+        ]
+    )
     assert al.sees() == bo.sees() == ["Zed: hi"]
     assert not house.hub.pipeline.idle
 
@@ -442,7 +447,9 @@ def test_leave_is_not_published_when_its_join_has_failed_meanwhile() -> None:
     (al,) = House().enter("Al")
     session = al.session
     for kind in (Kind.JOIN, Kind.LEAVE):
-        posting = Posting(draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), session)
+        posting = Posting(
+            draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE, room_id="lobby"), session
+        )
         al.user.joining.setdefault("lobby", posting)
         loop.pipeline.add(posting)
         if kind is Kind.JOIN:
@@ -455,7 +462,9 @@ def test_leave_is_published_if_its_join_may_still_be_stored() -> None:
     loop = Loop(gathers=True)
     (al,) = House().enter("Al")
     for kind in (Kind.JOIN, Kind.LEAVE):
-        posting = Posting(draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE), al.session)
+        posting = Posting(
+            draft_of("lobby", kind, "Al", "", f"id-{kind}", must_store=kind is Kind.LEAVE, room_id="lobby"), al.session
+        )
         al.user.joining.setdefault("lobby", posting)
         loop.pipeline.add(posting)
         if kind is Kind.JOIN:
@@ -492,16 +501,16 @@ def test_next_batch_follows_a_fault_of_the_delivery() -> None:
 
 def test_postings_of_one_event_are_told_apart_by_their_rooms() -> None:
     postings = PostingsById()
+    entries = {room: entry_of(room, 1, 0, 0.0, Kind.RENAME, "Al", "Bo", "x.1", room_id=f"id-{room}") for room in "abcd"}
     for room in ("a", "b", "c"):
-        postings.add(Posting(draft_of(room, Kind.RENAME, "Al", "Bo", "x.1")))
-    assert len(list(postings.all())) == 3 and postings.find("x.1", "d") is None and postings.take("x.2", "a") is None
-    assert postings.take("x.1", "d") is None
+        postings.add(Posting(draft_of(room, Kind.RENAME, "Al", "Bo", "x.1", room_id=f"id-{room}")))
+    assert len(list(postings.all())) == 3 and postings.find(entries["d"]) is None and postings.take(None) is None
     newest = postings.newest
-    assert newest is postings.find("x.1", "c")
+    assert newest and newest is postings.find(entries["c"]) is postings.find_draft(newest.draft)
     for room in ("b", "a"):
-        taken = postings.take("x.1", room)
+        taken = postings.take(postings.find(changed(entries[room], room="renamed")))
         assert taken and taken.draft.room == room
-    assert postings.take("x.1", "c") is newest
+    assert postings.take(postings.find(entries["c"])) is newest
     assert not postings and postings.newest is None and list(postings.all()) == []
 
 

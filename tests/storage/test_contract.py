@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from probing import FOUND, MESSAGES, ODD, Probe, SetClock, draft, said, texts
 
 from hubbub.brokers import Backend, alone, clustered
@@ -83,8 +84,8 @@ async def test_an_entry_is_its_draft_with_number_and_time(probe: Probe) -> None:
     asked.host, asked.tags = "~nc@1f2e.nc", "+draft/reply=x.1"
     (entry,) = await probe.commit(asked)
     body, host, tags = Said("tea?", Kind.ACTION), "~nc@1f2e.nc", "+draft/reply=x.1"
-    assert entry == Entry("kitchen", entry.seq, 0, probe.clock.now, "Zoë", asked.id, body, host, tags)
-    assert entry.seq > 0
+    assert entry == Entry("kitchen", entry.seq, 0, probe.clock.now, "Zoë", asked.id, body, host, tags, entry.room_id)
+    assert entry.seq > 0 and entry.room_id == (await probe.open("kitchen")).id
 
 
 async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> None:
@@ -539,8 +540,9 @@ async def test_what_is_taken_back_is_gone_from_log_and_search(probe: Probe) -> N
 
 
 async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
-    await probe.commit(draft("one", "ops"), draft("tea", "ops", kind=Kind.TOPIC))
-    moved = await probe.commit(draft("dev why", "ops", kind=Kind.ROOM_RENAMED), draft("late", "ops"))
+    (first, _) = await probe.commit(draft("one", "ops"), draft("tea", "ops", kind=Kind.TOPIC))
+    late = structs.replace(draft("late", "ops"), room_id=first.room_id)
+    moved = await probe.commit(structs.replace(draft("dev why", "ops", Kind.ROOM_RENAMED), room_id=first.room_id), late)
     assert [entry.room for entry in moved] == ["ops", "dev"] and moved[1].prev == moved[0].seq
     await probe.commit(draft("two", "dev"), draft("anew", "ops"))
     page = await probe.read(After("dev", 0, LAST, 10))
@@ -548,6 +550,18 @@ async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:
     assert [entry.prev for entry in page.entries[1:]] == [entry.seq for entry in page.entries[:-1]]
     assert texts((await probe.read(After("ops", 0, LAST, 10))).entries) == ["anew"]
     assert topic_of(await probe.open("dev")) == "tea" and topic_of(await probe.open("ops")) == ""
+
+
+async def test_draft_reaches_its_room_although_another_one_has_the_name_by_now(probe: Probe) -> None:
+    """A kick or mute, for example, that is on its way while the room is renamed."""
+    (first,) = await probe.commit(draft("one", "ops"))
+    await probe.commit(draft("dev", "ops", kind=Kind.ROOM_RENAMED))
+    other = await probe.open("ops")
+    await probe.commit(structs.replace(draft("another room", "ops"), room_id=other.id))
+    (late,) = await probe.commit(structs.replace(draft("late", "ops"), room_id=first.room_id))
+    assert (late.room, late.room_id) == ("dev", first.room_id) and other.id != first.room_id
+    assert texts((await probe.read(After("ops", 0, LAST, 10))).entries) == ["another room"]
+    assert (await probe.open("dev")).id == first.room_id and (await probe.open("ops")).id == other.id
 
 
 # --- rooms that are read by their members only ------------------------------------------------------------------------

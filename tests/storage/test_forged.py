@@ -343,7 +343,7 @@ async def test_copy_with_the_number_of_no_message_is_ignored_and_the_room_goes_o
         headers = {"Nats-Sequence": "99999999", "Nats-Last-Sequence": "3", "Nats-Subject": f"{streams.ROOM}lobby"}
         for _ in range(3):
             await node.hear(f"{streams.LIVE}lobby", json.dumps(PACK).encode(), headers)
-        feed = node.broker.following.feeds["lobby"]
+        feed = node.broker.following.named("lobby")
         await until(lambda: not feed._held, lambda: "it is kept", 20)
         await node.still_works()
         assert feed.last < 99 and not node.broker.identity.fault and "Bo: hi" not in node.people[0].seen

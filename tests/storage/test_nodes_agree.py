@@ -198,7 +198,7 @@ class World:
     def _view(self, node: Node, name: str) -> tuple[object, ...]:
         room, rules = node.hub.rooms.loaded[name], node.hub.rooms.loaded[name].state
         return (
-            node.broker.following.feeds[name].state.key,
+            node.broker.following.named(name).state.key,
             room.end.seq,
             room.topic,
             sorted(rules.flags),

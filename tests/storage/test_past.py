@@ -81,7 +81,7 @@ async def test_log_that_has_grown_again_is_noticed_by_what_comes_next() -> None:
         replaced(node)
         await node.broker.link.publish(LOBBY, pack("next"), {})  # its copy follows on the number
         await until(lambda: "next" in node.people[2].seen, lambda: "it did not come")
-        feed = node.broker.following.feeds["lobby"]
+        feed = node.broker.following.named("lobby")
         await node.broker.link.publish(LOBBY, pack("last", feed.last, sum=1), {})  # its node has seen something else
         await until(lambda: "last" in node.people[2].seen, lambda: "it did not come")
         assert feed.doubts

@@ -55,5 +55,5 @@ async def test_nodes_work_with_the_permissions_of_the_guide_and_nobody_can_forge
 
 
 def _said(node: Node) -> list[str]:
-    entries: list[Entry] = list(node.broker.following.feeds["lobby"].recent)
+    entries: list[Entry] = list(node.broker.following.named("lobby").recent)
     return [text_in(entry) for entry in entries]

@@ -70,7 +70,7 @@ async def test_node_says_that_the_log_has_lost_its_end_and_another_goes_on_from_
         await until(lambda: one.cluster.reachable, lambda: "the server is not back")
         ann.types("a", "b", "/topic of then", "c")
         await idle(one, ann)
-        await until(lambda: one.broker.following.feeds["lobby"].noted > 0, lambda: "the topic is not noted")
+        await until(lambda: one.broker.following.named("lobby").noted > 0, lambda: "the topic is not noted")
         state = await one.broker.link.last(streams.NOW, f"{streams.STATE}lobby")
         assert state
         servers.signal(0, signal.SIGKILL)
@@ -141,9 +141,9 @@ async def test_renamed_room_is_read_as_a_whole_when_retention_took_its_rename(st
     one = await start()
     ann = await one.enter("Ann")
     ann.types("/join dev", "/rename ops", "hello ops", "/join lobby")
-    await until(lambda: "ops" in one.broker.following.feeds, lambda: "it was not renamed")
+    await until(lambda: one.broker.following.named("ops") is not None, lambda: "it was not renamed")
     await idle(one, ann)
-    last = one.broker.following.feeds["ops"].last
+    last = one.broker.following.named("ops").last
     ann.types("hello lobby")
     await idle(one, ann)
     await one.broker.link.ask(f"STREAM.PURGE.{streams.LOG}", {"seq": last})
@@ -171,7 +171,7 @@ async def test_topic_that_who_set_it_could_not_note_survives_retention(
     ann.types("/topic important")
     await bo.sees("important")
     await one.die()
-    feed = two.broker.following.feeds["dev"]
+    feed = two.broker.following.named("dev")
     await until(lambda: feed.noted == feed.state.ruling, lambda: "nobody notes it")
     bo.types("later")
     await idle(two, bo)
@@ -258,7 +258,7 @@ async def test_entry_is_there_once_after_an_outage_longer_than_ids_are_known(
     monkeypatch.setattr(broker_module, "AUDIT", 60.0)
     one = await start()
     ann = await one.enter("Ann")
-    feed = one.broker.following.feeds["lobby"]
+    feed = one.broker.following.named("lobby")
     publish, hear, repair, sync = one.broker.link.publish, feed._on_live, feed.repair, feed.sync
     stored, looked, cut, begun = asyncio.Event(), 0, True, time.monotonic()
 
@@ -320,7 +320,7 @@ async def test_room_that_could_not_be_opened_is_not_followed_for_ever(
     ann.types("/join dev", "hello", "/leave dev")
     await idle(one, ann)
     await until(lambda: "dev" not in one.hub.rooms.loaded, lambda: "it is awake")
-    feed = one.broker.following.feeds["dev"]
+    feed = one.broker.following.named("dev")
     feed.recent.clear()
     feed.whole = False
 
@@ -346,13 +346,13 @@ async def test_rooms_are_looked_after_when_one_is_renamed_while_another_is_let_g
     async def slow(feed: RoomFeed) -> None:
         if feed.link is two.broker.link and feed.room == "a":
             ann.types("/rename c")
-            await until(lambda: "c" in two.broker.following.feeds, lambda: "it was not renamed")
+            await until(lambda: two.broker.following.named("c") is not None, lambda: "it was not renamed")
         await end(feed)
 
     monkeypatch.setattr(RoomFeed, "end", slow)
     assert await two.broker.following.room("a") and await two.broker.following.room("b")
     await two.broker.following.tidy(())
-    assert not {"a", "b"} & set(two.broker.following.feeds)
+    assert not {"a", "b"} & {feed.room for feed in two.broker.following.feeds.values()}
 
 
 async def test_name_that_was_lost_after_its_user_left_is_nobodys(start: Start) -> None:
@@ -461,7 +461,7 @@ class Told:
 async def test_entry_of_a_kind_to_come_hides_no_other(start: Start) -> None:
     one = await start()
     ann = await one.enter("Ann")
-    feed = one.broker.following.feeds["lobby"]
+    feed = one.broker.following.named("lobby")
     lines = b'[["message",1.0,"Bo","known","i1"],["poll",1.0,"Bo","x","i2","",7],["message",1.0,"Bo","too","i3"]]'
     number = await one.broker.link.publish(feed.subject, b'{"entries":' + lines + b',"after":1,"back":1}', {})
     await feed.reach(number)

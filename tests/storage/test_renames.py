@@ -35,7 +35,8 @@ def rename(who: Peer, to: str, room: str = "") -> None:
 
 def give(who: Peer, to: str) -> None:
     """The same, but nobody looks first whether there is a room of that name."""
-    who.node.hub.publish(who.session, who.session.current_name, RoomRenamed(to))
+    room = who.node.hub.rooms.of(who.session)
+    who.node.hub.publish(who.session, room.state, RoomRenamed(to))
 
 
 class Gate:
@@ -73,7 +74,7 @@ def deaf(node: Node, room: str) -> None:
     async def ignore(message: Msg) -> None:
         pass
 
-    node.broker.following.feeds[room]._subscription._cb = ignore
+    node.broker.following.named(room)._subscription._cb = ignore
 
 
 class Held:
@@ -327,7 +328,7 @@ async def test_renames_are_in_the_order_of_the_log_over_all_rooms(start: Start) 
         await called(who, to)
     for who, room in ((there[0], "dev"), (there[1], "hut"), (there[2], "ops")):
         await called(who, room)
-        assert two.broker.following.feeds[room].room == room
+        assert two.broker.following.named(room).room == room
 
 
 async def test_rename_waits_as_long_as_the_servers_do_not_answer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +374,7 @@ async def test_room_that_is_followed_no_more_does_not_change_its_name(start: Sta
         cy.types("/join den")
         await until(lambda: "den" in named(cy), lambda: cy.seen)
     await asyncio.sleep(0.2)
-    assert followed.feeds["den"] is not den and "den" in named(cy)
+    assert followed.named("den") is not den and "den" in named(cy)
 
 
 async def test_note_of_a_name_is_not_taken_away_from_who_claims_it_anew(
@@ -414,7 +415,7 @@ async def test_room_is_followed_once_though_it_is_opened_under_two_names(start: 
         bo.types("/join ops")
         await held.reached.wait()
         cy.types("/join dev")
-        await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
+        await until(lambda: two.broker.following.named("ops") is not None, lambda: "it is not followed")
         gate.open.set()
         await same([one, two], ["Ann", "Cy"], "dev")
     await until(lambda: "ops" in named(bo), lambda: bo.seen)
@@ -434,7 +435,7 @@ async def test_what_a_room_did_under_its_former_name_is_not_the_next_ones(start:
         bo.types("/join ops")
         await held.reached.wait()
         cy.types("/join dev")
-        await until(lambda: "ops" in two.broker.following.feeds, lambda: "it is not followed")
+        await until(lambda: two.broker.following.named("ops") is not None, lambda: "it is not followed")
         gate.open.set()
         await same([one, two], ["Ann", "Cy"], "dev")
     await until(lambda: "ops" in named(bo), lambda: bo.seen)
@@ -464,11 +465,11 @@ async def test_room_that_is_renamed_while_it_is_opened_gives_nothing_to_the_next
     await at.wait()
     monkeypatch.setattr(reading, "answer", answer)
     rename(ann, "dev")
-    await until(lambda: "dev" in two.broker.following.feeds, lambda: "it is not followed")
+    await until(lambda: two.broker.following.named("dev") is not None, lambda: "it is not followed")
     go.set()
     await until(lambda: "ops" in named(cy), lambda: cy.seen)
     assert "the first" not in cy.seen and named(cy)["ops"].topic == ""
-    assert {name for name, feed in two.broker.following.feeds.items() if feed.open} == {"lobby", "ops"}
+    assert {feed.room for feed in two.broker.following.feeds.values() if feed.open} == {"lobby", "ops"}
 
 
 async def test_join_of_a_name_that_is_being_given_up_opens_the_next_room(start: Start) -> None:
@@ -500,7 +501,7 @@ async def test_room_that_is_found_again_is_not_let_go_meanwhile(start: Start) ->
     await until(lambda: bool(feed._news), lambda: "it waits for nothing")
     await two.broker.following.tidy(())
     await until(lambda: "dev" in named(cy), lambda: cy.seen)
-    assert two.broker.following.feeds["dev"].open
+    assert two.broker.following.named("dev").open
 
 
 async def test_name_that_two_operators_give_at_once_is_given_once(start: Start) -> None:

@@ -47,7 +47,7 @@ async def nodes(servers: NatsServers, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 def feed_of(probe: Probe, room: str = "lobby") -> RoomFeed:
-    feed: RoomFeed = probe.broker.following.feeds[room]  # type: ignore[attr-defined]
+    feed: RoomFeed = probe.broker.following.named(room)  # type: ignore[attr-defined]
     return feed
 
 
@@ -336,7 +336,7 @@ async def test_memory_of_rooms_that_nobody_is_in_comes_back(
         await one.open(name)
         await one.say("hi", room=name)
         await one.commit(draft(f"new{number}", name, Kind.ROOM_RENAMED))
-        one.broker.close(f"new{number}")
+        one.broker.close(name)
     broker: JetStreamBroker = one.broker  # type: ignore[assignment]
     while broker.publisher.outgoing:  # noqa: ASYNC110 - it is a test
         await asyncio.sleep(0)

@@ -203,7 +203,7 @@ async def test_closed_room_is_not_found_though_retention_took_what_closed_it(
     await probe.commit(draft("tea one", "ops"), draft("+s", "ops", Kind.MODE))
     broker = cast("JetStreamBroker", probe.broker)
     async with asyncio.timeout(120):
-        while not broker.following.feeds["ops"].noted:  # noqa: ASYNC110 - it is a test
+        while not broker.following.named("ops").noted:  # noqa: ASYNC110 - it is a test
             await asyncio.sleep(0.01)
     await probe.commit(draft("tea secret", "ops"), draft("tea for all", "lobby"))
     last = await broker.link.last(streams.LOG, f"{streams.ROOM}ops")

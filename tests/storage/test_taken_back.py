@@ -70,8 +70,8 @@ async def test_what_was_taken_back_is_hidden_on_every_node_and_noted_in_parts(
     one = await start()
     ann = await one.enter("Ann")
     ann.types("secret", "public")
-    await until(lambda: "lobby" in one.broker.following.feeds and one.hub.pipeline.idle, lambda: "busy")
-    feed = one.broker.following.feeds["lobby"]
+    await until(lambda: one.broker.following.named("lobby") is not None and one.hub.pipeline.idle, lambda: "busy")
+    feed = one.broker.following.named("lobby")
     secret = next(entry.id for entry in feed.recent if text_in(entry) == "secret")
     lines = [batches.line(entry, 9.0) for entry in redactions(MANY // 20)]
     lines.insert(0, batches.line(changed(next(redactions(1)), text=secret), 9.0))

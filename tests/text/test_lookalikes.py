@@ -10,6 +10,7 @@ from doubles import House
 from hubbub.chat.nicks import Nicks
 from hubbub.errors import Refused
 from hubbub.model.entries import Said
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.text.confusables import PROTOTYPES
 from hubbub.text.lookalikes import Lookalikes, looks
 from hubbub.text.names import key_of
@@ -128,7 +129,7 @@ def test_room_whose_name_mixes_alphabets_is_not_opened(way: str) -> None:
 def test_room_that_is_there_is_joined_whatever_its_name() -> None:
     house = House()
     al, bo = house.enter("Al", "Bo")
-    house.hub.publish(al.session, "lоbby2", Said("hi"))
+    house.hub.publish(al.session, RoomRef("", "lоbby2"), Said("hi"))
     house.settle()
     bo.types("/join lоbby2")
     house.settle()

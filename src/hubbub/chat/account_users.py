@@ -110,7 +110,7 @@ class AccountUsers:
             return
         if user:
             self._rooms.note_masks(user)
-        if user and any(join and not join.done for join in user.joining.values()):
+        if user and any(not join.done for join in user.joining.values()):
             # The page logs in beside the commands of its session. The log must not say that the guest has joined.
             go_on = self._again(session, account, outcome)
             session.queue(Operation("login", account.name, answer=lambda _: go_on()))
@@ -334,7 +334,7 @@ class AccountUsers:
         id = ids.make_id(session.id_prefix, session.next_id)
         leaves = []
         for room in list(guest.rooms.values()):
-            left = Draft(room.name, guest.nick, Left(quit=True), id, guest.host, guest.tags, must_store=True)
+            left = Draft(room.name, guest.nick, Left(quit=True), id, guest.host, guest.tags, True, room.id)
             # Without the session, because by the time that it is stored, the session belongs to the other user.
             leaves.append(Posting(left))
             self._rooms.remove(guest, room, unseen=True)
@@ -408,10 +408,10 @@ class AccountUsers:
 
     def _hand_over(self, user: User, reason: str) -> None:
         """Leave a user to the other nodes, which have sessions of them."""
-        rooms = [room.name for room in user.rooms.values()]
+        rooms = list(user.rooms.values())
         self._remote.hand_over(user, reason)
-        for name in rooms:
-            self._rooms.close_if_empty(name)
+        for room in rooms:
+            self._rooms.close_if_empty(room)
 
     # --- changes of accounts ----------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from hubbub.chat.delivery import Delivery, Limits, LogReader
 from hubbub.chat.grant_holders import GrantHolders
+from hubbub.chat.loaded_rooms import LoadedRooms
 from hubbub.chat.nicks import Nicks
 from hubbub.chat.pipeline import DraftPublisher, Pipeline, Scheduler
 from hubbub.chat.positions import Positions
@@ -31,6 +32,7 @@ from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
 from hubbub.model.room.redactions import Redactions
+from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
 from hubbub.text.cleaning import reason_of
@@ -117,7 +119,7 @@ class Core:
         # Calls a function after a number of seconds; until the owner sets it, it calls at once.
         self.later: Callable[[float, Callable[[], None]], object] = lambda seconds, call: call()
         self.owners: dict[str, User] = {}  # the users who own an account, of all nodes, by their hosts
-        self.loaded: dict[str, Room] = {}  # by name
+        self.loaded = LoadedRooms()
         self.redactions = Redactions()
         self.memories = Memories()  # of browsers and accounts
         self.delivery = Delivery(self.read, self.limits)
@@ -296,7 +298,7 @@ class Core:
     def publish(  # noqa: PLR0913 - the parts of a draft
         self,
         session: Session,
-        room: str,
+        room: NamedRoom,
         body: Body,
         tags: str = "",
         label: str = "",
@@ -307,7 +309,7 @@ class Core:
 
         Args:
             session: the author's session.
-            room: the room's name.
+            room: the room.
             body: the content of the entry.
             tags: tags besides those of all entries of the session.
             label: the session's label for the draft, if the current command has none.
@@ -321,7 +323,8 @@ class Core:
         if user := session.user:
             nick = nick or user.nick
             tags = join(session.tags, tags) if user.modes else tags
-        posting = Posting(Draft(room, nick, body, id, session.host, tags, must_store), session, label)
+        draft = Draft(room.name, nick, body, id, session.host, tags, must_store, room.id)
+        posting = Posting(draft, session, label)
         if type(body) is not Said and not session.closed:
             session.pending[posting] = None
         if session.user and isinstance(body, MEMBERSHIP):
@@ -330,7 +333,7 @@ class Core:
         return posting
 
     def publish_event(
-        self, session: Session, bodies: Mapping[str, Body], nick: str = "", must_store: bool = False
+        self, session: Session, bodies: Mapping[NamedRoom, Body], nick: str = "", must_store: bool = False
     ) -> None:
         """Publish one event of the session's user in several rooms, with a body for each: all drafts have the same id.
 
@@ -340,16 +343,17 @@ class Core:
         for room, body in bodies.items():
             session.next_id = number
             posting = self.publish(session, room, body, nick=nick, must_store=must_store)
-            if room != next(iter(bodies)):
+            if room is not next(iter(bodies)):
                 posting.label = ""
 
-    def rejoin(self, user: User, room: str) -> None:
+    def rejoin(self, user: User, room: Room) -> None:
         """Publish a join for a member that has left the room according to the log, but is still in it."""
         session = user.sessions[0] if user.sessions else user.last_session
         assert session is not None
         session.next_id += 1
         id = ids.make_id(session.id_prefix, session.next_id)
-        self.pipeline.add(Posting(Draft(room, user.nick, Joined(user.real), id, user.host, user.tags, must_store=True)))
+        body = Joined(user.real)
+        self.pipeline.add(Posting(Draft(room.name, user.nick, body, id, user.host, user.tags, True, room.id)))
 
     def disown(self, user: User) -> None:
         """Forget the owner of an account who has left; do nothing for a guest."""

@@ -42,8 +42,8 @@ class LogReader(Protocol):
         """Start to follow a room, and call `done` later with its state and its `latest` newest messages."""
         ...
 
-    def close(self, room: str) -> None:
-        """Stop following a room that `open` has opened."""
+    def close(self, id: str) -> None:
+        """Stop following the room with an id, which `open` has opened."""
         ...
 
     def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:

@@ -53,28 +53,29 @@ class Effects:
         for entry in entries:
             if type(entry.body) is not Said and (target := target_of(entry.body)):
                 self._core.redactions.note(target, entry.body)
-            by_room.setdefault(entry.room, []).append(entry)
-        for name, part in by_room.items():
-            if room := self._rooms.loaded.get(name):
+            by_room.setdefault(entry.room_id, []).append(entry)
+        for id, part in by_room.items():
+            if room := self._rooms.loaded.by_id.get(id):
                 self.advance(room, part)
-            elif is_conversation(name):
+            elif is_conversation(part[0].room):
                 self._private_log.stored(part)
             else:
-                self._rooms.keep(name, part)
+                self._rooms.keep(part)
                 self._missed(part)
         self._core.pipeline.settle(entries)
-        for name in by_room:
-            room = self._rooms.loaded.get(name)
+        for id in by_room:
+            room = self._rooms.loaded.by_id.get(id)
             if room and not room.sessions:
-                self._rooms.close_if_empty(name)
+                self._rooms.close_if_empty(room)
         self._core.delivery.drop_caches()
 
     def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
         user, body = session.user, draft.body
         if isinstance(body, Joined) and user:
-            user.joining.pop(draft.room, None)
-            self._rooms.close_if_empty(draft.room)
+            user.joining.pop(draft.room_id, None)
+            if room := self._rooms.loaded.by_id.get(draft.room_id):
+                self._rooms.close_if_empty(room)
         elif isinstance(body, NickChanged) and user:
             if user.present:
                 self._naming.set_nick(user, user.nick)

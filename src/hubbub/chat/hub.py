@@ -37,6 +37,7 @@ from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
 from hubbub.model.entries import Kind, Left, Said, TopicSet
 from hubbub.model.events import Event, Goodbye, Notice
+from hubbub.model.room.room_ids import NamedRoom
 from hubbub.text import names, refusals
 from hubbub.text.bounds import TOPIC_BYTES
 from hubbub.text.cleaning import clean, cut, is_blank, one_line, reason_of, said
@@ -144,14 +145,14 @@ class Hub(Core):
 
     def leave(self, session: Session, user: User, reason: str, asked: bool) -> None:
         """Take a user out of all rooms with their last session, and free their nick."""
-        leaves: dict[str, Left] = {}
-        joining = [room for room, join in user.joining.items() if join]
-        for room in () if self.closing else (*(room.name for room in user.rooms.values()), *joining):
+        leaves: dict[NamedRoom, Left] = {}
+        joining = [self.loaded.by_id[id] for id in user.joining]
+        for room in () if self.closing else (*user.rooms.values(), *joining):
             # `must_store`: the other members must see the leave even if the disk is full at the moment.
-            if leave := user.leave_of(room):
+            if leave := user.leave_of(room.id):
                 leave.must_store = True
             else:
-                text = self.reason(session, self.rooms.loaded.get(room), reason) if asked else reason_of(reason)
+                text = self.reason(session, room, reason) if asked else reason_of(reason)
                 leaves[room] = Left(text, quit=True, lost=not asked)
         self.publish_event(session, leaves, next(iter(user.held_names()), ""), must_store=True)
         for joined in list(user.rooms.values()):
@@ -241,7 +242,7 @@ class Hub(Core):
             assert session.user is not None
             session.user.active = self.clock()
             tags = join(tags, formatting) if tags else formatting
-            self.publish(session, where.state.name, Said(text, kind), tags, label)
+            self.publish(session, where.state, Said(text, kind), tags, label)
 
     def post(self, session: Session, name: str, room: str, text: str, label: str) -> None:
         """Publish a message under a nick that no user holds, in a room that the session need not be in.
@@ -272,7 +273,7 @@ class Hub(Core):
                     names.check_new_room(room)
                 self.speak(self.viewer(session, nick), awake)
                 self.rooms.check_may_open(session, awake)
-                self.publish(session, room, Said(text), formatting, label, nick)
+                self.publish(session, awake.state, Said(text), formatting, label, nick)
             except Refused as refusal:
                 self.refuse(session, refusal, label, room)
             self.rooms.end_visit(session)
@@ -303,7 +304,7 @@ class Hub(Core):
             raise refusals.TOPIC_TOO_LONG(limit=TOPIC_BYTES, size=size)
         where = self.rooms.of(session, room)
         self.check(session, Action.SET_TOPIC, where)
-        self.publish(session, where.name, TopicSet(cut(text, TOPIC_BYTES)), formatting)
+        self.publish(session, where.state, TopicSet(cut(text, TOPIC_BYTES)), formatting)
 
     def say_from_outside(
         self, session: Session, room: Room, text: str, kind: Kind, label: str = "", tags: str = ""
@@ -317,7 +318,7 @@ class Hub(Core):
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
         if not is_blank(text):
-            self.publish(session, room.name, Said(text, kind), join(tags, formatting), label)
+            self.publish(session, room.state, Said(text, kind), join(tags, formatting), label)
 
     def announce(self, text: str) -> None:
         """Send a notice to every user of this node at once; sessions whose transport takes no bytes miss it."""

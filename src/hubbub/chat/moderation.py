@@ -64,7 +64,7 @@ def change(
             made[step.about] = step.then
     if good:
         salt = make_id(session.id_prefix, session.next_id)  # the session's last id: unique for ever
-        posting = hub.publish(session, room.name, ModesChanged(tuple(_hashed(one, salt) for one in good), until))
+        posting = hub.publish(session, room.state, ModesChanged(tuple(_hashed(one, salt) for one in good), until))
         posting.typed = ModesChanged(tuple(good), until) if any(one.letter == "k" for one in good) else None
     return bad
 
@@ -153,7 +153,7 @@ def kick(hub: Hub, session: Session, room: Room, name: str, reason: str = "") ->
     """Publish the kick of a member from a room. Raises Refused."""
     hub.check(session, Action.KICK, room)
     target = member(hub, room, name)
-    hub.publish(session, room.name, Kicked(target.nick, reason_of(reason), user=target.id))
+    hub.publish(session, room.state, Kicked(target.nick, reason_of(reason), user=target.id))
 
 
 def invite(hub: Hub, session: Session, room: Room, name: str) -> User:
@@ -203,7 +203,7 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
             refuse(refusals.ROOM_EXISTS(room=to))
         else:
             session.label, before = label, session.label
-            hub.publish(session, room.name, RoomRenamed(to, reason_of(reason)))
+            hub.publish(session, room.state, RoomRenamed(to, reason_of(reason)))
             session.label = before
 
     # The name of a secret room is in use, too: two rooms cannot have the same name.
@@ -275,7 +275,7 @@ def _taking_back(
         if isinstance(room, Conversation):
             hub.private_log.redact(session, room.account, Redacted(entry.id, reason_of(reason)))
         else:
-            hub.publish(session, room.name, Redacted(entry.id, hub.reason(session, room, reason)))
+            hub.publish(session, room.state, Redacted(entry.id, hub.reason(session, room, reason)))
         session.label = before
 
     return take_back

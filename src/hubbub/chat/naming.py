@@ -325,12 +325,12 @@ class Naming:
         self._renamed(user, nick, True)
         for room in user.rooms.values():
             room.state.restore_status(user)
-            self._core.rejoin(user, room.name)
+            self._core.rejoin(user, room)
 
     def _publish(self, session: Session, nick: str) -> None:
         if not session.rooms:
             self._renamed(owner(session), nick, True)
-        self._core.publish_event(session, {room.name: NickChanged(nick) for room in session.rooms.values()})
+        self._core.publish_event(session, {room: NickChanged(nick) for room in session.rooms.values()})
 
     def renamed_elsewhere(self, user: User, nick: str) -> None:
         """Follow a rename by a session of the user on another node."""

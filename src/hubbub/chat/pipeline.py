@@ -77,22 +77,30 @@ class PostingsById(dict[str, Posting]):
         if self.setdefault(posting.draft.id, posting) is not posting:
             self.others.setdefault(posting.draft.id, []).append(posting)
 
-    def find(self, id: str, room: str) -> Posting | None:
-        """Return the posting with this id for a room, if it is here."""
-        others = self.others.get(id) if self.others else None
+    def find(self, entry: Entry) -> Posting | None:
+        """Return the posting of an entry, if it is here."""
+        others = self.others.get(entry.id) if self.others else None
         if not others:
-            return self.get(id)
-        return next((one for one in (self[id], *others) if one.draft.room == room), None)
+            return self.get(entry.id)
+        return next((one for one in (self[entry.id], *others) if one.draft.is_for(entry)), None)
 
-    def take(self, id: str, room: str) -> Posting | None:
-        """Remove the posting with this id for a room, and return it, if it is here."""
+    def find_draft(self, draft: Draft) -> Posting | None:
+        """Return the posting of a draft, if it is here."""
+        others = self.others.get(draft.id, ()) if self.others else ()
+        first = self.get(draft.id)
+        return next((one for one in (first, *others) if one and one.draft is draft), first)
+
+    def take(self, posting: Posting | None) -> Posting | None:
+        """Remove a posting that was found here, and return it."""
+        if posting is None:
+            return None
+        id = posting.draft.id
         others = self.others.get(id) if self.others else None
         if not others:
             return self.pop(id, None)
-        posting = self.find(id, room)
         if posting is self[id]:
             self[id] = others.pop(0)
-        elif posting:
+        else:
             others.remove(posting)
         if not others:
             del self.others[id]
@@ -145,7 +153,7 @@ class Pipeline:
         self._unconfirmed = PostingsById()  # reported as not confirmed
         self._size = 0  # characters of text in `_in_flight` and `_gathered`
         self.is_full = False  # that is over the bound: sessions must wait
-        self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by room
+        self._joins: Counter[str] = Counter()  # joins in `_in_flight` and `_gathered`, by id of the room
         self._join_count = 0  # the sum of `_joins`
         self._starved: dict[Session, None] = {}  # sessions that wait because of the bound
         self._busy = False  # a batch is with the log, or being delivered
@@ -166,7 +174,7 @@ class Pipeline:
             session.replies.append(posting)
             session.unsettled += size
         if type(body) is Joined:
-            self._joins[draft.room] += 1
+            self._joins[draft.room_id] += 1
             self._join_count += 1
         self._gathered.append(posting)
         if not (self._busy or self._planned):
@@ -198,31 +206,23 @@ class Pipeline:
     def find(self, entry: Entry) -> Posting | None:
         """Return the posting of an entry, if this process published it."""
         posting = self._in_flight.get(entry.id)
-        if posting and posting.draft.room == entry.room:
+        if posting and posting.draft.room_id == entry.room_id:
             return posting
-        return self._in_flight.find(entry.id, entry.room) or self._unconfirmed.find(entry.id, entry.room)
+        return self._in_flight.find(entry) or self._unconfirmed.find(entry)
 
     def wait_for_room(self, session: Session) -> None:
         """Resume a session when the pipeline is within its bound again."""
         self._starved[session] = None
 
     def has_joins(self, room: str) -> bool:
-        """Return whether a join of this room has no outcome yet."""
+        """Return whether a join of the room with this id has no outcome yet."""
         return room in self._joins
 
     def pending_joins(self, room: str) -> int:
-        """Return the number of users who are here and whose join of a room has no outcome yet."""
-        joins = (one for one in self if isinstance(one.draft.body, Joined) and one.draft.room == room)
+        """Return the number of users who are here and whose join of the room with an id has no outcome yet."""
+        joins = (one for one in self if isinstance(one.draft.body, Joined) and one.draft.room_id == room)
         users = (join.session.user for join in joins if join.session)
         return sum(bool(user and user.present) for user in users)
-
-    def move(self, room: str, to: str) -> None:
-        """Redirect the drafts for a renamed room to its new name."""
-        for posting in self:
-            if posting.draft.room == room:
-                posting.draft.room = to
-        if count := self._joins.pop(room, 0):
-            self._joins[to] += count
 
     # --- to the log ---------------------------------------------------------------------------------------------
 
@@ -283,7 +283,7 @@ class Pipeline:
         stored = []
         for entry in entries:
             flying = self._in_flight
-            if posting := flying.take(entry.id, entry.room) if flying.others else flying.pop(entry.id, None):
+            if posting := flying.take(flying.find(entry)) if flying.others else flying.pop(entry.id, None):
                 posting.entry = entry
                 stored.append(posting)
             elif self._unconfirmed:
@@ -292,7 +292,7 @@ class Pipeline:
 
     def _confirm(self, entry: Entry) -> None:
         """Tell the session of a draft that was reported as not confirmed that the draft is stored after all."""
-        posting = self._unconfirmed.take(entry.id, entry.room)
+        posting = self._unconfirmed.take(self._unconfirmed.find(entry))
         if posting and posting.session and not posting.session.closed:
             if posting.label:
                 posting.session.replies.append(posting.acknowledged(entry))
@@ -310,7 +310,8 @@ class Pipeline:
         have to wait until the disk has space for it.
         """
         lost, again = [], []
-        for posting in [one for draft in drafts if (one := self._in_flight.take(draft.id, draft.room))]:
+        flying = self._in_flight
+        for posting in [one for draft in drafts if (one := flying.take(flying.find_draft(draft)))]:
             if posting.draft.must_store and not _never_joined(posting):
                 posting.done = True
                 again.append(posting)
@@ -345,7 +346,7 @@ class Pipeline:
             draft, session = posting.draft, posting.session
             self._size -= posting.size
             if type(draft.body) is Joined:
-                self._forget_join(draft.room)
+                self._forget_join(draft.room_id)
             if session:
                 session.unsettled -= posting.size
                 if session.user and session.user.changing:
@@ -385,7 +386,7 @@ class Pipeline:
 def _never_joined(posting: Posting) -> bool:
     if not isinstance(posting.draft.body, Left) or posting.session is None:
         return False
-    join = posting.session.user.joining.get(posting.draft.room) if posting.session.user else None
+    join = posting.session.user.joining.get(posting.draft.room_id) if posting.session.user else None
     # A join whose outcome is not known may still be stored, and then the log needs the leave.
     return join is not None and join.error is not None and join.definite
 

@@ -23,6 +23,7 @@ from hubbub.model.codec import text_of
 from hubbub.model.conversation import conversation_of, partner_of
 from hubbub.model.entries import Body, Entry, Redacted
 from hubbub.model.events import Event, Notice, Private
+from hubbub.model.room.room_ids import RoomRef
 from hubbub.text import refusals
 
 TOLD = 100  # accounts of which a session remembers that it knows that messages to them are not stored
@@ -80,7 +81,7 @@ class PrivateLog:
             if error:
                 self._core.refuse(session, refusals.NOT_STORED(reason=error), label)
             else:
-                room = conversation_of(mine, account.id)
+                room = RoomRef("", conversation_of(mine, account.id))
                 posting = self._core.publish(session, room, body, tags, label, nick)
                 posting.recipient = recipient
                 answer = partial(self._settled, positions, posting, recipient, mine)
@@ -96,7 +97,7 @@ class PrivateLog:
         """Store the redaction of a message to an account, and show it to all sessions of both when it is stored."""
         user = owner(session)
         assert user.account
-        posting = self._core.publish(session, conversation_of(user.account.id, account.id), body)
+        posting = self._core.publish(session, RoomRef("", conversation_of(user.account.id, account.id)), body)
         posting.recipient = self._recipient(user, account)
 
     def _recipient(self, author: User, account: Account) -> Recipient:

@@ -391,7 +391,7 @@ class RemoteUsers:
         for user, room in ended:
             here = user.present and not user.is_remote and room.id in user.rooms
             if here and key_of(user.nick) not in self._core.nicks.losing:
-                self._core.rejoin(user, room.name)
+                self._core.rejoin(user, room)
 
     def _report(self, home: User, before: Person, who: Person) -> None:
         """Apply a report of a node: the rooms of one of its users, with the numbers of the joins.

@@ -30,7 +30,7 @@ class RoomLoader:
     Args:
         core: the log, the loaded rooms and the limits.
         take_in: appends the entries that were committed during the load to the room.
-        settle: unloads a room by its name if it is not needed.
+        settle: unloads a room if it is not needed.
         abroad: the remote users, with the members of rooms on other nodes.
 
     """
@@ -39,7 +39,7 @@ class RoomLoader:
         self,
         core: Core,
         take_in: Callable[[Room, Sequence[Entry]], None],
-        settle: Callable[[str], None],
+        settle: Callable[[Room], None],
         abroad: RemoteUsers,
     ) -> None:
         self.loaded = core.loaded
@@ -49,8 +49,8 @@ class RoomLoader:
         self._settle = settle
         self._abroad = abroad
         self._opening: dict[str, _Opening] = {}
-        # The room that is being handed to its waiting sessions, or "": it must stay loaded until all of them have it.
-        self.handing = ""
+        # The room that is being handed to its waiting sessions: it must stay loaded until all of them have it.
+        self.handing: Room | None = None
 
     def load(self, name: str, session: Session, then: Then) -> None:
         """Call `then` with a room, or with a BrokerError if it cannot be loaded.
@@ -75,16 +75,16 @@ class RoomLoader:
         """Cancel all loads that a session waits for, and return their names; their callbacks are not called."""
         return [name for name, opening in self._opening.items() if opening.waiters.pop(session, None)]
 
-    def hold_entries(self, name: str, entries: Sequence[Entry]) -> None:
-        """Hold committed entries for a room that is being loaded; do nothing for other rooms."""
-        if opening := self._opening.get(name):
+    def hold_entries(self, entries: Sequence[Entry]) -> None:
+        """Hold committed entries of one room that may be loaded just now, by the name that the room had then."""
+        if opening := self._opening.get(entries[0].room):
             opening.meanwhile += entries
 
-    def unload(self, name: str) -> None:
+    def unload(self, room: Room) -> None:
         """Remove a room from memory, and stop following its log."""
-        room = self.loaded.pop(name)
+        self.loaded.discard(room)
         self._abroad.room_unloaded(room)
-        self._log.close(name)
+        self._log.close(room.id)
 
     def _opened(self, name: str, state: OpenedRoom | BrokerError) -> None:
         opening = self._opening.pop(name)
@@ -94,17 +94,14 @@ class RoomLoader:
             return
         room = self.loaded.get(name)  # a room renamed to this name meanwhile
         if room is None:
-            room = self.loaded[name] = Room(name, state, self._history)
+            room = Room(name, state, self._history)
+            self.loaded.add(room)
             self._abroad.room_loaded(room)
-            end, meanwhile = state.seq, []
-            for entry in opening.meanwhile:
-                # Other entries belong to another room that had this name before, or to the loaded state already.
-                if entry.seq > end >= entry.prev:
-                    end = entry.seq
-                    meanwhile.append(entry)
+            # Other entries belong to another room that had this name before, or to the loaded state already.
+            meanwhile = [entry for entry in opening.meanwhile if entry.room_id == room.id and entry.seq > state.seq]
             if meanwhile:
                 self._take_in(room, meanwhile)
-        self.handing = name
+        self.handing = room
         try:
             for session, then in list(opening.waiters.items()):
                 if room.name == name:
@@ -113,5 +110,5 @@ class RoomLoader:
                     # An earlier callback has renamed the room: load the next one of this name.
                     self.load(name, session, then)
         finally:
-            self.handing = ""
-        self._settle(room.name)
+            self.handing = None
+        self._settle(room)

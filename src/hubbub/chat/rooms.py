@@ -36,7 +36,7 @@ class Rooms:
         self._delivery = core.delivery
         self._waking = RoomLoader(core, self._take_in, self.close_if_empty, remote)
         self.loaded = self._waking.loaded
-        self._visits: dict[Session, set[str]] = {}  # rooms that stay loaded for a session, member or not
+        self._visits: dict[Session, set[str]] = {}  # ids of rooms that stay loaded for a session, member or not
         # Sessions that asked to watch a room that is hidden from them. They begin when it becomes visible: until then a
         # hidden room must look like one that does not exist yet.
         self._parked: dict[Session, str] = {}
@@ -59,15 +59,16 @@ class Rooms:
             self.focus(session, known.id)
             self._core.reply(session, Notice((f"You are in {room}",)))
             return
-        if room in user.joining:
+        there = self.loaded.get(room)
+        if room in user.asking or (there and there.id in user.joining):
             return
-        if len(user.rooms) + len(user.joining) >= self._limits.max_rooms:
+        if len(user.rooms) + len(user.joining) + len(user.asking) >= self._limits.max_rooms:
             raise refusals.TOO_MANY_ROOMS(limit=self._limits.max_rooms)
         if self._is_coming(room):
             self._core.refuse(session, refusals.ROOM_ON_ITS_WAY(room=room), room=room)
             return
         self._core.block(session, self._core.budget.joins.charge(session.address))
-        user.joining[room] = None
+        user.asking.add(room)
         self.load(session, room, partial(self._ask_in, session, room, after, key))
 
     def watch(self, session: Session, name: str, after: int | None = None) -> None:
@@ -89,11 +90,13 @@ class Rooms:
         The rooms stay loaded at least until `end_visit`. A room that cannot be read is not in `loaded` then. `then` is
         not called if the session leaves before that.
         """
-        self._visits[session] = set(names)
+        visited = self._visits[session] = set()
         left = len(names)
 
-        def opened(_: Room | BrokerError) -> None:
+        def opened(room: Room | BrokerError) -> None:
             nonlocal left
+            if not isinstance(room, BrokerError):
+                visited.add(room.id)
             left -= 1
             if not left:
                 then()
@@ -113,8 +116,9 @@ class Rooms:
 
     def end_visit(self, session: Session) -> None:
         """End a session's visit: unload the visited rooms that are not needed otherwise."""
-        for name in self._visits.pop(session, ()):
-            self.close_if_empty(name)
+        for id in self._visits.pop(session, ()):
+            if room := self.loaded.by_id.get(id):
+                self.close_if_empty(room)
 
     def is_free(self, name: str) -> bool:
         """Return whether no room of this name is loaded or being loaded here, and none is being renamed to it."""
@@ -132,7 +136,7 @@ class Rooms:
             Refused: too many rooms were opened from that address.
 
         """
-        if not room.end.seq and room.name != LOBBY and not self._core.pipeline.pending_joins(room.name):
+        if not room.end.seq and room.name != LOBBY and not self._core.pipeline.pending_joins(room.id):
             self._core.budget.open_room(session.address)
 
     def _is_coming(self, name: str) -> bool:
@@ -150,7 +154,7 @@ class Rooms:
 
         """
         room = self.of(session, name)
-        self._core.publish(session, room.name, Left(self._core.reason(session, room, reason)))
+        self._core.publish(session, room.state, Left(self._core.reason(session, room, reason)))
 
     def of(self, session: Session, name: str = "") -> Room:
         """Return a room that the session is in, its current one by default.
@@ -194,8 +198,8 @@ class Rooms:
     def withdraw(self, session: Session) -> None:
         """Cancel a session's pending loads and watches, and end its visit."""
         for name in self._waking.withdraw(session):
-            if session.user and not session.user.joining.get(name):
-                session.user.joining.pop(name, None)
+            if session.user:
+                session.user.asking.discard(name)
         for one in [one for one in session.pending if isinstance(one, Operation) and one.kind == "load"]:
             session.end(one)
         self._parked.pop(session, None)
@@ -205,10 +209,11 @@ class Rooms:
 
     def _ask_in(self, session: Session, name: str, after: int | None, key: str, room: Room | BrokerError) -> None:
         user = owner(session)
+        user.asking.discard(name)
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
-            count = room.count + self._core.pipeline.pending_joins(room.name) if room.state.limit else 0
+            count = room.count + self._core.pipeline.pending_joins(room.id) if room.state.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
             if refused := may(self._core.viewer(session, key=key), Action.JOIN, room.state, count):
@@ -218,10 +223,9 @@ class Rooms:
             if room.state.accepts_key(key):
                 user.trust(room.id)
         except Refused as refusal:
-            user.joining.pop(name, None)
             self._core.refuse(session, refusal, room=name)
             return
-        posting = user.joining[name] = self._core.publish(session, name, Joined(user.real))
+        posting = user.joining[room.id] = self._core.publish(session, room.state, Joined(user.real))
         posting.after = after
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
@@ -268,7 +272,7 @@ class Rooms:
         on. With `after` the session that joined is written all entries after that number instead.
         """
         user = owner(author(posting))
-        user.joining.pop(room.name, None)
+        user.joining.pop(room.id, None)
         user.rooms[room.id] = room
         cursor = batch.cursor(index)
         left = room.absent.pop((key_of(user.nick), user.host), None)
@@ -301,7 +305,7 @@ class Rooms:
         given = [ModeChange(True, letter, user.mask) for letter in dict.fromkeys("".join(rights.values()))]
         session = user.sessions[0] if user.sessions else user.last_session
         assert session is not None
-        self._core.publish(session, room.name, ModesChanged((*taken, *given)))
+        self._core.publish(session, room.state, ModesChanged((*taken, *given)))
 
     def bring(self, user: User, name: str) -> None:
         """Show the sessions of a user a room that the user has joined on another node; load it if needed."""
@@ -437,20 +441,13 @@ class Rooms:
             session.current = ""
             if session.rooms and not session.closed:
                 self.focus(session, next(reversed(session.rooms)))
-        self.close_if_empty(room.name)
+        self.close_if_empty(room)
 
     def moved(self, room: Room, entry: Entry, body: RoomRenamed) -> None:
         """Rename a room after the rename was stored, here and in all that refers to it by name."""
-        before, to = entry.room, body.to
-        del self.loaded[before]
-        self.loaded[to] = room
-        self._core.pipeline.move(before, to)
+        to = body.to
+        before = self.loaded.rename(room, to)
         self._remote.move(before, to)
-        for visited in self._visits.values():
-            if before in visited:
-                visited.add(to)
-        for user in (*room.members, *self._core.users.values()):
-            user.move(before, to)
         for user in [one for one in room.members if one.account and one.account.stays and not one.is_remote]:
             self._core.on_user_changed(user)
         # The sessions are copied: an event stream of the API ends when it gets RoomNameChanged.
@@ -459,24 +456,25 @@ class Rooms:
             self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
         self._admit_parked(room)
 
-    def close_if_empty(self, name: str) -> None:
+    def close_if_empty(self, room: Room) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
-        room = self.loaded.get(name)
-        if room is None or room.sessions or name == self._waking.handing or self._core.pipeline.has_joins(name):
+        if room.id not in self.loaded.by_id or room is self._waking.handing:
+            return
+        if room.sessions or self._core.pipeline.has_joins(room.id):
             return
         if any(not member.is_remote for member in room.members):  # owners of accounts who have no session now
             return
-        if any(name in visited for visited in self._visits.values()):
+        if any(room.id in visited for visited in self._visits.values()):
             return
         self._delivery.forget(room)
-        self._waking.unload(name)
+        self._waking.unload(room)
 
     def _take_in(self, room: Room, entries: Sequence[Entry]) -> None:
         self.advance(room, entries)
 
-    def keep(self, name: str, entries: Sequence[Entry]) -> None:
+    def keep(self, entries: Sequence[Entry]) -> None:
         """Hold committed entries of a room that is being loaded, until it is loaded."""
-        self._waking.hold_entries(name, entries)
+        self._waking.hold_entries(entries)
 
 
 def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:

@@ -384,6 +384,7 @@ class User(RoomMemory):
         "account",
         "active",
         "address",
+        "asking",
         "away",
         "changing",
         "details",
@@ -432,8 +433,8 @@ class User(RoomMemory):
         self.unread: set[str] = set()  # the accounts whose private messages no session took
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone
-        # The rooms that it has asked to join and is not in yet, with the posting of the join, None before that.
-        self.joining: dict[str, Posting | None] = {}
+        self.asking: set[str] = set()  # the names of the rooms that are being loaded because it wants to join them
+        self.joining: dict[str, Posting] = {}  # its joins that have no outcome yet, by the ids of the rooms
         # Its joins, leaves and renames that have no outcome yet, and the operations before them. The next commands of
         # all its sessions wait for them: two changes at once would both start from the same state.
         self.changing: dict[Operation | Posting, None] = {}
@@ -516,8 +517,8 @@ class User(RoomMemory):
         return [body.nick for body in bodies if isinstance(body, NickChanged)]
 
     def leave_of(self, room: str) -> Draft | None:
-        """Return the draft of its leave of a room, if it is not stored yet."""
-        return next((draft for draft in self.changes(Left) if draft.room == room), None)
+        """Return the draft of its leave of the room with an id, if it is not stored yet."""
+        return next((draft for draft in self.changes(Left) if draft.room_id == room), None)
 
     # --- what it remembers of rooms that it is not in ----------------------------------------------------------------
 
@@ -534,13 +535,6 @@ class User(RoomMemory):
         if self.account is None:
             return list(masks)
         return [mask for mask in masks if not is_account(mask) or mask.endswith(f"!{self.host}")]
-
-    def move(self, before: str, to: str) -> None:
-        """Carry all that it knows of a room over to the room's new name."""
-        if join := self.joining.get(before):
-            # A join without a posting still waits for the load of a room: it will open a new one of the old name.
-            del self.joining[before]
-            self.joining[to] = join
 
 
 Room: TypeAlias = LoadedRoom[User, Session]

@@ -80,10 +80,11 @@ def entry_of(  # noqa: PLR0913 - the fields of a record
     id: str,
     host: str = "",
     tags: str = "",
+    room_id: str = "",
 ) -> Entry:
-    """Return the entry of a record, by the record's fields."""
+    """Return the entry of a record, by the record's fields and the id of its room."""
     body, tags = body_of(kind, text, tags, id)
-    return Entry(room, seq, prev, time, nick, id, body, host, tags)
+    return Entry(room, seq, prev, time, nick, id, body, host, tags, room_id)
 
 
 def shown_record(entry: Entry) -> Record:

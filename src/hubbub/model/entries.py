@@ -197,6 +197,7 @@ class Entry(Struct, frozen=True, gc=False):
         host: a form of the author's address, like `~nc@1f2e3d4c5a.nc`: it never shows the address, but is the same for
             the same address.
         tags: the client's tags in IRC syntax (`+draft/reply=x.1`), besides hubbub's own (text/tags.py).
+        room_id: the id of the room (model/room/room_ids.py), which a rename does not change; "" if it is in no log.
 
     """
 
@@ -209,6 +210,7 @@ class Entry(Struct, frozen=True, gc=False):
     body: Body
     host: str = ""
     tags: str = ""
+    room_id: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -220,13 +222,15 @@ class Draft(Struct):
     """An entry before its commit: it has no number yet, and no other session has seen it.
 
     Args:
-        room: the room's name.
+        room: the room's name when the draft was made.
         nick: the nick of the author.
         body: the content.
         id: as in an entry; it is assigned before the commit, to recognise a retry.
         host: as in an entry.
         tags: as in an entry.
         must_store: repeat a failed commit until it succeeds (for example a leave: its user is gone anyway).
+        room_id: the room's id, which the room keeps if it is renamed before the commit; "" for the room that has the
+            name then.
 
     """
 
@@ -237,3 +241,8 @@ class Draft(Struct):
     host: str = ""
     tags: str = ""
     must_store: bool = False
+    room_id: str = ""
+
+    def is_for(self, entry: Entry) -> bool:
+        """Return whether an entry with the draft's id is in the draft's room."""
+        return self.room_id == entry.room_id if self.room_id else self.room == entry.room

@@ -74,7 +74,7 @@ class MemoryBroker:
         self._now = 0.0
         self._log: deque[Entry] = deque()
         self._rooms: dict[str, _Room] = {}  # by name
-        self._ids: set[str] = set()  # of all rooms
+        self._by_id: dict[str, _Room] = {}  # the same rooms
 
     def start(self, committed: Committed, failed: Failed) -> None:
         """Deliver outcomes on the running loop."""
@@ -89,22 +89,16 @@ class MemoryBroker:
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Order drafts, and store them as entries; drop the oldest entries beyond the bound."""
         now = self._now = stamp(self._clock(), self._now)
-        rooms: dict[str, _Room] = {}  # by the names that the drafts use: this batch may rename a room
-        entries = []
-        for draft in drafts:
-            room = rooms.get(draft.room) or self._room(draft.room)
-            rooms[draft.room] = room
-            entries.append(self._append(draft, room, now))
-        self._loop.call_soon(self._committed, entries)
+        self._loop.call_soon(self._committed, [self._append(draft, self._room(draft), now) for draft in drafts])
 
     def open(self, room: str, latest: int, done: Callable[[OpenedRoom | BrokerError], None]) -> None:
         """Call `done` later with the state of a room and its `latest` newest messages."""
-        said = self._answer(Latest(room, latest, viewer=SYSTEM)).entries
+        said = self._named(self._answer(Latest(room, latest, viewer=SYSTEM))).entries
         known = self._rooms.get(room) or _Room(room, self._new_id(room))
         recent = list(islice(reversed(known.log), LOOKED_BACK))[::-1]
         self._loop.call_soon(done, OpenedRoom(known.last, known.state.snapshot(), said, recent, known.state.id))
 
-    def close(self, room: str) -> None:
+    def close(self, id: str) -> None:
         """Do nothing: `open` made no subscription."""
 
     def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:
@@ -112,7 +106,7 @@ class MemoryBroker:
         if isinstance(query, AllRooms):
             self._loop.call_soon(done, self._all_rooms(query))
         elif self._lets_read(query, done):
-            self._loop.call_soon(done, self._answer(query))
+            self._loop.call_soon(done, self._named(self._answer(query)))
 
     def search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search in one of the next iterations of the loop; a search may take several."""
@@ -147,46 +141,40 @@ class MemoryBroker:
         """Call `done` later with None: memory can always commit."""
         self._loop.call_soon(done, None)
 
-    def _room(self, name: str) -> _Room:
-        room = self._rooms.get(name)
+    def _room(self, draft: Draft) -> _Room:
+        name, id = draft.room, draft.room_id
+        room = self._by_id.get(id) if id else self._rooms.get(name)
         if room is None:
-            room = self._rooms[name] = _Room(name, self._new_id(name))
-            self._ids.add(room.state.id)
+            room = self._rooms[name] = _Room(name, id or self._new_id(name))
+            self._by_id[room.state.id] = room
         return room
 
     def _new_id(self, name: str) -> str:
-        return new_room_id(name, self._ids.__contains__)
+        return new_room_id(name, self._by_id.__contains__)
 
     def _append(self, draft: Draft, room: _Room, now: float) -> Entry:
         self._seq += 1
-        body, name = draft.body, room.state.name
-        entry = Entry(name, self._seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags)
+        body, name, id = draft.body, room.state.name, room.state.id
+        entry = Entry(name, self._seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags, id)
         room.last = self._seq
         room.log.append(entry)
         self._log.append(entry)
         if room.state.apply(entry) and room.state.name != name:
-            self._move(room, name)
+            self._rooms[room.state.name] = self._rooms.pop(name)
         if target := target_of(body):
             self._overlay(room, target, body)
         self._size += len(text_of(body)) + ENTRY_COST
         # The oldest entry of the log is also the oldest of its room, so both ends stay in step.
         while self._size > self._bound:
             oldest = self._log.popleft()
-            self._rooms[oldest.room].log.popleft()
+            self._by_id[oldest.room_id].log.popleft()
             self._size -= len(text_of(oldest.body)) + ENTRY_COST
         return entry
-
-    def _move(self, room: _Room, before: str) -> None:
-        """Give the entries of a renamed room its new name."""
-        to = room.state.name
-        self._rooms[to] = self._rooms.pop(before)
-        room.log = deque(structs.replace(entry, room=to) for entry in room.log)
-        self._log = deque(structs.replace(entry, room=to) if entry.room == before else entry for entry in self._log)
 
     def _overlay(self, room: _Room, target: str, by: Body) -> None:
         for log in (room.log, self._log):
             for index, entry in enumerate(log):
-                if entry.id == target and entry.room == room.state.name:
+                if entry.id == target and entry.room_id == room.state.id:
                     log[index] = now = overlaid(entry, by)
                     if log is self._log:
                         self._size -= len(text_of(entry.body)) - len(text_of(now.body))
@@ -200,7 +188,7 @@ class MemoryBroker:
 
         def look() -> None:
             for entry in islice(entries, SLICE):
-                if words.are_in(text_of(entry.body)) and reads(entry.room):
+                if words.are_in(text_of(entry.body)) and reads(self._by_id[entry.room_id].state.name):
                     found.append(entry)
                     if len(found) > query.limit:
                         break
@@ -208,7 +196,7 @@ class MemoryBroker:
                 if length_hint(entries) and not (query.asker and query.asker.closed):
                     self._loop.call_soon(look)
                     return
-            done(page(True, found, query.limit))
+            done(self._named(page(True, found, query.limit)))
 
         self._loop.call_soon(look)
 
@@ -228,6 +216,15 @@ class MemoryBroker:
                 return page(True, (e for e in newest if not query.kinds or e.kind in query.kinds), query.limit)
             case Around():
                 return around(self._entries(query.room), query)
+
+    def _named(self, found: LogPage) -> LogPage:
+        """Return a page on which the entries have the names that their rooms have now."""
+        names = [self._by_id[entry.room_id].state.name for entry in found.entries]
+        entries = [
+            entry if entry.room == name else structs.replace(entry, room=name)
+            for entry, name in zip(found.entries, names, strict=True)
+        ]
+        return structs.replace(found, entries=entries)
 
     def _entries(self, name: str) -> deque[Entry]:
         room = self._rooms.get(name)

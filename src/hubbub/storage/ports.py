@@ -11,8 +11,9 @@ KeyValueStore (key_value.py) and Cluster (cluster/port.py).
  2. `committed` gets the entries of each room in the order of the room. The seqs of a room rise (not densely), and the
     `prev` of each entry is the seq of the entry before it. No entry is delivered twice.
  3. Drafts of one room are stored in the order in which they were published, also within one batch.
- 4. `open(room, latest, done)`: `done` gets the room's state; from then on every entry of the room is delivered.
-    `close(room)` ends that.
+ 4. `open(room, latest, done)`: `done` gets the state of the room with a name, and with it the room's id, which a rename
+    does not change; from then on every entry of the room is delivered. `close(id)` ends that. Drafts and delivered
+    entries name their room by the id, so a draft reaches its room although the room was renamed meanwhile.
  5. `read(query, done)`: `done` gets a LogPage (for AllRooms a RoomList) of committed entries that model/access.py lets
     the query's viewer see. It gets Closed if a room is not open to the viewer, and an empty page for a hidden room. A
     page holds at most MAX_PAGE characters of text, but at least one entry if there is one.

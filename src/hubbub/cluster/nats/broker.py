@@ -28,7 +28,7 @@ from hubbub.cluster.nats.log.subscriptions import Subscriptions
 from hubbub.cluster.nats.messages import GONE
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError, Closed
-from hubbub.model.entries import Draft, Entry, RoomRenamed
+from hubbub.model.entries import Draft, Entry
 from hubbub.model.queries import After, AllRooms, Latest, LogPage, LogQuery, OpenedRoom, RoomList
 from hubbub.model.room.absent import LOOKED_BACK
 from hubbub.model.viewer import SYSTEM
@@ -181,16 +181,12 @@ class JetStreamBroker:
         before = known[0].seq if known else end_of(feed.last) + 1
         return (await reading.answer(feed, Latest(feed.room, count - len(known), before, every, viewer=SYSTEM))).entries
 
-    def close(self, room: str) -> None:
+    def close(self, id: str) -> None:
         """Mark a room as unused: it is not followed any more after a while without use."""
-        self.following.let_go(room)
+        self.following.let_go(id)
 
     def _hand_on(self, entries: Sequence[Entry]) -> None:
         self.publisher.newest = max(self.publisher.newest, entries[-1].time)
-        for entry in entries:
-            if isinstance(entry.body, RoomRenamed):
-                self.following.moved(entry.room, entry.body.to)
-                self.publisher.moved(entry.room, entry.body.to)
         self._committed(entries)
 
     # --- publishing -----------------------------------------------------------------------------------------------

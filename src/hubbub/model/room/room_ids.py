@@ -8,6 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import NamedTuple, Protocol
+
+
+class NamedRoom(Protocol):
+    """A room with its id and the name that it has now, such as a RoomState or a RoomRef."""
+
+    @property
+    def id(self) -> str:
+        """The id of the room; "" for the room that has the name."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """The folded name of the room."""
+        ...
+
+
+class RoomRef(NamedTuple):
+    """The id and the name of a room that need not be loaded."""
+
+    id: str
+    name: str
 
 
 def new_room_id(name: str, is_taken: Callable[[str], bool]) -> str:

@@ -37,6 +37,7 @@ class Archive(Store):
     def __init__(self, folder: Path, write: bool = False, salvage: bool = False) -> None:
         self._salvage = salvage
         self._imported = ImportedRooms[int]()
+        self._by_name: dict[str, WrittenRoom] = {}  # the rooms of `_rooms`, by their names in the import
         super().__init__(folder, write)
 
     def _connect(self, mode: str = "rw") -> sqlite3.Connection:
@@ -120,7 +121,7 @@ class Archive(Store):
             if seq > until:
                 break
             name = called
-        entry = self._entry(name, seq, *fields) if name else None
+        entry = self._entry("", name, seq, *fields) if name else None
         self.left_out += entry is None
         return entry
 
@@ -153,7 +154,7 @@ class Archive(Store):
                 if isinstance(entry.body, RoomRenamed):
                     self._free(entry, entry.body.to)
                 if self._apply(room, structs.replace(entry, seq=seq, prev=prev)):
-                    self._rooms[room.state.name] = self._rooms.pop(entry.room)
+                    self._by_name[room.state.name] = self._by_name.pop(entry.room)
                     room.save(db)
             db.executemany(INSERT, rows)
             for id, body in overlays:
@@ -162,15 +163,19 @@ class Archive(Store):
                 room.save(db)
             db.execute("COMMIT")
         except (sqlite3.Error, BrokerError) as error:
-            self._rooms.clear()  # their states may be ahead of the log
+            self._clear()  # the states of the rooms may be ahead of the log
             self._recover()
             raise BrokerError(sentence(error) if isinstance(error, sqlite3.Error) else str(error)) from error
         count, self.last = seq - self.last, seq
         if len(self._rooms) > ROOMS_KEPT:
-            self._rooms.clear()
+            self._clear()
         if self._mark:
             self._mark.note(seq)
         return count
+
+    def _clear(self) -> None:
+        self._rooms.clear()
+        self._by_name.clear()
 
     def _fresh(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, WrittenRoom]]:
         """Yield the entries that are not in the log, each once and with its room: a file may contain an entry twice."""
@@ -178,7 +183,8 @@ class Archive(Store):
         for entry in entries:
             holders = known.setdefault(entry.id, set())
             if not self._imported.is_known(entry, holders):
-                room = self._rooms.get(entry.room) or self._room(entry.room)
+                room = self._by_name.get(entry.room) or self._room(entry.room)
+                self._by_name[entry.room] = room
                 holders.add(room.id)
                 self._imported.note(entry, room.id)
                 yield entry, room

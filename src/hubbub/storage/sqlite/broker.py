@@ -157,7 +157,7 @@ class SqliteBroker:
         """Read the state of a room and call `done` with it; no subscription is needed, since all entries are local."""
         self._ask(lambda store: store.opened(room, latest), done, self._questions)
 
-    def close(self, room: str) -> None:
+    def close(self, id: str) -> None:
         """Do nothing: `open` made no subscription."""
 
     def read(self, query: LogQuery | AllRooms, done: Callable[[Any], None]) -> None:

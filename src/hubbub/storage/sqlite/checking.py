@@ -149,7 +149,7 @@ def _rows(log: EntryReader, counts: array[int], progress: Progress) -> Iterator[
 
     rows = salvage.walk(db, f"{fields(log._version)}, room", 0, False, lost)
     for done, (seq, prev, when, *rest, room) in enumerate(rows, 1):
-        entry = log._entry(names.get(room, ""), seq, prev, when, *rest)
+        entry = log._entry("", names.get(room, ""), seq, prev, when, *rest)
         if entry is None or not entry.room or not _is_time(when):
             bad += 1
             if bad <= LISTED:

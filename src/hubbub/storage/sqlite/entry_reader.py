@@ -31,9 +31,9 @@ class EntryReader:
             if entry := self._entry(*row):
                 yield entry
 
-    def _entry(self, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
+    def _entry(self, key: str, room: str, seq: int, prev: int, when: float, *rest: Any) -> Entry | None:
         *texts, sum = rest
-        entry = entry_of(room, seq, prev, when, tuple(texts), sum)
+        entry = entry_of(room, seq, prev, when, tuple(texts), sum, key)
         if entry is None:
             self._skipped += 1
             self.damage = self.damage or "some of its entries have been changed or damaged"

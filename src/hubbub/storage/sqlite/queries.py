@@ -256,15 +256,16 @@ class QueryReader(EntryReader):
         self, start: int, newest_first: bool, room: str | None = None, without: Collection[int] = ()
     ) -> Iterator[Entry]:
         """Yield the readable entries from number `start` on, of one room or of all rooms except those in `without`."""
-        names = dict(self._db.execute("SELECT id, name FROM room").fetchall())
+        key = "key" if self._version >= ROOM_KEYS else "name"
+        names = {id: (key, name) for id, key, name in self._db.execute(f"SELECT id, {key}, name FROM room").fetchall()}
 
         def lost(count: int) -> None:
             self._skipped += max(1, count)
 
         columns = fields(self._version) + ", room"
         for *row, id in salvage.walk(self._db, columns, start, newest_first, lost):
-            name = names.get(id)
-            if name and room in (None, name) and id not in without and (entry := self._entry(name, *row)):
+            key, name = names.get(id, ("", ""))
+            if name and room in (None, name) and id not in without and (entry := self._entry(key, name, *row)):
                 yield entry
 
     def _salvaged(self, query: Query) -> LogPage:

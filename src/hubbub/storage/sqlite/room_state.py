@@ -34,16 +34,17 @@ class WrittenRoom:
         id: the number of the room in the tables.
         last: the number of its last entry.
         name: its name.
+        key: its id.
         stored: its snapshot in the table; an older version may have left entries there that are overruled.
 
     """
 
     __slots__ = ("_stored_row", "changed", "id", "last", "state")
 
-    def __init__(self, id: int, last: int, name: str, stored: Sequence[Entry]) -> None:
+    def __init__(self, id: int, last: int, name: str, key: str, stored: Sequence[Entry]) -> None:
         self.id = id
         self.last = last
-        self.state = RoomState(name, stored)
+        self.state = RoomState(name, stored, key)
         self.changed = False  # whether the state has changes that are not stored
         self.state.touched = {one.seq for one in stored if self.state.share(one.seq) != one}
         self._stored_row = self._row

@@ -133,11 +133,13 @@ def row(entry: Entry, seq: int, room: int, prev: int) -> tuple[Any, ...]:
     return seq, room, prev, entry.time, *texts, checksum(texts)
 
 
-def entry_of(room: str, seq: int, prev: int, time: float, texts: Texts, sum: int | None) -> Entry | None:
-    """Return the entry of a row, None if the row is damaged."""
+def entry_of(  # noqa: PLR0913 - the fields of a row
+    room: str, seq: int, prev: int, time: float, texts: Texts, sum: int | None, key: str = ""
+) -> Entry | None:
+    """Return the entry of a row in a room with a name and an id, None if the row is damaged."""
     try:
         if checksum(texts) == sum or sum is None:
-            return codec.entry_of(room, seq, prev, time, *texts)
+            return codec.entry_of(room, seq, prev, time, *texts, key)
     except ValueError:  # invalid UTF-8 (see `lenient`)
         pass
     return None

@@ -69,7 +69,7 @@ class Store(QueryReader):
         self._folder = folder
         self._path = folder / FILE
         self._write = write
-        self._rooms: dict[str, WrittenRoom] = {}  # by name
+        self._rooms: dict[str, WrittenRoom] = {}  # by the ids of the rooms
         self._tidying = trimming.Trimming()
         self._mark: Watermark | None = None
         self.forgotten = 0  # entries deleted by retention since the log was opened
@@ -152,7 +152,9 @@ class Store(QueryReader):
             trimming.prepare(self._db)
             version = VERSION
         self._version = version
-        self._select = f"SELECT room.name, {schema.fields(version)} FROM entry JOIN room ON room.id = entry.room"
+        key = "key" if version >= schema.ROOM_KEYS else "name"
+        columns = f"room.{key}, room.name, {schema.fields(version)}"
+        self._select = f"SELECT {columns} FROM entry JOIN room ON room.id = entry.room"
 
     def _look(self) -> None:
         """Read where the log ends: numbers continue after it, and no number is used twice."""
@@ -223,7 +225,6 @@ class Store(QueryReader):
         db = self._db
         now = stamp(now, self.newest)
         self._check_in_place()
-        rooms: dict[str, WrittenRoom] = {}  # by the names that the drafts use: this batch may rename a room
         rows: list[tuple[Any, ...]] = []
         changed: dict[int, WrittenRoom] = {}
         overlays: list[tuple[int, Body]] = []
@@ -231,10 +232,11 @@ class Store(QueryReader):
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
                 seq += 1
-                room = rooms.get(draft.room) or self._rooms.get(draft.room) or self._room(draft.room)
-                rooms[draft.room] = room
-                name, body = room.state.name, draft.body
-                entries.append(Entry(name, seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags))
+                room = self._rooms.get(draft.room_id) or self._room(draft.room, draft.room_id)
+                state, body = room.state, draft.body
+                entries.append(
+                    Entry(state.name, seq, room.last, now, draft.nick, draft.id, body, draft.host, draft.tags, state.id)
+                )
                 rows.append(schema.row(entries[-1], seq, room.id, room.last))
                 room.last = seq
                 if type(body) is Said:
@@ -242,7 +244,6 @@ class Store(QueryReader):
                 overlays.append((room.id, body))
                 changed[room.id] = room
                 if self._apply(room, entries[-1]):
-                    self._rooms[room.state.name] = self._rooms.pop(name)
                     room.save(db)  # now, because a later rename of the batch may give the old name to another room
             db.executemany(INSERT, rows)
             for id, body in overlays:
@@ -300,22 +301,21 @@ class Store(QueryReader):
         self._db.execute("CREATE TABLE IF NOT EXISTS former (seq INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT")
         self._db.execute("INSERT OR REPLACE INTO former VALUES (?, ?)", (seq, name))
 
-    def _room(self, name: str) -> WrittenRoom:
-        """Return a room to write to; make it if it does not exist. Raises sqlite3.Error."""
-        if room := self._rooms.get(name):
-            return room
-        room = self._rooms[name] = self._written(self._id_of(name), name)
-        return room
+    def _room(self, name: str, key: str = "") -> WrittenRoom:
+        """Return the room with an id to write to, without an id the one with the name; make it if it does not exist.
 
-    def _id_of(self, name: str) -> int:
-        row = self._db.execute("SELECT id FROM room WHERE name = ?", (name,)).fetchone()
+        Raises sqlite3.Error.
+        """
+        found = "SELECT id, name, key FROM room WHERE "
+        row = self._db.execute(f"{found} {'key' if key else 'name'} = ?", (key or name,)).fetchone()
         if row is None:
-            made = "INSERT INTO room (name, key) VALUES (?, ?) RETURNING id"
-            row = self._db.execute(made, (name, self._room_id(name))).fetchone()
-        return int(row[0])
-
-    def _written(self, id: int, name: str) -> WrittenRoom:
-        return WrittenRoom(id, self._last_of(id), name, room_state.snapshot_of(self._db, id, name))
+            made = "INSERT INTO room (name, key) VALUES (?, ?) RETURNING id, name, key"
+            row = self._db.execute(made, (name, key or self._room_id(name))).fetchone()
+        id, name, key = row
+        if key not in self._rooms:
+            stored = room_state.snapshot_of(self._db, id, name)
+            self._rooms[key] = WrittenRoom(id, self._last_of(id), name, key, stored)
+        return self._rooms[key]
 
     def _recover(self) -> None:
         """Roll the transaction back; open a new connection if even that fails."""
@@ -363,8 +363,9 @@ class Store(QueryReader):
         except sqlite3.Error as error:
             raise _failure(error) from error
         # Either all drafts are stored or none; another batch may have stored entries of the same events in other rooms.
-        wanted = {(draft.id, draft.room) for draft in drafts}
-        return found if len(found) == len(drafts) else [one for one in found if (one.id, one.room) in wanted]
+        if len(found) == len(drafts):
+            return found
+        return [one for one in found if any(draft.id == one.id and draft.is_for(one) for draft in drafts)]
 
     def look_up(self, act: Callable[[sqlite3.Connection], T]) -> T:
         """Return the result of a function that reads tables beside the log. Raises BrokerError."""

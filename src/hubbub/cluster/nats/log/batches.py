@@ -122,9 +122,10 @@ def line(what: Draft | Entry, time: float) -> PackedEntry:
     return PackedEntry(kind, time, what.nick, text, what.id, what.host, tags)
 
 
-def entry(room: str, number: int, prev: int, one: PackedEntry) -> Entry:
+def entry(room: str, number: int, prev: int, one: PackedEntry, room_id: str = "") -> Entry:
     """Return a stored entry as an entry of a room, with its number and the number of the entry before it."""
-    return codec.entry_of(room, number, prev, one.time, one.kind, one.nick, one.text, one.id, one.host, one.tags)
+    texts = one.nick, one.text, one.id, one.host, one.tags
+    return codec.entry_of(room, number, prev, one.time, one.kind, *texts, room_id)
 
 
 def cut(drafts: Sequence[T], same: Callable[[T], Any]) -> Sequence[T]:
@@ -149,11 +150,11 @@ def message_of(number: int) -> int:
     return number // STEP
 
 
-def entries(room: str, message: int, previous: int, pack: EntryBatch) -> Iterator[Entry]:
+def entries(room: str, message: int, previous: int, pack: EntryBatch, room_id: str = "") -> Iterator[Entry]:
     """Yield the entries of a message, numbered; `previous` is the room's message before it."""
     prev = end_of(previous)
     number = end_of(message) - len(pack.entries)
     for one in pack.entries:
         number += 1
-        yield entry(room, number, prev, one)
+        yield entry(room, number, prev, one, room_id)
         prev = number

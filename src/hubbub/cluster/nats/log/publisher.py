@@ -96,11 +96,6 @@ class Publisher:
             self.answers = answers
             self.answers_changed()
 
-    def moved(self, before: str, to: str) -> None:
-        """Move the queue of a renamed room to its new name."""
-        if outgoing := self.outgoing.pop(before, None):
-            self.outgoing[to] = outgoing
-
     async def give_up(self) -> None:
         """Stop publishing: report unsent drafts as not stored, and drafts under way as not confirmed."""
         await self._tasks.stop()
@@ -140,47 +135,46 @@ class Publisher:
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Queue drafts for the log, those of each room in their order; one task for each room publishes them."""
         for draft in drafts:
-            outgoing = self.outgoing.get(draft.room)
+            key = draft.room_id or f"#{draft.room}"  # no id has a `#`
+            outgoing = self.outgoing.get(key)
             if outgoing is None:
-                outgoing = self.outgoing[draft.room] = QueuedBatch()
-                self._tasks.spawn(self._send(draft.room, outgoing))
+                outgoing = self.outgoing[key] = QueuedBatch()
+                self._tasks.spawn(self._send(key, outgoing))
             # A user who was reported as gone joins again before the user's waiting messages are stored.
             if isinstance(draft.body, Joined) and draft.must_store:
                 outgoing.insert(outgoing.under_way, draft)
             else:
                 outgoing.append(draft)
 
-    async def _send(self, room: str, outgoing: QueuedBatch) -> None:
+    async def _send(self, key: str, outgoing: QueuedBatch) -> None:
         """Publish the queue of a room until it is empty; report an outcome for every draft, even after a bug."""
         try:
-            await self._empty(await self._opened(room), outgoing)
+            while outgoing:
+                await self._empty(await self._opened(outgoing[0]), outgoing)
         except BrokerError as error:
             self.failed(list(outgoing), str(error), True)
         except Exception:  # a bug must not leave users without an outcome
             log.exception("the messages of a room cannot be sent")
             self.failed(list(outgoing), MISTAKE, False)
-        for name in [name for name, one in self.outgoing.items() if one is outgoing]:
-            del self.outgoing[name]
+        if self.outgoing.get(key) is outgoing:
+            del self.outgoing[key]
         self.forsaken.difference_update([draft.id for draft in outgoing])
         if not self.outgoing:
             self._hear(True)
 
-    async def _opened(self, room: str) -> RoomFeed:
-        """Return the feed of a room, once it can be followed. Raises BrokerError if the servers' disk is full."""
+    async def _opened(self, draft: Draft) -> RoomFeed:
+        """Return the feed of a draft's room, once it can be followed. Raises BrokerError if a server's disk is full."""
         while True:
             try:
-                feed = await self._following.room(room, make=True)
+                return await self._following.room_of(draft)
             except BrokerError as error:
                 if is_full(error):
                     raise
                 await self.wait()
-            else:
-                assert feed is not None
-                return feed
 
     async def _empty(self, feed: RoomFeed, outgoing: QueuedBatch) -> None:
-        """Publish one entry batch after another until the queue is empty."""
-        while outgoing:
+        """Publish one entry batch after another until the queue is empty, or the next draft is for another room."""
+        while outgoing and (outgoing[0].room_id or outgoing[0].room == feed.room):
             feed.used = self._loop.time()
             if self.forsaken:
                 self._drop(outgoing)

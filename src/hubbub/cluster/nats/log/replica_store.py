@@ -60,14 +60,9 @@ class ReplicaStore(Store):
         """
         if room := self._rooms.get(key):
             return room
-        row = self._db.execute("SELECT id, name FROM room WHERE key = ?", (key,)).fetchone()
-        if row is None:
-            name = room_of(key)
-            taken = self._db.execute("SELECT 1 FROM room WHERE name = ?", (name,)).fetchone()
-            made = "INSERT INTO room (name, key) VALUES (?, ?) RETURNING id, name"
-            row = self._db.execute(made, (key if taken else name, key)).fetchone()
-        room = self._rooms[key] = self._written(*row)
-        return room
+        name = room_of(key)
+        taken = self._db.execute("SELECT 1 FROM room WHERE name = ? AND key <> ?", (name, key)).fetchone()
+        return self._room(key if taken else name, key)
 
     @property
     def mirrored(self) -> int:

@@ -25,7 +25,6 @@ from hubbub.cluster.nats.log.batches import (
     EntryBatch,
     checksum,
     decode,
-    entries,
 )
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry
 from hubbub.cluster.nats.log.room_log import RoomLog
@@ -205,7 +204,7 @@ class RoomFeed(RoomLog):
 
     def _fold(self, number: int, pack: EntryBatch, previous: int, known: int) -> None:
         self._high = max(self._high, pack.reached)
-        for entry in entries(self.room, number, previous or pack.after, pack):
+        for entry in self._entries(number, previous or pack.after, pack):
             if number > known:
                 self.state.fold(entry)
             self._remember(entry)
@@ -256,7 +255,7 @@ class RoomFeed(RoomLog):
         if not pack.entries or any(one.kind == Kind.REDACTED and one.nick == UNKNOWN for one in pack.entries):
             self.link.distrust(self.subject, "it has entries that cannot be shown")
         found = []
-        for entry in entries(self.room, number, previous, pack):
+        for entry in self._entries(number, previous, pack):
             found.append(entry if entry.room == self.room else structs.replace(entry, room=self.room))
             # A room rename takes effect here: the entries after it belong to the new name.
             self.state.fold(entry)

@@ -47,6 +47,9 @@ class RoomLog:
     def _pages(self, start: int, known: int) -> AsyncGenerator[list[NatsMessage], None]:
         return streams.forward(self.link, streams.LOG, self.subject, start, known)
 
+    def _entries(self, number: int, previous: int, pack: EntryBatch) -> Iterator[Entry]:
+        return entries(self.room, number, previous, pack, self.state.key)
+
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries, each redacted one without its text and tags."""
         gone = self.state.gone
@@ -62,7 +65,7 @@ class RoomLog:
                 for one in page:
                     pack = decode(*one.parts)
                     if previous < one.number <= self.last:
-                        for entry in self.shown(entries(self.room, one.number, previous or pack.after, pack)):
+                        for entry in self.shown(self._entries(one.number, previous or pack.after, pack)):
                             if entry.seq > number:
                                 yield entry
                         previous = one.number
@@ -82,7 +85,7 @@ class RoomLog:
                 at, one = packs[index]
                 if at <= upto:
                     previous = packs[index - 1][0] if index else one.after
-                    found = list(self.shown(entries(self.room, at, previous, one)))
+                    found = list(self.shown(self._entries(at, previous, one)))
                     for entry in reversed(found):
                         if entry.seq < number:
                             yield entry

@@ -30,7 +30,7 @@ from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Draft, Entry
 
 log = logging.getLogger("hubbub")
 
@@ -41,7 +41,7 @@ AUDITED = 500  # rooms in one request; the server's limit is 1,024
 
 
 class Subscriptions:
-    """The followed rooms, by name.
+    """The followed rooms.
 
     Args:
         link: the connection to the NATS servers.
@@ -56,49 +56,63 @@ class Subscriptions:
         self._told = told
         self._locks: dict[str, asyncio.Lock] = {}  # for rooms that are being opened
         self._loop = asyncio.get_running_loop()
-        self.feeds: dict[str, RoomFeed] = {}
+        self.feeds: dict[str, RoomFeed] = {}  # by the ids of the rooms
+        self._found: dict[str, RoomFeed] = {}  # by name: those that were looked for and had the name then
 
     async def room(self, name: str, make: bool = False) -> RoomFeed | None:
         """Return the feed of a room, and follow the room; None if there is no such room and `make` is false.
 
         Raises BrokerError.
         """
-        if feed := self.feeds.get(name):
+        if feed := self.named(name):
             feed.used = self._loop.time()
             return feed
         async with self._locks.setdefault(name, asyncio.Lock()):
-            feed = self.feeds.get(name) or await self._begin(name, make)
-        if name not in self.feeds:
+            feed = self.named(name) or await self._begin(name, make)
+        if feed is None:
             self._locks.pop(name, None)
         return feed
+
+    def named(self, name: str) -> RoomFeed | None:
+        """Return the feed of the followed room that has a name now."""
+        feed = self._found.get(name)
+        if feed and feed.room == name and self.feeds.get(feed.state.key) is feed:
+            return feed
+        self._found.pop(name, None)
+        feed = next((one for one in self.feeds.values() if one.room == name), None)
+        if feed:
+            self._found[name] = feed
+        return feed
+
+    async def room_of(self, draft: Draft) -> RoomFeed:
+        """Return the feed of a draft's room, and follow the room. Raises BrokerError."""
+        key, name = draft.room_id, draft.room
+        feed = self.feeds.get(key) or await self.room(name, make=not key)
+        if feed and key in ("", feed.state.key):
+            return feed
+        # The room has another name now, under which its state is stored; the log of the room tells its state as well.
+        return await self._follow(new_state(key, name))
 
     @property
     def newest(self) -> int:
         """The number of the newest message of all followed rooms; 0 if there is none."""
         return max((feed.last for feed in self.feeds.values()), default=0)
 
-    def moved(self, before: str, to: str) -> None:
-        """Move the feed of a renamed room to its new name."""
-        if feed := self.feeds.pop(before, None):
-            self.feeds[to] = feed
-            self._locks.pop(before, None)
-
-    def let_go(self, name: str) -> None:
-        """Mark a room as unused: after LINGER seconds without use it is not followed any more."""
-        if feed := self.feeds.get(name):
+    def let_go(self, key: str) -> None:
+        """Mark the room with an id as unused: after LINGER seconds without use it is not followed any more."""
+        if feed := self.feeds.get(key):
             feed.open = False
             feed.used = self._loop.time()
 
     async def tidy(self, busy: Container[str]) -> None:
         """Stop following the rooms that are not open, not busy, and were not used for LINGER seconds."""
         now = self._loop.time()
-        for feed in list(self.feeds.values()):
-            # The current name: a rename may happen while another feed ends.
-            name = feed.room
-            if not feed.open and name not in busy and now - feed.used > LINGER and self.feeds.get(name) is feed:
-                del self.feeds[name]
-                self._locks.pop(name, None)
+        for key, feed in list(self.feeds.items()):
+            if not feed.open and key not in busy and now - feed.used > LINGER and self.feeds.get(key) is feed:
+                del self.feeds[key]
+                self._found = {name: one for name, one in self._found.items() if one is not feed}
                 await feed.end()
+        self._locks = {name: lock for name, lock in self._locks.items() if lock.locked() or self.named(name)}
 
     async def catch_up(self) -> None:
         """Wait until every message that is stored now was delivered; ignore errors of the servers."""
@@ -199,16 +213,16 @@ class Subscriptions:
         """Follow the room of a stored state, under the name that the room has now. Raises BrokerError."""
         for _ in range(streams.TRIES):
             state = copy.deepcopy(noted)
-            if known := self._by_key(state.key):
+            if known := self.feeds.get(state.key):
                 known.used = self._loop.time()
                 await known.sync()
                 return known
             feed = RoomFeed(self._link, state, self._told, self._tasks, self._reach_all)
             await feed.begin()
-            other = self.feeds.get(feed.room)
-            if other is None and self._by_key(state.key) is None:
+            other = self.named(feed.room)
+            if other is None and state.key not in self.feeds:
                 feed.used = self._loop.time()
-                self.feeds[feed.room] = feed
+                self.feeds[state.key] = feed
                 feed.go_on()
                 return feed
             await feed.end()
@@ -216,9 +230,6 @@ class Subscriptions:
                 await other.sync()
             await asyncio.sleep(streams.LAG)
         raise BrokerError(GONE)
-
-    def _by_key(self, key: str) -> RoomFeed | None:
-        return next((feed for feed in self.feeds.values() if feed.state.key == key), None)
 
     async def _new_state(self, name: str) -> StreamState:
         key = encode_name(name)
