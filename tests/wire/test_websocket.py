@@ -144,3 +144,14 @@ def test_request_that_is_no_handshake(field: str) -> None:
     fields = {name: value for name, value in HANDSHAKE.items() if name != field}
     with pytest.raises(BadHandshake):
         accept("POST" if field == "GET" else "GET", "/ws", fields.items(), (), LOG)
+
+
+def test_handshake_does_not_depend_on_the_headers_of_others() -> None:
+    """A cookie of another program on the same host may hold any byte."""
+    headers = [*HANDSHAKE.items(), ("Cookie", "theme=\udce4"), ("X-Other", "\udcff")]
+    assert accept("GET", "/ws", headers, (), LOG) == accept("GET", "/ws", HANDSHAKE.items(), (), LOG)
+
+
+def test_handshake_with_bytes_that_no_header_can_have_is_refused() -> None:
+    with pytest.raises(BadHandshake):
+        accept("GET", "/ws", [*HANDSHAKE.items(), ("Sec-WebSocket-Protocol", "\udcff")], (), LOG)

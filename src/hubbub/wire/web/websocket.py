@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import Any
 
 from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHeader
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import SERVER, Protocol
@@ -17,6 +18,7 @@ from hubbub.wire.reader_state import State, give, taken
 
 PING = b"\x89\x00"
 SUBPROTOCOL = "Sec-WebSocket-Protocol"
+ASKED = ("upgrade", "connection")  # headers of a handshake, besides Sec-WebSocket-…
 ANSWERED = ("Upgrade", "Connection", "Sec-WebSocket-Accept", SUBPROTOCOL)
 REPLACED = 4001  # close code: the session continues in another connection
 
@@ -77,8 +79,13 @@ def accept(
     def choose(protocol: ServerProtocol, offered: Sequence[Subprotocol]) -> Subprotocol | None:
         return next((name for name in offered if name in subprotocols), None)
 
+    # The library refuses some bytes in values, which the cookies of other programs may hold.
+    own = [one for one in headers if one[0].lower() in ASKED or one[0].lower().startswith("sec-websocket-")]
     handshake = ServerProtocol(select_subprotocol=choose, logger=logger)
-    response = handshake.accept(Request(path, Headers(headers), method))
+    try:
+        response = handshake.accept(Request(path, Headers(own), method))
+    except InvalidHeader:
+        raise BadHandshake from None
     if response.status_code != 101:
         raise BadHandshake
     return {name: response.headers[name] for name in ANSWERED if name in response.headers}
