@@ -78,6 +78,22 @@ def test_after_three_wrong_passwords_another_name_is_asked_for(place: InThread) 
     peer.sees_nothing()
 
 
+def test_lines_of_a_program_after_a_wrong_password_are_neither_tries_nor_names(place: InThread) -> None:
+    """They are messages, and the third of them would be a name that everybody sees."""
+    ann = registered(place)
+    peer = at_the_prompt(place, b"Ann\nwrong\none\ntwo\nthree\nfour\n")
+    peer.sees(ASKED)
+    assert peer.rest() == WRONG + b"\nNot sent: one\nNot sent: two\nNot sent: three\nNot sent: four\n"
+    ann.sees_nothing()
+
+
+def test_an_empty_line_after_a_wrong_password_is_no_program(place: InThread) -> None:
+    registered(place)
+    peer = at_the_prompt(place, b"Ann\r\nwrong\r\n\r\n")
+    peer.skips_to(WRONG + b"\r\nPassword or code (it can be seen): ")
+    peer.skips_to(PROMPT)
+
+
 def test_an_empty_answer_asks_for_another_name(place: InThread) -> None:
     registered(place)
     peer = at_the_prompt(place)

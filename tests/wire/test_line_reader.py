@@ -178,3 +178,12 @@ def test_telnet_is_there_from_its_first_byte_on() -> None:
     reader.feed(b"\xff\xf6")
     assert reader.telnet is not None
     assert reader.telnet.take_replies().endswith(b"[yes]\r\n")
+
+
+def test_reader_knows_of_a_line_that_waits() -> None:
+    reader = LineReader(LIMIT)
+    for data, waits in ((b"one\r\n\r\n", False), (b"one\ntwo", False), (b"\none\ntwo\n", True), (b"one\rtwo\r", True)):
+        reader.feed(data)
+        assert reader.next_line() is not None and reader.has_line() is waits
+        while reader.next_line() is not None:
+            pass

@@ -229,13 +229,12 @@ class LineClient:
 
     def _ask_for_password(self, name: str) -> None:
         self._asking, self._refused = False, None
-        telnet = self._reader.telnet
         account = self._hub.nicks.accounts.find(name)
         self._password = PasswordPrompt(
             self._hub,
             self._session,
             account.name if account else name,
-            telnet if telnet and telnet.spoken else None,
+            self._reader,
             self._connection.write,
             self._password_given,
         )
@@ -252,6 +251,8 @@ class LineClient:
         if refusal is None:
             log.info("%s (%s) has logged in", self._session.nick, self._connection.peer)
             self._connection.on_timer()
+        elif refusal and self._reader.has_line():
+            self._end("\n".join([refusal, *self._not_sent()]))
         else:
             self._tell_refusal(refusal)
             self._start_deadline()

@@ -9,7 +9,8 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
 from hubbub.text.names import LOBBY
-from hubbub.wire.line.telnet import Telnet
+from hubbub.wire.line.encoder import RAW
+from hubbub.wire.line.reader import LineReader
 
 TRIES = 3
 UNCHECKED = ("busy", "too-many-logins")  # codes of refusals without a check of the answer, which count as no try
@@ -18,11 +19,13 @@ UNCHECKED = ("busy", "too-many-logins")  # codes of refusals without a check of 
 class PasswordPrompt:
     """Ask for the password or a code of a registered name, at most TRIES times.
 
+    A telnet client does not show the answer.
+
     Args:
         hub: checks the answers.
         session: the session, which has no user yet.
         name: the registered name.
-        telnet: the telnet layer of a peer that speaks telnet: its client does not show the answer. Else None.
+        reader: the reader of the peer's lines.
         write: sends bytes to the peer.
         done: called at the end with None when the session is logged in, or with a sentence that says why it is not.
 
@@ -33,20 +36,21 @@ class PasswordPrompt:
         hub: Hub,
         session: Session,
         name: str,
-        telnet: Telnet | None,
+        reader: LineReader,
         write: Callable[[bytes], None],
         done: Callable[[str | None], None],
     ) -> None:
         self._hub = hub
         self._session = session
         self._name = name
-        self._telnet = telnet
+        self._reader = reader
+        self._telnet = reader.telnet if reader.telnet and reader.telnet.spoken else None
         self._write = write
         self._done = done
         self._tries = 0
         self._hides = False
         self.waits = False  # an answer is being checked
-        self._end_of_line = "\r\n" if telnet else "\n"
+        self._end_of_line = "\n" if session.encoder is RAW else "\r\n"
         self._ask(f"{name} is registered. ")
 
     def _ask(self, reason: str) -> None:
@@ -74,7 +78,9 @@ class PasswordPrompt:
     def _checked(self, refusal: Refused | None) -> None:
         self.waits = False
         self._tries += refusal is None or refusal.code not in UNCHECKED
-        if refusal and refusal.code != "account-closed" and self._tries < TRIES:
+        # Lines that arrived before the refusal come from a program: they are messages, not more tries.
+        asks_again = self._tries < TRIES and not self._reader.has_line()
+        if refusal and refusal.code != "account-closed" and asks_again:
             self._ask(f"{refusal.text}{self._end_of_line}")
             return
         if refusal is None and not self._session.rooms:

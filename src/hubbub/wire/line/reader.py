@@ -63,6 +63,11 @@ class LineReader:
         self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
         self._pos = 0
 
+    def has_line(self) -> bool:
+        """Return whether a complete line that is not empty waits to be taken."""
+        waiting = self._data[self._pos :].lstrip(b"\r\n")
+        return b"\n" in waiting or b"\r" in waiting
+
     def state(self) -> State:
         """Return the state as plain data."""
         fields = (field for field in self.__slots__ if field not in ("_max", "telnet"))
