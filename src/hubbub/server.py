@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import logging
 import secrets
 import signal
@@ -33,7 +32,7 @@ from hubbub.errors import BrokerError
 from hubbub.logins import Logins
 from hubbub.model.budget import Budget
 from hubbub.model.entries import Entry, Kind, Said
-from hubbub.serve import service_manager, ways
+from hubbub.serve import qr, service_manager, ways
 from hubbub.serve.accept.acceptor import Acceptor
 from hubbub.serve.accept.address import bind_all, show, wire_of
 from hubbub.serve.accept.dispatcher import Caller, Wires
@@ -80,18 +79,16 @@ def _announce(what: str, addresses: Sequence[tuple[str, Wire | None]]) -> None:
         log.info("%s server running on %s%s", what, address, f" ({wire} only)" if wire and what == "Chat" else "")
 
 
-def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> None:
-    """Log how to join, and the page's address as a QR code if the settings ask for it."""
+def _tell_ways(settings: Settings, addresses: Sequence[tuple[str, Wire | None]], encrypts: bool) -> str:
+    """Log how to join, and the page's address as a QR code if the settings ask for it; return that address."""
     clear = settings.plaintext == "yes"
     found = ways.doors(addresses, ways.own_addresses())
     for line in ways.lines(found, clear, encrypts, settings.host):
         log.info("%s", line)
-    if settings.qr and (url := ways.url(found, clear, settings.host)):
-        import segno
-
-        code = io.StringIO()
-        segno.make(url, micro=False).terminal(out=code, compact=True)
-        log.info("%s", code.getvalue().rstrip("\n"))
+    url = ways.url(found, clear, settings.host)
+    if settings.qr and url:
+        log.info("%s", "\n".join(qr.half_blocks(url)))
+    return url
 
 
 async def _keep_up(house: App, certificate: Certificate | None) -> None:
@@ -157,6 +154,7 @@ class App:
         boot = f"{secrets.token_hex(5)}-"
         self.hub = Hub(self.log, time.time, boot, loop, limits(settings), time.monotonic)
         self.hub.index = self.backend.index or self.hub.index
+        self.hub.qr = qr.half_blocks
         # The port tells nodes on the same machine apart.
         self.hub.node_name = f"{socket.gethostname()}:{settings.listen[0].rpartition(':')[2]}"
         self.hub.pipeline.on_commit, self.hub.pipeline.on_fan_out = self._commit.note, self._fan_out.note
@@ -323,7 +321,7 @@ async def serve(settings: Settings) -> None:
             if settings.metrics_listen or any(wire_of(address) is not Wire.LINE for address in settings.listen):
                 await house.open_wires()
             ending.enter_context(Watchdog(house.lag.note))
-            _tell_ways(settings, addresses, certificate is not None)
+            hub.page_url = _tell_ways(settings, addresses, certificate is not None)
             if certificate:
                 log.info("The certificate's SHA-256 fingerprint is %s", certificate.fingerprint)
                 loop.add_signal_handler(signal.SIGHUP, certificate.reload)

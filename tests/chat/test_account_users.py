@@ -892,3 +892,19 @@ def test_a_guest_who_is_about_to_join_a_room_logs_in_after_that() -> None:
     assert outcomes == [None] and guest.user is ann.user and not guest.session.waits
     assert town.kinds()[-3:] == [("Gast", Joined), ("Gast", Left), ("Gast", Left)]
     assert [room.name for room in ann.user.rooms.values()] == ["lobby"]
+
+
+def test_a_code_is_shown_as_a_picture_on_request() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    ann.types("/link qr", "/link please")
+    town.settle()
+    assert codes(ann) == ["not-accepted", "argument-invalid"], "there is no page"
+    town.hub.page_url = "http://192.0.2.1:8888/"
+    town.hub.qr = lambda text: (f"<{text}>",)
+    ann.types("/link", "/link QR")
+    town.settle()
+    plain, pictured = (one for one in ann.sees() if isinstance(one, Notice))
+    assert len(plain.lines) == 1 and len(pictured.lines) == 2
+    code = pictured.lines[0].rpartition(" ")[2]
+    assert pictured.lines[1] == f"<http://192.0.2.1:8888/#link={code.replace('-', '')}>"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser import Enter, go_in, said, say
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from test_page import AXE, check_rules
 
 from scene import Server
@@ -200,3 +200,36 @@ def test_what_was_missed_is_counted(server: Server, enter: Enter) -> None:
     page.goto(f"http://127.0.0.1:{server.port}/")
     expect(page.locator("li.unread")).to_have_text(re.compile(r"^2 new since \d\d?:\d\d"))
     expect(said(page)).to_have_count(2)
+
+
+def test_a_phone_opens_the_page_with_the_code_filled_in(server: Server, enter: Enter, browser: Browser) -> None:
+    page = enter(server, "Ada")
+    page.evaluate(AXE.read_text("utf-8"))
+    register(page)
+    page.get_by_role("button", name="Add a device").click()
+    code = page.locator("dialog [role=status] b").inner_text()
+    expect(page.locator("dialog svg.qr path")).to_have_count(1)
+    look(page, "device")
+    phone = browser.new_context().new_page()
+    phone.goto(f"{page.url.partition('#')[0]}#link={code.replace('-', '')}")
+    expect(phone.locator("#secret")).to_have_value(code)
+    assert "link" not in phone.url
+    phone.get_by_role("button", name="Log in").click()
+    expect(phone.locator(".me")).to_have_text("You are Ada")
+    phone.context.close()
+
+
+def test_a_token_is_made_shown_once_and_ended(server: Server, enter: Enter) -> None:
+    page = enter(server, "Ada")
+    page.evaluate(AXE.read_text("utf-8"))
+    register(page)
+    page.get_by_text("Tokens for programs").click()
+    page.fill("#token-name", "deploys")
+    page.fill("#token-rooms", "#ops, tea")
+    page.get_by_role("button", name="Make a token").click()
+    expect(page.locator("dialog code.token")).to_have_text(re.compile("^hub_"))
+    expect(page.locator("dialog details li span")).to_have_text(re.compile("^deploys, read and say in ops, tea, since"))
+    look(page, "tokens")
+    page.get_by_role("button", name="End: deploys").click()
+    expect(page.locator("dialog details li")).to_have_count(0)
+    expect(page.locator("dialog code.token")).to_have_count(0)

@@ -10,6 +10,8 @@ import pytest
 from asking import Answer, Talker, Web, asking
 from test_api_accounts import outcome, registered, token
 
+from hubbub.serve.web import account_pages
+
 SECRET = "open sesame"
 
 
@@ -203,6 +205,46 @@ async def test_an_owner_ends_other_browsers_and_sessions() -> None:
         assert (await get(web, "account", there)).json["name"] == ""
         await mine.say(type="say", room="lobby", text="still here", label="m1")
         await mine.sees("stored")
+
+
+async def test_an_owner_makes_lists_and_ends_tokens() -> None:
+    async with asking() as web:
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        assert (await get(web, "tokens")).status == (await post(web, "tokens", name="x")).status == 401
+        assert (await get(web, "tokens", value)).json == {"tokens": [], "made": ""}
+        made = (await post(web, "tokens", value, name="ci", scopes=["say"], rooms=["#Ops", "ops"], days=1)).json
+        (one,) = made["tokens"]
+        assert (one["name"], one["scopes"], one["rooms"]) == ("ci", ["say"], ["ops"])
+        assert abs(one["expires"] - one["created"] - 24 * 3600) < 60
+        secret = {"Authorization": f"Bearer {made['made']}"}
+        for room, status in (("ops", 201), ("lobby", 403)):
+            path = f"/api/v1/rooms/{room}/messages"
+            assert (await web.ask("POST", path, b"hi", **secret)).status == status
+        assert (await web.ask("GET", "/api/tokens", **secret)).status == 401, "a token makes no token"
+        full = (await post(web, "tokens", value)).json["tokens"][1]
+        assert (full["scopes"], full["rooms"], full["expires"]) == (["read", "say"], [], 0)
+        assert made["made"] not in str((await get(web, "tokens", value)).json)
+        for wrong in ({"days": -1}, {"scopes": ["root"]}, {"rooms": ["x"] * 51}, {"rooms": ["a b"]}):
+            assert (await post(web, "tokens", value, **wrong)).status == 400, wrong
+        left = (await post(web, "tokens/end", value, ids=[one["id"]])).json["tokens"]
+        assert [token["id"] for token in left] == [full["id"]]
+
+
+async def test_an_owner_gets_a_code_for_another_device_and_anybody_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_pages, "PICTURES", 3)
+    monkeypatch.setattr(account_pages, "PICTURES_SECONDS", 36_000)
+    async with asking(no_limits=False) as web:
+        web.house.hub.page_url = "http://192.0.2.1:8888/"
+        value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        assert (await post(web, "link")).status == 401
+        made = (await post(web, "link", value)).json
+        assert made["page"] == "http://192.0.2.1:8888/", "this page has an address of this machine alone"
+        assert cookie_of(await post(web, "login", secret=made["code"]))
+        picture = (await post(web, "qr", text="http://192.0.2.1:8888/#link=BCDFGHJK")).json
+        assert picture["path"].startswith("M4 4h7") and picture["size"] == 37
+        for wrong in ("", "x" * 301):
+            assert (await post(web, "qr", text=wrong)).status == 400
+        assert [(await post(web, "qr", text="x")).status for _ in range(3)] == [200, 200, 429]
 
 
 async def test_a_bot_says_hello_with_a_token_or_password() -> None:

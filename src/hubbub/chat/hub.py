@@ -15,7 +15,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from hubbub.chat.account_users import AccountUsers
 from hubbub.chat.accounts import Accounts
@@ -68,6 +68,9 @@ class Hub(Core):
     ) -> None:
         super().__init__(log, clock, scheduler, limits, ticks)
         self.node_name = ""  # as people see it in the list of their sessions; the owner sets it
+        self.page_url = ""  # the address of the page, "" if there is none; the owner sets it
+        # Returns a QR code of a text as lines for a terminal; the owner sets it.
+        self.qr: Callable[[str], Sequence[str]] = lambda text: ()
         self._boot = boot
         self._sessions = 0
         self.remote = RemoteUsers(self)

@@ -1,4 +1,6 @@
 // The reader's account: a name that only he can use, on all his devices. A cookie that no script can read logs the page in.
+import { Device } from "./devices.js";
+import { Tokens } from "./tokens.js";
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 
 const WAIT = 40000; // milliseconds that the server may take to check a password
@@ -143,7 +145,6 @@ function Sessions({ chat }) {
     tell(`${what} has been logged out.`);
     top.current?.focus();
   };
-  const link = () => { chat.command("/link", "link", ""); tell("The code for another device is in the chat."); };
   const date = (seconds) => new Date(seconds * 1000).toLocaleDateString();
   const row = (id, text, what, own) => html`<li key=${id}><span>${text}</span>
     ${own ? html`<i>this one</i>` : html`<button aria-label=${`Log out: ${what}`} onClick=${() => end(id, what)}>Log out</button>`}</li>`;
@@ -155,5 +156,7 @@ function Sessions({ chat }) {
       return row(id, what, what, id === chat.tag);
     })}</ul>
     <p role="status">${told}</p>
-    <p><button onClick=${link}>Add a device</button> <button onClick=${() => account.logOut()}>Log out here</button></p>`;
+    <p><button onClick=${() => account.logOut()}>Log out here</button></p>
+    <${Device} chat=${chat} />
+    <${Tokens} account=${account} />`;
 }

@@ -2,6 +2,7 @@
 import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Credentials } from "./account.js";
 import { Chat } from "./chat.js";
+import { codeInAddress } from "./devices.js";
 import { Knock, People, Rooms } from "./lists.js";
 import { Log } from "./log.js";
 import { Talk } from "./room.js";
@@ -12,6 +13,8 @@ import { composes, Writer } from "./writer.js";
 
 const SAVED_EVERY = 1000; // milliseconds at least between two times that the tab's state is saved
 const NO_FILES = "Pictures and files can't be sent here. Put them where others can reach them, and send a link.";
+
+const CODE = codeInAddress(); // of /link, with which this device is to be logged in
 
 const icon = (name) => new URL(name, import.meta.url).pathname;
 const isField = (node) => node.matches?.("input, textarea");
@@ -113,15 +116,18 @@ function App() {
 
 function Door({ chat }) {
   const field = useRef(null), secret = useRef(null), invitation = useRef(null);
-  const [wants, want] = useState("");
+  const [wants, want] = useState(CODE && "login"), [code, setCode] = useState(CODE);
   const mode = wants || { "name-registered": "login", "account-required": "login" }[chat.code] || "";
-  useEffect(() => { field.current.value = chat.nick || store.name; }, []);
-  useEffect(() => { if (chat.taken && field.current.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
+  useEffect(() => {
+    if (code) secret.current.value = code;
+    else field.current.value = chat.nick || store.name;
+  }, [code]);
+  useEffect(() => { if (chat.taken && field.current?.value === chat.taken) field.current.value = `${chat.taken}2`; }, [chat.taken]);
   useEffect(() => (secret.current ?? field.current).focus(), [chat.error, chat.taken]);
   const enter = async (event) => {
     event.preventDefault();
-    const name = field.current.value.trim();
-    if (!name) return;
+    const name = code ? "" : field.current.value.trim();
+    if (!(name || code)) return;
     if (!mode) return chat.enter(name);
     const { account } = chat;
     const { failed } = await (mode === "login" ? account.logIn(name, secret.current.value)
@@ -137,15 +143,16 @@ function Door({ chat }) {
     <h1>hubbub</h1>
     <p>A chat. Messages in its rooms are kept, and people who join later can read them.</p>
     ${chat.taken && html`<p>You are here as <bdi>${chat.taken}</bdi> in another tab. Take another name for this one.</p>`}
-    <label for="name">Your name</label>
+    ${code ? html`<p>The code of your other device logs you in here, under your name.</p>` : html`<label for="name">Your name</label>
     <input id="name" ref=${field} dir="auto" maxlength="64" autocomplete=${mode ? "username" : "nickname"} autocapitalize="off" spellcheck=${false}
-      aria-describedby="why" aria-invalid=${Boolean(chat.error)} onInput=${other} />
+      aria-describedby="why" aria-invalid=${Boolean(chat.error)} onInput=${other} />`}
     <${Credentials} chat=${chat} mode=${mode} secret=${secret} invitation=${invitation} />
     <p id="why" role="alert">${chat.error}</p>
     ${offer && html`<button type="button" class="offer" onClick=${accept}>Join as <bdi>${offer}</bdi></button>`}
     <button disabled=${joining}>${joining ? "Joining…" : { login: "Log in", register: "Register and join" }[mode] ?? "Join the chat"}</button>
-    ${mode !== "register" && chat.account.registration !== "closed" && chat.code !== "name-registered" && html`<button type="button" class="offer"
+    ${!code && mode !== "register" && chat.account.registration !== "closed" && chat.code !== "name-registered" && html`<button type="button" class="offer"
       onClick=${() => turn("register")}>Register this name</button>`}
+    ${code && html`<button type="button" class="offer" onClick=${() => { setCode(""); turn(""); }}>Use a name instead</button>`}
     ${mode === "register" && html`<button type="button" class="offer" onClick=${() => turn(onlyOwners ? "login" : "")}>
       ${onlyOwners ? "Log in instead" : "Join without registering"}</button>`}
   </form></main>`;

@@ -126,8 +126,12 @@ def _log_out(hub: Hub, session: Session, _: str) -> None:
     hub.depart(session, asked=True)
 
 
-def _link(hub: Hub, session: Session, _: str) -> None:
+def _link(hub: Hub, session: Session, argument: str) -> None:
     account = changeable_account(session)
+    if argument.lower() not in ("", "qr"):
+        raise refusals.ARGUMENT_INVALID(synopsis="/link [qr]")
+    if argument and not hub.page_url:
+        raise refusals.NO_PAGE()
     operation = session.begin("code")
 
     def made(code: str | Refused) -> None:
@@ -135,10 +139,16 @@ def _link(hub: Hub, session: Session, _: str) -> None:
             hub.refuse(session, code)
         elif not session.closed:
             text = f"On your other device, log in with the code {code} within five minutes: /login {code}"
-            hub.reply(session, Notice((text,)))
+            picture = hub.qr(linked(hub.page_url, code)) if argument else ()
+            hub.reply(session, Notice((text, *picture)))
         session.end(operation)
 
     hub.nicks.accounts.make_code(account, made)
+
+
+def linked(page_url: str, code: str) -> str:
+    """Return the address that opens the page with a code filled in; no server is sent what follows the `#`."""
+    return f"{page_url}#link={code.replace('-', '')}"
 
 
 ROWS = (
@@ -149,5 +159,5 @@ ROWS = (
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
     SlashCommand("guests", "on|off", "Take private messages from people without an account, or not.", _guests, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),
-    SlashCommand("link", "", "Make a code that logs in another device of yours.", _link, GROUP),
+    SlashCommand("link", "[qr]", "Make a code that logs in another device of yours.", _link, GROUP),
 )

@@ -1,10 +1,9 @@
-"""The page's requests about accounts: logging in and out by a cookie, registering, and the list of own sessions."""
+"""The page's requests about accounts: logging in and out by a cookie, registering, sessions, tokens and codes."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import Any
 
 from aiohttp import web
 from msgspec import structs
@@ -14,16 +13,25 @@ from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.budget import Buckets
+from hubbub.model.grants import Grant
+from hubbub.serve import qr
 from hubbub.serve.connection import Shared
 from hubbub.serve.web.credentials import Visitor, outcome_of
 from hubbub.serve.web.http import Call
 from hubbub.serve.web.responses import JSON, answer, problem
 from hubbub.serve.web.websocket_client import Tokens, WebSocketClient
 from hubbub.text import refusals
+from hubbub.text.cleaning import clean
+from hubbub.text.names import check_room
 from hubbub.wire.web import credentials as wire
+from hubbub.wire.web.site import host_name, is_loopback
 
 COOKIE_SECONDS = 90 * 24 * 3600.0  # in which a browser must come back, to stay logged in
 BODY = 10.0  # seconds in which a body must arrive
+DAY = 24 * 3600.0
+PICTURES = 30  # QR codes that an address can get at once: each costs some milliseconds
+PICTURES_SECONDS = 60.0  # in which it can get so many again
 
 Run = Callable[[Call], Awaitable[web.StreamResponse]]
 
@@ -51,7 +59,12 @@ class AccountPages:
             "/api/logout": {"POST": self._log_out},
             "/api/sessions": {"GET": self._sessions},
             "/api/sessions/end": {"POST": self._end_sessions},
+            "/api/tokens": {"GET": self._tokens_list, "POST": self._make_token},
+            "/api/tokens/end": {"POST": self._end_tokens},
+            "/api/link": {"POST": self._link},
+            "/api/qr": {"POST": self._qr},
         }
+        self._pictures = Buckets(0 if shared.settings.no_limits else PICTURES, PICTURES_SECONDS, shared.clock)
 
     @property
     def _accounts(self) -> Accounts:
@@ -104,7 +117,7 @@ class AccountPages:
         cookie = call.request.cookies.get(name, "")
         return cookie if len(cookie) <= wire.MAX_SECRET else ""
 
-    async def _body(self, call: Call, kind: type[wire.Credentials | wire.Endings]) -> Any:
+    async def _body(self, call: Call, kind: type[wire.T]) -> wire.T:
         request = call.request
         if request.content_type != JSON:
             raise refusals.BODY_INVALID()
@@ -127,7 +140,7 @@ class AccountPages:
         return response
 
     async def _log_in(self, call: Call) -> web.Response:
-        body: wire.Credentials = await self._body(call, wire.Credentials)
+        body = await self._body(call, wire.Credentials)
 
         def start(peer: LoginPeer, done: Checked) -> None:
             if body.name:
@@ -142,7 +155,7 @@ class AccountPages:
         return await self._with_cookie(call, account, None)
 
     async def _register(self, call: Call) -> web.Response:
-        body: wire.Credentials = await self._body(call, wire.Credentials)
+        body = await self._body(call, wire.Credentials)
         if client := self._client(body.resume):
             session = client.session
             register = self._hub.account_users.register
@@ -224,3 +237,54 @@ class AccountPages:
         screens = self._hub.screens(user) if user else []
         sessions = [wire.OpenSession(one.id, one.wire, one.node) for one in screens if one.id not in ended]
         return answer(wire.AccountSessions(browsers, sessions))
+
+    # --- tokens for programs --------------------------------------------------------------------------------------
+
+    async def _changeable(self, call: Call) -> Account:
+        """Return the account of a request that may make tokens and codes for it. Raises Refused."""
+        proof = await self._proven(call)
+        if proof.limited:
+            raise refusals.TOKEN_SCOPE(scope="admin")
+        return proof
+
+    async def _tokens_list(self, call: Call) -> web.Response:
+        return self._list_tokens(await self._changeable(call))
+
+    async def _make_token(self, call: Call) -> web.Response:
+        proof = await self._changeable(call)
+        body = await self._body(call, wire.TokenWanted)
+        rooms = tuple(dict.fromkeys(check_room(clean(room)) for room in body.rooms))
+        expires = self._hub.clock() + body.days * DAY if body.days else 0.0
+        scopes = tuple(body.scopes) or ("read", "say")
+        grant = Grant(name=body.name, scopes=scopes, rooms=rooms, expires=expires)
+        made: str = await outcome_of(partial(self._accounts.make_token, proof, grant))
+        return self._list_tokens(proof, made)
+
+    async def _end_tokens(self, call: Call) -> web.Response:
+        proof = await self._changeable(call)
+        ids = (await self._body(call, wire.Endings)).ids
+        await outcome_of(partial(self._accounts.end_tokens, proof, ids))
+        return self._list_tokens(proof)
+
+    def _list_tokens(self, account: Account, made: str = "") -> web.Response:
+        listed = [
+            wire.ListedToken(id, grant.name, grant.created, grant.expires, grant.scopes, grant.rooms)
+            for id, grant in ((one.id, one.grant) for one in self._accounts.tokens(account))
+        ]
+        return answer(wire.AccountTokens(listed, made))
+
+    # --- codes for other devices ----------------------------------------------------------------------------------
+
+    async def _link(self, call: Call) -> web.Response:
+        """Make a code for another device, which does not reach this page by an address of this machine alone."""
+        proof = await self._changeable(call)
+        await self._body(call, wire.Nothing)
+        code: str = await outcome_of(partial(self._accounts.make_code, proof))
+        is_near = is_loopback(host_name(call.request.headers.get("Host", "")))
+        return answer(wire.LinkCode(code, self._hub.page_url if is_near else ""))
+
+    async def _qr(self, call: Call) -> web.Response:
+        text = (await self._body(call, wire.QrWanted)).text
+        if self._pictures.take(call.origin):
+            raise refusals.TOO_FAST()
+        return answer(wire.QrPath(*qr.picture(text)))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
+from hubbub.model.grants import SCOPES
 from hubbub.text.bounds import FOLDED_CHARS
+from hubbub.text.cleaning import SHOWN
 from hubbub.wire.web.site import host_name
 
 MAX_SECRET = 300  # characters of a password, code, token or cookie
 MAX_CREDENTIALS = 4096  # bytes of a body with credentials
 BROWSER_SECONDS = 365 * 24 * 3600.0  # after which a browser loses its token
-LISTED = 64  # sessions that can be ended at once
+LISTED = 64  # sessions or tokens that can be ended at once
+TOKEN_ROOMS = 50  # rooms that a token can be limited to
+TOKEN_DAYS = 36_500
+QR_CHARS = 300  # of the text of a QR code
 
+T = TypeVar("T", bound=Struct)
 Name = Annotated[str, Meta(max_length=FOLDED_CHARS)]
 Secret = Annotated[str, Meta(max_length=MAX_SECRET)]
 Resume = Annotated[str, Meta(max_length=64)]
@@ -35,9 +41,60 @@ class Credentials(Struct):
 
 
 class Endings(Struct):
-    """The ids of sessions and browsers that are to be logged out."""
+    """The ids of sessions and browsers that are to be logged out, or of tokens that are to be ended."""
 
     ids: Annotated[list[Annotated[str, Meta(max_length=64)]], Meta(max_length=LISTED)]
+
+
+class TokenWanted(Struct):
+    """A token that is to be made, as by `hubbub token add`; 0 days: it does not expire."""
+
+    name: Annotated[str, Meta(max_length=SHOWN)] = ""
+    scopes: Annotated[list[Literal["read", "say", "admin"]], Meta(max_length=len(SCOPES))] = []
+    rooms: Annotated[list[Name], Meta(max_length=TOKEN_ROOMS)] = []
+    days: Annotated[float, Meta(ge=0, le=TOKEN_DAYS)] = 0.0
+
+
+class QrWanted(Struct):
+    """The text of a QR code."""
+
+    text: Annotated[str, Meta(min_length=1, max_length=QR_CHARS)]
+
+
+class Nothing(Struct):
+    """A body that says nothing."""
+
+
+class QrPath(Struct):
+    """A QR code: the path of its dark parts in a picture that is `size` wide and high."""
+
+    size: int
+    path: str
+
+
+class LinkCode(Struct):
+    """A code for another device; `page`: the address at which that reaches the page, "" for that of the request."""
+
+    code: str
+    page: str
+
+
+class ListedToken(Struct):
+    """A token in a list; its times are in epoch seconds, and 0 means that it does not expire."""
+
+    id: str
+    name: str
+    created: float
+    expires: float
+    scopes: tuple[str, ...]
+    rooms: tuple[str, ...]
+
+
+class AccountTokens(Struct):
+    """The tokens of an account. `made`: the new one, which is shown only now; else ""."""
+
+    tokens: list[ListedToken]
+    made: str = ""
 
 
 class AccountInfo(Struct):
@@ -81,7 +138,7 @@ def token_of(authorization: str) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def read_body(body: bytes, kind: type[Credentials | Endings]) -> Credentials | Endings | None:
+def read_body(body: bytes, kind: type[T]) -> T | None:
     """Return the content of a JSON body; None if it is not of this kind."""
     try:
         return msgspec.json.decode(body, type=kind)
