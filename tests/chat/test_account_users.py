@@ -210,7 +210,7 @@ def test_a_lost_connection_is_no_leave_if_a_session_comes_back() -> None:
     assert account
     town.hub.account_users.log_in(again.session, account, lambda refusal: None)
     town.settle()
-    assert again.sees() == [LoggedIn("Ann"), Missed("lobby", 2, town.house.now), "Bo: one", "Bo: two"]
+    assert again.sees() == [LoggedIn("Ann"), Missed("lobby", 2, NOON, town.house.now), "Bo: one", "Bo: two"]
     [(seconds, end)] = town.later
     end()
     town.settle()
@@ -234,7 +234,7 @@ def test_a_room_that_is_renamed_meanwhile_goes_on_where_its_member_left_it() -> 
     town.hub.account_users.log_in(again.session, account, lambda refusal: None)
     town.settle()
     shown = again.sees()
-    assert Missed("dev", 1, town.house.now) in shown and "Ann: before" not in shown
+    assert Missed("dev", 1, NOON, town.house.now, elsewhere=True) in shown and "Ann: before" not in shown
 
 
 def test_a_lost_connection_is_a_leave_after_a_while() -> None:

@@ -89,7 +89,7 @@ def test_somebody_absent_is_shown_it_at_the_next_login_and_once() -> None:
     assert ann.sees() == [Notice((LATER,)), Notice((LATER,))] and cy.sees() == [Notice((LATER,))]
     bo = post.log_in("Bo")
     missed, of_ann, of_cy = post.missed(bo)
-    assert missed == Missed("", 3, NOON)
+    assert missed == Missed("", 3, NOON, NOON)
     assert texts(of_ann) == [("@Bo", "Ann", "one"), ("@Bo", "Ann", "two")] and texts(of_cy) == [("@Bo", "Cy", "three")]
     assert isinstance(of_ann, PrivateShown) and of_ann.missed and (of_ann.other, of_ann.user) == ("Ann", "idann")
     assert post.missed(bo) == []

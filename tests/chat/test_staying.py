@@ -140,7 +140,11 @@ def test_after_a_restart_they_are_members_again_and_nobody_sees_it() -> None:
     assert account
     inn.hub.account_users.log_in(ann.session, account, lambda refusal: None)
     inn.settle()
-    assert Missed("dev", 1, NOON) in ann.seen and ann.user is user and "[dev] Bo: psst" in ann.seen
+    assert (
+        Missed("dev", 1, NOON, inn.house.now, elsewhere=True) in ann.seen
+        and ann.user is user
+        and "[dev] Bo: psst" in ann.seen
+    )
     ann.types("/leave dev")
     inn.settle()
     assert inn.members("dev") == ["Bo"] and texts(bo)[-1] == "-Ann"
@@ -174,6 +178,21 @@ def test_after_a_crash_the_time_counts_from_the_start_and_the_newest_messages_ar
     assert inn.stays.known["idann"].since == NOON + 100 * DAY
     ann = inn.log_in("Ann", forget=False)
     assert not any(isinstance(event, Missed) for event in ann.seen)
+
+
+def test_after_a_crash_while_away_all_is_counted_from_the_time_when_they_left() -> None:
+    inn = Inn("Bo")
+    inn.away("Ann")
+    for restarted in (False, True):
+        inn.house.now += 60
+        if restarted:
+            inn.crash()
+        bo = inn.log_in("Bo")
+        bo.types(*("more" for _ in range(15)), "Ann: wake up")
+        inn.settle()
+    ann = inn.log_in("Ann", forget=False)
+    assert [event for event in ann.seen if isinstance(event, Missed)] == [Missed("lobby", 32, NOON, NOON + 120)]
+    assert [line for line in texts(ann) if line.endswith("wake up")] == ["Bo: Ann: wake up"] * 2
 
 
 @pytest.mark.parametrize("how", ["kick", "leave", "ban", "gone", "other", "unread"])

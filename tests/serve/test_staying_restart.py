@@ -41,7 +41,7 @@ async def test_a_restart_is_no_leave_and_no_join_and_nothing_is_missed(tmp_path:
         again.send(b"Ann\nopen sesame\n")
         await again.skips_to(PROMPT)
         await again.skips_to(LOGGED_IN)
-        assert b"--- 1 new since " in await again.skips_to(b"Bo: wake up")
+        assert b"--- 1 new in dev since " in await again.skips_to(b"Bo: wake up")
         assert await events(serving) == [("Ann", Joined), ("Bo", Joined)]
         again.send(b"/stay off\n/quit\n")
         await again.rest()

@@ -260,7 +260,7 @@ def test_private_lines_cannot_be_taken_for_the_servers() -> None:
 
 
 def test_missed_messages_are_announced_with_their_number_and_time() -> None:
-    shown = render(Missed("lobby", 14, 1_800_000_000.0), "\n").decode()
+    shown = render(Missed("lobby", 14, 1_800_000_000.0, 1_800_000_000.0), "\n").decode()
     assert re.fullmatch(r"--- 14 new since \d\d:\d\d ---\n", shown)
 
 
@@ -275,6 +275,8 @@ def test_private_messages_of_the_past_name_author_and_recipient() -> None:
         "[10:32] Bo (private): one\n[10:32] Bo (private): two\n[10:33] Ann -> Bo (private): three\n"
         "*** There is more ***\n"
     )
-    assert render(Missed("", 1, at), "\n") == b"--- 1 private message since 10:32 ---\n"
-    assert render(Missed("", 2, at), "\n") == b"--- 2 private messages since 10:32 ---\n"
-    assert render(Missed("ops", 2, at), "\n") == b"--- 2 new since 10:32 ---\n"
+    assert render(Missed("", 1, at, at + 90), "\n") == b"--- 1 private message since 10:32 ---\n"
+    assert render(Missed("", 2, at, at + 90), "\n") == b"--- 2 private messages since 10:32 ---\n"
+    assert render(Missed("ops", 2, at, at + 90), "\n") == b"--- 2 new since 10:32 ---\n"
+    away = Missed("ops", 9, at, at + 2 * 86_400, more=True, elsewhere=True)
+    assert render(away, "\n") == b"--- 9 or more new in ops since 2026-11-30 10:32 ---\n"

@@ -180,7 +180,8 @@ EVENTS: list[tuple[Event, dict[str, object]]] = [
     (RoomExited("ops", "lobby"), {"type": "left", "room": "ops"}),
     (NickAssigned("Max"), {"type": "nick", "nick": "Max"}),
     (LoggedIn("Max"), {"type": "account", "name": "Max"}),
-    (Missed("lobby", 3, 1.5), {"type": "missed", "room": "lobby", "count": 3, "since": 1.5}),
+    (Missed("lobby", 3, 1.5, 2.5), {"type": "missed", "room": "lobby", "count": 3, "since": 1.5}),
+    (Missed("tea", 3, 1.5, 2.5, True), {"type": "missed", "room": "tea", "count": 3, "since": 1.5, "more": True}),
     (Private("Max", "psst"), {"type": "private", "nick": "Max", "text": "psst"}),
     (Private("Max", "psst", user="u1"), {"type": "private", "nick": "Max", "text": "psst", "user": "u1"}),
     (

@@ -143,7 +143,9 @@ class PrivateHistory:
             positions.given(mine.id, one.other, seq, all=not page.more)
         if events:
             since = min(event.entries[0].time for event in events)
-            self._core.reply(session, Missed("", sum(len(event.entries) for event in events), since))
+            self._core.reply(
+                session, Missed("", sum(len(event.entries) for event in events), since, self._core.clock())
+            )
         for event in events:
             self._core.reply(session, event)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from hubbub.chat.core import Core
+from hubbub.chat.missed import tell_missed
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, Cursor
 from hubbub.chat.room_loader import RoomLoader
@@ -14,7 +15,7 @@ from hubbub.chat.turns import DELIVER, HubStep, Operation
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import HIDDEN, Action, bars, is_known, may
 from hubbub.model.entries import Entry, Joined, Kicked, Left, ModeChange, ModesChanged, RoomRenamed, Said
-from hubbub.model.events import HistoryShown, Missed, Notice, RoomEntered, RoomExited, RoomNameChanged
+from hubbub.model.events import HistoryShown, Notice, RoomEntered, RoomExited, RoomNameChanged
 from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room.absent import DAY, Absence
 from hubbub.text import names, refusals
@@ -331,19 +332,20 @@ class Rooms:
         if focus:
             self.focus(session, room.id)
 
-    def show(self, session: Session, room: Room, seq: int | None) -> None:
-        """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes."""
+    def show(self, session: Session, room: Room, seq: int | None, left_at: float = 0.0) -> None:
+        """Show a session a room of its user: the entries after a number, or the newest messages, and all that comes.
+
+        `left_at` is the time when the last session of its user ended, in epoch seconds; 0 if others are connected.
+        """
         if session not in room.sessions:
             self._give(session, room, focus=not session.current)
         first, session.never_joined = session.never_joined, False
         session.replies.append(_entered(session, room, room.end.seq, first))
-        past = list(room.latest)
-        if seq is not None and (missed := [entry for entry in past if entry.seq > seq]):
-            session.replies.append(Missed(room.name, len(missed), missed[0].time))
-        if seq is None and past:
-            session.replies += self._core.pieces(
-                HistoryShown(past, self._core.clock(), elsewhere=session.current != room.id)
-            )
+        if seq is not None:
+            tell_missed(self._core, session, room, seq, left_at)
+        elif room.latest:
+            past, elsewhere = list(room.latest), session.current != room.id
+            session.replies += self._core.pieces(HistoryShown(past, self._core.clock(), elsewhere=elsewhere))
         cursor = room.end if seq is None else room.cursor_at(seq)
         session.replies.append(HubStep(DELIVER, (room, cursor)))
 

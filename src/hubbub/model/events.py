@@ -194,13 +194,17 @@ class HistoryShown(_Event, frozen=True):
 class Missed(_Event, frozen=True):
     """The session is about to be given messages that its user has missed while no session was connected.
 
-    `count` is their number, as far as they are in memory, and `since` the time of the first (epoch seconds). Without a
-    room they are private messages.
+    `count` is their number; with `more` there are more than that. `since` is the time when the user left, or that of
+    the first message if others of their sessions are connected; `now` is the time of the event (epoch seconds). Without
+    a room they are private messages. `elsewhere` means a room that is not the session's current one.
     """
 
     room: str
     count: int
     since: float
+    now: float
+    more: bool = False
+    elsewhere: bool = False
 
 
 class MembersListed(_Event, frozen=True):

@@ -125,7 +125,8 @@ function lines(room, chat) {
     if (line.day !== today) between(html`<li class="day" key=${`d${line.day}`}>${(today = line.day)}</li>`);
     const since = missed && entry.time >= missed.since && missed, newer = !divided && entry.seq >= room.divider;
     if (since) {
-      between(html`<li class="unread" key="missed">${since.count.toLocaleString()} new since ${timeOf(since.since)}</li>`);
+      const at = dayOf(since.since) === dayOf(Date.now() / 1000) ? timeOf(since.since) : whenOf(since.since);
+      between(html`<li class="unread" key="missed">${since.count.toLocaleString()}${since.more && " or more"} new since ${at}</li>`);
       missed = null;
     } else if (newer) between(html`<li class="unread" key="unread">New messages</li>`);
     divided ||= newer;

@@ -28,7 +28,7 @@ export class Room {
     this.unread = 0;
     this.mentioned = 0;
     this.divider = 0; // the first entry that was unread
-    this.missed = null; // what was said since he was here last: {count, since}
+    this.missed = null; // what was said since he was here last: {count, since, more}
     this.joined = false; // and up to date: what is said here is sent at once
     this.key = "";
     this.stored = true; // the server has its log

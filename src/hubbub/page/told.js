@@ -169,9 +169,9 @@ export const TOLD = {
     chat.changed(`You are logged in as ${name}`);
   },
 
-  missed(chat, { room: name, count, since }) {
+  missed(chat, { room: name, count, since, more }) {
     const room = chat.rooms.get(name);
-    if (room) room.missed = { count, since };
+    if (room) room.missed = { count, since, more };
     else if (!name) chat.note([`${count.toLocaleString()} private ${count === 1 ? "message" : "messages"} since ${timeOf(since)}`]);
     chat.changed();
   },

@@ -248,7 +248,9 @@ def _notice(event: Notice) -> str:
 
 def _missed(event: Missed) -> str:
     what = "new" if event.room else "private message" if event.count == 1 else "private messages"
-    return f"--- {event.count} {what} since {datetime.fromtimestamp(event.since).astimezone():%H:%M} ---"
+    number = f"{event.count} or more" if event.more else event.count
+    where = f" in {event.room}" if event.elsewhere else ""
+    return f"--- {number} {what}{where} since {shown_time(event.since, event.now).strip(' []')} ---"
 
 
 def _private_past(event: PrivateShown) -> str:

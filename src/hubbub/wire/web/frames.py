@@ -254,7 +254,9 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     ),
     NickAssigned: lambda event: encode("nick", nick=event.nick),
     LoggedIn: lambda event: encode("account", name=event.name),
-    Missed: lambda event: encode("missed", room=event.room, count=event.count, since=event.since),
+    Missed: lambda event: encode(
+        "missed", room=event.room, count=event.count, since=event.since, **({"more": True} if event.more else {})
+    ),
     Private: lambda event: _private(event) if event.text else b"",
     PrivateShown: lambda event: _private_past(event),
     Invited: lambda event: encode("invited", nick=event.nick, room=event.room),

@@ -1,0 +1,77 @@
+"""How many messages of a room somebody has missed, whom the room is about to be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import islice, takewhile
+
+from hubbub.chat.core import Core
+from hubbub.chat.delivery import PAGE
+from hubbub.chat.session import Room, Session
+from hubbub.chat.turns import Operation
+from hubbub.errors import BrokerError
+from hubbub.model.entries import Said
+from hubbub.model.events import Missed
+from hubbub.model.queries import After, LogPage
+
+Count = tuple[int, bool, float]  # messages, whether there are more, and the time of the first in epoch seconds
+
+
+def tell_missed(core: Core, session: Session, room: Room, after: int, left_at: float) -> None:
+    """Tell a session how many messages follow number `after` of a room, if any.
+
+    They are counted in memory if all of them are there; else in the log, up to the number that a session can be behind.
+
+    Args:
+        core: reads the log.
+        session: the session.
+        room: the room.
+        after: the number of the last entry that it was given.
+        left_at: when its user left, in epoch seconds; 0 if that is not known, and then the first message counts.
+
+    """
+
+    def event(count: Count | BrokerError) -> Missed | None:
+        if isinstance(count, BrokerError) or not count[0]:
+            return None
+        number, more, first = count
+        return Missed(room.name, number, left_at or first, core.clock(), more, session.current != room.id)
+
+    if after >= room.newest_uncached():
+        if found := event(_in_memory(room, after, core.limits.max_behind)):
+            session.replies.append(found)
+    else:
+        session.queue(Operation("query", room.name, partial(_count, core, session, room, after), event))
+
+
+def _in_memory(room: Room, after: int, limit: int) -> Count:
+    """Count the messages after a number in the batches in memory, which hold all of them."""
+    batches = takewhile(lambda batch: batch.end.seq > after, reversed(room.recent_batches.values()))
+    newest = (entry for batch in batches for entry in reversed(batch.entries))
+    said = list(islice((one.time for one in newest if type(one.body) is Said and one.seq > after), limit + 1))
+    return len(said[:limit]), len(said) > limit, said[-1] if said else 0.0
+
+
+def _count(core: Core, session: Session, room: Room, after: int, done: Callable[[Count | BrokerError], None]) -> None:
+    """Count the messages after a number in the log, page by page."""
+    upto, limit = room.end.seq, core.limits.max_behind
+    number, first = 0, 0.0
+
+    def read(seq: int) -> None:
+        query = After(room.name, seq, upto, min(PAGE, limit - number), said=True, viewer=core.viewer(session))
+        core.read(query, take)
+
+    def take(page: LogPage | BrokerError) -> None:
+        nonlocal number, first
+        if isinstance(page, BrokerError):
+            done(page)
+            return
+        first = first or (page.entries[0].time if page.entries else 0.0)
+        number += len(page.entries)
+        if page.more and page.entries and number < limit:
+            read(page.entries[-1].seq)
+        else:
+            done((number, page.more, first))
+
+    read(after)

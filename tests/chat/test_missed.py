@@ -1,0 +1,83 @@
+"""What somebody has missed while away is counted truly, from the time when they left."""
+
+from __future__ import annotations
+
+from test_account_users import Town
+
+from doubles import NOON, House, Peer
+from hubbub.model.events import Missed
+
+FORGETFUL = {"recent": 1}  # the memory has the newest batch alone
+
+
+class Absence(Town):
+    """A town in which Ann has been in the lobby, and is away; Bo is there."""
+
+    def __init__(self, **limits: int) -> None:
+        super().__init__("Ann")
+        self.house = House(**limits)
+        self.hub = self.house.hub
+        self.hub.use_accounts(self.accounts)
+        self.hub.later = lambda seconds, call: self.later.append((seconds, call))
+        (self.bo,) = self.house.enter("Bo")
+        self.log_in("Ann").leave()
+        self.house.now += 60
+
+    def says(self, count: int) -> None:
+        for number in range(count):
+            self.bo.types(f"message {number}")
+            self.settle()
+
+    def back(self) -> Peer:
+        return self.log_in("Ann", forget=False)
+
+
+def missed(peer: Peer) -> list[Missed]:
+    return [event for event in peer.seen if isinstance(event, Missed)]
+
+
+def test_more_messages_than_a_newcomer_is_shown_are_counted_and_all_are_shown() -> None:
+    for limits in ({}, FORGETFUL):
+        away = Absence(**limits)
+        away.house.broker.page = 10
+        away.says(24)
+        away.bo.types("/topic tea", "Ann: are you there?")
+        away.settle()
+        away.house.now += 3600
+        ann = away.back()
+        assert missed(ann) == [Missed("lobby", 25, NOON, away.house.now)]
+        shown = [line for line in ann.seen if isinstance(line, str)]
+        assert shown[0] == "Bo: message 0" and shown[-1] == "Bo: Ann: are you there?" and len(shown) == 26
+
+
+def test_messages_in_memory_are_counted_without_the_log_and_redacted_ones_are_none() -> None:
+    away = Absence()
+    away.says(3)
+    away.bo.types("/delete")
+    away.settle()
+    asked = len(away.house.broker.queries)
+    assert [event.count for event in missed(away.back())] == [2] and len(away.house.broker.queries) == asked
+
+
+def test_joins_and_topics_are_no_messages() -> None:
+    for limits in ({}, FORGETFUL):
+        away = Absence(**limits)
+        away.bo.types("/topic tea", "/topic coffee")
+        away.settle()
+        assert missed(away.back()) == []
+
+
+def test_no_more_are_counted_than_a_session_can_be_behind() -> None:
+    for limits in ({}, FORGETFUL):
+        away = Absence(max_behind=12, **limits)
+        away.house.broker.page = 5
+        away.says(13)
+        assert missed(away.back()) == [Missed("lobby", 12, NOON, NOON + 60, more=True)]
+
+
+def test_nothing_is_said_if_the_log_cannot_be_read() -> None:
+    away = Absence(**FORGETFUL)
+    away.says(25)
+    away.house.broker.fault = "away"
+    ann = away.back()
+    assert missed(ann) == [] and any(isinstance(line, str) for line in ann.seen)
