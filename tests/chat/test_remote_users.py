@@ -819,6 +819,18 @@ def test_member_whom_no_node_has_goes_along_with_the_room() -> None:
     assert [room for _, room, _ in ended(house)] == ["coffee", "lobby"]
 
 
+def test_leaves_that_are_on_their_way_end_in_a_room_that_is_renamed_meanwhile() -> None:
+    house = House()
+    (al,) = house.enter("Al")
+    al.types("/join tea")
+    house.settle()
+    house.hub.remote.publish_leaves("z-1.9", "Zoe", "host", ["lobby", "tea"])
+    leaves = house.gather()
+    house.commit(house.broker.store([draft_of("tea", Kind.ROOM_RENAMED, "Al", "coffee", "y-1.1")]))
+    house.commit(house.broker.store(leaves))
+    assert [entry.room for entry in house.broker.log[-2:]] == ["lobby", "coffee"] and house.hub.pipeline.idle
+
+
 def test_member_whom_no_node_has_leaves_only_the_rooms_that_the_log_does_not_end() -> None:
     house = House()
     (al,) = house.enter("Al")

@@ -13,11 +13,11 @@ say it. Both give the number of a join or a leave in the log, and the highest nu
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import NamedTuple
 
 from hubbub.chat.core import Core
 from hubbub.chat.orphans import Orphans
 from hubbub.chat.person import Person, Screen, note_details, take_details
+from hubbub.chat.remote_places import Place, RemotePlaces
 from hubbub.chat.session import Posting, Room, User
 from hubbub.model.account import is_account
 from hubbub.model.entries import Draft, Entry, Joined, Kicked, Left
@@ -32,26 +32,13 @@ def _nowhere(user: User, event: Private, done: Callable[[bool | None], None]) ->
     done(None)
 
 
-class Place(NamedTuple):
-    """The knowledge about a remote user in a room.
-
-    Args:
-        seq: the number of the join or leave in the log that says it.
-        inside: whether the user is a member.
-
-    """
-
-    seq: int
-    inside: bool
-
-
 class RemoteUsers:
     """The users of all other nodes, their sessions and their rooms."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self.rooms: dict[str, dict[User, int]] = {}  # by room that has any: its remote members, and their joins
-        self._places: dict[User, dict[str, Place]] = {}  # of each user on other nodes, by room
+        self._places = RemotePlaces()
+        self.rooms = self._places.rooms  # by room that has any: its remote members, and their joins
         # The homes of each user on other nodes, with the newest description of each. A guest has one, which is the
         # user itself.
         self._homes: dict[User, dict[User, Person]] = {}
@@ -119,13 +106,13 @@ class RemoteUsers:
     def _start_places(self, user: User) -> None:
         """Note the rooms of a user who has been on this node alone."""
         if user not in self._places:
-            self._places[user] = {}
+            self._places.begin(user)
             for room in user.rooms.values():
-                self._note(user, room.name, Place(room.members.get(user, 0), True))
+                self._places.note(user, room.name, Place(room.members.get(user, 0), True))
 
     def _arrive(self, user: User) -> None:
         user.present = True
-        self._places[user] = {}
+        self._places.begin(user)
         self._core.nicks.note(user)
         if is_account(user.host):
             self._core.owners[user.host] = user
@@ -195,8 +182,7 @@ class RemoteUsers:
             return
         del self._homes[user]
         if not user.is_remote:
-            for name in self._places.pop(user):
-                self._drop(user, name)
+            self._places.end(user)
         elif user in self._gone_on:
             self._leave(user, self._gone_on[user])
         else:
@@ -221,9 +207,9 @@ class RemoteUsers:
         for name, seq in self.places(user).items():
             if orphans and seq and user.id_prefix and name in self._core.loaded:
                 self._orphans.add(user.id_prefix, name, seq, user.nick, user.host)
-        for name in list(self._places[user]):
+        for name in list(self._places.of(user)):
             self._forget(user, name)
-        del self._places[user]
+        self._places.end(user)
         self._core.nicks.forget(user)
         self._core.disown(user)
         for tell in self._core.presence:
@@ -277,20 +263,14 @@ class RemoteUsers:
 
     def places(self, user: User) -> dict[str, int]:
         """Return the rooms of a remote user, with the numbers of the joins."""
-        return {name: place.seq for name, place in self._places[user].items() if place.inside}
+        return self._places.joins(user)
 
     def move(self, before: str, to: str) -> None:
         """Rename a room. Some nodes may have reported members under the new name already; those are kept."""
         if before == to:
             return
         self._orphans.move(before, to)
-        early = self.rooms.pop(to, {})
-        members = self.rooms.pop(before, {})
-        for user in members:
-            places = self._places[user]
-            places[to] = places.pop(before)
-        if members or early:
-            self.rooms[to] = early | members
+        early = self._places.rename(before, to)
         if room := self._core.loaded.get(to):
             for user, seq in early.items():
                 self._receive(room, user, seq)
@@ -324,9 +304,9 @@ class RemoteUsers:
 
     def _follow_place(self, user: User, entry: Entry, waits: bool) -> None:
         """Follow a join or leave of a user on other nodes; if a posting waits for it here, that has the effect."""
-        known = self._places[user].get(entry.room)
+        known = self._places.of(user).get(entry.room)
         if known is None or entry.seq > known.seq:
-            change = self._note if waits else self._set
+            change = self._places.note if waits else self._set
             change(user, entry.room, Place(entry.seq, isinstance(entry.body, Joined)))
 
     def _answer_leave(self, user: User, room: Room, entry: Entry) -> None:
@@ -359,9 +339,10 @@ class RemoteUsers:
         self, id: str, nick: str, host: str, rooms: Iterable[str], reason: str = "connection lost"
     ) -> None:
         """Publish leaves of a remote user whose node is gone, as one event under an id."""
-        for room in rooms:
-            body = Left(reason, quit=True)
-            self._core.pipeline.add(Posting(Draft(room, nick, body, id, host, must_store=True)))
+        for name in rooms:
+            room = self._core.loaded.get(name)
+            draft = Draft(name, nick, Left(reason, quit=True), id, host, "", True, room.id if room else "")
+            self._core.pipeline.add(Posting(draft))
 
     def _kick(self, room: Room, entry: Entry, kick: Kicked) -> None:
         """Take a kicked user out of a room at once; their node says in the end whether it meant this one.
@@ -369,13 +350,13 @@ class RemoteUsers:
         The owner of an account may be on several nodes, and is meant for certain if the kick names them.
         """
         user = self._core.kicked_user(room, kick)
-        if user and user in self._places and (known := self._places[user].get(room.name)):
+        if user and user in self._places and (known := self._places.of(user).get(room.name)):
             certain = bool(kick.user) and is_account(user.host)
             place = Place(entry.seq if certain else known.seq, False)
             if user.is_remote:
                 self._set(user, room.name, place)
             else:
-                self._note(user, room.name, place)
+                self._places.note(user, room.name, place)
 
     def _waits_for(self, entry: Entry) -> bool:
         """Return whether a session here published an entry and waits for it: it takes effect with its posting."""
@@ -400,7 +381,7 @@ class RemoteUsers:
         only if this node has reported it.
         """
         user = self._users[home]
-        places, rooms, earlier = self._places[user], who.places, before.places
+        places, rooms, earlier = self._places.of(user), who.places, before.places
         # A join that is known here under another name than in the report: its room has been renamed, and the log of the
         # room has yet to say so. Until then the old name may mean another room there.
         renamed = {
@@ -421,26 +402,12 @@ class RemoteUsers:
                 self._forget(user, name)
 
     def _forget(self, user: User, name: str) -> None:
-        self._set(user, name, self._places[user][name]._replace(inside=False))
-        self._places[user].pop(name, None)
-
-    def _note(self, user: User, name: str, place: Place) -> None:
-        """Note whether a user on other nodes is in a room, without any effect on a loaded room."""
-        self._places[user][name] = place
-        if place.inside:
-            self.rooms.setdefault(name, {})[user] = place.seq
-        else:
-            self._drop(user, name)
-
-    def _drop(self, user: User, name: str) -> None:
-        members = self.rooms.get(name, {})
-        members.pop(user, None)
-        if not members:
-            self.rooms.pop(name, None)
+        self._set(user, name, self._places.of(user)[name]._replace(inside=False))
+        self._places.forget(user, name)
 
     def _set(self, user: User, name: str, place: Place) -> None:
         """Note whether a user is in a room, and make them a member of it, or a member no more."""
-        self._note(user, name, place)
+        self._places.note(user, name, place)
         room = self._core.loaded.get(name)
         if place.inside and room:
             self._receive(room, user, place.seq)
