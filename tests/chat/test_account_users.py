@@ -908,3 +908,12 @@ def test_a_code_is_shown_as_a_picture_on_request() -> None:
     assert len(plain.lines) == 1 and len(pictured.lines) == 2
     code = pictured.lines[0].rpartition(" ")[2]
     assert pictured.lines[1] == f"<http://192.0.2.1:8888/#link={code.replace('-', '')}>"
+
+
+def test_the_owner_ends_another_session_on_the_same_node() -> None:
+    town = Town("Ann")
+    ann, too = town.log_in("Ann"), town.log_in("Ann")
+    ann.types(f"/account end {screen(too.session, '').code}")
+    town.settle()
+    assert ann.sees()[-1] == Notice(("That connection is ended",)) and ann.user.sessions == [ann.session]
+    assert Notice(("You have ended this session from another device",)) in too.sees()

@@ -86,6 +86,8 @@ def test_what_other_nodes_have_stored_is_added_and_bounded() -> None:
     memories.merge("joker", {"ops": ("Other!a@b",), "tea": ("Joker!a@b",)}, NOW - 5)
     assert memories.of("joker", NOW) is here and here.used == NOW
     assert here == {"ops": ("Joker!a@b", "Other!a@b"), "tea": ("Joker!a@b",)}
+    memories.merge("new", {}, NOW)
+    assert memories.of("new", NOW) is memories.barred.pop("new"), "also one without masks is kept"
     memories.merge("joker", {}, NOW + 5)
     assert here.used == NOW + 5
     for number in range(KEPT):

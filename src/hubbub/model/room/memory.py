@@ -63,7 +63,7 @@ class Memories:
     def of(self, key: str, now: float) -> FormerMasks:
         """Return the memory of a browser or an account at a time (epoch seconds); all its users share it."""
         self.expire(now)
-        if barred := self.barred.get(key):
+        if (barred := self.barred.get(key)) is not None:
             if now - barred.used >= RENEW_SECONDS:
                 self.bar((barred,), now)
             return barred
@@ -86,7 +86,9 @@ class Memories:
 
     def merge(self, key: str, masks: Mapping[str, Sequence[str]], used: float) -> None:
         """Add what is stored of a browser or an account, which was last used at a time (epoch seconds)."""
-        memory = self.barred.get(key) or self._kept.pop(key, None) or FormerMasks(KEPT_ROOMS, key)
+        memory = self.barred.get(key)
+        if memory is None:
+            memory = self._kept.pop(key, FormerMasks(KEPT_ROOMS, key))
         memory.absorb(masks)
         memory.used = max(used, memory.used)
         self._keep(memory)
