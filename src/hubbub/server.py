@@ -203,6 +203,7 @@ class App:
         self.hub.staying.seconds = self.settings.stay_days * DAY
         self.stays = StayStore(self.backend.key_values)
         await read_all(partial(self.hub.staying.begin, self.stays))
+        self.hub.taking_back.begin()
 
     async def store_stays(self) -> None:
         """Store for the last time who stays in which rooms: all sessions end now."""

@@ -126,6 +126,12 @@ async def test_accounts_are_changed_without_a_server_too(tmp_path: Path) -> None
     assert "registered" in await beside(tmp_path, "account", "add", "ci", typed="correct horse\n", code=2)
     assert await beside(tmp_path, "account", "delete", "--free", "ci") == "ci is deleted, and its name is free."
     await beside(tmp_path, "account", "add", "ci", typed="correct horse\n")
+    told = await beside(tmp_path, "account", "delete", "--messages", "take-back", "--free", "ci")
+    assert told == "ci is deleted. The server takes its messages back, and then frees its name."
+    listed = json.loads(await beside(tmp_path, "account", "list", "--json"))
+    assert listed["takes_back"] and listed["frees"] and listed["state"] == "deleted"
+    told = await beside(tmp_path, "account", "delete", "--messages", "take-back", "ci")
+    assert told == "ci is deleted. The server takes its messages back."
     assert len(await beside(tmp_path, "account", "invite")) == 9
     assert "no account" in await beside(tmp_path, "account", "reset", "Bob", code=1)
     assert "at least 8" in await beside(tmp_path, "account", "passwd", "ci", typed="short\n", code=2)

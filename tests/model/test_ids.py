@@ -24,3 +24,7 @@ def test_ids_of_a_user_have_a_prefix_in_common_and_those_of_others_for_them_too(
     leave = ids.leave_for("boot-1f.", 255)
     assert {ids.user_of(id) for id in ("boot-1f.3", "boot-1f.2.3", leave)} == {"boot-1f."}
     assert ids.session_of(leave) not in ("boot-1f.", "") and ids.user_of("imported") == ""
+
+
+def test_a_redaction_has_the_same_id_on_all_nodes_and_no_session_has_it() -> None:
+    assert ids.redaction_for("a1", 255) == "a1.dff.0" and ids.user_of("a1.dff.0") == "a1."

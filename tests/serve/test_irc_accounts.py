@@ -475,6 +475,9 @@ async def test_nickserv_manages_an_account() -> None:
         assert "your name is Ann" in notices(await ann.ask("NS UNREGISTER Bo"))[0]
         asked = notices(await ann.ask("NS UNREGISTER ann"))
         code = asked[1].split()[-1]
+        assert asked[3] == f"{asked[1]} TAKE-BACK"
+        assert notices(await ann.ask(f"NS UNREGISTER Ann {code} KEEP"))[0].startswith("Usage: UNREGISTER ")
+        assert notices(await ann.ask(f"NS UNREGISTER Ann {code} take-back")) == ["You are not logged in."]
         assert notices(await ann.ask(f"NS UNREGISTER Ann {code}")) == ["You are not logged in."]  # by the double
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from in_thread import InThread
 from websockets.sync.client import ClientConnection, connect
 
+from hubbub.config import Settings
+from hubbub.tools import accounts as tool
 from irc_scene import Irc
 from scene import PATIENCE, PROMPT, Client
 
@@ -192,3 +197,37 @@ def test_guests_are_refused_on_every_wire(serve: Callable[..., InThread]) -> Non
         bo.skips_to(b"Not sent: Ann takes private messages only from people with an account.")
         ann.skips_to(b"Bo (private): hello\n")
         assert page.until("private")["text"] == "hello"
+
+
+def texts_in(folder: Path, text: bytes) -> list[str]:
+    return [file.name for file in folder.rglob("*") if file.is_file() and text in file.read_bytes()]
+
+
+def test_all_messages_of_a_deleted_account_are_taken_back_and_leave_the_files(serve: Callable[..., InThread]) -> None:
+    place = serve("--no-limits", sniffs=False)
+    ann, bo = registered(place, "Ann"), registered(place, "Bo")
+    ann.say("zebra in the lobby", "/msg Bo zebra in private")
+    bo.skips_to(b"Ann (private): zebra in private\n")
+    bo.say("giraffe here", "/msg Ann giraffe in private")
+    ann.skips_to(b"Bo (private): giraffe in private\n")
+    folder = place.data
+    assert folder and texts_in(folder, b"zebra")
+
+    async def delete() -> None:
+        async with tool.opened(Settings(data=str(folder))) as accounts:
+            await tool.ask(accounts.delete, accounts.find("Ann"), take_back=True)
+
+    asyncio.run(delete())
+    bo.skips_to(b"*** Ann has left the chat (The account Ann is closed. Ask the operator of this server) ***\n")
+    end = time.monotonic() + PATIENCE
+    while texts_in(folder, b"zebra"):
+        assert time.monotonic() < end, texts_in(folder, b"zebra")
+        bo.say("/time")  # the index is merged between commits
+        bo.say("tick")
+        bo.skips_to(b" ***\n")
+    bo.say("/history Ann")
+    bo.skips_to(b"Bo -> Ann (private): giraffe in private\n")
+    bo.say("/search zebra")
+    bo.skips_to(b"*** Nothing found ***\n")
+    bo.say("/search giraffe")
+    bo.skips_to(b"Bo: giraffe here\n")

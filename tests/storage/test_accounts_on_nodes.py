@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 from nodes import Node, Peer, Start, same, until
 
 from hubbub.account_opening import opened_accounts
+from hubbub.accounts.positions import StoredPositions
 from hubbub.accounts.registry import AccountRegistry
 from hubbub.chat import account_users
 from hubbub.chat.accounts import LoginPeer
@@ -15,8 +17,11 @@ from hubbub.cluster.nats import presence
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.queries import LogPage
 from hubbub.tools.accounts import ask
 from hubbub.wire.line.encoder import RAW
+from records import text_in
+from system_queries import Latest
 
 PEER = LoginPeer("127.0.0.1", True)
 SOON = 1.0  # seconds within which every node obeys a change
@@ -203,3 +208,29 @@ async def test_a_person_takes_no_messages_from_guests_of_any_node(town: Town) ->
     guest.types("/msg Ann psst")
     for ann in (first, second):
         await ann.sees("psst")
+
+
+async def test_messages_of_a_deleted_account_are_taken_back_in_the_cluster(town: Town) -> None:
+    one, two, three = town.nodes
+    account = await town.register("Ann")
+    for node in town.nodes:
+        node.hub.positions = StoredPositions(node.backend.key_values, lambda seconds, call: None)
+        node.hub.later = asyncio.get_running_loop().call_later
+        node.hub.taking_back.begin()
+    ann, bo = await town.enter(one, account), await three.enter("Bo")
+    await same([one, three], ["Ann", "Bo"])
+    ann.types("one", "two", "three")
+    bo.types("mine")
+    await bo.sees("three")
+    await ann.sees("mine")
+    await ask(town.registries[1].delete, account, take_back=True)
+    for node in (two, three):
+        async with asyncio.timeout(90):
+            while await said(node) != ["mine"]:
+                pass  # the question takes a turn of the servers
+
+
+async def said(node: Node) -> list[str]:
+    page: asyncio.Future[LogPage] = asyncio.get_running_loop().create_future()
+    node.hub.read(Latest("lobby", 10), page.set_result)
+    return [text_in(entry) for entry in (await page).entries]

@@ -307,23 +307,39 @@ class AccountRegistry(LoginGate):
         """Let nobody log in to an account for now; or let its owner log in again."""
         self._change(account, lambda old: structs.replace(old, suspended=suspended), done)
 
-    def delete(self, account: Account, done: Checked) -> None:
-        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed."""
-        now = self._clock()
+    def delete(self, account: Account, done: Checked, take_back: bool = False, free: bool = False) -> None:
+        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed.
+
+        With `take_back` the server takes back all that its owner has said, little by little; with `free` the name is
+        free, at the end of that.
+        """
+        now, free = self._clock(), free or self._policy.free_names
 
         def edit(old: Account) -> Account:
-            return Account(id=old.id, name=old.name, created=old.created, deleted=True, valid_from=now)
+            bare = Account(id=old.id, name=old.name, created=old.created, deleted=True, valid_from=now)
+            return structs.replace(bare, takes_back=take_back, frees=take_back and free)
 
         def deleted(outcome: Account | Refused) -> None:
             if isinstance(outcome, Account):
                 for ring in (self.vault.tokens, self.vault.cookies):
                     ring.end(account.id, [one.id for one in ring.of(account.id)], lambda count: None)
-                if self._policy.free_names:
+                if free and not take_back:
                     self.free(outcome, done)
                     return
             done(outcome)
 
         self.vault.directory.change(account.id, edit, deleted)
+
+    def taking_back(self) -> Sequence[Account]:
+        """Return the deleted accounts whose messages are still to be taken back."""
+        return [account for account in self.vault.directory.all() if account.takes_back]
+
+    def taken_back(self, account: Account, done: Checked) -> None:
+        """Note that the messages of a deleted account have been taken back; free its name if that was asked for."""
+        if account.frees:
+            self.free(account, done)
+        else:
+            self.vault.directory.change(account.id, lambda old: structs.replace(old, takes_back=False), done)
 
     def free(self, account: Account, done: Checked) -> None:
         """Let the name of a deleted account be registered again."""

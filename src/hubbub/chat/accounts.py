@@ -162,8 +162,19 @@ class Accounts(Protocol):
         """Let nobody log in to an account for now; or let its owner log in again."""
         ...
 
-    def delete(self, account: Account, done: Checked) -> None:
-        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed."""
+    def delete(self, account: Account, done: Checked, take_back: bool = False) -> None:
+        """Close an account for ever, and drop its credentials. Its name stays blocked, unless names are freed.
+
+        With `take_back` all that its owner has said is taken back, little by little.
+        """
+        ...
+
+    def taking_back(self) -> Sequence[Account]:
+        """Return the deleted accounts whose messages are still to be taken back."""
+        ...
+
+    def taken_back(self, account: Account, done: Checked) -> None:
+        """Note that the messages of a deleted account have been taken back."""
         ...
 
     def make_token(self, account: Account, grant: Grant, done: Made) -> None:
@@ -290,7 +301,15 @@ class NoAccounts:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 
-    def delete(self, account: Account, done: Checked) -> None:
+    def delete(self, account: Account, done: Checked, take_back: bool = False) -> None:
+        """Refuse."""
+        done(refusals.NOT_LOGGED_IN())
+
+    def taking_back(self) -> Sequence[Account]:
+        """Return nothing."""
+        return ()
+
+    def taken_back(self, account: Account, done: Checked) -> None:
         """Refuse."""
         done(refusals.NOT_LOGGED_IN())
 

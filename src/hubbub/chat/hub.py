@@ -32,6 +32,7 @@ from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, Session, User
 from hubbub.chat.staying import Staying
 from hubbub.chat.steps import Steps
+from hubbub.chat.taking_back import TakingBack
 from hubbub.errors import Refused
 from hubbub.model.access import Action, members_speak_freely
 from hubbub.model.client import ByteSink, Client, Encoder
@@ -81,6 +82,7 @@ class Hub(Core):
         self.staying = Staying(self, self.rooms, self.remote, self.account_users, self)
         self.private_log = PrivateLog(self, self.remote)
         self.private_history = PrivateHistory(self)
+        self.taking_back = TakingBack(self)
         self.effects = Effects(self, self.rooms, self.naming, self.remote, self.private_log)
         self.remote.bring, self.remote.take_out = self.rooms.bring, self.rooms.remove
         self.remote.rename = self.naming.renamed_elsewhere
@@ -91,6 +93,7 @@ class Hub(Core):
         self.nicks.accounts = accounts
         self.guests_read = accounts.guests == "read"
         accounts.changed.append(self.account_users.changed)
+        accounts.changed.append(self.taking_back.review)
         self.holders.follow(accounts)
 
     # --- sessions -------------------------------------------------------------------------------------------

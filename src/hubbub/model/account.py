@@ -20,6 +20,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         operator: whether its owner is an operator of the server.
         suspended: whether nobody can log in for now.
         deleted: whether nobody can ever log in again; the name stays blocked.
+        takes_back: whether all that its owner has said is still to be taken back; the account is deleted.
+        frees: whether its name is free when that is done.
         expires: epoch seconds from which on nobody can log in; 0 for never.
         stays: whether its owner remains in the rooms while no session of theirs is connected.
         history: whether its owner's private messages are stored.
@@ -39,6 +41,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     operator: bool = False
     suspended: bool = False
     deleted: bool = False
+    takes_back: bool = False
+    frees: bool = False
     expires: float = 0.0
     stays: bool = False
     history: bool = True

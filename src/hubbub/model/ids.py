@@ -36,6 +36,11 @@ def leave_for(user: str, seq: int) -> str:
     return f"{user}x{seq:x}.0"
 
 
+def redaction_for(account: str, seq: int) -> str:
+    """Return the id of the redaction of the message `seq` of a deleted account: the same on all nodes."""
+    return f"{account}.d{seq:x}.0"
+
+
 def process_of(id: str) -> str:
     """Return the part that all ids of one process have in common."""
     return id.partition("-")[0]

@@ -198,17 +198,27 @@ def _suspend(file: str | None, flags: dict[str, Any], name: str, suspended: bool
 @account.command(cls=Command, epilog="hubbub account delete Ann --free")
 @settings_options(WHERE)
 @click.option("--free", is_flag=True, help="Let others register the name. Else it stays blocked for ever.")
+@click.option(
+    "--messages",
+    type=click.Choice(["keep", "take-back"]),
+    default="keep",
+    help="take-back: the server deletes all messages of its owner, while it runs.",
+)
 @name_argument
-def delete(file: str | None, name: str, free: bool, **flags: Any) -> None:
-    """Close the account NAME for ever. The messages of its owner stay."""
+def delete(file: str | None, name: str, free: bool, messages: str, **flags: Any) -> None:
+    """Close the account NAME for ever. The messages of its owner stay, or are taken back."""
+    take_back = messages == "take-back"
 
     async def task(accounts: AccountRegistry) -> None:
-        closed = await tool.ask(accounts.delete, _known(accounts, name))
-        if free:
-            await tool.ask(accounts.free, closed)
+        await tool.ask(accounts.delete, _known(accounts, name), take_back=take_back, free=free)
 
     _run(file, flags, task)
-    click.echo(f"{name} is deleted" + (", and its name is free." if free else "."))
+    if take_back:
+        click.echo(
+            f"{name} is deleted. The server takes its messages back" + (", and then frees its name." * free or ".")
+        )
+    else:
+        click.echo(f"{name} is deleted" + (", and its name is free." if free else "."))
 
 
 @account.command(cls=Command, epilog="hubbub account export Ann")

@@ -233,10 +233,13 @@ def _unregister(client: IrcClient, words: list[str]) -> None:
         raise refusals.NAME_IS_ACCOUNT(name=account.name)
     if len(words) < 2 or words[1] != client.confirmation:
         client.confirmation = secrets.token_hex(4)
-        _tell(client, f"Nobody can ever log in as {account.name} again, if you type:")
-        _tell(client, f"/msg {NAME} UNREGISTER {account.name} {client.confirmation}")
+        line = f"/msg {NAME} UNREGISTER {account.name} {client.confirmation}"
+        _tell(client, f"Nobody can ever log in as {account.name} again, if you type:", line)
+        _tell(client, "To delete all your messages as well, in rooms and in private, type:", f"{line} TAKE-BACK")
+    elif len(words) > 2 and words[2].upper() != "TAKE-BACK":
+        _tell(client, f"Usage: UNREGISTER {COMMANDS['UNREGISTER'].usage}")
     else:
-        start = partial(client.hub.nicks.accounts.delete, account)
+        start = partial(client.hub.nicks.accounts.delete, account, take_back=len(words) > 2)
         _wait(client, "account", start, f"The account {account.name} is closed.")
 
 
@@ -259,6 +262,6 @@ COMMANDS = {
         _cert, "[ADD | DEL [FINGERPRINT]]", "list, add or remove certificates for SASL EXTERNAL", 0, 2
     ),
     "CODE": ServiceCommand(_code, "", "make a code that logs in another device"),
-    "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE]", "close your account for ever", 1),
+    "UNREGISTER": ServiceCommand(_unregister, "NAME [CODE [TAKE-BACK]]", "close your account for ever", 1, 3),
     "HELP": ServiceCommand(_help, "", "show this"),
 }

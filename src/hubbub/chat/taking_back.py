@@ -1,0 +1,125 @@
+"""Take back all that the owners of deleted accounts have said, if they wanted that: in rooms and in private.
+
+The record of the account says so until it is done, so the work goes on after a restart. It is done a page at a time,
+behind the messages of the others. Several nodes may do it at once: they give a redaction the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from hubbub.chat.core import Core
+from hubbub.chat.positions import Position
+from hubbub.chat.session import Posting
+from hubbub.errors import BrokerError, Refused
+from hubbub.model.account import Account
+from hubbub.model.conversation import conversation_of
+from hubbub.model.entries import Draft, Redacted, Said
+from hubbub.model.ids import redaction_for
+from hubbub.model.queries import After, AllRooms, LogPage, RoomList
+from hubbub.model.viewer import SYSTEM
+
+PAGE = 100  # messages that are read, and rooms that are listed, at once
+PAUSE = 0.05  # seconds between two looks whether a page's redactions are stored
+AGAIN = 60.0  # seconds until the next attempt after a failure of the log
+END = (1 << 62) - 1  # higher than every number
+
+
+class TakingBack:
+    """Redact the messages of deleted accounts, one account after the other."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._accounts: dict[str, Account] = {}  # those that are left, by their ids
+        self._begun = self._busy = False
+        self._rooms: list[str] = []  # the next rooms
+        self._listed: str | None = ""  # the last room that was listed; None after the end of the list
+        self._found = 0  # messages in this pass over all rooms
+
+    def begin(self) -> None:
+        """Go on with the work that is left of earlier runs."""
+        self._begun = True
+        for account in self._core.nicks.accounts.taking_back():
+            self.review(account)
+
+    def review(self, account: Account) -> None:
+        """Follow an account that was changed."""
+        if self._begun and account.takes_back:
+            self._accounts[account.id] = account
+            if not self._busy:
+                self._busy = True
+                self._start()
+
+    @property
+    def _account(self) -> Account:
+        return next(iter(self._accounts.values()))
+
+    def _start(self) -> None:
+        """Begin a pass over all rooms of the first account that is left, with its private conversations."""
+        positions = self._core.positions
+        if not self._accounts or positions is None or self._core.closing:
+            self._busy = False
+            return
+        self._found, self._listed = 0, ""
+        positions.of(self._account.id, self._talked)
+
+    def _talked(self, found: Sequence[Position] | BrokerError) -> None:
+        if isinstance(found, BrokerError):
+            self._core.later(AGAIN, self._start)
+            return
+        self._rooms = [conversation_of(self._account.id, one.other) for one in found]
+        self._next_room()
+
+    def _next_room(self) -> None:
+        if self._rooms:
+            self._read(self._rooms.pop(), 0)
+        elif self._listed is not None:
+            self._core.read(AllRooms(PAGE, self._listed, viewer=SYSTEM), self._took_list)
+        elif self._found:
+            self._core.later(AGAIN, self._start)  # look once more for messages that were missed
+        else:
+            self._core.nicks.accounts.taken_back(self._account, partial(self._ended, self._account.id))
+
+    def _took_list(self, found: RoomList | BrokerError) -> None:
+        if isinstance(found, BrokerError):
+            self._core.later(AGAIN, self._start)
+            return
+        self._rooms = [name for name, _ in found.rooms]
+        self._listed = max(self._rooms, default=None)
+        self._next_room()
+
+    def _read(self, room: str, seq: int) -> None:
+        query = After(room, seq, END, PAGE, said=True, viewer=SYSTEM)
+        self._core.read(query, partial(self._redact, room))
+
+    def _redact(self, room: str, page: LogPage | BrokerError) -> None:
+        if isinstance(page, BrokerError):
+            self._core.later(AGAIN, self._start)
+            return
+        account, postings = self._account, []
+        for entry in page.entries:
+            if type(entry.body) is Said and entry.host == account.host:
+                id = redaction_for(account.id, entry.seq)
+                postings.append(Posting(Draft(room, account.name, Redacted(entry.id), id, account.host)))
+        for posting in postings:
+            self._core.pipeline.add(posting)
+        self._found += len(postings)
+        more = page.more and page.entries
+        self._wait(postings, partial(self._read, room, page.entries[-1].seq) if more else self._next_room)
+
+    def _wait(self, postings: Sequence[Posting], then: Callable[[], None]) -> None:
+        """Go on when all redactions of a page have their outcome; after a failure, later."""
+        if not all(posting.settled for posting in postings):
+            self._core.later(PAUSE, partial(self._wait, postings, then))
+        elif any(posting.error for posting in postings):
+            self._core.later(AGAIN, self._start)
+        else:
+            then()
+
+    def _ended(self, id: str, outcome: Account | Refused) -> None:
+        if isinstance(outcome, Refused):
+            self._core.later(AGAIN, self._start)
+            return
+        del self._accounts[id]
+        self._start()
