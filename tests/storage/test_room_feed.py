@@ -343,3 +343,18 @@ async def test_memory_of_rooms_that_nobody_is_in_comes_back(
     await broker.following.tidy(())
     rooms = broker.following
     assert not rooms.feeds and not rooms._locks and not broker.publisher.forsaken
+
+
+async def test_room_for_which_drafts_without_its_id_wait_is_followed_on(
+    nodes: tuple[Probe, Probe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a private conversation, for example."""
+    monkeypatch.setattr(subscriptions, "LINGER", 0.0)
+    one, _ = nodes
+    await one.say("hi", room="den")
+    rooms: subscriptions.Subscriptions = one.broker.following  # type: ignore[attr-defined]
+    await asyncio.sleep(0)
+    await rooms.tidy({subscriptions.queue_of("", "den")})
+    assert rooms.named("den")
+    await rooms.tidy(())
+    assert not rooms.named("den")

@@ -25,7 +25,7 @@ from hubbub.cluster.nats.lease import Lease
 from hubbub.cluster.nats.log import batches
 from hubbub.cluster.nats.log.log_identity import SHORTER, LogIdentity
 from hubbub.cluster.nats.log.room_feed import RoomFeed
-from hubbub.cluster.nats.log.subscriptions import Subscriptions
+from hubbub.cluster.nats.log.subscriptions import Subscriptions, queue_of
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Draft, Entry, Joined, Left, NickChanged, RoomRenamed, Said
@@ -135,7 +135,7 @@ class Publisher:
     def publish(self, drafts: Sequence[Draft]) -> None:
         """Queue drafts for the log, those of each room in their order; one task for each room publishes them."""
         for draft in drafts:
-            key = draft.room_id or f"#{draft.room}"  # no id has a `#`
+            key = queue_of(draft.room_id, draft.room)
             outgoing = self.outgoing.get(key)
             if outgoing is None:
                 outgoing = self.outgoing[key] = QueuedBatch()

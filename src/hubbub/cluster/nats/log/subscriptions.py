@@ -40,6 +40,11 @@ LOOK = 0.05  # seconds between two checks of a claim
 AUDITED = 500  # rooms in one request; the server's limit is 1,024
 
 
+def queue_of(room_id: str, name: str) -> str:
+    """Return the name of the queue of drafts for a room: its id, or its name with a mark if the drafts have no id."""
+    return room_id or f"#{name}"  # no id has a `#`
+
+
 class Subscriptions:
     """The followed rooms.
 
@@ -105,10 +110,14 @@ class Subscriptions:
             feed.used = self._loop.time()
 
     async def tidy(self, busy: Container[str]) -> None:
-        """Stop following the rooms that are not open, not busy, and were not used for LINGER seconds."""
+        """Stop following the rooms that are not open, not busy, and were not used for LINGER seconds.
+
+        `busy` has the queues of drafts that wait, as `queue_of` names them.
+        """
         now = self._loop.time()
         for key, feed in list(self.feeds.items()):
-            if not feed.open and key not in busy and now - feed.used > LINGER and self.feeds.get(key) is feed:
+            waits = key in busy or queue_of("", feed.room) in busy
+            if not feed.open and not waits and now - feed.used > LINGER and self.feeds.get(key) is feed:
                 del self.feeds[key]
                 self._found = {name: one for name, one in self._found.items() if one is not feed}
                 await feed.end()
