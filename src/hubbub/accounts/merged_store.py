@@ -1,4 +1,4 @@
-"""Items of the key-value store that several nodes change at once: what each of them adds is merged."""
+"""Items of the key-value store that several nodes change at once: their additions are merged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many messages of a room somebody has missed, whom the room is about to be shown."""
+"""The number of messages that somebody has missed in a room, counted before the room is shown."""
 
 from __future__ import annotations
 

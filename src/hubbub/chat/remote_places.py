@@ -1,4 +1,4 @@
-"""The rooms of the users of other nodes: who is known to be in which room, and by which number of the log."""
+"""The rooms of the users of other nodes, with the numbers of the log by which this node knows of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The reader's account: a name that only he can use, on all his devices. A cookie that no script can read logs the page in.
+// The reader's account: a name that only its owner can use, on all devices. A cookie that no script can read logs the page in.
 import { Device } from "./devices.js";
 import { Tokens } from "./tokens.js";
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
@@ -7,7 +7,7 @@ const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
 const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client" };
 // Commands with what nobody may see; those for NickServ belong to IRC, and are typed here by mistake.
-const SECRETS = /^\s*\/(register|login|password|link|nickserv|ns|(msg|query|m|w)\s+nickserv)\b/i;
+const SECRETS = /^\s*\/(register|login|password|link|nickserv|ns|(msg|query|m|w|pm|tell|whisper)\s+nickserv)\b/i;
 
 export const isSecret = (text) => SECRETS.test(text);
 
@@ -52,7 +52,7 @@ export class Account {
     return said;
   }
 
-  // Make a name his: at the door the one that he asks for, in the chat the one that he has.
+  // Register a name: at the door the one in the form, in the chat the one in use.
   async register(name, secret, code = "") {
     const { chat } = this, inside = chat.phase === "here";
     const said = await this.enter("register", { name, secret, code, resume: inside ? chat.resume : "" });
@@ -98,7 +98,7 @@ export function Credentials({ chat, mode, secret, invitation }) {
     <${Secret} field=${secret} label=${fresh ? "New password" : "Password or code"} fresh=${fresh} error=${chat.error} />`;
 }
 
-// The button beside his name, and the dialogue that it opens.
+// The button beside the name, and the dialogue that it opens.
 export function Own({ chat }) {
   const [open, setOpen] = useState(false);
   const { account } = chat;

@@ -1,4 +1,4 @@
-// What this reader knows of the chat, and what he does. What the server tells is in told.js.
+// The state of the chat as this page knows it, and the actions of the reader. told.js has those of the server.
 import { Account, isSecret } from "./account.js";
 import { Link, LOST } from "./link.js";
 import { Room, SAID, Talk } from "./room.js";
@@ -33,7 +33,7 @@ export class Chat {
     this.drafts = {}; // by room
     this.current = "";
     this.notices = []; // answers of the server: {key, room, lines, error, after: the entry before it}
-    this.flash = null; // what must be seen wherever he reads: {text, error, room}
+    this.flash = null; // a notice for the reader in any room: {text, error, room}
     this.knock = null; // a room that is asked for: {room, key, from, label, error, code, offer}
     this.target = null; // where the log is scrolled to: {room, seq, top} or {room, end}
     this.directory = []; // rooms that there are
@@ -42,7 +42,7 @@ export class Chat {
     this.asked = new Map(); // label: what to do with the answer
     this.away = document.hidden;
     this.address = addressed(); // the room that is to be shown first
-    this.taken = ""; // his name in another tab
+    this.taken = ""; // the reader's name in another tab
     this.link = new Link({
       open: () => this.hello(),
       message: (message) => TOLD[message.type]?.(this, message),
@@ -139,7 +139,7 @@ export class Chat {
     this.changed();
   }
 
-  // Let him choose another name, and come back with it.
+  // Let the reader choose another name, and come back with it.
   rename() {
     clearTimeout(this.again);
     this.link.stop();
@@ -155,7 +155,7 @@ export class Chat {
     Object.assign(this, { error: text, offer, code });
     if (this.rooms.size && this.tag && !FOR_OWNERS.has(code)) {
       this.phase = "lost";
-      if (code === "name-taken") this.again = setTimeout(() => this.enter(this.nick), 2000); // by his old session, for a while
+      if (code === "name-taken") this.again = setTimeout(() => this.enter(this.nick), 2000); // by the reader's old session, for a while
     } else {
       this.phase = "name";
       this.link.stop();
@@ -193,7 +193,7 @@ export class Chat {
 
   // --- rooms ---
 
-  // Show a room that he is in, or somebody he talks to.
+  // Show a room that the reader is in, or a private conversation.
   show(name) {
     if (name !== this.current) {
       if (this.room) Object.assign(this.room, { divider: 0, place: 0, missed: null });
@@ -206,7 +206,7 @@ export class Chat {
     this.changed();
   }
 
-  // Go to a room, and into it if he is not there yet. `from`: where it is said why not.
+  // Go to a room, and join it if necessary. `from`: the place for the reason if that fails.
   open(name, key = "", from = "") {
     if (this.rooms.has(name) || this.talks.get(name)) return this.show(name);
     const label = `j${++this.count}`;
@@ -285,7 +285,7 @@ export class Chat {
     this.changed();
   }
 
-  // Go to an entry that may be far back, in a room that he may not be in. `top`: to where he was before a reload.
+  // Go to an entry that may be far back, in a room that may not be joined. `top`: to the place before a reload.
   async jump(name, seq, top = false) {
     const talk = this.talks.get(name);
     this.aim = talk || this.rooms.get(name)?.joined ? null : { room: name, seq };
@@ -375,7 +375,7 @@ export class Chat {
 
   // --- being told ---
 
-  // Show lines that the server says. An answer is gone to; what comes unasked is also shown where he reads.
+  // Show lines of the server. The page scrolls to an answer; other lines are also shown where the reader is.
   note(lines, error = false) {
     const room = this.room, after = room?.entries.at(-1)?.seq ?? room?.seq ?? 0;
     this.notices = [...this.notices.slice(-NOTICES), { key: ++this.count, room: this.current, lines, error, after }];

@@ -15,7 +15,7 @@ export function Rooms({ chat, close }) {
     going.current = name;
     chat.open(name, key, "rooms");
   };
-  useEffect(() => { // he is in the room that he asked for
+  useEffect(() => { // the reader is in the requested room
     if (!going.current || going.current !== chat.current) return;
     going.current = field.current.value = "";
     close(true);

@@ -28,7 +28,7 @@ export class Room {
     this.unread = 0;
     this.mentioned = 0;
     this.divider = 0; // the first entry that was unread
-    this.missed = null; // what was said since he was here last: {count, since, more}
+    this.missed = null; // the messages since the reader was here last: {count, since, more}
     this.joined = false; // and up to date: what is said here is sent at once
     this.key = "";
     this.stored = true; // the server has its log
@@ -77,7 +77,7 @@ export class Room {
   mergeBefore({ entries, more }) {
     this.merge(entries);
     this.start = !more;
-    if (this.entries.length > KEPT) { // his place is at the beginning
+    if (this.entries.length > KEPT) { // the reader's place is at the beginning
       this.entries = this.entries.slice(0, KEPT);
       this.live = false;
     }
@@ -130,7 +130,7 @@ export class Room {
     this.users.delete(nick);
   }
 
-  // An entry that he does not see now.
+  // An entry that the reader does not see now.
   count(entry, forHim) {
     if (!this.unread) this.divider = entry.seq;
     this.unread += 1;

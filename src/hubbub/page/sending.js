@@ -73,7 +73,7 @@ export class Sending {
     for (const item of this.in(room)) if (item.sent) item.failed ||= UNKNOWN;
   }
 
-  // He wants it to be sent; a private message, to whoever has the name now if that was in doubt.
+  // Send it again; a private message, to the user who has the name now if that was in doubt.
   retry(item) {
     const talk = this.chat.talks.get(item.room);
     if (talk?.doubt || talk?.former) item.room = this.chat.talks.mean(talk).name;

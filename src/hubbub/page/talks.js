@@ -88,7 +88,7 @@ export class Talks {
     }
   }
 
-  // He says that he means the user who has the name now, whoever that is. Return the conversation with that user.
+  // The reader means the user who has the name now. Return the conversation with that user.
   mean(talk) {
     const other = this.values().find((one) => one !== talk && one.isWith(talk.nick));
     if (other) return other;

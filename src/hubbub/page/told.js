@@ -21,7 +21,7 @@ function take(chat, room, entry) {
   if (SAID.has(entry.kind) && entry.nick !== chat.nick) chat.call(room, entry, mentions(entry.text, chat.nick));
 }
 
-// He was in a room before the connection broke, and is not let in again.
+// A room from before the connection broke refuses the reader.
 function shutOut(chat, name, code, text) {
   const { key } = chat.rooms.get(name), unsent = chat.sending.in(name);
   chat.part(name);
@@ -78,8 +78,8 @@ export const TOLD = {
     chat.changed();
   },
 
-  // An answer to a command, or the newest messages of a room that is new to him. The log fetches these for itself: here, what
-  // was not said is left out.
+  // An answer to a command, or the newest messages of a room that is new to the page. The log fetches these for itself: here,
+  // only messages are shown.
   past(chat, { entries, lines }) {
     const isNew = chat.rooms.get(entries[0]?.room)?.past === "new";
     if (isNew) for (const entry of entries) chat.sending.settle(entry);
