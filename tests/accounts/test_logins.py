@@ -330,7 +330,7 @@ def test_a_token_is_as_good_as_a_password_unless_it_is_limited() -> None:
     assert is_refused(accounts.log_in("bob", accounts.token()), "wrong-password")
     short = accounts.token(expires=accounts.now + 10)
     bearer = accounts.ask(accounts.registry.by_token, short, HERE)
-    assert isinstance(bearer, Bearer) and bearer.grant.scopes == ("read", "say", "admin")
+    assert isinstance(bearer, Bearer) and bearer.grant.scopes == ("read", "say", "private", "admin")
     accounts.now += 10
     assert isinstance(accounts.ask(accounts.registry.by_token, short, HERE), Refused)
 

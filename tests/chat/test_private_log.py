@@ -9,10 +9,12 @@ from test_account_users import Town, codes
 
 from doubles import NOON, FakePositions, Peer
 from hubbub.chat import direct, moderation
-from hubbub.errors import Refused
+from hubbub.chat.person import Person
+from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Draft, Entry, Kind, Redacted, Said
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
 from hubbub.model.queries import LogPage
+from hubbub.text.list_pages import ListPart
 from records import text_in
 
 ROOM = "@idann+idbo"
@@ -320,13 +322,10 @@ def test_a_page_of_several_rooms_names_the_recipients_of_private_messages() -> N
     show = post.hub.private_history.shown
     assert [one.room for one in show(ann.session, LogPage(entries)).entries] == ["ops", "@Bo", "@Ann", "@idgone"]
     assert show(guest.session, LogPage(entries)).entries is entries
-    post.hub.private_history.note_given(guest.session, ann.user.account, LogPage(entries))  # type: ignore[arg-type]
-    assert not post.positions.known
-    account = post.accounts.find("Bo")
-    assert account
-    event = post.hub.private_history.event(ann.session, account, LogPage(entries, True, "A part."), "none", "more")
+    parties = post.hub.private_history.room_with(ann.session, "Bo").parties
+    event = post.hub.private_history.event(ann.session, parties, LogPage(entries, True, "A part."), "none", "more")
     assert isinstance(event, PrivateShown) and event.tail == ("more", "A part.")
-    assert post.hub.private_history.event(ann.session, account, LogPage((), note="A part."), "none") == Notice(
+    assert post.hub.private_history.event(ann.session, parties, LogPage((), note="A part."), "none") == Notice(
         ("none", "A part.")
     )
 
@@ -371,7 +370,7 @@ def test_conversations_are_listed_with_their_last_times() -> None:
     post.positions.fault = "no"
     post.hub.private_history.list(ann.session, lists.append)
     post.settle()
-    assert lists == [[("Bo", NOON)], []]
+    assert lists == [[("Bo", NOON)], ()]
 
 
 def test_an_owner_has_the_id_of_the_account_and_is_known_by_the_id_of_the_guest_before() -> None:
@@ -393,3 +392,67 @@ def test_an_owner_has_the_id_of_the_account_and_is_known_by_the_id_of_the_guest_
         with pytest.raises(Refused, match="somebody else"):
             direct.check_present(post.hub, name, id)
     assert ann.user.id == "idann" and ann.user.former_id == ""
+
+
+def test_a_login_without_the_scope_private_gets_new_messages_and_no_old_ones() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    bo.session.reads_private = False
+    ann.types("/msg Bo one")
+    post.settle()
+    assert Private("Ann", "one") in bo.sees() and post.positions.known["idbo", "idann"].waiting
+    bo.types("/history Ann", "/search @Ann one", "/delete @Ann")
+    post.settle()
+    assert codes(bo) == ["token-limited"] * 3
+    names: list[Any] = []
+    post.hub.private_history.list(bo.session, names.append)
+    assert names == [()] and post.missed(bo) == []
+    _, shown = post.missed(post.log_in("Bo"))
+    assert [text for _, _, text in texts(shown)] == ["one"]
+
+
+def test_conversations_are_listed_in_parts_by_name() -> None:
+    post = Post("Ann", *(names := ["Bo", "Cy", "Di"]))
+    ann = post.log_in("Ann")
+    for name in names:
+        ann.types(f"/msg {name} hi")
+        post.settle()
+    post.positions.known["idann", "iddi"] = post.positions.known.pop(("idann", "iddi"))
+    viewer, lists = post.hub.viewer(ann.session), list[Any]()
+    for part in (ListPart(limit=2), ListPart("", 2), ListPart("cy", 2), ListPart("di", 2)):
+        post.hub.private_history.list_of(ann.user.account, viewer, part, lists.append)
+        post.settle()
+    assert [([name for name, _ in one.last], one.more, one.end) for one in lists] == [
+        (["Di", "Cy"], 1, "Cy"), (["Bo", "Cy"], 1, "Cy"), (["Di"], 0, "Di"), ([], 0, ""),
+    ]  # fmt: skip
+    post.positions.fault = "no"
+    post.hub.private_history.list_of(ann.user.account, viewer, ListPart(), lists.append)
+    assert isinstance(lists[-1], BrokerError)
+
+
+def test_the_sessions_of_the_author_on_another_node_are_shown_messages_and_deletions() -> None:
+    here, there = Post("Ann", "Bo"), Post("Ann", "Bo")
+    ann, bo = here.log_in("Ann"), here.log_in("Bo")
+    (far,) = (there.log_in("Ann"),)
+    here.hub.remote.add(Person("Ann", ann.user.host, id="idann", id_prefix="b-1."))
+
+    def send(user: Any, event: Event) -> None:
+        assert user is ann.user
+        direct.deliver(far.user, event)
+
+    here.hub.remote.send = send
+    here.house.forget()
+    ann.types("/msg Bo one", "/msg Bo two")
+    here.settle()
+    copies = [one for one in far.sees() if isinstance(one, Private)]
+    assert [(one.text, one.to, one.user) for one in copies] == [("one", "Bo", "idbo"), ("two", "Bo", "idbo")]
+    assert not [one for one in ann.sees() if isinstance(one, Private)]
+    ann.types("/delete @Bo")
+    here.settle()
+    (deleted,) = far.sees()
+    assert isinstance(deleted, Private) and deleted.entry and isinstance(deleted.entry.body, Redacted)
+    here.accounts.add("Bo", history=False)
+    bo.user.account = here.accounts.find("Bo")
+    ann.types("/msg Bo three")
+    here.settle()
+    assert [(one.text, one.to) for one in far.sees() if isinstance(one, Private)] == [("three", "Bo")]

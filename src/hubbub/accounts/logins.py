@@ -414,7 +414,10 @@ def _with_grant(secret: str, grant: Grant, account: Account) -> Account:
     """Return an account as a login by a token or cookie knows it."""
     limited = "admin" not in grant.scopes
     operator = account.operator and not limited
-    return structs.replace(account, grant=grant_id(secret), limited=limited, operator=operator)
+    reads_private = "private" in grant.scopes
+    return structs.replace(
+        account, grant=grant_id(secret), limited=limited, operator=operator, reads_private=reads_private
+    )
 
 
 def _has(account: Account, fingerprint: str) -> bool:

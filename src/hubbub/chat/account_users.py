@@ -115,7 +115,7 @@ class AccountUsers:
             go_on = self._again(session, account, outcome)
             session.queue(Operation("login", account.name, answer=lambda _: go_on()))
             return
-        session.limited = account.limited
+        session.limited, session.reads_private = account.limited, account.reads_private
         if there and not (there.is_remote and self._core.nicks.is_held_by_guest(account.name, user)):
             self._move(session, there, now, outcome)
         elif coming := self._coming.get(account.id):

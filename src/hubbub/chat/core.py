@@ -152,7 +152,7 @@ class Core:
             key,
             not session.preserves_spaces,
             self.guests_read and not (user and user.account),
-            account=user.account.id if user and user.account else "",
+            account=user.account.id if user and user.account and session.reads_private else "",
         )
 
     def viewer_of(self, user: User) -> Viewer:
@@ -166,12 +166,13 @@ class Core:
     def viewer_for(self, account: Account, address: str) -> Viewer:
         """Return the viewer for a program that acts for an account: a member of the rooms that its owner is in now."""
         owner = self.nicks.find(account.name)
+        reads = account.id if account.reads_private else ""
         if owner and owner.host == account.host:
             rights = self.viewer_of(owner)
-            return rights._replace(operator=account.operator, address=address, reads_only=False)
+            return rights._replace(operator=account.operator, address=address, reads_only=False, account=reads)
         now, ticks = self.clock(), self.ticks()
         mask = f"{account.name}!{account.host}"
-        return Viewer(mask=mask, operator=account.operator, now=now, ticks=ticks, address=address)
+        return Viewer(mask=mask, operator=account.operator, now=now, ticks=ticks, address=address, account=reads)
 
     def stranger(self, host: str, address: str) -> Viewer:
         """Return the viewer for a peer without a nick and a session; `host` is the public form of its address."""

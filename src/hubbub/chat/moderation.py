@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.chat.private_history import Conversation
-from hubbub.chat.session import Session, User, owner
+from hubbub.chat.session import Session, User, owner, wrote
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Entry, Kicked, ModeChange, ModesChanged, Redacted, RoomRenamed, Said
@@ -248,7 +248,7 @@ def delete(
 
     def is_meant(entry: Entry) -> bool:
         nonlocal left
-        left -= key_of(entry.nick) == key_of(name) if name else owner(session).wrote(entry)
+        left -= key_of(entry.nick) == key_of(name) if name else wrote(session, entry)
         return left == 0
 
     take_back = _taking_back(hub, session, room, "", refuse)
@@ -268,12 +268,12 @@ def _taking_back(
         if entry is None:
             refuse(refusals.NO_SUCH_MESSAGE())
             return
-        if refused := _redaction_refused(hub, session, room, owner(session).wrote(entry)):
+        if refused := _redaction_refused(hub, session, room, wrote(session, entry)):
             refuse(refused)
             return
         session.label, before = label, session.label
         if isinstance(room, Conversation):
-            hub.private_log.redact(session, room.account, Redacted(entry.id, reason_of(reason)))
+            hub.private_log.redact(session, room.parties, Redacted(entry.id, reason_of(reason)))
         else:
             hub.publish(session, room.state, Redacted(entry.id, hub.reason(session, room, reason)))
         session.label = before

@@ -9,15 +9,19 @@ from msgspec.structs import replace
 
 from hubbub.chat.core import Core
 from hubbub.chat.positions import Position, Positions
-from hubbub.chat.session import Session
+from hubbub.chat.session import Parties, Session
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of
 from hubbub.model.entries import Entry
 from hubbub.model.events import Missed, Notice, PrivateShown
 from hubbub.model.queries import After, Latest, LogPage, LogQuery
+from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
+from hubbub.text.bounds import FOLDED_CHARS
 from hubbub.text.cleaning import beginning, clean
+from hubbub.text.list_pages import ListPart
+from hubbub.text.names import key_of
 
 MISSED = 200  # most messages of one conversation that a login shows
 CONVERSATIONS = 100  # most conversations that a login, or a list of them, looks into
@@ -27,10 +31,25 @@ Pages = list[LogPage | BrokerError]
 
 
 class Conversation(NamedTuple):
-    """A private conversation of a session's user: the name of its room, and the account of the other person."""
+    """A private conversation as one of the two sees it: the name of its room, and the one as author of messages."""
 
     name: str
-    account: Account
+    parties: Parties
+
+
+class ConversationList(NamedTuple):
+    """A part of somebody's conversations.
+
+    Args:
+        last: the names of the others, each with the time of the last message; those without messages are left out.
+        more: the number of conversations that are not in this part.
+        end: the last name of this part, whether it is left out or not; "" for an empty part.
+
+    """
+
+    last: Sequence[tuple[str, float]]
+    more: int
+    end: str
 
 
 class PrivateHistory:
@@ -46,17 +65,31 @@ class PrivateHistory:
             Refused: the session is not logged in, or nobody else owns the name.
 
         """
-        mine = self._mine(session)
-        if mine is None:
+        if session.account is None:
             raise refusals.NOT_LOGGED_IN()
-        account = self._core.nicks.accounts.find(name.removeprefix("@"))
+        if not self._core.viewer(session).account:
+            raise refusals.TOKEN_SCOPE(scope="private")
+        return self.between(session.account, name)
+
+    def between(self, mine: Account, name: str) -> Conversation:
+        """Return the conversation between an account and the owner of a name, which may begin with @.
+
+        Raises:
+            Refused: nobody else owns the name.
+
+        """
+        short = name.removeprefix("@")[: FOLDED_CHARS + 1]
+        account = self._core.nicks.accounts.find(short)
         if account is None or account.id == mine.id:
-            raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
-        return Conversation(conversation_of(mine.id, account.id), account)
+            raise refusals.NO_SUCH_NAME(name=beginning(clean(short)))
+        return Conversation(conversation_of(mine.id, account.id), Parties(mine, account, account.name))
 
     def shown(self, session: Session, page: LogPage) -> LogPage:
+        """Return a page as wires show it to a session."""
+        return self.shown_to(session.account, page)
+
+    def shown_to(self, mine: Account | None, page: LogPage) -> LogPage:
         """Return a page as wires show it: the room of a private message is `@` and the name of its recipient."""
-        mine = self._mine(session)
         if mine is None or not any(is_conversation(entry.room) for entry in page.entries):
             return page
         return replace(page, entries=[self._shown(mine, entry) for entry in page.entries])
@@ -67,9 +100,9 @@ class PrivateHistory:
         to = mine.name if entry.host != mine.host else self._name_of(partner_of(entry.room, mine.id))
         return replace(entry, room=f"@{to}")
 
-    @staticmethod
-    def _mine(session: Session) -> Account | None:
-        return session.user.account if session.user else None
+    def _mine(self, session: Session) -> Account | None:
+        """Return the account of a session that may read its private conversations."""
+        return session.account if self._core.viewer(session).account else None
 
     def _name_of(self, id: str) -> str:
         """Return the name of an account; its id if the account is forgotten."""
@@ -77,13 +110,13 @@ class PrivateHistory:
         return account.name if account else id
 
     def event(
-        self, session: Session, account: Account, page: LogPage, none: str, more: str = ""
+        self, session: Session, parties: Parties, page: LogPage, none: str, more: str = ""
     ) -> PrivateShown | Notice:
-        """Return the event that shows a session a page of its conversation with an account.
+        """Return the event that shows a session a page of a conversation.
 
         Args:
             session: the session.
-            account: the other account.
+            parties: the two accounts; the session's is the author.
             page: the page.
             none: a sentence for an empty page.
             more: a sentence for a page that was cut.
@@ -94,13 +127,13 @@ class PrivateHistory:
             return Notice((none, *notes))
         tail = (*((more,) if page.more and more else ()), *notes)
         entries = self.shown(session, page).entries
-        return PrivateShown(entries, self._core.clock(), session.nick, account.name, account.id, tail=tail)
+        return PrivateShown(entries, self._core.clock(), session.nick, parties.name, parties.recipient.id, tail=tail)
 
-    def note_given(self, session: Session, account: Account, page: LogPage) -> None:
-        """Note that a session was given a page of its conversation with an account."""
-        mine, positions = self._mine(session), self._core.positions
-        if page.entries and mine and positions:
-            positions.given(mine.id, account.id, max(entry.seq for entry in page.entries))
+    def note_given(self, parties: Parties, page: LogPage) -> None:
+        """Note that the one of two people was given a page of the conversation with the other."""
+        if page.entries and self._core.positions:
+            seq = max(entry.seq for entry in page.entries)
+            self._core.positions.given(parties.author.id, parties.recipient.id, seq)
 
     # --- all conversations of somebody ------------------------------------------------------------------------------
 
@@ -151,25 +184,37 @@ class PrivateHistory:
 
     def list(self, session: Session, done: Callable[[Sequence[tuple[str, float]]], None]) -> None:
         """Call `done` with the other user's name and the time of the last message of each conversation of a session."""
-        mine, positions = self._mine(session), self._core.positions
-        if mine is None or positions is None:
+
+        def listed(found: ConversationList | BrokerError) -> None:
+            done(() if isinstance(found, BrokerError) else found.last)
+
+        mine = self._mine(session)
+        if mine is None:
             done(())
-            return
+        else:
+            self.list_of(mine, self._core.viewer(session), ListPart(limit=CONVERSATIONS), listed)
+
+    def list_of(
+        self, mine: Account, viewer: Viewer, part: ListPart, done: Callable[[ConversationList | BrokerError], None]
+    ) -> None:
+        """Call `done` with a part of the conversations of an account, those that changed last first."""
 
         def known(found: Sequence[Position] | BrokerError) -> None:
-            others = [] if isinstance(found, BrokerError) else [one.other for one in found[-CONVERSATIONS:]]
-            viewer = self._core.viewer(session)
-            queries = [Latest(conversation_of(mine.id, other), 1, viewer=viewer) for other in others]
-            self._read(queries, lambda pages: done(self._times(others, pages)))
+            if isinstance(found, BrokerError):
+                done(found)
+                return
+            names = {self._name_of(one.other): one.other for one in reversed(found)}
+            shown = list(names)
+            if part.after is not None:
+                shown = sorted((name for name in shown if key_of(name) > key_of(part.after)), key=key_of)
+            listed = shown[: min(part.limit, CONVERSATIONS)]
+            queries = [Latest(conversation_of(mine.id, names[name]), 1, viewer=viewer) for name in listed]
+            self._read(queries, lambda pages: done(_with_times(listed, pages, len(shown) - len(listed))))
 
-        positions.of(mine.id, known)
-
-    def _times(self, others: Sequence[str], pages: Pages) -> Sequence[tuple[str, float]]:
-        return [
-            (self._name_of(other), page.entries[-1].time)
-            for other, page in zip(others, pages, strict=True)
-            if isinstance(page, LogPage) and page.entries
-        ]
+        if self._core.positions:
+            self._core.positions.of(mine.id, known)
+        else:
+            done(ConversationList((), 0, ""))
 
     def _read(self, queries: Sequence[LogQuery], then: Callable[[Pages], None]) -> None:
         """Answer queries one after the other, and call `then` with all answers."""
@@ -186,3 +231,12 @@ class PrivateHistory:
                 then(pages)
 
         go_on()
+
+
+def _with_times(names: Sequence[str], pages: Pages, more: int) -> ConversationList:
+    last = [
+        (name, page.entries[-1].time)
+        for name, page in zip(names, pages, strict=True)
+        if isinstance(page, LogPage) and page.entries
+    ]
+    return ConversationList(last, more, names[-1] if names else "")

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 from hubbub.chat.core import Core
 from hubbub.chat.positions import Positions
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.session import Posting, Recipient, Session, User, owner
+from hubbub.chat.session import Parties, Posting, Session, User, owner
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
 from hubbub.model.codec import text_of
-from hubbub.model.conversation import conversation_of, partner_of
+from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Body, Entry, Redacted
 from hubbub.model.events import Event, Notice, Private
 from hubbub.model.room.room_ids import RoomRef
@@ -74,77 +74,68 @@ class PrivateLog:
         """
         user, positions, label = owner(session), self._core.positions, session.label or label
         assert user.account and positions
-        mine, nick = user.account.id, user.nick
-        recipient = self._recipient(user, account)
+        parties, nick = Parties(user.account, account, account.name), user.nick
 
         def publish(done: Callable[[None], None], error: BrokerError | None) -> None:
             if error:
                 self._core.refuse(session, refusals.NOT_STORED(reason=error), label)
             else:
-                room = RoomRef("", conversation_of(mine, account.id))
-                posting = self._core.publish(session, room, body, tags, label, nick)
-                posting.recipient = recipient
-                answer = partial(self._settled, positions, posting, recipient, mine)
+                posting = self._publish(session, parties, body, tags, label, nick)
+                answer = partial(self._settled, positions, posting, parties)
                 session.queue(Operation("message", account.name, answer=answer))
             done(None)
 
         def start(done: Callable[[None], None]) -> None:
-            positions.announce(account.id, mine, partial(publish, done))
+            positions.announce(account.id, parties.author.id, partial(publish, done))
 
         session.queue(Operation("message", account.name, start))
 
-    def redact(self, session: Session, account: Account, body: Redacted) -> None:
-        """Store the redaction of a message to an account, and show it to all sessions of both when it is stored."""
-        user = owner(session)
-        assert user.account
-        posting = self._core.publish(session, RoomRef("", conversation_of(user.account.id, account.id)), body)
-        posting.recipient = self._recipient(user, account)
+    def redact(self, session: Session, parties: Parties, body: Redacted) -> None:
+        """Store the redaction of a message, and show it to all sessions of both people when it is stored."""
+        self._publish(session, parties, body, nick=parties.author.name)
 
-    def _recipient(self, author: User, account: Account) -> Recipient:
-        return Recipient(author, account.id, account.host, account.name)
+    def _publish(
+        self, session: Session, parties: Parties, body: Body, tags: str = "", label: str = "", nick: str = ""
+    ) -> Posting:
+        room = RoomRef("", conversation_of(parties.author.id, parties.recipient.id))
+        posting = self._core.publish(session, room, body, tags, label, nick)
+        posting.parties = parties
+        return posting
 
-    def _settled(
-        self, positions: Positions, posting: Posting, recipient: Recipient, mine: str, _: object
-    ) -> Event | None:
+    def _settled(self, positions: Positions, posting: Posting, parties: Parties, _: object) -> Event | None:
         """Return a notice for the author of a stored message whose recipient is not here."""
-        positions.settled(recipient.account, mine)
-        if posting.entry is None or self._find(recipient):
+        positions.settled(parties.recipient.id, parties.author.id)
+        if posting.entry is None or parties.recipient.host in self._core.owners:
             return None
-        return Notice((f"{recipient.name} is not here now, and will be shown your message at the next login",))
+        return Notice((f"{parties.name} is not here now, and will be shown your message at the next login",))
 
     def stored(self, entries: Sequence[Entry]) -> None:
         """Give stored private messages that this process published to all sessions of both people."""
         for entry in entries:
             posting = self._core.pipeline.find(entry)
-            if posting and posting.recipient and posting.session:
+            if posting and posting.parties and posting.session:
                 # The session that has sent a message knows it; a redaction it is shown unless it gets an answer.
                 knows = type(entry.body) is not Redacted or posting.label
-                self._give(posting.session if knows else None, posting.recipient, entry)
+                self._give(posting.session if knows else None, posting.parties, entry)
 
-    def _find(self, recipient: Recipient) -> User | None:
-        """Return the owner of the account of a recipient, on whichever node; None if they are not here."""
-        user = self._core.nicks.find(recipient.name)
-        return user if user and user.host == recipient.host else None
-
-    def _give(self, knows: Session | None, recipient: Recipient, entry: Entry) -> None:
-        """Give an entry to all sessions of both people, except to the one that knows it."""
-        author, shown = recipient.author, recipient.shown(entry)
-        event = Private(entry.nick, text_of(entry.body), shown, author.id)
-        copy = replace(event, user=recipient.account, to=recipient.name)
-        for one in author.sessions:
-            if one is not knows and not one.paused:
-                one.client.send_event(copy)
-        target = self._find(recipient)
+    def _give(self, knows: Session | None, parties: Parties, entry: Entry) -> None:
+        """Give an entry to all sessions of both people, on all nodes, except to the one that knows it."""
+        author, recipient = parties.author, parties.recipient
+        event = Private(entry.nick, text_of(entry.body), parties.shown(entry), author.id)
+        if sender := self._core.owners.get(author.host):
+            copy = replace(event, user=recipient.id, to=parties.name)
+            _show([one for one in sender.sessions if one is not knows], copy)
+            if self._remote.homes(sender):
+                self._remote.send(sender, copy)
+        target = self._core.owners.get(recipient.host)
         if target is None:
             return
-        given = partial(self._note, target, recipient.account, partner_of(entry.room, recipient.account), entry.seq)
-        reading = [one for one in target.sessions if not one.paused]
-        for one in reading:
-            one.client.send_event(event)
+        given = partial(self._note, target, recipient.id, author.id, entry.seq)
+        here = _show(target.sessions, event)
         if self._remote.homes(target):
-            self._remote.deliver(target, event, lambda there: given(bool(reading) or there))
+            self._remote.deliver(target, event, lambda there: given(here or there))
         else:
-            given(bool(reading))
+            given(here)
 
     def _note(self, target: User, account: str, other: str, seq: int, given: bool | None) -> None:
         """Note whether a user was given a message; one that they missed holds their position until the next login."""
@@ -152,3 +143,11 @@ class PrivateLog:
             target.unread.add(other)
         elif other not in target.unread and self._core.positions:
             self._core.positions.given(account, other, seq)
+
+
+def _show(sessions: Sequence[Session], event: Private) -> bool:
+    """Show a private message to some sessions; return whether one takes bytes that may also read what is stored."""
+    reading = [one for one in sessions if not one.paused]
+    for one in reading:
+        one.client.send_event(event)
+    return any(one.reads_private for one in reading)

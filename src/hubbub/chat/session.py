@@ -28,20 +28,14 @@ UNSETTLED_LIMIT = 64 * 1024  # characters of uncommitted text above which the se
 MEMBERSHIP = (Joined, Left, NickChanged)  # bodies that change a user, with all their sessions
 
 
-class Recipient(Struct, frozen=True, eq=False):
-    """The account that a stored private message is for, and the author.
+class Parties(Struct, frozen=True, eq=False):
+    """The accounts of the author and the recipient of a stored private message.
 
-    Args:
-        author: the user who sent it.
-        account: the account's id.
-        host: the host of its owner, as entries name it.
-        name: its name.
-
+    `name` is that by which the author names the recipient.
     """
 
-    author: User
-    account: str
-    host: str
+    author: Account
+    recipient: Account
     name: str
 
     def shown(self, entry: Entry) -> Entry:
@@ -65,7 +59,7 @@ class Posting(Struct, eq=False):
         error: the reason of the failed commit.
         definite: with an error, whether it is certain that the draft is not stored.
         watchers: other sessions that wait for its outcome.
-        recipient: the account that it is for, if it is a private message.
+        parties: the accounts that it is from and for, if it is a private message.
 
     """
 
@@ -81,7 +75,7 @@ class Posting(Struct, eq=False):
     error: str | None = None
     definite: bool = True
     watchers: list[Session] | None = None
-    recipient: Recipient | None = None
+    parties: Parties | None = None
 
     @property
     def outcome(self) -> Event | None:
@@ -103,8 +97,8 @@ class Posting(Struct, eq=False):
 
     def acknowledged(self, entry: Entry) -> Acknowledged:
         """Return the reply that says that it is stored as this entry."""
-        if self.recipient:
-            return Acknowledged(self.label, self.recipient.shown(entry), self.recipient.account)
+        if self.parties:
+            return Acknowledged(self.label, self.parties.shown(entry), self.parties.recipient.id)
         return Acknowledged(self.label, entry)
 
 
@@ -166,6 +160,7 @@ class Session:
         "pending",
         "preserves_spaces",
         "reading",
+        "reads_private",
         "redactions",
         "replies",
         "secure",
@@ -202,6 +197,7 @@ class Session:
         self.secure = False  # encrypted connection
         # Its login gives it neither the rights of a server operator nor any over the account.
         self.limited = False
+        self.reads_private = True  # its login lets it read the stored private messages of the account
         self.grant = ""  # the id of the token or cookie with which it ends; see GrantHolders
         # Before it has a user: by room, the number of the last entry that its client has of an earlier connection.
         self.seen: dict[str, int | None] = {}
@@ -225,6 +221,11 @@ class Session:
         self.told_unstored: set[str] = set()  # the accounts of which it knows that messages to them are not stored
         self.redactions = Redactions()
         self.closed = False  # it has left; only its pending replies are still sent
+
+    @property
+    def account(self) -> Account | None:
+        """The account that it acts for: its user's, or a program's; None for a guest."""
+        return self.acts_for or (self.user.account if self.user else None)
 
     @property
     def rooms(self) -> dict[str, Room]:
@@ -544,6 +545,13 @@ def author(posting: Posting) -> Session:
     """Return the session that published a draft; the posting must have one."""
     assert posting.session is not None
     return posting.session
+
+
+def wrote(session: Session, entry: Entry) -> bool:
+    """Return whether the user of a session, or the owner of the account that it acts for, is the author of an entry."""
+    if session.acts_for:
+        return entry.host == session.acts_for.host
+    return owner(session).wrote(entry)
 
 
 def owner(session: Session) -> User:

@@ -28,6 +28,8 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
         valid_from: epoch seconds; cookies, tokens and codes made before that are void.
         limited: never stored: whether a login was by a token without the scope admin, which neither has the rights of a
             server operator nor can change the account.
+        reads_private: never stored: whether a login may read the stored private messages of the account; not that by a
+            token without the scope private.
         grant: never stored: the id of the token or cookie with which a login was made; "" for another way.
 
     """
@@ -48,6 +50,7 @@ class Account(Struct, frozen=True, kw_only=True, omit_defaults=True):
     history: bool = True
     valid_from: float = 0.0
     limited: bool = False
+    reads_private: bool = True
     grant: str = ""
 
     @property

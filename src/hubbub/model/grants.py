@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-SCOPES = ("read", "say", "admin")
+SCOPES = ("read", "say", "private", "admin")
 
 
 class Grant(Struct, frozen=True, kw_only=True, omit_defaults=True):

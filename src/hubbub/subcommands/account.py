@@ -268,13 +268,14 @@ def _grant(granted: Granted) -> dict[str, Any]:
 @click.option("--room", "rooms", multiple=True, help="Room that it is limited to; may be given several times.")
 @click.option("--read", is_flag=True, help="It may read.")
 @click.option("--say", is_flag=True, help="It may speak.")
+@click.option("--private", is_flag=True, help="It may read the private messages of its owner.")
 @click.option("--admin", is_flag=True, help="It has the rights of an operator, if its owner is one.")
 @click.option("--days", type=click.FloatRange(0), default=0.0, help="Days until it expires (0: never).")
 @click.argument("owner", metavar="NAME")
 def add_token(file: str | None, owner: str, label: str, rooms: tuple[str, ...], days: float, **flags: Any) -> None:
     """Print a new token of the account NAME, which is shown only now.
 
-    Without --read, --say and --admin it may read and speak. The account of a program needs no password:
+    Without --read, --say, --private and --admin it may read and speak. The account of a program needs no password:
     hubbub account add --no-password ci
     """
     scopes = tuple(scope for scope in SCOPES if flags.pop(scope)) or ("read", "say")

@@ -214,7 +214,7 @@ def _past(hub: Hub, none: str, more: str, page: LogPage) -> Event:
 
 def _history(hub: Hub, session: Session, argument: str) -> None:
     name, _, number = argument.partition(" ")
-    if not hub.viewer(session).account or not name or name.isdecimal():
+    if not session.account or not name or name.isdecimal():
         name, number = "", argument
     if number and not (number.isdecimal() and len(number) < 5 and 1 <= int(number) <= MAX_HISTORY):
         raise refusals.NUMBER_INVALID(command="history", limit=MAX_HISTORY)
@@ -227,12 +227,12 @@ def _history(hub: Hub, session: Session, argument: str) -> None:
 
 
 def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
-    room, account = hub.private_history.room_with(session, name)
+    room, parties = hub.private_history.room_with(session, name)
 
     def answer(page: LogPage) -> Event:
-        hub.private_history.note_given(session, account, page)
+        hub.private_history.note_given(parties, page)
         return hub.private_history.event(
-            session, account, page, f"There are no messages between you and {account.name}"
+            session, parties, page, f"There are no messages between you and {parties.name}"
         )
 
     hub.ask(session, Latest(room, count, viewer=hub.viewer(session)), answer)
@@ -269,11 +269,11 @@ def words_of(text: str) -> str:
 
 def _search(hub: Hub, session: Session, argument: str) -> None:
     more = f"Only the newest {FOUND} are shown"
-    if argument.startswith("@") and hub.viewer(session).account:  # a private conversation
+    if argument.startswith("@") and session.account:  # a private conversation
         name, _, argument = argument.partition(" ")
-        room, account = hub.private_history.room_with(session, name)
+        room, parties = hub.private_history.room_with(session, name)
         answer: Callable[[LogPage], Event] = partial(
-            hub.private_history.event, session, account, none="Nothing found", more=more
+            hub.private_history.event, session, parties, none="Nothing found", more=more
         )
     else:
         room = hub.rooms.of(session).name

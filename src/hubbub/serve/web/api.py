@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from math import ceil
 from typing import Any
 from urllib.parse import unquote
@@ -16,13 +17,17 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from hubbub.chat import moderation
 from hubbub.chat.accounts import Accounts
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.private_history import ConversationList
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError, Busy, Closed, Refused
 from hubbub.model.access import HIDDEN, Action
+from hubbub.model.account import Account
 from hubbub.model.codec import shown_record
+from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
 from hubbub.model.queries import After, AllRooms, Latest, Query, RoomList, Search
@@ -50,11 +55,15 @@ OUTCOME = 15.0  # seconds after which the outcome of a post is reported as unkno
 PATIENCE = 1.0  # seconds that a request may wait for the rate limit; with a longer wait it is refused
 ADDRESSES = 1024  # maximum number of addresses whose rates are remembered
 EVENTS = "text/event-stream"
+PRIVATE = "/private"  # begins the paths that are about private conversations
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route: method, path, summary, the types of its query and answer, its handler, and its success status."""
+    """A route: method, path, summary, the types of its query and answer, its handler, and its success status.
+
+    The handler gets the room that the path names, `@` and a name for a private conversation, or "".
+    """
 
     method: str
     path: str
@@ -67,7 +76,13 @@ class Route:
     @property
     def pattern(self) -> re.Pattern[str]:
         """The pattern for percent-encoded paths of this route."""
-        return re.compile(re.escape(PREFIX + self.path).replace(r"\{room\}", "(?P<room>[^/]+)"))
+        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(PREFIX + self.path)))
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes that a token needs."""
+        scope = "read" if self.method == "GET" else "say"
+        return (scope, "private") if self.path.startswith(PRIVATE) else (scope,)
 
 
 @dataclass(slots=True)
@@ -139,8 +154,8 @@ class Api:
             await asyncio.sleep(delay)
             bearer = await bearer_of(self._accounts, call.request.headers, call.login_peer)
             query = msgspec.convert(dict(call.request.query), route.query, strict=False)
-            room = names.check_room(unquote(match["room"])) if "{room}" in route.path else ""
-            check_bearer(self._accounts, bearer, "say" if route.method == "POST" else "read", room)
+            room = _room_in(match.groupdict())
+            check_bearer(self._accounts, bearer, route.scopes, room)
             call = replace(call, bearer=bearer)
             return await route.run(self, call, query, room)
         except msgspec.ValidationError as error:
@@ -174,7 +189,11 @@ class Api:
 
     async def _read(self, query: Query | AllRooms) -> Any:
         answer: asyncio.Future[Any] = self._shared.loop.create_future()
-        self._hub.read(query, lambda result: None if answer.done() else answer.set_result(result))
+        self._hub.read(query, partial(_settle, answer))
+        return await self._answer(answer)
+
+    async def _answer(self, answer: asyncio.Future[Any]) -> Any:
+        """Return an answer of the log. Raise BrokerError if it is an error, or does not come."""
         try:
             result = await asyncio.wait_for(answer, ANSWER)
         except TimeoutError:
@@ -235,7 +254,7 @@ class Api:
     async def messages(self, call: Call, query: wire.MessagesQuery, room: str) -> web.Response:
         """Return messages of a room."""
         after = None if query.after is None else wire.place(query.after, self._hub.log.log_id)
-        viewer = self._viewer(call)
+        viewer, room = self._viewer(call), self._log_of(call, room)
         if after is None:
             return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
         upto = query.before - 1 if query.before else (1 << 62) - 1
@@ -245,6 +264,7 @@ class Api:
         """Return the messages of a room, or of all rooms, that contain the given words."""
         words = slash.words_of(query.q)
         asker = _Asker(call.origin)
+        room = self._log_of(call, room)
         search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
         try:
             found = await self._read(search)
@@ -252,7 +272,20 @@ class Api:
             asker.closed = True
         return self._page(call, found)
 
+    def _log_of(self, call: Call, room: str) -> str:
+        """Return the name in the log of a room, or of a private conversation of the caller. Raises Refused."""
+        if not room.startswith(MARK):
+            return room
+        return self._hub.private_history.between(self._owner(call), room).name
+
+    @staticmethod
+    def _owner(call: Call) -> Account:
+        """Return the account of a call that needs a token, which it has: its scopes were checked."""
+        assert call.bearer is not None
+        return call.bearer.account
+
     def _page(self, call: Call, page: Found) -> web.Response:
+        page = self._hub.private_history.shown_to(call.bearer.account if call.bearer else None, page)
         if plain(call):
             return self._lines(page.entries, note=page.note)
         return self._numbered(answer(wire.Page([wire.shown(entry) for entry in page.entries], page.more, page.note)))
@@ -281,6 +314,43 @@ class Api:
             return web.Response(text="".join(encoder + "\n" for encoder in lines), headers=headers)
         rooms = [wire.RoomInfo(room.name, room.members, room.topic) for room in listed.rooms]
         return answer(wire.RoomPage(rooms, listed.more), headers=headers)
+
+    async def conversations(self, call: Call, query: wire.ConversationsQuery, _: str) -> web.Response:
+        """Return a list of the private conversations of the caller."""
+        found: asyncio.Future[ConversationList | BrokerError] = self._shared.loop.create_future()
+        part = ListPart(query.after, query.limit)
+        tell = partial(_settle, found)
+        self._hub.private_history.list_of(self._owner(call), self._viewer(call), part, tell)
+        listed = await self._answer(found)
+        follow = listed.end if query.after is not None else ""
+        headers = link_to_next(call, follow, query.limit) if listed.more else {}
+        if plain(call):
+            return web.Response(text="".join(f"{name}\n" for name, _ in listed.last), headers=headers)
+        talks = [wire.ConversationInfo(name, last) for name, last in listed.last]
+        return answer(wire.ConversationPage(talks, listed.more), headers=headers)
+
+    async def delete(self, call: Call, query: wire.DeleteQuery, room: str) -> web.Response:
+        """Delete a message of the caller in a private conversation, and return the entry that says so."""
+        conversation = self._hub.private_history.between(self._owner(call), room)
+        session, waiting = self._connect(call)
+
+        def refuse(refused: Refused) -> None:
+            self._hub.refuse(session, refused, "r")
+
+        try:
+            session.label = "r"
+            moderation.redact(self._hub, session, conversation, query.id, query.reason, refuse)
+            outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
+        except TimeoutError:
+            return problem(refusals.NOT_KNOWN())
+        finally:
+            self._hub.depart(session)
+        if not isinstance(outcome, Acknowledged):
+            assert isinstance(outcome, Refusal)
+            return problem(outcome)
+        if plain(call):
+            return self._lines([outcome.entry])
+        return self._numbered(answer(wire.shown(outcome.entry)))
 
     async def members(self, call: Call, query: wire.MembersQuery, room: str) -> web.Response:
         """Return a list of a room's members."""
@@ -367,6 +437,18 @@ class Api:
         return last if wire.is_mark(last) else query.after or ""
 
 
+def _settle(waiting: asyncio.Future[Any], result: Any) -> None:
+    if not waiting.done():
+        waiting.set_result(result)
+
+
+def _room_in(path: Mapping[str, str]) -> str:
+    """Return the room that a path names, `@` and a name for a private conversation, or "". Raises Refused."""
+    if name := path.get("name"):
+        return f"{MARK}{unquote(name).removeprefix(MARK)}"
+    return names.check_room(unquote(path["room"])) if "room" in path else ""
+
+
 ROUTES = (
     Route("GET", "/rooms", "List the rooms.", wire.RoomsQuery, wire.RoomPage, Api.rooms),
     Route("GET", "/search", "Search in all rooms.", wire.SearchQuery, wire.Page, Api.search),
@@ -377,4 +459,29 @@ ROUTES = (
         "GET", "/rooms/{room}/members", "List the people in a room.", wire.MembersQuery, wire.MemberPage, Api.members
     ),
     Route("GET", "/rooms/{room}/stream", "Follow a room.", wire.StreamQuery, wire.LogEntry, Api.stream),
+    Route(
+        "GET",
+        PRIVATE,
+        "List your private conversations.",
+        wire.ConversationsQuery,
+        wire.ConversationPage,
+        Api.conversations,
+    ),
+    Route("GET", f"{PRIVATE}/{{name}}/messages", "Read private messages.", wire.MessagesQuery, wire.Page, Api.messages),
+    Route(
+        "DELETE",
+        f"{PRIVATE}/{{name}}/messages",
+        "Delete a private message of yours.",
+        wire.DeleteQuery,
+        wire.LogEntry,
+        Api.delete,
+    ),
+    Route(
+        "GET",
+        f"{PRIVATE}/{{name}}/search",
+        "Search in a private conversation.",
+        wire.SearchQuery,
+        wire.Page,
+        Api.search,
+    ),
 )

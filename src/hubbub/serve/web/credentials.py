@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -68,7 +68,8 @@ async def outcome_of(start: Callable[[Callable[[Any], None]], None]) -> Any:
 async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginPeer) -> Bearer | None:
     """Return the account and token that a request acts for; None if it shows no token.
 
-    Without the scope `admin`, the account acts without the rights of a server operator.
+    Without the scope `admin`, the account acts without the rights of a server operator; without the scope `private`,
+    it does not read its private messages.
 
     Raises:
         Refused: the token is not valid, others could read it on its way, or the accounts do not answer.
@@ -78,28 +79,38 @@ async def bearer_of(accounts: Accounts, headers: Mapping[str, str], peer: LoginP
     if token is None:
         return None
     bearer: Bearer = await outcome_of(partial(accounts.by_token, token, peer))
-    if "admin" in bearer.grant.scopes:
-        return bearer
-    return bearer._replace(account=structs.replace(bearer.account, operator=False))
+    scopes = _scopes_of(bearer)
+    operator = bearer.account.operator and "admin" in scopes
+    account = structs.replace(bearer.account, operator=operator, reads_private="private" in scopes)
+    return bearer._replace(account=account)
 
 
-def check_bearer(accounts: Accounts, bearer: Bearer | None, scope: str, room: str) -> None:
+def _scopes_of(bearer: Bearer) -> Sequence[str]:
+    """Return the scopes that a token has; one that is limited to rooms reads no private messages."""
+    return [scope for scope in bearer.grant.scopes if scope != "private" or not bearer.grant.rooms]
+
+
+def check_bearer(accounts: Accounts, bearer: Bearer | None, scopes: Sequence[str], room: str) -> None:
     """Raise Refused unless a request may do something.
 
     Args:
         accounts: knows what people without an account may do.
         bearer: the account and token of the request; None if it shows none.
-        scope: the kind of the request: "read" or "say".
-        room: the room that it is about; "" for all rooms, of which the viewer leaves out those that a token is not for.
+        scopes: the kinds of the request: "read" or "say", and perhaps "private".
+        room: the room that it is about, or `@` and a name; "" for all rooms, of which the viewer leaves out those that
+            a token is not for.
 
     """
     if bearer is None:
+        if "private" in scopes:
+            raise refusals.NOT_LOGGED_IN()
         if accounts.guests == "no":
             raise refusals.ACCOUNT_REQUIRED()
         return
     grant = bearer.grant
-    if scope not in grant.scopes:
-        raise refusals.TOKEN_SCOPE(scope=scope)
+    for scope in scopes:
+        if scope not in _scopes_of(bearer):
+            raise refusals.TOKEN_SCOPE(scope=scope)
     if room and grant.rooms and room not in rooms_of(bearer):
         raise refusals.TOKEN_ROOM(room=room)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hubbub.serve.web.api import PREFIX, ROUTES, Route
+from hubbub.serve.web.api import PREFIX, PRIVATE, ROUTES, Route
 from hubbub.wire.web import http as wire
 
 REF = "#/components/schemas/{name}"
@@ -17,6 +17,11 @@ ROOM = {
     "required": True,
     "description": "A room's name, with or without # in front; in any case and form.",
     "schema": {"type": "string"},
+}
+
+NAME = ROOM | {
+    "name": "name",
+    "description": "The name of the other person, who has an account; in any case and form.",
 }
 
 TOKEN = {
@@ -38,14 +43,20 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "query", "required": name in required, "schema": kind}
         for name, kind in schema["properties"].items()
     ]
-    return ([ROOM] if "{room}" in route.path else []) + query
+    return [one for one in (ROOM, NAME) if f"{{{one['name']}}}" in route.path] + query
+
+
+def _operation_id(route: Route) -> str:
+    if route.path.startswith(PRIVATE):
+        return f"{route.run.__name__}-private"
+    return route.run.__name__ + ("" if "{room}" in route.path or route.path == "/rooms" else "-all")
 
 
 def _operation(route: Route) -> dict[str, Any]:
     stream = route.path.endswith("/stream")
     form = "text/event-stream" if stream else "application/json"
     operation: dict[str, Any] = {
-        "operationId": route.run.__name__ + ("" if "{room}" in route.path or route.path == "/rooms" else "-all"),
+        "operationId": _operation_id(route),
         "summary": route.summary,
         "parameters": _parameters(route),
         "responses": {

@@ -14,12 +14,13 @@ from hubbub.model.client import Encoder
 from hubbub.model.codec import shown_record
 from hubbub.model.entries import Entry
 from hubbub.text import refusals
-from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, SEARCH_CHARS
+from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES, REASON_BYTES, SEARCH_CHARS
 from hubbub.text.list_pages import MAX_LISTED
 from hubbub.wire.line import encoder
 
 MAX_LAST = 200  # messages of an answer
 MAX_BODY = MESSAGE_BYTES  # of a message, in UTF-8
+ID_CHARS = 128  # of an entry
 MAX_READ = 4 * MAX_BODY  # bytes of a body: JSON and other charsets may take more of them
 
 # The descriptions are ends of the sentence "NAME must be …".
@@ -83,6 +84,20 @@ class MembersQuery(Struct):
 
     after: Name | None = None
     limit: Limit = MAX_LISTED
+
+
+class ConversationsQuery(Struct):
+    """The conversations that changed last; with `after`, even if it is empty, those behind a name, by name."""
+
+    after: Name | None = None
+    limit: Annotated[int, Meta(ge=1, le=100, description="a whole number from 1 to 100")] = 100
+
+
+class DeleteQuery(Struct):
+    """The id of the message, and the reason that the other person is shown."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=ID_CHARS, description="the id of a message")]
+    reason: Annotated[str, Meta(max_length=REASON_BYTES, description=f"at most {REASON_BYTES} characters")] = ""
 
 
 def explain(error: msgspec.ValidationError, query: type[Struct]) -> Refused:
@@ -158,6 +173,20 @@ class RoomPage(Struct):
     """Rooms, those with most members first, or by name. `more` is the number of rooms that are not listed."""
 
     rooms: list[RoomInfo]
+    more: int
+
+
+class ConversationInfo(Struct):
+    """A private conversation: the name of the other person, and the time of the last message."""
+
+    name: str
+    time: float
+
+
+class ConversationPage(Struct):
+    """Private conversations, those that changed last first, or by name. `more` of them are not listed."""
+
+    conversations: list[ConversationInfo]
     more: int
 
 

@@ -12,9 +12,9 @@ from functools import partial
 
 from msgspec import Struct
 
+from hubbub.chat.session import Parties
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
 from hubbub.model.entries import Said
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
@@ -145,11 +145,11 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
         client.fail("CHATHISTORY", "INVALID_TARGET", verb, target, "Messages could not be retrieved")
         return
     hub, session = client.hub, client.session
-    account: Account | None = None
+    parties: Parties | None = None
     name = room.name if room else ""
     if room is None:
         try:
-            name, account = hub.private_history.room_with(session, target)
+            name, parties = hub.private_history.room_with(session, target)
         except Refused:  # private messages of guests are not stored
             client.end_batch(client.begin_batch("chathistory", target))
             return
@@ -167,8 +167,8 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
         entries = hub.private_history.shown(session, page).entries
         lines = [line for entry in entries for line in client.form.lines(entry, ref)]
         client.emit(*_in_batch(client, ref, target, lines))
-        if account:
-            hub.private_history.note_given(session, account, page)
+        if parties:
+            hub.private_history.note_given(parties, page)
 
     hub.ask_raw(session, query, answer)
 
