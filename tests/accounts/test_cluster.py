@@ -67,9 +67,7 @@ async def test_of_all_nodes_one_registers_a_name_and_all_obey_a_suspension(nodes
     await ask(beside.suspend, winner)
     with pytest.raises(SettingsError, match="is closed"):
         await ask(other.log_in, winner.name, "correct horse", PEER)
-    begun = time.monotonic()
     await until(lambda: all((found := node.find(winner.name)) and found.suspended for node in nodes))
-    assert time.monotonic() - begun < 10
     await ask(beside.suspend, winner, suspended=False)
     await ask(one.change_password, winner, "another one", PEER)
     for node in nodes:

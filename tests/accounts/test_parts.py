@@ -83,6 +83,12 @@ def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> No
     assert guesses.delay("ann", "here") == 0
     guesses.take_back("ann", "here")
     assert not guesses._at_accounts
+    for _ in range(2):
+        guesses.begin("ann", "here")
+    guesses.take_back("ann", "here")
+    for _ in range(3):
+        guesses.begin("ann", "here")
+    assert guesses.delay("ann", "here") == 1
     for number in range(PAIRS + 5):
         guesses.begin(str(number), "here")
         guesses.begin("ann", str(number))
@@ -92,6 +98,17 @@ def test_guesses_are_forgotten_after_a_while_and_their_number_is_bounded() -> No
         free.begin("ann", "here")
         free.wrong_code()
     assert free.delay("ann", "here") == free.code_delay() == 0
+
+
+def test_attempts_that_go_on_are_not_those_that_are_forgotten() -> None:
+    guesses = Guesses(lambda: 0.0, lambda name: name == "ann")
+    for _ in range(5):
+        guesses.begin("ann", "here")
+    for number in range(PAIRS - 1):
+        guesses.begin("ann", str(number))
+    guesses.begin("ann", "here")
+    guesses.begin("ann", "one more")
+    assert guesses.delay("ann", "here") == 4
 
 
 def test_tries_at_many_unknown_names_make_nobody_forget_those_at_an_account() -> None:

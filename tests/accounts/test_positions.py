@@ -83,6 +83,15 @@ def test_nothing_is_called_given_as_long_as_an_announced_message_has_no_outcome(
     assert kept.of("bo") == [Position("ann", 3, True)]
 
 
+def test_a_message_that_was_on_its_way_when_all_was_given_waits_after_its_outcome() -> None:
+    kept = Kept()
+    kept.announce("bo", "ann")
+    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.settled("bo", "ann")
+    kept.write()
+    assert kept.of("bo") == [Position("ann", 3, True)]
+
+
 def test_two_nodes_that_change_one_position_lose_nothing() -> None:
     kept = Kept()
     other = kept.another()
@@ -114,5 +123,21 @@ def test_a_damaged_record_counts_as_a_conversation_that_waits(monkeypatch: Any) 
     kept.store.put("private/bo/ann", b"{", 0, lambda outcome: None)
     assert kept.of("bo") == [Position("ann", 0, True)]
     assert kept.announce("bo", "ann") is None and kept.announce("bo", "cy") is None
+    assert len(kept.positions._known) == 1
+
+
+def test_a_conversation_that_goes_on_while_they_are_read_is_the_last(monkeypatch: Any) -> None:
+    kept = Kept()
+    for other in ("ann", "cy"):
+        kept.announce("bo", other)
+    read = kept.store.items
+
+    def items(prefix: str, after: int, limit: int, done: Any) -> None:
+        read(prefix, after, limit, done)
+        if not after:
+            kept.positions.given("bo", "ann", 9)
+            kept.soon.pop()()
+
     monkeypatch.setattr(positions, "MAX_ITEMS", 1)
-    assert {one.other for one in kept.of("bo")} == {"ann", "cy"}
+    monkeypatch.setattr(kept.store, "items", items)
+    assert kept.of("bo") == [Position("cy", 0, True), Position("ann", 9, True)]

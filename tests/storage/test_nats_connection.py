@@ -8,7 +8,6 @@ import datetime
 import json
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -260,7 +259,6 @@ async def test_lost_connection_ends_what_was_asked_over_it(run: Run) -> None:
     await link.connect()
     await streams.set_up(link, 0, streams.Retention())
     servers.signal(0, signal.SIGSTOP)
-    start = time.monotonic()
     asked = [
         asyncio.create_task(link.publish(f"{streams.ROOM}lobby", b"", {}, 600.0)),
         asyncio.create_task(link.ask("INFO", patience=600.0)),
@@ -269,7 +267,6 @@ async def test_lost_connection_ends_what_was_asked_over_it(run: Run) -> None:
     servers.signal(0, signal.SIGKILL)
     outcomes = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 90)
     assert [type(outcome) for outcome in outcomes] == [OutcomeUnknown, BrokerError]
-    assert time.monotonic() - start < 90
     await link.close()
 
 
