@@ -201,6 +201,22 @@ def test_a_deleted_account_keeps_its_name_until_it_is_freed() -> None:
     assert isinstance(freeing.register(), Account)
 
 
+def test_an_account_says_that_its_messages_are_taken_back_until_that_is_done() -> None:
+    accounts = Accounts()
+    ann = accounts.register()
+    bob = accounts.register("Bob")
+    registry = accounts.registry
+    gone = accounts.ask(lambda done: registry.delete(ann, done, take_back=True))
+    assert gone.deleted and registry.taking_back() == [gone]
+    assert not accounts.ask(lambda done: registry.taken_back(gone, done)).takes_back
+    assert registry.taking_back() == [] and accounts.ann().deleted
+    # A name that is to be free is free at the end: until then the record says what is to be done.
+    gone = accounts.ask(lambda done: registry.delete(bob, done, take_back=True, free=True))
+    assert registry.find("Bob") == gone and registry.taking_back() == [gone]
+    accounts.ask(lambda done: registry.taken_back(gone, done))
+    assert registry.find("Bob") is None and isinstance(accounts.register("Bob"), Account)
+
+
 def test_certificates_belong_to_one_account() -> None:
     accounts = Accounts()
     ann, bob = accounts.register(), accounts.register("Bob")

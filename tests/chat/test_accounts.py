@@ -48,12 +48,13 @@ def test_without_accounts_nobody_has_one_to_change() -> None:
     accounts.end_sessions(account, refused)
     accounts.suspend(account, refused)
     accounts.delete(account, refused)
+    accounts.taken_back(account, refused)
     accounts.make_token(account, Grant(), refused)
     accounts.end_tokens(account, ["x"], refused)
     accounts.make_cookie(account, "Firefox", refused)
     accounts.end_cookies(account, ["x"], refused)
-    assert codes == ["not-logged-in"] * 12
-    assert [*accounts.tokens(account), *accounts.cookies(account)] == accounts.ended == []
+    assert codes == ["not-logged-in"] * 13
+    assert [*accounts.tokens(account), *accounts.cookies(account), *accounts.taking_back()] == accounts.ended == []
     assert accounts.grant_id("x") == ""
 
 
