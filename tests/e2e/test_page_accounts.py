@@ -228,6 +228,8 @@ def test_a_token_is_made_shown_once_and_ended(server: Server, enter: Enter) -> N
     page.fill("#token-rooms", "#ops, tea")
     page.get_by_role("button", name="Make a token").click()
     expect(page.locator("dialog code.token")).to_have_text(re.compile("^hub_"))
+    expect(page.locator("#token-name")).to_have_value("")
+    expect(page.locator("#token-days")).to_have_value("365")
     expect(page.locator("dialog details li span")).to_have_text(re.compile("^deploys, read and say in ops, tea, since"))
     look(page, "tokens")
     page.get_by_role("button", name="End: deploys").click()

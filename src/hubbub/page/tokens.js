@@ -34,7 +34,7 @@ export function Tokens({ account }) {
       <label for="token-name">What it is for</label><input id="token-name" name="name" maxlength="64" autocomplete="off" />
       <label for="token-rooms">Its rooms (none: all rooms)</label><input id="token-rooms" name="rooms" autocomplete="off" autocapitalize="off" spellcheck=${false} />
       <label for="token-days">Days until it expires (0: never)</label>
-      <input id="token-days" name="days" type="number" min="0" max="36500" value="365" />
+      <input id="token-days" name="days" type="number" min="0" max="36500" defaultValue="365" />
       <fieldset><legend>What it may do</legend>${Object.entries(SCOPES).map(([scope, label]) => html`<label><input type="checkbox" name="scope"
         value=${scope} defaultChecked=${scope !== "admin"} /> ${label}</label>`)}</fieldset>
       <button class="do">Make a token</button></form></details>`;
