@@ -16,6 +16,7 @@ from hubbub.cluster.nats import presence
 from hubbub.config import Settings
 from hubbub.errors import Refused
 from hubbub.model.account import Account
+from hubbub.model.events import Private
 from hubbub.model.queries import LogPage
 from hubbub.tools.accounts import ask
 from hubbub.wire.line.encoder import RAW
@@ -228,3 +229,37 @@ async def said(node: Node) -> list[str]:
     page: asyncio.Future[LogPage] = asyncio.get_running_loop().create_future()
     node.hub.read(Latest("lobby", 10), page.set_result)
     return [text_in(entry) for entry in (await page).entries]
+
+
+async def test_what_somebody_sends_or_deletes_in_private_is_shown_on_their_other_nodes(town: Town) -> None:
+    *_, three = town.nodes
+    for node in town.nodes:
+        node.hub.positions = StoredPositions(node.backend.key_values, asyncio.get_running_loop().call_later)
+    ann, bo = await town.register("Ann"), await town.register("Bo")
+    first = await town.enter(town.nodes[0], ann)
+    await until(lambda: all(node.hub.nicks.find("Ann") for node in town.nodes), lambda: "Ann is not known")
+    second, third = [await town.enter(node, ann) for node in town.nodes[1:]]
+    other = await town.enter(three, bo)
+    await same(town.nodes, ["Ann", "Bo"])
+    first.types("/msg Bo psst", "/msg Bo a typo")
+    for copy in (second, third):
+        await copy.sees("Ann -> Bo (private): psst\nAnn -> Bo (private): a typo\n")
+    await other.sees("Ann (private): a typo\n")
+    (event,) = [one for one in second.events if isinstance(one, Private) and one.text == "a typo"]
+    assert (event.to, event.user) == ("Bo", bo.id) and event.entry and event.entry.seq and event.entry.room == "@Bo"
+    third.types("/delete @Bo")
+    for copy in (first, second, other):
+        await copy.sees("*** Ann has deleted a private message ***\n")
+    await until(lambda: "Ann has deleted" in third.seen, lambda: third.seen)
+    second.types("/history Bo")
+    await second.sees("Ann -> Bo (private): psst\n")
+    other.types("/msg Ann yes")
+    for peer in (first, second, third):
+        await peer.sees("Bo (private): yes\n")
+        assert "typo" not in peer.seen
+    # A message to somebody who keeps no history is shown there, too.
+    await ask(town.registries[0].set, bo, history=False)
+    await until(lambda: not three.hub.nicks.accounts.find("Bo").history, lambda: "the history is on")
+    third.types("/msg Bo once")
+    for copy in (first, second):
+        await copy.sees("Ann -> Bo (private): once\n")

@@ -83,16 +83,16 @@ def _send_unstored(  # noqa: PLR0913 - the parts of a message
     entry = _entry(hub, session, f"@{target.nick}", kind, text, tags)
     if hub.remote.homes(target):
         ask = partial(_deliver_everywhere, hub, target, private(session, entry))
-        session.queue(Operation("message", target.nick, ask, partial(_arrived, session, target, entry, label)))
+        session.queue(Operation("message", target.nick, ask, partial(_arrived, hub, session, target, entry, label)))
         return
     # The session's next message must not overtake this one.
-    session.queue(Operation("message", target.nick, answer=partial(_hand_over, session, target, entry, label)))
+    session.queue(Operation("message", target.nick, answer=partial(_hand_over, hub, session, target, entry, label)))
 
 
-def _hand_over(session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
+def _hand_over(hub: Hub, session: Session, target: User, entry: Entry, label: str, _: object) -> Event | None:
     if not target.present:
         return Refusal.of(refusals.RECIPIENT_LEFT())
-    return _arrived(session, target, entry, label, deliver(target, private(session, entry)))
+    return _arrived(hub, session, target, entry, label, deliver(target, private(session, entry)))
 
 
 def _deliver_everywhere(hub: Hub, target: User, event: Private, done: Callable[[bool | None], None]) -> None:
@@ -109,7 +109,7 @@ def deliver(target: User, event: Event) -> bool:
     return bool(reading)
 
 
-def _arrived(session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
+def _arrived(hub: Hub, session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:
     """Return the reply for the sender of a private message; an outcome of None means that it is not known."""
     nick = entry.room.removeprefix("@")
     if outcome is None:
@@ -117,7 +117,7 @@ def _arrived(session: Session, target: User, entry: Entry, label: str, outcome: 
     if not outcome:
         return Refusal.of(refusals.NOT_READING(name=nick), label)
     if type(entry.body) is Said and target is not session.user:
-        show_others(session, entry, target.id)
+        show_others(hub.remote, session, entry, target.id)
     return Acknowledged(label, entry, target.id) if label else None
 
 

@@ -39,7 +39,7 @@ class Steps:
         for member in members:
             self._send_to(member, private(session, entry))
         if type(entry.body) is Said:
-            show_others(session, entry)
+            show_others(self._remote, session, entry)
         return Acknowledged(label, entry) if label else None
 
     def _signal(self, session: Session, room: Room, entry: Entry, label: str) -> Event | None:
@@ -59,16 +59,19 @@ def private(session: Session, entry: Entry) -> Private:
     return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
 
 
-def show_others(session: Session, entry: Entry, recipient: str = "") -> None:
-    """Show a message that a session has sent to the other sessions of its user; paused ones miss it.
+def show_others(remote: RemoteUsers, session: Session, entry: Entry, recipient: str = "") -> None:
+    """Show a message that a session has sent to the other sessions of its user, on all nodes; paused ones miss it.
 
     Args:
+        remote: the users of other nodes.
         session: the session that sent it.
         entry: the message.
         recipient: the id of the recipient, "" for several.
 
     """
     copy = Private(entry.nick, text_of(entry.body), entry, recipient, entry.room.removeprefix("@"))
-    for one in owner(session).sessions:
+    if remote.homes(user := owner(session)):
+        remote.send(user, copy)
+    for one in user.sessions:
         if one is not session and not one.paused:
             one.client.send_event(copy)

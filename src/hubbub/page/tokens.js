@@ -1,7 +1,7 @@
 // The tokens of programs that speak or read for the account: the secret of a new one is shown once.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 
-const SCOPES = { read: "Read", say: "Speak", admin: "Act as an operator" };
+const SCOPES = { read: "Read", say: "Speak", private: "Read your private messages", admin: "Act as an operator" };
 const date = (seconds) => new Date(seconds * 1000).toLocaleDateString();
 
 function words({ name, scopes, rooms, created, expires }) {
@@ -36,6 +36,6 @@ export function Tokens({ account }) {
       <label for="token-days">Days until it expires (0: never)</label>
       <input id="token-days" name="days" type="number" min="0" max="36500" defaultValue="365" />
       <fieldset><legend>What it may do</legend>${Object.entries(SCOPES).map(([scope, label]) => html`<label><input type="checkbox" name="scope"
-        value=${scope} defaultChecked=${scope !== "admin"} /> ${label}</label>`)}</fieldset>
+        value=${scope} defaultChecked=${scope === "read" || scope === "say"} /> ${label}</label>`)}</fieldset>
       <button class="do">Make a token</button></form></details>`;
 }

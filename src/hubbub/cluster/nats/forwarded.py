@@ -28,6 +28,8 @@ class ForwardedEvent(msgspec.Struct, omit_defaults=True):
     user: str = ""
     room_id: str = ""  # of an invitation
     ids: tuple[str, ...] = ()  # of the sessions that are to be ended
+    seq: int = 0  # of a private message that is stored, else 0
+    recipient: str = ""  # of a private message that the user has sent from another node: the name of its recipient
     opens: float = 0.0  # epoch seconds of an operator's invitation, which opens the room; else 0
 
 
@@ -40,9 +42,9 @@ def forwarded(number: int, event: Event) -> ForwardedEvent | None:
 
     """
     if isinstance(event, Private):
-        one = ForwardedEvent(number, event.nick, text=event.text, user=event.user)
+        one = ForwardedEvent(number, event.nick, text=event.text, user=event.user, recipient=event.to)
         if said := event.entry:
-            one.room, one.line = said.room, line(said, said.time)
+            one.room, one.line, one.seq = said.room, line(said, said.time), said.seq
         return one
     if isinstance(event, Invited):
         one = ForwardedEvent(number, event.nick, event.host, room=event.room, what=INVITED, opens=event.opens)

@@ -149,9 +149,11 @@ def told(data: bytes, now: float) -> ForwardedEvent:
         event = ForwardedEvent(one.to, one.nick, clean_host(one.host), room=one.room, what=one.what, opens=opens)
         return msgspec.structs.replace(event, room_id=clean_id(one.room_id))
     _need(one.what == PRIVATE and (not one.line or is_target(one.room)), "it is not known what it says")
-    line = _aside(one.line, now) if one.line else None
+    _need(0 <= one.seq < HIGHEST and (not one.recipient or is_target(f"@{one.recipient}")), "it has no recipient")
+    line = _aside(one.line, now, one.seq > 0) if one.line else None
     text = line.text if line else said(one.text)
-    return ForwardedEvent(one.to, clean_nick(one.nick), text=text, room=one.room, line=line, user=clean_id(one.user))
+    event = ForwardedEvent(one.to, clean_nick(one.nick), text=text, room=one.room, line=line, user=clean_id(one.user))
+    return msgspec.structs.replace(event, seq=one.seq, recipient=one.recipient)
 
 
 def signal(data: bytes, now: float) -> SignalMessage:
@@ -161,11 +163,11 @@ def signal(data: bytes, now: float) -> SignalMessage:
     return SignalMessage(found.node, found.room, _aside(found.line, now))
 
 
-def _aside(line: PackedEntry, now: float) -> PackedEntry:
-    """Return a checked entry that is delivered but not stored. Raises ValueError."""
+def _aside(line: PackedEntry, now: float, stored: bool = False) -> PackedEntry:
+    """Return a checked entry of no room; one that is stored may be a redaction. Raises ValueError."""
     if line.kind != Kind.EPHEMERAL:
         one = checked(line, now)
-        _need(one.kind in SAID, "it is not known what it says")
+        _need(one.kind in SAID or (stored and one.kind == Kind.REDACT), "it is not known what it says")
         return one
     text = clean(cut(line.text, TEXT_BYTES))
     # A message between two clients (CTCP) begins with its IRC command, and encoders write it unchanged.

@@ -329,8 +329,8 @@ class Presence:
             return deliver(user, Invited(told.nick, told.host, told.room, told.opens, told.room_id))
         if told.what == KNOCK:
             return deliver(user, Knocked(told.nick, told.host, told.room))
-        said = entry(told.room, 0, 0, told.line) if told.line else None
-        return deliver(user, Private(told.nick, told.text, said, told.user))
+        said = entry(told.room, told.seq, 0, told.line) if told.line else None
+        return deliver(user, Private(told.nick, told.text, said, told.user, told.recipient))
 
     def _signal(self, said: Entry) -> None:
         self._send(SIGNAL, _encode(SignalMessage(self.node, said.room, line(said, said.time))))

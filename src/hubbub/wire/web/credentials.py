@@ -50,7 +50,7 @@ class TokenWanted(Struct):
     """A token that is to be made, as by `hubbub token add`; 0 days: it does not expire."""
 
     name: Annotated[str, Meta(max_length=SHOWN)] = ""
-    scopes: Annotated[list[Literal["read", "say", "admin"]], Meta(max_length=len(SCOPES))] = []
+    scopes: Annotated[list[Literal["read", "say", "private", "admin"]], Meta(max_length=len(SCOPES))] = []
     rooms: Annotated[list[Name], Meta(max_length=TOKEN_ROOMS)] = []
     days: Annotated[float, Meta(ge=0, le=TOKEN_DAYS)] = 0.0
 
