@@ -218,6 +218,25 @@ def test_many_attempts_at_once_are_slowed_as_well() -> None:
     assert [outcome.code for outcome in outcomes].count("wrong-password") == 4
 
 
+def test_of_two_who_use_a_code_at_once_one_is_let_in() -> None:
+    accounts = Accounts()
+    code = accounts.ask(accounts.registry.make_code, accounts.register())
+    outcomes: list[Any] = []
+    for peer in (HERE, THERE):
+        accounts.registry.redeem(code, peer, outcomes.append)
+    accounts.loop.run()
+    assert sorted(getattr(outcome, "code", "in") for outcome in outcomes) == ["in", "wrong-password"]
+
+
+def test_a_wrong_password_is_logged_unless_it_may_have_been_typed_as_the_name(caplog: Any) -> None:
+    caplog.set_level("INFO", "hubbub")
+    accounts = Accounts()
+    accounts.register()
+    accounts.log_in("ann", "wrong")
+    accounts.log_in("my secret", "wrong")
+    assert [record.getMessage() for record in caplog.records] == ["A wrong password for Ann came from 192.0.2.1"]
+
+
 def test_wrong_codes_are_slowed_for_an_address_and_for_all() -> None:
     accounts = Accounts()
     accounts.register()

@@ -215,6 +215,13 @@ def test_a_lost_connection_is_no_leave_if_a_session_comes_back() -> None:
     end()
     town.settle()
     assert seconds == GRACE_SECONDS and user.present and bo.sees() == []
+    # Another loss has its own time: the end of the first one's says nothing about it.
+    again.leave()
+    end()
+    assert user.present
+    town.later[-1][1]()
+    town.settle()
+    assert not user.present and bo.sees() == ["-Ann"]
 
 
 def test_a_room_that_is_renamed_meanwhile_goes_on_where_its_member_left_it() -> None:
