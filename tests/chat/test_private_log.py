@@ -13,7 +13,7 @@ from hubbub.chat.person import Person
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Draft, Entry, Kind, Redacted, Said
 from hubbub.model.events import Acknowledged, Event, Missed, Notice, Private, PrivateShown, Refusal
-from hubbub.model.queries import LogPage
+from hubbub.model.queries import Latest, LogPage
 from hubbub.text.list_pages import ListPart
 from records import text_in
 
@@ -456,3 +456,56 @@ def test_the_sessions_of_the_author_on_another_node_are_shown_messages_and_delet
     ann.types("/msg Bo three")
     here.settle()
     assert [(one.text, one.to) for one in far.sees() if isinstance(one, Private)] == [("three", "Bo")]
+
+
+def test_a_closed_account_leaves_the_conversation_to_the_other_and_a_new_owner_of_its_name_has_none_of_it() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    ann.types("/msg Bo one")
+    post.settle()
+    away(post, ann)
+    for closed in ({"suspended": True}, {"deleted": True}):
+        post.accounts.add("Ann", **closed)
+        bo.types("/msg Ann hello", "/history Ann", "/search @Ann one")
+        post.settle()
+        refused, *shown = bo.sees()
+        assert isinstance(refused, Refusal) and refused.code == "no-such-name"
+        assert [texts(one) for one in shown] == [[("@Bo", "Ann", "one")]] * 2
+    # The name is freed, and somebody else registers it.
+    old, secret = post.accounts.known["ann"]
+    post.accounts.known["ann"] = old.__class__(id="idnew", name="Ann", created=NOON), secret
+    new = post.log_in("Ann")
+    assert post.missed(new) == []
+    new.types("/history Bo", "/search @Bo one", "/delete @Bo")
+    bo.types("/history Ann")
+    post.settle()
+    assert "one" not in repr(new.sees()) and bo.sees() == [Notice(("There are no messages between you and Ann",))]
+    with pytest.raises(Refused, match="somebody else"):
+        direct.check_present(post.hub, "Ann", "idann")
+
+
+def test_forged_targets_and_ids_lead_to_no_conversation_of_others() -> None:
+    post = Post("Ann", "Bo", "Cy")
+    ann, bo, cy = (post.log_in(name) for name in ("Ann", "Bo", "Cy"))
+    ann.types("/msg Bo secret")
+    post.settle()
+    id = post.house.broker.log[-1].id
+    names = ("@idann+idbo", "idann+idbo", "@@Bo", "\u0412o", "Bo\u200b!", "@", "x" * 5000, "Cy", "server", "*")
+    for name in names:
+        with pytest.raises(Refused) as refused:
+            post.hub.private_history.room_with(cy.session, name)
+        assert refused.value.code == "no-such-name", name
+    codes_of: list[str] = []
+    for name in ("Ann", "BO"):
+        conversation = post.hub.private_history.room_with(cy.session, name)
+        assert conversation.name in ("@idann+idcy", "@idbo+idcy")
+        refuse = lambda refused: codes_of.append(refused.code)  # noqa: E731
+        moderation.redact(post.hub, cy.session, conversation, id, "", refuse)
+        post.settle()
+    assert codes_of == ["no-such-message"] * 2 and post.log() == [(ROOM, "Ann", "secret")]
+    query = Latest(ROOM, 10, every=True, viewer=post.hub.viewer(cy.session))
+    pages: list[Any] = []
+    post.hub.ask_raw(cy.session, query, pages.append)
+    post.settle()
+    assert not isinstance(pages[0], LogPage) or not pages[0].entries
+    assert bo.user.is_known_as("idbo")
