@@ -15,7 +15,7 @@ from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of, is_conversation, partner_of
 from hubbub.model.entries import Entry
 from hubbub.model.events import Missed, Notice, PrivateShown
-from hubbub.model.queries import After, Latest, LogPage, LogQuery
+from hubbub.model.queries import LAST, After, Latest, LogPage, LogQuery
 from hubbub.model.viewer import Viewer
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS
@@ -25,7 +25,6 @@ from hubbub.text.names import key_of
 
 MISSED = 200  # most messages of one conversation that a login shows
 CONVERSATIONS = 100  # most conversations that a login, or a list of them, looks into
-END = (1 << 62) - 1  # higher than every number
 
 Pages = list[LogPage | BrokerError]
 
@@ -148,7 +147,7 @@ class PrivateHistory:
             rooms = [conversation_of(mine.id, one.other) for one in waiting]
             viewer = self._core.viewer(session)
             queries = [
-                After(room, one.seq, END, MISSED, said=True, viewer=viewer)
+                After(room, one.seq, LAST, MISSED, said=True, viewer=viewer)
                 for room, one in zip(rooms, waiting, strict=True)
             ]
             self._read(queries, lambda pages: self._show_missed(session, mine, positions, waiting, pages))

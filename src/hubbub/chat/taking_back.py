@@ -17,13 +17,12 @@ from hubbub.model.account import Account
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import Draft, Redacted, Said
 from hubbub.model.ids import redaction_for
-from hubbub.model.queries import After, AllRooms, LogPage, RoomList
+from hubbub.model.queries import LAST, After, AllRooms, LogPage, RoomList
 from hubbub.model.viewer import SYSTEM
 
 PAGE = 100  # messages that are read, and rooms that are listed, at once
 PAUSE = 0.05  # seconds between two looks whether a page's redactions are stored
 AGAIN = 60.0  # seconds until the next attempt after a failure of the log
-END = (1 << 62) - 1  # higher than every number
 
 
 class TakingBack:
@@ -90,7 +89,7 @@ class TakingBack:
         self._next_room()
 
     def _read(self, room: str, seq: int) -> None:
-        query = After(room, seq, END, PAGE, said=True, viewer=SYSTEM)
+        query = After(room, seq, LAST, PAGE, said=True, viewer=SYSTEM)
         self._core.read(query, partial(self._redact, room))
 
     def _redact(self, room: str, page: LogPage | BrokerError) -> None:

@@ -13,6 +13,8 @@ from msgspec import Struct
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.viewer import Viewer
 
+LAST = (1 << 62) - 1  # a number higher than that of every entry
+
 
 class _Query(Struct, frozen=True, kw_only=True):
     viewer: Viewer

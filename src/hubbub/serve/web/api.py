@@ -30,7 +30,7 @@ from hubbub.model.codec import shown_record
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
-from hubbub.model.queries import After, AllRooms, Latest, Query, RoomList, Search
+from hubbub.model.queries import LAST, After, AllRooms, Latest, Query, RoomList, Search
 from hubbub.model.queries import LogPage as Found
 from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
@@ -257,7 +257,7 @@ class Api:
         viewer, room = self._viewer(call), self._log_of(call, room)
         if after is None:
             return self._page(call, await self._read(Latest(room, query.last, query.before, viewer=viewer)))
-        upto = query.before - 1 if query.before else (1 << 62) - 1
+        upto = query.before - 1 if query.before else LAST
         return self._page(call, await self._read(After(room, after, upto, query.last, True, viewer=viewer)))
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:

@@ -13,12 +13,10 @@ from hubbub.chat.private_history import Conversation
 from hubbub.chat.session import Room, Session
 from hubbub.errors import Refused
 from hubbub.model.events import QueryResult
-from hubbub.model.queries import After, Latest, Search
+from hubbub.model.queries import LAST, After, Latest, Search
 from hubbub.text import names, refusals
 from hubbub.text.list_pages import ListPart
 from hubbub.wire.web import frames as wire
-
-LAST = (1 << 62) - 1  # above the number of every entry
 
 
 def run(hub: Hub, session: Session, request: wire.Request) -> None:
