@@ -57,6 +57,11 @@ class Look:
             Kind.MODE: f"{entry.nick} + {text_in(entry)}",
             Kind.KICK: f"{entry.nick} x {text_in(entry)}",
             Kind.REDACT: f"{entry.nick} - {text_in(entry)}",
+            Kind.EDIT: f"{entry.nick} = {text_in(entry)}",
+            Kind.REACT: f"{entry.nick} & {text_in(entry)}",
+            Kind.UNREACT: f"{entry.nick} -& {text_in(entry)}",
+            Kind.PIN: f"{entry.nick} ^ {text_in(entry)}",
+            Kind.UNPIN: f"{entry.nick} -^ {text_in(entry)}",
             Kind.ROOM_RENAMED: f"{entry.nick} ~ {text_in(entry)}",
             Kind.EPHEMERAL: f"{entry.nick} ! {entry.tags}{text_in(entry)}",
             Kind.REDACTED: f"{entry.nick} (gone)",
@@ -123,8 +128,8 @@ class FakeBroker:
         prev = next((entry.seq for entry in reversed(self.log) if entry.room == room), 0)
         entry = Entry(room, seq, prev, self._clock(), draft.nick, draft.id, body, draft.host, draft.tags, id)
         self.log.append(entry)
-        if target := target_of(body):
-            self.log = [overlaid(one, body) if one.id == target else one for one in self.log]
+        if target_of(body):
+            self.log = [overlaid(one, entry) if one.room_id == id else one for one in self.log]
         if isinstance(body, RoomRenamed):
             self.ids[body.to] = self.ids.pop(room)
         return entry

@@ -200,6 +200,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ] = 20
     burst: Annotated[int, _("Lines read at once from a connection that was quiet.", "lines", 1)] = 100
     line_limit: Annotated[int, _("Longest line. A longer one is refused.", "bytes", 64, 65536)] = 16384
+    edit_minutes: Annotated[
+        int, _("How long a message can be corrected by its author. 0: not at all.", "minutes", 0)
+    ] = 15
     buffer: Annotated[
         int,
         _(

@@ -117,6 +117,7 @@ def limits(settings: Settings) -> Limits:
     """Return the core's limits according to the settings."""
     return Limits(
         history=settings.history,
+        edit_minutes=settings.edit_minutes,
         max_behind=settings.max_behind,
         max_rooms=settings.max_rooms,
         write_bytes=settings.buffer // 2,

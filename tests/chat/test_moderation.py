@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from doubles import NOON, House, Peer
-from hubbub.chat import moderation
+from hubbub.chat import messages, moderation
+from hubbub.chat.messages import Which
 from hubbub.errors import Refused
 from hubbub.model.entries import Kicked, Kind, ModeChange
 from hubbub.model.events import (
@@ -408,7 +409,7 @@ def test_silenced_member_cannot_speak_by_leaving_or_redacting(line: str) -> None
     typed(house, bo, "mine")
     id = house.broker.of("ops")[-1].id
     typed(house, al, line)
-    moderation.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], id, "spam", lambda refused: None)
+    messages.redact(house.hub, bo.session, house.hub.rooms.loaded["ops"], Which(id=id), lambda refused: None, "spam")
     house.settle()
     assert text_in(house.broker.of("ops")[-1]) == id
     house.hub.rooms.leave(bo.session, "ops", "spam")
@@ -678,14 +679,14 @@ def test_own_message_is_taken_back_and_an_operator_takes_any() -> None:
     room = house.hub.rooms.loaded["ops"]
     house.forget()
     codes, refuse = refusals()
-    moderation.redact(house.hub, cy.session, room, one, "", refuse)
+    messages.redact(house.hub, cy.session, room, Which(id=one), refuse)
     house.settle()
-    moderation.redact(house.hub, bo.session, room, "x.9", "", refuse)
+    messages.redact(house.hub, bo.session, room, Which(id="x.9"), refuse)
     house.settle()
     assert codes == ["not-yours", "no-such-message"]
-    moderation.redact(house.hub, bo.session, room, one, "", refuse)
+    messages.redact(house.hub, bo.session, room, Which(id=one), refuse)
     house.settle()
-    moderation.redact(house.hub, al.session, room, two, "rude", refuse)
+    messages.redact(house.hub, al.session, room, Which(id=two), refuse, "rude")
     house.settle()
     assert cy.sees() == [f"Bo - {one}", f"Al - {two} rude"] and len(codes) == 2
     assert [text_in(entry) for entry in room.latest] == []
@@ -744,7 +745,7 @@ def test_session_that_leaves_redacts_nothing() -> None:
     al.types("one")
     house.settle()
     codes, refuse = refusals()
-    moderation.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], house.broker.log[-1].id, "", refuse)
+    messages.redact(house.hub, al.session, house.hub.rooms.loaded["ops"], Which(id=house.broker.log[-1].id), refuse)
     al.leave()
     house.settle()
     assert codes == [] and not any(entry.kind is Kind.REDACT for entry in house.broker.log)

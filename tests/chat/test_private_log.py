@@ -8,7 +8,8 @@ import pytest
 from test_account_users import Town, codes
 
 from doubles import NOON, FakePositions, Peer
-from hubbub.chat import direct, moderation
+from hubbub.chat import direct, messages
+from hubbub.chat.messages import Which
 from hubbub.chat.person import Person
 from hubbub.errors import BrokerError, Refused
 from hubbub.model.entries import Draft, Entry, Kind, Redacted, Said
@@ -283,7 +284,7 @@ def test_authors_delete_their_own_messages_on_all_screens_of_both() -> None:
     codes: list[str] = []
     conversation = post.hub.private_history.room_with(bo.session, "@Ann")
     refuse = lambda refused: codes.append(refused.code)  # noqa: E731
-    moderation.redact(post.hub, bo.session, conversation, post.house.broker.log[-3].id, "", refuse)
+    messages.redact(post.hub, bo.session, conversation, Which(id=post.house.broker.log[-3].id), refuse)
     post.settle()
     assert codes == ["not-yours"]
 
@@ -299,7 +300,7 @@ def test_a_message_of_an_earlier_login_is_deleted_by_its_author_with_an_answer_f
     ann = post.log_in("Ann")
     conversation = post.hub.private_history.room_with(ann.session, "Bo")
     ann.session.label = "r"
-    moderation.redact(post.hub, ann.session, conversation, id, "a typo", lambda refused: None)
+    messages.redact(post.hub, ann.session, conversation, Which(id=id), lambda refused: None, "a typo")
     ann.session.label = ""
     post.settle()
     (stored,) = ann.sees()
@@ -500,7 +501,7 @@ def test_forged_targets_and_ids_lead_to_no_conversation_of_others() -> None:
         conversation = post.hub.private_history.room_with(cy.session, name)
         assert conversation.name in ("@idann+idcy", "@idbo+idcy")
         refuse = lambda refused: codes_of.append(refused.code)  # noqa: E731
-        moderation.redact(post.hub, cy.session, conversation, id, "", refuse)
+        messages.redact(post.hub, cy.session, conversation, Which(id=id), refuse)
         post.settle()
     assert codes_of == ["no-such-message"] * 2 and post.log() == [(ROOM, "Ann", "secret")]
     query = Latest(ROOM, 10, every=True, viewer=post.hub.viewer(cy.session))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat import direct, moderation, resuming
+from hubbub.chat import direct, messages, moderation, resuming
+from hubbub.chat.messages import Which
 from hubbub.chat.person import Person
 from hubbub.chat.session import Session
 from hubbub.errors import Refused
@@ -244,7 +245,7 @@ def test_a_message_of_one_session_is_taken_back_by_another() -> None:
     al.types("oops")
     house.settle()
     refused: list[object] = []
-    moderation.delete(house.hub, too.session, house.hub.rooms.loaded["lobby"], "", 1, refused.append)
+    messages.redact(house.hub, too.session, house.hub.rooms.loaded["lobby"], Which(own=True), refused.append)
     house.settle()
     assert not refused and [text_in(entry) for entry in house.broker.log if entry.nick == "Al"][1] == ""
 

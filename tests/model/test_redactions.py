@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from doubles import House, Look, Peer
-from hubbub.chat import moderation
-from hubbub.model.entries import Entry, Kind, Redacted
+from hubbub.chat import messages
+from hubbub.chat.messages import Which
+from hubbub.model.entries import Entry, Kind
 from hubbub.model.events import HistoryShown, QueryResult
 from hubbub.model.room.redactions import REMEMBERED, Redactions
 from records import draft_of, entry_of, text_in
@@ -26,7 +27,7 @@ def take_back(house: House, peer: Peer, id: str) -> None:
     """Take a message back; questions that were asked before stay open."""
     asked = list(house.broker.questions)
     house.broker.questions.clear()
-    moderation.redact(house.hub, peer.session, house.hub.rooms.loaded["lobby"], id, "", lambda _: None)
+    messages.redact(house.hub, peer.session, house.hub.rooms.loaded["lobby"], Which(id=id), lambda _: None)
     house.settle()
     house.broker.questions.extend(asked)
 
@@ -133,7 +134,7 @@ def test_other_answers_are_as_they_were() -> None:
 def test_so_many_are_remembered() -> None:
     redactions = Redactions()
     for number in range(REMEMBERED + 1):
-        redactions.note(f"x.{number}", Redacted(f"x.{number}"))
+        redactions.note(entry_of("lobby", 2, 1, 1.0, Kind.REDACT, "Al", f"x.{number}", "y.1"))
     old, new, redact = (
         entry_of("lobby", 1, 0, 1.0, kind, "Al", "psst", id)
         for kind, id in ((Kind.MESSAGE, "x.0"), (Kind.MESSAGE, "x.1"), (Kind.REDACT, "x.1"))

@@ -406,9 +406,9 @@ def test_room_has_another_name_after_its_rename() -> None:
 def test_redaction_changes_the_message_that_it_names_and_nothing_else() -> None:
     said, redaction = entry(Kind.MESSAGE, "psst"), entry(Kind.REDACT, "x.1 a slip")
     assert target_of(redaction.body) == "x.1" == said.id and target_of(said.body) == ""
-    assert overlaid(said, redaction.body) == changed(said, kind=Kind.REDACTED, text="")
+    assert overlaid(said, redaction) == changed(said, kind=Kind.REDACTED, text="")
     joined = entry(Kind.JOIN, "")
-    assert overlaid(joined, redaction.body) is joined and overlaid(said, joined.body) is said
+    assert overlaid(joined, redaction) is joined and overlaid(said, joined) is said
 
 
 def test_rights_of_so_many_people_are_remembered_those_of_operators_longest() -> None:

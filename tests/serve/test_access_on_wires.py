@@ -65,7 +65,7 @@ class Terminal(Person):
     # Commands are about the room in which one speaks.
     only_inside = (
         "read", "see modes", "see masks", "speak", "invite", "set topic", "set modes", "kick", "rename", "redact own",
-        "redact",
+        "redact", "react", "pin",
     )  # fmt: skip
 
     def __init__(self, server: Place, name: str) -> None:
@@ -136,6 +136,12 @@ class Terminal(Person):
 
     def rename(self, room: str) -> Answer:
         return self._here(room, "/rename lobby", "already a room called lobby")
+
+    def react(self, room: str) -> Answer:
+        return self._here(room, "/+ 👍 boss", "reacts with 👍")
+
+    def pin(self, room: str) -> Answer:
+        return self._here(room, "/pin boss", "has pinned a message")
 
     def change_name(self, room: str) -> Answer:
         told = self.ask(f"/nick {self.name}")
@@ -231,11 +237,23 @@ class Browser(Person):
     def rename(self, room: str) -> Answer:
         return self._line(room, "/rename lobby", "already a room called lobby")
 
+    def react(self, room: str) -> Answer:
+        return self._on_message(room, "react", reaction="👍")
+
+    def pin(self, room: str) -> Answer:
+        return self._on_message(room, "pin")
+
+    def _on_message(self, room: str, type: str, **request: Any) -> Answer:
+        (frame,) = [one for one in self.ask(type="history", room=room, label="p") if one["type"] == "page"]
+        said = next(entry for entry in frame["entries"] if entry["kind"] == "message" and entry["nick"] == "boss")
+        frames = self.ask(type=type, room=room, id=said["id"], label="s", **request)
+        return any(frame["type"] == "stored" for frame in frames), self._told(frames)
+
     def change_name(self, room: str) -> Answer:
         return self._line("", f"/nick {self.name}", f"You are already {self.name}")
 
     # What a page shows of rooms that it is not in comes by requests; it speaks and commands in those that it is in.
-    only_inside = ("see modes", "see masks", "speak")
+    only_inside = ("see modes", "see masks", "speak", "react", "pin")
 
 
 class IrcClient(Person):

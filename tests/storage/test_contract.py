@@ -14,7 +14,7 @@ from hubbub.brokers import Backend, alone, clustered
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsCredentials
 from hubbub.errors import BrokerError, Closed
-from hubbub.model import queries
+from hubbub.model import queries, reactions
 from hubbub.model.conversation import conversation_of
 from hubbub.model.entries import SAID, Draft, Entry, Kind, Left, Said
 from hubbub.model.room.state import RoomState
@@ -96,7 +96,9 @@ async def test_every_kind_and_any_text_comes_back_as_it_was(probe: Probe) -> Non
         Kind.RENAME: ("Zoë",),
         Kind.MODE: (f"+o-k Zoë!{odd.replace(' ', '')} *", "+b x!*@* until=9"),
         Kind.KICK: (f"Zoë {odd}", "Zoë"),
-        Kind.REDACT: (f"x-1.2~3 {odd}", "x-1.2~3"),
+        **dict.fromkeys((Kind.REDACT, Kind.UNPIN), (f"x-1.2~3 {odd}", "x-1.2~3")),
+        **dict.fromkeys((Kind.EDIT, Kind.PIN), (f"x-1.2~4 {odd}", "x-1.2~4")),
+        **dict.fromkeys((Kind.REACT, Kind.UNREACT), ("x-1.2~3 👍", "x-1.2~3 \N{SNOWMAN}")),
     }
     drafts = [draft(text, kind=kind) for kind, some in texts.items() for text in some]
     await probe.commit(*drafts)
@@ -537,6 +539,45 @@ async def test_what_is_taken_back_is_gone_from_log_and_search(probe: Probe) -> N
     assert texts((await probe.open("lobby")).latest) == ["other words"]
     (gone, *_) = (await probe.read(After("lobby", 0, LAST, 10))).entries
     assert (gone.seq, gone.kind, text_in(gone)) == (secret.seq, Kind.REDACTED, "")
+
+
+async def test_corrected_message_has_its_last_text_and_its_reactions_everywhere(probe: Probe) -> None:
+    first, other = await probe.commit(draft("tea at four"), draft("other words"))
+    await probe.commit(draft(f"{first.id} tea at five", kind=Kind.EDIT), draft(f"{first.id} 👍", kind=Kind.REACT))
+    await probe.commit(draft(f"{first.id} cake at six", kind=Kind.EDIT), draft(f"{other.id} 🎉", kind=Kind.REACT))
+    await probe.commit(draft(f"{other.id} 🎉", kind=Kind.UNREACT), draft(f"{first.id} elsewhere", "ops", Kind.EDIT))
+
+    async def shows() -> bool:
+        """A node of a cluster has the newest changes in its copy of the log within a second."""
+        await probe.read(Search("cake", 5))
+        page = await probe.read(Latest("lobby", 5))
+        said = {text_in(one): reactions.read(one.tags) for one in page.entries}
+        return said == {"cake at six": {"👍": ["Ann"]}, "other words": {}}
+
+    while not await shows():
+        pass
+    assert [one.id for one in (await probe.read(Search("cake", 5))).entries] == [first.id]
+    assert not (await probe.read(Search("four", 5))).entries and not (await probe.read(Search("five", 5))).entries
+    opened = await probe.open("lobby")
+    assert texts(opened.latest) == ["cake at six", "other words"]
+    await probe.commit(draft(first.id, kind=Kind.REDACT))
+    assert texts((await probe.read(Latest("lobby", 5))).entries) == ["other words"]
+    kinds = [one.kind for one in (await probe.read(After("lobby", 0, LAST, 20))).entries]
+    assert kinds == ["gone", "message", "gone", "react", "gone", "react", "unreact", "redact"]
+
+
+async def test_pins_are_a_part_of_the_room(probe: Probe) -> None:
+    (said,) = await probe.commit(draft("tea at four"))
+    await probe.commit(draft(f"{said.id} Ann: tea at four", kind=Kind.PIN))
+    await probe.commit(draft(f"{said.id} tea at five", kind=Kind.EDIT))
+
+    async def pins() -> list[str]:
+        opened = await probe.open("lobby")
+        return [pin.text for pin in RoomState("lobby", opened.snapshot).pins.values()]
+
+    assert await pins() == ["Ann: tea at five"]
+    await probe.commit(draft(said.id, kind=Kind.REDACT))
+    assert await pins() == []
 
 
 async def test_room_that_is_renamed_takes_its_log_along(probe: Probe) -> None:

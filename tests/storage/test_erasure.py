@@ -10,7 +10,7 @@ import pytest
 from probing import draft, said
 
 from hubbub.config import Settings
-from hubbub.model.entries import Draft, Kind, Redacted
+from hubbub.model.entries import Draft, Edited, Kind, Pinned, Redacted
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite import trimming
 from hubbub.storage.sqlite.backup import back_up
@@ -53,6 +53,19 @@ def test_redacted_text_leaves_all_files(tmp_path: Path, length: int, indexed: bo
         redact(store, entry.id)
         tidy(store)
         assert holds(tmp_path, secret) == [] and store.check() == []
+
+
+def test_redacted_text_leaves_its_corrections_and_pins(tmp_path: Path) -> None:
+    """The texts of its corrections leave, and that before them."""
+    with closing(Store(tmp_path, write=True)) as store:
+        entry, other = store.append(said("my hunterpassword is tea", "cake"), NOON)
+        password = "my hunterpassword"
+        bodies = [Edited(entry.id, password), Edited(other.id, "pie"), Pinned(entry.id, f"Ann: {password}")]
+        store.append([Draft("lobby", "Ann", body, f"e-{number}") for number, body in enumerate(bodies)], NOON)
+        tidy(store)
+        redact(store, entry.id)
+        tidy(store)
+        assert holds(tmp_path, "hunterpassword") == [] and holds(tmp_path, "pie") and store.check() == []
 
 
 def test_text_leaves_the_index_again_after_an_hour_at_most(tmp_path: Path) -> None:

@@ -2,12 +2,25 @@ import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from hubbub.model.client import Encoder
-from hubbub.model.entries import KINDS, Entry, Kind, Said
+from hubbub.model.entries import (
+    KINDS,
+    Body,
+    Edited,
+    Entry,
+    Kind,
+    Pinned,
+    Quote,
+    Reacted,
+    Said,
+    Unpinned,
+    Unreacted,
+)
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -24,6 +37,7 @@ from hubbub.model.events import (
     Private,
     PrivateShown,
     QueryResult,
+    ReactionsAdded,
     Refusal,
     RoomEntered,
     RoomExited,
@@ -280,3 +294,25 @@ def test_private_messages_of_the_past_name_author_and_recipient() -> None:
     assert render(Missed("ops", 2, at, at + 90), "\n") == b"--- 2 new since 10:32 ---\n"
     away = Missed("ops", 9, at, at + 2 * 86_400, more=True, elsewhere=True)
     assert render(away, "\n") == b"--- 9 or more new in ops since 2026-11-30 10:32 ---\n"
+
+
+def test_acts_on_messages_are_lines() -> None:
+    def shown(body: Body, **more: Any) -> str:
+        return RAW.encode_own(Entry("ops", 7, 5, 1.0, "Al", "x.7", body, **more)).decode()
+
+    assert shown(Edited("x.1", "tea\nor cake")) == "Al corrects: tea\nAl corrects: or cake\n"
+    assert shown(Reacted("x.1", "👍")) == "*** Al reacts with 👍 (re an earlier message) ***\n"
+    assert shown(Unreacted("x.1", "👍"), quote=Quote("Bo", "tea\n4")) == '*** Al takes back 👍 (re Bo: "tea") ***\n'
+    assert shown(Pinned("x.1", "Bo: tea")) == "*** Al has pinned a message of Bo: tea ***\n"
+    assert shown(Unpinned("x.1")) == "*** Al has taken a pin away ***\n"
+    assert shown(Said("tea")) == ""
+    assert RAW.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Reacted("x.1", "👍"))) == b""
+
+
+def test_reactions_are_told_with_names() -> None:
+    def shown(*nicks: str) -> str:
+        return render(ReactionsAdded("ops", "tea", "👍", nicks), "\n").decode()
+
+    assert shown("Bo") == '*** Bo reacted with 👍 to "tea" ***\n'
+    assert shown("Bo", "Cy") == '*** Bo and Cy reacted with 👍 to "tea" ***\n'
+    assert shown("Bo", "Cy", "Di") == '*** Bo and 2 others reacted with 👍 to "tea" ***\n'

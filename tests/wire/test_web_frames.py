@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubbub.model.entries import Entry, Kind, Redacted, Said
+from hubbub.model import reactions
+from hubbub.model.entries import (
+    Body,
+    Edited,
+    Entry,
+    Kind,
+    Pinned,
+    Quote,
+    Reacted,
+    Redacted,
+    Said,
+    Unpinned,
+    Unreacted,
+)
 from hubbub.model.events import (
     Acknowledged,
     Clock,
@@ -20,9 +33,11 @@ from hubbub.model.events import (
     Missed,
     NickAssigned,
     Notice,
+    PinnedMessage,
     Private,
     PrivateShown,
     QueryResult,
+    ReactionsAdded,
     Refusal,
     RoomEntered,
     RoomExited,
@@ -127,7 +142,16 @@ def test_bad_frame_is_told_with_its_label(data: str, label: str) -> None:
 def test_every_request_takes_a_label() -> None:
     label = "550e8400-e29b-41d4-a716-446655440000"
     for request in Request.__args__:
-        fields = {"name": "Ann", "room": "ops", "to": "Bo", "text": "hi", "line": "/who", "words": "tea", "id": "x.1"}
+        fields = {
+            "name": "Ann",
+            "room": "ops",
+            "to": "Bo",
+            "text": "hi",
+            "line": "/who",
+            "words": "tea",
+            "id": "x.1",
+            "reaction": "👍",
+        }
         data = {"type": request.__struct_config__.tag, "label": label, **fields}
         got = parse(
             json.dumps({key: value for key, value in data.items() if key in ("type", *request.__struct_fields__)})
@@ -300,3 +324,33 @@ def test_the_redaction_of_a_private_message_names_both_people_and_the_message() 
     said = Entry("@Bo", 4, 3, 6.0, "Ann", "x.2", Said("two"))
     sent = {"type": "sent", "label": "m1", "nick": "Bo", "user": "idbo", "time": 6.0, "id": "x.2", "seq": 4}
     assert objects(render(Acknowledged("m1", said, "idbo"))) == [sent]
+
+
+def test_message_has_its_reactions_its_quote_and_whether_it_was_corrected() -> None:
+    tags = reactions.add("+reply=x.1;edited", "👍", "Bo")
+    entry = Entry("ops", 7, 5, 1.0, "Al", "x.7", Said("yes"), tags=tags, quote=Quote("Bo", "tea"))
+    shown = json.loads(FORM.encode(entry))
+    assert shown["re"] == "x.1" and shown["reactions"] == {"👍": ["Bo"]} and shown["edited"] is True
+    assert shown["quote"] == {"nick": "Bo", "text": "tea"} and shown["tags"] == "+reply=x.1"
+    plain = json.loads(FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", Said("yes"))))
+    assert not {"re", "reactions", "edited", "quote"} & set(plain)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (Edited("x.1", "tea"), "has corrected a message"),
+        (Reacted("x.1", "👍"), "has reacted with 👍"),
+        (Unreacted("x.1", "👍"), "has taken the reaction 👍 back"),
+        (Pinned("x.1", "Bo: tea"), "has pinned a message of Bo: tea"),
+        (Unpinned("x.1"), "has taken a pin away"),
+    ],
+)
+def test_act_on_a_message_has_words(body: Body, words: str) -> None:
+    assert json.loads(FORM.encode(Entry("ops", 7, 5, 1.0, "Al", "x.7", body)))["words"] == words
+
+
+def test_pins_of_a_room_are_in_the_frame_of_a_member() -> None:
+    entered = RoomEntered("ops", 7, "", False, pins=[PinnedMessage("x.1", "Bo: tea", "Al")])
+    assert json.loads(payload(render(entered)))["pins"] == [{"id": "x.1", "text": "Bo: tea", "by": "Al"}]
+    assert render(ReactionsAdded("ops", "tea", "👍", ("Bo",))) == b""

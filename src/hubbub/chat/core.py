@@ -31,6 +31,7 @@ from hubbub.model.events import Event, HistoryShown, Refusal
 from hubbub.model.queries import AllRooms, LogPage, Query, RoomList, Search
 from hubbub.model.room.memory import Memories
 from hubbub.model.room.modes import without_secrets
+from hubbub.model.room.quotes import with_quotes
 from hubbub.model.room.redactions import Redactions
 from hubbub.model.room.room_ids import NamedRoom
 from hubbub.model.viewer import Viewer
@@ -244,7 +245,8 @@ class Core:
 
         def show(result: LogPage | RoomList | BrokerError) -> None:
             if isinstance(result, LogPage):
-                result = replace(result, entries=self.redactions.apply(without_secrets(result.entries)))
+                entries = self.redactions.apply(without_secrets(result.entries))
+                result = replace(result, entries=with_quotes(entries))
             done(result)
 
         if isinstance(query, Search):

@@ -55,6 +55,7 @@ class Limits(Struct, frozen=True):
     """The limits of the core; the settings of the same names explain them."""
 
     history: int = 20  # messages for a newcomer
+    edit_minutes: int = 15  # for which a message can be corrected
     max_behind: int = 10_000  # entries; a session further behind skips ahead
     max_rooms: int = 50  # rooms per session
     write_bytes: int = 32 * 1024  # bytes per write to a member

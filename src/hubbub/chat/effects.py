@@ -10,14 +10,26 @@ from hubbub.chat.core import Core
 from hubbub.chat.delivery import NOBODY
 from hubbub.chat.naming import Naming
 from hubbub.chat.private_log import PrivateLog
+from hubbub.chat.reaction_notices import ReactionNotices
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.room import CommittedBatch, slices
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Posting, Room, Session, author, owner
 from hubbub.errors import BrokerError
 from hubbub.model.conversation import is_conversation
-from hubbub.model.entries import Body, Draft, Entry, Joined, Kicked, Left, ModesChanged, NickChanged, RoomRenamed, Said
-from hubbub.model.room.state import target_of
+from hubbub.model.entries import (
+    Body,
+    Draft,
+    Entry,
+    Joined,
+    Kicked,
+    Left,
+    ModesChanged,
+    NickChanged,
+    Reacted,
+    RoomRenamed,
+    Said,
+)
 from hubbub.text import refusals
 
 COMING = (Joined, Left, Kicked)
@@ -34,6 +46,7 @@ class Effects:
         self._rooms = rooms
         self._naming = naming
         self._remote = remote
+        self._reaction_notices = ReactionNotices(core)
         core.pipeline.deliver, core.pipeline.undo = self.stored, self.undo
         rooms.advance = self.advance
         # The effect of an entry on the session that published it, by kind.
@@ -51,8 +64,8 @@ class Effects:
         """
         by_room: dict[str, list[Entry]] = {}
         for entry in entries:
-            if type(entry.body) is not Said and (target := target_of(entry.body)):
-                self._core.redactions.note(target, entry.body)
+            if type(entry.body) is not Said:
+                self._core.redactions.note(entry)
             by_room.setdefault(entry.room_id, []).append(entry)
         for id, part in by_room.items():
             if room := self._rooms.loaded.by_id.get(id):
@@ -128,6 +141,8 @@ class Effects:
             self._rooms.moved(room, entry, body)
         elif isinstance(body, ModesChanged | Joined):
             self._rooms.review_watchers(room, body)
+        elif isinstance(body, Reacted):
+            self._reaction_notices.note(room, entry, body)
         if isinstance(body, ModesChanged):
             self._rooms.note_barred(room, body)
 

@@ -1,18 +1,17 @@
-"""The acts of operators on every wire: change the modes of a room, kick, invite, rename, redact."""
+"""The acts of operators on every wire: change the modes of a room, kick, invite, rename."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from hubbub.chat.private_history import Conversation
-from hubbub.chat.session import Session, User, owner, wrote
+from hubbub.chat.session import Session, User, owner
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.access import Action, may
-from hubbub.model.entries import Entry, Kicked, ModeChange, ModesChanged, Redacted, RoomRenamed, Said
+from hubbub.model.access import Action
+from hubbub.model.entries import Kicked, ModeChange, ModesChanged, RoomRenamed
 from hubbub.model.events import Invited
 from hubbub.model.ids import make_id
-from hubbub.model.queries import Around, Latest, LogPage
+from hubbub.model.queries import Latest, LogPage
 from hubbub.model.room import keys, mask_targets
 from hubbub.model.room.mask_lists import LISTS
 from hubbub.model.room.masks import MUTE, NOBODY, read_mask, whole_mask
@@ -21,14 +20,13 @@ from hubbub.model.viewer import SYSTEM
 from hubbub.text import names, refusals
 from hubbub.text.bounds import FOLDED_CHARS, KEY_CHARS, MASKS_IN_LIST
 from hubbub.text.cleaning import beginning, clean, reason_of
-from hubbub.text.names import LOBBY, key_of
+from hubbub.text.names import LOBBY
 
 if TYPE_CHECKING:
     from hubbub.chat.hub import Hub
     from hubbub.chat.session import Room
 
 MAX_NUMBER = 1_000_000
-LOOKED_AT = 200  # newest messages that `delete` can count back through
 
 
 def change(
@@ -208,81 +206,3 @@ def move(hub: Hub, session: Session, room: Room, name: str, reason: str, refuse:
 
     # The name of a secret room is in use, too: two rooms cannot have the same name.
     hub.ask_raw(session, Latest(to, 1, every=True, viewer=SYSTEM), found)
-
-
-def redact(
-    hub: Hub, session: Session, room: Room | Conversation, id: str, reason: str, refuse: Callable[[Refused], None]
-) -> None:
-    """Redact a message: authors redact their own, operators of a room any. Its text leaves the log.
-
-    Args:
-        hub: the hub.
-        session: the session that asks.
-        room: the room of the message, or the private conversation.
-        id: the message's id.
-        reason: the reason that the others are shown.
-        refuse: is called instead if there is no such message, or if the session may not redact it.
-
-    """
-    take_back = _taking_back(hub, session, room, reason, refuse)
-    query = Around(room.name, "around", (id,), 1, True, viewer=hub.viewer(session))
-    hub.ask_raw(session, query, lambda page: take_back(page, lambda entry: entry.id == id))
-
-
-def delete(
-    hub: Hub, session: Session, room: Room | Conversation, name: str, number: int, refuse: Callable[[Refused], None]
-) -> None:
-    """Redact one of the newest messages in a room, found by its position; otherwise like `redact`.
-
-    Args:
-        hub: the hub.
-        session: the session that asks.
-        room: the room of the message, or the private conversation.
-        name: the author's nick; "" for the session's own messages.
-        number: 1 for the newest of the author's messages, 2 for the one before it; found among the LOOKED_AT newest
-            messages.
-        refuse: is called instead if there is no such message, or if the session may not redact it.
-
-    """
-    left = number
-
-    def is_meant(entry: Entry) -> bool:
-        nonlocal left
-        left -= key_of(entry.nick) == key_of(name) if name else wrote(session, entry)
-        return left == 0
-
-    take_back = _taking_back(hub, session, room, "", refuse)
-    query = Latest(room.name, LOOKED_AT, viewer=hub.viewer(session))
-    hub.ask_raw(session, query, lambda page: take_back(page, is_meant))
-
-
-def _taking_back(
-    hub: Hub, session: Session, room: Room | Conversation, reason: str, refuse: Callable[[Refused], None]
-) -> Callable[[LogPage | BrokerError, Callable[[Entry], bool]], None]:
-    """Return a function that redacts the newest matching message of a page, with the label of the current request."""
-    label = session.label
-
-    def take_back(page: LogPage | BrokerError, is_meant: Callable[[Entry], bool]) -> None:
-        said = [entry for entry in page.entries if type(entry.body) is Said] if isinstance(page, LogPage) else []
-        entry = next(filter(is_meant, reversed(said)), None)
-        if entry is None:
-            refuse(refusals.NO_SUCH_MESSAGE())
-            return
-        if refused := _redaction_refused(hub, session, room, wrote(session, entry)):
-            refuse(refused)
-            return
-        session.label, before = label, session.label
-        if isinstance(room, Conversation):
-            hub.private_log.redact(session, room.parties, Redacted(entry.id, reason_of(reason)))
-        else:
-            hub.publish(session, room.state, Redacted(entry.id, hub.reason(session, room, reason)))
-        session.label = before
-
-    return take_back
-
-
-def _redaction_refused(hub: Hub, session: Session, room: Room | Conversation, own: bool) -> Refused | None:
-    """Return None if a session may redact a message, which is its own or not, else the refusal."""
-    if isinstance(room, Conversation):
-        return None if own else refusals.NOT_YOURS_IN_PRIVATE()
-    return may(hub.viewer(session), Action.REDACT_OWN if own else Action.REDACT, room.state)

@@ -21,6 +21,7 @@ from hubbub.chat.session import MEMBERSHIP, Posting, Session
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Draft,
+    Edited,
     Entry,
     Joined,
     Left,
@@ -404,5 +405,7 @@ def after_all(entry: Entry) -> str:
             return f"You became {nick} after all"
         case Redacted():
             return "The message was deleted after all"
+        case Edited():
+            return "Your message was corrected after all"
         case _:
             return f"Your change of {entry.room} was stored after all"

@@ -11,10 +11,12 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from hubbub.model import ids
 from hubbub.model.client import ByteSink, Encoder, Send
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Body, Entry, Kicked, Left, ModesChanged, RoomRenamed, Said
+from hubbub.model.entries import Entry, Kicked, Left, ModesChanged, Redacted, RoomRenamed, Said
+from hubbub.model.events import PinnedMessage
 from hubbub.model.queries import OpenedRoom
 from hubbub.model.room.absent import Absence, Key, absences, departed
 from hubbub.model.room.modes import without_secrets
+from hubbub.model.room.quotes import with_quotes
 from hubbub.model.room.state import RoomState, overlaid, target_of
 from hubbub.model.viewer import Principal
 from hubbub.text.names import key_of
@@ -158,15 +160,12 @@ class CommittedBatch:
         pieces += lines[start:end]
         return encoder.join(pieces) if pieces else b""
 
-    def overlay(self, target: str, by: Body) -> bool:
-        """Change the entry with the id `target` as a later one says, and drop the rendered bytes.
-
-        Return whether the entry is in the batch.
-        """
-        index = next((index for index, entry in enumerate(self.entries) if entry.id == target), None)
-        if index is None:
+    def overlay(self, by: Entry) -> bool:
+        """Change the entries that a later one changes, and drop the rendered bytes; return whether there are any."""
+        now = [overlaid(entry, by) for entry in self.entries]
+        if all(one is entry for one, entry in zip(now, self.entries, strict=True)):
             return False
-        self.entries = [*self.entries[:index], overlaid(self.entries[index], by), *self.entries[index + 1 :]]
+        self.entries = now
         self._lines.clear()
         self._whole.clear()
         return True
@@ -223,7 +222,7 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
         The entries also change the room's state, newest messages and absences.
         """
-        batch = CommittedBatch(entries, self.end)
+        batch = CommittedBatch(with_quotes(entries, self.latest), self.end)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
         for entry in entries:
@@ -239,16 +238,17 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
                     del self.departed[next(iter(self.departed))]
             if type(body) is Left:
                 self._note((key_of(entry.nick), entry.host), Absence(entry.seq, entry.time))
-            elif target := target_of(body):
-                self._overlay(target, body)
+            elif target_of(body):
+                self._overlay(entry)
         return batch
 
-    def _overlay(self, target: str, by: Body) -> None:
-        """Change a message in everything that the room holds in memory, as a later entry says."""
-        shown = (overlaid(one, by) if one.id == target else one for one in self.latest)
+    def _overlay(self, by: Entry) -> None:
+        """Change messages in everything that the room holds in memory, as a later entry says."""
+        shown = (overlaid(one, by) for one in self.latest)
         self.latest = deque((one for one in shown if type(one.body) is Said), self.latest.maxlen)
         for batch in reversed(self.recent_batches.values()):
-            if batch.overlay(target, by):
+            # Only the text of a redacted message may be in several entries.
+            if batch.overlay(by) and type(by.body) is not Redacted:
                 return
 
     @property
@@ -265,6 +265,11 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
     def topic(self) -> str:
         """The topic, "" for none."""
         return self.state.topic.text
+
+    @property
+    def pins(self) -> Sequence[PinnedMessage]:
+        """The messages that are pinned to the room, the oldest first."""
+        return tuple(PinnedMessage(id, pin.text, pin.by) for id, pin in self.state.pins.items())
 
     def forget_oldest(self) -> None:
         """Drop the oldest batch from memory; it stays in the log."""

@@ -481,4 +481,4 @@ class Rooms:
 
 def _entered(session: Session, room: Room, seq: int, first: bool) -> RoomEntered:
     current = "" if session.current == room.id else session.current_name
-    return RoomEntered(room.name, seq, room.topic, first, current)
+    return RoomEntered(room.name, seq, room.topic, first, current, room.pins)

@@ -50,6 +50,9 @@ class Action(StrEnum):
     KICK = "kick"
     REDACT = "redact"  # a message of another user
     REDACT_OWN = "redact own"
+    EDIT = "edit"  # a message of one's own
+    REACT = "react"
+    PIN = "pin"
     RENAME = "rename"
     CHANGE_NAME = "change name"  # take another nick while being a member
 
@@ -291,6 +294,9 @@ _CHECKS: dict[Action, tuple[_Check, ...]] = {
     Action.KICK: (_is_inside, _rules_the_room),
     Action.REDACT: (_is_inside, _may_take_back),
     Action.REDACT_OWN: (_is_inside,),
+    Action.EDIT: (_is_inside, _has_a_voice),
+    Action.REACT: (_is_inside, _has_a_voice),
+    Action.PIN: (_is_inside, _rules_the_room),
     Action.RENAME: (_is_inside, _rules_the_room),
     Action.CHANGE_NAME: (_keeps_no_name,),
 }

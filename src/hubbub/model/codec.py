@@ -7,6 +7,8 @@ Only this module knows that form: a kind, one text and the tags. The text depend
   follows.
 - a kick: the nick of the kicked member, a space and the reason; a redaction: the id of the message, a space and the
   reason; a rename of the room: the new name, a space and the reason.
+- a correction, a reaction, a pin, and the end of one: the id of the message, a space and the new text, the reaction, or
+  the author with the beginning of the text.
 
 Every text is written again as it was read. A kind that this version does not know becomes Unknown.
 """
@@ -21,6 +23,7 @@ from msgspec.structs import replace
 from hubbub.model.entries import (
     SAID,
     Body,
+    Edited,
     Entry,
     Ephemeral,
     Erased,
@@ -30,11 +33,15 @@ from hubbub.model.entries import (
     Left,
     ModesChanged,
     NickChanged,
+    Pinned,
+    Reacted,
     Redacted,
     RoomRenamed,
     Said,
     TopicSet,
     Unknown,
+    Unpinned,
+    Unreacted,
     kind_of,
 )
 from hubbub.model.room import modes
@@ -44,7 +51,7 @@ _UNTIL = "until="
 # The attributes and calls of an enumeration are slow.
 _STYLES = {kind.value: kind for kind in SAID}
 _NAMES = {kind: kind.value for kind in SAID}
-_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed
+_Sourced = ModesChanged | Kicked | Redacted | RoomRenamed | Edited | Reacted | Unreacted | Pinned | Unpinned
 
 
 class Record(NamedTuple):
@@ -137,6 +144,11 @@ _TEXTS: dict[type[Body], Callable[[Any], str]] = {
     Kicked: lambda body: _pair(body.nick, body.reason),
     Redacted: lambda body: _pair(body.target, body.reason),
     RoomRenamed: lambda body: _pair(body.to, body.reason),
+    Edited: lambda body: _pair(body.target, body.text),
+    Reacted: lambda body: _pair(body.target, body.reaction),
+    Unreacted: lambda body: _pair(body.target, body.reaction),
+    Pinned: lambda body: _pair(body.target, body.text),
+    Unpinned: lambda body: _pair(body.target, body.reason),
     Erased: lambda body: "",
     Unknown: lambda body: "",
     Ephemeral: lambda body: _pair(body.verb, body.text),
@@ -188,7 +200,7 @@ def _modes_of(text: str) -> ModesChanged:
 
 
 def _two(body: Callable[[str, str, str], Body]) -> Callable[[str], Body]:
-    """Return a function that makes a body of a text of one word, a space and a reason."""
+    """Return a function that makes a body of a text of one word, a space and a second text."""
 
     def read(text: str) -> Body:
         first, space, reason = text.partition(" ")
@@ -205,6 +217,11 @@ _BODIES: dict[str, Callable[[str], Body]] = {
     Kind.KICK: _two(Kicked),
     Kind.REDACT: _two(Redacted),
     Kind.ROOM_RENAMED: _two(RoomRenamed),
+    Kind.EDIT: _two(Edited),
+    Kind.REACT: _two(Reacted),
+    Kind.UNREACT: _two(Unreacted),
+    Kind.PIN: _two(Pinned),
+    Kind.UNPIN: _two(Unpinned),
     Kind.REDACTED: lambda text: Erased(),
     Kind.EPHEMERAL: lambda text: Ephemeral(*text.partition(" ")[::2]),
 }

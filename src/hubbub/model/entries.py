@@ -27,6 +27,11 @@ class Kind(StrEnum):
     KICK = "kick"
     REDACT = "redact"
     ROOM_RENAMED = "move"
+    EDIT = "edit"
+    REACT = "react"
+    UNREACT = "unreact"
+    PIN = "pin"
+    UNPIN = "unpin"
     REDACTED = "gone"  # a message after its redaction
     UNKNOWN = "unknown"  # written by a newer version
     EPHEMERAL = "signal"  # not stored, such as a typing notice
@@ -39,7 +44,7 @@ SAID = frozenset({Kind.MESSAGE, Kind.ACTION, Kind.NOTICE})
 
 
 # The kinds that record an action on a room or on one of its members.
-RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED})
+RULING = frozenset({Kind.MODE, Kind.KICK, Kind.TOPIC, Kind.REDACT, Kind.ROOM_RENAMED, Kind.PIN, Kind.UNPIN})
 
 
 class ModeChange(NamedTuple):
@@ -134,6 +139,46 @@ class Redacted(Body, frozen=True, gc=False):
     source: str = ""
 
 
+class Edited(Body, frozen=True, gc=False):
+    """The author of the message with the id `target` corrected it: `text` is its text from now on."""
+
+    target: str
+    text: str
+    source: str = ""
+
+
+class Reacted(Body, frozen=True, gc=False):
+    """A user added a reaction, an emoji or a word, to the message with the id `target`."""
+
+    target: str
+    reaction: str
+    source: str = ""
+
+
+class Unreacted(Body, frozen=True, gc=False):
+    """A user took a reaction to the message with the id `target` back."""
+
+    target: str
+    reaction: str
+    source: str = ""
+
+
+class Pinned(Body, frozen=True, gc=False):
+    """The message with the id `target` was pinned to the room; `text` is its author with the beginning of its text."""
+
+    target: str
+    text: str
+    source: str = ""
+
+
+class Unpinned(Body, frozen=True, gc=False):
+    """The message with the id `target` is no longer pinned to the room."""
+
+    target: str
+    reason: str = ""
+    source: str = ""
+
+
 class RoomRenamed(Body, frozen=True, gc=False):
     """The room has the new name `to`."""
 
@@ -169,6 +214,11 @@ KINDS: dict[type[Body], Kind] = {
     Kicked: Kind.KICK,
     Redacted: Kind.REDACT,
     RoomRenamed: Kind.ROOM_RENAMED,
+    Edited: Kind.EDIT,
+    Reacted: Kind.REACT,
+    Unreacted: Kind.UNREACT,
+    Pinned: Kind.PIN,
+    Unpinned: Kind.UNPIN,
     Erased: Kind.REDACTED,
     Unknown: Kind.UNKNOWN,
     Ephemeral: Kind.EPHEMERAL,
@@ -181,6 +231,13 @@ def kind_of(body: Body) -> Kind:
 
 
 # --- entries and drafts -----------------------------------------------------------------------------------------------
+
+
+class Quote(NamedTuple):
+    """The message that another one answers: the nick of its author, and its text."""
+
+    nick: str
+    text: str
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -198,6 +255,7 @@ class Entry(Struct, frozen=True, gc=False):
             the same address.
         tags: the client's tags in IRC syntax (`+draft/reply=x.1`), besides hubbub's own (text/tags.py).
         room_id: the id of the room (model/room/room_ids.py), which a rename does not change; "" if it is in no log.
+        quote: the message that this one answers, if it is at hand; it is never stored.
 
     """
 
@@ -211,6 +269,7 @@ class Entry(Struct, frozen=True, gc=False):
     host: str = ""
     tags: str = ""
     room_id: str = ""
+    quote: Quote | None = None
 
     @property
     def kind(self) -> Kind:

@@ -59,6 +59,14 @@ class Acknowledged(_Event, frozen=True):
     to: str = ""  # of a private message: the id of its recipient
 
 
+class PinnedMessage(Struct, frozen=True):
+    """A message that is pinned to a room: its id, its author with the beginning of its text, and who has pinned it."""
+
+    id: str
+    text: str
+    by: str
+
+
 class RoomEntered(_Event, frozen=True):
     """The session is a member of a room from number `seq` on, and speaks there; `first`: it was in no room before.
 
@@ -70,6 +78,16 @@ class RoomEntered(_Event, frozen=True):
     topic: str
     first: bool
     current: str = ""
+    pins: Sequence[PinnedMessage] = ()  # the oldest first
+
+
+class ReactionsAdded(_Event, frozen=True):
+    """Users with these nicks have reacted to a message of the session's user, whose text this is."""
+
+    room: str
+    text: str
+    reaction: str
+    nicks: Sequence[str]
 
 
 class RoomExited(_Event, frozen=True):
@@ -264,6 +282,7 @@ Event = (
     | Refusal
     | Acknowledged
     | RoomEntered
+    | ReactionsAdded
     | RoomExited
     | NickAssigned
     | LoggedIn

@@ -15,7 +15,7 @@ from msgspec import structs
 from hubbub.errors import BrokerError, Closed
 from hubbub.model.access import Action, may
 from hubbub.model.codec import text_of
-from hubbub.model.entries import Body, Draft, Entry, Said
+from hubbub.model.entries import Draft, Entry, Redacted, Said
 from hubbub.model.queries import (
     After,
     AllRooms,
@@ -161,8 +161,8 @@ class MemoryBroker:
         self._log.append(entry)
         if room.state.apply(entry) and room.state.name != name:
             self._rooms[room.state.name] = self._rooms.pop(name)
-        if target := target_of(body):
-            self._overlay(room, target, body)
+        if target_of(body):
+            self._overlay(room, entry)
         self._size += len(text_of(body)) + ENTRY_COST
         # The oldest entry of the log is also the oldest of its room, so both ends stay in step.
         while self._size > self._bound:
@@ -171,13 +171,16 @@ class MemoryBroker:
             self._size -= len(text_of(oldest.body)) + ENTRY_COST
         return entry
 
-    def _overlay(self, room: _Room, target: str, by: Body) -> None:
+    def _overlay(self, room: _Room, by: Entry) -> None:
         for log in (room.log, self._log):
-            for index, entry in enumerate(log):
-                if entry.id == target and entry.room_id == room.state.id:
-                    log[index] = now = overlaid(entry, by)
-                    if log is self._log:
-                        self._size -= len(text_of(entry.body)) - len(text_of(now.body))
+            for back, entry in enumerate(reversed(log), 1):
+                if entry.room_id != room.state.id or (now := overlaid(entry, by)) is entry:
+                    continue
+                log[-back] = now
+                if log is self._log:
+                    self._size -= len(text_of(entry.body)) - len(text_of(now.body))
+                if type(by.body) is not Redacted:  # only the text of a redacted message may be in several entries
+                    break
 
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""

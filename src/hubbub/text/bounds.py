@@ -21,6 +21,7 @@ ARGUMENT_CHARS = 256  # any argument but a text: names, masks, numbers, password
 TOPIC_BYTES = 390
 REASON_BYTES = 300
 AWAY_BYTES = 300
+REACTION_BYTES = 64  # the longest emoji (a family of four with skin colours) has 41
 REAL_NAME_BYTES = 150
 USER_NAME_CHARS = 20
 
@@ -62,6 +63,7 @@ TABLE = (
     Bound("an IRC message of several lines", MULTILINE_LINES, "lines", "refused"),
     Bound("a topic", TOPIC_BYTES, "bytes", "refused; cut for IRC clients"),
     Bound("a reason (leave, kick, quit, rename, redact)", REASON_BYTES, "bytes", "cut"),
+    Bound("a reaction", REACTION_BYTES, "bytes", "cut"),
     Bound("an away text", AWAY_BYTES, "bytes", "cut"),
     Bound("a real name", REAL_NAME_BYTES, "bytes", "cut; refused by SETNAME"),
     Bound("an IRC user name", USER_NAME_CHARS, "characters", "cut"),

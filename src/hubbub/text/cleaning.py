@@ -214,6 +214,11 @@ def real_name(text: str) -> str:
     return _visible(text, bounds.REAL_NAME_BYTES)
 
 
+def reaction_of(text: str) -> str:
+    """Return the reaction that a user gives, an emoji or a word, clean and cut to its bound; "" if it is invisible."""
+    return _visible("".join(text.split()), bounds.REACTION_BYTES)
+
+
 def _visible(text: str, size: int) -> str:
     line = cut(clean(text).strip(), size)
     return "" if is_blank(line) else line

@@ -12,8 +12,13 @@ BOT = "bot"  # on all entries of a bot
 LOST = "lost"  # on a leave without the user's request, such as a lost connection
 KICKED = "kicked"  # on a kick: the id of the user
 QUIT = "quit"  # on a leave of all rooms at once
+EDITED = "edited"  # on a message that its author has corrected
+REACTIONS = "reactions"  # on a message: its reactions (model/reactions.py)
 CUT = "cut"  # where lines were joined to one, in logs older than `formatting.CUT`
-OWN = frozenset({formatting.TAG, CUT, KICKED, LOST, QUIT})  # hubbub's own: no client is shown them or can set them
+# hubbub's own: no client is shown them or can set them.
+OWN = frozenset({formatting.TAG, CUT, EDITED, KICKED, LOST, QUIT})
+_REPLY = ("+reply", "+draft/reply")  # https://ircv3.net/specs/client-tags/reply, and its name when it was a draft
+REACT, UNREACT = "+draft/react", "+draft/unreact"  # https://ircv3.net/specs/client-tags/react
 
 _OF_CLIENTS = re.compile(r"\+(?:[A-Za-z0-9.-]+/)?[A-Za-z0-9-]+")  # names, according to message-tags
 _OF_HUBBUB = re.compile(r"[0-9A-Za-z.+-]*")  # values of hubbub's own tags
@@ -40,8 +45,23 @@ def join(*tags: str) -> str:
 
 
 def value(tags: str, name: str) -> str:
-    """Return the value of one of hubbub's own tags, "" if it is missing."""
+    """Return the value of a tag as it is written, "" if it is missing."""
     return next((tag[len(name) + 1 :] for tag in tags.split(";") if tag.startswith(f"{name}=")), "")
+
+
+def reply_to(tags: str) -> str:
+    """Return the id of the message that a message with these tags answers; "" if it answers none."""
+    return next((text for name in _REPLY if (text := of_name(tags, name))), "") if "reply=" in tags else ""
+
+
+def of_name(tags: str, name: str) -> str:
+    """Return the value of a client's tag, without its escapes; "" if it is missing."""
+    return unescape(value(tags, name))
+
+
+def without(tags: str, *names: str) -> str:
+    """Return tags without those that have one of these names."""
+    return join(*(tag for tag in tags.split(";") if tag.partition("=")[0] not in names)) if tags else ""
 
 
 def shown(tags: str) -> str:

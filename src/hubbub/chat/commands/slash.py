@@ -12,9 +12,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubbub.chat import direct, moderation
-from hubbub.chat.commands import accounts
+from hubbub.chat import direct
+from hubbub.chat.commands import accounts, messages
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
+from hubbub.chat.messages import say
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Kind
@@ -41,17 +42,20 @@ DAY = 24 * 60 * 60.0  # seconds; a message dated further ahead has its time from
 _COMMAND = re.compile(r"\s*/(?!/)(\S*)\s*(.*)", re.DOTALL)
 
 
+_SIGNS = frozenset({"+", "-", "+1", "-1"})  # commands without a letter
+
+
 def parse(line: str) -> tuple[str, str] | None:
     """Return the name and the argument of a command; None for a line that is a message.
 
-    The name of a command begins with a letter and contains neither a slash nor a backslash. So a line that begins with
-    a path (`/etc/hosts: ...`), a comment (`/* so */`) or an emoticon is a message.
+    The name of a command, except /+ and /-, begins with a letter and contains neither a slash nor a backslash. So a
+    line that begins with a path (`/etc/hosts: ...`), a comment (`/* so */`) or an emoticon is a message.
     """
     match = _COMMAND.fullmatch(clean_exactly(line))
     if match is None:
         return None
     name, argument = match.groups()
-    is_command = not name or (name[0].isalpha() and not set(name) & set("/\\"))
+    is_command = not name or (name[0].isalpha() and not set(name) & set("/\\")) or name in _SIGNS
     return (name, argument.strip()) if is_command else None
 
 
@@ -66,7 +70,7 @@ def run(hub: Hub, session: Session, line: str) -> None:
     """
     parsed = parse(line) if "/" in line else None
     if parsed is None:
-        hub.say(session, line[1:] if line.startswith("//") else line)
+        say(hub, session, line[1:] if line.startswith("//") else line)
         return
     command = _find(parsed[0])
     argument = parsed[1]
@@ -238,20 +242,6 @@ def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
     hub.ask(session, Latest(room, count, viewer=hub.viewer(session)), answer)
 
 
-def _delete(hub: Hub, session: Session, argument: str) -> None:
-    words = argument.split()
-    number = words.pop() if words and words[-1].isdecimal() else "1"
-    private = words.pop(0) if words and words[0].startswith("@") else ""
-    if len(words) > (0 if private else 1):
-        raise refusals.ARGUMENT_INVALID(synopsis=COMMANDS["delete"].synopsis)
-    if not (len(number) < 5 and 1 <= int(number) <= moderation.LOOKED_AT):
-        raise refusals.NUMBER_INVALID(command="delete", limit=moderation.LOOKED_AT)
-
-    refuse = partial(hub.refuse, session)
-    room = hub.private_history.room_with(session, private) if private else hub.rooms.of(session)
-    moderation.delete(hub, session, room, "".join(words), int(number), refuse)
-
-
 def words_of(text: str) -> str:
     """Return the cleaned words of a search.
 
@@ -307,7 +297,7 @@ _ROWS = (
     SlashCommand(
         "me", "TEXT", "Describe an action.", lambda hub, session, text: hub.say(session, text, kind=Kind.ACTION)
     ),
-    SlashCommand("delete", "[@NAME] [N]", "Delete your last or Nth last message, or one to NAME.", _delete),
+    *messages.ROWS,
     SlashCommand("history", "[NAME] [N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
     SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
     SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
@@ -316,9 +306,12 @@ _ROWS = (
 )
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, *accounts.ROWS, _ROWS[-1])}
 # Commands that take a text, or check the length of their argument themselves.
-LONG = frozenset({"topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login", "password"})
+LONG = frozenset(
+    {"re", "fix", "topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login", "password"}
+)
 # Names of the same commands in other chat systems.
 ALIASES = {
     "list": "rooms", "channels": "rooms", "names": "who", "users": "who", "part": "leave", "j": "join", "w": "msg",
+    "reply": "re", "edit": "fix", "correct": "fix", "+1": "+", "-1": "-", "react": "+", "unreact": "-",
     "pm": "msg", "tell": "msg", "whisper": "msg", "exit": "quit", "bye": "quit", "action": "me",
 }  # fmt: skip

@@ -76,6 +76,8 @@ class JetStreamBroker:
         self.publisher = Publisher(clock, self.link, self.lease, self.following, self.identity)
         self.key_values = NatsKeyValue(self.link, self.ask, self.tasks)
         self.link_changed: Callable[[], None] = lambda: None  # called after a loss of the connection and a return
+        # Returns a page of entries with their later corrections and reactions.
+        self.as_changed: Callable[[LogPage], Awaitable[LogPage]] = _as_stored
         self._committed: Committed = _nobody
 
     @property
@@ -264,7 +266,12 @@ class JetStreamBroker:
         feed = await self.following.room(query.room)
         if feed is None or not (query.viewer.system or readable(query.viewer, feed.state.room)):
             return LogPage(())
-        return await reading.answer(feed, query)
+        return await self.as_changed(await reading.answer(feed, query))
+
+
+async def _as_stored(page: LogPage) -> LogPage:
+    """Return a page as the stream has it: the default for a node without a copy of the log."""
+    return page
 
 
 def _nobody(entries: Sequence[Entry]) -> None:

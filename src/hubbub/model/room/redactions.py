@@ -1,30 +1,49 @@
-"""Recent redactions: entries that were read from the log before a redaction are shown without the redacted text."""
+"""Recent changes of messages: entries that were read from the log before a change are shown as they are after it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hubbub.model.entries import Body, Entry
-from hubbub.model.room.state import overlaid
+from hubbub.model.entries import Edited, Entry, Redacted
+from hubbub.model.room.state import overlaid, quoted_by, target_of
 
 REMEMBERED = 10_000  # entries: more than are changed while an answer from the log waits for a slow reader
+REACTIONS = 50  # changes of one message that are remembered, besides the last correction: more only set a number right
 
 
 class Redactions:
     """The newest REMEMBERED entries that changed earlier ones, by the ids of those."""
 
     def __init__(self) -> None:
-        self._changes: dict[str, Body] = {}
+        self._changes: dict[str, list[Entry]] = {}
+        self._count = 0
 
-    def note(self, target: str, by: Body) -> None:
-        """Record that the entry with the id `target` was changed by an entry with the body `by`."""
-        self._changes[target] = by
-        if len(self._changes) > REMEMBERED:
-            del self._changes[next(iter(self._changes))]
+    def note(self, by: Entry) -> None:
+        """Record an entry that may change an earlier one."""
+        if not (target := target_of(by.body)):
+            return
+        known = self._changes.pop(target, [])
+        self._count -= len(known)
+        if type(by.body) is Redacted:  # nothing else matters from now on
+            known = []
+        elif type(by.body) is Edited:
+            known = [one for one in known if type(one.body) is not Edited]
+        elif len(known) > REACTIONS:
+            known = [one for one in known if type(one.body) in (Edited, Redacted)]
+        self._changes[target] = [*known, by]
+        self._count += len(known) + 1
+        while self._count > REMEMBERED:
+            oldest = next(iter(self._changes))
+            self._count -= len(self._changes.pop(oldest))
 
     def apply(self, entries: Sequence[Entry]) -> Sequence[Entry]:
         """Return entries with the recorded changes applied."""
         changes = self._changes
-        if not changes or not any(entry.id in changes for entry in entries):
+        if not changes or not any(entry.id in changes or quoted_by(entry) in changes for entry in entries):
             return entries
-        return [overlaid(entry, changes[entry.id]) if entry.id in changes else entry for entry in entries]
+        return [self._changed(entry) for entry in entries]
+
+    def _changed(self, entry: Entry) -> Entry:
+        for by in (*self._changes.get(entry.id, ()), *self._changes.get(quoted_by(entry), ())):
+            entry = overlaid(entry, by)
+        return entry

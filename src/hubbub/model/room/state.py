@@ -15,19 +15,25 @@ from typing import Any, ClassVar, NamedTuple
 
 from msgspec.structs import replace
 
+from hubbub.model import reactions
 from hubbub.model.account import is_account
 from hubbub.model.entries import (
     Body,
+    Edited,
     Entry,
     Erased,
     Joined,
     ModeChange,
     ModesChanged,
     NickChanged,
+    Pinned,
+    Reacted,
     Redacted,
     RoomRenamed,
     Said,
     TopicSet,
+    Unpinned,
+    Unreacted,
 )
 from hubbub.model.room import keys, modes
 from hubbub.model.room.mask_lists import LISTS, MaskLists
@@ -35,8 +41,12 @@ from hubbub.model.room.masks import MUTE, NOBODY, read_mask
 from hubbub.model.room.modes import CLOSED, LETTERS, PREFIXES, SECRET, SHOWN_KEY
 from hubbub.model.room.slow_mode import SlowMode
 from hubbub.model.viewer import Principal
+from hubbub.text import formatting
+from hubbub.text.cleaning import beginning
 from hubbub.text.names import LOBBY, key_of
+from hubbub.text.tags import CUT, EDITED, join, reply_to, without
 
+MAX_PINS = 10  # messages that are pinned to a room; beyond it the oldest is dropped
 MAX_RIGHTS = 500  # users whose rights a room remembers, present or not
 # Bounds of a list of masks. The hub refuses a mask before (text/bounds.py), so that only other programs can reach them.
 MAX_MASKS = 400
@@ -47,16 +57,57 @@ PARAM_CHARS = 256  # characters of a parameter: no client can set a longer one
 # --- the effect of entries on earlier ones ----------------------------------------------------------------------------
 
 
+_CHANGING = (Redacted, Edited, Reacted, Unreacted)
+_QUOTING = (Edited, Pinned)  # have a text of the message that they are about
+
+
 def target_of(body: Body) -> str:
     """Return the id of the entry that an entry with this body changes; "" if it changes none."""
-    return body.target if type(body) is Redacted else ""
+    return body.target if isinstance(body, _CHANGING) else ""
 
 
-def overlaid(entry: Entry, by: Body) -> Entry:
-    """Return an entry as it is after a later entry with the body `by`, whose target it is."""
-    if type(by) is Redacted and type(entry.body) is Said:
-        return replace(entry, body=Erased(), tags="")
+def overlaid(entry: Entry, by: Entry) -> Entry:
+    """Return an entry of the same room as it is after the later entry `by`: the same one if `by` does not change it."""
+    body, target = by.body, target_of(by.body)
+    if type(body) is Redacted:
+        return _without_text_of(entry, target)
+    if not target or entry.id != target or type(entry.body) is not Said:
+        return entry
+    match body:
+        case Edited():
+            # The positions of the old text's formatting do not fit the new text.
+            own = join(without(entry.tags, formatting.TAG, CUT, EDITED), EDITED)
+            codes = join(*(tag for tag in by.tags.split(";") if tag.startswith(f"{formatting.TAG}=")))
+            return replace(entry, body=replace(entry.body, text=body.text), tags=join(own, codes))
+        case Reacted():
+            return replace(entry, tags=reactions.add(entry.tags, body.reaction, by.nick))
+        case Unreacted():
+            return replace(entry, tags=reactions.remove(entry.tags, body.reaction, by.nick))
     return entry
+
+
+def erased(entry: Entry) -> Entry:
+    """Return an entry without its text and tags; the same one if its kind has no text of a message."""
+    if type(entry.body) is Said or isinstance(entry.body, _QUOTING):
+        return replace(entry, body=Erased(), tags="", quote=None)
+    return entry
+
+
+def quoted_by(entry: Entry) -> str:
+    """Return the id of the other message whose text an entry has: a correction, a pin or a quote; "" if it has none."""
+    body = entry.body
+    if isinstance(body, _QUOTING):
+        return body.target
+    return reply_to(entry.tags) if entry.quote else ""
+
+
+def _without_text_of(entry: Entry, target: str) -> Entry:
+    """Return an entry without the text of a message that was redacted."""
+    if entry.id == target:
+        return erased(entry)
+    if quoted_by(entry) != target:
+        return entry
+    return replace(entry, quote=None) if entry.quote else erased(entry)
 
 
 # --- the effect of entries on the room --------------------------------------------------------------------------------
@@ -71,8 +122,21 @@ class Topic(NamedTuple):
     tags: str = ""
 
 
+class Pin(NamedTuple):
+    """A pinned message: its author with the beginning of its text, and the nick of the user who has pinned it."""
+
+    text: str
+    by: str
+
+
+def pin_text(nick: str, text: str) -> str:
+    """Return the text of a pin for a message of `nick`."""
+    return f"{nick}: {beginning(text)}"
+
+
 Holder = tuple[str, str]  # under which a user's rights are remembered: the folded nick, and the host
-Part = tuple[str, str]  # a part of the state: a mode letter with its subject, or "join" or "topic" with ""
+# A part of the state: a mode letter with its subject, "join" or "topic" with "", or "pin" with the id of a message.
+Part = tuple[str, str]
 _JOIN, _TOPIC = ("join", ""), ("topic", "")
 
 
@@ -88,7 +152,7 @@ class RoomState:
 
     __slots__ = (
         "_made", "_opener", "_sources", "created", "flags", "id", "key", "known_key", "limit", "lists", "members",
-        "name", "rights", "slow", "status", "topic", "touched",
+        "name", "pins", "rights", "slow", "status", "topic", "touched",
     )  # fmt: skip
 
     def __init__(self, name: str, entries: Iterable[Entry] = (), id: str = "") -> None:
@@ -103,6 +167,7 @@ class RoomState:
         self.slow = SlowMode()
         self.lists = MaskLists()
         self.created = 0.0  # epoch seconds
+        self.pins: dict[str, Pin] = {}  # by the ids of the messages, the oldest first
         self.rights: dict[Holder, str] = {}  # letters of PREFIXES
         self.members: Collection[Principal] = ()  # the users in the live room, which keeps this up to date
         self.status: dict[Principal, str] = {}  # of members with rights: letters of PREFIXES
@@ -173,6 +238,32 @@ class RoomState:
                 self._set_status(member, letters)
         return bool(moved) or ended
 
+    def _pinned(self, entry: Entry, body: Pinned) -> bool:
+        self.pins.pop(body.target, None)
+        self.pins[body.target] = Pin(body.text, entry.nick)
+        self._keep(_pin(body.target), entry, None)
+        while len(self.pins) > MAX_PINS:
+            self._unpin(next(iter(self.pins)))
+        return True
+
+    def _unpinned(self, entry: Entry, body: Unpinned | Redacted) -> bool:
+        return self._unpin(body.target)
+
+    def _unpin(self, target: str) -> bool:
+        self._drop(_pin(target))
+        return self.pins.pop(target, None) is not None
+
+    def _edited(self, entry: Entry, body: Edited) -> bool:
+        """Give the pin of a corrected message the new text."""
+        pin = self.pins.get(body.target)
+        if pin is None:
+            return False
+        made, _ = self._made[self._sources[_pin(body.target)]]
+        text = pin_text(pin.text.partition(": ")[0], body.text)
+        self.pins[body.target] = pin._replace(text=text)
+        self._keep(_pin(body.target), replace(made, body=Pinned(body.target, text)), None)
+        return True
+
     def _end_rights(self, entry: Entry, holder: Holder) -> bool:
         """End the rights of a guest who has gone, now that somebody comes under the same name from the same host.
 
@@ -233,6 +324,10 @@ class RoomState:
         NickChanged: _nick_changed,
         ModesChanged: _modes_changed,
         RoomRenamed: _room_renamed,
+        Pinned: _pinned,
+        Unpinned: _unpinned,
+        Redacted: _unpinned,
+        Edited: _edited,
     }
 
     # --- what is remembered for a snapshot ------------------------------------------------------------------------
@@ -403,6 +498,10 @@ def _reduced(entry: Entry, parts: Mapping[Part, ModeChange | None]) -> Entry:
 def _holder_of(mask: str) -> Holder:
     nick, _, host = mask.partition("!")
     return key_of(nick), host
+
+
+def _pin(target: str) -> Part:
+    return "pin", target
 
 
 def _holder_text(holder: Holder) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hubbub.model import ids
-from hubbub.model.entries import Entry, Ephemeral, Joined, Redacted, Said
+from hubbub.model.entries import Edited, Entry, Ephemeral, Joined, Reacted, Redacted, Said, Unreacted
 from hubbub.model.events import (
     Acknowledged,
     HistoryShown,
@@ -19,6 +19,7 @@ from hubbub.model.events import (
     Private,
     PrivateShown,
     QueryResult,
+    ReactionsAdded,
     Refusal,
     RoomEntered,
     RoomExited,
@@ -38,6 +39,8 @@ def _joined(client: IrcClient, event: RoomEntered, again: bool = False) -> None:
     session, real = client.session, client.user.real if client.user else ""
     entry = Entry(room.name, 0, 0, client.hub.clock(), client.nick, "", Joined(real), session.host, session.tags)
     client.emit(*client.form.lines(entry), *channels.greeting(client, room), *metadata.greeting(client, room))
+    for pin in event.pins:
+        client.emit(client.line("NOTICE", channel(room.name), f"Pinned: {pin.text}"))
     if not again:
         metadata.announce(client, room)
     if client.user:
@@ -61,7 +64,7 @@ def _left(client: IrcClient, event: RoomExited) -> None:
 
 def _stored(client: IrcClient, event: Acknowledged) -> None:
     entry = event.entry
-    if isinstance(entry.body, Said | Ephemeral):
+    if isinstance(entry.body, Said | Ephemeral | Edited | Reacted | Unreacted):
         shown = "echo-message" in client.caps and event.label != "quiet"
     else:
         shown = not isinstance(entry.body, Joined)
@@ -137,6 +140,7 @@ EVENTS: dict[type[Any], Callable[[IrcClient, Any], None]] = {
     NickAssigned: _named,
     LoggedIn: _logged_in,
     Missed: lambda client, event: None,
+    ReactionsAdded: lambda client, event: None,
     QueryResult: lambda client, event: None,
     Notice: lambda client, event: client.emit(
         *(wire.line(client.network.name, "NOTICE", client.nick, text) for text in event.lines)

@@ -17,10 +17,11 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
-from hubbub.chat import moderation
+from hubbub.chat import messages
 from hubbub.chat.accounts import Accounts
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.messages import Which
 from hubbub.chat.private_history import ConversationList
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError, Busy, Closed, Refused
@@ -339,7 +340,7 @@ class Api:
 
         try:
             session.label = "r"
-            moderation.redact(self._hub, session, conversation, query.id, query.reason, refuse)
+            messages.redact(self._hub, session, conversation, Which(id=query.id), refuse, query.reason)
             outcome = await asyncio.wait_for(waiting.outcome, OUTCOME)
         except TimeoutError:
             return problem(refusals.NOT_KNOWN())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from hubbub.chat import direct, moderation
+from hubbub.chat import direct, messages
 from hubbub.chat.commands import slash
 from hubbub.chat.hub import Hub
+from hubbub.chat.messages import Which
 from hubbub.chat.private_history import Conversation
 from hubbub.chat.session import Room, Session
 from hubbub.errors import Refused
@@ -27,7 +29,8 @@ def run(hub: Hub, session: Session, request: wire.Request) -> None:
 def _say(hub: Hub, session: Session, request: wire.Say) -> None:
     if len(request.text.encode("utf-8", "replace")) > wire.MAX_TEXT:
         raise refusals.TEXT_TOO_LONG(limit=wire.MAX_TEXT)
-    hub.say(session, request.text, request.room, label=request.label)
+    tags = messages.reply_tag(request.re) if request.re else ""
+    messages.say(hub, session, request.text, request.room, label=request.label, tags=tags)
 
 
 def _command(hub: Hub, session: Session, request: wire.ClientCommand) -> None:
@@ -53,17 +56,46 @@ def _msg(hub: Hub, session: Session, request: wire.Msg) -> None:
 
 
 def _redact(hub: Hub, session: Session, request: wire.Redact) -> None:
-    def refuse(refusal: Refused) -> None:
-        hub.refuse(session, refusal, request.label)
-
     room: Room | Conversation
     if request.room.startswith("@"):
         room = hub.private_history.room_with(session, request.room)
     else:
         room = hub.rooms.of(session, request.room)
-    session.label = request.label
+    with _labelled(session, request.label):
+        messages.redact(hub, session, room, Which(id=request.id), _refuser(hub, session, request.label), request.reason)
+
+
+def _correct(hub: Hub, session: Session, request: wire.Correct) -> None:
+    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    with _labelled(session, request.label):
+        messages.correct(hub, session, room, Which(id=request.id), request.text, refuse)
+
+
+def _react(hub: Hub, session: Session, request: wire.React) -> None:
+    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    with _labelled(session, request.label):
+        messages.react(hub, session, room, Which(id=request.id), request.reaction, request.on, refuse)
+
+
+def _pin(hub: Hub, session: Session, request: wire.PinMessage) -> None:
+    room, refuse = hub.rooms.of(session, request.room), _refuser(hub, session, request.label)
+    with _labelled(session, request.label):
+        if request.on:
+            messages.pin(hub, session, room, Which(id=request.id), refuse)
+        else:
+            messages.unpin(hub, session, room, request.id)
+
+
+def _refuser(hub: Hub, session: Session, label: str) -> Callable[[Refused], None]:
+    return lambda refusal: hub.refuse(session, refusal, label)
+
+
+@contextmanager
+def _labelled(session: Session, label: str) -> Iterator[None]:
+    """Give a label to the drafts and questions that are made meanwhile."""
+    session.label = label
     try:
-        moderation.redact(hub, session, room, request.id, request.reason, refuse)
+        yield
     finally:
         session.label = ""
 
@@ -111,6 +143,9 @@ _REQUESTS: dict[type[wire.Request], Callable[[Hub, Session, Any], None]] = {
     wire.Leave: _leave,
     wire.Msg: _msg,
     wire.Redact: _redact,
+    wire.Correct: _correct,
+    wire.React: _react,
+    wire.PinMessage: _pin,
     wire.History: _history,
     wire.Find: _find,
     wire.AskRooms: _rooms,

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import structs
 
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Body, Entry, RoomRenamed, Said
+from hubbub.model.entries import Entry, RoomRenamed, Said
 from hubbub.storage.imported_rooms import ImportedRooms
 from hubbub.storage.sqlite import salvage, schema
 from hubbub.storage.sqlite.queries import sentence
@@ -142,14 +142,14 @@ class Archive(Store):
             db.execute("BEGIN IMMEDIATE")
             changed: dict[int, WrittenRoom] = {}
             rows: list[tuple[Any, ...]] = []
-            overlays: list[tuple[int, Body]] = []
+            overlays: list[tuple[int, Entry]] = []
             for entry, room in self._fresh(entries):
                 seq += 1
                 rows.append(schema.row(entry, seq, room.id, room.last))
                 prev, room.last = room.last, seq
                 if type(entry.body) is Said:
                     continue
-                overlays.append((room.id, entry.body))
+                overlays.append((room.id, structs.replace(entry, seq=seq)))
                 changed[room.id] = room
                 if isinstance(entry.body, RoomRenamed):
                     self._free(entry, entry.body.to)
@@ -157,8 +157,8 @@ class Archive(Store):
                     self._by_name[room.state.name] = self._by_name.pop(entry.room)
                     room.save(db)
             db.executemany(INSERT, rows)
-            for id, body in overlays:
-                self._overlay(id, body)
+            for id, entry in overlays:
+                self._overlay(id, entry)
             for room in changed.values():
                 room.save(db)
             db.execute("COMMIT")

@@ -83,6 +83,12 @@ def forget(db: sqlite3.Connection, after: int, upto: int) -> None:
     )
 
 
+def renew(db: sqlite3.Connection, seq: int) -> None:
+    """Add an entry, whose text has changed after `forget`, to the index again if its number is in the indexed range."""
+    if mark(db, "unindexed") < seq <= mark(db, "indexed"):
+        _index(db, seq - 1, seq)
+
+
 # --- asking it --------------------------------------------------------------------------------------------------------
 
 

@@ -85,10 +85,18 @@ INSERT = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 Texts = tuple[str, str, str, str, str, str]  # kind, nick, text, id, host, tags
 
 
+# Finds the texts of a message that are in its corrections and pins. Older versions keep this index, but do not need it.
+_QUOTES = """
+CREATE INDEX IF NOT EXISTS entry_quotes ON entry (room, substr(text, 1, instr(text, ' ') - 1))
+WHERE kind IN ('edit', 'pin');
+"""
+
+
 def upgrade(db: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables from a version (0 for no tables) to VERSION, in one transaction. Raises sqlite3.Error."""
     if version < VERSION:
         db.executescript(f"BEGIN; {' '.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT")
+    db.executescript(_QUOTES)
     # Versions whose tables had the same number wrote the condition of this index in another way.
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry_said' AND instr(sql, ?)", (SAID,)).fetchone():
         db.executescript(f"BEGIN; DROP INDEX IF EXISTS entry_said; {_SAID_INDEX} COMMIT")

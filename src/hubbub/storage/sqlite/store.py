@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from hubbub.errors import BrokerError, SettingsError, reason
 from hubbub.files import PRIVATE, make_private, sync_folder
-from hubbub.model.entries import Body, Draft, Entry, Said
+from hubbub.model.entries import Draft, Entry, Erased, Said
 from hubbub.model.room.state import overlaid, target_of
 from hubbub.storage.ports import new_log_id, stamp
 from hubbub.storage.retention import Retention
@@ -227,7 +227,7 @@ class Store(QueryReader):
         self._check_in_place()
         rows: list[tuple[Any, ...]] = []
         changed: dict[int, WrittenRoom] = {}
-        overlays: list[tuple[int, Body]] = []
+        overlays: list[tuple[int, Entry]] = []
         try:
             db.execute("BEGIN IMMEDIATE")
             for draft in drafts:
@@ -241,13 +241,13 @@ class Store(QueryReader):
                 room.last = seq
                 if type(body) is Said:
                     continue
-                overlays.append((room.id, body))
+                overlays.append((room.id, entries[-1]))
                 changed[room.id] = room
                 if self._apply(room, entries[-1]):
                     room.save(db)  # now, because a later rename of the batch may give the old name to another room
             db.executemany(INSERT, rows)
-            for id, body in overlays:
-                self._overlay(id, body)
+            for id, entry in overlays:
+                self._overlay(id, entry)
             for room in changed.values():
                 room.save(db)
             db.execute("COMMIT")
@@ -273,28 +273,33 @@ class Store(QueryReader):
         self._note_name(entry.seq, before)
         return True
 
-    def _overlay(self, room: int, by: Body) -> None:
-        """Change the earlier entry that an entry of a room is about, if any, also in the text index.
+    def _overlay(self, room: int, by: Entry) -> None:
+        """Change the earlier entries that an entry of a room changes, if any, also in the text index.
 
         A text that is taken back leaves the file.
         """
-        if not (target := target_of(by)):
+        if not (target := target_of(by.body)):
             return
-        fields = schema.fields(self._version)
-        sql = f"SELECT {fields} FROM entry WHERE id = ? AND room = ?"
-        row = self._db.execute(sql, (target, room)).fetchone()
-        if row is None:
+        which = "id = ?1 OR (kind IN ('edit', 'pin') AND substr(text, 1, instr(text, ' ') - 1) = ?1)"
+        sql = f"SELECT {schema.fields(self._version)} FROM entry WHERE room = ?2 AND ({which}) AND seq < ?3"
+        for seq, prev, time, *texts, _ in self._db.execute(sql, (target, room, by.seq)).fetchall():
+            entry = schema.entry_of("", seq, prev, time, tuple(texts), None)
+            if entry is not None and (now := overlaid(entry, by)) is not entry:
+                self._replace(room, entry, now)
+
+    def _replace(self, room: int, entry: Entry, now: Entry) -> None:
+        seq = entry.seq
+        kind, _, text, *_, tags, sum = schema.row(now, seq, room, entry.prev)[4:]
+        changes = "UPDATE entry SET kind = ?, text = ?, tags = ?, sum = ? WHERE seq = ?"
+        if now.body == entry.body:
+            self._db.execute(changes, (kind, text, tags, sum, seq))
             return
-        seq, prev, time, *texts, _ = row
-        entry = schema.entry_of("", seq, prev, time, tuple(texts), None)
-        if entry is None or (now := overlaid(entry, by)) is entry:
-            return
-        full_text.forget(self._db, entry.seq - 1, entry.seq)
-        kind, _, text, *_, tags, sum = schema.row(now, entry.seq, room, entry.prev)[4:]
-        self._db.execute(
-            "UPDATE entry SET kind = ?, text = ?, tags = ?, sum = ? WHERE seq = ?", (kind, text, tags, sum, entry.seq)
-        )
-        self._tidying.erase(self._db)
+        full_text.forget(self._db, seq - 1, seq)
+        self._db.execute(changes, (kind, text, tags, sum, seq))
+        full_text.renew(self._db, seq)
+        # The text index is merged at most once in an hour, so corrections must not use that up.
+        if type(now.body) is Erased:
+            self._tidying.erase(self._db)
 
     def _note_name(self, seq: int, name: str) -> None:
         """Store the name that a room had before the entry that renamed it: an export needs the former names."""

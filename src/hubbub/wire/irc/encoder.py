@@ -8,11 +8,13 @@ from functools import lru_cache
 from typing import Any
 
 import regex
+from msgspec.structs import replace
 
 from hubbub.model.account import is_account
 from hubbub.model.client import Encoder
 from hubbub.model.entries import (
     Body,
+    Edited,
     Entry,
     Ephemeral,
     Erased,
@@ -22,16 +24,20 @@ from hubbub.model.entries import (
     Left,
     ModesChanged,
     NickChanged,
+    Pinned,
+    Reacted,
     Redacted,
     RoomRenamed,
     Said,
     TopicSet,
     Unknown,
+    Unpinned,
+    Unreacted,
 )
 from hubbub.model.room.modes import PREFIXES, write
 from hubbub.text import formatting
 from hubbub.text.formatting import Code
-from hubbub.text.tags import CUT, shown, value
+from hubbub.text.tags import CUT, REACT, UNREACT, escape, join, reply_to, shown, value, without
 from hubbub.wire.irc.lines import MAX_LINE, line, tag_text
 
 FOREIGN = "~unknown@hubbub"  # of entries from before hosts were stored
@@ -126,6 +132,9 @@ def formatted(text: str, tags: str) -> str:
     return formatting.put_in(text, codes) if codes else text
 
 
+_ECHOED = (Said, Edited, Reacted, Unreacted)  # that only a client with echo-message gets from its own user
+
+
 class IrcEncoder:
     """Encode entries as IRC lines.
 
@@ -171,7 +180,7 @@ class IrcEncoder:
         Messages are returned only with echo-message; joins never, because the join itself has replies.
         """
         body = entry.body
-        if type(body) is Joined or (type(body) is Said and not self._echo):
+        if type(body) is Joined or (isinstance(body, _ECHOED) and not self._echo):
             return b""
         return self.encode(entry)
 
@@ -208,8 +217,14 @@ class IrcEncoder:
         if label:
             tags = {"label": label, **tags}
         body = entry.body
+        if type(body) is Edited:
+            entry, body = _as_message(entry, body)
         if type(body) is Said:
+            if entry.quote and not self._tags:
+                clock = f"{clock}{_addressed(entry.quote.nick, body.text)}"
             return self._said(entry, body, tags, batch, clock)
+        if isinstance(body, Reacted | Unreacted):
+            return [self._react(entry, body, tags)]
         client = self._client(entry)
         return [tagged(tags, _OTHERS[type(body)](self, entry, body), client)]
 
@@ -271,10 +286,30 @@ class IrcEncoder:
             return b""
         return line(source(entry), "RENAME", channel(entry.room), channel(body.to), body.reason)
 
+    def _react(self, entry: Entry, body: Reacted | Unreacted, tags: dict[str, str]) -> bytes:
+        if not self._tags:
+            return b""
+        name = REACT if type(body) is Reacted else UNREACT
+        about = "" if reply_to(entry.tags) else f";+reply={escape(body.target)}"
+        client = f"{self._client(entry)}{about};{name}={escape(body.reaction)}"
+        return tagged(tags, line(source(entry), "TAGMSG", target(entry)), client)
+
     def _signal(self, entry: Entry, body: Ephemeral) -> bytes:
         if body.verb:  # a client-to-client request (CTCP)
             return line(source(entry), body.verb, target(entry), f"\x01{body.text}\x01")
         return line(source(entry), "TAGMSG", target(entry)) if self._tags else b""
+
+
+def _as_message(entry: Entry, body: Edited) -> tuple[Entry, Said]:
+    """Return a correction as a message with a star, which answers the corrected one: IRC has no command for it."""
+    said = Said(f"* {body.text}")
+    tags = join(without(entry.tags, formatting.TAG, CUT), f"+reply={escape(body.target)}")
+    return replace(entry, body=said, tags=tags), said
+
+
+def _addressed(nick: str, text: str) -> str:
+    """Return the text before an answer to `nick` for a client that is not shown which message it answers."""
+    return "" if text.casefold().startswith(nick.casefold()) else f"{nick}: "
 
 
 def composed(entry: Entry) -> list[list[str]]:
@@ -307,6 +342,10 @@ _OTHERS: dict[type[Body], Callable[[IrcEncoder, Entry, Any], bytes]] = {
     ),
     Ephemeral: IrcEncoder._signal,
     Redacted: IrcEncoder._redact,
+    Pinned: lambda form, entry, body: line(
+        "", "NOTICE", channel(entry.room), f"{entry.nick} has pinned a message of {body.text}"
+    ),
+    Unpinned: lambda form, entry, body: line("", "NOTICE", channel(entry.room), f"{entry.nick} has taken a pin away"),
     RoomRenamed: IrcEncoder._move,
     Erased: lambda form, entry, body: b"",
     Unknown: lambda form, entry, body: b"",

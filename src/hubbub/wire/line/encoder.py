@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 from typing import Any
 
+from hubbub.model import reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import text_of
 from hubbub.model.entries import (
     Body,
+    Edited,
     Entry,
     Ephemeral,
     Erased,
@@ -19,11 +21,15 @@ from hubbub.model.entries import (
     Left,
     ModesChanged,
     NickChanged,
+    Pinned,
+    Reacted,
     Redacted,
     RoomRenamed,
     Said,
     TopicSet,
     Unknown,
+    Unpinned,
+    Unreacted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -41,6 +47,7 @@ from hubbub.model.events import (
     Private,
     PrivateShown,
     QueryResult,
+    ReactionsAdded,
     Refusal,
     RoomEntered,
     RoomExited,
@@ -49,6 +56,7 @@ from hubbub.model.events import (
 )
 from hubbub.model.room.modes import describe
 from hubbub.text.names import LOBBY
+from hubbub.text.tags import EDITED, reply_to
 from hubbub.text.timeparse import shown_time
 from hubbub.wire.line.wrap import columns, wrap
 
@@ -61,11 +69,43 @@ def _where(entry: Entry) -> str:
 
 def _said(entry: Entry, body: Said) -> str:
     # Each line names its author; otherwise it could pose as another user's message.
-    if body.style is Kind.MESSAGE and "\n" not in body.text:
-        return f"{entry.nick}: {body.text}"
+    text = body.text
+    if entry.tags:
+        text += _remarks(entry.tags)
+        if reply_to(entry.tags):
+            return _in_front(f"{entry.nick} (re {_quoted(entry)}): ", text)
+    if body.style is Kind.MESSAGE and "\n" not in text:
+        return f"{entry.nick}: {text}"
     if body.style is Kind.MESSAGE:
-        return _in_front(f"{entry.nick}: ", body.text)
-    return _in_front(f"* {entry.nick} " if body.style is Kind.ACTION else f"-{entry.nick}- ", body.text)
+        return _in_front(f"{entry.nick}: ", text)
+    return _in_front(f"* {entry.nick} " if body.style is Kind.ACTION else f"-{entry.nick}- ", text)
+
+
+def _remarks(tags: str) -> str:
+    """Return what a history shows behind a message: that it was corrected, and the number of each reaction to it."""
+    counts = [f"{reaction} {len(nicks)}" for reaction, nicks in reactions.read(tags).items()]
+    edited = EDITED in tags.split(";")
+    return (" (corrected)" if edited else "") + (f" [{', '.join(counts)}]" if counts else "")
+
+
+QUOTED = 20  # characters of a message that a reply to it shows
+
+
+def _quoted(entry: Entry) -> str:
+    """Return the author and the beginning of the message that an entry is about, as far as they are known."""
+    if entry.quote is None:
+        return "an earlier message"
+    return f'{entry.quote.nick}: "{_short(entry.quote.text)}"'
+
+
+def _short(text: str) -> str:
+    line = text.partition("\n")[0]
+    return line if len(line) <= QUOTED else f"{line[:QUOTED].rstrip()}…"
+
+
+def _reacted(entry: Entry, body: Reacted | Unreacted) -> str:
+    verb = "reacts with" if type(body) is Reacted else "takes back"
+    return f"*** {entry.nick} {verb} {body.reaction} (re {_quoted(entry)}) ***"
 
 
 def _topic(entry: Entry, body: TopicSet) -> str:
@@ -92,10 +132,20 @@ ENTRIES: dict[type[Body], Callable[[Entry, Any], str]] = {
     Kicked: lambda entry, body: f"*** {entry.nick} has kicked {body.nick}{_reason(body.reason)} ***",
     RoomRenamed: lambda entry, body: f"*** {entry.nick} has renamed {entry.room}: it is {body.to} now ***",
     Redacted: lambda entry, body: f"*** {entry.nick} has deleted a message ***",
+    Edited: lambda entry, body: _in_front(f"{entry.nick} corrects: ", body.text),
+    Reacted: _reacted,
+    Unreacted: _reacted,
+    Pinned: lambda entry, body: f"*** {entry.nick} has pinned a message of {body.text} ***",
+    Unpinned: lambda entry, body: f"*** {entry.nick} has taken a pin away ***",
     Erased: _nothing,
     Unknown: _nothing,
     Ephemeral: _nothing,
 }
+
+
+# Reactions are many: a terminal shows only the user's own ones, and chat/reaction_notices.py tells authors of others.
+_QUIET = frozenset({Reacted, Unreacted})
+_ANSWERED = frozenset({ModesChanged, Kicked, Redacted, Edited, Pinned, Unpinned})  # that their author is shown
 
 
 class LineEncoder:
@@ -114,15 +164,21 @@ class LineEncoder:
     def encode(self, entry: Entry) -> bytes:
         """Return the entry's line; b"" for a kind that a terminal does not show."""
         text = ENTRIES[type(entry.body)](entry, entry.body)
-        if not text:
+        if not text or type(entry.body) in _QUIET:
             return b""
+        return self._line(entry, text)
+
+    def _line(self, entry: Entry, text: str) -> bytes:
         if self._prefixed:
             text = _in_front(f"[{entry.room}] ", text)
         return encode(text, self._end)
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
-        return self.encode(entry) if type(entry.body) in (ModesChanged, Kicked, Redacted) else b""
+        body = entry.body
+        if type(body) in _QUIET:
+            return self._line(entry, ENTRIES[type(body)](entry, body))
+        return self.encode(entry) if type(body) in _ANSWERED else b""
 
     def join(self, entries: Iterable[bytes]) -> bytes:
         """Return lines one after the other."""
@@ -227,7 +283,18 @@ def _joined(event: RoomEntered) -> str:
     if event.current:
         return notice(f"You are also in {event.room}. Type /join {event.room} to speak there")
     lines = [] if event.first else [notice(f"You are in {event.room}")]
-    return "\n".join([*lines, notice(f"Topic: {event.topic}")] if event.topic else lines)
+    lines += [notice(f"Topic: {event.topic}")] if event.topic else []
+    lines += [notice(f"Pinned: {pin.text}") for pin in event.pins[-PINS:]]
+    return "\n".join([*lines, notice("/pins shows all pinned messages")] if len(event.pins) > PINS else lines)
+
+
+PINS = 3  # pinned messages that a new member is shown
+
+
+def _reactions(event: ReactionsAdded) -> str:
+    first, *others = event.nicks
+    names = f"{first} and {len(others)} others" if len(others) > 1 else " and ".join(event.nicks)
+    return notice(f'{names} reacted with {event.reaction} to "{_short(event.text)}"')
 
 
 def _left(event: RoomExited) -> str:
@@ -269,6 +336,7 @@ EVENTS: dict[type[Event], Callable[[Any], str]] = {
     Acknowledged: lambda event: "",
     QueryResult: lambda event: "",
     RoomEntered: _joined,
+    ReactionsAdded: _reactions,
     RoomExited: _left,
     RoomNameChanged: lambda event: "",
     LoggedIn: lambda event: notice(f"You are logged in as {event.name}"),

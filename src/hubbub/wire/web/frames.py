@@ -9,19 +9,25 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from hubbub.model import reactions
 from hubbub.model.client import Encoder
 from hubbub.model.codec import shown_record, text_of
 from hubbub.model.entries import (
     Body,
+    Edited,
     Entry,
     Ephemeral,
     Erased,
     Kicked,
     Kind,
     ModesChanged,
+    Pinned,
+    Reacted,
     Redacted,
     RoomRenamed,
     Unknown,
+    Unpinned,
+    Unreacted,
 )
 from hubbub.model.events import (
     Acknowledged,
@@ -39,6 +45,7 @@ from hubbub.model.events import (
     Private,
     PrivateShown,
     QueryResult,
+    ReactionsAdded,
     Refusal,
     RoomEntered,
     RoomExited,
@@ -50,6 +57,7 @@ from hubbub.model.queries import LogPage
 from hubbub.model.room.modes import describe
 from hubbub.text.bounds import FOLDED_CHARS, MESSAGE_BYTES
 from hubbub.text.list_pages import MAX_LISTED
+from hubbub.text.tags import EDITED, reply_to
 from hubbub.wire.web.websocket import frame
 
 UNSEEN = frozenset({Ephemeral, Erased, Unknown})  # bodies that a browser does not get
@@ -87,10 +95,14 @@ class Hello(Struct, tag="hello", tag_field="type"):
 
 
 class Say(Struct, tag="say", tag_field="type"):
-    """Say a text in a room; a text of several lines stays one message."""
+    """Say a text in a room, as an answer to the message with the id `re` if that is given.
+
+    A text of several lines stays one message.
+    """
 
     room: Name
     text: Text
+    re: Name = ""
     label: Label = ""
 
 
@@ -136,6 +148,34 @@ class Redact(Struct, tag="redact", tag_field="type"):
     label: Label = ""
 
 
+class Correct(Struct, tag="edit", tag_field="type"):
+    """Give one's own message, by its id, a new text."""
+
+    room: Name
+    id: Name
+    text: Text
+    label: Label = ""
+
+
+class React(Struct, tag="react", tag_field="type"):
+    """Add a reaction to a message by its id, or take it back (`on` is false)."""
+
+    room: Name
+    id: Name
+    reaction: Name
+    on: bool = True
+    label: Label = ""
+
+
+class PinMessage(Struct, tag="pin", tag_field="type"):
+    """Pin a message to its room by its id, or take the pin away (`on` is false)."""
+
+    room: Name
+    id: Name
+    on: bool = True
+    label: Label = ""
+
+
 class History(Struct, tag="history", tag_field="type"):
     """Request the entries of a room, of every kind, before a number (0: the newest) or after one."""
 
@@ -173,7 +213,22 @@ class AskMembers(Struct, tag="members", tag_field="type"):
     label: Label = ""
 
 
-Request = Hello | Say | ClientCommand | Join | Leave | Msg | Redact | History | Find | AskRooms | AskMembers
+Request = (
+    Hello
+    | Say
+    | ClientCommand
+    | Join
+    | Leave
+    | Msg
+    | Redact
+    | Correct
+    | React
+    | PinMessage
+    | History
+    | Find
+    | AskRooms
+    | AskMembers
+)
 _decode = msgspec.json.Decoder(Request).decode
 
 
@@ -248,6 +303,7 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
     Refusal: lambda event: _refusal(event),
     Acknowledged: lambda event: _stored(event),
     RoomEntered: lambda event: _entered(event),
+    ReactionsAdded: lambda event: b"",
     RoomExited: lambda event: encode("left", room=event.room),
     RoomNameChanged: lambda event: (
         encode("left", room=event.room) + encode("joined", room=event.to, seq=event.seq, topic=event.topic)
@@ -273,7 +329,9 @@ EVENTS: dict[type[Event], Callable[[Any], bytes]] = {
 
 
 def _entered(event: RoomEntered) -> bytes:
-    more = {"current": event.current} if event.current else {}
+    more: dict[str, object] = {"current": event.current} if event.current else {}
+    if event.pins:
+        more["pins"] = event.pins
     return encode("joined", room=event.room, seq=event.seq, topic=event.topic, **more)
 
 
@@ -353,7 +411,17 @@ def _object(entry: Entry) -> dict[str, Any]:
     fields: dict[str, Any] = shown_record(entry)._asdict()
     if words := _WORDS.get(type(entry.body)):
         fields["words"] = words(entry.body)
+    if entry.tags:
+        fields |= _marks(entry.tags)
+    if entry.quote:
+        fields["quote"] = entry.quote._asdict()
     return fields
+
+
+def _marks(tags: str) -> dict[str, Any]:
+    """Return the message that a message answers, its reactions, and whether it was corrected, if they are set."""
+    marks = {"re": reply_to(tags), "reactions": reactions.read(tags), "edited": EDITED in tags.split(";")}
+    return {name: value for name, value in marks.items() if value}
 
 
 _WORDS: dict[type[Body], Callable[[Any], str]] = {
@@ -361,6 +429,11 @@ _WORDS: dict[type[Body], Callable[[Any], str]] = {
     Kicked: lambda body: f"has kicked {body.nick}{f' ({body.reason})' if body.reason else ''}",
     Redacted: lambda body: "has deleted a message",
     RoomRenamed: lambda body: f"has renamed the room: it is {body.to} now",
+    Edited: lambda body: "has corrected a message",
+    Reacted: lambda body: f"has reacted with {body.reaction}",
+    Unreacted: lambda body: f"has taken the reaction {body.reaction} back",
+    Pinned: lambda body: f"has pinned a message of {body.text}",
+    Unpinned: lambda body: "has taken a pin away",
 }
 
 

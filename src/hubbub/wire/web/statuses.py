@@ -11,7 +11,7 @@ _BAD_REQUESTS = (
     "name-kept named-already no-name no-such-command no-such-message no-such-name no-such-setting no-text "
     "not-a-room not-allowed not-in-room not-operator not-reading not-there not-yours nothing-to-undo "
     "number-invalid query-invalid room-full room-invalid slow-mode somebody-else there-already time-invalid "
-    "too-long too-many-rooms too-many-tokens too-many-words topic-too-long value-invalid weak-password"
+    "too-late too-long too-many-rooms too-many-tokens too-many-words topic-too-long value-invalid weak-password"
 )
 STATUSES = dict.fromkeys(_BAD_REQUESTS.split(), HTTPStatus.BAD_REQUEST) | {
     "account-closed": HTTPStatus.FORBIDDEN,

@@ -13,7 +13,7 @@ import msgspec
 
 from hubbub.model.entries import KIND, SAID, Kind
 from hubbub.text import bounds
-from hubbub.text.cleaning import clean, clean_exactly, cut, real_name, reason_of
+from hubbub.text.cleaning import clean, clean_exactly, cut, reaction_of, real_name, reason_of
 from hubbub.text.formatting import TAG
 from hubbub.text.names import RESERVED, is_name, is_room, key_of
 from hubbub.text.tags import clean_tags
@@ -127,6 +127,24 @@ def said(text: str) -> str:
     return cut(clean_exactly(cut(text, TEXT_BYTES)), TEXT_BYTES)
 
 
+def _line(text: str) -> str:
+    return clean(text.replace("\n", " "))[: bounds.FOLDED_CHARS]
+
+
+def _is_id(id: str) -> bool:
+    return bool(id) and clean_id(id) == id
+
+
+def _about(text_of: Callable[[str], str]) -> Callable[[str], str | None]:
+    """Return a function that checks a text of the id of a message, a space and a second text."""
+
+    def text(text: str) -> str | None:
+        id, space, rest = text.partition(" ")
+        return f"{id}{space}{text_of(cut(rest, TEXT_BYTES))}" if _is_id(id) else None
+
+    return text
+
+
 def _named(fits: Callable[[str], bool]) -> Callable[[str], str | None]:
     """Return a function that checks a text of a name, a space and a reason; `fits` checks the name."""
 
@@ -151,8 +169,13 @@ _TEXTS: dict[str, Callable[[str], str | None]] = {
     Kind.TOPIC: lambda text: cut(clean(cut(text, 4 * bounds.TOPIC_BYTES)).strip(), bounds.TOPIC_BYTES),
     Kind.MODE: lambda text: clean(text) if len(text) <= CHANGES_CHARS else None,
     Kind.KICK: _named(is_name),
-    Kind.REDACT: _named(lambda id: bool(id) and clean_id(id) == id),
+    Kind.REDACT: _named(_is_id),
     Kind.ROOM_RENAMED: _named(is_room),
+    Kind.EDIT: _about(said),
+    Kind.REACT: _about(reaction_of),
+    Kind.UNREACT: _about(reaction_of),
+    Kind.PIN: _about(_line),
+    Kind.UNPIN: _about(reason_of),
     Kind.REDACTED: lambda text: "",
     Kind.EPHEMERAL: lambda text: None,  # no log has such an entry
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry
+from hubbub.model.entries import Entry, Said
 from hubbub.storage.sqlite import schema, trimming
 from hubbub.storage.sqlite.queries import sentence
 from hubbub.storage.sqlite.room_state import WrittenRoom
@@ -44,7 +47,7 @@ class ReplicaStore(Store):
                     self._apply(room, entry)
                 db.executemany(INSERT.replace("INSERT", "INSERT OR IGNORE"), rows)
                 for entry in fresh:
-                    self._overlay(room.id, entry.body)
+                    self._overlay(room.id, entry)
                 room.save(db, "OR IGNORE")
             db.execute("INSERT OR REPLACE INTO mark VALUES ('mirrored', ?)", (upto,))
             db.execute("COMMIT")
@@ -64,6 +67,19 @@ class ReplicaStore(Store):
         taken = self._db.execute("SELECT 1 FROM room WHERE name = ? AND key <> ?", (name, key)).fetchone()
         return self._room(key if taken else name, key)
 
+    def as_changed(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return entries of the original, each message with its text and tags as the copy has them, if it has them.
+
+        If the copy cannot be read, the entries are returned as they are.
+        """
+        numbers = json.dumps([entry.seq for entry in entries if type(entry.body) is Said])
+        try:
+            rows = list(self._entries("WHERE seq IN (SELECT value FROM json_each(?))", numbers))
+        except sqlite3.Error:
+            return entries
+        found = {one.seq: one for one in rows if type(one.body) is Said}
+        return [_as_in(found.get(entry.seq), entry) for entry in entries]
+
     @property
     def mirrored(self) -> int:
         """The number of the last message that was mirrored; 0 if there is none."""
@@ -80,3 +96,9 @@ class ReplicaStore(Store):
         except sqlite3.Error as error:
             self._recover()
             raise BrokerError(sentence(error)) from error
+
+
+def _as_in(copy: Entry | None, entry: Entry) -> Entry:
+    if copy is None or copy.id != entry.id:
+        return entry
+    return replace(entry, body=copy.body, tags=copy.tags)

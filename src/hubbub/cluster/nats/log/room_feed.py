@@ -355,8 +355,8 @@ class RoomFeed(RoomLog):
             self.recent.append(entry)
             if len(self.recent) == RECENT:
                 self.whole = False
-        elif target := target_of(entry.body):
-            shown = (overlaid(one, entry.body) if one.id == target else one for one in self.recent)
+        elif target_of(entry.body):
+            shown = (overlaid(one, entry) for one in self.recent)
             self.recent = deque((one for one in shown if type(one.body) is Said), RECENT)
 
     def doubt(self) -> None:

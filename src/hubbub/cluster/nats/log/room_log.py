@@ -13,8 +13,8 @@ from hubbub.cluster.nats.log.batches import WINDOW, EntryBatch, decode, end_of, 
 from hubbub.cluster.nats.log.stream_state import StreamState
 from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Entry, Redacted
-from hubbub.model.room.state import overlaid
+from hubbub.model.entries import Entry
+from hubbub.model.room.state import erased, quoted_by
 
 MOST = 16 * WINDOW  # maximum entry batches of a window; hubbub writes no larger one
 
@@ -52,9 +52,11 @@ class RoomLog:
 
     def shown(self, found: Iterable[Entry]) -> Iterator[Entry]:
         """Yield entries, each redacted one without its text and tags."""
-        gone = self.state.gone
         for one in found:
-            yield overlaid(one, Redacted(one.id)) if one.id in gone or one.id in self.sealed else one
+            yield erased(one) if self._is_gone(one.id) or self._is_gone(quoted_by(one)) else one
+
+    def _is_gone(self, id: str) -> bool:
+        return id in self.state.gone or id in self.sealed
 
     async def after(self, number: int) -> AsyncGenerator[Entry, None]:
         """Yield the entries that follow a number, oldest first. Raises BrokerError."""

@@ -15,6 +15,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.connection import NatsConnection
 from hubbub.cluster.nats.log.batches import STEP, decode, entries
@@ -22,6 +24,7 @@ from hubbub.cluster.nats.log.replica_store import ReplicaStore
 from hubbub.cluster.nats.messages import NatsMessage
 from hubbub.errors import BrokerError, HubbubError, SettingsError
 from hubbub.files import write_file_durably
+from hubbub.model.entries import Said
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.sqlite.broker import lock
 from hubbub.storage.sqlite.store import FILE
@@ -124,6 +127,17 @@ class SearchIndex:
         store = self._store
         assert store is not None
         return await self._do(lambda: store.answer(query))
+
+    async def as_changed(self, page: LogPage) -> LogPage:
+        """Return a page of the stream with the corrections and reactions that the copy has: the stream keeps the texts.
+
+        Entries that are not in the copy yet remain as they are.
+        """
+        said = [entry.seq for entry in page.entries if type(entry.body) is Said]
+        store = self._store
+        if not said or store is None:
+            return page
+        return replace(page, entries=await self._do(lambda: store.as_changed(page.entries)))
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -33,6 +33,7 @@ class StreamSearch:
         self.copy = SearchIndex(stream.link, folder)
         self._searches = SearchScheduler(lambda query, done: stream.ask(self._find(query), done), 1)
         self.begin, self.run, self.close = self.copy.begin, self.copy.run, self.copy.close
+        stream.as_changed = self.copy.as_changed
 
     @property
     def behind(self) -> int:

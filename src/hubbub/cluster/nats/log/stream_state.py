@@ -15,9 +15,9 @@ from hubbub.cluster.nats.log.batches import end_of, entry, line, message_of
 from hubbub.cluster.nats.log.packed_entries import UNKNOWN, PackedEntry, checked
 from hubbub.cluster.nats.subjects import room_of
 from hubbub.model.conversation import can_have_log
-from hubbub.model.entries import Entry, Joined, Kind, Said, TopicSet
+from hubbub.model.entries import Entry, Joined, Kind, Redacted, Said, TopicSet
 from hubbub.model.queries import OpenedRoom
-from hubbub.model.room.state import RoomState, Topic, target_of
+from hubbub.model.room.state import RoomState, Topic
 
 PART_CHARS = 128 * 1024  # characters of redacted ids that are stored as a message of their own
 
@@ -97,8 +97,8 @@ class StreamState:
         if type(made.body) is Said:
             return False
         changed = self.room.apply(made)
-        if target := target_of(made.body):
-            self.gone[target] = None
+        if isinstance(made.body, Redacted):
+            self.gone[made.body.target] = None
             changed = True
         if changed:
             self.ruling = message_of(made.seq)

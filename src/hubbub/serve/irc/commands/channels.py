@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from hubbub.chat import moderation
+from hubbub.chat import messages, moderation
+from hubbub.chat.messages import Which
 from hubbub.chat.private_history import Conversation
 from hubbub.chat.read_markers import ReadMarkers
 from hubbub.chat.session import Room
@@ -268,7 +269,7 @@ def redact(client: IrcClient, params: list[str]) -> None:
         client.emit(client.line("FAIL", "REDACT", code, target, id, refusal.text))
 
     reason = params[2] if len(params) > 2 else ""
-    moderation.redact(client.hub, client.session, room, id, reason, refuse)
+    messages.redact(client.hub, client.session, room, Which(id=id), refuse, reason)
 
 
 def _redactable(client: IrcClient, target: str) -> Room | Conversation | None:

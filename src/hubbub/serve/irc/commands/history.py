@@ -15,7 +15,7 @@ from msgspec import Struct
 from hubbub.chat.session import Parties
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.entries import Said
+from hubbub.model.entries import Edited, Said
 from hubbub.model.events import HistoryShown, PrivateShown
 from hubbub.model.queries import Around, LogPage
 from hubbub.serve.irc.client import IrcClient
@@ -164,7 +164,8 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
             client.emit(wire.line(server, "FAIL", "CHATHISTORY", "MESSAGE_ERROR", verb, target, why))
             return
         ref = client.new_ref() if "batch" in client.caps else ""
-        entries = hub.private_history.shown(session, page).entries
+        # The corrected messages have their new texts already.
+        entries = [one for one in hub.private_history.shown(session, page).entries if type(one.body) is not Edited]
         lines = [line for entry in entries for line in client.form.lines(entry, ref)]
         client.emit(*_in_batch(client, ref, target, lines))
         if parties:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from hubbub.chat import direct
+from hubbub.chat import direct, messages
+from hubbub.chat.messages import Which
 from hubbub.chat.session import Room
 from hubbub.errors import Refused
 from hubbub.model.access import Action
@@ -13,7 +14,7 @@ from hubbub.serve.irc.client import IrcClient
 from hubbub.serve.irc.commands.channels import find_room
 from hubbub.text import refusals
 from hubbub.text.cleaning import clean, clean_exactly, is_blank
-from hubbub.text.tags import of_client
+from hubbub.text.tags import REACT, UNREACT, of_client, of_name, reply_to, without
 from hubbub.wire.irc import lines as wire
 from hubbub.wire.irc.encoder import channel
 from hubbub.wire.irc.numerics import REFUSALS
@@ -107,10 +108,36 @@ def _say_in(client: IrcClient, target: str, text: str, kind: Kind, tags: str) ->
     if session not in room.sessions:
         hub.say_from_outside(session, room, text, kind, "irc", tags)
         return
+    if kind is Kind.EPHEMERAL and not text and reply_to(tags) and _react(client, room, tags, label):
+        return
     if kind is Kind.EPHEMERAL:
         direct.signal(hub, session, room.name, tags, label, text)
     else:
-        hub.say(session, text, room.name, kind, tags=tags)
+        messages.say(hub, session, text, room.name, kind, tags=tags)
+
+
+def _react(client: IrcClient, room: Room, tags: str, label: str) -> bool:
+    """Store a reaction, if the tags of a TAGMSG are one to a message of the room; return whether they are one.
+
+    A reaction to a message that is not in the log is sent on like any other TAGMSG.
+    """
+    added, taken = of_name(tags, REACT), of_name(tags, UNREACT)
+    if bool(added) == bool(taken):  # never both, says the specification
+        return False
+    hub, session = client.hub, client.session
+    hub.check(session, Action.SIGNAL, room)
+    rest = without(tags, REACT, UNREACT)
+
+    def refuse(refusal: Refused) -> None:
+        if refusal.code == refusals.NO_SUCH_MESSAGE.code:
+            direct.signal(hub, session, room.name, tags, label)
+        else:
+            hub.refuse(session, refusal, label, room.name)
+
+    session.label, before = session.label or label, session.label
+    messages.react(hub, session, room, Which(id=reply_to(tags)), added or taken, bool(added), refuse, rest)
+    session.label = before
+    return True
 
 
 def _say_to_status(  # noqa: PLR0913 - the parts of one message

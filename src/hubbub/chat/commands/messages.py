@@ -1,0 +1,114 @@
+"""The slash commands for messages that were said: rows of the table of commands (chat/commands/slash.py)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hubbub.chat import messages
+from hubbub.chat.commands.moderation import SlashCommand
+from hubbub.chat.messages import LOOKED_AT, Which
+from hubbub.errors import Refused
+from hubbub.model.events import Notice
+from hubbub.text import refusals
+from hubbub.text.cleaning import clean
+
+if TYPE_CHECKING:
+    from hubbub.chat.hub import Hub
+    from hubbub.chat.session import Session
+
+THUMB = "👍"  # the reaction of /+ and /+1
+_SEQ_DIGITS = 18  # of the longest number of an entry
+
+
+def _split(argument: str) -> tuple[Which | None, str]:
+    """Return the message that the first word of an argument names, and the rest; None if it may be a part of a text.
+
+    The word is the number of a message after a `#`, or the nick of its author.
+    """
+    first, _, rest = argument.partition(" ")
+    number = first.removeprefix("#")
+    if number != first and number.isdecimal() and len(number) <= _SEQ_DIGITS:
+        return Which(seq=int(number)), rest.strip()
+    name = clean(first).removeprefix("@").rstrip(":,")
+    return (Which(name=name) if name else None), rest.strip()
+
+
+def _answer(hub: Hub, session: Session, argument: str) -> None:
+    room, refuse = hub.rooms.of(session), partial(hub.refuse, session)
+    which, rest = _split(argument)
+    newest = Which(own=False)
+    if which is None or not rest:
+        messages.answer(hub, session, room, newest, argument, refuse)
+        return
+
+    def refuse_or_answer(refusal: Refused) -> None:
+        """Take the first word for a part of the text if nobody of that name has said anything."""
+        if which.name and refusal.code == refusals.NO_SUCH_MESSAGE.code:
+            messages.answer(hub, session, room, newest, argument, refuse)
+        else:
+            refuse(refusal)
+
+    messages.answer(hub, session, room, which, rest, refuse_or_answer)
+
+
+def _correct(hub: Hub, session: Session, argument: str) -> None:
+    which, rest = _split(argument)
+    if which is None or not which.seq or not rest:
+        which, rest = Which(own=True), argument
+    messages.correct(hub, session, hub.rooms.of(session), which, rest, partial(hub.refuse, session))
+
+
+def _delete(hub: Hub, session: Session, argument: str) -> None:
+    words = argument.split()
+    number = words.pop() if words and words[-1].isdecimal() else "1"
+    private = words.pop(0) if words and words[0].startswith("@") else ""
+    if len(words) > (0 if private else 1):
+        raise refusals.ARGUMENT_INVALID(synopsis=ROWS[2].synopsis)
+    if not (len(number) < 5 and 1 <= int(number) <= LOOKED_AT):
+        raise refusals.NUMBER_INVALID(command="delete", limit=LOOKED_AT)
+    room = hub.private_history.room_with(session, private) if private else hub.rooms.of(session)
+    name = "".join(words)
+    which = Which(name=name, own=None if name else True, number=int(number))
+    messages.redact(hub, session, room, which, partial(hub.refuse, session))
+
+
+def _react(on: bool, hub: Hub, session: Session, argument: str) -> None:
+    reaction, _, rest = argument.partition(" ")
+    which = (_split(rest.strip())[0] if rest else None) or Which(own=False)
+    if reaction in ("", "1"):
+        reaction = THUMB
+    messages.react(hub, session, hub.rooms.of(session), which, reaction, on, partial(hub.refuse, session))
+
+
+def _pin(hub: Hub, session: Session, argument: str) -> None:
+    which = (_split(argument)[0] if argument else None) or Which()
+    messages.pin(hub, session, hub.rooms.of(session), which, partial(hub.refuse, session))
+
+
+def _unpin(hub: Hub, session: Session, argument: str) -> None:
+    room = hub.rooms.of(session)
+    pins = list(reversed(room.state.pins))
+    if not (argument or "1").isdecimal() or not 1 <= int((argument or "1")[:9]) <= len(pins):
+        raise refusals.NOT_PINNED()
+    messages.unpin(hub, session, room, pins[int(argument or "1") - 1])
+
+
+def _pins(hub: Hub, session: Session, _: str) -> None:
+    pins = hub.rooms.of(session).state.pins.values()
+    lines = [f"{number}. {pin.text}" for number, pin in enumerate(reversed(pins), 1)]
+    hub.reply(session, Notice(tuple(lines or ["No message is pinned here"])))
+
+
+ROWS = (
+    SlashCommand("re", "[NAME] TEXT", "Answer the last message of somebody else, or of NAME.", _answer),
+    SlashCommand("fix", "TEXT", "Give your last message a new text; s/old/new/ changes a part of it.", _correct),
+    SlashCommand("delete", "[@NAME] [N]", "Delete your last or Nth last message, or one to NAME.", _delete),
+    SlashCommand(
+        "+", "[EMOJI] [NAME]", f"React to the last message of somebody else; {THUMB} by default.", partial(_react, True)
+    ),
+    SlashCommand("-", "[EMOJI] [NAME]", "Take a reaction back.", partial(_react, False), "messages"),
+    SlashCommand("pins", "", "List the pinned messages of the room.", _pins, "messages"),
+    SlashCommand("pin", "[NAME]", "Pin the last message, or that of NAME.", _pin, "messages"),
+    SlashCommand("unpin", "[N]", "Take the newest pin away, or the Nth of /pins.", _unpin, "messages"),
+)

@@ -1,0 +1,61 @@
+"""The reactions to a message, as a tag of its entry: the nicks of those who reacted, by reaction.
+
+They follow from the log, in which each reaction is an entry; only storages that change messages in place store the tag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hubbub.text.names import key_of
+from hubbub.text.tags import REACTIONS, escape, join, unescape, value, without
+
+MOST = 20  # different reactions to one message; others have no effect
+MOST_NICKS = 1_000  # of all reactions to one message
+
+_decode = msgspec.json.Decoder(dict[str, list[str]]).decode
+
+
+def read(tags: str) -> Mapping[str, list[str]]:
+    """Return the nicks of those who reacted by reaction, the oldest first; damaged ones are none."""
+    if not (text := value(tags, REACTIONS)):
+        return {}
+    try:
+        return _decode(unescape(text))
+    except msgspec.DecodeError:
+        return {}
+
+
+def has_room(tags: str, reaction: str) -> bool:
+    """Return whether one more reaction of this form can be added."""
+    known = read(tags)
+    return sum(map(len, known.values())) < MOST_NICKS and (reaction in known or len(known) < MOST)
+
+
+def add(tags: str, reaction: str, nick: str) -> str:
+    """Return tags with the reaction of a user, who has each reaction at most once."""
+    known = {**read(tags)}
+    others = _others(known, reaction, nick)
+    if len(others) < len(known.get(reaction, ())) or not has_room(tags, reaction):
+        return tags
+    known[reaction] = [*others, nick]
+    return _write(tags, known)
+
+
+def remove(tags: str, reaction: str, nick: str) -> str:
+    """Return tags without the reaction of a user."""
+    known = {**read(tags)}
+    known[reaction] = _others(known, reaction, nick)
+    return _write(tags, known)
+
+
+def _others(known: Mapping[str, list[str]], reaction: str, nick: str) -> list[str]:
+    return [one for one in known.get(reaction, ()) if key_of(one) != key_of(nick)]
+
+
+def _write(tags: str, known: Mapping[str, list[str]]) -> str:
+    left = {reaction: nicks for reaction, nicks in known.items() if nicks}
+    text = escape(msgspec.json.encode(left).decode()) if left else ""
+    return join(without(tags, REACTIONS), f"{REACTIONS}={text}" if text else "")

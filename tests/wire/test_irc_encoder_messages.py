@@ -1,0 +1,52 @@
+"""Corrections, answers, reactions and pins as IRC lines, for clients with and without message tags."""
+
+from __future__ import annotations
+
+import pytest
+
+from hubbub.model.entries import Body, Edited, Entry, Kind, Pinned, Quote, Reacted, Said, Unpinned, Unreacted
+from hubbub.wire.irc.encoder import form_of
+
+PLAIN, TAGS = form_of(frozenset()), form_of(frozenset({"message-tags"}))
+ECHO = form_of(frozenset({"message-tags", "echo-message"}))
+ANN = ":Ann!~nc@ann.nc"
+
+
+def entry(body: Body, tags: str = "", quote: Quote | None = None) -> Entry:
+    return Entry("ops", 7, 5, 1.0, "Ann", "x.7", body, "~nc@ann.nc", tags, quote=quote)
+
+
+def lines(form: object, one: Entry) -> list[str]:
+    return form.encode(one).decode().split("\r\n")[:-1]  # type: ignore[attr-defined]
+
+
+def test_correction_is_a_message_with_a_star_that_answers_the_corrected_one() -> None:
+    corrected = entry(Edited("x.1", "tea at 5\nor 6"), "format=1b.2o")
+    assert lines(PLAIN, corrected) == [f"{ANN} PRIVMSG #ops :* tea at 5", f"{ANN} PRIVMSG #ops :or 6"]
+    assert lines(TAGS, entry(Edited("x.1", "tea"))) == [f"@msgid=x.7;+reply=x.1 {ANN} PRIVMSG #ops :* tea"]
+
+
+@pytest.mark.parametrize(("text", "plain"), [("yes", "Bo: yes"), ("bo: yes", "bo: yes"), ("yes\nno", "Bo: yes|Bo: no")])
+def test_answer_names_its_addressee_where_the_tag_is_not_shown(text: str, plain: str) -> None:
+    answer = entry(Said(text), "+reply=x.1", Quote("Bo", "tea"))
+    assert lines(PLAIN, answer) == [f"{ANN} PRIVMSG #ops :{one}" for one in plain.split("|")]
+    assert lines(TAGS, answer)[0] == f"@msgid=x.7;+reply=x.1 {ANN} PRIVMSG #ops :{text.split(chr(10))[0]}"
+
+
+def test_reaction_is_a_message_of_tags() -> None:
+    assert lines(PLAIN, entry(Reacted("x.1", "👍"))) == []
+    assert lines(TAGS, entry(Reacted("x 1", "👍"))) == [f"@msgid=x.7;+reply=x\\s1;+draft/react=👍 {ANN} TAGMSG #ops"]
+    back = entry(Unreacted("x.1", "👍"), "+draft/reply=x.1;+typing=done")
+    expected = f"@msgid=x.7;+draft/reply=x.1;+typing=done;+draft/unreact=👍 {ANN} TAGMSG #ops"
+    assert lines(TAGS, back) == [expected]
+
+
+@pytest.mark.parametrize("body", [Edited("x.1", "tea"), Reacted("x.1", "👍"), Unreacted("x.1", "👍"), Said("tea")])
+def test_author_is_shown_these_with_echo_message_only(body: Body) -> None:
+    assert TAGS.encode_own(entry(body)) == b"" and ECHO.encode_own(entry(body)) == ECHO.encode(entry(body)) != b""
+
+
+def test_pin_is_a_notice() -> None:
+    assert lines(PLAIN, entry(Pinned("x.1", "Bo: tea"))) == ["NOTICE #ops :Ann has pinned a message of Bo: tea"]
+    assert lines(PLAIN, entry(Unpinned("x.1"))) == ["NOTICE #ops :Ann has taken a pin away"]
+    assert Kind.PIN == entry(Pinned("x.1", "Bo: tea")).kind
