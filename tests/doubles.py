@@ -192,7 +192,10 @@ class FakeBroker:
                 shown = [(name, "" if name in mute else self.state(name).topic.text) for name in names[: query.limit]]
                 return RoomList(shown, len(names))
             case After():
-                found = [entry for entry in self.of(query.room) if query.seq < entry.seq <= query.upto]
+                log = (
+                    [one for one in self.log if one.room_id == query.room_id] if query.room_id else self.of(query.room)
+                )
+                found = [entry for entry in log if query.seq < entry.seq <= query.upto]
                 found = [entry for entry in found if not query.said or entry.kind in SAID]
                 return LogPage(found[: min(query.limit, self.page)], len(found) > min(query.limit, self.page))
             case Around():

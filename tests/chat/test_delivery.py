@@ -4,9 +4,10 @@ import pytest
 
 from doubles import House, Look, Peer
 from hubbub.chat.delivery import PAGE
+from hubbub.model.entries import Kind
 from hubbub.model.events import HistoryShown, Notice, Private, RoomEntered
 from hubbub.model.queries import After
-from records import text_in
+from records import draft_of, text_in
 
 TIGHT = {"recent": 1}  # bytes of memory: the newest chunk alone is kept
 
@@ -132,6 +133,26 @@ def test_big_batch_is_several_writes() -> None:
 
 
 # --- from the log ---------------------------------------------------------------------------------------------
+
+
+def test_entries_are_read_from_their_room_although_another_one_has_its_name_by_now() -> None:
+    house = House(**TIGHT)
+    al, bo = house.enter("Al", "Bo")
+    al.types("/join ops")
+    bo.types("/join ops")
+    house.settle()
+    bo.stall()
+    say(house, al, *"1234567")
+    bo.sees()
+    bo.read()
+    assert bo.session.reading
+    rename = draft_of("ops", Kind.ROOM_RENAMED, "Al", "dev", "al.1", room_id="ops")
+    house.commit(house.broker.store([rename, draft_of("ops", Kind.MESSAGE, "Zoe", "not for Bo", "zoe.1")]))
+    house.settle()
+    assert [seen for seen in bo.sees() if isinstance(seen, str)] == [
+        *(f"Al: {number}" for number in range(1, 8)),
+        "Al ~ dev",
+    ]
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 1000])

@@ -272,7 +272,8 @@ class Delivery:
         session.reading = True
         upto = room.newest_uncached()
         # The session has access already, as a member or as a watcher, so the read needs no permission check.
-        self._query(After(room.name, cursor.seq, upto, PAGE, viewer=SYSTEM), done)
+        # It asks by the id: the room may be renamed, and another one may have the name, before the log is read.
+        self._query(After(room.name, cursor.seq, upto, PAGE, room_id=room.id, viewer=SYSTEM), done)
 
     def _remember(self, room: Room, batch: CommittedBatch) -> None:
         """Keep a batch in memory, and drop the oldest ones of all rooms above `Limits.recent` bytes."""

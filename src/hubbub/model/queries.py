@@ -31,13 +31,17 @@ class Latest(_Query, frozen=True):
 
 
 class After(_Query, frozen=True):
-    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`."""
+    """Up to `limit` entries after number `seq` up to number `upto`: of all kinds, or messages alone if `said`.
+
+    With `room_id` the room with that id is read, whatever its name is by then; only SYSTEM may ask so.
+    """
 
     room: str
     seq: int
     upto: int
     limit: int
     said: bool = False
+    room_id: str = ""
 
 
 class Since(_Query, frozen=True):

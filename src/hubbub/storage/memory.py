@@ -206,7 +206,8 @@ class MemoryBroker:
     def _answer(self, query: LogQuery) -> LogPage:
         match query:
             case After():
-                entries = (e for e in self._entries(query.room) if query.seq < e.seq <= query.upto)
+                room = self._by_id.get(query.room_id) if query.room_id else self._rooms.get(query.room)
+                entries = (e for e in (room.log if room else ()) if query.seq < e.seq <= query.upto)
                 entries = (e for e in entries if type(e.body) is Said or not query.said)
                 return page(False, entries, query.limit)
             case Since():

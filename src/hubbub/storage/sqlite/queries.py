@@ -199,11 +199,12 @@ class QueryReader(EntryReader):
 
     def _after(self, query: After) -> LogPage:
         kinds = f"AND {SAID}" if query.said else ""
+        which = "key" if query.room_id else "name"
         where = (
-            f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND seq > ? AND seq <= ? "
+            f"WHERE entry.room = (SELECT id FROM room WHERE {which} = ?) {kinds} AND seq > ? AND seq <= ? "
             "ORDER BY seq LIMIT ?"
         )
-        entries = self._entries(where, query.room, query.seq, query.upto, query.limit + 1)
+        entries = self._entries(where, query.room_id or query.room, query.seq, query.upto, query.limit + 1)
         return page(False, entries, query.limit)
 
     def _around(self, query: Around) -> LogPage:
@@ -282,8 +283,10 @@ class QueryReader(EntryReader):
                 said = (entry for entry in newest if type(entry.body) is Said and words.are_in(text_of(entry.body)))
                 return page(True, said if words else (), query.limit)
             case After():
-                until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, query.room))
-                return page(False, (e for e in until if type(e.body) is Said or not query.said), query.limit)
+                room = None if query.room_id else query.room
+                until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, room))
+                mine = (e for e in until if query.room_id in ("", e.room_id))
+                return page(False, (e for e in mine if type(e.body) is Said or not query.said), query.limit)
             case Since():
                 found = (e for e in self._walk(1, False, query.room) if query.time <= e.time <= query.until)
                 return page(False, (entry for entry in found if type(entry.body) is Said), query.limit)

@@ -166,7 +166,7 @@ class Publisher:
         """Return the feed of a draft's room, once it can be followed. Raises BrokerError if a server's disk is full."""
         while True:
             try:
-                return await self._following.room_of(draft)
+                return await self._following.room_of(draft.room_id, draft.room)
             except BrokerError as error:
                 if is_full(error):
                     raise

@@ -30,7 +30,7 @@ from hubbub.cluster.nats.messages import GONE, NatsMessage
 from hubbub.cluster.nats.subjects import encode_name
 from hubbub.cluster.nats.supervisor import Supervisor
 from hubbub.errors import BrokerError
-from hubbub.model.entries import Draft, Entry
+from hubbub.model.entries import Entry
 
 log = logging.getLogger("hubbub")
 
@@ -89,9 +89,8 @@ class Subscriptions:
             self._found[name] = feed
         return feed
 
-    async def room_of(self, draft: Draft) -> RoomFeed:
-        """Return the feed of a draft's room, and follow the room. Raises BrokerError."""
-        key, name = draft.room_id, draft.room
+    async def room_of(self, key: str, name: str) -> RoomFeed:
+        """Return the feed of the room with an id, or of that with the name if there is none. Raises BrokerError."""
         feed = self.feeds.get(key) or await self.room(name, make=not key)
         if feed and key in ("", feed.state.key):
             return feed
