@@ -435,6 +435,9 @@ class FakeStays:
     def all(self, done: Callable[[Sequence[Stay] | BrokerError], None]) -> None:
         done(BrokerError(self.fault) if self.fault else list(self.known.values()))
 
+    def get(self, account: str, done: Callable[[Stay | None], None]) -> None:
+        done(self.known.get(account))
+
     def claim(self, stay: Stay, done: Callable[[bool], None]) -> None:
         self.asked.append(lambda: done(not self.lost))
 

@@ -91,6 +91,18 @@ def test_of_two_nodes_one_claims_a_stay_and_the_other_one_may_still_store_it() -
     assert kept.all() == [] and one.idle and two.idle
 
 
+def test_a_node_that_reads_one_stay_may_claim_it() -> None:
+    kept = Kept()
+    kept.stays.keep("ann", stay("ann", "lobby"))
+    kept.loop.run()
+    other, found = kept.another(), list[Stay | None]()
+    other.get("ann", found.append)
+    other.get("bo", found.append)
+    kept.loop.run()
+    assert found == [stay("ann", "lobby"), None]
+    assert kept.claims(stay("ann", "lobby"), other, kept.stays) == [True, False]
+
+
 def test_a_store_that_is_away_loses_one_change_and_takes_the_next_one() -> None:
     kept = Kept()
     kept.store.broken = True

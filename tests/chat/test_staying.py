@@ -331,6 +331,44 @@ def test_somebody_who_is_on_another_node_is_stored_by_that_node() -> None:
     assert not inn.stays.kept
 
 
+def visit(inn: Inn, user: User, home: str = "n2-1.") -> User:
+    """Let a user be on another node as well; return the home there."""
+    joined = inn.hub.rooms.loaded["lobby"].members[user]
+    return inn.hub.remote.add(Person("Ann", user.host, id="idann", id_prefix=home, rooms=("lobby",), joins=(joined,)))
+
+
+@pytest.mark.parametrize("how", ["taken over", "unknown", "another node is faster", "not any more"])
+def test_a_node_takes_over_those_who_stayed_on_a_node_that_is_gone(how: str) -> None:
+    inn = Inn()
+    host = inn.away("Ann").host
+    stay, log = inn.stays.known.pop("idann"), list(inn.house.broker.log)
+    inn.crash()  # and here is a node that has never had them
+    home = inn.hub.remote.add(Person("Ann", host, id="idann", id_prefix="n2-1.", rooms=("lobby",), joins=(1,)))
+    inn.stays.known = {} if how == "unknown" else {"idann": stay}
+    inn.stays.lost = how == "another node is faster"
+    if how == "not any more":
+        inn.accounts.add("Ann")
+    user = inn.hub.remote.user_at(home)
+    user.account = None  # this node heard of them before it had read the accounts
+    assert inn.hub.staying.keeps(user) is (how != "not any more")
+    inn.hub.staying.take_over(user)
+    assert not inn.stays.asked, "they are still there"
+    inn.hub.remote.remove(home)
+    inn.hub.staying.take_over(user)
+    inn.settle()
+    assert inn.members() == (["Ann"] if how == "taken over" else []) and inn.house.broker.log == log
+
+
+def test_the_time_counts_from_the_leave_of_another_node() -> None:
+    inn = Inn()
+    user = inn.away("Ann")
+    home = visit(inn, user)
+    inn.house.now += DAY
+    inn.hub.remote.remove(home)
+    inn.pass_time()
+    assert user.present and inn.stays.known["idann"].since == NOON + DAY
+
+
 def test_stays_that_cannot_be_read_are_an_error() -> None:
     inn = Inn()
     inn.stays.fault = "away"

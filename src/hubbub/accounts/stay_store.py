@@ -67,6 +67,18 @@ class StayStore:
 
         self._store.items(PREFIX, 0, MAX_ITEMS, read)
 
+    def get(self, account: str, done: Callable[[Stay | None], None]) -> None:
+        """Call `done` later with the stay of the account with an id; None if there is none, or it cannot be read."""
+
+        def read(item: Item | BrokerError | None) -> None:
+            if isinstance(item, Item):
+                self._revisions[account] = item.revision
+                done(_stay(account, item))
+            else:
+                done(None)
+
+        self._store.get(PREFIX + account, read)
+
     def claim(self, stay: Stay, done: Callable[[bool], None]) -> None:
         """Call `done` later, with True for one of all nodes that have read this stay: the item gets a new revision."""
         id = stay.account

@@ -183,6 +183,10 @@ class RemoteUsers:
         del self._homes[user]
         if not user.is_remote:
             self._places.end(user)
+            if not user.sessions:  # they stay here, and have left the last other node now
+                user.left_at = self._core.clock()
+                user.given = {room.id: room.end.seq for room in user.rooms.values()}
+                self._core.on_user_changed(user)
         elif user in self._gone_on:
             self._leave(user, self._gone_on[user])
         else:

@@ -18,7 +18,7 @@ from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.rooms import Rooms
 from hubbub.chat.session import Room, User
 from hubbub.errors import BrokerError, Refused
-from hubbub.model.account import Account
+from hubbub.model.account import Account, id_of
 from hubbub.model.events import Event
 
 SOON = 1.0  # seconds until a change is stored: a user who joins many rooms costs one write
@@ -62,6 +62,10 @@ class Stays(Protocol):
 
     def all(self, done: Callable[[Sequence[Stay] | BrokerError], None]) -> None:
         """Call `done` later with the stays: a bounded number of them, those that were changed last."""
+        ...
+
+    def get(self, account: str, done: Callable[[Stay | None], None]) -> None:
+        """Call `done` later with the stay of the account with an id; None if there is none, or it cannot be read."""
         ...
 
     def keep(self, account: str, stay: Stay | None) -> None:
@@ -166,6 +170,25 @@ class Staying:
         for user in list(self._core.owners.values()) if self.seconds else ():
             if user.left_at <= before and self._is_alone(user):
                 self._users.end_stay(user, TOO_LONG)
+
+    # --- after the end of another node ------------------------------------------------------------------------------
+
+    def keeps(self, user: User) -> bool:
+        """Return whether a user stays without a session, so that another node takes them over if theirs is gone."""
+        # Not that of the user: other nodes are heard before the accounts are read.
+        account = self._core.nicks.accounts.find(user.nick) if self.store else None
+        return bool(account and account.host == user.host and account.stays and account.is_open(self._core.clock()))
+
+    def take_over(self, user: User) -> None:
+        """Let a user come here whose last node is gone, unless they do not stay, or another node is faster."""
+        store = self.store
+
+        def read(stay: Stay | None) -> None:
+            if stay and store and (account := self._account_of(stay)):
+                store.claim(stay, partial(self._claimed, account, stay, lambda: None))
+
+        if store and self.keeps(user) and not user.present:
+            store.get(id_of(user.host), read)
 
     # --- after a restart --------------------------------------------------------------------------------------------
 

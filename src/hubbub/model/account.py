@@ -75,6 +75,11 @@ def host_of(id: str) -> str:
     return f"~user@{id}{SUFFIX}"
 
 
+def id_of(host: str) -> str:
+    """Return the id of the account whose owner has a public host."""
+    return host.removesuffix(SUFFIX).rpartition("@")[2]
+
+
 def is_account(host: str) -> bool:
     """Return whether a host is that of the owner of an account; their nick is the name of the account."""
     return host.endswith(SUFFIX)

@@ -257,7 +257,9 @@ class Presence:
         """Remove a node and all its users."""
         del self.peers[node]
         for home in peer.people.values():
+            user = self._hub.remote.user_at(home)
             self._remove(home)
+            self._hub.staying.take_over(user)
 
     def _remove(self, home: User) -> None:
         self._hub.remote.remove(home)
@@ -269,7 +271,7 @@ class Presence:
         The ids follow from the joins that the leaves end, so that nobody leaves twice.
         """
         user = self._hub.remote.user_at(home)
-        if not user.is_remote or len(self._hub.remote.homes(user)) > 1:
+        if not user.is_remote or len(self._hub.remote.homes(user)) > 1 or self._hub.staying.keeps(user):
             return
         places = self._hub.remote.places(user)
         first = min(places.values(), default=0)
