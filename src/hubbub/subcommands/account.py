@@ -142,7 +142,10 @@ def passwd(file: str | None, name: str, **flags: Any) -> None:
 @click.option("--remove", default="", metavar="FINGERPRINT", help="Let it log in no more.")
 @name_argument
 def certificate(file: str | None, name: str, add: str, remove: str, **flags: Any) -> None:
-    """Print the client certificates of NAME, with which IRC clients log in (--tls-client-ca), or change them."""
+    """Print or change the client certificates of NAME.
+
+    With them, IRC clients log in; see --tls-client-ca of `hubbub serve`.
+    """
 
     async def task(accounts: AccountRegistry) -> Account:
         one = _known(accounts, name)
