@@ -21,10 +21,12 @@ from hubbub.brokers import clustered
 from hubbub.cluster.nats import streams
 from hubbub.cluster.nats.broker import JetStreamBroker
 from hubbub.cluster.nats.connection import NatsConnection, NatsCredentials, Unsent
-from hubbub.model.entries import Entry, Kind, Left
+from hubbub.errors import SettingsError
+from hubbub.model.entries import Entry, Kind, Left, Said
 from hubbub.storage.retention import Retention
 from hubbub.storage.sqlite.archive import Archive
 from hubbub.storage.sqlite.store import COPY, FILE, Store
+from hubbub.tools import transfer
 from nats_servers import NatsServers
 from programs import HUBBUB, SECONDS, environment, hubbub, sentence, serving
 from records import changed, draft_of, entry_of, text_in, topic_of
@@ -625,3 +627,22 @@ def test_import_that_is_begun_again_knows_the_events_of_users_in_each_room(tmp_p
             part.write_text("".join(whole.read_text("utf-8").splitlines(keepends=True)[: count + 1]), "utf-8")
             imported(place, part)
         assert lines(exported(place, tmp_path / "back.jsonl")) == lines(whole)
+
+
+def test_private_messages_are_exported_only_on_demand(tmp_path: Path) -> None:
+    one = Entry("ops", 1, 0, 6.0, "Ann", "x.1", Said("hi"))
+    private = Entry("@a+b", 2, 0, 6.0, "Ann", "x.2", Said("psst"))
+    for demanded in (False, True):
+        target = tmp_path / f"{demanded}.jsonl"
+        with transfer.output(str(target), demanded) as output:
+            output.begin()
+            output.write([one, private])
+        assert output.withheld == (not demanded)
+        assert ("@a+b" in target.read_text()) is demanded
+        # An interrupted export goes on with the same choice only.
+        target.rename(f"{target}.part")
+        with pytest.raises(SettingsError, match="--private"), transfer.output(str(target), not demanded):
+            pass
+        with transfer.output(str(target), demanded) as output:
+            output.write([one, private])
+        assert target.read_text().count("x.1") == 1

@@ -22,8 +22,9 @@ from hubbub.tools import transfer
 )
 @settings_options(WHERE)
 @click.option("--salvage", is_flag=True, help="Export whatever can still be read of a damaged log in --data.")
+@click.option("--private", is_flag=True, help="Export the private messages of people with accounts as well.")
 @click.argument("target", metavar="[FILE]", default="-")
-def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -> None:
+def export_command(file: str | None, target: str, salvage: bool, private: bool, **flags: Any) -> None:
     """Export a log to FILE or standard output.
 
     Each line is a JSON object. The server may keep running; entries that it stores after the start of the export are
@@ -31,10 +32,10 @@ def export_command(file: str | None, target: str, salvage: bool, **flags: Any) -
     out, and the exit code is then 1, unless --salvage is given.
     """
     settings = config.read(flags, file)
-    with progress_bar("Exporting") as progress, transfer.output(target) as output:
+    with progress_bar("Exporting") as progress, transfer.output(target, private) as output:
         done = transfer.export(settings, output, progress, salvage)
     if target != "-":
-        click.echo(f"{counted(done.entries)} in {target}.")
+        click.echo(f"{counted(done.entries - output.withheld)} in {target}.")
     if done.left_out:
         text = f"{counted(done.left_out)} left out because of damage. All others were exported."
         if not salvage:

@@ -38,7 +38,7 @@ class MessagesOf(Output):
     """
 
     def __init__(self, file: IO[bytes], account: Account) -> None:
-        super().__init__(file)
+        super().__init__(file, private=True)
         self._host = account.host
 
     def begin(self) -> None:

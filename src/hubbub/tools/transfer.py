@@ -45,11 +45,12 @@ BUFFER = 1024 * 1024  # bytes that are written at once
 Progress = Callable[[int, int], None]  # called with the amount that is done, and the total (0 if unknown)
 
 
-class Header(msgspec.Struct, frozen=True):
-    """The first line of an export."""
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The first line of an export. `private`: it has the private messages as well."""
 
     hubbub: str
     version: Annotated[int, msgspec.Meta(ge=1)]
+    private: bool = False
 
 
 class ExportedLine(msgspec.Struct, frozen=True):
@@ -104,11 +105,14 @@ class Output:
         part: the name of the file until the export is complete.
         seq: the number of the last entry in it, 0 if there is none.
         id: the id of that entry; in another log, the same number has another id.
+        private: whether private messages are written, too.
 
     """
 
-    def __init__(self, file: IO[bytes], part: str = "", seq: int = 0, id: str = "") -> None:
+    def __init__(self, file: IO[bytes], part: str = "", seq: int = 0, id: str = "", private: bool = False) -> None:
         self._file = file
+        self._private = private
+        self.withheld = 0  # private messages that were not written
         self._part = part
         self._seq = seq
         self._id = id
@@ -117,7 +121,7 @@ class Output:
     def begin(self) -> None:
         """Write the header, unless the file already has one."""
         if not self._seq:
-            self._file.write(_encoder.encode(Header("export", VERSION)) + b"\n")
+            self._file.write(_encoder.encode(Header("export", VERSION, self._private)) + b"\n")
 
     def write(self, entries: list[Entry]) -> None:
         """Write those of the given entries that the file does not have yet.
@@ -130,7 +134,9 @@ class Output:
                 raise SettingsError(
                     f"The file {self._part} belongs to another log or to an older state of this one. Remove it."
                 )
-        rest = [entry for entry in entries if entry.seq > self._seq]
+        allowed = [entry for entry in entries if self._private or not is_conversation(entry.room)]
+        self.withheld += len(entries) - len(allowed)
+        rest = [entry for entry in allowed if entry.seq > self._seq]
         self._file.write(_encoder.encode_lines([_exported(record(entry)) for entry in rest]))
 
 
@@ -139,22 +145,31 @@ def _exported(one: Record) -> ExportedLine:
 
 
 @contextlib.contextmanager
-def output(target: str) -> Iterator[Output]:
+def output(target: str, private: bool = False) -> Iterator[Output]:
     """Open the output of an export, `-` for standard output; a file gets its name when the export is complete.
 
+    Args:
+        target: the name of the file.
+        private: whether private messages are written, too.
+
     Raises:
-        SettingsError: the output cannot be written.
+        SettingsError: the output cannot be written, or an interrupted export in it was begun with another `private`.
 
     """
     part = f"{target}.part"
     try:
         if target == "-":
-            yield Output(sys.stdout.buffer)
+            yield Output(sys.stdout.buffer, private=private)
             sys.stdout.buffer.flush()
             return
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)  # it has private rooms too
         with open(descriptor, "r+b", BUFFER) as file:
-            yield Output(file, part, *_left(file))
+            last = _left(file)
+            if last[0] and _is_private(file) != private:
+                raise SettingsError(
+                    f"The file {part} was begun {'without' if private else 'with'} --private. Remove it."
+                )
+            yield Output(file, part, *last, private)
             file.flush()
             os.fsync(file.fileno())
         replace_durably(Path(part), Path(target))
@@ -188,6 +203,15 @@ def _left(file: IO[bytes]) -> tuple[int, str]:
     file.seek(end - len(tail) + len(whole))
     file.truncate()
     return last.seq, last.id
+
+
+def _is_private(file: IO[bytes]) -> bool:
+    """Return whether the header of an interrupted export says that it has private messages; leave the file's place."""
+    end = file.tell()
+    file.seek(0)
+    header = msgspec.json.decode(file.readline(MAX_LINE), type=Header)
+    file.seek(end)
+    return header.private
 
 
 def _called(name: str) -> str:
