@@ -253,6 +253,8 @@ class Staying:
                 self._enter(user, one, room, bool(stay.since))
             left -= 1
             if not left:
+                # In the order of joining, whichever was loaded first: the first one is current at the next login.
+                user.rooms |= {known.id: user.rooms.pop(known.id) for known in rooms if known.id in user.rooms}
                 self._came(user, account.id, done)
 
         for one in rooms:
