@@ -87,8 +87,7 @@ class Effects:
         user, body = session.user, draft.body
         if isinstance(body, Joined) and user:
             user.joining.pop(draft.room_id, None)
-            if room := self._rooms.loaded.by_id.get(draft.room_id):
-                self._rooms.close_if_empty(room)
+            self._rooms.close_if_empty(self._rooms.loaded.by_id.get(draft.room_id))
         elif isinstance(body, NickChanged) and user:
             if user.present:
                 self._naming.set_nick(user, user.nick)

@@ -118,8 +118,7 @@ class Rooms:
     def end_visit(self, session: Session) -> None:
         """End a session's visit: unload the visited rooms that are not needed otherwise."""
         for id in self._visits.pop(session, ()):
-            if room := self.loaded.by_id.get(id):
-                self.close_if_empty(room)
+            self.close_if_empty(self.loaded.by_id.get(id))
 
     def is_free(self, name: str) -> bool:
         """Return whether no room of this name is loaded or being loaded here, and none is being renamed to it."""
@@ -458,9 +457,9 @@ class Rooms:
             self._core.reply(session, RoomNameChanged(before, to, entry.seq, body.reason, room.topic))
         self._admit_parked(room)
 
-    def close_if_empty(self, room: Room) -> None:
+    def close_if_empty(self, room: Room | None) -> None:
         """Unload a room that has no members on this node, no visitors and no pending joins."""
-        if room.id not in self.loaded.by_id or room is self._waking.handing:
+        if room is None or room.id not in self.loaded.by_id or room is self._waking.handing:
             return
         if room.sessions or self._core.pipeline.has_joins(room.id):
             return
