@@ -43,6 +43,10 @@ class Noting:
         self.fed = rest
         return line
 
+    @property
+    def is_idle(self) -> bool:
+        return not self.fed
+
     def ready(self) -> bool:
         return self.willing
 

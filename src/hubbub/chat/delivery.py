@@ -8,7 +8,7 @@ catches up from the batches in memory or, if they do not reach back far enough, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -79,7 +79,6 @@ class Delivery:
         self._cost = 0  # bytes of memory, as CommittedBatch.cost estimates them
         self._stale = 0  # batches in `_recent` that no room holds any more
         self._aged = 0  # batches in `_recent` since before the last `expire`
-        self._rendered: list[CommittedBatch] = []  # batches whose partial caches are to be dropped
         self.behind: dict[Session, dict[Room, Cursor]] = {}  # sessions that miss entries, and their positions
         self.delivered = 0  # entries times members, since the start
         # The newest events of users by id, and the rooms in which they were shown so far.
@@ -89,7 +88,7 @@ class Delivery:
         self,
         room: Room,
         entries: Sequence[Entry],
-        authors: Collection[Session | None],
+        own: Mapping[Session, Sequence[int]],
         leaving: Mapping[Session, int] = NOBODY,
     ) -> CommittedBatch:
         """Append entries to the room and write them to its live members; return them as a batch.
@@ -97,8 +96,8 @@ class Delivery:
         Args:
             room: the room of all entries.
             entries: the committed entries, in order.
-            authors: the sessions that published some of the entries. An author is not written its own entries, unless
-                its encoder echoes them.
+            own: the sessions that published some of the entries, with the indexes of these. They are not written their
+                own entries, unless their encoder echoes them.
             leaving: the sessions whose user leaves the room by one of the entries, with its index. They are written
                 nothing that follows it.
 
@@ -107,21 +106,23 @@ class Delivery:
         if len(entries) > 1 or type(entries[0].body) is not Said:
             batch.shown_in = self._shown_before(room, entries)
         self._remember(room, batch)
-        self._rendered.append(batch)
         for encoder, group in list(room.live.items()):
             # The group is copied: a write may make a member fall behind, which changes the group.
             others = dict(group)
             self.delivered += len(entries) * len(others)
             apart = [s for s in leaving if others.pop(s, None)] if leaving else []
-            apart += [] if encoder.echo else [s for s in authors if s and others.pop(s, None)]
+            apart += [] if encoder.echo else [s for s in own if others.pop(s, None)]
             if batch.shown_in and encoder.dedupes:
                 apart += [s for s in others if batch.repeats_for(s)]
                 others = {s: send for s, send in others.items() if s not in apart}
-            if whole := batch.encoded(encoder):
+            lines = [*map(encoder.encode, batch.entries)]
+            batch.rendered[encoder] = whole = encoder.join(lines)
+            if whole:
                 _send(whole, others)
             for session in apart:
-                end = leaving.get(session, len(entries)) + 1
-                if part := batch.encoded_for(encoder, session, 0, end):
+                span = slice(0, leaving.get(session, len(entries)) + 1)
+                mine = () if encoder.echo else own.get(session, ())
+                if part := batch.encoded_for(session, encoder, lines, mine, span):
                     session.sink.write(part)
         return batch
 
@@ -215,12 +216,6 @@ class Delivery:
                 del self.behind[session]
             room.mark_live(session)
 
-    def drop_caches(self) -> None:
-        """Drop the rendered parts of batches; call this after a fan-out, or after a session has caught up."""
-        for batch in self._rendered:
-            batch.drop_cache()
-        self._rendered.clear()
-
     def _next(self, session: Session, room: Room, cursor: Cursor) -> None:
         if room.end.ordinal - cursor.ordinal > self._limits.max_behind:
             self._skip(session, room, cursor)
@@ -236,14 +231,17 @@ class Delivery:
             session.sink.write(room.sessions[session].encode_skipped(room.name, to.ordinal - cursor.ordinal))
 
     def _give(self, session: Session, room: Room, batch: CommittedBatch) -> None:
-        self._rendered.append(batch)
         cursor = self.behind[session][room]
         self.behind[session][room] = batch.end
         self.delivered += len(batch.entries)
         encoder = room.sessions[session]
         start = batch.index_after(cursor.seq)
-        whole = not (start or batch.shown_in or batch.authored_by(session.id_prefix))
-        data = batch.encoded(encoder) if whole else batch.encoded_for(encoder, session, start)
+        own = () if encoder.echo else batch.authored_by(session.id_prefix)
+        if start or batch.shown_in or own:
+            lines, span = [*map(encoder.encode, batch.entries)], slice(start, len(batch.entries))
+            data = batch.encoded_for(session, encoder, lines, own, span)
+        else:
+            data = batch.encoded(encoder)
         if data:
             session.sink.write(data)
 
@@ -265,7 +263,6 @@ class Delivery:
                     if not session.paused:
                         self._give(session, room, CommittedBatch(piece, self.behind[session][room]))
             self.catch_up(session)
-            self.drop_caches()
             if session not in self.behind:
                 session.client.resume_input()
 

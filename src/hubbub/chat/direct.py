@@ -18,7 +18,7 @@ from hubbub.model.entries import Entry, Kind, Said
 from hubbub.model.events import Acknowledged, Event, Private, Refusal
 from hubbub.model.ids import make_id
 from hubbub.text import refusals
-from hubbub.text.cleaning import beginning, clean, is_blank, said
+from hubbub.text.cleaning import beginning, clean, said
 from hubbub.text.tags import join
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def send_private(  # noqa: PLR0913 - the parts of a message
     account = hub.private_log.partner(session, name, target) if kind is not Kind.EPHEMERAL else None
     if target is None and account is None:
         raise refusals.NO_SUCH_NAME(name=beginning(clean(name)))
-    if is_blank(text) and kind is not Kind.EPHEMERAL:
+    if not text and kind is not Kind.EPHEMERAL:
         raise refusals.NO_TEXT()
     if target and not target.hears(session):
         raise refusals.NO_GUESTS(name=target.nick)

@@ -80,7 +80,6 @@ class Effects:
             room = self._rooms.loaded.by_id.get(id)
             if room and not room.sessions:
                 self._rooms.close_if_empty(room)
-        self._core.delivery.drop_caches()
 
     def undo(self, session: Session, draft: Draft) -> None:
         """Undo the preparations for a draft that is not stored."""
@@ -110,9 +109,12 @@ class Effects:
             postings = [self._core.pipeline.find(entry) for entry in piece]
             earlier = list(room.latest)
             piece = [self._named(room, entry) for entry in piece] if type(piece[0].body) is Kicked else piece
-            authors = {posting.session for posting in postings if posting}
+            own: dict[Session, list[int]] = {}
+            for index, posting in enumerate(postings):
+                if posting and posting.session:
+                    own.setdefault(posting.session, []).append(index)
             acts = [index for index, entry in enumerate(piece) if type(entry.body) is not Said]
-            batch = self._core.delivery.fan_out(room, piece, authors, _leaving(postings) if acts else NOBODY)
+            batch = self._core.delivery.fan_out(room, piece, own, _leaving(postings) if acts else NOBODY)
             for index in acts:
                 self._follow(room, batch, index)
             for index in acts:

@@ -108,7 +108,7 @@ class Hub(Core):
 
     def session_ready(self, session: Session) -> bool:
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
-        if session.closed or session.waits or (session.replies and session.is_blocked):
+        if session.is_blocked:
             return False
         if self.pipeline.is_full:
             self.pipeline.wait_for_room(session)
@@ -239,9 +239,9 @@ class Hub(Core):
 
         """
         text, formatting = said(text, session.preserves_spaces)
-        if label and is_blank(text):
+        if label and not text:
             raise refusals.NO_TEXT()
-        if not is_blank(text):
+        if text:
             where = self.rooms.of(session, room)
             if self.guests_read or not members_speak_freely(where.state):
                 self.speak(self.viewer(session), where)
@@ -267,7 +267,7 @@ class Hub(Core):
         room = names.check_room(clean(room))
         self.rooms.check_not_coming(room)
         text, formatting = said(text)
-        if is_blank(text):
+        if not text:
             raise refusals.NO_TEXT()
 
         def publish() -> None:
@@ -323,7 +323,7 @@ class Hub(Core):
         """
         self.speak(self.viewer(session), room)
         text, formatting = said(text, exact=True)
-        if not is_blank(text):
+        if text:
             self.publish(session, room.state, Said(text, kind), join(tags, formatting), label)
 
     def announce(self, text: str) -> None:
@@ -362,6 +362,5 @@ class Hub(Core):
         if session.closed:
             return
         self.delivery.catch_up(session)
-        self.delivery.drop_caches()
         if not session.paused:
             session.client.resume_input()

@@ -89,7 +89,7 @@ class Cursor(NamedTuple):
 class CommittedBatch:
     """Entries of one room that were committed together and are written together.
 
-    Its bytes are rendered once for each encoder and cached, for the live members now and for those who catch up later.
+    Its bytes are rendered once for each encoder and kept, for the live members now and for those who catch up later.
 
     Args:
         entries: the entries, in order of their numbers.
@@ -97,7 +97,7 @@ class CommittedBatch:
 
     """
 
-    __slots__ = ("_lines", "_own", "_whole", "after", "cost", "end", "entries", "shown_in")
+    __slots__ = ("after", "cost", "end", "entries", "rendered", "shown_in")
 
     def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
         self.entries = without_secrets(entries)
@@ -108,9 +108,7 @@ class CommittedBatch:
         bodies = (entry.body for entry in entries)
         size = sum(len(body.text if type(body) is Said else text_of(body)) for body in bodies)
         self.cost = 2 * size + ENTRY_COST * len(entries) + CHUNK_COST
-        self._own: dict[str, list[int]] | None = None
-        self._lines: dict[Encoder, list[bytes]] = {}
-        self._whole: dict[Encoder, bytes] = {}
+        self.rendered: dict[Encoder, bytes] = {}  # the bytes of the whole batch
 
     def cursor(self, index: int) -> Cursor:
         """Return the position of a member that has received everything up to the entry at `index`."""
@@ -122,36 +120,40 @@ class CommittedBatch:
 
     def authored_by(self, tag: str) -> Sequence[int]:
         """Return the indexes of the entries that the session with the id prefix `tag` published."""
-        if self._own is None:
-            self._own = {}
-            for index, entry in enumerate(self.entries):
-                self._own.setdefault(ids.session_of(entry.id), []).append(index)
-        return self._own.get(tag, ())
+        return [index for index, entry in enumerate(self.entries) if ids.session_of(entry.id) == tag]
 
     def encoded(self, encoder: Encoder) -> bytes:
-        """Return the bytes of the whole batch, rendered once and cached for each encoder."""
-        whole = self._whole.get(encoder)
+        """Return the bytes of the whole batch, rendered once for each encoder."""
+        whole = self.rendered.get(encoder)
         if whole is None:
-            lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
-            whole = self._whole[encoder] = encoder.join(lines)
+            whole = self.rendered[encoder] = encoder.join([*map(encoder.encode, self.entries)])
         return whole
 
     def repeats_for(self, session: RoomReader) -> Sequence[int]:
         """Return the indexes of the entries whose event the session was shown in another room."""
         return [index for index, rooms in self.shown_in.items() if any(session in room.sessions for room in rooms)]
 
-    def encoded_for(self, encoder: Encoder, session: RoomReader, start: int = 0, end: int | None = None) -> bytes:
-        """Return the bytes of the entries from index `start` up to `end` for one session; its own by `encode_own`.
+    def encoded_for(
+        self, session: RoomReader, encoder: Encoder, lines: Sequence[bytes], own: Sequence[int], span: slice
+    ) -> bytes:
+        """Return the bytes of some entries for one session.
 
         Entries whose event it was shown in another room are left out, if the encoder shows an event once. Its own
         entries with a label are left out as well: it gets those with `Acknowledged`, in order with its other replies.
+
+        Args:
+            session: the session.
+            encoder: its encoder.
+            lines: each entry's bytes.
+            own: the indexes of its own entries, which `encode_own` renders; none if the encoder echoes them.
+            span: the first index, and the end.
+
         """
         seen = self.repeats_for(session) if self.shown_in and encoder.dedupes else ()
-        lines = self._lines.get(encoder) or self._lines.setdefault(encoder, [*map(encoder.encode, self.entries)])
-        own = () if encoder.echo else self.authored_by(session.id_prefix)
-        pieces = []
+        start, end = span.start, span.stop
+        pieces: list[bytes] = []
         for index in sorted({*own, *seen}) if seen else own:
-            if index >= start and (end is None or index < end):
+            if start <= index < end:
                 pieces += lines[start:index]
                 start = index + 1
                 entry = self.entries[index]
@@ -166,17 +168,8 @@ class CommittedBatch:
         if all(one is entry for one, entry in zip(now, self.entries, strict=True)):
             return False
         self.entries = now
-        self._lines.clear()
-        self._whole.clear()
+        self.rendered.clear()
         return True
-
-    def drop_cache(self) -> None:
-        """Drop the caches that only parts of the batch need.
-
-        After the fan-out nearly all members that catch up need the whole batch, and rarely a part of it.
-        """
-        self._lines.clear()
-        self._own = None
 
 
 class LoadedRoom(Generic[MemberT, ReaderT]):

@@ -244,7 +244,6 @@ class Rooms:
         session.current = room.id
         room.add_session(session, session.encoder)
         self._delivery.start(session, room, cursor)
-        self._delivery.drop_caches()
 
     def review_watchers(self, room: Room, body: ModesChanged | Joined) -> None:
         """Remove watchers that may no longer watch the room after a mode change; admit waiting ones that may now."""

@@ -259,17 +259,23 @@ class Session:
         return self.user.tags if self.user else ""
 
     @property
-    def is_blocked(self) -> bool:
-        """Whether its next command must wait for its drafts, or until it reads its replies; not if it has none."""
-        turn = self.replies
-        if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
-            return True
-        return self.paused and any(type(item) is not Posting for item in turn)
-
-    @property
     def waits(self) -> bool:
         """Whether its next command must wait: for its own operations and postings, or for a change of its user."""
         return bool(self.pending or (self.user and self.user.changing))
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it has left, or its next command must wait: as in `waits`, for its drafts, or until it reads."""
+        user = self.user
+        # As in `waits`: this is asked before each line.
+        if self.closed or self.pending or (user and user.changing):
+            return True
+        turn = self.replies
+        if not turn:
+            return False
+        if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
+            return True
+        return self.paused and any(type(item) is not Posting for item in turn)
 
     def begin(self, kind: str, about: str = "") -> Operation:
         """Return a new operation that has started; the next command of each session of its user waits for its `end`."""

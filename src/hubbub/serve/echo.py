@@ -52,6 +52,11 @@ class EchoClient:
     def _too_long(self) -> bytes:
         return f"Not sent back: a line has at most {self._settings.line_limit} bytes.\n".encode()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no line waits."""
+        return not self._data
+
     def ready(self) -> bool:
         """Return whether the peer reads, so the next line may be sent back."""
         return not self._paused

@@ -23,6 +23,11 @@ AT_ONCE = 256  # items processed in one iteration of the event loop
 class InputTaker(Protocol):
     """The part of a client that takes input. No method may block."""
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no input that was fed is left, and no command is still running: nothing is to do until more comes."""
+        ...
+
     def feed(self, data: bytes) -> None:
         """Buffer received bytes until `next_item` returns the items in them."""
         ...
@@ -159,8 +164,14 @@ class PacedInput(PeerSocket):
                 self._shared.loop.call_soon(self.resume_input)
         finally:
             self._pumping = False
-        wanted = (not self._more or self._has_room) and not self._owes_for_bytes()
-        if wanted is not self._reading and self.state is ConnectionState.OPEN:
+        if self.state is not ConnectionState.OPEN:
+            return
+        wanted = self._has_room
+        if not self._more:
+            # All is processed but bytes without a line: those of a line that has no end yet or was too long.
+            left, self._uncharged = self._uncharged, 0.0
+            wanted = left <= 0.0 or not self._is_over_the_rate(left, self._shared.clock())
+        if wanted is not self._reading:
             self._read(wanted)
 
     @property
@@ -170,8 +181,8 @@ class PacedInput(PeerSocket):
 
     @property
     def _has_room(self) -> bool:
-        """Whether more may be read. TLS connections also read ahead while the client is not ready."""
-        return not self._more or (self._sock is None and len(self._ahead) < AHEAD)
+        """Whether more may be read while input waits: TLS connections read ahead."""
+        return self._sock is None and len(self._ahead) < AHEAD
 
     def _take_one(self) -> bool:
         """Process one item; return whether another may follow."""
@@ -196,7 +207,9 @@ class PacedInput(PeerSocket):
                 return False
         self._items += 1
         self.client.handle(item)
-        return True
+        # Mostly this was the only item: the client is not asked whether it is ready for another one.
+        self._more = bool(self._ahead or self._eof or self._lost_at) or not self.client.is_idle
+        return self._more
 
     def _is_over_the_rate(self, lines: float, now: float) -> bool:
         """Charge a number of lines to the rate limits of the connection and of its address.
@@ -209,16 +222,6 @@ class PacedInput(PeerSocket):
         if delay:
             self._throttled = self._shared.loop.call_later(delay, self._rate_allows)
         return delay > 0
-
-    def _owes_for_bytes(self) -> bool:
-        """Charge the bytes of lines that have no end yet or were too long, once all input is processed.
-
-        Return whether the peer is over a limit.
-        """
-        if self._more or self._throttled or self.state is not ConnectionState.OPEN:
-            return False
-        lines, self._uncharged = self._uncharged, 0.0
-        return lines > 0.0 and self._is_over_the_rate(lines, self._shared.clock())
 
     def _rate_allows(self) -> None:
         self._throttled = None

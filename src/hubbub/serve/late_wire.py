@@ -64,6 +64,7 @@ class WaitingClient:
     """
 
     wire_name = "arriving"
+    is_idle = True  # never asked: it has no items
 
     def __init__(self, caller: Caller, wire: LateWire) -> None:
         self.caller = caller

@@ -100,6 +100,11 @@ class LineClient:
             return self._early.pop(0)
         return self._reader.next_line()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no line waits, and no command is still running."""
+        return not (self._session.pending or self._early or self._reader.waiting)
+
     def ready(self) -> bool:
         """Return whether the next line may be processed.
 

@@ -110,13 +110,22 @@ class CleanedText(NamedTuple):
 
 
 def said(text: str, exact: bool = False) -> CleanedText:
-    """Return a message as it is stored: each line clean, with its tabs and its indentation.
+    """Return a message as it is stored: each line clean, with its tabs and its indentation; "" if it is invisible.
 
     Args:
         text: the text as it was received.
         exact: also keep spaces at the ends of lines, and empty lines before and after the text.
 
     """
+    if text.isascii() and text.isprintable():  # clean already, and invisible only if it consists of spaces
+        trimmed = text.rstrip()
+        return CleanedText(text if exact and trimmed else trimmed, "")
+    message = _cleaned(text, exact)
+    return CleanedText("", "") if is_blank(message.text) else message
+
+
+def _cleaned(text: str, exact: bool) -> CleanedText:
+    """Return a text of several lines as `said` does, also if it is invisible."""
     if is_plain(text):
         return CleanedText(text if exact else text.rstrip(), "")
     lines: list[str] = []
@@ -167,12 +176,12 @@ def _line(raw: str) -> tuple[str, list[Code]]:
 
 def clean_lines(text: str) -> str:
     """Return a message of several lines, clean and without its formatting."""
-    return said(text).text
+    return _cleaned(text, exact=False).text
 
 
 def clean_exactly(text: str) -> str:
     """Return a message like `clean_lines`, with all its spaces and empty lines."""
-    return said(text, exact=True).text
+    return _cleaned(text, exact=True).text
 
 
 def is_blank(text: str) -> bool:

@@ -61,6 +61,11 @@ class IrcProtocol(IrcClient):
         """Return the next message, complete or malformed, or None."""
         return self._reader.next_message()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message waits, and no command is still running."""
+        return not (self.session.pending or self.continuation or self.label or self._reader.waiting)
+
     def ready(self) -> bool:
         """Continue the current command, and return whether the next message may be processed."""
         if self.continuation or self.label:

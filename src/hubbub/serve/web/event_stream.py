@@ -25,6 +25,7 @@ class EventStreamClient:
     """
 
     wire_name = "stream"
+    is_idle = True  # never asked: it has no items
 
     def __init__(self, hub: Hub, encoder: StreamEncoder, room: str, after: int | None, other: bool) -> None:
         self._hub = hub

@@ -86,6 +86,7 @@ class HttpClient:
     """
 
     wire_name = "http"
+    is_idle = True  # never asked: it has no items
 
     def __init__(self, server: web.Server, shared: Shared, headers: Mapping[str, str]) -> None:
         self.connection: Connection

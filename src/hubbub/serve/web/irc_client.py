@@ -69,6 +69,11 @@ class IrcWebSocketClient(IrcProtocol):
         super().feed((item.encode() if isinstance(item, str) else item) + b"\r\n")
         return super().next_item() or FrameSignal.CONTROL
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame waits, and no command is still running."""
+        return super().is_idle and not self._frames.waiting
+
     def handle(self, item: Any) -> None:
         """Run the command of a message. The end of the frames makes the user leave."""
         if item is FrameSignal.END:

@@ -96,6 +96,11 @@ class WebSocketClient:
             self._connection.write(pong)
         return item
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no frame waits, and no request is still running."""
+        return not (self._session.pending or self._reader.waiting)
+
     def ready(self) -> bool:
         """End the answer of a finished request, and return whether the next message may be processed."""
         self._end_answer()

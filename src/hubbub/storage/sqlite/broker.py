@@ -89,6 +89,7 @@ class SqliteBroker:
         self._forgetting = Forgetting(self._keep)
         self._told_of = 0.0  # time of the entry that was last checked for a time in the future
         self._fault = ""  # the reason why nothing is stored any more
+        self._marked = 0.0  # time of the last sync of the mark file, in seconds of `uptime`
         self._threads: list[threading.Thread] = []
         self.key_values: KeyValueStore = SqliteKeyValue(
             self._look_up, self._change, lambda seconds, *call: self._loop.call_later(seconds, *call)
@@ -227,8 +228,10 @@ class SqliteBroker:
             )
 
     def _tell(self, callback: Callable[..., None], *values: object) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and no caller waits any more
+        try:
             self._loop.call_soon_threadsafe(callback, *values)
+        except RuntimeError:
+            pass  # the loop is closed, and no caller waits any more
 
     def _spawn(self, target: Callable[..., None], *values: object) -> None:
         # Daemon threads, because a disk that does not answer must not keep the process from ending.
@@ -257,17 +260,12 @@ class SqliteBroker:
         store = self._store
         lag = INDEX_LAG  # entries that the text index may lack; unknown at the start
         added = 0  # stored entries that are not matched by trimming yet
-        marked = self._uptime()
+        self._marked = self._uptime()
         while True:
             try:
                 batch = self._batches.get(timeout=PAUSE if lag or store.is_ahead_of_mark else TRIM_EVERY)
             except queue.Empty:
-                while (more := self._index_some(store)) and self._batches.empty():
-                    pass
-                lag = lag if more else 0
-                while self._trim_some(store) and self._batches.empty():
-                    pass
-                marked = self._mark(store, marked, 0.0 if store.is_ahead_of_mark else HOUR)
+                lag = lag if self._use_pause(store) else 0
                 continue
             if batch is None:
                 break
@@ -277,7 +275,8 @@ class SqliteBroker:
                 continue
             with self._turns:
                 self._store_batch(store, batch)
-            marked = self._mark(store, marked, MARK_EVERY)
+            if self._uptime() - self._marked >= MARK_EVERY:
+                self._mark(store)
             lag += len(batch)
             added += len(batch)
             if lag > 2 * INDEX_LAG and not self._index_some(store):
@@ -285,19 +284,26 @@ class SqliteBroker:
             if added > TRIM_STEP // 2:  # trims twice as fast as the log grows
                 added = max(0, added - TRIM_STEP // 2)
                 self._trim_some(store)
-        self._mark(store, marked, 0.0)
+        self._mark(store)
         with self._turns:
             store.close()
         self._turns.close()
 
-    def _mark(self, store: Store, last: float, every: float) -> float:
-        """Sync the mark file if `every` seconds have passed since `last`; return the time of the last sync."""
-        now = self._uptime()
-        if now - last < every:
-            return last
-        self._ageing.advance(self._clock(), now)
+    def _use_pause(self, store: Store) -> bool:
+        """Index, trim and mark while no batch waits; return whether entries are left that are not indexed."""
+        while (left := self._index_some(store)) and self._batches.empty():
+            pass
+        while self._trim_some(store) and self._batches.empty():
+            pass
+        if store.is_ahead_of_mark or self._uptime() - self._marked >= HOUR:
+            self._mark(store)
+        return left
+
+    def _mark(self, store: Store) -> None:
+        """Sync the mark file."""
+        self._marked = self._uptime()
+        self._ageing.advance(self._clock(), self._marked)
         store.sync_mark(self._ageing.time)
-        return now
 
     def _trim_some(self, store: Store) -> bool:
         clock = self._clock()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -84,7 +84,7 @@ def stamp(time: float) -> str:
 
 def target(entry: Entry) -> str:
     """Return the target of an entry: a channel, or a nick (the room of a private entry is the nick after an @)."""
-    return entry.room[1:] if entry.room.startswith("@") else channel(entry.room)
+    return entry.room[1:] if entry.room.startswith("@") else f"#{entry.room}"
 
 
 def mode_words(body: ModesChanged) -> list[str]:
@@ -184,9 +184,7 @@ class IrcEncoder:
             return b""
         return self.encode(entry)
 
-    def join(self, entries: Iterable[bytes]) -> bytes:
-        """Return lines one after the other."""
-        return b"".join(entries)
+    join = staticmethod(b"".join)  # lines one after the other
 
     def encode_skipped(self, room: str, count: int) -> bytes:
         """Return a notice that entries were skipped."""

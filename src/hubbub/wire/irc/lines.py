@@ -90,7 +90,13 @@ class Reader:
 
     def feed(self, data: bytes) -> None:
         """Add bytes to the buffer."""
-        self._data += data
+        self._data = self._data[self._pos :] + data if self._pos < len(self._data) else data
+        self._pos = 0
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that were not read yet."""
+        return self._pos < len(self._data)
 
     def state(self) -> State:
         """Return the state as plain data."""

@@ -141,6 +141,11 @@ class FrameReader:
             opcode = Opcode.BINARY if self._binary else Opcode.TEXT
             self._decode(Frame(opcode, b"".join(self._parts), fin=False).serialize(mask=True))
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are bytes that were not read yet, or a signal that was not taken."""
+        return self._pos < len(self._data) or bool(self.last_words and not self._ended)
+
     def take_pong(self) -> bytes:
         """Return the answer to the last ping that has none yet, b"" if there is none."""
         pong, self._pong = self._pong, b""
