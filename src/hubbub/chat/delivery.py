@@ -105,7 +105,10 @@ class Delivery:
         batch = room.append(entries)
         if len(entries) > 1 or type(entries[0].body) is not Said:
             batch.shown_in = self._shown_before(room, entries)
-        self._remember(room, batch)
+        self._recent.append((room, batch))
+        self._cost += batch.cost
+        if self._cost > self._limits.recent:
+            self._make_room()
         for encoder, group in list(room.live.items()):
             # The group is copied: a write may make a member fall behind, which changes the group.
             others = dict(group)
@@ -272,10 +275,8 @@ class Delivery:
         # It asks by the id: the room may be renamed, and another one may have the name, before the log is read.
         self._query(After(room.name, cursor.seq, upto, PAGE, room_id=room.id, viewer=SYSTEM), done)
 
-    def _remember(self, room: Room, batch: CommittedBatch) -> None:
-        """Keep a batch in memory, and drop the oldest ones of all rooms above `Limits.recent` bytes."""
-        self._recent.append((room, batch))
-        self._cost += batch.cost
+    def _make_room(self) -> None:
+        """Drop the oldest batches of all rooms from memory, above `Limits.recent` bytes."""
         while self._cost > self._limits.recent and len(self._recent) > 1:
             self._drop_oldest()
 

@@ -108,7 +108,9 @@ class Hub(Core):
 
     def session_ready(self, session: Session) -> bool:
         """Return whether the session's next command may run now; if not, `Client.resume_input` is called later."""
-        if session.is_blocked:
+        user = session.user
+        # The first half is `Session.waits`, without a call: this is asked before each line.
+        if session.closed or session.pending or (user and user.changing) or (session.replies and session.is_blocked):
             return False
         if self.pipeline.is_full:
             self.pipeline.wait_for_room(session)

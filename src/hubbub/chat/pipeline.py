@@ -277,7 +277,9 @@ class Pipeline:
         self.on_fan_out(now - start)
         if storm or self._join_count >= STORM_JOINS:
             self._earliest = now + (now - start)
-        self._next()
+        self._busy = False
+        if self._gathered and not self._planned:
+            self._plan()
 
     def settle(self, entries: Sequence[Entry]) -> None:
         """Settle the drafts of these stored entries, once the entries are delivered."""

@@ -92,7 +92,7 @@ class CommittedBatch:
     Its bytes are rendered once for each encoder and kept, for the live members now and for those who catch up later.
 
     Args:
-        entries: the entries, in order of their numbers.
+        entries: the entries as they are shown, in order of their numbers.
         after: the position of a member that has received everything before the batch.
 
     """
@@ -100,7 +100,7 @@ class CommittedBatch:
     __slots__ = ("after", "cost", "end", "entries", "rendered", "shown_in")
 
     def __init__(self, entries: Sequence[Entry], after: Cursor) -> None:
-        self.entries = without_secrets(entries)
+        self.entries = entries
         # For some entries, by index: the other rooms in which the same event was shown before.
         self.shown_in: Mapping[int, Sequence[LoadedRoom[Any, Any]]] = {}
         self.after = after
@@ -215,7 +215,9 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
         The entries also change the room's state, newest messages and absences.
         """
-        batch = CommittedBatch(with_quotes(entries, self.latest), self.end)
+        shown = with_quotes(entries, self.latest)
+        said = all(type(entry.body) is Said for entry in entries)
+        batch = CommittedBatch(shown if said else without_secrets(shown), self.end)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
         for entry in entries:

@@ -265,14 +265,8 @@ class Session:
 
     @property
     def is_blocked(self) -> bool:
-        """Whether it has left, or its next command must wait: as in `waits`, for its drafts, or until it reads."""
-        user = self.user
-        # As in `waits`: this is asked before each line.
-        if self.closed or self.pending or (user and user.changing):
-            return True
+        """Whether its next command must wait for its drafts, or until it reads its replies; not if it has none."""
         turn = self.replies
-        if not turn:
-            return False
         if len(turn) >= TURN_LIMIT or self.unsettled > UNSETTLED_LIMIT:
             return True
         return self.paused and any(type(item) is not Posting for item in turn)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from hubbub.model.throttle import Throttle
@@ -32,7 +33,8 @@ class InputTaker(Protocol):
         """Buffer received bytes until `next_item` returns the items in them."""
         ...
 
-    def next_item(self) -> Any:
+    @property
+    def next_item(self) -> Callable[[], Any]:
         """Return the next complete item of the input, or None if there is none."""
         ...
 
@@ -166,8 +168,9 @@ class PacedInput(PeerSocket):
             self._pumping = False
         if self.state is not ConnectionState.OPEN:
             return
-        wanted = self._has_room
-        if not self._more:
+        if self._more:
+            wanted = self._has_room
+        else:
             # All is processed but bytes without a line: those of a line that has no end yet or was too long.
             left, self._uncharged = self._uncharged, 0.0
             wanted = left <= 0.0 or not self._is_over_the_rate(left, self._shared.clock())

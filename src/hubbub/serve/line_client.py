@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from itertools import chain
 
 from hubbub.chat.commands import slash
@@ -48,7 +49,8 @@ class LineClient:
     wire_name = "line"
     __slots__ = (
         "_asking", "_connection", "_early", "_hub", "_incoming", "_name", "_opened", "_password", "_prompted",
-        "_reader", "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "resume_input",
+        "_reader", "_refusals", "_refused", "_refused_at", "_session", "_settings", "_warned", "next_item",
+        "resume_input",
     )  # fmt: skip
 
     def __init__(self, hub: Hub, settings: Settings, opened: float, prompted: bool = False) -> None:
@@ -67,6 +69,7 @@ class LineClient:
         self._refused: Refused | None = None  # the refusal of the name that is not sent yet
         self._refused_at = 0.0  # its time on the connection's clock; 0.0 until the next timer call
         self._early: list[str] = []  # lines sent before the refusal could be read
+        self.next_item: Callable[[], str | LineSignal | None] = self._reader.next_line
         self._password: PasswordPrompt | None = None  # while the peer is asked for the password of a registered name
 
     # --- the connection's calls -----------------------------------------------------------------------------
@@ -94,12 +97,6 @@ class LineClient:
         if telnet and not self._session.paused:
             self._connection.write(telnet.take_replies())
 
-    def next_item(self) -> str | LineSignal | None:
-        """Return the next line or signal, or None. Lines kept during a refused name come first."""
-        if self._early and self._refused is None:
-            return self._early.pop(0)
-        return self._reader.next_line()
-
     @property
     def is_idle(self) -> bool:
         """Whether no line waits, and no command is still running."""
@@ -124,8 +121,10 @@ class LineClient:
                 self._keep_early(item)
             elif session.user is None:
                 self._ask_for(item.strip())
-            else:
+            elif "/" in item:
                 slash.run(self._hub, session, item)
+            else:  # no command
+                self._hub.say(session, item)
         except Refused as refusal:
             self._hub.refuse(session, refusal)
 
@@ -287,6 +286,15 @@ class LineClient:
             self._hub.depart(self._session)
         elif line.strip():
             self._early.append(line)
+            self.next_item = self._next_early
+
+    def _next_early(self) -> str | LineSignal | None:
+        """Return the next line or signal, or None: once the name is not refused any more, the lines that were kept."""
+        if self._refused is None and self._early:
+            return self._early.pop(0)
+        if self._refused is None:
+            self.next_item = self._reader.next_line
+        return self._reader.next_line()
 
     def _try_again(self, now: float) -> float:
         """Ask for the refused name again, or send its refusal. Return the seconds until the next check.

@@ -171,7 +171,7 @@ class LineEncoder:
     def _line(self, entry: Entry, text: str) -> bytes:
         if self._prefixed:
             text = _in_front(f"[{entry.room}] ", text)
-        return encode(text, self._end)
+        return (text.replace("\n", self._end) + self._end).encode("utf-8", "replace")
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"" for the author's own text, which is on their screen already, and lines for acts on other users."""
@@ -194,9 +194,7 @@ TELNET = LineEncoder("\r\n")
 
 def encode(text: str, end: str) -> bytes:
     """Return a text as bytes, with `end` after each of its lines."""
-    if end != "\n":
-        text = text.replace("\n", end)
-    return (text + end).encode("utf-8", "replace")
+    return (text.replace("\n", end) + end).encode("utf-8", "replace")
 
 
 def _in_front(prefix: str, text: str) -> str:
