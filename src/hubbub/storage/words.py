@@ -14,20 +14,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
-
-import regex
+from typing import TYPE_CHECKING
 
 from hubbub.text.cleaning import fold_text
+from hubbub.text.patterns import pattern
+
+if TYPE_CHECKING:
+    import regex
 
 # Scripts that put no space between words, as ranges of a character class.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _LETTER = rf"[[\p{{L}}\p{{N}}\p{{M}}]--[{_UNSPACED}]]"  # a character of a word, in scripts with spaces
-_ALONE = regex.compile(rf"[\S--{_LETTER}]", regex.V1)  # a character that is a token by itself
+_ALONE = pattern(rf"(?V1)[\S--{_LETTER}]")  # a character that is a token by itself
 _ASCII_ALONE = re.compile(r"[^\sa-z0-9]")
-_ENDS = regex.compile(_LETTER, regex.V1)
-_ACCENTS = regex.compile("[\u0300-\u036f]+")
+_ENDS = pattern(f"(?V1){_LETTER}")
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 _ALIKE = str.maketrans(
     dict.fromkeys("\u2018\u2019\u02bc\u2032", "'")
     | dict.fromkeys("\u201c\u201d\u201e\u2033", '"')
@@ -49,7 +52,7 @@ def tokens(form: str) -> str:
 
     They are for FTS5's tokenizer `ascii`, which splits at ASCII signs; so these signs become private-use characters.
     """
-    return _ASCII_ALONE.sub(_apart, form) if form.isascii() else _ALONE.sub(_apart, form)
+    return _ASCII_ALONE.sub(_apart, form) if form.isascii() else _ALONE().sub(_apart, form)
 
 
 def _apart(found: re.Match[str] | regex.Match[str]) -> str:
@@ -66,10 +69,12 @@ class Word:
     """
 
     def __init__(self, word: str) -> None:
-        starred = len(word) > 1 and word.endswith("*") and bool(_ENDS.match(word[-2]))
+        import regex
+
+        starred = len(word) > 1 and word.endswith("*") and bool(_ENDS().match(word[-2]))
         self.text = word[:-1] if starred else word
-        left = rf"(?<!{_LETTER})" if _ENDS.match(self.text[0]) else ""
-        right = rf"(?!{_LETTER})" if _ENDS.match(self.text[-1]) and not starred else ""
+        left = rf"(?<!{_LETTER})" if _ENDS().match(self.text[0]) else ""
+        right = rf"(?!{_LETTER})" if _ENDS().match(self.text[-1]) and not starred else ""
         self._found = regex.compile(left + regex.escape(self.text) + right, regex.V1) if left or right else None
         self.match = f'"{tokens(self.text)}"' + (" *" if starred else "")
 

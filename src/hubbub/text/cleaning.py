@@ -1,14 +1,18 @@
 """Make text from outside safe for every terminal. Only this module knows which text is unsafe."""
 
+from __future__ import annotations
+
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import NamedTuple
-
-import regex
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.text import bounds, formatting, refusals
 from hubbub.text.formatting import PLACE, Code
+from hubbub.text.patterns import pattern
+
+if TYPE_CHECKING:
+    import regex
 
 SHOWN = 60  # characters of a message that let its sender recognise it
 
@@ -39,7 +43,7 @@ _MAP: dict[int, str | None] = {
 # Invisible characters (Unicode's Default_Ignorable_Code_Point) could hide words from people and show them to programs.
 # Some of them change how their neighbours look, and are kept beside those: variation selectors after an emoji, joiners
 # within words and emoji, Mongolian's own selectors, and tags in the flags of England, Scotland and Wales.
-_HIDDEN = regex.compile(
+_HIDDEN = pattern(
     r"(?<=\p{Emoji})[\ufe0e\ufe0f](*SKIP)(*FAIL)"
     r"|(?<=[\u1820-\u18aa])[\u180b-\u180f](*SKIP)(*FAIL)"
     r"|(?<=\U0001f3f4)\U000e0067\U000e0062(?:\U000e0065\U000e006e\U000e0067|\U000e0073\U000e0063\U000e0074"
@@ -49,25 +53,25 @@ _HIDDEN = regex.compile(
 )
 # Marks that are drawn over, under or through their neighbours. Each further one would be drawn further from the line.
 _MARK = r"[[\p{Mn}\p{Me}]||\P{ccc=0}]"
-STACK = regex.compile(rf"(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}", regex.V1)
-_IS_MARK = regex.compile(_MARK, regex.V1)
+STACK = pattern(rf"(?V1)(?:{_MARK}[\u200c\u200d{PLACE}]*){{{bounds.MARKS_IN_ROW + 1},}}")
+_IS_MARK = pattern(f"(?V1){_MARK}")
 # Joiners have an effect only between letters, after a sign that kills a vowel, after an Arabic letter, and in an emoji.
-_JOINER = regex.compile(
+_JOINER = pattern(
     r"(?<=[\p{L}\p{M}])[\u200c\u200d](?=[\p{L}\p{M}])(*SKIP)(*FAIL)"
     r"|(?<=[\p{ccc=9}\p{Arabic}])\u200d(*SKIP)(*FAIL)"
     r"|(?<=[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f])\u200d(?=\p{Extended_Pictographic})(*SKIP)(*FAIL)"
     r"|[\u200c\u200d]"
 )
 # The first combining mark and all later characters; Latin letters with accents come before them.
-_FROM_MARKS_ON = regex.compile("[\u0300-\U0010ffff]")
-_ODD_ONES = regex.compile(rf"\p{{DI}}|{_MARK}{{{bounds.MARKS_IN_ROW + 1}}}", regex.V1)
-_INK = regex.compile(r"[^\s\u2800\U0001d159\U00016fe4]")  # all but spaces and blank signs such as Braille's
-_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
+_FROM_MARKS_ON = pattern("[\u0300-\U0010ffff]")
+_ODD_ONES = pattern(rf"(?V1)\p{{DI}}|{_MARK}{{{bounds.MARKS_IN_ROW + 1}}}")
+_INK = pattern(r"[^\s\u2800\U0001d159\U00016fe4]")  # all but spaces and blank signs such as Braille's
+_CLUSTER = pattern(r"\X")  # a character as people see it (UAX #29)
 
 
 def is_plain(text: str) -> bool:
     """Return whether a text of one line is clean already: the usual case, with a fast check."""
-    return text.isprintable() and (text.isascii() or not (_FROM_MARKS_ON.search(text) and _ODD_ONES.search(text)))
+    return text.isprintable() and (text.isascii() or not (_FROM_MARKS_ON().search(text) and _ODD_ONES().search(text)))
 
 
 def _unstack(run: regex.Match[str]) -> str:
@@ -79,7 +83,7 @@ def _unstack(run: regex.Match[str]) -> str:
             kept.append(char)
         elif left:
             kept.append(char)
-            left -= _IS_MARK.match(char) is not None
+            left -= _IS_MARK().match(char) is not None
     return "".join(kept)
 
 
@@ -88,7 +92,7 @@ def _tidy(line: str) -> str:
     text = line.translate(_MAP)
     if text.isascii():
         return text
-    return _JOINER.sub("", STACK.sub(_unstack, _HIDDEN.sub("", text)))
+    return _JOINER().sub("", STACK().sub(_unstack, _HIDDEN().sub("", text)))
 
 
 def clean(text: str) -> str:
@@ -186,7 +190,7 @@ def clean_exactly(text: str) -> str:
 
 def is_blank(text: str) -> bool:
     """Return whether a clean text is invisible."""
-    return _INK.search(text) is None
+    return _INK().search(text) is None
 
 
 def beginning(text: str) -> str:
@@ -205,7 +209,7 @@ def cut(text: str, size: int) -> str:
     if text[: end + 1].isascii():
         return head
     # One character more than fits, because it may belong to the last cluster.
-    clusters = _CLUSTER.finditer(text[: end + 1])
+    clusters = _CLUSTER().finditer(text[: end + 1])
     last = max((cluster.end() for cluster in clusters if cluster.end() <= end), default=0)
     return text[:last] if last else head
 
@@ -247,7 +251,7 @@ def fold(text: str) -> str:
 
 def fold_text(text: str) -> str:
     """Return a text of any length folded like a name: runs of marks are cut, so the time is linear."""
-    return _fold(text if text.isascii() else STACK.sub(_unstack, text))
+    return _fold(text if text.isascii() else STACK().sub(_unstack, text))
 
 
 def _fold(text: str) -> str:

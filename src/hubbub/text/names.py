@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 from collections.abc import Callable
-from functools import cache
-from typing import NamedTuple
-
-import regex
+from typing import TYPE_CHECKING, NamedTuple
 
 from hubbub.errors import Refused
 from hubbub.text import refusals
 from hubbub.text.bounds import FOLDED_CHARS, MARKS_IN_ROW, NAME_CHARS
 from hubbub.text.cleaning import STACK, clean, fold
 from hubbub.text.lookalikes import looks
+from hubbub.text.patterns import pattern
+
+if TYPE_CHECKING:
+    import regex
 
 LOBBY = "lobby"  # the default room
 NAME_PUNCTUATION = "-_.[]{}|^`\\"
@@ -34,12 +36,12 @@ RESERVED = GREETINGS | frozenset(
     "admin all chanserv chat disconnected everybody everyone here hubbub memoserv nickserv nobody operserv server "
     "service services system usage you".split()
 )
-_SSH = regex.compile(r"ssh-[0-9]+\.[0-9]+-")  # how SSH clients begin (RFC 4253, 4.2)
+_SSH = re.compile(r"ssh-[0-9]+\.[0-9]+-")  # how SSH clients begin (RFC 4253, 4.2)
 _RESERVED_LOOKS = {look: word for word in sorted(RESERVED) for look in looks(word)}
 _LOBBY_LOOKS = looks(LOBBY)
 
 # Alphabets with letters that look the same. A name in only one of them is harder to mistake for a name in another.
-_ALPHABETS = {name: regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
+_ALPHABETS = {name: pattern(rf"\p{{{name}}}") for name in ("Latin", "Greek", "Cyrillic")}
 
 # Joiners are allowed only where they change how letters look (UAX #31, A1, A2 and B): ZWNJ between Arabic letters that
 # would join, both joiners between letters after a sign that kills a vowel, ZWJ before such a sign in Bengali, and after
@@ -63,14 +65,14 @@ _FILLERS = "\u115f\u1160\u3164\uffa0"  # letters that are invisible
 class _Kind(NamedTuple):
     """A kind of name: the refusal of a wrong one, an example, the signs allowed anywhere, and two patterns.
 
-    `wrong` returns the pattern of a character that is not allowed, `needed` matches a character that a name must have.
+    `wrong` is that of a character that is not allowed, `needed` that of a character that a name must have.
     """
 
     refused: refusals.Wording
     example: str
     signs: frozenset[str]
     wrong: Callable[[], regex.Pattern[str]]
-    needed: regex.Pattern[str]
+    needed: Callable[[], regex.Pattern[str]]
 
     def fault(self, name: str) -> str:
         """Return the fault of a name as the end of a sentence; "" if it has none."""
@@ -81,7 +83,7 @@ class _Kind(NamedTuple):
         if not self._is_plain(name):
             if unicodedata.category(name[0])[0] == "M":
                 return refusals.FIRST_MARK
-            if STACK.search(name):
+            if STACK().search(name):
                 return _STACKED
             if wrong := self.wrong().search(name):
                 return _unwanted(wrong[0])
@@ -89,7 +91,7 @@ class _Kind(NamedTuple):
             # as nothing.
             if any(unicodedata.category(char) == "Cn" for char in name):
                 return refusals.INVISIBLE
-        return "" if self.needed.search(name) else refusals.NO_LETTER
+        return "" if self.needed().search(name) else refusals.NO_LETTER
 
     def _is_plain(self, name: str) -> bool:
         """Return whether a name has only letters, digits and signs that may stand anywhere: usual, and quick to see."""
@@ -113,14 +115,9 @@ class _Kind(NamedTuple):
 
 
 def _kind(refused: refusals.Wording, example: str, punctuation: str, needed: str) -> _Kind:
-    # The pattern is large and rarely needed, so it is compiled when it is used.
-    @cache
-    def wrong() -> regex.Pattern[str]:
-        right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{regex.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
-        return regex.compile(rf"(?!{right}).", regex.V1 | regex.DOTALL)
-
+    right = rf"[[\p{{L}}\p{{M}}]--\p{{DI}}]|\p{{Nd}}|[{re.escape(punctuation)}]|{_SIGN_BETWEEN}|{_JOINER}"
     signs = frozenset(punctuation + string.ascii_letters + string.digits)
-    return _Kind(refused, example, signs, wrong, regex.compile(f"{_LETTER}|{needed}"))
+    return _Kind(refused, example, signs, pattern(rf"(?V1s)(?!{right})."), pattern(f"{_LETTER}|{needed}"))
 
 
 _NAMES = _kind(refusals.NAME_INVALID, "Mary-Ann", NAME_PUNCTUATION, r"[_\[\]{}|^`\\]")
@@ -138,7 +135,7 @@ def _mixed(text: str) -> str:
     """Return the fault of a folded text that mixes alphabets, as the end of a sentence; "" if it mixes none."""
     if text.isascii():
         return ""
-    found = [name for name, letter in _ALPHABETS.items() if letter.search(text)]
+    found = [name for name, letter in _ALPHABETS.items() if letter().search(text)]
     return refusals.MIXED.format(one=found[0], other=found[1]) if len(found) > 1 else ""
 
 
@@ -153,7 +150,7 @@ def typed_name(text: str) -> str:
     """Return a typed name as it will be shown, without its invisible characters. Raises Refused."""
     if len(text) > FOLDED_CHARS:
         raise _NAMES.refusal(_TOO_LONG, text)
-    if not text.isascii() and STACK.search(unicodedata.normalize("NFC", text)):
+    if not text.isascii() and STACK().search(unicodedata.normalize("NFC", text)):
         raise _NAMES.refusal(_STACKED, text)
     return check_name(clean(text).strip())
 
@@ -207,7 +204,7 @@ def is_room(name: str) -> bool:
 
 def check_new_room(room: str) -> None:
     """Raise Refused if a new room of this name could be mistaken for another one."""
-    if any(fault := _mixed(word) for word in regex.split("[-_.]", room)):
+    if any(fault := _mixed(word) for word in re.split("[-_.]", room)):
         raise _ROOMS.refusal(fault, "")
     if room != LOBBY and looks(room) & _LOBBY_LOOKS:
         raise refusals.ROOM_LOOKS_TAKEN(name=room, other=LOBBY, like=_ROOMS.example)

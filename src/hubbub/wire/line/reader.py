@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-import regex
-
+from hubbub.text.patterns import pattern
 from hubbub.wire.line.telnet import Telnet
 from hubbub.wire.reader_state import State, give, taken
 
 CANCEL, QUIT, BS, LF, CR, REPRINT, ERASE_LINE, ERASE_WORD, DEL = 3, 4, 8, 10, 13, 18, 21, 23, 127
 _STOP = re.compile(rb"[\x08\x7f]+|[\x03\x04\n\r\x12\x15\x17]")
-_CLUSTER = regex.compile(r"\X")  # a character as people see it (UAX #29)
+_CLUSTER = pattern(r"\X")  # a character as people see it (UAX #29)
 LONG_CLUSTER = 64  # bytes; longer than in any script, so cutting one harms no real text
 
 
@@ -189,7 +188,7 @@ class LineReader:
             start = self._split
             if self._starts and start - self._starts[-1] <= LONG_CLUSTER:
                 start = self._starts.pop()
-            for cluster in _CLUSTER.findall(line[start:].decode("utf-8", "surrogateescape")):
+            for cluster in _CLUSTER().findall(line[start:].decode("utf-8", "surrogateescape")):
                 self._starts.append(start)
                 start += len(cluster.encode("utf-8", "surrogateescape"))
         self._split = len(line)
