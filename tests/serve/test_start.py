@@ -39,7 +39,7 @@ main(["serve", "--listen", "127.0.0.1:0", "--data", sys.argv[1]])
 LATER = (
     "aiohttp", "argon2", "attr", "cryptography", "ctypes", "encodings.idna", "hubbub.cluster.nats",
     "hubbub.serve.irc.protocol", "hubbub.serve.web", "hubbub.subcommands.account", "hubbub.tools",
-    "hubbub.wire.irc.encoder", "hubbub.wire.web.frames", "nats", "prometheus_client", "segno", "tomllib",
+    "hubbub.wire.irc.encoder", "hubbub.wire.web.frames", "nats", "prometheus_client", "regex", "segno", "tomllib",
     "websockets", "yarl",
 )  # fmt: skip
 IRC = b"NICK Ida\r\nUSER ida 0 * :Ida\r\nJOIN #lobby\r\nPING in\r\n"

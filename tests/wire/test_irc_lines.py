@@ -222,3 +222,13 @@ def test_tags_survive(tags: dict[str, str]) -> None:
 
 def test_every_numeric_has_a_text() -> None:
     assert all(isinstance(text, str) for text in TEXTS.values()) and TEXTS[401] == "No such nick/channel"
+
+
+def test_reader_knows_whether_anything_waits() -> None:
+    reader = Reader()
+    reader.feed(b"PING 1\r\nPING 2\r\n")
+    assert reader.next_message() and reader.waiting
+    assert reader.next_message() and not reader.waiting
+    # What was read is not kept when more arrives.
+    reader.feed(b"PING 3\r\n")
+    assert reader.state()["_data"] == b"PING 3\r\n"

@@ -155,3 +155,14 @@ def test_handshake_does_not_depend_on_the_headers_of_others() -> None:
 def test_handshake_with_bytes_that_no_header_can_have_is_refused() -> None:
     with pytest.raises(BadHandshake):
         accept("GET", "/ws", [*HANDSHAKE.items(), ("Sec-WebSocket-Protocol", "\udcff")], (), LOG)
+
+
+def test_reader_knows_whether_anything_waits() -> None:
+    reader = FrameReader(1 << 16, LOG)
+    assert not reader.waiting
+    reader.feed(text("one") + text("two"))
+    assert reader.next_item() == "one" and reader.waiting
+    assert reader.next_item() == "two" and not reader.waiting
+    reader.feed(sent(Opcode.CLOSE, b"\x03\xe8"))
+    assert reader.waiting and reader.next_item() is FrameSignal.CONTROL
+    assert reader.waiting and reader.next_item() is FrameSignal.END and not reader.waiting
