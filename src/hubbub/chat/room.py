@@ -215,9 +215,10 @@ class LoadedRoom(Generic[MemberT, ReaderT]):
 
         The entries also change the room's state, newest messages and absences.
         """
-        shown = with_quotes(entries, self.latest)
-        said = all(type(entry.body) is Said for entry in entries)
-        batch = CommittedBatch(shown if said else without_secrets(shown), self.end)
+        # Messages without tags have neither secrets nor quotes.
+        plain = all(type(entry.body) is Said and not entry.tags for entry in entries)
+        shown = entries if plain else without_secrets(with_quotes(entries, self.latest))
+        batch = CommittedBatch(shown, self.end)
         self.recent_batches[self.end.seq] = batch
         self.end = batch.end
         for entry in entries:

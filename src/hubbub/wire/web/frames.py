@@ -279,8 +279,20 @@ class JsonEncoder:
         return self
 
     def encode(self, entry: Entry) -> bytes:
-        """Return the entry as a JSON object; b"" for the kinds in UNSEEN."""
-        return msgspec.json.encode(_object(entry)) if type(entry.body) not in UNSEEN else b""
+        """Return the entry as a JSON object; b"" for the kinds in UNSEEN.
+
+        An act on a room or its members also gets a description in words.
+        """
+        if type(entry.body) in UNSEEN:
+            return b""
+        fields: dict[str, Any] = shown_record(entry)._asdict()
+        if words := _WORDS.get(type(entry.body)):
+            fields["words"] = words(entry.body)
+        if entry.tags:
+            fields |= _marks(entry.tags)
+        if entry.quote:
+            fields["quote"] = entry.quote._asdict()
+        return msgspec.json.encode(fields)
 
     def encode_own(self, entry: Entry) -> bytes:
         """Return b"": the author gets their own entries in the same form as the others (`echo`)."""
@@ -340,8 +352,8 @@ def _page(page: LogPage) -> dict[str, Any]:
     return {"entries": _objects(page.entries), "more": page.more, **note}
 
 
-def _objects(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    return [_object(entry) for entry in entries if type(entry.body) not in UNSEEN]
+def _objects(entries: Iterable[Entry]) -> list[msgspec.Raw]:
+    return [msgspec.Raw(data) for entry in entries if (data := FORM.encode(entry))]
 
 
 def _refusal(event: Refusal) -> bytes:
@@ -404,18 +416,6 @@ def _members(event: MembersListed) -> bytes:
 
 def _label(event: MembersListed | RoomsListed) -> dict[str, str]:
     return {"label": event.label} if event.label else {}
-
-
-def _object(entry: Entry) -> dict[str, Any]:
-    """Return an entry as an object; an act on a room or its members also gets a description in words."""
-    fields: dict[str, Any] = shown_record(entry)._asdict()
-    if words := _WORDS.get(type(entry.body)):
-        fields["words"] = words(entry.body)
-    if entry.tags:
-        fields |= _marks(entry.tags)
-    if entry.quote:
-        fields["quote"] = entry.quote._asdict()
-    return fields
 
 
 def _marks(tags: str) -> dict[str, Any]:
