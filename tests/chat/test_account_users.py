@@ -10,10 +10,11 @@ from msgspec import structs
 from doubles import NOON, FakeAccounts, House, Peer
 from hubbub.chat import moderation
 from hubbub.chat.account_users import GRACE_SECONDS
+from hubbub.chat.accounts import Checked
 from hubbub.chat.person import screen
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
-from hubbub.model.account import is_account
+from hubbub.model.account import Account, is_account
 from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
 from hubbub.model.grants import Grant, Granted
@@ -623,7 +624,54 @@ def test_the_owner_of_an_account_changes_it() -> None:
     assert too.sees()[-2:] == [Notice(("You are logged out",)), Goodbye()] and ann.user.sessions == [ann.session]
 
 
-@pytest.mark.parametrize("line", ["/password open sesame", "/stay on", "/account", "/logout", "/link"])
+@pytest.mark.parametrize(
+    ("typed", "outcome"),
+    [
+        ("/unregister secret", "Nobody can ever log in as Ann again, if you type /unregister PASSWORD yes"),
+        (
+            "/unregister secret take-back",
+            "Nobody can ever log in as Ann again, and all your messages are deleted, "
+            "if you type /unregister PASSWORD take-back yes",
+        ),
+        ("/unregister guess yes", "wrong-password"),
+        ("/unregister secret yes yes", "wrong-password"),
+        ("/unregister secret yes", "The account Ann is closed"),
+        ("/unregister secret TAKE-BACK yes", "The account Ann is closed, with all messages"),
+    ],
+)
+def test_the_owner_closes_an_account_after_a_confirmation(
+    typed: str, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    closed: list[tuple[str, bool]] = []
+
+    def delete(account: Account, done: Checked, take_back: bool = False) -> None:
+        closed.append((account.name, take_back))
+        done(account)
+
+    monkeypatch.setattr(town.accounts, "delete", delete)
+    ann.types(typed)
+    town.settle()
+    (seen,) = ann.sees()
+    told = seen.lines[0] if isinstance(seen, Notice) else seen.code if isinstance(seen, Refusal) else ""
+    assert told == outcome.removesuffix(", with all messages")
+    assert closed == ([("Ann", "with" in outcome)] if "closed" in outcome else [])
+
+
+def test_a_limited_token_closes_no_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    limited = structs.replace(town.accounts.known["ann"][0], limited=True)
+    monkeypatch.setattr(town.accounts, "log_in", lambda name, secret, peer, done: done(limited))
+    ann.types("/unregister token yes")
+    town.settle()
+    assert codes(ann) == ["token-limited"]
+
+
+@pytest.mark.parametrize(
+    "line", ["/password open sesame", "/stay on", "/account", "/logout", "/link", "/unregister secret"]
+)
 def test_a_guest_has_no_account_to_change(line: str) -> None:
     town = Town("Ann")
     (bo,) = town.house.enter("Bo")

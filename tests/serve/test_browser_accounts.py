@@ -207,6 +207,20 @@ async def test_an_owner_ends_other_browsers_and_sessions() -> None:
         await mine.sees("stored")
 
 
+async def test_an_owner_closes_the_account_with_the_password() -> None:
+    async with asking() as web:
+        here = cookie_of(await post(web, "register", name="Ann", secret=SECRET))
+        ann = await talk(web, here)
+        assert (await post(web, "unregister", secret=SECRET)).json["code"] == "not-logged-in"
+        assert (await post(web, "unregister", here, secret="guess")).json["code"] == "wrong-password"
+        assert (await get(web, "account", here)).json["name"] == "Ann"
+        answer = await post(web, "unregister", here, secret=SECRET, take_back=True)
+        assert answer.json["name"] == "" and "Max-Age=0" in answer.headers["set-cookie"]
+        await ann.closed()
+        assert web.house.accounts.find("Ann").deleted
+        assert (await post(web, "login", name="Ann", secret=SECRET)).json["code"] == "wrong-password"
+
+
 async def test_an_owner_makes_lists_and_ends_tokens() -> None:
     async with asking() as web:
         value = cookie_of(await post(web, "register", name="Ann", secret=SECRET))

@@ -187,3 +187,14 @@ def test_a_busy_server_costs_no_try(place: InThread, monkeypatch: pytest.MonkeyP
             peer.sees(BUSY + b"\nPassword or code (it can be seen): ")
     peer.say("open sesame")
     peer.skips_to(IN)
+
+
+def test_an_account_is_closed_with_its_password(place: InThread) -> None:
+    ann = registered(place)
+    ann.say("/unregister open sesame")
+    ann.sees(b"Nobody can ever log in as Ann again, if you type /unregister PASSWORD yes\n")
+    ann.sees(b"To delete all your messages as well, type /unregister PASSWORD take-back yes\n")
+    ann.say("/unregister open sesame yes")
+    assert b"The account Ann is closed" in ann.rest()
+    peer = at_the_prompt(place)
+    assert b"Ann is registered" in peer.sees(ASKED)

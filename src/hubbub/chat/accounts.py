@@ -213,6 +213,30 @@ class Accounts(Protocol):
         ...
 
 
+def close(accounts: Accounts, account: Account, secret: str, peer: LoginPeer, take_back: bool, done: Checked) -> None:
+    """Close an account for ever as its owner asks, who proves it by a password or a code.
+
+    Args:
+        accounts: the accounts.
+        account: the account that the owner is logged in to.
+        secret: the password or the code.
+        peer: the peer that offers it.
+        take_back: take back all that its owner has said.
+        done: receives the closed account, or a refusal.
+
+    """
+
+    def checked(found: Account | Refused) -> None:
+        if isinstance(found, Refused):
+            done(found)
+        elif found.limited:
+            done(refusals.TOKEN_SCOPE(scope="admin"))
+        else:
+            accounts.delete(found, done, take_back)
+
+    accounts.log_in(account.name, secret, peer, checked)
+
+
 class NoAccounts:
     """No name is registered, and none can be."""
 

@@ -7,7 +7,7 @@ const WAIT = 40000; // milliseconds that the server may take to check a password
 const LOST = "There is no answer from the server. Try again.";
 const WIRES = { websocket: "Browser or program", line: "Terminal", irc: "IRC client" };
 // Commands with what nobody may see; those for NickServ belong to IRC, and are typed here by mistake.
-const SECRETS = /^\s*\/(register|login|password|link|nickserv|ns|(msg|query|m|w|pm|tell|whisper)\s+nickserv)\b/i;
+const SECRETS = /^\s*\/((?:un)?register|login|password|link|nickserv|ns|(msg|query|m|w|pm|tell|whisper)\s+nickserv)\b/i;
 
 export const isSecret = (text) => SECRETS.test(text);
 
@@ -63,6 +63,13 @@ export class Account {
   async logOut() {
     this.chat.leave();
     this.take(await this.ask("logout", {}));
+  }
+
+  // Close the account for ever.
+  async unregister(secret, takeBack) {
+    const said = await this.ask("unregister", { secret, take_back: takeBack });
+    if (!said.failed) this.take(said);
+    return said;
   }
 
   // Do what a typed command asks for; return whether it is one of these.
@@ -158,5 +165,21 @@ function Sessions({ chat }) {
     <p role="status">${told}</p>
     <p><button onClick=${() => account.logOut()}>Log out here</button></p>
     <${Device} chat=${chat} />
-    <${Tokens} account=${account} />`;
+    <${Tokens} account=${account} />
+    <${Closing} account=${account} />`;
+}
+
+function Closing({ account }) {
+  const secret = useRef(null), takeBack = useRef(null);
+  const [error, setError] = useState("");
+  const send = async (event) => {
+    event.preventDefault();
+    setError((await account.unregister(secret.current.value, takeBack.current.checked)).failed ?? "");
+  };
+  return html`<details><summary>Close this account</summary><form onSubmit=${send}>
+    <p>Nobody can ever log in as <bdi>${account.name}</bdi> again.</p>
+    <p><label><input type="checkbox" ref=${takeBack} /> Delete all my messages as well</label></p>
+    <${Secret} field=${secret} label="Password or code" error=${error} />
+    <p id="why" role="alert">${error}</p>
+    <button>Close it for ever</button></form></details>`;
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat.account_users import PASSWORD
-from hubbub.chat.accounts import Checked
+from hubbub.chat.accounts import Checked, close
 from hubbub.chat.commands.moderation import SlashCommand
 from hubbub.chat.session import Session, owner
 from hubbub.errors import Refused
@@ -120,6 +121,30 @@ def _account(hub: Hub, session: Session, argument: str) -> None:
     hub.reply(session, Notice(tuple(lines)))
 
 
+_UNREGISTER = re.compile(r"(.*?)(\s+take-back)?(\s+yes)?", re.DOTALL | re.IGNORECASE)
+
+
+def _unregister(hub: Hub, session: Session, argument: str) -> None:
+    """Close the account of a session, after a confirmation and with the password."""
+    account = changeable_account(session)
+    match = _UNREGISTER.fullmatch(argument)
+    assert match
+    password, take_back, sure = match.groups()
+    if not sure:
+        lost = "and all your messages are deleted, " if take_back else ""
+        lines = [
+            f"Nobody can ever log in as {account.name} again, {lost}if you type /unregister PASSWORD"
+            f"{' take-back' if take_back else ''} yes"
+        ]
+        if not take_back:
+            lines.append("To delete all your messages as well, type /unregister PASSWORD take-back yes")
+        hub.reply(session, Notice(tuple(lines)))
+        return
+    accounts, peer, told = hub.nicks.accounts, hub.account_users.peer(session), f"The account {account.name} is closed"
+    start = partial(close, accounts, account, password, peer, bool(take_back))
+    _change(hub, session, "account", start, told)
+
+
 def _log_out(hub: Hub, session: Session, _: str) -> None:
     account_of(session)
     hub.reply(session, Notice(("You are logged out",)))
@@ -158,6 +183,7 @@ ROWS = (
     SlashCommand("account", "[end CODE]", "Show your account and your connections, or end one.", _account, GROUP),
     SlashCommand("stay", "on|off", "Stay in your rooms while you are away, or not.", _stay, GROUP),
     SlashCommand("guests", "on|off", "Take private messages from people without an account, or not.", _guests, GROUP),
+    SlashCommand("unregister", "PASSWORD [take-back] [yes]", "Close your account for ever.", _unregister, GROUP),
     SlashCommand("logout", "", "Log out on this device.", _log_out, GROUP),
     SlashCommand("link", "[qr]", "Make a code that logs in another device of yours.", _link, GROUP),
 )

@@ -307,7 +307,22 @@ _ROWS = (
 COMMANDS = {command.name: command for command in (*_ROWS[:-1], *ROWS, *accounts.ROWS, _ROWS[-1])}
 # Commands that take a text, or check the length of their argument themselves.
 LONG = frozenset(
-    {"re", "fix", "topic", "msg", "me", "history", "search", "since", "quit", "kick", "register", "login", "password"}
+    {
+        "re",
+        "fix",
+        "topic",
+        "msg",
+        "me",
+        "history",
+        "search",
+        "since",
+        "quit",
+        "kick",
+        "register",
+        "login",
+        "password",
+        "unregister",
+    }
 )
 # Names of the same commands in other chat systems.
 ALIASES = {

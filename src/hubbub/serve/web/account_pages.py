@@ -8,7 +8,7 @@ from functools import partial
 from aiohttp import web
 from msgspec import structs
 
-from hubbub.chat.accounts import Accounts, Checked, LoginPeer
+from hubbub.chat.accounts import Accounts, Checked, LoginPeer, close
 from hubbub.chat.hub import Hub
 from hubbub.chat.session import User
 from hubbub.errors import Refused
@@ -57,6 +57,7 @@ class AccountPages:
             "/api/login": {"POST": self._log_in},
             "/api/register": {"POST": self._register},
             "/api/logout": {"POST": self._log_out},
+            "/api/unregister": {"POST": self._unregister},
             "/api/sessions": {"GET": self._sessions},
             "/api/sessions/end": {"POST": self._end_sessions},
             "/api/tokens": {"GET": self._tokens_list, "POST": self._make_token},
@@ -199,6 +200,14 @@ class AccountPages:
         proof = await self._proof(call)
         if proof and proof.grant:
             await outcome_of(partial(self._accounts.end_cookies, proof, [proof.grant]))
+        response = self._info("")
+        self._set_cookie(call, response, "", 0)
+        return response
+
+    async def _unregister(self, call: Call) -> web.Response:
+        """Close the account of the request, if its owner gives the password or a code once more."""
+        proof, body = await self._changeable(call), await self._body(call, wire.Closing)
+        await outcome_of(partial(close, self._accounts, proof, body.secret, call.login_peer, body.take_back))
         response = self._info("")
         self._set_cookie(call, response, "", 0)
         return response

@@ -40,6 +40,13 @@ class Credentials(Struct):
     resume: Resume = ""
 
 
+class Closing(Struct):
+    """The closing of an account: its password or a code, and whether all that was said with it is deleted as well."""
+
+    secret: Secret
+    take_back: bool = False
+
+
 class Endings(Struct):
     """The ids of sessions and browsers that are to be logged out, or of tokens that are to be ended."""
 

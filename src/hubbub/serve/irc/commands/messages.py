@@ -21,7 +21,7 @@ from hubbub.wire.irc.numerics import REFUSALS
 
 TARGETS = 4  # maximum number of targets of one message
 # Commands of other wires: a client sends one as a message if a space stands before it.
-_WITH_PASSWORD = re.compile(r"\s*/(?:register|login|password)\s+\S", re.IGNORECASE)
+_WITH_PASSWORD = re.compile(r"\s*/(?:(?:un)?register|login|password)\s+\S", re.IGNORECASE)
 
 
 def privmsg(client: IrcClient, params: list[str]) -> None:
