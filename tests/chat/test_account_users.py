@@ -15,7 +15,7 @@ from hubbub.chat.person import screen
 from hubbub.errors import Refused
 from hubbub.model.access import Action, may
 from hubbub.model.account import Account, is_account
-from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged
+from hubbub.model.entries import Joined, Left, ModeChange, ModesChanged, NickChanged, Said
 from hubbub.model.events import Goodbye, LoggedIn, Missed, NickAssigned, Notice, Refusal, RoomExited
 from hubbub.model.grants import Grant, Granted
 from hubbub.text import refusals
@@ -947,6 +947,46 @@ def test_a_guest_who_is_about_to_join_a_room_logs_in_after_that() -> None:
     assert outcomes == [None] and guest.user is ann.user and not guest.session.waits
     assert town.kinds()[-3:] == [("Gast", Joined), ("Gast", Left), ("Gast", Left)]
     assert [room.name for room in ann.user.rooms.values()] == ["lobby"]
+
+
+@pytest.mark.parametrize("line", ["/leave lobby", "/nick Other"])
+def test_what_a_guest_was_about_to_do_does_not_happen_to_the_account(line: str) -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    (guest,) = town.house.enter("Gast")
+    guest.types(line)
+    account = town.accounts.find("Ann")
+    assert account
+    outcomes: list[Refused | None] = []
+    town.hub.account_users.log_in(guest.session, account, outcomes.append)
+    town.settle()
+    assert outcomes == [None] and guest.user is ann.user and not guest.session.waits
+    assert ann.user.nick == "Ann" and [room.name for room in ann.user.rooms.values()] == ["lobby"]
+    guest.types("hi")
+    town.settle()
+    assert "Ann: hi" in ann.sees()
+
+
+def test_a_session_that_logs_in_while_it_waits_for_a_room_is_shown_the_room_of_its_account() -> None:
+    town = Town("Ann")
+    ann = town.log_in("Ann")
+    (guest,) = town.house.enter("Gast")
+    ann.types("/join ops")
+    town.settle()
+    ann.types("/leave ops")
+    town.settle()
+    guest.types("/join ops", "hi")
+    ann.types("/join ops")
+    account = town.accounts.find("Ann")
+    assert account
+    town.hub.account_users.log_in(guest.session, account, lambda refusal: None)
+    town.settle()
+    assert guest.user is ann.user and guest.untaken == 0 and not ann.user.changing
+    assert guest.session.current_name == "ops" and town.hub.rooms.loaded["ops"].sessions.keys() == {
+        ann.session,
+        guest.session,
+    }
+    assert town.kinds()[-2:] == [("Ann", Joined), ("Ann", Said)]
 
 
 def test_a_code_is_shown_as_a_picture_on_request() -> None:

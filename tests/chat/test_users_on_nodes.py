@@ -438,3 +438,42 @@ def test_nodes_tell_each_other_of_the_sessions_of_accounts_alone() -> None:
     ann = node.log_in()
     assert person(ann.user, "here").screens == (Screen(ann.session.id_prefix, "", "", "here"),)
     assert person(node.bo.user, "here").screens == ()
+
+
+def test_a_join_while_the_node_learns_that_the_user_is_in_the_room_goes_on() -> None:
+    node = Node()
+    node.house.broker.store([draft_of("tea", Kind.MESSAGE, "Zoe", "before", "z.1")])
+    ann = node.log_in()
+    ann.types("/join lobby")
+    node.house.settle()
+    home = node.hub.remote.add(who := node.elsewhere())
+    seq = node.join("tea")
+    ann.types("/join tea", "hi")
+    node.hub.remote.update(home, who := replace(who, rooms=("tea",), joins=(seq,)))
+    node.house.settle()
+    assert [event.room for event in ann.sees() if isinstance(event, RoomEntered)] == ["tea"]
+    assert ann.untaken == 0 and not ann.session.pending and ann.session.current_name == "tea"
+    assert text_in(node.house.broker.log[-1]) == "hi" and node.kinds().count(("Ann", Joined)) == 2
+    # The other way round, and with a user who may join the room again after that.
+    den = node.join("den")
+    node.hub.remote.update(home, replace(who, rooms=("tea", "den"), joins=(seq, den)))
+    second = node.log_in()
+    second.types("/join den", "/leave den", "/join den")
+    node.house.settle()
+    assert second.untaken == 0 and not (second.user.changing or second.user.asking)
+    assert second.session.current_name == "den"
+
+
+def test_another_session_is_shown_the_room_if_the_first_one_ends_while_it_is_loaded() -> None:
+    node = Node()
+    ann, second = node.log_in(), node.log_in()
+    for peer in (ann, second):
+        peer.types("/join lobby")
+        node.house.settle()
+    home = node.hub.remote.add(who := node.elsewhere())
+    node.hub.remote.update(home, replace(who, rooms=("tea",), joins=(node.join("tea"),)))
+    ann.leave()
+    second.types("hi")
+    node.house.settle()
+    assert [event.room for event in second.sees() if isinstance(event, RoomEntered)] == ["tea"]
+    assert second.untaken == 0 and text_in(node.house.broker.log[-1]) == "hi"

@@ -247,16 +247,19 @@ async def test_what_somebody_sends_or_deletes_in_private_is_shown_on_their_other
     await other.sees("Ann (private): a typo\n")
     (event,) = [one for one in second.events if isinstance(one, Private) and one.text == "a typo"]
     assert (event.to, event.user) == ("Bo", bo.id) and event.entry and event.entry.seq and event.entry.room == "@Bo"
-    first.types("/delete @Bo")
-    for peer in (first, second, third, other):
-        await peer.sees("*** Ann has deleted a private message ***\n")
+    third.types("/delete @Bo")
+    for copy in (first, second, other):
+        await copy.sees("*** Ann has deleted a private message ***\n")
+    await until(lambda: "Ann has deleted" in third.seen, lambda: third.seen)
+    second.types("/history Bo")
+    await second.sees("Ann -> Bo (private): psst\n")
     other.types("/msg Ann yes")
     for peer in (first, second, third):
         await peer.sees("Bo (private): yes\n")
         assert "typo" not in peer.seen
     # A message to somebody who keeps no history is shown there, too.
     await ask(town.registries[0].set, bo, history=False)
-    await until(lambda: not first.node.hub.nicks.accounts.find("Bo").history, lambda: "the history is on")
-    first.types("/msg Bo once")
-    for copy in (second, third):
+    await until(lambda: not three.hub.nicks.accounts.find("Bo").history, lambda: "the history is on")
+    third.types("/msg Bo once")
+    for copy in (first, second):
         await copy.sees("Ann -> Bo (private): once\n")

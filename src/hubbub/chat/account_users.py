@@ -110,8 +110,9 @@ class AccountUsers:
             return
         if user:
             self._rooms.note_masks(user)
-        if user and any(not join.done for join in user.joining.values()):
-            # The page logs in beside the commands of its session. The log must not say that the guest has joined.
+        if user and any(isinstance(one, Posting) and not one.done for one in user.changing):
+            # The page logs in beside the commands of its session. What the guest joins, leaves or is renamed to must
+            # not become that of the account.
             go_on = self._again(session, account, outcome)
             session.queue(Operation("login", account.name, answer=lambda _: go_on()))
             return

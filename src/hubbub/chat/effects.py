@@ -170,22 +170,22 @@ class Effects:
     def _join_after_all(self, posting: Posting, entry: Entry) -> None:
         """Load the room of a stored join again, which was reported as not confirmed, and make its user a member."""
         user, name = owner(author(posting)), entry.room
-        session = author(posting) if author(posting) in user.sessions else next(iter(user.sessions), author(posting))
         user.joining = {room: join for room, join in user.joining.items() if join is not posting}
 
         def opened(room: Room | BrokerError) -> None:
             if isinstance(room, BrokerError):
-                self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
-            elif user not in room.members:
+                for one in list(user.sessions):
+                    self._core.refuse(one, refusals.JOIN_FAILED(reason=room), room=name)
+            elif user.present and user not in room.members:
                 room.add_member(user, entry.seq)
                 self._core.on_user_changed(user)
                 for one in user.sessions:
                     self._rooms.show(one, room, posting.after if one is posting.session else None)
                     one.flush()
-                if session is posting.session:
-                    self._rooms.focus(session, room.id)
+                if author(posting) in user.sessions:
+                    self._rooms.focus(author(posting), room.id)
 
-        self._rooms.load(session, name, opened)
+        self._rooms.load_for(user, name, opened)
 
 
 def _leaving(postings: Sequence[Posting | None]) -> dict[Session, int]:

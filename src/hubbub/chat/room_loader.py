@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from hubbub.chat.core import Core
 from hubbub.chat.remote_users import RemoteUsers
-from hubbub.chat.session import Room, Session
+from hubbub.chat.session import Room, Session, User
 from hubbub.errors import BrokerError
 from hubbub.model.entries import Entry
 from hubbub.model.queries import OpenedRoom
@@ -15,12 +15,12 @@ Then = Callable[[Room | BrokerError], None]
 
 
 class _Opening:
-    """A room that is being loaded: the waiting sessions, and the entries committed to it meanwhile."""
+    """A room that is being loaded: the sessions and users that wait, and the entries committed to it meanwhile."""
 
     __slots__ = ("meanwhile", "waiters")
 
     def __init__(self) -> None:
-        self.waiters: dict[Session, Then] = {}
+        self.waiters: list[tuple[Session | User, Then]] = []
         self.meanwhile: list[Entry] = []
 
 
@@ -52,11 +52,11 @@ class RoomLoader:
         # The room that is being handed to its waiting sessions: it must stay loaded until all of them have it.
         self.handing: Room | None = None
 
-    def load(self, name: str, session: Session, then: Then) -> None:
+    def load(self, name: str, waiter: Session | User, then: Then) -> None:
         """Call `then` with a room, or with a BrokerError if it cannot be loaded.
 
-        The call comes at once if the room is loaded, otherwise later; not at all after `withdraw`. While the room is
-        being loaded, a second `then` of the same session replaces the first.
+        The call comes at once if the room is loaded, otherwise later; not at all after `withdraw`. A waiter may load a
+        room several times: every call comes, in order.
         """
         if room := self.loaded.get(name):
             then(room)
@@ -65,7 +65,7 @@ class RoomLoader:
         if opening is None:
             opening = self._opening[name] = _Opening()
             self._log.open(name, self._history, lambda state: self._opened(name, state))
-        opening.waiters[session] = then
+        opening.waiters.append((waiter, then))
 
     def __contains__(self, name: str) -> bool:
         """Return whether a room is loaded or being loaded."""
@@ -73,7 +73,13 @@ class RoomLoader:
 
     def withdraw(self, session: Session) -> list[str]:
         """Cancel all loads that a session waits for, and return their names; their callbacks are not called."""
-        return [name for name, opening in self._opening.items() if opening.waiters.pop(session, None)]
+        names = []
+        for name, opening in self._opening.items():
+            kept = [one for one in opening.waiters if one[0] is not session]
+            if len(kept) < len(opening.waiters):
+                opening.waiters = kept
+                names.append(name)
+        return names
 
     def hold_entries(self, entries: Sequence[Entry]) -> None:
         """Hold committed entries of one room that may be loaded just now, by the name that the room had then."""
@@ -89,7 +95,7 @@ class RoomLoader:
     def _opened(self, name: str, state: OpenedRoom | BrokerError) -> None:
         opening = self._opening.pop(name)
         if isinstance(state, BrokerError):
-            for then in opening.waiters.values():
+            for _, then in opening.waiters:
                 then(state)
             return
         room = self.loaded.get(name)  # a room renamed to this name meanwhile
@@ -103,12 +109,12 @@ class RoomLoader:
                 self._take_in(room, meanwhile)
         self.handing = room
         try:
-            for session, then in list(opening.waiters.items()):
+            for waiter, then in opening.waiters:
                 if room.name == name:
                     then(room)
                 else:
                     # An earlier callback has renamed the room: load the next one of this name.
-                    self.load(name, session, then)
+                    self.load(name, waiter, then)
         finally:
             self.handing = None
         self._settle(room)

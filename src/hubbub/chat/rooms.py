@@ -115,6 +115,19 @@ class Rooms:
 
         self._waking.load(name, session, opened)
 
+    def load_for(self, user: User, name: str, then: Callable[[Room | BrokerError], None]) -> None:
+        """Call `then` with a loaded room, or with the error, whichever sessions of a user of this node end before.
+
+        The next commands of the user's sessions wait until then.
+        """
+        operation = user.begin("load", name)
+
+        def opened(room: Room | BrokerError) -> None:
+            then(room)
+            user.end(operation)
+
+        self._waking.load(name, user, opened)
+
     def end_visit(self, session: Session) -> None:
         """End a session's visit: unload the visited rooms that are not needed otherwise."""
         for id in self._visits.pop(session, ()):
@@ -213,6 +226,10 @@ class Rooms:
         try:
             if isinstance(room, BrokerError):
                 raise refusals.JOIN_FAILED(reason=room)
+            # The user has joined it on another node meanwhile, or the session has become another user's.
+            if user in room.members:
+                self._enter(session, room, after)
+                return
             count = room.count + self._core.pipeline.pending_joins(room.id) if room.state.limit else 0
             if not room.end.seq:
                 names.check_new_room(name)
@@ -227,6 +244,15 @@ class Rooms:
             return
         posting = user.joining[room.id] = self._core.publish(session, room.state, Joined(user.real))
         posting.after = after
+
+    def _enter(self, session: Session, room: Room, after: int | None) -> None:
+        """Make a room of the session's user its current one; show it the room if it was not shown it yet."""
+        if session in room.sessions:
+            self.focus(session, room.id)
+            return
+        self._give(session, room, focus=True)
+        self.show(session, room, after)
+        session.flush()
 
     def _watched(self, session: Session, after: int | None, room: Room | BrokerError) -> None:
         if isinstance(room, BrokerError):
@@ -308,21 +334,22 @@ class Rooms:
 
     def bring(self, user: User, name: str) -> None:
         """Show the sessions of a user a room that the user has joined on another node; load it if needed."""
-        session = user.sessions[0] if user.sessions else user.last_session
-        assert session is not None
 
         def opened(room: Room | BrokerError) -> None:
             if isinstance(room, BrokerError):
-                self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
+                for session in list(user.sessions):
+                    self._core.refuse(session, refusals.JOIN_FAILED(reason=room), room=name)
                 return
-            if user not in room.members:  # the loader makes the user a member, unless they have left meanwhile
+            # The loader makes the user a member, unless they have left meanwhile.
+            if user.is_remote or user not in room.members:
                 return
             self._core.on_user_changed(user)
-            for one in user.sessions:
-                self.show(one, room, None)
-                one.flush()
+            for session in user.sessions:
+                if session not in room.sessions:
+                    self.show(session, room, None)
+                    session.flush()
 
-        self.load(session, name, opened)
+        self.load_for(user, name, opened)
 
     def _give(self, session: Session, room: Room, focus: bool) -> None:
         """Let a session be given a room of its user; the step DELIVER begins with the entries."""

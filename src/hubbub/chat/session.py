@@ -281,14 +281,12 @@ class Session:
 
     def end(self, operation: Operation) -> None:
         """End one of the session's operations; after the last one, let the clients take their next commands."""
-        waited = [self] if operation in self.pending and not self.closed else []
+        waited = operation in self.pending and not self.closed
         self.pending.pop(operation, None)
         if self.user and operation in self.user.changing:
-            del self.user.changing[operation]
-            waited = list(self.user.sessions)
-        for one in waited:
-            if not one.waits:
-                one.client.resume_input()
+            self.user.end(operation)
+        elif waited and not self.waits:
+            self.client.resume_input()
 
     def queue(self, operation: Operation) -> None:
         """Start an operation after the replies that wait already; its reply takes the place of the operation."""
@@ -504,6 +502,19 @@ class User(RoomMemory):
             self.address = self.sessions[0].address
         else:
             self.last_session = session
+
+    def begin(self, kind: str, about: str = "") -> Operation:
+        """Return a new operation that has started; the next command of each session waits for its `end`."""
+        operation = Operation(kind, about)
+        self.changing[operation] = None
+        return operation
+
+    def end(self, operation: Operation) -> None:
+        """End an operation; after the last one, let the clients take their next commands."""
+        del self.changing[operation]
+        for session in list(self.sessions):
+            if not session.waits:
+                session.client.resume_input()
 
     # --- what it has published, and is not stored yet ----------------------------------------------------------------
 

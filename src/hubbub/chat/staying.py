@@ -258,7 +258,7 @@ class Staying:
                 self._came(user, account.id, done)
 
         for one in rooms:
-            self._rooms.load(session, one.name, partial(opened, one))
+            self._rooms.load_for(user, one.name, partial(opened, one))
         if not rooms:
             self._came(user, account.id, done)
 
