@@ -3,6 +3,7 @@ import { html, render, useEffect, useLayoutEffect, useRef, useState } from "./ve
 import { Credentials } from "./account.js";
 import { Chat } from "./chat.js";
 import { codeInAddress } from "./devices.js";
+import { Icon } from "./display.js";
 import { Knock, People, Rooms } from "./lists.js";
 import { Log } from "./log.js";
 import { Talk } from "./room.js";
@@ -244,14 +245,14 @@ function House({ chat }) {
 }
 
 function Header({ chat, room, panel, toggle }) {
-  const button = (name, shown, narrow, keys) => html`<button class=${narrow ? "narrow" : ""} aria-expanded=${panel === name} title=${keys}
-    onClick=${() => toggle(name)}>${shown}</button>`;
+  const button = (name, icon, label, narrow, more) => html`<button class=${narrow ? "narrow" : ""} aria-expanded=${panel === name}
+    title=${narrow ? label : "Ctrl+K"} onClick=${() => toggle(name)}><${Icon} name=${icon} /> <span class="label">${label}</span>${more}</button>`;
   const others = chat.total.unread - (room?.unread ?? 0);
   return html`<header>
-    ${button("rooms", html`Rooms${others > 0 && html` <b class="count">${others}<span class="hidden"> unread</span></b>`}`, true)}
+    ${button("rooms", "menu", "Rooms", true, others > 0 && html` <b class="count">${others}<span class="hidden"> unread</span></b>`)}
     <div class="title"><h1 dir="auto">${room?.title ?? "No room"}</h1><p class="topic" dir="auto">${room?.topic && linked(room.topic)}</p></div>
-    ${button("search", "Search", false, "Ctrl+K")}
-    ${button("people", "People", true)}
+    ${button("search", "search", "Search")}
+    ${button("people", "people", "People", true)}
   </header>`;
 }
 

@@ -2,6 +2,7 @@
 import { Account, isSecret } from "./account.js";
 import { Link, LOST } from "./link.js";
 import { Room, SAID, Talk } from "./room.js";
+import { store } from "./saved.js";
 import { Sending } from "./sending.js";
 import { Talks } from "./talks.js";
 import { TOLD } from "./told.js";
@@ -41,6 +42,7 @@ export class Chat {
     this.count = 0;
     this.asked = new Map(); // label: what to do with the answer
     this.away = document.hidden;
+    this.view = store.view; // how the reader likes to read: {compact, quiet}
     this.address = addressed(); // the room that is to be shown first
     this.taken = ""; // the reader's name in another tab
     this.link = new Link({
@@ -309,6 +311,12 @@ export class Chat {
   newest(room) {
     if (!room.live) room.moveTo();
     this.target = { room: room.name, end: true };
+    this.changed();
+  }
+
+  // The reader likes to read in another way, also the next time.
+  like(view) {
+    this.view = store.view = { ...this.view, ...view };
     this.changed();
   }
 

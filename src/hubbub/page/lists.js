@@ -1,6 +1,7 @@
 // The rooms on one side, the people on the other.
 import { html, useEffect, useRef } from "./vendor/htm-preact.js";
 import { Own } from "./account.js";
+import { Display, Face } from "./display.js";
 import { Talk } from "./room.js";
 import { hue, roomNamed } from "./text.js";
 
@@ -46,6 +47,7 @@ export function Rooms({ chat, close }) {
     <div id="why-not"><${Knock} chat=${chat} from="rooms" open=${open} /></div>
     <p class="me">You are <b class=${hue(chat.nick)}><bdi>${chat.nick}</bdi></b></p>
     <${Own} chat=${chat} />
+    <${Display} chat=${chat} />
     ${"Notification" in window && Notification.permission === "default" && html`<button class="ask"
       onClick=${() => Notification.requestPermission().then(() => chat.changed())}>Notify me when I am mentioned</button>`}
   </nav>`;
@@ -74,7 +76,7 @@ export function Knock({ chat, from, open }) {
 export function People({ chat, room, close }) {
   const members = room instanceof Talk ? [room.nick, chat.nick] : room?.members ?? [], more = room?.more ?? 0;
   const sign = (nick) => (room.operators.includes(nick) ? "@" : ""); // an operator, as in nc and IRC
-  const name = (nick) => html`<span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
+  const name = (nick) => html`<${Face} nick=${nick} /><span>${sign(nick)}<bdi>${nick}</bdi>${nick === chat.nick ? " (you)" : ""}</span>`;
   const write = (nick) => { chat.show(chat.talks.with(nick, room.users.get(nick)).name); close(true); };
   return html`<aside class="people" aria-label="People in the room">
     <h2>People (${(members.length + more).toLocaleString()})</h2>

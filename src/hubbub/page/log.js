@@ -2,9 +2,11 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { LINES, Place } from "./place.js";
 import { Talk } from "./room.js";
+import { Face } from "./display.js";
 import { beginning, cleaned, dayOf, endsInCode, hue, linked, listed, mentions, shown, timeOf, whenOf } from "./text.js";
 
 const FOLD = 12, LONG = 2000; // lines and characters of a message beyond which it is folded
+const TOGETHER = 300; // seconds between two messages of a speaker that are shown as one group
 
 export function Log({ chat, room }) {
   const box = useRef(null), kept = useRef(null);
@@ -24,7 +26,7 @@ export function Log({ chat, room }) {
   useEffect(() => { chat.talks.recall(room); }, [room.asked, chat.account.name, chat.sending.held, chat.phase]);
   useEffect(scrolled, [room.entries[0]?.seq, room.entries.at(-1)?.seq, room.seq > 0, room.joined, room.restoring]);
   const newest = () => { chat.newest(room); document.getElementById("write").focus(); };
-  return html`<div class="frame"><div class="log" ref=${box} onScroll=${scrolled} onKeyDown=${step} onCopy=${copy}
+  return html`<div class="frame"><div class=${chat.view.compact ? "log compact" : "log"} ref=${box} onScroll=${scrolled} onKeyDown=${step} onCopy=${copy}
       onClick=${(event) => place.unfolded(event)} onToggleCapture=${scrolled}
       tabindex="0" role="log" aria-live=${atEnd ? "polite" : "off"} aria-label=${`Messages in ${room.title}`}>
       ${room.start && !room.old.length && html`<${Start} room=${room} />`}
@@ -91,16 +93,22 @@ function Waiting({ chat, item }) {
 // A room's entries with what stands between them. What was drawn once is kept: it does not change.
 const drawn = new WeakMap();
 
-function draw(entry, chat, room) {
+// `next`: the message follows another one of the same speaker.
+function draw(entry, chat, room, next = false) {
   const mine = chat.mayRedact(room, entry);
   let line = drawn.get(entry);
-  if (line?.nick !== chat.nick || line.mine !== mine) {
+  if (line?.nick !== chat.nick || line.mine !== mine || line.next !== next) {
     const redact = mine ? () => chat.redact(room, entry) : null;
-    line = { nick: chat.nick, mine, day: dayOf(entry.time), node: html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} redact=${redact} />` };
+    const node = html`<${Line} key=${entry.seq} entry=${entry} nick=${chat.nick} redact=${redact} next=${next} />`;
+    line = { nick: chat.nick, mine, next, day: dayOf(entry.time), node };
     drawn.set(entry, line);
   }
   return line;
 }
+
+// Whether a message is one more of the same speaker.
+const belongs = (entry, last) => last?.kind === "message" && entry.kind === "message" && entry.nick === last.nick
+  && entry.time - last.time < TOGETHER;
 
 function lines(room, chat) {
   const out = room.old.map((entry, index) => html`<${Line} key=${`o${index}`} entry=${entry} nick=${chat.nick} old=${true} />`);
@@ -109,28 +117,37 @@ function lines(room, chat) {
   }
   const oldest = room.start ? -1 : room.entries[0]?.seq ?? -1;
   const notices = chat.notices.filter(({ room: name, after }) => name === room.name && after >= oldest);
-  let passing = [], today = "", divided = !room.divider, { missed } = room;
+  let passing = [], today = "", divided = !room.divider, { missed } = room, last = null;
   const flush = () => {
     if (passing.length === 1) out.push(draw(passing[0], chat, room).node);
     else if (passing.length) out.push(html`<${Passing} key=${`p${passing[0].seq}`} entries=${passing} />`);
     passing = [];
   };
-  const between = (node) => { flush(); out.push(node); };
+  const between = (node) => { flush(); out.push(node); last = null; };
   const tell = (before) => {
     while (notices[0]?.after < before) between(html`<${Notice} key=${`n${notices[0].key}`} notice=${notices.shift()} />`);
   };
   for (const entry of room.entries) {
-    const line = draw(entry, chat, room);
+    const passes = entry.kind === "join" || entry.kind === "leave";
     tell(entry.seq);
-    if (line.day !== today) between(html`<li class="day" key=${`d${line.day}`}>${(today = line.day)}</li>`);
+    if (passes && chat.view.quiet) continue;
+    const day = dayOf(entry.time);
+    if (day !== today) between(html`<li class="day" key=${`d${day}`}><span>${(today = day)}</span></li>`);
     const since = missed && entry.time >= missed.since && missed, newer = !divided && entry.seq >= room.divider;
     if (since) {
       const at = dayOf(since.since) === dayOf(Date.now() / 1000) ? timeOf(since.since) : whenOf(since.since);
-      between(html`<li class="unread" key="missed">${since.count.toLocaleString()}${since.more && " or more"} new since ${at}</li>`);
+      between(html`<li class="unread" key="missed"><span>${since.count.toLocaleString()}${since.more && " or more"} new since ${at}</span></li>`);
       missed = null;
-    } else if (newer) between(html`<li class="unread" key="unread">New messages</li>`);
+    } else if (newer) between(html`<li class="unread" key="unread"><span>New messages</span></li>`);
     divided ||= newer;
-    if (entry.kind === "join" || entry.kind === "leave") passing.push(entry); else between(line.node);
+    if (passes) {
+      passing.push(entry);
+      last = null;
+    } else {
+      const { node } = draw(entry, chat, room, belongs(entry, last));
+      between(node);
+      last = entry;
+    }
   }
   if (room.live) tell(Infinity);
   flush();
@@ -154,17 +171,17 @@ const EVENTS = {
 
 const Time = ({ at }) => html`<time datetime=${new Date(at * 1000).toISOString()} title=${whenOf(at)}>${timeOf(at)}</time>`;
 
-function Line({ entry, nick, redact, old }) {
+function Line({ entry, nick, redact, old, next }) {
   const seq = old ? undefined : entry.seq, event = EVENTS[entry.kind];
   // Who comes and goes is not read aloud.
   const live = entry.kind === "join" || entry.kind === "leave" ? "off" : undefined;
   if (event) return html`<li class=${old ? "event old" : "event"} data-seq=${seq} tabindex="-1" aria-live=${live}>
     <${Time} at=${entry.time} /> <div>${event(entry)}</div></li>`;
   const mine = entry.nick !== nick && mentions(entry.text, nick);
-  const kind = `said ${entry.kind}${mine ? " mention" : ""}${old ? " old" : ""}`;
-  return html`<li class=${kind} data-seq=${seq} tabindex="-1"><${Time} at=${entry.time} /> <div>
+  const kind = `said ${entry.kind}${next ? " next" : ""}${entry.nick === nick ? " mine" : ""}${mine ? " mention" : ""}${old ? " old" : ""}`;
+  return html`<li class=${kind} data-seq=${seq} tabindex="-1"><${Face} nick=${entry.nick} /><${Time} at=${entry.time} /> <div>
     ${mine && html`<span class="hidden">For you: </span>`}<b class=${hue(entry.nick)}>${
-      entry.kind === "action" ? html`* ${bdi(entry.nick)}` : html`${bdi(entry.nick)}:`}</b> <${Text} text=${entry.text} /></div>${redact && html`<${Redact} redact=${redact} />`}</li>`;
+      entry.kind === "action" ? html`* ${bdi(entry.nick)}` : html`${bdi(entry.nick)}<span class="colon">:</span>`}</b> <${Text} text=${entry.text} /></div>${redact && html`<${Redact} redact=${redact} />`}</li>`;
 }
 
 // It cannot be undone, so it takes two steps.

@@ -7,6 +7,8 @@ const SOON = 300; // milliseconds in which another tab answers
 export const store = {
   get name() { try { return localStorage.getItem("name") ?? ""; } catch { return ""; } },
   set name(name) { try { localStorage.setItem("name", name); } catch { /* forbidden */ } },
+  get view() { try { return JSON.parse(localStorage.getItem("view")) ?? {}; } catch { return {}; } },
+  set view(view) { try { localStorage.setItem("view", JSON.stringify(view)); } catch { /* forbidden */ } },
   get tab() { try { return JSON.parse(sessionStorage.getItem(KEY)); } catch { return null; } },
   set tab(state) {
     try {

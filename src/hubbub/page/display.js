@@ -1,0 +1,44 @@
+// How the page looks: icons, the initials of people, and what the reader may choose.
+import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
+import { hue } from "./text.js";
+
+const SHAPES = {
+  menu: "M3 6h18M3 12h18M3 18h18",
+  search: "M10 4a6 6 0 1 0 0 12 6 6 0 0 0 0-12M15 15l6 6",
+  people: "M9 5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7M2 20c0-4 3-6 7-6s7 2 7 6M16 5.5a3.5 3.5 0 0 1 0 6.5M18 14.5c2.5.8 4 2.7 4 5.5",
+  share: "M9 13l6 4M15 7l-6 4M6 9.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M18 3.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5M18 15.5a2.5 2.5 0 1 0 0 5 2.5 2.5 0 0 0 0-5",
+  more: "M5 12h.01M12 12h.01M19 12h.01",
+};
+
+// A small picture on a button, whose name stands beside it in words.
+export const Icon = ({ name }) => html`<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d=${SHAPES[name]} /></svg>`;
+
+// The first letters of a name: of two words of it, or the first one alone.
+function initials(nick) {
+  const words = nick.split(/[^\p{L}\p{N}\p{M}]+/u).filter(Boolean);
+  return (words.length > 1 ? words.slice(0, 2) : [nick]).map((word) => [...word][0]).join("").toUpperCase();
+}
+
+// They are drawn by the style sheet: nobody reads or copies them as text.
+export const Face = ({ nick }) => html`<i class=${`face ${hue(nick)}`} aria-hidden="true" data-initials=${initials(nick)}></i>`;
+
+// A dialogue over the page. The page's own keys do nothing meanwhile.
+export function Dialogue({ title, close, children }) {
+  const node = useRef(null);
+  useEffect(() => { node.current.showModal(); }, []);
+  return html`<dialog ref=${node} class="account" aria-label=${title} onClose=${close} onKeyDown=${(event) => event.stopPropagation()}
+    onClick=${(event) => { if (event.target === node.current) node.current.close(); }}>
+    <h1 dir="auto">${title}</h1>${children}<form method="dialog"><button>Close</button></form></dialog>`;
+}
+
+const CHOICES = {
+  compact: "Compact: a line for each message, with the name in front",
+  quiet: "Do not show who joins and leaves",
+};
+
+export function Display({ chat }) {
+  const [open, setOpen] = useState(false);
+  return html`<button class="own" onClick=${() => setOpen(true)}>Display</button>
+    ${open && html`<${Dialogue} title="Display" close=${() => setOpen(false)}>${Object.entries(CHOICES).map(([name, label]) => html`<p><label>
+      <input type="checkbox" checked=${Boolean(chat.view[name])} onChange=${(event) => chat.like({ [name]: event.target.checked })} /> ${label}</label></p>`)}<//>`}`;
+}
