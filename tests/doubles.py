@@ -387,6 +387,7 @@ class FakePositions:
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], Position] = {}
+        self.held: set[tuple[str, str]] = set()  # conversations of which a message was missed
         self.asked: list[Callable[[], None]] = []
         self.flying = 0
         self.fault = ""
@@ -407,8 +408,19 @@ class FakePositions:
     def settled(self, owner: str, other: str) -> None:
         self.flying -= 1
 
-    def given(self, owner: str, other: str, seq: int, all: bool = False) -> None:
+    def given(self, owner: str, other: str, seq: int) -> None:
         before = self.known.get((owner, other), Position(other, 0, False))
+        if (owner, other) not in self.held:
+            self.known[owner, other] = before._replace(seq=max(seq, before.seq))
+
+    def missed(self, owner: str, other: str, seq: int) -> None:
+        before = self.known.get((owner, other), Position(other, 0, False))
+        self.held.add((owner, other))
+        self.known[owner, other] = Position(other, min(seq - 1, before.seq), True)
+
+    def shown(self, owner: str, other: str, seq: int, all: bool) -> None:
+        before = self.known.get((owner, other), Position(other, 0, False))
+        self.held.discard((owner, other))
         self.known[owner, other] = Position(other, max(seq, before.seq), before.waiting and not all)
 
     def of(self, owner: str, done: Callable[[Sequence[Position] | BrokerError], None]) -> None:

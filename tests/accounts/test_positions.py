@@ -63,7 +63,7 @@ def test_a_position_rises_and_is_written_once_for_many_messages() -> None:
     kept.another().given("bo", "ann", 4)
     kept.write()
     assert kept.of("bo") == [Position("ann", 9, True)]
-    kept.positions.given("bo", "ann", 9, all=True)
+    kept.positions.shown("bo", "ann", 9, all=True)
     kept.write()
     assert kept.of("bo") == [Position("ann", 9, False)]
     kept.announce("bo", "ann")
@@ -73,11 +73,11 @@ def test_a_position_rises_and_is_written_once_for_many_messages() -> None:
 def test_nothing_is_called_given_as_long_as_an_announced_message_has_no_outcome() -> None:
     kept = Kept()
     kept.announce("bo", "ann")
-    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.shown("bo", "ann", 3, all=True)
     kept.write()
     assert kept.of("bo") == [Position("ann", 3, True)]
     kept.positions.settled("bo", "ann")
-    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.shown("bo", "ann", 3, all=True)
     kept.announce("bo", "ann")  # meanwhile
     kept.write()
     assert kept.of("bo") == [Position("ann", 3, True)]
@@ -86,10 +86,39 @@ def test_nothing_is_called_given_as_long_as_an_announced_message_has_no_outcome(
 def test_a_message_that_was_on_its_way_when_all_was_given_waits_after_its_outcome() -> None:
     kept = Kept()
     kept.announce("bo", "ann")
-    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.shown("bo", "ann", 3, all=True)
     kept.positions.settled("bo", "ann")
     kept.write()
     assert kept.of("bo") == [Position("ann", 3, True)]
+
+
+def test_a_missed_message_holds_the_position_on_all_nodes_until_it_is_shown() -> None:
+    kept = Kept()
+    other = kept.another()
+    kept.announce("bo", "ann")
+    kept.positions.settled("bo", "ann")
+    kept.positions.given("bo", "ann", 3)
+    kept.write()
+    kept.positions.missed("bo", "ann", 4)
+    kept.positions.missed("bo", "ann", 6)
+    other.given("bo", "ann", 5)
+    kept.write()
+    assert kept.of("bo") == [Position("ann", 3, True)]
+    # Another node has read the log before the message was stored, or it reads a part.
+    other.shown("bo", "ann", 3, all=True)
+    kept.write()
+    assert kept.of("bo") == [Position("ann", 3, True)]
+    other.shown("bo", "ann", 4, all=False)
+    kept.write()
+    other.given("bo", "ann", 7)
+    other.shown("bo", "ann", 7, all=True)
+    kept.announce("bo", "ann")
+    kept.write()
+    assert kept.of("bo") == [Position("ann", 7, False)]
+    # The node of the recipient did not answer in time: the message is shown twice.
+    kept.positions.missed("bo", "ann", 5)
+    kept.write()
+    assert kept.of("bo") == [Position("ann", 4, True)]
 
 
 def test_two_nodes_that_change_one_position_lose_nothing() -> None:
@@ -109,10 +138,10 @@ def test_a_store_that_fails_is_reported_and_announces_nothing() -> None:
     kept.store.items = lambda prefix, after, limit, done: done(BrokerError("away"))  # type: ignore[method-assign]
     assert isinstance(kept.of("bo"), BrokerError)
     del kept.store.items  # type: ignore[method-assign]
-    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.shown("bo", "ann", 3, all=True)
     kept.write()
     kept.store.broken = False
-    kept.positions.given("bo", "ann", 3, all=True)
+    kept.positions.shown("bo", "ann", 3, all=True)
     kept.write()
     assert kept.of("bo") == [Position("ann", 3, False)]
 

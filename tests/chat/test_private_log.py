@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from test_account_users import Town, codes
 
 from doubles import NOON, FakePositions, Peer
@@ -130,7 +131,7 @@ def test_messages_that_no_session_took_wait_for_a_login() -> None:
     assert [text_in(one.entry) for one in bo.sees() if isinstance(one, Private) and one.entry] == ["two"]
     assert not other.seen and post.positions.known["idbo", "idann"].seq == 0
     _, shown = post.missed(bo)
-    assert [text for _, _, text in texts(shown)] == ["one", "two"] and not bo.user.unread
+    assert [text for _, _, text in texts(shown)] == ["one", "two"]
     ann.types("/msg Bo three")
     post.settle()
     assert post.positions.known["idbo", "idann"].seq == post.house.broker.log[-1].seq
@@ -410,6 +411,29 @@ def test_a_login_without_the_scope_private_gets_new_messages_and_no_old_ones() -
     assert names == [()] and post.missed(bo) == []
     _, shown = post.missed(post.log_in("Bo"))
     assert [text for _, _, text in texts(shown)] == ["one"]
+
+
+def test_a_message_that_only_a_session_without_the_scope_private_took_on_another_node_waits() -> None:
+    post = Post("Ann", "Bo")
+    bo = post.log_in("Bo")
+    stored = Entry("@Bo", 5, 0, NOON, "Ann", "a-1.1", Said("psst"))
+    assert direct.deliver(bo.user, Private("Ann", "psst", stored, "idann"))
+    bo.session.reads_private = False
+    assert not direct.deliver(bo.user, Private("Ann", "psst", stored, "idann"))
+    assert direct.deliver(bo.user, Private("Ann", "psst", replace(stored, seq=0), "idann"))
+    assert len(bo.sees()) == 3, "it is shown in any case"
+
+
+def test_a_message_to_somebody_who_comes_on_another_node_meanwhile_is_not_lost() -> None:
+    post = Post("Ann", "Bo")
+    ann, bo = post.log_in("Ann"), post.log_in("Bo")
+    away(post, bo)
+    direct.send_private(post.hub, ann.session, "Bo", "psst")
+    post.positions.answer()
+    post.positions.shown("idbo", "idann", 0, all=True)  # by the other node, at Bo's login
+    post.settle()
+    _, shown = post.missed(post.log_in("Bo"))
+    assert [text for _, _, text in texts(shown)] == ["psst"]
 
 
 def test_conversations_are_listed_in_parts_by_name() -> None:

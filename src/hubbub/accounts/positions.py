@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from hubbub.chat.positions import Position
 from hubbub.errors import BrokerError
@@ -23,6 +25,15 @@ Done = Callable[[BrokerError | None], None]
 class _Record(msgspec.Struct, frozen=True, omit_defaults=True):
     seq: int = 0  # of the last entry that was given
     waiting: bool = False  # there may be more
+    missed: int = 0  # the number of the first message that was stored and not given; 0 if there is none
+
+
+class _Plan(NamedTuple):
+    """What is to be written soon: the highest numbers of `given` and of `shown`, and whether nothing more waits."""
+
+    given: int = 0
+    shown: int = 0
+    all: bool = False
 
 
 _encoder = msgspec.json.Encoder()
@@ -42,7 +53,7 @@ class StoredPositions:
         self._store = store
         self._later = later
         self._flying: Counter[tuple[str, str]] = Counter()  # announced messages without an outcome
-        self._given: dict[tuple[str, str], tuple[int, bool]] = {}  # to be written soon
+        self._plans: dict[tuple[str, str], _Plan] = {}
         self._known: set[tuple[str, str]] = set()  # authors who have a record of the conversation
 
     def announce(self, owner: str, other: str, done: Done) -> None:
@@ -57,7 +68,7 @@ class StoredPositions:
                 finish = partial(self._finish, owner, other, done)
                 self._change(other, owner, lambda record: record or _Record(), finish)
 
-        self._change(owner, other, lambda record: _Record(record.seq if record else 0, True), noted)
+        self._change(owner, other, lambda record: replace(record or _Record(), waiting=True), noted)
 
     def _finish(self, owner: str, other: str, done: Done, error: BrokerError | None) -> None:
         if error:
@@ -69,27 +80,45 @@ class StoredPositions:
         done(error)
 
     def settled(self, owner: str, other: str) -> None:
-        """Note that an announced message has its outcome. Until then `given` with `all` does not count."""
+        """Note that an announced message has its outcome. Until then `all` of `shown` does not count."""
         self._flying[owner, other] -= 1
         if self._flying[owner, other] <= 0:
             del self._flying[owner, other]
 
-    def given(self, owner: str, other: str, seq: int, all: bool = False) -> None:
-        """Note soon that `owner` was given everything up to a number; with `all`, that nothing more waits."""
-        planned = self._given.get((owner, other))
-        all = all and not self._flying[owner, other]
-        known, whole = planned or (0, False)
-        self._given[owner, other] = max(seq, known), all or whole
+    def given(self, owner: str, other: str, seq: int) -> None:
+        """Note soon that `owner` was given the message with a number, unless they have missed an earlier one."""
+        self._plan(owner, other, _Plan(given=seq))
+
+    def shown(self, owner: str, other: str, seq: int, all: bool) -> None:
+        """Note soon that `owner` was shown all up to a number from the log; with `all`, that nothing more waits."""
+        self._plan(owner, other, _Plan(shown=seq, all=all and not self._flying[owner, other]))
+
+    def missed(self, owner: str, other: str, seq: int) -> None:
+        """Note that `owner` was not given the message with a number: the position stays before it until `shown`."""
+
+        def edit(record: _Record | None) -> _Record:
+            known = record or _Record()
+            return _Record(min(known.seq, seq - 1), True, min(known.missed or seq, seq))
+
+        self._change(owner, other, edit, lambda error: None)
+
+    def _plan(self, owner: str, other: str, new: _Plan) -> None:
+        planned = self._plans.get((owner, other))
+        given, shown, all = planned or _Plan()
+        self._plans[owner, other] = _Plan(max(given, new.given), max(shown, new.shown), all or new.all)
         if planned is None:
             self._later(SOON, partial(self._write, owner, other))
 
     def _write(self, owner: str, other: str) -> None:
-        seq, all = self._given.pop((owner, other))
+        given, shown, all = self._plans.pop((owner, other))
         all = all and not self._flying[owner, other]
 
         def edit(record: _Record | None) -> _Record:
             known = record or _Record()
-            return _Record(max(seq, known.seq), known.waiting and not all)
+            # It may have been missed on another node since the log was read.
+            missed = known.missed if known.missed > shown else 0
+            seq = max(known.seq, shown if missed else max(given, shown))
+            return _Record(seq, known.waiting and not (all and not missed), missed)
 
         self._change(owner, other, edit, lambda error: None)  # after an error, a message is shown twice
 

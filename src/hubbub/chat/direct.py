@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hubbub.chat.session import Session, User, owner
-from hubbub.chat.steps import private, show_others
+from hubbub.chat.steps import give, private, show_others
 from hubbub.chat.turns import Operation
 from hubbub.model.access import Action
 from hubbub.model.codec import body_of
@@ -102,11 +102,8 @@ def _deliver_everywhere(hub: Hub, target: User, event: Private, done: Callable[[
 
 
 def deliver(target: User, event: Event) -> bool:
-    """Send an event to a user of this node; return whether any of the user's sessions takes bytes."""
-    reading = [one for one in target.sessions if not one.paused]
-    for one in reading:
-        one.client.send_event(event)
-    return bool(reading)
+    """Send an event to a user of this node; return whether one of the user's sessions counts as given it."""
+    return give(target.sessions, event)
 
 
 def _arrived(hub: Hub, session: Session, target: User, entry: Entry, label: str, outcome: bool | None) -> Event | None:

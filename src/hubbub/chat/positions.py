@@ -35,11 +35,19 @@ class Positions(Protocol):
         ...
 
     def settled(self, owner: str, other: str) -> None:
-        """Note that an announced message has its outcome. Until then `given` with `all` does not count."""
+        """Note that an announced message has its outcome. Until then `all` of `shown` does not count."""
         ...
 
-    def given(self, owner: str, other: str, seq: int, all: bool = False) -> None:
-        """Note soon that `owner` was given everything up to a number; with `all`, that nothing more waits."""
+    def given(self, owner: str, other: str, seq: int) -> None:
+        """Note soon that `owner` was given the message with a number, unless they have missed an earlier one."""
+        ...
+
+    def missed(self, owner: str, other: str, seq: int) -> None:
+        """Note that `owner` was not given the message with a number: the position stays before it until `shown`."""
+        ...
+
+    def shown(self, owner: str, other: str, seq: int, all: bool) -> None:
+        """Note soon that `owner` was shown all up to a number from the log; with `all`, that nothing more waits."""
         ...
 
     def of(self, owner: str, done: Callable[[Sequence[Position] | BrokerError], None]) -> None:

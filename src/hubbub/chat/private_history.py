@@ -163,16 +163,16 @@ class PrivateHistory:
         events = []
         for one, page in zip(waiting, pages, strict=True):
             if isinstance(page, BrokerError):
-                continue  # the next login shows them
+                positions.missed(mine.id, one.other, one.seq + 1)  # the next login shows them
+                continue
             missed = [entry for entry in page.entries if entry.host != mine.host]
             if missed:
                 name = self._name_of(one.other)
                 entries = self.shown(session, LogPage(missed)).entries
                 tail = (f"There is more, see /history {name}",) if page.more else ()
                 events.append(PrivateShown(entries, self._core.clock(), mine.name, name, one.other, True, tail))
-            session.user.unread.discard(one.other)
             seq = page.entries[-1].seq if page.entries else one.seq
-            positions.given(mine.id, one.other, seq, all=not page.more)
+            positions.shown(mine.id, one.other, seq, all=not page.more)
         if events:
             since = min(event.entries[0].time for event in events)
             self._core.reply(

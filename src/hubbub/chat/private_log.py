@@ -16,6 +16,7 @@ from hubbub.chat.core import Core
 from hubbub.chat.positions import Positions
 from hubbub.chat.remote_users import RemoteUsers
 from hubbub.chat.session import Parties, Posting, Session, User, owner
+from hubbub.chat.steps import give
 from hubbub.chat.turns import Operation
 from hubbub.errors import BrokerError
 from hubbub.model.account import Account
@@ -124,30 +125,22 @@ class PrivateLog:
         event = Private(entry.nick, text_of(entry.body), parties.shown(entry), author.id)
         if sender := self._core.owners.get(author.host):
             copy = replace(event, user=recipient.id, to=parties.name)
-            _show([one for one in sender.sessions if one is not knows], copy)
+            give([one for one in sender.sessions if one is not knows], copy)
             if self._remote.homes(sender):
                 self._remote.send(sender, copy)
-        target = self._core.owners.get(recipient.host)
+        target, given = self._core.owners.get(recipient.host), partial(self._note, recipient.id, author.id, entry.seq)
         if target is None:
+            # They may have come on another node, and have been shown what waited, before this was stored.
+            given(False)
             return
-        given = partial(self._note, target, recipient.id, author.id, entry.seq)
-        here = _show(target.sessions, event)
+        here = give(target.sessions, event)
         if self._remote.homes(target):
             self._remote.deliver(target, event, lambda there: given(here or there))
         else:
             given(here)
 
-    def _note(self, target: User, account: str, other: str, seq: int, given: bool | None) -> None:
-        """Note whether a user was given a message; one that they missed holds their position until the next login."""
-        if not given:
-            target.unread.add(other)
-        elif other not in target.unread and self._core.positions:
-            self._core.positions.given(account, other, seq)
-
-
-def _show(sessions: Sequence[Session], event: Private) -> bool:
-    """Show a private message to some sessions; return whether one takes bytes that may also read what is stored."""
-    reading = [one for one in sessions if not one.paused]
-    for one in reading:
-        one.client.send_event(event)
-    return any(one.reads_private for one in reading)
+    def _note(self, account: str, other: str, seq: int, given: bool | None) -> None:
+        """Note whether somebody was given a message; one that they missed holds their position until the next login."""
+        if self._core.positions:
+            note = self._core.positions.given if given else self._core.positions.missed
+            note(account, other, seq)

@@ -406,7 +406,6 @@ class User(RoomMemory):
         "screens",
         "sessions",
         "since",
-        "unread",
         "version",
     )
 
@@ -429,7 +428,6 @@ class User(RoomMemory):
         # was given there.
         self.left_at = 0.0
         self.given: dict[str, int] = {}
-        self.unread: set[str] = set()  # the accounts whose private messages no session took
         self.screens = 0  # how many sessions it has had
         self.rooms: dict[str, Room] = {}  # of which it is a member, by id, in the order of joining; loaded ones alone
         self.asking: set[str] = set()  # the names of the rooms that are being loaded because it wants to join them

@@ -54,6 +54,19 @@ class Steps:
         return None if room.state.closed else Notice((text,))
 
 
+def give(sessions: Sequence[Session], event: Event) -> bool:
+    """Send an event to those sessions that take bytes; return whether one of them counts as given it.
+
+    A stored private message counts only in a session that may also read what is stored.
+    """
+    reading = [one for one in sessions if not one.paused]
+    for one in reading:
+        one.client.send_event(event)
+    if isinstance(event, Private) and event.entry and event.entry.seq:
+        return any(one.reads_private for one in reading)
+    return bool(reading)
+
+
 def private(session: Session, entry: Entry) -> Private:
     """Return the event of a message that a session sends to single users."""
     return Private(entry.nick, text_of(entry.body), entry, owner(session).id)
