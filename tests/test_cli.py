@@ -343,6 +343,12 @@ def test_search_in_all_rooms_names_them(data: Path) -> None:
     ]
 
 
+def test_search_has_filters(data: Path) -> None:
+    assert lines("search", "--data", data, "from:bob", "in:ops", "tea") == lines("search", "--data", data, "deploy")
+    assert lines("search", "--data", data, "tea", "before:2023-11-14") == []
+    assert lines("search", "--data", data, "after:2023-11-14T22:17", "from:Zoë") == ["[2023-11-14 22:17] Zoë: 日本語"]
+
+
 def test_search_wants_all_words(data: Path) -> None:
     assert lines("search", "--data", data, "failed", "deploy") == ["[2023-11-14 22:15] Bob: deploy failed, no tea"]
     assert lines("search", "--data", data, "failed", "ready") == []

@@ -12,6 +12,7 @@ from hubbub.chat import direct
 from hubbub.chat.commands import slash
 from hubbub.chat.commands.slash import COMMANDS
 from hubbub.errors import Refused
+from hubbub.model import searching
 from hubbub.model.entries import Kind
 from hubbub.model.room.masks import read_mask
 from hubbub.text import names
@@ -73,7 +74,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "fold_text": fold_text,
     "key_of": names.key_of,
     "read_mask": read_mask,
-    "words_of": slash.words_of,
+    "parse": lambda text: searching.parse(text, 0.0),
     "check_name": names.check_name,
     "check_room": names.check_room,
 }

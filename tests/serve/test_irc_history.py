@@ -66,6 +66,30 @@ def test_history_of_a_channel(come: Town, kind: str) -> None:
             assert same(read(person, request, said, kind)) == same(expected), request
 
 
+def test_search(come: Town) -> None:
+    alice = come("alice", *HISTORY, "soju.im/search", join="#log")
+    bob = come("bob", *HISTORY, join="#log")
+    said = [say((alice, bob)[number % 2], f"PRIVMSG #log :tea {number}") for number in range(6)]
+    alice.sync()
+    at = [message.tags["time"] for message in said]
+    for request, numbers in (
+        ("text=tea", range(6)),
+        ("text=tea\\s4;in=#log", [4]),
+        ("in=#LOG", range(6)),
+        ("in=#log;limit=2", [4, 5]),
+        ("from=BOB", [1, 3, 5]),
+        (f"from=bob;after={at[3]}", [3, 5]),
+        (f"before={at[3]};text=te*", range(4)),
+        (f"after={at[1]};before={at[2]}", [1, 2]),
+        ("text=cake", []),
+    ):
+        found = batch(alice.ask(f"SEARCH :{request}"), "soju.im/search")
+        assert same(found) == same([said[number] for number in numbers]), request
+    for request in ("after=yesterday;text=tea", "in=#a,b", "in=nobody", "limit=0", "text=" + "a\\s" * 40):
+        (answer,) = alice.ask(f"SEARCH :{request}")
+        assert fits(answer, "FAIL", "SEARCH", "INVALID_PARAMS", ANY, "Invalid parameters"), request
+
+
 @pytest.mark.parametrize("kind", ["msgid", "timestamp"])
 def test_history_with_events(come: Town, kind: str) -> None:
     alice = come("alice", *EVENTS, join="#log")

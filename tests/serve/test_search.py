@@ -52,6 +52,27 @@ def test_signs_emoji_and_case_in_a_terminal_and_by_the_api(server: InThread) -> 
         assert (status, [entry["text"] for entry in page["entries"]]) == (200, expected), words
 
 
+def test_filters_in_a_terminal_and_by_the_api(server: InThread) -> None:
+    alice = server.clients[0]
+    bob = server.join("Bob")
+    bob.say("pages of cake", "/join ops", "pages of pie")
+    bob.barrier()
+    alice.barrier()
+    for words, expected in (
+        ("pages from:BOB in:lobby", ["pages of cake"]),
+        ("in:ops pages", ["pages of pie"]),
+        ("page* in:lobby after:1h before:2099-01-01", ["pages of tea", "pages of cake"]),
+        ("pages in:lobby before:1h", []),
+        ('"from:bob" in:lobby', []),
+    ):
+        alice.say(f"/search {words}")
+        shown = [line.partition(": ")[2] for line in alice.barrier().decode().splitlines() if line.startswith("[")]
+        assert shown == expected, words
+        status, _, page = search(server, words)
+        assert (status, [entry["text"] for entry in page["entries"]]) == (200, expected), words
+    assert search(server, "before:never")[0] == 400
+
+
 @pytest.mark.parametrize("words", ["\x00", "te\x00a", "\x00tea", "tea \x00", '"', "*", "NEAR(", "\\", "%"])
 def test_odd_searches_are_answered(server: InThread, words: str, caplog: pytest.LogCaptureFixture) -> None:
     for path in ("/api/v1/search", "/api/v1/rooms/lobby/search"):

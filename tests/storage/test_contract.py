@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec import structs
@@ -399,6 +400,29 @@ async def test_search_is_bounded_by_room_number_and_limit(probe: Probe, word: st
     assert list((await probe.read(Search(word, 2, "a", here[4].seq))).entries) == here[2:4]
     assert (await probe.read(Search(word, 2, "a", here[2].seq))).more is False
     assert list((await probe.read(Search(word, 100, before=entries[7].seq))).entries) == entries[:7]
+
+
+async def test_search_is_narrowed_by_author_and_time(probe: Probe) -> None:
+    start = probe.clock.now
+    for number in range(6):
+        probe.clock.now = start + 10 * number
+        nick = ("Ann", "Zoë", "ANN")[number % 3]
+        await probe.commit(draft(f"tea {number}", "a", nick=nick), draft(f"cake {number}", "b", nick=nick))
+    await probe.commit(draft("tea", "a", Kind.TOPIC, "Ann"))
+
+    async def found(words: str, room: str | None = None, **filters: Any) -> list[str]:
+        return texts((await probe.read(Search(words, 20, room, **filters))).entries)
+
+    assert await found("tea", author="ann") == ["tea 0", "tea 2", "tea 3", "tea 5"]
+    assert await found("", "b", author="ann") == ["cake 0", "cake 2", "cake 3", "cake 5"]
+    assert sorted(await found("", author="zoë", since=start + 20)) == ["cake 4", "tea 4"]
+    assert await found("tea", since=start + 10, until=start + 30) == ["tea 1", "tea 2"]
+    assert await found("", "a", until=start + 20) == ["tea 0", "tea 1"]
+    assert await found("", "a", until=start + 40, author="ann", before=of(probe.entries, "a")[2].seq) == ["tea 0"]
+    assert not await found("cake", "a", author="ann") and not await found("", author="bo")
+    assert not await found("tea", since=start + 90)
+    page = await probe.read(Search("tea", 2, author="ann"))
+    assert texts(page.entries) == ["tea 3", "tea 5"] and page.more
 
 
 async def test_search_finds_only_what_was_said(probe: Probe) -> None:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from hubbub.model.entries import Entry, Kind
 from hubbub.model.viewer import Viewer
+from hubbub.text.names import key_of
 
 LAST = (1 << 62) - 1  # a number higher than that of every entry
 
@@ -74,7 +75,8 @@ class Asker(Protocol):
 class Search(_Query, frozen=True):
     """The newest `limit` messages that contain all of `words`, before number `before` (0: the end).
 
-    The search covers every room if `room` is None. storage/words.py defines words and their matches.
+    The search covers every room if `room` is None. storage/words.py defines words and their matches. Without words it
+    finds every message of the author and the times, and nothing without these either.
     """
 
     words: str
@@ -82,6 +84,23 @@ class Search(_Query, frozen=True):
     room: str | None = None
     before: int = 0
     asker: Asker | None = None
+    author: str = ""  # the key of a nick; "" for all authors
+    since: float = float("-inf")  # the earliest time of a message (epoch seconds), included
+    until: float = float("inf")  # the latest time, not included
+
+    @property
+    def has_times(self) -> bool:
+        """Whether the messages must have a time within a bound."""
+        return self.since > float("-inf") or self.until < float("inf")
+
+    @property
+    def narrows(self) -> bool:
+        """Whether the query finds something without words: the messages of an author or of a time."""
+        return bool(self.author) or self.has_times
+
+    def fits(self, entry: Entry) -> bool:
+        """Return whether an entry has the author and a time of the query; the words are not compared."""
+        return self.since <= entry.time < self.until and (not self.author or key_of(entry.nick) == self.author)
 
 
 class AllRooms(_Query, frozen=True):

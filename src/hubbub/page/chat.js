@@ -6,7 +6,7 @@ import { store } from "./saved.js";
 import { Sending } from "./sending.js";
 import { Talks } from "./talks.js";
 import { TOLD } from "./told.js";
-import { cleaned, cut, everywhere, roomNamed } from "./text.js";
+import { cleaned, cut, everywhere, roomNamed, search as searched } from "./text.js";
 
 const PAGE = 60, MOST_AT_ONCE = 200; // entries fetched at once
 const FOLLOWING = 5; // pages fetched behind a place that one goes to
@@ -360,8 +360,9 @@ export class Chat {
     const since = name === "since" && everywhere(rest, this.room?.entries.map((entry) => entry.time));
     this.listed = name; // who and rooms are asked for unseen, too
     for (const room of this.rooms.values()) room.past = "";
+    if (name === "search") rest = searched(rest);
     const about = talk?.stored && ABOUT_TALKS.has(name) && rest[0] !== "@" && `/${name} ${talk.address} ${rest}`;
-    this.link.send({ type: "command", room: talk?.address ?? this.current, line: since ? `/since ${since}` : about || line });
+    this.link.send({ type: "command", room: talk?.address ?? this.current, line: since ? `/since ${since}` : about || (name === "search" ? `/search ${rest}` : line) });
   }
 
   redact(room, entry) {

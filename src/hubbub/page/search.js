@@ -1,10 +1,11 @@
 // Looking for words in all rooms, or in a private conversation.
 import { html, useEffect, useRef, useState } from "./vendor/htm-preact.js";
 import { Talk } from "./room.js";
-import { cut, hue, whenOf } from "./text.js";
+import { cut, hue, search as searched, whenOf } from "./text.js";
 
 const MOST = 50; // messages that a search shows
 const WHOLE = "Search finds whole words: page does not find pages.";
+const FILTERS = "from:NAME in:ROOM before:2026-11-24 after:2h";
 
 function summary({ failed, entries, more }) {
   if (failed) return failed;
@@ -19,7 +20,7 @@ export function Search({ chat, close }) {
   useEffect(() => field.current.focus(), []);
   const search = (event) => {
     event.preventDefault();
-    const words = field.current.value.trim();
+    const words = searched(field.current.value.trim());
     if (words) chat.ask({ type: "search", words, limit: MOST, ...(within && { room: within.address }) }).then(setFound);
   };
   const go = (entry) => { close(true); chat.jump(entry.room[0] === "@" ? chat.talks.of(entry).name : entry.room, entry.seq); };
@@ -30,7 +31,7 @@ export function Search({ chat, close }) {
       <label for="words" class="hidden">Words to look for</label>
       <input id="words" type="search" ref=${field} dir="auto" placeholder=${`Words to look for, ${within ? `with ${within.nick}` : "in all rooms"}`} /><button>Search</button>
       <button type="button" aria-label="Close the search" onClick=${() => close()}>✕</button></form>
-    <div role="status">${found && summary(found)}</div>
+    <div role="status">${found ? summary(found) : html`Filters: <code>${FILTERS}</code>`}</div>
     <ul>${found && [...found.entries].reverse().map(hit)}</ul>
   </section>`;
 }

@@ -179,6 +179,12 @@ export function whenOf(seconds) {
 
 const TIME = /^(?:(\d{4})-(\d\d?)-(\d\d?))?[ t]*(?:(\d\d?):(\d\d)(?::(\d\d))?(?:\s*([ap])\.?m\.?)?)?$/i;
 
+// The words of a search, with the times of its filters as the same ones in every zone.
+export const search = (words) => words.replace(/(?<!\S)(before|after):("[^"]+"|\S+)/gi, (all, name, time) => {
+  const at = everywhere(time.replaceAll('"', ""));
+  return at ? `${name}:${at}` : all;
+});
+
 // A time as people here type it, as one that is the same in every zone; "" if it is not of the reader's clock ("2h").
 // `known` are times that are on the screen: one may be typed as it is shown.
 export function everywhere(typed, known = [], now = new Date()) {

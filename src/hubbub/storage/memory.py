@@ -185,13 +185,14 @@ class MemoryBroker:
     def _search(self, query: Search, done: Callable[[Any], None]) -> None:
         """Search SLICE entries in each iteration of the loop: a search of the whole log would block the server."""
         words = Words(query.words)
-        entries = iter(list(self._newest(query.room, query.before)) if words else ())
+        entries = iter(list(self._newest(query.room, query.before)) if words or query.narrows else ())
         reads = cache(lambda room: may(query.viewer, Action.READ, self._state_of(room)) is None)
         found: list[Entry] = []
 
         def look() -> None:
             for entry in islice(entries, SLICE):
-                if words.are_in(text_of(entry.body)) and reads(self._by_id[entry.room_id].state.name):
+                hit = query.fits(entry) and words.are_in(text_of(entry.body))
+                if hit and reads(self._by_id[entry.room_id].state.name):
                     found.append(entry)
                     if len(found) > query.limit:
                         break

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from hubbub import config
 from hubbub.errors import Refused
+from hubbub.model import searching
 from hubbub.model.codec import shown_record
 from hubbub.model.entries import RULING, Entry, RoomRenamed
 from hubbub.model.queries import Latest, Search
@@ -23,7 +24,6 @@ from hubbub.model.viewer import SYSTEM
 from hubbub.storage.sqlite.store import Store
 from hubbub.subcommands.options import Command, Sentence, data_option, format_option
 from hubbub.subcommands.output import counted, log_folder
-from hubbub.text.cleaning import clean
 from hubbub.text.names import LOBBY, check_room
 from hubbub.wire.line.encoder import stamped
 
@@ -62,14 +62,18 @@ def search(data: str | None, room: str | None, last: int, style: str, words: tup
     """Search the log for messages with all of WORDS.
 
     The newest matches are printed, oldest first. Only whole words match, but page* also finds pages. Symbols and emoji
-    match literally: 'C++', '->'.
+    match literally: 'C++', '->'. Filters stand among the words: from:NAME, in:ROOM, before:TIME, after:TIME, as in
+    from:ann after:2026-11-24.
     """
     where = _room(room) if room else None
-    text = clean(" ".join(words))
+    try:
+        query = searching.parse(" ".join(words), time.time()).query(1000, where, SYSTEM)
+    except Refused as refusal:
+        raise Sentence(refusal.text) from None
     with _log(data) as store:
-        if where:
-            _check_known(store, where)
-        _print(_newest(store, Search(text, 1000, where, viewer=SYSTEM), last), style)
+        if query.room:
+            _check_known(store, query.room)
+        _print(_newest(store, query, last), style)
 
 
 def _check_known(store: Store, room: str) -> None:

@@ -136,6 +136,11 @@ NUMBER_INVALID = Wording("number-invalid", "/{command} takes a number from 1 to 
 TIME_INVALID = Wording(
     "time-invalid", "Give a time like 09:15, 2026-11-24, 2026-11-24 09:15, 30m, 2h, 1d, today or yesterday."
 )
+FILTER_TIME_INVALID = Wording(
+    "time-invalid",
+    "The filters before: and after: take a time, as in before:2026-11-24 or after:2h. "
+    'To search for such a text, put it in quotes: "before:all".',
+)
 SEARCH_TOO_LONG = Wording("too-many-words", "A search has at most {limit} characters.")
 TOO_MANY_WORDS = Wording("too-many-words", "A search has at most {limit} words.")
 

@@ -17,12 +17,13 @@ from hubbub.chat.commands import accounts, messages
 from hubbub.chat.commands.moderation import ROWS, SlashCommand
 from hubbub.chat.messages import say
 from hubbub.errors import Refused
+from hubbub.model import searching
 from hubbub.model.access import Action, may
 from hubbub.model.entries import Kind
 from hubbub.model.events import Clock, Event, HistoryShown, MembersListed, Notice, RoomsListed, RoomSummary
-from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Search, Since
+from hubbub.model.queries import AllRooms, Latest, LogPage, RoomList, Since
 from hubbub.text import refusals
-from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES, SEARCH_CHARS, SEARCH_WORDS
+from hubbub.text.bounds import ARGUMENT_CHARS, COMMAND_CHARS, MESSAGE_BYTES
 from hubbub.text.cleaning import beginning, clean, clean_exactly
 from hubbub.text.list_pages import ListPart, page
 from hubbub.text.names import key_of
@@ -242,34 +243,21 @@ def _private_history(hub: Hub, session: Session, name: str, count: int) -> None:
     hub.ask(session, Latest(room, count, viewer=hub.viewer(session)), answer)
 
 
-def words_of(text: str) -> str:
-    """Return the cleaned words of a search.
-
-    Raises:
-        Refused: the search has more than SEARCH_CHARS characters or SEARCH_WORDS words.
-
-    """
-    if len(text) > SEARCH_CHARS:
-        raise refusals.SEARCH_TOO_LONG(limit=SEARCH_CHARS)
-    words = clean(text)
-    if len(words.split()) > SEARCH_WORDS:
-        raise refusals.TOO_MANY_WORDS(limit=SEARCH_WORDS)
-    return words
-
-
 def _search(hub: Hub, session: Session, argument: str) -> None:
     more = f"Only the newest {FOUND} are shown"
+    name = ""
     if argument.startswith("@") and session.account:  # a private conversation
         name, _, argument = argument.partition(" ")
+    asked = searching.parse(argument, hub.clock())
+    if name and not asked.room:
         room, parties = hub.private_history.room_with(session, name)
         answer: Callable[[LogPage], Event] = partial(
             hub.private_history.event, session, parties, none="Nothing found", more=more
         )
     else:
-        room = hub.rooms.of(session).name
+        room = asked.room or hub.rooms.of(session).name
         answer = partial(_past, hub, "Nothing found", more)
-    query = Search(words_of(argument), FOUND, room, viewer=hub.viewer(session), asker=session)
-    hub.ask(session, query, answer)
+    hub.ask(session, asked.query(FOUND, room, hub.viewer(session), session), answer)
 
 
 def _since(hub: Hub, session: Session, argument: str) -> None:
@@ -299,7 +287,7 @@ _ROWS = (
     ),
     *messages.ROWS,
     SlashCommand("history", "[NAME] [N]", f"Show the newest N messages, up to {MAX_HISTORY}.", _history),
-    SlashCommand("search", "WORDS", "Show the newest messages with all these words; page* finds pages.", _search),
+    SlashCommand("search", "WORDS", "Find words or page*, also from:NAME in:ROOM before:TIME after:2h.", _search),
     SlashCommand("since", "TIME", "Show what was said since 09:15, 2h, yesterday or 2026-11-24.", _since),
     SlashCommand("time", "", "Show the server's time.", lambda hub, session, _: hub.reply(session, Clock(hub.clock()))),
     SlashCommand("quit", "[TEXT]", "Leave the chat.", lambda hub, session, text: hub.depart(session, text, asked=True)),

@@ -25,13 +25,14 @@ from hubbub.chat.messages import Which
 from hubbub.chat.private_history import ConversationList
 from hubbub.chat.session import Session
 from hubbub.errors import BrokerError, Busy, Closed, Refused
+from hubbub.model import searching
 from hubbub.model.access import HIDDEN, Action
 from hubbub.model.account import Account
 from hubbub.model.codec import shown_record
 from hubbub.model.conversation import MARK
 from hubbub.model.entries import Entry
 from hubbub.model.events import Acknowledged, Event, MembersListed, Refusal
-from hubbub.model.queries import LAST, After, AllRooms, Latest, Query, RoomList, Search
+from hubbub.model.queries import LAST, After, AllRooms, Latest, Query, RoomList
 from hubbub.model.queries import LogPage as Found
 from hubbub.model.throttle import Throttle
 from hubbub.model.viewer import Viewer
@@ -263,10 +264,10 @@ class Api:
 
     async def search(self, call: Call, query: wire.SearchQuery, room: str) -> web.Response:
         """Return the messages of a room, or of all rooms, that contain the given words."""
-        words = slash.words_of(query.q)
+        asked = searching.parse(query.q, self._hub.clock())
         asker = _Asker(call.origin)
         room = self._log_of(call, room)
-        search = Search(words, query.last, room or None, query.before, viewer=self._viewer(call), asker=asker)
+        search = asked.query(query.last, room or None, self._viewer(call), asker, query.before)
         try:
             found = await self._read(search)
         finally:  # also if the client leaves, which cancels this task

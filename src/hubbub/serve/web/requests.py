@@ -14,6 +14,7 @@ from hubbub.chat.messages import Which
 from hubbub.chat.private_history import Conversation
 from hubbub.chat.session import Room, Session
 from hubbub.errors import Refused
+from hubbub.model import searching
 from hubbub.model.events import QueryResult
 from hubbub.model.queries import LAST, After, Latest, Search
 from hubbub.text import names, refusals
@@ -111,9 +112,8 @@ def _history(hub: Hub, session: Session, request: wire.History) -> None:
 
 def _find(hub: Hub, session: Session, request: wire.Find) -> None:
     room = _readable(hub, session, request.room) if request.room else None
-    words = slash.words_of(request.words)
-    query = Search(words, request.limit, room, request.before, viewer=hub.viewer(session), asker=session)
-    _ask(hub, session, query, request.label)
+    asked = searching.parse(request.words, hub.clock())
+    _ask(hub, session, asked.query(request.limit, room, hub.viewer(session), session, request.before), request.label)
 
 
 def _readable(hub: Hub, session: Session, name: str) -> str:

@@ -21,9 +21,11 @@ from hubbub.model.entries import Entry
 from hubbub.model.queries import LogPage, Search
 from hubbub.storage.ports import END, page
 from hubbub.storage.sqlite.entry_reader import EntryReader
-from hubbub.storage.sqlite.schema import INDEXED, SAID, mark
+from hubbub.storage.sqlite.schema import INDEXED, SAID, has_authors, mark
 from hubbub.storage.words import Words, search_form, tokens
+from hubbub.text.names import key_of
 
+FEW = 20_000  # messages of an author that are compared one by one
 _NOT_ASCII = "entry.text GLOB '*[^' || char(1) || '-' || char(127) || ']*'"
 
 
@@ -93,26 +95,96 @@ def renew(db: sqlite3.Connection, seq: int) -> None:
 
 
 def search(log: EntryReader, query: Search) -> LogPage:
-    """Return the newest messages that contain all words of a query. Raises sqlite3.Error."""
+    """Return the newest messages that contain all words of a query, and fit its filters. Raises sqlite3.Error."""
     words = Words(query.words)
-    if not words:
+    if not words and not query.narrows:
         return LogPage(())
-    which, values = "", []
-    if query.room:
-        which = " AND entry.room = (SELECT id FROM room WHERE name = ?)"
-        values.append(query.room)
-    elif closed := log._kept_from(query.viewer, Action.READ):
-        which = " AND entry.room NOT IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(list(closed)))
+    where = _Where(log, query)
     done, behind = indexed(log)
-    before = query.before or END
-    candidates = chain(
-        _unindexed(log, words, done, before, which, values), _indexed(log, words, done, before, which, values)
-    )
-    found = page(True, (entry for entry in candidates if words.are_in(text_of(entry.body))), query.limit)
+    if where.is_short or not words:
+        behind = 0
+        candidates = where.entries(f"WHERE {SAID}", "seq")
+    else:
+        candidates = chain(_unindexed(where, words, done), _indexed(where, words, done))
+    hits = (entry for entry in candidates if query.fits(entry) and words.are_in(text_of(entry.body)))
+    found = page(True, hits, query.limit)
     if behind and not found.more:
         return replace(found, note=f"Only the newest {share(log, behind)} % were searched: the index is being built")
     return found
+
+
+class _Where:
+    """The conditions of a query in SQL, besides its words.
+
+    Args:
+        log: the log.
+        query: the query.
+
+    """
+
+    def __init__(self, log: EntryReader, query: Search) -> None:
+        self._log = log
+        self._sql = ""
+        self._values: list[object] = []
+        self._first, self._last = 0, (query.before or END) - 1  # the numbers between which the messages are
+        self.is_short = False  # few messages fit, so that their texts are compared one by one
+        if query.room:
+            self._add("entry.room = (SELECT id FROM room WHERE name = ?)", query.room)
+        elif closed := log._kept_from(query.viewer, Action.READ):
+            self._add("entry.room NOT IN (SELECT value FROM json_each(?))", json.dumps(list(closed)))
+        if query.has_times:
+            self._add_times(query)
+        if query.author:
+            self._add_author(query.author)
+
+    def entries(self, where: str, number: str, *values: object, after: int = 0, upto: int = END) -> Iterator[Entry]:
+        """Yield the entries after one number, up to another, that fulfil the conditions, the newest first.
+
+        Args:
+            where: a further condition, which `values` are for.
+            number: the column of the numbers.
+            values: the values of `where`.
+            after: the number before the first one.
+            upto: the last number.
+
+        """
+        span = (max(self._first, after + 1), min(self._last, upto))
+        sql = f"{where} AND {number} BETWEEN ? AND ? {self._sql} ORDER BY {number} DESC"
+        return self._log._entries(sql, *values, *span, *self._values)
+
+    def _add(self, condition: str, *values: object) -> None:
+        self._sql += f" AND {condition}"
+        self._values += values
+
+    def _add_times(self, query: Search) -> None:
+        # The index by time gives the numbers between which the messages are, and the text index finds those quickly.
+        times = (query.since, query.until)
+        span = (
+            "SELECT min(seq), max(seq) FROM entry WHERE room IN (SELECT id FROM room WHERE ? IN ('', name)) "
+            "AND time >= ? AND time < ?"
+        )
+        first, last = self._log._db.execute(span, (query.room or "", *times)).fetchone()
+        self._first, self._last = first or 0, min(self._last, last or 0)
+        self._add("entry.time >= ? AND entry.time < ?", *times)
+
+    def _add_author(self, author: str) -> None:
+        db = self._log._db
+        names = json.dumps([nick for nick in self._nicks() if key_of(nick) == author])
+        written = f"SELECT seq FROM entry WHERE nick IN (SELECT value FROM json_each(?)) AND {SAID}"
+        (count,) = db.execute(f"SELECT count(*) FROM ({written} LIMIT {FEW + 1})", (names,)).fetchone()
+        self.is_short = count <= FEW
+        # The plus keeps SQLite from sorting all messages of somebody who wrote many.
+        self._add(f"seq IN ({written})" if self.is_short else "+nick IN (SELECT value FROM json_each(?))", names)
+
+    def _nicks(self) -> Iterator[str]:
+        """Yield the nicks of all authors: with one look-up in the index for each, however much they wrote."""
+        nick, after = "", f"SELECT nick FROM entry WHERE nick > ? AND {SAID} ORDER BY nick LIMIT 1"
+        if not has_authors(self._log._db):
+            yield from (nick for (nick,) in self._log._db.execute(f"SELECT DISTINCT nick FROM entry WHERE {SAID}"))
+            return
+        while row := self._log._db.execute(after, (nick,)).fetchone():
+            (nick,) = row
+            yield nick
 
 
 def indexed(log: EntryReader) -> tuple[int, int]:
@@ -128,21 +200,17 @@ def share(log: EntryReader, behind: int) -> int:
     return min(99, 100 * (last - behind) // max(1, last - first + 1))
 
 
-def _unindexed(
-    log: EntryReader, words: Words, done: int, before: int, which: str, values: list[str]
-) -> Iterator[Entry]:
+def _unindexed(where: _Where, words: Words, done: int) -> Iterator[Entry]:
     """Yield the messages newer than the index that may contain the words, the newest first.
 
     SQLite compares texts of ASCII itself, which leaves few texts for the slower comparison in Python.
     """
     likes = " AND ".join([r"entry.text LIKE ? ESCAPE '\'"] * len(words.likes))
-    where = f"WHERE seq > ? AND seq < ? AND {SAID} AND (({likes}) OR {_NOT_ASCII}) {which} ORDER BY seq DESC"
-    yield from log._entries(where, done, before, *words.likes, *values)
+    yield from where.entries(f"WHERE {SAID} AND (({likes}) OR {_NOT_ASCII})", "seq", *words.likes, after=done)
 
 
-def _indexed(log: EntryReader, words: Words, done: int, before: int, which: str, values: list[str]) -> Iterator[Entry]:
+def _indexed(where: _Where, words: Words, done: int) -> Iterator[Entry]:
     """Yield the messages that may contain the words by the index, the newest first: a ranking would read them all."""
     if done:
-        join = "JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ?"
-        where = f"{join} AND found.rowid <= ? AND found.rowid < ? AND {SAID} {which} ORDER BY found.rowid DESC"
-        yield from log._entries(where, words.match, done, before, *values)
+        older = f"JOIN entry_text AS found ON found.rowid = seq WHERE found.text MATCH ? AND {SAID}"
+        yield from where.entries(older, "found.rowid", words.match, upto=done)

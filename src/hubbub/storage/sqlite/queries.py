@@ -211,7 +211,8 @@ class QueryReader(EntryReader):
         """Return entries in the order of their numbers; if a bound is a time, in the order of times, then numbers."""
         by_time = is_by_time(query)
         kinds = "" if query.every else f"AND {SAID}"
-        place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(0.0, seq)", "seq {0}")
+        # Only a comparison of columns, not of a constant beside one, is a search in an index.
+        place, order = ("(time, seq)", "time {0}, seq {0}") if by_time else ("(seq)", "seq {0}")
 
         def find(bound: float | str) -> Span[tuple[float, int]] | None:
             if not isinstance(bound, str):
@@ -223,11 +224,12 @@ class QueryReader(EntryReader):
 
         found: list[Entry] = []
         for (low, high), newest, limit in windows(query, find, DAWN, DOOM):
+            start, end, bound = (low, high, "(?, ?)") if by_time else (low[1:], high[1:], "(?)")
             where = (
-                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND {place} >= (?, ?) "
-                f"AND {place} < (?, ?) ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
+                f"WHERE entry.room = (SELECT id FROM room WHERE name = ?) {kinds} AND {place} >= {bound} "
+                f"AND {place} < {bound} ORDER BY {order.format('DESC' if newest else '')} LIMIT ?"
             )
-            part = list(self._entries(where, query.room, *low, *high, limit))
+            part = list(self._entries(where, query.room, *start, *end, limit))
             found += reversed(part) if newest else part
         return LogPage(found)
 
@@ -280,8 +282,9 @@ class QueryReader(EntryReader):
                 words = Words(query.words)
                 shut = () if query.room else self._kept_from(query.viewer, Action.READ)
                 newest = self._walk((query.before or END) - 1, True, query.room, shut)
-                said = (entry for entry in newest if type(entry.body) is Said and words.are_in(text_of(entry.body)))
-                return page(True, said if words else (), query.limit)
+                said = (entry for entry in newest if type(entry.body) is Said and query.fits(entry))
+                hits = (entry for entry in said if words.are_in(text_of(entry.body)))
+                return page(True, hits if words or query.narrows else (), query.limit)
             case After():
                 room = None if query.room_id else query.room
                 until = takewhile(lambda e: e.seq <= query.upto, self._walk(query.seq + 1, False, room))

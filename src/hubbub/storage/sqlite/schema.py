@@ -90,16 +90,23 @@ _QUOTES = """
 CREATE INDEX IF NOT EXISTS entry_quotes ON entry (room, substr(text, 1, instr(text, ' ') - 1))
 WHERE kind IN ('edit', 'pin');
 """
+# Finds the messages of an author. Older versions keep this index, but do not need it.
+_AUTHORS = f"CREATE INDEX IF NOT EXISTS entry_author ON entry (nick, seq) WHERE {SAID};"
 
 
 def upgrade(db: sqlite3.Connection, version: int) -> None:
     """Upgrade the tables from a version (0 for no tables) to VERSION, in one transaction. Raises sqlite3.Error."""
     if version < VERSION:
         db.executescript(f"BEGIN; {' '.join(_STEPS[version:])} PRAGMA user_version = {VERSION}; COMMIT")
-    db.executescript(_QUOTES)
+    db.executescript(_QUOTES + _AUTHORS)
     # Versions whose tables had the same number wrote the condition of this index in another way.
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry_said' AND instr(sql, ?)", (SAID,)).fetchone():
         db.executescript(f"BEGIN; DROP INDEX IF EXISTS entry_said; {_SAID_INDEX} COMMIT")
+
+
+def has_authors(db: sqlite3.Connection) -> bool:
+    """Return whether the log has the index of authors: a server of this version has opened it."""
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'entry_author'").fetchone() is not None
 
 
 def mark(db: sqlite3.Connection, name: str) -> int:

@@ -53,7 +53,10 @@ class MessagesQuery(Struct):
 
 
 class SearchQuery(Struct):
-    """The newest messages that contain all these words; a star after a word finds longer words that begin with it."""
+    """The newest messages that contain all these words; a star after a word finds longer words that begin with it.
+
+    The filters from:NAME, in:ROOM, before:TIME and after:TIME may stand among the words.
+    """
 
     q: Words
     last: Last = 20

@@ -49,7 +49,7 @@ class StreamSearch:
 
         The rooms' states say which rooms are closed, even after retention has deleted the entries that closed them.
         """
-        if not query.words.strip():
+        if not query.words.strip() and not query.narrows:
             return LogPage(())
         known = [feed.state for feed in self._stream.following.feeds.values()]
         rooms = {state.name: state for state in await reading.states_of(self._stream.link, known)}

@@ -38,6 +38,7 @@ CAPS = {
     "draft/read-marker": "",
     "draft/message-redaction": "",
     "draft/channel-rename": "",
+    "soju.im/search": "",
     MULTILINE: f"max-bytes={bounds.MULTILINE_BYTES},max-lines={bounds.MULTILINE_LINES}",
     **metadata_lines.CAPS,
 }

@@ -46,7 +46,7 @@ def replay(client: IrcClient, past: HistoryShown) -> list[bytes]:
     for entry in past.entries:
         clock = "" if "server-time" in client.caps else shown_time(entry.time, past.now)
         lines += client.form.lines(entry, ref, clock=clock)
-    return _in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
+    return in_batch(client, ref, channel(past.entries[0].room), lines) if lines else []
 
 
 def replay_private(client: IrcClient, past: PrivateShown) -> list[bytes]:
@@ -56,7 +56,7 @@ def replay_private(client: IrcClient, past: PrivateShown) -> list[bytes]:
     for entry in past.entries:
         clock = "" if "server-time" in client.caps else shown_time(entry.time, past.now)
         lines += client.form.lines(entry, ref, clock=clock)
-    return _in_batch(client, ref, past.other, lines)
+    return in_batch(client, ref, past.other, lines)
 
 
 def catch_up(client: IrcClient) -> None:
@@ -65,7 +65,7 @@ def catch_up(client: IrcClient) -> None:
         client.hub.private_history.catch_up(client.session)
 
 
-def _in_batch(
+def in_batch(
     client: IrcClient, ref: str, target: str, lines: Sequence[bytes], kind: str = "chathistory"
 ) -> list[bytes]:
     """Return history lines between the start and the end of their batch; without a reference, the lines alone."""
@@ -79,7 +79,8 @@ def _in_batch(
 # --- CHATHISTORY ----------------------------------------------------------------------------------------------------
 
 
-def _parse_time(text: str) -> float | None:
+def parse_time(text: str) -> float | None:
+    """Return the epoch seconds of `timestamp=` and a time as in server-time; None for another text."""
     match = _TIME.fullmatch(text)
     if not match:
         return None
@@ -127,7 +128,7 @@ def _bound(client: IrcClient, verb: str, target: str, text: str) -> float | str 
     if text.startswith("msgid=") and verb != "TARGETS":
         return text.removeprefix("msgid=")
     if text.startswith("timestamp="):
-        value = _parse_time(text)
+        value = parse_time(text)
         if value is not None:
             return value
         client.fail("CHATHISTORY", "INVALID_PARAMS", verb, text, "Invalid timestamp")
@@ -167,7 +168,7 @@ def _read(client: IrcClient, verb: str, target: str, bounds: list[float | str], 
         # The corrected messages have their new texts already.
         entries = [one for one in hub.private_history.shown(session, page).entries if type(one.body) is not Edited]
         lines = [line for entry in entries for line in client.form.lines(entry, ref)]
-        client.emit(*_in_batch(client, ref, target, lines))
+        client.emit(*in_batch(client, ref, target, lines))
         if parties:
             hub.private_history.note_given(parties, page)
 
@@ -193,7 +194,7 @@ def _targets(client: IrcClient, bounds: list[float], limit: int) -> None:
             mark + wire.line(client.network.name, "CHATHISTORY", "TARGETS", name, stamp(then))
             for then, name in (found[-limit:] if newest else found[:limit])
         ]
-        client.emit(*_in_batch(client, ref, "", lines, "draft/chathistory-targets"))
+        client.emit(*in_batch(client, ref, "", lines, "draft/chathistory-targets"))
 
     listed = client.hub.private_history.list
     client.session.queue(Operation("query", start=partial(listed, client.session), answer=answer))
@@ -213,7 +214,7 @@ def markread(client: IrcClient, params: list[str]) -> None:
         client.fail("MARKREAD", "INVALID_PARAMS", "*", "This is no channel and no nick")
         return
     if len(params) > 1:
-        then = _parse_time(params[1])
+        then = parse_time(params[1])
         if then is None:
             client.fail("MARKREAD", "INVALID_PARAMS", params[1], "Invalid parameters")
             return

@@ -23,6 +23,7 @@ from hubbub.serve.irc.commands import (
     modes,
     people,
     registration,
+    searching,
     server_info,
 )
 from hubbub.text.names import key_of
@@ -208,5 +209,6 @@ COMMANDS: dict[str, IrcCommand] = {
     "MONITOR": IrcCommand(people.monitor, 1),
     "CHATHISTORY": IrcCommand(history.chathistory),
     "MARKREAD": IrcCommand(history.markread),
+    "SEARCH": IrcCommand(searching.search, 1),
     "BATCH": IrcCommand(history.stray_batch),
 }
